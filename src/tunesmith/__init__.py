@@ -1,1 +1,1 @@
-"""An asynchronous SDK for the fine-tuning life cycle of GPT models and for batch completion jobs."""
+"""An asynchronous SDK for the fine-tuning life cycle of GPT models and for batch jobs."""

@@ -5,7 +5,7 @@ TunesmithError
 ├── ConfigurationError            the client cannot be built as asked
 ├── RequestInvalid                a wrong parameter: nothing was sent      (also a ValueError)
 ├── DatasetError                  a data file cannot be read or used       (also a ValueError)
-├── BackendError                  what a backend raises: no usable answer  (callers see the next ones)
+├── BackendError                  what a backend raises; callers see an APIError
 ├── APIError                      a call that was made and went wrong
 │   ├── APIStatusError            the service answered with an error status
 │   │   ├── BadRequestError               400
