@@ -1,0 +1,1 @@
+"""Where requests go: the seam and those who implement it."""

@@ -1,0 +1,1 @@
+"""Pure code between operations and bytes: nothing here opens, waits or sends."""

@@ -1,0 +1,1 @@
+"""What comes back from the service: one file a noun."""

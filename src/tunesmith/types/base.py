@@ -1,0 +1,97 @@
+"""The ground that all types of answers stand on: lenient models, and pages of them."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from datetime import UTC, datetime
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import BaseModel, ConfigDict
+
+from tunesmith.types.response import ResponseInfo
+
+__all__ = ["APIModel", "Answer", "DeletedAnswer", "Metadata", "Page", "as_datetime"]
+
+Item = TypeVar("Item")
+
+Metadata = Mapping[str, str]
+"""Up to 16 pairs that the service keeps with an object: keys to 64 characters, values to 512."""
+
+
+class APIModel(BaseModel):
+    """Anything that a service sends: unknown fields are kept, so a newer service breaks nothing."""
+
+    model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
+
+
+class Answer(APIModel):
+    """The whole answer to a call; it knows the response that it came in."""
+
+    # A slot, not a private attribute: two equal answers stay equal whatever response they came in.
+    __slots__ = ("_response",)
+
+    @property
+    def response(self) -> ResponseInfo:
+        """Request id, headers, rate limits and attempts of the response this answer came in.
+
+        Raises:
+            AttributeError: The object was not an answer of its own, but part of one, or made by
+                hand.
+        """
+        return cast("ResponseInfo", object.__getattribute__(self, "_response"))
+
+
+class DeletedAnswer(Answer):
+    """That an object was deleted."""
+
+    id: str
+    deleted: bool
+    object: str | None = None
+
+
+class Page(Answer, Generic[Item]):
+    """One page of a list; iterating over it goes on to the pages after it.
+
+    Example:
+        ```python
+        page = await client.files.list(limit=20)
+        print(len(page.data), page.has_more)
+        async for file in page:  # this page, and then the next ones
+            print(file.id)
+        ```
+    """
+
+    __slots__ = ("_pages_after",)
+
+    object: str = "list"
+    data: list[Item]
+    has_more: bool | None = None
+    first_id: str | None = None
+    last_id: str | None = None
+
+    async def __aiter__(self) -> AsyncIterator[Item]:
+        page: Page[Item] | None = self
+        while page is not None:
+            for item in page.data:
+                yield item
+            page = await page.next_page()
+
+    async def next_page(self) -> "Page[Item] | None":
+        """Ask for the page after this one; None if this is the last.
+
+        Raises:
+            PaginationError: The next page ends where this one does, so the list would never end.
+        """
+        if not (self.has_more and self.data):
+            return None
+        pages_after: Callable[[Page[Item]], Awaitable[Page[Item]]] | None
+        pages_after = getattr(self, "_pages_after", None)
+        return None if pages_after is None else await pages_after(self)
+
+
+def as_datetime(at: float | None) -> datetime | None:
+    """Turn Unix seconds into an aware datetime in UTC."""
+    return None if at is None else datetime.fromtimestamp(at, UTC)
+
+
+def attach_response(answer: Any, response: ResponseInfo) -> None:
+    """Let an answer know its response."""
+    object.__setattr__(answer, "_response", response)

@@ -1,0 +1,29 @@
+"""Models, base and tuned."""
+
+from datetime import datetime
+
+from tunesmith.types.base import Answer, DeletedAnswer, as_datetime
+
+__all__ = ["Model", "ModelDeleted"]
+
+
+class Model(Answer):
+    """A model that can be used, and perhaps tuned.
+
+    Source: https://platform.openai.com/docs/api-reference/models/object
+    """
+
+    id: str
+    object: str = "model"
+    created: int | None = None
+    owned_by: str | None = None
+    shutdown_date: str | None = None
+
+    @property
+    def created_at(self) -> datetime | None:
+        """When the model was made; None where a server does not say."""
+        return as_datetime(self.created)
+
+
+class ModelDeleted(DeletedAnswer):
+    """That a tuned model was deleted."""
