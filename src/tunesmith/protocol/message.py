@@ -1,0 +1,60 @@
+"""A request and a response, as a backend sees them: no HTTP library, no credentials, no host."""
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import dataclass, field
+
+__all__ = ["Body", "Request", "Response"]
+
+Body = bytes | Callable[[], AsyncIterator[bytes]]
+"""Bytes, or a function that opens the body afresh, so that an attempt can be repeated."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """What is sent.
+
+    Args:
+        operation: The operation's name, such as `files.create`: faults, cassettes, logs and
+            metrics match on it.
+        method: The HTTP method.
+        path: The path below the base URL, percent-encoded, such as `/files/file-1`.
+        query: Names and values, not yet percent-encoded.
+        headers: Names in lower case. Credentials are not among them: the backend adds its own.
+        body: The body; None for none. Its length, where known, is in `content-length`.
+        timeout_s: Seconds that the attempt may take; None for no limit.
+    """
+
+    operation: str
+    method: str
+    path: str
+    query: tuple[tuple[str, str], ...] = ()
+    headers: Mapping[str, str] = field(default_factory=dict)
+    body: Body | None = field(default=None, repr=False)
+    timeout_s: float | None = None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Open the body and go through it."""
+        if isinstance(self.body, bytes):
+            yield self.body
+        elif self.body is not None:
+            async for chunk in self.body():
+                yield chunk
+
+
+@dataclass(frozen=True, slots=True)
+class Response:
+    """What comes back; an error status is a response too.
+
+    Args:
+        status: The HTTP status.
+        headers: Names in lower case; values of a repeated name joined by `, `.
+        stream: The body, chunk by chunk, as it comes.
+    """
+
+    status: int
+    headers: Mapping[str, str]
+    stream: AsyncIterator[bytes] = field(repr=False)
+
+    async def read(self) -> bytes:
+        """Read the body to its end."""
+        return b"".join([chunk async for chunk in self.stream])
