@@ -1,0 +1,80 @@
+"""Ids in the forms of the real service, the same ones for the same seed."""
+
+import random
+import string
+from typing import Literal
+
+__all__ = ["Ids", "Kind"]
+
+Kind = Literal[
+    "batch",
+    "batch_request",
+    "chat_completion",
+    "checkpoint",
+    "completion",
+    "event",
+    "file",
+    "fine_tune",
+    "job",
+    "model",
+    "moderation",
+    "part",
+    "permission",
+    "request",
+    "tool_call",
+    "upload",
+]
+
+_ALPHANUMERIC = string.ascii_letters + string.digits
+_HEX = "0123456789abcdef"
+
+_FORMS: dict[Kind, tuple[str, int, str]] = {
+    "batch": ("batch_", 32, _HEX),
+    "batch_request": ("batch_req_", 32, _HEX),
+    "chat_completion": ("chatcmpl-", 29, _ALPHANUMERIC),
+    "checkpoint": ("ftckpt_", 24, _ALPHANUMERIC),
+    "completion": ("cmpl-", 29, _ALPHANUMERIC),
+    "event": ("ftevent-", 24, _ALPHANUMERIC),
+    "file": ("file-", 24, _ALPHANUMERIC),
+    "fine_tune": ("ft-", 24, _ALPHANUMERIC),
+    "job": ("ftjob-", 24, _ALPHANUMERIC),
+    "model": ("", 8, _ALPHANUMERIC),
+    "moderation": ("modr-", 29, _ALPHANUMERIC),
+    "part": ("part_", 24, _ALPHANUMERIC),
+    "permission": ("cp_", 24, _ALPHANUMERIC),
+    "request": ("req_", 32, _HEX),
+    "tool_call": ("call_", 24, _ALPHANUMERIC),
+    "upload": ("upload_", 32, _HEX),
+}
+
+
+class Ids:
+    """Makes ids; each kind has its own sequence, so that one does not disturb the others.
+
+    Args:
+        seed: The same seed gives the same ids.
+
+    Example:
+        ```python
+        ids = Ids(seed=1)
+        ids.new("file")  # file- and 24 letters and digits
+        ```
+    """
+
+    def __init__(self, seed: int = 0) -> None:
+        self._seed = seed
+        self._chance: dict[Kind, random.Random] = {}
+
+    def new(self, kind: Kind) -> str:
+        """Make the next id of a kind."""
+        prefix, length, alphabet = _FORMS[kind]
+        return prefix + "".join(self._of(kind).choices(alphabet, k=length))
+
+    def number(self, kind: Kind, limit: int) -> int:
+        """Draw a number from 0 up to, but without, a limit."""
+        return self._of(kind).randrange(limit)
+
+    def _of(self, kind: Kind) -> random.Random:
+        if kind not in self._chance:
+            self._chance[kind] = random.Random(f"{self._seed}:{kind}")  # noqa: S311 - no secrets
+        return self._chance[kind]

@@ -1,0 +1,79 @@
+"""What is to happen in the service, and when."""
+
+import heapq
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+
+import anyio
+
+from tunesmith.backends.base import Clock
+
+__all__ = ["Due", "Schedule"]
+
+Action = Callable[[float], Awaitable[None]]
+"""What to do; it is told the time, in Unix seconds, at which it was due."""
+
+
+@dataclass(order=True, slots=True)
+class Due:
+    """Something that happens at a time, unless it is dropped before."""
+
+    at: float
+    number: int
+    action: Action = field(compare=False)
+    dropped: bool = field(default=False, compare=False)
+
+    def drop(self) -> None:
+        """Let it not happen."""
+        self.dropped = True
+
+
+class Schedule:
+    """A queue of what is due, so that state depends on the time alone, not on who reads it.
+
+    Every operation settles the schedule before it looks at anything: a job that ended an hour ago
+    has its result file and its model, whichever endpoint is asked first.
+
+    Args:
+        clock: Tells the time.
+    """
+
+    def __init__(self, clock: Clock) -> None:
+        self._clock = clock
+        self._queue: list[Due] = []
+        self._number = 0
+        self._settled: anyio.Event | None = None
+
+    def at(self, time: float, action: Action) -> Due:
+        """Have something done at a time, in Unix seconds.
+
+        An action that awaits changes nothing before its last await: where the caller who settles
+        is cancelled meanwhile, the next one starts the action again.
+        """
+        self._number += 1
+        due = Due(time, self._number, action)
+        heapq.heappush(self._queue, due)
+        return due
+
+    def next_at(self) -> float | None:
+        """Tell when the next thing happens; None if nothing will."""
+        while self._queue and self._queue[0].dropped:
+            heapq.heappop(self._queue)
+        return self._queue[0].at if self._queue else None
+
+    async def settle(self) -> None:
+        """Do everything that is due by now, in the order of its times."""
+        while self._settled is not None:
+            await self._settled.wait()
+        at = self.next_at()
+        if at is None or at > self._clock.time():
+            return
+        self._settled = anyio.Event()
+        try:
+            while (at := self.next_at()) is not None and at <= self._clock.time():
+                due = self._queue[0]
+                await due.action(at)
+                due.drop()
+        finally:
+            self._settled.set()
+            self._settled = None

@@ -1,0 +1,97 @@
+"""The service: one object that answers every operation of the API, with no HTTP about it."""
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from typing import Any, TypeVar, cast
+
+from tunesmith.operations.base import Operation, StreamOperation
+from tunesmith.service.assumptions import Assumptions
+from tunesmith.service.clock import VirtualClock
+from tunesmith.service.engines.base import Engine
+from tunesmith.service.ids import Ids
+from tunesmith.service.models import Models
+from tunesmith.service.schedule import Schedule
+from tunesmith.service.store import MemoryStore, Store
+
+__all__ = ["Service"]
+
+A = TypeVar("A")
+E = TypeVar("E")
+
+Handler = Callable[[Any], Awaitable[Any]]
+StreamHandler = Callable[[Any], AsyncIterator[Any]]
+
+
+class Service:
+    """The API itself: files, jobs, models, completions, over a store, a clock and an engine.
+
+    Every instance is a world of its own: several live side by side and share nothing.
+
+    Args:
+        engine: Trains and generates; by default a small one that really learns.
+        store: Keeps records and blobs; by default in memory.
+        clock: Tells the time and lets it pass.
+        seed: The same seed, and the same questions, give the same answers, byte by byte.
+        organization: The id of the organization that asks.
+        organization_name: What the organization is called in the names of tuned models.
+        assumptions: What the service does where nobody knows what the real one does.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine | None = None,
+        store: Store | None = None,
+        clock: VirtualClock | None = None,
+        seed: int = 0,
+        organization: str = "org-tunesmith",
+        organization_name: str = "personal",
+        assumptions: Assumptions | None = None,
+    ) -> None:
+        self.clock = clock or VirtualClock()
+        self.store = store or MemoryStore()
+        self.engine = engine or _default_engine(seed)
+        self.ids = Ids(seed)
+        self.organization = organization
+        self.organization_name = organization_name
+        self.schedule = Schedule(self.clock)
+        assumed = assumptions or Assumptions()
+
+        self.models = Models(self.store, self.engine, organization, assumed)
+
+        self._answers: Mapping[str, Handler] = {
+            "models.list": self.models.list,
+            "models.retrieve": self.models.retrieve,
+            "models.delete": self.models.delete,
+        }
+        self._streams: Mapping[str, StreamHandler] = {}
+
+    async def answer(self, operation: Operation[A]) -> A:
+        """Do what is asked.
+
+        Args:
+            operation: What to do.
+
+        Raises:
+            ServiceError: It cannot be done.
+        """
+        await self.schedule.settle()
+        return cast("A", await self._answers[operation.spec.name](operation))
+
+    async def events(self, operation: StreamOperation[A, E]) -> AsyncIterator[E]:
+        """Do what is asked, and answer bit by bit.
+
+        Args:
+            operation: What to do.
+
+        Raises:
+            ServiceError: It cannot be done; raised before the first event comes.
+        """
+        await self.schedule.settle()
+        async for event in self._streams[operation.spec.name](operation):
+            yield cast("E", event)
+
+
+def _default_engine(seed: int) -> Engine:
+    from tunesmith.service.engines.ngram import NgramEngine  # noqa: PLC0415 - costs when used
+
+    return NgramEngine(seed=seed)
