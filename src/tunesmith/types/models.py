@@ -20,7 +20,7 @@ class Model(Answer):
     shutdown_date: str | None = None
 
     @property
-    def created_at(self) -> datetime | None:
+    def created_datetime(self) -> datetime | None:
         """When the model was made; None where a server does not say."""
         return as_datetime(self.created)
 

@@ -1,0 +1,54 @@
+"""Files that a service keeps."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from tunesmith.types.base import Answer, DeletedAnswer, as_datetime
+
+__all__ = ["FileDeleted", "FileObject"]
+
+
+class FileObject(Answer):
+    """A file that the service keeps.
+
+    Source: https://platform.openai.com/docs/api-reference/files/object
+    """
+
+    id: str
+    object: str = "file"
+    bytes: int | None = None
+    created_at: int | None = None
+    expires_at: int | None = None
+    filename: str | None = None
+    purpose: (
+        Literal[
+            "assistants",
+            "assistants_output",
+            "batch",
+            "batch_output",
+            "evals",
+            "fine-tune",
+            "fine-tune-results",
+            "user_data",
+            "vision",
+        ]
+        | str
+        | None
+    ) = None
+    status: Literal["uploaded", "processed", "error"] | str | None = None
+    # An object in the first version of the API, text since 2023.
+    status_details: str | dict[str, Any] | None = None
+
+    @property
+    def created_datetime(self) -> datetime | None:
+        """When the file was made."""
+        return as_datetime(self.created_at)
+
+    @property
+    def expires_datetime(self) -> datetime | None:
+        """When the service deletes the file; None if it keeps it."""
+        return as_datetime(self.expires_at)
+
+
+class FileDeleted(DeletedAnswer):
+    """That a file was deleted."""

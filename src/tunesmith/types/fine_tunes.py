@@ -1,0 +1,81 @@
+"""Fine-tunes of the legacy API, which came before fine-tuning jobs."""
+
+from datetime import datetime
+from typing import Literal
+
+from pydantic import Field
+
+from tunesmith.types.base import Answer, APIModel, as_datetime
+from tunesmith.types.fields import OrEmpty
+from tunesmith.types.files import FileObject
+
+__all__ = ["FineTune", "FineTuneEvent", "FineTuneHyperparams"]
+
+
+class FineTuneEvent(APIModel):
+    """Something that happened in a fine-tune; it has no id.
+
+    Source: https://platform.openai.com/docs/api-reference/fine-tunes/events
+    """
+
+    object: str = "fine-tune-event"
+    created_at: int | None = None
+    level: Literal["info", "warn", "error"] | str | None = None
+    message: str
+
+    @property
+    def created_datetime(self) -> datetime | None:
+        """When it happened; several events share one second, so don't order by it."""
+        return as_datetime(self.created_at)
+
+
+class FineTuneHyperparams(APIModel):
+    """How a fine-tune trains; null until the service has chosen."""
+
+    batch_size: int | None = None
+    learning_rate_multiplier: float | None = None
+    n_epochs: int | Literal["auto"] | str | None = None
+    prompt_loss_weight: float | None = None
+    compute_classification_metrics: bool | None = None
+    classification_n_classes: int | None = None
+    classification_positive_class: str | None = None
+    classification_betas: list[float] | None = None
+
+
+class FineTune(Answer):
+    """A job of the legacy API.
+
+    Its files are whole objects, where the newer API gives ids.
+
+    Source: https://platform.openai.com/docs/api-reference/fine-tunes/object
+    """
+
+    id: str
+    object: str = "fine-tune"
+    status: Literal["created", "pending", "running", "succeeded", "failed", "cancelled"] | str
+    model: str | None = None
+    created_at: int | None = None
+    updated_at: int | None = None
+    fine_tuned_model: str | None = None
+    organization_id: str | None = None
+    hyperparams: FineTuneHyperparams | None = None
+    training_files: OrEmpty[FileObject] = Field(default_factory=list[FileObject])
+    validation_files: OrEmpty[FileObject] = Field(default_factory=list[FileObject])
+    result_files: OrEmpty[FileObject] = Field(default_factory=list[FileObject])
+    events: list[FineTuneEvent] | None = None
+    """Oldest first; None in lists."""
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the fine-tune succeeded, failed or was cancelled."""
+        return self.status in {"succeeded", "failed", "cancelled"}
+
+    @property
+    def created_datetime(self) -> datetime | None:
+        """When the fine-tune was made."""
+        return as_datetime(self.created_at)
+
+    @property
+    def updated_datetime(self) -> datetime | None:
+        """When the fine-tune last changed."""
+        return as_datetime(self.updated_at)

@@ -1,0 +1,227 @@
+"""Fine-tuning jobs, their events and checkpoints."""
+
+from datetime import datetime
+from typing import Any, Literal
+
+from pydantic import Field
+
+from tunesmith.types.base import Answer, APIModel, DeletedAnswer, as_datetime
+from tunesmith.types.fields import OrEmpty
+
+__all__ = [
+    "CheckpointMetrics",
+    "CheckpointPermission",
+    "CheckpointPermissionDeleted",
+    "DpoMethod",
+    "FineTuneMethod",
+    "FineTuningHyperparameters",
+    "FineTuningJob",
+    "FineTuningJobCheckpoint",
+    "FineTuningJobError",
+    "FineTuningJobEvent",
+    "FineTuningJobWandbIntegration",
+    "FineTuningJobWandbIntegrationObject",
+    "ReinforcementMethod",
+    "SupervisedMethod",
+]
+
+
+class FineTuningJobError(APIModel):
+    """Why a job failed."""
+
+    code: str | None = None
+    message: str | None = None
+    param: str | None = None
+
+
+class FineTuningHyperparameters(APIModel):
+    """How a job trains: `"auto"` until the service has chosen.
+
+    `beta` belongs to DPO; `compute_multiplier`, `eval_interval`, `eval_samples` and
+    `reasoning_effort` belong to reinforcement.
+    """
+
+    batch_size: int | Literal["auto"] | str | None = None
+    learning_rate_multiplier: float | Literal["auto"] | str | None = None
+    n_epochs: int | Literal["auto"] | str | None = None
+    beta: float | Literal["auto"] | str | None = None
+    compute_multiplier: float | Literal["auto"] | str | None = None
+    eval_interval: int | Literal["auto"] | str | None = None
+    eval_samples: int | Literal["auto"] | str | None = None
+    reasoning_effort: Literal["default", "low", "medium", "high"] | str | None = None
+
+
+class SupervisedMethod(APIModel):
+    """Training on examples of right answers."""
+
+    hyperparameters: FineTuningHyperparameters | None = None
+
+
+class DpoMethod(APIModel):
+    """Training on pairs of a better and a worse answer."""
+
+    hyperparameters: FineTuningHyperparameters | None = None
+
+
+class ReinforcementMethod(APIModel):
+    """Training on the scores that a grader gives."""
+
+    grader: dict[str, Any] | None = None
+    hyperparameters: FineTuningHyperparameters | None = None
+
+
+class FineTuneMethod(APIModel):
+    """How a job trains; the member named as `type` holds the rest."""
+
+    type: Literal["supervised", "dpo", "reinforcement"] | str | None = None
+    supervised: SupervisedMethod | None = None
+    dpo: DpoMethod | None = None
+    reinforcement: ReinforcementMethod | None = None
+
+
+class FineTuningJobWandbIntegration(APIModel):
+    """Where in Weights & Biases a job reports."""
+
+    project: str | None = None
+    name: str | None = None
+    entity: str | None = None
+    tags: OrEmpty[str] = Field(default_factory=list[str])
+
+
+class FineTuningJobWandbIntegrationObject(APIModel):
+    """That a job reports to Weights & Biases."""
+
+    type: Literal["wandb"] | str | None = None
+    wandb: FineTuningJobWandbIntegration | None = None
+
+
+class FineTuningJob(Answer):
+    """A job that tunes a model.
+
+    Source: https://platform.openai.com/docs/api-reference/fine-tuning/object
+    """
+
+    id: str
+    object: str = "fine_tuning.job"
+    status: (
+        Literal[
+            "validating_files", "queued", "running", "paused", "succeeded", "failed", "cancelled"
+        ]
+        | str
+    )
+    model: str | None = None
+    created_at: int | None = None
+    finished_at: int | None = None
+    estimated_finish: int | None = None
+    error: FineTuningJobError | None = None
+    fine_tuned_model: str | None = None
+    hyperparameters: FineTuningHyperparameters | None = None
+    method: FineTuneMethod | None = None
+    organization_id: str | None = None
+    training_file: str | None = None
+    validation_file: str | None = None
+    result_files: OrEmpty[str] = Field(default_factory=list[str])
+    trained_tokens: int | None = None
+    seed: int | None = None
+    integrations: OrEmpty[FineTuningJobWandbIntegrationObject] = Field(
+        default_factory=list[FineTuningJobWandbIntegrationObject]
+    )
+    metadata: dict[str, str] | None = None
+
+    @property
+    def is_over(self) -> bool:
+        """Whether the job succeeded, failed or was cancelled; its last events may yet come."""
+        return self.status in {"succeeded", "failed", "cancelled"}
+
+    @property
+    def failure(self) -> FineTuningJobError | None:
+        """Why the job failed; None for an `error` that says nothing: null, `{}` or only nulls."""
+        return self.error if self.error and any(dict(self.error).values()) else None
+
+    @property
+    def created_datetime(self) -> datetime | None:
+        """When the job was made."""
+        return as_datetime(self.created_at)
+
+    @property
+    def finished_datetime(self) -> datetime | None:
+        """When the training ended; the last events come some seconds later."""
+        return as_datetime(self.finished_at)
+
+    @property
+    def estimated_finish_datetime(self) -> datetime | None:
+        """When the service thinks that the job will be over."""
+        return as_datetime(self.estimated_finish)
+
+
+class FineTuningJobEvent(APIModel):
+    """Something that happened in a job.
+
+    Source: https://platform.openai.com/docs/api-reference/fine-tuning/event-object
+    """
+
+    id: str
+    object: str = "fine_tuning.job.event"
+    created_at: int | None = None
+    level: Literal["info", "warn", "error"] | str | None = None
+    message: str
+    type: Literal["message", "metrics"] | str | None = None
+    data: dict[str, Any] | None = None
+
+    @property
+    def created_datetime(self) -> datetime | None:
+        """When it happened; several events share one second, so don't order by it."""
+        return as_datetime(self.created_at)
+
+
+class CheckpointMetrics(APIModel):
+    """What was measured when a checkpoint was made; losses in nats a token, accuracies 0 to 1."""
+
+    step: float | None = None
+    train_loss: float | None = None
+    train_mean_token_accuracy: float | None = None
+    valid_loss: float | None = None
+    valid_mean_token_accuracy: float | None = None
+    full_valid_loss: float | None = None
+    full_valid_mean_token_accuracy: float | None = None
+
+
+class FineTuningJobCheckpoint(APIModel):
+    """A usable model from within a job's training.
+
+    Source: https://platform.openai.com/docs/api-reference/fine-tuning/checkpoint-object
+    """
+
+    id: str
+    object: str = "fine_tuning.job.checkpoint"
+    created_at: int | None = None
+    fine_tuned_model_checkpoint: str
+    fine_tuning_job_id: str | None = None
+    step_number: int | None = None
+    metrics: CheckpointMetrics | None = None
+
+    @property
+    def created_datetime(self) -> datetime | None:
+        """When the checkpoint was made."""
+        return as_datetime(self.created_at)
+
+
+class CheckpointPermission(APIModel):
+    """That a project may use a checkpoint of another project's model.
+
+    Source: https://platform.openai.com/docs/api-reference/fine-tuning/permission-object
+    """
+
+    id: str
+    object: str = "checkpoint.permission"
+    created_at: int | None = None
+    project_id: str | None = None
+
+    @property
+    def created_datetime(self) -> datetime | None:
+        """When the permission was given."""
+        return as_datetime(self.created_at)
+
+
+class CheckpointPermissionDeleted(DeletedAnswer):
+    """That a permission was taken back."""

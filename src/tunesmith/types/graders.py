@@ -1,0 +1,40 @@
+"""What graders answer."""
+
+from typing import Any
+
+from tunesmith.types.base import Answer, APIModel
+
+__all__ = ["RunGraderMetadata", "RunGraderResponse", "ValidateGraderResponse"]
+
+
+class RunGraderMetadata(APIModel):
+    """How a grader came to its reward."""
+
+    name: str | None = None
+    type: str | None = None
+    errors: dict[str, Any] | None = None
+    execution_time: float | None = None
+    sampled_model_name: str | None = None
+    scores: dict[str, Any] | None = None
+    token_usage: int | None = None
+
+
+class RunGraderResponse(Answer):
+    """The reward that a grader gives.
+
+    Source: https://platform.openai.com/docs/api-reference/graders/run
+    """
+
+    reward: float
+    metadata: RunGraderMetadata | None = None
+    sub_rewards: dict[str, Any] | None = None
+    model_grader_token_usage_per_model: dict[str, Any] | None = None
+
+
+class ValidateGraderResponse(Answer):
+    """The grader as the service understood it.
+
+    Source: https://platform.openai.com/docs/api-reference/graders/validate
+    """
+
+    grader: dict[str, Any] | None = None
