@@ -7,10 +7,12 @@ from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.service.assumptions import Assumptions
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
+from tunesmith.service.files import Files
 from tunesmith.service.ids import Ids
 from tunesmith.service.models import Models
 from tunesmith.service.schedule import Schedule
 from tunesmith.service.store import MemoryStore, Store
+from tunesmith.service.uploads import Uploads
 
 __all__ = ["Service"]
 
@@ -58,7 +60,19 @@ class Service:
 
         self.models = Models(self.store, self.engine, organization, assumed)
 
+        self.files = Files(self.store, self.clock, self.ids, self.schedule)
+        self.uploads = Uploads(self.store, self.clock, self.ids, self.schedule, self.files)
+
         self._answers: Mapping[str, Handler] = {
+            "files.create": self.files.create,
+            "files.retrieve": self.files.retrieve,
+            "files.list": self.files.list,
+            "files.delete": self.files.delete,
+            "files.content": self.files.content,
+            "uploads.create": self.uploads.create,
+            "uploads.parts.create": self.uploads.add_part,
+            "uploads.complete": self.uploads.complete,
+            "uploads.cancel": self.uploads.cancel,
             "models.list": self.models.list,
             "models.retrieve": self.models.retrieve,
             "models.delete": self.models.delete,

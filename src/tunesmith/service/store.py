@@ -2,9 +2,7 @@
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from typing import Any, Generic, Protocol, TypeVar, cast
-
-from tunesmith.types.base import Page
+from typing import Any, Generic, Protocol, TypeVar
 
 __all__ = ["Collection", "MemoryCollection", "MemoryStore", "Store", "Window"]
 
@@ -22,19 +20,6 @@ class Window(Generic[R]):
 
     records: list[R]
     has_more: bool
-
-    def as_page(self, *, with_ids: bool = True) -> Page[R]:
-        """Make the answer to a list operation; records need an `id`."""
-        if not with_ids:
-            return Page(object="list", data=self.records, has_more=self.has_more)
-        ids = [cast("str", getattr(record, "id")) for record in self.records]  # noqa: B009 - R has any shape
-        return Page(
-            object="list",
-            data=self.records,
-            has_more=self.has_more,
-            first_id=ids[0] if ids else None,
-            last_id=ids[-1] if ids else None,
-        )
 
 
 class Collection(Protocol[R]):
