@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
 from typing import Annotated, Any, Literal, NotRequired
 
-from annotated_types import Ge, Le, Len
+from annotated_types import Ge, Le, Len, MinLen
 from pydantic import Field
 from typing_extensions import TypedDict
 
@@ -107,7 +107,7 @@ class ScoreModelGraderParam(TypedDict):
     type: Literal["score_model"]
     name: str
     model: str
-    input: Sequence[GraderInputParam]
+    input: Annotated[Sequence[GraderInputParam], MinLen(1)]
     range: NotRequired[Annotated[Sequence[float], Len(2, 2)]]
     sampling_params: NotRequired[GraderSamplingParams]
 
@@ -123,7 +123,7 @@ class LabelModelGraderParam(TypedDict):
     type: Literal["label_model"]
     name: str
     model: str
-    input: Sequence[GraderInputParam]
+    input: Annotated[Sequence[GraderInputParam], MinLen(1)]
     labels: Sequence[str]
     passing_labels: Sequence[str]
 
