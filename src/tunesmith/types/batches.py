@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tunesmith.types.base import Answer, APIModel, as_datetime
-from tunesmith.types.fields import OrEmpty
+from tunesmith.types.fields import Created, OrEmpty
 
 __all__ = ["Batch", "BatchError", "BatchErrors", "BatchRequestCounts", "BatchUsage"]
 
@@ -46,7 +46,7 @@ class BatchUsage(APIModel):
     total_tokens: int | None = None
 
 
-class Batch(Answer):
+class Batch(Created, Answer):
     """Many requests in one file, answered within a day.
 
     Source: https://platform.openai.com/docs/api-reference/batch/object
@@ -74,7 +74,6 @@ class Batch(Answer):
     completion_window: str | None = None
     output_file_id: str | None = None
     error_file_id: str | None = None
-    created_at: int | None = None
     in_progress_at: int | None = None
     expires_at: int | None = None
     finalizing_at: int | None = None
@@ -91,11 +90,6 @@ class Batch(Answer):
     def is_over(self) -> bool:
         """Whether nothing more will come: it is completed, failed, expired or cancelled."""
         return self.status in {"completed", "failed", "expired", "cancelled"}
-
-    @property
-    def created_datetime(self) -> datetime | None:
-        """When the batch was made."""
-        return as_datetime(self.created_at)
 
     @property
     def in_progress_datetime(self) -> datetime | None:

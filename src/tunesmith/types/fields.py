@@ -1,12 +1,26 @@
 """Kinds of fields that several nouns share."""
 
+from datetime import datetime
 from typing import Annotated, TypeVar
 
 from pydantic import BeforeValidator
 
-__all__ = ["OrEmpty"]
+from tunesmith.types.base import APIModel, as_datetime
+
+__all__ = ["Created", "OrEmpty"]
 
 Item = TypeVar("Item")
 
 OrEmpty = Annotated[list[Item], BeforeValidator(lambda value: [] if value is None else value)]
 """A list for which servers may send null."""
+
+
+class Created(APIModel):
+    """An object that knows when it was made."""
+
+    created_at: int | None = None
+
+    @property
+    def created_datetime(self) -> datetime | None:
+        """When it was made; None where a server does not say."""
+        return as_datetime(self.created_at)

@@ -4,11 +4,12 @@ from datetime import datetime
 from typing import Any, Literal
 
 from tunesmith.types.base import Answer, DeletedAnswer, as_datetime
+from tunesmith.types.fields import Created
 
 __all__ = ["FileDeleted", "FileObject"]
 
 
-class FileObject(Answer):
+class FileObject(Created, Answer):
     """A file that the service keeps.
 
     Source: https://platform.openai.com/docs/api-reference/files/object
@@ -17,7 +18,6 @@ class FileObject(Answer):
     id: str
     object: str = "file"
     bytes: int | None = None
-    created_at: int | None = None
     expires_at: int | None = None
     filename: str | None = None
     purpose: (
@@ -38,11 +38,6 @@ class FileObject(Answer):
     status: Literal["uploaded", "processed", "error"] | str | None = None
     # An object in the first version of the API, text since 2023.
     status_details: str | dict[str, Any] | None = None
-
-    @property
-    def created_datetime(self) -> datetime | None:
-        """When the file was made."""
-        return as_datetime(self.created_at)
 
     @property
     def expires_datetime(self) -> datetime | None:

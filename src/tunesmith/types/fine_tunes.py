@@ -6,27 +6,21 @@ from typing import Literal
 from pydantic import Field
 
 from tunesmith.types.base import Answer, APIModel, as_datetime
-from tunesmith.types.fields import OrEmpty
+from tunesmith.types.fields import Created, OrEmpty
 from tunesmith.types.files import FileObject
 
 __all__ = ["FineTune", "FineTuneEvent", "FineTuneHyperparams"]
 
 
-class FineTuneEvent(APIModel):
-    """Something that happened in a fine-tune; it has no id.
+class FineTuneEvent(Created):
+    """Something that happened in a fine-tune; it has no id, and several share one second.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tunes/events
     """
 
     object: str = "fine-tune-event"
-    created_at: int | None = None
     level: Literal["info", "warn", "error"] | str | None = None
     message: str
-
-    @property
-    def created_datetime(self) -> datetime | None:
-        """When it happened; several events share one second, so don't order by it."""
-        return as_datetime(self.created_at)
 
 
 class FineTuneHyperparams(APIModel):
@@ -42,7 +36,7 @@ class FineTuneHyperparams(APIModel):
     classification_betas: list[float] | None = None
 
 
-class FineTune(Answer):
+class FineTune(Created, Answer):
     """A job of the legacy API.
 
     Its files are whole objects, where the newer API gives ids.
@@ -54,7 +48,6 @@ class FineTune(Answer):
     object: str = "fine-tune"
     status: Literal["created", "pending", "running", "succeeded", "failed", "cancelled"] | str
     model: str | None = None
-    created_at: int | None = None
     updated_at: int | None = None
     fine_tuned_model: str | None = None
     organization_id: str | None = None
@@ -69,11 +62,6 @@ class FineTune(Answer):
     def is_over(self) -> bool:
         """Whether the fine-tune succeeded, failed or was cancelled."""
         return self.status in {"succeeded", "failed", "cancelled"}
-
-    @property
-    def created_datetime(self) -> datetime | None:
-        """When the fine-tune was made."""
-        return as_datetime(self.created_at)
 
     @property
     def updated_datetime(self) -> datetime | None:

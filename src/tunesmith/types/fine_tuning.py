@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tunesmith.types.base import Answer, APIModel, DeletedAnswer, as_datetime
-from tunesmith.types.fields import OrEmpty
+from tunesmith.types.fields import Created, OrEmpty
 
 __all__ = [
     "CheckpointMetrics",
@@ -95,7 +95,7 @@ class FineTuningJobWandbIntegrationObject(APIModel):
     wandb: FineTuningJobWandbIntegration | None = None
 
 
-class FineTuningJob(Answer):
+class FineTuningJob(Created, Answer):
     """A job that tunes a model.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/object
@@ -110,7 +110,6 @@ class FineTuningJob(Answer):
         | str
     )
     model: str | None = None
-    created_at: int | None = None
     finished_at: int | None = None
     estimated_finish: int | None = None
     error: FineTuningJobError | None = None
@@ -139,11 +138,6 @@ class FineTuningJob(Answer):
         return self.error if self.error and any(dict(self.error).values()) else None
 
     @property
-    def created_datetime(self) -> datetime | None:
-        """When the job was made."""
-        return as_datetime(self.created_at)
-
-    @property
     def finished_datetime(self) -> datetime | None:
         """When the training ended; the last events come some seconds later."""
         return as_datetime(self.finished_at)
@@ -154,24 +148,18 @@ class FineTuningJob(Answer):
         return as_datetime(self.estimated_finish)
 
 
-class FineTuningJobEvent(APIModel):
-    """Something that happened in a job.
+class FineTuningJobEvent(Created):
+    """Something that happened in a job; several share one second, so don't order by time.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/event-object
     """
 
     id: str
     object: str = "fine_tuning.job.event"
-    created_at: int | None = None
     level: Literal["info", "warn", "error"] | str | None = None
     message: str
     type: Literal["message", "metrics"] | str | None = None
     data: dict[str, Any] | None = None
-
-    @property
-    def created_datetime(self) -> datetime | None:
-        """When it happened; several events share one second, so don't order by it."""
-        return as_datetime(self.created_at)
 
 
 class CheckpointMetrics(APIModel):
@@ -186,7 +174,7 @@ class CheckpointMetrics(APIModel):
     full_valid_mean_token_accuracy: float | None = None
 
 
-class FineTuningJobCheckpoint(APIModel):
+class FineTuningJobCheckpoint(Created):
     """A usable model from within a job's training.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/checkpoint-object
@@ -194,19 +182,13 @@ class FineTuningJobCheckpoint(APIModel):
 
     id: str
     object: str = "fine_tuning.job.checkpoint"
-    created_at: int | None = None
     fine_tuned_model_checkpoint: str
     fine_tuning_job_id: str | None = None
     step_number: int | None = None
     metrics: CheckpointMetrics | None = None
 
-    @property
-    def created_datetime(self) -> datetime | None:
-        """When the checkpoint was made."""
-        return as_datetime(self.created_at)
 
-
-class CheckpointPermission(APIModel):
+class CheckpointPermission(Created):
     """That a project may use a checkpoint of another project's model.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/permission-object
@@ -214,13 +196,7 @@ class CheckpointPermission(APIModel):
 
     id: str
     object: str = "checkpoint.permission"
-    created_at: int | None = None
     project_id: str | None = None
-
-    @property
-    def created_datetime(self) -> datetime | None:
-        """When the permission was given."""
-        return as_datetime(self.created_at)
 
 
 class CheckpointPermissionDeleted(DeletedAnswer):

@@ -4,12 +4,13 @@ from datetime import datetime
 from typing import Literal
 
 from tunesmith.types.base import Answer, as_datetime
+from tunesmith.types.fields import Created
 from tunesmith.types.files import FileObject
 
 __all__ = ["Upload", "UploadPart"]
 
 
-class Upload(Answer):
+class Upload(Created, Answer):
     """A file on its way, in parts of up to 64 MB; it has one hour to be completed.
 
     Source: https://platform.openai.com/docs/api-reference/uploads/object
@@ -18,7 +19,6 @@ class Upload(Answer):
     id: str
     object: str = "upload"
     bytes: int | None = None
-    created_at: int | None = None
     expires_at: int | None = None
     filename: str | None = None
     purpose: str | None = None
@@ -26,17 +26,12 @@ class Upload(Answer):
     file: FileObject | None = None
 
     @property
-    def created_datetime(self) -> datetime | None:
-        """When the upload was begun."""
-        return as_datetime(self.created_at)
-
-    @property
     def expires_datetime(self) -> datetime | None:
         """Until when the upload can be completed."""
         return as_datetime(self.expires_at)
 
 
-class UploadPart(Answer):
+class UploadPart(Created, Answer):
     """A part that has arrived.
 
     Source: https://platform.openai.com/docs/api-reference/uploads/part-object
@@ -44,10 +39,4 @@ class UploadPart(Answer):
 
     id: str
     object: str = "upload.part"
-    created_at: int | None = None
     upload_id: str | None = None
-
-    @property
-    def created_datetime(self) -> datetime | None:
-        """When the part arrived."""
-        return as_datetime(self.created_at)
