@@ -12,7 +12,8 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], obje
 
     Args:
         package: The package's `__name__`.
-        modules: From public names to the modules inside the package that define them.
+        modules: From public names to the modules that define them, as `.batches` inside the package
+            or by their whole name.
 
     Returns:
         A function that loads a name, and keeps it in the package.
@@ -21,7 +22,7 @@ def lazy_names(package: str, modules: Mapping[str, str]) -> Callable[[str], obje
     def load(name: str) -> object:
         if name not in modules:
             raise AttributeError(f"module {package!r} has no attribute {name!r}")
-        value = getattr(import_module(f"{package}.{modules[name]}"), name)
+        value = getattr(import_module(modules[name], package), name)
         setattr(sys.modules[package], name, value)
         return value
 

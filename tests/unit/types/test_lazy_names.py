@@ -19,7 +19,7 @@ def for_checkers(package):
     tree = ast.parse(inspect.getsource(package))
     block = next(node for node in tree.body if isinstance(node, ast.If))
     return {
-        alias.name: node.module.rpartition(".")[2]
+        alias.name: "." + node.module.rpartition(".")[2]
         for node in block.body
         if isinstance(node, ast.ImportFrom)
         for alias in node.names
@@ -30,12 +30,13 @@ def for_checkers(package):
 def test_checkers_and_the_interpreter_see_the_same_names(package):
     assert for_checkers(package) == package._MODULES
     assert set(package._MODULES) == set(package.__all__) - {"all_operations"}
+    assert dir(package) == sorted(package.__all__)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_every_name_is_defined_where_the_table_says(package):
     for name, module in package._MODULES.items():
-        defined_in = importlib.import_module(f"{package.__name__}.{module}")
+        defined_in = importlib.import_module(module, package.__name__)
         assert name in defined_in.__all__
         assert getattr(package, name) is getattr(defined_in, name)
 
