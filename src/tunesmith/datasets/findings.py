@@ -1,0 +1,126 @@
+"""Findings: what is wrong with a dataset, where, and what can be done about it."""
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Literal
+
+from tunesmith.datasets.repairs import Repair
+
+__all__ = ["Decide", "Finding", "Remedy", "Severity", "Tally", "excerpt_of"]
+
+Severity = Literal["fatal", "error", "warning", "info"]
+"""How bad it is.
+
+- `fatal`: nothing useful can be made of this file; nothing is written.
+- `error`: the service would refuse the file, or the row.
+- `warning`: the service would take it, and the model would be worse for it.
+- `info`: good to know.
+"""
+
+EXCERPT_CHARACTERS = 80
+LINES_NAMED = 20
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Remedy:
+    """What can be done about a finding.
+
+    Attributes:
+        description: What it does, as an instruction: `Remove 3 duplicate rows`.
+        repair: The change itself; None if reading the file does it already.
+        necessary: Whether nothing can be written without it; it is then applied without asking.
+    """
+
+    description: str
+    repair: Repair | None
+    necessary: bool = False
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """One thing that was found, however many rows it concerns.
+
+    Attributes:
+        code: A short name that stays the same from release to release, such as `duplicates`.
+        severity: How bad it is.
+        message: What was found and why it matters, in a sentence or two.
+        file: The file, as it was given; None for rows given as objects.
+        lines: The lines of the first rows concerned, counted from 1; at most 20.
+        count: How many rows are concerned; 0 if it is about the file as a whole.
+        field: The column, or the path to the key, such as `messages[2].content`.
+        excerpt: The beginning of the first text concerned; secrets are masked.
+        remedy: What can be done about it; None if only its author can.
+    """
+
+    code: str
+    severity: Severity
+    message: str
+    file: str | None = None
+    lines: tuple[int, ...] = ()
+    count: int = 0
+    field: str | None = None
+    excerpt: str | None = None
+    remedy: Remedy | None = None
+
+    @property
+    def line(self) -> int | None:
+        """The line of the first row concerned."""
+        return self.lines[0] if self.lines else None
+
+    def __str__(self) -> str:
+        place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
+        column = f" [{self.field}]" if self.field else ""
+        where = f"{place}{column}: " if place or column else ""
+        return f"{where}{self.severity}: {self.message} ({self.code})"
+
+
+Decide = Callable[[Finding], bool]
+"""Called with each finding that has an optional remedy: whether to apply it."""
+
+
+def excerpt_of(text: object) -> str:
+    """The beginning of `text`, on one line."""
+    flat = str(text).replace("\n", "\\n")
+    return flat if len(flat) <= EXCERPT_CHARACTERS else flat[: EXCERPT_CHARACTERS - 1] + "…"
+
+
+class Tally:
+    """Counts the rows that one finding concerns, and remembers the first of them."""
+
+    def __init__(self) -> None:
+        self.count = 0
+        self.lines: list[int] = []
+        self.field: str | None = None
+        self.excerpt: str | None = None
+
+    def add(self, line: int, *, field: str | None = None, excerpt: object = None) -> None:
+        """Count a row."""
+        if not self.count:
+            self.field = field
+            self.excerpt = None if excerpt is None else excerpt_of(excerpt)
+        self.count += 1
+        if len(self.lines) < LINES_NAMED and (not self.lines or self.lines[-1] != line):
+            self.lines.append(line)
+
+    def finding(
+        self,
+        code: str,
+        severity: Severity,
+        message: str,
+        *,
+        file: str | None,
+        field: str | None = None,
+        remedy: Remedy | None = None,
+    ) -> Finding:
+        """What was counted, as a finding."""
+        return Finding(
+            code=code,
+            severity=severity,
+            message=message,
+            file=file,
+            lines=tuple(self.lines),
+            count=self.count,
+            field=field or self.field,
+            excerpt=self.excerpt,
+            remedy=remedy,
+        )
