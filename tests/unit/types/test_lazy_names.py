@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import pkgutil
 import subprocess
 import sys
 
@@ -10,6 +11,8 @@ import pytest
 
 import tunesmith.operations
 import tunesmith.types
+from tunesmith.operations.base import Operation
+from tunesmith.types.base import APIModel
 
 PACKAGES = [tunesmith.types, tunesmith.operations]
 
@@ -39,6 +42,24 @@ def test_every_name_is_defined_where_the_table_says(package):
         defined_in = importlib.import_module(module, package.__name__)
         assert name in defined_in.__all__
         assert getattr(package, name) is getattr(defined_in, name)
+
+
+@pytest.mark.parametrize(
+    ("package", "kind"), [(tunesmith.types, APIModel), (tunesmith.operations, Operation)]
+)
+def test_no_answer_and_no_operation_is_forgotten(package, kind):
+    modules = [
+        importlib.import_module(f"{package.__name__}.{module.name}")
+        for module in pkgutil.iter_modules(package.__path__)
+        if module.name not in {"base", "fields"}
+    ]
+    defined = {
+        name
+        for module in modules
+        for name in module.__all__
+        if isinstance(found := getattr(module, name), type) and issubclass(found, kind)
+    }
+    assert defined <= set(package.__all__)
 
 
 @pytest.mark.parametrize("package", PACKAGES)
