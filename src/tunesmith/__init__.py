@@ -1,1 +1,135 @@
-"""An asynchronous SDK for the fine-tuning life cycle of GPT models and for batch jobs."""
+"""An asynchronous SDK for the fine-tuning life cycle of GPT models and for batch jobs.
+
+```python
+import tunesmith
+
+
+async def main() -> None:
+    async with tunesmith.AsyncClient() as client:
+        file = await client.files.upload("train.jsonl", purpose="fine-tune")
+        job = await client.fine_tuning.jobs.create(model="davinci-002", training_file=file.id)
+        async for event in client.fine_tuning.jobs.follow(job):
+            print(event.message)
+```
+"""
+
+from importlib import import_module
+from typing import TYPE_CHECKING
+
+from tunesmith.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    BackendError,
+    BadRequestError,
+    ConfigurationError,
+    ConflictError,
+    DatasetError,
+    DeadlineExceeded,
+    FileRejected,
+    InsufficientQuotaError,
+    InternalServerError,
+    JobCancelled,
+    JobError,
+    JobFailed,
+    NotFoundError,
+    OutcomeUnknown,
+    PaginationError,
+    PermissionDeniedError,
+    RateLimitError,
+    RequestInvalid,
+    RequestTooLargeError,
+    ResponseInvalid,
+    StreamError,
+    StreamInterrupted,
+    TunesmithError,
+    UnprocessableEntityError,
+)
+
+if TYPE_CHECKING:
+    from tunesmith.backends.azure import AzureBackend
+    from tunesmith.backends.base import Backend, Clock
+    from tunesmith.backends.httpx import HttpxBackend
+    from tunesmith.client import AsyncClient
+    from tunesmith.fine_tune import FineTuneHandle, fine_tune
+    from tunesmith.protocol.message import Request, Response
+    from tunesmith.resources.stream import Stream
+    from tunesmith.service.memory import MemoryBackend
+    from tunesmith.types.base import Page
+    from tunesmith.types.response import ResponseInfo
+
+__all__ = [
+    "APIConnectionError",
+    "APIError",
+    "APIStatusError",
+    "APITimeoutError",
+    "AsyncClient",
+    "AuthenticationError",
+    "AzureBackend",
+    "Backend",
+    "BackendError",
+    "BadRequestError",
+    "Clock",
+    "ConfigurationError",
+    "ConflictError",
+    "DatasetError",
+    "DeadlineExceeded",
+    "FileRejected",
+    "FineTuneHandle",
+    "HttpxBackend",
+    "InsufficientQuotaError",
+    "InternalServerError",
+    "JobCancelled",
+    "JobError",
+    "JobFailed",
+    "MemoryBackend",
+    "NotFoundError",
+    "OutcomeUnknown",
+    "Page",
+    "PaginationError",
+    "PermissionDeniedError",
+    "RateLimitError",
+    "Request",
+    "RequestInvalid",
+    "RequestTooLargeError",
+    "Response",
+    "ResponseInfo",
+    "ResponseInvalid",
+    "Stream",
+    "StreamError",
+    "StreamInterrupted",
+    "TunesmithError",
+    "UnprocessableEntityError",
+    "fine_tune",
+]
+
+_LOADED_ON_FIRST_USE = {
+    "AsyncClient": "tunesmith.client",
+    "AzureBackend": "tunesmith.backends.azure",
+    "Backend": "tunesmith.backends.base",
+    "Clock": "tunesmith.backends.base",
+    "FineTuneHandle": "tunesmith.fine_tune",
+    "HttpxBackend": "tunesmith.backends.httpx",
+    "MemoryBackend": "tunesmith.service.memory",
+    "Page": "tunesmith.types.base",
+    "Request": "tunesmith.protocol.message",
+    "Response": "tunesmith.protocol.message",
+    "ResponseInfo": "tunesmith.types.response",
+    "Stream": "tunesmith.resources.stream",
+    "fine_tune": "tunesmith.fine_tune",
+}
+"""Where the other public names are: importing tunesmith loads none of their modules."""
+
+
+def __getattr__(name: str) -> object:
+    if name not in _LOADED_ON_FIRST_USE:
+        raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
+    value: object = getattr(import_module(_LOADED_ON_FIRST_USE[name]), name)
+    globals()[name] = value
+    return value
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *__all__})

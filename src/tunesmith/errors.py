@@ -26,6 +26,7 @@ TunesmithError
 │   ├── OutcomeUnknown            a create whose answer was lost, and that cannot be looked up
 │   └── PaginationError           a list that would never end
 ├── DeadlineExceeded              the whole call took longer than `deadline` (also a TimeoutError)
+├── FileRejected                  the service found an uploaded file to be wrong
 └── JobError                      a fine-tuning job is over without a model
     ├── JobFailed
     └── JobCancelled
@@ -35,38 +36,7 @@ Errors carry plain data, so they pickle; none of them ever holds a key.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal
-
-__all__ = [
-    "APIConnectionError",
-    "APIError",
-    "APIStatusError",
-    "APITimeoutError",
-    "AuthenticationError",
-    "BackendError",
-    "BadRequestError",
-    "ConfigurationError",
-    "ConflictError",
-    "DatasetError",
-    "DeadlineExceeded",
-    "InsufficientQuotaError",
-    "InternalServerError",
-    "JobCancelled",
-    "JobError",
-    "JobFailed",
-    "NotFoundError",
-    "OutcomeUnknown",
-    "PaginationError",
-    "PermissionDeniedError",
-    "RateLimitError",
-    "RequestInvalid",
-    "RequestTooLargeError",
-    "ResponseInvalid",
-    "StreamError",
-    "StreamInterrupted",
-    "TunesmithError",
-    "UnprocessableEntityError",
-]
+from typing import Literal, TypedDict, Unpack
 
 
 class TunesmithError(Exception):
@@ -139,6 +109,9 @@ class DatasetError(TunesmithError, ValueError):
         self.remedy = remedy
 
 
+Phase = Literal["connect", "connect_timeout", "write", "read", "timeout", "closed"]
+
+
 class BackendError(TunesmithError):
     """The one error a backend may raise: no answer came, or it broke off.
 
@@ -152,10 +125,18 @@ class BackendError(TunesmithError):
         self,
         message: str,
         *,
-        phase: Literal["connect", "connect_timeout", "write", "read", "timeout", "closed"],
+        phase: Phase,
     ) -> None:
         super().__init__(message)
         self.phase = phase
+
+
+class CallFacts(TypedDict, total=False):
+    """What every `APIError` knows of its call."""
+
+    operation: str | None
+    attempts: int
+    request_id: str | None
 
 
 class APIError(TunesmithError):
@@ -195,9 +176,6 @@ class APIStatusError(APIError):
         headers: The answer's headers, names in lower case.
         body: The beginning of the answer's body, as text.
         retry_after_s: Seconds the service asks to wait.
-        operation: The operation, such as `completions.create`.
-        attempts: How many times it was sent.
-        request_id: The service's id of the request.
     """
 
     def __init__(
@@ -211,11 +189,9 @@ class APIStatusError(APIError):
         headers: Mapping[str, str] | None = None,
         body: str = "",
         retry_after_s: float | None = None,
-        operation: str | None = None,
-        attempts: int = 1,
-        request_id: str | None = None,
+        **facts: Unpack[CallFacts],
     ) -> None:
-        super().__init__(message, operation=operation, attempts=attempts, request_id=request_id)
+        super().__init__(message, **facts)
         self.status = status
         self.type = type
         self.code = code
@@ -226,7 +202,7 @@ class APIStatusError(APIError):
 
     @property
     def status_code(self) -> int:
-        """The HTTP status, under the official SDK's name."""
+        """The status, under the official SDK's name."""
         return self.status
 
     def __str__(self) -> str:
@@ -298,9 +274,6 @@ class ResponseInvalid(APIError):
         message: What was expected.
         excerpt: The beginning of the answer's body.
         status: The HTTP status.
-        operation: The operation, such as `completions.create`.
-        attempts: How many times it was sent.
-        request_id: The service's id of the request.
     """
 
     def __init__(
@@ -309,11 +282,9 @@ class ResponseInvalid(APIError):
         *,
         excerpt: str = "",
         status: int | None = None,
-        operation: str | None = None,
-        attempts: int = 1,
-        request_id: str | None = None,
+        **facts: Unpack[CallFacts],
     ) -> None:
-        super().__init__(message, operation=operation, attempts=attempts, request_id=request_id)
+        super().__init__(message, **facts)
         self.excerpt = excerpt
         self.status = status
 
@@ -323,12 +294,7 @@ class StreamError(APIError):
 
     Args:
         message: The service's own words.
-        type: The service's error type.
-        code: The service's error code.
-        param: The parameter that the service names.
-        operation: The operation, such as `completions.create`.
-        attempts: How many times it was sent.
-        request_id: The service's id of the request.
+        type, code, param: As of `APIStatusError`.
     """
 
     def __init__(
@@ -338,11 +304,9 @@ class StreamError(APIError):
         type: str | None = None,
         code: str | None = None,
         param: str | None = None,
-        operation: str | None = None,
-        attempts: int = 1,
-        request_id: str | None = None,
+        **facts: Unpack[CallFacts],
     ) -> None:
-        super().__init__(message, operation=operation, attempts=attempts, request_id=request_id)
+        super().__init__(message, **facts)
         self.type = type
         self.code = code
         self.param = param
@@ -354,9 +318,6 @@ class OutcomeUnknown(APIError):
     Args:
         message: What happened and what to do next.
         candidates: Ids of the objects that may be it; empty if none was seen.
-        operation: The operation, such as `fine_tuning.jobs.create`.
-        attempts: How many times it was sent.
-        request_id: The service's id of the request.
     """
 
     def __init__(
@@ -364,11 +325,9 @@ class OutcomeUnknown(APIError):
         message: str,
         *,
         candidates: Sequence[str] = (),
-        operation: str | None = None,
-        attempts: int = 1,
-        request_id: str | None = None,
+        **facts: Unpack[CallFacts],
     ) -> None:
-        super().__init__(message, operation=operation, attempts=attempts, request_id=request_id)
+        super().__init__(message, **facts)
         self.candidates = tuple(candidates)
 
 
@@ -398,6 +357,19 @@ class DeadlineExceeded(TunesmithError, TimeoutError):
         self.operation = operation
         self.deadline_s = deadline_s
         self.attempts = attempts
+
+
+class FileRejected(TunesmithError):
+    """The service found an uploaded file to be wrong.
+
+    Args:
+        message: The service's reason.
+        file_id: The file.
+    """
+
+    def __init__(self, message: str, *, file_id: str) -> None:
+        super().__init__(message)
+        self.file_id = file_id
 
 
 class JobError(TunesmithError):

@@ -10,6 +10,7 @@ from pydantic import SkipValidation
 from typing_extensions import TypedDict
 
 from tunesmith.operations.base import Operation, operation
+from tunesmith.operations.file_source import FileSource
 from tunesmith.types.base import Page
 from tunesmith.types.files import FileDeleted, FileObject
 
@@ -24,7 +25,7 @@ __all__ = [
     "RetrieveFile",
 ]
 
-FileContentInput = str | os.PathLike[str] | bytes | IO[bytes] | AsyncIterable[bytes]
+FileContentInput = str | os.PathLike[str] | bytes | IO[bytes] | AsyncIterable[bytes] | FileSource
 """A path (a str is a path, too), bytes, a file open for reading bytes, or an async iterator."""
 
 FileInput = Annotated[

@@ -22,15 +22,17 @@ class Request:
         headers: Names in lower case. Credentials are not among them: the backend adds its own.
         body: The body; None for none. Its length, where known, is in `content-length`.
         timeout_s: Seconds that the attempt may take; None for no limit.
+        replayable: Whether the body can be opened more than once.
     """
 
     operation: str
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict)
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
     body: Body | None = field(default=None, repr=False)
     timeout_s: float | None = None
+    replayable: bool = True
 
     async def chunks(self) -> AsyncIterator[bytes]:
         """Open the body and go through it."""

@@ -88,10 +88,19 @@ class Page(Answer, Generic[Item]):
 
 
 def as_datetime(at: float | None) -> datetime | None:
-    """Turn Unix seconds into an aware datetime in UTC."""
+    """Turn Unix seconds into an aware datetime in UTC.
+
+    Fields keep the API's names and numbers; beside each `…_at` stands a property `…_datetime`:
+    `job.created_at` is 1721692800, `job.created_datetime` is midnight of 23 July 2024.
+    """
     return None if at is None else datetime.fromtimestamp(at, UTC)
 
 
 def attach_response(answer: Any, response: ResponseInfo) -> None:
     """Let an answer know its response."""
     object.__setattr__(answer, "_response", response)
+
+
+def set_pages_after(page: Page[Item], ask: Callable[[Page[Item]], Awaitable[Page[Item]]]) -> None:
+    """Let a page know how to ask for the page after it."""
+    object.__setattr__(page, "_pages_after", ask)

@@ -1,0 +1,251 @@
+"""Making a call: attempts until one is good, or no more are allowed."""
+
+import logging
+import random
+from collections import deque
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+
+from tunesmith.backends.base import Backend, clock_of
+from tunesmith.calls.deadline import Deadline
+from tunesmith.calls.policy import CallPolicy
+from tunesmith.calls.received import Received
+from tunesmith.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    BackendError,
+    DeadlineExceeded,
+)
+from tunesmith.operations.base import Operation
+from tunesmith.protocol.decode import decode_answer
+from tunesmith.protocol.encode import encode
+from tunesmith.protocol.error_body import parse_error
+from tunesmith.protocol.message import Request
+from tunesmith.protocol.retry import decide
+from tunesmith.types.response import ResponseInfo
+
+__all__ = ["Caller"]
+
+A = TypeVar("A")
+
+_log = logging.getLogger("tunesmith.calls")
+
+
+@dataclass(slots=True)
+class _Failure(Exception):
+    """An attempt that went wrong, and what the next step depends on."""
+
+    error: APIError
+    backend_error: BackendError | None = None
+
+    @property
+    def may_have_happened(self) -> bool:
+        """Whether the service may have done what was asked, though no answer says so."""
+        if self.backend_error is not None:
+            return self.backend_error.phase not in {"connect", "connect_timeout", "closed"}
+        return isinstance(self.error, APIStatusError) and self.error.status in {408, 500, 502, 504}
+
+
+class Caller:
+    """Makes calls over a backend by a policy.
+
+    Args:
+        backend: Where requests go.
+        policy: What holds for every call.
+    """
+
+    def __init__(self, backend: Backend, policy: CallPolicy) -> None:
+        self.backend = backend
+        self.policy = policy
+        self.clock = clock_of(backend)
+        self.created_ids: deque[str] = deque(maxlen=1000)
+        self._random = random.Random()  # noqa: S311 - spreads retries, protects nothing
+
+    def with_policy(self, policy: CallPolicy) -> "Caller":
+        """Make a caller over the same backend that goes by another policy."""
+        caller = Caller(self.backend, policy)
+        caller.created_ids = self.created_ids
+        return caller
+
+    def deadline(self, operation: str) -> Deadline:
+        """Begin the time of a call."""
+        return Deadline(self.clock, self.policy.deadline_s, operation)
+
+    async def answer(self, operation: Operation[A], *, deadline: Deadline | None = None) -> A:
+        """Make a call and read its answer.
+
+        Args:
+            operation: What is asked.
+            deadline: The end of a longer call that this one is part of; its own if None.
+
+        Raises:
+            APIError: The call went wrong.
+            DeadlineExceeded: The time of the whole call is up.
+        """
+        request = encode(operation, headers=self.policy.headers, timeout_s=self.policy.timeout_s)
+        deadline = deadline or self.deadline(request.operation)
+        creates = operation.spec.creates
+        began_at = self.clock.time()
+        attempt = 0
+        while True:
+            attempt += 1
+            async with AsyncExitStack() as stack:
+                try:
+                    received, body = await self._attempt(
+                        request, stack, deadline, attempt, read=True
+                    )
+                except _Failure as caught:
+                    failure = caught
+                else:
+                    answer = decode_answer(operation, body, received.info)
+                    if creates:
+                        self.created_ids.append(str(getattr(answer, "id", "")))
+                    return answer
+            if creates and failure.may_have_happened and self.policy.retry.max_retries:
+                found = await self._find_created(operation, began_at, deadline, failure.error)
+                if found is not None:
+                    return found
+            await self._pause(failure, request, deadline, attempt)
+
+    @asynccontextmanager
+    async def open(
+        self,
+        operation: Operation[Any],
+        *,
+        streaming: bool = False,
+        headers: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
+    ) -> AsyncGenerator[Received]:
+        """Make a call and hand over its answer to be read bit by bit.
+
+        Args:
+            operation: What is asked.
+            streaming: Whether the service shall send events.
+            headers: Headers of this call alone, such as `range`.
+            deadline: The end of a longer call that this one is part of; its own if None.
+
+        Raises:
+            APIError: The call went wrong.
+            DeadlineExceeded: The time of the whole call is up.
+        """
+        request = encode(
+            operation,
+            streaming=streaming,
+            headers={**self.policy.headers, **(headers or {})},
+            timeout_s=self.policy.timeout_s,
+        )
+        deadline = deadline or self.deadline(request.operation)
+        attempt = 0
+        while True:
+            attempt += 1
+            async with AsyncExitStack() as stack:
+                try:
+                    received, _ = await self._attempt(request, stack, deadline, attempt, read=False)
+                except _Failure as caught:
+                    failure = caught
+                else:
+                    yield received
+                    return
+            await self._pause(failure, request, deadline, attempt)
+
+    async def _find_created(
+        self, operation: Operation[A], began_at: float, deadline: Deadline, lost: APIError
+    ) -> A | None:
+        # Imported only now: it knows every operation that creates, and is hardly ever needed.
+        from tunesmith.calls.lookup import find_created  # noqa: PLC0415
+
+        found = await find_created(
+            self.answer, operation, began_at, deadline, self.created_ids, lost
+        )
+        if found is not None:
+            _log.info("%s: its answer was lost, but it was done", operation.spec.name)
+            self.created_ids.append(found.id)
+        return cast("A | None", found)
+
+    async def _attempt(
+        self,
+        request: Request,
+        stack: AsyncExitStack,
+        deadline: Deadline,
+        attempt: int,
+        *,
+        read: bool,
+    ) -> tuple[Received, bytes]:
+        began = self.clock.monotonic()
+        try:
+            with deadline.limit(request.timeout_s):
+                response = await stack.enter_async_context(self.backend.send(request))
+                good = 200 <= response.status < 300  # noqa: PLR2004
+                body = await response.read() if read or not good else b""
+        except TimeoutError:
+            error = deadline.error(request.timeout_s, attempt)
+            self._log_attempt(request, "timeout", attempt, began, None)
+            if isinstance(error, DeadlineExceeded):
+                raise error from None
+            raise _Failure(error, BackendError(str(error), phase="timeout")) from None
+        except BackendError as error:
+            self._log_attempt(request, error.phase, attempt, began, None)
+            raise _Failure(_connection_error(error, request, attempt), error) from error
+        info = ResponseInfo(
+            response.status, response.headers, attempt, self.clock.monotonic() - began
+        )
+        self._log_attempt(request, response.status, attempt, began, info.request_id)
+        if not good:
+            refusal = parse_error(response.status, response.headers, body)
+            refusal.operation = request.operation
+            refusal.attempts = attempt
+            raise _Failure(refusal)
+        return Received(info, response.stream, deadline, request.timeout_s), body
+
+    async def _pause(
+        self, failure: _Failure, request: Request, deadline: Deadline, attempt: int
+    ) -> None:
+        """Wait before the next attempt, or raise the error if there is to be none."""
+        error = failure.error
+        status = error if isinstance(error, APIStatusError) else None
+        pause_s = decide(
+            self.policy.retry,
+            attempt,
+            status=status.status if status else None,
+            code=status.code if status else None,
+            headers=status.headers if status else None,
+            error=failure.backend_error,
+            now=self.clock.time(),
+            random=self._random.random(),
+        )
+        if pause_s is None or not request.replayable:
+            raise error from failure.backend_error
+        _log.info("%s: %s, again in %.3g s", request.operation, type(error).__name__, pause_s)
+        try:
+            await deadline.sleep(pause_s, doing="waiting to try again", attempts=attempt)
+        except DeadlineExceeded as exceeded:
+            raise exceeded from error
+
+    def _log_attempt(
+        self,
+        request: Request,
+        outcome: int | str,
+        attempt: int,
+        began: float,
+        request_id: str | None,
+    ) -> None:
+        if _log.isEnabledFor(logging.INFO):
+            _log.info(
+                "%s %s %s attempt=%d %.3fs request_id=%s",
+                request.method,
+                request.path,
+                outcome,
+                attempt,
+                self.clock.monotonic() - began,
+                request_id,
+            )
+
+
+def _connection_error(error: BackendError, request: Request, attempt: int) -> APIConnectionError:
+    timed_out = error.phase in {"timeout", "connect_timeout"}
+    kind = APITimeoutError if timed_out else APIConnectionError
+    return kind(f"{request.operation}: {error}", operation=request.operation, attempts=attempt)

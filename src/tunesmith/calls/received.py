@@ -1,0 +1,56 @@
+"""A good response, open to be read."""
+
+from collections.abc import AsyncIterator
+from dataclasses import dataclass
+
+from tunesmith.calls.deadline import Deadline
+from tunesmith.errors import BackendError, StreamInterrupted
+from tunesmith.types.response import ResponseInfo
+
+__all__ = ["Received"]
+
+
+@dataclass(frozen=True, slots=True)
+class Received:
+    """A good response, open to be read.
+
+    Args:
+        info: What is known of it.
+        stream: The body's chunks.
+        deadline: The end of the call.
+        timeout_s: Seconds to wait for each chunk.
+    """
+
+    info: ResponseInfo
+    stream: AsyncIterator[bytes]
+    deadline: Deadline
+    timeout_s: float | None
+
+    async def chunks(self) -> AsyncIterator[bytes]:
+        """Go through the body.
+
+        Raises:
+            StreamInterrupted: It broke off.
+            APITimeoutError: A chunk did not come in time.
+            DeadlineExceeded: The time of the whole call is up.
+        """
+        while True:
+            try:
+                with self.deadline.limit(self.timeout_s):
+                    chunk = await anext(self.stream, None)
+            except TimeoutError:
+                raise self.deadline.error(self.timeout_s, self.info.attempts) from None
+            except BackendError as error:
+                raise self.interrupted(str(error)) from error
+            if chunk is None:
+                return
+            yield chunk
+
+    def interrupted(self, reason: str) -> StreamInterrupted:
+        """Make the error that says the answer broke off."""
+        return StreamInterrupted(
+            f"{self.deadline.operation}: the answer broke off: {reason}",
+            operation=self.deadline.operation,
+            attempts=self.info.attempts,
+            request_id=self.info.request_id,
+        )

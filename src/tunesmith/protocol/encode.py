@@ -1,0 +1,147 @@
+"""From an operation to a request."""
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+from urllib.parse import quote
+
+from pydantic_core import to_json
+
+from tunesmith.errors import RequestInvalid
+from tunesmith.operations.base import Operation, Spec
+from tunesmith.operations.file_source import FileSource
+from tunesmith.protocol.file_input import file_source
+from tunesmith.protocol.flatten import flatten
+from tunesmith.protocol.message import Body, Request
+from tunesmith.protocol.multipart import MultipartBody, Part
+
+__all__ = ["encode"]
+
+_FILES = frozenset({"file", "data"})
+"""The parameters of multipart operations that are files."""
+
+
+def encode(
+    operation: Operation[Any],
+    *,
+    streaming: bool = False,
+    headers: Mapping[str, str] | None = None,
+    timeout_s: float | None = None,
+) -> Request:
+    """Write an operation as a request.
+
+    Args:
+        operation: What is asked, its parameters checked.
+        streaming: Whether the answer shall come bit by bit.
+        headers: Headers to send, names in lower case; the operation's own come on top.
+        timeout_s: Seconds that an attempt may take; the operation's own comes first.
+
+    Raises:
+        RequestInvalid: A parameter of the path is empty, or a file cannot be read.
+
+    Example:
+        ```python
+        from tunesmith.operations.models import RetrieveModel
+        from tunesmith.protocol.encode import encode
+
+        assert encode(RetrieveModel("davinci-002")).path == "/models/davinci-002"
+        ```
+    """
+    spec = operation.spec
+    query = [pair for name in spec.query_params for pair in _flat(operation, name)]
+    if operation.extra_query:
+        query += [
+            pair for name, value in operation.extra_query.items() for pair in flatten(name, value)
+        ]
+    body, body_headers, replayable = _body(operation, spec, streaming=streaming)
+    if streaming and spec.method == "GET":
+        query.append(("stream", "true"))
+    all_headers = {"accept": "text/event-stream" if streaming else "application/json"}
+    if headers:
+        all_headers.update(headers)
+    all_headers.update(body_headers)
+    if operation.extra_headers:
+        all_headers.update((name.lower(), v) for name, v in operation.extra_headers.items())
+    return Request(
+        operation=spec.name,
+        method=spec.method,
+        path=_path(operation, spec) if spec.path_params else spec.path,
+        query=tuple(query),
+        headers=all_headers,
+        body=body,
+        timeout_s=timeout_s if operation.timeout is None else operation.timeout,
+        replayable=replayable,
+    )
+
+
+def _path(operation: Operation[Any], spec: Spec) -> str:
+    values: dict[str, str] = {}
+    for name in spec.path_params:
+        value = str(getattr(operation, name))
+        if not value.strip(".") or not value.strip():
+            # An empty or dotted segment would reach another operation.
+            raise RequestInvalid(
+                f"{spec.name}: {name} must name an object, not be {value!r}",
+                operation=spec.name,
+                param=name,
+            )
+        values[name] = quote(value, safe=":@!$&'()*+,;=")
+    return spec.path.format_map(values)
+
+
+def _flat(operation: Operation[Any], name: str) -> Iterator[tuple[str, str]]:
+    return flatten(name, getattr(operation, name))
+
+
+def _body(
+    operation: Operation[Any], spec: Spec, *, streaming: bool
+) -> tuple[Body | None, dict[str, str], bool]:
+    if spec.method != "POST":
+        return None, {}, True
+    if spec.multipart:
+        return _form(operation, spec)
+    payload: dict[str, Any] = {}
+    for name in spec.body_params:
+        value = getattr(operation, name)
+        if value is not None:
+            payload[name] = value
+    if streaming:
+        payload["stream"] = True
+    if operation.extra_body:
+        payload.update(operation.extra_body)
+    if not payload and not spec.body_params:
+        return None, {"content-length": "0"}, True
+    body = to_json(payload)
+    return body, {"content-type": "application/json", "content-length": str(len(body))}, True
+
+
+def _form(operation: Operation[Any], spec: Spec) -> tuple[Body, dict[str, str], bool]:
+    parts: list[Part] = []
+    replayable = True
+    for name in spec.body_params:
+        if name in _FILES:
+            source = file_source(getattr(operation, name))
+            replayable = source.replayable
+            parts.append(_file_part(name, source))
+        else:
+            parts += [_text_part(*pair) for pair in _flat(operation, name)]
+    for name, value in (operation.extra_body or {}).items():
+        parts += [_text_part(*pair) for pair in flatten(name, value)]
+    form = MultipartBody(parts)
+    headers = {"content-type": form.content_type}
+    if form.length_bytes is not None:
+        headers["content-length"] = str(form.length_bytes)
+    return form.chunks, headers, replayable
+
+
+def _text_part(name: str, value: str) -> Part:
+    return Part(name=name, content=value.encode())
+
+
+def _file_part(name: str, source: FileSource) -> Part:
+    return Part(
+        name=name,
+        filename=source.filename,
+        content_type=source.content_type,
+        content=source.content,
+        length_bytes=source.length_bytes,
+    )

@@ -1,0 +1,113 @@
+"""Files to send, in any of the forms that users have them in, opened only when they are sent."""
+
+import mimetypes
+import os
+from collections.abc import AsyncIterable, AsyncIterator
+from pathlib import Path
+from typing import IO, Any, cast
+
+import anyio
+import anyio.to_thread
+
+from tunesmith.errors import RequestInvalid
+from tunesmith.operations.file_source import FileSource
+
+__all__ = ["file_source"]
+
+_CHUNK_BYTES = 256 * 1024
+
+
+def file_source(value: Any) -> FileSource:
+    """Understand a file as users pass it.
+
+    Args:
+        value: A path, bytes, a binary file object, an asynchronous iterable of bytes, or a tuple
+            `(filename, one of these)` or `(filename, one of these, content_type)`.
+
+    Raises:
+        RequestInvalid: It is none of these, or there is no such file.
+    """
+    if isinstance(value, FileSource):
+        return value
+    if isinstance(value, tuple):
+        return _named(value)  # pyright: ignore[reportUnknownArgumentType]
+    if isinstance(value, str | os.PathLike):
+        return _from_path(Path(cast("str | os.PathLike[str]", value)))
+    if isinstance(value, bytes | bytearray | memoryview):
+        content = bytes(cast("bytes", value))
+        return FileSource("upload", content, "application/octet-stream", len(content))
+    if isinstance(value, AsyncIterable):
+        return _from_async_iterable(cast("AsyncIterable[bytes]", value))
+    if callable(getattr(value, "read", None)):
+        return _from_file_object(cast("IO[bytes]", value))
+    raise RequestInvalid(
+        f"a file is expected, not {type(value).__name__}: pass a path, bytes, a file opened with "
+        "'rb', an asynchronous iterable of bytes, or (filename, content)",
+        param="file",
+    )
+
+
+def _named(value: tuple[Any, ...]) -> FileSource:
+    filename, content, *content_type = value
+    source = file_source(content)
+    name = source.filename if filename is None else str(filename)
+    return FileSource(
+        filename=name,
+        content=source.content,
+        content_type=content_type[0] if content_type and content_type[0] else _type_of(name),
+        length_bytes=source.length_bytes,
+        replayable=source.replayable,
+    )
+
+
+def _type_of(filename: str) -> str:
+    if filename.endswith(".jsonl"):
+        return "application/jsonl"  # not in the table of media types
+    return mimetypes.guess_type(filename)[0] or "application/octet-stream"
+
+
+def _from_path(path: Path) -> FileSource:
+    if path.is_dir():
+        raise RequestInvalid(f"{path} is a directory, not a file", param="file")
+    try:
+        length_bytes = path.stat().st_size
+    except OSError as error:
+        raise RequestInvalid(f"{path} cannot be read: {error.strerror}", param="file") from None
+
+    async def opened() -> AsyncIterator[bytes]:
+        async with await anyio.open_file(path, "rb") as file:
+            while chunk := await file.read(_CHUNK_BYTES):
+                yield chunk
+
+    return FileSource(path.name, opened, _type_of(path.name), length_bytes)
+
+
+def _from_file_object(file: IO[bytes]) -> FileSource:
+    name = getattr(file, "name", None)
+    filename = Path(name).name if isinstance(name, str) else "upload"
+    seekable = file.seekable()
+    start = file.tell() if seekable else 0
+    length_bytes = None
+    if seekable:
+        length_bytes = file.seek(0, os.SEEK_END) - start
+        file.seek(start)
+
+    async def opened() -> AsyncIterator[bytes]:
+        if seekable:
+            file.seek(start)
+        while chunk := await anyio.to_thread.run_sync(file.read, _CHUNK_BYTES):
+            if not isinstance(chunk, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
+                raise RequestInvalid(f"{filename} is open as text: open it with 'rb'", param="file")
+            yield chunk
+
+    return FileSource(filename, opened, _type_of(filename), length_bytes, replayable=seekable)
+
+
+def _from_async_iterable(chunks: AsyncIterable[bytes]) -> FileSource:
+    async def opened() -> AsyncIterator[bytes]:
+        async for chunk in chunks:
+            yield chunk
+
+    # An iterator is used up by the first attempt; an iterable begins anew.
+    replayable = not isinstance(chunks, AsyncIterator)
+    return FileSource("upload", opened, "application/octet-stream", None, replayable=replayable)

@@ -1,0 +1,72 @@
+"""Reading a job's result file: CSV, in base64 by newer services."""
+
+import base64
+import binascii
+import csv
+import io
+from collections.abc import Mapping
+
+from tunesmith.errors import ResponseInvalid
+from tunesmith.types.results import StepMetrics
+
+__all__ = ["parse_results"]
+
+# Each service and era has its own column names; the first that is there counts.
+_TRAIN_LOSS = ("train_loss", "training_loss")
+_TRAIN_ACCURACY = ("train_accuracy", "train_mean_token_accuracy", "training_token_accuracy")
+_VALID_LOSS = ("valid_loss", "validation_loss")
+_VALID_ACCURACY = ("valid_mean_token_accuracy", "valid_accuracy", "validation_token_accuracy")
+
+
+def parse_results(content: bytes) -> tuple[StepMetrics, ...]:
+    r"""Read the content of a result file.
+
+    Args:
+        content: CSV with a column `step`, as it is or in base64.
+
+    Raises:
+        ResponseInvalid: It is no such CSV.
+
+    Example:
+        ```python
+        from tunesmith.protocol.results import parse_results
+
+        (step,) = parse_results(b"step,train_loss,train_accuracy\n1,0.5,\n")
+        assert step.train_loss == 0.5
+        assert step.train_accuracy is None
+        ```
+    """
+    text = _plain(content).decode("utf-8-sig", "replace")
+    rows = csv.DictReader(io.StringIO(text, newline=""))
+    if "step" not in (rows.fieldnames or ()):
+        raise ResponseInvalid(
+            "a result file is CSV with a column 'step'; this is none", excerpt=text[:200]
+        )
+    return tuple(_metrics({k: v for k, v in row.items() if k and v}) for row in rows if row["step"])
+
+
+def _plain(content: bytes) -> bytes:
+    if content.lstrip(b"\xef\xbb\xbf").startswith(b"step"):
+        return content
+    try:
+        return base64.b64decode(b"".join(content.split()), validate=True)
+    except binascii.Error:
+        return content
+
+
+def _metrics(row: Mapping[str, str]) -> StepMetrics:
+    try:
+        return StepMetrics(
+            step=int(float(row["step"])),
+            train_loss=_number(row, _TRAIN_LOSS),
+            train_accuracy=_number(row, _TRAIN_ACCURACY),
+            valid_loss=_number(row, _VALID_LOSS),
+            valid_accuracy=_number(row, _VALID_ACCURACY),
+            columns=row,
+        )
+    except ValueError as error:
+        raise ResponseInvalid(f"a row of the result file holds {error}", excerpt=str(row)) from None
+
+
+def _number(row: Mapping[str, str], names: tuple[str, ...]) -> float | None:
+    return next((float(row[name]) for name in names if name in row), None)

@@ -1,0 +1,75 @@
+"""Whether a call that failed is tried again, and after what pause."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+from tunesmith.errors import BackendError
+from tunesmith.protocol.retry_after import parse_retry_after_s
+
+__all__ = ["RetryPolicy", "decide"]
+
+_LONGEST_ASKED_S = 120.0
+"""A service that asks for a longer pause is not waited for."""
+
+_RETRIED = frozenset({408, 409, 429})
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """Which pauses are made between attempts.
+
+    Args:
+        max_retries: How often a call is tried again.
+        initial_s: The first pause, in seconds; each further one is twice as long.
+        max_s: The longest pause, in seconds.
+        jitter: The share of a pause that chance may take away, so that many callers spread.
+    """
+
+    max_retries: int = 2
+    initial_s: float = 0.5
+    max_s: float = 8.0
+    jitter: float = 0.25
+
+
+def decide(
+    policy: RetryPolicy,
+    attempt: int,
+    *,
+    status: int | None = None,
+    code: str | None = None,
+    headers: Mapping[str, str] | None = None,
+    error: BackendError | None = None,
+    now: float,
+    random: float,
+) -> float | None:
+    """Decide whether a failed attempt is followed by another.
+
+    Args:
+        policy: The pauses.
+        attempt: How many attempts there were.
+        status: The status of the answer, if one came.
+        code: The service's error code.
+        headers: The answer's headers, names in lower case.
+        error: Why no answer came, if none did.
+        now: The time in Unix seconds, for dates in `Retry-After`.
+        random: A number from 0 to 1.
+
+    Returns:
+        The pause in seconds; None if there shall be no other attempt.
+    """
+    if attempt > policy.max_retries or code == "insufficient_quota":
+        return None
+    headers = headers or {}
+    advice = headers.get("x-should-retry")
+    passing = status in _RETRIED or (status or 0) >= 500 if error is None else _may_pass(error)  # noqa: PLR2004
+    if advice == "false" or not (passing or advice == "true"):
+        return None
+    asked_s = parse_retry_after_s(headers, now)
+    if asked_s is not None:
+        return asked_s if asked_s <= _LONGEST_ASKED_S else None
+    pause_s = min(policy.initial_s * 2.0 ** (attempt - 1), policy.max_s)
+    return pause_s * (1 - policy.jitter * random)
+
+
+def _may_pass(error: BackendError) -> bool:
+    return error.phase != "closed"

@@ -1,0 +1,237 @@
+"""From a request back to an operation: what a service does with what it receives."""
+
+import json
+import re
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from typing import Any, TypeVar, cast
+from urllib.parse import unquote
+
+from pydantic import ValidationError
+from pydantic_core import ErrorDetails, from_json
+
+from tunesmith.errors import RequestInvalid
+from tunesmith.operations.base import Operation, Spec
+from tunesmith.protocol.flatten import unflatten
+from tunesmith.protocol.message import Request
+from tunesmith.protocol.multipart import MultipartError, decode_multipart
+
+__all__ = ["Incoming", "Router", "UnknownRoute"]
+
+O = TypeVar("O", bound=Operation[Any])  # noqa: E741 - an operation
+
+
+@dataclass(frozen=True, slots=True)
+class Incoming:
+    """What was asked.
+
+    Args:
+        operation: The operation, its parameters checked.
+        streaming: Whether the answer shall come bit by bit.
+    """
+
+    operation: Operation[Any]
+    streaming: bool
+
+
+class UnknownRoute(Exception):
+    """No operation has this method and path.
+
+    Args:
+        method: The method asked with.
+        path: The path asked for.
+        allowed: The methods that the path does know; empty if it is unknown.
+    """
+
+    def __init__(self, method: str, path: str, allowed: tuple[str, ...]) -> None:
+        super().__init__(f"{method} {path}")
+        self.method = method
+        self.path = path
+        self.allowed = allowed
+
+
+class Router:
+    """Finds the operation for a request, and reads its parameters.
+
+    Args:
+        operations: The operations that the service knows.
+        max_body_bytes: Bodies above this size are refused.
+
+    Example:
+        ```python
+        from tunesmith.operations.models import ListModels, RetrieveModel
+        from tunesmith.protocol.route import Router
+
+        router = Router([ListModels, RetrieveModel])
+        assert router.find("GET", "/models/ada") == (RetrieveModel, {"model": "ada"})
+        ```
+    """
+
+    def __init__(
+        self,
+        operations: Iterable[type[Operation[Any]]],
+        *,
+        max_body_bytes: int = 513 * 1024 * 1024,
+    ) -> None:
+        self._max_body_bytes = max_body_bytes
+        self._routes = [(_pattern(operation.spec.path), operation) for operation in operations]
+        self._fixed: dict[tuple[str, str], type[Operation[Any]]] = {
+            (operation.spec.method, operation.spec.path): operation
+            for _, operation in self._routes
+            if not operation.spec.path_params
+        }
+
+    def find(self, method: str, path: str) -> tuple[type[Operation[Any]], dict[str, str]]:
+        """Find the operation and the parameters in the path.
+
+        Raises:
+            UnknownRoute: There is none.
+        """
+        if fixed := self._fixed.get((method, path)):
+            return fixed, {}
+        allowed: list[str] = []
+        for pattern, operation in self._routes:
+            if match := pattern.fullmatch(path):
+                if operation.spec.method == method:
+                    return operation, {k: unquote(v) for k, v in match.groupdict().items()}
+                allowed.append(operation.spec.method)
+        raise UnknownRoute(method, path, tuple(allowed))
+
+    async def receive(self, request: Request) -> Incoming:
+        """Read a request as an operation.
+
+        Args:
+            request: What came; its `operation` does not matter, its path is below the base URL.
+
+        Raises:
+            UnknownRoute: No operation has this method and path.
+            RequestInvalid: A parameter is missing, wrong or unknown, or the body unreadable; the
+                words are the service's.
+        """
+        operation, values = self.find(request.method, request.path)
+        spec = operation.spec
+        body = await self._body(request, spec)
+        given = unflatten(request.query) if spec.method != "POST" else body
+        streaming = given.pop("stream", None) in (True, "true", "True", "1")
+        return Incoming(
+            _build(operation, {**given, **values}), streaming and spec.event is not None
+        )
+
+    async def _body(self, request: Request, spec: Spec) -> dict[str, Any]:
+        if spec.method != "POST":
+            return {}
+        if spec.multipart:
+            try:
+                parts = await decode_multipart(
+                    request.headers.get("content-type", ""),
+                    request.chunks(),
+                    max_bytes=self._max_body_bytes,
+                )
+            except MultipartError as error:
+                raise RequestInvalid(f"Could not parse multipart form: {error}") from None
+            return unflatten(
+                (
+                    part.name,
+                    part.content.decode("utf-8", "replace")
+                    if part.filename is None
+                    else (part.filename, part.content, part.content_type),
+                )
+                for part in parts
+            )
+        content = bytearray()
+        async for chunk in request.chunks():
+            content += chunk
+            if len(content) > self._max_body_bytes:
+                raise RequestInvalid(f"The body is larger than {self._max_body_bytes} bytes.")
+        return parse_json_object(bytes(content)) if content else {}
+
+
+def parse_json_object(content: bytes) -> dict[str, Any]:
+    """Read a JSON object.
+
+    Raises:
+        RequestInvalid: It is none; the words are the service's.
+    """
+    try:
+        value = from_json(content)
+    except ValueError:
+        raise RequestInvalid(
+            "We could not parse the JSON body of your request. (HINT: This likely means you "
+            "aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, "
+            "but what was sent was not valid JSON.)"
+        ) from None
+    if not isinstance(value, dict):
+        raise RequestInvalid("The JSON body of a request must be an object.")
+    return cast("dict[str, Any]", value)
+
+
+def _pattern(path: str) -> re.Pattern[str]:
+    # A parameter is one segment, but a model's name may hold slashes.
+    with_models = re.sub(r"\{(model)\}", r"(?P<\1>.+)", path)
+    return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", with_models))
+
+
+def _build(operation: type[O], given: Mapping[str, Any]) -> O:
+    spec = operation.spec
+    known = {*spec.path_params, *spec.query_params, *spec.body_params}
+    values: dict[str, Any] = {}
+    for name, value in given.items():
+        if name not in known:
+            raise RequestInvalid(f"Unrecognized request argument supplied: {name}", param=name)
+        if value is not None:
+            values[name] = value
+    try:
+        return operation(**values)
+    except ValidationError as error:
+        raise _refusal(error.errors(include_url=False)[0]) from None
+
+
+def _refusal(problem: ErrorDetails) -> RequestInvalid:
+    """Say what is wrong as the service does: `'x' is not one of ['batch'] - 'purpose'`."""
+    names = [part for part in problem["loc"] if not _is_union_branch(part)]
+    param = "".join(f"[{n}]" if isinstance(n, int) else f".{n}" for n in names).lstrip(".")
+    value, kind, context = problem["input"], problem["type"], problem.get("ctx", {})
+    if kind in {"missing", "missing_argument", "missing_keyword_only_argument"}:
+        return RequestInvalid(f"'{param}' is a required property", param=param)
+    shown = _short(value)
+    if kind in {"literal_error", "union_tag_invalid"}:
+        options = str(context.get("expected") or context.get("expected_tags")).replace(" or ", ", ")
+        text = f"{shown} is not one of [{options}]"
+    elif kind in {"less_than_equal", "less_than"}:
+        text = f"{shown} is greater than the maximum of {context.get('le', context.get('lt'))}"
+    elif kind in {"greater_than_equal", "greater_than"}:
+        text = f"{shown} is less than the minimum of {context.get('ge', context.get('gt'))}"
+    elif kind in {"too_long", "string_too_long"}:
+        text = f"{shown} is too long"
+    elif kind in {"too_short", "string_too_short"}:
+        text = f"{shown} is too short"
+    elif kind.endswith(("_type", "_parsing")):
+        text = f"{shown} is not of type '{_JSON_TYPES.get(kind.split('_')[0], kind.split('_')[0])}'"
+    else:
+        text = f"{shown}: {problem['msg']}"
+    return RequestInvalid(f"{text} - '{param}'", param=param)
+
+
+_SHOWN_CHARS = 60
+
+_JSON_TYPES = {"int": "integer", "float": "number", "bool": "boolean", "dict": "object"} | {
+    "list": "array",
+    "mapping": "object",
+    "model": "object",
+}
+
+
+def _is_union_branch(part: int | str) -> bool:
+    # pydantic names the branch of a union that failed: `list[str]`, `constrained-int`, `Auto`.
+    return isinstance(part, str) and (
+        part in {"str", "int", "float", "bool", "dict"}
+        or not re.fullmatch(r"[a-z][a-z0-9_]*", part)
+    )
+
+
+def _short(value: Any) -> str:
+    if isinstance(value, bytes | tuple):
+        return "the file"
+    text = json.dumps(value, ensure_ascii=False, default=str) if value is not None else "None"
+    text = repr(value) if isinstance(value, str) else text
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."

@@ -1,0 +1,47 @@
+"""Answers to conversations."""
+
+from functools import cached_property
+
+from tunesmith.operations.chat import (
+    CreateChatCompletion,
+    DeleteChatCompletion,
+    ListChatCompletionMessages,
+    ListChatCompletions,
+    RetrieveChatCompletion,
+    UpdateChatCompletion,
+)
+from tunesmith.resources.base import Resource
+from tunesmith.resources.method import call, paged, streamed
+
+__all__ = ["Chat", "ChatCompletions", "StoredMessages"]
+
+
+class StoredMessages(Resource):
+    """The messages of a stored completion."""
+
+    list = paged(ListChatCompletionMessages)
+
+
+class ChatCompletions(Resource):
+    """Answers to conversations; those created with `store=True` can be looked up later."""
+
+    create = call(CreateChatCompletion)
+    stream = streamed(CreateChatCompletion)
+    retrieve = call(RetrieveChatCompletion)
+    list = paged(ListChatCompletions)
+    update = call(UpdateChatCompletion)
+    delete = call(DeleteChatCompletion)
+
+    @cached_property
+    def messages(self) -> StoredMessages:
+        """The messages of a stored completion."""
+        return StoredMessages(self.caller)
+
+
+class Chat(Resource):
+    """Answers to conversations."""
+
+    @cached_property
+    def completions(self) -> ChatCompletions:
+        """Answers to conversations."""
+        return ChatCompletions(self.caller)

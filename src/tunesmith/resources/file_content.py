@@ -1,0 +1,120 @@
+"""The content of a file: read whole, in chunks, or written to disk."""
+
+import os
+import secrets
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
+
+import anyio
+
+from tunesmith.calls.caller import Caller
+from tunesmith.calls.deadline import Deadline
+from tunesmith.calls.received import Received
+from tunesmith.errors import APITimeoutError, StreamInterrupted
+from tunesmith.operations.base import Operation
+
+__all__ = ["FileContent"]
+
+
+class FileContent:
+    """The content of a file, not asked for yet.
+
+    Args:
+        caller: Makes the calls.
+        operation: The download.
+
+    Example:
+        ```python
+        content = client.files.content("file-abc")
+        async with content.stream() as chunks:
+            async for chunk in chunks:
+                print(len(chunk))
+        ```
+    """
+
+    def __init__(self, caller: Caller, operation: Operation[bytes]) -> None:
+        self._caller = caller
+        self._operation = operation
+
+    async def read(self) -> bytes:
+        """Download the content whole, into memory."""
+        return await self._caller.answer(self._operation)
+
+    async def text(self, encoding: str = "utf-8") -> str:
+        """Download the content whole, as text."""
+        return (await self.read()).decode(encoding)
+
+    @asynccontextmanager
+    async def stream(self) -> AsyncGenerator[AsyncIterator[bytes]]:
+        """Download the content in chunks, as they come.
+
+        Raises:
+            StreamInterrupted: The download broke off.
+        """
+        async with self._caller.open(self._operation) as received:
+            yield received.chunks()
+
+    async def write_to(self, path: str | os.PathLike[str]) -> Path:
+        """Download the content to a file; a broken download goes on where the server allows it.
+
+        The file appears when it is whole, and replaces one that is there; until then the content
+        is in a hidden file beside it, which is removed if the download fails.
+
+        Args:
+            path: Where to write.
+
+        Returns:
+            The path.
+
+        Raises:
+            StreamInterrupted: The download broke off again and again without getting further.
+            OSError: The file cannot be written.
+        """
+        target = Path(path)
+        part = target.with_name(f".{target.name}.{secrets.token_hex(4)}.part")
+        deadline = self._caller.deadline(self._operation.spec.name)
+        try:
+            async with await anyio.open_file(part, "xb") as file:
+                await self._download(file, deadline)
+            await anyio.Path(part).replace(target)
+        finally:
+            with anyio.CancelScope(shield=True), suppress(FileNotFoundError):
+                await anyio.Path(part).unlink()
+        return target
+
+    async def _download(self, file: anyio.AsyncFile[bytes], deadline: Deadline) -> None:
+        retry = self._caller.policy.retry
+        failures = 0
+        etag: str | None = None
+        while True:
+            begin = await file.tell()
+            headers = {"range": f"bytes={begin}-"} if begin else {}
+            if begin and etag:
+                headers["if-range"] = etag
+            try:
+                async with self._caller.open(
+                    self._operation, headers=headers, deadline=deadline
+                ) as received:
+                    etag = received.info.headers.get("etag")
+                    await _append(file, received, begin)
+                    return
+            except (StreamInterrupted, APITimeoutError):
+                failures = 1 if await file.tell() > begin else failures + 1
+                if failures > retry.max_retries:
+                    raise
+            await deadline.sleep(retry.initial_s, doing="waiting to go on with the download")
+
+
+async def _append(file: anyio.AsyncFile[bytes], received: Received, begin: int) -> None:
+    if begin and not _continues(received, begin):
+        # The server sends the whole again, because it knows no ranges or the file has changed.
+        await file.seek(0)
+        await file.truncate()
+    async for chunk in received.chunks():
+        await file.write(chunk)
+
+
+def _continues(received: Received, begin: int) -> bool:
+    content_range = received.info.headers.get("content-range", "")
+    return received.info.status == 206 and content_range.startswith(f"bytes {begin}-")  # noqa: PLR2004

@@ -1,0 +1,47 @@
+"""Fine-tunes by the legacy API, for code and servers from before 2024."""
+
+from tunesmith.errors import JobError
+from tunesmith.operations.fine_tunes import (
+    CancelFineTune,
+    CreateFineTune,
+    ListFineTuneEvents,
+    ListFineTunes,
+    RetrieveFineTune,
+)
+from tunesmith.resources.base import Resource
+from tunesmith.resources.following import read_results
+from tunesmith.resources.method import call, paged, streamed
+from tunesmith.types.fine_tunes import FineTune
+from tunesmith.types.results import JobResults
+
+__all__ = ["FineTunes"]
+
+
+class FineTunes(Resource):
+    """Fine-tunes by the legacy API."""
+
+    create = call(CreateFineTune)
+    retrieve = call(RetrieveFineTune)
+    list = paged(ListFineTunes)
+    cancel = call(CancelFineTune)
+    list_events = paged(ListFineTuneEvents)
+    stream_events = streamed(ListFineTuneEvents)
+
+    async def results(self, fine_tune: FineTune | str) -> JobResults:
+        """Download what a fine-tune measured at each step.
+
+        Args:
+            fine_tune: The fine-tune or its id; it must have succeeded.
+
+        Raises:
+            JobError: It has no result file (yet).
+            NotFoundError: There is no such fine-tune.
+        """
+        fine_tune_id = fine_tune if isinstance(fine_tune, str) else fine_tune.id
+        state = await self.retrieve(fine_tune_id)
+        if not state.result_files:
+            raise JobError(
+                f"fine-tune {fine_tune_id} has no result file: it is {state.status}",
+                job_id=fine_tune_id,
+            )
+        return await read_results(self.caller, fine_tune_id, state.result_files[0].id)

@@ -1,0 +1,162 @@
+"""Following a job to its end, through whatever happens to the connection meanwhile."""
+
+from collections.abc import AsyncIterator
+from typing import TypeVar
+
+from tunesmith.calls.caller import Caller
+from tunesmith.calls.deadline import Deadline
+from tunesmith.errors import (
+    APIConnectionError,
+    InternalServerError,
+    JobCancelled,
+    JobError,
+    JobFailed,
+    RateLimitError,
+)
+from tunesmith.operations.base import Operation
+from tunesmith.operations.files import DownloadFile
+from tunesmith.operations.fine_tuning import ListFineTuningJobEvents, RetrieveFineTuningJob
+from tunesmith.protocol.results import parse_results
+from tunesmith.types.base import Page
+from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+from tunesmith.types.results import JobResults
+
+__all__ = ["follow_job", "job_results", "wait_for_job"]
+
+A = TypeVar("A")
+
+_PASSING = (APIConnectionError, InternalServerError, RateLimitError)
+_PATIENCE_S = 300.0
+"""How long a service may be out of reach before that is an error."""
+
+_SETTLE_S = 15.0
+"""How long after a job's end its last events may come; eight seconds have been seen."""
+
+_LAST_MESSAGES = ("the job has successfully completed", "fine-tune succeeded")
+_EVENTS_A_PAGE = 100
+
+
+class _Watch:
+    """Asks again and again, patient with failures that pass."""
+
+    def __init__(self, caller: Caller, name: str, deadline_s: float | None, poll_s: float) -> None:
+        self._caller = caller
+        self._poll_s = poll_s
+        seconds = caller.policy.deadline_s if deadline_s is None else deadline_s
+        self.deadline = Deadline(caller.clock, seconds, name)
+        self._unreachable_since: float | None = None
+
+    async def ask(self, operation: Operation[A]) -> A | None:
+        """Ask; None if that failed in passing and is to be tried again after a pause."""
+        try:
+            answer = await self._caller.answer(operation, deadline=self.deadline)
+        except _PASSING:
+            now = self.now()
+            if self._unreachable_since is None:
+                self._unreachable_since = now
+            elif now - self._unreachable_since > _PATIENCE_S:
+                raise
+            return None
+        self._unreachable_since = None
+        return answer
+
+    async def pause(self) -> None:
+        await self.deadline.sleep(self._poll_s, doing="waiting for the job")
+
+    def now(self) -> float:
+        return self._caller.clock.monotonic()
+
+
+async def follow_job(
+    caller: Caller, job: FineTuningJob | str, *, deadline_s: float | None, poll_s: float
+) -> AsyncIterator[FineTuningJobEvent]:
+    """Go through a job's events as they come; see `Jobs.follow`."""
+    job_id = job if isinstance(job, str) else job.id
+    watch = _Watch(caller, "fine_tuning.jobs.follow", deadline_s, poll_s)
+    seen: set[str] = set()
+    over_since: float | None = None
+    while True:
+        # The status is asked for first: events that come after it are seen in this round or later.
+        state = await watch.ask(RetrieveFineTuningJob(job_id))
+        news = await _unseen_events(watch, job_id, seen) if state else []
+        for event in news:
+            seen.add(event.id)
+            yield event
+        if state and state.is_over:
+            over_since = watch.now() if news or over_since is None else over_since
+            complete = any(event.message.lower().startswith(_LAST_MESSAGES) for event in news)
+            if complete or watch.now() - over_since >= _SETTLE_S:
+                return
+        await watch.pause()
+
+
+async def _unseen_events(watch: _Watch, job_id: str, seen: set[str]) -> list[FineTuningJobEvent]:
+    """List the events that are new, oldest first; none if a page could not be had."""
+    unseen: dict[str, FineTuningJobEvent] = {}
+    after: str | None = None
+    while True:
+        page: Page[FineTuningJobEvent] | None = await watch.ask(
+            ListFineTuningJobEvents(job_id, after=after, limit=_EVENTS_A_PAGE)
+        )
+        if page is None:
+            return []  # half of the news would come out of order
+        for event in page.data:
+            if event.id not in seen:
+                unseen[event.id] = event
+        last = page.data[-1].id if page.data else after
+        if not page.has_more or last == after or last in seen:
+            return list(reversed(unseen.values()))
+        after = last
+
+
+async def wait_for_job(
+    caller: Caller, job: FineTuningJob | str, *, deadline_s: float | None, poll_s: float
+) -> FineTuningJob:
+    """Wait until a job is over; see `Jobs.wait`."""
+    job_id = job if isinstance(job, str) else job.id
+    watch = _Watch(caller, "fine_tuning.jobs.wait", deadline_s, poll_s)
+    while True:
+        state = await watch.ask(RetrieveFineTuningJob(job_id))
+        if state and state.is_over:
+            return succeeded(state)
+        await watch.pause()
+
+
+def succeeded(job: FineTuningJob) -> FineTuningJob:
+    """Return a job that succeeded.
+
+    Raises:
+        JobFailed: It failed.
+        JobCancelled: It was cancelled.
+    """
+    if job.status == "cancelled":
+        raise JobCancelled(f"job {job.id} was cancelled", job_id=job.id)
+    if job.status == "failed":
+        reason = job.failure
+        raise JobFailed(
+            f"job {job.id} failed: {(reason and reason.message) or 'the service gives no reason'}",
+            job_id=job.id,
+            code=reason.code if reason else None,
+            param=reason.param if reason else None,
+        )
+    return job
+
+
+async def job_results(caller: Caller, job: FineTuningJob | str) -> JobResults:
+    """Download what a job measured; see `Jobs.results`."""
+    job_id = job if isinstance(job, str) else job.id
+    # A job at hand may be from before its end.
+    state = await caller.answer(RetrieveFineTuningJob(job_id))
+    if not state.result_files:
+        raise JobError(
+            f"job {job_id} has no result file: it is {state.status}; "
+            "a job writes one when it succeeds",
+            job_id=job_id,
+        )
+    return await read_results(caller, job_id, state.result_files[0])
+
+
+async def read_results(caller: Caller, job_id: str, file_id: str) -> JobResults:
+    """Download and read a result file."""
+    content = await caller.answer(DownloadFile(file_id))
+    return JobResults(job_id, parse_results(content))

@@ -1,0 +1,145 @@
+"""Methods that take their parameters from an operation, so that these are written once.
+
+```python
+class Models(Resource):
+    retrieve = call(RetrieveModel)  # async def retrieve(model: str, *, timeout=None, …) -> Model
+    list = paged(ListModels)  # a page when awaited, the items of all pages when iterated
+```
+
+To mypy, pyright and editors each is a callable with the operation's parameters; `help()` and
+`inspect.signature` show the same.
+"""
+
+import dataclasses
+import functools
+import inspect
+from collections.abc import Callable, Coroutine
+from contextlib import AbstractAsyncContextManager
+from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+
+from tunesmith.calls.caller import Caller
+from tunesmith.errors import RequestInvalid
+from tunesmith.operations.base import Operation, StreamOperation
+from tunesmith.resources.pages import PageRequest
+from tunesmith.resources.stream import Stream, open_stream
+from tunesmith.types.base import Page
+
+__all__ = ["call", "checked", "paged", "streamed"]
+
+P = ParamSpec("P")
+A = TypeVar("A")
+E = TypeVar("E", bound=BaseModel)
+R = TypeVar("R")
+T = TypeVar("T")
+
+
+class _HasCaller(Protocol):
+    @property
+    def caller(self) -> Caller: ...
+
+
+def checked(
+    operation: Callable[P, Operation[A]], *args: P.args, **kwargs: P.kwargs
+) -> Operation[A]:
+    """Build an operation, so that a wrong parameter is an error before anything is sent.
+
+    Raises:
+        RequestInvalid: A parameter is missing, wrong or unknown.
+    """
+    try:
+        return operation(*args, **kwargs)
+    except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        name = cast("type[Operation[Any]]", operation).spec.name
+        param = ".".join(str(part) for part in problem["loc"])
+        raise RequestInvalid(
+            f"{name}: {param}: {problem['msg']}", operation=name, param=param
+        ) from None
+
+
+class _Method(Generic[P, R]):
+    """A method as it stands in a resource's class: bound, it is called with P and returns R."""
+
+    def __init__(
+        self,
+        operation: Callable[P, Operation[Any]],
+        invoke: Callable[[Caller, Operation[Any]], R],
+    ) -> None:
+        self.operation = operation
+        self.invoke = invoke
+        self.__doc__ = operation.__doc__
+
+    def __get__(self, resource: _HasCaller | None, owner: type) -> Callable[P, R]:
+        return _Bound(self, resource.caller) if resource else cast("Callable[P, R]", self)
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return _signature(self.operation)
+
+
+class _Bound(Generic[P, R]):
+    # A method of one resource object. Its docstring is the operation's, so it has none itself.
+
+    __slots__ = ("_caller", "_method")
+
+    def __init__(self, method: _Method[P, R], caller: Caller) -> None:
+        self._method = method
+        self._caller = caller
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        method = self._method
+        return method.invoke(self._caller, checked(method.operation, *args, **kwargs))
+
+    @property
+    def __doc__(self) -> str | None:  # type: ignore[override]
+        return self._method.__doc__
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return self._method.__signature__
+
+
+@functools.cache
+def _signature(operation: Callable[..., Any]) -> inspect.Signature:
+    fields = dataclasses.fields(cast("Any", operation))
+    parameters = [
+        inspect.Parameter(
+            field.name,
+            inspect.Parameter.KEYWORD_ONLY
+            if field.kw_only
+            else inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=inspect.Parameter.empty
+            if field.default is dataclasses.MISSING
+            else field.default,
+            annotation=field.type,
+        )
+        for field in fields
+    ]
+    inherited = {field.name for field in dataclasses.fields(Operation)}
+    parameters.sort(
+        key=lambda p: (p.kind, p.name in inherited, p.default is not inspect.Parameter.empty)
+    )
+    return inspect.Signature(parameters)
+
+
+def call(operation: Callable[P, Operation[A]]) -> _Method[P, Coroutine[Any, Any, A]]:
+    """Make a method that asks once and returns the answer."""
+    return _Method(operation, _answer)
+
+
+def _answer(caller: Caller, operation: Operation[A]) -> Coroutine[Any, Any, A]:
+    return caller.answer(operation)
+
+
+def paged(operation: Callable[P, Operation[Page[T]]]) -> _Method[P, PageRequest[T]]:
+    """Make a method that returns a page when awaited, and goes on to the next when iterated."""
+    return _Method(operation, PageRequest)
+
+
+def streamed(
+    operation: Callable[P, StreamOperation[A, E]],
+) -> _Method[P, AbstractAsyncContextManager[Stream[A, E]]]:
+    """Make a method that opens a stream: an asynchronous context manager that iterates."""
+    return _Method(operation, open_stream)

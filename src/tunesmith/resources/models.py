@@ -1,0 +1,15 @@
+"""Models, base and tuned."""
+
+from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
+from tunesmith.resources.base import Resource
+from tunesmith.resources.method import call, paged
+
+__all__ = ["Models"]
+
+
+class Models(Resource):
+    """Models, base and tuned."""
+
+    list = paged(ListModels)
+    retrieve = call(RetrieveModel)
+    delete = call(DeleteModel)

@@ -1,0 +1,72 @@
+"""Lists: a page when awaited, the items of all pages when iterated."""
+
+from collections.abc import AsyncIterator, Generator
+from dataclasses import replace
+from typing import Any, Generic, TypeVar
+
+from tunesmith.calls.caller import Caller
+from tunesmith.errors import PaginationError
+from tunesmith.operations.base import Operation
+from tunesmith.types.base import Page, set_pages_after
+
+__all__ = ["PageRequest"]
+
+T = TypeVar("T")
+
+
+class PageRequest(Generic[T]):
+    """A list that was asked for: await it for a page, or iterate over the items of all pages.
+
+    Args:
+        caller: Makes the calls.
+        operation: The list operation, with the cursor of the first page.
+
+    Example:
+        ```python
+        page = await client.files.list(limit=20)
+        async for file in client.files.list():
+            print(file.id)
+        ```
+    """
+
+    __slots__ = ("_caller", "_deadline", "_operation")
+
+    def __init__(self, caller: Caller, operation: Operation[Page[T]]) -> None:
+        self._caller = caller
+        self._operation = operation
+
+    def __await__(self) -> Generator[Any, Any, Page[T]]:
+        return self._page(self._operation).__await__()
+
+    async def __aiter__(self) -> AsyncIterator[T]:
+        async for item in await self:
+            yield item
+
+    async def _page(self, operation: Operation[Page[T]]) -> Page[T]:
+        page = await self._caller.answer(operation)
+        set_pages_after(page, self._page_after)
+        return page
+
+    async def _page_after(self, page: Page[T]) -> Page[T]:
+        cursor = _cursor(page)
+        following = await self._page(_with_cursor(self._operation, cursor))
+        if following.data and _cursor(following) == cursor:
+            raise PaginationError(
+                f"{self._operation.spec.name}: the page after {cursor} ends with {cursor} again: "
+                "the server repeats itself, and the list would never end",
+                operation=self._operation.spec.name,
+                request_id=following.response.request_id,
+            )
+        return following
+
+
+def _cursor(page: Page[Any]) -> str:
+    # Not `last_id`: several servers and lists leave it out.
+    return str(getattr(page.data[-1], "id", None) or page.last_id)
+
+
+def _with_cursor(operation: Operation[Page[T]], cursor: str) -> Operation[Page[T]]:
+    if "after" in operation.spec.query_params:
+        changed: Operation[Page[T]] = replace(operation, after=cursor)  # type: ignore[call-arg]
+        return changed
+    return replace(operation, extra_query={**(operation.extra_query or {}), "after": cursor})

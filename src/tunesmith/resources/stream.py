@@ -1,0 +1,154 @@
+"""Streams: the events of one answer, as they come."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, Generic, TypeVar, cast
+
+from pydantic import BaseModel
+
+from tunesmith.calls.caller import Caller
+from tunesmith.calls.received import Received
+from tunesmith.errors import BackendError, ResponseInvalid
+from tunesmith.operations.base import Operation, StreamOperation
+from tunesmith.protocol.decode import decode_event
+from tunesmith.protocol.error_body import parse_stream_error
+from tunesmith.protocol.sse import ServerSentEvent, SSEDecoder
+from tunesmith.types.base import attach_response
+from tunesmith.types.response import ResponseInfo
+
+__all__ = ["Stream", "open_stream"]
+
+A = TypeVar("A")
+E = TypeVar("E", bound=BaseModel)
+
+_DONE = b"[DONE]"
+
+_DRAIN_S = 0.2
+"""How long to wait for the end of the body after `[DONE]`, so that the connection can be kept."""
+
+
+class Stream(Generic[A, E]):
+    """The events of one answer, as they come; made by a resource's `stream` method.
+
+    Example:
+        ```python
+        async with client.completions.stream(model="davinci-002", prompt="Kant was") as stream:
+            async for completion in stream:
+                print(completion.choices[0].text, end="")
+            whole = await stream.final()
+        ```
+    """
+
+    def __init__(self, received: Received, operation: StreamOperation[A, E]) -> None:
+        self._received = received
+        self._operation = operation
+        self._seen: list[E] = []
+        self._events = self._decoded()
+
+    @property
+    def response(self) -> ResponseInfo:
+        """Request id, headers, rate limits and attempts of the response."""
+        return self._received.info
+
+    def __aiter__(self) -> AsyncIterator[E]:
+        return self
+
+    async def __anext__(self) -> E:
+        """Wait for the next event.
+
+        Raises:
+            StreamError: The service reported an error inside the stream.
+            StreamInterrupted: The stream broke off.
+            ResponseInvalid: What came cannot be understood.
+            APITimeoutError: The event did not come within `timeout`.
+            DeadlineExceeded: The time of the whole call is up.
+        """
+        event = await anext(self._events)
+        self._seen.append(event)
+        return event
+
+    async def final(self) -> A:
+        """Read what is left and put all events together to the answer that `create` would give.
+
+        Raises:
+            ResponseInvalid: There was no event at all.
+        """
+        async for _ in self:
+            pass
+        if not self._seen:
+            raise ResponseInvalid(
+                f"{self._operation.spec.name}: the stream ended without an event",
+                status=self.response.status,
+                operation=self._operation.spec.name,
+                request_id=self.response.request_id,
+            )
+        # Imported only now: it knows the types of every noun that streams.
+        from tunesmith.protocol.accumulate import accumulate  # noqa: PLC0415
+
+        answer = accumulate(self._operation.spec.answer, self._seen)
+        attach_response(answer, self.response)
+        return cast("A", answer)
+
+    async def aclose(self) -> None:
+        """Stop reading."""
+        await self._events.aclose()
+
+    async def _decoded(self) -> AsyncGenerator[E, None]:
+        spec = self._operation.spec
+        info = self._received.info
+        decoder = SSEDecoder()
+        finished = False
+        async for received in _server_sent(self._received, decoder):
+            if received.data == _DONE:
+                await _drain(self._received)
+                return
+            if received.event == "error" or received.data.startswith(b'{"error"'):
+                error = parse_stream_error(received.data)
+                error.operation, error.request_id = spec.name, info.request_id
+                raise error
+            event: E = decode_event(spec.event, received.data, info, operation=spec.name)
+            finished = finished or _is_last(event)
+            yield event
+        if not finished:
+            # Some servers leave `[DONE]` out, but none the reason why a choice ended.
+            raise self._received.interrupted("it ended before the answer did")
+
+
+async def _server_sent(
+    received: Received, decoder: SSEDecoder
+) -> AsyncGenerator[ServerSentEvent, None]:
+    async for chunk in received.chunks():
+        for event in decoder.feed(chunk):
+            yield event
+    for event in decoder.finish():
+        yield event
+
+
+async def _drain(received: Received) -> None:
+    # The answer is whole: whatever goes wrong now concerns nobody.
+    try:
+        with received.deadline.clock.fail_after(_DRAIN_S):
+            await anext(received.stream, None)
+    except (BackendError, TimeoutError):
+        pass
+
+
+def _is_last(event: Any) -> bool:
+    choices = getattr(event, "choices", None)
+    return choices is None or any(choice.finish_reason for choice in choices)
+
+
+@asynccontextmanager
+async def open_stream(caller: Caller, operation: Operation[A]) -> AsyncGenerator[Stream[A, Any]]:
+    """Ask, and hand over the answer's events as they come.
+
+    Args:
+        caller: Makes the call.
+        operation: What is asked.
+    """
+    async with caller.open(operation, streaming=True) as received:
+        stream = Stream(received, cast("StreamOperation[A, Any]", operation))
+        try:
+            yield stream
+        finally:
+            await stream.aclose()

@@ -1,0 +1,95 @@
+"""Imports point one way, and importing the package is cheap."""
+
+import ast
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+SOURCE = Path(__file__).parents[2] / "src" / "tunesmith"
+
+# A layer may import the layers named with it, and itself. `service` is not below `client`:
+# the client knows it only by its seam.
+ALLOWED = {
+    "errors": set(),
+    "types": {"errors"},
+    "operations": {"errors", "types"},
+    "protocol": {"errors", "types", "operations"},
+    "backends": {"errors", "types", "operations", "protocol"},
+    "calls": {"errors", "types", "operations", "protocol", "backends"},
+    "resources": {"errors", "types", "operations", "protocol", "backends", "calls"},
+    "client": {"errors", "types", "operations", "protocol", "backends", "calls", "resources"},
+    "service": {"errors", "types", "operations", "protocol", "backends"},
+    "datasets": {"errors"},
+    "fine_tune": {"errors", "types", "client", "datasets", "operations"},
+    "cli": None,
+}
+
+
+def modules():
+    return sorted(SOURCE.rglob("*.py"))
+
+
+def layer(name):
+    return name.split(".")[1]
+
+
+def imported(path):
+    """Every module of the package that a file imports, wherever in the file."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tunesmith."):
+            yield node.module
+        elif isinstance(node, ast.Import):
+            yield from (a.name for a in node.names if a.name.startswith("tunesmith."))
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_imports_point_one_way(path):
+    if path == SOURCE / "__init__.py":
+        return  # the public names come from everywhere
+    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
+    allowed = ALLOWED[own]
+    if allowed is None:
+        return
+    wrong = {name for name in imported(path) if layer(name) not in allowed | {own}}
+    assert not wrong, f"{own} must not import {sorted(wrong)}"
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_a_module_is_read_in_one_sitting(path):
+    assert len(path.read_text().splitlines()) <= 400
+
+
+@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
+def test_only_the_httpx_backend_imports_httpx_and_nobody_asyncio(path):
+    names = {
+        name.split(".")[0]
+        for node in ast.walk(ast.parse(path.read_text()))
+        for name in (
+            [a.name for a in node.names]
+            if isinstance(node, ast.Import)
+            else [node.module or ""]
+            if isinstance(node, ast.ImportFrom)
+            else []
+        )
+    }
+    assert "asyncio" not in names
+    assert path == SOURCE / "backends" / "httpx.py" or "httpx" not in names
+
+
+def test_a_plain_import_loads_hardly_anything():
+    """Neither httpx nor a model is needed before the first client is made."""
+    script = "import sys; import tunesmith; print(*(m for m in sys.modules if 'tunesmith' in m))"
+    loaded = subprocess.run(
+        [sys.executable, "-c", script], capture_output=True, text=True, check=True
+    ).stdout.split()
+    assert sorted(loaded) == ["tunesmith", "tunesmith.errors"]
+
+
+def test_every_public_name_is_there_and_in_order():
+    import tunesmith
+
+    assert tunesmith.__all__ == sorted(tunesmith.__all__)
+    for name in tunesmith.__all__:
+        assert getattr(tunesmith, name) is not None
