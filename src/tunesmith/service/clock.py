@@ -1,7 +1,7 @@
 """Virtual time: hours pass in milliseconds, and nothing waits for real."""
 
 import heapq
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from math import inf
@@ -87,10 +87,11 @@ class VirtualClock:
             self._wake_first_sleeper()
 
     @contextmanager
-    def fail_after(self, seconds: float, /) -> Iterator[object]:
+    def fail_after(self, seconds: float, /) -> Generator[object]:
         """Cancel the block, and raise TimeoutError, once this much virtual time has passed."""
-        with anyio.CancelScope() as scope:
-            alarm = self._set_alarm(self._now + max(seconds, 0.0), scope.cancel)
+        scope = anyio.CancelScope()
+        alarm = self._set_alarm(self._now + max(seconds, 0.0), scope.cancel)
+        with scope:
             if seconds <= 0:
                 scope.cancel()
             try:
@@ -101,7 +102,7 @@ class VirtualClock:
             raise TimeoutError
 
     @contextmanager
-    def busy(self) -> Iterator[None]:
+    def busy(self) -> Generator[None]:
         """Hold time still during work that takes real time, such as training in a thread."""
         self._busy += 1
         try:

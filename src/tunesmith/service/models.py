@@ -9,15 +9,21 @@ from tunesmith.service.store import Store
 from tunesmith.types.base import Page
 from tunesmith.types.models import Model, ModelDeleted
 
-__all__ = ["LEGACY_MODELS", "TUNABLE_MODELS", "Models"]
+__all__ = ["COMPLETION_MODELS", "LEGACY_MODELS", "TUNABLE_MODELS", "Models"]
 
 LEGACY_MODELS = ("ada", "babbage", "curie", "davinci")
 """What the legacy API could tune."""
 
+COMPLETION_MODELS = ("babbage-002", "davinci-002")
+"""Those to tune on prompts and completions instead of conversations."""
+
 TUNABLE_MODELS = (
-    "babbage-002",
-    "davinci-002",
+    *COMPLETION_MODELS,
     "gpt-3.5-turbo",
+    "gpt-3.5-turbo-0125",
+    "gpt-3.5-turbo-0613",
+    "gpt-3.5-turbo-1106",
+    "gpt-4o-2024-08-06",
     "gpt-4o-mini",
     "gpt-4o-mini-2024-07-18",
     "gpt-4.1",
@@ -26,6 +32,7 @@ TUNABLE_MODELS = (
     "gpt-4.1-mini-2025-04-14",
     "gpt-4.1-nano",
     "gpt-4.1-nano-2025-04-14",
+    "o4-mini-2025-04-16",
 )
 
 _FIXED_MODELS = (
@@ -110,6 +117,10 @@ class Models:
     def exists(self, name: str) -> bool:
         """Tell whether there is a model of this name."""
         return name in _BASE_MODELS or name in self._weights
+
+    def is_tuned(self, name: str) -> bool:
+        """Tell whether there is a tuned model, or a checkpoint of one, of this name."""
+        return name in self._weights
 
     def base_of(self, name: str) -> str:
         """Name the base model that a model was tuned from; a base model is its own.

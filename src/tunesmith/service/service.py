@@ -1,17 +1,22 @@
 """The service: one object that answers every operation of the API, with no HTTP about it."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
 from typing import Any, TypeVar, cast
 
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.service.assumptions import Assumptions
+from tunesmith.service.checkpoints import Checkpoints
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.files import Files
+from tunesmith.service.graders import Graders
 from tunesmith.service.ids import Ids
+from tunesmith.service.job_life import Workshop
+from tunesmith.service.jobs import Jobs
 from tunesmith.service.models import Models
 from tunesmith.service.schedule import Schedule
 from tunesmith.service.store import MemoryStore, Store
+from tunesmith.service.timeline import JOB_TIMELINE, Timeline
 from tunesmith.service.uploads import Uploads
 
 __all__ = ["Service"]
@@ -35,6 +40,7 @@ class Service:
         seed: The same seed, and the same questions, give the same answers, byte by byte.
         organization: The id of the organization that asks.
         organization_name: What the organization is called in the names of tuned models.
+        job_timeline: How long each state of a fine-tuning job lasts, and what happens then.
         assumptions: What the service does where nobody knows what the real one does.
     """
 
@@ -47,11 +53,12 @@ class Service:
         seed: int = 0,
         organization: str = "org-tunesmith",
         organization_name: str = "personal",
+        job_timeline: Timeline = JOB_TIMELINE,
         assumptions: Assumptions | None = None,
     ) -> None:
         self.clock = clock or VirtualClock()
         self.store = store or MemoryStore()
-        self.engine = engine or _default_engine(seed)
+        self.engine = engine or _default_engine()
         self.ids = Ids(seed)
         self.organization = organization
         self.organization_name = organization_name
@@ -62,6 +69,20 @@ class Service:
 
         self.files = Files(self.store, self.clock, self.ids, self.schedule)
         self.uploads = Uploads(self.store, self.clock, self.ids, self.schedule, self.files)
+        self.graders = Graders(self.models)
+        workshop = Workshop(
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            schedule=self.schedule,
+            files=self.files,
+            models=self.models,
+            assumptions=assumed,
+            organization=organization,
+            organization_name=organization_name,
+        )
+        self.jobs = Jobs(workshop, job_timeline, self.graders)
+        self.checkpoints = Checkpoints(self.store, self.clock, self.ids, self.jobs, self.models)
 
         self._answers: Mapping[str, Handler] = {
             "files.create": self.files.create,
@@ -73,6 +94,19 @@ class Service:
             "uploads.parts.create": self.uploads.add_part,
             "uploads.complete": self.uploads.complete,
             "uploads.cancel": self.uploads.cancel,
+            "fine_tuning.jobs.create": self.jobs.create,
+            "fine_tuning.jobs.retrieve": self.jobs.retrieve,
+            "fine_tuning.jobs.list": self.jobs.list,
+            "fine_tuning.jobs.cancel": self.jobs.cancel,
+            "fine_tuning.jobs.pause": self.jobs.pause,
+            "fine_tuning.jobs.resume": self.jobs.resume,
+            "fine_tuning.jobs.list_events": self.jobs.list_events,
+            "fine_tuning.jobs.checkpoints.list": self.checkpoints.list,
+            "fine_tuning.checkpoints.permissions.create": self.checkpoints.permit,
+            "fine_tuning.checkpoints.permissions.list": self.checkpoints.list_permissions,
+            "fine_tuning.checkpoints.permissions.delete": self.checkpoints.forbid,
+            "fine_tuning.graders.run": self.graders.run,
+            "fine_tuning.graders.validate": self.graders.validate,
             "models.list": self.models.list,
             "models.retrieve": self.models.retrieve,
             "models.delete": self.models.delete,
@@ -91,7 +125,7 @@ class Service:
         await self.schedule.settle()
         return cast("A", await self._answers[operation.spec.name](operation))
 
-    async def events(self, operation: StreamOperation[A, E]) -> AsyncIterator[E]:
+    async def events(self, operation: StreamOperation[A, E]) -> AsyncGenerator[E]:
         """Do what is asked, and answer bit by bit.
 
         Args:
@@ -105,7 +139,7 @@ class Service:
             yield cast("E", event)
 
 
-def _default_engine(seed: int) -> Engine:
-    from tunesmith.service.engines.ngram import NgramEngine  # noqa: PLC0415 - costs when used
+def _default_engine() -> Engine:
+    from tunesmith.service.engines.ngram import NGramEngine  # noqa: PLC0415 - costs when used
 
-    return NgramEngine(seed=seed)
+    return NGramEngine()

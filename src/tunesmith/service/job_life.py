@@ -1,0 +1,281 @@
+"""The life of one fine-tuning job: what each row of the timeline does to it."""
+
+import base64
+import logging
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+
+from tunesmith.service.assumptions import Assumptions
+from tunesmith.service.clock import VirtualClock
+from tunesmith.service.engines.base import TrainingSpec
+from tunesmith.service.errors import ServiceError
+from tunesmith.service.files import Files
+from tunesmith.service.ids import Ids
+from tunesmith.service.job_events import JobEvents, checkpoint_metrics
+from tunesmith.service.models import Models
+from tunesmith.service.result_files import step_metrics
+from tunesmith.service.schedule import Schedule
+from tunesmith.service.store import Store
+from tunesmith.service.timeline import Failure, Next, Timeline, Transition, Walk
+from tunesmith.service.training import TrainingRun, begin_training
+from tunesmith.service.training_files import TrainingFileInvalid
+from tunesmith.types.fine_tuning import (
+    FineTuningHyperparameters,
+    FineTuningJob,
+    FineTuningJobCheckpoint,
+    FineTuningJobError,
+)
+
+__all__ = ["JobLife", "Workshop"]
+
+_LOG = logging.getLogger("tunesmith.service")
+
+
+@dataclass(frozen=True, slots=True)
+class Workshop:
+    """What jobs work with.
+
+    Args:
+        store: Keeps jobs, events and checkpoints.
+        clock: Stands still while the engine works.
+        ids: Makes the ids.
+        schedule: Lets things happen at their time.
+        files: Has the training files and takes the results.
+        models: Has the weights to start from, and takes the tuned ones.
+        assumptions: What to do where nobody knows.
+        organization: The organization's id.
+        organization_name: What it is called in the names of tuned models.
+    """
+
+    store: Store
+    clock: VirtualClock
+    ids: Ids
+    schedule: Schedule
+    files: Files
+    models: Models
+    assumptions: Assumptions
+    organization: str
+    organization_name: str
+
+
+class JobLife:
+    """Takes one job from its creation to its end.
+
+    Args:
+        workshop: What to work with.
+        timeline: What happens, and when.
+        job: The job, as it was created.
+        spec: Reads and checks its files; it runs in a worker thread.
+        suffix: The text that the owner wants in the model's name.
+    """
+
+    def __init__(
+        self,
+        workshop: Workshop,
+        timeline: Timeline,
+        job: FineTuningJob,
+        spec: Callable[[], TrainingSpec],
+        suffix: str | None,
+    ) -> None:
+        self._shop = workshop
+        self._timeline = timeline
+        self._jobs = workshop.store.collection("jobs", FineTuningJob)
+        self._checkpoints = workshop.store.collection(
+            "checkpoints", FineTuningJobCheckpoint, of=job.id
+        )
+        self._id = job.id
+        self._base = job.model or ""
+        self._spec = spec
+        self._suffix = suffix or ""
+        self._training: TrainingRun | None = None
+        self._step_at: dict[int, float] = {}
+        self._deeds: dict[str, Callable[[float], Awaitable[Next]]] = {
+            "announce": self._announce,
+            "validate": self._validate,
+            "enqueue": self._enqueue,
+            "start": self._start,
+            "step": self._step,
+            "finish": self._finish,
+            "report": self._report,
+            "fail": self._fail,
+        }
+        self._walk = Walk(timeline.rows, workshop.schedule, self._perform)
+        self.events = JobEvents(workshop.store, workshop.ids, job.id)
+        self._jobs.put(job.id, job)
+        self._walk.begin(workshop.clock.time())
+
+    @property
+    def job(self) -> FineTuningJob:
+        """The job as it is now."""
+        job = self._jobs.get(self._id)
+        assert job is not None  # noqa: S101 - jobs are never deleted
+        return job
+
+    def stop(self, status: str, message: str | None) -> FineTuningJob:
+        """Cancel or pause the job."""
+        self._walk.stop()
+        if message is not None:
+            self.events.say(message, self._shop.clock.time())
+        return self._change(status=status)
+
+    def resume(self) -> FineTuningJob:
+        """Let a paused job queue again; a job that trained goes on where it was."""
+        message = self._shop.assumptions.resume_message
+        now = self._shop.clock.time()
+        if message is not None:
+            self.events.say(message, now)
+        self._walk.go_to("start", now)
+        return self._change(status="queued")
+
+    async def _perform(self, row: Transition, at: float) -> Next:
+        try:
+            following = await self._deeds[row.does](at)
+        except TrainingFileInvalid as invalid:
+            return self._end_in_failure(invalid.failure, at)
+        except ServiceError as error:  # a file or a model was deleted meanwhile
+            return self._end_in_failure(Failure("invalid_request", error.message, error.param), at)
+        except Exception as error:  # noqa: BLE001 - an engine may raise anything
+            # One job's trouble must not stop the others, nor whoever asks for something else.
+            _LOG.exception("job %s failed in the engine", self._id)
+            message = f"The job failed due to an internal error: {error}"
+            return self._end_in_failure(Failure("server_error", message), at)
+        if following != "over" and self.job.status != row.to:
+            self._change(status=row.to)
+        return following
+
+    async def _announce(self, at: float) -> Next:
+        job = self.job
+        also = f" and validation file: {job.validation_file}" if job.validation_file else ""
+        self.events.say(f"Created fine-tuning job: {job.id}", at)
+        self.events.say(f"Validating training file: {job.training_file}{also}", at)
+        return "on"
+
+    async def _validate(self, at: float) -> Next:
+        del at
+        weights = self._shop.models.resolve(self._base)
+        training = await begin_training(self._shop.clock, weights, self._spec)
+        self._training = training
+        self._choose(training)
+        return "on"
+
+    async def _enqueue(self, at: float) -> Next:
+        self.events.say("Files validated, moving job to queued state", at)
+        return "on"
+
+    async def _start(self, at: float) -> Next:
+        self.events.say("Fine-tuning job started", at, has_data=False)
+        left = self._run.total_steps - len(self._run.steps)
+        finish = at + self._timeline.seconds_from("start", left)
+        self._change(estimated_finish=int(finish))
+        return "on"
+
+    async def _step(self, at: float) -> Next:
+        run = self._run
+        step = await run.advance()
+        last = step.step >= run.total_steps
+        if last or step.step % self._timeline.event_every_steps == 0:
+            self.events.tell_step(step, run.total_steps, at)
+        if run.ends_epoch(step):
+            self._step_at[step.step] = at
+        return "on" if last else "again"
+
+    async def _finish(self, at: float) -> Next:
+        run = self._run
+        content = step_metrics(run.steps)
+        if self._shop.assumptions.results_base64:
+            content = base64.b64encode(content)
+        results = self._shop.files.add([content], "step_metrics.csv", "fine-tune-results", at=at)
+        base = self._shop.models.base_of(self._base)
+        name = ":".join(
+            ["ft", base, self._shop.organization_name, self._suffix, self._shop.ids.new("model")]
+        )
+        for number, weights in run.weights.items():
+            last = number == run.total_steps
+            model = name if last else f"{name}:ckpt-step-{number}"
+            self._shop.models.register(model, weights, base=self._base, at=at)
+            checkpoint = FineTuningJobCheckpoint(
+                object="fine_tuning.job.checkpoint",
+                id=self._shop.ids.new("checkpoint"),
+                created_at=int(self._step_at[number]),
+                fine_tuned_model_checkpoint=model,
+                fine_tuning_job_id=self._id,
+                metrics=checkpoint_metrics(run.steps[number - 1]),
+                step_number=number,
+            )
+            self._checkpoints.put(checkpoint.id, checkpoint)
+        self._change(
+            fine_tuned_model=name,
+            finished_at=int(at),
+            estimated_finish=None,
+            result_files=[results.id],
+            trained_tokens=run.steps[-1].elapsed_tokens,
+        )
+        return "on"
+
+    async def _report(self, at: float) -> Next:
+        name = self.job.fine_tuned_model
+        for checkpoint in self._checkpoints.window(newest_first=False).records:
+            snapshot = checkpoint.fine_tuned_model_checkpoint
+            if snapshot != name:
+                self.events.say(
+                    f"Checkpoint created at step {checkpoint.step_number} "
+                    f"with Snapshot ID: {snapshot}",
+                    at,
+                )
+        self.events.say(f"New fine-tuned model created: {name}", at)
+        self.events.say("The job has successfully completed", at)
+        return "on"
+
+    async def _fail(self, at: float) -> Next:
+        return self._end_in_failure(self._timeline.failure, at)
+
+    def _end_in_failure(self, failure: Failure, at: float) -> Next:
+        self.events.say(failure.message, at, level=self._shop.assumptions.failure_level)
+        self._change(
+            status="failed",
+            finished_at=int(at),
+            estimated_finish=None,
+            error=FineTuningJobError(
+                code=failure.code, message=failure.message, param=failure.param
+            ),
+        )
+        return "over"
+
+    def _choose(self, training: TrainingRun) -> None:
+        """Turn what is `auto` into the numbers that the training settled on."""
+        chosen = training.hyperparameters
+        numbers = {
+            "batch_size": chosen.batch_size,
+            "learning_rate_multiplier": chosen.learning_rate_multiplier,
+            "n_epochs": chosen.n_epochs,
+        }
+        job = self.job
+        changes: dict[str, object] = {}
+        if job.hyperparameters is not None:
+            changes["hyperparameters"] = _with_numbers(job.hyperparameters, numbers)
+        if job.method is not None and job.method.type is not None:
+            kind = job.method.type
+            part = getattr(job.method, kind)
+            part = part.model_copy(
+                update={"hyperparameters": _with_numbers(part.hyperparameters, numbers)}
+            )
+            changes["method"] = job.method.model_copy(update={kind: part})
+        self._change(**changes)
+
+    @property
+    def _run(self) -> TrainingRun:
+        if self._training is None:
+            raise RuntimeError("the timeline trains before it validates")
+        return self._training
+
+    def _change(self, **changes: object) -> FineTuningJob:
+        job = self.job.model_copy(update=changes)
+        self._jobs.put(job.id, job)
+        return job
+
+
+def _with_numbers(
+    given: FineTuningHyperparameters, numbers: dict[str, float]
+) -> FineTuningHyperparameters:
+    beta = {"beta": 0.1} if given.beta == "auto" else {}
+    return given.model_copy(update={**numbers, **beta})

@@ -1,0 +1,206 @@
+"""The room of fine-tuning jobs."""
+
+from collections.abc import Callable
+from typing import Any, cast
+
+from tunesmith.operations.fine_tuning import (
+    CancelFineTuningJob,
+    CreateFineTuningJob,
+    ListFineTuningJobEvents,
+    ListFineTuningJobs,
+    PauseFineTuningJob,
+    ResumeFineTuningJob,
+    RetrieveFineTuningJob,
+)
+from tunesmith.service.errors import ServiceError, fine_tune_not_found, invalid
+from tunesmith.service.graders import Graders
+from tunesmith.service.job_life import JobLife, Workshop
+from tunesmith.service.job_spec import method_of, spec_reader
+from tunesmith.service.models import TUNABLE_MODELS
+from tunesmith.service.paging import page_of, page_size
+from tunesmith.service.timeline import Timeline
+from tunesmith.types.base import Page
+from tunesmith.types.fine_tuning import (
+    FineTuningHyperparameters,
+    FineTuningJob,
+    FineTuningJobError,
+    FineTuningJobEvent,
+    FineTuningJobWandbIntegration,
+    FineTuningJobWandbIntegrationObject,
+)
+
+__all__ = ["Jobs", "require_tunable"]
+
+_MAX_PAGE = 100
+_MAX_INTEGRATIONS = 5
+_SEEDS = 2**31
+
+
+class Jobs:
+    """Takes jobs, and lets their owners look at them and stop them.
+
+    Args:
+        workshop: What jobs work with.
+        timeline: What happens in a job, and when.
+        graders: Score answers in reinforcement jobs.
+    """
+
+    def __init__(self, workshop: Workshop, timeline: Timeline, graders: Graders) -> None:
+        self._shop = workshop
+        self._timeline = timeline
+        self._graders = graders
+        self._jobs = workshop.store.collection("jobs", FineTuningJob)
+        self._lives: dict[str, JobLife] = {}
+
+    async def create(self, operation: CreateFineTuningJob) -> FineTuningJob:
+        """Take a job; its files are checked later."""
+        shop = self._shop
+        require_tunable(shop, operation.model, TUNABLE_MODELS)
+        require_training_file(shop, operation.training_file, "training_file")
+        if operation.validation_file is not None:
+            require_training_file(shop, operation.validation_file, "validation_file")
+        method = method_of(operation)
+        grader = method.reinforcement and method.reinforcement.grader
+        if grader is not None:
+            self._graders.check(grader)
+        kind = method.type or "supervised"
+        hyperparameters: FineTuningHyperparameters = getattr(method, kind).hyperparameters
+        no_error = FineTuningJobError() if shop.assumptions.empty_error else None
+        job = FineTuningJob(
+            object="fine_tuning.job",
+            id=shop.ids.new("job"),
+            model=operation.model,
+            created_at=int(shop.clock.time()),
+            finished_at=None,
+            fine_tuned_model=None,
+            organization_id=shop.organization,
+            result_files=[],
+            status="validating_files",
+            validation_file=operation.validation_file,
+            training_file=operation.training_file,
+            hyperparameters=None if kind == "dpo" else hyperparameters,
+            trained_tokens=None,
+            error=no_error,
+            seed=shop.ids.number("job", _SEEDS) if operation.seed is None else operation.seed,
+            estimated_finish=None,
+            integrations=_integrations(operation),
+            metadata=None if operation.metadata is None else dict(operation.metadata),
+            method=method,
+            **cast("dict[str, Any]", {"user_provided_suffix": operation.suffix}),
+        )
+        spec = spec_reader(job, shop.files, shop.models.base_of(operation.model), self._graders)
+        self._lives[job.id] = JobLife(shop, self._timeline, job, spec, operation.suffix)
+        return job
+
+    async def retrieve(self, operation: RetrieveFineTuningJob) -> FineTuningJob:
+        """Look up a job."""
+        return self.find(operation.fine_tuning_job_id)
+
+    async def list(self, operation: ListFineTuningJobs) -> Page[FineTuningJob]:
+        """List the jobs, newest first."""
+        window = self._jobs.window(
+            after=operation.after,
+            limit=page_size(operation.limit, default=20, maximum=_MAX_PAGE),
+            where=_filter(operation),
+        )
+        return page_of(window, with_ids=False)
+
+    async def cancel(self, operation: CancelFineTuningJob) -> FineTuningJob:
+        """End a job before it is done."""
+        life = self._life(
+            operation.fine_tuning_job_id, {"validating_files", "queued", "running", "paused"}
+        )
+        return life.stop("cancelled", self._shop.assumptions.cancel_message)
+
+    async def pause(self, operation: PauseFineTuningJob) -> FineTuningJob:
+        """Let a job wait."""
+        life = self._life(operation.fine_tuning_job_id, {"queued", "running"})
+        return life.stop("paused", self._shop.assumptions.pause_message)
+
+    async def resume(self, operation: ResumeFineTuningJob) -> FineTuningJob:
+        """Let a paused job go on."""
+        return self._life(operation.fine_tuning_job_id, {"paused"}).resume()
+
+    async def list_events(self, operation: ListFineTuningJobEvents) -> Page[FineTuningJobEvent]:
+        """List a job's events, newest first."""
+        job = self.find(operation.fine_tuning_job_id)
+        limit = page_size(operation.limit, default=20, maximum=_MAX_PAGE)
+        window = self._lives[job.id].events.window(operation.after, limit)
+        return page_of(window, with_ids=False)
+
+    def find(self, id: str) -> FineTuningJob:
+        """Look up a job.
+
+        Raises:
+            ServiceError: There is none.
+        """
+        job = self._jobs.get(id)
+        if job is None:
+            raise fine_tune_not_found(id)
+        return job
+
+    def _life(self, id: str, states: set[str]) -> JobLife:
+        job = self.find(id)
+        if job.status not in states:
+            raise invalid(
+                self._shop.assumptions.over_already.format(id=id, status=job.status),
+                "fine_tune_id",
+            )
+        return self._lives[id]
+
+
+def require_tunable(shop: Workshop, name: str, tunable: tuple[str, ...]) -> None:
+    """Refuse a model that cannot be tuned.
+
+    Raises:
+        ServiceError: There is no such model, or it is not for tuning.
+    """
+    if not shop.models.exists(name):
+        text = shop.assumptions.unknown_training_model
+        raise invalid(text.format(name=name), "model", "model_not_found")
+    if shop.models.base_of(name) not in tunable:
+        text = shop.assumptions.not_tunable
+        raise invalid(text.format(name=name), "model", "model_not_available")
+
+
+def require_training_file(shop: Workshop, id: str, param: str) -> None:
+    """Refuse a file that does not exist or that is for something else.
+
+    Raises:
+        ServiceError: It is so.
+    """
+    try:
+        file = shop.files.find(id)
+    except ServiceError:
+        text = shop.assumptions.unknown_training_file.format(id=id)
+        raise invalid(text, param, "invalid_file_id") from None
+    if file.purpose != "fine-tune":
+        text = shop.assumptions.wrong_file_purpose
+        raise invalid(text.format(id=id, purpose=file.purpose), param)
+
+
+def _integrations(
+    operation: CreateFineTuningJob,
+) -> list[FineTuningJobWandbIntegrationObject]:
+    given = operation.integrations or ()
+    if len(given) > _MAX_INTEGRATIONS:
+        raise invalid(f"At most {_MAX_INTEGRATIONS} integrations are allowed.", "integrations")
+    return [
+        FineTuningJobWandbIntegrationObject(
+            type="wandb",
+            wandb=FineTuningJobWandbIntegration.model_validate(
+                {"name": None, "entity": None, "tags": [], **item["wandb"]}
+            ),
+        )
+        for item in given
+    ]
+
+
+def _filter(operation: ListFineTuningJobs) -> Callable[[FineTuningJob], bool] | None:
+    wanted = operation.metadata
+    if wanted is None:
+        return None
+    if wanted == "null":
+        return lambda job: not job.metadata
+    pairs = dict(cast("dict[str, str]", wanted)).items()
+    return lambda job: pairs <= (job.metadata or {}).items()

@@ -1,0 +1,100 @@
+"""A training run, advanced in a worker thread, with what a job keeps of it."""
+
+import time
+from collections import deque
+from collections.abc import Callable, Iterator
+
+from tunesmith.service.clock import VirtualClock
+from tunesmith.service.engines.base import (
+    Hyperparameters,
+    Model,
+    Training,
+    TrainingSpec,
+    TrainingStep,
+)
+from tunesmith.service.work import in_thread
+
+__all__ = ["TrainingRun", "begin_training"]
+
+_SPELL_S = 0.05
+_KEPT_EPOCHS = 3
+
+
+class TrainingRun:
+    """Advances a training and remembers its steps, and the weights at the end of epochs.
+
+    Args:
+        training: What the engine trains.
+        n_examples: How many examples an epoch has.
+        clock: Stands still while the engine works.
+    """
+
+    def __init__(self, training: Training, n_examples: int, clock: VirtualClock) -> None:
+        self.hyperparameters: Hyperparameters = training.hyperparameters
+        self.total_steps: int = training.total_steps
+        self.steps: list[TrainingStep] = []
+        """The steps that `advance` gave."""
+        self.weights: dict[int, Model] = {}
+        """Those after the last three epochs, by step."""
+        self._training = training
+        self._iterator: Iterator[TrainingStep] = iter(training)
+        self._n_examples = n_examples
+        self._clock = clock
+        self._ahead: deque[TrainingStep] = deque()
+        self._error: Exception | None = None
+
+    async def advance(self) -> TrainingStep:
+        """Take the next step.
+
+        Raises:
+            Exception: What the engine raised instead.
+        """
+        if not self._ahead:
+            if self._error is not None:
+                raise self._error
+            await in_thread(self._clock, self._compute)
+        step = self._ahead.popleft()
+        self.steps.append(step)
+        return step
+
+    def ends_epoch(self, step: TrainingStep) -> bool:
+        """Tell whether a step was the last one of its epoch."""
+        return step.elapsed_examples == step.epoch * self._n_examples
+
+    def _compute(self) -> None:
+        # Several quick steps share a way to the thread and back; what they give is the same.
+        until = time.monotonic() + _SPELL_S
+        try:
+            for step in self._iterator:
+                if self.ends_epoch(step):
+                    self._keep_weights(step.step)
+                self._ahead.append(step)
+                if time.monotonic() >= until:
+                    return
+        except Exception as error:
+            if not self._ahead:
+                raise
+            self._error = error  # it belongs to a later step
+
+    def _keep_weights(self, step: int) -> None:
+        self.weights[step] = self._training.snapshot()
+        for outdated in list(self.weights)[:-_KEPT_EPOCHS]:
+            del self.weights[outdated]
+
+
+async def begin_training(
+    clock: VirtualClock, model: Model, read: Callable[[], TrainingSpec]
+) -> TrainingRun:
+    """Read what to train on, and get ready to.
+
+    Args:
+        clock: Stands still meanwhile.
+        model: The weights to start from.
+        read: Reads and checks the examples; it runs in a worker thread.
+    """
+
+    def prepare() -> TrainingRun:
+        spec = read()
+        return TrainingRun(model.train(spec), len(spec.examples), clock)
+
+    return await in_thread(clock, prepare)
