@@ -1,0 +1,74 @@
+"""A backend that answers from a script, in virtual time."""
+
+from contextlib import asynccontextmanager
+from math import inf
+
+import pytest
+
+from tunesmith import AsyncClient
+from tunesmith.errors import BackendError
+from tunesmith.protocol.message import Response
+from tunesmith.service.clock import VirtualClock
+
+
+class Script:
+    """Answers each request with the next step; remembers what was asked, and when."""
+
+    def __init__(self, *steps):
+        self.steps = list(steps)
+        self.clock = VirtualClock()
+        self.requests = []
+        self.times = []
+        self.bodies = []
+        self.open = 0
+        self.closed = False
+
+    @asynccontextmanager
+    async def send(self, request):
+        self.requests.append(request)
+        self.times.append(self.clock.monotonic())
+        self.bodies.append(b"".join([chunk async for chunk in request.chunks()]))
+        step = self.steps.pop(0)
+        if isinstance(step, BackendError):
+            raise step
+        status, headers, chunks = step
+        if status == "hang":
+            await self.clock.sleep(inf)
+        self.open += 1
+        try:
+            yield Response(status, headers, self._stream(chunks))
+        finally:
+            self.open -= 1
+
+    async def _stream(self, chunks):
+        for chunk in chunks:
+            if isinstance(chunk, BackendError):
+                raise chunk
+            if isinstance(chunk, float):
+                await self.clock.sleep(chunk)
+            else:
+                yield chunk
+
+    async def aclose(self):
+        self.closed = True
+
+    def client(self, **options):
+        return AsyncClient(backend=self, **options)
+
+
+def answer(body=b'{"id":"ada","object":"model"}', status=200, **headers):
+    chunks = body if isinstance(body, list) else [body]
+    return status, {name.replace("_", "-"): value for name, value in headers.items()}, chunks
+
+
+def refusal(status, code=None, **headers):
+    body = f'{{"error":{{"message":"No.","type":"t","code":{f"{chr(34)}{code}{chr(34)}" if code else "null"},"param":null}}}}'
+    return answer(body.encode(), status, **headers)
+
+
+HANG = ("hang", {}, [])
+
+
+@pytest.fixture
+def script():
+    return Script

@@ -1,0 +1,147 @@
+"""What is tried again, how often, and after what pause."""
+
+import logging
+
+import pytest
+
+from tests.unit.calls.conftest import HANG, Script, answer, refusal
+from tunesmith import errors
+from tunesmith.errors import BackendError
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 599])
+async def test_passing_failures_are_tried_again(status):
+    backend = Script(refusal(status), answer())
+    model = await backend.client().models.retrieve("ada")
+    assert model.id == "ada"
+    assert model.response.attempts == 2
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 404, 413, 422])
+async def test_what_will_not_pass_is_not_tried_again(status):
+    backend = Script(refusal(status))
+    with pytest.raises(errors.APIStatusError) as caught:
+        await backend.client().models.retrieve("ada")
+    assert caught.value.status == status
+    assert caught.value.attempts == 1
+    assert caught.value.operation == "models.retrieve"
+
+
+@pytest.mark.parametrize(
+    "phase", ["connect", "connect_timeout", "write", "read", "timeout"]
+)
+async def test_a_connection_that_fails_is_tried_again(phase):
+    backend = Script(BackendError("broken", phase=phase), answer())
+    assert (await backend.client().models.retrieve("ada")).id == "ada"
+
+
+async def test_a_closed_client_is_not_tried_again():
+    backend = Script(BackendError("closed", phase="closed"))
+    with pytest.raises(errors.APIConnectionError):
+        await backend.client().models.retrieve("ada")
+
+
+async def test_an_exhausted_quota_is_never_tried_again():
+    """Waiting does not fill an account."""
+    backend = Script(refusal(429, "insufficient_quota", retry_after="1"))
+    with pytest.raises(errors.InsufficientQuotaError) as caught:
+        await backend.client().models.retrieve("ada")
+    assert not isinstance(caught.value, errors.RateLimitError)
+    assert caught.value.code == "insufficient_quota"
+
+
+async def test_pauses_double_and_chance_shortens_them_by_a_quarter_at_most():
+    backend = Script(*[refusal(500)] * 6)
+    with pytest.raises(errors.InternalServerError) as caught:
+        await backend.client(max_retries=5).models.retrieve("ada")
+    pauses = [b - a for a, b in zip(backend.times, backend.times[1:], strict=False)]
+    for pause, longest in zip(pauses, [0.5, 1, 2, 4, 8], strict=True):
+        assert 0.75 * longest <= pause <= longest
+    assert caught.value.attempts == 6
+
+
+@pytest.mark.parametrize(
+    ("headers", "pause"),
+    [
+        ({"retry_after": "3"}, 3),
+        ({"retry_after": "0.25"}, 0.25),
+        ({"retry_after_ms": "1500", "retry_after": "60"}, 1.5),
+        ({"retry_after": "Tue, 14 Nov 2023 22:14:20 GMT"}, 60),
+    ],
+)
+async def test_the_pause_is_the_one_that_the_service_asks_for(headers, pause):
+    backend = Script(refusal(429, **headers), answer())
+    await backend.client().models.retrieve("ada")
+    assert backend.times[1] - backend.times[0] == pytest.approx(pause)
+
+
+async def test_a_service_that_asks_for_more_than_two_minutes_is_not_waited_for():
+    backend = Script(refusal(429, retry_after="121"))
+    with pytest.raises(errors.RateLimitError) as caught:
+        await backend.client().models.retrieve("ada")
+    assert caught.value.retry_after_s == 121
+
+
+async def test_the_service_can_overrule_the_status():
+    with pytest.raises(errors.InternalServerError):
+        await Script(refusal(500, x_should_retry="false")).client().models.retrieve("ada")
+    backend = Script(refusal(400, x_should_retry="true"), answer())
+    assert (await backend.client().models.retrieve("ada")).id == "ada"
+
+
+async def test_no_retries_if_none_are_wanted():
+    backend = Script(refusal(503))
+    with pytest.raises(errors.InternalServerError):
+        await backend.client(max_retries=0).models.retrieve("ada")
+
+
+async def test_a_timeout_counts_for_each_attempt():
+    backend = Script(HANG, answer())
+    await backend.client(timeout=10).models.retrieve("ada")
+    assert 10.3 < backend.times[1] < 10.6
+
+
+async def test_a_body_that_comes_too_slowly_is_a_timeout():
+    backend = Script(answer([b'{"id":', 30.0, b'"ada"}']))
+    with pytest.raises(errors.APITimeoutError, match="timeout of 10 s"):
+        await backend.client(timeout=10, max_retries=0).models.retrieve("ada")
+    assert backend.open == 0
+
+
+async def test_a_body_that_breaks_off_is_tried_again():
+    """Nothing of it was handed over yet."""
+    broken = answer([b'{"id":', BackendError("reset", phase="read")])
+    backend = Script(broken, answer())
+    assert (await backend.client().models.retrieve("ada")).id == "ada"
+
+
+async def test_each_attempt_is_logged_without_body_or_key(caplog):
+    caplog.set_level(logging.INFO, "tunesmith")
+    backend = Script(refusal(500, x_request_id="req_1"), answer(x_request_id="req_2"))
+    client = backend.client(headers={"authorization": "Bearer sk-secret"})
+    await client.models.retrieve("ada")
+    assert "GET /models/ada 500 attempt=1" in caplog.text
+    assert "GET /models/ada 200 attempt=2" in caplog.text
+    assert "request_id=req_2" in caplog.text
+    assert "sk-secret" not in caplog.text
+    assert '"id"' not in caplog.text
+
+
+async def test_a_body_that_cannot_be_opened_again_is_sent_once():
+    async def once():
+        yield b'{"prompt":"a","completion":"b"}\n'
+
+    backend = Script(refusal(503))
+    with pytest.raises(errors.InternalServerError):
+        await backend.client().files.create(file=("train.jsonl", once()), purpose="fine-tune")
+
+
+async def test_an_answer_that_cannot_be_understood_is_an_error_with_an_excerpt():
+    backend = Script(answer(b"<html>Welcome to the proxy</html>", x_request_id="req_9"))
+    with pytest.raises(errors.ResponseInvalid) as caught:
+        await backend.client().models.retrieve("ada")
+    assert "Welcome" in caught.value.excerpt
+    assert caught.value.request_id == "req_9"
+    assert caught.value.status == 200
