@@ -115,10 +115,10 @@ class Metrics:
 
     Args:
         loss: Weighted mean of the negative log-probabilities, in nats a token; for preferences
-            the loss of the method.
+            the loss of the method, for grades 1 less the mean reward.
         mean_token_accuracy: Share of the learnt tokens that were the likeliest ones; for
-            preferences the share of pairs ranked as wanted.
-        sequence_accuracy: Share of examples with every learnt token right.
+            preferences the share of pairs ranked as wanted, for grades that of the full ones.
+        sequence_accuracy: Share of examples with everything right.
         mean_reward: Mean grade of the sampled answers, for graded examples.
     """
 

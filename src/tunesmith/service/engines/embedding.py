@@ -1,0 +1,62 @@
+"""Vectors for texts: hashed words and character n-grams.
+
+Each feature of a text is hashed to a place and a sign, so that texts which share words and parts
+of words point in similar directions.
+
+See: Weinberger et al., "Feature hashing for large scale multitask learning" (2009).
+"""
+
+import math
+import re
+from collections import Counter
+from collections.abc import Iterator
+from zlib import crc32
+
+_LENGTHS = (3, 4, 5)
+_WORD = "\x02"
+_NOTHING = "\x03"
+
+
+def embed(text: str, dimensions: int) -> list[float]:
+    """Return a vector of length 1 for a text; the same for the same text, anywhere.
+
+    Args:
+        text: Any text, the empty one included.
+        dimensions: Length of the list, at least 1.
+
+    Raises:
+        ValueError: There are no dimensions.
+
+    Example:
+        >>> embed("space and time", 64) == embed("Space and time", 64)
+        True
+    """
+    if dimensions < 1:
+        raise ValueError(f"A vector has at least one dimension, not {dimensions}.")
+    vector = [0.0] * dimensions
+    for feature, count in Counter(_features(text)).items():
+        place = crc32(feature.encode("utf-8", "surrogatepass"))
+        sign = 1.0 if crc32(b"sign", place) & 1 else -1.0
+        vector[place % dimensions] += sign * _weight(feature) * math.sqrt(count)
+    length = math.sqrt(math.fsum(value * value for value in vector))
+    if length == 0:  # the features cancel each other out, as they may in few dimensions
+        return [1.0, *vector[1:]]
+    return [value / length for value in vector]
+
+
+def _features(text: str) -> Iterator[str]:
+    yield _NOTHING
+    for word in re.findall(r"\w+|[^\w\s]", text.lower()):
+        yield _WORD + word
+        bounded = f" {word} "
+        for length in _LENGTHS:
+            yield from (
+                bounded[start : start + length] for start in range(len(bounded) - length + 1)
+            )
+
+
+def _weight(feature: str) -> float:
+    """Count long words more than short ones, which are in every text."""
+    if feature == _NOTHING:
+        return 0.01
+    return min(len(feature), 8) / 4 if feature.startswith(_WORD) else 0.3

@@ -1,0 +1,118 @@
+"""From sampled tokens to text: whole characters, stop texts, the reason to end."""
+
+import codecs
+from collections import deque
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+
+from tunesmith.service.engines.base import FinishReason, ScoredToken, TokenLogprob
+
+
+def scored_token(
+    choice: TokenLogprob, top: Sequence[TokenLogprob], decoder: codecs.IncrementalDecoder
+) -> ScoredToken:
+    """Give a token the text that it completes."""
+    return ScoredToken(choice, tuple(top), decoder.decode(choice.raw))
+
+
+def token_logprob(token: int, raw: bytes, logprob: float) -> TokenLogprob:
+    """Name a token as the API does, its bytes where they are no text."""
+    try:
+        text = raw.decode()
+    except UnicodeDecodeError:
+        text = "bytes:" + "".join(f"\\x{byte:02x}" for byte in raw)
+    return TokenLogprob(token, text, raw, logprob)
+
+
+def text_decoder() -> codecs.IncrementalDecoder:
+    """Return a decoder that keeps incomplete characters back for the next bytes."""
+    return codecs.getincrementaldecoder("utf-8")("replace")
+
+
+class TextGeneration:
+    """A completion made of the tokens that a model samples one by one.
+
+    Args:
+        sample: Returns the next token each time it is called.
+        end_of_text: The token that ends the completion without being part of it.
+        max_tokens: After so many tokens the completion is cut.
+        stop: Texts before which the completion ends.
+    """
+
+    def __init__(
+        self,
+        sample: Callable[[], ScoredToken],
+        *,
+        end_of_text: int,
+        max_tokens: int,
+        stop: Sequence[str] = (),
+    ) -> None:
+        self._sample = sample
+        self._end_of_text = end_of_text
+        self._max_tokens = max_tokens
+        self._stop = tuple(text for text in stop if text)
+        self._finish_reason: FinishReason | None = None
+        self._n_tokens = 0
+
+    @property
+    def finish_reason(self) -> FinishReason | None:
+        """`stop` (end of text, stop text) or `length`; None while tokens may come."""
+        return self._finish_reason
+
+    @property
+    def n_tokens(self) -> int:
+        """Tokens generated so far, those of a stop text included."""
+        return self._n_tokens
+
+    def __iter__(self) -> Iterator[ScoredToken]:
+        """Yield each token as soon as it is sure that no stop text begins in it."""
+        held: deque[ScoredToken] = deque()
+        text = ""  # of the tokens held
+        while self._n_tokens < self._max_tokens:
+            token = self._sample()
+            if token.choice.id == self._end_of_text:
+                self._finish_reason = "stop"
+                break
+            self._n_tokens += 1
+            held.append(token)
+            text += token.text
+            cut = self._stop_position(text)
+            if cut is not None:
+                self._finish_reason = "stop"
+                yield from _up_to(held, cut)
+                return
+            safe = len(text) - self._possible_stop_length(text)
+            while held and len(held[0].text) <= safe:
+                ready = held.popleft()
+                safe -= len(ready.text)
+                text = text[len(ready.text) :]
+                yield ready
+        else:
+            self._finish_reason = "length"
+        yield from held
+
+    def _stop_position(self, text: str) -> int | None:
+        found = [position for stop in self._stop if (position := text.find(stop)) >= 0]
+        return min(found, default=None)
+
+    def _possible_stop_length(self, text: str) -> int:
+        """Length of the longest end of a text that a stop text may begin with."""
+        return max(
+            (
+                length
+                for stop in self._stop
+                for length in range(1, min(len(stop), len(text) + 1))
+                if text.endswith(stop[:length])
+            ),
+            default=0,
+        )
+
+
+def _up_to(
+    tokens: Sequence[ScoredToken] | deque[ScoredToken], length: int
+) -> Iterator[ScoredToken]:
+    for token in tokens:
+        if length <= 0:
+            return
+        yield replace(token, text=token.text[:length])
+        length -= len(token.text)
