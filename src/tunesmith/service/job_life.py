@@ -1,24 +1,14 @@
 """The life of one fine-tuning job: what each row of the timeline does to it."""
 
 import base64
-import logging
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping
 
-from tunesmith.service.assumptions import Assumptions
-from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import TrainingSpec
-from tunesmith.service.errors import ServiceError
-from tunesmith.service.files import Files
-from tunesmith.service.ids import Ids
 from tunesmith.service.job_events import JobEvents, checkpoint_metrics
-from tunesmith.service.models import Models
+from tunesmith.service.life import Deed, Life, Workshop
 from tunesmith.service.result_files import step_metrics
-from tunesmith.service.schedule import Schedule
-from tunesmith.service.store import Store
-from tunesmith.service.timeline import Failure, Next, Timeline, Transition, Walk
+from tunesmith.service.timeline import Failure, Next, Timeline
 from tunesmith.service.training import TrainingRun, begin_training
-from tunesmith.service.training_files import TrainingFileInvalid
 from tunesmith.types.fine_tuning import (
     FineTuningHyperparameters,
     FineTuningJob,
@@ -26,39 +16,10 @@ from tunesmith.types.fine_tuning import (
     FineTuningJobError,
 )
 
-__all__ = ["JobLife", "Workshop"]
-
-_LOG = logging.getLogger("tunesmith.service")
+__all__ = ["JobLife"]
 
 
-@dataclass(frozen=True, slots=True)
-class Workshop:
-    """What jobs work with.
-
-    Args:
-        store: Keeps jobs, events and checkpoints.
-        clock: Stands still while the engine works.
-        ids: Makes the ids.
-        schedule: Lets things happen at their time.
-        files: Has the training files and takes the results.
-        models: Has the weights to start from, and takes the tuned ones.
-        assumptions: What to do where nobody knows.
-        organization: The organization's id.
-        organization_name: What it is called in the names of tuned models.
-    """
-
-    store: Store
-    clock: VirtualClock
-    ids: Ids
-    schedule: Schedule
-    files: Files
-    models: Models
-    assumptions: Assumptions
-    organization: str
-    organization_name: str
-
-
-class JobLife:
+class JobLife(Life):
     """Takes one job from its creation to its end.
 
     Args:
@@ -77,29 +38,15 @@ class JobLife:
         spec: Callable[[], TrainingSpec],
         suffix: str | None,
     ) -> None:
-        self._shop = workshop
-        self._timeline = timeline
+        super().__init__(workshop, timeline, job.id)
         self._jobs = workshop.store.collection("jobs", FineTuningJob)
         self._checkpoints = workshop.store.collection(
             "checkpoints", FineTuningJobCheckpoint, of=job.id
         )
-        self._id = job.id
         self._base = job.model or ""
         self._spec = spec
         self._suffix = suffix or ""
-        self._training: TrainingRun | None = None
         self._step_at: dict[int, float] = {}
-        self._deeds: dict[str, Callable[[float], Awaitable[Next]]] = {
-            "announce": self._announce,
-            "validate": self._validate,
-            "enqueue": self._enqueue,
-            "start": self._start,
-            "step": self._step,
-            "finish": self._finish,
-            "report": self._report,
-            "fail": self._fail,
-        }
-        self._walk = Walk(timeline.rows, workshop.schedule, self._perform)
         self.events = JobEvents(workshop.store, workshop.ids, job.id)
         self._jobs.put(job.id, job)
         self._walk.begin(workshop.clock.time())
@@ -127,21 +74,16 @@ class JobLife:
         self._walk.go_to("start", now)
         return self._change(status="queued")
 
-    async def _perform(self, row: Transition, at: float) -> Next:
-        try:
-            following = await self._deeds[row.does](at)
-        except TrainingFileInvalid as invalid:
-            return self._end_in_failure(invalid.failure, at)
-        except ServiceError as error:  # a file or a model was deleted meanwhile
-            return self._end_in_failure(Failure("invalid_request", error.message, error.param), at)
-        except Exception as error:  # noqa: BLE001 - an engine may raise anything
-            # One job's trouble must not stop the others, nor whoever asks for something else.
-            _LOG.exception("job %s failed in the engine", self._id)
-            message = f"The job failed due to an internal error: {error}"
-            return self._end_in_failure(Failure("server_error", message), at)
-        if following != "over" and self.job.status != row.to:
-            self._change(status=row.to)
-        return following
+    def _deeds(self) -> Mapping[str, Deed]:
+        return {
+            "announce": self._announce,
+            "validate": self._validate,
+            "enqueue": self._enqueue,
+            "start": self._start,
+            "step": self._step,
+            "finish": self._finish,
+            "report": self._report,
+        }
 
     async def _announce(self, at: float) -> Next:
         job = self.job
@@ -226,10 +168,12 @@ class JobLife:
         self.events.say("The job has successfully completed", at)
         return "on"
 
-    async def _fail(self, at: float) -> Next:
-        return self._end_in_failure(self._timeline.failure, at)
+    def _enter(self, status: str, at: float) -> None:
+        del at
+        if self.job.status != status:
+            self._change(status=status)
 
-    def _end_in_failure(self, failure: Failure, at: float) -> Next:
+    def _end_in_failure(self, failure: Failure, at: float) -> None:
         self.events.say(failure.message, at, level=self._shop.assumptions.failure_level)
         self._change(
             status="failed",
@@ -239,7 +183,6 @@ class JobLife:
                 code=failure.code, message=failure.message, param=failure.param
             ),
         )
-        return "over"
 
     def _choose(self, training: TrainingRun) -> None:
         """Turn what is `auto` into the numbers that the training settled on."""
@@ -261,12 +204,6 @@ class JobLife:
             )
             changes["method"] = job.method.model_copy(update={kind: part})
         self._change(**changes)
-
-    @property
-    def _run(self) -> TrainingRun:
-        if self._training is None:
-            raise RuntimeError("the timeline trains before it validates")
-        return self._training
 
     def _change(self, **changes: object) -> FineTuningJob:
         job = self.job.model_copy(update=changes)

@@ -12,10 +12,12 @@ from tunesmith.operations.fine_tuning import (
     ResumeFineTuningJob,
     RetrieveFineTuningJob,
 )
-from tunesmith.service.errors import ServiceError, fine_tune_not_found, invalid
+from tunesmith.service.errors import fine_tune_not_found, invalid
 from tunesmith.service.graders import Graders
-from tunesmith.service.job_life import JobLife, Workshop
+from tunesmith.service.job_life import JobLife
+from tunesmith.service.job_requirements import require_training_file, require_tunable
 from tunesmith.service.job_spec import method_of, spec_reader
+from tunesmith.service.life import Workshop
 from tunesmith.service.models import TUNABLE_MODELS
 from tunesmith.service.paging import page_of, page_size
 from tunesmith.service.timeline import Timeline
@@ -29,7 +31,7 @@ from tunesmith.types.fine_tuning import (
     FineTuningJobWandbIntegrationObject,
 )
 
-__all__ = ["Jobs", "require_tunable"]
+__all__ = ["Jobs"]
 
 _MAX_PAGE = 100
 _MAX_INTEGRATIONS = 5
@@ -147,36 +149,6 @@ class Jobs:
                 "fine_tune_id",
             )
         return self._lives[id]
-
-
-def require_tunable(shop: Workshop, name: str, tunable: tuple[str, ...]) -> None:
-    """Refuse a model that cannot be tuned.
-
-    Raises:
-        ServiceError: There is no such model, or it is not for tuning.
-    """
-    if not shop.models.exists(name):
-        text = shop.assumptions.unknown_training_model
-        raise invalid(text.format(name=name), "model", "model_not_found")
-    if shop.models.base_of(name) not in tunable:
-        text = shop.assumptions.not_tunable
-        raise invalid(text.format(name=name), "model", "model_not_available")
-
-
-def require_training_file(shop: Workshop, id: str, param: str) -> None:
-    """Refuse a file that does not exist or that is for something else.
-
-    Raises:
-        ServiceError: It is so.
-    """
-    try:
-        file = shop.files.find(id)
-    except ServiceError:
-        text = shop.assumptions.unknown_training_file.format(id=id)
-        raise invalid(text, param, "invalid_file_id") from None
-    if file.purpose != "fine-tune":
-        text = shop.assumptions.wrong_file_purpose
-        raise invalid(text.format(id=id, purpose=file.purpose), param)
 
 
 def _integrations(

@@ -1,6 +1,7 @@
 """The service: one object that answers every operation of the API, with no HTTP about it."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing
 from typing import Any, TypeVar, cast
 
 from tunesmith.operations.base import Operation, StreamOperation
@@ -9,14 +10,15 @@ from tunesmith.service.checkpoints import Checkpoints
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.files import Files
+from tunesmith.service.fine_tunes import FineTunes
 from tunesmith.service.graders import Graders
 from tunesmith.service.ids import Ids
-from tunesmith.service.job_life import Workshop
 from tunesmith.service.jobs import Jobs
+from tunesmith.service.life import Workshop
 from tunesmith.service.models import Models
 from tunesmith.service.schedule import Schedule
 from tunesmith.service.store import MemoryStore, Store
-from tunesmith.service.timeline import JOB_TIMELINE, Timeline
+from tunesmith.service.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline
 from tunesmith.service.uploads import Uploads
 
 __all__ = ["Service"]
@@ -25,7 +27,7 @@ A = TypeVar("A")
 E = TypeVar("E")
 
 Handler = Callable[[Any], Awaitable[Any]]
-StreamHandler = Callable[[Any], AsyncIterator[Any]]
+StreamHandler = Callable[[Any], AsyncGenerator[Any]]
 
 
 class Service:
@@ -41,6 +43,7 @@ class Service:
         organization: The id of the organization that asks.
         organization_name: What the organization is called in the names of tuned models.
         job_timeline: How long each state of a fine-tuning job lasts, and what happens then.
+        fine_tune_timeline: The same for fine-tunes of the legacy API.
         assumptions: What the service does where nobody knows what the real one does.
     """
 
@@ -54,6 +57,7 @@ class Service:
         organization: str = "org-tunesmith",
         organization_name: str = "personal",
         job_timeline: Timeline = JOB_TIMELINE,
+        fine_tune_timeline: Timeline = FINE_TUNE_TIMELINE,
         assumptions: Assumptions | None = None,
     ) -> None:
         self.clock = clock or VirtualClock()
@@ -82,6 +86,7 @@ class Service:
             organization_name=organization_name,
         )
         self.jobs = Jobs(workshop, job_timeline, self.graders)
+        self.fine_tunes = FineTunes(workshop, fine_tune_timeline)
         self.checkpoints = Checkpoints(self.store, self.clock, self.ids, self.jobs, self.models)
 
         self._answers: Mapping[str, Handler] = {
@@ -94,6 +99,11 @@ class Service:
             "uploads.parts.create": self.uploads.add_part,
             "uploads.complete": self.uploads.complete,
             "uploads.cancel": self.uploads.cancel,
+            "fine_tunes.create": self.fine_tunes.create,
+            "fine_tunes.retrieve": self.fine_tunes.retrieve,
+            "fine_tunes.list": self.fine_tunes.list,
+            "fine_tunes.cancel": self.fine_tunes.cancel,
+            "fine_tunes.events": self.fine_tunes.list_events,
             "fine_tuning.jobs.create": self.jobs.create,
             "fine_tuning.jobs.retrieve": self.jobs.retrieve,
             "fine_tuning.jobs.list": self.jobs.list,
@@ -111,7 +121,9 @@ class Service:
             "models.retrieve": self.models.retrieve,
             "models.delete": self.models.delete,
         }
-        self._streams: Mapping[str, StreamHandler] = {}
+        self._streams: Mapping[str, StreamHandler] = {
+            "fine_tunes.events": self.fine_tunes.stream_events,
+        }
 
     async def answer(self, operation: Operation[A]) -> A:
         """Do what is asked.
@@ -135,8 +147,9 @@ class Service:
             ServiceError: It cannot be done; raised before the first event comes.
         """
         await self.schedule.settle()
-        async for event in self._streams[operation.spec.name](operation):
-            yield cast("E", event)
+        async with aclosing(self._streams[operation.spec.name](operation)) as events:
+            async for event in events:
+                yield cast("E", event)
 
 
 def _default_engine() -> Engine:

@@ -197,14 +197,8 @@ class MemoryStore:
 
     def read(self, blob: str, /, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Go through the bytes of a blob from `start` up to, but without, `stop`."""
-        at = 0
-        for chunk in self._blobs[blob]:
-            piece = chunk[max(start - at, 0) : None if stop is None else max(stop - at, 0)]
-            if piece:
-                yield piece
-            at += len(chunk)
-            if stop is not None and at >= stop:
-                return
+        # The chunks are held from here on: a blob that is erased meanwhile is read to its end.
+        return _stretch(self._blobs[blob], start, stop)
 
     def size_bytes(self, blob: str, /) -> int:
         """Tell how many bytes a blob has."""
@@ -213,3 +207,14 @@ class MemoryStore:
     def erase(self, blob: str, /) -> None:
         """Forget a blob; one that is not there is no error."""
         self._blobs.pop(blob, None)
+
+
+def _stretch(chunks: Sequence[bytes], start: int, stop: int | None) -> Iterator[bytes]:
+    at = 0
+    for chunk in chunks:
+        piece = chunk[max(start - at, 0) : None if stop is None else max(stop - at, 0)]
+        if piece:
+            yield piece
+        at += len(chunk)
+        if stop is not None and at >= stop:
+            return

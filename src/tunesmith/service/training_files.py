@@ -2,8 +2,10 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Literal, cast
 
+from tunesmith.service.conversation import conversation
 from tunesmith.service.engines.base import (
     ChatExample,
     ChatMessage,
@@ -209,30 +211,20 @@ def _message(value: Any, where: str) -> ChatMessage:
     calls = message.get("tool_calls") or message.get("function_call")
     if content is None and not (learnt and (calls or message.get("refusal"))):
         raise _Wrong(f'{where} is missing "content"')
-    return ChatMessage(role, _text(content, message, where), weight)
+    _check_content(content, where)
+    if content is None and message.get("refusal"):
+        message = {**message, "content": message["refusal"]}
+    return replace(conversation([message])[0], weight=weight)
 
 
-def _text(content: Any, message: Mapping[str, Any], where: str) -> str:
-    """Write a turn as text: what it says, then what it calls."""
-    said: list[str] = []
-    if isinstance(content, str):
-        said.append(content)
-    elif isinstance(content, list):
-        for part in cast("list[Any]", content):
-            if not isinstance(part, dict) or "type" not in part:
-                raise _Wrong(f"{where}: a part of the content has no 'type'")
-            known = cast("dict[str, Any]", part)
-            said.append(str(known["text"]) if "text" in known else f"<{known['type']}>")
-    elif content is not None:
+def _check_content(content: object, where: str) -> None:
+    if content is None or isinstance(content, str):
+        return
+    if not isinstance(content, list):
         raise _Wrong(f'{where}: "content" is neither text nor a list of parts')
-    if message.get("refusal"):
-        said.append(str(message["refusal"]))
-    said += [
-        json.dumps(message[key], ensure_ascii=False)
-        for key in ("tool_calls", "function_call")
-        if message.get(key)
-    ]
-    return "\n".join(said)
+    for part in cast("list[object]", content):
+        if not isinstance(part, dict) or "type" not in part:
+            raise _Wrong(f"{where}: a part of the content has no 'type'")
 
 
 def _no_extra(value: Mapping[str, Any], known: set[str], where: str = "") -> None:
