@@ -141,7 +141,7 @@ class HttpxBackend:
         """Close the connections; a client that was given stays open."""
         self._closed = True
         own, self._own = self._own, None
-        if own is not None and own[0] is anyio.lowlevel.current_token():
+        if own is not None and own[0] == anyio.lowlevel.current_token():
             await own[1].aclose()
 
     def _client(self) -> httpx.AsyncClient:
@@ -152,7 +152,7 @@ class HttpxBackend:
         # Connections live in one event loop. In the next one (a second `asyncio.run`, a test) the
         # old ones are dead, and using them is the well-known "Event loop is closed".
         loop = anyio.lowlevel.current_token()
-        if self._own is None or self._own[0] is not loop:
+        if self._own is None or self._own[0] != loop:
             self._own = (loop, self._new_client())
         return self._own[1]
 

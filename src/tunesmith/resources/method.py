@@ -35,6 +35,9 @@ R = TypeVar("R")
 T = TypeVar("T")
 
 
+_SHOWN_PROBLEMS = 3
+
+
 class _HasCaller(Protocol):
     @property
     def caller(self) -> Caller: ...
@@ -51,12 +54,15 @@ def checked(
     try:
         return operation(*args, **kwargs)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         name = cast("type[Operation[Any]]", operation).spec.name
-        param = ".".join(str(part) for part in problem["loc"])
-        raise RequestInvalid(
-            f"{name}: {param}: {problem['msg']}", operation=name, param=param
-        ) from None
+        problems = [
+            (".".join(str(part) for part in problem["loc"]), problem["msg"])
+            for problem in error.errors(
+                include_url=False, include_input=False, include_context=False
+            )
+        ]
+        shown = "; ".join(f"{param}: {what}" for param, what in problems[:_SHOWN_PROBLEMS])
+        raise RequestInvalid(f"{name}: {shown}", operation=name, param=problems[0][0]) from None
 
 
 class _Method(Generic[P, R]):

@@ -1,0 +1,279 @@
+"""What goes over the wire, seen at the httpx layer."""
+
+import json
+import pickle
+
+import httpx
+import pytest
+import respx
+
+import tunesmith
+from tunesmith import AsyncClient, AzureBackend, ConfigurationError, HttpxBackend, errors
+
+pytestmark = pytest.mark.anyio
+
+URL = "https://api.openai.com/v1"
+MODEL = {"id": "ada", "object": "model", "created": 1, "owned_by": "openai"}
+
+
+@pytest.fixture
+def service():
+    with respx.mock(base_url=URL, assert_all_called=False) as router:
+        router.get("/models/ada").respond(json=MODEL, headers={"x-request-id": "req_1"})
+        yield router
+
+
+async def test_key_organization_and_project_are_sent_as_headers(service):
+    async with AsyncClient(
+        api_key="sk-1", organization="org-1", project="proj-1", headers={"X-Mine": "yes"}
+    ) as client:
+        await client.models.retrieve("ada")
+    headers = service.calls.last.request.headers
+    assert headers["authorization"] == "Bearer sk-1"
+    assert headers["openai-organization"] == "org-1"
+    assert headers["openai-project"] == "proj-1"
+    assert headers["x-mine"] == "yes"
+    assert headers["user-agent"].startswith("tunesmith/")
+
+
+async def test_the_environment_gives_what_is_not_passed(monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-env")
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    monkeypatch.setenv("OPENAI_ORG_ID", "org-env")
+    monkeypatch.setenv("OPENAI_PROJECT_ID", "proj-env")
+    with respx.mock(base_url="http://127.0.0.1:9/v1") as router:
+        router.get("/models/ada").respond(json=MODEL)
+        async with AsyncClient() as client:
+            await client.models.retrieve("ada")
+        headers = router.calls.last.request.headers
+    assert headers["authorization"] == "Bearer sk-env"
+    assert headers["openai-organization"] == "org-env"
+    assert headers["openai-project"] == "proj-env"
+
+
+def test_without_key_and_backend_the_error_names_the_three_ways_out():
+    with pytest.raises(ConfigurationError) as caught:
+        AsyncClient()
+    for way in ("OPENAI_API_KEY", "api_key=", "MemoryBackend"):
+        assert way in str(caught.value)
+
+
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "", "http://"])
+def test_a_base_url_that_is_none_is_refused(url):
+    with pytest.raises(ConfigurationError, match="base_url"):
+        HttpxBackend(url)
+
+
+def test_a_backend_takes_the_place_of_a_key():
+    with pytest.raises(ConfigurationError, match="backend="):
+        AsyncClient(api_key="sk-1", backend=HttpxBackend(URL))
+
+
+async def test_a_key_function_is_asked_before_each_attempt(service):
+    """So a key can rotate while a call is being tried again."""
+    keys = iter(["sk-old", "sk-new"])
+
+    async def key():
+        return next(keys)
+
+    service.get("/models/ada").mock(
+        side_effect=[
+            httpx.Response(500, headers={"retry-after": "0"}),
+            httpx.Response(200, json=MODEL),
+        ]
+    )
+    async with AsyncClient(api_key=key) as client:
+        await client.models.retrieve("ada")
+    sent = [call.request.headers["authorization"] for call in service.calls]
+    assert sent == ["Bearer sk-old", "Bearer sk-new"]
+
+
+async def test_a_client_of_ones_own_is_used_and_stays_open(service):
+    async with httpx.AsyncClient(headers={"x-proxy": "1"}) as own:
+        async with AsyncClient(api_key="sk-1", http_client=own) as client:
+            await client.models.retrieve("ada")
+        assert service.calls.last.request.headers["x-proxy"] == "1"
+        assert not own.is_closed
+
+
+async def test_an_answer_knows_its_response(service):
+    headers = {
+        "x-request-id": "req_7",
+        "x-ratelimit-limit-requests": "60",
+        "x-ratelimit-remaining-requests": "59",
+        "x-ratelimit-reset-requests": "6m0s",
+        "x-ratelimit-remaining-tokens": "149984",
+    }
+    service.get("/models/ada").respond(json=MODEL, headers=headers)
+    async with AsyncClient(api_key="sk-1") as client:
+        model = await client.models.retrieve("ada")
+    assert model.response.request_id == "req_7"
+    assert model.response.status == 200
+    assert model.response.headers["content-type"] == "application/json"
+    limits = model.response.rate_limits
+    assert (limits.limit_requests, limits.remaining_requests) == (60, 59)
+    assert limits.reset_requests_s == 360
+    assert limits.remaining_tokens == 149984
+    assert limits.limit_tokens is None
+
+
+async def test_an_object_made_by_hand_has_no_response():
+    with pytest.raises(AttributeError):
+        _ = tunesmith.types.Model(id="ada").response
+
+
+@pytest.mark.parametrize(
+    ("status", "kind"),
+    [
+        (400, errors.BadRequestError),
+        (401, errors.AuthenticationError),
+        (403, errors.PermissionDeniedError),
+        (404, errors.NotFoundError),
+        (409, errors.ConflictError),
+        (413, errors.RequestTooLargeError),
+        (418, errors.APIStatusError),
+        (422, errors.UnprocessableEntityError),
+        (429, errors.RateLimitError),
+        (500, errors.InternalServerError),
+        (503, errors.InternalServerError),
+    ],
+)
+async def test_each_status_has_its_error_and_each_error_pickles(service, status, kind):
+    error = {
+        "message": "No such model",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "c",
+    }
+    service.get("/models/ada").respond(
+        status, json={"error": error}, headers={"x-request-id": "req_1", "retry-after": "7"}
+    )
+    async with AsyncClient(api_key="sk-1", max_retries=0) as client:
+        with pytest.raises(errors.APIStatusError) as caught:
+            await client.models.retrieve("ada")
+    for raised in (caught.value, pickle.loads(pickle.dumps(caught.value))):
+        assert type(raised) is kind
+        assert raised.status == raised.status_code == status
+        assert (raised.message, raised.type) == ("No such model", "invalid_request_error")
+        assert (raised.param, raised.code) == ("model", "c")
+        assert raised.request_id == "req_1"
+        assert raised.retry_after_s == 7
+        assert raised.operation == "models.retrieve"
+        assert raised.attempts == 1
+        assert "No such model" in str(raised)
+
+
+async def test_no_key_is_ever_shown(service):
+    """Services quote the key that they refuse; tracebacks show the arguments of a client."""
+    message = "Incorrect API key provided: sk-se****cret. Find yours at …"
+    service.get("/models/ada").respond(401, json={"error": {"message": message}})
+    client = AsyncClient(api_key="sk-verysecret")
+    with pytest.raises(errors.AuthenticationError) as caught:
+        await client.models.retrieve("ada")
+    shown = f"{caught.value!r} {caught.value} {caught.value.body} {client!r} {client.backend!r}"
+    shown += repr(vars(caught.value)) + repr(vars(client.backend))
+    assert "sk-" not in shown
+    await client.aclose()
+
+
+async def test_a_redirect_is_not_followed_with_the_key(service):
+    elsewhere = respx.get("https://elsewhere.example/models/ada").respond(json=MODEL)
+    service.get("/models/ada").respond(
+        307, headers={"location": "https://elsewhere.example/models/ada"}
+    )
+    async with AsyncClient(api_key="sk-1") as client:
+        with pytest.raises(errors.APIStatusError, match=r"elsewhere\.example"):
+            await client.models.retrieve("ada")
+    assert not elsewhere.called
+
+
+async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(service):
+    async with AsyncClient(api_key="sk-1") as client:
+        with pytest.raises(errors.RequestInvalid, match="limit") as caught:
+            await client.files.list(limit="many")
+        assert caught.value.param == "limit"
+        with pytest.raises(errors.RequestInvalid, match="modle"):
+            await client.models.retrieve(modle="ada")
+        with pytest.raises(errors.RequestInvalid, match="file_id"):
+            await client.files.retrieve("")
+        with pytest.raises(errors.RequestInvalid):
+            await client.files.retrieve("..")
+    assert not service.calls
+
+
+async def test_extra_parameters_reach_servers_that_know_more(service):
+    route = service.get("/models/ada").respond(json=MODEL)
+    async with AsyncClient(api_key="sk-1") as client:
+        await client.models.retrieve("ada", extra_query={"v": "2"}, extra_headers={"X-Trace": "t"})
+    assert route.calls.last.request.url.params["v"] == "2"
+    assert route.calls.last.request.headers["x-trace"] == "t"
+
+
+async def test_names_in_paths_are_escaped(service):
+    route = service.get(url__startswith=URL + "/models/").respond(json=MODEL)
+    async with AsyncClient(api_key="sk-1") as client:
+        await client.models.retrieve("org/model?")
+    assert route.calls.last.request.url.raw_path == b"/v1/models/org%2Fmodel%3F"
+
+
+async def test_metadata_is_a_filter_in_the_query(service):
+    route = service.get("/fine_tuning/jobs").respond(json={"object": "list", "data": []})
+    async with AsyncClient(api_key="sk-1") as client:
+        await client.fine_tuning.jobs.list(metadata={"team": "kant"}, limit=5)
+    assert dict(route.calls.last.request.url.params) == {"metadata[team]": "kant", "limit": "5"}
+
+
+async def test_none_is_not_sent_and_extra_body_is(service):
+    route = service.post("/fine_tuning/jobs").respond(json={"id": "ftjob-1", "status": "queued"})
+    async with AsyncClient(api_key="sk-1") as client:
+        await client.fine_tuning.jobs.create(
+            model="m", training_file="file-1", suffix=None, extra_body={"new": [None, 1]}
+        )
+    sent = json.loads(route.calls.last.request.content)
+    assert sent == {"model": "m", "training_file": "file-1", "new": [None, 1]}
+
+
+async def test_azure_has_its_own_paths_and_header():
+    backend = AzureBackend(
+        "https://r.openai.azure.com", api_version="2024-10-21", deployment="dep", api_key="k"
+    )
+    with respx.mock() as router:
+        completion = {
+            "id": "c",
+            "object": "text_completion",
+            "created": 1,
+            "model": "m",
+            "choices": [],
+        }
+        route = router.post(
+            "https://r.openai.azure.com/openai/deployments/dep/completions?api-version=2024-10-21"
+        ).respond(json=completion)
+        files = router.get(
+            "https://r.openai.azure.com/openai/files?api-version=2024-10-21"
+        ).respond(json={"object": "list", "data": []})
+        async with AsyncClient(backend=backend) as client:
+            await client.completions.create(model="m", prompt="p")
+            await client.files.list()
+    assert route.calls.last.request.headers["api-key"] == "k"
+    assert "authorization" not in files.calls.last.request.headers
+
+
+async def test_azure_takes_an_entra_token():
+    async def token():
+        return "entra"
+
+    backend = AzureBackend(
+        "https://r.openai.azure.com", api_version="v", azure_ad_token_provider=token
+    )
+    with respx.mock() as router:
+        router.get(url__startswith="https://r.openai.azure.com/openai/files").respond(
+            json={"object": "list", "data": []}
+        )
+        async with AsyncClient(backend=backend) as client:
+            await client.files.list()
+        assert router.calls.last.request.headers["authorization"] == "Bearer entra"
+
+
+def test_azure_wants_one_way_to_authenticate():
+    with pytest.raises(ConfigurationError, match="azure_ad_token_provider"):
+        AzureBackend("https://r.openai.azure.com", api_version="v")
