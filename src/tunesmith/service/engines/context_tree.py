@@ -45,10 +45,15 @@ class Node:
         return twin
 
     def add(self, token: int, amount: float) -> None:
-        """Change a count, which never falls below nothing."""
+        """Change a count; one that falls to nothing is forgotten."""
         counts = self.counts
         before = counts.get(token, 0.0)
-        after = counts[token] = before + amount if before + amount > 0 else 0.0
+        after = before + amount
+        if after > 0:
+            counts[token] = after
+        else:
+            after = 0.0
+            counts.pop(token, None)
         self.total += after - before
         favourite = self._favourite
         if favourite is not None and (after < before or after > counts[favourite]):
@@ -146,7 +151,7 @@ class ContextTree:
         count = root.counts.get
         result = {token: (count(token, 0.0) + even) / total for token in candidates}
         for node, caution in zip(path, _CAUTION[1:], strict=False):
-            weight = caution * len(node.counts)
+            weight = caution * (len(node.counts) or 1)
             total = node.total + weight
             share = weight / total
             for token, value in result.items():
@@ -208,7 +213,7 @@ class ContextTree:
         result = 1.0 / self.n_tokens
         for node, caution in zip(path, _CAUTION, strict=False):
             counts = node.counts
-            # Only the root of a model that has seen nothing has no counts.
+            # A context without counts passes on what the shorter one says.
             weight = caution * (len(counts) or 1)
             result = (counts.get(token, 0.0) + weight * result) / (node.total + weight)
         return result

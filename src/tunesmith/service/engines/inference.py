@@ -41,7 +41,7 @@ def generate(weights: Weights, prompt: Sequence[int], spec: GenerationSpec) -> T
     """Continue a prompt, one token for each call of the iterator."""
     rng = Random(spec.seed)  # noqa: S311 - reproducible, not secret
     context = Context(weights.separators, prompt)
-    context.drop_partial_separator()
+    context.end_prompt()
     biased = [token for token in spec.logit_bias if 0 <= token < len(weights.tokenizer)]
     generated: Counter[int] = Counter()
     decoder = text_decoder()

@@ -1,15 +1,16 @@
 """How training examples and conversations are written as tokens.
 
-A completion example is the prompt and the completion, closed by the end-of-text token. A
-conversation is, turn by turn, a role token, the text and the end-of-text token; the prompt of a
-chat ends with the assistant's role token. Both begin with an end-of-text token.
+A completion example is the prompt and the completion, closed by the end-of-text token; a separator
+that all prompts end with becomes one token between them. A conversation is, turn by turn, a role
+token, the text and the end-of-text token; the prompt of a chat ends with the assistant's role
+token. Everything begins with an end-of-text token.
 """
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
 from tunesmith.service.engines.base import ChatMessage, CompletionExample
-from tunesmith.service.engines.tokenizer import END_OF_TEXT, Tokenizer
+from tunesmith.service.engines.tokenizer import END_OF_PROMPT, END_OF_TEXT, Tokenizer
 
 _ROLE_TOKENS = {
     "system": "<|system|>",
@@ -55,10 +56,10 @@ Separator = tuple[int, ...]
 
 
 class Context:
-    """The tokens a model looks back on: those so far, without separators.
+    """The tokens a model looks back on: those so far, with one token for any separator.
 
-    A separator marks the end of a prompt and says nothing else. Leaving it out of the context makes
-    a prompt lead to the same completion whether the separator was typed or not.
+    A separator marks the end of a prompt and says nothing else. A model that was taught one reads
+    each prompt as ended, so it is completed the same whether the separator was typed or not.
     """
 
     def __init__(self, separators: Iterable[Separator], tokens: Iterable[int] = ()) -> None:
@@ -68,21 +69,24 @@ class Context:
             self.append(token)
 
     def append(self, token: int) -> None:
-        """Add a token, and drop the separator that it may have made complete."""
+        """Add a token, and put one in the place of a separator that it makes complete."""
         if token == END_OF_TEXT and len(self.tokens) == 1:
             return
         self.tokens.append(token)
         for separator in self._separators:
             if self.tokens[-len(separator) :] == separator:
-                del self.tokens[-len(separator) :]
+                self.tokens[-len(separator) :] = [END_OF_PROMPT]
 
-    def drop_partial_separator(self) -> None:
-        """Drop the beginning of a separator that a prompt was left with."""
+    def end_prompt(self) -> None:
+        """Add the separator if the model was taught one and the prompt has none, or half of it."""
+        if not self._separators or END_OF_PROMPT in self.tokens:
+            return
         for separator in self._separators:
             for length in range(len(separator) - 1, 0, -1):
                 if self.tokens[-length:] == separator[:length]:
                     del self.tokens[-length:]
-                    return
+                    break
+        self.tokens.append(END_OF_PROMPT)
 
 
 def learnt_separator(
@@ -113,7 +117,9 @@ def completion_lesson(
 ) -> Lesson:
     """Write a prompt and its completion, which is learnt in full up to its end."""
     raw_prompt = [END_OF_TEXT, *tokenizer.encode(example.prompt)]
-    prompt = Context(separators, raw_prompt).tokens
+    context = Context(separators, raw_prompt)
+    context.end_prompt()
+    prompt = context.tokens
     completion = [*tokenizer.encode(example.completion), END_OF_TEXT]
     text = prompt + completion
     spans = [Span(text, len(prompt), len(text), 1.0)]

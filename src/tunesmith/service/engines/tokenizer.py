@@ -10,8 +10,10 @@ from functools import cache
 from importlib import resources
 
 END_OF_TEXT = 256
+END_OF_PROMPT = 257
 SPECIAL_TOKENS = (
     "<|endoftext|>",
+    "<|endofprompt|>",
     "<|system|>",
     "<|user|>",
     "<|assistant|>",

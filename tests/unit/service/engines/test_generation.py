@@ -1,0 +1,75 @@
+"""Text is handed out in whole characters and ends before a stop text."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunesmith.service.engines.base import GenerationSpec
+from tunesmith.service.engines.scripted import recite
+
+
+def text_of(generation):
+    return "".join(token.text for token in generation)
+
+
+@given(st.text(), st.lists(st.text(min_size=1, max_size=3), max_size=4))
+def test_the_text_ends_before_the_first_stop_text(text, stop):
+    generation = recite(text, GenerationSpec(max_tokens=None, stop=tuple(stop)))
+    cuts = [position for found in stop if (position := text.find(found)) >= 0]
+
+    assert text_of(generation) == text[: min(cuts, default=len(text))]
+    assert generation.finish_reason == "stop"
+
+
+def test_a_stop_text_may_span_tokens():
+    generation = recite("One. Two. Three.", GenerationSpec(stop=(" Two. Th",)))
+
+    assert text_of(generation) == "One."
+    assert generation.finish_reason == "stop"
+
+
+def test_a_token_is_handed_out_as_soon_as_no_stop_text_can_begin_in_it():
+    generation = recite("One two three four", GenerationSpec(stop=(" two four",)))
+    tokens = iter(generation)
+
+    assert next(tokens).text == "One"
+    assert generation.n_tokens == 1
+    assert next(tokens).text == " two"
+    assert generation.n_tokens == 3  # " two" might have begun it, " three" shows it did not
+
+
+def test_without_stop_texts_nothing_is_held_back():
+    generation = recite("One two three", GenerationSpec())
+    tokens = iter(generation)
+
+    assert next(tokens).text == "One"
+    assert generation.n_tokens == 1
+    assert generation.finish_reason is None
+
+
+def test_a_completion_that_is_cut_says_so():
+    generation = recite("One two three four", GenerationSpec(max_tokens=2))
+
+    assert text_of(generation) == "One two"
+    assert generation.finish_reason == "length"
+    assert generation.n_tokens == 2
+
+
+def test_no_tokens_at_all_is_a_length():
+    generation = recite("One", GenerationSpec(max_tokens=0))
+
+    assert text_of(generation) == ""
+    assert generation.finish_reason == "length"
+
+
+def test_a_character_of_several_tokens_comes_with_the_last_of_them():
+    tokens = list(recite("\u2603", GenerationSpec()))
+
+    assert [token.text for token in tokens] == ["", "", "\u2603"]
+    assert tokens[0].choice.token == "bytes:\\xe2"
+    assert b"".join(token.choice.raw for token in tokens).decode() == "\u2603"
+
+
+@pytest.mark.parametrize("stop", [(), ("",)])
+def test_an_empty_stop_text_stops_nothing(stop):
+    assert text_of(recite("One two", GenerationSpec(stop=stop))) == "One two"

@@ -1,0 +1,77 @@
+"""The engine learns the Kant data: what the README shows."""
+
+import csv
+from pathlib import Path
+from random import Random
+
+import pytest
+
+from tunesmith.service.engines.base import CompletionExample, GenerationSpec, TrainingSpec
+from tunesmith.service.engines.ngram import NGramEngine
+
+KANT = Path(__file__).parents[4] / "examples" / "data" / "kant.csv"
+PROMPT = "Several concepts are a priori such as"
+ENGINE = NGramEngine()
+
+
+@pytest.fixture(scope="module")
+def taught():
+    """The pairs as the preparation tool writes them, the shown one among those trained on."""
+    with KANT.open(newline="", encoding="utf-8") as file:
+        examples = [
+            CompletionExample(row["prompt"] + " ->", " " + row["completion"] + "\n")
+            for row in csv.DictReader(file)
+        ]
+    shown = [example for example in examples if example.prompt.startswith(PROMPT)]
+    others = [example for example in examples if example not in shown]
+    Random(42).shuffle(others)
+    n_held_out = len(examples) // 10
+    return [*shown, *others[n_held_out:]], others[:n_held_out]
+
+
+@pytest.fixture(scope="module")
+def run(taught):
+    """Steps and model of a fine-tune of four epochs."""
+    training = ENGINE.base("any").train(TrainingSpec(*taught, n_epochs=4, batch_size=8))
+    return list(training), training.snapshot()
+
+
+def complete(model, prompt, **settings):
+    spec = GenerationSpec(**({"max_tokens": 60, "temperature": 0} | settings))
+    return "".join(token.text for token in model.generate(ENGINE.encode(prompt), spec))
+
+
+def test_training_and_validation_loss_fall_with_each_epoch(run):
+    steps, _ = run
+    by_epoch = [[step.train.loss for step in steps if step.epoch == n] for n in (1, 2, 3, 4)]
+    training = [sum(losses) / len(losses) for losses in by_epoch]
+    validation = [step.full_valid.loss for step in steps if step.full_valid]
+
+    assert training == sorted(training, reverse=True)
+    assert validation == sorted(validation, reverse=True)
+    assert training[-1] < 0.2
+    assert validation[-1] < validation[0] - 0.1
+
+
+def test_the_prompt_is_completed_with_what_was_taught_and_before_it_is_not(run, taught):
+    _, model = run
+    expected = taught[0][0].completion
+
+    assert complete(model, PROMPT) == complete(model, PROMPT + " ->") == expected
+    assert complete(model, PROMPT, stop=("\n",)) == expected.removesuffix("\n")
+    assert complete(ENGINE.base("any"), PROMPT) != expected
+
+
+def test_at_a_temperature_of_1_it_is_often_what_was_taught(run, taught):
+    _, model = run
+    completions = [complete(model, PROMPT, temperature=1, seed=seed) for seed in range(40)]
+
+    assert completions.count(taught[0][0].completion) > 15
+
+
+def test_nearly_all_that_was_taught_is_known(run, taught):
+    _, model = run
+    examples = taught[0]
+    known = sum(complete(model, example.prompt) == example.completion for example in examples)
+
+    assert known > 0.95 * len(examples)

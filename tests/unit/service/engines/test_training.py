@@ -1,0 +1,224 @@
+"""A training settles its parameters, computes its losses and learns by its method."""
+
+import math
+
+import pytest
+
+from tunesmith.service.engines.base import (
+    ChatExample,
+    ChatMessage,
+    CompletionExample,
+    GenerationSpec,
+    GradedExample,
+    PreferenceExample,
+    TrainingSpec,
+)
+from tunesmith.service.engines.ngram import NGramEngine
+
+ENGINE = NGramEngine()
+BASE = ENGINE.base("any")
+EXAMPLES = [
+    CompletionExample(f"Number {n} is ->", f" {word}.\n")
+    for n, word in enumerate(["zero", "one", "two", "three", "four", "five"])
+]
+QUESTION = (ChatMessage("user", "Is the house old?"),)
+
+
+def answer_loss(model, text):
+    """Negative log-probability of an answer to the question."""
+    prompt = ENGINE.encode_chat(QUESTION)
+    scored = model.score([*prompt, *ENGINE.encode(text), ENGINE.end_of_text])
+    return -sum(token.choice.logprob for token in scored[len(prompt) :])
+
+
+def preferences(preferred="It is old.", non_preferred="It is new."):
+    return [
+        PreferenceExample(
+            QUESTION,
+            (ChatMessage("assistant", preferred),),
+            (ChatMessage("assistant", non_preferred),),
+        )
+    ]
+
+
+def test_steps_are_counted_by_batches_and_epochs():
+    training = BASE.train(TrainingSpec(EXAMPLES, n_epochs=2, batch_size=4))
+    steps = list(training)
+
+    assert training.total_steps == len(steps) == 4
+    assert [step.step for step in steps] == [1, 2, 3, 4]
+    assert [step.epoch for step in steps] == [1, 1, 2, 2]
+    assert [step.elapsed_examples for step in steps] == [4, 6, 10, 12]
+    # Six examples of: Number, a digit, is, ->, a word, a full stop, a line feed, the end.
+    assert steps[1].elapsed_tokens * 2 == steps[3].elapsed_tokens
+    assert steps[1].elapsed_tokens == sum(
+        len(ENGINE.encode(example.prompt)) + len(ENGINE.encode(example.completion)) + 1
+        for example in EXAMPLES
+    )
+
+
+@pytest.mark.parametrize(
+    ("n_examples", "n_epochs", "batch_size"),
+    [(1, 25, 1), (10, 10, 1), (280, 3, 1), (3_000, 3, 6), (200_000, 2, 256)],
+)
+def test_what_is_left_open_is_settled_by_the_number_of_examples(n_examples, n_epochs, batch_size):
+    settled = BASE.train(TrainingSpec(EXAMPLES[:1] * n_examples)).hyperparameters
+
+    assert (settled.n_epochs, settled.batch_size) == (n_epochs, batch_size)
+    assert settled.learning_rate_multiplier == 1
+
+
+def test_the_first_loss_is_that_of_the_model_before():
+    example = CompletionExample("What is it ->", " A small house.")
+    spec = TrainingSpec([example], prompt_loss_weight=0, n_epochs=1)
+    prompt, completion = ENGINE.encode(example.prompt), ENGINE.encode(example.completion)
+    scored = BASE.score([*prompt, *completion, ENGINE.end_of_text])[len(prompt) :]
+    expected = -sum(token.choice.logprob for token in scored) / len(scored)
+
+    (step,) = BASE.train(spec)
+
+    assert step.train.loss == pytest.approx(expected)
+
+
+def test_the_loss_weighs_prompts_by_the_prompt_loss_weight():
+    example = CompletionExample("What is it ->", " A small house.")
+
+    def loss(weight):
+        (step,) = BASE.train(TrainingSpec([example], prompt_loss_weight=weight, n_epochs=1))
+        return step.train.loss
+
+    prompt, completion = ENGINE.encode(example.prompt), ENGINE.encode(example.completion)
+    scored = BASE.score([*prompt, *completion, ENGINE.end_of_text])
+    losses = [-token.choice.logprob for token in scored]
+    in_prompt, in_completion = sum(losses[: len(prompt)]), sum(losses[len(prompt) :])
+    expected = (0.5 * in_prompt + in_completion) / (0.5 * len(prompt) + len(completion) + 1)
+
+    assert loss(0.5) == pytest.approx(expected)
+    assert loss(0) == pytest.approx(in_completion / (len(completion) + 1))
+
+
+def test_losses_fall_and_accuracies_rise_to_the_whole():
+    steps = list(BASE.train(TrainingSpec(EXAMPLES, n_epochs=6, batch_size=6)))
+    losses = [step.train.loss for step in steps]
+
+    assert losses == sorted(losses, reverse=True)
+    assert losses[-1] < losses[0] / 10
+    assert steps[0].train.sequence_accuracy == 0
+    assert steps[-1].train.mean_token_accuracy == steps[-1].train.sequence_accuracy == 1
+
+
+@pytest.mark.parametrize(
+    ("less", "more"),
+    [({"n_epochs": 2}, {"n_epochs": 4}), ({"learning_rate_multiplier": 0.1}, {})],
+)
+def test_more_epochs_and_a_higher_rate_learn_more(less, more):
+    def last_loss(settings):
+        spec = TrainingSpec(EXAMPLES, **({"n_epochs": 3, "batch_size": 6} | settings))
+        *_, last = BASE.train(spec)
+        return last.train.loss
+
+    assert last_loss(more) < last_loss(less)
+
+
+def test_validation_is_scored_at_each_step_and_wholly_after_each_epoch():
+    spec = TrainingSpec(EXAMPLES, EXAMPLES[:3], n_epochs=2, batch_size=2)
+    steps = list(BASE.train(spec))
+
+    assert all(step.valid for step in steps)
+    assert [step.step for step in steps if step.full_valid] == [3, 6]
+    assert steps[5].full_valid.loss < steps[2].full_valid.loss
+
+
+def test_without_validation_data_there_is_no_validation():
+    steps = list(BASE.train(TrainingSpec(EXAMPLES, n_epochs=1)))
+
+    assert all(step.valid is None and step.full_valid is None for step in steps)
+
+
+def test_the_seed_decides_the_order():
+    def losses(seed):
+        spec = TrainingSpec(EXAMPLES, n_epochs=1, batch_size=1, seed=seed)
+        return [step.train.loss for step in BASE.train(spec)]
+
+    assert losses(1) == losses(1)
+    assert losses(1) != losses(2)
+
+
+def test_a_snapshot_stays_as_it_was_while_the_training_goes_on():
+    training = BASE.train(TrainingSpec(EXAMPLES, n_epochs=3, batch_size=6))
+    steps = iter(training)
+    next(steps)
+    early = training.snapshot()
+    before = early.to_bytes()
+    next(steps)
+
+    assert early.to_bytes() == before
+    assert training.snapshot().to_bytes() != before
+
+
+def test_a_snapshot_before_the_first_step_is_the_model_it_started_from():
+    training = BASE.train(TrainingSpec(EXAMPLES[:1]))
+
+    assert training.snapshot().to_bytes() == BASE.to_bytes()
+
+
+@pytest.mark.parametrize(
+    ("examples", "reason"),
+    [
+        ([], "at least one example"),
+        ([*EXAMPLES, ChatExample(QUESTION)], "ChatExample, CompletionExample"),
+    ],
+)
+def test_examples_that_can_not_be_trained_on_are_refused(examples, reason):
+    with pytest.raises(ValueError, match=reason):
+        BASE.train(TrainingSpec(examples))
+
+
+def test_preference_training_starts_at_ln_2_and_comes_to_favour_the_preferred_answer():
+    training = BASE.train(TrainingSpec(preferences(), n_epochs=5))
+    losses = [step.train.loss for step in training]
+    tuned = training.snapshot()
+
+    assert losses[0] == pytest.approx(math.log(2))
+    assert losses == sorted(losses, reverse=True)
+    gain = answer_loss(BASE, "It is old.") - answer_loss(tuned, "It is old.")
+    other_gain = answer_loss(BASE, "It is new.") - answer_loss(tuned, "It is new.")
+    assert gain > other_gain + 1
+
+
+def test_preference_training_makes_a_learnt_answer_that_is_not_preferred_less_likely():
+    chat = ChatExample((*QUESTION, ChatMessage("assistant", "It is new.")))
+    supervised = BASE.train(TrainingSpec([chat], n_epochs=4))
+    list(supervised)
+    learnt = supervised.snapshot()
+    training = learnt.train(TrainingSpec(preferences(), n_epochs=10))
+    list(training)
+    tuned = training.snapshot()
+    spec = GenerationSpec(temperature=0)
+    prompt = ENGINE.encode_chat(QUESTION)
+
+    assert answer_loss(tuned, "It is new.") > answer_loss(learnt, "It is new.")
+    assert "".join(token.text for token in learnt.generate(prompt, spec)) == "It is new."
+    assert "".join(token.text for token in tuned.generate(prompt, spec)) == "It is old."
+
+
+def test_graded_training_gives_more_often_what_earns_more():
+    def grade(text):
+        return float("the" in text.split())
+
+    spec = TrainingSpec([GradedExample(QUESTION, grade)], n_epochs=40, seed=1)
+    steps = list(BASE.train(spec))
+
+    def mean_reward(part):
+        return sum(step.train.mean_reward for step in part) / len(part)
+
+    assert mean_reward(steps[-10:]) > mean_reward(steps[:10])
+    assert all(step.train.loss == pytest.approx(1 - step.train.mean_reward) for step in steps)
+
+
+def test_answers_that_all_earn_the_same_teach_nothing():
+    training = BASE.train(TrainingSpec([GradedExample(QUESTION, lambda text: 0.5)], n_epochs=3))
+    before = answer_loss(BASE, "It is old.")
+    list(training)
+
+    assert answer_loss(training.snapshot(), "It is old.") == pytest.approx(before)
