@@ -19,7 +19,7 @@ from tunesmith.types.fine_tuning import (
     SupervisedMethod,
 )
 
-__all__ = ["method_of", "spec_reader"]
+__all__ = ["grader_of", "method_of", "spec_reader"]
 
 _SUPERVISED = ("batch_size", "learning_rate_multiplier", "n_epochs")
 _HYPERPARAMETERS: Mapping[str, tuple[str, ...]] = {
@@ -100,6 +100,11 @@ def spec_reader(
     return read
 
 
+def grader_of(method: FineTuneMethod) -> dict[str, Any] | None:
+    """Find the grader of a reinforcement job."""
+    return None if method.reinforcement is None else method.reinforcement.grader
+
+
 def _format(kind: str, base: str) -> Format:
     if kind == "dpo":
         return "preference"
@@ -109,13 +114,10 @@ def _format(kind: str, base: str) -> Format:
 
 
 def _grade(method: FineTuneMethod, graders: Graders) -> Grade | None:
-    grader = method.reinforcement and method.reinforcement.grader
+    grader = grader_of(method)
     if grader is None:
         return None
     return lambda sample, item: graders.score(grader, sample, item)
-
-
-N = int | float
 
 
 def _number(value: float | str | None, kind: type[Any]) -> Any:

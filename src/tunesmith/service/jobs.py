@@ -16,7 +16,7 @@ from tunesmith.service.errors import fine_tune_not_found, invalid
 from tunesmith.service.graders import Graders
 from tunesmith.service.job_life import JobLife
 from tunesmith.service.job_requirements import require_training_file, require_tunable
-from tunesmith.service.job_spec import method_of, spec_reader
+from tunesmith.service.job_spec import grader_of, method_of, spec_reader
 from tunesmith.service.life import Workshop
 from tunesmith.service.models import TUNABLE_MODELS
 from tunesmith.service.paging import page_of, page_size
@@ -62,7 +62,7 @@ class Jobs:
         if operation.validation_file is not None:
             require_training_file(shop, operation.validation_file, "validation_file")
         method = method_of(operation)
-        grader = method.reinforcement and method.reinforcement.grader
+        grader = grader_of(method)
         if grader is not None:
             self._graders.check(grader)
         kind = method.type or "supervised"

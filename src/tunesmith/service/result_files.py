@@ -19,8 +19,8 @@ def step_metrics(steps: Iterable[TrainingStep]) -> bytes:
                 step.step,
                 step.train.loss,
                 step.train.mean_token_accuracy,
-                step.valid and step.valid.loss,
-                step.valid and step.valid.mean_token_accuracy,
+                None if step.valid is None else step.valid.loss,
+                None if step.valid is None else step.valid.mean_token_accuracy,
             ]
             for step in steps
         ),

@@ -1,0 +1,111 @@
+"""Virtual time passes when everybody waits for it, in order, on both event loops."""
+
+from math import inf
+
+import anyio
+import pytest
+
+from tunesmith.service.clock import EPOCH_S, VirtualClock
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_an_hour_passes_at_once():
+    clock = VirtualClock()
+    await clock.sleep(3600)
+    assert clock.time() == EPOCH_S + 3600
+    assert clock.monotonic() == 3600
+
+
+async def test_sleepers_wake_in_the_order_of_their_times():
+    clock, woken = VirtualClock(), []
+
+    async def sleeper(seconds):
+        await clock.sleep(seconds)
+        woken.append((seconds, clock.monotonic()))
+
+    async with anyio.create_task_group() as group:
+        for seconds in (5, 1, 3, 3600, 3):
+            group.start_soon(sleeper, seconds)
+    assert woken == [(1, 1), (3, 3), (3, 3), (5, 5), (3600, 3600)]
+
+
+async def test_a_deadline_cancels_a_block_that_sleeps_longer():
+    clock = VirtualClock()
+    with pytest.raises(TimeoutError):
+        with clock.fail_after(5):
+            await clock.sleep(inf)
+    assert clock.monotonic() == 5
+
+
+async def test_a_deadline_that_is_not_reached_does_nothing():
+    clock = VirtualClock()
+    with clock.fail_after(5):
+        await clock.sleep(3)
+    await clock.sleep(10)
+    assert clock.monotonic() == 13
+
+
+async def test_the_inner_of_two_deadlines_fires_first():
+    clock = VirtualClock()
+    with clock.fail_after(10):
+        with pytest.raises(TimeoutError):
+            with clock.fail_after(5):
+                await clock.sleep(inf)
+    assert clock.monotonic() == 5
+
+
+async def test_without_autojump_only_a_jump_passes_time():
+    clock, woken = VirtualClock(autojump=False), []
+
+    async def sleeper():
+        await clock.sleep(60)
+        woken.append(clock.monotonic())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(sleeper)
+        await anyio.wait_all_tasks_blocked()
+        clock.jump(59)
+        await anyio.wait_all_tasks_blocked()
+        assert woken == []
+        clock.jump(1)
+    assert woken == [60]
+
+
+async def test_time_stands_still_while_somebody_works():
+    clock, order = VirtualClock(), []
+
+    async def worker():
+        with clock.busy():
+            await anyio.to_thread.run_sync(order.append, "work")
+            await anyio.to_thread.run_sync(order.append, clock.monotonic())
+
+    async def sleeper():
+        await clock.sleep(60)
+        order.append("woken")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(worker)
+        group.start_soon(sleeper)
+    assert order == ["work", 0, "woken"]
+
+
+async def test_a_cancelled_sleeper_does_not_hold_the_others_up():
+    clock = VirtualClock()
+    async with anyio.create_task_group() as group:
+        group.start_soon(clock.sleep, 1)
+        group.cancel_scope.cancel()
+    await clock.sleep(5)
+    assert clock.monotonic() == 5
+
+
+def test_one_clock_serves_several_event_loops_in_turn():
+    clock = VirtualClock()
+    for backend in ("asyncio", "trio", "asyncio"):
+        anyio.run(clock.sleep, 10, backend=backend)
+    assert clock.monotonic() == 30
+
+
+def test_time_does_not_go_back():
+    with pytest.raises(ValueError, match="does not go back"):
+        VirtualClock().jump(-1)
