@@ -4,8 +4,25 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.service.engines.base import GenerationSpec
-from tunesmith.service.engines.scripted import recite
+from tunesmith.service.engines.generation import (
+    TextGeneration,
+    scored_token,
+    text_decoder,
+    token_logprob,
+)
+from tunesmith.service.engines.tokenizer import END_OF_TEXT, standard_tokenizer
+
+
+def recite(text, *, stop=(), max_tokens=1_000):
+    """Generate a given text, token by token."""
+    tokenizer, decoder = standard_tokenizer(), text_decoder()
+    tokens = iter([*tokenizer.encode(text), END_OF_TEXT])
+
+    def sample():
+        token = next(tokens)
+        return scored_token(token_logprob(token, tokenizer.raw(token), 0.0), [], decoder)
+
+    return TextGeneration(sample, end_of_text=END_OF_TEXT, max_tokens=max_tokens, stop=stop)
 
 
 def text_of(generation):
@@ -14,7 +31,7 @@ def text_of(generation):
 
 @given(st.text(), st.lists(st.text(min_size=1, max_size=3), max_size=4))
 def test_the_text_ends_before_the_first_stop_text(text, stop):
-    generation = recite(text, GenerationSpec(max_tokens=None, stop=tuple(stop)))
+    generation = recite(text, stop=tuple(stop))
     cuts = [position for found in stop if (position := text.find(found)) >= 0]
 
     assert text_of(generation) == text[: min(cuts, default=len(text))]
@@ -22,14 +39,14 @@ def test_the_text_ends_before_the_first_stop_text(text, stop):
 
 
 def test_a_stop_text_may_span_tokens():
-    generation = recite("One. Two. Three.", GenerationSpec(stop=(" Two. Th",)))
+    generation = recite("One. Two. Three.", stop=(" Two. Th",))
 
     assert text_of(generation) == "One."
     assert generation.finish_reason == "stop"
 
 
 def test_a_token_is_handed_out_as_soon_as_no_stop_text_can_begin_in_it():
-    generation = recite("One two three four", GenerationSpec(stop=(" two four",)))
+    generation = recite("One two three four", stop=(" two four",))
     tokens = iter(generation)
 
     assert next(tokens).text == "One"
@@ -39,7 +56,7 @@ def test_a_token_is_handed_out_as_soon_as_no_stop_text_can_begin_in_it():
 
 
 def test_without_stop_texts_nothing_is_held_back():
-    generation = recite("One two three", GenerationSpec())
+    generation = recite("One two three")
     tokens = iter(generation)
 
     assert next(tokens).text == "One"
@@ -48,7 +65,7 @@ def test_without_stop_texts_nothing_is_held_back():
 
 
 def test_a_completion_that_is_cut_says_so():
-    generation = recite("One two three four", GenerationSpec(max_tokens=2))
+    generation = recite("One two three four", max_tokens=2)
 
     assert text_of(generation) == "One two"
     assert generation.finish_reason == "length"
@@ -56,14 +73,14 @@ def test_a_completion_that_is_cut_says_so():
 
 
 def test_no_tokens_at_all_is_a_length():
-    generation = recite("One", GenerationSpec(max_tokens=0))
+    generation = recite("One", max_tokens=0)
 
     assert text_of(generation) == ""
     assert generation.finish_reason == "length"
 
 
 def test_a_character_of_several_tokens_comes_with_the_last_of_them():
-    tokens = list(recite("\u2603", GenerationSpec()))
+    tokens = list(recite("\u2603"))
 
     assert [token.text for token in tokens] == ["", "", "\u2603"]
     assert tokens[0].choice.token == "bytes:\\xe2"
@@ -72,4 +89,4 @@ def test_a_character_of_several_tokens_comes_with_the_last_of_them():
 
 @pytest.mark.parametrize("stop", [(), ("",)])
 def test_an_empty_stop_text_stops_nothing(stop):
-    assert text_of(recite("One two", GenerationSpec(stop=stop))) == "One two"
+    assert text_of(recite("One two", stop=stop)) == "One two"
