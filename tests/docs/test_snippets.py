@@ -1,0 +1,89 @@
+"""Every Python snippet of the documentation, the README and the docstrings runs."""
+
+import ast
+import importlib
+import inspect
+import re
+import shutil
+from pathlib import Path
+from textwrap import dedent
+
+import anyio
+import pytest
+
+import tunesmith
+
+ROOT = Path(__file__).parents[2]
+FENCE = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
+
+
+def pages():
+    return [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
+
+
+def snippets(text):
+    return [dedent(code) for _, code in FENCE.findall(text)]
+
+
+def documented():
+    """Every object of the package whose docstring has a snippet."""
+    package = Path(tunesmith.__file__).parent
+    for path in sorted(package.rglob("*.py")):
+        for node in ast.walk(ast.parse(path.read_text())):
+            kinds = (ast.Module, ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
+            if isinstance(node, kinds) and "```python" in (ast.get_docstring(node) or ""):
+                name = path.relative_to(package.parent).with_suffix("").as_posix()
+                yield pytest.param(
+                    name.replace("/", ".").removesuffix(".__init__"),
+                    ast.get_docstring(node),
+                    id=f"{name}:{getattr(node, 'name', 'module')}",
+                )
+
+
+@pytest.fixture
+def folder(tmp_path, monkeypatch):
+    """Where snippets run: the data that they speak of is there."""
+    data = ROOT / "examples" / "data"
+    shutil.copy(data / "kant.csv", tmp_path)
+    shutil.copy(data / "kant.jsonl", tmp_path / "train.jsonl")
+    (tmp_path / "examples").mkdir()
+    shutil.copytree(data, tmp_path / "examples" / "data")
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
+    return tmp_path
+
+
+def run(code, names, where):
+    """Run a snippet; `await` is allowed at its top level, as in a notebook."""
+    compiled = compile(code, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
+    if compiled.co_flags & inspect.CO_COROUTINE:
+
+        async def awaited():
+            await eval(compiled, names)
+
+        anyio.run(awaited)
+    else:
+        exec(compiled, names)
+
+
+@pytest.mark.parametrize("page", pages(), ids=lambda path: str(path.relative_to(ROOT)))
+def test_snippets_of_a_page_run_one_after_the_other(page, folder):
+    names = {"client": tunesmith.AsyncClient(backend=tunesmith.MemoryBackend())}
+    for code in snippets(page.read_text()):
+        run(code, names, str(page))
+
+
+@pytest.mark.parametrize(("module", "docstring"), documented())
+def test_snippets_of_a_docstring_run(module, docstring, folder):
+    names = dict(vars(importlib.import_module(module)))
+    names |= {name: getattr(tunesmith, name) for name in tunesmith.__all__}
+    client = tunesmith.AsyncClient(backend=tunesmith.MemoryBackend())
+
+    async def world():
+        file = await client.files.upload("train.jsonl")
+        job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
+        return {"client": client, "file": file, "job": await client.fine_tuning.jobs.wait(job)}
+
+    names |= anyio.run(world)
+    for code in snippets(docstring):
+        run(code, names, module)

@@ -1,0 +1,81 @@
+"""What type checkers know of a call: its parameters and its answer.
+
+Not run, but checked: see test_checkers.py. Each `# error` line must be one for both checkers.
+"""
+
+from typing import assert_type
+
+from tunesmith import AsyncClient, Page
+from tunesmith.types import (
+    Batch,
+    ChatCompletion,
+    ChatCompletionChunk,
+    Completion,
+    CreateEmbeddingResponse,
+    FileDeleted,
+    FileObject,
+    FineTuningJob,
+    FineTuningJobCheckpoint,
+    FineTuningJobEvent,
+    Model,
+)
+
+
+async def answers(client: AsyncClient) -> None:
+    assert_type(await client.completions.create(model="ada", prompt="a"), Completion)
+    assert_type(
+        await client.chat.completions.create(
+            model="gpt-4o-mini", messages=[{"role": "user", "content": "Who was Kant?"}]
+        ),
+        ChatCompletion,
+    )
+    assert_type(await client.embeddings.create(model="e", input="a"), CreateEmbeddingResponse)
+    assert_type(await client.models.retrieve("ada"), Model)
+    assert_type(await client.files.create(file=b"", purpose="fine-tune"), FileObject)
+    assert_type(await client.files.retrieve("file-1"), FileObject)
+    assert_type(await client.files.delete("file-1"), FileDeleted)
+    assert_type(await client.files.content("file-1").read(), bytes)
+    assert_type(await client.files.upload("a.jsonl"), FileObject)
+    assert_type(await client.batches.retrieve("batch_1"), Batch)
+    job = await client.fine_tuning.jobs.create(model="ada", training_file="file-1")
+    assert_type(job, FineTuningJob)
+    assert_type(await client.fine_tuning.jobs.wait(job), FineTuningJob)
+
+
+async def lists(client: AsyncClient) -> None:
+    assert_type(await client.files.list(limit=2), Page[FileObject])
+    async for file in client.files.list():
+        assert_type(file, FileObject)
+    page = await client.fine_tuning.jobs.list()
+    assert_type(page, Page[FineTuningJob])
+    async for job in page:
+        assert_type(job, FineTuningJob)
+    async for event in client.fine_tuning.jobs.list_events("ftjob-1"):
+        assert_type(event, FineTuningJobEvent)
+    async for checkpoint in client.fine_tuning.jobs.checkpoints.list("ftjob-1"):
+        assert_type(checkpoint, FineTuningJobCheckpoint)
+    async for event in client.fine_tuning.jobs.follow("ftjob-1"):
+        assert_type(event, FineTuningJobEvent)
+
+
+async def streams(client: AsyncClient) -> None:
+    async with client.completions.stream(model="ada", prompt=["a", "b"]) as stream:
+        async for event in stream:
+            assert_type(event, Completion)
+        assert_type(await stream.final(), Completion)
+    async with client.chat.completions.stream(
+        model="m", messages=[{"role": "system", "content": "Be brief."}]
+    ) as chat:
+        async for chunk in chat:
+            assert_type(chunk, ChatCompletionChunk)
+        assert_type(await chat.final(), ChatCompletion)
+
+
+async def mistakes(client: AsyncClient) -> None:
+    await client.completions.create(model="ada", promt="a")  # error
+    await client.completions.create(prompt="a")  # error
+    await client.completions.create(model="ada", prompt="a", temperature="hot")  # error
+    await client.completions.create("ada")  # error
+    await client.files.retrieve(7)  # error
+    await client.files.create(file=b"", purpose="training")  # error
+    await client.fine_tuning.jobs.create(model="ada")  # error
