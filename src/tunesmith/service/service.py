@@ -6,8 +6,12 @@ from typing import Any, TypeVar, cast
 
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.service.assumptions import Assumptions
+from tunesmith.service.batches import BatchPace, Batches
+from tunesmith.service.chat import Chat
 from tunesmith.service.checkpoints import Checkpoints
 from tunesmith.service.clock import VirtualClock
+from tunesmith.service.completions import Completions
+from tunesmith.service.embeddings import Embeddings
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.files import Files
 from tunesmith.service.fine_tunes import FineTunes
@@ -16,10 +20,14 @@ from tunesmith.service.ids import Ids
 from tunesmith.service.jobs import Jobs
 from tunesmith.service.life import Workshop
 from tunesmith.service.models import Models
+from tunesmith.service.moderations import Moderations
+from tunesmith.service.replies import Replies, Reply
 from tunesmith.service.schedule import Schedule
 from tunesmith.service.store import MemoryStore, Store
+from tunesmith.service.stored_chats import StoredChats
 from tunesmith.service.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline
 from tunesmith.service.uploads import Uploads
+from tunesmith.service.wire import Wire
 
 __all__ = ["Service"]
 
@@ -44,6 +52,7 @@ class Service:
         organization_name: What the organization is called in the names of tuned models.
         job_timeline: How long each state of a fine-tuning job lasts, and what happens then.
         fine_tune_timeline: The same for fine-tunes of the legacy API.
+        batch_pace: How long the steps of a batch take.
         assumptions: What the service does where nobody knows what the real one does.
     """
 
@@ -58,6 +67,7 @@ class Service:
         organization_name: str = "personal",
         job_timeline: Timeline = JOB_TIMELINE,
         fine_tune_timeline: Timeline = FINE_TUNE_TIMELINE,
+        batch_pace: BatchPace | None = None,
         assumptions: Assumptions | None = None,
     ) -> None:
         self.clock = clock or VirtualClock()
@@ -89,7 +99,49 @@ class Service:
         self.fine_tunes = FineTunes(workshop, fine_tune_timeline)
         self.checkpoints = Checkpoints(self.store, self.clock, self.ids, self.jobs, self.models)
 
+        self._replies = Replies()
+        self.completions = Completions(
+            engine=self.engine,
+            models=self.models,
+            replies=self._replies,
+            ids=self.ids,
+            clock=self.clock,
+        )
+        self.stored_chats = StoredChats(self.store)
+        self.chat = Chat(
+            engine=self.engine,
+            models=self.models,
+            replies=self._replies,
+            stored=self.stored_chats,
+            ids=self.ids,
+            clock=self.clock,
+        )
+        self.embeddings = Embeddings(engine=self.engine, models=self.models)
+        self.moderations = Moderations(models=self.models, ids=self.ids)
+        self.batches = Batches(
+            store=self.store,
+            clock=self.clock,
+            ids=self.ids,
+            schedule=self.schedule,
+            files=self.files,
+            models=self.models,
+            wire=Wire(self),
+            pace=batch_pace,
+        )
+
         self._answers: Mapping[str, Handler] = {
+            "batches.create": self.batches.create,
+            "batches.retrieve": self.batches.retrieve,
+            "batches.list": self.batches.list,
+            "batches.cancel": self.batches.cancel,
+            "chat.completions.create": self.chat.create,
+            "chat.completions.retrieve": self.stored_chats.retrieve,
+            "chat.completions.list": self.stored_chats.list,
+            "chat.completions.update": self.stored_chats.update,
+            "chat.completions.delete": self.stored_chats.delete,
+            "chat.completions.messages.list": self.stored_chats.messages,
+            "completions.create": self.completions.create,
+            "embeddings.create": self.embeddings.create,
             "files.create": self.files.create,
             "files.retrieve": self.files.retrieve,
             "files.list": self.files.list,
@@ -120,10 +172,28 @@ class Service:
             "models.list": self.models.list,
             "models.retrieve": self.models.retrieve,
             "models.delete": self.models.delete,
+            "moderations.create": self.moderations.create,
         }
         self._streams: Mapping[str, StreamHandler] = {
+            "chat.completions.create": self.chat.stream,
+            "completions.create": self.completions.stream,
             "fine_tunes.events": self.fine_tunes.stream_events,
         }
+
+    def reply(self, reply: Reply) -> None:
+        """Answer completions and chats by hand from now on, where the engine would.
+
+        Args:
+            reply: A text, or a function of the operation that tells the text; where it gives None,
+                the reply before it is asked, and in the end the engine.
+
+        Example:
+            ```python
+            service = Service()
+            service.reply("I only know that I know nothing.")
+            ```
+        """
+        self._replies.add(reply)
 
     async def answer(self, operation: Operation[A]) -> A:
         """Do what is asked.

@@ -32,9 +32,8 @@ async def test_sleepers_wake_in_the_order_of_their_times():
 
 async def test_a_deadline_cancels_a_block_that_sleeps_longer():
     clock = VirtualClock()
-    with pytest.raises(TimeoutError):
-        with clock.fail_after(5):
-            await clock.sleep(inf)
+    with pytest.raises(TimeoutError), clock.fail_after(5):
+        await clock.sleep(inf)
     assert clock.monotonic() == 5
 
 
@@ -48,10 +47,8 @@ async def test_a_deadline_that_is_not_reached_does_nothing():
 
 async def test_the_inner_of_two_deadlines_fires_first():
     clock = VirtualClock()
-    with clock.fail_after(10):
-        with pytest.raises(TimeoutError):
-            with clock.fail_after(5):
-                await clock.sleep(inf)
+    with clock.fail_after(10), pytest.raises(TimeoutError), clock.fail_after(5):
+        await clock.sleep(inf)
     assert clock.monotonic() == 5
 
 

@@ -89,11 +89,11 @@ async def test_what_does_not_fit_is_refused_and_can_be_put_right(
 
 
 async def test_content_is_checked_as_that_of_a_plain_file(service, upload, parts):
+    other = await service.answer(
+        CreateUpload(bytes=1, filename="a", mime_type="text/plain", purpose="fine-tune")
+    )
+    part = await service.answer(CreateUploadPart(other.id, data=b"x"))
     with pytest.raises(ServiceError, match="Expected file to have JSONL format"):
-        other = await service.answer(
-            CreateUpload(bytes=1, filename="a", mime_type="text/plain", purpose="fine-tune")
-        )
-        part = await service.answer(CreateUploadPart(other.id, data=b"x"))
         await service.answer(CompleteUpload(other.id, part_ids=[part.id]))
 
 

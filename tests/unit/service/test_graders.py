@@ -1,0 +1,170 @@
+"""Graders score answers by comparing texts; code is never run."""
+
+import pytest
+
+from tunesmith.operations.graders import RunGrader, ValidateGrader
+from tunesmith.service.errors import ServiceError
+from tunesmith.service.formula import FormulaInvalid, FormulaUndefined, compute
+
+pytestmark = pytest.mark.anyio
+
+_TEXTS = {"input": "{{sample.output_text}}", "reference": "{{item.answer}}"}
+
+
+def _check(operation="eq", name="check"):
+    return {"type": "string_check", "name": name, "operation": operation, **_TEXTS}
+
+
+def _similarity(metric, name="similar"):
+    return {"type": "text_similarity", "name": name, "evaluation_metric": metric, **_TEXTS}
+
+
+async def _reward(service, grader, sample, answer):
+    run = RunGrader(grader=grader, model_sample=sample, item={"answer": answer})
+    return (await service.answer(run)).reward
+
+
+@pytest.mark.parametrize(
+    ("operation", "sample", "answer", "reward"),
+    [
+        ("eq", "Kant", "Kant", 1),
+        ("eq", "Kant", "kant", 0),
+        ("ne", "Kant", "kant", 1),
+        ("like", "It was Kant.", "Kant", 1),
+        ("like", "It was Kant.", "kant", 0),
+        ("ilike", "It was Kant.", "KANT", 1),
+    ],
+)
+async def test_string_checks_are_right_or_wrong(service, operation, sample, answer, reward):
+    assert await _reward(service, _check(operation), sample, answer) == reward
+
+
+@pytest.mark.parametrize(
+    "metric", ["fuzzy_match", "bleu", "gleu", "rouge_1", "rouge_2", "rouge_l", "cosine"]
+)
+async def test_every_measure_is_one_for_the_same_and_less_for_another(service, metric):
+    text = "space is a form of outer intuition"
+    assert await _reward(service, _similarity(metric), text, text) == pytest.approx(1)
+    other = await _reward(service, _similarity(metric), "time is a form of inner sense", text)
+    assert 0 < other < 1
+
+
+@pytest.mark.parametrize(
+    ("metric", "sample", "answer", "reward"),
+    [
+        ("fuzzy_match", "abcd", "abxd", 0.75),
+        ("rouge_1", "a b c", "a b d", 2 / 3),
+        ("rouge_2", "a b c", "a b d", 1 / 2),
+        ("rouge_l", "a x b", "a b", 4 / 5),
+        ("gleu", "a b", "a b c", 3 / 6),
+        ("bleu", "x y", "a b", 0),
+    ],
+)
+async def test_measures_are_what_they_are_by_hand(service, metric, sample, answer, reward):
+    assert await _reward(service, _similarity(metric), sample, answer) == pytest.approx(reward)
+
+
+async def test_a_multi_grader_computes_its_formula(service):
+    grader = {
+        "type": "multi",
+        "name": "both",
+        "graders": {"a": _check("ilike", "a"), "b": _check("eq", "b")},
+        "calculate_output": "0.75 * a + 0.25 * b",
+    }
+    run = RunGrader(grader=grader, model_sample="It was Kant", item={"answer": "kant"})
+    answer = await service.answer(run)
+    assert answer.reward == 0.75
+    assert answer.sub_rewards == {"a": 1.0, "b": 0.0}
+    assert answer.metadata.name == "both"
+    assert not any(answer.metadata.errors.values())
+
+
+async def test_templates_find_json_in_the_answer_and_structures_in_the_item(service):
+    grader = {**_check(), "input": "{{sample.output_json.who}}", "reference": "{{item.a.b}}"}
+    run = RunGrader(grader=grader, model_sample='{"who": "Kant"}', item={"a": {"b": "Kant"}})
+    assert (await service.answer(run)).reward == 1
+
+
+async def test_a_python_grader_is_read_but_never_run(service, tmp_path):
+    trap = tmp_path / "trap"
+    source = f"open({str(trap)!r}, 'w')\ndef grade(sample, item):\n    return 1.0\n"
+    grader = {"type": "python", "name": "p", "source": source}
+    assert (await service.answer(ValidateGrader(grader=grader))).grader == grader
+    with pytest.raises(ServiceError, match="does not run Python code") as caught:
+        await service.answer(RunGrader(grader=grader, model_sample="x"))
+    assert caught.value.status == 400
+    assert not trap.exists()
+
+
+@pytest.mark.parametrize(
+    ("grader", "message"),
+    [
+        ({"type": "python", "name": "p", "source": "def grade(:"}, "is not Python"),
+        ({"type": "python", "name": "p", "source": "x = 1"}, "no function grade"),
+        ({**_check(), "input": "{{answer}}"}, "Templates know sample and item"),
+        (
+            {
+                "type": "multi",
+                "name": "m",
+                "graders": {"a": _check(name="a")},
+                "calculate_output": "a + b",
+            },
+            "no grader named 'b'",
+        ),
+    ],
+)
+async def test_validation_says_what_is_wrong(service, grader, message):
+    with pytest.raises(ServiceError, match=message):
+        await service.answer(ValidateGrader(grader=grader))
+
+
+@pytest.mark.parametrize(
+    "grader",
+    [
+        {
+            "type": "score_model",
+            "name": "s",
+            "model": "gpt-4o-mini",
+            "input": [{"role": "user", "content": "Good?"}],
+        },
+        _similarity("meteor"),
+    ],
+)
+async def test_what_cannot_be_scored_here_is_refused(service, grader):
+    with pytest.raises(ServiceError) as caught:
+        await service.answer(RunGrader(grader=grader, model_sample="x"))
+    assert (caught.value.status, caught.value.code) == (400, "grader_not_supported")
+
+
+@pytest.mark.parametrize(
+    ("formula", "value"),
+    [("1 + 2 * 3", 7), ("-(a ** 2) / 4", -1), ("max(a, 1, min(5, 9))", 5), ("abs(-a)", 2)],
+)
+def test_formulas_are_computed(formula, value):
+    assert compute(formula, {"a": 2}) == value
+
+
+@pytest.mark.parametrize(
+    "formula",
+    [
+        "__import__('os').system('true')",
+        "a.__class__",
+        "[a for a in (1,)]",
+        "lambda: 1",
+        "'text' * 9",
+        "True",
+        "max(*a)",
+        "1 +",
+        "(" * 500 + ")" * 500,
+        "a if a else 1",
+    ],
+)
+def test_what_is_no_formula_is_refused(formula):
+    with pytest.raises(FormulaInvalid):
+        compute(formula, {"a": 2})
+
+
+@pytest.mark.parametrize("formula", ["1 / 0", "9 ** 9 ** 9 ** 9", "sqrt(-1)", "min(1)"])
+def test_a_formula_without_a_value_says_so_at_once(formula):
+    with pytest.raises(FormulaUndefined):
+        compute(formula, {})

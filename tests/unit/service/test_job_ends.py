@@ -1,0 +1,247 @@
+"""Jobs that end otherwise: refused, failed, cancelled, paused."""
+
+from dataclasses import replace
+from math import inf
+
+import pytest
+
+from tunesmith.operations.files import DeleteFile
+from tunesmith.operations.fine_tuning import (
+    CancelFineTuningJob,
+    CreateFineTuningJob,
+    ListFineTuningJobEvents,
+    PauseFineTuningJob,
+    ResumeFineTuningJob,
+    RetrieveFineTuningJob,
+)
+from tunesmith.operations.models import ListModels, RetrieveModel
+from tunesmith.service.assumptions import Assumptions
+from tunesmith.service.errors import ServiceError
+from tunesmith.service.service import Service
+from tunesmith.service.timeline import JOB_TIMELINE, Failure, Timeline, Transition
+
+pytestmark = pytest.mark.anyio
+
+
+async def _create(service, training_file, **parameters):
+    model = parameters.pop("model", "davinci-002")
+    return await service.answer(
+        CreateFineTuningJob(model=model, training_file=training_file, **parameters)
+    )
+
+
+async def _after(service, job, seconds):
+    service.clock.jump(seconds)
+    return await service.answer(RetrieveFineTuningJob(job.id))
+
+
+async def _last_event(service, job):
+    return (await service.answer(ListFineTuningJobEvents(job.id))).data[0]
+
+
+@pytest.mark.parametrize(
+    ("change", "message", "param"),
+    [
+        ({"training_file": "file-x"}, "File 'file-x' does not exist", "training_file"),
+        ({"validation_file": "file-x"}, "File 'file-x' does not exist", "validation_file"),
+        ({"model": "gpt-x"}, "Model 'gpt-x' does not exist", "model"),
+        ({"model": "text-embedding-3-small"}, "is not available for fine-tuning", "model"),
+        (
+            {"method": {"type": "reinforcement"}},
+            "'grader' is a required property",
+            "method.reinforcement.grader",
+        ),
+        (
+            {"method": {"type": "dpo", "supervised": {}}},
+            "'supervised' does not go with the type 'dpo'",
+            "method.supervised",
+        ),
+    ],
+)
+async def test_some_mistakes_are_refused_at_once(service, upload, pairs, change, message, param):
+    with pytest.raises(ServiceError, match=message) as caught:
+        await _create(service, **{"training_file": await upload(pairs), **change})
+    assert caught.value.status == 400
+    assert caught.value.param == param
+
+
+async def test_a_file_for_something_else_is_refused(service, upload, pairs):
+    file = await upload(pairs, purpose="batch")
+    with pytest.raises(ServiceError, match="has the purpose 'batch', not 'fine-tune'"):
+        await _create(service, file)
+
+
+async def test_too_few_examples_let_the_job_fail_with_everything_still_auto(service, upload, pairs):
+    job = await _create(service, await upload(pairs[:7]))
+    job = await _after(service, job, 3600)
+    assert job.status == "failed"
+    assert job.error.model_dump() == {
+        "code": "invalid_n_examples",
+        "message": "Training file has 7 example(s), but must have at least 10 examples",
+        "param": "training_file",
+    }
+    assert job.hyperparameters.n_epochs == "auto"
+    assert job.fine_tuned_model is None
+    event = await _last_event(service, job)
+    assert (event.level, event.message) == ("error", job.error.message)
+
+
+async def test_a_dpo_job_has_no_hyperparameters_and_wants_pairs(service, upload, chats):
+    job = await _create(service, await upload(chats), model="gpt-4o-mini", method={"type": "dpo"})
+    assert job.hyperparameters is None
+    assert job.method.dpo.hyperparameters.beta == "auto"
+    job = await _after(service, job, 3600)
+    assert job.error.code == "invalid_training_file"
+    assert job.error.message == (
+        "The job failed due to an invalid training file. Invalid file format. "
+        'Example 1 is missing "input"'
+    )
+    assert job.hyperparameters is None
+
+
+async def test_a_dpo_job_learns_from_pairs(service, upload):
+    line = {
+        "input": {"messages": [{"role": "user", "content": "Hello"}]},
+        "preferred_output": [{"role": "assistant", "content": "Good day."}],
+        "non_preferred_output": [{"role": "assistant", "content": "What?"}],
+    }
+    job = await _create(
+        service, await upload([line] * 10), model="gpt-4o-mini", method={"type": "dpo"}
+    )
+    job = await _after(service, job, 3600)
+    assert job.status == "succeeded"
+    assert job.method.dpo.hyperparameters.beta == 0.1
+
+
+async def test_a_reinforcement_job_learns_by_its_grader(service, upload):
+    line = {"messages": [{"role": "user", "content": "What is it?"}], "answer": "it"}
+    grader = {
+        "type": "string_check",
+        "name": "says it",
+        "input": "{{sample.output_text}}",
+        "reference": "{{item.answer}}",
+        "operation": "ilike",
+    }
+    job = await _create(
+        service,
+        await upload([line] * 10),
+        model="o4-mini-2025-04-16",
+        method={"type": "reinforcement", "reinforcement": {"grader": grader}},
+    )
+    assert job.method.reinforcement.grader == grader
+    job = await _after(service, job, 3600)
+    assert job.status == "succeeded", job.error
+
+
+async def test_a_grader_that_needs_code_is_refused_when_the_job_is_created(service, upload, chats):
+    grader = {"type": "python", "name": "p", "source": "def grade(sample, item): return 1"}
+    method = {"type": "reinforcement", "reinforcement": {"grader": grader}}
+    with pytest.raises(ServiceError, match="does not run Python code"):
+        await _create(service, await upload(chats), model="gpt-4o-mini", method=method)
+
+
+async def test_a_wrong_validation_file_lets_the_job_fail_too(service, upload, pairs, chats):
+    job = await _create(service, await upload(pairs), validation_file=await upload(chats))
+    job = await _after(service, job, 3600)
+    assert job.error.param == "validation_file"
+    assert job.error.message.startswith("The job failed due to an invalid validation file.")
+
+
+async def test_a_file_that_is_deleted_meanwhile_lets_the_job_fail(service, upload, pairs):
+    file = await upload(pairs)
+    job = await _create(service, file)
+    await service.answer(DeleteFile(file))
+    job = await _after(service, job, 3600)
+    assert job.status == "failed"
+    assert job.error.message == f"No such File object: {file}"
+
+
+@pytest.mark.parametrize("seconds", [0, 20, 60, 100])
+async def test_a_cancelled_job_stays_so_and_has_no_end(service, upload, pairs, seconds):
+    job = await _create(service, await upload(pairs))
+    await _after(service, job, seconds)
+    cancelled = await service.answer(CancelFineTuningJob(job.id))
+    assert (cancelled.status, cancelled.finished_at) == ("cancelled", None)
+    models = len((await service.answer(ListModels())).data)
+    later = await _after(service, job, 3600)
+    assert later == cancelled
+    assert len((await service.answer(ListModels())).data) == models
+    assert (await _last_event(service, job)).message == "The job has been cancelled"
+
+
+async def test_what_is_over_can_be_neither_cancelled_nor_paused(service, upload, pairs):
+    job = await _create(service, await upload(pairs))
+    await _after(service, job, 3600)
+    for operation in (CancelFineTuningJob, PauseFineTuningJob, ResumeFineTuningJob):
+        with pytest.raises(ServiceError, match="is succeeded") as caught:
+            await service.answer(operation(job.id))
+        assert caught.value.status == 400
+
+
+async def test_a_paused_job_waits_and_goes_on_where_it_was(service, upload, pairs):
+    job = await _create(service, await upload(pairs), hyperparameters={"n_epochs": 3})
+    await _after(service, job, 100)
+    paused = await service.answer(PauseFineTuningJob(job.id))
+    assert paused.status == "paused"
+    assert (await _after(service, job, 86_400)).status == "paused"
+    resumed = await service.answer(ResumeFineTuningJob(job.id))
+    assert resumed.status == "queued"
+    assert (await _after(service, job, 3600)).status == "succeeded"
+    events = (await service.answer(ListFineTuningJobEvents(job.id, limit=100))).data
+    steps = [event.data["step"] for event in reversed(events) if event.type == "metrics"]
+    assert steps == list(range(1, len(steps) + 1)), "no step is lost, none is done twice"
+
+
+async def test_a_test_can_let_a_job_fail_after_its_model_was_made(upload, pairs):
+    late = Transition("succeeded", 8, "failed", "fail")
+    timeline = Timeline(
+        (*JOB_TIMELINE.rows[:-1], late),
+        failure=Failure("moderation_failed", "The model did not pass our evaluations."),
+    )
+    service = Service(job_timeline=timeline)
+    job = await _create(service, await upload(pairs, to=service))
+    job = await _after(service, job, 3600)
+    assert (job.status, job.error.code) == ("failed", "moderation_failed")
+    assert await service.answer(RetrieveModel(job.fine_tuned_model))
+
+
+async def test_a_test_can_let_a_job_stay_in_the_queue(upload, pairs):
+    rows = tuple(
+        replace(row, after_s=inf) if row.does == "start" else row for row in JOB_TIMELINE.rows
+    )
+    service = Service(job_timeline=Timeline(rows))
+    job = await _create(service, await upload(pairs, to=service))
+    assert (await _after(service, job, 10**9)).status == "queued"
+
+
+async def test_early_jobs_told_every_tenth_step(upload, pairs):
+    service = Service(job_timeline=replace(JOB_TIMELINE, event_every_steps=10))
+    job = await _create(
+        service,
+        await upload(pairs, to=service),
+        hyperparameters={"n_epochs": 2, "batch_size": 1},
+    )
+    await _after(service, job, 3600)
+    events = (await service.answer(ListFineTuningJobEvents(job.id, limit=100))).data
+    assert [e.data["step"] for e in reversed(events) if e.type == "metrics"] == [10, 20, 24]
+
+
+async def test_an_engine_that_breaks_fails_its_job_and_nothing_else(
+    service, upload, pairs, monkeypatch, caplog
+):
+    def broken(name):
+        raise RuntimeError("no weights today")
+
+    job = await _create(service, await upload(pairs))
+    monkeypatch.setattr(service.engine, "base", broken, raising=False)
+    job = await _after(service, job, 3600)
+    assert job.status == "failed"
+    assert job.error.code == "server_error"
+    assert "no weights today" in job.error.message
+    assert "failed in the engine" in caplog.text
+
+
+async def test_the_era_decides_whether_no_error_is_empty_or_null(upload, pairs):
+    service = Service(assumptions=Assumptions(empty_error=False))
+    job = await _create(service, await upload(pairs, to=service))
+    assert job.model_dump(exclude_unset=True)["error"] is None
