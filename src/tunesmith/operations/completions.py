@@ -1,18 +1,19 @@
 """What can be asked of a model that goes on from a prompt."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import KW_ONLY
-from typing import Annotated
+from typing import Annotated, TypeAlias
 
-from annotated_types import Ge, Le, MaxLen
+from annotated_types import Ge, Le, MaxLen, MinLen
 
 from tunesmith.operations.base import StreamOperation, operation
-from tunesmith.operations.chat import StreamOptions
+from tunesmith.operations.chat_params import ChatCompletionStreamOptionsParam
+from tunesmith.operations.lists import ListParam
 from tunesmith.types.completions import Completion
 
 __all__ = ["CreateCompletion", "Prompt"]
 
-Prompt = str | Sequence[str] | Sequence[int] | Sequence[Sequence[int]]
+Prompt: TypeAlias = str | ListParam[str] | ListParam[int] | ListParam[ListParam[int]]
 """Text, several texts, token ids, or several lists of token ids."""
 
 
@@ -54,8 +55,8 @@ class CreateCompletion(StreamOperation[Completion, Completion]):
     n: Annotated[int, Ge(1), Le(128)] | None = None
     presence_penalty: Annotated[float, Ge(-2), Le(2)] | None = None
     seed: int | None = None
-    stop: str | Annotated[Sequence[str], MaxLen(4)] | None = None
-    stream_options: StreamOptions | None = None
+    stop: str | Annotated[ListParam[str], MinLen(1), MaxLen(4)] | None = None
+    stream_options: ChatCompletionStreamOptionsParam | None = None
     suffix: str | None = None
     temperature: Annotated[float, Ge(0), Le(2)] | None = None
     top_p: Annotated[float, Ge(0), Le(1)] | None = None

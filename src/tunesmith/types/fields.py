@@ -7,12 +7,15 @@ from pydantic import BeforeValidator
 
 from tunesmith.types.base import APIModel, as_datetime
 
-__all__ = ["Created", "OrEmpty"]
+__all__ = ["Created", "Generated", "OrEmpty", "TextOrEmpty"]
 
 Item = TypeVar("Item")
 
 OrEmpty = Annotated[list[Item], BeforeValidator(lambda value: [] if value is None else value)]
 """A list for which servers may send null."""
+
+TextOrEmpty = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+"""A text for which servers may send null."""
 
 
 class Created(APIModel):
@@ -24,3 +27,18 @@ class Created(APIModel):
     def created_datetime(self) -> datetime | None:
         """When it was made; None where a server does not say."""
         return as_datetime(self.created_at)
+
+
+class Generated(APIModel):
+    """What a model generated, or a piece of it."""
+
+    id: TextOrEmpty = ""
+    created: int | None = None
+    model: str | None = None
+    # Deprecated by the API, which still sends it.
+    system_fingerprint: str | None = None
+
+    @property
+    def created_datetime(self) -> datetime | None:
+        """When it was made; None where a server does not say."""
+        return as_datetime(self.created)

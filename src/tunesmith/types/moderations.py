@@ -1,0 +1,33 @@
+"""Judgements of whether something may be harmful."""
+
+from typing import Literal
+
+from tunesmith.types.base import Answer, APIModel
+from tunesmith.types.fields import TextOrEmpty
+
+__all__ = ["CreateModerationResponse", "Moderation"]
+
+
+class Moderation(APIModel):
+    """The judgement of one input, by category, such as `self-harm/intent`.
+
+    Source: https://platform.openai.com/docs/api-reference/moderations/object
+    """
+
+    flagged: bool
+    categories: dict[str, bool | None]
+    category_scores: dict[str, float | None]
+    category_applied_input_types: dict[str, list[Literal["text", "image"] | str] | None] | None = (
+        None
+    )
+
+
+class CreateModerationResponse(Answer):
+    """The judgements of all inputs, in their order.
+
+    Source: https://platform.openai.com/docs/api-reference/moderations/create
+    """
+
+    id: TextOrEmpty = ""
+    model: str | None = None
+    results: list[Moderation]
