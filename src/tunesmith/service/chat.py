@@ -1,0 +1,220 @@
+"""The room of chat: models answer to conversations."""
+
+from collections.abc import AsyncGenerator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, replace
+from typing import Any
+
+from anyio.lowlevel import checkpoint
+
+from tunesmith.backends.base import Clock
+from tunesmith.operations.chat import CreateChatCompletion
+from tunesmith.service import chat_shapes as shapes
+from tunesmith.service.abilities import require_chat_model
+from tunesmith.service.chat_forms import Form, form_of
+from tunesmith.service.conversation import conversation
+from tunesmith.service.engines.base import Engine, Generation, GenerationSpec, Model, ScoredToken
+from tunesmith.service.errors import invalid
+from tunesmith.service.generation import Drawn, fingerprint, in_turn, spec_of, start
+from tunesmith.service.ids import Ids
+from tunesmith.service.models import Models
+from tunesmith.service.replies import Replies
+from tunesmith.service.stored_chats import StoredChats
+from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk
+
+__all__ = ["Chat"]
+
+_TOKENS_FOR_WORDS = 32
+
+
+@dataclass(frozen=True, slots=True)
+class _Call:
+    asked: CreateChatCompletion
+    head: dict[str, Any]
+    """What the answer and each chunk of it begin with."""
+    weights: Model
+    prompt: Sequence[int]
+    spec: GenerationSpec
+    form: Form
+    given: str | None
+    """The text to answer, where it does not come from the engine."""
+    call_ids: Sequence[str]
+    """An id for each choice's call of a tool."""
+
+    @property
+    def n(self) -> int:
+        return len(self.call_ids)
+
+    def choice(self, index: int, drawn: Drawn) -> dict[str, Any]:
+        return shapes.choice(
+            index,
+            drawn.text,
+            self.form,
+            self.call_ids[index],
+            self.finish_reason(drawn.finish_reason),
+            self.logprobs(drawn.tokens),
+        )
+
+    def logprobs(self, tokens: Sequence[ScoredToken]) -> dict[str, Any] | None:
+        return shapes.logprobs(tokens) if self.asked.logprobs else None
+
+    def finish_reason(self, reason: str) -> str:
+        return self.form.ended if reason == "stop" else reason
+
+    def usage(self, completion_tokens: int) -> dict[str, Any]:
+        return shapes.usage(len(self.prompt), completion_tokens)
+
+
+class Chat:
+    """Answers to conversations.
+
+    Args:
+        engine: Knows tokens, and how a conversation is written as a prompt.
+        models: Knows the weights.
+        replies: Answers given by hand.
+        stored: Keeps what was asked to be kept.
+        ids: Makes ids.
+        clock: Tells the time.
+    """
+
+    def __init__(
+        self,
+        *,
+        engine: Engine,
+        models: Models,
+        replies: Replies,
+        stored: StoredChats,
+        ids: Ids,
+        clock: Clock,
+    ) -> None:
+        self._engine = engine
+        self._models = models
+        self._replies = replies
+        self._stored = stored
+        self._ids = ids
+        self._clock = clock
+
+    async def create(self, operation: CreateChatCompletion) -> ChatCompletion:
+        """Answer `n` times."""
+        call = self._read(operation)
+        await checkpoint()
+        drawn = [Drawn.from_generation(self._start(call, index)) for index in range(call.n)]
+        return self._finish(call, drawn)
+
+    async def stream(
+        self, operation: CreateChatCompletion
+    ) -> AsyncGenerator[ChatCompletionChunk, None]:
+        """Answer token by token, the choices in turn."""
+        call = self._read(operation)
+        with_usage = bool((operation.stream_options or {}).get("include_usage"))
+        usage: dict[str, Any] = {"usage": None} if with_usage else {}
+
+        def chunk(*choices: dict[str, Any], **more: Any) -> ChatCompletionChunk:
+            fields = {**call.head, "object": "chat.completion.chunk", "choices": choices}
+            return ChatCompletionChunk.model_validate({**fields, **usage, **more})
+
+        for index, call_id in enumerate(call.call_ids):
+            yield chunk(shapes.streamed_choice(index, shapes.first_delta(call.form, call_id)))
+        generations = [self._start(call, index) for index in range(call.n)]
+        tokens: list[list[ScoredToken]] = [[] for _ in generations]
+        async with aclosing(in_turn(generations)) as turns:
+            async for index, token in turns:
+                if isinstance(token, str):
+                    reason = call.finish_reason(token)
+                    yield chunk(shapes.streamed_choice(index, {}, finish_reason=reason))
+                    continue
+                tokens[index].append(token)
+                scores = call.logprobs([token])
+                if token.text or scores:
+                    delta = shapes.next_delta(call.form, token.text)
+                    yield chunk(shapes.streamed_choice(index, delta, scores=scores))
+        drawn = [
+            Drawn(tuple(seen), each.n_tokens, each.finish_reason or "stop")
+            for seen, each in zip(tokens, generations, strict=True)
+        ]
+        answer = self._finish(call, drawn)
+        if with_usage:
+            yield chunk(usage=answer.usage)
+
+    def _finish(self, call: _Call, drawn: Sequence[Drawn]) -> ChatCompletion:
+        fields = {
+            **call.head,
+            "object": "chat.completion",
+            "choices": [call.choice(index, each) for index, each in enumerate(drawn)],
+            "usage": call.usage(sum(each.n_tokens for each in drawn)),
+        }
+        if not call.asked.store:
+            return ChatCompletion.model_validate(fields)
+        metadata = dict(call.asked.metadata or {})
+        answer = ChatCompletion.model_validate({**fields, "metadata": metadata})
+        self._stored.keep(answer, call.asked.messages)
+        return answer
+
+    def _read(self, asked: CreateChatCompletion) -> _Call:
+        require_chat_model(self._models, asked.model)
+        if asked.top_logprobs is not None and not asked.logprobs:
+            raise invalid(
+                "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
+                "top_logprobs",
+            )
+        if asked.metadata and not asked.store:
+            raise invalid(
+                "The 'metadata' parameter is only allowed when 'store' is enabled.", "metadata"
+            )
+        max_tokens = _max_tokens(asked)
+        prompt = self._engine.encode_chat(conversation(asked.messages))
+        self._require_room(len(prompt), max_tokens)
+        id = self._ids.new("chat_completion")
+        spec = spec_of(asked, max_tokens=max_tokens, top_logprobs=asked.top_logprobs, id=id)
+        head = {
+            "id": id,
+            "created": int(self._clock.time()),
+            "model": asked.model,
+            "service_tier": "default",
+            "system_fingerprint": fingerprint(asked.model),
+        }
+        return _Call(
+            asked,
+            head,
+            self._models.resolve(asked.model),
+            prompt,
+            spec,
+            form_of(asked),
+            self._replies.find(asked),
+            [self._ids.new("tool_call") for _ in range(asked.n or 1)],
+        )
+
+    def _require_room(self, prompt_tokens: int, max_tokens: int | None) -> None:
+        window = self._engine.context_window
+        if prompt_tokens + (max_tokens or 0) <= window:
+            return
+        parts = (
+            ""
+            if max_tokens is None
+            else (f" ({prompt_tokens} in the messages, {max_tokens} in the completion)")
+        )
+        raise invalid(
+            f"This model's maximum context length is {window} tokens. However, you requested "
+            f"{prompt_tokens + (max_tokens or 0)} tokens{parts}. Please reduce the length of the "
+            "messages or completion.",
+            "messages",
+            "context_length_exceeded",
+        )
+
+    def _start(self, call: _Call, index: int) -> Generation:
+        spec = replace(call.spec, seed=f"{call.spec.seed}/{index}")
+        text = call.given
+        if text is None and call.form.schema is not None:
+            said = call.weights.generate(call.prompt, replace(spec, max_tokens=_TOKENS_FOR_WORDS))
+            text = call.form.fill(Drawn.from_generation(said).text)
+        return start(self._engine, call.weights, call.prompt, spec, text)
+
+
+def _max_tokens(asked: CreateChatCompletion) -> int | None:
+    if asked.max_tokens is not None and asked.max_completion_tokens is not None:
+        raise invalid(
+            "Setting 'max_tokens' and 'max_completion_tokens' at the same time is not supported.",
+            "max_tokens",
+            "invalid_parameter_combination",
+        )
+    return asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens

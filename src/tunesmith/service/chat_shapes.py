@@ -1,0 +1,108 @@
+"""How chat answers look, whole and in pieces: the API's JSON, field by field."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Any
+
+from tunesmith.service.chat_forms import Form
+from tunesmith.service.engines.base import ScoredToken, TokenLogprob
+
+__all__ = ["choice", "first_delta", "logprobs", "next_delta", "streamed_choice", "usage"]
+
+Json = dict[str, Any]
+
+
+def choice(
+    index: int, text: str, form: Form, call_id: str, finish_reason: str, scores: Json | None
+) -> Json:
+    """Give a whole choice.
+
+    Args:
+        index: Its place.
+        text: What was generated: the answer, or the arguments of a call.
+        form: What kind of answer it is.
+        call_id: The id of a tool's call.
+        finish_reason: Why it ends.
+        scores: The log-probabilities.
+    """
+    message: Json = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
+    function = {"name": form.name, "arguments": text}
+    if form.kind == "tool":
+        message["content"] = None
+        message["tool_calls"] = [{"id": call_id, "type": "function", "function": function}]
+    elif form.kind == "function":
+        message["content"] = None
+        message["function_call"] = function
+    return {
+        "index": index,
+        "message": message,
+        "logprobs": scores,
+        "finish_reason": finish_reason,
+    }
+
+
+def first_delta(form: Form, call_id: str) -> Json:
+    """Give what a stream begins a choice with: the role, and the name of a function."""
+    start: Json = {"role": "assistant", "content": "", "refusal": None}
+    function = {"name": form.name, "arguments": ""}
+    if form.kind == "tool":
+        start["content"] = None
+        start["tool_calls"] = [
+            {"index": 0, "id": call_id, "type": "function", "function": function}
+        ]
+    elif form.kind == "function":
+        start["content"] = None
+        start["function_call"] = function
+    return start
+
+
+def next_delta(form: Form, text: str) -> Json:
+    """Give what a stream goes on with."""
+    if form.kind == "tool":
+        return {"tool_calls": [{"index": 0, "function": {"arguments": text}}]}
+    if form.kind == "function":
+        return {"function_call": {"arguments": text}}
+    return {"content": text}
+
+
+def streamed_choice(
+    index: int, delta: Json, *, finish_reason: str | None = None, scores: Json | None = None
+) -> Json:
+    """Give a piece of a choice."""
+    return {"index": index, "delta": delta, "logprobs": scores, "finish_reason": finish_reason}
+
+
+def logprobs(tokens: Sequence[ScoredToken]) -> Json:
+    """Give the log-probabilities of tokens."""
+    return {
+        "content": [
+            {**_scored(token.choice), "top_logprobs": [_scored(each) for each in token.top]}
+            for token in tokens
+        ],
+        "refusal": None,
+    }
+
+
+def usage(prompt_tokens: int, completion_tokens: int) -> Json:
+    """Give the counts of tokens."""
+    return {
+        "prompt_tokens": prompt_tokens,
+        "completion_tokens": completion_tokens,
+        "total_tokens": prompt_tokens + completion_tokens,
+        "prompt_tokens_details": _zeros(("cached_tokens", "audio_tokens")),
+        "completion_tokens_details": _zeros(
+            (
+                "reasoning_tokens",
+                "audio_tokens",
+                "accepted_prediction_tokens",
+                "rejected_prediction_tokens",
+            )
+        ),
+    }
+
+
+def _scored(token: TokenLogprob) -> Json:
+    return {"token": token.token, "logprob": token.logprob, "bytes": list(token.raw)}
+
+
+def _zeros(names: Iterable[str]) -> Mapping[str, int]:
+    return dict.fromkeys(names, 0)

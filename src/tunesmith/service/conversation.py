@@ -1,0 +1,42 @@
+"""From the messages of a request to a conversation as engines know it."""
+
+import json
+from collections.abc import Iterable, Mapping
+from typing import Any, cast
+
+from tunesmith.service.engines.base import ChatMessage
+
+__all__ = ["conversation", "text_of"]
+
+
+def conversation(messages: Iterable[Mapping[str, Any]]) -> list[ChatMessage]:
+    """Write messages as plain turns.
+
+    Of a message with parts the texts are joined, other parts stand there by their kind, such as
+    `[image_url]`; tool calls are written as JSON.
+
+    Args:
+        messages: As the API takes them.
+    """
+    return [ChatMessage(str(message["role"]), _turn(message)) for message in messages]
+
+
+def text_of(message: Mapping[str, Any]) -> str:
+    """Write what a message says as one text."""
+    content = message.get("content")
+    if content is None:
+        return ""
+    return content if isinstance(content, str) else "\n".join(_part(part) for part in content)
+
+
+def _turn(message: Mapping[str, Any]) -> str:
+    calls = [message[name] for name in ("tool_calls", "function_call") if message.get(name)]
+    written = [json.dumps(call, ensure_ascii=False, default=dict) for call in calls]
+    return "\n".join([text for text in (text_of(message), *written) if text])
+
+
+def _part(part: object) -> str:
+    fields = cast("Mapping[str, Any]", part)
+    kind = str(fields.get("type"))
+    text = fields.get(kind)
+    return text if isinstance(text, str) else f"[{kind}]"

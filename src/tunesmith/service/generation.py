@@ -1,0 +1,145 @@
+"""What completions and chat have in common: they draw texts from an engine, token by token."""
+
+import hashlib
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+
+from anyio.lowlevel import checkpoint
+
+from tunesmith.service.engines.base import (
+    Engine,
+    FinishReason,
+    Generation,
+    GenerationSpec,
+    Model,
+    ScoredToken,
+)
+from tunesmith.service.replies import Asked
+
+__all__ = ["Drawn", "Given", "fingerprint", "in_turn", "spec_of", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A text that an engine has finished.
+
+    Args:
+        tokens: What it is made of.
+        n_tokens: How many tokens were generated, those of a stop text included.
+        finish_reason: Why it ends.
+    """
+
+    tokens: tuple[ScoredToken, ...]
+    n_tokens: int
+    finish_reason: FinishReason
+
+    @classmethod
+    def from_generation(cls, generation: Generation) -> "Drawn":
+        """Generate to the end."""
+        tokens = tuple(generation)
+        return cls(tokens, generation.n_tokens, generation.finish_reason or "stop")
+
+    @property
+    def text(self) -> str:
+        """The whole text."""
+        return "".join(token.text for token in self.tokens)
+
+    @property
+    def mean_logprob(self) -> float:
+        """How likely its tokens are, on average; what `best_of` compares."""
+        total = sum(token.choice.logprob for token in self.tokens)
+        return total / len(self.tokens) if self.tokens else 0.0
+
+
+class Given:
+    """A text that is given beforehand, as a `Generation`: only its probabilities are the model's.
+
+    Args:
+        engine: Splits the text into tokens.
+        model: Tells how likely they are.
+        prompt: The tokens before.
+        text: What is to come out.
+        spec: `max_tokens` may cut it off; what else steers sampling does not matter.
+    """
+
+    def __init__(
+        self, engine: Engine, model: Model, prompt: Sequence[int], text: str, spec: GenerationSpec
+    ) -> None:
+        tokens = engine.encode(text)
+        self._whole = spec.max_tokens is None or len(tokens) <= spec.max_tokens
+        self._tokens = tokens if self._whole else tokens[: spec.max_tokens]
+        self._prompt = prompt
+        self._model = model
+        self._top_logprobs = spec.top_logprobs
+        self.n_tokens = 0
+        self.finish_reason: FinishReason | None = None
+
+    def __iter__(self) -> Iterator[ScoredToken]:
+        """Yield each token with the probability that the model gives it."""
+        scored = self._model.score([*self._prompt, *self._tokens], top_logprobs=self._top_logprobs)
+        for token in scored[len(self._prompt) :]:
+            self.n_tokens += 1
+            yield token
+        self.finish_reason = "stop" if self._whole else "length"
+
+
+async def in_turn(
+    generations: Iterable[Generation],
+) -> AsyncGenerator[tuple[int, ScoredToken | FinishReason], None]:
+    """Take a token of each generation in turn, as a stream of several choices has them.
+
+    Yields:
+        The generation's place, and its next token or, at its end, the reason for it.
+    """
+    running = [(place, each, iter(each)) for place, each in enumerate(generations)]
+    while running:
+        still: list[tuple[int, Generation, Iterator[ScoredToken]]] = []
+        for place, generation, tokens in running:
+            await checkpoint()
+            token = next(tokens, None)
+            if token is None:
+                yield place, generation.finish_reason or "stop"
+            else:
+                still.append((place, generation, tokens))
+                yield place, token
+        running = still
+
+
+def spec_of(
+    asked: Asked, *, max_tokens: int | None, top_logprobs: int | None, id: str
+) -> GenerationSpec:
+    """Read what a request says about sampling.
+
+    Args:
+        asked: The request.
+        max_tokens: How long the text may become.
+        top_logprobs: How many likeliest tokens to tell.
+        id: The answer's id: without a seed of its own every answer is another one.
+    """
+    stop = asked.stop or ()
+    texts = (stop,) if isinstance(stop, str) else stop
+    return GenerationSpec(
+        max_tokens=max_tokens,
+        temperature=1.0 if asked.temperature is None else asked.temperature,
+        top_p=1.0 if asked.top_p is None else asked.top_p,
+        stop=tuple(text for text in texts if text),
+        top_logprobs=top_logprobs or 0,
+        logit_bias={int(token): bias for token, bias in (asked.logit_bias or {}).items()},
+        frequency_penalty=asked.frequency_penalty or 0.0,
+        presence_penalty=asked.presence_penalty or 0.0,
+        seed=id if asked.seed is None else str(asked.seed),
+    )
+
+
+def fingerprint(*parts: str) -> str:
+    """Name the state of the system that answers, as `system_fingerprint` does."""
+    return f"fp_{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:10]}"
+
+
+def start(
+    engine: Engine, model: Model, prompt: Sequence[int], spec: GenerationSpec, text: str | None
+) -> Generation:
+    """Begin a completion: the model's own, or one whose text is given."""
+    if text is None:
+        return model.generate(prompt, spec)
+    return Given(engine, model, prompt, text, spec)

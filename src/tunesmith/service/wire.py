@@ -1,0 +1,222 @@
+"""Between requests and the service: statuses, headers, event streams, ranges of files.
+
+All doors to the service go through here, and so do the lines of batches.
+"""
+
+import logging
+import re
+from collections.abc import AsyncGenerator, Iterable, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+from pydantic_core import to_json
+
+from tunesmith.errors import RequestInvalid
+from tunesmith.operations import all_operations
+from tunesmith.operations.base import StreamOperation
+from tunesmith.operations.files import DownloadFile, RetrieveFile
+from tunesmith.protocol.message import Request, Response
+from tunesmith.protocol.route import Router, UnknownRoute
+from tunesmith.service.errors import ServiceError
+from tunesmith.types.files import FileObject
+
+if TYPE_CHECKING:  # the service answers batches through a wire of its own
+    from tunesmith.service.service import Service
+
+__all__ = ["Wire"]
+
+_logger = logging.getLogger("tunesmith.service")
+
+_CHUNK_BYTES = 64 * 1024
+_DONE = b"data: [DONE]\n\n"
+_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+
+_OK = 200
+_PARTIAL = 206
+_RANGE_NOT_SATISFIABLE = 416
+
+
+@dataclass(frozen=True, slots=True)
+class _Outcome:
+    status: int
+    headers: Mapping[str, str]
+    stream: AsyncGenerator[bytes, None]
+
+
+class Wire:
+    """Answers requests by what a service answers to operations.
+
+    Args:
+        service: Does what is asked.
+
+    Example:
+        ```python
+        wire = Wire(Service())
+        async with wire.respond(Request("models.list", "GET", "/models")) as response:
+            print(response.status, await response.read())
+        ```
+    """
+
+    def __init__(self, service: "Service") -> None:
+        self._service = service
+        self._router = Router(all_operations())
+
+    @asynccontextmanager
+    async def respond(self, request: Request) -> AsyncGenerator[Response, None]:
+        """Answer a request; leaving the context ends the answer at once, read or not.
+
+        Nothing is raised: what goes wrong is a response with an error status or, once a stream
+        has begun, an event that holds the error.
+
+        Args:
+            request: Its path is below the base URL; its `operation` does not matter.
+        """
+        service = self._service
+        began = service.clock.monotonic()
+        async with AsyncExitStack() as open_while_answered:
+            try:
+                outcome = await self._outcome(request, open_while_answered)
+            except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees no traceback
+                outcome = _refusal(_as_service_error(error, request))
+            headers = {
+                "openai-organization": service.organization,
+                "openai-processing-ms": str(int((service.clock.monotonic() - began) * 1000)),
+                "openai-version": "2020-10-01",
+                "x-request-id": service.ids.new("request"),
+                **outcome.headers,
+            }
+            async with aclosing(outcome.stream) as stream:
+                yield Response(outcome.status, headers, stream)
+
+    async def _outcome(self, request: Request, stack: AsyncExitStack) -> _Outcome:
+        incoming = await self._router.receive(request)
+        operation = incoming.operation
+        if isinstance(operation, DownloadFile):
+            file = await self._service.answer(RetrieveFile(operation.file_id))
+            return self._download(file, request.headers.get("range"))
+        if incoming.streaming and isinstance(operation, StreamOperation):
+            events = await stack.enter_async_context(aclosing(self._service.events(operation)))
+            # What is wrong with the request shows before the first event: then it is no stream.
+            first = await anext(events, None)
+            return _Outcome(_OK, _EVENT_STREAM, _event_stream(first, events, request))
+        answer = await self._service.answer(operation)
+        return _json(_OK, _dumped(answer))
+
+    def _download(self, file: FileObject, asked_range: str | None) -> _Outcome:
+        size = file.bytes or 0
+        headers = {
+            "accept-ranges": "bytes",
+            "content-disposition": f'attachment; filename="{_quotable(file.filename)}"',
+            "content-type": "application/octet-stream",
+        }
+        span = _span(asked_range, size)
+        if span is None:
+            chunks = self._service.files.read(file.id)
+            return _Outcome(_OK, {**headers, "content-length": str(size)}, _pieces(chunks))
+        start, stop = span
+        if start >= min(stop, size):
+            outcome = _refusal(
+                ServiceError(_RANGE_NOT_SATISFIABLE, "The range is not in the file.")
+            )
+            headers = {**outcome.headers, "content-range": f"bytes */{size}"}
+            return _Outcome(outcome.status, headers, outcome.stream)
+        headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
+        headers["content-length"] = str(stop - start)
+        return _Outcome(_PARTIAL, headers, _pieces(self._service.files.read(file.id, start, stop)))
+
+
+_EVENT_STREAM = {"cache-control": "no-cache", "content-type": "text/event-stream; charset=utf-8"}
+
+
+async def _event_stream(
+    first: BaseModel | None, events: AsyncGenerator[BaseModel, None], request: Request
+) -> AsyncGenerator[bytes, None]:
+    try:
+        if first is not None:
+            yield _event(_dumped(first))
+        async for event in events:
+            yield _event(_dumped(event))
+    except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees no traceback
+        yield _event(to_json(_as_service_error(error, request).body()))
+        return
+    yield _DONE
+
+
+async def _pieces(chunks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
+    for chunk in chunks:
+        for start in range(0, len(chunk), _CHUNK_BYTES):
+            yield chunk[start : start + _CHUNK_BYTES]
+
+
+def _event(data: bytes) -> bytes:
+    return b"data: " + data + b"\n\n"
+
+
+def _dumped(answer: BaseModel) -> bytes:
+    # What an answer does not set, the real service does not send; its nulls are set.
+    return answer.model_dump_json(exclude_unset=True, by_alias=True).encode()
+
+
+def _json(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> _Outcome:
+    return _Outcome(
+        status,
+        {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})},
+        _pieces([body]),
+    )
+
+
+def _refusal(error: ServiceError) -> _Outcome:
+    return _json(error.status, to_json(error.body()), error.headers)
+
+
+def _as_service_error(error: Exception, request: Request) -> ServiceError:
+    if isinstance(error, ServiceError):
+        return error
+    if isinstance(error, RequestInvalid):
+        return ServiceError(400, str(error), param=error.param)
+    if isinstance(error, UnknownRoute):
+        return _no_such_route(error)
+    # Only the log of the process that runs the service tells what was wrong inside it.
+    _logger.error("%s %s went wrong", request.method, request.path, exc_info=error)
+    return ServiceError(
+        500,
+        "The server had an error while processing your request. Sorry about that!",
+        type="server_error",
+    )
+
+
+def _no_such_route(error: UnknownRoute) -> ServiceError:
+    path = f"/v1{error.path}"
+    if error.allowed:
+        return ServiceError(
+            405,
+            f"Not allowed to {error.method} on {path}. "
+            "(HINT: Perhaps you meant to use a different HTTP method?)",
+            code="method_not_supported",
+            headers={"allow": ", ".join(error.allowed)},
+        )
+    return ServiceError(
+        404,
+        f"Unknown request URL: {error.method} {path}. Please check the URL for typos, or see the "
+        "docs at https://platform.openai.com/docs/api-reference/.",
+        code="unknown_url",
+    )
+
+
+def _span(asked: str | None, size: int) -> tuple[int, int] | None:
+    """Read a `range` header; None where it is absent, or of a kind that may be ignored."""
+    found = _RANGE.fullmatch(asked) if asked else None
+    if found is None or found.group(0) == "bytes=-":
+        return None
+    first, last = found.groups()
+    if not first:
+        return max(size - int(last), 0), size
+    if last and int(last) < int(first):
+        return None
+    return int(first), min(int(last) + 1, size) if last else size
+
+
+def _quotable(filename: Any) -> str:
+    return re.sub(r"[^ !#-\[\]-~]", "_", str(filename))

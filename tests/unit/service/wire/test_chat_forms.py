@@ -1,0 +1,146 @@
+"""Chat answers in a form: JSON that fits a schema, and calls of functions."""
+
+import json
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Weather, as JSON?"}]}
+WEATHER = {
+    "type": "object",
+    "properties": {
+        "city": {"type": "string"},
+        "days": {"type": "integer", "minimum": 3},
+        "unit": {"enum": ["celsius", "fahrenheit"]},
+    },
+    "required": ["city", "days"],
+}
+TOOLS = [
+    {"type": "function", "function": {"name": "now"}},
+    {"type": "function", "function": {"name": "weather", "parameters": WEATHER}},
+]
+
+
+@pytest.fixture
+def chat(api):
+    """Asks gpt-4o-mini."""
+
+    async def ask(**parameters):
+        return (await api.post("/chat/completions", **{**ASKED, **parameters}))["choices"][0]
+
+    return ask
+
+
+def named(name):
+    return {"type": "function", "function": {"name": name}}
+
+
+@pytest.mark.parametrize("choice", [None, "auto", "none"])
+async def test_tools_that_need_not_be_called_are_answered_by_text(chat, choice):
+    answer = await chat(tools=TOOLS, tool_choice=choice, max_completion_tokens=5)
+    assert isinstance(answer["message"]["content"], str)
+    assert "tool_calls" not in answer["message"]
+
+
+async def test_a_forced_tool_is_called_with_what_it_requires(chat):
+    answer = await chat(tools=TOOLS, tool_choice=named("weather"))
+    assert answer["finish_reason"] == "stop"
+    assert answer["message"]["content"] is None
+    (call,) = answer["message"]["tool_calls"]
+    assert call["id"].startswith("call_")
+    assert call["type"] == "function"
+    assert call["function"]["name"] == "weather"
+    arguments = json.loads(call["function"]["arguments"])
+    assert set(arguments) == {"city", "days"}
+    assert isinstance(arguments["city"], str)
+    assert arguments["days"] == 3
+
+
+async def test_a_required_tool_is_the_first_one(chat):
+    answer = await chat(tools=TOOLS, tool_choice="required")
+    assert answer["finish_reason"] == "tool_calls"
+    (call,) = answer["message"]["tool_calls"]
+    assert call["function"] == {"name": "now", "arguments": "{}"}
+
+
+async def test_the_old_way_of_calling_functions_still_works(chat):
+    functions = [{"name": "weather", "parameters": WEATHER}]
+    answer = await chat(functions=functions, function_call={"name": "weather"})
+    assert answer["message"]["content"] is None
+    assert answer["message"]["function_call"]["name"] == "weather"
+    assert json.loads(answer["message"]["function_call"]["arguments"])["days"] == 3
+
+
+async def test_a_reply_gives_the_arguments(chat, service):
+    service.reply('{"city": "Königsberg"}')
+    answer = await chat(tools=TOOLS, tool_choice=named("weather"))
+    (call,) = answer["message"]["tool_calls"]
+    assert call["function"]["arguments"] == '{"city": "Königsberg"}'
+
+
+@pytest.mark.parametrize(
+    ("asked", "param"),
+    [
+        ({"tool_choice": "required"}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": named("nobody")}, "tool_choice"),
+        ({"function_call": {"name": "x"}}, "function_call"),
+        ({"functions": [{"name": "now"}], "function_call": {"name": "x"}}, "function_call"),
+    ],
+)
+async def test_a_choice_that_does_not_fit_the_tools_is_refused(api, asked, param):
+    status, error = await api.refusal("/chat/completions", **ASKED, **asked)
+    assert (status, error["param"]) == (400, param)
+
+
+async def test_a_call_streams_its_name_first_and_then_its_arguments(api, chat):
+    (whole,) = (await chat(tools=TOOLS, tool_choice=named("weather"), seed=1))["message"][
+        "tool_calls"
+    ]
+    first, *deltas, last = await api.stream(
+        "/chat/completions", **ASKED, tools=TOOLS, tool_choice=named("weather"), seed=1
+    )
+    delta = first["choices"][0]["delta"]
+    assert (delta["role"], delta["content"]) == ("assistant", None)
+    (call,) = delta["tool_calls"]
+    assert (call["index"], call["type"]) == (0, "function")
+    assert call["id"].startswith("call_")
+    assert call["function"] == {"name": "weather", "arguments": ""}
+    pieces = [event["choices"][0]["delta"]["tool_calls"][0] for event in deltas]
+    assert len(pieces) > 1
+    assert (
+        "".join(each["function"]["arguments"] for each in pieces) == whole["function"]["arguments"]
+    )
+    assert last["choices"][0]["finish_reason"] == "stop"
+
+
+async def test_json_object_is_an_object(chat):
+    answer = await chat(response_format={"type": "json_object"})
+    assert isinstance(json.loads(answer["message"]["content"]), dict)
+
+
+async def test_json_object_wants_the_word_json_in_the_messages(api):
+    status, error = await api.refusal(
+        "/chat/completions",
+        model="gpt-4o-mini",
+        messages=[{"role": "user", "content": "Weather?"}],
+        response_format={"type": "json_object"},
+    )
+    assert (status, error["param"]) == (400, "messages")
+    assert "must contain the word 'json'" in error["message"]
+
+
+async def test_json_schema_is_json_that_fits(chat):
+    wanted = {"type": "json_schema", "json_schema": {"name": "weather", "schema": WEATHER}}
+    answer = json.loads((await chat(response_format=wanted))["message"]["content"])
+    assert answer["days"] == 3
+    assert answer["city"]
+
+
+async def test_text_in_json_has_the_words_of_the_engine(chat):
+    wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": WEATHER}}
+    said = {
+        json.loads((await chat(response_format=wanted, seed=seed))["message"]["content"])["city"]
+        for seed in range(4)
+    }
+    assert len(said) > 1

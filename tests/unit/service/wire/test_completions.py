@@ -1,0 +1,335 @@
+"""Completions: what models go on with, in the shape and by the rules of the real service."""
+
+import math
+from itertools import pairwise
+
+import pytest
+
+pytestmark = pytest.mark.anyio
+
+PROMPT = "The sky is"
+
+
+@pytest.fixture
+def complete(api):
+    """Asks for a completion of davinci-002."""
+
+    async def ask(prompt=PROMPT, **parameters):
+        return await api.post("/completions", model="davinci-002", prompt=prompt, **parameters)
+
+    return ask
+
+
+async def test_an_answer_has_the_shape_of_the_api(complete, service):
+    answer = await complete()
+    assert answer["id"].startswith("cmpl-")
+    assert answer["object"] == "text_completion"
+    assert answer["created"] == int(service.clock.time())
+    assert answer["model"] == "davinci-002"
+    assert answer["system_fingerprint"].startswith("fp_")
+    (choice,) = answer["choices"]
+    assert set(choice) == {"text", "index", "logprobs", "finish_reason"}
+    assert choice["logprobs"] is None
+
+
+async def test_without_a_limit_there_are_sixteen_tokens_at_most(complete):
+    answer = await complete(seed=1, n=8)
+    usage = answer["usage"]
+    assert usage["prompt_tokens"] > 0
+    assert usage["total_tokens"] == usage["prompt_tokens"] + usage["completion_tokens"]
+    assert usage["completion_tokens"] <= 8 * 16
+    assert {choice["finish_reason"] for choice in answer["choices"]} <= {"stop", "length"}
+
+
+async def test_a_completion_cut_off_says_length(complete):
+    answer = await complete(max_tokens=1)
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert answer["usage"]["completion_tokens"] == 1
+
+
+async def test_a_seed_makes_it_repeatable_and_its_absence_does_not(complete):
+    texts = [(await complete(seed=5, max_tokens=40))["choices"][0]["text"] for _ in range(2)]
+    assert texts[0] == texts[1]
+    others = {(await complete(max_tokens=40))["choices"][0]["text"] for _ in range(4)}
+    assert len(others) > 1
+
+
+async def test_at_temperature_zero_all_choices_are_the_likeliest_one(complete):
+    answer = await complete(n=3, temperature=0)
+    assert len({choice["text"] for choice in answer["choices"]}) == 1
+
+
+async def test_choices_come_n_for_each_prompt_in_the_order_of_the_prompts(complete):
+    prompts = ["The sky", "Water", "A stone"]
+    answer = await complete(prompts, n=2, echo=True, max_tokens=1)
+    assert [choice["index"] for choice in answer["choices"]] == list(range(6))
+    for choice, prompt in zip(
+        answer["choices"], sorted(prompts * 2, key=prompts.index), strict=True
+    ):
+        assert choice["text"].startswith(prompt)
+
+
+async def test_token_ids_are_a_prompt_like_their_text(complete, service):
+    ids = service.engine.encode(PROMPT)
+    by_text = await complete(seed=1)
+    by_ids = await complete(ids, seed=1)
+    by_lists = await complete([ids, ids], seed=1)
+    assert by_ids["choices"] == by_text["choices"]
+    assert by_ids["usage"] == by_text["usage"]
+    assert by_lists["choices"][0]["text"] == by_text["choices"][0]["text"]
+    assert by_lists["usage"]["prompt_tokens"] == 2 * len(ids)
+
+
+async def test_ids_that_are_no_tokens_are_refused(api):
+    status, error = await api.refusal("/completions", model="davinci-002", prompt=[10**9])
+    assert (status, error["param"]) == (400, "prompt")
+
+
+@pytest.mark.parametrize("prompt", [[], [[]]])
+async def test_an_empty_list_is_no_prompt(api, prompt):
+    status, error = await api.refusal("/completions", model="davinci-002", prompt=prompt)
+    assert (status, error["message"]) == (400, "[] is too short - 'prompt'")
+
+
+@pytest.mark.parametrize("prompt", ["", None])
+async def test_without_a_prompt_a_text_begins(complete, prompt):
+    answer = await complete(prompt, echo=True, max_tokens=5)
+    assert answer["usage"]["prompt_tokens"] == 1
+    assert "<|endoftext|>" not in answer["choices"][0]["text"]
+
+
+async def test_a_stop_text_ends_it_and_is_not_part_of_it(complete):
+    whole = (await complete(temperature=0, max_tokens=30))["choices"][0]["text"]
+    stop = whole.split()[2]
+    answer = await complete(temperature=0, max_tokens=30, stop=[stop])
+    (choice,) = answer["choices"]
+    assert choice["finish_reason"] == "stop"
+    assert choice["text"] == whole[: whole.index(stop)]
+
+
+# Log-probabilities.
+
+
+async def test_logprobs_tell_of_each_token_its_probability_and_the_likeliest_ones(complete):
+    answer = await complete(logprobs=2, max_tokens=6)
+    (choice,) = answer["choices"]
+    logprobs = choice["logprobs"]
+    assert "".join(logprobs["tokens"]) == choice["text"]
+    assert len(logprobs["tokens"]) == answer["usage"]["completion_tokens"]
+    for token, logprob, top in zip(
+        logprobs["tokens"], logprobs["token_logprobs"], logprobs["top_logprobs"], strict=True
+    ):
+        assert logprob <= 0
+        assert top[token] == logprob
+        assert 2 <= len(top) <= 3
+        assert sum(math.exp(each) for each in top.values()) <= 1 + 1e-9
+
+
+async def test_offsets_count_from_the_beginning_of_the_prompt(complete):
+    (choice,) = (await complete(logprobs=1, max_tokens=6))["choices"]
+    offsets, tokens = choice["logprobs"]["text_offset"], choice["logprobs"]["tokens"]
+    assert offsets[0] == len(PROMPT)
+    assert [b - a for a, b in pairwise(offsets)] == [len(token) for token in tokens[:-1]]
+
+
+async def test_zero_logprobs_tell_of_the_chosen_tokens_only(complete):
+    (choice,) = (await complete(logprobs=0, max_tokens=3))["choices"]
+    assert choice["logprobs"]["top_logprobs"] is None
+    assert all(each < 0 for each in choice["logprobs"]["token_logprobs"])
+
+
+async def test_under_echo_the_first_token_has_no_probability(complete, service):
+    answer = await complete(echo=True, logprobs=2, max_tokens=2)
+    (choice,) = answer["choices"]
+    logprobs = choice["logprobs"]
+    assert "".join(logprobs["tokens"]) == choice["text"]
+    assert logprobs["token_logprobs"][0] is None
+    assert logprobs["top_logprobs"][0] is None
+    assert all(each is not None for each in logprobs["token_logprobs"][1:])
+    assert logprobs["text_offset"][0] == 0
+    assert len(logprobs["tokens"]) == answer["usage"]["total_tokens"]
+
+
+async def test_echo_with_no_tokens_to_come_scores_the_prompt_alone(complete):
+    answer = await complete(echo=True, logprobs=0, max_tokens=0)
+    (choice,) = answer["choices"]
+    assert choice["text"] == PROMPT
+    assert choice["finish_reason"] == "length"
+    assert answer["usage"]["completion_tokens"] == 0
+
+
+# Choosing among candidates.
+
+
+async def test_best_of_answers_the_likeliest_candidates_and_counts_all(complete):
+    answer = await complete(n=2, best_of=6, logprobs=0, max_tokens=8, seed=3)
+
+    def mean(choice):
+        values = choice["logprobs"]["token_logprobs"]
+        return sum(values) / len(values)
+
+    one, two = map(mean, answer["choices"])
+    assert one >= two
+    assert answer["usage"]["completion_tokens"] > 2 * 8
+    alone = await complete(n=6, logprobs=0, max_tokens=8, seed=3)
+    assert one == pytest.approx(max(map(mean, alone["choices"])))
+
+
+async def test_best_of_below_n_is_refused(api):
+    status, error = await api.refusal(
+        "/completions", model="davinci-002", prompt="x", n=3, best_of=2
+    )
+    assert status == 400
+    assert "(currently 3) to be at most 'best_of' (currently 2)" in error["message"]
+
+
+async def test_best_of_cannot_be_streamed(api):
+    status, error = await api.refusal(
+        "/completions", model="davinci-002", prompt="x", best_of=2, stream=True
+    )
+    assert status == 400
+    assert "best_of" in error["message"]
+
+
+async def test_a_suffix_chooses_what_leads_to_it(complete, service):
+    """Of four candidates the one is answered after which the suffix is likeliest."""
+    suffix = " the river."
+    model = service.engine.base("davinci-002")
+
+    def fits(text):
+        before = service.engine.encode(PROMPT + text)
+        after = service.engine.encode(suffix)
+        return sum(t.choice.logprob for t in model.score([*before, *after])[len(before) :])
+
+    candidates = (await complete(n=4, seed=2))["choices"]
+    answer = await complete(suffix=suffix, seed=2)
+    best = max((choice["text"] for choice in candidates), key=fits)
+    assert answer["choices"][0]["text"] == best
+    echoed = await complete(suffix=suffix, seed=2, echo=True)
+    assert echoed["choices"][0]["text"] == PROMPT + best + suffix
+
+
+# What is refused.
+
+
+async def test_a_prompt_that_leaves_no_room_is_refused_in_the_words_of_the_service(api, service):
+    window = service.engine.context_window
+    status, error = await api.refusal(
+        "/completions", model="davinci-002", prompt="The sky", max_tokens=window
+    )
+    assert status == 400
+    assert error["code"] == "context_length_exceeded"
+    tokens = len(service.engine.encode("The sky"))
+    assert error["message"] == (
+        f"This model's maximum context length is {window} tokens, however you requested "
+        f"{window + tokens} tokens ({tokens} in your prompt; {window} for the completion). Please "
+        "reduce your prompt; or completion length."
+    )
+
+
+async def test_an_unknown_model_is_404(api):
+    status, error = await api.refusal("/completions", model="nobody", prompt="x")
+    assert status == 404
+    assert error == {
+        "message": "The model 'nobody' does not exist",
+        "type": "invalid_request_error",
+        "param": "model",
+        "code": "model_not_found",
+    }
+
+
+async def test_a_chat_model_does_not_complete(api):
+    status, error = await api.refusal("/completions", model="gpt-4o-mini", prompt="x")
+    assert (status, error["param"], error["code"]) == (404, "model", None)
+    assert error["message"].startswith(
+        "This is a chat model and not supported in the v1/completions endpoint."
+    )
+
+
+async def test_an_embedding_model_does_not_complete(api):
+    status, error = await api.refusal("/completions", model="text-embedding-3-small", prompt="x")
+    assert status == 403
+    assert error["message"] == "You are not allowed to sample from this model"
+
+
+# Streams.
+
+
+async def test_a_stream_brings_the_text_of_the_whole_answer(api, complete):
+    whole = await complete(seed=4, max_tokens=12)
+    events = await api.stream(
+        "/completions", model="davinci-002", prompt=PROMPT, seed=4, max_tokens=12
+    )
+    assert "".join(event["choices"][0]["text"] for event in events) == whole["choices"][0]["text"]
+    assert len({event["id"] for event in events}) == 1
+    assert all("usage" not in event for event in events)
+    reasons = [event["choices"][0]["finish_reason"] for event in events]
+    assert reasons == [None] * (len(events) - 1) + [whole["choices"][0]["finish_reason"]]
+
+
+async def test_choices_of_a_stream_take_turns(api, complete):
+    prompts = ["The sky", "Water"]
+    whole = await complete(prompts, n=2, seed=4, echo=True, max_tokens=5, logprobs=1)
+    events = await api.stream(
+        "/completions",
+        model="davinci-002",
+        prompt=prompts,
+        n=2,
+        seed=4,
+        echo=True,
+        max_tokens=5,
+        logprobs=1,
+    )
+    assert [event["choices"][0]["index"] for event in events][:8] == [0, 1, 2, 3] * 2
+    for choice in whole["choices"]:
+        own = [e["choices"][0] for e in events if e["choices"][0]["index"] == choice["index"]]
+        assert "".join(each["text"] for each in own) == choice["text"]
+        scored = [each["logprobs"] for each in own if each["logprobs"]]
+        for key, values in choice["logprobs"].items():
+            assert [value for each in scored for value in each[key]] == values
+
+
+async def test_include_usage_adds_a_last_event_with_the_usage(api, complete):
+    whole = await complete(seed=4)
+    *events, last = await api.stream(
+        "/completions",
+        model="davinci-002",
+        prompt=PROMPT,
+        seed=4,
+        stream_options={"include_usage": True},
+    )
+    assert all(event["usage"] is None for event in events)
+    assert last["choices"] == []
+    assert last["usage"] == whole["usage"]
+
+
+# Replies.
+
+
+async def test_a_reply_takes_the_place_of_the_engine(complete, service):
+    service.reply("blue, as far as we know.")
+    (choice,) = (await complete(max_tokens=50, logprobs=1))["choices"]
+    assert choice["text"] == "blue, as far as we know."
+    assert choice["finish_reason"] == "stop"
+    assert all(each < 0 for each in choice["logprobs"]["token_logprobs"])
+
+
+async def test_a_reply_is_cut_off_by_max_tokens(complete, service):
+    service.reply("blue, as far as we know.")
+    answer = await complete(max_tokens=2)
+    assert "blue, as far as we know.".startswith(answer["choices"][0]["text"])
+    assert answer["choices"][0]["finish_reason"] == "length"
+    assert answer["usage"]["completion_tokens"] == 2
+
+
+async def test_a_function_may_reply_or_leave_it_to_the_engine(complete, service):
+    unscripted = await complete(seed=1)
+    service.reply(lambda asked: "wet" if asked.prompt == "Water is" else None)
+    assert (await complete("Water is"))["choices"][0]["text"] == "wet"
+    assert (await complete(seed=1))["choices"] == unscripted["choices"]
+
+
+async def test_the_last_reply_comes_first(complete, service):
+    service.reply("one")
+    service.reply("two")
+    assert (await complete())["choices"][0]["text"] == "two"
