@@ -13,7 +13,6 @@ async def main() -> None:
 ```
 """
 
-from importlib import import_module
 from typing import TYPE_CHECKING
 
 from tunesmith.errors import (
@@ -47,6 +46,7 @@ from tunesmith.errors import (
     TunesmithError,
     UnprocessableEntityError,
 )
+from tunesmith.lazy import lazy_names
 
 if TYPE_CHECKING:
     from tunesmith.backends.azure import AzureBackend
@@ -123,12 +123,7 @@ _LOADED_ON_FIRST_USE = {
 """Where the other public names are: importing tunesmith loads none of their modules."""
 
 
-def __getattr__(name: str) -> object:
-    if name not in _LOADED_ON_FIRST_USE:
-        raise AttributeError(f"module 'tunesmith' has no attribute {name!r}")
-    value: object = getattr(import_module(_LOADED_ON_FIRST_USE[name]), name)
-    globals()[name] = value
-    return value
+__getattr__ = lazy_names(__name__, _LOADED_ON_FIRST_USE)
 
 
 def __dir__() -> list[str]:
