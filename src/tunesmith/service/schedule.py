@@ -2,6 +2,7 @@
 
 import heapq
 from collections.abc import Awaitable, Callable
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 
 import anyio
@@ -12,6 +13,8 @@ __all__ = ["Due", "Schedule"]
 
 Action = Callable[[float], Awaitable[None]]
 """What to do; it is told the time, in Unix seconds, at which it was due."""
+
+_settling: ContextVar["Schedule | None"] = ContextVar("_settling", default=None)
 
 
 @dataclass(order=True, slots=True)
@@ -44,6 +47,11 @@ class Schedule:
         self._number = 0
         self._settled: anyio.Event | None = None
         self._settler: int | None = None
+        self._due_at: float | None = None
+
+    def now(self) -> float:
+        """Tell the time in Unix seconds: for what an action asks, the time at which it was due."""
+        return self._clock.time() if self._due_at is None else self._due_at
 
     def at(self, time: float, action: Action) -> Due:
         """Have something done at a time, in Unix seconds.
@@ -63,21 +71,28 @@ class Schedule:
         return self._queue[0].at if self._queue else None
 
     async def settle(self) -> None:
-        """Do everything that is due by now, in the order of its times."""
+        """Do everything that is due by now, in the order of its times.
+
+        An action may ask the service for something itself, as a batch does: what it asks for is
+        answered as things stand then.
+        """
+        if _settling.get() is self:
+            return
         while self._settled is not None:
-            if self._settler == anyio.get_current_task().id:
-                return  # an action asks the service: it finds what has happened before it
             await self._settled.wait()
         at = self.next_at()
         if at is None or at > self._clock.time():
             return
         self._settled = anyio.Event()
-        self._settler = anyio.get_current_task().id
+        outer = _settling.set(self)
         try:
             while (at := self.next_at()) is not None and at <= self._clock.time():
                 due = self._queue[0]
+                self._due_at = at
                 await due.action(at)
                 due.drop()
         finally:
+            _settling.reset(outer)
+            self._due_at = None
             self._settled.set()
             self._settled = None

@@ -6,7 +6,7 @@ from typing import Any, TypeVar, cast
 
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.service.assumptions import Assumptions
-from tunesmith.service.batches import BatchPace, Batches
+from tunesmith.service.batches import Batches, BatchPace
 from tunesmith.service.chat import Chat
 from tunesmith.service.checkpoints import Checkpoints
 from tunesmith.service.clock import VirtualClock
@@ -105,7 +105,7 @@ class Service:
             models=self.models,
             replies=self._replies,
             ids=self.ids,
-            clock=self.clock,
+            now=self.schedule.now,
         )
         self.stored_chats = StoredChats(self.store)
         self.chat = Chat(
@@ -114,7 +114,7 @@ class Service:
             replies=self._replies,
             stored=self.stored_chats,
             ids=self.ids,
-            clock=self.clock,
+            now=self.schedule.now,
         )
         self.embeddings = Embeddings(engine=self.engine, models=self.models)
         self.moderations = Moderations(models=self.models, ids=self.ids)

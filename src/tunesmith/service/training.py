@@ -1,5 +1,6 @@
 """A training run, advanced in a worker thread, with what a job keeps of it."""
 
+import threading
 import time
 from collections import deque
 from collections.abc import Callable, Iterator
@@ -42,6 +43,7 @@ class TrainingRun:
         self._clock = clock
         self._ahead: deque[TrainingStep] = deque()
         self._error: Exception | None = None
+        self._at_work = threading.Lock()
 
     async def advance(self) -> TrainingStep:
         """Take the next step.
@@ -49,10 +51,10 @@ class TrainingRun:
         Raises:
             Exception: What the engine raised instead.
         """
-        if not self._ahead:
-            if self._error is not None:
-                raise self._error
+        if not self._ahead and self._error is None:
             await in_thread(self._clock, self._compute)
+        if not self._ahead:
+            raise self._error or RuntimeError("the engine made fewer steps than it said")
         step = self._ahead.popleft()
         self.steps.append(step)
         return step
@@ -62,19 +64,21 @@ class TrainingRun:
         return step.elapsed_examples == step.epoch * self._n_examples
 
     def _compute(self) -> None:
-        # Several quick steps share a way to the thread and back; what they give is the same.
-        until = time.monotonic() + _SPELL_S
-        try:
-            for step in self._iterator:
-                if self.ends_epoch(step):
-                    self._keep_weights(step.step)
-                self._ahead.append(step)
-                if time.monotonic() >= until:
-                    return
-        except Exception as error:
-            if not self._ahead:
-                raise
-            self._error = error  # it belongs to a later step
+        # asyncio's own cancellation leaves a thread behind, which may still be at work.
+        with self._at_work:
+            if self._ahead or self._error is not None:
+                return
+            # Several quick steps share a way to the thread and back; what they give is the same.
+            until = time.monotonic() + _SPELL_S
+            try:
+                for step in self._iterator:
+                    if self.ends_epoch(step):
+                        self._keep_weights(step.step)
+                    self._ahead.append(step)
+                    if time.monotonic() >= until:
+                        return
+            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the next step
+                self._error = error
 
     def _keep_weights(self, step: int) -> None:
         self.weights[step] = self._training.snapshot()

@@ -1,0 +1,117 @@
+"""What is due happens in order, once, and for whoever asks first."""
+
+import anyio
+import anyio.lowlevel
+import pytest
+
+from tunesmith.service.clock import EPOCH_S, VirtualClock
+from tunesmith.service.schedule import Schedule
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.fixture
+def clock():
+    return VirtualClock()
+
+
+@pytest.fixture
+def schedule(clock):
+    return Schedule(clock)
+
+
+@pytest.fixture
+def note():
+    """Makes actions that note their name and when they were due."""
+
+    def make(name):
+        async def action(at):
+            make.notes.append((name, at - EPOCH_S))
+
+        return action
+
+    make.notes = []
+    return make
+
+
+async def test_nothing_happens_before_its_time(clock, schedule, note):
+    schedule.at(EPOCH_S + 5, note("a"))
+    clock.jump(4)
+    await schedule.settle()
+    assert note.notes == []
+    assert schedule.next_at() == EPOCH_S + 5
+
+
+async def test_what_is_due_happens_in_the_order_of_its_times(clock, schedule, note):
+    for name, at in (("late", 3), ("early", 1), ("second", 3)):
+        schedule.at(EPOCH_S + at, note(name))
+    clock.jump(10)
+    await schedule.settle()
+    await schedule.settle()
+    assert note.notes == [("early", 1), ("late", 3), ("second", 3)]
+    assert schedule.next_at() is None
+
+
+async def test_what_follows_from_an_action_happens_at_its_own_time(clock, schedule, note):
+    async def first(at):
+        schedule.at(at + 1, note("follows"))
+
+    schedule.at(EPOCH_S + 1, first)
+    schedule.at(EPOCH_S + 3, note("last"))
+    clock.jump(10)
+    await schedule.settle()
+    assert note.notes == [("follows", 2), ("last", 3)]
+
+
+async def test_what_is_dropped_does_not_happen(clock, schedule, note):
+    schedule.at(EPOCH_S + 1, note("a")).drop()
+    clock.jump(10)
+    await schedule.settle()
+    assert note.notes == []
+
+
+async def test_others_wait_for_whoever_settles_and_nothing_happens_twice(schedule, note):
+    async def slow(at):
+        await anyio.lowlevel.checkpoint()
+        await note("slow")(at)
+
+    schedule.at(EPOCH_S, slow)
+    seen = []
+
+    async def ask():
+        await schedule.settle()
+        seen.append(len(note.notes))
+
+    async with anyio.create_task_group() as group:
+        for _ in range(3):
+            group.start_soon(ask)
+    assert seen == [1, 1, 1]
+
+
+async def test_what_was_cancelled_half_way_is_begun_again_by_the_next(schedule, note):
+    begun = []
+
+    async def stuck_at_first(at):
+        begun.append(at)
+        if len(begun) == 1:
+            await anyio.sleep_forever()
+        await note("done")(at)
+
+    schedule.at(EPOCH_S, stuck_at_first)
+    async with anyio.create_task_group() as group:
+        group.start_soon(schedule.settle)
+        await anyio.wait_all_tasks_blocked()
+        group.cancel_scope.cancel()
+    await schedule.settle()
+    assert note.notes == [("done", 0)]
+
+
+async def test_an_action_may_ask_the_service_itself(clock, schedule, note):
+    async def asks(at):
+        await schedule.settle()
+        await note("asked")(at)
+
+    schedule.at(EPOCH_S, asks)
+    with anyio.fail_after(5):
+        await schedule.settle()
+    assert note.notes == [("asked", 0)]
