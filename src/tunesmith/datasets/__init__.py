@@ -39,3 +39,40 @@ written = await plan.write()
 Without an event loop, `diagnose(dataset)` and `write(plan)` do the same, and block. Nothing here
 needs a client or the network.
 """
+
+from tunesmith.datasets.convert import to_chat, to_completion
+from tunesmith.datasets.dataset import Dataset, Source
+from tunesmith.datasets.diagnose import diagnose
+from tunesmith.datasets.diagnosis import Check, Diagnosis, Task
+from tunesmith.datasets.findings import Decide, Finding, Remedy, Severity
+from tunesmith.datasets.plan import Plan
+from tunesmith.datasets.read.files import KINDS, Kind
+from tunesmith.datasets.repairs import Repair
+from tunesmith.datasets.rows import FORMATS, Chunk, ChunkSource, Format, Row
+from tunesmith.datasets.write import Written, write
+
+__all__ = [
+    "FORMATS",
+    "KINDS",
+    "Check",
+    "Chunk",
+    "ChunkSource",
+    "Dataset",
+    "Decide",
+    "Diagnosis",
+    "Finding",
+    "Format",
+    "Kind",
+    "Plan",
+    "Remedy",
+    "Repair",
+    "Row",
+    "Severity",
+    "Source",
+    "Task",
+    "Written",
+    "diagnose",
+    "to_chat",
+    "to_completion",
+    "write",
+]

@@ -1,12 +1,13 @@
 """Which of millions of rows are the same: 8 bytes a row, and those on disk when there are many."""
 
+import weakref
 from array import array
 from bisect import bisect_left
+from collections import Counter
 from collections.abc import Iterable
 from itertools import pairwise
 from tempfile import TemporaryFile
-from types import TracebackType
-from typing import IO, Self
+from typing import IO
 
 from pydantic_core import to_json
 
@@ -57,6 +58,13 @@ class Fingerprints:
         """How many different ones there are."""
         return sum(len(set(self.bucket(index))) for index in range(BUCKETS))
 
+    def extremes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+        """The most frequent one and the rarest, each with how often it came."""
+        counters = [Counter(bucket) for i in range(BUCKETS) if (bucket := self.bucket(i))]
+        most = max((c.most_common(1)[0] for c in counters), key=lambda pair: pair[1])
+        least = min((min(c.items(), key=lambda p: p[1]) for c in counters), key=lambda p: p[1])
+        return most, least
+
     def repeated(self) -> "array[int]":
         """Those that came more than once, in order."""
         found = array("q")
@@ -85,7 +93,8 @@ class Fingerprints:
 
     def _spill(self) -> None:
         if self._file is None:
-            self._file = TemporaryFile(prefix="tunesmith-")  # noqa: SIM115 — closed by __exit__
+            self._file = TemporaryFile(prefix="tunesmith-")  # noqa: SIM115 — closed with this object
+            weakref.finalize(self, self._file.close)
         self._file.seek(0, 2)
         for index, bucket in enumerate(self._buckets):
             offset = self._file.tell()
@@ -93,18 +102,6 @@ class Fingerprints:
             self._spilled[index].append((offset, length))
             del bucket[:]
         self._pending = 0
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        if self._file is not None:
-            self._file.close()
 
 
 _IN_ORDER = [*range(BUCKETS // 2, BUCKETS), *range(BUCKETS // 2)]
@@ -121,6 +118,9 @@ class Seen:
     def __init__(self, repeated: "array[int]") -> None:
         self._repeated = repeated
         self._flags = bytearray(len(repeated))
+
+    def __len__(self) -> int:
+        return len(self._repeated)
 
     def has(self, fingerprint: int) -> bool:
         """Whether it is one of those that repeat."""

@@ -1,11 +1,15 @@
 """The plan: which findings will be remedied, and the rows as they will be then."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
+from os import PathLike
+from typing import Literal
 
 from tunesmith.datasets.findings import Finding
-from tunesmith.datasets.repairs import Pass
+from tunesmith.datasets.repairs import Repair
 from tunesmith.datasets.rows import Chunk, ChunkSource, Format
+from tunesmith.datasets.threads import in_thread
+from tunesmith.datasets.write import Written, write
 from tunesmith.errors import DatasetError
 
 __all__ = ["Plan"]
@@ -35,12 +39,20 @@ class Plan:
 
     @property
     def changes(self) -> bool:
-        """Whether what will be written differs from what was read."""
+        """Whether what would be written differs from what was read."""
         return bool(self.accepted)
 
-    def chunks(self) -> Iterator[Chunk]:
-        """The rows, repaired, in chunks, in one pass (and one before it to find what repeats)."""
-        return self._repaired()()
+    def repaired(self) -> ChunkSource:
+        """What reads the rows repaired, in chunks, as often as it is called.
+
+        The rows are read once beforehand if repeated ones are to be found. Blocks.
+        """
+        source = self.source
+        remedies = [found.remedy for found in self.accepted if found.remedy]
+        repairs = [remedy.repair for remedy in remedies if remedy.repair]
+        for repair in sorted(repairs, key=lambda repair: repair.stage):
+            source = _through(source, repair)
+        return source
 
     def __str__(self) -> str:
         if self.fatal:
@@ -62,17 +74,33 @@ class Plan:
         for found in self.fatal:
             raise DatasetError(found.message, file=found.file, line=found.line, field=found.field)
 
-    def _repaired(self) -> ChunkSource:
-        source = self.source
-        repairs = [found.remedy.repair for found in self.accepted if found.remedy]
-        for repair in sorted((r for r in repairs if r is not None), key=lambda r: r.stage):
-            source = _through(source, repair.start)
-        return source
+    async def write(
+        self,
+        output: str | PathLike[str] | None = None,
+        *,
+        split: float | Literal["auto"] | None = None,
+        seed: int = 42,
+    ) -> "Written":
+        """Carry out the plan, in a thread, so that the event loop goes on.
+
+        See `tunesmith.datasets.write`, which blocks.
+
+        Example:
+            ```python
+            written = await plan.write(split=0.1)
+            print(*written.files)
+            ```
+        """
+        return await in_thread(
+            lambda checkpoint: write(self, output, split=split, seed=seed, checkpoint=checkpoint)
+        )
 
 
-def _through(source: ChunkSource, start: Callable[[ChunkSource], Pass]) -> ChunkSource:
+def _through(source: ChunkSource, repair: Repair) -> ChunkSource:
+    start = repair.learn(source)
+
     def run() -> Iterator[Chunk]:
-        change = start(source)
+        change = start()
         for chunk in source():
             if changed := change(chunk):
                 yield changed

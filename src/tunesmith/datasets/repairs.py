@@ -31,32 +31,46 @@ class Repair(Protocol):
         """When it is made: repairs with lower numbers come first."""
         ...
 
-    def start(self, rows: ChunkSource, /) -> Pass:
-        """Begin a pass; `rows` reads, as often as wanted, the rows that will come to it."""
+    def learn(self, rows: ChunkSource, /) -> Callable[[], Pass]:
+        """Learn what is needed from the rows that will come; returns what begins a pass."""
         ...
 
 
+class _Simple:
+    """A repair that need not know the rows beforehand."""
+
+    __slots__ = ()
+
+    def learn(self, _: ChunkSource, /) -> Callable[[], Pass]:
+        """Learn nothing."""
+        return self.start
+
+    def start(self) -> Pass:
+        """Begin a pass."""
+        raise NotImplementedError
+
+
 @dataclass(frozen=True, slots=True)
-class DropRows:
+class DropRows(_Simple):
     """Removes the rows that a test finds at fault."""
 
     at_fault: Callable[[Row], bool]
     stage: ClassVar[int] = 30
 
-    def start(self, _: ChunkSource, /) -> Pass:
+    def start(self) -> Pass:
         """Begin a pass."""
         at_fault = self.at_fault
         return lambda chunk: [row for row in chunk if not at_fault(row)]
 
 
 @dataclass(frozen=True, slots=True)
-class EditRows:
+class EditRows(_Simple):
     """Changes each row in place."""
 
     edit: Callable[[Row], None]
     stage: ClassVar[int] = 20
 
-    def start(self, _: ChunkSource, /) -> Pass:
+    def start(self) -> Pass:
         """Begin a pass."""
         edit = self.edit
 
@@ -69,14 +83,14 @@ class EditRows:
 
 
 @dataclass(frozen=True, slots=True)
-class RemovePrefix:
+class RemovePrefix(_Simple):
     """Removes what all texts begin with."""
 
     field: str
     prefix: str
     stage: ClassVar[int] = 50
 
-    def start(self, _: ChunkSource, /) -> Pass:
+    def start(self) -> Pass:
         """Begin a pass."""
         field, prefix = self.field, self.prefix
         # One leading space stays: completions are to begin with it.
@@ -94,14 +108,14 @@ class RemovePrefix:
 
 
 @dataclass(frozen=True, slots=True)
-class LowerCase:
+class LowerCase(_Simple):
     """Puts texts in lower case, but for the ending that another repair adds to them."""
 
     field: str
     ending: str = ""
     stage: ClassVar[int] = 60
 
-    def start(self, _: ChunkSource, /) -> Pass:
+    def start(self) -> Pass:
         """Begin a pass."""
         field, ending = self.field, self.ending
 
@@ -118,14 +132,14 @@ class LowerCase:
 
 
 @dataclass(frozen=True, slots=True)
-class AddEnding:
+class AddEnding(_Simple):
     """Ends every text with the same characters."""
 
     field: str
     ending: str
     stage: ClassVar[int] = 70
 
-    def start(self, _: ChunkSource, /) -> Pass:
+    def start(self) -> Pass:
         """Begin a pass."""
         field, ending = self.field, self.ending
 
@@ -140,13 +154,13 @@ class AddEnding:
 
 
 @dataclass(frozen=True, slots=True)
-class AddLeadingSpace:
+class AddLeadingSpace(_Simple):
     """Begins every text with a space."""
 
     field: str
     stage: ClassVar[int] = 80
 
-    def start(self, _: ChunkSource, /) -> Pass:
+    def start(self) -> Pass:
         """Begin a pass."""
         field = self.field
 
@@ -169,18 +183,21 @@ class DropDuplicates:
 
     stage: ClassVar[int] = 90
 
-    def start(self, rows: ChunkSource, /) -> Pass:
-        """Find the rows that repeat, and begin a pass."""
-        with Fingerprints() as fingerprints:
-            for chunk in rows():
-                fingerprints.add(fingerprints_of(chunk))
-            seen = Seen(fingerprints.repeated())
+    def learn(self, rows: ChunkSource, /) -> Callable[[], Pass]:
+        """Find the rows that repeat."""
+        fingerprints = Fingerprints()
+        for chunk in rows():
+            fingerprints.add(fingerprints_of(chunk))
+        repeated = fingerprints.repeated()
+        return lambda: _first_of(Seen(repeated))
 
-        def run(chunk: Chunk) -> Chunk:
-            return [
-                row
-                for row, fingerprint in zip(chunk, fingerprints_of(chunk), strict=True)
-                if not seen.before(fingerprint)
-            ]
 
-        return run
+def _first_of(seen: Seen) -> Pass:
+    def run(chunk: Chunk) -> Chunk:
+        return [
+            row
+            for row, fingerprint in zip(chunk, fingerprints_of(chunk), strict=True)
+            if not seen.before(fingerprint)
+        ]
+
+    return run

@@ -1,0 +1,97 @@
+"""What all texts of a column begin or end with, without words cut in two."""
+
+from collections.abc import Iterable, Iterator
+from os.path import commonprefix
+
+from tunesmith.datasets.rows import ChunkSource
+
+__all__ = ["Affixes", "doubled", "ends_inside"]
+
+
+class Affixes:
+    """The common prefix and suffix of a column, and which candidates for one are in no text.
+
+    Args:
+        candidates: Endings that could be added.
+    """
+
+    def __init__(self, candidates: Iterable[str]) -> None:
+        self._prefix: str | None = None
+        self._suffix: str | None = None
+        self.unused = list(candidates)
+        self.shortest = 0
+        self.longest = 0
+
+    def see(self, texts: list[str], joined: str) -> None:
+        """Look at some texts, and at all of them joined."""
+        if not texts:
+            return
+        lengths = list(map(len, texts))
+        if self._prefix is None or self._suffix is None:
+            self._prefix = self._suffix = texts[0]
+            self.shortest = lengths[0]
+        self.shortest = min(self.shortest, *lengths)
+        self.longest = max(self.longest, *lengths)
+        if self._prefix:
+            self._prefix = commonprefix([self._prefix, min(texts), max(texts)])
+        if self._suffix:
+            self._suffix = _common_suffix(self._suffix, texts)
+        self.unused = [candidate for candidate in self.unused if candidate not in joined]
+
+    @property
+    def identical(self) -> bool:
+        """Whether all texts are the same."""
+        return len(self._suffix or "") == self.longest == self.shortest
+
+    @property
+    def prefix(self) -> str:
+        """What all texts begin with; a word is in it as a whole or not at all.
+
+        Letters and digits at its end are left off, as a word may go on in some texts: of `There`
+        and `Then` it is empty, and of `To be` and `To go` it is `To` with the space.
+        """
+        prefix = self._prefix or ""
+        while prefix and _in_word(prefix[-1]):
+            prefix = prefix[:-1]
+        return prefix
+
+    @property
+    def suffix(self) -> str:
+        """What all texts end with; a word is in it as a whole or not at all.
+
+        Letters and digits at its beginning are left off, as a word may have begun before them: of
+        `positive` and `negative` it is empty, not `tive`.
+        """
+        suffix = self._suffix or ""
+        while suffix and _in_word(suffix[0]):
+            suffix = suffix[1:]
+        return suffix
+
+
+def ends_inside(rows: ChunkSource, field: str, suffix: str) -> bool:
+    """Whether any text holds `suffix` before its end, too."""
+    return any(suffix in text[: -len(suffix)] for text in _texts(rows, field))
+
+
+def doubled(rows: ChunkSource, field: str, prefix: str, ending: str) -> bool:
+    """Whether any text would begin with `prefix` still, after it has been removed once."""
+    lowered = prefix.strip().lower()
+    return any(
+        (text[len(prefix) :] + ending).lstrip().lower().startswith(lowered)
+        for text in _texts(rows, field)
+    )
+
+
+def _texts(rows: ChunkSource, field: str) -> Iterator[str]:
+    return (data[field] for chunk in rows() for _, data in chunk)
+
+
+def _common_suffix(suffix: str, texts: list[str]) -> str:
+    for text in texts:
+        if not text.endswith(suffix):
+            suffix = commonprefix([suffix[::-1], text[::-1]])[::-1]
+    return suffix
+
+
+def _in_word(character: str) -> bool:
+    return character.isalnum() or character == "_"

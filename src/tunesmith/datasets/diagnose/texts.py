@@ -1,0 +1,32 @@
+"""The texts in a row, whatever its format."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tunesmith.datasets.rows import Chunk
+
+__all__ = ["row_texts", "texts_of"]
+
+_MARKUP = {"role", "type", "id", "tool_call_id", "detail"}
+
+
+def texts_of(value: Any) -> Iterator[str]:
+    """All texts in a row, but for those that are the API's own words, and images in the row."""
+    if isinstance(value, str):
+        if not value.startswith("data:"):
+            yield value
+    elif isinstance(value, dict):
+        for key, item in value.items():
+            if key not in _MARKUP:
+                yield from texts_of(item)
+    elif isinstance(value, list):
+        for item in value:
+            yield from texts_of(item)
+
+
+def row_texts(chunk: Chunk) -> list[str]:
+    """Each row's texts as one."""
+    try:
+        return [f"{data['prompt']}\x1f{data['completion']}" for _, data in chunk]
+    except KeyError:
+        return ["\x1f".join(texts_of(data)) for _, data in chunk]

@@ -1,0 +1,178 @@
+"""Formats of training data: which one rows have, and how they take its exact shape."""
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from typing import Any
+
+from pydantic_core import from_json, to_json
+
+from tunesmith.datasets.read.log import ReadLog
+from tunesmith.datasets.rows import Chunk, Format, Row
+from tunesmith.errors import DatasetError
+
+__all__ = ["TOOL_KEYS", "Shape", "completions_shape", "recognise", "shape_of"]
+
+Shape = Callable[[Chunk], Chunk]
+"""Gives rows as they were read the exact shape of their format."""
+
+TOOL_KEYS = frozenset({"tools", "functions", "parallel_tool_calls", "function_call"})
+_COMPLETIONS = ["prompt", "completion"]
+_PAIR = ("prompt", "chosen", "rejected")
+_NESTED = ("messages", "input", "preferred_output", "non_preferred_output", *TOOL_KEYS)
+
+
+def recognise(chunk: Chunk, file: str | None) -> Format:
+    """Tell the format that most of the first rows have.
+
+    Raises:
+        DatasetError: None of them has one that is known.
+    """
+    votes: Counter[Format] = Counter(filter(None, (_format_of(data) for _, data in chunk)))
+    if votes:
+        return votes.most_common(1)[0][0]
+    columns = _named(list(dict.fromkeys(key for _, data in chunk for key in data)))
+    raise DatasetError(
+        f"The data's format is unknown: its fields are {columns}.",
+        file=file,
+        line=chunk[0].line,
+        remedy="Rename what holds the question to `prompt` and what holds the answer to "
+        "`completion` (rename={'question': 'prompt'}), or give conversations as `messages`.",
+    )
+
+
+def _format_of(data: Mapping[str, Any]) -> Format | None:
+    keys = {key.strip().lower() for key in data}
+    if keys & {"preferred_output", "non_preferred_output"} or {"chosen", "rejected"} <= keys:
+        return "dpo"
+    if "messages" in keys:
+        return "reinforcement" if _is_question(data) else "chat"
+    return "completions" if keys & {"prompt", "completion"} else None
+
+
+def _is_question(data: Mapping[str, Any]) -> bool:
+    messages = _parsed(data.get("messages"))
+    if not isinstance(messages, list) or not messages or not isinstance(messages[-1], dict):
+        return False
+    asks = messages[-1].get("role") in {"user", "developer", "system"}
+    return asks and any(key not in TOOL_KEYS and key != "messages" for key in data)
+
+
+def shape_of(format: Format, log: ReadLog) -> Shape:
+    """What gives rows the shape of `format`; what it has to change is noted in `log`."""
+    if format == "completions":
+        return completions_shape(log)
+    return lambda chunk: [Row(line, _shaped(data, format)) for line, data in chunk]
+
+
+def completions_shape(log: ReadLog) -> Shape:
+    """Give each row the keys `prompt` and `completion`, in this order, with texts."""
+    looked_for_columns = False
+
+    def shape(chunk: Chunk) -> Chunk:
+        nonlocal looked_for_columns
+        if not looked_for_columns:
+            _require_columns(chunk, log)
+            looked_for_columns = True
+        shaped: Chunk = []
+        for row in chunk:
+            data = row.data
+            if (
+                list(data) == _COMPLETIONS
+                and type(data["prompt"]) is str
+                and type(data["completion"]) is str
+            ):
+                shaped.append(row)
+            elif mended := _mended(row, log):
+                shaped.append(mended)
+        return shaped
+
+    return shape
+
+
+def _require_columns(chunk: Chunk, log: ReadLog) -> None:
+    fields = dict.fromkeys(key for _, data in chunk for key in data)
+    lowered = {field.strip().lower() for field in fields}
+    for column in _COMPLETIONS:
+        if column not in lowered:
+            raise DatasetError(
+                f"The column `{column}` is missing; there are {_named(list(fields))}.",
+                file=log.file,
+                line=chunk[0].line,
+                field=column,
+                remedy=f"Rename the right one: rename={{'{next(iter(fields), 'text')}': "
+                f"'{column}'}}.",
+            )
+
+
+def _mended(row: Row, log: ReadLog) -> Row | None:
+    texts = {"prompt": "", "completion": ""}
+    for key, value in row.data.items():
+        column = key.strip().lower()
+        if column not in texts or (column != key and column in row.data):
+            if key not in log.extra:
+                log.extra.append(key)
+            continue
+        if column != key:
+            log.renamed[key] = column
+        if isinstance(value, str):
+            texts[column] = value
+        elif isinstance(value, list | dict):
+            log.broken_line(
+                row.line,
+                f"`{column}` is to be text, and here it is an object or a list.",
+                excerpt=to_json(value).decode(),
+                field=column,
+            )
+            return None
+        elif value is not None:
+            texts[column] = to_json(value).decode()
+            log.not_text.add(row.line, field=column, excerpt=texts[column])
+    return Row(row.line, texts)
+
+
+def _shaped(data: dict[str, Any], format: Format) -> dict[str, Any]:
+    if format == "dpo":
+        pair = {key.strip().lower(): value for key, value in data.items()}
+        if {"chosen", "rejected"} <= pair.keys():
+            return _preference(pair)
+    if any(isinstance(data.get(key), str) for key in _NESTED):
+        # Tables hold conversations as JSON in a cell.
+        return {key: _parsed(v) if key in _NESTED else v for key, v in data.items()}
+    return data
+
+
+def _preference(pair: Mapping[str, Any]) -> dict[str, Any]:
+    """A row of `prompt`, `chosen` and `rejected`, texts or messages, as the API wants it."""
+    prompt, chosen, rejected = (_parsed_messages(pair.get(key)) for key in _PAIR)
+    return {
+        "input": {
+            "messages": prompt
+            if isinstance(prompt, list)
+            else [{"role": "user", "content": prompt}]
+        },
+        "preferred_output": _answer(chosen),
+        "non_preferred_output": _answer(rejected),
+    }
+
+
+def _answer(value: Any) -> Any:
+    return value if isinstance(value, list) else [{"role": "assistant", "content": value}]
+
+
+def _parsed_messages(value: Any) -> Any:
+    parsed = _parsed(value)
+    return parsed if isinstance(parsed, list) else value
+
+
+def _parsed(value: Any) -> Any:
+    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{", "true", "false")):
+        return value
+    try:
+        return from_json(value)
+    except ValueError:
+        return value
+
+
+def _named(fields: list[str]) -> str:
+    shown = ", ".join(f"`{field}`" for field in fields[:10])
+    return f"{shown}, …" if len(fields) > 10 else shown or "none"  # noqa: PLR2004 — see the slice
