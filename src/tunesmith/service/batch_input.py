@@ -1,8 +1,8 @@
 """The input file of a batch: its lines, or what is wrong with them."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, cast
 
 from pydantic_core import from_json
 
@@ -41,50 +41,28 @@ def read_batch_input(
         has_model: Tells whether there is a model of a name.
     """
     found = BatchInput()
-    custom_ids: set[str] = set()
+    check = _LineCheck(endpoint, has_model)
     for number, text in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not text.strip():
             continue
         try:
-            line = _checked(text, endpoint, has_model)
-            custom_id, model = line.custom_id, str(line.body["model"])
-            if custom_id in custom_ids:
-                raise _Wrong(
-                    "duplicate_custom_id",
-                    f"The custom_id '{custom_id}' for this request is a duplicate of another "
-                    "request. The custom_id parameter must be unique for each request in a batch.",
-                    "custom_id",
-                )
-            if found.model not in {None, model}:
-                raise _Wrong(
-                    "model_mismatch",
-                    f"The model '{model}' is not the one of the requests before, '{found.model}'. "
-                    "All requests of a batch must have the same model.",
-                    "body.model",
-                )
+            found.lines.append(check.read(text))
         except _Wrong as wrong:
             found.errors.append(wrong.on_line(number))
             if len(found.errors) == _MAX_ERRORS:
-                return found
-            continue
-        custom_ids.add(custom_id)
-        found.model = model
-        found.lines.append(line)
+                break
     if not found.lines and not found.errors:
-        wrong = _Wrong("empty_file", "The input file is empty: a batch needs a request.", None)
-        found.errors.append(wrong.on_line(None))
+        empty = _Wrong("empty_file", "The input file is empty: a batch needs a request.")
+        found.errors.append(empty.on_line(None))
     if len(found.lines) > _MAX_LINES:
-        wrong = _Wrong(
-            "too_many_tasks",
-            f"The input file has {len(found.lines)} requests: a batch takes {_MAX_LINES}.",
-            None,
-        )
-        found.errors.append(wrong.on_line(None))
+        message = f"The input file has {len(found.lines)} requests: a batch takes {_MAX_LINES}."
+        found.errors.append(_Wrong("too_many_tasks", message).on_line(None))
+    found.model = check.model
     return found
 
 
 class _Wrong(Exception):
-    def __init__(self, code: str, message: str, param: str | None) -> None:
+    def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
@@ -94,39 +72,76 @@ class _Wrong(Exception):
         return BatchError(code=self.code, message=self.message, param=self.param, line=number)
 
 
-def _checked(text: bytes, endpoint: str, has_model: Callable[[str], bool]) -> BatchRequestLine:
-    try:
-        line: Any = from_json(text)
-    except ValueError:
-        line = None
-    if not isinstance(line, dict):
-        raise _Wrong("invalid_json_line", "This line is not parseable as valid JSON.", None)
-    for name, kind in (("custom_id", str), ("method", str), ("url", str), ("body", dict)):
-        if line.get(name) is None:
+class _LineCheck:
+    """Reads line after line, and remembers what must not change and not repeat."""
+
+    def __init__(self, endpoint: str, has_model: Callable[[str], bool]) -> None:
+        self.model: str | None = None
+        self._endpoint = endpoint
+        self._has_model = has_model
+        self._custom_ids: set[str] = set()
+
+    def read(self, text: bytes) -> BatchRequestLine:
+        fields = _fields(text)
+        self._check_address(fields)
+        self._check_model(fields["body"].get("model"))
+        custom_id = fields["custom_id"]
+        if custom_id in self._custom_ids:
             raise _Wrong(
-                "missing_required_parameter", f"Missing required parameter: '{name}'.", name
+                "duplicate_custom_id",
+                f"The custom_id '{custom_id}' for this request is a duplicate of another "
+                "request. The custom_id parameter must be unique for each request in a batch.",
+                "custom_id",
             )
-        if not isinstance(line[name], kind):
+        self._custom_ids.add(custom_id)
+        return BatchRequestLine.model_validate(fields)
+
+    def _check_address(self, fields: Mapping[str, Any]) -> None:
+        if fields["method"] != "POST":
+            raise _Wrong("invalid_method", "The method of a request in a batch is POST.", "method")
+        if not fields["url"].startswith("/v1/"):
+            raise _Wrong("invalid_url", "The URL provided for this request is not valid.", "url")
+        if fields["url"] != self._endpoint:
+            raise _Wrong(
+                "url_mismatch",
+                "The URL provided for this request does not match the batch endpoint.",
+                "url",
+            )
+
+    def _check_model(self, model: object) -> None:
+        if model is None:
+            raise _missing("body.model")
+        if not isinstance(model, str) or not self._has_model(model):
+            raise _Wrong(
+                "model_not_found",
+                f"The provided model '{model}' is not supported by the Batch API.",
+                "body.model",
+            )
+        self.model = self.model or model
+        if model != self.model:
+            raise _Wrong(
+                "model_mismatch",
+                f"The model '{model}' is not the one of the requests before, '{self.model}'. All "
+                "requests of a batch must have the same model.",
+                "body.model",
+            )
+
+
+def _fields(text: bytes) -> dict[str, Any]:
+    try:
+        fields: Any = from_json(text)
+    except ValueError:
+        fields = None
+    if not isinstance(fields, dict):
+        raise _Wrong("invalid_json_line", "This line is not parseable as valid JSON.")
+    found = cast("dict[str, Any]", fields)
+    for name, kind in (("custom_id", str), ("method", str), ("url", str), ("body", dict)):
+        if found.get(name) is None:
+            raise _missing(name)
+        if not isinstance(found[name], kind):
             raise _Wrong("invalid_type", f"Invalid type for '{name}'.", name)
-    if line["method"] != "POST":
-        raise _Wrong("invalid_method", "The method of a request in a batch is POST.", "method")
-    if not line["url"].startswith("/v1/"):
-        raise _Wrong("invalid_url", "The URL provided for this request is not valid.", "url")
-    if line["url"] != endpoint:
-        raise _Wrong(
-            "url_mismatch",
-            "The URL provided for this request does not match the batch endpoint.",
-            "url",
-        )
-    model = line["body"].get("model")
-    if model is None:
-        raise _Wrong(
-            "missing_required_parameter", "Missing required parameter: 'body.model'.", "body.model"
-        )
-    if not isinstance(model, str) or not has_model(model):
-        raise _Wrong(
-            "model_not_found",
-            f"The provided model '{model}' is not supported by the Batch API.",
-            "body.model",
-        )
-    return BatchRequestLine.model_validate(line)
+    return found
+
+
+def _missing(name: str) -> _Wrong:
+    return _Wrong("missing_required_parameter", f"Missing required parameter: '{name}'.", name)

@@ -338,8 +338,6 @@ def _usage(lines: Iterable[BatchResponseLine]) -> BatchUsage:
 
 
 def _token_counts(line: BatchResponseLine) -> tuple[int, int]:
-    body = line.response.body if line.response else None
-    usage: Any = body.get("usage") if isinstance(body, dict) else None
-    if not usage:
-        return 0, 0
+    body: Any = line.response.body if line.response else None
+    usage: dict[str, Any] = body.get("usage") or {}
     return usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)

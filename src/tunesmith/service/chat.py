@@ -1,13 +1,12 @@
 """The room of chat: models answer to conversations."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from tunesmith.backends.base import Clock
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service import chat_shapes as shapes
 from tunesmith.service.abilities import require_chat_model
@@ -74,7 +73,7 @@ class Chat:
         replies: Answers given by hand.
         stored: Keeps what was asked to be kept.
         ids: Makes ids.
-        clock: Tells the time.
+        now: Tells the time, in Unix seconds.
     """
 
     def __init__(
@@ -85,14 +84,14 @@ class Chat:
         replies: Replies,
         stored: StoredChats,
         ids: Ids,
-        clock: Clock,
+        now: Callable[[], float],
     ) -> None:
         self._engine = engine
         self._models = models
         self._replies = replies
         self._stored = stored
         self._ids = ids
-        self._clock = clock
+        self._now = now
 
     async def create(self, operation: CreateChatCompletion) -> ChatCompletion:
         """Answer `n` times."""
@@ -164,11 +163,13 @@ class Chat:
         max_tokens = _max_tokens(asked)
         prompt = self._engine.encode_chat(conversation(asked.messages))
         self._require_room(len(prompt), max_tokens)
-        id = self._ids.new("chat_completion")
-        spec = spec_of(asked, max_tokens=max_tokens, top_logprobs=asked.top_logprobs, id=id)
+        completion_id = self._ids.new("chat_completion")
+        spec = spec_of(
+            asked, max_tokens=max_tokens, top_logprobs=asked.top_logprobs, id=completion_id
+        )
         head = {
-            "id": id,
-            "created": int(self._clock.time()),
+            "id": completion_id,
+            "created": int(self._now()),
             "model": asked.model,
             "service_tier": "default",
             "system_fingerprint": fingerprint(asked.model),

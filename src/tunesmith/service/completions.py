@@ -1,13 +1,12 @@
 """The room of completions: models go on from prompts."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import accumulate
 
 from anyio.lowlevel import checkpoint
 
-from tunesmith.backends.base import Clock
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.service.abilities import require_completion_model, require_room
 from tunesmith.service.engines.base import Engine, Generation, GenerationSpec, Model, ScoredToken
@@ -67,20 +66,26 @@ class Completions:
         models: Knows the weights.
         replies: Answers given by hand.
         ids: Makes ids.
-        clock: Tells the time.
+        now: Tells the time, in Unix seconds.
     """
 
     def __init__(
-        self, *, engine: Engine, models: Models, replies: Replies, ids: Ids, clock: Clock
+        self,
+        *,
+        engine: Engine,
+        models: Models,
+        replies: Replies,
+        ids: Ids,
+        now: Callable[[], float],
     ) -> None:
         self._engine = engine
         self._models = models
         self._replies = replies
         self._ids = ids
-        self._clock = clock
+        self._now = now
 
     async def create(self, operation: CreateCompletion) -> Completion:
-        """Complete the prompts: `n` choices for the first one, then for the second one …"""
+        """Complete the prompts: `n` choices for the first one, then for the second, and so on."""
         call = self._read(operation)
         await checkpoint()
         choices: list[CompletionChoice] = []
@@ -141,16 +146,16 @@ class Completions:
         prompts = [self._prompt(prompt) for prompt in _each_prompt(asked)]
         for prompt in prompts:
             require_room(len(prompt.tokens), max_tokens, self._engine.context_window)
-        id = self._ids.new("completion")
+        completion_id = self._ids.new("completion")
         head = Completion(
-            id=id,
+            id=completion_id,
             object="text_completion",
-            created=int(self._clock.time()),
+            created=int(self._now()),
             model=asked.model,
             choices=[],
             system_fingerprint=fingerprint(asked.model),
         )
-        spec = spec_of(asked, max_tokens=max_tokens, top_logprobs=asked.logprobs, id=id)
+        spec = spec_of(asked, max_tokens=max_tokens, top_logprobs=asked.logprobs, id=completion_id)
         given = self._replies.find(asked)
         return _Call(asked, head, self._models.resolve(asked.model), prompts, spec, given)
 

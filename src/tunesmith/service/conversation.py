@@ -2,14 +2,19 @@
 
 import json
 from collections.abc import Iterable, Mapping
-from typing import Any, cast
+from typing import Any, TypeAlias, cast
+
+from pydantic import BaseModel
 
 from tunesmith.service.engines.base import ChatMessage
 
-__all__ = ["conversation", "text_of"]
+__all__ = ["Message", "conversation", "fields_of", "text_of"]
+
+Message: TypeAlias = Mapping[str, Any] | BaseModel
+"""A message as the API takes it."""
 
 
-def conversation(messages: Iterable[Mapping[str, Any]]) -> list[ChatMessage]:
+def conversation(messages: Iterable[Message]) -> list[ChatMessage]:
     """Write messages as plain turns.
 
     Of a message with parts the texts are joined, other parts stand there by their kind, such as
@@ -18,7 +23,12 @@ def conversation(messages: Iterable[Mapping[str, Any]]) -> list[ChatMessage]:
     Args:
         messages: As the API takes them.
     """
-    return [ChatMessage(str(message["role"]), _turn(message)) for message in messages]
+    return [ChatMessage(str(turn["role"]), _turn(turn)) for turn in map(fields_of, messages)]
+
+
+def fields_of(message: Message) -> Mapping[str, Any]:
+    """Read a message, which may be one of an earlier answer, as plain fields."""
+    return message.model_dump(exclude_unset=True) if isinstance(message, BaseModel) else message
 
 
 def text_of(message: Mapping[str, Any]) -> str:

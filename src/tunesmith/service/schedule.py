@@ -46,7 +46,6 @@ class Schedule:
         self._queue: list[Due] = []
         self._number = 0
         self._settled: anyio.Event | None = None
-        self._settler: int | None = None
         self._due_at: float | None = None
 
     def now(self) -> float:

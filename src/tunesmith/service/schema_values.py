@@ -8,7 +8,7 @@ three words of what the engine said.
 
 import math
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any, cast
 
@@ -74,19 +74,17 @@ class _Maker:
             resolved = [self._resolved(each) for each in choices]
             best = min(resolved, key=lambda each: (each.get("type") == "null") == last_resort)
             return self.value(best, depth)
-        match _kind(schema):
-            case "object":
-                return self._object(schema, depth)
-            case "array":
-                return self._array(schema, depth)
-            case "integer" | "number" as kind:
-                return _number(schema, whole=kind == "integer")
-            case "boolean":
-                return True
-            case "null":
-                return None
-            case _:
-                return self._text(schema)
+        makers: dict[str, Callable[[], Any]] = {
+            "array": lambda: self._array(schema, depth),
+            "boolean": lambda: True,
+            "integer": lambda: _number(schema, whole=True),
+            "null": lambda: None,
+            "number": lambda: _number(schema, whole=False),
+            "object": lambda: self._object(schema, depth),
+            "string": lambda: self._text(schema),
+        }
+        make = makers.get(_kind(schema), makers["string"])
+        return make()
 
     def _resolved(self, schema: Schema) -> Schema:
         for _ in range(_DEEPEST):
@@ -102,13 +100,13 @@ class _Maker:
         raise invalid("Invalid schema: its references lead nowhere.", "response_format")
 
     def _target(self, reference: str) -> Schema:
-        found: Any = self._root
+        found: Schema | None = self._root
         for name in reference.removeprefix("#").strip("/").split("/"):
             if name:
-                found = found.get(name.replace("~1", "/")) if isinstance(found, Mapping) else None
-        if not isinstance(found, Mapping):
+                found = _member(found, name.replace("~1", "/"))
+        if found is None:
             raise invalid(f"Invalid schema: {reference} is not in it.", "response_format")
-        return cast("Schema", found)
+        return found
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         properties: Mapping[str, Schema] = schema.get("properties") or {}
@@ -147,13 +145,17 @@ class _Maker:
         )
 
 
+def _member(schema: Schema | None, name: str) -> Schema | None:
+    member: Any = None if schema is None else schema.get(name)
+    return cast("Schema", member) if isinstance(member, dict) else None
+
+
 def _kind(schema: Schema) -> str:
-    kind = schema.get("type")
-    if isinstance(kind, Sequence) and not isinstance(kind, str):
-        return next((str(each) for each in kind if each != "null"), "null")
-    if kind is None:
+    kinds: str | Sequence[str] | None = schema.get("type")
+    if kinds is None:
         return "object" if "properties" in schema else "array" if "items" in schema else "string"
-    return str(kind)
+    several = [kinds] if isinstance(kinds, str) else kinds
+    return next((kind for kind in several if kind != "null"), "null")
 
 
 def _number(schema: Schema, *, whole: bool) -> float:

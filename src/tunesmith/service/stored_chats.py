@@ -1,7 +1,6 @@
 """The room of stored chat answers: those that were created with `store`."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from tunesmith.operations.chat import (
     DeleteChatCompletion,
@@ -10,7 +9,7 @@ from tunesmith.operations.chat import (
     RetrieveChatCompletion,
     UpdateChatCompletion,
 )
-from tunesmith.service.conversation import text_of
+from tunesmith.service.conversation import Message, fields_of, text_of
 from tunesmith.service.errors import ServiceError
 from tunesmith.service.paging import page_of, page_size
 from tunesmith.service.store import Collection, Store
@@ -34,17 +33,18 @@ class StoredChats:
         self._store = store
         self._answers = store.collection("chat_completions", ChatCompletion)
 
-    def keep(self, answer: ChatCompletion, messages: Iterable[Mapping[str, Any]]) -> None:
+    def keep(self, answer: ChatCompletion, messages: Iterable[Message]) -> None:
         """Keep an answer, and the messages it answers."""
         self._answers.put(answer.id, answer)
         kept = self._messages(answer.id)
         for number, message in enumerate(messages):
-            id = f"{answer.id}-{number}"
-            content = message.get("content")
+            said = fields_of(message)
+            content = said.get("content")
             parts = None if content is None or isinstance(content, str) else list(content)
-            text = content if parts is None else text_of(message)
-            fields = {**message, "id": id, "content": text, "content_parts": parts}
-            kept.put(id, ChatCompletionStoreMessage.model_validate(fields))
+            text = content if parts is None else text_of(said)
+            message_id = f"{answer.id}-{number}"
+            fields = {**said, "id": message_id, "content": text, "content_parts": parts}
+            kept.put(message_id, ChatCompletionStoreMessage.model_validate(fields))
 
     async def retrieve(self, operation: RetrieveChatCompletion) -> ChatCompletion:
         """Look up an answer."""
@@ -75,12 +75,12 @@ class StoredChats:
 
     async def delete(self, operation: DeleteChatCompletion) -> ChatCompletionDeleted:
         """Forget an answer."""
-        id = self._find(operation.completion_id).id
-        messages = self._messages(id)
+        answer = self._find(operation.completion_id)
+        messages = self._messages(answer.id)
         for message in messages.window().records:
             messages.delete(message.id)
-        self._answers.delete(id)
-        return ChatCompletionDeleted(id=id, object="chat.completion.deleted", deleted=True)
+        self._answers.delete(answer.id)
+        return ChatCompletionDeleted(id=answer.id, object="chat.completion.deleted", deleted=True)
 
     async def messages(
         self, operation: ListChatCompletionMessages

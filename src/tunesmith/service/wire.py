@@ -8,7 +8,7 @@ import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
 from pydantic_core import to_json
@@ -96,8 +96,9 @@ class Wire:
         if isinstance(operation, DownloadFile):
             file = await self._service.answer(RetrieveFile(operation.file_id))
             return self._download(file, request.headers.get("range"))
-        if incoming.streaming and isinstance(operation, StreamOperation):
-            events = await stack.enter_async_context(aclosing(self._service.events(operation)))
+        if incoming.streaming:
+            streaming = cast("StreamOperation[Any, BaseModel]", operation)
+            events = await stack.enter_async_context(aclosing(self._service.events(streaming)))
             # What is wrong with the request shows before the first event: then it is no stream.
             first = await anext(events, None)
             return _Outcome(_OK, _EVENT_STREAM, _event_stream(first, events, request))

@@ -74,12 +74,12 @@ async def test_metadata_can_be_changed(api, stored):
 
 
 async def test_its_messages_are_kept_too(api, stored):
-    id = (await stored())["id"]
-    page = await api.get(f"/chat/completions/{id}/messages")
+    answer_id = (await stored())["id"]
+    page = await api.get(f"/chat/completions/{answer_id}/messages")
     assert [(each["role"], each["content"]) for each in page["data"]] == [
         (message["role"], message["content"]) for message in ASKED["messages"]
     ]
-    after = await api.get(f"/chat/completions/{id}/messages", after=page["first_id"])
+    after = await api.get(f"/chat/completions/{answer_id}/messages", after=page["first_id"])
     assert after["data"] == page["data"][1:]
 
 
@@ -93,9 +93,9 @@ async def test_of_a_message_with_parts_both_text_and_parts_are_kept(api):
 
 
 async def test_a_deleted_one_is_gone(api, stored):
-    id = (await stored())["id"]
-    deleted = await api.delete(f"/chat/completions/{id}")
-    assert deleted == {"object": "chat.completion.deleted", "id": id, "deleted": True}
-    for path in (f"/chat/completions/{id}", f"/chat/completions/{id}/messages"):
+    answer_id = (await stored())["id"]
+    deleted = await api.delete(f"/chat/completions/{answer_id}")
+    assert deleted == {"object": "chat.completion.deleted", "id": answer_id, "deleted": True}
+    for path in (f"/chat/completions/{answer_id}", f"/chat/completions/{answer_id}/messages"):
         assert (await api.send("GET", path))[0] == 404
     assert (await api.get("/chat/completions"))["data"] == []
