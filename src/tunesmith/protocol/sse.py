@@ -11,6 +11,9 @@ __all__ = ["SSEDecoder", "ServerSentEvent", "encode_event"]
 _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
+_MAX_RETRY_DIGITS = 18
+"""A longer number is no time to wait, and int() refuses thousands of digits."""
+
 
 class ServerSentEvent(NamedTuple):
     """One event.
@@ -41,36 +44,42 @@ class SSEDecoder:
         ```
     """
 
-    __slots__ = ("_begun", "_data", "_event", "_id", "_pending", "_retry_ms")
+    __slots__ = ("_after_cr", "_begun", "_data", "_event", "_id", "_pending", "_retry_ms")
 
     def __init__(self) -> None:
         self._pending: list[bytes] = []
         self._begun = False
+        self._after_cr = False
         self._data: list[bytes] = []
         self._event = ""
         self._id = ""
         self._retry_ms: int | None = None
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take a chunk, and give the events that are complete with it."""
+        """Take a chunk, and give the events that are complete with it.
+
+        Args:
+            chunk: Bytes of the body, cut anywhere.
+        """
+        if self._after_cr and chunk:
+            # A CR ends its line at once, lest the event wait for the next chunk; an LF that
+            # follows it is the other half of a CRLF.
+            self._after_cr = False
+            chunk = chunk.removeprefix(b"\n")
         pending = self._pending
         pending.append(chunk)
         # Only a chunk with a line end can complete anything; without one, joining waits, so that
         # a huge line that comes in small pieces takes linear time.
-        if b"\n" not in chunk and b"\r" not in chunk and not _ends_in_cr(pending):
+        if b"\n" not in chunk and b"\r" not in chunk:
             return []
         text = b"".join(pending)
         pending.clear()
         if not self._begun:
-            if len(text) < len(_BOM) and _BOM.startswith(text):
-                pending.append(text)
-                return []
             self._begun = True
             text = text.removeprefix(_BOM)
-        # A CR at the end may be half of a CRLF: it waits for what comes next.
-        held = b"\r" if text.endswith(b"\r") else b""
-        lines = _split(text[: len(text) - len(held)])
-        rest = lines.pop() + held
+        self._after_cr = text.endswith(b"\r")
+        lines = _split(text)
+        rest = lines.pop()
         if rest:
             pending.append(rest)
         return self._take(lines)
@@ -78,8 +87,10 @@ class SSEDecoder:
     def finish(self) -> list[ServerSentEvent]:
         """Give what is left at the end of the body.
 
-        The standard throws an unfinished event away; but servers leave out the last blank line,
-        and what they sent with it counts.
+        The standard throws an unfinished event away; but some servers leave out the last blank
+        line, or the last line end, and what they sent before it counts. Whether the body came to
+        its end, or broke off in the middle of a line, is the caller's to know: call this only
+        after a proper end.
         """
         text = b"".join(self._pending).removeprefix(b"" if self._begun else _BOM)
         self._pending.clear()
@@ -109,12 +120,8 @@ class SSEDecoder:
             self._event = value.decode("utf-8", "replace")
         elif name == b"id" and b"\0" not in value:
             self._id = value.decode("utf-8", "replace")
-        elif name == b"retry" and value.isdigit():
+        elif name == b"retry" and value.isdigit() and len(value) <= _MAX_RETRY_DIGITS:
             self._retry_ms = int(value)
-
-
-def _ends_in_cr(pending: list[bytes]) -> bool:
-    return len(pending) > 1 and pending[-2].endswith(b"\r")
 
 
 def _split(text: bytes) -> list[bytes]:
@@ -122,11 +129,23 @@ def _split(text: bytes) -> list[bytes]:
 
 
 def encode_event(data: bytes, event: str | None = None) -> bytes:
-    """Write an event.
+    r"""Write an event.
 
     Args:
         data: The data; each of its lines becomes a data line.
         event: The event's type.
+
+    Raises:
+        ValueError: The type has a line end in it, which would begin another field.
+
+    Example:
+        ```python
+        from tunesmith.protocol.sse import encode_event
+
+        assert encode_event(b"[DONE]") == b"data: [DONE]\n\n"
+        ```
     """
+    if event and ("\n" in event or "\r" in event):
+        raise ValueError(f"an event's type is one line, not {event!r}")
     head = f"event: {event}\n".encode() if event else b""
     return head + b"data: " + b"\ndata: ".join(_split(data)) + b"\n\n"
