@@ -8,7 +8,15 @@ import secrets
 from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
 from dataclasses import dataclass
 
+from tunesmith.errors import RequestInvalid
+
 __all__ = ["MultipartBody", "MultipartError", "Part", "ReceivedPart", "decode_multipart"]
+
+
+_BOUNDARY = re.compile(r"[0-9A-Za-z'+_.-]{1,70}")
+"""What needs no quotes: https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1"""
+
+_MAX_HEAD_BYTES = 16_384
 
 
 class MultipartError(ValueError):
@@ -45,10 +53,25 @@ class MultipartBody:
     Args:
         parts: The fields.
         boundary: What stands between them; chosen by chance if None.
+
+    Raises:
+        RequestInvalid: A part's media type has a line end in it, which would begin a header.
+        ValueError: The boundary has characters that would need quotes, or too many.
+
+    Example:
+        ```python
+        from tunesmith.protocol.multipart import MultipartBody, Part
+
+        body = MultipartBody([Part("purpose", b"fine-tune")], boundary="b")
+        assert body.content_type == "multipart/form-data; boundary=b"
+        assert body.length_bytes == 72
+        ```
     """
 
     def __init__(self, parts: Sequence[Part], boundary: str | None = None) -> None:
-        self._boundary = boundary or secrets.token_hex(16)
+        self._boundary = secrets.token_hex(16) if boundary is None else boundary
+        if not _BOUNDARY.fullmatch(self._boundary):
+            raise ValueError(f"no boundary of a form: {self._boundary!r}")
         self._parts = [(self._head(part), part) for part in parts]
         self._end = f"--{self._boundary}--\r\n".encode()
 
@@ -86,13 +109,21 @@ class MultipartBody:
             + (f'; filename="{_quoted(part.filename)}"' if part.filename is not None else ""),
         ]
         if part.content_type is not None:
+            if "\r" in part.content_type or "\n" in part.content_type:
+                raise RequestInvalid(
+                    f"a media type is one line, not {part.content_type!r}", param=part.name
+                )
             lines.append(f"Content-Type: {part.content_type}")
-        return "\r\n".join([*lines, "", ""]).encode()
+        # File names that are no Unicode have surrogates in them, which cannot be sent.
+        return "\r\n".join([*lines, "", ""]).encode(errors="replace")
 
 
 def _quoted(text: str) -> str:
     # As browsers do: https://html.spec.whatwg.org/#multipart-form-data
-    return text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    text = text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
+    # Browsers leave a backslash alone; but most readers take it for an escape, and would read
+    # on beyond a quote that follows it.
+    return text.replace("\\", "\\\\")
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +143,9 @@ class ReceivedPart:
     content_type: str | None = None
 
 
-_PARAMETER = re.compile(r';\s*(\w+\*?)=(?:"((?:[^"\\]|\\.)*)"|([^;]*))')
+_PARAMETER = re.compile(r';\s*([\w-]+\*?)=(?:"((?:[^"\\]|\\.)*)"|([^;]*))', re.DOTALL)
+_ESCAPED = re.compile(r'\\(["\\])')
+_PERCENT = re.compile("%(22|[01][0-9A-F])")
 
 
 async def decode_multipart(
@@ -133,29 +166,74 @@ async def decode_multipart(
         raise MultipartError(
             f"the content type must be multipart/form-data with a boundary, not {content_type!r}"
         )
-    content = bytearray()
+    splitter = _Splitter(boundary)
+    parts: list[ReceivedPart] = []
+    size_bytes = 0
     async for chunk in body:
-        content += chunk
-        if len(content) > max_bytes:
+        size_bytes += len(chunk)
+        if size_bytes > max_bytes:
             raise MultipartError(f"the body is longer than {max_bytes} bytes")
-    # With a line end before it, the first boundary is like all others.
-    pieces = (b"\r\n" + bytes(content)).split(b"\r\n--" + boundary.encode())
-    if len(pieces) < 2 or not pieces[-1].startswith(b"--"):  # noqa: PLR2004
+        parts += splitter.feed(chunk)
+    if not splitter.ended:
         raise MultipartError("the last boundary is missing: the body ends early")
-    return [_received(piece) for piece in pieces[1:-1]]
+    return parts
 
 
-def _received(piece: bytes) -> ReceivedPart:
-    head, separator, content = piece.removeprefix(b"\r\n").partition(b"\r\n\r\n")
-    if not separator:
+class _Splitter:
+    """Cuts a body at its boundaries; holds no more of it than the part that is coming in."""
+
+    _LONGEST_PADDING = 64
+
+    def __init__(self, boundary: str) -> None:
+        delimiter = b"\r\n--" + boundary.encode()
+        # What goes on after the boundary is content that happens to begin like it.
+        self._boundary = re.compile(
+            re.escape(delimiter) + rb"(?:(--)|[ \t]{0,%d}(?=\r\n))" % self._LONGEST_PADDING
+        )
+        self._overlap = len(delimiter) + self._LONGEST_PADDING + 2
+        # With a line end before it, the first boundary is like all others.
+        self._pending = bytearray(b"\r\n")
+        self._searched = 0
+        self._begun = False
+        self.ended = False
+
+    def feed(self, chunk: bytes) -> list[ReceivedPart]:
+        """Take a chunk, and give the parts that are complete with it."""
+        parts: list[ReceivedPart] = []
+        if self.ended:
+            return parts
+        pending = self._pending
+        pending += chunk
+        while not self.ended and (found := self._boundary.search(pending, self._searched)):
+            # What stands before the first boundary is not for us.
+            if self._begun:
+                parts.append(_received(pending, found.start()))
+            self._begun = True
+            self.ended = found.group(1) is not None
+            del pending[: found.end()]
+            self._searched = 0
+        self._searched = max(len(pending) - self._overlap, 0)
+        return parts
+
+
+def _received(piece: bytearray, end: int) -> ReceivedPart:
+    """Read the part that stands in `piece[:end]`, the line end of its boundary before it."""
+    head_end = piece.find(b"\r\n\r\n", 0, end)
+    if head_end < 0:
         raise MultipartError("a part has no blank line after its headers")
+    if head_end > _MAX_HEAD_BYTES:
+        raise MultipartError(f"the headers of a part are longer than {_MAX_HEAD_BYTES} bytes")
     headers: dict[str, str] = {}
-    for line in head.decode("utf-8", "replace").split("\r\n"):
-        name, _, value = line.partition(":")
+    for line in piece[2:head_end].decode("utf-8", "replace").split("\r\n"):
+        name, colon, value = line.partition(":")
+        if not colon:
+            raise MultipartError(f"a part has a header without a colon: {line[:100]!r}")
         headers[name.strip().lower()] = value.strip()
     parameters = _parameters(headers.get("content-disposition", ""))
     if "name" not in parameters:
         raise MultipartError("a part has no name")
+    with memoryview(piece) as view:  # slices of a bytearray would be copied once more
+        content = bytes(view[head_end + 4 : end])
     return ReceivedPart(
         name=_unquoted(parameters["name"]),
         content=content,
@@ -167,9 +245,10 @@ def _received(piece: bytes) -> ReceivedPart:
 def _parameters(value: str) -> dict[str, str]:
     found: dict[str, str] = {}
     for name, quoted, plain in _PARAMETER.findall(value):
-        found[name.lower()] = quoted.replace("\\\\", "\\").replace('\\"', '"') or plain.strip()
+        # A backslash before anything else is itself, as in the paths that old browsers send.
+        found[name.lower()] = _ESCAPED.sub(r"\1", quoted) or plain.strip()
     return found
 
 
 def _unquoted(text: str) -> str:
-    return text.replace("%22", '"').replace("%0D", "\r").replace("%0A", "\n")
+    return _PERCENT.sub(lambda found: chr(int(found.group(1), 16)), text)
