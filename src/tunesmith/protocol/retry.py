@@ -11,6 +11,9 @@ __all__ = ["RetryPolicy", "decide"]
 _LONGEST_ASKED_S = 120.0
 """A service that asks for a longer pause is not waited for."""
 
+_MAX_DOUBLINGS = 60
+"""Any pause is at `max_s` long before; further doublings would overflow a float."""
+
 _RETRIED = frozenset({408, 409, 429})
 
 
@@ -56,6 +59,14 @@ def decide(
 
     Returns:
         The pause in seconds; None if there shall be no other attempt.
+
+    Example:
+        ```python
+        from tunesmith.protocol.retry import RetryPolicy, decide
+
+        assert decide(RetryPolicy(), 1, status=503, now=0.0, random=0.0) == 0.5
+        assert decide(RetryPolicy(), 1, status=404, now=0.0, random=0.0) is None
+        ```
     """
     if attempt > policy.max_retries or code == "insufficient_quota":
         return None
@@ -65,9 +76,10 @@ def decide(
     if advice == "false" or not (passing or advice == "true"):
         return None
     asked_s = parse_retry_after_s(headers, now)
-    if asked_s is not None:
+    # Zero, or a date that has passed, asks for no pause: many callers at once still need one.
+    if asked_s:
         return asked_s if asked_s <= _LONGEST_ASKED_S else None
-    pause_s = min(policy.initial_s * 2.0 ** (attempt - 1), policy.max_s)
+    pause_s = min(policy.initial_s * 2.0 ** min(attempt - 1, _MAX_DOUBLINGS), policy.max_s)
     return pause_s * (1 - policy.jitter * random)
 
 
