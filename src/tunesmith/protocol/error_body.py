@@ -1,5 +1,6 @@
 """From the body of an error answer to the error, however the server puts it."""
 
+import html
 import re
 import time
 from collections.abc import Mapping
@@ -26,6 +27,13 @@ from tunesmith.protocol.retry_after import parse_retry_after_s
 __all__ = ["excerpt_of", "parse_error", "parse_stream_error", "redacted"]
 
 _EXCERPT_CHARS = 500
+_MESSAGE_CHARS = 2000
+_READ_BYTES = 8192
+"""How much of a text is looked at; whoever is wrong at length is wrong at the beginning."""
+
+_QUOTA = "insufficient_quota"
+
+_REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id", "request-id")
 
 _BY_STATUS: Mapping[int, type[APIStatusError]] = {
     400: BadRequestError,
@@ -44,45 +52,65 @@ _HINTS: Mapping[int, str] = {
 }
 """What to do, where the server says nothing at all."""
 
-_KEY = re.compile(r"\b(?:sk|sess|rk)-[\w*-]{4,}|(?i:bearer)\s+[\w.~+/*=-]{4,}")
+_KEY = re.compile(
+    r"""
+    ( (?i:bearer)\s+(?!(?i:auth|token|scheme))
+    | (?i:api[-_ ]?key(?:\ provided)?)["']?\s*[:=]\s*["']?
+    )[\w.~+/*=-]{4,}                        # what follows such words
+    | \b(?:sk|sess|rk)-[\w*-]{4,}           # what begins as OpenAI's keys do
+    | (?<![\w-])[\w-]+\*{3,}[\w*-]*         # what the service masked itself, but for its ends
+    """,
+    re.VERBOSE,
+)
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
 def redacted(text: str) -> str:
     """Take out what looks like a key: services quote the key they refuse."""
-    return _KEY.sub("[key]", text)
+    return _KEY.sub(r"\1[key]", text)
 
 
 def excerpt_of(body: bytes) -> str:
     """Give the beginning of a body as text, without keys."""
-    return redacted(body[: _EXCERPT_CHARS * 4].decode("utf-8", "replace"))[:_EXCERPT_CHARS]
+    return redacted(body[:_READ_BYTES].decode("utf-8", "replace"))[:_EXCERPT_CHARS]
 
 
-def parse_error(status: int, headers: Mapping[str, str], body: bytes) -> APIStatusError:
+def parse_error(
+    status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
+) -> APIStatusError:
     """Make the error that an answer stands for.
 
     Args:
         status: The answer's status.
         headers: Its headers, names in lower case.
         body: Its body: OpenAI's JSON, another server's, text, HTML, or nothing.
+        now: The time in Unix seconds, for dates in `Retry-After`; the system's if None.
+
+    Example:
+        ```python
+        from tunesmith.protocol.error_body import parse_error
+
+        error = parse_error(404, {}, b'{"error": {"message": "No such model"}}')
+        assert str(error) == "No such model (status 404)"
+        ```
     """
     facts = _facts(body)
-    quota = status == 429 and facts.get("code") == "insufficient_quota"  # noqa: PLR2004
+    # Some proxies pass on the type alone.
+    quota = status == 429 and _QUOTA in {facts.get("code"), facts.get("type")}  # noqa: PLR2004
     kind = InsufficientQuotaError if quota else _BY_STATUS.get(status)
     if kind is None:
         kind = InternalServerError if status >= 500 else APIStatusError  # noqa: PLR2004
-    message = facts.get("message") or _silent(status, headers)
     return kind(
-        redacted(message),
+        _moved(status, headers) or facts.get("message") or _silent(status),
         status=status,
         type=facts.get("type"),
-        code=facts.get("code"),
+        code=_QUOTA if quota else facts.get("code"),
         param=facts.get("param"),
         headers=headers,
         body=excerpt_of(body),
-        retry_after_s=parse_retry_after_s(headers, time.time()),
-        request_id=headers.get("x-request-id"),
+        retry_after_s=parse_retry_after_s(headers, time.time() if now is None else now),
+        request_id=next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None),
     )
 
 
@@ -94,56 +122,81 @@ def parse_stream_error(data: bytes) -> StreamError:
     """
     facts = _facts(data)
     return StreamError(
-        redacted(facts.get("message") or "the service reported an error in the stream"),
+        facts.get("message") or "the service reported an error in the stream",
         type=facts.get("type"),
         code=facts.get("code"),
         param=facts.get("param"),
     )
 
 
-def _silent(status: int, headers: Mapping[str, str]) -> str:
-    if location := headers.get("location"):
-        return f"the service is somewhere else: use base_url={location!r}"
+def _moved(status: int, headers: Mapping[str, str]) -> str | None:
+    location = headers.get("location")
+    if not location or not 300 <= status < 400:  # noqa: PLR2004
+        return None
+    # What follows the path may be a signature.
+    place = redacted(location.partition("?")[0])[:_EXCERPT_CHARS]
+    return f"the service redirects to {place!r}: check base_url"
+
+
+def _silent(status: int) -> str:
     hint = _HINTS.get(status)
     return f"the service gives no reason{f'; {hint}' if hint else ''}"
 
 
 def _facts(body: bytes) -> dict[str, str]:
+    """Find message, type, code and param, each without keys and of bounded length."""
     try:
-        value = from_json(body)
+        value = from_json(body.removeprefix(b"\xef\xbb\xbf"))
     except ValueError:
-        return {"message": _text(body.decode("utf-8", "replace"))}
+        facts = {"message": _text(body)}
+    else:
+        facts = _read(value)
+        if not facts and isinstance(value, dict) and value and "error" not in value:
+            facts = {"message": excerpt_of(body)}
+    return {name: redacted(text[:_READ_BYTES])[:_MESSAGE_CHARS] for name, text in facts.items()}
+
+
+def _read(value: object) -> dict[str, str]:
+    if isinstance(value, list):
+        items = cast("list[object]", value)
+        value = items[0] if len(items) == 1 else items  # Gemini wraps its errors in a list
     if not isinstance(value, dict):
-        return {"message": str(value)[:_EXCERPT_CHARS]} if value else {}
+        return {"message": str(value)} if value else {}
     fields = cast("dict[str, Any]", value)
-    inner = fields.get("error", fields)
-    if not isinstance(inner, dict):
-        # Some servers put the text itself in `error`.
-        return {"message": str(inner)} if inner else {}
-    found = cast("dict[str, Any]", inner)
+    for name in ("error", "detail"):
+        if isinstance(fields.get(name), dict):
+            return _read(fields[name])
     facts = {
-        name: str(found[name]) for name in ("message", "type", "code", "param") if found.get(name)
+        name: str(fields[name]) for name in ("message", "type", "code", "param") if fields.get(name)
     }
-    if "message" not in facts and (detail := found.get("detail")):
-        facts["message"] = _detail(detail)
+    if "message" not in facts:
+        # Some servers put the text itself there; FastAPI writes a list of places and messages.
+        said = fields.get("error") or fields.get("detail") or fields.get("errors")
+        if said:
+            facts["message"] = _said(said)
     return facts
 
 
-def _detail(detail: Any) -> str:
-    """Read what FastAPI writes: a text, or a list of places and messages."""
-    if not isinstance(detail, list):
-        return str(detail)
-    return "; ".join(_place_and_message(problem) for problem in cast("list[Any]", detail))
+def _said(said: object) -> str:
+    if not isinstance(said, list):
+        return str(said)
+    return "; ".join(_place_and_message(problem) for problem in cast("list[object]", said))
 
 
-def _place_and_message(problem: Any) -> str:
+def _place_and_message(problem: object) -> str:
     if not isinstance(problem, dict):
         return str(problem)
     facts = cast("dict[str, Any]", problem)
-    return f"{'.'.join(str(part) for part in facts.get('loc', ()))}: {facts.get('msg', '')}"
+    place = facts.get("loc")
+    if isinstance(place, list):
+        place = ".".join(str(part) for part in cast("list[object]", place))
+    message = facts.get("msg") or facts.get("message") or ""
+    return f"{place}: {message}" if place else str(message)
 
 
-def _text(text: str) -> str:
-    if "<" in text and (title := _TITLE.search(text)):
-        text = title.group(1)
-    return " ".join(_TAG.sub(" ", text).split())[:_EXCERPT_CHARS]
+def _text(body: bytes) -> str:
+    text = body[:_READ_BYTES].decode("utf-8", "replace").strip()
+    if text.startswith("<"):
+        title = _TITLE.search(text)
+        text = html.unescape(title.group(1) if title else _TAG.sub(" ", text))
+    return " ".join(text.split())[:_EXCERPT_CHARS]
