@@ -2,7 +2,7 @@
 
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel
+from pydantic import BaseModel, SerializeAsAny
 
 from tunesmith.types.base import Answer, APIModel, DeletedAnswer
 from tunesmith.types.completions import CompletionUsage
@@ -28,6 +28,7 @@ __all__ = [
     "ChoiceLogprobs",
     "ChunkChoice",
     "Custom",
+    "DeltaCustom",
     "DeltaFunctionCall",
     "FinishReason",
     "FunctionCall",
@@ -73,14 +74,14 @@ class FunctionCall(APIModel):
 
     arguments: TextOrEmpty = ""
     """JSON by the model: it may be wrong, or not what the function takes."""
-    name: str
+    name: TextOrEmpty = ""
 
 
 class Custom(APIModel):
     """A custom tool that the model wants called, with a free text."""
 
     input: TextOrEmpty = ""
-    name: str
+    name: TextOrEmpty = ""
 
 
 class ChatCompletionMessageFunctionToolCall(APIModel):
@@ -88,7 +89,7 @@ class ChatCompletionMessageFunctionToolCall(APIModel):
 
     id: TextOrEmpty = ""
     function: FunctionCall
-    type: Literal["function"] = "function"
+    type: Literal["function"] | str = "function"
 
 
 class ChatCompletionMessageCustomToolCall(APIModel):
@@ -96,7 +97,7 @@ class ChatCompletionMessageCustomToolCall(APIModel):
 
     id: TextOrEmpty = ""
     custom: Custom
-    type: Literal["custom"] = "custom"
+    type: Literal["custom"] | str = "custom"
 
 
 class AnnotationURLCitation(APIModel):
@@ -188,13 +189,21 @@ class DeltaFunctionCall(APIModel):
     name: str | None = None
 
 
+class DeltaCustom(APIModel):
+    """A piece of a custom tool's call: the name comes first, the input in pieces."""
+
+    input: str | None = None
+    name: str | None = None
+
+
 class ChoiceDeltaToolCall(APIModel):
     """A piece of a tool call; `index` tells which call it belongs to."""
 
     index: int = 0
+    custom: DeltaCustom | None = None
     function: DeltaFunctionCall | None = None
     id: str | None = None
-    type: Literal["function"] | str | None = None
+    type: Literal["function", "custom"] | str | None = None
 
 
 class ChoiceDelta(APIModel):
@@ -252,7 +261,7 @@ class ChatCompletionStoreMessage(ChatCompletionMessage):
 class ParsedChatCompletionMessage(ChatCompletionMessage, Generic[Parsed]):
     """A message whose content was read as a model of one's own."""
 
-    parsed: Parsed | None = None
+    parsed: SerializeAsAny[Parsed] | None = None
     """None where the model refused or called a tool."""
 
 
