@@ -3,8 +3,8 @@
 import functools
 import platform
 import ssl
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import version
 
 import anyio
@@ -108,11 +108,8 @@ class HttpxBackend:
         except httpx.HTTPError as error:
             raise _backend_error(error) from None
         try:
-            yield Response(
-                status=response.status_code,
-                headers=_lower_case(response.headers),
-                stream=_chunks(response),
-            )
+            async with aclosing(_chunks(response)) as chunks:
+                yield Response(response.status_code, _lower_case(response.headers), chunks)
         finally:
             with anyio.CancelScope(shield=True):
                 await response.aclose()
@@ -198,7 +195,7 @@ def _without_credentials(url: httpx.URL) -> str:
     return str(url.copy_with(userinfo=b"")) if url.userinfo else str(url)
 
 
-async def _chunks(response: httpx.Response) -> AsyncIterator[bytes]:
+async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
     try:
         async for chunk in response.aiter_bytes():
             yield chunk

@@ -26,25 +26,31 @@ class Received:
     deadline: Deadline
     timeout_s: float | None
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Go through the body.
+    async def next_chunk(self) -> bytes | None:
+        """Wait for a chunk of the body; None at its end.
 
         Raises:
             StreamInterrupted: It broke off.
-            APITimeoutError: A chunk did not come in time.
+            APITimeoutError: The chunk did not come in time.
             DeadlineExceeded: The time of the whole call is up.
         """
-        while True:
-            try:
-                with self.deadline.limit(self.timeout_s):
-                    chunk = await anext(self.stream, None)
-            except TimeoutError:
-                raise self.deadline.error(self.timeout_s, self.info.attempts) from None
-            except BackendError as error:
-                raise self.interrupted(str(error)) from error
-            if chunk is None:
-                return
-            yield chunk
+        try:
+            with self.deadline.limit(self.timeout_s):
+                return await anext(self.stream, None)
+        except TimeoutError:
+            raise self.deadline.error(self.timeout_s, self.info.attempts) from None
+        except BackendError as error:
+            raise self.interrupted(str(error)) from error
+
+    # Not a generator: one that is left early waits for the garbage collector.
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        chunk = await self.next_chunk()
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
 
     def interrupted(self, reason: str) -> StreamInterrupted:
         """Make the error that says the answer broke off."""

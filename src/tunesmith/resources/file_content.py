@@ -53,7 +53,7 @@ class FileContent:
             StreamInterrupted: The download broke off.
         """
         async with self._caller.open(self._operation) as received:
-            yield received.chunks()
+            yield received
 
     async def write_to(self, path: str | os.PathLike[str]) -> Path:
         """Download the content to a file; a broken download goes on where the server allows it.
@@ -111,7 +111,7 @@ async def _append(file: anyio.AsyncFile[bytes], received: Received, begin: int) 
         # The server sends the whole again, because it knows no ranges or the file has changed.
         await file.seek(0)
         await file.truncate()
-    async for chunk in received.chunks():
+    async for chunk in received:
         await file.write(chunk)
 
 

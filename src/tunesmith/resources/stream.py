@@ -1,7 +1,8 @@
 """Streams: the events of one answer, as they come."""
 
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel
@@ -42,8 +43,11 @@ class Stream(Generic[A, E]):
     def __init__(self, received: Received, operation: StreamOperation[A, E]) -> None:
         self._received = received
         self._operation = operation
+        self._decoder = SSEDecoder()
+        self._waiting: deque[ServerSentEvent] = deque()
         self._seen: list[E] = []
-        self._events = self._decoded()
+        self._finished = False
+        self._over = False
 
     @property
     def response(self) -> ResponseInfo:
@@ -63,9 +67,47 @@ class Stream(Generic[A, E]):
             APITimeoutError: The event did not come within `timeout`.
             DeadlineExceeded: The time of the whole call is up.
         """
-        event = await anext(self._events)
+        if self._over:
+            raise StopAsyncIteration
+        while not self._waiting:
+            await self._receive()
+        received = self._waiting.popleft()
+        if received.data == _DONE:
+            await self._drain()
+            raise StopAsyncIteration
+        spec, info = self._operation.spec, self.response
+        if received.event == "error" or received.data.startswith(b'{"error"'):
+            self._over = True
+            error = parse_stream_error(received.data)
+            error.operation, error.request_id = spec.name, info.request_id
+            raise error
+        event: E = decode_event(spec.event, received.data, info, operation=spec.name)
+        self._finished = self._finished or _is_last(event)
         self._seen.append(event)
         return event
+
+    async def _receive(self) -> None:
+        chunk = await self._received.next_chunk()
+        if chunk is not None:
+            self._waiting.extend(self._decoder.feed(chunk))
+            return
+        self._waiting.extend(self._decoder.finish())
+        if not self._waiting:
+            self._over = True
+            if not self._finished:
+                # Some servers leave `[DONE]` out, but none the reason why a choice ended.
+                raise self._received.interrupted("it ended before the answer did")
+            raise StopAsyncIteration
+
+    async def _drain(self) -> None:
+        """Read to the end of the body, so that the connection can be kept."""
+        self._over = True
+        # The answer is whole: whatever goes wrong now concerns nobody.
+        with (
+            suppress(BackendError, TimeoutError),
+            self._received.deadline.clock.fail_after(_DRAIN_S),
+        ):
+            await anext(self._received.stream, None)
 
     async def final(self) -> A:
         """Read what is left and put all events together to the answer that `create` would give.
@@ -89,49 +131,6 @@ class Stream(Generic[A, E]):
         attach_response(answer, self.response)
         return cast("A", answer)
 
-    async def aclose(self) -> None:
-        """Stop reading."""
-        await self._events.aclose()
-
-    async def _decoded(self) -> AsyncGenerator[E, None]:
-        spec = self._operation.spec
-        info = self._received.info
-        decoder = SSEDecoder()
-        finished = False
-        async for received in _server_sent(self._received, decoder):
-            if received.data == _DONE:
-                await _drain(self._received)
-                return
-            if received.event == "error" or received.data.startswith(b'{"error"'):
-                error = parse_stream_error(received.data)
-                error.operation, error.request_id = spec.name, info.request_id
-                raise error
-            event: E = decode_event(spec.event, received.data, info, operation=spec.name)
-            finished = finished or _is_last(event)
-            yield event
-        if not finished:
-            # Some servers leave `[DONE]` out, but none the reason why a choice ended.
-            raise self._received.interrupted("it ended before the answer did")
-
-
-async def _server_sent(
-    received: Received, decoder: SSEDecoder
-) -> AsyncGenerator[ServerSentEvent, None]:
-    async for chunk in received.chunks():
-        for event in decoder.feed(chunk):
-            yield event
-    for event in decoder.finish():
-        yield event
-
-
-async def _drain(received: Received) -> None:
-    # The answer is whole: whatever goes wrong now concerns nobody.
-    try:
-        with received.deadline.clock.fail_after(_DRAIN_S):
-            await anext(received.stream, None)
-    except (BackendError, TimeoutError):
-        pass
-
 
 def _is_last(event: Any) -> bool:
     choices = getattr(event, "choices", None)
@@ -147,8 +146,4 @@ async def open_stream(caller: Caller, operation: Operation[A]) -> AsyncGenerator
         operation: What is asked.
     """
     async with caller.open(operation, streaming=True) as received:
-        stream = Stream(received, cast("StreamOperation[A, Any]", operation))
-        try:
-            yield stream
-        finally:
-            await stream.aclose()
+        yield Stream(received, cast("StreamOperation[A, Any]", operation))
