@@ -55,6 +55,7 @@ if TYPE_CHECKING:
     from tunesmith.client import AsyncClient
     from tunesmith.fine_tune import FineTuneHandle, fine_tune
     from tunesmith.protocol.message import Request, Response
+    from tunesmith.protocol.structured import pydantic_function_tool
     from tunesmith.resources.stream import Stream
     from tunesmith.service.memory import MemoryBackend
     from tunesmith.types.base import Page
@@ -103,6 +104,7 @@ __all__ = [
     "TunesmithError",
     "UnprocessableEntityError",
     "fine_tune",
+    "pydantic_function_tool",
 ]
 
 _LOADED_ON_FIRST_USE = {
@@ -119,6 +121,7 @@ _LOADED_ON_FIRST_USE = {
     "ResponseInfo": "tunesmith.types.response",
     "Stream": "tunesmith.resources.stream",
     "fine_tune": "tunesmith.fine_tune",
+    "pydantic_function_tool": "tunesmith.protocol.structured",
 }
 """Where the other public names are: importing tunesmith loads none of their modules."""
 

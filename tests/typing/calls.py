@@ -5,6 +5,8 @@ Not run, but checked: see test_checkers.py. Each `# error` line must be one for 
 
 from typing import assert_type
 
+from pydantic import BaseModel
+
 from tunesmith import AsyncClient, Page
 from tunesmith.types import (
     Batch,
@@ -19,6 +21,11 @@ from tunesmith.types import (
     FineTuningJobEvent,
     Model,
 )
+
+
+class Term(BaseModel):
+    word: str
+    meaning: str
 
 
 async def answers(client: AsyncClient) -> None:
@@ -71,10 +78,22 @@ async def streams(client: AsyncClient) -> None:
         assert_type(await chat.final(), ChatCompletion)
 
 
+async def objects(client: AsyncClient) -> None:
+    completion = await client.chat.completions.parse(
+        Term, model="m", messages=[{"role": "user", "content": "What is a noumenon?"}]
+    )
+    assert_type(completion.choices[0].message.parsed, Term | None)
+    official = await client.chat.completions.parse(
+        model="m", messages=[{"role": "user", "content": "?"}], response_format=Term
+    )
+    assert_type(official.choices[0].message.parsed, Term | None)
+
+
 async def mistakes(client: AsyncClient) -> None:
     await client.completions.create(model="ada", promt="a")  # error
     await client.completions.create(prompt="a")  # error
     await client.completions.create(model="ada", prompt="a", temperature="hot")  # error
+    await client.chat.completions.parse(Term, model="m", message=[])  # error
     await client.completions.create("ada")  # error
     await client.files.retrieve(7)  # error
     await client.files.create(file=b"", purpose="training")  # error

@@ -12,6 +12,7 @@ from tunesmith.operations.chat import (
 )
 from tunesmith.resources.base import Resource
 from tunesmith.resources.method import call, paged, streamed
+from tunesmith.resources.parse import parsed
 
 __all__ = ["Chat", "ChatCompletions", "StoredMessages"]
 
@@ -27,6 +28,7 @@ class ChatCompletions(Resource):
 
     create = call(CreateChatCompletion)
     stream = streamed(CreateChatCompletion)
+    parse = parsed(CreateChatCompletion)
     retrieve = call(RetrieveChatCompletion)
     list = paged(ListChatCompletions)
     update = call(UpdateChatCompletion)

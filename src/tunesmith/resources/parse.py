@@ -1,0 +1,66 @@
+"""Chat completions that are read as objects of one's own classes."""
+
+from collections.abc import Callable
+from typing import Any, Generic, ParamSpec, TypeVar, overload
+
+from pydantic import BaseModel
+
+from tunesmith.calls.caller import Caller
+from tunesmith.operations.base import Operation
+from tunesmith.protocol.structured import json_schema_format, parse_completion
+from tunesmith.resources.base import Resource
+from tunesmith.resources.method import checked
+from tunesmith.types.chat import ChatCompletion, ParsedChatCompletion
+
+__all__ = ["parsed"]
+
+P = ParamSpec("P")
+M = TypeVar("M", bound=BaseModel)
+
+
+class parsed(Generic[P]):  # noqa: N801 - reads as a function: parse = parsed(CreateChatCompletion)
+    """A method that asks for an answer that fits a class, and reads it.
+
+    Args:
+        operation: The question; its `response_format` is filled in.
+    """
+
+    def __init__(self, operation: Callable[P, Operation[ChatCompletion]]) -> None:
+        self._operation = operation
+
+    def __get__(self, resource: Resource, owner: type) -> "_BoundParse[P]":
+        return _BoundParse(resource.caller, self._operation)
+
+
+class _BoundParse(Generic[P]):
+    def __init__(self, caller: Caller, operation: Callable[P, Operation[ChatCompletion]]) -> None:
+        self._caller = caller
+        self._operation = operation
+
+    @overload
+    async def __call__(
+        self, response_format: type[M], /, *args: P.args, **kwargs: P.kwargs
+    ) -> ParsedChatCompletion[M]: ...
+
+    # As the official SDK has it. Type checkers cannot take one keyword out of an operation's, so
+    # the others are checked only when it is called.
+    @overload
+    async def __call__(
+        self, *, response_format: type[M], **parameters: Any
+    ) -> ParsedChatCompletion[M]: ...
+
+    async def __call__(self, *args: Any, **parameters: Any) -> Any:
+        """Ask for an answer that fits a class, and read it into `choices[0].message.parsed`.
+
+        Args:
+            args: The class.
+            parameters: Those of `create`; `response_format` is the class, if it is not given first.
+
+        Raises:
+            RequestInvalid: A parameter is wrong, or strict schemas cannot express the class.
+            ResponseInvalid: An answer does not fit.
+        """
+        model = args[0] if args else parameters.pop("response_format")
+        parameters["response_format"] = json_schema_format(model)
+        operation: Any = self._operation
+        return parse_completion(model, await self._caller.answer(checked(operation, **parameters)))
