@@ -1,6 +1,6 @@
 """A request and a response, as a backend sees them: no HTTP library, no credentials, no host."""
 
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
 __all__ = ["Body", "Request", "Response"]
@@ -34,13 +34,18 @@ class Request:
     timeout_s: float | None = None
     replayable: bool = True
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Open the body and go through it."""
+    async def chunks(self) -> AsyncGenerator[bytes, None]:
+        """Open the body and go through it; whoever stops early closes this, and so the body."""
         if isinstance(self.body, bytes):
             yield self.body
         elif self.body is not None:
-            async for chunk in self.body():
-                yield chunk
+            body = self.body()
+            try:
+                async for chunk in body:
+                    yield chunk
+            finally:
+                if isinstance(body, AsyncGenerator):
+                    await body.aclose()
 
 
 @dataclass(frozen=True, slots=True)

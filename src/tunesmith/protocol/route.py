@@ -2,7 +2,8 @@
 
 import json
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import AsyncIterator, Iterable, Mapping
+from contextlib import aclosing
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 from urllib.parse import unquote
@@ -110,22 +111,23 @@ class Router:
         """
         operation, values = self.find(request.method, request.path)
         spec = operation.spec
-        body = await self._body(request, spec)
+        async with aclosing(request.chunks()) as chunks:
+            body = await self._body(request.headers, chunks, spec)
         given = unflatten(request.query) if spec.method != "POST" else body
         streaming = given.pop("stream", None) in (True, "true", "True", "1")
         return Incoming(
             _build(operation, {**given, **values}), streaming and spec.event is not None
         )
 
-    async def _body(self, request: Request, spec: Spec) -> dict[str, Any]:
+    async def _body(
+        self, headers: Mapping[str, str], chunks: AsyncIterator[bytes], spec: Spec
+    ) -> dict[str, Any]:
         if spec.method != "POST":
             return {}
         if spec.multipart:
             try:
                 parts = await decode_multipart(
-                    request.headers.get("content-type", ""),
-                    request.chunks(),
-                    max_bytes=self._max_body_bytes,
+                    headers.get("content-type", ""), chunks, max_bytes=self._max_body_bytes
                 )
             except MultipartError as error:
                 raise RequestInvalid(f"Could not parse multipart form: {error}") from None
@@ -139,7 +141,7 @@ class Router:
                 for part in parts
             )
         content = bytearray()
-        async for chunk in request.chunks():
+        async for chunk in chunks:
             content += chunk
             if len(content) > self._max_body_bytes:
                 raise RequestInvalid(f"The body is larger than {self._max_body_bytes} bytes.")

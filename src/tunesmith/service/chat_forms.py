@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from tunesmith.operations.chat import CreateChatCompletion
@@ -21,13 +21,14 @@ class Form:
     """What kind of answer it is.
 
     Args:
-        kind: `tool` and `function` are calls, in the new and in the old way of the API.
+        kind: `tool` and `function` are calls of functions, in the new and in the old way of the
+            API; `custom` calls a tool with a text.
         schema: What its JSON must fit; None for text.
         name: The function to call.
         ended: The finish reason of an answer that is whole.
     """
 
-    kind: Literal["text", "tool", "function"] = "text"
+    kind: Literal["text", "tool", "custom", "function"] = "text"
     schema: Fields | None = None
     name: str = ""
     ended: Literal["stop", "tool_calls"] = "stop"
@@ -54,18 +55,34 @@ def _forced_tool(asked: CreateChatCompletion) -> Form | None:
     choice = cast("str | Fields | None", asked.tool_choice)
     if choice is None:
         return None
-    tools = _functions([cast("Fields", tool) for tool in asked.tools or ()])
-    if not asked.tools:
+    tools = [cast("Fields", tool) for tool in asked.tools or ()]
+    if not tools:
         raise invalid("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice")
     if isinstance(choice, str):
-        if choice != "required" or not tools:
-            return None
-        name, schema = next(iter(tools.items()))
-        return Form("tool", schema, name, "tool_calls")
-    name = str(choice.get("function", {}).get("name"))
-    if name not in tools:
-        raise invalid(f"Tool choice '{name}' not found in 'tools' parameter.", "tool_choice")
-    return Form("tool", tools[name], name)
+        return replace(_call_of(tools[0]), ended="tool_calls") if choice == "required" else None
+    if choice["type"] == "allowed_tools":
+        allowed = choice["allowed_tools"]
+        first = _call_of(_chosen(tools, next(iter(allowed["tools"]), choice)))
+        return replace(first, ended="tool_calls") if allowed["mode"] == "required" else None
+    return _call_of(_chosen(tools, choice))
+
+
+def _chosen(tools: Sequence[Fields], choice: Fields) -> Fields:
+    name = _name(choice)
+    for tool in tools:
+        if (tool["type"], _name(tool)) == (choice["type"], name):
+            return tool
+    raise invalid(f"Tool choice '{name}' not found in 'tools' parameter.", "tool_choice")
+
+
+def _call_of(tool: Fields) -> Form:
+    if tool["type"] == "custom":
+        return Form("custom", name=_name(tool))
+    return Form("tool", _parameters(tool["function"]), _name(tool))
+
+
+def _name(tool: Fields) -> str:
+    return str(tool.get(tool["type"], {}).get("name"))
 
 
 def _forced_function(asked: CreateChatCompletion) -> Form | None:
@@ -103,11 +120,6 @@ def _formatted(asked: CreateChatCompletion) -> Form:
             return Form(schema=_ANY_OBJECT)
         case _:
             return Form()
-
-
-def _functions(tools: Sequence[Fields]) -> dict[str, Fields]:
-    functions: list[Fields] = [tool["function"] for tool in tools if "function" in tool]
-    return {str(function["name"]): _parameters(function) for function in functions}
 
 
 def _parameters(function: Fields) -> Fields:

@@ -25,13 +25,8 @@ def choice(
         scores: The log-probabilities.
     """
     message: Json = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
-    function = {"name": form.name, "arguments": text}
-    if form.kind == "tool":
-        message["content"] = None
-        message["tool_calls"] = [{"id": call_id, "type": "function", "function": function}]
-    elif form.kind == "function":
-        message["content"] = None
-        message["function_call"] = function
+    if form.kind != "text":
+        message |= {"content": None, **_call(form, text, name=form.name, id=call_id)}
     return {
         "index": index,
         "message": message,
@@ -43,25 +38,14 @@ def choice(
 def first_delta(form: Form, call_id: str) -> Json:
     """Give what a stream begins a choice with: the role, and the name of a function."""
     start: Json = {"role": "assistant", "content": "", "refusal": None}
-    function = {"name": form.name, "arguments": ""}
-    if form.kind == "tool":
-        start["content"] = None
-        start["tool_calls"] = [
-            {"index": 0, "id": call_id, "type": "function", "function": function}
-        ]
-    elif form.kind == "function":
-        start["content"] = None
-        start["function_call"] = function
-    return start
+    if form.kind == "text":
+        return start
+    return {**start, "content": None, **_call(form, "", name=form.name, index=0, id=call_id)}
 
 
 def next_delta(form: Form, text: str) -> Json:
     """Give what a stream goes on with."""
-    if form.kind == "tool":
-        return {"tool_calls": [{"index": 0, "function": {"arguments": text}}]}
-    if form.kind == "function":
-        return {"function_call": {"arguments": text}}
-    return {"content": text}
+    return {"content": text} if form.kind == "text" else _call(form, text, index=0)
 
 
 def streamed_choice(
@@ -98,6 +82,16 @@ def usage(prompt_tokens: int, completion_tokens: int) -> Json:
             )
         ),
     }
+
+
+def _call(form: Form, text: str, *, name: str | None = None, **fields: Any) -> Json:
+    """Give a call, or a piece of one; a name and an id come with the first piece only."""
+    named = {} if name is None else {"name": name}
+    if form.kind == "function":
+        return {"function_call": {**named, "arguments": text}}
+    kind, content = ("custom", "input") if form.kind == "custom" else ("function", "arguments")
+    typed = {} if name is None else {"type": kind}
+    return {"tool_calls": [{**fields, **typed, kind: {**named, content: text}}]}
 
 
 def _scored(token: TokenLogprob) -> Json:

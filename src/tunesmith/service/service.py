@@ -96,7 +96,7 @@ class Service:
             organization_name=organization_name,
         )
         self.jobs = Jobs(workshop, job_timeline, self.graders)
-        self.fine_tunes = FineTunes(workshop, fine_tune_timeline)
+        self.fine_tunes = FineTunes(workshop, fine_tune_timeline, self.engine)
         self.checkpoints = Checkpoints(self.store, self.clock, self.ids, self.jobs, self.models)
 
         self._replies = Replies()

@@ -7,7 +7,7 @@ import logging
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
@@ -50,6 +50,7 @@ class Wire:
 
     Args:
         service: Does what is asked.
+        max_body_bytes: Larger bodies are refused with 413.
 
     Example:
         ```python
@@ -59,9 +60,10 @@ class Wire:
         ```
     """
 
-    def __init__(self, service: "Service") -> None:
+    def __init__(self, service: "Service", *, max_body_bytes: int = 513 * 1024 * 1024) -> None:
         self._service = service
-        self._router = Router(all_operations())
+        self._max_body_bytes = max_body_bytes
+        self._router = Router(all_operations(), max_body_bytes=max_body_bytes)
 
     @asynccontextmanager
     async def respond(self, request: Request) -> AsyncGenerator[Response, None]:
@@ -91,7 +93,8 @@ class Wire:
                 yield Response(outcome.status, headers, stream)
 
     async def _outcome(self, request: Request, stack: AsyncExitStack) -> _Outcome:
-        incoming = await self._router.receive(request)
+        self._check_content_type(request)
+        incoming = await self._router.receive(_limited(request, self._max_body_bytes))
         operation = incoming.operation
         if isinstance(operation, DownloadFile):
             file = await self._service.answer(RetrieveFile(operation.file_id))
@@ -104,6 +107,19 @@ class Wire:
             return _Outcome(_OK, _EVENT_STREAM, _event_stream(first, events, request))
         answer = await self._service.answer(operation)
         return _json(_OK, _dumped(answer))
+
+    def _check_content_type(self, request: Request) -> None:
+        spec = self._router.find(request.method, request.path)[0].spec
+        right = "multipart/form-data" if spec.multipart else "application/json"
+        given = request.headers.get("content-type")
+        if spec.method == "POST" and request.body and given and right not in given.lower():
+            raise ServiceError(
+                400,
+                f"Unsupported content type: '{given}'. This API method only accepts '{right}' "
+                f"requests, but you specified the header 'Content-Type: {given}'. Please try "
+                "again with a supported content type.",
+                code="unsupported_content_type",
+            )
 
     def _download(self, file: FileObject, asked_range: str | None) -> _Outcome:
         size = file.bytes or 0
@@ -126,6 +142,27 @@ class Wire:
         headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
         headers["content-length"] = str(stop - start)
         return _Outcome(_PARTIAL, headers, _pieces(self._service.files.read(file.id, start, stop)))
+
+
+def _limited(request: Request, most_bytes: int) -> Request:
+    """Give the request a body that is refused once it turns out too large."""
+    if request.body is None:
+        return request
+
+    async def chunks() -> AsyncGenerator[bytes, None]:
+        read = 0
+        async with aclosing(request.chunks()) as body:
+            async for chunk in body:
+                read += len(chunk)
+                if read > most_bytes:
+                    raise ServiceError(
+                        413,
+                        f"Maximum content size limit ({most_bytes}) exceeded ({read} bytes read)",
+                        type="server_error",
+                    )
+                yield chunk
+
+    return replace(request, body=chunks)
 
 
 _EVENT_STREAM = {"cache-control": "no-cache", "content-type": "text/event-stream; charset=utf-8"}

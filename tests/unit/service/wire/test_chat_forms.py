@@ -64,6 +64,34 @@ async def test_a_required_tool_is_the_first_one(chat):
     assert call["function"] == {"name": "now", "arguments": "{}"}
 
 
+async def test_of_allowed_tools_the_first_one_is_called(chat):
+    allowed = {"mode": "required", "tools": [named("weather")]}
+    answer = await chat(
+        tools=TOOLS, tool_choice={"type": "allowed_tools", "allowed_tools": allowed}
+    )
+    (call,) = answer["message"]["tool_calls"]
+    assert call["function"]["name"] == "weather"
+    allowed["mode"] = "auto"
+    answer = await chat(
+        tools=TOOLS, tool_choice={"type": "allowed_tools", "allowed_tools": allowed}
+    )
+    assert "tool_calls" not in answer["message"]
+
+
+async def test_a_custom_tool_is_called_with_a_text(api, chat):
+    tools = [{"type": "custom", "custom": {"name": "note"}}]
+    choice = {"type": "custom", "custom": {"name": "note"}}
+    asked = {"tools": tools, "tool_choice": choice, "seed": 1, "max_completion_tokens": 5}
+    (call,) = (await chat(**asked))["message"]["tool_calls"]
+    assert call["type"] == "custom"
+    assert call["custom"]["name"] == "note"
+    first, *deltas, _ = await api.stream("/chat/completions", **ASKED, **asked)
+    (begun,) = first["choices"][0]["delta"]["tool_calls"]
+    assert begun["custom"] == {"name": "note", "input": ""}
+    pieces = [event["choices"][0]["delta"]["tool_calls"][0]["custom"]["input"] for event in deltas]
+    assert "".join(pieces) == call["custom"]["input"] != ""
+
+
 async def test_the_old_way_of_calling_functions_still_works(chat):
     functions = [{"name": "weather", "parameters": WEATHER}]
     answer = await chat(functions=functions, function_call={"name": "weather"})

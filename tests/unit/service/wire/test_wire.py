@@ -101,6 +101,33 @@ async def test_what_breaks_inside_is_a_500_without_a_traceback(api, caplog, monk
     assert "the secret inside" in caplog.text
 
 
+async def test_a_body_over_the_limit_is_413(service):
+    read = 0
+
+    async def endless():
+        nonlocal read
+        while True:
+            read += 1000
+            yield b" " * 1000
+
+    wire = Wire(service, max_body_bytes=2500)
+    async with wire.respond(Request("test", "POST", "/completions", body=endless)) as response:
+        error = json.loads(await response.read())["error"]
+    assert response.status == 413
+    assert error["message"] == "Maximum content size limit (2500) exceeded (3000 bytes read)"
+    assert read == 3000
+
+
+@pytest.mark.parametrize(
+    ("path", "right"), [("/completions", "application/json"), ("/files", "multipart/form-data")]
+)
+async def test_a_body_of_another_kind_is_refused(api, path, right):
+    status, _, content = await api.send("POST", path, {}, headers={"content-type": "text/plain"})
+    error = json.loads(content)["error"]
+    assert (status, error["code"]) == (400, "unsupported_content_type")
+    assert f"only accepts '{right}' requests" in error["message"]
+
+
 async def test_a_stream_is_server_sent_events_that_end_with_done(api):
     events = await api.stream("/completions", model="davinci-002", prompt="The", max_tokens=3)
     assert [event["object"] for event in events] == ["text_completion"] * len(events)
