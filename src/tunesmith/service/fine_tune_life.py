@@ -9,7 +9,7 @@ from tunesmith.service.life import Deed, Life, Workshop
 from tunesmith.service.result_files import compiled_results
 from tunesmith.service.store import Collection
 from tunesmith.service.timeline import Failure, Next, Timeline
-from tunesmith.service.training import begin_training
+from tunesmith.service.training import Measure, begin_training
 from tunesmith.types.fine_tunes import FineTune, FineTuneEvent
 
 __all__ = ["FineTuneLife"]
@@ -24,6 +24,7 @@ class FineTuneLife(Life):
         fine_tune: The fine-tune, as it was created.
         spec: Reads and checks its files; it runs in a worker thread.
         suffix: The text that the owner wants in the model's name.
+        examine: Makes what measures the weights after each epoch.
     """
 
     def __init__(
@@ -33,12 +34,14 @@ class FineTuneLife(Life):
         fine_tune: FineTune,
         spec: Callable[[], TrainingSpec],
         suffix: str | None,
+        examine: Callable[[TrainingSpec], Measure] | None = None,
     ) -> None:
         super().__init__(workshop, timeline, fine_tune.id)
         self._fine_tunes = workshop.store.collection("fine_tunes", FineTune)
         self._base = fine_tune.model or ""
         self._spec = spec
         self._suffix = suffix
+        self._examine = examine
         self._ahead_in_queue = timeline.queue_length
         self.events: Collection[FineTuneEvent] = workshop.store.collection(
             "fine_tune_events", FineTuneEvent, of=fine_tune.id
@@ -79,7 +82,7 @@ class FineTuneLife(Life):
 
     async def _price(self, at: float) -> Next:
         weights = self._shop.models.resolve(self._base)
-        self._training = await begin_training(self._shop.clock, weights, self._spec)
+        self._training = await begin_training(self._shop.clock, weights, self._spec, self._examine)
         self._say("Fine-tune costs $0.00", at)
         return "on"
 
@@ -127,7 +130,7 @@ class FineTuneLife(Life):
         return "on"
 
     async def _upload_results(self, at: float) -> Next:
-        content = compiled_results(self._run.steps)
+        content = compiled_results(self._run.steps, self._run.measured)
         file = self._shop.files.add([content], "compiled_results.csv", "fine-tune-results", at=at)
         self._change(at, result_files=[file])
         self._say(f"Uploaded result file: {file.id}", at)

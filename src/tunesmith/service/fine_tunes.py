@@ -10,7 +10,8 @@ from tunesmith.operations.fine_tunes import (
     ListFineTunes,
     RetrieveFineTune,
 )
-from tunesmith.service.engines.base import TrainingSpec
+from tunesmith.service.classification import Classification, Classifier
+from tunesmith.service.engines.base import Engine, TrainingSpec
 from tunesmith.service.errors import fine_tune_not_found, invalid
 from tunesmith.service.files import Files
 from tunesmith.service.fine_tune_life import FineTuneLife
@@ -18,6 +19,7 @@ from tunesmith.service.job_requirements import require_training_file, require_tu
 from tunesmith.service.life import Workshop
 from tunesmith.service.models import LEGACY_MODELS
 from tunesmith.service.timeline import Timeline
+from tunesmith.service.training import Measure
 from tunesmith.service.training_files import read_examples
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tunes import FineTune, FineTuneEvent, FineTuneHyperparams
@@ -36,10 +38,12 @@ class FineTunes:
     Args:
         workshop: What fine-tunes work with.
         timeline: What happens in a fine-tune, and when.
+        engine: Knows the tokens of classes.
     """
 
-    def __init__(self, workshop: Workshop, timeline: Timeline) -> None:
+    def __init__(self, workshop: Workshop, timeline: Timeline, engine: Engine) -> None:
         self._shop = workshop
+        self._engine = engine
         self._timeline = timeline
         self._fine_tunes = workshop.store.collection("fine_tunes", FineTune)
         self._lives: dict[str, FineTuneLife] = {}
@@ -72,7 +76,8 @@ class FineTunes:
             fine_tuned_model=None,
         )
         spec = _spec_reader(operation, hyperparams, shop.files)
-        life = FineTuneLife(shop, self._timeline, fine_tune, spec, operation.suffix)
+        examine = _examiner(operation, self._engine)
+        life = FineTuneLife(shop, self._timeline, fine_tune, spec, operation.suffix, examine)
         self._lives[fine_tune.id] = life
         await shop.schedule.settle()  # what happens at once is part of the answer
         return _with_events(life)
@@ -167,6 +172,19 @@ def _require_classes(operation: CreateFineTune) -> None:
             "classification_positive_class.",
             "classification_n_classes",
         )
+
+
+def _examiner(
+    operation: CreateFineTune, engine: Engine
+) -> Callable[[TrainingSpec], Measure] | None:
+    if not operation.compute_classification_metrics:
+        return None
+    asked = Classification(
+        n_classes=operation.classification_n_classes,
+        positive_class=operation.classification_positive_class,
+        betas=tuple(operation.classification_betas or ()),
+    )
+    return lambda spec: Classifier(engine, asked, spec).measure
 
 
 def _spec_reader(

@@ -2,7 +2,7 @@
 
 import csv
 import io
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 
 from tunesmith.service.engines.base import TrainingStep
 
@@ -27,12 +27,20 @@ def step_metrics(steps: Iterable[TrainingStep]) -> bytes:
     )
 
 
-def compiled_results(steps: Sequence[TrainingStep]) -> bytes:
-    """Write the result file of a legacy fine-tune."""
+def compiled_results(
+    steps: Sequence[TrainingStep], measured: Mapping[int, Mapping[str, float]]
+) -> bytes:
+    """Write the result file of a legacy fine-tune.
+
+    Args:
+        steps: All its steps.
+        measured: What else was measured after some of them, by step and column.
+    """
     header = ["step", "elapsed_tokens", "elapsed_examples"]
     measures = ["loss", "sequence_accuracy", "token_accuracy"]
     parts = ["training", "validation"] if any(step.valid for step in steps) else ["training"]
     header += [f"{part}_{measure}" for part in parts for measure in measures]
+    others = list(next(iter(measured.values()), dict[str, float]()))
 
     def row(step: TrainingStep) -> list[float | None]:
         cells: list[float | None] = [step.step, step.elapsed_tokens, step.elapsed_examples]
@@ -42,9 +50,10 @@ def compiled_results(steps: Sequence[TrainingStep]) -> bytes:
                 if metrics is None
                 else [metrics.loss, metrics.sequence_accuracy, metrics.mean_token_accuracy]
             )
-        return cells
+        found = measured.get(step.step, {})
+        return cells + [found.get(name) for name in others]
 
-    return _csv(header, map(row, steps))
+    return _csv(header + others, map(row, steps))
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[float | None]]) -> bytes:

@@ -3,7 +3,7 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import (
@@ -15,7 +15,10 @@ from tunesmith.service.engines.base import (
 )
 from tunesmith.service.work import in_thread
 
-__all__ = ["TrainingRun", "begin_training"]
+__all__ = ["Measure", "TrainingRun", "begin_training"]
+
+Measure = Callable[[Model], Mapping[str, float]]
+"""Gives measurements of weights by name."""
 
 _SPELL_S = 0.05
 _KEPT_EPOCHS = 3
@@ -28,15 +31,25 @@ class TrainingRun:
         training: What the engine trains.
         n_examples: How many examples an epoch has.
         clock: Stands still while the engine works.
+        measure: Measures the weights after each epoch.
     """
 
-    def __init__(self, training: Training, n_examples: int, clock: VirtualClock) -> None:
+    def __init__(
+        self,
+        training: Training,
+        n_examples: int,
+        clock: VirtualClock,
+        measure: Measure | None = None,
+    ) -> None:
         self.hyperparameters: Hyperparameters = training.hyperparameters
         self.total_steps: int = training.total_steps
         self.steps: list[TrainingStep] = []
         """The steps that `advance` gave."""
         self.weights: dict[int, Model] = {}
         """Those after the last three epochs, by step."""
+        self.measured: dict[int, Mapping[str, float]] = {}
+        """What `measure` found after each epoch, by step."""
+        self._measure = measure
         self._training = training
         self._iterator: Iterator[TrainingStep] = iter(training)
         self._n_examples = n_examples
@@ -81,13 +94,18 @@ class TrainingRun:
                 self._error = error
 
     def _keep_weights(self, step: int) -> None:
-        self.weights[step] = self._training.snapshot()
+        weights = self.weights[step] = self._training.snapshot()
+        if self._measure is not None:
+            self.measured[step] = self._measure(weights)
         for outdated in list(self.weights)[:-_KEPT_EPOCHS]:
             del self.weights[outdated]
 
 
 async def begin_training(
-    clock: VirtualClock, model: Model, read: Callable[[], TrainingSpec]
+    clock: VirtualClock,
+    model: Model,
+    read: Callable[[], TrainingSpec],
+    examine: Callable[[TrainingSpec], Measure] | None = None,
 ) -> TrainingRun:
     """Read what to train on, and get ready to.
 
@@ -95,10 +113,12 @@ async def begin_training(
         clock: Stands still meanwhile.
         model: The weights to start from.
         read: Reads and checks the examples; it runs in a worker thread.
+        examine: Makes what measures the weights after each epoch.
     """
 
     def prepare() -> TrainingRun:
         spec = read()
-        return TrainingRun(model.train(spec), len(spec.examples), clock)
+        measure = examine(spec) if examine is not None else None
+        return TrainingRun(model.train(spec), len(spec.examples), clock, measure)
 
     return await in_thread(clock, prepare)

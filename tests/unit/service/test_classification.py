@@ -1,0 +1,131 @@
+"""Fine-tunes that classify have metrics after each epoch."""
+
+import csv
+from math import log
+
+import pytest
+
+from tunesmith.operations.files import DownloadFile
+from tunesmith.operations.fine_tunes import CreateFineTune, RetrieveFineTune
+from tunesmith.service.classification import Classification, Classifier
+from tunesmith.service.engines.base import CompletionExample, TrainingSpec
+from tunesmith.service.training_files import TrainingFileInvalid
+
+pytestmark = pytest.mark.anyio
+
+_SPORTS = [
+    {"prompt": f"{ball} game {i} ->", "completion": f" {ball}ball"}
+    for i in range(10)
+    for ball in ("base", "hand")
+]
+
+
+class Guesses:
+    """A model, and an engine, that give each text the probability they are told."""
+
+    def __init__(self, logprobs):
+        self.logprobs = logprobs
+
+    def encode(self, text):
+        return [text]
+
+    def score(self, tokens):
+        class Token:
+            def __init__(self, logprob):
+                self.choice = self
+                self.logprob = logprob
+
+        prompt, name = tokens
+        return [Token(0.0), Token(self.logprobs[prompt][name])]
+
+
+def _spec(truth):
+    examples = [CompletionExample("x", name) for name in ("yes", "no")]
+    return TrainingSpec(examples, [CompletionExample(*pair) for pair in truth.items()])
+
+
+async def _finished(service, training_file, validation_file, **parameters):
+    fine_tune = await service.answer(
+        CreateFineTune(
+            model="ada",
+            training_file=training_file,
+            validation_file=validation_file,
+            compute_classification_metrics=True,
+            **parameters,
+        )
+    )
+    service.clock.jump(36_000)
+    return await service.answer(RetrieveFineTune(fine_tune.id))
+
+
+async def _rows(service, fine_tune):
+    content = await service.answer(DownloadFile(fine_tune.result_files[0].id))
+    return list(csv.DictReader(content.decode().splitlines()))
+
+
+async def test_two_classes_have_metrics_at_the_end_of_each_epoch(service, upload):
+    done = await _finished(
+        service,
+        await upload(_SPORTS),
+        await upload(_SPORTS[:4]),
+        n_epochs=2,
+        batch_size=5,
+        classification_positive_class="baseball",
+        classification_betas=[0.5, 2],
+    )
+    assert done.hyperparams.classification_positive_class == "baseball"
+    rows = await _rows(service, done)
+    columns = [name for name in rows[0] if name.startswith("classification/")]
+    assert columns == [
+        f"classification/{name}"
+        for name in ("accuracy", "precision", "recall", "auroc", "auprc", "f0.5", "f2")
+    ]
+    assert [row["step"] for row in rows if row["classification/accuracy"]] == ["4", "8"]
+    assert float(rows[-1]["classification/accuracy"]) == 1
+
+
+async def test_many_classes_have_accuracy_and_a_weighted_f1(service, upload):
+    done = await _finished(
+        service, await upload(_SPORTS), await upload(_SPORTS[:4]), classification_n_classes=2
+    )
+    rows = await _rows(service, done)
+    columns = [name for name in rows[0] if name.startswith("classification/")]
+    assert columns == ["classification/accuracy", "classification/weighted_f1_score"]
+    assert float(rows[-1]["classification/weighted_f1_score"]) == 1
+
+
+async def test_another_number_of_classes_lets_it_fail(service, upload):
+    file = await upload(_SPORTS)
+    done = await _finished(service, file, file, classification_n_classes=3)
+    assert done.status == "failed"
+    assert "number of classes in the training file is 2" in done.events[-1].message
+
+
+def test_metrics_are_what_they_are_by_hand():
+    chances = {"a": 0.9, "b": 0.6, "c": 0.7, "d": 0.1}
+    truth = {"a": "yes", "b": "yes", "c": "no", "d": "no"}
+    guesses = Guesses({p: {"yes": log(c), "no": log(1 - c)} for p, c in chances.items()})
+    asked = Classification(n_classes=None, positive_class="yes", betas=(1,))
+    found = Classifier(guesses, asked, _spec(truth)).measure(guesses)
+    assert found == pytest.approx(
+        {
+            "classification/accuracy": 3 / 4,
+            "classification/precision": 2 / 3,
+            "classification/recall": 1,
+            "classification/auroc": 3 / 4,
+            "classification/auprc": (1 + 2 / 3) / 2,
+            "classification/f1": 4 / 5,
+        }
+    )
+
+
+@pytest.mark.parametrize(
+    ("asked", "truth", "message"),
+    [
+        (Classification(2, "maybe", ()), {"a": "yes"}, "no class 'maybe'"),
+        (Classification(2, None, ()), {"a": "maybe"}, "that the training file has not: 'maybe'"),
+    ],
+)
+def test_classes_that_are_not_there_are_named(asked, truth, message):
+    with pytest.raises(TrainingFileInvalid, match=message):
+        Classifier(Guesses({}), asked, _spec(truth))

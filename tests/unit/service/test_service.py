@@ -1,0 +1,95 @@
+"""The service as a whole."""
+
+from contextlib import aclosing
+
+import anyio
+import pytest
+
+from tunesmith.operations import all_operations
+from tunesmith.operations.base import StreamOperation
+from tunesmith.operations.fine_tunes import CreateFineTune, ListFineTuneEvents
+from tunesmith.operations.fine_tuning import (
+    CreateFineTuningJob,
+    ListFineTuningJobs,
+    RetrieveFineTuningJob,
+)
+from tunesmith.service.service import Service
+
+pytestmark = pytest.mark.anyio
+
+
+def test_every_operation_has_somebody_who_answers_it(service):
+    names = {operation.spec.name for operation in all_operations()}
+    assert names == set(service._answers)
+
+
+def test_every_operation_that_streams_has_somebody_who_streams_it(service):
+    names = {
+        operation.spec.name
+        for operation in all_operations()
+        if issubclass(operation, StreamOperation)
+    }
+    assert names == set(service._streams)
+
+
+async def test_a_job_runs_while_everybody_only_waits(service, upload, pairs):
+    job = await service.answer(
+        CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs))
+    )
+    with service.clock.fail_after(3600):
+        while not job.is_over:
+            await service.clock.sleep(10)
+            job = await service.answer(RetrieveFineTuningJob(job.id))
+    assert job.status == "succeeded"
+
+
+async def test_readers_at_the_same_time_see_the_same(service, upload, pairs):
+    job = await service.answer(
+        CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs))
+    )
+    seen = []
+
+    async def read():
+        seen.append(await service.answer(RetrieveFineTuningJob(job.id)))
+
+    for _ in range(10):
+        service.clock.jump(40)
+        async with anyio.create_task_group() as group:
+            for _ in range(5):
+                group.start_soon(read)
+        assert len(set(map(repr, seen))) == 1
+        seen.clear()
+
+
+async def test_whoever_gives_up_waiting_for_the_engine_harms_nobody(service, upload, pairs):
+    job = await service.answer(
+        CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs))
+    )
+    service.clock.jump(3600)
+    for _ in range(5):
+        with anyio.move_on_after(0):
+            await service.answer(RetrieveFineTuningJob(job.id))
+    done = await service.answer(RetrieveFineTuningJob(job.id))
+    assert done.status == "succeeded"
+    untroubled = Service()
+    again = await untroubled.answer(
+        CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs, to=untroubled))
+    )
+    untroubled.clock.jump(3600)
+    assert await untroubled.answer(RetrieveFineTuningJob(again.id)) == done
+
+
+async def test_a_stream_that_is_left_early_is_closed_at_once(service, upload, pairs):
+    fine_tune = await service.answer(CreateFineTune(training_file=await upload(pairs)))
+    async with aclosing(service.events(ListFineTuneEvents(fine_tune.id))) as events:
+        async for _ in events:
+            break
+    now = service.clock.time()
+    await anyio.wait_all_tasks_blocked()
+    assert service.clock.time() == now
+
+
+def test_one_service_lives_on_across_event_loops():
+    service = Service()
+    for backend in ("asyncio", "trio"):
+        assert anyio.run(service.answer, ListFineTuningJobs(), backend=backend).data == []
