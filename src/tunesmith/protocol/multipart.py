@@ -5,7 +5,8 @@ Source: https://www.rfc-editor.org/rfc/rfc7578
 
 import re
 import secrets
-from collections.abc import AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
+from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
 from tunesmith.errors import RequestInvalid
@@ -90,15 +91,19 @@ class MultipartBody:
             total += len(head) + part.size_bytes + 2
         return total
 
-    async def chunks(self) -> AsyncIterator[bytes]:
-        """Open the files and go through the form."""
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Open the files, one after the other, and go through the form.
+
+        Whoever stops early closes the generator, and with it the file that is open.
+        """
         for head, part in self._parts:
             if isinstance(part.content, bytes):
                 yield head + part.content + b"\r\n"
                 continue
             yield head
-            async for chunk in part.content():
-                yield chunk
+            async with _closed_at_once(part.content()) as content:
+                async for chunk in content:
+                    yield chunk
             yield b"\r\n"
         yield self._end
 
@@ -116,6 +121,17 @@ class MultipartBody:
             lines.append(f"Content-Type: {part.content_type}")
         # File names that are no Unicode have surrogates in them, which cannot be sent.
         return "\r\n".join([*lines, "", ""]).encode(errors="replace")
+
+
+@asynccontextmanager
+async def _closed_at_once(chunks: AsyncIterable[bytes]) -> AsyncGenerator[AsyncIterator[bytes]]:
+    # A generator that is left unfinished holds its file until it is collected, and trio complains.
+    iterator = aiter(chunks)
+    try:
+        yield iterator
+    finally:
+        if isinstance(iterator, AsyncGenerator):
+            await iterator.aclose()
 
 
 def _quoted(text: str) -> str:
@@ -155,7 +171,7 @@ async def decode_multipart(
 
     Args:
         content_type: The value of the `content-type` header.
-        body: The body's chunks.
+        body: The body's chunks; a generator is closed, even if not all of it was read.
         max_bytes: Longer bodies are refused.
 
     Raises:
@@ -169,11 +185,12 @@ async def decode_multipart(
     splitter = _Splitter(boundary)
     parts: list[ReceivedPart] = []
     size_bytes = 0
-    async for chunk in body:
-        size_bytes += len(chunk)
-        if size_bytes > max_bytes:
-            raise MultipartError(f"the body is longer than {max_bytes} bytes")
-        parts += splitter.feed(chunk)
+    async with _closed_at_once(body) as pieces:
+        async for chunk in pieces:
+            size_bytes += len(chunk)
+            if size_bytes > max_bytes:
+                raise MultipartError(f"the body is longer than {max_bytes} bytes")
+            parts += splitter.feed(chunk)
     if not splitter.ended:
         raise MultipartError("the last boundary is missing: the body ends early")
     return parts

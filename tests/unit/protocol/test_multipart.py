@@ -1,0 +1,293 @@
+"""Forms with files: what is written can be read, here and by others."""
+
+import re
+import tracemalloc
+from email import policy
+from email.parser import BytesParser
+
+import anyio
+import httpx
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunesmith.errors import RequestInvalid
+from tunesmith.protocol.multipart import (
+    MultipartBody,
+    MultipartError,
+    Part,
+    ReceivedPart,
+    decode_multipart,
+)
+
+pytestmark = pytest.mark.anyio
+
+FORM = "multipart/form-data; boundary=b"
+
+
+async def chunks(*pieces):
+    for piece in pieces:
+        yield piece
+
+
+async def sent(body):
+    return b"".join([chunk async for chunk in body.chunks()])
+
+
+async def received(*pieces, content_type=FORM, max_bytes=10**6):
+    return await decode_multipart(content_type, chunks(*pieces), max_bytes=max_bytes)
+
+
+async def test_a_form_is_written_as_the_standard_has_it():
+    file = Part("file", b'{"a":1}\n', "train.jsonl", "application/jsonl")
+    body = MultipartBody([Part("purpose", b"fine-tune"), file], boundary="b")
+    assert body.content_type == FORM
+    assert await sent(body) == (
+        b'--b\r\nContent-Disposition: form-data; name="purpose"\r\n\r\nfine-tune\r\n'
+        b'--b\r\nContent-Disposition: form-data; name="file"; filename="train.jsonl"\r\n'
+        b'Content-Type: application/jsonl\r\n\r\n{"a":1}\n\r\n--b--\r\n'
+    )
+
+
+async def test_each_form_has_a_boundary_of_its_own():
+    boundaries = {MultipartBody([]).content_type for _ in range(5)}
+    assert len(boundaries) == 5
+
+
+async def test_content_is_streamed_as_it_comes_and_opened_afresh_each_time():
+    opened = []
+
+    def content():
+        opened.append(True)
+        return chunks(b"one", b"two")
+
+    body = MultipartBody([Part("file", content, "f")], boundary="b")
+    assert opened == []
+    first = [chunk async for chunk in body.chunks()]
+    assert first[1:3] == [b"one", b"two"]
+    assert [chunk async for chunk in body.chunks()] == first
+    assert len(opened) == 2
+
+
+async def test_the_length_is_known_if_that_of_each_part_is():
+    parts = [Part("n", b"12"), Part("file", lambda: chunks(b"abc"), "f", length_bytes=3)]
+    body = MultipartBody(parts)
+    assert body.length_bytes == len(await sent(body))
+    assert MultipartBody([*parts, Part("file", lambda: chunks(b"x"))]).length_bytes is None
+
+
+@pytest.mark.parametrize(
+    ("name", "written"),
+    [
+        ('say "a"', b'"say %22a%22"'),
+        ("a\r\nb", b'"a%0D%0Ab"'),
+        ("B\u00fccher", b'"B\xc3\xbccher"'),
+        ("a\\", b'"a\\\\"'),
+        ("bad\udcff", b'"bad?"'),
+    ],
+)
+async def test_names_are_quoted_as_browsers_do_it(name, written):
+    """A backslash is doubled, which browsers leave out and most readers expect."""
+    content = await sent(MultipartBody([Part("file", b"", filename=name)]))
+    assert b"filename=" + written + b"\r\n" in content
+
+
+def test_a_media_type_cannot_begin_a_header():
+    with pytest.raises(RequestInvalid, match="one line") as caught:
+        MultipartBody([Part("file", b"", "f", "text/plain\r\nX-Forged: 1")])
+    assert caught.value.param == "file"
+
+
+@pytest.mark.parametrize("boundary", ["", "a b", "a\r\nb", 'a"', "a;b", "x" * 71])
+def test_a_boundary_that_would_break_the_header_is_refused(boundary):
+    with pytest.raises(ValueError, match="no boundary"):
+        MultipartBody([], boundary=boundary)
+
+
+# Browsers' quoting cannot tell `"` from `%22`: what looks like a percent escape comes back as
+# the character that it stands for.
+NAMES = st.text(st.characters(codec="utf-8"), max_size=12).filter(
+    lambda text: not re.search("%(22|[01][0-9A-F])", text)
+)
+CONTENTS = st.binary(max_size=60) | st.lists(
+    st.sampled_from([b"\r\n", b"\r", b"\n", b"--", b"b", b"--b", b"\r\n--bc", b" "]), max_size=12
+).map(b"".join)
+PARTS = st.lists(
+    st.builds(
+        ReceivedPart,
+        name=NAMES,
+        content=CONTENTS.filter(lambda text: not re.search(rb"(?:\A|\r\n)--b(--|\s|\Z)", text)),
+        filename=st.none() | NAMES,
+        content_type=st.sampled_from([None, "text/plain; charset=utf-8"]),
+    ),
+    max_size=4,
+)
+
+
+@given(PARTS, st.lists(st.integers(min_value=0), max_size=10))
+def test_any_form_is_read_as_it_was_written_wherever_it_is_cut(cut, parts, places):
+    written = [Part(p.name, p.content, p.filename, p.content_type) for p in parts]
+
+    async def there_and_back():
+        body = MultipartBody(written, boundary="b")
+        whole = await sent(body)
+        assert body.length_bytes == len(whole)
+        return [
+            await received(whole),
+            await received(*cut(whole, places)),
+            await received(*[bytes([byte]) for byte in whole]),
+        ]
+
+    assert anyio.run(there_and_back) == [parts] * 3
+
+
+@given(NAMES, st.binary(max_size=60))
+def test_what_httpx_writes_is_read(name, content):
+    request = httpx.Request(
+        "POST", "http://x/", data={"purpose": "fine-tune"}, files={"file": (name or "f", content)}
+    )
+    content_type = request.headers["content-type"]
+    purpose, file = anyio.run(lambda: received(request.read(), content_type=content_type))
+    assert (purpose.name, purpose.content, purpose.filename) == ("purpose", b"fine-tune", None)
+    assert (file.name, file.content, file.filename) == ("file", content, name or "f")
+
+
+async def test_the_parser_of_the_standard_library_reads_what_is_written():
+    content = bytes(range(256)).replace(b"\r", b"").replace(b"\n", b"")
+    body = MultipartBody([Part("n", b"1"), Part("file", content, "a\\b c.bin", "image/png")])
+    message = BytesParser(policy=policy.HTTP).parsebytes(
+        f"Content-Type: {body.content_type}\r\n\r\n".encode() + await sent(body)
+    )
+    number, file = message.iter_parts()
+    assert number.get_param("name", header="content-disposition") == "n"
+    assert file.get_param("name", header="content-disposition") == "file"
+    assert file.get_filename() == "a\\b c.bin"
+    assert file.get_content_type() == "image/png"
+    assert file.get_payload(decode=True) == content
+
+
+PART = b'Content-Disposition: form-data; name="a"\r\n\r\n1'
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"--b\r\n" + PART + b"\r\n--b--\r\n",
+        b"--b\r\n" + PART + b"\r\n--b--",
+        b"a preamble\r\n--b\r\n" + PART + b"\r\n--b--\r\nan epilogue\r\n--b\r\nof rubbish",
+        b"--b \t\r\n" + PART + b"\r\n--b--\r\n",
+        b"--b\r\n" + PART.lower() + b"\r\n--b--\r\n",
+        b"--b\r\nContent-Disposition: form-data; name=a\r\n\r\n1\r\n--b--\r\n",
+    ],
+    ids=["plain", "no last line end", "preamble and epilogue", "padding", "lower case", "token"],
+)
+async def test_forms_may_vary_in_what_the_standard_leaves_open(body):
+    assert await received(body) == [ReceivedPart("a", b"1")]
+
+
+async def test_a_boundary_may_be_quoted():
+    body = b"--b c\r\n" + PART + b"\r\n--b c--"
+    quoted = 'Multipart/Form-Data; charset=utf-8; boundary="b c"'
+    assert await received(body, content_type=quoted) == [ReceivedPart("a", b"1")]
+
+
+@pytest.mark.parametrize(
+    ("written", "filename"),
+    [
+        (rb'"a\"b"', 'a"b'),
+        (rb'"C:\data\new.csv"', r"C:\data\new.csv"),
+        (b'"a; name=x"', "a; name=x"),
+        (b'""', ""),
+        (b'"%22%0A"', '"\n'),
+        (b'"\xff"', "\N{REPLACEMENT CHARACTER}"),
+    ],
+)
+async def test_file_names_are_read_however_they_are_quoted(written, filename):
+    head = b'Content-Disposition: form-data; name="file"; filename=' + written
+    (part,) = await received(b"--b\r\n" + head + b"\r\n\r\n\r\n--b--")
+    assert (part.name, part.filename) == ("file", filename)
+
+
+@pytest.mark.parametrize(
+    ("body", "complaint"),
+    [
+        (b"", "ends early"),
+        (b"no form at all", "ends early"),
+        (b"--b\r\n" + PART, "ends early"),
+        (b"--b\r\n" + PART + b"\r\n--b\r\n", "ends early"),
+        (b"--b\r\n" + PART + b"\r\n--b-", "ends early"),
+        (b"--b\r\n--b--", "no blank line"),
+        (b'--b\r\nContent-Disposition: form-data; name="a"\r\n--b--', "no blank line"),
+        (b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--", "no name"),
+        (b"--b\r\nContent-Type: text/plain\r\n\r\n1\r\n--b--", "no name"),
+        (b"--b\r\nrubbish\r\n\r\n1\r\n--b--", "without a colon: 'rubbish'"),
+        (b"--b\r\nX: " + b"x" * 20_000 + b"\r\n\r\n1\r\n--b--", "longer than 16384 bytes"),
+    ],
+)
+async def test_what_is_wrong_with_a_body_is_said(body, complaint):
+    with pytest.raises(MultipartError, match=complaint):
+        await received(body)
+
+
+@pytest.mark.parametrize(
+    "content_type", ["", "application/json", "multipart/form-data", "text/plain; boundary=b"]
+)
+async def test_a_body_that_is_no_form_is_refused(content_type):
+    with pytest.raises(MultipartError, match="multipart/form-data with a boundary"):
+        await received(b"--b--", content_type=content_type)
+
+
+class Watched:
+    """Three chunks of 60 bytes; knows what was read and whether it was closed."""
+
+    def __init__(self):
+        self.read = 0
+        self.closed = False
+
+    async def chunks(self):
+        try:
+            for _ in range(3):
+                self.read += 1
+                yield b"x" * 60
+        finally:
+            self.closed = True
+
+
+async def test_a_body_that_is_too_long_is_refused_and_closed_before_all_of_it_is_read():
+    body = Watched()
+    with pytest.raises(MultipartError, match="longer than 100 bytes"):
+        await decode_multipart(FORM, body.chunks(), max_bytes=100)
+    assert (body.read, body.closed) == (2, True)
+
+
+async def test_a_form_that_is_left_early_closes_its_file_at_once():
+    file = Watched()
+    form = MultipartBody([Part("file", file.chunks, "f")]).chunks()
+    await anext(form)
+    await anext(form)
+    await form.aclose()
+    assert (file.read, file.closed) == (1, True)
+
+
+@given(st.binary(max_size=200))
+def test_any_bytes_are_a_form_or_an_error(body):
+    async def tried():
+        with pytest.raises(MultipartError):
+            await received(body)
+
+    anyio.run(tried)
+
+
+async def test_little_more_than_twice_the_largest_part_is_held():
+    """What comes in, and the bytes that are handed over; not the whole body over and over."""
+    size = 4 * 2**20
+    pieces = [b"x" * 2**16] * (size // 2**16)
+    body = MultipartBody([Part("file", lambda: chunks(*pieces), "f")])
+    tracemalloc.start()
+    try:
+        (part,) = await decode_multipart(body.content_type, body.chunks(), max_bytes=2 * size)
+        peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    assert len(part.content) == size
+    assert peak < 2.5 * size
