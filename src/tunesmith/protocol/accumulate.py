@@ -11,11 +11,12 @@ Pieces are kept as they come and put together at the end, so that the time it ta
 length of the answer, not with its square.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
+from tunesmith.types.base import APIModel
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk, ChoiceDeltaToolCall
 from tunesmith.types.completions import Completion
 
@@ -27,10 +28,15 @@ E = TypeVar("E", Completion, ChatCompletionChunk)
 _SAID_ONCE = frozenset({"id", "name", "role", "type"})
 """Texts that are not cut: servers that send them again mean the same one."""
 
+_NUMBERS = frozenset({bool, float, int})
+
 _OF_THE_STREAM = frozenset({"choices", "object", "obfuscation"})
 """What an event has for itself; the answer has none of it, or its own."""
 
 _SAID_FIRST = frozenset({"created", "id", "model", "system_fingerprint"})
+
+_IN_PIECES = frozenset({"delta", "logprobs", "text"})
+"""What of a choice is joined; of the rest, such as why it ended, the last word counts."""
 
 
 def accumulate(answer: type[A], events: Iterable[BaseModel]) -> A:
@@ -69,32 +75,31 @@ class _Joined:
         self._last: Any = None
 
     def add(self, piece: Any) -> None:
-        if isinstance(piece, str):
-            self._kind = str
-            self._texts.append(piece)
-        elif isinstance(piece, BaseModel | Mapping):
-            self._kind = dict
-            for name, value in _members(cast("Any", piece)):
-                self.add_field(name, value)
-        elif isinstance(piece, list):
-            self._kind = list
-            items: list[Any] = piece
-            self._items += items
-        elif piece is not None:
-            self._kind = type(piece)
-            self._last = piece
-
-    def add_field(self, name: str, piece: Any) -> None:
         if piece is None:
             return
-        self._kind = dict
-        if name in _SAID_ONCE:
-            self._once[name] = self._once.get(name) or piece
-            return
-        field = self._fields.get(name)
-        if field is None:
-            field = self._fields[name] = _Joined()
-        field.add(piece)
+        kind: Any = type(piece)
+        if kind is str:
+            self._texts.append(piece)
+        elif kind is list:
+            self._items += piece
+        elif kind in _NUMBERS:
+            self._last = piece
+        else:
+            self._add_fields(piece.items() if kind is dict else _fields(piece))
+            kind = dict
+        self._kind = kind
+
+    def _add_fields(self, fields: Iterable[tuple[str, Any]]) -> None:
+        for name, value in fields:
+            if value is None:
+                continue
+            if name in _SAID_ONCE:
+                self._once[name] = self._once.get(name) or value
+                continue
+            field = self._fields.get(name)
+            if field is None:
+                field = self._fields[name] = _Joined()
+            field.add(value)
 
     def value(self) -> Any:
         if self._kind is str:
@@ -106,8 +111,9 @@ class _Joined:
         return self._last
 
 
-def _members(piece: BaseModel | Mapping[str, Any]) -> Iterable[tuple[str, Any]]:
-    return piece if isinstance(piece, BaseModel) else piece.items()
+def _fields(piece: APIModel) -> Iterable[tuple[str, Any]]:
+    known, more = piece.__dict__, piece.__pydantic_extra__
+    return (known | more if more else known).items()
 
 
 class _Accumulator(Generic[E]):
@@ -124,7 +130,7 @@ class _Accumulator(Generic[E]):
     def add(self, event: E) -> None:
         """Take the next event."""
         frame = self._frame
-        for name, value in event:
+        for name, value in _fields(event):
             if value is not None and name not in _OF_THE_STREAM:
                 frame[name] = (name in _SAID_FIRST and frame.get(name)) or value
         for piece in event.choices:
@@ -165,17 +171,22 @@ class _Choice:
 
     def __init__(self) -> None:
         self._last: dict[str, Any] = {}
-        self._joined = _Joined()
+        self._joined: dict[str, _Joined] = {}
 
-    def add(self, piece: BaseModel) -> None:
-        for name, value in piece:
-            if name in {"delta", "logprobs", "text"}:
-                self._joined.add_field(name, value)
-            elif value is not None:
+    def add(self, piece: APIModel) -> None:
+        for name, value in _fields(piece):
+            if value is None:
+                continue
+            if name in _IN_PIECES:
+                joined = self._joined.get(name)
+                if joined is None:
+                    joined = self._joined[name] = _Joined()
+                joined.add(value)
+            else:
                 self._last[name] = value
 
     def whole(self) -> dict[str, Any]:
-        fields: dict[str, Any] = {**self._last, **(self._joined.value() or {})}
+        fields = self._last | {name: joined.value() for name, joined in self._joined.items()}
         if "delta" in fields:
             message = fields["message"] = fields.pop("delta")
             if "tool_calls" in message:
