@@ -77,7 +77,7 @@ class _Joined:
     def add(self, piece: Any) -> None:
         if piece is None:
             return
-        kind: Any = type(piece)
+        kind = piece.__class__
         if kind is str:
             self._texts.append(piece)
         elif kind is list:
