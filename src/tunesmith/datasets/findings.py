@@ -93,14 +93,14 @@ class Tally:
         self.field: str | None = None
         self.excerpt: str | None = None
 
-    def add(self, line: int, *, field: str | None = None, excerpt: object = None) -> None:
-        """Count a row."""
+    def add(self, *lines: int, field: str | None = None, excerpt: object = None) -> None:
+        """Count the rows that begin on these lines; field and excerpt are the first one's."""
         if not self.count:
             self.field = field
             self.excerpt = None if excerpt is None else excerpt_of(excerpt)
-        self.count += 1
-        if len(self.lines) < LINES_NAMED and (not self.lines or self.lines[-1] != line):
-            self.lines.append(line)
+        self.count += len(lines)
+        if len(self.lines) < LINES_NAMED:
+            self.lines += lines[: LINES_NAMED - len(self.lines)]
 
     def finding(
         self,

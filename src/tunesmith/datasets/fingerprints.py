@@ -16,6 +16,7 @@ from tunesmith.datasets.rows import Chunk
 __all__ = ["Fingerprints", "Seen", "fingerprints_of"]
 
 BUCKETS = 256
+SORTED_AT_ONCE = 1 << 16
 KEPT_IN_MEMORY = 1 << 20
 """Fingerprints held before they go to a temporary file: 8 MB."""
 
@@ -39,20 +40,16 @@ class Fingerprints:
         self._buckets = [array("q") for _ in range(BUCKETS)]
         self._spilled: list[list[tuple[int, int]]] = [[] for _ in range(BUCKETS)]
         self._file: IO[bytes] | None = None
-        self._pending = 0
+        self._pending = array("q")
         self.count = 0
 
     def add(self, fingerprints: Iterable[int]) -> None:
         """Count them."""
-        buckets = self._buckets
-        added = 0
-        for added, fingerprint in enumerate(fingerprints, 1):  # noqa: B007 — used after the loop
-            # From -128 to 127: a list takes negative numbers as counted from its end.
-            buckets[fingerprint >> 56].append(fingerprint)
-        self.count += added
-        self._pending += added
-        if self._pending >= KEPT_IN_MEMORY:
-            self._spill()
+        before = len(self._pending)
+        self._pending.extend(fingerprints)
+        self.count += len(self._pending) - before
+        if len(self._pending) >= SORTED_AT_ONCE:
+            self._sort_in()
 
     def distinct(self) -> int:
         """How many different ones there are."""
@@ -83,6 +80,8 @@ class Fingerprints:
 
     def bucket(self, index: int) -> "array[int]":
         """Those whose first byte, as a signed number, is `index` or `index - 256`."""
+        if self._pending:
+            self._sort_in()
         bucket = array("q")
         for offset, length in self._spilled[index]:
             assert self._file is not None  # noqa: S101 — what was spilled went to the file
@@ -90,6 +89,19 @@ class Fingerprints:
             bucket.frombytes(self._file.read(length))
         bucket.extend(self._buckets[index])
         return bucket
+
+    def _sort_in(self) -> None:
+        """Put what is pending into the buckets: sorted, each bucket's are next to each other."""
+        ordered = array("q", sorted(self._pending))
+        del self._pending[:]
+        low = 0
+        for index in _IN_ORDER:
+            first = (index - BUCKETS if index >= BUCKETS // 2 else index) << 56
+            high = bisect_left(ordered, first + (1 << 56), low)
+            self._buckets[index].extend(ordered[low:high])
+            low = high
+        if sum(map(len, self._buckets)) >= KEPT_IN_MEMORY:
+            self._spill()
 
     def _spill(self) -> None:
         if self._file is None:
@@ -101,7 +113,6 @@ class Fingerprints:
             length = self._file.write(bucket.tobytes())
             self._spilled[index].append((offset, length))
             del bucket[:]
-        self._pending = 0
 
 
 _IN_ORDER = [*range(BUCKETS // 2, BUCKETS), *range(BUCKETS // 2)]

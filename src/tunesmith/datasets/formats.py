@@ -1,7 +1,8 @@
 """Formats of training data: which one rows have, and how they take its exact shape."""
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
+from itertools import chain
 from typing import Any
 
 from pydantic_core import from_json, to_json
@@ -16,7 +17,7 @@ Shape = Callable[[Chunk], Chunk]
 """Gives rows as they were read the exact shape of their format."""
 
 TOOL_KEYS = frozenset({"tools", "functions", "parallel_tool_calls", "function_call"})
-_COMPLETIONS = ["prompt", "completion"]
+_COMPLETIONS = ("prompt", "completion")
 _PAIR = ("prompt", "chosen", "rejected")
 _NESTED = ("messages", "input", "preferred_output", "non_preferred_output", *TOOL_KEYS)
 
@@ -73,20 +74,17 @@ def completions_shape(log: ReadLog) -> Shape:
         if not looked_for_columns:
             _require_columns(chunk, log)
             looked_for_columns = True
-        shaped: Chunk = []
-        for row in chunk:
-            data = row.data
-            if (
-                list(data) == _COMPLETIONS
-                and type(data["prompt"]) is str
-                and type(data["completion"]) is str
-            ):
-                shaped.append(row)
-            elif mended := _mended(row, log):
-                shaped.append(mended)
-        return shaped
+        if _is_shaped(data for _, data in chunk):
+            return chunk
+        return [mended for row in chunk if (mended := _mended(row, log))]
 
     return shape
+
+
+def _is_shaped(rows: Iterable[dict[str, Any]]) -> bool:
+    rows = list(rows)
+    values = chain.from_iterable(map(dict.values, rows))
+    return set(map(tuple, rows)) == {_COMPLETIONS} and set(map(type, values)) == {str}
 
 
 def _require_columns(chunk: Chunk, log: ReadLog) -> None:

@@ -5,7 +5,7 @@ from os.path import commonprefix
 
 from tunesmith.datasets.rows import ChunkSource
 
-__all__ = ["Affixes", "doubled", "ends_inside"]
+__all__ = ["Affixes", "doubled"]
 
 
 class Affixes:
@@ -21,6 +21,9 @@ class Affixes:
         self.unused = list(candidates)
         self.shortest = 0
         self.longest = 0
+        self._inside = False
+        self._unsure = False
+        self._seen = False
 
     def see(self, texts: list[str], joined: str) -> None:
         """Look at some texts, and at all of them joined."""
@@ -35,8 +38,18 @@ class Affixes:
         if self._prefix:
             self._prefix = commonprefix([self._prefix, min(texts), max(texts)])
         if self._suffix:
-            self._suffix = _common_suffix(self._suffix, texts)
+            self._see_suffix(texts, joined)
+        self._seen = True
         self.unused = [candidate for candidate in self.unused if candidate not in joined]
+
+    def _see_suffix(self, texts: list[str], joined: str) -> None:
+        before = self._suffix or ""
+        self._suffix = _common_suffix(before, texts)
+        if before != self._suffix and self._seen:
+            # What was seen was not searched for the shorter one.
+            self._unsure = True
+        suffix = self.suffix
+        self._inside = bool(suffix) and (self._inside or joined.count(suffix) > len(texts))
 
     @property
     def identical(self) -> bool:
@@ -67,10 +80,12 @@ class Affixes:
             suffix = suffix[1:]
         return suffix
 
-
-def ends_inside(rows: ChunkSource, field: str, suffix: str) -> bool:
-    """Whether any text holds `suffix` before its end, too."""
-    return any(suffix in text[: -len(suffix)] for text in _texts(rows, field))
+    def suffix_is_inside(self, rows: ChunkSource, field: str) -> bool:
+        """Whether any text holds the suffix before its end, too; `rows` are read if need be."""
+        suffix = self.suffix
+        if self._inside or not self._unsure:
+            return self._inside
+        return any(suffix in text[: -len(suffix)] for text in _texts(rows, field))
 
 
 def doubled(rows: ChunkSource, field: str, prefix: str, ending: str) -> bool:

@@ -54,9 +54,8 @@ class CompletionsCheck:
         for row, text in zip(chunk, texts, strict=True):
             if len(text) > LONG_CHARACTERS and _is_long(row):
                 self._long.add(row.line, excerpt=row.data["prompt"])
-        for row, text in zip(chunk, completions, strict=True):
-            if text[0] != " ":
-                self._unspaced.add(row.line, field="completion", excerpt=text)
+        if unspaced := [line for line, data in chunk if data["completion"][0] != " "]:
+            self._unspaced.add(*unspaced, field="completion")
         self._labels.see(completions)
         self._duplicates.see(chunk, texts)
         self._privacy.see(chunk, texts)

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tunesmith.datasets.diagnose.affixes import Affixes, doubled, ends_inside
+from tunesmith.datasets.diagnose.affixes import Affixes, doubled
 from tunesmith.datasets.diagnose.letter_case import LetterCase
 from tunesmith.datasets.findings import Finding, Remedy
 from tunesmith.datasets.repairs import AddEnding, RemovePrefix
@@ -121,7 +121,7 @@ def _ending(column: Column, rows: ChunkSource, file: str | None, name: str, why:
     message = f"All {field}s end with `{_visible(suffix)}`."
     if len(suffix) > LONG_ENDING:
         message += f" That is long; `{shown}` would do."
-    inside = ends_inside(rows, field, suffix)
+    inside = column.affixes.suffix_is_inside(rows, field)
     if inside:
         message += f" Some hold it elsewhere too: a {name} should be nowhere else."
     return Finding(

@@ -1,12 +1,14 @@
 """Comma- and tab-separated tables."""
 
 import csv
+import re
 from collections.abc import Iterator
 from io import BufferedReader
+from itertools import chain, islice, repeat
 
 from tunesmith.datasets.read.log import ReadLog
 from tunesmith.datasets.read.text import TextLines, open_text, text_problem
-from tunesmith.datasets.rows import Row
+from tunesmith.datasets.rows import CHUNK_ROWS, Row
 from tunesmith.errors import DatasetError
 
 __all__ = ["read_csv", "read_tsv"]
@@ -31,36 +33,59 @@ def read_csv(
         # So do spreadsheet programs write where the comma is in numbers.
         header = header[0].split(";")
         reader = csv.reader(lines, delimiter=";")
-    width = len(header)
     end = lines.line
     while True:
+        records: list[list[str]] = []
+        ends = [end]
+        problem = None
         try:
-            for record in reader:
-                start, end = end + 1, lines.line
-                if not record:
-                    continue
-                joined = "".join(record)
-                problem = None
-                if len(record) > width:
-                    problem = (
-                        f"This row has {len(record)} fields, and the header {width}.",
-                        "Put quotes around texts that hold a comma or a quote.",
-                    )
-                elif "\0" in joined or not joined.isascii():
-                    problem = text_problem(joined, text.encoding)
-                if problem:
-                    log.broken_line(start, problem[0], excerpt=joined, remedy=problem[1])
-                    continue
-                yield Row(start, dict(zip(header, record, strict=False)))
+            for record in islice(reader, CHUNK_ROWS):
+                records.append(record)
+                ends.append(lines.line)
         except csv.Error as error:
-            log.broken_line(
-                end + 1,
-                f"This row cannot be read: {error}.",
-                remedy="A closing quote may be missing.",
-            )
-            end = lines.line
-        else:
+            problem = f"This row cannot be read: {error}."
+        end = ends[-1]
+        if problem is None and not records:
             return
+        starts = [previous + 1 for previous in ends[: len(records)]]
+        if _is_clean(records, len(header)):
+            yield from map(Row, starts, map(dict, map(zip, repeat(header), records)))
+        else:
+            yield from _clean(records, starts, header, log, text.encoding)
+        if problem:
+            log.broken_line(end + 1, problem, remedy="A closing quote may be missing.")
+            end = lines.line
+
+
+def _is_clean(records: list[list[str]], width: int) -> bool:
+    """Whether there is nothing to see to, found out for all records at once."""
+    if set(map(len, records)) != {width}:
+        return False
+    joined = "".join(chain.from_iterable(records))
+    return "\0" not in joined and (joined.isascii() or not _SURROGATES.search(joined))
+
+
+_SURROGATES = re.compile("[\ud800-\udfff]")
+
+
+def _clean(
+    records: list[list[str]], starts: list[int], header: list[str], log: ReadLog, encoding: str
+) -> Iterator[Row]:
+    """The rows among `records`; those that are none are broken lines."""
+    for start, record in zip(starts, records, strict=True):
+        if not record:
+            continue
+        joined = "".join(record)
+        problem = text_problem(joined, encoding)
+        if len(record) > len(header):
+            problem = (
+                f"This row has {len(record)} fields, and the header {len(header)}.",
+                "Put quotes around texts that hold a comma or a quote.",
+            )
+        if problem:
+            log.broken_line(start, problem[0], excerpt=joined, remedy=problem[1])
+        else:
+            yield Row(start, dict(zip(header, record, strict=False)))
 
 
 def _header(names: list[str], log: ReadLog, encoding: str) -> list[str]:

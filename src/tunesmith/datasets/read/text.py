@@ -1,6 +1,8 @@
 """Text from bytes: which encoding, lines that are not too long, and bytes that are no text."""
 
 import codecs
+from collections.abc import Iterator
+from functools import partial
 from io import BufferedReader, TextIOWrapper
 
 from tunesmith.datasets.read.log import ReadLog
@@ -90,22 +92,18 @@ class TextLines:
     """
 
     def __init__(self, text: TextIOWrapper, log: ReadLog) -> None:
-        self._readline = text.readline
+        self._text = text
         self._log = log
-        self._limit = log.max_line_bytes
         self.line = 0
 
-    def __iter__(self) -> "TextLines":
-        return self
-
-    def __next__(self) -> str:
-        while True:
-            line = self._readline(self._limit)
-            if not line:
-                raise StopIteration
-            self.line += 1
-            if len(line) < self._limit or line[-1] in "\r\n":
-                return line
-            while line and line[-1] not in "\r\n":
-                line = self._readline(self._limit)
+    def __iter__(self) -> Iterator[str]:
+        limit = self._log.max_line_bytes
+        readline = partial(self._text.readline, limit)
+        for self.line, line in enumerate(iter(readline, ""), self.line + 1):
+            if len(line) < limit or line[-1] in "\r\n":
+                yield line
+                continue
+            rest = line
+            while rest and rest[-1] not in "\r\n":
+                rest = readline()
             self._log.too_long(self.line)

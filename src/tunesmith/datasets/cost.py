@@ -1,0 +1,178 @@
+"""What training costs: tokens, epochs, and prices that the user gives.
+
+There are no prices in this package: they change, and one that looks current but is not is worse
+than none. Kept price lists such as genai-prices hold prices of answers, not of training.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import date
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Annotated
+
+from annotated_types import Ge
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from tunesmith.errors import DatasetError
+
+__all__ = ["Cost", "Prices", "default_epochs", "training_cost"]
+
+TARGET_EPOCHS = 3
+FEWEST_EXAMPLES_SEEN = 100
+MOST_EXAMPLES_SEEN = 25_000
+MOST_EPOCHS = 25
+
+
+def default_epochs(examples: int) -> int:
+    """How many epochs the service trains for, if it is left to choose.
+
+    Three; more if there are few examples (until a hundred are seen, at most 25 epochs), fewer if
+    there are many (so that 25,000 are seen, at least one epoch).
+
+    Source: https://github.com/openai/openai-cookbook/blob/main/examples/Chat_finetuning_data_prep.ipynb
+
+    Example:
+        ```python
+        assert [default_epochs(n) for n in (5, 280, 10_000, 1_000_000)] == [20, 3, 2, 1]
+        ```
+    """
+    seen = examples * TARGET_EPOCHS
+    if seen < FEWEST_EXAMPLES_SEEN:
+        return min(MOST_EPOCHS, FEWEST_EXAMPLES_SEEN // max(examples, 1))
+    if seen > MOST_EXAMPLES_SEEN:
+        return max(1, MOST_EXAMPLES_SEEN // examples)
+    return TARGET_EPOCHS
+
+
+class Prices(BaseModel):
+    """Prices of training, as you know them, and when you looked them up.
+
+    Attributes:
+        as_of: The day the prices were looked up; it is shown with every sum.
+        usd_per_million_training_tokens: By the model's name; a name also stands for its dated
+            snapshots and for models fine-tuned from it.
+
+    Example:
+        ```python
+        prices = Prices(as_of="2026-11-01", usd_per_million_training_tokens={"my-model": 2.5})
+        ```
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    as_of: date
+    usd_per_million_training_tokens: Mapping[str, Annotated[float, Ge(0)]] = Field(min_length=1)
+
+    @classmethod
+    def read(cls, path: str | PathLike[str]) -> "Prices":
+        """Read a JSON file with the two fields.
+
+        Raises:
+            DatasetError: The file cannot be read, or has other fields.
+        """
+        try:
+            return cls.model_validate_json(Path(path).read_bytes())
+        except OSError as error:
+            raise DatasetError(
+                f"The prices cannot be read: {error.strerror or error}.", file=fspath(path)
+            ) from error
+        except ValidationError as error:
+            first = error.errors()[0]
+            raise DatasetError(
+                f"These are no prices: {first['msg']}.",
+                file=fspath(path),
+                field=".".join(map(str, first["loc"])) or None,
+                remedy='Write {"as_of": "2026-11-01", "usd_per_million_training_tokens": '
+                '{"MODEL": 1.0}}.',
+            ) from None
+
+    def of(self, model: str) -> float | None:
+        """What a million training tokens of a model cost; None if it is not listed."""
+        listed = self.usd_per_million_training_tokens
+        base = model.removeprefix("ft:").split(":")[0]
+        for name in (model, base, _without_date(base)):
+            if name in listed:
+                return listed[name]
+        return None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Cost:
+    """What training costs.
+
+    Attributes:
+        tokens: The tokens of all examples.
+        epochs: How often each is trained on.
+        exact: Whether the tokens were counted, or estimated.
+        model: The model, if it was named.
+        usd: The price; None if it is not known.
+        as_of: The day of the price.
+    """
+
+    tokens: int
+    epochs: int
+    exact: bool
+    model: str | None = None
+    usd: float | None = None
+    as_of: date | None = None
+
+    @property
+    def trained_tokens(self) -> int:
+        """The tokens that are paid for: those of all examples, in every epoch."""
+        return self.tokens * self.epochs
+
+    def __str__(self) -> str:
+        about = "" if self.exact else "about "
+        sum_up = (
+            f"{about}{self.tokens:,} tokens × {self.epochs} epochs = "
+            f"{about}{self.trained_tokens:,} trained tokens"
+        )
+        if self.usd is None:
+            return f"{sum_up}; no price was given for {self.model or 'a model'}"
+        cents = 4 if self.usd < 1 else 2
+        return f"{sum_up} = {about}${self.usd:,.{cents}f} (prices of {self.as_of})"
+
+
+def training_cost(
+    tokens: int,
+    examples: int,
+    *,
+    exact: bool = True,
+    epochs: int | None = None,
+    model: str | None = None,
+    prices: Prices | None = None,
+) -> Cost:
+    """What supervised training or training on preferences costs. (Reinforcement is paid by time.)
+
+    Args:
+        tokens: The tokens of all examples.
+        examples: How many examples there are.
+        exact: Whether the tokens were counted, or estimated.
+        epochs: How often each is trained on; without it, `default_epochs`.
+        model: The model.
+        prices: Your prices; without them, or if the model is not among them, there is no sum.
+
+    Example:
+        ```python
+        cost = training_cost(20_000, 280, model="babbage-002")
+        print(cost)
+        ```
+    """
+    cost = Cost(tokens=tokens, epochs=epochs or default_epochs(examples), exact=exact, model=model)
+    price = prices.of(model) if prices and model else None
+    if prices is None or price is None:
+        return cost
+    return Cost(
+        tokens=tokens,
+        epochs=cost.epochs,
+        exact=exact,
+        model=model,
+        usd=cost.trained_tokens * price / 1e6,
+        as_of=prices.as_of,
+    )
+
+
+def _without_date(model: str) -> str:
+    name, *parts = model.rsplit("-", 3)
+    return name if len(parts) == 3 and all(part.isdigit() for part in parts) else model  # noqa: PLR2004 — year, month, day
