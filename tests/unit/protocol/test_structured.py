@@ -1,0 +1,244 @@
+"""Classes as schemas, and answers as their objects."""
+
+from typing import Any, Generic, Literal, TypeVar
+
+import pytest
+from pydantic import BaseModel, ConfigDict, Field, RootModel
+
+from tunesmith.errors import RequestInvalid, ResponseInvalid
+from tunesmith.operations import CreateChatCompletion
+from tunesmith.protocol.structured import (
+    json_schema_format,
+    parse_completion,
+    parse_message,
+    pydantic_function_tool,
+)
+from tunesmith.types.base import attach_response
+from tunesmith.types.chat import ChatCompletion, ChatCompletionMessage
+from tunesmith.types.response import ResponseInfo
+
+T = TypeVar("T")
+USER = {"role": "user", "content": "What is a noumenon?"}
+
+
+class Term(BaseModel):
+    """A term of philosophy."""
+
+    word: str
+    meaning: str | None = None
+
+
+class Work(BaseModel):
+    title: str = Field(default="Critique", description="As on the title page.")
+    main_term: Term = Field(description="The term that it is about.")
+    terms: list[Term] = []
+
+
+class Chapter(BaseModel):
+    title: str
+    chapters: list["Chapter"]
+
+
+class Open(BaseModel):
+    model_config = ConfigDict(extra="allow")
+
+    default: str
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+class Pet(BaseModel):
+    animal: Cat | Dog = Field(discriminator="kind")
+
+
+class Answer(BaseModel, Generic[T]):
+    value: T
+
+
+class Index(BaseModel):
+    pages: dict[str, int]
+
+
+class Page(BaseModel):
+    notes: list[dict[str, Any]]
+
+
+class Terms(RootModel[list[Term]]):
+    pass
+
+
+def schema_of(model):
+    return json_schema_format(model)["json_schema"]["schema"]
+
+
+def objects_in(schema):
+    if isinstance(schema, dict):
+        if schema.get("type") == "object":
+            yield schema
+        for value in schema.values():
+            yield from objects_in(value)
+    elif isinstance(schema, list):
+        for each in schema:
+            yield from objects_in(each)
+
+
+def test_a_class_is_sent_as_a_strict_schema_with_its_name():
+    wanted = json_schema_format(Term)
+    assert wanted["type"] == "json_schema"
+    assert wanted["json_schema"]["name"] == "Term"
+    assert wanted["json_schema"]["strict"] is True
+    assert wanted["json_schema"]["schema"]["description"] == "A term of philosophy."
+
+
+@pytest.mark.parametrize("model", [Term, Work, Chapter, Open, Pet, Answer[int]])
+def test_objects_have_all_their_fields_and_no_others(model):
+    objects = list(objects_in(schema_of(model)))
+    assert objects
+    for each in objects:
+        assert each["required"] == list(each["properties"])
+        assert each["additionalProperties"] is False
+
+
+def test_defaults_are_not_sent_as_every_field_is_answered():
+    title = schema_of(Work)["properties"]["title"]
+    assert "default" not in title
+    assert title["description"] == "As on the title page."
+
+
+def test_a_field_named_default_stays():
+    assert list(schema_of(Open)["properties"]) == ["default"]
+
+
+def test_a_reference_stands_alone_and_its_description_beside_it():
+    term = schema_of(Work)["properties"]["main_term"]
+    assert term == {
+        "anyOf": [{"$ref": "#/$defs/Term"}],
+        "description": "The term that it is about.",
+    }
+
+
+def test_a_class_that_contains_itself_begins_with_the_object():
+    schema = schema_of(Chapter)
+    assert schema["type"] == "object"
+    assert schema["properties"]["chapters"]["items"] == {"$ref": "#/$defs/Chapter"}
+    assert schema["$defs"]["Chapter"]["additionalProperties"] is False
+
+
+def test_alternatives_are_written_the_one_way_that_the_api_knows():
+    animal = schema_of(Pet)["properties"]["animal"]
+    assert animal["anyOf"] == [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}]
+    assert not {"oneOf", "discriminator"} & set(animal)
+
+
+def test_a_name_has_only_characters_that_the_api_takes():
+    assert json_schema_format(Answer[int])["json_schema"]["name"] == "Answer_int_"
+    long = type("T" * 80, (Term,), {})
+    assert json_schema_format(long)["json_schema"]["name"] == "T" * 64
+
+
+@pytest.mark.parametrize("model", [Term, Work, Chapter])
+def test_a_schema_is_a_response_format_that_the_operation_takes(model):
+    wanted = json_schema_format(model)
+    asked = CreateChatCompletion(model="m", messages=[USER], response_format=wanted)
+    assert asked.response_format == wanted
+
+
+@pytest.mark.parametrize(("model", "place"), [(Index, "Index.pages"), (Page, "Page.notes")])
+def test_a_mapping_with_free_keys_is_refused_by_its_place(model, place):
+    with pytest.raises(RequestInvalid, match=f"{place} is a mapping") as refused:
+        json_schema_format(model)
+    assert refused.value.param == "response_format"
+
+
+def test_an_answer_that_is_no_object_is_refused():
+    with pytest.raises(RequestInvalid, match="Terms is no object"):
+        json_schema_format(Terms)
+
+
+def test_a_tool_takes_its_name_and_description_from_the_class():
+    function = pydantic_function_tool(Term)["function"]
+    assert (function["name"], function["description"]) == ("Term", "A term of philosophy.")
+    assert function["strict"] is True
+    assert function["parameters"]["required"] == ["word", "meaning"]
+    assert "description" not in pydantic_function_tool(Cat)["function"]
+
+
+def test_a_tool_may_have_another_name_and_description():
+    tool = pydantic_function_tool(Term, name="explain", description="Explain a term.")
+    assert tool["function"]["name"] == "explain"
+    assert tool["function"]["description"] == "Explain a term."
+    assert CreateChatCompletion(model="m", messages=[USER], tools=[tool]).tools == [tool]
+
+
+def test_a_message_is_read_as_an_object():
+    message = ChatCompletionMessage(content='{"word": "noumenon", "meaning": null}')
+    assert parse_message(Term, message) == Term(word="noumenon")
+
+
+@pytest.mark.parametrize(
+    ("message", "words"),
+    [
+        ({"refusal": "I cannot."}, "refused to answer: I cannot."),
+        ({}, "no content to read as Term"),
+        ({"content": "A noumenon is"}, "no Term: the content: Invalid JSON"),
+        ({"content": '{"meaning": "x"}'}, "no Term: word: Field required"),
+    ],
+)
+def test_a_message_that_is_no_such_object_is_an_error_that_says_why(message, words):
+    with pytest.raises(ResponseInvalid, match=words) as refused:
+        parse_message(Term, ChatCompletionMessage(**message))
+    assert refused.value.excerpt == (message.get("refusal") or message.get("content", ""))
+
+
+def completion(**message):
+    choice = {"index": 0, "finish_reason": "stop", "message": {"role": "assistant"} | message}
+    return ChatCompletion.model_validate({"id": "chatcmpl-1", "choices": [choice], "extra": 1})
+
+
+def test_the_answers_are_read_and_keep_all_that_came_with_them():
+    answer = completion(content='{"word": "noumenon"}', reasoning_content="Hm.")
+    parsed = parse_completion(Term, answer)
+    assert parsed.choices[0].message.parsed == Term(word="noumenon")
+    assert parsed.choices[0].message.reasoning_content == "Hm."
+    assert (parsed.id, parsed.extra) == ("chatcmpl-1", 1)
+    assert parsed.model_dump()["choices"][0]["message"]["parsed"]["word"] == "noumenon"
+
+
+def test_the_answers_know_their_response():
+    answer = completion(content='{"word": "noumenon"}')
+    info = ResponseInfo(status=200, headers={"x-request-id": "req_1"})
+    attach_response(answer, info)
+    assert parse_completion(Term, answer).response is info
+
+
+@pytest.mark.parametrize(
+    "message",
+    [
+        {"refusal": "I cannot."},
+        {"tool_calls": [{"id": "call_1", "function": {"name": "weather"}}]},
+        {"content": None},
+    ],
+)
+def test_refusals_and_calls_are_left_unread(message):
+    parsed = parse_completion(Term, completion(**message))
+    assert parsed.choices[0].message.parsed is None
+
+
+@pytest.mark.parametrize("reason", ["length", "content_filter"])
+def test_an_answer_that_was_cut_off_says_so(reason):
+    answer = completion(content='{"word": "nou')
+    answer.choices[0].finish_reason = reason
+    with pytest.raises(ResponseInvalid, match=f"not whole.*'{reason}'"):
+        parse_completion(Term, answer)
+
+
+def test_a_parsed_message_can_be_sent_back():
+    message = parse_completion(Term, completion(content='{"word": "noumenon"}')).choices[0].message
+    asked = CreateChatCompletion(model="m", messages=[USER, message])
+    assert asked.messages[1] == {"role": "assistant", "content": '{"word": "noumenon"}'}
