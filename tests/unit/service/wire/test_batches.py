@@ -2,6 +2,8 @@
 
 import json
 
+import anyio
+import anyio.lowlevel
 import pytest
 
 from tunesmith.service.batches import BatchPace
@@ -188,6 +190,33 @@ async def test_other_endpoints_have_batches_too(batches, endpoint, body, kind):
     batch = await batches.after(60, await batches.create(row, endpoint=endpoint))
     answered = (await batches.rows(batch["output_file_id"]))["a"]
     assert answered["response"]["body"]["object"] == kind
+
+
+async def test_a_reader_cancelled_at_any_await_does_not_harm_the_batch(api_of):
+    """Reading takes a batch forward; cancelled half-way, the next reader goes on."""
+    batches = Batches(api_of(Service(seed=1)))
+    batch = await batches.create(*map(line, range(5)))
+    batches.api.service.clock.jump(60)
+    done = False
+
+    async def read():
+        nonlocal done
+        await batches.api.get(f"/batches/{batch['id']}")
+        done = True
+
+    for checkpoints in range(500):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(read)
+            for _ in range(checkpoints):
+                await anyio.lowlevel.checkpoint()
+            tasks.cancel_scope.cancel()
+        if done:
+            break
+    batch = await batches.after(0, batch)
+    assert batch["status"] == "completed"
+    assert batch["completed_at"] == batch["finalizing_at"] + PACE.finalizing_s
+    assert batch["request_counts"] == {"total": 5, "completed": 5, "failed": 0}
+    assert len(await batches.rows(batch["output_file_id"])) == 5
 
 
 # What is wrong with a file shows when it is read.

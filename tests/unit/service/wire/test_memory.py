@@ -3,6 +3,7 @@
 import json
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tunesmith.backends.base import clock_of
