@@ -22,10 +22,40 @@ _PATIENCE = 25
 class _Alarm:
     at: float
     number: int
-    ring: Callable[[], object] | None = field(compare=False)
-    """Cancels a deadline's block; None for a sleeper."""
-    turn: anyio.Event | None = field(default=None, compare=False)
+    ring: Callable[[], object] = field(compare=False)
     over: bool = field(default=False, compare=False)
+
+
+class _Alarms:
+    """Alarms by their times; those that are over go away by and by."""
+
+    def __init__(self) -> None:
+        self._heap: list[_Alarm] = []
+        self._number = 0
+        self._over = 0
+
+    def add(self, at: float, ring: Callable[[], object]) -> _Alarm:
+        self._number += 1
+        alarm = _Alarm(at, self._number, ring)
+        heapq.heappush(self._heap, alarm)
+        return alarm
+
+    def remove(self, alarm: _Alarm) -> None:
+        if alarm.over:
+            return
+        alarm.over = True
+        self._over += 1
+        # Most deadlines are never reached: a million of them must not pile up.
+        if self._over > len(self._heap) // 2:
+            self._heap = [alarm for alarm in self._heap if not alarm.over]
+            heapq.heapify(self._heap)
+            self._over = 0
+
+    def first(self) -> _Alarm | None:
+        while self._heap and self._heap[0].over:
+            heapq.heappop(self._heap)
+            self._over -= 1
+        return self._heap[0] if self._heap else None
 
 
 class VirtualClock:
@@ -52,8 +82,8 @@ class VirtualClock:
         self.autojump = autojump
         self._start = start
         self._now = start
-        self._alarms: list[_Alarm] = []
-        self._number = 0
+        self._sleepers = _Alarms()
+        self._deadlines = _Alarms()
         self._busy = 0
         self._idle: anyio.Event | None = None
 
@@ -74,30 +104,31 @@ class VirtualClock:
     async def sleep(self, seconds: float, /) -> None:
         """Wait in virtual time; for `math.inf`, until cancelled."""
         await anyio.lowlevel.checkpoint()
-        alarm = self._set_alarm(self._now + max(seconds, 0.0), None)
+        turn = _Turn()
+        alarm = self._sleepers.add(self._now + max(seconds, 0.0), turn.come)
         try:
             while self._now < alarm.at:
-                if self.autojump and self._first_sleeper() is alarm:
-                    await self._pass_time(alarm)
+                if self.autojump and self._sleepers.first() is alarm:
+                    await self._pass_time(alarm, turn)
                 else:
-                    alarm.turn = anyio.Event()
-                    await alarm.turn.wait()
+                    await turn.wait()
         finally:
-            alarm.over = True
+            self._sleepers.remove(alarm)
             self._wake_first_sleeper()
 
     @contextmanager
     def fail_after(self, seconds: float, /) -> Generator[object]:
         """Cancel the block, and raise TimeoutError, once this much virtual time has passed."""
         scope = anyio.CancelScope()
-        alarm = self._set_alarm(self._now + max(seconds, 0.0), scope.cancel)
+        alarm = self._deadlines.add(self._now + max(seconds, 0.0), scope.cancel)
+        self._wake_first_sleeper()
         with scope:
             if seconds <= 0:
                 scope.cancel()
             try:
                 yield scope
             finally:
-                alarm.over = True
+                self._deadlines.remove(alarm)
         if scope.cancelled_caught and self._now >= alarm.at:
             raise TimeoutError
 
@@ -113,53 +144,46 @@ class VirtualClock:
                 self._idle.set()
                 self._idle = None
 
-    async def _pass_time(self, alarm: _Alarm) -> None:
+    async def _pass_time(self, alarm: _Alarm, turn: "_Turn") -> None:
         for _ in range(_PATIENCE):
             await anyio.lowlevel.checkpoint()
             if self._busy:
                 self._idle = self._idle or anyio.Event()
                 await self._idle.wait()
                 return
-            if self._first_sleeper() is not alarm or self._now >= alarm.at:
+            if self._sleepers.first() is not alarm or self._now >= alarm.at:
                 return
-        first = self._first()
-        if first is None or first.at == inf:
-            alarm.turn = anyio.Event()
-            await alarm.turn.wait()
+        deadline = self._deadlines.first()
+        at = alarm.at if deadline is None else min(alarm.at, deadline.at)
+        if at == inf:
+            await turn.wait()
         else:
-            self._go_to(first.at)
-
-    def _set_alarm(self, at: float, ring: Callable[[], object] | None) -> _Alarm:
-        self._number += 1
-        alarm = _Alarm(at, self._number, ring)
-        heapq.heappush(self._alarms, alarm)
-        if ring is not None:
-            self._wake_first_sleeper()
-        return alarm
+            self._go_to(at)
 
     def _go_to(self, time: float) -> None:
         self._now = max(self._now, time)
-        while (first := self._first()) is not None and first.at <= self._now:
-            heapq.heappop(self._alarms)
-            if first.ring is not None:
+        for alarms in (self._deadlines, self._sleepers):
+            while (first := alarms.first()) is not None and first.at <= self._now:
+                alarms.remove(first)
                 first.ring()
-            elif first.turn is not None:
-                first.turn.set()
         self._wake_first_sleeper()
 
-    def _first(self) -> _Alarm | None:
-        while self._alarms and self._alarms[0].over:
-            heapq.heappop(self._alarms)
-        return self._alarms[0] if self._alarms else None
-
-    def _first_sleeper(self) -> _Alarm | None:
-        first = self._first()
-        if first is None or first.ring is None:
-            return first
-        # Deadlines are few, and mostly later than the sleepers.
-        return min((a for a in self._alarms if a.ring is None and not a.over), default=None)
-
     def _wake_first_sleeper(self) -> None:
-        sleeper = self._first_sleeper()
-        if sleeper is not None and sleeper.turn is not None:
-            sleeper.turn.set()
+        first = self._sleepers.first()
+        if first is not None:
+            first.ring()
+
+
+class _Turn:
+    """Lets a sleeper wait until it is due, or the first of all."""
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+
+    def come(self) -> None:
+        if self._event is not None:
+            self._event.set()
+
+    async def wait(self) -> None:
+        self._event = anyio.Event()
+        await self._event.wait()

@@ -3,6 +3,7 @@
 from math import inf
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tunesmith.service.clock import EPOCH_S, VirtualClock
@@ -106,3 +107,29 @@ def test_one_clock_serves_several_event_loops_in_turn():
 def test_time_does_not_go_back():
     with pytest.raises(ValueError, match="does not go back"):
         VirtualClock().jump(-1)
+
+
+async def test_deadlines_that_were_not_reached_do_not_pile_up():
+    clock = VirtualClock()
+    for _ in range(1000):
+        with clock.fail_after(600):
+            pass
+    assert len(clock._deadlines._heap) < 10
+
+
+async def test_a_deadline_that_is_set_later_wakes_who_sleeps_for_ever():
+    clock, seen = VirtualClock(), []
+
+    async def stalled():
+        with pytest.raises(TimeoutError), clock.fail_after(30):
+            await clock.sleep(inf)
+        seen.append(clock.monotonic())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(clock.sleep, inf)
+        await anyio.wait_all_tasks_blocked()
+        group.start_soon(stalled)
+        while not seen:
+            await anyio.lowlevel.checkpoint()
+        group.cancel_scope.cancel()
+    assert seen == [30]
