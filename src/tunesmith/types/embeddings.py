@@ -6,7 +6,7 @@ import sys
 from array import array
 from typing import Annotated, Any
 
-from pydantic import BeforeValidator
+from pydantic import BeforeValidator, Field
 
 from tunesmith.types.base import Answer, APIModel
 from tunesmith.types.completions import CompletionUsage
@@ -32,8 +32,13 @@ class Embedding(APIModel):
     Source: https://platform.openai.com/docs/api-reference/embeddings/object
     """
 
-    # Servers that do not pool give one vector for each token.
-    embedding: Annotated[list[float] | list[list[float]], BeforeValidator(_decoded)]
+    # Servers that do not pool give one vector for each token. Tried in turn: a whole number among
+    # the others would make pydantic look for a better fit in the second kind.
+    embedding: Annotated[
+        list[float] | list[list[float]],
+        Field(union_mode="left_to_right"),
+        BeforeValidator(_decoded),
+    ]
     """The vector; base64, in which it may be sent, is read on arrival."""
     index: int = 0
     object: str = "embedding"
