@@ -65,7 +65,7 @@ class MultipartBody:
 
         body = MultipartBody([Part("purpose", b"fine-tune")], boundary="b")
         assert body.content_type == "multipart/form-data; boundary=b"
-        assert body.length_bytes == 72
+        assert body.length_bytes == 73
         ```
     """
 
