@@ -53,7 +53,7 @@ if TYPE_CHECKING:
     from tunesmith.backends.base import Backend, Clock
     from tunesmith.backends.httpx import HttpxBackend
     from tunesmith.client import AsyncClient
-    from tunesmith.fine_tune import FineTuneHandle, fine_tune
+    from tunesmith.life_cycle import FineTuneHandle, fine_tune
     from tunesmith.protocol.message import Request, Response
     from tunesmith.protocol.structured import pydantic_function_tool
     from tunesmith.resources.stream import Stream
@@ -112,7 +112,7 @@ _LOADED_ON_FIRST_USE = {
     "AzureBackend": "tunesmith.backends.azure",
     "Backend": "tunesmith.backends.base",
     "Clock": "tunesmith.backends.base",
-    "FineTuneHandle": "tunesmith.fine_tune",
+    "FineTuneHandle": "tunesmith.life_cycle",
     "HttpxBackend": "tunesmith.backends.httpx",
     "MemoryBackend": "tunesmith.service.memory",
     "Page": "tunesmith.types.base",
@@ -120,7 +120,7 @@ _LOADED_ON_FIRST_USE = {
     "Response": "tunesmith.protocol.message",
     "ResponseInfo": "tunesmith.types.response",
     "Stream": "tunesmith.resources.stream",
-    "fine_tune": "tunesmith.fine_tune",
+    "fine_tune": "tunesmith.life_cycle",
     "pydantic_function_tool": "tunesmith.protocol.structured",
 }
 """Where the other public names are: importing tunesmith loads none of their modules."""

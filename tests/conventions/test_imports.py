@@ -23,7 +23,7 @@ ALLOWED = {
     "client": {"errors", "types", "operations", "protocol", "backends", "calls", "resources"},
     "service": {"errors", "types", "operations", "protocol", "backends"},
     "datasets": {"errors"},
-    "fine_tune": {"errors", "types", "client", "datasets", "operations"},
+    "life_cycle": {"errors", "types", "client", "datasets", "operations"},
     "cli": None,
 }
 

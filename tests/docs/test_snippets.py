@@ -73,7 +73,7 @@ def test_snippets_of_a_page_run_one_after_the_other(page, folder):
         run(code, names, str(page))
 
 
-@pytest.mark.parametrize(("module", "docstring"), documented())
+@pytest.mark.parametrize(("module", "docstring"), list(documented()))
 def test_snippets_of_a_docstring_run(module, docstring, folder):
     names = dict(vars(importlib.import_module(module)))
     names |= {name: getattr(tunesmith, name) for name in tunesmith.__all__}

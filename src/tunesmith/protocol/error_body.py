@@ -24,7 +24,7 @@ from tunesmith.errors import (
 )
 from tunesmith.protocol.retry_after import parse_retry_after_s
 
-__all__ = ["excerpt_of", "parse_error", "parse_stream_error", "redacted"]
+__all__ = ["excerpt_of", "holds_error", "parse_error", "parse_stream_error", "redacted"]
 
 _EXCERPT_CHARS = 500
 _MESSAGE_CHARS = 2000
@@ -112,6 +112,15 @@ def parse_error(
         retry_after_s=parse_retry_after_s(headers, time.time() if now is None else now),
         request_id=next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None),
     )
+
+
+def holds_error(data: bytes) -> bool:
+    """Whether an event's data is an error."""
+    try:
+        value = from_json(data)
+    except ValueError:
+        return False
+    return isinstance(value, dict) and "error" in value
 
 
 def parse_stream_error(data: bytes) -> StreamError:

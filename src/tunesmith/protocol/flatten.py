@@ -17,7 +17,7 @@ def flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
         for key, item in cast("Mapping[str, Any]", value).items():
             yield from flatten(f"{name}[{key}]", item)
     elif isinstance(value, Sequence) and not isinstance(value, str):
-        for item in cast("Sequence[Any]", value):
+        for item in cast("Sequence[Any]", value):  # type: ignore[redundant-cast] # not to pyright
             yield from flatten(f"{name}[]", item)
     elif isinstance(value, bool):
         yield name, "true" if value else "false"

@@ -49,7 +49,8 @@ class _BoundParse(Generic[P]):
         self, *, response_format: type[M], **parameters: Any
     ) -> ParsedChatCompletion[M]: ...
 
-    async def __call__(self, *args: Any, **parameters: Any) -> Any:
+    # mypy takes `self` for one of the operation's parameters.
+    async def __call__(self, *args: Any, **parameters: Any) -> Any:  # type: ignore[misc]
         """Ask for an answer that fits a class, and read it into `choices[0].message.parsed`.
 
         Args:

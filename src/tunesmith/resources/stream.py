@@ -12,7 +12,7 @@ from tunesmith.calls.received import Received
 from tunesmith.errors import BackendError, ResponseInvalid
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.protocol.decode import decode_event
-from tunesmith.protocol.error_body import parse_stream_error
+from tunesmith.protocol.error_body import holds_error, parse_stream_error
 from tunesmith.protocol.sse import ServerSentEvent, SSEDecoder
 from tunesmith.types.base import attach_response
 from tunesmith.types.response import ResponseInfo
@@ -76,12 +76,15 @@ class Stream(Generic[A, E]):
             await self._drain()
             raise StopAsyncIteration
         spec, info = self._operation.spec, self.response
-        if received.event == "error" or received.data.startswith(b'{"error"'):
+        try:
+            event: E = decode_event(spec.event, received.data, info, operation=spec.name)
+        except ResponseInvalid:
             self._over = True
+            if received.event != "error" and not holds_error(received.data):
+                raise
             error = parse_stream_error(received.data)
             error.operation, error.request_id = spec.name, info.request_id
-            raise error
-        event: E = decode_event(spec.event, received.data, info, operation=spec.name)
+            raise error from None
         self._finished = self._finished or _is_last(event)
         self._seen.append(event)
         return event

@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tunesmith.types.base import Answer, APIModel, as_datetime
-from tunesmith.types.fields import Created, OrEmpty
+from tunesmith.types.fields import Created, OrEmpty, UnixTime
 
 __all__ = ["Batch", "BatchError", "BatchErrors", "BatchRequestCounts", "BatchUsage"]
 
@@ -74,14 +74,14 @@ class Batch(Created, Answer):
     completion_window: str | None = None
     output_file_id: str | None = None
     error_file_id: str | None = None
-    in_progress_at: int | None = None
-    expires_at: int | None = None
-    finalizing_at: int | None = None
-    completed_at: int | None = None
-    failed_at: int | None = None
-    expired_at: int | None = None
-    cancelling_at: int | None = None
-    cancelled_at: int | None = None
+    in_progress_at: UnixTime | None = None
+    expires_at: UnixTime | None = None
+    finalizing_at: UnixTime | None = None
+    completed_at: UnixTime | None = None
+    failed_at: UnixTime | None = None
+    expired_at: UnixTime | None = None
+    cancelling_at: UnixTime | None = None
+    cancelled_at: UnixTime | None = None
     request_counts: BatchRequestCounts | None = None
     usage: BatchUsage | None = None
     metadata: dict[str, str] | None = None

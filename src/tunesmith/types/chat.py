@@ -6,7 +6,7 @@ from pydantic import BaseModel, SerializeAsAny
 
 from tunesmith.types.base import Answer, APIModel, DeletedAnswer
 from tunesmith.types.completions import CompletionUsage
-from tunesmith.types.fields import Generated, TextOrEmpty
+from tunesmith.types.fields import Generated, TextOrEmpty, UnixTime
 
 __all__ = [
     "Annotation",
@@ -121,7 +121,7 @@ class ChatCompletionAudio(APIModel):
 
     id: str | None = None
     data: str | None = None
-    expires_at: int | None = None
+    expires_at: UnixTime | None = None
     transcript: str | None = None
 
 

@@ -7,7 +7,7 @@ from pydantic import BeforeValidator
 
 from tunesmith.types.base import APIModel, as_datetime
 
-__all__ = ["Created", "Generated", "OrEmpty", "TextOrEmpty"]
+__all__ = ["Created", "Generated", "OrEmpty", "TextOrEmpty", "UnixTime"]
 
 Item = TypeVar("Item")
 
@@ -18,10 +18,16 @@ TextOrEmpty = Annotated[str, BeforeValidator(lambda value: "" if value is None e
 """A text for which servers may send null."""
 
 
+UnixTime = Annotated[
+    int, BeforeValidator(lambda value: int(value) if isinstance(value, float) else value)
+]
+"""Unix seconds; some servers send fractions."""
+
+
 class Created(APIModel):
     """An object that knows when it was made."""
 
-    created_at: int | None = None
+    created_at: UnixTime | None = None
 
     @property
     def created_datetime(self) -> datetime | None:
@@ -33,7 +39,7 @@ class Generated(APIModel):
     """What a model generated, or a piece of it."""
 
     id: TextOrEmpty = ""
-    created: int | None = None
+    created: UnixTime | None = None
     model: str | None = None
     # Deprecated by the API, which still sends it.
     system_fingerprint: str | None = None

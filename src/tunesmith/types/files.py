@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Any, Literal
 
 from tunesmith.types.base import Answer, DeletedAnswer, as_datetime
-from tunesmith.types.fields import Created
+from tunesmith.types.fields import Created, UnixTime
 
 __all__ = ["FileDeleted", "FileObject"]
 
@@ -18,7 +18,7 @@ class FileObject(Created, Answer):
     id: str
     object: str = "file"
     bytes: int | None = None
-    expires_at: int | None = None
+    expires_at: UnixTime | None = None
     filename: str | None = None
     purpose: (
         Literal[

@@ -6,7 +6,7 @@ from typing import Literal
 from pydantic import Field
 
 from tunesmith.types.base import Answer, APIModel, as_datetime
-from tunesmith.types.fields import Created, OrEmpty
+from tunesmith.types.fields import Created, OrEmpty, UnixTime
 from tunesmith.types.files import FileObject
 
 __all__ = ["FineTune", "FineTuneEvent", "FineTuneHyperparams"]
@@ -48,7 +48,7 @@ class FineTune(Created, Answer):
     object: str = "fine-tune"
     status: Literal["created", "pending", "running", "succeeded", "failed", "cancelled"] | str
     model: str | None = None
-    updated_at: int | None = None
+    updated_at: UnixTime | None = None
     fine_tuned_model: str | None = None
     organization_id: str | None = None
     hyperparams: FineTuneHyperparams | None = None

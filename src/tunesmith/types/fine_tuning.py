@@ -6,7 +6,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from tunesmith.types.base import Answer, APIModel, DeletedAnswer, as_datetime
-from tunesmith.types.fields import Created, OrEmpty
+from tunesmith.types.fields import Created, OrEmpty, UnixTime
 
 __all__ = [
     "CheckpointMetrics",
@@ -110,8 +110,8 @@ class FineTuningJob(Created, Answer):
         | str
     )
     model: str | None = None
-    finished_at: int | None = None
-    estimated_finish: int | None = None
+    finished_at: UnixTime | None = None
+    estimated_finish: UnixTime | None = None
     error: FineTuningJobError | None = None
     fine_tuned_model: str | None = None
     hyperparameters: FineTuningHyperparameters | None = None

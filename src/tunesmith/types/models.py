@@ -3,6 +3,7 @@
 from datetime import datetime
 
 from tunesmith.types.base import Answer, DeletedAnswer, as_datetime
+from tunesmith.types.fields import UnixTime
 
 __all__ = ["Model", "ModelDeleted"]
 
@@ -15,7 +16,7 @@ class Model(Answer):
 
     id: str
     object: str = "model"
-    created: int | None = None
+    created: UnixTime | None = None
     owned_by: str | None = None
     shutdown_date: str | None = None
 

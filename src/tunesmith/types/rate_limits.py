@@ -43,7 +43,8 @@ class RateLimits:
 
         def count(name: str) -> int | None:
             text = headers.get(f"x-ratelimit-{name}", "")
-            return int(text) if text.isdecimal() else None
+            # Proxies count below zero when a limit is overdrawn.
+            return max(int(text), 0) if text.removeprefix("-").isdecimal() else None
 
         return cls(
             limit_requests=count("limit-requests"),

@@ -4,7 +4,7 @@ from datetime import datetime
 from typing import Literal
 
 from tunesmith.types.base import Answer, as_datetime
-from tunesmith.types.fields import Created
+from tunesmith.types.fields import Created, UnixTime
 from tunesmith.types.files import FileObject
 
 __all__ = ["Upload", "UploadPart"]
@@ -19,7 +19,7 @@ class Upload(Created, Answer):
     id: str
     object: str = "upload"
     bytes: int | None = None
-    expires_at: int | None = None
+    expires_at: UnixTime | None = None
     filename: str | None = None
     purpose: str | None = None
     status: Literal["pending", "completed", "cancelled", "expired"] | str
