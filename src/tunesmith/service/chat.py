@@ -1,6 +1,6 @@
 """The room of chat: models answer to conversations."""
 
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from typing import Any
@@ -12,12 +12,9 @@ from tunesmith.service import chat_shapes as shapes
 from tunesmith.service.abilities import require_chat_model
 from tunesmith.service.chat_forms import Form, form_of
 from tunesmith.service.conversation import conversation
-from tunesmith.service.engines.base import Engine, Generation, GenerationSpec, Model, ScoredToken
+from tunesmith.service.engines.base import Generation, GenerationSpec, Model, ScoredToken
 from tunesmith.service.errors import invalid
-from tunesmith.service.generation import Drawn, fingerprint, in_turn, spec_of, start
-from tunesmith.service.ids import Ids
-from tunesmith.service.models import Models
-from tunesmith.service.replies import Replies
+from tunesmith.service.generation import Drawn, Sources, fingerprint, in_turn, spec_of, start
 from tunesmith.service.stored_chats import StoredChats
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -68,30 +65,13 @@ class Chat:
     """Answers to conversations.
 
     Args:
-        engine: Knows tokens, and how a conversation is written as a prompt.
-        models: Knows the weights.
-        replies: Answers given by hand.
+        sources: What answers come from.
         stored: Keeps what was asked to be kept.
-        ids: Makes ids.
-        now: Tells the time, in Unix seconds.
     """
 
-    def __init__(
-        self,
-        *,
-        engine: Engine,
-        models: Models,
-        replies: Replies,
-        stored: StoredChats,
-        ids: Ids,
-        now: Callable[[], float],
-    ) -> None:
-        self._engine = engine
-        self._models = models
-        self._replies = replies
+    def __init__(self, sources: Sources, stored: StoredChats) -> None:
+        self._sources = sources
         self._stored = stored
-        self._ids = ids
-        self._now = now
 
     async def create(self, operation: CreateChatCompletion) -> ChatCompletion:
         """Answer `n` times."""
@@ -150,7 +130,7 @@ class Chat:
         return answer
 
     def _read(self, asked: CreateChatCompletion) -> _Call:
-        require_chat_model(self._models, asked.model)
+        require_chat_model(self._sources.models, asked.model)
         if asked.top_logprobs is not None and not asked.logprobs:
             raise invalid(
                 "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
@@ -161,15 +141,15 @@ class Chat:
                 "The 'metadata' parameter is only allowed when 'store' is enabled.", "metadata"
             )
         max_tokens = _max_tokens(asked)
-        prompt = self._engine.encode_chat(conversation(asked.messages))
+        prompt = self._sources.engine.encode_chat(conversation(asked.messages))
         self._require_room(len(prompt), max_tokens)
-        completion_id = self._ids.new("chat_completion")
+        completion_id = self._sources.ids.new("chat_completion")
         spec = spec_of(
             asked, max_tokens=max_tokens, top_logprobs=asked.top_logprobs, id=completion_id
         )
         head = {
             "id": completion_id,
-            "created": int(self._now()),
+            "created": int(self._sources.now()),
             "model": asked.model,
             "service_tier": "default",
             "system_fingerprint": fingerprint(asked.model),
@@ -177,16 +157,16 @@ class Chat:
         return _Call(
             asked,
             head,
-            self._models.resolve(asked.model),
+            self._sources.models.resolve(asked.model),
             prompt,
             spec,
             form_of(asked),
-            self._replies.find(asked),
-            [self._ids.new("tool_call") for _ in range(asked.n or 1)],
+            self._sources.replies.find(asked),
+            [self._sources.ids.new("tool_call") for _ in range(asked.n or 1)],
         )
 
     def _require_room(self, prompt_tokens: int, max_tokens: int | None) -> None:
-        window = self._engine.context_window
+        window = self._sources.engine.context_window
         if prompt_tokens + (max_tokens or 0) <= window:
             return
         parts = (
@@ -208,7 +188,7 @@ class Chat:
         if text is None and call.form.schema is not None:
             said = call.weights.generate(call.prompt, replace(spec, max_tokens=_TOKENS_FOR_WORDS))
             text = call.form.fill(Drawn.from_generation(said).text)
-        return start(self._engine, call.weights, call.prompt, spec, text)
+        return start(self._sources.engine, call.weights, call.prompt, spec, text)
 
 
 def _max_tokens(asked: CreateChatCompletion) -> int | None:

@@ -1,6 +1,6 @@
 """The room of completions: models go on from prompts."""
 
-from collections.abc import AsyncGenerator, Callable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
 from itertools import accumulate
@@ -9,12 +9,9 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.service.abilities import require_completion_model, require_room
-from tunesmith.service.engines.base import Engine, Generation, GenerationSpec, Model, ScoredToken
+from tunesmith.service.engines.base import Generation, GenerationSpec, Model, ScoredToken
 from tunesmith.service.errors import invalid
-from tunesmith.service.generation import Drawn, fingerprint, in_turn, spec_of, start
-from tunesmith.service.ids import Ids
-from tunesmith.service.models import Models
-from tunesmith.service.replies import Replies
+from tunesmith.service.generation import Drawn, Sources, fingerprint, in_turn, spec_of, start
 from tunesmith.types.completions import (
     Completion,
     CompletionChoice,
@@ -62,27 +59,11 @@ class Completions:
     the one after which the suffix is likeliest.
 
     Args:
-        engine: Knows tokens.
-        models: Knows the weights.
-        replies: Answers given by hand.
-        ids: Makes ids.
-        now: Tells the time, in Unix seconds.
+        sources: What completions come from.
     """
 
-    def __init__(
-        self,
-        *,
-        engine: Engine,
-        models: Models,
-        replies: Replies,
-        ids: Ids,
-        now: Callable[[], float],
-    ) -> None:
-        self._engine = engine
-        self._models = models
-        self._replies = replies
-        self._ids = ids
-        self._now = now
+    def __init__(self, sources: Sources) -> None:
+        self._sources = sources
 
     async def create(self, operation: CreateCompletion) -> Completion:
         """Complete the prompts: `n` choices for the first one, then for the second, and so on."""
@@ -134,7 +115,7 @@ class Completions:
             yield head.model_copy(update={"choices": [], "usage": usage})
 
     def _read(self, asked: CreateCompletion) -> _Call:
-        require_completion_model(self._models, asked.model)
+        require_completion_model(self._sources.models, asked.model)
         if asked.best_of is not None and asked.best_of < (asked.n or 1):
             raise invalid(
                 "You requested that the server return more choices than it will generate (HINT: "
@@ -145,32 +126,36 @@ class Completions:
         max_tokens = _DEFAULT_MAX_TOKENS if asked.max_tokens is None else asked.max_tokens
         prompts = [self._prompt(prompt) for prompt in _each_prompt(asked)]
         for prompt in prompts:
-            require_room(len(prompt.tokens), max_tokens, self._engine.context_window)
-        completion_id = self._ids.new("completion")
+            require_room(len(prompt.tokens), max_tokens, self._sources.engine.context_window)
+        completion_id = self._sources.ids.new("completion")
         head = Completion(
             id=completion_id,
             object="text_completion",
-            created=int(self._now()),
+            created=int(self._sources.now()),
             model=asked.model,
             choices=[],
             system_fingerprint=fingerprint(asked.model),
         )
         spec = spec_of(asked, max_tokens=max_tokens, top_logprobs=asked.logprobs, id=completion_id)
-        given = self._replies.find(asked)
-        return _Call(asked, head, self._models.resolve(asked.model), prompts, spec, given)
+        given = self._sources.replies.find(asked)
+        return _Call(asked, head, self._sources.models.resolve(asked.model), prompts, spec, given)
 
     def _prompt(self, prompt: str | Sequence[int]) -> _Prompt:
         if isinstance(prompt, str):
             # Without a prompt a model begins where a text ends.
-            return _Prompt(prompt, self._engine.encode(prompt) or [self._engine.end_of_text])
+            return _Prompt(
+                prompt, self._sources.engine.encode(prompt) or [self._sources.engine.end_of_text]
+            )
         try:
-            return _Prompt(self._engine.decode(prompt), prompt)
+            return _Prompt(self._sources.engine.decode(prompt), prompt)
         except ValueError:
             raise invalid("Invalid token ids: not all are in the vocabulary", "prompt") from None
 
     def _start(self, call: _Call, place: int, each: int) -> Generation:
         spec = replace(call.spec, seed=f"{call.spec.seed}/{place}/{each}")
-        return start(self._engine, call.weights, call.prompts[place].tokens, spec, call.given)
+        return start(
+            self._sources.engine, call.weights, call.prompts[place].tokens, spec, call.given
+        )
 
     def _best(self, call: _Call, prompt: _Prompt, drawn: list[Drawn]) -> list[Drawn]:
         if len(drawn) == call.n:
@@ -179,8 +164,8 @@ class Completions:
         def suits(each: Drawn) -> float:
             if call.asked.suffix is None:
                 return each.mean_logprob
-            before = self._engine.encode(prompt.text + each.text)
-            after = self._engine.encode(call.asked.suffix)
+            before = self._sources.engine.encode(prompt.text + each.text)
+            after = self._sources.engine.encode(call.asked.suffix)
             scored = call.weights.score([*before, *after])[len(before) :]
             return sum(token.choice.logprob for token in scored)
 

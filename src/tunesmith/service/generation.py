@@ -1,7 +1,7 @@
 """What completions and chat have in common: they draw texts from an engine, token by token."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 from anyio.lowlevel import checkpoint
@@ -14,9 +14,30 @@ from tunesmith.service.engines.base import (
     Model,
     ScoredToken,
 )
-from tunesmith.service.replies import Asked
+from tunesmith.service.ids import Ids
+from tunesmith.service.models import Models
+from tunesmith.service.replies import Asked, Replies
 
-__all__ = ["Drawn", "Given", "fingerprint", "in_turn", "spec_of", "start"]
+__all__ = ["Drawn", "Given", "Sources", "fingerprint", "in_turn", "spec_of", "start"]
+
+
+@dataclass(frozen=True, slots=True)
+class Sources:
+    """What answers come from.
+
+    Args:
+        engine: Knows tokens.
+        models: Knows the weights.
+        replies: Answers given by hand.
+        ids: Makes ids.
+        now: Tells the time, in Unix seconds.
+    """
+
+    engine: Engine
+    models: Models
+    replies: Replies
+    ids: Ids
+    now: Callable[[], float]
 
 
 @dataclass(frozen=True, slots=True)
