@@ -79,6 +79,25 @@ async def test_whoever_gives_up_waiting_for_the_engine_harms_nobody(service, upl
     assert await untroubled.answer(RetrieveFineTuningJob(again.id)) == done
 
 
+async def test_no_deadline_passes_while_the_service_works(service, upload, pairs):
+    job = await service.answer(
+        CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs))
+    )
+    service.clock.jump(3600)
+    began = service.clock.time()
+    answered_at = []
+
+    async def ask():
+        with service.clock.fail_after(1):
+            await service.answer(RetrieveFineTuningJob(job.id))
+        answered_at.append(service.clock.time())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(ask)
+        group.start_soon(service.clock.sleep, 60)
+    assert answered_at == [began]
+
+
 async def test_a_stream_that_is_left_early_is_closed_at_once(service, upload, pairs):
     fine_tune = await service.answer(CreateFineTune(training_file=await upload(pairs)))
     async with aclosing(service.events(ListFineTuneEvents(fine_tune.id))) as events:
