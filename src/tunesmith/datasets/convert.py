@@ -3,6 +3,7 @@
 from typing import Any
 
 from tunesmith.datasets.formats import Shape
+from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.read.log import ReadLog
 from tunesmith.datasets.rows import Format, Row
 
@@ -64,7 +65,7 @@ def to_completion(data: dict[str, Any], system: str | None = None) -> dict[str, 
     if others := [key for key in data if key != "messages"]:
         raise ValueError(f"`{others[0]}` would be lost")
     messages = data.get("messages")
-    if not isinstance(messages, list) or not all(isinstance(m, dict) for m in messages):
+    if not is_list(messages) or not all(is_object(m) for m in messages):
         raise ValueError("`messages` is no list of messages")
     if system and messages[:1] == [{"role": "system", "content": system}]:
         messages = messages[1:]
@@ -72,7 +73,7 @@ def to_completion(data: dict[str, Any], system: str | None = None) -> dict[str, 
         if others := [key for key in message if key not in {"role", "content"}]:
             raise ValueError(f"`{others[0]}` would be lost")
         if not isinstance(message.get("content"), str):
-            raise ValueError("its messages are not all text")
+            raise ValueError("its messages are not all text")  # noqa: TRY004 — as above
     match [message.get("role") for message in messages]:
         case ["assistant"]:
             return {"prompt": "", "completion": messages[0]["content"]}

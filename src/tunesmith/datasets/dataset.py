@@ -5,7 +5,7 @@ from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
 from os import PathLike
 from tempfile import TemporaryFile
-from typing import IO, Any, cast
+from typing import IO, Any, TypeGuard, cast
 
 import anyio.to_thread
 from pydantic_core import PydanticSerializationError, from_json, to_json
@@ -126,13 +126,14 @@ class Dataset:
                 file=self.file,
                 remedy="A header or empty lines are all there is: add examples.",
             )
-        self._recognised = format = self._recognised or recognise(first, self.file)
-        change = shape_of(format, log)
+        read_as = self._recognised or recognise(first, self.file)
+        self._recognised = read_as
+        change = shape_of(read_as, log)
         convert = None
-        if self._to and self._to != format:
-            log.conversions.append(f"{format} to {self._to}")
+        if self._to and self._to != read_as:
+            log.conversions.append(f"{read_as} to {self._to}")
             try:
-                convert = conversion(format, self._to, self._system, log)
+                convert = conversion(read_as, self._to, self._system, log)
             except ValueError as error:
                 raise DatasetError(str(error), file=self.file) from None
         for chunk in chain([first], pieces):
@@ -216,14 +217,18 @@ def _spooled(rows: Iterable[Mapping[str, Any]]) -> File:
     return file
 
 
+def _is_mapping(data: object) -> TypeGuard[Mapping[str, Any]]:
+    return isinstance(data, Mapping)
+
+
 def _own(data: Mapping[str, Any], position: int) -> dict[str, Any]:
     """A copy that repairs may change."""
     copied: Any = from_json(_serialised(data, position))
     return cast("dict[str, Any]", copied)
 
 
-def _serialised(data: Mapping[str, Any], position: int) -> bytes:
-    if not isinstance(data, Mapping):
+def _serialised(data: object, position: int) -> bytes:
+    if not _is_mapping(data):
         raise DatasetError(
             f"This row is no mapping of fields, but {type(data).__name__}.",
             line=position,

@@ -1,12 +1,12 @@
 """Formats of training data: which one rows have, and how they take its exact shape."""
 
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping
-from itertools import chain
+from collections.abc import Callable, Mapping
 from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.read.log import ReadLog
 from tunesmith.datasets.rows import Chunk, Format, Row
 from tunesmith.errors import DatasetError
@@ -28,7 +28,8 @@ def recognise(chunk: Chunk, file: str | None) -> Format:
     Raises:
         DatasetError: None of them has one that is known.
     """
-    votes: Counter[Format] = Counter(filter(None, (_format_of(data) for _, data in chunk)))
+    votes: Counter[Format] = Counter()
+    votes.update(vote for _, data in chunk if (vote := _format_of(data)))
     if votes:
         return votes.most_common(1)[0][0]
     columns = _named(list(dict.fromkeys(key for _, data in chunk for key in data)))
@@ -52,7 +53,7 @@ def _format_of(data: Mapping[str, Any]) -> Format | None:
 
 def _is_question(data: Mapping[str, Any]) -> bool:
     messages = _parsed(data.get("messages"))
-    if not isinstance(messages, list) or not messages or not isinstance(messages[-1], dict):
+    if not is_list(messages) or not messages or not is_object(messages[-1]):
         return False
     asks = messages[-1].get("role") in {"user", "developer", "system"}
     return asks and any(key not in TOOL_KEYS and key != "messages" for key in data)
@@ -74,17 +75,19 @@ def completions_shape(log: ReadLog) -> Shape:
         if not looked_for_columns:
             _require_columns(chunk, log)
             looked_for_columns = True
-        if _is_shaped(data for _, data in chunk):
+        if _is_shaped([data for _, data in chunk]):
             return chunk
         return [mended for row in chunk if (mended := _mended(row, log))]
 
     return shape
 
 
-def _is_shaped(rows: Iterable[dict[str, Any]]) -> bool:
-    rows = list(rows)
-    values = chain.from_iterable(map(dict.values, rows))
-    return set(map(tuple, rows)) == {_COMPLETIONS} and set(map(type, values)) == {str}
+def _is_shaped(rows: list[dict[str, Any]]) -> bool:
+    if set(map(tuple, rows)) != {_COMPLETIONS}:
+        return False
+    kinds: set[type] = {type(row["prompt"]) for row in rows}
+    kinds.update(type(row["completion"]) for row in rows)
+    return kinds == {str}
 
 
 def _require_columns(chunk: Chunk, log: ReadLog) -> None:
@@ -143,23 +146,19 @@ def _preference(pair: Mapping[str, Any]) -> dict[str, Any]:
     """A row of `prompt`, `chosen` and `rejected`, texts or messages, as the API wants it."""
     prompt, chosen, rejected = (_parsed_messages(pair.get(key)) for key in _PAIR)
     return {
-        "input": {
-            "messages": prompt
-            if isinstance(prompt, list)
-            else [{"role": "user", "content": prompt}]
-        },
+        "input": {"messages": prompt if is_list(prompt) else [{"role": "user", "content": prompt}]},
         "preferred_output": _answer(chosen),
         "non_preferred_output": _answer(rejected),
     }
 
 
 def _answer(value: Any) -> Any:
-    return value if isinstance(value, list) else [{"role": "assistant", "content": value}]
+    return value if is_list(value) else [{"role": "assistant", "content": value}]
 
 
 def _parsed_messages(value: Any) -> Any:
     parsed = _parsed(value)
-    return parsed if isinstance(parsed, list) else value
+    return parsed if is_list(parsed) else value
 
 
 def _parsed(value: Any) -> Any:

@@ -26,10 +26,8 @@ Pass = Callable[[Chunk], Chunk]
 class Repair(Protocol):
     """A change to rows that, made twice, changes nothing the second time."""
 
-    @property
-    def stage(self) -> int:
-        """When it is made: repairs with lower numbers come first."""
-        ...
+    stage: ClassVar[int]
+    """When it is made: repairs with lower numbers come first."""
 
     def learn(self, rows: ChunkSource, /) -> Callable[[], Pass]:
         """Learn what is needed from the rows that will come; returns what begins a pass."""

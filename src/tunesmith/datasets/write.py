@@ -2,7 +2,7 @@
 
 import os
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Generator, Iterable, Iterator
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, replace
 from os import PathLike
@@ -179,7 +179,7 @@ def _place(file: str | None, output: str | PathLike[str] | None) -> tuple[Path, 
 @contextmanager
 def _beside(
     stem: Path, extension: str, endings: list[str]
-) -> Iterator[tuple[list[IO[bytes]], Callable[[], tuple[Path, ...]]]]:
+) -> Generator[tuple[list[IO[bytes]], Callable[[], tuple[Path, ...]]], None, None]:
     """Open files beside their final place, which is given to them together or not at all."""
     with ExitStack() as stack:
         try:

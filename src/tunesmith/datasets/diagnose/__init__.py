@@ -60,8 +60,8 @@ def diagnose(
 
     log = dataset.log()
     rows = 0
-    format = dataset.format()
-    own = _CHECKS[format](dataset.file)
+    data_format = dataset.format()
+    own = _CHECKS[data_format](dataset.file)
     for chunk in dataset.chunks(log):
         checkpoint()
         rows += len(chunk)
@@ -76,7 +76,7 @@ def diagnose(
     return Diagnosis(
         source=dataset.chunks,
         file=dataset.file,
-        format=format,
+        format=data_format,
         task=own.task if isinstance(own, CompletionsCheck) else None,
         rows=rows,
         findings=tuple(findings),

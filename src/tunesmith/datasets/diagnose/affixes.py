@@ -36,7 +36,8 @@ class Affixes:
         self.shortest = min(self.shortest, *lengths)
         self.longest = max(self.longest, *lengths)
         if self._prefix:
-            self._prefix = commonprefix([self._prefix, min(texts), max(texts)])
+            # The first and the last in order differ soonest of all.
+            self._prefix = _common_prefix([self._prefix, min(texts), max(texts)])
         if self._suffix:
             self._see_suffix(texts, joined)
         self._seen = True
@@ -101,10 +102,14 @@ def _texts(rows: ChunkSource, field: str) -> Iterator[str]:
     return (data[field] for chunk in rows() for _, data in chunk)
 
 
+def _common_prefix(texts: list[str]) -> str:
+    return commonprefix(texts)  # noqa: RUF071 — character by character is what is wanted
+
+
 def _common_suffix(suffix: str, texts: list[str]) -> str:
     for text in texts:
         if not text.endswith(suffix):
-            suffix = commonprefix([suffix[::-1], text[::-1]])[::-1]
+            suffix = _common_prefix([suffix[::-1], text[::-1]])[::-1]
     return suffix
 
 

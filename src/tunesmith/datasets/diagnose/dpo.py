@@ -13,6 +13,7 @@ from tunesmith.datasets.diagnose.messages import (
 from tunesmith.datasets.diagnose.problems import Problem, Rule
 from tunesmith.datasets.diagnose.row_check import RowCheck, unknown_key_rule
 from tunesmith.datasets.diagnose.tools import TOOL_RULES, inspect_tools, tool_names
+from tunesmith.datasets.json_types import is_list, is_object
 
 __all__ = ["PreferenceCheck", "inspect_preference"]
 
@@ -24,7 +25,7 @@ def _strip(data: dict[str, Any]) -> None:
     for key in data.keys() - {"input", *_OUTPUTS}:
         del data[key]
     question = data.get("input")
-    if isinstance(question, dict):
+    if is_object(question):
         for key in question.keys() - _INPUT_KEYS:
             del question[key]
         without_unknown_keys(question.get("messages"))
@@ -62,20 +63,9 @@ def inspect_preference(data: dict[str, Any]) -> Iterator[Problem]:
         if data.get(key) is None:
             yield Problem("missing-key", key)
     question = data.get("input")
-    tools: frozenset[str] | None = None
-    if isinstance(question, dict):
-        tools = tool_names(question)
-        for key in question.keys() - _INPUT_KEYS:
-            yield Problem("unknown-key", f"input.{key}", key)
-        yield from inspect_tools(question, "input.")
-        messages = question.get("messages")
-        yield from inspect_messages(messages, "input.messages", tools)
-        if is_message_list(messages) and messages and messages[-1].get("role") == "assistant":
-            yield Problem("input-ends-with-assistant", f"input.messages[{len(messages) - 1}]")
-        if count_images(messages):
-            yield Problem("image-in-pair", "input.messages")
-    elif question is not None:
-        yield Problem("missing-key", "input", question)
+    if question is not None:
+        yield from _inspect_input(question)
+    tools = tool_names(question) if is_object(question) else None
     for key in _OUTPUTS:
         if data.get(key) is not None:
             yield from _inspect_output(data[key], key, tools)
@@ -83,9 +73,24 @@ def inspect_preference(data: dict[str, Any]) -> Iterator[Problem]:
         yield Problem("same-outputs", _OUTPUTS[1], data[_OUTPUTS[1]])
 
 
+def _inspect_input(question: Any) -> Iterator[Problem]:
+    if not is_object(question):
+        yield Problem("missing-key", "input", question)
+        return
+    for key in question.keys() - _INPUT_KEYS:
+        yield Problem("unknown-key", f"input.{key}", key)
+    yield from inspect_tools(question, "input.")
+    messages = question.get("messages")
+    yield from inspect_messages(messages, "input.messages", tool_names(question))
+    if is_message_list(messages) and messages and messages[-1].get("role") == "assistant":
+        yield Problem("input-ends-with-assistant", f"input.messages[{len(messages) - 1}]")
+    if count_images(messages):
+        yield Problem("image-in-pair", "input.messages")
+
+
 def _inspect_output(output: Any, key: str, tools: frozenset[str] | None) -> Iterator[Problem]:
     if (
-        not isinstance(output, list)
+        not is_list(output)
         or len(output) != 1
         or not is_message_list(output)
         or output[0].get("role") != "assistant"

@@ -20,7 +20,7 @@ SEPARATORS = (
     "\n\n===>\n\n",
     "\n\n--->\n\n",
 )
-"""What may show where a prompt ends; the first that is in no prompt is taken, but not `\\n` alone."""
+"""What may show where a prompt ends: the first that is in no prompt is taken."""
 
 LAST_SEPARATOR = "\n\n### =>\n\n"
 ENDINGS = ("\n", ".", " END", "***", "+++", "&&&", "$$$", "@@@", "%%%")

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tunesmith.datasets.diagnose.problems import Problem, Rule
+from tunesmith.datasets.json_types import is_list, is_object
 
 __all__ = ["IMAGES_PER_EXAMPLE", "IMAGE_RULES", "count_images", "inspect_parts"]
 
@@ -31,13 +32,13 @@ IMAGE_RULES = {
 
 def count_images(messages: Any) -> int:
     """How many images there are in a conversation."""
-    if not isinstance(messages, list):
+    if not is_list(messages):
         return 0
-    contents = [m.get("content") for m in messages if isinstance(m, dict)]
+    contents = [m.get("content") for m in messages if is_object(m)]
     return sum(
-        isinstance(part, dict) and part.get("type") == "image_url"
+        is_object(part) and part.get("type") == "image_url"
         for content in contents
-        if isinstance(content, list)
+        if is_list(content)
         for part in content
     )
 
@@ -61,7 +62,7 @@ def inspect_parts(parts: list[Any], role: str, path: str) -> Iterator[Problem]:
 
 
 def _inspect_image(image: Any, where: str) -> Iterator[Problem]:
-    url = image.get("url") if isinstance(image, dict) else None
+    url = image.get("url") if is_object(image) else None
     if not isinstance(url, str) or image.get("detail") not in _DETAILS:
         yield Problem("bad-image", where, image)
         return

@@ -6,6 +6,7 @@ from typing import Any
 from tunesmith.datasets.diagnose.images import inspect_parts
 from tunesmith.datasets.diagnose.problems import Problem, Rule
 from tunesmith.datasets.diagnose.tools import inspect_calls
+from tunesmith.datasets.json_types import is_list, is_object
 
 __all__ = ["MESSAGE_RULES", "inspect_messages", "is_message_list", "without_unknown_keys"]
 
@@ -40,7 +41,7 @@ MESSAGE_RULES = {
 
 def is_message_list(messages: object) -> bool:
     """Whether this can be looked at message by message."""
-    return isinstance(messages, list) and all(isinstance(m, dict) for m in messages)
+    return is_list(messages) and all(is_object(m) for m in messages)
 
 
 def inspect_messages(
@@ -54,12 +55,12 @@ def inspect_messages(
         tools: The names of the tools that may be called; None if they are unknown.
         weights: Whether messages may have a weight.
     """
-    if not isinstance(messages, list) or not messages:
+    if not is_list(messages) or not messages:
         yield Problem("no-messages", path, messages)
         return
     for index, message in enumerate(messages):
         where = f"{path}[{index}]"
-        if not isinstance(message, dict):
+        if not is_object(message):
             yield Problem("bad-message", where, message)
             continue
         yield from _inspect_message(message, where, weights=weights)
@@ -69,8 +70,8 @@ def inspect_messages(
 
 def without_unknown_keys(messages: Any) -> None:
     """Remove from messages what `inspect_messages` calls an unknown key."""
-    for message in messages if isinstance(messages, list) else ():
-        if isinstance(message, dict) and isinstance(role := message.get("role"), str):
+    for message in messages if is_list(messages) else ():
+        if is_object(message) and isinstance(role := message.get("role"), str):
             for key in message.keys() - _KEYS.get(role, message.keys()) - {"weight"}:
                 del message[key]
 
@@ -99,7 +100,7 @@ def _inspect_content(message: dict[str, Any], role: str, where: str) -> Iterator
     if isinstance(content, str):
         if not content.strip() and role != "tool" and not _acts(message):
             yield Problem("empty-content", f"{where}.content", content)
-    elif isinstance(content, list):
+    elif is_list(content):
         if not content:
             yield Problem("empty-content", f"{where}.content", content)
         yield from inspect_parts(content, role, f"{where}.content")

@@ -8,7 +8,7 @@ from tunesmith.datasets.findings import Finding, Remedy, Severity, Tally
 from tunesmith.datasets.repairs import DropRows, EditRows
 from tunesmith.datasets.rows import Chunk, Row
 
-__all__ = ["Inspect", "Problem", "Problems", "Rule", "kind_of"]
+__all__ = ["Inspect", "Problem", "Problems", "Rule"]
 
 
 class Problem(NamedTuple):
@@ -101,9 +101,3 @@ class Problems:
             return any(problem.code == code for problem in self._inspect(row.data))
 
         return DropRows(at_fault)
-
-
-def kind_of(value: object) -> str:
-    """A JSON value's kind, in words."""
-    kinds = {dict: "an object", list: "a list", str: "text", bool: "a boolean", int: "a number"}
-    return kinds.get(type(value), "null" if value is None else "a number")

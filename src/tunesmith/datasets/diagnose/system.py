@@ -5,6 +5,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tunesmith.datasets.findings import Finding, Tally, excerpt_of
+from tunesmith.datasets.json_types import is_list, is_object
 
 __all__ = ["SystemDrift"]
 
@@ -26,8 +27,8 @@ class SystemDrift:
 
     def see(self, line: int, messages: Any) -> None:
         """Look at a conversation."""
-        first = messages[0] if isinstance(messages, list) and messages else None
-        if not isinstance(first, dict):
+        first = messages[0] if is_list(messages) and messages else None
+        if not is_object(first):
             return
         self._rows += 1
         content = first.get("content")

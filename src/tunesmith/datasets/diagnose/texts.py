@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from typing import Any
 
+from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.rows import Chunk
 
 __all__ = ["row_texts", "texts_of"]
@@ -15,11 +16,11 @@ def texts_of(value: Any) -> Iterator[str]:
     if isinstance(value, str):
         if not value.startswith("data:"):
             yield value
-    elif isinstance(value, dict):
+    elif is_object(value):
         for key, item in value.items():
             if key not in _MARKUP:
                 yield from texts_of(item)
-    elif isinstance(value, list):
+    elif is_list(value):
         for item in value:
             yield from texts_of(item)
 

@@ -6,6 +6,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from tunesmith.datasets.diagnose.problems import Problem, Rule
+from tunesmith.datasets.json_types import is_list, is_object
 
 __all__ = ["TOOL_RULES", "inspect_calls", "inspect_tools", "tool_names"]
 
@@ -28,7 +29,7 @@ def tool_names(data: dict[str, Any]) -> frozenset[str] | None:
     if tools is None and functions is None:
         return None
     described = [t.get("function") for t in _objects(tools)] + _objects(functions)
-    return frozenset(str(f.get("name")) for f in described if isinstance(f, dict))
+    return frozenset(str(f.get("name")) for f in described if is_object(f))
 
 
 def inspect_tools(data: dict[str, Any], path: str = "") -> Iterator[Problem]:
@@ -37,12 +38,12 @@ def inspect_tools(data: dict[str, Any], path: str = "") -> Iterator[Problem]:
         value = data.get(key)
         if value is None:
             continue
-        if not isinstance(value, list):
+        if not is_list(value):
             yield Problem("bad-tool", f"{path}{key}", value)
             continue
         for index, tool in enumerate(value):
-            function = tool.get("function") if key == "tools" and isinstance(tool, dict) else tool
-            if key == "tools" and (not isinstance(tool, dict) or tool.get("type") != "function"):
+            function = tool.get("function") if key == "tools" and is_object(tool) else tool
+            if key == "tools" and (not is_object(tool) or tool.get("type") != "function"):
                 function = None
             if not _is_function(function):
                 yield Problem("bad-tool", f"{path}{key}[{index}]", tool)
@@ -69,20 +70,20 @@ def inspect_calls(
         calls = message.get("tool_calls")
         if calls is None:
             continue
-        if not isinstance(calls, list):
+        if not is_list(calls):
             yield Problem("bad-tool-call", f"{where}.tool_calls", calls)
             continue
         for number, call in enumerate(calls):
             field = f"{where}.tool_calls[{number}]"
             yield from _inspect_call(call, field, tools)
-            if isinstance(call, dict) and isinstance(call.get("id"), str):
+            if is_object(call) and isinstance(call.get("id"), str):
                 open_calls[call["id"]] = field
     # A conversation may end with a call: that is what is to be learnt then.
 
 
 def _inspect_call(call: Any, field: str, tools: frozenset[str] | None) -> Iterator[Problem]:
     if (
-        not isinstance(call, dict)
+        not is_object(call)
         or not isinstance(call.get("id"), str)
         or call.get("type", "function") != "function"
     ):
@@ -92,7 +93,7 @@ def _inspect_call(call: Any, field: str, tools: frozenset[str] | None) -> Iterat
 
 
 def _inspect_function(function: Any, field: str, tools: frozenset[str] | None) -> Iterator[Problem]:
-    if not isinstance(function, dict) or not isinstance(function.get("name"), str):
+    if not is_object(function) or not isinstance(function.get("name"), str):
         yield Problem("bad-tool-call", field, function)
         return
     if not _is_json(function.get("arguments")):
@@ -103,10 +104,10 @@ def _inspect_function(function: Any, field: str, tools: frozenset[str] | None) -
 
 def _is_function(function: Any) -> bool:
     return (
-        isinstance(function, dict)
+        is_object(function)
         and isinstance(function.get("name"), str)
         and bool(function["name"])
-        and isinstance(function.get("parameters", {}), dict)
+        and is_object(function.get("parameters", {}))
     )
 
 
@@ -121,4 +122,4 @@ def _is_json(text: Any) -> bool:
 
 
 def _objects(value: Any) -> list[dict[str, Any]]:
-    return [item for item in value if isinstance(item, dict)] if isinstance(value, list) else []
+    return [item for item in value if is_object(item)] if is_list(value) else []

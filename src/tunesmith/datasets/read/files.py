@@ -3,14 +3,14 @@
 import gzip
 import shutil
 import weakref
-from collections.abc import Iterator
+import zlib
+from collections.abc import Generator
 from contextlib import contextmanager
 from io import BufferedReader, RawIOBase, TextIOBase
 from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryFile
 from typing import IO, Literal, cast, get_args
-from zlib import error as ZlibError
 
 from tunesmith.datasets.read.zstd import open_zstd
 from tunesmith.errors import DatasetError
@@ -68,12 +68,12 @@ class File:
         raise DatasetError(
             f"The file's kind is unknown: its name {had}.",
             file=self.name,
-            remedy=f"Use one of {', '.join('.' + kind for kind in KINDS)} (.gz and .zst may follow),"
+            remedy=f"Use one of {', '.join(f'.{k}' for k in KINDS)} (.gz and .zst may follow),"
             " or name the kind: kind='csv'.",
         )
 
     @contextmanager
-    def open(self) -> Iterator[BufferedReader]:
+    def open(self) -> Generator[BufferedReader, None, None]:
         """The file's bytes from the beginning, decompressed."""
         with self._raw() as raw:
             magic = raw.peek(4)[:4]
@@ -90,7 +90,7 @@ class File:
                         yield self._seekable(stream)
                 else:
                     yield raw
-            except (EOFError, gzip.BadGzipFile, ZlibError) as error:
+            except (EOFError, gzip.BadGzipFile, zlib.error) as error:
                 raise DatasetError(
                     f"The compressed file is damaged or cut off: {error}.",
                     file=self.name,
@@ -98,7 +98,7 @@ class File:
                 ) from error
 
     @contextmanager
-    def _raw(self) -> Iterator[BufferedReader]:
+    def _raw(self) -> Generator[BufferedReader, None, None]:
         if self.path is None:
             yield self._rewound()
             return

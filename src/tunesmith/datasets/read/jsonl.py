@@ -6,6 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json
 
+from tunesmith.datasets.json_types import is_object, kind_of
 from tunesmith.datasets.read.json_values import read_json
 from tunesmith.datasets.read.log import ReadLog
 from tunesmith.datasets.read.text import TextLines, encoding_of, open_text, text_problem
@@ -27,19 +28,15 @@ def read_jsonl(stream: BufferedReader, log: ReadLog, encoding: str | None) -> It
         except ValueError as error:
             _broken(log, number, line, str(error))
             continue
-        if isinstance(value, dict):
+        if is_object(value):
             yield Row(number, value)
         else:
             log.broken_line(
                 number,
-                f"This line is {_KINDS.get(type(value), 'no object')}, not an object.",
+                f"This line is {kind_of(value)}, not an object.",
                 excerpt=line.decode(),
                 remedy='Each line is to be an object: {"prompt": …, "completion": …}.',
             )
-
-
-_KINDS: dict[type, str] = {list: "a list", str: "a text", bool: "a boolean", type(None): "null"}
-_KINDS |= {int: "a number", float: "a number"}
 
 
 def _broken(log: ReadLog, number: int, line: bytes, error: str) -> None:

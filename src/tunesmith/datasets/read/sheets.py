@@ -5,6 +5,7 @@ from io import BufferedReader
 from typing import Any
 from zipfile import BadZipFile
 
+from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.read.extras import load_extra
 from tunesmith.datasets.read.log import ReadLog
 from tunesmith.datasets.rows import CHUNK_ROWS, Row
@@ -51,9 +52,9 @@ def read_parquet(stream: BufferedReader, log: ReadLog, _: str | None) -> Iterato
 
 def _without_nulls(value: Any) -> Any:
     """Leave out what is null inside: there, every object has the keys of all."""
-    if isinstance(value, dict):
+    if is_object(value):
         return {k: _without_nulls(v) for k, v in value.items() if v is not None}
-    if isinstance(value, list):
+    if is_list(value):
         return [_without_nulls(item) for item in value]
     return value
 

@@ -28,7 +28,7 @@ def read_csv(
     text = open_text(stream, log, encoding)
     lines = TextLines(text, log)
     reader = csv.reader(lines, delimiter=delimiter)
-    header = _header(next(reader, []), log, text.encoding)
+    header = _header(next(reader, list[str]()), log, text.encoding)
     if len(header) == 1 and delimiter == "," and ";" in header[0]:
         # So do spreadsheet programs write where the comma is in numbers.
         header = header[0].split(";")

@@ -99,7 +99,8 @@ class TextLines:
     def __iter__(self) -> Iterator[str]:
         limit = self._log.max_line_bytes
         readline = partial(self._text.readline, limit)
-        for self.line, line in enumerate(iter(readline, ""), self.line + 1):
+        for line in iter(readline, ""):
+            self.line += 1
             if len(line) < limit or line[-1] in "\r\n":
                 yield line
                 continue
