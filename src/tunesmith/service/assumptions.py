@@ -24,6 +24,7 @@ class Assumptions:
         resume_message: The event of a resumed job; None for none.
         failure_level: The level of the event that a failed job ends with.
         empty_error: Whether a job without an error has `error: {}`, as in 2024, or null.
+        max_page_size: The largest `limit` of jobs, events, checkpoints and permissions.
         results_base64: Whether result files of jobs are base64, as of newer services.
     """
 
@@ -39,4 +40,5 @@ class Assumptions:
     resume_message: str | None = "The job has been resumed and moved to queued state"
     failure_level: str = "error"
     empty_error: bool = True
+    max_page_size: int = 100
     results_base64: bool = True

@@ -22,8 +22,6 @@ from tunesmith.types.fine_tuning import (
 
 __all__ = ["Checkpoints"]
 
-_MAX_PAGE = 100
-
 
 class Checkpoints:
     """Lists the checkpoints of jobs, and keeps which projects may use them.
@@ -34,22 +32,30 @@ class Checkpoints:
         ids: Makes the ids of permissions.
         jobs: Knows which jobs there are.
         models: Knows which checkpoints are models.
+        max_page_size: The largest `limit` that a list takes.
     """
 
     def __init__(
-        self, store: Store, clock: VirtualClock, ids: Ids, jobs: Jobs, models: Models
+        self,
+        store: Store,
+        clock: VirtualClock,
+        ids: Ids,
+        jobs: Jobs,
+        models: Models,
+        max_page_size: int,
     ) -> None:
         self._store = store
         self._clock = clock
         self._ids = ids
         self._jobs = jobs
         self._models = models
+        self._max_page_size = max_page_size
 
     async def list(self, operation: ListFineTuningJobCheckpoints) -> Page[FineTuningJobCheckpoint]:
         """List a job's checkpoints, newest first."""
         job = self._jobs.find(operation.fine_tuning_job_id)
         checkpoints = self._store.collection("checkpoints", FineTuningJobCheckpoint, of=job.id)
-        limit = page_size(operation.limit, default=10, maximum=_MAX_PAGE)
+        limit = page_size(operation.limit, default=10, maximum=self._max_page_size)
         return page_of(checkpoints.window(after=operation.after, limit=limit))
 
     async def permit(self, operation: CreateCheckpointPermissions) -> Page[CheckpointPermission]:
@@ -77,7 +83,7 @@ class Checkpoints:
         project_id = operation.project_id
         window = self._permissions(operation.fine_tuned_model_checkpoint).window(
             after=operation.after,
-            limit=page_size(operation.limit, default=10, maximum=_MAX_PAGE),
+            limit=page_size(operation.limit, default=10, maximum=self._max_page_size),
             newest_first=operation.order != "ascending",
             where=None if project_id is None else lambda given: given.project_id == project_id,
         )

@@ -72,6 +72,8 @@ class VirtualClock:
         ```python
         import anyio
 
+        from tunesmith.service.clock import EPOCH_S, VirtualClock
+
         clock = VirtualClock()
         anyio.run(clock.sleep, 3600)  # at once
         assert clock.time() == EPOCH_S + 3600

@@ -53,6 +53,8 @@ def compute(formula: str, values: Mapping[str, float]) -> float:
 
     Example:
         ```python
+        from tunesmith.service.formula import compute
+
         assert compute("0.5 * (style + truth)", {"style": 1, "truth": 0}) == 0.5
         ```
     """

@@ -48,7 +48,7 @@ class Graders:
                 name=grader["name"],
                 type=grader["type"],
                 errors=cast("dict[str, Any]", dict.fromkeys(_ERRORS, False)),
-                execution_time=0.0,
+                execution_time=0.0,  # virtual seconds, which do not pass meanwhile
                 scores=scores,
                 token_usage=None,
                 sampled_model_name=None,

@@ -56,8 +56,9 @@ class Ids:
 
     Example:
         ```python
-        ids = Ids(seed=1)
-        ids.new("file")  # file- and 24 letters and digits
+        from tunesmith.service.ids import Ids
+
+        assert Ids(seed=1).new("file") == Ids(seed=1).new("file")
         ```
     """
 

@@ -33,7 +33,6 @@ from tunesmith.types.fine_tuning import (
 
 __all__ = ["Jobs"]
 
-_MAX_PAGE = 100
 _MAX_INTEGRATIONS = 5
 _SEEDS = 2**31
 
@@ -102,7 +101,7 @@ class Jobs:
         """List the jobs, newest first."""
         window = self._jobs.window(
             after=operation.after,
-            limit=page_size(operation.limit, default=20, maximum=_MAX_PAGE),
+            limit=self._page_size(operation.limit),
             where=_filter(operation),
         )
         return page_of(window, with_ids=False)
@@ -126,7 +125,7 @@ class Jobs:
     async def list_events(self, operation: ListFineTuningJobEvents) -> Page[FineTuningJobEvent]:
         """List a job's events, newest first."""
         job = self.find(operation.fine_tuning_job_id)
-        limit = page_size(operation.limit, default=20, maximum=_MAX_PAGE)
+        limit = self._page_size(operation.limit)
         window = self._lives[job.id].events.window(operation.after, limit)
         return page_of(window, with_ids=False)
 
@@ -140,6 +139,9 @@ class Jobs:
         if job is None:
             raise fine_tune_not_found(id)
         return job
+
+    def _page_size(self, limit: int | None) -> int:
+        return page_size(limit, default=20, maximum=self._shop.assumptions.max_page_size)
 
     def _life(self, id: str, states: set[str]) -> JobLife:
         job = self.find(id)

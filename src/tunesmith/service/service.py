@@ -55,6 +55,17 @@ class Service:
         fine_tune_timeline: The same for fine-tunes of the legacy API.
         batch_pace: How long the steps of a batch take.
         assumptions: What the service does where nobody knows what the real one does.
+
+    Example:
+        ```python
+        import anyio
+
+        from tunesmith.operations.models import RetrieveModel
+        from tunesmith.service.service import Service
+
+        service = Service(seed=1)
+        print(anyio.run(service.answer, RetrieveModel("davinci-002")))
+        ```
     """
 
     def __init__(
@@ -98,7 +109,9 @@ class Service:
         )
         self.jobs = Jobs(workshop, job_timeline, self.graders)
         self.fine_tunes = FineTunes(workshop, fine_tune_timeline, self.engine)
-        self.checkpoints = Checkpoints(self.store, self.clock, self.ids, self.jobs, self.models)
+        self.checkpoints = Checkpoints(
+            self.store, self.clock, self.ids, self.jobs, self.models, assumed.max_page_size
+        )
 
         self._replies = Replies()
         sources = Sources(self.engine, self.models, self._replies, self.ids, self.schedule.now)
@@ -178,6 +191,8 @@ class Service:
 
         Example:
             ```python
+            from tunesmith.service.service import Service
+
             service = Service()
             service.reply("I only know that I know nothing.")
             ```

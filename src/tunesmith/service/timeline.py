@@ -63,6 +63,8 @@ class Timeline:
         ```python
         from dataclasses import replace
 
+        from tunesmith.service.timeline import JOB_TIMELINE, Timeline
+
         slow = Timeline(tuple(
             replace(row, after_s=row.after_s * 10) for row in JOB_TIMELINE.rows
         ))

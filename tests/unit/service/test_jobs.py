@@ -319,6 +319,13 @@ async def test_jobs_are_listed_newest_first_and_by_metadata(service, upload, pai
     assert await listed(metadata="null") == [ids[0]]
 
 
+async def test_how_long_a_page_may_be_can_be_set(service):
+    with pytest.raises(ServiceError, match="101 is greater than the maximum of 100 - 'limit'"):
+        await service.answer(ListFineTuningJobs(limit=101))
+    generous = Service(assumptions=Assumptions(max_page_size=1000))
+    assert (await generous.answer(ListFineTuningJobs(limit=1000))).data == []
+
+
 async def test_an_unknown_job_is_the_services_404(service):
     for operation in (
         RetrieveFineTuningJob("ftjob-x"),
