@@ -125,11 +125,11 @@ class Cost:
     def __str__(self) -> str:
         about = "" if self.exact else "about "
         sum_up = (
-            f"{about}{self.tokens:,} tokens × {self.epochs} epochs = "
+            f"{about}{self.tokens:,} tokens × {self.epochs} epochs = "  # noqa: RUF001 — times
             f"{about}{self.trained_tokens:,} trained tokens"
         )
         if self.usd is None:
-            return f"{sum_up}; no price was given for {self.model or 'a model'}"
+            return f"{sum_up}; no price was given"
         cents = 4 if self.usd < 1 else 2
         return f"{sum_up} = {about}${self.usd:,.{cents}f} (prices of {self.as_of})"
 
@@ -143,7 +143,7 @@ def training_cost(
     model: str | None = None,
     prices: Prices | None = None,
 ) -> Cost:
-    """What supervised training or training on preferences costs. (Reinforcement is paid by time.)
+    """What supervised training or training on preferences costs; reinforcement is paid by time.
 
     Args:
         tokens: The tokens of all examples.

@@ -21,6 +21,13 @@ _LIMITS = {
     "ada": 2048,
 }
 
+_MOST_BYTES = 4
+"""No character of UTF-8 has more, and no token has fewer than one."""
+
+_AT_MOST = TokenCounter(
+    "bytes", exact=False, texts=lambda texts: [_MOST_BYTES * len(text) for text in texts]
+)
+
 
 def token_limit(model: str) -> int | None:
     """How many tokens of an example a model is trained on; None if it is not known here.
@@ -57,6 +64,9 @@ class TokenLimit:
 
     def see(self, chunk: Chunk) -> None:
         """Look at some rows."""
+        # Counting takes its time, and most rows are so short that there is no need.
+        most = zip(chunk, _AT_MOST.rows(chunk), strict=True)
+        chunk = [row for row, tokens in most if tokens.total > self._limit]
         for row, tokens in zip(chunk, self._counter.rows(chunk), strict=True):
             if tokens.total > self._limit:
                 self._found.add(row.line, excerpt=f"{tokens.total:,} tokens")

@@ -2,10 +2,12 @@
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from itertools import islice
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import to_json
 
+from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.rows import Chunk
 from tunesmith.errors import ConfigurationError
 
@@ -75,22 +77,24 @@ class TokenCounter:
             assert tokens == ExampleTokens(total=4, learned=2)
             ```
         """
-        texts: list[str] = []
-        spans: list[tuple[int, int, int]] = []
-        for _, data in chunk:
-            example = _Example()
-            example.see(data)
-            learned = len(example.learned)
-            spans.append((len(example.told), learned, example.overhead))
-            texts += example.told
-            texts += example.learned
-        counts = iter(self.texts(texts))
-        counted: list[ExampleTokens] = []
-        for told, learned, overhead in spans:
-            before = sum(next(counts) for _ in range(told))
-            after = sum(next(counts) for _ in range(learned))
-            counted.append(ExampleTokens(before + after + overhead, after))
-        return counted
+        if all("prompt" in data for _, data in chunk):
+            prompts = self.texts([data["prompt"] for _, data in chunk])
+            completions = self.texts([data["completion"] for _, data in chunk])
+            return [
+                ExampleTokens(told + learned, learned)
+                for told, learned in zip(prompts, completions, strict=True)
+            ]
+        examples = [_Example(data) for _, data in chunk]
+        told = self._sums([example.told for example in examples])
+        learned = self._sums([example.learned for example in examples])
+        return [
+            ExampleTokens(before + after + example.overhead, after)
+            for example, before, after in zip(examples, told, learned, strict=True)
+        ]
+
+    def _sums(self, examples: list[list[str]]) -> list[int]:
+        counts = iter(self.texts([text for texts in examples for text in texts]))
+        return [sum(islice(counts, len(texts))) for texts in examples]
 
 
 def estimated_tokens(texts: Sequence[str]) -> list[int]:
@@ -98,13 +102,8 @@ def estimated_tokens(texts: Sequence[str]) -> list[int]:
 
     That is near for English prose. Numbers, code and other languages can be off by half.
     """
-    return [
-        -(
-            -(len(text) if text.isascii() else len(text.encode(errors="surrogatepass")))
-            // _BYTES_PER_TOKEN
-        )
-        for text in texts
-    ]
+    sizes = (len(text.encode(errors="surrogatepass")) for text in texts)
+    return [-(-size // _BYTES_PER_TOKEN) for size in sizes]
 
 
 ESTIMATE = TokenCounter(
@@ -188,53 +187,45 @@ class _Example:
 
     __slots__ = ("learned", "overhead", "told")
 
-    def __init__(self) -> None:
+    def __init__(self, data: dict[str, Any]) -> None:
         self.told: list[str] = []
         self.learned: list[str] = []
         self.overhead = 0
+        for question in _objects([data.get("input", data)]):
+            self._conversation(question)
+        for key in ("preferred_output", "non_preferred_output"):
+            self._messages(data.get(key))
 
-    def see(self, data: dict[str, Any]) -> None:
-        if "prompt" in data:
-            self.told.append(data["prompt"])
-            self.learned.append(data["completion"])
-            return
-        question = data.get("input", data)
-        if not isinstance(question, dict):
-            return
+    def _conversation(self, question: dict[str, Any]) -> None:
         self.overhead += PER_CONVERSATION
         for key in ("tools", "functions"):
             if question.get(key):
                 self.told.append(to_json(question[key]).decode())
         self._messages(question.get("messages"))
-        for key in ("preferred_output", "non_preferred_output"):
-            self._messages(data.get(key))
 
     def _messages(self, messages: Any) -> None:
-        if not isinstance(messages, list):
-            return
-        for message in messages:
-            if isinstance(message, dict):
-                self._message(message)
-
-    def _message(self, message: dict[str, Any]) -> None:
-        self.overhead += PER_MESSAGE + PER_NAME * ("name" in message)
-        self.told += [
-            value
-            for key, value in message.items()
-            if isinstance(value, str) and key not in _UNCOUNTED_KEYS
-        ]
-        learns = message.get("role") == "assistant" and message.get("weight") != 0
-        (self.learned if learns else self.told).extend(_written(message))
+        for message in _objects(messages):
+            self.overhead += PER_MESSAGE + PER_NAME * ("name" in message)
+            self.told += _texts({k: v for k, v in message.items() if k not in _UNCOUNTED_KEYS})
+            learns = message.get("role") == "assistant" and message.get("weight") != 0
+            (self.learned if learns else self.told).extend(_written(message))
 
 
 def _written(message: dict[str, Any]) -> Iterator[str]:
     """What a message's author wrote: its content, and the calls it makes."""
     content = message.get("content")
-    for part in content if isinstance(content, list) else [{"text": content}]:
-        if isinstance(part, dict) and isinstance(part.get("text"), str):
-            yield part["text"]
-    calls = message.get("tool_calls")
-    functions = [c.get("function") for c in calls or () if isinstance(c, dict)]
-    for function in (*functions, message.get("function_call")):
-        if isinstance(function, dict):
-            yield from (v for v in function.values() if isinstance(v, str))
+    if isinstance(content, str):
+        yield content
+    for part in _objects(content):
+        yield from _texts({"text": part.get("text")})
+    calls = [call.get("function") for call in _objects(message.get("tool_calls"))]
+    for function in _objects([*calls, message.get("function_call")]):
+        yield from _texts(function)
+
+
+def _texts(fields: dict[str, Any]) -> list[str]:
+    return [value for value in fields.values() if isinstance(value, str)]
+
+
+def _objects(value: object) -> list[dict[str, Any]]:
+    return [item for item in value if is_object(item)] if is_list(value) else []

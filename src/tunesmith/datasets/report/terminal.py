@@ -1,0 +1,77 @@
+"""The report as text for the terminal; needs the extra `cli`."""
+
+from typing import TYPE_CHECKING
+
+from tunesmith.datasets.report.histogram import Histogram
+from tunesmith.datasets.report.report import Report
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+__all__ = ["print_report"]
+
+_LEVELS = "▁▂▃▄▅▆▇█"
+_LABELS_SHOWN = 10
+
+
+def print_report(report: Report, console: "Console") -> None:
+    """Print distributions, labels, tokens and cost.
+
+    Example:
+        ```python
+        from rich.console import Console
+
+        print_report(make_report(diagnose(Dataset.open("kant.csv"))), Console())
+        ```
+    """
+    from rich.table import Table  # noqa: PLC0415 — an extra
+    from rich.text import Text  # noqa: PLC0415 — an extra
+
+    statistics = report.statistics
+    table = Table(box=None, pad_edge=False)
+    table.add_column("per example")
+    for name in ("least", "median", "mean", "95%", "greatest"):
+        table.add_column(name, justify="right")
+    table.add_column("distribution")
+    for name, histogram in {
+        "tokens": statistics.tokens,
+        "learned tokens": statistics.learned_tokens,
+        **statistics.lengths,
+    }.items():
+        table.add_row(name, *_numbers(histogram), sparkline(histogram))
+    console.print(table)
+    if statistics.labels:
+        labels = Table(box=None, pad_edge=False)
+        labels.add_column("label")
+        labels.add_column("rows", justify="right")
+        for label, count in statistics.labels.most_common(_LABELS_SHOWN):
+            # Text, because a label may hold what rich takes for markup.
+            labels.add_row(Text(repr(label)), f"{count:,}")
+        if (others := len(statistics.labels) - _LABELS_SHOWN) > 0:
+            labels.add_row(f"and {others:,} more", "")
+        console.print(labels)
+    if not statistics.counter.exact:
+        console.print(Text(f"Tokens are {statistics.counter.note}."))
+    if statistics.images:
+        console.print(f"The tokens of {statistics.images:,} images are not counted.")
+    if report.cost is not None:
+        console.print(Text(f"Training: {report.cost}."))
+
+
+def sparkline(histogram: Histogram) -> str:
+    """A histogram in one line of text."""
+    counts = [each.values for each in histogram.bins()]
+    tallest = max(counts, default=0)
+    return "".join(
+        _LEVELS[(count * len(_LEVELS) - 1) // tallest] if count else " " for count in counts
+    )
+
+
+def _numbers(histogram: Histogram) -> list[str]:
+    return [
+        f"{histogram.least:,}",
+        f"{histogram.quantile(0.5):,}",
+        f"{histogram.mean:,.1f}",
+        f"{histogram.quantile(0.95):,}",
+        f"{histogram.greatest:,}",
+    ]
