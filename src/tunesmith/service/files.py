@@ -195,7 +195,7 @@ def _check_json_lines(content: bytes) -> None:
         empty = False
         try:
             fits = isinstance(json.loads(line), dict)
-        except ValueError:
+        except (ValueError, RecursionError):
             fits = False
         if not fits:
             hint = line[:20].decode("utf-8", "replace").strip()

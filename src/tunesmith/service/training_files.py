@@ -22,7 +22,7 @@ Format = Literal["completion", "chat", "preference", "reinforcement"]
 Grade = Callable[[str, Mapping[str, Any]], float]
 """Scores an answer's text, given the line that it answers."""
 
-MIN_EXAMPLES = 10
+_MIN_EXAMPLES = 10
 
 _ROLES = ("system", "developer", "user", "assistant", "tool", "function")
 _MESSAGE_KEYS = {
@@ -63,12 +63,12 @@ def require_examples(n: int, param: str = "training_file") -> None:
     Raises:
         TrainingFileInvalid: There are less than ten.
     """
-    if n < MIN_EXAMPLES:
+    if n < _MIN_EXAMPLES:
         raise TrainingFileInvalid(
             Failure(
                 "invalid_n_examples",
                 f"{_kind(param).capitalize()} file has {n} example(s), "
-                f"but must have at least {MIN_EXAMPLES} examples",
+                f"but must have at least {_MIN_EXAMPLES} examples",
                 param,
             )
         )
@@ -117,7 +117,7 @@ def _lines(content: bytes) -> Iterator[bytes]:
 def _example(line: bytes, format: Format, grade: Grade | None) -> TrainingExample:
     try:
         value = json.loads(line)
-    except ValueError:
+    except (ValueError, RecursionError):
         raise _Wrong(" is not valid JSON") from None
     if not isinstance(value, dict):
         raise _Wrong(" is not a JSON object")

@@ -53,7 +53,13 @@ async def test_an_unknown_file_is_the_services_404(service):
 @pytest.mark.parametrize("purpose", ["fine-tune", "batch"])
 @pytest.mark.parametrize(
     ("content", "line"),
-    [(b"hello", 1), (b'{"a": 1}\n[1]\n', 2), (b'{"a": 1}\n\n{"a"\n', 3), (b"\xff\xfe", 1)],
+    [
+        (b"hello", 1),
+        (b'{"a": 1}\n[1]\n', 2),
+        (b'{"a": 1}\n\n{"a"\n', 3),
+        (b"\xff\xfe", 1),
+        (b"[" * 99_999, 1),
+    ],
 )
 async def test_what_is_not_json_lines_is_refused_with_its_line(service, purpose, content, line):
     with pytest.raises(ServiceError) as caught:
