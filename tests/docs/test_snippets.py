@@ -11,9 +11,11 @@ from textwrap import dedent
 import anyio
 import pytest
 
-import tunesmith
+import tunesmith.datasets
+import tunesmith.types
 
 ROOT = Path(__file__).parents[2]
+DATA = ROOT / "examples" / "data"
 FENCE = re.compile(r"^( *)```python\n(.*?)^\1```", re.DOTALL | re.MULTILINE)
 
 
@@ -43,11 +45,9 @@ def documented():
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Where snippets run: the data that they speak of is there."""
-    data = ROOT / "examples" / "data"
-    shutil.copy(data / "kant.csv", tmp_path)
-    shutil.copy(data / "kant.jsonl", tmp_path / "train.jsonl")
-    (tmp_path / "examples").mkdir()
-    shutil.copytree(data, tmp_path / "examples" / "data")
+    shutil.copy(DATA / "kant.csv", tmp_path)
+    shutil.copy(DATA / "kant.jsonl", tmp_path / "train.jsonl")
+    shutil.copytree(DATA, tmp_path / "examples" / "data")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
     return tmp_path
@@ -73,17 +73,37 @@ def test_snippets_of_a_page_run_one_after_the_other(page, folder):
         run(code, names, str(page))
 
 
-@pytest.mark.parametrize(("module", "docstring"), list(documented()))
-def test_snippets_of_a_docstring_run(module, docstring, folder):
-    names = dict(vars(importlib.import_module(module)))
-    names |= {name: getattr(tunesmith, name) for name in tunesmith.__all__}
+@pytest.fixture(scope="module")
+def world(tmp_path_factory):
+    """What the docstrings speak of: a client, a file, a job that has succeeded."""
     client = tunesmith.AsyncClient(backend=tunesmith.MemoryBackend())
+    data = tmp_path_factory.mktemp("data") / "few.jsonl"
+    data.write_text("".join((DATA / "kant.jsonl").read_text().splitlines(keepends=True)[:20]))
 
-    async def world():
-        file = await client.files.upload("train.jsonl")
+    async def tuned():
+        file = await client.files.upload(data)
         job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
-        return {"client": client, "file": file, "job": await client.fine_tuning.jobs.wait(job)}
+        diagnosis = await tunesmith.datasets.Dataset.open("kant.csv").diagnose()
+        return {
+            "client": client,
+            "file": file,
+            "job": await client.fine_tuning.jobs.wait(job),
+            "diagnosis": diagnosis,
+            "plan": diagnosis.plan(),
+        }
 
-    names |= anyio.run(world)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(DATA)  # the snippets' kant.csv is a copy
+        return anyio.run(tuned)
+
+
+@pytest.mark.parametrize(("module", "docstring"), list(documented()))
+def test_snippets_of_a_docstring_run(module, docstring, folder, world):
+    names = {
+        name: getattr(package, name)
+        for package in (tunesmith, tunesmith.types, tunesmith.datasets)
+        for name in package.__all__
+    }
+    names |= {"Path": Path} | world | vars(importlib.import_module(module))
     for code in snippets(docstring):
         run(code, names, module)

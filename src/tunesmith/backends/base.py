@@ -16,12 +16,18 @@ class Backend(Protocol):
 
     Example:
         ```python
+        from collections.abc import AsyncGenerator
+        from contextlib import asynccontextmanager
+
+        from tunesmith import Backend, Request, Response
+
+
         class Shouting:
             def __init__(self, inner: Backend) -> None:
                 self.inner = inner
 
             @asynccontextmanager
-            async def send(self, request: Request) -> AsyncIterator[Response]:
+            async def send(self, request: Request) -> AsyncGenerator[Response]:
                 print(request.operation.upper())
                 async with self.inner.send(request) as response:
                     yield response

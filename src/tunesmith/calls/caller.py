@@ -195,7 +195,7 @@ class Caller:
         )
         self._log_attempt(request, response.status, attempt, began, info.request_id)
         if not good:
-            refusal = parse_error(response.status, response.headers, body)
+            refusal = parse_error(response.status, response.headers, body, now=self.clock.time())
             refusal.operation = request.operation
             refusal.attempts = attempt
             raise _Failure(refusal)

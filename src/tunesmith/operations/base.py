@@ -5,6 +5,10 @@ encodes it, the service routes and decodes it, resource methods take their signa
 the reference documentation lists it. Parameters are not written a second time.
 
 ```python
+from tunesmith.operations.base import Operation, operation
+from tunesmith.types import FileObject
+
+
 @operation("files.retrieve", "GET", "/files/{file_id}")
 class RetrieveFile(Operation[FileObject]):
     file_id: str

@@ -2,8 +2,9 @@
 
 ```python
 pieces = CompletionAccumulator()
-async for completion in stream:
-    pieces.add(completion)
+async with client.completions.stream(model="babbage-002", prompt="Kant was") as stream:
+    async for completion in stream:
+        pieces.add(completion)
 whole = pieces.result()
 ```
 

@@ -23,6 +23,7 @@ from tunesmith.errors import (
     UnprocessableEntityError,
 )
 from tunesmith.protocol.retry_after import parse_retry_after_s
+from tunesmith.types.response import request_id_of
 
 __all__ = ["excerpt_of", "holds_error", "parse_error", "parse_stream_error", "redacted"]
 
@@ -33,7 +34,6 @@ _READ_BYTES = 8192
 
 _QUOTA = "insufficient_quota"
 
-_REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id", "request-id")
 
 _BY_STATUS: Mapping[int, type[APIStatusError]] = {
     400: BadRequestError,
@@ -110,7 +110,7 @@ def parse_error(
         headers=headers,
         body=excerpt_of(body),
         retry_after_s=parse_retry_after_s(headers, time.time() if now is None else now),
-        request_id=next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None),
+        request_id=request_id_of(headers),
     )
 
 
@@ -120,7 +120,7 @@ def holds_error(data: bytes) -> bool:
         value = from_json(data)
     except ValueError:
         return False
-    return isinstance(value, dict) and "error" in value
+    return isinstance(value, dict) and bool(cast("dict[str, Any]", value).get("error"))
 
 
 def parse_stream_error(data: bytes) -> StreamError:

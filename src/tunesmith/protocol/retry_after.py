@@ -26,7 +26,7 @@ def parse_retry_after_s(headers: Mapping[str, str], now: float) -> float | None:
         return None if seconds is None else max(seconds, 0.0)
     try:
         at = parsedate_to_datetime(value)
-    except ValueError:
+    except (OverflowError, ValueError):
         return None
     return max((at if at.tzinfo else at.replace(tzinfo=UTC)).timestamp() - now, 0.0)
 

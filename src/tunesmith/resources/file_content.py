@@ -26,7 +26,7 @@ class FileContent:
 
     Example:
         ```python
-        content = client.files.content("file-abc")
+        content = client.files.content(file.id)
         async with content.stream() as chunks:
             async for chunk in chunks:
                 print(len(chunk))

@@ -42,8 +42,8 @@ class Files(Resource):
 
         Example:
             ```python
-            data = await client.files.content("file-abc").read()
-            await client.files.content("file-abc").write_to("results.csv")
+            data = await client.files.content(file.id).read()
+            await client.files.content(file.id).write_to("copy.jsonl")
             ```
         """
         return FileContent(self.caller, DownloadFile(file_id))

@@ -1,6 +1,10 @@
 """Methods that take their parameters from an operation, so that these are written once.
 
 ```python
+from tunesmith.operations import ListModels, RetrieveModel
+from tunesmith.resources.base import Resource
+
+
 class Models(Resource):
     retrieve = call(RetrieveModel)  # async def retrieve(model: str, *, timeout=None, …) -> Model
     list = paged(ListModels)  # a page when awaited, the items of all pages when iterated

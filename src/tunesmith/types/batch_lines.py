@@ -6,7 +6,7 @@ line = BatchRequestLine(
     url="/v1/completions",
     body={"model": "davinci-002", "prompt": "Several concepts are a priori such as"},
 )
-file.write(line.model_dump_json() + "\n")
+print(line.model_dump_json())
 ```
 """
 

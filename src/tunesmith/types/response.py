@@ -5,7 +5,20 @@ from dataclasses import dataclass
 
 from tunesmith.types.rate_limits import RateLimits
 
-__all__ = ["ResponseInfo"]
+__all__ = ["ResponseInfo", "request_id_of"]
+
+
+# Azure and proxies rename it.
+_REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id", "request-id")
+
+
+def request_id_of(headers: Mapping[str, str]) -> str | None:
+    """Find the service's id of a request.
+
+    Args:
+        headers: The answer's headers, names in lower case.
+    """
+    return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +47,7 @@ class ResponseInfo:
     @property
     def request_id(self) -> str | None:
         """The service's id of the request, for its support."""
-        return self.headers.get("x-request-id")
+        return request_id_of(self.headers)
 
     @property
     def rate_limits(self) -> RateLimits:

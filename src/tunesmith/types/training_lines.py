@@ -4,7 +4,7 @@ Fields that a line knows are checked, others are kept. Write one without its emp
 
 ```python
 line = CompletionExample(prompt="Space is", completion=" a form of outer intuition.")
-file.write(line.model_dump_json(exclude_none=True) + "\n")
+print(line.model_dump_json(exclude_none=True))
 ```
 """
 

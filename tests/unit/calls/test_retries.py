@@ -29,9 +29,7 @@ async def test_what_will_not_pass_is_not_tried_again(status):
     assert caught.value.operation == "models.retrieve"
 
 
-@pytest.mark.parametrize(
-    "phase", ["connect", "connect_timeout", "write", "read", "timeout"]
-)
+@pytest.mark.parametrize("phase", ["connect", "connect_timeout", "write", "read", "timeout"])
 async def test_a_connection_that_fails_is_tried_again(phase):
     backend = Script(BackendError("broken", phase=phase), answer())
     assert (await backend.client().models.retrieve("ada")).id == "ada"

@@ -28,7 +28,22 @@ def test_durations_are_read_as_services_write_them(text, seconds):
     assert parse_reset_s(text) == pytest.approx(seconds)
 
 
-@pytest.mark.parametrize("text", [None, "", "soon", "-1", "1x", "s", "1s!", "m1s", "inf", "nan"])
+@pytest.mark.parametrize(
+    ("text", "seconds"),
+    [
+        ("1970-01-01T00:02:00Z", 80),
+        ("1970-01-01T00:02:00.500Z", 80.5),
+        ("1970-01-01T01:02:00+01:00", 80),
+        ("1970-01-01T00:00:01Z", 0),
+    ],
+)
+def test_a_time_is_counted_from_now_and_never_below_0(text, seconds):
+    assert parse_reset_s(text, now=40.0) == seconds
+
+
+@pytest.mark.parametrize(
+    "text", [None, "", "soon", "-1", "1x", "s", "1s!", "m1s", "inf", "nan", "1_0"]
+)
 def test_what_is_no_duration_is_none(text):
     assert parse_reset_s(text) is None
 
@@ -68,3 +83,26 @@ def test_openais_headers_are_read():
 def test_what_is_not_told_is_none():
     headers = {"x-ratelimit-limit-requests": "many", "x-ratelimit-remaining-tokens": "5"}
     assert RateLimits.from_headers(headers) == RateLimits(remaining_tokens=5)
+
+
+def test_the_limits_of_a_project_are_read():
+    headers = {
+        "x-ratelimit-limit-project-tokens": "150000",
+        "x-ratelimit-remaining-project-tokens": "149000",
+        "x-ratelimit-reset-project-tokens": "400ms",
+    }
+    assert RateLimits.from_headers(headers) == RateLimits(
+        limit_project_tokens=150_000,
+        remaining_project_tokens=149_000,
+        reset_project_tokens_s=0.4,
+    )
+
+
+def test_below_0_nothing_is_left():
+    limits = RateLimits.from_headers({"x-ratelimit-remaining-requests": "-1"})
+    assert limits.remaining_requests == 0
+
+
+def test_times_in_headers_are_counted_from_now():
+    headers = {"x-ratelimit-reset-requests": "1970-01-01T00:02:00Z"}
+    assert RateLimits.from_headers(headers, now=40.0).reset_requests_s == 80

@@ -26,7 +26,13 @@ def test_seconds_milliseconds_and_dates_are_read(headers, seconds):
     assert parse_retry_after_s(headers, 40.0) == seconds
 
 
-@pytest.mark.parametrize("value", ["", "soon", "nan", "inf", "Mon, 99 Foo 2026", "1 s"])
+@pytest.mark.parametrize(
+    "value",
+    [
+        *["", "soon", "nan", "inf", "Mon, 99 Foo 2026", "1 s"],
+        "Mon, 01 Jan 2026 00:00:00 +99999999999999999999",
+    ],
+)
 def test_what_cannot_be_understood_asks_for_nothing(value):
     assert parse_retry_after_s({"retry-after": value}, 0.0) is None
 
