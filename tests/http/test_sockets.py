@@ -1,4 +1,4 @@
-"""What only sockets show: cut streams, slow servers, pools, and what is left open after a cancel."""
+"""What only sockets show: cut streams, slow servers, pools, what is left open after a cancel."""
 
 import subprocess
 import sys
@@ -13,6 +13,10 @@ pytestmark = pytest.mark.anyio
 
 BODY = b'{"id":"ada","object":"model"}'
 GOOD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 29\r\n\r\n" + BODY
+
+
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
+CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
 
 
 class Server:
@@ -98,8 +102,10 @@ async def test_connections_are_kept_at_the_concurrency_that_was_needed():
 async def test_a_stream_that_is_cut_is_an_error_not_an_end():
     async def cut(connection, number):
         await connection.send(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-            b"3f\r\ndata: " + b'{"id":"c","choices":[{"index":0,"text":"Kant","logprobs"' + b"\r\n"
+            CHUNKED
+            + b"3f\r\ndata: "
+            + b'{"id":"c","choices":[{"index":0,"text":"Kant","logprobs"'
+            + b"\r\n"
         )
         return "close"
 
@@ -159,7 +165,7 @@ async def test_cancelling_a_call_closes_its_connection():
 
 async def test_leaving_a_stream_early_closes_its_connection():
     async def endless(connection, number):
-        head = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
+        head = HEAD + b"\r\n"
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":null}]}\n\n'
         await connection.send(head)
         for _ in range(10_000):
@@ -176,12 +182,7 @@ async def test_a_finished_stream_gives_its_connection_back():
     async def stream(connection, number):
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":"stop"}]}\n\n'
         body = event + b"data: [DONE]\n\n"
-        await connection.send(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\ntransfer-encoding: chunked\r\n\r\n"
-            + f"{len(body):x}\r\n".encode()
-            + body
-            + b"\r\n"
-        )
+        await connection.send(CHUNKED + f"{len(body):x}\r\n".encode() + body + b"\r\n")
         await connection.send(b"0\r\n\r\n")
 
     async with serving(stream) as (server, client):
@@ -194,11 +195,7 @@ async def test_a_finished_stream_gives_its_connection_back():
 async def test_a_server_that_stays_silent_after_done_does_not_hold_the_answer_up():
     async def stays(connection, number):
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":"stop"}]}\n\n'
-        await connection.send(
-            b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n"
-            + event
-            + b"data: [DONE]\n\n"
-        )
+        await connection.send(HEAD + b"\r\n" + event + b"data: [DONE]\n\n")
         await connection.receive()
 
     async with serving(stays) as (_, client):
@@ -209,17 +206,16 @@ async def test_a_server_that_stays_silent_after_done_does_not_hold_the_answer_up
 
 async def test_a_deadline_holds_while_a_stream_is_read():
     async def drips(connection, number):
-        await connection.send(b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n\r\n")
+        await connection.send(HEAD + b"\r\n")
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":null}]}\n\n'
         while True:
             await connection.send(event)
             await anyio.sleep(0.01)
 
     async with serving(drips, deadline=0.3) as (_, client):
-        with anyio.fail_after(5), pytest.raises(errors.DeadlineExceeded):
-            async with client.completions.stream(model="m", prompt="p") as stream:
-                async for _ in stream:
-                    pass
+        async with client.completions.stream(model="m", prompt="p") as stream:
+            with anyio.fail_after(5), pytest.raises(errors.DeadlineExceeded):
+                await stream.final()
 
 
 async def test_cancelling_at_any_moment_leaves_no_connection_open():
@@ -230,7 +226,7 @@ async def test_cancelling_at_any_moment_leaves_no_connection_open():
             await connection.send(GOOD[i : i + 20])
             await anyio.lowlevel.checkpoint()
 
-    async with serving(slowly) as (server, client):
+    async with serving(slowly) as (_, client):
         for steps in range(0, 60, 3):
             with anyio.CancelScope() as scope:
                 async with anyio.create_task_group() as group:

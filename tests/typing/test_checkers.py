@@ -19,7 +19,7 @@ def run(*command):
 
 def mypy():
     output = run("mypy", "--no-error-summary", "--show-absolute-path").stdout
-    return [line.split(":")[:2] + [line] for line in output.splitlines() if ": error:" in line]
+    return [[*line.split(":")[:2], line] for line in output.splitlines() if ": error:" in line]
 
 
 def pyright():

@@ -1,5 +1,6 @@
 """A backend that answers from a script, in virtual time."""
 
+import json
 from contextlib import asynccontextmanager
 from math import inf
 
@@ -62,8 +63,8 @@ def answer(body=b'{"id":"ada","object":"model"}', status=200, **headers):
 
 
 def refusal(status, code=None, **headers):
-    body = f'{{"error":{{"message":"No.","type":"t","code":{f"{chr(34)}{code}{chr(34)}" if code else "null"},"param":null}}}}'
-    return answer(body.encode(), status, **headers)
+    error = {"message": "No.", "type": "t", "code": code, "param": None}
+    return answer(json.dumps({"error": error}).encode(), status, **headers)
 
 
 HANG = ("hang", {}, [])

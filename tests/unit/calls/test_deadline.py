@@ -1,8 +1,8 @@
 """A deadline is for the whole call: attempts, pauses and reads together."""
 
 import pytest
-
 from tests.unit.calls.conftest import HANG, Script, answer, refusal
+
 from tunesmith import errors
 
 pytestmark = pytest.mark.anyio

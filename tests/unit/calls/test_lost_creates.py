@@ -3,8 +3,8 @@
 import json
 
 import pytest
-
 from tests.unit.calls.conftest import Script, answer, refusal
+
 from tunesmith import errors
 from tunesmith.errors import BackendError
 from tunesmith.service.clock import EPOCH_S

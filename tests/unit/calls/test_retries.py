@@ -3,8 +3,8 @@
 import logging
 
 import pytest
-
 from tests.unit.calls.conftest import HANG, Script, answer, refusal
+
 from tunesmith import errors
 from tunesmith.errors import BackendError
 

@@ -1,0 +1,96 @@
+"""What importing and making a client cost, beside bare httpx and pydantic and the official SDK.
+
+    python -m tests.benchmarks.imports [--rounds 10]
+
+CPU seconds of fresh processes by the operating system's accounting, less those of an empty one, in
+interleaved rounds; medians, and ratios to bare httpx + pydantic. The official SDK is installed in
+an environment of its own, `.venv-peers`, with tunesmith beside it: all see the same packages.
+"""
+
+import argparse
+import resource
+import statistics
+import subprocess
+import sys
+import venv
+from pathlib import Path
+
+ROOT = Path(__file__).parents[2]
+PEERS = ROOT / ".venv-peers"
+
+CASES = {
+    "(empty)": "pass",
+    "import httpx, pydantic": "import httpx, pydantic",
+    "import tunesmith": "import tunesmith",
+    "tunesmith, first client": "import tunesmith; tunesmith.AsyncClient(api_key='k')",
+    "tunesmith, first client and completions": (
+        "import tunesmith; tunesmith.AsyncClient(api_key='k').completions.create"
+    ),
+    "import openai": "import openai",
+    "openai, first client": "import openai; openai.AsyncOpenAI(api_key='k')",
+    "openai, first client and completions": (
+        "import openai; openai.AsyncOpenAI(api_key='k').completions.create"
+    ),
+}
+
+CLIENTS = {
+    "tunesmith": "import tunesmith\nmake = lambda: tunesmith.AsyncClient(api_key='k')",
+    "openai": "import openai\nmake = lambda: openai.AsyncOpenAI(api_key='k')",
+}
+
+NEXT_CLIENT = """
+import time
+make()
+began = time.process_time()
+for _ in range(20): make()
+print((time.process_time() - began) / 20)
+"""
+
+
+def environment():
+    """Make the peers' environment, if it is not there."""
+    python = PEERS / "bin" / "python"
+    if not python.exists():
+        venv.create(PEERS, with_pip=True)
+        packages = ["openai", str(ROOT)]
+        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
+    return python
+
+
+def cpu_s(python, code):
+    """Run code in a fresh process; its CPU seconds, user and system."""
+    before = resource.getrusage(resource.RUSAGE_CHILDREN)
+    subprocess.run([python, "-c", code], check=True, cwd=PEERS)
+    after = resource.getrusage(resource.RUSAGE_CHILDREN)
+    return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    rounds = parser.parse_args().rounds
+    python = environment()
+    for code in CASES.values():
+        cpu_s(python, code)  # so that all is compiled, and in the file cache
+    seconds = {name: [] for name in CASES}
+    for _ in range(rounds):
+        for name, code in CASES.items():
+            seconds[name].append(cpu_s(python, code))
+    empty = statistics.median(seconds.pop("(empty)"))
+    bare = statistics.median(seconds["import httpx, pydantic"]) - empty
+    print(f"| {'what':40} | CPU ms | ratio to bare (min to max) |")
+    print(f"|{'-' * 42}|--------|----------------------------|")
+    for name, values in seconds.items():
+        ratios = [(value - empty) / bare for value in values]
+        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
+        median = statistics.median(ratios)
+        print(f"| {name:40} | {median * bare * 1000:6.0f} | {median:5.2f} ({spread}) |")
+    for name, code in CLIENTS.items():
+        done = subprocess.run(
+            [python, "-c", code + NEXT_CLIENT], capture_output=True, text=True, check=True
+        )
+        print(f"\nEach further {name} client: {float(done.stdout) * 1000:.3f} CPU ms")
+
+
+if __name__ == "__main__":
+    sys.exit(main())
