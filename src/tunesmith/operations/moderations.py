@@ -43,7 +43,7 @@ _Part: TypeAlias = Annotated[
     ModerationTextParam | ModerationImageParam, Field(discriminator="type")
 ]
 
-ModerationInput: TypeAlias = str | ListParam[str] | ListParam[_Part]
+ModerationInput: TypeAlias = str | ListParam[str | _Part]
 """A text, several texts, or the parts of one message."""
 
 
