@@ -18,7 +18,7 @@ from tunesmith.operations.fine_tuning import (
 )
 from tunesmith.operations.graders import RunGrader, ValidateGrader
 from tunesmith.resources.base import Resource
-from tunesmith.resources.following import follow_job, job_results, wait_for_job
+from tunesmith.resources.following import JobEvents, job_results, wait_for_job
 from tunesmith.resources.method import call, paged
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import JobResults
@@ -76,7 +76,7 @@ class Jobs(Resource):
                 print(event.created_datetime, event.message)
             ```
         """
-        return follow_job(self.caller, job, deadline_s=deadline, poll_s=poll_interval)
+        return JobEvents(self.caller, job, deadline_s=deadline, poll_s=poll_interval)
 
     async def wait(
         self,

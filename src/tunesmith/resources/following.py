@@ -1,5 +1,6 @@
 """Following a job to its end, through whatever happens to the connection meanwhile."""
 
+from collections import deque
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
@@ -21,7 +22,7 @@ from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import JobResults
 
-__all__ = ["follow_job", "job_results", "wait_for_job"]
+__all__ = ["JobEvents", "job_results", "wait_for_job"]
 
 A = TypeVar("A")
 
@@ -67,27 +68,48 @@ class _Watch:
         return self._caller.clock.monotonic()
 
 
-async def follow_job(
-    caller: Caller, job: FineTuningJob | str, *, deadline_s: float | None, poll_s: float
-) -> AsyncIterator[FineTuningJobEvent]:
-    """Go through a job's events as they come; see `Jobs.follow`."""
-    job_id = job if isinstance(job, str) else job.id
-    watch = _Watch(caller, "fine_tuning.jobs.follow", deadline_s, poll_s)
-    seen: set[str] = set()
-    over_since: float | None = None
-    while True:
+class JobEvents:
+    """Goes through a job's events as they come; see `Jobs.follow`.
+
+    It is no generator: one that is left early would wait for the garbage collector.
+    """
+
+    def __init__(
+        self, caller: Caller, job: FineTuningJob | str, *, deadline_s: float | None, poll_s: float
+    ) -> None:
+        self._job_id = job if isinstance(job, str) else job.id
+        self._watch = _Watch(caller, "fine_tuning.jobs.follow", deadline_s, poll_s)
+        self._seen: set[str] = set()
+        self._news: deque[FineTuningJobEvent] = deque()
+        self._looked = False
+        self._over_since: float | None = None
+        self._complete = False
+
+    def __aiter__(self) -> AsyncIterator[FineTuningJobEvent]:
+        return self
+
+    async def __anext__(self) -> FineTuningJobEvent:
+        while not self._news:
+            if self._complete:
+                raise StopAsyncIteration
+            if self._looked:
+                await self._watch.pause()
+            self._looked = True
+            await self._look()
+        return self._news.popleft()
+
+    async def _look(self) -> None:
+        watch = self._watch
         # The status is asked for first: events that come after it are seen in this round or later.
-        state = await watch.ask(RetrieveFineTuningJob(job_id))
-        news = await _unseen_events(watch, job_id, seen) if state else []
-        for event in news:
-            seen.add(event.id)
-            yield event
+        state = await watch.ask(RetrieveFineTuningJob(self._job_id))
+        news = await _unseen_events(watch, self._job_id, self._seen) if state else []
+        self._seen.update(event.id for event in news)
+        self._news.extend(news)
         if state and state.is_over:
-            over_since = watch.now() if news or over_since is None else over_since
-            complete = any(event.message.lower().startswith(_LAST_MESSAGES) for event in news)
-            if complete or watch.now() - over_since >= _SETTLE_S:
-                return
-        await watch.pause()
+            if news or self._over_since is None:
+                self._over_since = watch.now()
+            last_came = any(event.message.lower().startswith(_LAST_MESSAGES) for event in news)
+            self._complete = last_came or watch.now() - self._over_since >= _SETTLE_S
 
 
 async def _unseen_events(watch: _Watch, job_id: str, seen: set[str]) -> list[FineTuningJobEvent]:

@@ -7,7 +7,7 @@ from typing import Any, Generic, TypeVar
 from tunesmith.calls.caller import Caller
 from tunesmith.errors import PaginationError
 from tunesmith.operations.base import Operation
-from tunesmith.types.base import Page, set_pages_after
+from tunesmith.types.base import Page, PageItems, set_pages_after
 
 __all__ = ["PageRequest"]
 
@@ -29,7 +29,7 @@ class PageRequest(Generic[T]):
         ```
     """
 
-    __slots__ = ("_caller", "_deadline", "_operation")
+    __slots__ = ("_caller", "_operation")
 
     def __init__(self, caller: Caller, operation: Operation[Page[T]]) -> None:
         self._caller = caller
@@ -38,9 +38,8 @@ class PageRequest(Generic[T]):
     def __await__(self) -> Generator[Any, Any, Page[T]]:
         return self._page(self._operation).__await__()
 
-    async def __aiter__(self) -> AsyncIterator[T]:
-        async for item in await self:
-            yield item
+    def __aiter__(self) -> AsyncIterator[T]:
+        return PageItems(lambda: self._page(self._operation))
 
     async def _page(self, operation: Operation[Page[T]]) -> Page[T]:
         page = await self._caller.answer(operation)

@@ -1,6 +1,6 @@
 """The ground that all types of answers stand on: lenient models, and pages of them."""
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import Any, Generic, TypeVar, cast
 
@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict
 
 from tunesmith.types.response import ResponseInfo
 
-__all__ = ["APIModel", "Answer", "DeletedAnswer", "Metadata", "Page", "as_datetime"]
+__all__ = ["APIModel", "Answer", "DeletedAnswer", "Metadata", "Page", "PageItems", "as_datetime"]
 
 Item = TypeVar("Item")
 
@@ -67,12 +67,8 @@ class Page(Answer, Generic[Item]):
     first_id: str | None = None
     last_id: str | None = None
 
-    async def __aiter__(self) -> AsyncIterator[Item]:
-        page: Page[Item] | None = self
-        while page is not None:
-            for item in page.data:
-                yield item
-            page = await page.next_page()
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return PageItems(self.next_page, self.data)
 
     async def next_page(self) -> "Page[Item] | None":
         """Ask for the page after this one; None if this is the last.
@@ -85,6 +81,36 @@ class Page(Answer, Generic[Item]):
         pages_after: Callable[[Page[Item]], Awaitable[Page[Item]]] | None
         pages_after = getattr(self, "_pages_after", None)
         return None if pages_after is None else await pages_after(self)
+
+
+class PageItems(Generic[Item]):
+    """Goes through the items of pages.
+
+    It is no generator: one that is left early would wait for the garbage collector.
+
+    Args:
+        next_page: Asks for the first page, or the next one; None after the last.
+        items: The items to begin with.
+    """
+
+    def __init__(
+        self, next_page: Callable[[], Awaitable[Page[Item] | None]], items: Iterable[Item] = ()
+    ) -> None:
+        self._next_page = next_page
+        self._items = iter(items)
+
+    def __aiter__(self) -> AsyncIterator[Item]:
+        return self
+
+    async def __anext__(self) -> Item:
+        while True:
+            for item in self._items:
+                return item
+            page = await self._next_page()
+            if page is None:
+                raise StopAsyncIteration
+            self._items = iter(page.data)
+            self._next_page = page.next_page
 
 
 def as_datetime(at: float | None) -> datetime | None:
