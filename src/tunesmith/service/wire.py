@@ -38,6 +38,13 @@ _PARTIAL = 206
 _RANGE_NOT_SATISFIABLE = 416
 
 
+@dataclass(slots=True)
+class _BodyUnreadable(Exception):
+    """The sender could not read what it wanted to send."""
+
+    error: Exception
+
+
 @dataclass(frozen=True, slots=True)
 class _Outcome:
     status: int
@@ -54,6 +61,8 @@ class Wire:
 
     Example:
         ```python
+        from tunesmith.service.service import Service
+
         wire = Wire(Service())
         async with wire.respond(Request("models.list", "GET", "/models")) as response:
             print(response.status, await response.read())
@@ -69,8 +78,9 @@ class Wire:
     async def respond(self, request: Request) -> AsyncGenerator[Response, None]:
         """Answer a request; leaving the context ends the answer at once, read or not.
 
-        Nothing is raised: what goes wrong is a response with an error status or, once a stream
-        has begun, an event that holds the error.
+        What goes wrong is a response with an error status or, once a stream has begun, an event
+        that holds the error. Only what the request's body raises is raised again: it is no matter
+        of the service that a file cannot be read to its end by whoever sends it.
 
         Args:
             request: Its path is below the base URL; its `operation` does not matter.
@@ -80,6 +90,8 @@ class Wire:
         async with AsyncExitStack() as open_while_answered:
             try:
                 outcome = await self._outcome(request, open_while_answered)
+            except _BodyUnreadable as unreadable:
+                raise unreadable.error  # noqa: B904 - it is the sender's own, as it was
             except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees no traceback
                 outcome = _refusal(_as_service_error(error, request))
             headers = {
@@ -151,7 +163,7 @@ def _limited(request: Request, most_bytes: int) -> Request:
 
     async def chunks() -> AsyncGenerator[bytes, None]:
         read = 0
-        async with aclosing(request.chunks()) as body:
+        async with aclosing(_as_sent(request)) as body:
             async for chunk in body:
                 read += len(chunk)
                 if read > most_bytes:
@@ -163,6 +175,15 @@ def _limited(request: Request, most_bytes: int) -> Request:
                 yield chunk
 
     return replace(request, body=chunks)
+
+
+async def _as_sent(request: Request) -> AsyncGenerator[bytes, None]:
+    try:
+        async with aclosing(request.chunks()) as body:
+            async for chunk in body:
+                yield chunk
+    except Exception as error:
+        raise _BodyUnreadable(error) from error
 
 
 _EVENT_STREAM = {"cache-control": "no-cache", "content-type": "text/event-stream; charset=utf-8"}
