@@ -94,19 +94,22 @@ class HttpxBackend:
             BackendError: No answer came, or it broke off.
         """
         client = self._client()
-        built = client.build_request(
-            request.method,
-            self.url(request),
-            params=self.query(request) or None,
-            headers=await self._all_headers(request),
-            content=request.body() if callable(request.body) else request.body,
-            timeout=httpx.Timeout(request.timeout_s, connect=_connect_s(request.timeout_s)),
-        )
-        try:
-            # A redirect is answered, not followed: the key is not carried to another address.
-            response = await client.send(built, stream=True, follow_redirects=False)
-        except httpx.HTTPError as error:
-            raise _backend_error(error) from None
+        headers = await self._all_headers(request)
+        # httpx does not close a body that it stopped to read; its file would stay open.
+        async with aclosing(request.chunks()) as body:
+            built = client.build_request(
+                request.method,
+                self.url(request),
+                params=self.query(request) or None,
+                headers=headers,
+                content=body if callable(request.body) else request.body,
+                timeout=httpx.Timeout(request.timeout_s, connect=_connect_s(request.timeout_s)),
+            )
+            try:
+                # A redirect is answered, not followed: the key is not carried to another address.
+                response = await client.send(built, stream=True, follow_redirects=False)
+            except httpx.HTTPError as error:
+                raise _backend_error(error) from None
         try:
             async with aclosing(_chunks(response)) as chunks:
                 yield Response(response.status_code, _lower_case(response.headers), chunks)
