@@ -87,6 +87,7 @@ class FileUpload:
         self._concurrency = concurrency
         self._progress = progress
         self._sent: dict[int, int] = {}
+        self._writing = anyio.Lock()
         try:
             status = self._path.stat()
         except OSError as error:
@@ -240,8 +241,10 @@ class FileUpload:
         return notes if same else None
 
     async def _write_notes(self, notes: _Notes) -> None:
+        beside = anyio.Path(self._notes.with_suffix(".part"))
+        # One at a time, since all write the same file; shielded, so that none is left half-written.
         # Without the right to write here, an upload cannot go on after a crash, but it can be.
-        with suppress(OSError):
-            beside = anyio.Path(self._notes.with_suffix(".part"))
-            await beside.write_bytes(notes.model_dump_json().encode())
-            await beside.replace(self._notes)
+        async with self._writing:
+            with anyio.CancelScope(shield=True), suppress(OSError):
+                await beside.write_bytes(notes.model_dump_json().encode())
+                await beside.replace(self._notes)
