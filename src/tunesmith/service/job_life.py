@@ -113,6 +113,8 @@ class JobLife(Life):
 
     async def _step(self, at: float) -> Next:
         run = self._run
+        if len(run.steps) >= run.total_steps:
+            return "on"  # it was paused after its last step
         step = await run.advance()
         last = step.step >= run.total_steps
         if last or step.step % self._timeline.event_every_steps == 0:
