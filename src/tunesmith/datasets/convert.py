@@ -5,7 +5,7 @@ from typing import Any
 from tunesmith.datasets.formats import Shape
 from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.read.log import ReadLog
-from tunesmith.datasets.rows import Format, Row
+from tunesmith.datasets.rows import Chunk, Format, Row
 
 __all__ = ["conversion", "to_chat", "to_completion"]
 
@@ -28,8 +28,8 @@ def conversion(format: Format, to: Format, system: str | None, log: ReadLog) -> 
     if (format, to) != ("chat", "completions"):
         raise ValueError(_NO_WAY.get((format, to), _NO_WAY_AT_ALL).format(format=format, to=to))
 
-    def convert(chunk: list[Row]) -> list[Row]:
-        converted = []
+    def convert(chunk: Chunk) -> Chunk:
+        converted: Chunk = []
         for line, data in chunk:
             try:
                 converted.append(Row(line, to_completion(data, system)))

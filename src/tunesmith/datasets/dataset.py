@@ -1,7 +1,8 @@
 """The way in: a dataset, wherever its rows come from."""
 
 import weakref
-from collections.abc import AsyncIterator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
+from contextlib import closing
 from itertools import chain
 from os import PathLike
 from tempfile import TemporaryFile
@@ -47,8 +48,8 @@ class Dataset:
     ) -> None:
         self.file = rows.name if isinstance(rows, File) else None
         self._rows = rows
-        self._recognised = format
-        self._to = to
+        self._recognised: Format | None = format
+        self._to: Format | None = to
         self._system = system
         self._rename = dict(rename)
         self._encoding = encoding
@@ -98,7 +99,7 @@ class Dataset:
         elif hasattr(source, "read"):
             rows = File(cast("IO[bytes]", source), kind)
         else:
-            rows = source
+            rows = cast("Iterable[Mapping[str, Any]]", source)
         return cls(
             rows,
             format=format,
@@ -110,7 +111,7 @@ class Dataset:
             max_line_bytes=max_line_bytes,
         )
 
-    def chunks(self, log: ReadLog | None = None) -> Iterator[Chunk]:
+    def chunks(self, log: ReadLog | None = None) -> Generator[Chunk, None, None]:
         """Read the rows from the first, in lists, shaped and converted; blocks.
 
         Raises:
@@ -143,7 +144,8 @@ class Dataset:
     def format(self) -> Format:
         """The rows' format, after conversion; reads the first rows if need be."""
         if self._to is None and self._recognised is None:
-            next(self.chunks())
+            with closing(self.chunks()) as pieces:
+                next(pieces)
         return self._to or cast("Format", self._recognised)
 
     def log(self) -> ReadLog:

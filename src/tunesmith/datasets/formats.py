@@ -85,8 +85,8 @@ def completions_shape(log: ReadLog) -> Shape:
 def _is_shaped(rows: list[dict[str, Any]]) -> bool:
     if set(map(tuple, rows)) != {_COMPLETIONS}:
         return False
-    kinds: set[type] = {type(row["prompt"]) for row in rows}
-    kinds.update(type(row["completion"]) for row in rows)
+    kinds = {row["prompt"].__class__ for row in rows}
+    kinds.update(row["completion"].__class__ for row in rows)
     return kinds == {str}
 
 

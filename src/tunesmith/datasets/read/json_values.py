@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from io import BufferedReader, TextIOWrapper
 from typing import Any
 
-from tunesmith.datasets.json_types import is_object
+from tunesmith.datasets.json_types import is_object, kind_of
 from tunesmith.datasets.read.log import ReadLog
 from tunesmith.datasets.read.text import open_text, text_problem
 from tunesmith.datasets.rows import Row
@@ -25,11 +25,16 @@ def read_json(stream: BufferedReader, log: ReadLog, encoding: str | None) -> Ite
 
     The array is never held whole: memory stays flat, whatever the file's size.
     """
-    for line, value in _Values(open_text(stream, log, encoding), log):
-        if is_object(value):
-            yield Row(line, value)
-        else:
-            log.broken_line(line, "This value is not an object.", excerpt=json.dumps(value)[:200])
+    with open_text(stream, log, encoding) as text:
+        for line, value in _Values(text, log):
+            if is_object(value):
+                yield Row(line, value)
+            else:
+                log.broken_line(
+                    line,
+                    f"This value is {kind_of(value)}, not an object.",
+                    excerpt=json.dumps(value)[:200],
+                )
 
 
 class _Values:

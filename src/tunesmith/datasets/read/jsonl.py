@@ -52,9 +52,10 @@ def _lines(
     stream: BufferedReader, log: ReadLog, encoding: str | None
 ) -> Iterator[tuple[int, bytes]]:
     if encoding_of(stream, encoding, log.file) != "utf-8-sig":
-        lines = TextLines(open_text(stream, log, encoding), log)
-        for line in lines:
-            yield lines.line, line.encode(errors="surrogateescape")
+        with open_text(stream, log, encoding) as text:
+            lines = TextLines(text, log)
+            for line in lines:
+                yield lines.line, line.encode(errors="surrogateescape")
         return
     limit = log.max_line_bytes
     number = 0

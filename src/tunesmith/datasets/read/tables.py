@@ -25,10 +25,13 @@ def read_csv(
     """Read a table whose first line names the columns; all values are text."""
     # The limit is the whole process's; raising it harms nobody, as files had none before csv.
     csv.field_size_limit(max(csv.field_size_limit(), log.max_line_bytes))
-    text = open_text(stream, log, encoding)
-    lines = TextLines(text, log)
+    with open_text(stream, log, encoding) as text:
+        yield from _rows(TextLines(text, log), log, text.encoding, delimiter)
+
+
+def _rows(lines: TextLines, log: ReadLog, encoding: str, delimiter: str) -> Iterator[Row]:
     reader = csv.reader(lines, delimiter=delimiter)
-    header = _header(next(reader, list[str]()), log, text.encoding)
+    header = _header(next(reader, list[str]()), log, encoding)
     if len(header) == 1 and delimiter == "," and ";" in header[0]:
         # So do spreadsheet programs write where the comma is in numbers.
         header = header[0].split(";")
@@ -36,22 +39,21 @@ def read_csv(
     end = lines.line
     while True:
         records: list[list[str]] = []
-        ends = [end]
+        starts: list[int] = []
         problem = None
         try:
             for record in islice(reader, CHUNK_ROWS):
                 records.append(record)
-                ends.append(lines.line)
+                starts.append(max(end, lines.left_out) + 1)
+                end = lines.line
         except csv.Error as error:
             problem = f"This row cannot be read: {error}."
-        end = ends[-1]
         if problem is None and not records:
             return
-        starts = [previous + 1 for previous in ends[: len(records)]]
         if _is_clean(records, len(header)):
             yield from map(Row, starts, map(dict, map(zip, repeat(header), records)))
         else:
-            yield from _clean(records, starts, header, log, text.encoding)
+            yield from _clean(records, starts, header, log, encoding)
         if problem:
             log.broken_line(end + 1, problem, remedy="A closing quote may be missing.")
             end = lines.line

@@ -1,7 +1,8 @@
 """Text from bytes: which encoding, lines that are not too long, and bytes that are no text."""
 
 import codecs
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from functools import partial
 from io import BufferedReader, TextIOWrapper
 
@@ -39,14 +40,22 @@ def encoding_of(stream: BufferedReader, encoding: str | None, file: str | None) 
     return next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8-sig")
 
 
-def open_text(stream: BufferedReader, log: ReadLog, encoding: str | None) -> TextIOWrapper:
+@contextmanager
+def open_text(
+    stream: BufferedReader, log: ReadLog, encoding: str | None
+) -> Generator[TextIOWrapper, None, None]:
     """The text in `stream`; what is not in its encoding comes as lone surrogates."""
-    return TextIOWrapper(
+    text = TextIOWrapper(
         stream,
         encoding=encoding_of(stream, encoding, log.file),
         errors="surrogateescape",
         newline="",
     )
+    try:
+        yield text
+    finally:
+        # The stream is closed by who opened it.
+        text.detach()
 
 
 def text_problem(text: str, encoding: str) -> tuple[str, str] | None:
@@ -89,12 +98,14 @@ class TextLines:
 
     Attributes:
         line: The number of the line read last, counted from 1.
+        left_out: The number of the line left out last; 0 if there was none.
     """
 
     def __init__(self, text: TextIOWrapper, log: ReadLog) -> None:
         self._text = text
         self._log = log
         self.line = 0
+        self.left_out = 0
 
     def __iter__(self) -> Iterator[str]:
         limit = self._log.max_line_bytes
@@ -107,4 +118,5 @@ class TextLines:
             rest = line
             while rest and rest[-1] not in "\r\n":
                 rest = readline()
+            self.left_out = self.line
             self._log.too_long(self.line)

@@ -12,10 +12,10 @@ __all__ = ["read_txt"]
 
 def read_txt(stream: BufferedReader, log: ReadLog, encoding: str | None) -> Iterator[Row]:
     """Read each line as a completion with an empty prompt."""
-    text = open_text(stream, log, encoding)
-    lines = TextLines(text, log)
-    for line in lines:
-        if problem := text_problem(line, text.encoding):
-            log.broken_line(lines.line, problem[0], excerpt=line, remedy=problem[1])
-        else:
-            yield Row(lines.line, {"prompt": "", "completion": line.rstrip("\r\n")})
+    with open_text(stream, log, encoding) as text:
+        lines = TextLines(text, log)
+        for line in lines:
+            if problem := text_problem(line, text.encoding):
+                log.broken_line(lines.line, problem[0], excerpt=line, remedy=problem[1])
+            else:
+                yield Row(lines.line, {"prompt": "", "completion": line.rstrip("\r\n")})
