@@ -6,6 +6,7 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from pydantic import BaseModel
 
 from tunesmith.calls.caller import Caller
+from tunesmith.errors import ResponseInvalid
 from tunesmith.operations.base import Operation
 from tunesmith.protocol.structured import json_schema_format, parse_completion
 from tunesmith.resources.base import Resource
@@ -64,4 +65,11 @@ class _BoundParse(Generic[P]):
         model = args[0] if args else parameters.pop("response_format")
         parameters["response_format"] = json_schema_format(model)
         operation: Any = self._operation
-        return parse_completion(model, await self._caller.answer(checked(operation, **parameters)))
+        completion = await self._caller.answer(checked(operation, **parameters))
+        try:
+            return parse_completion(model, completion)
+        except ResponseInvalid as error:
+            error.operation = operation.spec.name
+            error.attempts = completion.response.attempts
+            error.request_id = completion.response.request_id
+            raise
