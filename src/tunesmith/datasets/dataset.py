@@ -93,13 +93,13 @@ class Dataset:
             dataset = Dataset.open([{"prompt": "Space is", "completion": " a form of intuition."}])
             ```
         """
-        rows: File | Iterable[Mapping[str, Any]]
+        rows: File | Iterable[Any]
         if isinstance(source, str | PathLike):
             rows = File(source, kind)
         elif hasattr(source, "read"):
             rows = File(cast("IO[bytes]", source), kind)
         else:
-            rows = cast("Iterable[Mapping[str, Any]]", source)
+            rows = source
         return cls(
             rows,
             format=format,

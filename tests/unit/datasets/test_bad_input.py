@@ -74,7 +74,7 @@ def test_is_an_error_that_says_where_and_what_to_do(tmp_path, name):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(DatasetError, match="no such file.*Check the path"):
+    with pytest.raises(DatasetError, match=r"no such file.*Check the path"):
         prepare(tmp_path / "none.csv")
 
 
@@ -94,7 +94,7 @@ def test_no_permission(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.open", refuse)
-    with pytest.raises(DatasetError, match="no permission.*chmod"):
+    with pytest.raises(DatasetError, match=r"no permission.*chmod"):
         prepare(file)
 
 

@@ -3,6 +3,7 @@
 import random
 
 import anyio
+import anyio.lowlevel
 import pytest
 
 from tunesmith.datasets import Dataset, diagnose, fingerprints
@@ -52,7 +53,7 @@ async def test_a_dataset_is_diagnosed_and_written_beside_the_event_loop(tmp_path
         nonlocal turns
         while True:
             turns += 1
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
 
     rows = [{"prompt": f"q{i}", "completion": f"{i} a"} for i in range(5000)]
     async with anyio.create_task_group() as group:

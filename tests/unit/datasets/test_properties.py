@@ -6,7 +6,7 @@ from dataclasses import replace
 from pathlib import Path
 
 import openpyxl
-import pyarrow
+import pyarrow as pa
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
@@ -41,7 +41,7 @@ def write_json(path, rows):
 
 
 def write_parquet(path, rows):
-    parquet.write_table(pyarrow.Table.from_pylist(rows), path)
+    parquet.write_table(pa.Table.from_pylist(rows), path)
 
 
 def write_xlsx(path, rows):

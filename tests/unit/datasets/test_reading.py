@@ -6,7 +6,7 @@ import json
 import sys
 
 import openpyxl
-import pyarrow
+import pyarrow as pa
 import pytest
 import zstandard
 from pyarrow import parquet
@@ -129,7 +129,7 @@ def test_parquet_holds_conversations_without_the_nulls_it_adds(tmp_path):
         {"messages": [{"role": "assistant", "content": "c", "weight": 1}]},
     ]
     file = tmp_path / "t.parquet"
-    parquet.write_table(pyarrow.Table.from_pylist(rows), file)
+    parquet.write_table(pa.Table.from_pylist(rows), file)
 
     assert values(file) == rows
 
