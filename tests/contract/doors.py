@@ -1,0 +1,201 @@
+"""The ways in which a client reaches one and the same service."""
+
+from collections.abc import AsyncGenerator, AsyncIterator
+from contextlib import aclosing, asynccontextmanager, suppress
+
+import anyio
+import anyio.abc
+import h11
+import httpx
+from tests.contract.wrappers import Wrapper
+
+from tunesmith import HttpxBackend, MemoryBackend
+from tunesmith.protocol.message import Request, Response
+from tunesmith.service.wire import Wire
+
+_GONE = (
+    anyio.BrokenResourceError,
+    anyio.ClosedResourceError,
+    anyio.EndOfStream,
+    h11.RemoteProtocolError,
+)
+
+
+@asynccontextmanager
+async def in_process(service):
+    """The backend over the service itself."""
+    yield MemoryBackend(service)
+
+
+@asynccontextmanager
+async def wrapped(service):
+    """A backend around another, which neither has a clock nor changes anything."""
+    yield Wrapper(MemoryBackend(service))
+
+
+@asynccontextmanager
+async def over_transport(service):
+    """The HTTP backend, over a transport that asks the service without a socket."""
+    async with httpx.AsyncClient(transport=WireTransport(service)) as http:
+        backend = HttpxBackend("http://service/v1", api_key="sk-test", http_client=http)
+        backend.clock = service.clock
+        yield backend
+
+
+@asynccontextmanager
+async def over_sockets(service, **options):
+    """The HTTP backend, over loopback sockets to a server."""
+    async with serving(service) as server:
+        backend = HttpxBackend(server.url, api_key="sk-test", **options)
+        backend.clock = service.clock
+        backend.server = server
+        async with aclosing(backend):
+            yield backend
+        await server.wait_until_all_closed()
+
+
+DOORS = {door.__name__: door for door in (in_process, wrapped, over_transport, over_sockets)}
+
+
+class WireTransport(httpx.AsyncBaseTransport):
+    """Answers httpx by a service, chunk by chunk, as the chunks are asked for."""
+
+    def __init__(self, service):
+        self.wire = Wire(service)
+
+    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
+        path, _, _ = request.url.raw_path.decode("ascii").partition("?")
+        asked = Request(
+            "",
+            request.method,
+            path.removeprefix("/v1"),
+            query=tuple(request.url.params.multi_items()),
+            headers={name.lower(): value for name, value in request.headers.items()},
+            body=request.stream.__aiter__ if _has_body(request.headers) else None,
+        )
+        answering = self.wire.respond(asked)
+        response = await answering.__aenter__()
+        stream = _ResponseStream(answering, response)
+        return httpx.Response(response.status, headers=dict(response.headers), stream=stream)
+
+
+class _ResponseStream(httpx.AsyncByteStream):
+    def __init__(self, answering, response: Response) -> None:
+        self.answering = answering
+        self.response = response
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return aiter(self.response.stream)
+
+    async def aclose(self) -> None:
+        await self.answering.__aexit__(None, None, None)
+
+
+class Server:
+    """A small HTTP/1.1 server over a service, on either event loop.
+
+    `open` counts the connections that are there, `answering` those with a call under way.
+    """
+
+    def __init__(self, service, url: str) -> None:
+        self.url = url
+        self.opened = 0
+        self.open = 0
+        self.answering = 0
+        self._wire = Wire(service)
+        self._changed = anyio.Event()
+
+    async def wait_until_all_answered(self) -> None:
+        await self._wait_until(lambda: not self.answering)
+
+    async def wait_until_all_closed(self) -> None:
+        await self.wait_until_at_most(0)
+
+    async def wait_until_at_most(self, connections: int) -> None:
+        await self._wait_until(lambda: self.open <= connections)
+
+    async def _wait_until(self, reached) -> None:
+        with anyio.fail_after(10):
+            while not reached():
+                self._changed = anyio.Event()
+                await self._changed.wait()
+
+    async def handle(self, connection: anyio.abc.ByteStream) -> None:
+        self.opened += 1
+        self.open += 1
+        http = h11.Connection(h11.SERVER)
+        try:
+            with suppress(*_GONE):
+                async with connection:
+                    while await self._serve_one(http, connection):
+                        http.start_next_cycle()
+        finally:
+            self.open -= 1
+            self._changed.set()
+
+    async def _serve_one(self, http: h11.Connection, connection: anyio.abc.ByteStream) -> bool:
+        head = await _next_event(http, connection)
+        if not isinstance(head, h11.Request):
+            return False
+        self.answering += 1
+        try:
+            await self._answer(head, http, connection)
+        finally:
+            self.answering -= 1
+            self._changed.set()
+        return http.our_state is http.their_state is h11.DONE
+
+    async def _answer(
+        self, head: h11.Request, http: h11.Connection, connection: anyio.abc.ByteStream
+    ) -> None:
+        async def body() -> AsyncGenerator[bytes]:
+            while isinstance(event := await _next_event(http, connection), h11.Data):
+                yield bytes(event.data)
+
+        url = httpx.URL(f"http://server{head.target.decode()}")
+        headers = {name.decode(): value.decode() for name, value in head.headers}
+        request = Request(
+            "",
+            head.method.decode(),
+            url.raw_path.decode().partition("?")[0].removeprefix("/v1"),
+            query=tuple(url.params.multi_items()),
+            headers=headers,
+            body=body if _has_body(headers) else None,
+        )
+        async with self._wire.respond(request) as response:
+            sent = h11.Response(
+                status_code=response.status,
+                headers=[
+                    (name.encode(), value.encode()) for name, value in response.headers.items()
+                ],
+            )
+            await connection.send(http.send(sent))
+            async for chunk in response.stream:
+                await connection.send(http.send(h11.Data(chunk)))
+            await connection.send(http.send(h11.EndOfMessage()))
+        while http.their_state is h11.SEND_BODY:
+            await _next_event(http, connection)
+
+
+async def _next_event(http: h11.Connection, connection: anyio.abc.ByteStream):
+    while (event := http.next_event()) is h11.NEED_DATA:
+        try:
+            http.receive_data(await connection.receive())
+        except anyio.EndOfStream:
+            http.receive_data(b"")
+    return event
+
+
+def _has_body(headers) -> bool:
+    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
+
+
+@asynccontextmanager
+async def serving(service) -> AsyncGenerator[Server]:
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    server = Server(service, f"http://127.0.0.1:{port}/v1")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, server.handle)
+        yield server
+        tasks.cancel_scope.cancel()

@@ -1,0 +1,154 @@
+"""Downloads: whole or not at all, however often the connection breaks."""
+
+import random
+
+import anyio
+import pytest
+from tests.contract.data import collect
+from tests.contract.wrappers import Breaking, Cutting, Stalling
+
+from tunesmith import AsyncClient, errors
+
+pytestmark = pytest.mark.anyio
+
+SIZE = 300_000
+CONTENT = random.Random(1).randbytes(SIZE)
+
+
+@pytest.fixture
+async def file_id(backend):
+    """A file of several chunks."""
+    client = AsyncClient(backend=backend)
+    return (await client.files.create(file=CONTENT, purpose="user_data")).id
+
+
+@pytest.fixture
+def target(tmp_path):
+    return tmp_path / "content.bin"
+
+
+def names_in(folder):
+    return [path.name for path in folder.iterdir()]
+
+
+def ranges(backend):
+    asked = [request for request in backend.requests if request.operation == "files.content"]
+    return [request.headers.get("range") for request in asked]
+
+
+async def test_a_stream_hands_the_content_over_in_chunks(client, file_id):
+    async with client.files.content(file_id).stream() as stream:
+        chunks = [chunk async for chunk in stream]
+    assert len(chunks) > 1
+    assert b"".join(chunks) == CONTENT
+
+
+async def test_a_stream_may_be_left_early(client, file_id):
+    async with client.files.content(file_id).stream() as stream:
+        first = await anext(stream)
+    assert first == CONTENT[: len(first)]
+    assert await client.files.content(file_id).read() == CONTENT
+
+
+async def test_content_is_written_to_a_file_and_nothing_else_is(client, file_id, target):
+    assert await client.files.content(file_id).write_to(target) == target
+    assert target.read_bytes() == CONTENT
+    assert names_in(target.parent) == ["content.bin"]
+
+
+async def test_a_file_that_is_there_is_replaced(client, file_id, target):
+    target.write_bytes(b"old")
+    await client.files.content(file_id).write_to(str(target))
+    assert target.read_bytes() == CONTENT
+
+
+async def test_a_broken_download_goes_on_where_it_broke(backend, file_id, target):
+    backend = Cutting(backend, "files.content", [100_000])
+    await AsyncClient(backend=backend).files.content(file_id).write_to(target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(backend) == [None, "bytes=100000-"]
+
+
+async def test_a_download_that_breaks_again_and_again_is_finished_as_long_as_it_gets_further(
+    backend, file_id, target
+):
+    backend = Cutting(backend, "files.content", [50_000] * 5)
+    await AsyncClient(backend=backend, max_retries=1).files.content(file_id).write_to(target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(backend)[1:] == [f"bytes={n * 50_000}-" for n in range(1, 6)]
+
+
+async def test_a_server_without_ranges_is_asked_for_the_whole_again(backend, file_id, target):
+    backend = Cutting(backend, "files.content", [100_000], ranges=False)
+    await AsyncClient(backend=backend).files.content(file_id).write_to(target)
+    assert target.read_bytes() == CONTENT
+    assert names_in(target.parent) == ["content.bin"]
+
+
+async def test_a_download_that_gets_no_further_fails_and_leaves_nothing(backend, file_id, target):
+    """Without ranges every attempt begins anew, and breaks at the same place."""
+    backend = Cutting(backend, "files.content", [100_000] * 20, ranges=False)
+    client = AsyncClient(backend=backend)
+    with pytest.raises(errors.StreamInterrupted) as caught:
+        await client.files.content(file_id).write_to(target)
+    assert caught.value.operation == "files.content"
+    assert names_in(target.parent) == []
+
+
+async def test_a_failed_download_leaves_the_file_that_was_there(backend, file_id, target):
+    target.write_bytes(b"old")
+    backend = Cutting(backend, "files.content", [100_000], ranges=False)
+    client = AsyncClient(backend=backend, max_retries=0)
+    with pytest.raises(errors.StreamInterrupted):
+        await client.files.content(file_id).write_to(target)
+    assert target.read_bytes() == b"old"
+    assert names_in(target.parent) == ["content.bin"]
+
+
+async def test_a_cancelled_download_leaves_nothing(backend, file_id, target):
+    stalling = Stalling(backend, "files.content")
+    client = AsyncClient(backend=stalling)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(client.files.content(file_id).write_to, target)
+        await stalling.hangs.wait()
+        assert len(names_in(target.parent)) == 1
+        tasks.cancel_scope.cancel()
+    assert names_in(target.parent) == []
+    assert await AsyncClient(backend=backend).files.content(file_id).read() == CONTENT
+
+
+async def test_a_stream_that_breaks_off_is_an_error_not_an_end(backend, file_id):
+    client = AsyncClient(backend=Cutting(backend, "files.content", [100_000]))
+    received = []
+    async with client.files.content(file_id).stream() as stream:
+        with pytest.raises(errors.StreamInterrupted):
+            await collect(stream, received)
+    assert b"".join(received) == CONTENT[:100_000]
+
+
+async def test_a_read_that_breaks_off_is_tried_again(backend, file_id):
+    client = AsyncClient(backend=Cutting(backend, "files.content", [100_000]))
+    assert await client.files.content(file_id).read() == CONTENT
+
+
+async def test_a_connection_that_fails_at_first_does_not_matter(backend, file_id, target):
+    client = AsyncClient(backend=Breaking(backend, {"files.content": {1: "connect"}}))
+    await client.files.content(file_id).write_to(target)
+    assert target.read_bytes() == CONTENT
+
+
+async def test_an_unknown_file_is_an_error_and_leaves_nothing(client, target):
+    with pytest.raises(errors.NotFoundError, match="No such File object: file-none"):
+        await client.files.content("file-none").write_to(target)
+    assert names_in(target.parent) == []
+
+
+async def test_a_folder_that_does_not_exist_is_an_error(client, file_id, tmp_path):
+    with pytest.raises(FileNotFoundError):
+        await client.files.content(file_id).write_to(tmp_path / "nowhere" / "content.bin")
+
+
+async def test_an_empty_file_is_written_too(client, service, target):
+    file = service.files.add([b""], "empty.bin", "user_data")
+    await client.files.content(file.id).write_to(target)
+    assert target.read_bytes() == b""

@@ -1,0 +1,129 @@
+"""Files: what was sent is kept, byte by byte, until it is deleted."""
+
+import io
+
+import pytest
+from tests.contract.data import json_lines, pairs
+from tests.contract.wrappers import Rewriting, Wrapper
+
+from tunesmith import AsyncClient, errors
+
+pytestmark = pytest.mark.anyio
+
+CONTENT = json_lines(pairs())
+
+
+async def in_pieces():
+    for start in range(0, len(CONTENT), 100):
+        yield CONTENT[start : start + 100]
+
+
+@pytest.mark.parametrize("form", ["path", "text_path", "bytes", "file_object", "iterator", "tuple"])
+async def test_a_file_can_be_given_in_any_form(client, tmp_path, form):
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(CONTENT)
+    given = {
+        "path": path,
+        "text_path": str(path),
+        "bytes": CONTENT,
+        "file_object": io.BytesIO(CONTENT),
+        "iterator": in_pieces(),
+        "tuple": ("train.jsonl", CONTENT, "application/jsonl"),
+    }[form]
+    file = await client.files.create(file=given, purpose="fine-tune")
+    assert file.bytes == len(CONTENT)
+    assert file.purpose == "fine-tune"
+    assert await client.files.content(file.id).read() == CONTENT
+    if form in {"path", "text_path", "tuple"}:
+        assert file.filename == "train.jsonl"
+
+
+@pytest.mark.parametrize(
+    "filename", ["Kritik der Urteilskraft.jsonl", "Ünïcödé ☃.jsonl", 'a"b.jsonl']
+)
+async def test_a_file_keeps_its_name(client, filename):
+    file = await client.files.create(file=(filename, CONTENT), purpose="fine-tune")
+    assert (await client.files.retrieve(file.id)).filename == filename
+
+
+async def test_a_file_that_was_created_is_found_and_listed(client):
+    created = await client.files.create(file=CONTENT, purpose="batch")
+    await client.files.create(file=CONTENT, purpose="fine-tune")
+    assert await client.files.retrieve(created.id) == created
+    page = await client.files.list(purpose="batch")
+    assert [file.id for file in page.data] == [created.id]
+
+
+async def test_a_file_that_was_deleted_is_gone(client):
+    file = await client.files.create(file=CONTENT, purpose="fine-tune")
+    deleted = await client.files.delete(file.id)
+    assert (deleted.id, deleted.deleted) == (file.id, True)
+    for gone in (client.files.retrieve(file.id), client.files.content(file.id).read()):
+        with pytest.raises(errors.NotFoundError, match=f"No such File object: {file.id}"):
+            await gone
+    assert (await client.files.list()).data == []
+
+
+async def test_a_file_expires_when_it_shall(client, service):
+    file = await client.files.create(
+        file=CONTENT, purpose="fine-tune", expires_after={"anchor": "created_at", "seconds": 3600}
+    )
+    assert file.expires_at == file.created_at + 3600
+    service.clock.jump(3599)
+    await client.files.retrieve(file.id)
+    service.clock.jump(2)
+    with pytest.raises(errors.NotFoundError):
+        await client.files.retrieve(file.id)
+
+
+async def test_what_is_no_json_lines_is_refused_with_the_line(client):
+    with pytest.raises(errors.BadRequestError, match="Line 2") as caught:
+        await client.files.create(file=b'{"prompt": ""}\nnonsense\n', purpose="fine-tune")
+    assert caught.value.operation == "files.create"
+    assert (await client.files.list()).data == []
+
+
+async def test_content_can_be_read_as_text(client):
+    text = '{"prompt": "Was ist Größe?", "completion": " Sie ist…"}\n'
+    file = await client.files.create(file=text.encode(), purpose="fine-tune")
+    assert await client.files.content(file.id).text() == text
+
+
+async def test_a_file_that_does_not_exist_is_refused_before_anything_is_sent(backend, tmp_path):
+    looking_on = Wrapper(backend)
+    client = AsyncClient(backend=looking_on)
+    with pytest.raises(errors.RequestInvalid, match=r"nowhere\.jsonl"):
+        await client.files.create(file=tmp_path / "nowhere.jsonl", purpose="fine-tune")
+    assert looking_on.asked == []
+
+
+async def test_processing_is_waited_for(backend):
+    """Servers of 2023 answer `uploaded` first."""
+    states = iter(["uploaded", "uploaded", "processed"])
+    backend = Rewriting(backend, "files.retrieve", lambda file: {**file, "status": next(states)})
+    client = AsyncClient(backend=backend)
+    file = await client.files.create(file=CONTENT, purpose="fine-tune")
+    assert (await client.files.wait_until_processed(file)).status == "processed"
+    assert backend.asked.count("files.retrieve") == 3
+
+
+async def test_a_file_that_the_service_rejects_is_an_error_with_its_reason(backend):
+    rejected = {"status": "error", "status_details": "not UTF-8"}
+    client = AsyncClient(
+        backend=Rewriting(backend, "files.retrieve", lambda file: {**file, **rejected})
+    )
+    file = await client.files.create(file=CONTENT, purpose="fine-tune")
+    with pytest.raises(errors.FileRejected, match="not UTF-8") as caught:
+        await client.files.wait_until_processed(file.id)
+    assert caught.value.file_id == file.id
+
+
+async def test_waiting_for_processing_ends_at_the_deadline(backend, service):
+    client = AsyncClient(
+        backend=Rewriting(backend, "files.retrieve", lambda file: {**file, "status": "uploaded"})
+    )
+    file = await client.files.create(file=CONTENT, purpose="fine-tune")
+    began = service.clock.monotonic()
+    with pytest.raises(errors.DeadlineExceeded):
+        await client.files.wait_until_processed(file, deadline=10)
+    assert service.clock.monotonic() - began <= 10

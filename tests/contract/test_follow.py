@@ -1,0 +1,134 @@
+"""Following a job: every event, once, in order, until all have come."""
+
+import pytest
+from tests.contract.data import begin_job, collect, finish_job, pairs
+from tests.contract.wrappers import Breaking
+
+from tunesmith import AsyncClient, errors
+
+pytestmark = pytest.mark.anyio
+
+LAST = "The job has successfully completed"
+
+
+async def all_events(client, job):
+    """Every event by the plain list, oldest first."""
+    return [event async for event in client.fine_tuning.jobs.list_events(job.id, limit=100)][::-1]
+
+
+async def follow(client, job, **options):
+    options = {"poll_interval": 5} | options
+    return [event async for event in client.fine_tuning.jobs.follow(job, **options)]
+
+
+async def test_events_come_oldest_first_and_each_once(client):
+    job = await begin_job(client)
+    events = await follow(client, job)
+    assert events == await all_events(client, job)
+    messages = [event.message for event in events]
+    assert messages[0] == f"Created fine-tuning job: {job.id}"
+    assert messages[-1] == LAST
+    assert len({event.id for event in events}) == len(events)
+    steps = [event.data["step"] for event in events if event.type == "metrics"]
+    assert steps == [1, 2, 3]
+
+
+async def test_it_ends_only_after_the_last_events_which_come_after_the_job_is_over(client):
+    job = await begin_job(client)
+    last = (await follow(client, job, poll_interval=1))[-1]
+    job = await client.fine_tuning.jobs.retrieve(job.id)
+    assert last.message == LAST
+    assert last.created_at > job.finished_at
+
+
+async def test_events_come_while_the_job_runs(client):
+    job = await begin_job(client)
+    async for event in client.fine_tuning.jobs.follow(job):
+        if event.message == "Fine-tuning job started":
+            assert (await client.fine_tuning.jobs.retrieve(job.id)).status == "running"
+            break
+    else:
+        pytest.fail("the job never started")
+
+
+async def test_dropped_connections_lose_and_repeat_nothing(backend):
+    def every_third(number):
+        return ("connect", "read")[number % 2] if number % 3 == 0 else None
+
+    losses = dict.fromkeys(
+        ("fine_tuning.jobs.retrieve", "fine_tuning.jobs.list_events"), every_third
+    )
+    broken = AsyncClient(backend=Breaking(backend, losses), max_retries=0)
+    whole = AsyncClient(backend=backend)
+    job = await begin_job(whole)
+    assert await follow(broken, job) == await all_events(whole, job)
+
+
+async def test_a_job_that_is_over_is_told_from_its_beginning(client):
+    job = await finish_job(client)
+    events = await follow(client, job.id)
+    assert events == await all_events(client, job)
+    assert events[-1].message == LAST
+
+
+async def test_more_news_than_fit_on_a_page_come_in_order(client):
+    method = {
+        "type": "supervised",
+        "supervised": {"hyperparameters": {"n_epochs": 10, "batch_size": 1}},
+    }
+    job = await begin_job(client, pairs(12), method=method)
+    events = await follow(client, job, poll_interval=10_000)
+    steps = [event.data["step"] for event in events if event.type == "metrics"]
+    assert steps == list(range(1, 121))
+    assert events[-1].message == LAST
+
+
+async def test_a_job_that_fails_is_followed_to_the_event_that_says_why(client):
+    job = await begin_job(client, pairs(7))
+    events = await follow(client, job)
+    assert "must have at least 10 examples" in events[-1].message
+    assert events[-1].level == "error"
+
+
+async def test_a_job_that_is_cancelled_meanwhile_ends_it(client):
+    job = await begin_job(client)
+    events = []
+    async for event in client.fine_tuning.jobs.follow(job):
+        events.append(event)
+        if event.message == "Fine-tuning job started":
+            await client.fine_tuning.jobs.cancel(job.id)
+    assert events == await all_events(client, job)
+    assert events[-1].message != LAST
+
+
+async def test_the_deadline_ends_it_and_it_can_be_followed_again(client, service):
+    job = await begin_job(client)
+    began = service.clock.monotonic()
+    before = []
+    with pytest.raises(errors.DeadlineExceeded) as caught:
+        await collect(client.fine_tuning.jobs.follow(job, deadline=60), before)
+    assert service.clock.monotonic() - began <= 60
+    assert caught.value.operation == "fine_tuning.jobs.follow"
+    events = await follow(client, job)
+    assert events[: len(before)] == before
+    assert events[-1].message == LAST
+
+
+async def test_the_deadline_of_the_client_counts_too(client):
+    job = await begin_job(client)
+    with pytest.raises(errors.DeadlineExceeded):
+        await follow(client.with_options(deadline=60), job)
+
+
+async def test_a_service_out_of_reach_for_minutes_is_an_error(backend, service):
+    job = await begin_job(AsyncClient(backend=backend))
+    gone = Breaking(backend, {"fine_tuning.jobs.retrieve": lambda number: "connect"})
+    began = service.clock.monotonic()
+    with pytest.raises(errors.APIConnectionError):
+        await follow(AsyncClient(backend=gone), job)
+    assert 300 < service.clock.monotonic() - began < 400
+
+
+async def test_an_unknown_job_is_an_error_at_once(client):
+    with pytest.raises(errors.NotFoundError):
+        await follow(client, "ftjob-none")

@@ -1,0 +1,221 @@
+"""Uploads of large files: in parts, again after a crash, and not twice."""
+
+import hashlib
+import random
+
+import pytest
+from tests.contract.data import json_lines, pairs
+from tests.contract.wrappers import Breaking, Crowd, Wrapper
+
+from tunesmith import AsyncClient, errors
+
+pytestmark = pytest.mark.anyio
+
+CONTENT = json_lines(pairs(100))
+PART = 1000
+PARTS = -(-len(CONTENT) // PART)
+
+
+@pytest.fixture
+def path(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(CONTENT)
+    return path
+
+
+def names_beside(path):
+    return sorted(other.name for other in path.parent.iterdir())
+
+
+def parts_sent(backend):
+    return backend.asked.count("uploads.parts.create")
+
+
+async def crash(backend, path, *, after_parts):
+    """Upload until the network goes away, as a killed process would."""
+    broken = Breaking(
+        backend, {"uploads.parts.create": lambda n: "connect" if n > after_parts else None}
+    )
+    client = AsyncClient(backend=broken, max_retries=0)
+    with pytest.raises(errors.APIConnectionError):
+        await client.files.upload(path, part_bytes=PART, concurrency=1)
+    assert parts_sent(broken) == after_parts + 1
+
+
+async def test_a_small_file_is_sent_in_one_go(backend, path):
+    looking_on = Wrapper(backend)
+    file = await AsyncClient(backend=looking_on).files.upload(path)
+    assert (file.filename, file.purpose, file.bytes) == ("train.jsonl", "fine-tune", len(CONTENT))
+    assert looking_on.asked == ["files.list", "files.create"]
+
+
+async def test_a_large_file_is_sent_in_parts_and_is_the_same_afterwards(backend, path):
+    looking_on = Wrapper(backend)
+    client = AsyncClient(backend=looking_on)
+    file = await client.files.upload(path, part_bytes=PART, filename="kant.jsonl")
+    assert parts_sent(looking_on) == PARTS
+    assert looking_on.asked.count("uploads.complete") == 1
+    assert (file.filename, file.purpose, file.bytes) == ("kant.jsonl", "fine-tune", len(CONTENT))
+    assert await client.files.content(file.id).read() == CONTENT
+
+
+async def test_several_parts_are_under_way_at_once_but_no_more_than_asked_for(backend, path):
+    crowd = Crowd(backend, uploads__parts__create=3)
+    await AsyncClient(backend=crowd).files.upload(path, part_bytes=PART, concurrency=3)
+    assert crowd.most["uploads.parts.create"] == 3
+
+
+@pytest.mark.parametrize("part_bytes", [PART, 1_000_000])
+async def test_progress_goes_up_to_the_whole(client, path, part_bytes):
+    told = []
+    await client.files.upload(
+        path, part_bytes=part_bytes, concurrency=2, progress=lambda *sent: told.append(sent)
+    )
+    sent = [sent for sent, _ in told]
+    assert sent == sorted(sent)
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+
+
+async def test_after_a_crash_only_the_missing_parts_are_sent(backend, path):
+    await crash(backend, path, after_parts=3)
+    assert names_beside(path) == [".train.jsonl.tunesmith-upload.json", "train.jsonl"]
+    looking_on = Wrapper(backend)
+    client = AsyncClient(backend=looking_on)
+    told = []
+    file = await client.files.upload(
+        path, part_bytes=PART, progress=lambda *sent: told.append(sent)
+    )
+    assert parts_sent(looking_on) == PARTS - 3
+    assert "uploads.create" not in looking_on.asked
+    assert await client.files.content(file.id).read() == CONTENT
+    assert told[-1] == (len(CONTENT), len(CONTENT))
+    assert names_beside(path) == ["train.jsonl"]
+
+
+async def test_a_file_that_was_changed_after_the_crash_is_sent_anew(backend, path):
+    await crash(backend, path, after_parts=3)
+    changed = json_lines(reversed(pairs(100)))
+    assert len(changed) == len(CONTENT)
+    path.write_bytes(changed)
+    looking_on = Wrapper(backend)
+    client = AsyncClient(backend=looking_on)
+    file = await client.files.upload(path, part_bytes=PART)
+    assert parts_sent(looking_on) == PARTS
+    assert await client.files.content(file.id).read() == changed
+
+
+async def test_an_upload_that_expired_after_the_crash_is_begun_anew(backend, service, path):
+    await crash(backend, path, after_parts=3)
+    service.clock.jump(3601)
+    client = AsyncClient(backend=backend)
+    file = await client.files.upload(path, part_bytes=PART)
+    assert await client.files.content(file.id).read() == CONTENT
+    assert names_beside(path) == ["train.jsonl"]
+
+
+async def test_notes_that_cannot_be_read_do_not_matter(client, path):
+    path.with_name(".train.jsonl.tunesmith-upload.json").write_text("{nonsense")
+    file = await client.files.upload(path, part_bytes=PART)
+    assert await client.files.content(file.id).read() == CONTENT
+    assert names_beside(path) == ["train.jsonl"]
+
+
+async def test_a_part_that_is_lost_on_the_way_is_sent_again(backend, path):
+    broken = Breaking(backend, {"uploads.parts.create": {2: "connect", 5: "read"}})
+    client = AsyncClient(backend=broken)
+    file = await client.files.upload(path, part_bytes=PART)
+    assert parts_sent(broken) == PARTS + 2
+    assert await client.files.content(file.id).read() == CONTENT
+
+
+async def test_a_file_that_is_there_already_is_not_sent_again(backend, path):
+    first = await AsyncClient(backend=backend).files.upload(path)
+    looking_on = Wrapper(backend)
+    told = []
+    again = await AsyncClient(backend=looking_on).files.upload(
+        path, progress=lambda *sent: told.append(sent)
+    )
+    assert again.id == first.id
+    assert looking_on.asked == ["files.list", "files.content"]
+    assert told == [(len(CONTENT), len(CONTENT))]
+
+
+async def test_a_file_is_sent_again_if_that_is_wanted(client, path):
+    first = await client.files.upload(path)
+    again = await client.files.upload(path, reuse=False)
+    assert again.id != first.id
+
+
+async def test_a_file_of_the_same_size_and_other_content_is_sent(client, path):
+    first = await client.files.upload(path)
+    path.write_bytes(json_lines(reversed(pairs(100))))
+    second = await client.files.upload(path)
+    assert second.id != first.id
+    assert second.bytes == first.bytes
+
+
+async def test_an_identical_file_for_another_purpose_is_sent(client, path):
+    first = await client.files.upload(path, purpose="fine-tune")
+    second = await client.files.upload(path, purpose="batch")
+    assert second.id != first.id
+
+
+async def test_a_file_that_gets_shorter_meanwhile_is_an_error_that_says_so(client, path):
+    def shorten(*_):
+        path.write_bytes(CONTENT[: 3 * PART])
+
+    with pytest.raises(errors.RequestInvalid, match=r"train\.jsonl got shorter"):
+        await client.files.upload(path, part_bytes=PART, concurrency=1, progress=shorten)
+
+
+@pytest.mark.parametrize("name", ["nowhere.jsonl", "."])
+async def test_what_is_no_file_is_refused_before_anything_is_sent(backend, tmp_path, name):
+    looking_on = Wrapper(backend)
+    with pytest.raises(errors.RequestInvalid):
+        await AsyncClient(backend=looking_on).files.upload(tmp_path / name)
+    assert looking_on.asked == []
+
+
+async def test_a_file_of_the_wrong_form_is_refused_in_parts_too(client, path):
+    path.write_bytes(b"no JSON here\n" * 200)
+    with pytest.raises(errors.BadRequestError, match="JSONL"):
+        await client.files.upload(path, part_bytes=PART)
+
+
+async def test_an_upload_can_be_done_by_hand(client):
+    content = random.Random(1).randbytes(2500)
+    upload = await client.uploads.create(
+        bytes=2500, filename="photo.png", mime_type="image/png", purpose="vision"
+    )
+    assert upload.status == "pending"
+    assert upload.expires_at == upload.created_at + 3600
+    parts = [
+        await client.uploads.parts.create(upload.id, data=content[start : start + 1000])
+        for start in range(0, 2500, 1000)
+    ]
+    assert {part.upload_id for part in parts} == {upload.id}
+    completed = await client.uploads.complete(
+        upload.id,
+        part_ids=[part.id for part in parts],
+        md5=hashlib.md5(content, usedforsecurity=False).hexdigest(),
+    )
+    assert completed.status == "completed"
+    assert await client.files.content(completed.file.id).read() == content
+
+
+async def test_a_wrong_checksum_is_refused(client):
+    upload = await client.uploads.create(
+        bytes=3, filename="a.bin", mime_type="application/octet-stream", purpose="vision"
+    )
+    part = await client.uploads.parts.create(upload.id, data=b"abc")
+    with pytest.raises(errors.BadRequestError, match="MD5"):
+        await client.uploads.complete(upload.id, part_ids=[part.id], md5="0" * 32)
+
+
+async def test_an_upload_that_was_given_up_takes_no_more_parts(client):
+    upload = await client.uploads.create(
+        bytes=3, filename="a.bin", mime_type="application/octet-stream", purpose="vision"
+    )
+    assert (await client.uploads.cancel(upload.id)).status == "cancelled"
+    with pytest.raises(errors.BadRequestError, match="cancelled"):
+        await client.uploads.parts.create(upload.id, data=b"abc")
