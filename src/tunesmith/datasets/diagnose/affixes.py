@@ -27,7 +27,9 @@ class Affixes:
 
     def see(self, texts: list[str], joined: str) -> None:
         """Look at some texts, and at all of them joined."""
-        if not texts:
+        self.unused = [candidate for candidate in self.unused if candidate not in joined]
+        if not texts or (self.longest and not (self._prefix or self._suffix)):
+            # Texts that differ at both ends have nothing in common any more.
             return
         lengths = list(map(len, texts))
         if self._prefix is None or self._suffix is None:
@@ -41,7 +43,6 @@ class Affixes:
         if self._suffix:
             self._see_suffix(texts, joined)
         self._seen = True
-        self.unused = [candidate for candidate in self.unused if candidate not in joined]
 
     def _see_suffix(self, texts: list[str], joined: str) -> None:
         before = self._suffix or ""
