@@ -108,7 +108,7 @@ def main() -> None:
         old.write_bytes(ours.read_bytes())
         baseline = measure(options.old_python, OLD, old)
         print_cost("openai 0.28.1", baseline)
-        print(  # noqa: T201
+        print(
             f"{cost.wall_s / baseline.wall_s:.2f} of its wall time, "
             f"{cost.cpu_s / baseline.cpu_s:.2f} of its CPU time, "
             f"{cost.memory_mb / baseline.memory_mb:.3f} of its memory; same rows: "
@@ -118,7 +118,7 @@ def main() -> None:
 
 def print_cost(name: str, cost: Cost) -> None:
     """Print a line."""
-    print(  # noqa: T201
+    print(
         f"{name:>14}: {cost.wall_s:7.2f} s wall, {cost.cpu_s:7.2f} s CPU, "
         f"{cost.memory_mb:8.1f} MB peak"
     )
