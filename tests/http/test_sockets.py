@@ -212,10 +212,12 @@ async def test_a_deadline_holds_while_a_stream_is_read():
             await connection.send(event)
             await anyio.sleep(0.01)
 
-    async with serving(drips, deadline=0.3) as (_, client):
-        async with client.completions.stream(model="m", prompt="p") as stream:
-            with anyio.fail_after(5), pytest.raises(errors.DeadlineExceeded):
-                await stream.final()
+    async with (
+        serving(drips, deadline=0.3) as (_, client),
+        client.completions.stream(model="m", prompt="p") as stream,
+    ):
+        with anyio.fail_after(5), pytest.raises(errors.DeadlineExceeded):
+            await stream.final()
 
 
 async def test_cancelling_at_any_moment_leaves_no_connection_open():
