@@ -103,7 +103,7 @@ class CancelFineTune(Operation[FineTune]):
     fine_tune_id: str
 
 
-@operation("fine_tunes.events", "GET", "/fine-tunes/{fine_tune_id}/events")
+@operation("fine_tunes.list_events", "GET", "/fine-tunes/{fine_tune_id}/events")
 class ListFineTuneEvents(StreamOperation[Page[FineTuneEvent], FineTuneEvent]):
     """List what happened in a fine-tune, oldest first; a stream ends when the fine-tune is over.
 

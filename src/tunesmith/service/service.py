@@ -157,7 +157,7 @@ class Service:
             "fine_tunes.retrieve": self.fine_tunes.retrieve,
             "fine_tunes.list": self.fine_tunes.list,
             "fine_tunes.cancel": self.fine_tunes.cancel,
-            "fine_tunes.events": self.fine_tunes.list_events,
+            "fine_tunes.list_events": self.fine_tunes.list_events,
             "fine_tuning.jobs.create": self.jobs.create,
             "fine_tuning.jobs.retrieve": self.jobs.retrieve,
             "fine_tuning.jobs.list": self.jobs.list,
@@ -179,7 +179,7 @@ class Service:
         self._streams: Mapping[str, StreamHandler] = {
             "chat.completions.create": self.chat.stream,
             "completions.create": self.completions.stream,
-            "fine_tunes.events": self.fine_tunes.stream_events,
+            "fine_tunes.list_events": self.fine_tunes.stream_events,
         }
 
     def reply(self, reply: Reply) -> None:

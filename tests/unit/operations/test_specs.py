@@ -112,7 +112,7 @@ REFERENCE = {
     "fine_tunes.list": ("GET", "/fine-tunes", "", Page[FineTune]),
     "fine_tunes.retrieve": ("GET", "/fine-tunes/{fine_tune_id}", "", FineTune),
     "fine_tunes.cancel": ("POST", "/fine-tunes/{fine_tune_id}/cancel", "", FineTune),
-    "fine_tunes.events": ("GET", "/fine-tunes/{fine_tune_id}/events", "", Page[FineTuneEvent]),
+    "fine_tunes.list_events": ("GET", "/fine-tunes/{fine_tune_id}/events", "", Page[FineTuneEvent]),
     "batches.create": (
         "POST",
         "/batches",
@@ -164,8 +164,8 @@ def test_what_makes_an_object_is_known_to():
 
 def test_of_these_only_the_legacy_events_stream():
     streams = {name for name in REFERENCE if spec_of(name).event is not None}
-    assert streams == {"fine_tunes.events"}
-    assert spec_of("fine_tunes.events").event is FineTuneEvent
+    assert streams == {"fine_tunes.list_events"}
+    assert spec_of("fine_tunes.list_events").event is FineTuneEvent
 
 
 def test_names_and_routes_are_used_once():

@@ -1,0 +1,31 @@
+"""What the client offers: every operation, under its name, with its own parameters."""
+
+import dataclasses
+import inspect
+from operator import attrgetter
+
+import pytest
+
+from tunesmith import AsyncClient
+from tunesmith.operations import all_operations
+
+CLIENT = AsyncClient(api_key="sk-1")
+
+
+@pytest.mark.parametrize("operation", all_operations(), ids=lambda each: each.spec.name)
+def test_each_operation_is_a_method_of_its_name(operation):
+    method = attrgetter(operation.spec.name)(CLIENT)
+    if operation.spec.answer is bytes:
+        return  # a download is more than a call: see FileContent
+    assert method.__doc__ == operation.__doc__
+    names = [field.name for field in dataclasses.fields(operation)]
+    assert sorted(inspect.signature(method).parameters) == sorted(names)
+
+
+def test_a_signature_reads_as_people_call_it():
+    """What the path needs comes first, and can be given by place; options come last."""
+    signature = inspect.signature(CLIENT.fine_tuning.jobs.list_events)
+    assert list(signature.parameters)[:3] == ["fine_tuning_job_id", "after", "limit"]
+    first = signature.parameters["fine_tuning_job_id"]
+    assert first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
+    assert list(signature.parameters)[-1] == "timeout"
