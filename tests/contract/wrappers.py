@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
 
 import anyio
@@ -111,7 +111,11 @@ class Cutting(Wrapper):
             request = replace(request, headers=headers)
         cut = self.cuts.pop(0) if self.cuts else None
         async with super().send(request) as response:
-            yield replace(response, stream=_until(response.stream, cut)) if cut else response
+            if cut is None:
+                yield response
+                return
+            async with aclosing(_until(response.stream, cut)) as stream:
+                yield replace(response, stream=stream)
 
 
 async def _until(stream, left):
@@ -133,9 +137,11 @@ class Stalling(Wrapper):
     @asynccontextmanager
     async def send(self, request):
         async with super().send(request) as response:
-            stalled = request.operation == self.operation
-            stream = self._stalled(response.stream) if stalled else response.stream
-            yield replace(response, stream=stream)
+            if request.operation != self.operation:
+                yield response
+                return
+            async with aclosing(self._stalled(response.stream)) as stream:
+                yield replace(response, stream=stream)
 
     async def _stalled(self, stream):
         yield await anext(stream)

@@ -1,0 +1,72 @@
+"""Embeddings, models and moderations."""
+
+import math
+
+import pytest
+from tests.contract.data import finish_job
+
+from tunesmith import errors
+
+pytestmark = pytest.mark.anyio
+
+EMBEDDER = "text-embedding-3-small"
+
+
+async def embed(client, *texts, **options):
+    answer = await client.embeddings.create(model=EMBEDDER, input=list(texts), **options)
+    return [item.embedding for item in answer.data]
+
+
+def likeness(one, other):
+    return sum(a * b for a, b in zip(one, other, strict=True)) / (
+        math.hypot(*one) * math.hypot(*other)
+    )
+
+
+async def test_texts_that_are_alike_have_vectors_that_are_alike(client):
+    cat, cats, law = await embed(
+        client, "the cat sat on the mat", "a cat sat on a mat", "the moral law commands us"
+    )
+    assert len(cat) == len(law)
+    assert likeness(cat, cats) > likeness(cat, law)
+
+
+async def test_vectors_are_the_same_whether_they_come_as_numbers_or_in_base64(client):
+    (numbers,) = await embed(client, "duty", dimensions=64, encoding_format="float")
+    (packed,) = await embed(client, "duty", dimensions=64, encoding_format="base64")
+    assert len(numbers) == 64
+    assert packed == pytest.approx(numbers, abs=1e-6)
+
+
+async def test_models_are_listed_and_looked_up(client):
+    names = [model.id async for model in client.models.list()]
+    assert {"davinci-002", "gpt-4o-mini", EMBEDDER} <= set(names)
+    assert (await client.models.retrieve("davinci-002")).object == "model"
+
+
+async def test_a_tuned_model_can_be_deleted_and_is_gone_then(client):
+    name = (await finish_job(client)).fine_tuned_model
+    assert name in [model.id async for model in client.models.list()]
+    deleted = await client.models.delete(name)
+    assert (deleted.id, deleted.deleted) == (name, True)
+    assert name not in [model.id async for model in client.models.list()]
+    for gone in (
+        client.models.retrieve(name),
+        client.models.delete(name),
+        client.completions.create(model=name, prompt="Kant"),
+    ):
+        with pytest.raises(errors.NotFoundError) as caught:
+            await gone
+        assert caught.value.code == "model_not_found"
+
+
+async def test_a_base_model_is_not_deleted(client):
+    with pytest.raises(errors.PermissionDeniedError, match="base model"):
+        await client.models.delete("davinci-002")
+    assert (await client.models.retrieve("davinci-002")).id == "davinci-002"
+
+
+async def test_a_moderation_judges_each_text(client):
+    judged = await client.moderations.create(input=["I will kill you.", "Good morning."])
+    assert [result.flagged for result in judged.results] == [True, False]
+    assert judged.id.startswith("modr-")

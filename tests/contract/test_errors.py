@@ -1,0 +1,117 @@
+"""Errors: the same over every backend, with all that is known of them."""
+
+import pickle
+
+import anyio
+import pytest
+from tests.contract.data import begin_job, pairs, send
+from tests.contract.wrappers import Breaking, Stalling, Wrapper
+
+from tunesmith import AsyncClient, errors
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_refusal_tells_all_that_the_service_told(client):
+    with pytest.raises(errors.NotFoundError) as caught:
+        await client.files.retrieve("file-none")
+    error = caught.value
+    assert (error.status, error.type) == (404, "invalid_request_error")
+    assert (error.param, error.code) == ("id", None)
+    assert (error.operation, error.attempts) == ("files.retrieve", 1)
+    assert error.request_id.startswith("req_")
+    assert error.headers["x-request-id"] == error.request_id
+    assert error.message == "No such File object: file-none"
+    again = pickle.loads(pickle.dumps(error))
+    assert (str(again), again.__dict__) == (str(error), error.__dict__)
+
+
+async def test_what_only_the_service_knows_to_be_wrong_is_a_bad_request(client):
+    file_id = await send(client, pairs())
+    for options in ({"training_file": "file-none"}, {"model": "kant-1"}):
+        with pytest.raises(errors.BadRequestError, match="does not exist"):
+            await client.fine_tuning.jobs.create(
+                **{"model": "davinci-002", "training_file": file_id} | options
+            )
+
+
+async def test_a_parameter_that_the_service_does_not_know_is_refused_by_it(client):
+    with pytest.raises(errors.BadRequestError, match="Unrecognized request argument"):
+        await client.completions.create(
+            model="davinci-002", prompt="Kant", extra_body={"wisdom": 1}
+        )
+
+
+@pytest.mark.parametrize(
+    ("wrong", "param"),
+    [
+        ({"temperature": 3}, "temperature"),
+        ({"max_tokens": "many"}, "max_tokens"),
+        ({"wisdom": 1}, "wisdom"),
+        ({"model": None}, "model"),
+    ],
+)
+async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(backend, wrong, param):
+    looking_on = Wrapper(backend)
+    client = AsyncClient(backend=looking_on)
+    with pytest.raises(errors.RequestInvalid, match=param) as caught:
+        await client.completions.create(**{"model": "davinci-002", "prompt": "Kant"} | wrong)
+    assert caught.value.operation == "completions.create"
+    assert looking_on.asked == []
+
+
+async def test_failures_that_pass_are_waited_out(backend, service):
+    breaking = Breaking(backend, {"models.list": {1: "connect", 2: "read"}})
+    began = service.clock.monotonic()
+    page = await AsyncClient(backend=breaking).models.list()
+    assert page.response.attempts == 3
+    assert service.clock.monotonic() > began
+
+
+async def test_failures_that_do_not_pass_are_an_error_that_counts_the_attempts(backend):
+    breaking = Breaking(backend, {"models.list": lambda number: "connect"})
+    with pytest.raises(errors.APIConnectionError) as caught:
+        await AsyncClient(backend=breaking, max_retries=3).models.list()
+    assert caught.value.attempts == 4
+    assert breaking.asked == ["models.list"] * 4
+
+
+async def test_a_job_whose_answer_was_lost_is_found_and_not_made_twice(backend):
+    client = AsyncClient(backend=Breaking(backend, {"fine_tuning.jobs.create": {1: "read"}}))
+    job = await begin_job(client, seed=7)
+    assert [listed.id async for listed in client.fine_tuning.jobs.list()] == [job.id]
+
+
+async def test_a_file_whose_answer_was_lost_is_found_and_not_sent_twice(backend):
+    breaking = Breaking(backend, {"files.create": {1: "read"}})
+    client = AsyncClient(backend=breaking)
+    file_id = await send(client, pairs())
+    assert [file.id async for file in client.files.list()] == [file_id]
+    assert breaking.asked.count("files.create") == 1
+
+
+async def test_a_deadline_spans_attempts_and_pauses(backend, service):
+    breaking = Breaking(backend, {"models.list": lambda number: "connect"})
+    began = service.clock.monotonic()
+    with pytest.raises(errors.DeadlineExceeded):
+        await AsyncClient(backend=breaking, max_retries=100, deadline=30).models.list()
+    assert service.clock.monotonic() - began <= 30
+
+
+async def test_an_answer_that_does_not_come_runs_into_the_timeout(backend, service):
+    """By the time of the service, which passes as soon as somebody waits for it."""
+    client = AsyncClient(backend=Stalling(backend, "models.list"), timeout=3600, max_retries=0)
+    began = service.clock.monotonic()
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service.clock.sleep, 4000)
+        with pytest.raises(errors.APITimeoutError):
+            await client.models.list()
+        assert service.clock.monotonic() - began == pytest.approx(3600)
+        tasks.cancel_scope.cancel()
+
+
+async def test_after_closing_the_client_refuses_to_ask(backend):
+    client = AsyncClient(backend=backend)
+    await client.aclose()
+    with pytest.raises(errors.APIConnectionError, match="closed"):
+        await client.models.list()
