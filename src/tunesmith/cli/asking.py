@@ -1,0 +1,63 @@
+"""What is asked on the way, and what `-q` takes for granted."""
+
+import click
+
+from tunesmith.datasets import Diagnosis, Finding, Plan
+
+__all__ = ["Asking", "show_findings"]
+
+_COLOURS = {"fatal": "red", "error": "red", "warning": "yellow", "info": "cyan"}
+
+
+class Asking:
+    """Asks, unless everything is accepted.
+
+    Args:
+        quiet: Whether to accept everything without asking.
+    """
+
+    def __init__(self, *, quiet: bool) -> None:
+        self._quiet = quiet
+
+    def yes(self, question: str) -> bool:
+        """Ask a question whose usual answer is yes."""
+        return self._quiet or click.confirm(question, default=True, err=True)
+
+    def remedy(self, finding: Finding) -> bool:
+        """Ask whether a remedy is to be applied."""
+        return finding.remedy is None or self.yes(finding.remedy.description)
+
+    def broken_lines(self, diagnosis: Diagnosis, *, skip: bool) -> None:
+        """Ask whether to go on without the lines that cannot be read; `-q` alone does not say so.
+
+        Raises:
+            ClickException: They are not to be left out.
+        """
+        for found in diagnosis.findings:
+            if found.code != "broken-lines" or skip:
+                continue
+            if self._quiet or not click.confirm(
+                f"Leave out {found.count} broken lines", default=False, err=True
+            ):
+                raise click.ClickException(
+                    f"{found} The first: {found.excerpt} "
+                    "Mend them, or leave them out with --skip-broken."
+                )
+
+    def split(self, plan: Plan) -> bool:
+        """Ask whether to hold out rows of a classification."""
+        return plan.task == "classification" and self.yes(
+            "Split into a training and a validation file"
+        )
+
+
+def show_findings(diagnosis: Diagnosis) -> None:
+    """Print what was found."""
+    task = f" ({diagnosis.task})" if diagnosis.task else ""
+    click.echo(f"{diagnosis.file}: {diagnosis.rows:,} rows, {diagnosis.format}{task}", err=True)
+    for found in diagnosis.findings:
+        severity = click.style(found.severity, fg=_COLOURS[found.severity])
+        lines = ", ".join(map(str, found.lines))
+        more = ", …" if found.count > len(found.lines) else ""
+        where = f" [lines {lines}{more}]" if lines else ""
+        click.echo(f"- {severity}: {found.message} ({found.code}){where}", err=True)

@@ -1,0 +1,35 @@
+"""Errors in terms of the command line: what Python calls an argument is an option here."""
+
+import re
+from collections.abc import Generator
+from contextlib import contextmanager
+
+import click
+
+from tunesmith.errors import ConfigurationError, DatasetError
+
+__all__ = ["as_options", "errors_of_the_command_line"]
+
+_OPTIONS = (
+    (re.compile(r"rename=\{'([^']*)': '([^']*)'\}"), r"--rename \1=\2"),
+    (re.compile(r"\bon_broken='skip'"), "--skip-broken"),
+    (re.compile(r"\b(kind|encoding|output)='([^']*)'"), r"--\1 \2"),
+    (re.compile(r"\bsystem=…"), "--system TEXT"),
+    (re.compile(r"raise max_line_bytes"), "read it in Python with a larger max_line_bytes"),
+)
+
+
+def as_options(message: str) -> str:
+    """A message that names arguments of Python, with options instead."""
+    for argument, option in _OPTIONS:
+        message = argument.sub(option, message)
+    return message
+
+
+@contextmanager
+def errors_of_the_command_line() -> Generator[None, None, None]:
+    """Show errors of data and set-up as messages, and leave with code 1."""
+    try:
+        yield
+    except (ConfigurationError, DatasetError) as error:
+        raise click.ClickException(as_options(str(error))) from error
