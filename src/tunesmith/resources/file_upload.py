@@ -168,12 +168,11 @@ class FileUpload:
                     part = await self._caller.answer(
                         CreateUploadPart(notes.upload_id, data=self._slice(begin, size_bytes))
                     )
+                    notes.part_ids[index] = part.id
+                    await self._write_notes(notes)
             except (APIError, RequestInvalid) as error:
                 errors.append(error)
                 group.cancel_scope.cancel()
-                return
-            notes.part_ids[index] = part.id
-            await self._write_notes(notes)
 
         count = -(-self._size_bytes // notes.part_bytes)
         async with anyio.create_task_group() as group:
@@ -242,9 +241,10 @@ class FileUpload:
 
     async def _write_notes(self, notes: _Notes) -> None:
         beside = anyio.Path(self._notes.with_suffix(".part"))
-        # One at a time, since all write the same file; shielded, so that none is left half-written.
-        # Without the right to write here, an upload cannot go on after a crash, but it can be.
-        async with self._writing:
-            with anyio.CancelScope(shield=True), suppress(OSError):
+        # Shielded, so that no part that has arrived is forgotten, and nothing is left half-written;
+        # one at a time, since all write the same file. Without the right to write here, an upload
+        # cannot go on after a crash, but it can be.
+        with anyio.CancelScope(shield=True), suppress(OSError):
+            async with self._writing:
                 await beside.write_bytes(notes.model_dump_json().encode())
                 await beside.replace(self._notes)
