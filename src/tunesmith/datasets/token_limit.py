@@ -51,6 +51,9 @@ class TokenLimit:
 
     Example:
         ```python
+        from tunesmith.datasets import Dataset
+        from tunesmith.datasets.tokens import best_counter
+
         check = TokenLimit(best_counter("babbage-002"), limit=16_384)
         diagnosis = await Dataset.open("kant.csv").diagnose(checks=[check])
         ```

@@ -20,6 +20,8 @@ def print_report(report: Report, console: "Console") -> None:
     Example:
         ```python
         from rich.console import Console
+        from tunesmith.datasets import Dataset, diagnose
+        from tunesmith.datasets.report import make_report
 
         print_report(make_report(diagnose(Dataset.open("kant.csv"))), Console())
         ```

@@ -1,0 +1,81 @@
+"""The table of findings lists every code there is, and its examples have the findings."""
+
+import ast
+import json
+import re
+from pathlib import Path
+
+import pytest
+
+import tunesmith.datasets
+from tunesmith.datasets import Dataset, diagnose
+
+ROOT = Path(__file__).parents[2]
+PAGE = (ROOT / "docs" / "reference" / "findings.md").read_text()
+ROW = re.compile(r"^\| `([a-z-]+)` \| (\w+) \| (.*) \| (.*) \|$", re.MULTILINE)
+TABLE = {code: (severity, example, remedy) for code, severity, example, remedy in ROW.findall(PAGE)}
+STANDS_FOR = {
+    "U": '{"role": "user", "content": "Hello"}',
+    "A": '{"role": "assistant", "content": "Hi."}',
+}
+
+
+def codes_in_the_source():
+    """Every code that a finding is made with; a pattern where it is put together."""
+    for path in Path(tunesmith.datasets.__file__).parent.rglob("*.py"):
+        for node in ast.walk(ast.parse(path.read_text())):
+            if isinstance(node, ast.Call):
+                name = getattr(node.func, "id", getattr(node.func, "attr", ""))
+                given = [k.value for k in node.keywords if k.arg == "code"]
+                if name == "Finding":
+                    yield from (code for value in given for code in patterns(value))
+                elif name == "finding" and node.args:
+                    yield from patterns(node.args[0])
+            elif isinstance(node, ast.Dict):
+                for key, value in zip(node.keys, node.values, strict=True):
+                    if isinstance(value, ast.Call) and ast.unparse(value.func).endswith(
+                        ("Rule", "_rule")
+                    ):
+                        yield key.value
+
+
+def patterns(node):
+    if isinstance(node, ast.Constant):
+        yield node.value
+    elif isinstance(node, ast.JoinedStr):
+        parts = [part.value if isinstance(part, ast.Constant) else ".+" for part in node.values]
+        yield "".join(parts)
+    elif isinstance(node, ast.IfExp):
+        yield from patterns(node.body)
+        yield from patterns(node.orelse)
+    elif ast.unparse(node) == "name":
+        yield "separator|ending"
+
+
+def examples():
+    for code, (severity, example, remedy) in TABLE.items():
+        rows = [row for row in re.findall(r"`([^`]*)`", example) if row.startswith("{")]
+        if rows and not example.startswith("A "):
+            yield pytest.param(code, severity, rows, remedy, id=code)
+
+
+@pytest.mark.parametrize("pattern", sorted(set(codes_in_the_source())))
+def test_every_code_is_in_the_table(pattern):
+    assert [code for code in TABLE if re.fullmatch(pattern, code)]
+
+
+@pytest.mark.parametrize("code", TABLE)
+def test_every_code_in_the_table_exists(code):
+    assert [p for p in codes_in_the_source() if re.fullmatch(p, code)]
+
+
+@pytest.mark.parametrize(("code", "severity", "rows", "remedy"), list(examples()))
+def test_an_example_has_its_finding(code, severity, rows, remedy):
+    spelt_out = [re.sub(r"\b[UA]\b(?=[],])", lambda m: STANDS_FOR[m[0]], row) for row in rows]
+    found = {f.code: f for f in diagnose(Dataset.open(map(json.loads, spelt_out))).findings}
+
+    assert code in found
+    assert found[code].severity == severity
+    assert (remedy == "—") == (found[code].remedy is None)
+    if found[code].remedy:
+        assert ("necessary" in remedy) == found[code].remedy.necessary
