@@ -124,8 +124,9 @@ class Cost:
 
     def __str__(self) -> str:
         about = "" if self.exact else "about "
+        epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
         sum_up = (
-            f"{about}{self.tokens:,} tokens × {self.epochs} epochs = "  # noqa: RUF001 — times
+            f"{about}{self.tokens:,} tokens × {epochs} = "  # noqa: RUF001 — times
             f"{about}{self.trained_tokens:,} trained tokens"
         )
         if self.usd is None:
