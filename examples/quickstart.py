@@ -1,7 +1,8 @@
 """The main job: prepare → upload → fine-tune → follow → complete, on a dataset about Kant.
 
 Without a key it runs on the service in memory, in seconds. With `OPENAI_API_KEY` set (and
-`OPENAI_BASE_URL` for a server other than OpenAI's) the same calls go to a real service:
+`OPENAI_BASE_URL` for a server other than OpenAI's) the same calls go to a real service. The model
+is `babbage-002`, or what `TUNESMITH_MODEL` says. A server that cannot fine-tune only completes.
 
     python examples/quickstart.py
 """
@@ -13,7 +14,8 @@ from tempfile import TemporaryDirectory
 import anyio
 
 import tunesmith
-from tunesmith.datasets import Dataset
+from tunesmith.datasets import Dataset, Written
+from tunesmith.types import FineTuningJob
 
 DATA = Path(__file__).parent / "data" / "kant.csv"
 PROMPT = "Several concepts are a priori such as"
@@ -23,21 +25,32 @@ MODEL = os.environ.get("TUNESMITH_MODEL", "babbage-002")
 async def main() -> None:
     backend = None if "OPENAI_API_KEY" in os.environ else tunesmith.MemoryBackend()
     async with tunesmith.AsyncClient(backend=backend) as client:
-        await life_cycle(client)
+        with TemporaryDirectory() as folder:
+            written = await prepare(Path(folder) / "kant.jsonl")
+            try:
+                job = await tune(client, written)
+            except tunesmith.NotFoundError as error:
+                print(f"This server cannot fine-tune: {error}")
+                models = [MODEL]
+            else:
+                await show_losses(client, job)
+                models = [MODEL, job.fine_tuned_model or ""]
+        await complete(client, models, written)
 
 
-async def life_cycle(client: tunesmith.AsyncClient) -> None:
+async def prepare(output: Path) -> Written:
     print(f"\n1. Prepare {DATA.name}")
-    with TemporaryDirectory() as folder:
-        diagnosis = await Dataset.open(DATA).diagnose()
-        plan = diagnosis.plan()
-        print(plan)
-        written = await plan.write(Path(folder) / "kant.jsonl", split=0.1)
+    diagnosis = await Dataset.open(DATA).diagnose()
+    plan = diagnosis.plan()
+    print(plan)
+    return await plan.write(output, split=0.1)
 
-        print("\n2. Upload")
-        training, validation = [await client.files.upload(path) for path in written.files]
-        for file, rows in zip((training, validation), written.rows, strict=True):
-            print(f"{file.id}  {file.filename}: {rows} examples, {file.bytes} bytes")
+
+async def tune(client: tunesmith.AsyncClient, written: Written) -> FineTuningJob:
+    print("\n2. Upload")
+    training, validation = [await client.files.upload(path) for path in written.files]
+    for file, rows in zip((training, validation), written.rows, strict=True):
+        print(f"{file.id}  {file.filename}: {rows} examples, {file.bytes} bytes")
 
     print(f"\n3. Fine-tune {MODEL}, and follow")
     job = await client.fine_tuning.jobs.create(
@@ -50,18 +63,21 @@ async def life_cycle(client: tunesmith.AsyncClient) -> None:
     async for event in client.fine_tuning.jobs.follow(job):
         if event.type != "metrics" or (event.data or {}).get("step", 0) % 100 == 0:
             print(f"{event.created_datetime:%H:%M:%S}  {event.message}")
-    job = await client.fine_tuning.jobs.wait(job)
+    return await client.fine_tuning.jobs.wait(job)
 
+
+async def show_losses(client: tunesmith.AsyncClient, job: FineTuningJob) -> None:
     results = await client.fine_tuning.jobs.results(job)
-    first, last = results.steps[0], results.steps[-1]
-    print(f"\nTraining loss:   {first.train_loss:.2f} → {last.train_loss:.2f}")
+    first, last = results.steps[0].train_loss, results.steps[-1].train_loss
+    print(f"\nTraining loss:   {first:.2f} → {last:.2f}")
     checkpoints = [point async for point in client.fine_tuning.jobs.checkpoints.list(job.id)]
     losses = [point.metrics.full_valid_loss for point in checkpoints[::-1] if point.metrics]
-    shown = " → ".join(f"{loss:.2f}" for loss in losses if loss is not None)
-    print(f"Validation loss: {shown or 'not reported'}")
+    print(f"Validation loss: {' → '.join(f'{loss:.2f}' for loss in losses if loss is not None)}")
 
+
+async def complete(client: tunesmith.AsyncClient, models: list[str], written: Written) -> None:
     print(f"\n4. Complete: {PROMPT!r}")
-    for model in (MODEL, job.fine_tuned_model or ""):
+    for model in models:
         completion = await client.completions.create(
             model=model,
             prompt=PROMPT + written.separator,
