@@ -3,6 +3,7 @@
 import gc
 import random
 from itertools import count
+from pathlib import Path
 
 import anyio
 import anyio.lowlevel
@@ -103,6 +104,14 @@ class World:
                 found.append(path.name)
         return found
 
+    def open_files(self):
+        """Files of the folder that this process holds open, as far as the system tells."""
+        descriptors = Path("/proc/self/fd")
+        if not descriptors.is_dir():
+            return []
+        links = [descriptor.resolve() for descriptor in descriptors.iterdir()]
+        return [link.name for link in links if link.parent == self.folder]
+
 
 async def cancelled_after(checkpoints, call):
     """Run a call and cancel it after so many checkpoints; tells whether it came to its end."""
@@ -141,6 +150,7 @@ async def test_whenever_a_call_is_cancelled_nothing_is_left(backend, tmp_path, c
     for checkpoints in moments():
         finished = await cancelled_after(checkpoints, lambda: call(client, world))
         assert world.half_written() == []
+        assert world.open_files() == []
         if server is not None:
             await server.wait_until_all_answered()
         await anyio.wait_all_tasks_blocked()
