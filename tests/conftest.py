@@ -1,6 +1,14 @@
 """What all tests share."""
 
+import hypothesis
 import pytest
+
+# How quickly a machine makes up inputs or runs one says nothing of the code: the first test of a
+# fresh checkout builds hypothesis' table of characters, and the cores are shared.
+hypothesis.settings.register_profile(
+    "tunesmith", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
+)
+hypothesis.settings.load_profile("tunesmith")
 
 
 @pytest.fixture(params=["asyncio", "trio"])

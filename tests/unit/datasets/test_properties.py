@@ -64,7 +64,6 @@ def is_cell(row):
 
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "json", "parquet"])
 @given(rows=st.lists(ROW, min_size=1, max_size=8))
-@settings(deadline=None)
 def test_any_table_comes_back_from_any_kind_of_file(kind, rows):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, f"t.{kind}")
@@ -74,7 +73,7 @@ def test_any_table_comes_back_from_any_kind_of_file(kind, rows):
 
 
 @given(rows=st.lists(ROW.filter(is_cell), min_size=1, max_size=5))
-@settings(deadline=None, max_examples=30)
+@settings(max_examples=30)
 def test_any_table_comes_back_from_a_workbook(rows):
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "t.xlsx")
@@ -88,7 +87,7 @@ def repaired(plan):
 
 
 @given(rows=st.lists(SHORT, min_size=2, max_size=8), accepted=st.sets(st.integers(0, 8)))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_a_plan_applied_to_its_own_result_changes_nothing(rows, accepted):
     asked = iter(range(100))
     plan = diagnose(Dataset.open(rows)).plan(lambda _: next(asked) in accepted)
@@ -99,7 +98,7 @@ def test_a_plan_applied_to_its_own_result_changes_nothing(rows, accepted):
 
 
 @given(rows=st.lists(SHORT, min_size=2, max_size=8))
-@settings(deadline=None, max_examples=300)
+@settings(max_examples=300)
 def test_no_row_is_lost_unless_a_finding_says_so(rows):
     diagnosis = diagnose(Dataset.open(rows))
     removing = {"empty-completions", "duplicates", "long-rows"}
@@ -114,7 +113,6 @@ def test_no_row_is_lost_unless_a_finding_says_so(rows):
 @given(
     rows=st.lists(SHORT, min_size=2, max_size=20), share=st.floats(0.05, 0.95), seed=st.integers()
 )
-@settings(deadline=None)
 def test_a_split_loses_no_row(rows, share, seed):
     with tempfile.TemporaryDirectory() as folder:
         plan = diagnose(Dataset.open(rows)).plan(lambda _: False)

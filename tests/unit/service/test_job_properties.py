@@ -33,7 +33,7 @@ _moments = st.lists(st.tuples(st.integers(0, 60), st.none() | _actions), max_siz
 
 
 @given(_moments)
-@settings(max_examples=40, deadline=None)
+@settings(max_examples=40)
 def test_states_follow_each_other_and_events_their_times(moments):
     states, events = anyio.run(_live, moments)
     for before, after in pairwise(states):
