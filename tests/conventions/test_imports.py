@@ -14,7 +14,8 @@ SOURCE = Path(__file__).parents[2] / "src" / "tunesmith"
 ALLOWED = {
     "errors": set(),
     "lazy": set(),
-    "types": {"errors", "lazy"},
+    "extras": {"errors"},
+    "types": {"errors", "extras", "lazy"},
     "operations": {"errors", "lazy", "types"},
     "protocol": {"errors", "types", "operations"},
     "backends": {"errors", "types", "operations", "protocol"},
@@ -22,7 +23,8 @@ ALLOWED = {
     "resources": {"errors", "types", "operations", "protocol", "backends", "calls"},
     "client": {"errors", "types", "operations", "protocol", "backends", "calls", "resources"},
     "service": {"errors", "types", "operations", "protocol", "backends"},
-    "datasets": {"errors"},
+    "datasets": {"errors", "extras"},
+    "integrations": {"errors", "extras", "types", "operations", "backends", "calls", "client"},
     "life_cycle": {"errors", "types", "client", "datasets", "operations"},
     "cli": None,
 }
