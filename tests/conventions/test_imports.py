@@ -24,7 +24,17 @@ ALLOWED = {
     "client": {"errors", "types", "operations", "protocol", "backends", "calls", "resources"},
     "service": {"errors", "types", "operations", "protocol", "backends"},
     "datasets": {"errors", "extras"},
-    "integrations": {"errors", "extras", "types", "operations", "backends", "calls", "client"},
+    "integrations": {
+        "errors",
+        "extras",
+        "types",
+        "operations",
+        "protocol",
+        "backends",
+        "calls",
+        "client",
+    },
+    "job_report": {"errors", "types", "client"},
     "life_cycle": {"errors", "types", "client", "datasets", "operations"},
     "cli": None,
 }

@@ -110,18 +110,23 @@ class WandbRun:
 
     def finish(self, job: TrackedJob, files: Sequence[TrackedFile]) -> None:
         """Log the summary, and the job and its files as artifacts."""
+        folder = Path(self._run.dir)
+        if folder.exists():  # else wandb is disabled, and keeps nothing
+            self._log_end(folder, job, files)
+        self._finished = True
+
+    def _log_end(self, folder: Path, job: TrackedJob, files: Sequence[TrackedFile]) -> None:
         self._run.config.update(dict(job.config), allow_val_change=True)
         self._run.summary.update({"fine_tuned_model": job.model, "status": job.status})
         for file in files:
             self._log_file(file, job.id)
-        details = Path(self._run.dir) / _DETAILS
+        details = folder / _DETAILS
         details.write_text(json.dumps(job.config, default=str, indent=2), encoding="utf-8")
         artifact = self._wandb.Artifact(
             "fine_tune_details", type="fine_tune_details", metadata={"job": job.id}
         )
         artifact.add_file(str(details))
         self._run.log_artifact(artifact, aliases=["latest", job.id])
-        self._finished = True
 
     def close(self) -> None:
         """End the run; one that was not finished counts as failed."""
