@@ -101,8 +101,8 @@ def _checkpoints(checkpoints: list[FineTuningJobCheckpoint]) -> str:
         return ""
     rows = "".join(
         f"<tr><td>{each.step_number}</td><td>{escape(each.fine_tuned_model_checkpoint)}</td>"
-        f"<td>{_number(each.metrics and each.metrics.train_loss)}</td>"
-        f"<td>{_number(each.metrics and each.metrics.full_valid_loss)}</td></tr>"
+        f"<td>{_number(each.metrics.train_loss if each.metrics else None)}</td>"
+        f"<td>{_number(each.metrics.full_valid_loss if each.metrics else None)}</td></tr>"
         for each in checkpoints
     )
     return (
