@@ -95,10 +95,12 @@ class AsyncClient:
         )
         if backend is None:
             backend = _http_backend(api_key, base_url, organization, project, http_client)
-        elif any(given is not None for given in (api_key, base_url, http_client)):
+        elif any(
+            given is not None for given in (api_key, base_url, organization, project, http_client)
+        ):
             raise ConfigurationError(
-                "backend= takes the place of api_key=, base_url= and http_client=: "
-                "give them to the backend"
+                "backend= takes the place of api_key=, base_url=, organization=, project= and "
+                "http_client=: give them to the backend"
             )
         self._use(Caller(backend, policy), owns_backend=True)
 

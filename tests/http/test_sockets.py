@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import traceback
 from contextlib import asynccontextmanager
 
 import anyio
@@ -133,6 +134,21 @@ async def test_nobody_there_is_a_connection_error_that_says_so():
     with pytest.raises(errors.APIConnectionError, match=r"models\.retrieve"):
         await client.models.retrieve("ada")
     await client.aclose()
+
+
+@pytest.mark.parametrize("place", ["api_key", "headers"])
+async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(place):
+    """Files and shells put one behind a key, and HTTP libraries quote the header."""
+    key = "sk-verysecret\n"
+    async with serving(good) as (server, other):
+        options = {"api_key": key} if place == "api_key" else {"headers": {"x-key": key}}
+        options = {"api_key": "none", "base_url": other.backend.base_url, **options}
+        async with AsyncClient(**options) as client:
+            with pytest.raises(errors.APIConnectionError, match="end of a line") as caught:
+                await client.models.retrieve("ada")
+    assert "verysecret" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.attempts == 1
+    assert server.requests == 0
 
 
 async def test_a_server_that_never_answers_runs_into_the_timeout():

@@ -26,6 +26,12 @@ HttpClient = httpx.AsyncClient
 _CONNECT_S = 10.0
 """A service that does not even take a connection in this time is not there."""
 
+_BAD_HEADER = (
+    "nothing was sent: the key or a header holds what no header may, such as the end of a line or "
+    "a letter beyond ASCII"
+)
+"""In place of the words of httpx, which quote the header."""
+
 
 class HttpxBackend:
     """Sends requests over HTTP; connections are kept alive, and pooled by event loop.
@@ -62,7 +68,10 @@ class HttpxBackend:
         http2: bool = False,
         max_connections: int = 1000,
     ) -> None:
-        url = httpx.URL(base_url)
+        try:
+            url = httpx.URL(base_url)
+        except httpx.InvalidURL as error:
+            raise ConfigurationError(f"base_url is no URL: {error}") from None
         if url.scheme not in {"http", "https"} or not url.host:
             raise ConfigurationError(
                 f"base_url must be an http or https URL, such as https://api.openai.com/v1, "
@@ -94,20 +103,22 @@ class HttpxBackend:
             BackendError: No answer came, or it broke off.
         """
         client = self._client()
-        headers = await self._all_headers(request)
         # httpx does not close a body that it stopped to read; its file would stay open.
         async with aclosing(request.chunks()) as body:
-            built = client.build_request(
-                request.method,
-                self.url(request),
-                params=self.query(request) or None,
-                headers=headers,
-                content=body if callable(request.body) else request.body,
-                timeout=httpx.Timeout(request.timeout_s, connect=_connect_s(request.timeout_s)),
-            )
             try:
+                built = client.build_request(
+                    request.method,
+                    self.url(request),
+                    params=self.query(request) or None,
+                    # In no variable, since some reports of errors show those, and one is the key.
+                    headers=await self._all_headers(request),
+                    content=body if callable(request.body) else request.body,
+                    timeout=httpx.Timeout(request.timeout_s, connect=_connect_s(request.timeout_s)),
+                )
                 # A redirect is answered, not followed: the key is not carried to another address.
                 response = await client.send(built, stream=True, follow_redirects=False)
+            except (UnicodeEncodeError, httpx.LocalProtocolError):
+                raise BackendError(_BAD_HEADER, phase="closed") from None
             except httpx.HTTPError as error:
                 raise _backend_error(error) from None
         try:
@@ -218,7 +229,7 @@ _PHASES: dict[type[Exception], Phase] = {
 
 
 def _backend_error(error: Exception) -> BackendError:
-    # The message of an httpx error is often empty; it never holds a header.
+    # The message of an httpx error is often empty.
     message = str(error) or type(error).__name__
     for kind, phase in _PHASES.items():
         if isinstance(error, kind):
