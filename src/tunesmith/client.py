@@ -105,7 +105,9 @@ class AsyncClient:
         self._use(Caller(backend, policy), owns_backend=True)
 
     def __repr__(self) -> str:
-        return f"<AsyncClient over {self._caller.backend!r}>"
+        # Reports of errors may show a client that could not be made.
+        caller: Caller | None = self.__dict__.get("_caller")
+        return f"<AsyncClient over {caller.backend!r}>" if caller else "<AsyncClient over nothing>"
 
     async def __aenter__(self) -> Self:
         return self

@@ -65,6 +65,14 @@ def test_a_base_url_that_is_none_is_refused(url):
         HttpxBackend(url)
 
 
+def test_a_client_that_could_not_be_made_can_be_shown():
+    """Some reports of errors print the variables of each frame, half-made objects among them."""
+    with pytest.raises(ConfigurationError) as caught:
+        AsyncClient(api_key="sk-1", base_url="localhost:8000")
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "base_url must be" in "".join(report.format())
+
+
 @pytest.mark.parametrize("option", ["api_key", "base_url", "organization", "project"])
 def test_a_backend_takes_the_place_of_where_to_and_who(option):
     with pytest.raises(ConfigurationError, match=rf"backend=.*{option}="):
@@ -178,9 +186,16 @@ async def test_no_key_is_ever_shown(service):
     await client.aclose()
 
 
-async def test_a_key_beyond_ascii_is_an_error_that_does_not_show_it(service):
-    """An editor makes three dots to one letter."""
-    async with AsyncClient(api_key="sk-verysecret…") as client:
+@pytest.mark.parametrize("key", ["sk-verysecret\n", "sk-verysecret…", b"sk-verysecret"])
+def test_a_key_that_cannot_be_sent_is_refused_at_once_and_not_shown(key):
+    """Files and shells put the end of a line behind a key, editors make three dots to a letter."""
+    with pytest.raises(ConfigurationError, match="api_key") as caught:
+        AsyncClient(api_key=key)
+    assert "verysecret" not in "".join(traceback.format_exception_only(caught.value))
+
+
+async def test_a_header_beyond_ascii_is_an_error_that_does_not_show_it(service):
+    async with AsyncClient(api_key="sk-1", headers={"x-key": "sk-verysecret…"}) as client:
         with pytest.raises(errors.APIConnectionError, match="beyond ASCII") as caught:
             await client.models.retrieve("ada")
     assert "verysecret" not in "".join(traceback.format_exception(caught.value))

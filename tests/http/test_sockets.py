@@ -140,8 +140,12 @@ async def test_nobody_there_is_a_connection_error_that_says_so():
 async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(place):
     """Files and shells put one behind a key, and HTTP libraries quote the header."""
     key = "sk-verysecret\n"
+
+    async def give_key():
+        return key
+
     async with serving(good) as (server, other):
-        options = {"api_key": key} if place == "api_key" else {"headers": {"x-key": key}}
+        options = {"api_key": give_key} if place == "api_key" else {"headers": {"x-key": key}}
         options = {"api_key": "none", "base_url": other.backend.base_url, **options}
         async with AsyncClient(**options) as client:
             with pytest.raises(errors.APIConnectionError, match="end of a line") as caught:

@@ -68,6 +68,7 @@ class HttpxBackend:
         http2: bool = False,
         max_connections: int = 1000,
     ) -> None:
+        self.base_url = ""  # to be shown in reports of what follows
         try:
             url = httpx.URL(base_url)
         except httpx.InvalidURL as error:
@@ -80,7 +81,13 @@ class HttpxBackend:
         if http2 and not _installed("h2"):
             raise ConfigurationError("HTTP/2 needs a package: pip install 'tunesmith[http2]'")
         self.base_url = str(url).rstrip("/")
-        self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+        if isinstance(api_key, str):
+            api_key = SecretStr(api_key)
+        if not _is_key(api_key):
+            raise ConfigurationError(
+                "api_key must be one line of ASCII text, or an asynchronous function that gives it"
+            )
+        self._api_key = api_key
         self._headers = {"user-agent": _user_agent()}
         if organization:
             self._headers["openai-organization"] = organization
@@ -145,6 +152,8 @@ class HttpxBackend:
         key = self._api_key
         if key is not None:
             secret = key.get_secret_value() if isinstance(key, SecretStr) else await key()
+            if not _can_be_sent(secret):
+                raise BackendError(_BAD_HEADER, phase="closed")
             headers.setdefault(*self.credentials(secret))
         return headers
 
@@ -195,6 +204,17 @@ def _installed(module: str) -> bool:
     from importlib.util import find_spec  # noqa: PLC0415 - only asked when HTTP/2 is
 
     return find_spec(module) is not None
+
+
+def _is_key(key: object) -> bool:
+    if isinstance(key, SecretStr):
+        return _can_be_sent(key.get_secret_value())
+    return key is None or callable(key)
+
+
+def _can_be_sent(key: str) -> bool:
+    # Found out here, since the HTTP libraries would quote the key, in logs too.
+    return key.isascii() and key.isprintable()
 
 
 def _connect_s(timeout_s: float | None) -> float:
