@@ -61,7 +61,7 @@ def _without_nulls(value: Any) -> Any:
 
 def _damaged(log: ReadLog, what: str, error: Exception) -> DatasetError:
     return DatasetError(
-        f"This is not {what}, or it is damaged: {error}.",
+        f"This is not {what}, or it is damaged: {str(error).rstrip('.')}.",
         file=log.file,
         remedy="Save it again, or as CSV.",
     )
