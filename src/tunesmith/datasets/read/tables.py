@@ -31,7 +31,9 @@ def read_csv(
 
 def _rows(lines: TextLines, log: ReadLog, encoding: str, delimiter: str) -> Iterator[Row]:
     reader = csv.reader(lines, delimiter=delimiter)
-    header = _header(next(filter(None, reader), list[str]()), lines.line, log, encoding)
+    header = _header(
+        next((names for names in reader if names), list[str]()), lines.line, log, encoding
+    )
     if len(header) == 1 and (other := re.search("[;,\t]", header[0])):
         # So do spreadsheet programs write where the comma is in numbers, or under the wrong name.
         header = _header(header[0].split(other[0]), lines.line, log, encoding)
