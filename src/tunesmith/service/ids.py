@@ -2,6 +2,7 @@
 
 import random
 import string
+from collections.abc import Mapping
 from typing import Literal
 
 __all__ = ["Ids", "Kind"]
@@ -16,6 +17,7 @@ Kind = Literal[
     "file",
     "fine_tune",
     "job",
+    "line_request",
     "model",
     "moderation",
     "part",
@@ -38,6 +40,7 @@ _FORMS: dict[Kind, tuple[str, int, str]] = {
     "file": ("file-", 24, _ALPHANUMERIC),
     "fine_tune": ("ft-", 24, _ALPHANUMERIC),
     "job": ("ftjob-", 24, _ALPHANUMERIC),
+    "line_request": ("req_", 32, _HEX),
     "model": ("", 8, _ALPHANUMERIC),
     "moderation": ("modr-", 29, _ALPHANUMERIC),
     "part": ("part_", 24, _ALPHANUMERIC),
@@ -64,18 +67,27 @@ class Ids:
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
-        self._chance: dict[Kind, random.Random] = {}
+        self._drawn: dict[Kind, int] = {}
+
+    @property
+    def drawn(self) -> Mapping[Kind, int]:
+        """How far each sequence is: how much was drawn from it."""
+        return dict(self._drawn)
+
+    def go_on_from(self, drawn: Mapping[Kind, int]) -> None:
+        """Let each sequence go on from where it was when `drawn` was looked at."""
+        self._drawn = dict(drawn)
 
     def new(self, kind: Kind) -> str:
         """Make the next id of a kind."""
         prefix, length, alphabet = _FORMS[kind]
-        return prefix + "".join(self._of(kind).choices(alphabet, k=length))
+        return prefix + "".join(self._chance(kind).choices(alphabet, k=length))
 
     def number(self, kind: Kind, limit: int) -> int:
         """Draw a number from 0 up to, but without, a limit."""
-        return self._of(kind).randrange(limit)
+        return self._chance(kind).randrange(limit)
 
-    def _of(self, kind: Kind) -> random.Random:
-        if kind not in self._chance:
-            self._chance[kind] = random.Random(f"{self._seed}:{kind}")  # noqa: S311 - no secrets
-        return self._chance[kind]
+    def _chance(self, kind: Kind) -> random.Random:
+        # Each draw has a seed of its own, so that a sequence's state is a number.
+        self._drawn[kind] = number = self._drawn.get(kind, 0) + 1
+        return random.Random(f"{self._seed}:{kind}:{number}")  # noqa: S311 - no secrets

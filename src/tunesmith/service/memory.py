@@ -1,14 +1,19 @@
 """The door in process: a backend over a service, without a socket."""
 
+import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
-from tunesmith.errors import BackendError
+from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.service import Service
 from tunesmith.service.wire import Wire
+
+if TYPE_CHECKING:
+    from tunesmith.service.saved import SavedWire
 
 __all__ = ["MemoryBackend"]
 
@@ -24,6 +29,13 @@ class MemoryBackend:
         engine: What a new service trains and generates with.
         clock: The clock of a new service.
         seed: The seed of a new service: the same one gives the same answers, byte by byte.
+        state: A file in which the service outlives the process, made if there is none. It is
+            locked until `aclose`, and closes with it. Between two uses, as much time passes for
+            the service as passes outside.
+
+    Raises:
+        ConfigurationError: The state file is another's, damaged or in use; or what belongs to a
+            new service is given beside one that is there.
 
     Example:
         ```python
@@ -39,9 +51,21 @@ class MemoryBackend:
         engine: Engine | None = None,
         clock: VirtualClock | None = None,
         seed: int = 0,
+        state: str | os.PathLike[str] | None = None,
     ) -> None:
-        self.service = service or Service(engine=engine, clock=clock, seed=seed)
-        self._wire = Wire(self.service)
+        self._saved: SavedWire | None = None
+        if state is None:
+            self.service = service or Service(engine=engine, clock=clock, seed=seed)
+        elif service is not None or clock is not None:
+            raise ConfigurationError(
+                "state= makes a service with a clock: leave service= and clock= out"
+            )
+        else:
+            from tunesmith.service import saved  # noqa: PLC0415 - costs when used
+
+            self._saved = saved.SavedWire(state, engine=engine, seed=seed)
+            self.service = self._saved.service
+        self._wire = self._saved or Wire(self.service)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -65,5 +89,7 @@ class MemoryBackend:
             yield response
 
     async def aclose(self) -> None:
-        """Take no more requests; the service keeps its state."""
+        """Take no more requests; the service keeps its state, in its file if it has one."""
         self._closed = True
+        if self._saved is not None:
+            self._saved.close()

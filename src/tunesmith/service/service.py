@@ -30,7 +30,7 @@ from tunesmith.service.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timelin
 from tunesmith.service.uploads import Uploads
 from tunesmith.service.wire import Wire
 
-__all__ = ["Service"]
+__all__ = ["Service", "default_engine"]
 
 A = TypeVar("A")
 E = TypeVar("E")
@@ -84,7 +84,7 @@ class Service:
     ) -> None:
         self.clock = clock or VirtualClock()
         self.store = store or MemoryStore()
-        self.engine = engine or _default_engine()
+        self.engine = engine or default_engine()
         self.ids = Ids(seed)
         self.organization = organization
         self.organization_name = organization_name
@@ -127,7 +127,8 @@ class Service:
             schedule=self.schedule,
             files=self.files,
             models=self.models,
-            wire=Wire(self),
+            # How often somebody looks must not change what a batch says.
+            wire=Wire(self, request_ids="line_request"),
             pace=batch_pace,
         )
 
@@ -228,7 +229,8 @@ class Service:
                 yield cast("E", event)
 
 
-def _default_engine() -> Engine:
+def default_engine() -> Engine:
+    """Make the engine of a service that is given none."""
     from tunesmith.service.engines.ngram import NGramEngine  # noqa: PLC0415 - costs when used
 
     return NGramEngine()

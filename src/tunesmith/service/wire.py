@@ -15,19 +15,23 @@ from pydantic_core import to_json
 
 from tunesmith.errors import RequestInvalid
 from tunesmith.operations import all_operations
-from tunesmith.operations.base import StreamOperation
+from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.operations.files import DownloadFile, RetrieveFile
 from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.route import Router, UnknownRoute
 from tunesmith.service.errors import ServiceError
+from tunesmith.service.ids import Kind
 from tunesmith.types.files import FileObject
 
 if TYPE_CHECKING:  # the service answers batches through a wire of its own
     from tunesmith.service.service import Service
 
-__all__ = ["Wire"]
+__all__ = ["MAX_BODY_BYTES", "Wire"]
 
 _logger = logging.getLogger("tunesmith.service")
+
+MAX_BODY_BYTES = 513 * 1024 * 1024
+"""Larger bodies are refused: a file may have 512 MB."""
 
 _CHUNK_BYTES = 64 * 1024
 _DONE = b"data: [DONE]\n\n"
@@ -58,6 +62,7 @@ class Wire:
     Args:
         service: Does what is asked.
         max_body_bytes: Larger bodies are refused with 413.
+        request_ids: The sequence that `x-request-id` is drawn from.
 
     Example:
         ```python
@@ -69,8 +74,15 @@ class Wire:
         ```
     """
 
-    def __init__(self, service: "Service", *, max_body_bytes: int = 513 * 1024 * 1024) -> None:
+    def __init__(
+        self,
+        service: "Service",
+        *,
+        max_body_bytes: int = MAX_BODY_BYTES,
+        request_ids: Kind = "request",
+    ) -> None:
         self._service = service
+        self._request_ids: Kind = request_ids
         self._max_body_bytes = max_body_bytes
         self._router = Router(all_operations(), max_body_bytes=max_body_bytes)
 
@@ -98,11 +110,18 @@ class Wire:
                 "openai-organization": service.organization,
                 "openai-processing-ms": str(int((service.clock.monotonic() - began) * 1000)),
                 "openai-version": "2020-10-01",
-                "x-request-id": service.ids.new("request"),
+                "x-request-id": service.ids.new(self._request_ids),
                 **outcome.headers,
             }
             async with aclosing(outcome.stream) as stream:
                 yield Response(outcome.status, headers, stream)
+
+    def operation_of(self, request: Request) -> type[Operation[Any]] | None:
+        """Tell which operation a request asks for; None for one that there is not."""
+        try:
+            return self._router.find(request.method, request.path)[0]
+        except UnknownRoute:
+            return None
 
     async def _outcome(self, request: Request, stack: AsyncExitStack) -> _Outcome:
         self._check_content_type(request)

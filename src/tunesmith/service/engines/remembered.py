@@ -1,0 +1,262 @@
+"""Trainings that need not be done twice: an engine that looks up what it computed before.
+
+What a training gives depends on the weights it starts from, its spec and its seed alone. So it is
+kept under a digest of these, and weights are read only when they are asked for.
+"""
+
+import hashlib
+import threading
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from importlib.metadata import version
+from typing import Protocol
+
+from pydantic import BaseModel, ConfigDict, ValidationError
+
+from tunesmith.service.engines.base import (
+    ChatMessage,
+    Engine,
+    Generation,
+    GenerationSpec,
+    GradedExample,
+    Hyperparameters,
+    Model,
+    ScoredToken,
+    Training,
+    TrainingSpec,
+    TrainingStep,
+)
+
+__all__ = ["Memory", "RememberingEngine"]
+
+_KEPT_WEIGHTS = 10
+"""Those of the last so many epochs; a job looks at three."""
+
+
+class Memory(Protocol):
+    """Where trainings are kept."""
+
+    def find_training(self, key: str, /) -> bytes | None:
+        """Find the record of a training."""
+        ...
+
+    def find_weights(self, key: str, step: int, /) -> bytes | None:
+        """Find the weights after a step of a training."""
+        ...
+
+    def keep_training(self, key: str, record: bytes, weights: Mapping[int, bytes], /) -> None:
+        """Keep what a training gave."""
+        ...
+
+
+class _Record(BaseModel):
+    """What a training told of itself; the weights are kept apart."""
+
+    model_config = ConfigDict(ser_json_inf_nan="constants")
+
+    hyperparameters: Hyperparameters
+    steps: list[TrainingStep]
+
+
+class RememberingEngine:
+    """An engine that trains only what it has not trained before.
+
+    Args:
+        engine: Trains and generates.
+        memory: Keeps what trainings give.
+    """
+
+    def __init__(self, engine: Engine, memory: Memory) -> None:
+        self._engine = engine
+        self._memory = memory
+
+    @property
+    def context_window(self) -> int:
+        """How many tokens a prompt and its completion may have together."""
+        return self._engine.context_window
+
+    @property
+    def end_of_text(self) -> int:
+        """Id of the token that ends a text."""
+        return self._engine.end_of_text
+
+    def encode(self, text: str, /) -> list[int]:
+        """Split a text into token ids."""
+        return self._engine.encode(text)
+
+    def decode(self, tokens: Sequence[int], /) -> str:
+        """Join token ids."""
+        return self._engine.decode(tokens)
+
+    def encode_chat(self, messages: Sequence[ChatMessage], /) -> list[int]:
+        """Write a conversation as the prompt after which the assistant answers."""
+        return self._engine.encode_chat(messages)
+
+    def base(self, name: str, /) -> Model:
+        """Return an untuned model."""
+        return _Model(self, f"base:{name}", lambda: self._engine.base(name))
+
+    def load(self, data: bytes, /) -> Model:
+        """Read a model that `Model.to_bytes` wrote."""
+        model = self._engine.load(data)
+        return _Model(self, f"bytes:{hashlib.sha256(data).hexdigest()}", lambda: model)
+
+    def remembered(self, key: str, start: "_Model", spec: TrainingSpec) -> Training:
+        """Give a training that was done before, or begin it."""
+        found = self._memory.find_training(key)
+        if found is not None:
+            try:
+                return _DoneBefore(self, key, _Record.model_validate_json(found), start, spec)
+            except ValidationError:
+                pass  # it is only a memory: what cannot be read is done again
+        return _NewTraining(self, key, start.model().train(spec))
+
+    def weights_after(self, key: str, step: int, again: Callable[[], Training]) -> Model:
+        """Make the model of a training's step; the weights are read when they are needed."""
+
+        def load() -> Model:
+            data = self._memory.find_weights(key, step)
+            if data is not None:
+                return self._engine.load(data)
+            training = again()
+            for made in training:
+                if made.step == step:
+                    break
+            return training.snapshot()
+
+        return _Model(self, _after(key, step), load)
+
+    def keep(self, key: str, record: _Record, weights: Mapping[int, Model]) -> None:
+        """Keep a training that is whole."""
+        last = list(weights)[-_KEPT_WEIGHTS:]
+        data = {step: weights[step].to_bytes() for step in last}
+        self._memory.keep_training(key, record.model_dump_json().encode(), data)
+
+
+class _Model:
+    """Weights with a key, which are made when they are needed."""
+
+    def __init__(self, engine: RememberingEngine, key: str, load: Callable[[], Model]) -> None:
+        self._engine = engine
+        self._key = key
+        self._load = load
+        self._model: Model | None = None
+        self._loading = threading.Lock()
+
+    def model(self) -> Model:
+        with self._loading:
+            if self._model is None:
+                self._model = self._load()
+            return self._model
+
+    def train(self, spec: TrainingSpec, /) -> Training:
+        key = _key(self._key, spec)
+        if key is None:
+            return self.model().train(spec)
+        return self._engine.remembered(key, self, spec)
+
+    def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> Generation:
+        return self.model().generate(prompt, spec)
+
+    def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
+        return self.model().score(tokens, top_logprobs=top_logprobs)
+
+    def embed(self, text: str, /, *, dimensions: int) -> list[float]:
+        return self.model().embed(text, dimensions=dimensions)
+
+    def to_bytes(self) -> bytes:
+        return self.model().to_bytes()
+
+
+class _NewTraining:
+    """A training that is done for the first time, and kept once it is whole."""
+
+    def __init__(self, engine: RememberingEngine, key: str, training: Training) -> None:
+        self._engine = engine
+        self._key = key
+        self._training = training
+        self._steps: list[TrainingStep] = []
+        self._weights: dict[int, Model] = {}
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        return self._training.hyperparameters
+
+    @property
+    def total_steps(self) -> int:
+        return self._training.total_steps
+
+    def __iter__(self) -> Iterator[TrainingStep]:
+        for step in self._training:
+            self._steps.append(step)
+            yield step
+
+    def snapshot(self) -> Model:
+        weights = self._training.snapshot()
+        number = len(self._steps)
+        self._weights[number] = weights
+        if number == self.total_steps:
+            record = _Record(hyperparameters=self.hyperparameters, steps=self._steps)
+            self._engine.keep(self._key, record, self._weights)
+        return _Model(self._engine, _after(self._key, number), lambda: weights)
+
+
+class _DoneBefore:
+    """A training that is not done again."""
+
+    def __init__(
+        self,
+        engine: RememberingEngine,
+        key: str,
+        record: _Record,
+        start: _Model,
+        spec: TrainingSpec,
+    ) -> None:
+        self._engine = engine
+        self._key = key
+        self._record = record
+        self._again: Callable[[], Training] = lambda: start.model().train(spec)
+        self._step = 0
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        return self._record.hyperparameters
+
+    @property
+    def total_steps(self) -> int:
+        return len(self._record.steps)
+
+    def __iter__(self) -> Iterator[TrainingStep]:
+        for step in self._record.steps:
+            self._step = step.step
+            yield step
+
+    def snapshot(self) -> Model:
+        engine, key = self._engine, self._key
+        return engine.weights_after(key, self._step, self._again)
+
+
+def _after(key: str, step: int) -> str:
+    return f"{key}:{step}"
+
+
+def _key(start: str, spec: TrainingSpec) -> str | None:
+    """Digest what a training depends on; None where that cannot be told, as of a grader."""
+    digest = hashlib.sha256()
+    for examples in (spec.examples, spec.validation):
+        for example in examples:
+            if isinstance(example, GradedExample):
+                return None
+            digest.update(repr(example).encode("utf-8", "surrogatepass"))
+        digest.update(b"\0")
+    chosen = (
+        version("tunesmith"),
+        start,
+        spec.n_epochs,
+        spec.batch_size,
+        spec.learning_rate_multiplier,
+        spec.prompt_loss_weight,
+        spec.beta,
+        spec.seed,
+    )
+    digest.update(repr(chosen).encode())
+    return digest.hexdigest()

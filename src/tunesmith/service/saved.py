@@ -1,0 +1,216 @@
+"""A service that outlives its process: what changes it is written down, and done again on opening.
+
+The service is deterministic: the same requests at the same times give the same state, byte by byte.
+So its state is the list of those requests. Trainings, which would take long to do again, are
+remembered.
+"""
+
+import hashlib
+import os
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import aclosing, asynccontextmanager
+from dataclasses import replace
+from pathlib import Path
+from typing import cast
+
+import anyio
+from pydantic_core import from_json
+
+from tunesmith.protocol.message import Request, Response
+from tunesmith.service.clock import VirtualClock
+from tunesmith.service.engines.base import Engine
+from tunesmith.service.engines.remembered import RememberingEngine
+from tunesmith.service.service import Service, default_engine
+from tunesmith.service.state_file import Entry, Moment, StateFile
+from tunesmith.service.wire import MAX_BODY_BYTES, Wire
+
+__all__ = ["SavedWire"]
+
+_CHANGE_NOTHING = frozenset(
+    {
+        "completions.create",
+        "embeddings.create",
+        "moderations.create",
+        "fine_tuning.graders.run",
+        "fine_tuning.graders.validate",
+    }
+)
+_BAD_REQUEST = 400
+
+
+class SavedWire:
+    """Answers requests by a service whose state is in a file; see `Wire`.
+
+    Between two uses of the file, as much time passes for the service as passes outside, so a job
+    goes on while nobody looks.
+
+    Args:
+        path: The file; made if there is none, and locked until `close`.
+        engine: Trains and generates.
+        seed: The seed of the service whose state is begun; a state goes on with its own.
+        wall: Tells the time outside, in Unix seconds.
+        clock: Makes the service's clock, given the time at which the state was begun.
+
+    Raises:
+        ConfigurationError: The file is another's, damaged, in use, or of another version.
+
+    Example:
+        ```python
+        import anyio
+
+        from tunesmith import Request
+        from tunesmith.service.saved import SavedWire
+
+
+        async def main() -> None:
+            wire = SavedWire("world.tunesmith")
+            async with wire.respond(Request("models.list", "GET", "/models")) as response:
+                print(response.status)
+            wire.close()
+
+
+        anyio.run(main)
+        ```
+    """
+
+    def __init__(
+        self,
+        path: str | os.PathLike[str],
+        *,
+        engine: Engine | None = None,
+        seed: int = 0,
+        wall: Callable[[], float] = time.time,
+        clock: Callable[[float], VirtualClock] = VirtualClock,
+    ) -> None:
+        self._wall = wall
+        self._changing = anyio.Lock()
+        self._unwritten: list[Entry] = []
+        self._closed = False
+        self._file = StateFile(Path(path), seed=seed, wall_s=wall())
+        try:
+            entries = list(self._file.entries())
+            last = self._file.last
+            self.service = Service(
+                engine=RememberingEngine(engine or default_engine(), self._file),
+                clock=clock(entries[0].at if entries else last.at),
+                seed=self._file.seed,
+            )
+            self._wire = Wire(self.service)
+            if entries:
+                self._do_again(entries)
+        except BaseException:
+            self._file.close()
+            raise
+        now = self.service.clock.time()
+        passed_s = max(wall() - last.wall_s, 0.0)
+        self.service.clock.jump(max(last.at - now, 0.0) + passed_s)
+
+    @asynccontextmanager
+    async def respond(self, request: Request) -> AsyncGenerator[Response, None]:
+        """Answer a request; what it changed is in the file before the answer is handed over."""
+        operation = self._wire.operation_of(request)
+        if operation is None or operation.spec.method == "GET":
+            async with self._wire.respond(request) as response:
+                yield response
+            return
+        # Read first: a slow sender must hold up nobody, and can be given up.
+        request = replace(request, body=await _read(request))
+        if not _may_change(operation.spec.name, request):
+            async with self._wire.respond(request) as response:
+                self._unwritten.append(Entry(self.service.clock.time(), self.service.ids.drawn))
+                yield response
+            return
+        async with self._changing:
+            # What is done is written down, whoever is cancelled meanwhile.
+            with anyio.CancelScope(shield=True):
+                response = await self._change(request)
+        yield response  # pyright: ignore[reportPossiblyUnbound] - a shield swallows nothing
+
+    def close(self) -> None:
+        """Write down what time it is, and let others open the file."""
+        if self._closed:
+            return
+        self._closed = True
+        try:
+            self._write()
+        finally:
+            self._file.close()
+
+    async def _change(self, request: Request) -> Response:
+        at = self.service.clock.time()
+        async with self._wire.respond(request) as response:
+            body = await response.read()
+        done = Entry(at, self.service.ids.drawn)
+        if response.status < _BAD_REQUEST:
+            done = replace(
+                done,
+                method=request.method,
+                path=request.path,
+                query=request.query,
+                content_type=request.headers.get("content-type", ""),
+                body=b"".join([chunk async for chunk in request.chunks()]),
+                answer=_digest(body),
+            )
+        self._unwritten.append(done)
+        self._write()
+        return replace(response, stream=_whole(body))
+
+    def _write(self) -> None:
+        now = Moment(self.service.clock.time(), self._wall(), self.service.ids.drawn)
+        self._file.write(self._unwritten, now)
+        self._unwritten = []
+
+    def _do_again(self, entries: Iterable[Entry]) -> None:
+        async def do_all() -> None:
+            for entry in entries:
+                await self._do_one_again(entry)
+
+        # A loop of its own: this one may be running, and its clock must not wait for the past.
+        with ThreadPoolExecutor(1) as thread:
+            thread.submit(anyio.run, do_all).result()
+
+    async def _do_one_again(self, entry: Entry) -> None:
+        service = self.service
+        service.clock.jump(max(entry.at - service.clock.time(), 0.0))
+        if entry.method:
+            headers = {"content-type": entry.content_type} if entry.content_type else {}
+            request = Request(
+                "", entry.method, entry.path, entry.query, headers, entry.body or None
+            )
+            async with self._wire.respond(request) as response:
+                if _digest(await response.read()) != entry.answer:
+                    raise self._file.does_not_fit()
+        else:
+            await service.schedule.settle()
+        service.ids.go_on_from(entry.drawn)
+
+
+def _may_change(name: str, request: Request) -> bool:
+    if name != "chat.completions.create":
+        return name not in _CHANGE_NOTHING
+    try:
+        asked: object = from_json(cast("bytes", request.body))
+    except ValueError:
+        return False
+    return isinstance(asked, dict) and bool(cast("dict[str, object]", asked).get("store"))
+
+
+async def _read(request: Request) -> bytes:
+    """Read a body; one that will be refused for its size only as far as that takes."""
+    read = bytearray()
+    async with aclosing(request.chunks()) as chunks:
+        async for chunk in chunks:
+            read += chunk
+            if len(read) > MAX_BODY_BYTES:
+                break
+    return bytes(read)
+
+
+async def _whole(body: bytes) -> AsyncGenerator[bytes, None]:
+    yield body
+
+
+def _digest(body: bytes) -> str:
+    return hashlib.sha256(body).hexdigest()[:16]

@@ -1,0 +1,367 @@
+"""A service in a file goes on where it was: the same ids, times, weights and answers."""
+
+import json
+import sqlite3
+import subprocess
+import sys
+import threading
+
+import anyio
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, NotFoundError
+from tunesmith.errors import BadRequestError
+from tunesmith.protocol.message import Request
+from tunesmith.service.saved import SavedWire
+from tunesmith.service.service import Service
+from tunesmith.service.wire import Wire
+
+pytestmark = pytest.mark.anyio
+
+ROWS = "".join(
+    json.dumps({"prompt": f"What is {n}? ->", "completion": f" The number {n}.\n"}) + "\n"
+    for n in range(12)
+)
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "world.tunesmith"
+
+
+@pytest.fixture
+def data(tmp_path):
+    (tmp_path / "rows.jsonl").write_text(ROWS)
+    return tmp_path / "rows.jsonl"
+
+
+def using(path, **options):
+    return AsyncClient(backend=MemoryBackend(state=path, **options))
+
+
+async def tuned(client, data):
+    file = await client.files.upload(data)
+    job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
+    return await client.fine_tuning.jobs.wait(job)
+
+
+async def test_what_was_made_is_there_the_next_time(path, data):
+    async with using(path) as client:
+        job = await tuned(client, data)
+        events = [event.id async for event in client.fine_tuning.jobs.follow(job)]
+        answer = await client.completions.create(
+            model=job.fine_tuned_model, prompt="What is 7? ->", temperature=0, stop="\n"
+        )
+    async with using(path) as client:
+        assert await client.fine_tuning.jobs.retrieve(job.id) == job
+        assert [event.id async for event in client.fine_tuning.jobs.follow(job)] == events
+        assert await client.files.content(job.training_file).text() == ROWS
+        again = await client.completions.create(
+            model=job.fine_tuned_model, prompt="What is 7? ->", temperature=0, stop="\n"
+        )
+    assert again.choices == answer.choices
+    assert again.choices[0].text == " The number 7."
+    assert again.id != answer.id
+
+
+async def test_a_training_is_not_done_twice(path, data, monkeypatch):
+    async with using(path) as client:
+        job = await tuned(client, data)
+    from tunesmith.service.engines import ngram
+
+    monkeypatch.setattr(ngram.NGramModel, "train", lambda *_: pytest.fail("it trains again"))
+    async with using(path) as client:
+        assert (await client.fine_tuning.jobs.results(job)).steps
+        await client.completions.create(model=job.fine_tuned_model, prompt="What is 7? ->")
+
+
+async def test_a_job_goes_on_while_nobody_looks(path, data):
+    now = 1_800_000_000.0
+    wire = SavedWire(path, wall=lambda: now)
+    assert wire.service.clock.time() == now
+    backend = MemoryBackend(wire.service)
+    backend._wire = wire
+    client = AsyncClient(backend=backend)
+    file = await client.files.upload(data)
+    job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
+    wire.close()
+
+    wire = SavedWire(path, wall=lambda: now + 3600)
+    async with wire.respond(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
+        assert json.loads(await response.read())["status"] == "succeeded"
+    wire.close()
+
+
+async def test_deletions_and_cancellations_last(path, data):
+    async with using(path) as client:
+        job = await tuned(client, data)
+        other = await client.fine_tuning.jobs.create(
+            model="babbage-002", training_file=job.training_file
+        )
+        await client.fine_tuning.jobs.cancel(other.id)
+        await client.models.delete(job.fine_tuned_model)
+    async with using(path) as client:
+        assert (await client.fine_tuning.jobs.retrieve(other.id)).status == "cancelled"
+        with pytest.raises(NotFoundError):
+            await client.models.retrieve(job.fine_tuned_model)
+
+
+async def test_stored_chats_last_and_others_do_not(path):
+    ask = {"model": "gpt-4.1", "messages": [{"role": "user", "content": "Hello"}]}
+    async with using(path) as client:
+        stored = await client.chat.completions.create(**ask, store=True)
+        async with client.chat.completions.stream(**ask, store=True) as stream:
+            streamed = await stream.final()
+        await client.chat.completions.create(**ask)
+    async with using(path) as client:
+        ids = [chat.id async for chat in client.chat.completions.list()]
+    assert ids == [stored.id, streamed.id]
+
+
+async def test_a_refused_request_leaves_nothing_behind(path):
+    async with using(path) as client:
+        with pytest.raises(BadRequestError):
+            await client.files.create(file=("a.jsonl", b"no json"), purpose="fine-tune")
+    async with using(path) as client:
+        assert [file async for file in client.files.list()] == []
+
+
+async def test_a_state_goes_on_with_its_own_seed(path, data):
+    async with using(path, seed=5) as client:
+        first = await client.files.upload(data)
+    async with using(path, seed=6) as client:
+        second = await client.files.create(file=("b.jsonl", ROWS.encode()), purpose="fine-tune")
+    async with AsyncClient(backend=MemoryBackend(seed=5)) as client:
+        ids = [
+            (await client.files.create(file=ROWS.encode(), purpose="fine-tune")).id for _ in "12"
+        ]
+    assert [first.id, second.id] == ids
+
+
+async def test_two_uses_at_a_time_are_refused_with_a_way_out(path, monkeypatch):
+    from tunesmith.service import state_file
+
+    monkeypatch.setattr(state_file.StateFile.__init__, "__kwdefaults__", {"wait_s": 0.0})
+    async with using(path):
+        with pytest.raises(ConfigurationError, match=r"in use .*tunesmith serve --state"):
+            MemoryBackend(state=path)
+    await MemoryBackend(state=path).aclose()
+
+
+async def test_the_next_one_waits_a_little_for_the_file(path):
+    first = MemoryBackend(state=path)
+    await first.aclose()
+    holder = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    holder.execute("BEGIN EXCLUSIVE")
+    released = threading.Timer(0.2, holder.execute, ["COMMIT"])
+    released.start()
+    await MemoryBackend(state=path).aclose()
+    released.join()
+    holder.close()
+
+
+@pytest.mark.parametrize(
+    ("content", "said"),
+    [
+        (b"prompt,completion\n", "no state of a tunesmith service"),
+        (b"SQLite format 3\0", "damaged"),
+    ],
+)
+def test_a_file_of_another_kind_is_left_as_it_is(path, content, said):
+    path.write_bytes(content)
+    with pytest.raises(ConfigurationError, match=said):
+        MemoryBackend(state=path)
+    assert path.read_bytes() == content
+
+
+def test_a_database_of_another_program_is_left_as_it_is(path):
+    base = sqlite3.connect(path)
+    base.execute("CREATE TABLE world (seed)")
+    base.commit()
+    base.close()
+    before = path.read_bytes()
+    with pytest.raises(ConfigurationError, match="no state of a tunesmith service"):
+        MemoryBackend(state=path)
+    assert path.read_bytes() == before
+
+
+def test_a_folder_that_is_not_there_is_named(tmp_path):
+    with pytest.raises(ConfigurationError, match=r"no/world.* cannot be used"):
+        MemoryBackend(state=tmp_path / "no" / "world")
+
+
+async def changed(path, statement):
+    base = sqlite3.connect(path)
+    base.execute(statement)
+    base.commit()
+    base.close()
+
+
+@pytest.mark.parametrize(
+    ("statement", "said"),
+    [
+        ("PRAGMA user_version=99", "newer tunesmith"),
+        ("UPDATE entries SET answer = 'x'", "answers otherwise"),
+        ("UPDATE entries SET query = 'x'", "damaged"),
+        ("UPDATE world SET drawn = NULL", "damaged"),
+        ("DROP TABLE entries", "damaged"),
+    ],
+)
+async def test_what_cannot_be_gone_on_with_is_an_error_that_says_so(path, data, statement, said):
+    async with using(path) as client:
+        await client.files.upload(data)
+    await changed(path, statement)
+    with pytest.raises(ConfigurationError, match=said):
+        MemoryBackend(state=path)
+    path.unlink()  # nobody holds it
+
+
+async def test_a_memory_of_trainings_that_is_lost_is_made_again(path, data):
+    async with using(path) as client:
+        job = await tuned(client, data)
+    for statement in (
+        "DELETE FROM weights",
+        "UPDATE trainings SET record = x'00'",
+        "DROP TABLE trainings",
+    ):
+        await changed(path, statement)
+        async with using(path) as client:
+            assert await client.fine_tuning.jobs.retrieve(job.id) == job
+            answer = await client.completions.create(
+                model=job.fine_tuned_model, prompt="What is 7? ->", temperature=0, stop="\n"
+            )
+        assert answer.choices[0].text == " The number 7."
+
+
+def test_what_was_answered_survives_a_crash(path):
+    """The process ends without a word as soon as it has the answer."""
+    script = (
+        "import anyio, os, sys, tunesmith\n"
+        "async def main():\n"
+        "    client = tunesmith.AsyncClient(backend=tunesmith.MemoryBackend(state=sys.argv[1]))\n"
+        "    file = await client.files.create(file=('a.jsonl', b'{}'), purpose='batch')\n"
+        "    print(file.id, flush=True)\n"
+        "    os._exit(9)\n"
+        "anyio.run(main)\n"
+    )
+    died = subprocess.run(
+        [sys.executable, "-c", script, path], capture_output=True, text=True, check=False
+    )
+    assert died.returncode == 9, died.stderr
+
+    async def ids():
+        async with using(path) as client:
+            return [file.id async for file in client.files.list()]
+
+    assert anyio.run(ids) == died.stdout.split()
+
+
+async def test_a_cancelled_create_is_written_if_it_was_done(path):
+    backend = MemoryBackend(state=path)
+    client = AsyncClient(backend=backend)
+    with anyio.CancelScope() as scope:
+        backend._wire._write = _then(scope.cancel, backend._wire._write)
+        await client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
+        await anyio.lowlevel.checkpoint()
+    await backend.aclose()
+    async with using(path) as client:
+        assert [file.filename async for file in client.files.list()] == ["a.jsonl"]
+
+
+def _then(first, second):
+    def both():
+        first()
+        second()
+
+    return both
+
+
+async def test_a_closed_one_takes_no_requests(path):
+    backend = MemoryBackend(state=path)
+    await backend.aclose()
+    await backend.aclose()
+    with pytest.raises(BackendError, match="closed"):
+        await (
+            AsyncClient(backend=backend, max_retries=0)
+            .backend.send(Request("models.list", "GET", "/models"))
+            .__aenter__()
+        )
+
+
+async def test_it_is_no_state_for_a_service_that_is_there(path):
+    with pytest.raises(ConfigurationError, match="state= makes a service"):
+        MemoryBackend(Service(), state=path)
+    assert not path.exists()
+
+
+_BODY = ROWS.encode()
+_STEPS = {
+    "file": ("POST", "/files", None),
+    "job": ("POST", "/fine_tuning/jobs", {"model": "babbage-002"}),
+    "complete": ("POST", "/completions", {"model": "babbage-002", "prompt": "a", "max_tokens": 2}),
+    "moderate": ("POST", "/moderations", {"input": "a"}),
+    "look": ("GET", "/fine_tuning/jobs", None),
+    "cancel": ("POST", "/fine_tuning/jobs/{job}/cancel", {}),
+    "batch": ("POST", "/batches", {"endpoint": "/v1/completions", "completion_window": "24h"}),
+    "wait": None,
+    "reopen": None,
+}
+
+
+@given(steps=st.lists(st.sampled_from(sorted(_STEPS)), max_size=12))
+def test_reopening_changes_nothing_that_is_answered_afterwards(tmp_path_factory, steps):
+    """One service lives on; another is closed and opened again and again: both say the same."""
+    path = tmp_path_factory.mktemp("worlds") / "world"
+    now = 1_800_000_000.0
+
+    async def compare():
+        saved = SavedWire(path, wall=lambda: now)
+        service = Service()
+        service.clock.jump(now - service.clock.time())
+        steady = Wire(service)
+        known = {"job": "ftjob-no", "file": "file-no", "lines": "file-no"}
+        for step in ["file", *steps, "look", "file"]:
+            if step == "reopen":
+                saved.close()
+                saved = SavedWire(path, wall=lambda: now)
+            elif step == "wait":
+                service.clock.jump(45)
+                saved.service.clock.jump(45)
+            else:
+                answers = [await asked(wire, step, known) for wire in (steady, saved)]
+                assert answers[0] == answers[1]
+                answer = json.loads(answers[0])
+                known[step] = answer.get("id", known.get(step))
+        saved.close()
+
+    anyio.run(compare)
+
+
+async def asked(wire, step, known):
+    method, route, body = _STEPS[step]
+    if step == "file":
+        lines = [
+            {"custom_id": str(n), "method": "POST", "url": "/v1/completions",
+             "body": {"model": "babbage-002", "prompt": f"{n}", "max_tokens": 2}}
+            for n in range(3)
+        ]  # fmt: skip
+        content = "".join(
+            json.dumps({**line, "prompt": "a", "completion": "b"}) + "\n" for line in lines
+        )
+        text = (
+            '--x\r\ncontent-disposition: form-data; name="purpose"\r\n\r\nbatch\r\n'
+            '--x\r\ncontent-disposition: form-data; name="file"; filename="a"\r\n\r\n'
+            f"{content}\r\n--x--\r\n"
+        )
+        headers = {"content-type": "multipart/form-data; boundary=x"}
+        request = Request("", method, route, headers=headers, body=text.encode())
+    else:
+        more = {"training_file": known["file"]} if step == "job" else {}
+        more |= {"input_file_id": known["file"]} if step == "batch" else {}
+        encoded = None if body is None else json.dumps({**body, **more}).encode()
+        headers = {"content-type": "application/json"} if encoded else {}
+        request = Request("", method, route.format(**known), headers=headers, body=encoded)
+    async with wire.respond(request) as response:
+        return await response.read()
