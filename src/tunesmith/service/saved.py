@@ -126,7 +126,7 @@ class SavedWire:
             # What is done is written down, whoever is cancelled meanwhile.
             with anyio.CancelScope(shield=True):
                 response = await self._change(request)
-        yield response  # pyright: ignore[reportPossiblyUnbound] - a shield swallows nothing
+        yield response  # pyright: ignore[reportPossiblyUnboundVariable] - a shield swallows nothing
 
     def close(self) -> None:
         """Write down what time it is, and let others open the file."""
