@@ -1,14 +1,22 @@
 """The command line: each command is a few lines over the package; needs the extra `cli`.
 
 ```
- main() ── app.py         the table of commands; loads one when it is called
-             └ prepare.py       tunesmith prepare
-                 ├ asking.py        what is asked, or taken for granted by -q
-                 ├ next_steps.py    what is to be done with the files
-                 └ wording.py       errors, in terms of options
+ main() ── app.py             the table of commands; loads one when it is called
+             ├ connection.py        where the service is: options, environment, state file
+             ├ prepare.py           tunesmith prepare
+             │   ├ asking.py            what is asked, or taken for granted by -q
+             │   ├ next_steps.py        what is to be done with the files
+             │   └ wording.py           errors, in terms of options
+             ├ files.py, fine_tunes.py, models.py, complete.py, chat.py
+             │   ├ calling.py           a client for a command; errors and exit codes
+             │   ├ output.py            for people, for pipes, as JSON
+             │   ├ uploading.py         a file by path, id or URL
+             │   └ following.py         events and curve of a job
+             └ doctor.py            tunesmith doctor
 ```
 """
 
+import os
 import sys
 
 __all__ = ["main"]
@@ -18,7 +26,7 @@ def main() -> None:
     """Run the command line; the entry point `tunesmith`.
 
     Raises:
-        SystemExit: Always: with 0, 1 or 2, as `tunesmith --help` tells.
+        SystemExit: Always, with an exit code that `tunesmith --help` tells.
     """
     try:
         from tunesmith.cli.app import app
@@ -27,4 +35,13 @@ def main() -> None:
             raise
         sys.stderr.write("The command line needs an extra: pip install 'tunesmith[cli]'\n")
         raise SystemExit(1) from None
-    app(prog_name="tunesmith")
+    try:
+        app(prog_name="tunesmith")
+    except Exception as error:
+        if os.environ.get("TUNESMITH_TRACEBACK"):
+            raise
+        sys.stderr.write(
+            f"Error: {type(error).__name__}: {error}. That should not have happened: please report "
+            "it, with what TUNESMITH_TRACEBACK=1 shows.\n"
+        )
+        raise SystemExit(1) from None

@@ -1,14 +1,22 @@
 """The commands; each one's module is loaded when it is called, so that `--help` stays quick."""
 
 from importlib import import_module
-from importlib.metadata import version
-from typing import cast
+from pathlib import Path
+from typing import Literal, cast
 
 import click
+
+from tunesmith.cli.connection import Connection
 
 __all__ = ["app"]
 
 COMMANDS = {
+    "chat": ("tunesmith.cli.chat", "Talk to a chat model."),
+    "complete": ("tunesmith.cli.complete", "Let a model go on from a prompt."),
+    "doctor": ("tunesmith.cli.doctor", "See whether everything is in place."),
+    "files": ("tunesmith.cli.files", "Upload, list, show and delete files."),
+    "fine-tunes": ("tunesmith.cli.fine_tunes", "Create, follow and stop fine-tuning jobs."),
+    "models": ("tunesmith.cli.models", "List, show and delete models."),
     "prepare": ("tunesmith.cli.prepare", "Find and mend what is wrong with training data."),
 }
 """By name: the module that has the command as `command`, and what the command does."""
@@ -39,15 +47,54 @@ class LazyGroup(click.Group):
 
 def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
     if wanted and not ctx.resilient_parsing:
+        from importlib.metadata import version
+
         click.echo(f"tunesmith {version('tunesmith')}")
         ctx.exit()
 
 
 @click.group(
     cls=LazyGroup,
-    context_settings={"help_option_names": ["-h", "--help"]},
-    epilog="Exit codes: 0 done, or nothing to do; 1 the data cannot be used, or you declined; "
-    "2 the command was given wrongly. Nothing is written unless the code is 0.",
+    context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
+    epilog="Exit codes: 0 done, or nothing to do; 1 it cannot be done, or you declined; 2 the "
+    "command was given wrongly; 3 the job failed or was cancelled; 4 no answer in time; "
+    "130 interrupted.",
+)
+@click.option(
+    "--base-url",
+    metavar="URL",
+    help="Where the API is; by default $OPENAI_BASE_URL, else OpenAI.",
+)
+@click.option("--api-key", metavar="KEY", help="The key; better set $OPENAI_API_KEY.")
+@click.option(
+    "--backend",
+    type=click.Choice(["http", "memory"]),
+    envvar="TUNESMITH_BACKEND",
+    show_envvar=True,
+    help="Where requests go: over HTTP, or to a service in memory, which needs no key.",
+)
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    envvar="TUNESMITH_STATE",
+    show_envvar=True,
+    help="A file that keeps the service in memory between commands; implies --backend memory.",
+)
+@click.option(
+    "--timeout",
+    type=click.FloatRange(min=0, min_open=True),
+    envvar="TUNESMITH_TIMEOUT",
+    show_envvar=True,
+    metavar="SECONDS",
+    help="How long one attempt of a call may take.",
+)
+@click.option(
+    "--deadline",
+    type=click.FloatRange(min=0, min_open=True),
+    envvar="TUNESMITH_DEADLINE",
+    show_envvar=True,
+    metavar="SECONDS",
+    help="How long a whole call may take, with all attempts and pauses.",
 )
 @click.option(
     "--version",
@@ -57,5 +104,42 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     callback=_print_version,
     help="Show the version and exit.",
 )
-def app() -> None:
-    """Prepare training data for fine-tuning GPT models."""
+@click.pass_context
+def app(
+    ctx: click.Context,
+    base_url: str | None,
+    api_key: str | None,
+    backend: Literal["http", "memory"] | None,
+    state: Path | None,
+    timeout: float | None,
+    deadline: float | None,
+) -> None:
+    """Fine-tune GPT models: prepare data, upload it, train, follow, complete.
+
+    Options that stand here, before the command, tell where the service is.
+    """
+    if state is not None and backend == "http":
+        raise click.UsageError("--state is for a service in memory: leave --backend http out.")
+    in_memory = backend == "memory" or state is not None
+    if in_memory and (base_url or api_key):
+        raise click.UsageError("A service in memory has no address and no key: leave them out.")
+    given = [
+        argument
+        for name, option, value in (
+            ("base_url", "--base-url", base_url),
+            ("backend", "--backend", backend),
+            ("state", "--state", state),
+        )
+        if value is not None
+        and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        for argument in (option, str(value))
+    ]
+    ctx.obj = Connection(
+        base_url=base_url,
+        api_key=api_key,
+        in_memory=in_memory,
+        state=state,
+        timeout_s=timeout,
+        deadline_s=deadline,
+        given=tuple(given),
+    )

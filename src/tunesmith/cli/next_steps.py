@@ -1,8 +1,10 @@
 """What to do with the prepared files: a program that runs as it stands, and what to mind."""
 
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
+from tunesmith.cli.connection import Connection
 from tunesmith.datasets import Format, Written
 
 __all__ = ["next_steps", "program"]
@@ -11,7 +13,9 @@ _COMPLETION_MODEL = "babbage-002"
 _CHAT_MODEL = "gpt-4.1-mini-2025-04-14"
 
 
-def next_steps(written: Written, source: Path, format: Format, model: str | None) -> Iterator[str]:
+def next_steps(
+    written: Written, source: Path, format: Format, model: str | None, connection: Connection
+) -> Iterator[str]:
     """Say what to do next, a line at a time.
 
     Args:
@@ -19,17 +23,43 @@ def next_steps(written: Written, source: Path, format: Format, model: str | None
         source: The file that was read, which is ready if nothing was written.
         format: The rows' format.
         model: The model to be trained; without it, a usual one is put in.
+        connection: Where the service is that trains.
     """
     if written.separator:
         yield f"End prompts to your model with {written.separator!r}, as in the data."
     if written.ending:
-        yield f"Let it stop there: stop=[{written.ending!r}]."
+        yield f"Let it stop there: --stop {_as_typed(written.ending)}, stop=[{written.ending!r}]."
     if format == "reinforcement":
-        yield "Next, create a job with a grader: client.fine_tuning.jobs.create(…, method=…)."
+        command = connection.command(
+            *("fine-tunes", "create", "-t", str((written.files or (source,))[0])),
+            *("-m", model or "MODEL", "--method", "reinforcement", "--grader", "GRADER.json"),
+        )
+        yield f"Next, write a grader: {command}"
         return
-    yield "Next, run this in Python:"
+    files = written.files or (source,)
+    yield f"Next: {connection.command(*create_command(files, format, model))}"
+    yield "Or run this in Python:"
     yield ""
-    yield program(written.files or (source,), format, model)
+    yield program(files, format, model)
+
+
+def create_command(files: tuple[Path, ...], format: Format, model: str | None) -> list[str]:
+    """The arguments that begin a job on the files."""
+    options = [
+        argument
+        for option, file in zip(("-t", "-v"), files, strict=False)
+        for argument in (option, str(file))
+    ]
+    method = ["--method", "dpo"] if format == "dpo" else []
+    return [
+        "fine-tunes",
+        "create",
+        *options,
+        "-m",
+        model or _usual_model(format),
+        *method,
+        "--follow",
+    ]
 
 
 def program(files: tuple[Path, ...], format: Format, model: str | None) -> str:
@@ -39,8 +69,10 @@ def program(files: tuple[Path, ...], format: Format, model: str | None) -> str:
         f"        {name} = await client.files.upload({str(file)!r}, purpose='fine-tune')"
         for name, file in zip(names, files, strict=True)
     ]
-    usual = _COMPLETION_MODEL if format == "completions" else _CHAT_MODEL
-    parameters = [f"model={model or usual!r}", *(f"{name}={name}.id" for name in names)]
+    parameters = [
+        f"model={model or _usual_model(format)!r}",
+        *(f"{name}={name}.id" for name in names),
+    ]
     if format == "dpo":
         parameters.append("method={'type': 'dpo'}")
     return "\n".join(
@@ -60,3 +92,11 @@ def program(files: tuple[Path, ...], format: Format, model: str | None) -> str:
             "anyio.run(main)",
         ]
     )
+
+
+def _as_typed(ending: str) -> str:
+    return shlex.quote(ending.replace("\\", r"\\").replace("\n", r"\n").replace("\t", r"\t"))
+
+
+def _usual_model(format: Format) -> str:
+    return _COMPLETION_MODEL if format == "completions" else _CHAT_MODEL

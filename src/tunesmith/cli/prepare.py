@@ -10,6 +10,7 @@ from typing import Any, Literal
 import click
 
 from tunesmith.cli.asking import Asking, show_findings
+from tunesmith.cli.connection import Connection
 from tunesmith.cli.next_steps import next_steps
 from tunesmith.cli.wording import errors_of_the_command_line
 from tunesmith.datasets import KINDS, Dataset, Diagnosis, Format, diagnose, write
@@ -87,7 +88,10 @@ _PATH = click.Path(path_type=Path, readable=False)
 )
 @click.option("--encoding", help="The text's encoding, if it is not UTF-8.")
 @click.option("--skip-broken", is_flag=True, help="Leave out lines that cannot be read.")
+@click.pass_obj
 def command(
+    connection: Connection,
+    /,
     file: Path | None,
     named: Path | None,
     quiet: bool,
@@ -159,7 +163,7 @@ def command(
         click.echo(f"Nothing had to be changed: use {source} as it is.")
     if report:
         click.echo(f"Report: {report}")
-    for line in next_steps(written, source, diagnosis.format, model):
+    for line in next_steps(written, source, diagnosis.format, model, connection):
         click.echo(line)
 
 

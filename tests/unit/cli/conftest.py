@@ -1,19 +1,23 @@
 """A folder with data, and the command line in it."""
 
+import json
+import shlex
 import shutil
 from pathlib import Path
 
 import pytest
 from click.testing import CliRunner
 
+import tunesmith
 from tunesmith.cli.app import app
+from tunesmith.cli.connection import Connection
 
-KANT = Path(__file__).parents[3] / "examples" / "data" / "kant.csv"
+DATA = Path(__file__).parents[3] / "examples" / "data"
 
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    shutil.copy(KANT, tmp_path)
+    shutil.copy(DATA / "kant.csv", tmp_path)
     monkeypatch.chdir(tmp_path)
     return tmp_path
 
@@ -23,6 +27,52 @@ def run(folder):
     """Run the command line: `run("prepare kant.csv", "y")` answers the questions, too."""
 
     def run(line, answers=""):
-        return CliRunner().invoke(app, line.split(), input=answers, prog_name="tunesmith")
+        return CliRunner().invoke(app, shlex.split(line), input=answers, prog_name="tunesmith")
 
     return run
+
+
+@pytest.fixture
+def few(folder):
+    """A few rows of training data: few.jsonl."""
+    rows = [{"prompt": f"What is {n}? ->", "completion": f" The number {n}.\n"} for n in range(12)]
+    (folder / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return folder / "few.jsonl"
+
+
+@pytest.fixture
+def remembered(folder, monkeypatch):
+    """All commands speak to one service in memory, which is kept in a file."""
+    monkeypatch.setenv("TUNESMITH_STATE", "world.state")
+
+
+@pytest.fixture
+def as_json(run):
+    """Run a command for its JSON."""
+
+    def ask(line):
+        result = run(f"{line} --json")
+        assert result.exit_code == 0, result.output
+        return json.loads(result.stdout)
+
+    return ask
+
+
+@pytest.fixture
+def tuned(run, few, remembered):
+    """A job that has succeeded."""
+    shown = run("fine-tunes create -t few.jsonl -m babbage-002 --suffix few --follow --json")
+    assert shown.exit_code == 0, shown.output
+    return json.loads(shown.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def client_of(monkeypatch):
+    """Let all commands use this backend, which none of them closes."""
+
+    def use(backend, **options):
+        client = tunesmith.AsyncClient(backend=backend, **options)
+        monkeypatch.setattr(Connection, "client", lambda _: client.with_options())
+        return backend
+
+    return use

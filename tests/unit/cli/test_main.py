@@ -26,6 +26,7 @@ def test_help_loads_no_command_and_none_of_the_package():
         "tunesmith.lazy",
         "tunesmith.cli",
         "tunesmith.cli.app",
+        "tunesmith.cli.connection",
     }
 
 

@@ -16,6 +16,7 @@ from tunesmith.errors import BadRequestError
 from tunesmith.protocol.message import Request
 from tunesmith.service.saved import SavedWire
 from tunesmith.service.service import Service
+from tunesmith.service.state_file import StateFile
 from tunesmith.service.wire import Wire
 
 pytestmark = pytest.mark.anyio
@@ -141,9 +142,7 @@ async def test_a_state_goes_on_with_its_own_seed(path, data):
 
 
 async def test_two_uses_at_a_time_are_refused_with_a_way_out(path, monkeypatch):
-    from tunesmith.service import state_file
-
-    monkeypatch.setattr(state_file.StateFile.__init__, "__kwdefaults__", {"wait_s": 0.0})
+    monkeypatch.setitem(StateFile.__init__.__kwdefaults__, "wait_s", 0.0)
     async with using(path):
         with pytest.raises(ConfigurationError, match=r"in use .*tunesmith serve --state"):
             MemoryBackend(state=path)

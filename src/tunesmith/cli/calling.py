@@ -1,0 +1,95 @@
+"""What all commands that call the service share: a client, the output, errors and exit codes."""
+
+import errno
+from collections.abc import Awaitable, Callable
+from typing import Any
+
+import click
+
+from tunesmith.cli.connection import Connection
+from tunesmith.cli.output import Output
+from tunesmith.cli.wording import as_options
+from tunesmith.errors import (
+    APIConnectionError,
+    AuthenticationError,
+    DeadlineExceeded,
+    JobError,
+    RequestInvalid,
+    TunesmithError,
+)
+
+__all__ = ["GivenWrongly", "JobOver", "NoAnswer", "calls_the_service"]
+
+_INTERRUPTED = 130
+
+
+class GivenWrongly(click.ClickException):
+    """What the command asks for cannot be asked."""
+
+    exit_code = 2
+
+
+class JobOver(click.ClickException):
+    """The job that was followed is over without a model."""
+
+    exit_code = 3
+
+
+class NoAnswer(click.ClickException):
+    """The service was out of reach, or took too long."""
+
+    exit_code = 4
+
+
+def calls_the_service(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+    """Make an asynchronous function a command: it gets a client, the output, and `--json`.
+
+    Errors become one line with the way out, and the exit code that `tunesmith --help` tells.
+    """
+
+    @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
+    @click.pass_obj
+    def run(connection: Connection, /, as_json: bool, **options: Any) -> None:
+        import anyio
+
+        output = Output(connection, as_json=as_json)
+
+        async def call() -> None:
+            async with connection.client() as client:
+                await command(client, output, **options)
+
+        try:
+            anyio.run(call)
+        except KeyboardInterrupt:
+            output.note(*(output.when_interrupted or ("Interrupted.",)))
+            raise SystemExit(_INTERRUPTED) from None
+        except TunesmithError as error:
+            raise _in_one_line(error, output) from error
+        except OSError as error:
+            if error.errno == errno.EPIPE:
+                raise  # whoever reads the output has had enough
+            where = f"{error.filename}: " if error.filename else ""
+            raise click.ClickException(f"{where}{error.strerror or error}") from error
+
+    run.__name__, run.__doc__ = command.__name__, command.__doc__
+    return run
+
+
+def _in_one_line(error: TunesmithError, output: Output) -> click.ClickException:
+    """Say what went wrong and what to do, and choose the exit code."""
+    message = as_options(" ".join(str(error).split()))
+    match error:
+        case JobError():
+            return JobOver(message)
+        case RequestInvalid():
+            return GivenWrongly(message)
+        case DeadlineExceeded():
+            output.note(*output.when_interrupted)
+            return NoAnswer(message)
+        case APIConnectionError():
+            doctor = output.connection.command("doctor")
+            return NoAnswer(f"{message}. See whether the service is there: {doctor}")
+        case AuthenticationError():
+            return click.ClickException(f"{message}. Set OPENAI_API_KEY to a key of this service.")
+        case _:
+            return click.ClickException(message)

@@ -1,0 +1,123 @@
+"""`tunesmith files`: what the service keeps."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tunesmith.cli.calling import calls_the_service
+from tunesmith.cli.output import Output, moment
+
+if TYPE_CHECKING:
+    from tunesmith import AsyncClient
+    from tunesmith.types import FileObject
+
+__all__ = ["command", "show_file"]
+
+
+@click.group("files", short_help="Upload, list, show and delete files.")
+def command() -> None:
+    """Upload, list, show and delete files that the service keeps."""
+
+
+@command.command("upload", short_help="Send a file.")
+@click.argument("path", type=click.Path(path_type=Path))
+@click.option(
+    "--purpose",
+    type=click.Choice(["fine-tune", "batch", "assistants", "vision"]),
+    default="fine-tune",
+    help="What it is for.",
+)
+@click.option("--name", help="The name that the service shall keep; by default the file's own.")
+@click.option("-y", "--yes", is_flag=True, help="Use an identical file without asking.")
+@click.option("--again", is_flag=True, help="Send it even if an identical file is there.")
+@calls_the_service
+async def upload(
+    client: "AsyncClient",
+    output: Output,
+    path: Path,
+    purpose: str,
+    name: str | None,
+    yes: bool,
+    again: bool,
+) -> None:
+    """Send the file at PATH, in parts if it is large.
+
+    If the service has a file of the same content, you are asked whether to use that one; in a
+    script it is used.
+    """
+    from tunesmith.cli.uploading import upload_file
+
+    file = await upload_file(client, output, path, purpose, name=name, ask=not yes, again=again)
+    show_file(output, file)
+    if purpose == "fine-tune":
+        output.next("fine-tunes", "create", "-t", file.id, "-m", "MODEL", "--follow")
+
+
+@command.command("list", short_help="List the files.")
+@click.option("--purpose", help="Only files for this.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, help="At most so many.")
+@calls_the_service
+async def list_files(
+    client: "AsyncClient", output: Output, purpose: str | None, limit: int
+) -> None:
+    """List the files, newest first."""
+    from tunesmith.cli.listing import first
+
+    files = await first(limit, client.files.list(purpose=purpose, limit=min(limit, 10_000)))
+    output.many(
+        files,
+        ("id", "bytes", "created", "purpose", "name"),
+        ((f.id, f.bytes, moment(f.created_datetime), f.purpose, f.filename) for f in files),
+    )
+
+
+@command.command("get", short_help="Show a file's record.")
+@click.argument("file_id")
+@calls_the_service
+async def get(client: "AsyncClient", output: Output, file_id: str) -> None:
+    """Show what the service knows of a file."""
+    show_file(output, await client.files.retrieve(file_id))
+
+
+@command.command("content", short_help="Print or save a file's content.")
+@click.argument("file_id")
+@click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="Where to save it.")
+@calls_the_service
+async def content(client: "AsyncClient", output: Output, file_id: str, target: Path | None) -> None:
+    """Print a file's content as it is, or save it; a broken download goes on."""
+    if target is not None:
+        await client.files.content(file_id).write_to(target)
+        output.note(f"Saved: {target}")
+    elif output.as_json:
+        output.json({"id": file_id, "content": await client.files.content(file_id).text()})
+    else:
+        async with client.files.content(file_id).stream() as chunks:
+            async for chunk in chunks:
+                click.echo(chunk, nl=False)
+
+
+@command.command("delete", short_help="Delete files.")
+@click.argument("file_ids", nargs=-1, required=True)
+@calls_the_service
+async def delete(client: "AsyncClient", output: Output, file_ids: tuple[str, ...]) -> None:
+    """Delete files; models that were trained on them stay."""
+    for file_id in file_ids:
+        deleted = await client.files.delete(file_id)
+        output.one(deleted, [("deleted", deleted.id)])
+
+
+def show_file(output: Output, file: "FileObject") -> None:
+    """Print a file's record."""
+    output.one(
+        file,
+        [
+            ("id", file.id),
+            ("name", file.filename),
+            ("bytes", file.bytes),
+            ("purpose", file.purpose),
+            ("created", moment(file.created_datetime)),
+            ("expires", moment(file.expires_datetime)),
+            ("status", file.status),
+        ],
+    )

@@ -1,0 +1,112 @@
+"""What commands print: for people, for pipes, or as JSON."""
+
+import json
+import sys
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+from typing import cast
+
+import click
+from pydantic import BaseModel
+
+from tunesmith.cli.connection import Connection
+
+__all__ = ["Output", "moment"]
+
+
+class Output:
+    """Prints results to standard output, and notes about them to standard error.
+
+    Args:
+        connection: Where the service is: the next command shall go there, too.
+        as_json: Whether results are JSON.
+    """
+
+    def __init__(self, connection: Connection, *, as_json: bool) -> None:
+        self.connection = connection
+        self.as_json = as_json
+        self.when_interrupted: tuple[str, ...] = ()
+        """What to say when the command is interrupted, a line each."""
+
+    @property
+    def is_terminal(self) -> bool:
+        """Whether somebody looks at what is printed."""
+        return not self.as_json and sys.stdout.isatty()
+
+    def note(self, *lines: str) -> None:
+        """Say something about the result, which is not part of it."""
+        for line in lines:
+            click.echo(line, err=True)
+
+    def next(self, *arguments: str) -> None:
+        """Tell the command to run next, unless a script reads the output."""
+        if not self.as_json:
+            self.note(f"Next: {self.connection.command(*arguments)}")
+
+    def text(self, text: str, *, newline: bool = True) -> None:
+        """Print a text as it is."""
+        click.echo(text, nl=newline)
+
+    def json(self, value: object) -> None:
+        """Print JSON on one line."""
+        click.echo(json.dumps(_plain(value), ensure_ascii=False))
+
+    def one(self, answer: BaseModel, shown: Iterable[tuple[str, object]]) -> None:
+        """Print one object: all of it as JSON, or what is worth showing.
+
+        Args:
+            answer: The object.
+            shown: Names and values; those without a value are left out.
+        """
+        if self.as_json:
+            self.json(answer)
+            return
+        pairs = [(name, value) for name, value in shown if value not in (None, "", [])]
+        width = max(len(name) for name, _ in pairs)
+        for name, value in pairs:
+            click.echo(f"{name:{width}}  {_cell(value)}")
+
+    def many(
+        self, answers: Sequence[BaseModel], columns: Sequence[str], rows: Iterable[Sequence[object]]
+    ) -> None:
+        """Print a list: a JSON array, a table on a terminal, or lines with tabs in a pipe.
+
+        Args:
+            answers: The objects.
+            columns: The table's heads.
+            rows: The table's rows.
+        """
+        if self.as_json:
+            self.json(list(answers))
+        elif not self.is_terminal:
+            for row in rows:
+                click.echo("\t".join(map(_cell, row)))
+        else:
+            from rich.console import Console
+            from rich.table import Table
+
+            table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+            for row in rows:
+                table.add_row(*map(_cell, row))
+            Console(highlight=False).print(table)
+
+
+def moment(time: datetime | None) -> str | None:
+    """Write a time in UTC as people and sorting programs read it."""
+    return None if time is None else f"{time:%Y-%m-%d %H:%M:%S}Z"
+
+
+def _cell(value: object) -> str:
+    if value is None:
+        return "-"
+    if isinstance(value, list):
+        return ", ".join(map(str, cast("list[object]", value)))
+    return str(value)
+
+
+def _plain(value: object) -> object:
+    if isinstance(value, BaseModel):
+        return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    if isinstance(value, list):
+        return [_plain(item) for item in cast("list[object]", value)]
+    return value

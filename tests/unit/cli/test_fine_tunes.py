@@ -1,0 +1,225 @@
+"""`tunesmith fine-tunes`: from a file to results."""
+
+import json
+
+import httpx
+import pytest
+import respx
+
+from tunesmith import BackendError, MemoryBackend
+from tunesmith.service.saved import SavedWire
+
+
+def lines(result):
+    return [json.loads(line) for line in result.stdout.splitlines()]
+
+
+def test_a_path_is_uploaded_and_the_next_command_told(run, few, remembered, as_json):
+    result = run("fine-tunes create -t few.jsonl -m babbage-002")
+    assert result.exit_code == 0, result.output
+    job = as_json("fine-tunes list")[0]
+    assert f"id             {job['id']}" in result.stdout
+    assert f"Next: tunesmith fine-tunes follow {job['id']}\n" in result.stderr
+    assert as_json(f"files get {job['training_file']}")["filename"] == "few.jsonl"
+
+
+def test_an_id_is_taken_as_it_is(as_json, few, remembered):
+    file = as_json("files upload few.jsonl")
+    job = as_json(f"fine-tunes create -t {file['id']} -v {file['id']} -m babbage-002")
+    assert (job["training_file"], job["validation_file"]) == (file["id"], file["id"])
+    assert len(as_json("files list")) == 1
+
+
+@respx.mock
+def test_a_url_is_downloaded_and_uploaded(as_json, few, remembered):
+    respx.get("https://data.example/sets/few%20rows.jsonl").respond(content=few.read_bytes())
+    job = as_json(
+        "fine-tunes create -t 'https://data.example/sets/few%20rows.jsonl' -m babbage-002"
+    )
+    file = as_json(f"files get {job['training_file']}")
+    assert (file["filename"], file["bytes"]) == ("few rows.jsonl", few.stat().st_size)
+
+
+@respx.mock
+@pytest.mark.parametrize(
+    ("answer", "said"),
+    [
+        (httpx.Response(404), "the server answers 404 Not Found"),
+        (httpx.ConnectError("no route"), "no route"),
+    ],
+)
+def test_a_url_that_cannot_be_had_is_named(run, remembered, answer, said):
+    respx.get("https://data.example/a.jsonl").mock(side_effect=[answer])
+    result = run("fine-tunes create -t https://data.example/a.jsonl -m babbage-002")
+    assert result.exit_code == 1
+    expected = f"Error: https://data.example/a.jsonl cannot be downloaded: {said}\n"
+    assert result.stderr == expected
+
+
+def test_what_is_neither_file_nor_id_is_named(run, remembered):
+    result = run("fine-tunes create -t nothing.jsonl -m babbage-002")
+    assert result.exit_code == 1
+    assert "nothing.jsonl is neither a file here nor the id of an uploaded one" in result.stderr
+
+
+def test_a_table_is_to_be_prepared_first(run, remembered):
+    result = run("fine-tunes create -t kant.csv -m babbage-002")
+    assert result.exit_code == 1
+    assert "tunesmith prepare kant.csv" in result.stderr
+
+
+def test_options_arrive_in_the_job(as_json, few, remembered):
+    job = as_json(
+        "fine-tunes create -t few.jsonl -m babbage-002 --suffix ours --n-epochs 2 --batch-size 4 "
+        "--learning-rate-multiplier 0.5 --seed 7 --metadata team=a=b --metadata x=y"
+    )
+    assert job["seed"] == 7
+    assert job["user_provided_suffix"] == "ours"
+    assert job["metadata"] == {"team": "a=b", "x": "y"}
+    assert job["method"]["supervised"]["hyperparameters"] == {
+        "n_epochs": 2,
+        "batch_size": 4,
+        "learning_rate_multiplier": 0.5,
+    }
+
+
+def test_the_other_methods_can_be_asked_for(as_json, few, folder, remembered):
+    grader = {
+        "type": "string_check",
+        "name": "same",
+        "operation": "eq",
+        "input": "a",
+        "reference": "a",
+    }
+    (folder / "grader.json").write_text(json.dumps(grader))
+    create = "fine-tunes create -t few.jsonl"
+    job = as_json(f"{create} -m gpt-4.1 --method dpo --beta 0.2")
+    assert job["method"]["dpo"]["hyperparameters"]["beta"] == 0.2
+    job = as_json(f"{create} -m o4-mini-2025-04-16 --method reinforcement --grader grader.json")
+    assert job["method"]["reinforcement"]["grader"] == grader
+
+
+@pytest.mark.parametrize(
+    "options",
+    ["--method reinforcement", "--grader kant.csv", "--beta 0.1", "--n-epochs 51", "--metadata x"],
+)
+def test_options_that_do_not_fit_are_wrong_usage(run, few, remembered, options):
+    result = run(f"fine-tunes create -t few.jsonl -m babbage-002 {options}")
+    assert result.exit_code == 2
+
+
+def test_followed_in_a_pipe_it_is_a_line_an_event(run, few, remembered):
+    result = run("fine-tunes create -t few.jsonl -m babbage-002 --n-epochs 4 --follow")
+    assert result.exit_code == 0, result.output
+    said = [line.split("  ", 1)[1] for line in result.stdout.splitlines()[:-1]]
+    assert said[0].startswith("Created fine-tuning job: ftjob-")
+    assert said[3] == "Fine-tuning job started"
+    assert said[4].startswith("Step 1/48: training loss=")
+    steps = [line for line in said if line.startswith("Step")]
+    assert steps[-1].startswith("Step 48/48")
+    assert 20 <= len(steps) <= 26
+    assert said[-1] == "The job has successfully completed"
+    model = result.stdout.splitlines()[-1].removeprefix("Fine-tuned model: ")
+    assert f"Next: tunesmith complete -m {model} 'YOUR PROMPT'" in result.stderr
+
+
+def test_as_json_it_is_an_event_a_line_and_the_job_at_last(run, tuned):
+    *events, job = lines(run(f"fine-tunes follow {tuned['id']} --json"))
+    assert {event["object"] for event in events} == {"fine_tuning.job.event"}
+    assert (job["object"], job["status"]) == ("fine_tuning.job", "succeeded")
+    assert events[-1]["message"] == "The job has successfully completed"
+
+
+def test_on_a_terminal_there_is_a_curve(run, few, remembered, monkeypatch):
+    from tunesmith.cli.output import Output
+
+    monkeypatch.setattr(Output, "is_terminal", True)
+    monkeypatch.setenv("COLUMNS", "100")
+    result = run("fine-tunes create -t few.jsonl -v few.jsonl -m babbage-002 --follow")
+    assert result.exit_code == 0, result.output
+    assert result.stdout.count("│") >= 8
+    assert "step 96 of 96   training loss" in result.stdout
+    assert "validation loss" in result.stdout
+    assert sum(0x2800 < ord(sign) < 0x2900 for sign in result.stdout) > 20
+
+
+def test_events_are_listed_oldest_first(run, tuned, as_json):
+    events = as_json(f"fine-tunes events {tuned['id']}")
+    assert events[0]["message"].startswith("Created fine-tuning job")
+    assert as_json(f"fine-tunes events {tuned['id']} --limit 2") == events[-2:]
+    assert run(f"fine-tunes events {tuned['id']}").stdout.count("\tinfo\t") == len(events)
+
+
+def test_results_are_csv_or_rows(run, tuned, as_json, folder):
+    text = run(f"fine-tunes results {tuned['id']}").stdout
+    head, first, *_ = text.splitlines()
+    assert head == "step,train_loss,train_accuracy"
+    assert first.startswith("1,")
+    rows = as_json(f"fine-tunes results {tuned['id']}")
+    assert [row["step"] for row in rows] == [str(n) for n in range(1, len(rows) + 1)]
+    assert run(f"fine-tunes results {tuned['id']} -o steps.csv").exit_code == 0
+    assert (folder / "steps.csv").read_text() == text
+
+
+def test_checkpoints_are_models(as_json, tuned):
+    found = as_json(f"fine-tunes checkpoints {tuned['id']}")
+    assert found[0]["fine_tuned_model_checkpoint"] == tuned["fine_tuned_model"]
+    assert as_json(f"models get {found[-1]['fine_tuned_model_checkpoint']}")
+
+
+def test_a_job_is_paused_resumed_and_cancelled(run, few, remembered, monkeypatch):
+    now = 1_800_000_000.0
+    monkeypatch.setitem(SavedWire.__init__.__kwdefaults__, "wall", lambda: now)
+    run("fine-tunes create -t few.jsonl -m babbage-002")
+    job_id = run("fine-tunes list").stdout.split("\t")[0]
+    now += 95  # the job runs by then
+
+    paused = run(f"fine-tunes pause {job_id}")
+    assert "status         paused" in paused.stdout
+    assert f"Next: tunesmith fine-tunes resume {job_id}" in paused.stderr
+    assert "status         queued" in run(f"fine-tunes resume {job_id}").stdout
+    assert "status         cancelled" in run(f"fine-tunes cancel {job_id}").stdout
+
+
+def test_a_cancelled_job_has_an_exit_code_of_its_own(run, few, remembered):
+    run("fine-tunes create -t few.jsonl -m babbage-002")
+    job_id = run("fine-tunes list").stdout.split("\t")[0]
+    run(f"fine-tunes cancel {job_id}")
+    result = run(f"fine-tunes follow {job_id}")
+    assert result.exit_code == 3
+    assert result.stderr == f"Error: The job {job_id} was cancelled.\n"
+
+
+@pytest.mark.parametrize("option", ["", "--json"])
+def test_a_failed_job_says_why(run, folder, remembered, option):
+    (folder / "two.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 2)
+    result = run(f"fine-tunes create -t two.jsonl -m babbage-002 --follow {option}")
+    assert result.exit_code == 3
+    assert "must have at least 10 examples (invalid_n_examples)" in result.stderr
+
+
+def test_following_survives_dropped_connections(run, few, client_of):
+    backend = client_of(Flaky())
+    result = run("fine-tunes create -t few.jsonl -m babbage-002 --follow")
+    assert result.exit_code == 0, result.output
+    assert backend.failures > 10
+    assert result.stdout.count("Fine-tuning job started") == 1
+
+
+class Flaky:
+    """Loses every second answer about events."""
+
+    def __init__(self):
+        self.inner = MemoryBackend()
+        self.asked = self.failures = 0
+
+    def send(self, request):
+        if request.operation.endswith("list_events"):
+            self.asked += 1
+            if self.asked % 2:
+                self.failures += 1
+                raise BackendError("the connection broke", phase="read")
+        return self.inner.send(request)
+
+    async def aclose(self):
+        await self.inner.aclose()
