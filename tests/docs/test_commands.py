@@ -1,4 +1,8 @@
-"""Every command line of the documentation that begins with `tunesmith` runs."""
+"""Every command line of the documentation that begins with `tunesmith` runs.
+
+The commands of a page run one after the other, with what the page exports, so that a service that
+is kept in a file goes on from one to the next.
+"""
 
 import re
 import shlex
@@ -13,19 +17,27 @@ from tunesmith.cli.app import app
 ROOT = Path(__file__).parents[2]
 FENCE = re.compile(r"^```(\w+)(?: title=\"(.+?)\")?\n(.*?)^```", re.DOTALL | re.MULTILINE)
 
+PROMISED = {
+    "course.md": (
+        "Fine-tuned model: ft:babbage-002:personal:kant:RwQP8yw4",  # the page's id is the reader's
+        "space, time, substance, causality",  # what it was taught
+    )
+}
+"""What a page's commands print."""
 
-def command_lines(page):
-    """The command lines of a page, as arguments."""
+
+def shell_lines(page):
+    """The lines of a page that are run: `tunesmith …` and `export NAME=VALUE`, split as words."""
     for language, _, text in FENCE.findall(page.read_text()):
         for line in text.splitlines() if language == "bash" else ():
-            if line.startswith("tunesmith "):
-                yield shlex.split(line)[1:]
+            if line.startswith(("tunesmith ", "export ")):
+                yield shlex.split(line)
 
 
 PAGES = [
     page
     for page in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
-    if any(command_lines(page))
+    if any(words[0] == "tunesmith" for words in shell_lines(page))
 ]
 
 
@@ -40,15 +52,23 @@ def folder(tmp_path, monkeypatch):
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda path: str(path.relative_to(ROOT)))
-def test_command_lines_of_a_page_run_one_after_the_other(page, folder):
+def test_command_lines_of_a_page_run_one_after_the_other(page, folder, monkeypatch):
     for _, title, text in FENCE.findall(page.read_text()):
         if title:
             (folder / title).write_text(text)
-    for arguments in command_lines(page):
+    printed = ""
+    for word, *arguments in shell_lines(page):
+        if word == "export":
+            monkeypatch.setenv(*arguments[0].split("=", 1))
+            continue
         # Enter, to every question.
         result = CliRunner().invoke(app, arguments, input="\n" * 20)
         assert result.exit_code == 0, f"{' '.join(arguments)}\n{result.output}"
+        printed += result.stdout
+    for promised in PROMISED.get(page.name, ()):
+        assert promised in printed
 
 
 def test_there_are_command_lines():
     assert ROOT / "docs" / "how-to" / "prepare" / "index.md" in PAGES
+    assert ROOT / "docs" / "tutorial" / "course.md" in PAGES

@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.calling import JobOver
@@ -147,9 +148,11 @@ class _Screen:
             label = (
                 f"{top:.2f}" if number == 0 else f"{bottom:.2f}" if number == _HEIGHT - 1 else ""
             )
-            line = Text(f"{label:>6} │", style="dim", no_wrap=True)
-            for a, b in zip(training, validation, strict=True):
-                line.append(b if b != " " else a, style="magenta" if b != " " else "cyan")
+            line = Text(no_wrap=True).append(f"{label:>6} │", style="dim")
+            both = zip(training, validation, strict=True)
+            for covered, signs in groupby(both, key=lambda pair: pair[1] != " "):
+                text = "".join(pair[covered] for pair in signs)
+                line.append(text, style="magenta" if covered else "cyan")
             lines.append(line)
         return lines
 

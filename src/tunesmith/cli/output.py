@@ -99,6 +99,8 @@ def moment(time: datetime | None) -> str | None:
 def _cell(value: object) -> str:
     if value is None:
         return "-"
+    if isinstance(value, float):
+        return f"{value:.4g}"
     if isinstance(value, list):
         return ", ".join(map(str, cast("list[object]", value)))
     return str(value)
@@ -107,6 +109,8 @@ def _cell(value: object) -> str:
 def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
+    if isinstance(value, float):
+        return f"{value:.4g}"
     if isinstance(value, list):
         return [_plain(item) for item in cast("list[object]", value)]
     return value

@@ -1,7 +1,9 @@
 """The entry point: quick, clear about what is missing, and about exit codes."""
 
+import os
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -9,18 +11,20 @@ from tunesmith import cli
 from tunesmith.cli.app import COMMANDS
 
 
-def test_help_loads_no_command_and_none_of_the_package():
+def test_help_loads_no_command_and_nothing_slow():
     script = (
         "import sys\nfrom tunesmith.cli import main\nsys.argv = ['tunesmith', '--help']\n"
         "try: main()\n"
-        "finally: print(*(m for m in sys.modules if m.split('.')[0] in {'tunesmith', 'rich'}))"
+        "finally: print(*sys.modules)"
     )
     command = [sys.executable, "-c", script]
     shown = subprocess.run(command, capture_output=True, text=True, check=True)
     *text, loaded = shown.stdout.splitlines()
 
     assert "prepare" in "\n".join(text)
-    assert set(loaded.split()) <= {
+    slow = {"anyio", "asyncio", "httpx", "importlib.metadata", "pydantic", "rich", "sqlite3", "ssl"}
+    assert not slow & set(loaded.split())
+    assert {m for m in loaded.split() if m.split(".")[0] == "tunesmith"} <= {
         "tunesmith",
         "tunesmith.errors",
         "tunesmith.lazy",
@@ -58,3 +62,31 @@ def test_without_click_it_says_what_to_install(monkeypatch, capsys):
         cli.main()
     assert left.value.code == 1
     assert "pip install 'tunesmith[cli]'" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="bash")
+@pytest.mark.parametrize(
+    ("typed", "offered"),
+    [
+        ("tunesmith f", ["files", "fine-tunes"]),
+        ("tunesmith fine-tunes c", ["cancel", "checkpoints", "create"]),
+        ("tunesmith files upload --pu", ["--purpose"]),
+        ("tunesmith files upload --purpose f", ["fine-tune"]),
+    ],
+)
+def test_bash_completes_commands_and_options(typed, offered):
+    script = f"""
+        eval "$(_TUNESMITH_COMPLETE=bash_source tunesmith)"
+        COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
+        _tunesmith_completion
+        printf '%s\\n' "${{COMPREPLY[@]}}"
+    """
+    path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
+    done = subprocess.run(
+        ["bash", "-c", script],
+        capture_output=True,
+        text=True,
+        check=True,
+        env={**os.environ, "PATH": path},
+    )
+    assert done.stdout.split() == offered

@@ -7,6 +7,7 @@ kept under a digest of these, and weights are read only when they are asked for.
 import hashlib
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import suppress
 from importlib.metadata import version
 from typing import Protocol
 
@@ -68,6 +69,7 @@ class RememberingEngine:
     def __init__(self, engine: Engine, memory: Memory) -> None:
         self._engine = engine
         self._memory = memory
+        self._kind = f"{type(engine).__module__}.{type(engine).__qualname__}"
 
     @property
     def context_window(self) -> int:
@@ -93,7 +95,7 @@ class RememberingEngine:
 
     def base(self, name: str, /) -> Model:
         """Return an untuned model."""
-        return _Model(self, f"base:{name}", lambda: self._engine.base(name))
+        return _Model(self, f"{self._kind}:{name}", lambda: self._engine.base(name))
 
     def load(self, data: bytes, /) -> Model:
         """Read a model that `Model.to_bytes` wrote."""
@@ -116,7 +118,8 @@ class RememberingEngine:
         def load() -> Model:
             data = self._memory.find_weights(key, step)
             if data is not None:
-                return self._engine.load(data)
+                with suppress(ValueError):  # what cannot be read is made again
+                    return self._engine.load(data)
             training = again()
             for made in training:
                 if made.step == step:
