@@ -14,8 +14,9 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 INTRODUCTION = """\
 # Command line
 
-What each command says with `--help`. How-to: [use the command line](../how-to/command-line.md), with
-exit codes, environment variables and completion; [migrate from the old one](../how-to/migrate-command-line.md).
+What each command says with `--help`. How-to: [use the command line](../how-to/command-line.md),
+with exit codes, environment variables and completion;
+[migrate from the old one](../how-to/migrate-command-line.md).
 """
 
 

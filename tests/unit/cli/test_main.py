@@ -78,7 +78,7 @@ def test_bash_completes_commands_and_options(typed, offered):
     script = f"""
         eval "$(_TUNESMITH_COMPLETE=bash_source tunesmith)"
         COMP_WORDS=({typed}); COMP_CWORD=$((${{#COMP_WORDS[@]}} - 1))
-        _tunesmith_completion
+        _tunesmith_completion tunesmith
         printf '%s\\n' "${{COMPREPLY[@]}}"
     """
     path = f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}"
