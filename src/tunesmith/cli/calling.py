@@ -2,6 +2,7 @@
 
 import errno
 from collections.abc import Awaitable, Callable
+from pathlib import Path
 from typing import Any
 
 import click
@@ -68,11 +69,19 @@ def calls_the_service(command: Callable[..., Awaitable[None]]) -> Callable[..., 
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # whoever reads the output has had enough
-            where = f"{error.filename}: " if error.filename else ""
-            raise click.ClickException(f"{where}{error.strerror or error}") from error
+            raise click.ClickException(_about_a_file(error)) from error
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     return run
+
+
+def _about_a_file(error: OSError) -> str:
+    if not error.filename:
+        return str(error)
+    folder = Path(error.filename).parent
+    if isinstance(error, FileNotFoundError) and not folder.exists():
+        return f"There is no folder {folder}: name another place, or make it."
+    return f"{error.filename}: {error.strerror}"
 
 
 def _in_one_line(error: TunesmithError, output: Output) -> click.ClickException:

@@ -5,7 +5,6 @@ So its state is the list of those requests. Trainings, which would take long to 
 remembered.
 """
 
-import hashlib
 import os
 import time
 from collections.abc import AsyncGenerator, Callable, Iterable
@@ -23,7 +22,7 @@ from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.engines.remembered import RememberingEngine
 from tunesmith.service.service import Service, default_engine
-from tunesmith.service.state_file import Entry, Moment, StateFile
+from tunesmith.service.state_file import Entry, Moment, StateFile, digest_of
 from tunesmith.service.wire import MAX_BODY_BYTES, Wire
 
 __all__ = ["SavedWire"]
@@ -151,7 +150,7 @@ class SavedWire:
                 query=request.query,
                 content_type=request.headers.get("content-type", ""),
                 body=b"".join([chunk async for chunk in request.chunks()]),
-                answer=_digest(body),
+                answer=digest_of(body),
             )
         self._unwritten.append(done)
         self._write()
@@ -180,7 +179,7 @@ class SavedWire:
                 "", entry.method, entry.path, entry.query, headers, entry.body or None
             )
             async with self._wire.respond(request) as response:
-                if _digest(await response.read()) != entry.answer:
+                if digest_of(await response.read()) != entry.answer:
                     raise self._file.does_not_fit()
         else:
             await service.schedule.settle()
@@ -210,7 +209,3 @@ async def _read(request: Request) -> bytes:
 
 async def _whole(body: bytes) -> AsyncGenerator[bytes, None]:
     yield body
-
-
-def _digest(body: bytes) -> str:
-    return hashlib.sha256(body).hexdigest()[:16]

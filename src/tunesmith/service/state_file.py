@@ -4,6 +4,7 @@ The file is a SQLite database, so that what was written once is there after a cr
 half there, and two processes do not write at the same time. It holds plain data only.
 """
 
+import hashlib
 import sqlite3
 import threading
 from collections.abc import Generator, Iterator, Mapping
@@ -17,7 +18,7 @@ from pydantic_core import from_json, to_json
 from tunesmith.errors import ConfigurationError
 from tunesmith.service.ids import Kind
 
-__all__ = ["Entry", "Moment", "StateFile"]
+__all__ = ["Entry", "Moment", "StateFile", "digest_of"]
 
 _APPLICATION = 0x74756E65
 """SQLite's mark of whose database it is: `tune`."""
@@ -29,7 +30,7 @@ _TABLES = """
 CREATE TABLE world (seed INTEGER, written_by TEXT, at REAL, wall_s REAL, drawn TEXT);
 CREATE TABLE entries (
     number INTEGER PRIMARY KEY, at REAL, method TEXT, path TEXT, query TEXT, content_type TEXT,
-    body BLOB, answer TEXT, drawn TEXT
+    body BLOB, body_digest TEXT, answer TEXT, drawn TEXT
 );
 CREATE TABLE trainings (key TEXT PRIMARY KEY, record BLOB);
 CREATE TABLE weights (training TEXT, step INTEGER, model BLOB, PRIMARY KEY (training, step));
@@ -137,11 +138,12 @@ class StateFile:
         """
         try:
             rows = self._base.execute("SELECT * FROM entries ORDER BY number")
-            for _, at, method, path, query, content_type, body, answer, drawn in rows:
+            for _, at, method, path, query, content_type, body, found, answer, drawn in rows:
+                # SQLite notices damage to its own structure, not to what is kept in it.
+                if digest_of(body) != found:
+                    raise self._damaged()
                 pairs = tuple((name, value) for name, value in from_json(query))
-                yield Entry(
-                    at, from_json(drawn), method, path, pairs, content_type, bytes(body), answer
-                )
+                yield Entry(at, from_json(drawn), method, path, pairs, content_type, body, answer)
         except (sqlite3.Error, TypeError, ValueError) as error:
             raise self._unusable(error) from None
 
@@ -159,6 +161,7 @@ class StateFile:
                 to_json(entry.query).decode(),
                 entry.content_type,
                 entry.body,
+                digest_of(entry.body),
                 entry.answer,
                 to_json(entry.drawn).decode(),
             )
@@ -166,7 +169,7 @@ class StateFile:
         ]
         with self._lock, self._all_or_nothing():
             self._base.executemany(
-                "INSERT INTO entries VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?)",
+                "INSERT INTO entries VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
             self._base.execute(
@@ -268,3 +271,8 @@ class StateFile:
         return ConfigurationError(
             f"{self.path} cannot be used: {error}: name a file in a folder that you may write to"
         )
+
+
+def digest_of(data: bytes) -> str:
+    """Tell bytes from others, in a few characters."""
+    return hashlib.sha256(data).hexdigest()[:16]

@@ -71,6 +71,14 @@ def test_a_deadline_is_exit_code_4_and_says_how_to_go_on(run, few, remembered):
     assert "To cancel it: tunesmith fine-tunes cancel ftjob-" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["fine-tunes results {job}", "files content {file}"])
+def test_a_folder_that_is_not_there_is_named(run, tuned, command):
+    command = command.format(job=tuned["id"], file=tuned["training_file"])
+    result = run(f"{command} -o nowhere/x")
+    assert result.exit_code == 1
+    assert result.stderr == "Error: There is no folder nowhere: name another place, or make it.\n"
+
+
 @respx.mock
 def test_a_refused_key_says_what_to_set_and_is_not_shown(run, folder):
     respx.get("https://api.example/v1/files").respond(

@@ -204,6 +204,7 @@ async def changed(path, statement):
         ("PRAGMA user_version=99", "newer tunesmith"),
         ("UPDATE entries SET answer = 'x'", "answers otherwise"),
         ("UPDATE entries SET query = 'x'", "damaged"),
+        ("UPDATE entries SET body = body || x'00'", "damaged"),
         ("UPDATE world SET drawn = NULL", "damaged"),
         ("DROP TABLE entries", "damaged"),
     ],
