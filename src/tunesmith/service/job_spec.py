@@ -1,6 +1,7 @@
 """From what the owner of a job asked for to what the engine trains on."""
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tunesmith.operations.fine_tuning import CreateFineTuningJob
@@ -113,11 +114,20 @@ def _format(kind: str, base: str) -> Format:
     return "completion" if base in COMPLETION_MODELS else "chat"
 
 
+@dataclass(frozen=True, slots=True)
+class _GradeBy:
+    """Scores answers by a grader; its repr tells all that the score depends on."""
+
+    grader: dict[str, Any]
+    graders: Graders = field(repr=False)
+
+    def __call__(self, sample: str, item: Mapping[str, Any]) -> float:
+        return self.graders.score(self.grader, sample, item)
+
+
 def _grade(method: FineTuneMethod, graders: Graders) -> Grade | None:
     grader = grader_of(method)
-    if grader is None:
-        return None
-    return lambda sample, item: graders.score(grader, sample, item)
+    return None if grader is None else _GradeBy(grader, graders)
 
 
 def _number(value: float | str | None, kind: type[Any]) -> Any:

@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
 
 from tunesmith.service.conversation import conversation
@@ -138,8 +138,18 @@ def _example(line: bytes, format: Format, grade: Grade | None) -> TrainingExampl
     if messages[-1].role != "user":
         raise _Wrong(": the last message must be from the user")
     assert grade is not None  # noqa: S101 - a reinforcement job cannot be created without
-    score = grade
-    return GradedExample(messages, lambda text: score(text, example))
+    return GradedExample(messages, _LineGrade(grade, example))
+
+
+@dataclass(frozen=True, slots=True)
+class _LineGrade:
+    """Scores answers to one line; its repr tells all that the score depends on."""
+
+    grade: Grade
+    line: dict[str, Any]
+
+    def __call__(self, text: str) -> float:
+        return self.grade(text, self.line)
 
 
 def _completion(example: dict[str, Any]) -> CompletionExample:

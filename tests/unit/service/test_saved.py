@@ -8,7 +8,7 @@ import threading
 
 import anyio
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, NotFoundError
@@ -67,15 +67,36 @@ async def test_what_was_made_is_there_the_next_time(path, data):
     assert again.id != answer.id
 
 
-async def test_a_training_is_not_done_twice(path, data, monkeypatch):
+async def graded(client):
+    line = {"messages": [{"role": "user", "content": "Say yes."}], "answer": "yes"}
+    file = await client.files.create(
+        file=("rl.jsonl", (json.dumps(line) + "\n").encode() * 10), purpose="fine-tune"
+    )
+    grader = {
+        "type": "string_check",
+        "name": "same",
+        "operation": "eq",
+        "input": "{{sample.output_text}}",
+        "reference": "{{item.answer}}",
+    }
+    job = await client.fine_tuning.jobs.create(
+        model="o4-mini-2025-04-16",
+        training_file=file.id,
+        method={"type": "reinforcement", "reinforcement": {"grader": grader}},
+    )
+    return await client.fine_tuning.jobs.wait(job)
+
+
+@pytest.mark.parametrize("method", ["supervised", "reinforcement"])
+async def test_a_training_is_not_done_twice(path, data, method, monkeypatch):
     async with using(path) as client:
-        job = await tuned(client, data)
+        job = await (graded(client) if method == "reinforcement" else tuned(client, data))
     from tunesmith.service.engines import ngram
 
     monkeypatch.setattr(ngram.NGramModel, "train", lambda *_: pytest.fail("it trains again"))
     async with using(path) as client:
         assert (await client.fine_tuning.jobs.results(job)).steps
-        await client.completions.create(model=job.fine_tuned_model, prompt="What is 7? ->")
+        assert (await client.models.retrieve(job.fine_tuned_model)).id
 
 
 async def test_a_job_goes_on_while_nobody_looks(path, data):
@@ -310,6 +331,7 @@ _STEPS = {
 }
 
 
+@settings(max_examples=40)
 @given(steps=st.lists(st.sampled_from(sorted(_STEPS)), max_size=12))
 def test_reopening_changes_nothing_that_is_answered_afterwards(tmp_path_factory, steps):
     """One service lives on; another is closed and opened again and again: both say the same."""
