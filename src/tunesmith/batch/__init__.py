@@ -1,0 +1,1 @@
+"""Jobs of many completions, over any backend: none lost, none paid twice."""

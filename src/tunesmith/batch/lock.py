@@ -1,0 +1,21 @@
+"""One run at a time: a lock that the system lets go of, however the run ends."""
+
+import sys
+
+__all__ = ["try_lock"]
+
+
+def try_lock(descriptor: int) -> bool:
+    """Lock an open file for this process until it is closed; False if another one has it."""
+    try:
+        if sys.platform == "win32":
+            import msvcrt  # noqa: PLC0415 - of this system only
+
+            msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
+        else:
+            import fcntl  # noqa: PLC0415 - of other systems only
+
+            fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        return False
+    return True
