@@ -6,6 +6,8 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tunesmith.batch.results import Usage
+from tunesmith.batch.rows import Row, nth_key
+from tunesmith.errors import DatasetError
 
 __all__ = ["KeyIndex", "Known", "State"]
 
@@ -69,8 +71,32 @@ class KeyIndex:
         ).fetchone()
         return Known(seen, State(state), offset, length)
 
+    def name(self, row: Row, *, has_custom_id: bool, file: str | None = None) -> tuple[str, Known]:
+        """Give a row of this run its key: equal rows without a `custom_id` are numbered.
+
+        Args:
+            row: The row, by the key that it was built with.
+            has_custom_id: Whether that key is a `custom_id`.
+            file: The source's name, for messages.
+
+        Raises:
+            DatasetError: The `custom_id` is there twice.
+        """
+        known = self.see(row.key)
+        if known.seen == 1:
+            return row.key, known
+        if has_custom_id:
+            raise DatasetError(
+                f"The custom_id {row.key!r} is there more than once.",
+                file=file,
+                line=row.line,
+                remedy="Each row needs one of its own; rows without one are named by content.",
+            )
+        key = nth_key(row.key, known.seen)
+        return key, self.see(key)
+
     def note(self, outcomes: Iterable[tuple[str, State, int, int]]) -> None:
-        """Note what earlier runs made of keys: each with state, offset and length, as in `Known`."""
+        """Note what earlier runs made of keys: key, state, offset, length as in `Known`."""
         self._db.executemany(
             "INSERT INTO keys (key, state, at, size) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (key) DO UPDATE SET state = excluded.state, at = excluded.at,"

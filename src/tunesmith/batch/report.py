@@ -10,9 +10,9 @@ from tunesmith.batch.results import Usage
 
 __all__ = ["OnProgress", "Progress", "Report", "Stopped"]
 
-Stopped = Literal["interrupted", "errors", "budget", "deadline", "quota"]
-"""Why a job ended before all rows were done: it was asked to, too many rows failed, the next row
-could break the budget, its time was up, or the account has no quota left."""
+Stopped = Literal["interrupted", "error", "failures", "budget", "deadline", "quota"]
+"""Why a job ended before all rows were done: it was asked to, an error ended it, too many rows
+failed, the next row could break the budget, its time was up, or the account has no quota left."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

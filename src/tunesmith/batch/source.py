@@ -1,7 +1,7 @@
 """Where rows come from: files, tables, iterables, read a piece at a time."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Sized
-from contextlib import closing
+from contextlib import AsyncExitStack, closing
 from itertools import islice
 from os import PathLike
 from typing import Any, Protocol, TypeVar, cast
@@ -20,7 +20,7 @@ T = TypeVar("T")
 Numbered = tuple[int, object]
 """What a source holds at a place, and the place: the line, or the position, counted from 1."""
 
-_PIECE_ROWS = 256
+_PIECE_ROWS = 64
 """Enough that going to a thread costs little a row, few enough to keep memory flat."""
 
 
@@ -142,9 +142,13 @@ class _AsyncRows(Rows):
     async def pieces(self) -> AsyncGenerator[list[Numbered]]:
         # One by one: the next row may be long in coming.
         number = 0
-        async for data in self._rows:
-            number += 1
-            yield [(number, data)]
+        async with AsyncExitStack() as stack:
+            if isinstance(self._rows, AsyncGenerator):
+                rows = cast("AsyncGenerator[object, None]", self._rows)
+                stack.push_async_callback(rows.aclose)
+            async for data in self._rows:
+                number += 1
+                yield [(number, data)]
 
 
 async def _in_threads(rows: Generator[Numbered]) -> AsyncGenerator[list[Numbered]]:
