@@ -29,8 +29,9 @@ class Fitting:
             ResponseInvalid: It does not fit.
         """
         choices: Any = answer.get("choices") or [{}]
-        message = ChatCompletionMessage.model_validate(choices[0].get("message") or {})
-        reason = choices[0].get("finish_reason")
+        choice: Any = choices[0]
+        message = ChatCompletionMessage.model_validate(choice.get("message") or {})
+        reason: Any = choice.get("finish_reason")
         if reason in {"length", "content_filter"}:
             raise ResponseInvalid(f"The answer is not whole: it ended by {reason!r}")
         return parse_message(self._model, message)
@@ -39,11 +40,11 @@ class Fitting:
     def asked_again(body: bytes, answer: dict[str, Any], problem: ResponseInvalid) -> bytes:
         """Make the request that shows the model its answer, and what is wrong with it."""
         request: Any = from_json(body)
-        said: Any = answer.get("choices") or [{}]
-        content = (said[0].get("message") or {}).get("content") or ""
+        choices: Any = answer.get("choices") or [{}]
+        message: Any = choices[0].get("message") or {}
         request["messages"] = [
             *request["messages"],
-            {"role": "assistant", "content": content},
+            {"role": "assistant", "content": message.get("content") or ""},
             {
                 "role": "user",
                 "content": f"This does not fit the schema: {problem.message}. Answer again with "

@@ -287,13 +287,12 @@ class Job:
                     await run.work()
                     tasks.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
-                report = await anyio.to_thread.run_sync(run.end)
-            self._report = report
+                self._report = await anyio.to_thread.run_sync(run.end)
             self._error = run.error
             if self._on_progress is not None:
                 self._on_progress(run.progress())
-            if report.stopped is not None:
-                _log.warning("%s", report.how_to_go_on)
+            if self.report.stopped is not None:
+                _log.warning("%s", self.report.how_to_go_on)
         finally:
             self._over.set()
             self._handover.close()
@@ -321,7 +320,8 @@ class Job:
             try:
                 self._on_progress(run.progress())
             except Exception as error:  # noqa: BLE001 - it is the user's; raised at the end
-                return run.fail(error)
+                run.fail(error)
+                return
 
     def _raise_error(self) -> None:
         error, self._error = self._error, None

@@ -1,8 +1,10 @@
 """One run at a time: a lock that the system lets go of, however the run ends."""
 
+import os
 import sys
+from pathlib import Path
 
-__all__ = ["try_lock"]
+__all__ = ["is_locked", "try_lock"]
 
 
 def try_lock(descriptor: int) -> bool:
@@ -19,3 +21,12 @@ def try_lock(descriptor: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def is_locked(path: Path) -> bool:
+    """Whether a process has locked a file."""
+    descriptor = os.open(path, os.O_RDWR)
+    try:
+        return not try_lock(descriptor)
+    finally:
+        os.close(descriptor)  # and so lets go of it

@@ -143,10 +143,10 @@ class _AsyncRows(Rows):
         # One by one: the next row may be long in coming.
         number = 0
         async with AsyncExitStack() as stack:
-            if isinstance(self._rows, AsyncGenerator):
-                rows = cast("AsyncGenerator[object, None]", self._rows)
-                stack.push_async_callback(rows.aclose)
-            async for data in self._rows:
+            rows = self._rows
+            if hasattr(rows, "aclose"):
+                stack.push_async_callback(cast("AsyncGenerator[object]", rows).aclose)
+            async for data in rows:
                 number += 1
                 yield [(number, data)]
 

@@ -2,6 +2,7 @@
 
 ```
  main() ── app.py         the table of commands; loads one when it is called
+             ├ batch.py         tunesmith batch run, status
              └ prepare.py       tunesmith prepare
                  ├ asking.py        what is asked, or taken for granted by -q
                  ├ next_steps.py    what is to be done with the files

@@ -9,6 +9,7 @@ import click
 __all__ = ["app"]
 
 COMMANDS = {
+    "batch": ("tunesmith.cli.batch", "Run many completions: none lost, none paid twice."),
     "prepare": ("tunesmith.cli.prepare", "Find and mend what is wrong with training data."),
 }
 """By name: the module that has the command as `command`, and what the command does."""
@@ -58,4 +59,4 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     help="Show the version and exit.",
 )
 def app() -> None:
-    """Prepare training data for fine-tuning GPT models."""
+    """Prepare training data for GPT models, and run completions by the million."""
