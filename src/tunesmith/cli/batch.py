@@ -9,11 +9,11 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 import click
 
-from tunesmith.cli.wording import errors_of_the_command_line
+from tunesmith.cli.wording import as_options, errors_of_the_command_line
+from tunesmith.errors import TunesmithError
 
 if TYPE_CHECKING:
     from tunesmith.batch import Budget, Job, Report
-    from tunesmith.client import AsyncClient
 
 __all__ = ["command"]
 
@@ -40,11 +40,10 @@ def _concurrency(_: click.Context, __: click.Parameter, text: str) -> int | Lite
 
 def _budget(_: click.Context, __: click.Parameter, text: str | None) -> "Budget | None":
     from tunesmith.batch import Budget
-    from tunesmith.errors import ConfigurationError
 
     try:
         return Budget.parse(text) if text else None
-    except ConfigurationError as error:
+    except TunesmithError as error:
         raise click.BadParameter(f"{error}.") from None
 
 
@@ -135,6 +134,7 @@ def run(
     from tunesmith.client import AsyncClient
     from tunesmith.datasets.cost import Prices
 
+    report: Report | None = None
     with errors_of_the_command_line():
         costs = Prices.read(prices) if prices else None
 
@@ -163,7 +163,7 @@ def run(
     if as_json:
         click.echo(report.to_json())
     else:
-        click.echo(str(report))
+        click.echo(as_options(str(report)))
     if report.stopped is not None:
         raise SystemExit(_UNFINISHED)
     if report.failed:
@@ -172,11 +172,18 @@ def run(
 
 async def _run(job: "Job") -> "Report":
     """Run a job; the first Ctrl-C lets it finish what is under way, the second does not."""
-    async with job, anyio.create_task_group() as tasks:
-        tasks.start_soon(_watch_signals, job)
-        report = await job.run()
-        tasks.cancel_scope.cancel()
-    return report
+    error: TunesmithError | None = None
+    async with job:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(_watch_signals, job)
+            try:
+                await job.run()
+            except TunesmithError as raised:  # which the group would wrap
+                error = raised
+            tasks.cancel_scope.cancel()
+    if error is not None:
+        raise error
+    return job.report
 
 
 async def _watch_signals(job: "Job") -> None:
