@@ -14,6 +14,7 @@ from pydantic import BaseModel
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.estimate import Estimate, estimate
 from tunesmith.batch.handover import Handover
+from tunesmith.batch.interrupts import Interrupts
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.report import OnProgress, Progress, Report
 from tunesmith.batch.requests import RequestBuilder, Template
@@ -65,6 +66,9 @@ class Job:
         progress_interval: Seconds between such calls.
         drain: Seconds that requests under way get to finish when the caller is cancelled; None for
             as long as they take.
+        handle_signals: Whether Ctrl-C (or SIGTERM) first lets what is under way finish, and leaves
+            at once the second time; the usual exception comes after that. A program that handles
+            these signals itself keeps them in any case.
         sync_interval: Seconds that outcomes may be unsafe from a power loss.
         sync_rows: Outcomes that may be unsafe from a power loss.
 
@@ -113,6 +117,7 @@ class Job:
         on_progress: OnProgress | None = None,
         progress_interval: float = 1.0,
         drain: float | None = 60.0,
+        handle_signals: bool = True,
         sync_interval: float = 1.0,
         sync_rows: int = 1000,
     ) -> None:
@@ -166,6 +171,8 @@ class Job:
         self._leaving = anyio.CancelScope(shield=True)
         self._over = anyio.Event()
         self._began = False
+        self._handle_signals = handle_signals
+        self._interrupts = Interrupts(self._interrupted, self.leave)
         self._error: Exception | None = None
         self._report: Report | None = None
 
@@ -220,7 +227,7 @@ class Job:
                     await self._wait_until_over()
             if self._tasks is not None:
                 self._tasks.cancel_scope.cancel()
-            await self._stack.__aexit__(exc_type, exc, traceback)
+            await self._stack.aclose()  # without the error, which a group would wrap
         finally:
             run.close()
         if exc is None:
@@ -277,6 +284,8 @@ class Job:
         self._began = True
         self._tasks.start_soon(self._work, run)
         self._tasks.start_soon(self._watch)
+        if self._handle_signals:
+            self._tasks.start_soon(self._interrupts.listen)
 
     async def _work(self, run: Run) -> None:
         """Do the job, whoever is cancelled; only `leave` breaks it off."""
@@ -323,7 +332,15 @@ class Job:
                 run.fail(error)
                 return
 
+    def _interrupted(self) -> None:
+        self.stop()
+        _log.warning(
+            "Stopping: %d requests under way are finished first; Ctrl-C again leaves them.",
+            self.progress.in_flight,
+        )
+
     def _raise_error(self) -> None:
+        self._interrupts.raise_again()
         error, self._error = self._error, None
         if error is not None:
             raise error

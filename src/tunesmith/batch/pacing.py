@@ -7,8 +7,9 @@ from tunesmith.types.rate_limits import RateLimits
 
 __all__ = ["Bucket", "Pacing"]
 
-_BURST_S = 1.0
-"""Services count a limit of a minute in shorter periods: a second's worth is sent at once.
+_BURST_S = 0.1
+"""Services count a limit of a minute in shorter periods, such as a second: so what may be sent in a
+minute is spread evenly, and no more than this much of it is sent at once.
 
 Source: https://platform.openai.com/docs/guides/rate-limits
 """

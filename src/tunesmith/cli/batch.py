@@ -1,7 +1,6 @@
 """`tunesmith batch`: run many completions, and see how far they are."""
 
 import json
-import signal
 from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -171,35 +170,12 @@ def run(
 
 
 async def _run(job: "Job") -> "Report":
-    """Run a job; the first Ctrl-C lets it finish what is under way, the second does not."""
-    error: TunesmithError | None = None
-    async with job:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(_watch_signals, job)
-            try:
-                await job.run()
-            except TunesmithError as raised:  # which the group would wrap
-                error = raised
-            tasks.cancel_scope.cancel()
-    if error is not None:
-        raise error
+    try:
+        async with job:
+            await job.run()
+    except (KeyboardInterrupt, SystemExit):
+        pass  # the report tells it
     return job.report
-
-
-async def _watch_signals(job: "Job") -> None:
-    with anyio.open_signal_receiver(signal.SIGINT, signal.SIGTERM) as signals:
-        stopping = False
-        async for _ in signals:
-            if stopping:
-                job.leave()
-            else:
-                stopping = True
-                job.stop()
-                click.echo(
-                    f"Stopping: {job.progress.in_flight:,} requests under way are finished first; "
-                    "Ctrl-C again leaves them.",
-                    err=True,
-                )
 
 
 @command.command("status")
