@@ -37,7 +37,14 @@ ALLOWED = {
     "job_report": {"errors", "types", "client"},
     "life_cycle": {"errors", "types", "client", "datasets", "operations"},
     "batch": {
-        "errors", "types", "operations", "protocol", "backends", "calls", "client", "datasets"
+        "errors",
+        "types",
+        "operations",
+        "protocol",
+        "backends",
+        "calls",
+        "client",
+        "datasets",
     },
     "cli": None,
 }

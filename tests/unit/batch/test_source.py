@@ -3,8 +3,8 @@
 import gzip
 import json
 
-import pyarrow
-import pyarrow.parquet
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from tunesmith.batch.source import open_source
@@ -26,7 +26,7 @@ def jsonl(path, rows=ROWS):
 
 @pytest.fixture
 def table():
-    return pyarrow.Table.from_pylist([*ROWS, {"prompt": None}])
+    return pa.Table.from_pylist([*ROWS, {"prompt": None}])
 
 
 async def test_json_lines_come_with_their_line_numbers(tmp_path):
@@ -46,7 +46,7 @@ async def test_compressed_lines_csv_and_text_are_read_too(tmp_path):
 
 
 async def test_parquet_and_arrow_tables_are_read(tmp_path, table):
-    pyarrow.parquet.write_table(table.slice(0, 150), tmp_path / "rows.parquet")
+    pq.write_table(table.slice(0, 150), tmp_path / "rows.parquet")
     assert [row for _, row in await read(tmp_path / "rows.parquet")] == ROWS
     rows = await read(table)
     assert rows[0] == (1, ROWS[0])
