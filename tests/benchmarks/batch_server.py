@@ -67,7 +67,7 @@ class Service:
             b'{"id":"cmpl-1","object":"text_completion","created":1,"model":"m","choices":[{"text":'
             b'" %b was born in K\xc3\xb6nigsberg, and hardly ever left it. He is said to have '
             b"gone for a walk so regularly that people set their clocks by him, but for the day "
-            b'on which he read Rousseau.","index":0,"logprobs":null,"finish_reason":"stop"}],"usage":'
+            b'on which he read Rousseau.","index":0,"finish_reason":"stop"}],"usage":'
             b'{"prompt_tokens":9,"completion_tokens":40,"total_tokens":49}}' % prompt
         )
         return _response(b"200 OK", b"x-request-id: req-1\r\n", completion)
