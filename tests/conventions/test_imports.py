@@ -38,6 +38,7 @@ ALLOWED = {
     "life_cycle": {"errors", "types", "client", "datasets", "operations"},
     "batch": {
         "errors",
+        "extras",
         "types",
         "operations",
         "protocol",

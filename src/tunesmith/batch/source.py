@@ -10,8 +10,8 @@ import anyio.lowlevel
 import anyio.to_thread
 
 from tunesmith.datasets.read import File, ReadLog, read
-from tunesmith.datasets.read.extras import load_extra
 from tunesmith.errors import DatasetError
+from tunesmith.extras import load_extra
 
 __all__ = ["ArrowTable", "Numbered", "Rows", "Source", "open_source"]
 
@@ -106,7 +106,7 @@ class _FileRows(Rows):
 class _TableRows(Rows):
     def __init__(self, table: ArrowTable) -> None:
         self._table = table
-        self._arrow = load_extra("pyarrow", "parquet")
+        self._arrow = load_extra("pyarrow", "parquet", "Tables")
         self.count = len(table) if isinstance(table, Sized) else None
 
     async def pieces(self) -> AsyncGenerator[list[Numbered]]:
