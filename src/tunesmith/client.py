@@ -130,6 +130,11 @@ class AsyncClient:
         """Where requests go."""
         return self._caller.backend
 
+    @property
+    def caller(self) -> Caller:
+        """What makes the calls; for code that brings requests of its own."""
+        return self._caller
+
     def with_options(
         self,
         *,

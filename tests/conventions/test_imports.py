@@ -36,6 +36,17 @@ ALLOWED = {
     },
     "job_report": {"errors", "types", "client"},
     "life_cycle": {"errors", "types", "client", "datasets", "operations"},
+    "batch": {
+        "errors",
+        "extras",
+        "types",
+        "operations",
+        "protocol",
+        "backends",
+        "calls",
+        "client",
+        "datasets",
+    },
     "cli": None,
 }
 

@@ -28,7 +28,7 @@ from tunesmith.protocol.message import Request
 from tunesmith.protocol.retry import decide
 from tunesmith.types.response import ResponseInfo
 
-__all__ = ["Caller"]
+__all__ = ["AttemptFailed", "Caller"]
 
 A = TypeVar("A")
 
@@ -36,8 +36,13 @@ _log = logging.getLogger("tunesmith.calls")
 
 
 @dataclass(slots=True)
-class _Failure(Exception):
-    """An attempt that went wrong, and what the next step depends on."""
+class AttemptFailed(Exception):
+    """An attempt that went wrong, and what the next step depends on.
+
+    Args:
+        error: What a caller would see.
+        backend_error: Why no answer came, if none did.
+    """
 
     error: APIError
     backend_error: BackendError | None = None
@@ -98,7 +103,7 @@ class Caller:
                     received, body = await self._attempt(
                         request, stack, deadline, attempt, read=True
                     )
-                except _Failure as caught:
+                except AttemptFailed as caught:
                     failure = caught
                 else:
                     answer = decode_answer(operation, body, received.info)
@@ -145,12 +150,33 @@ class Caller:
             async with AsyncExitStack() as stack:
                 try:
                     received, _ = await self._attempt(request, stack, deadline, attempt, read=False)
-                except _Failure as caught:
+                except AttemptFailed as caught:
                     failure = caught
                 else:
                     yield received
                     return
             await self._pause(failure, request, deadline, attempt)
+
+    async def attempt(
+        self, request: Request, deadline: Deadline, number: int
+    ) -> tuple[ResponseInfo, bytes]:
+        """Send a request that is already encoded, once; for callers with a policy of their own.
+
+        Args:
+            request: What is sent.
+            deadline: The end of the call.
+            number: Which attempt this is, counted from 1.
+
+        Returns:
+            What is known of the response, and its body.
+
+        Raises:
+            AttemptFailed: It went wrong.
+            DeadlineExceeded: The time of the whole call is up.
+        """
+        async with AsyncExitStack() as stack:
+            received, body = await self._attempt(request, stack, deadline, number, read=True)
+            return received.info, body
 
     async def _find_created(
         self, operation: Operation[A], began_at: float, deadline: Deadline, lost: APIError
@@ -186,10 +212,10 @@ class Caller:
             self._log_attempt(request, "timeout", attempt, began, None)
             if isinstance(error, DeadlineExceeded):
                 raise error from None
-            raise _Failure(error, BackendError(str(error), phase="timeout")) from None
+            raise AttemptFailed(error, BackendError(str(error), phase="timeout")) from None
         except BackendError as error:
             self._log_attempt(request, error.phase, attempt, began, None)
-            raise _Failure(_connection_error(error, request, attempt), error) from error
+            raise AttemptFailed(_connection_error(error, request, attempt), error) from error
         info = ResponseInfo(
             response.status, response.headers, attempt, self.clock.monotonic() - began
         )
@@ -198,11 +224,11 @@ class Caller:
             refusal = parse_error(response.status, response.headers, body, now=self.clock.time())
             refusal.operation = request.operation
             refusal.attempts = attempt
-            raise _Failure(refusal)
+            raise AttemptFailed(refusal)
         return Received(info, response.stream, deadline, request.timeout_s), body
 
     async def _pause(
-        self, failure: _Failure, request: Request, deadline: Deadline, attempt: int
+        self, failure: AttemptFailed, request: Request, deadline: Deadline, attempt: int
     ) -> None:
         """Wait before the next attempt, or raise the error if there is to be none."""
         error = failure.error

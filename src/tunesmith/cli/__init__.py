@@ -12,6 +12,7 @@
              │   ├ output.py            for people, for pipes, as JSON
              │   ├ uploading.py         a file by path, id or URL
              │   └ following.py         events and curve of a job
+             ├ batch.py             tunesmith batch run, status
              └ doctor.py            tunesmith doctor
 ```
 """

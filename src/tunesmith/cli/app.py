@@ -11,6 +11,7 @@ from tunesmith.cli.connection import Connection
 __all__ = ["app"]
 
 COMMANDS = {
+    "batch": ("tunesmith.cli.batch", "Run many completions: none lost, none paid twice."),
     "chat": ("tunesmith.cli.chat", "Talk to a chat model."),
     "complete": ("tunesmith.cli.complete", "Let a model go on from a prompt."),
     "doctor": ("tunesmith.cli.doctor", "See whether everything is in place."),

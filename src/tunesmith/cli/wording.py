@@ -6,7 +6,7 @@ from contextlib import contextmanager
 
 import click
 
-from tunesmith.errors import ConfigurationError, DatasetError
+from tunesmith.errors import TunesmithError
 
 __all__ = ["as_options", "errors_of_the_command_line"]
 
@@ -16,6 +16,13 @@ _OPTIONS = (
     (re.compile(r"\b(kind|encoding|output)='([^']*)'"), r"--\1 \2"),
     (re.compile(r"`(timeout|deadline)`"), r"--\1"),
     (re.compile(r"\bsystem=…"), "--system TEXT"),
+    (re.compile(r"\bresume=True and retry_failed=True"), "--retry-failed"),
+    (re.compile(r"\bresume=True"), "--resume"),
+    (re.compile(r"\bendpoint='([^']*)'"), r"--endpoint \1"),
+    (re.compile(r"\btemplate='([^']*)'"), r"--template '\1'"),
+    (re.compile(r"\bmodel=\."), "--model."),
+    (re.compile(r"\bparams=\{…\}"), "--param NAME=VALUE"),
+    (re.compile(r"prices=Prices\([^)]*\)"), "--prices FILE"),
     (re.compile(r"raise max_line_bytes"), "read it in Python with a larger max_line_bytes"),
 )
 
@@ -29,8 +36,8 @@ def as_options(message: str) -> str:
 
 @contextmanager
 def errors_of_the_command_line() -> Generator[None, None, None]:
-    """Show errors of data and set-up as messages, and leave with code 1."""
+    """Show errors as messages, and leave with code 1."""
     try:
         yield
-    except (ConfigurationError, DatasetError) as error:
+    except TunesmithError as error:
         raise click.ClickException(as_options(str(error))) from error

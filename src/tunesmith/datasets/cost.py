@@ -9,10 +9,10 @@ from dataclasses import dataclass
 from datetime import date
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Self
 
 from annotated_types import Ge
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from tunesmith.errors import DatasetError
 
@@ -45,13 +45,18 @@ def default_epochs(examples: int) -> int:
     return TARGET_EPOCHS
 
 
+ByModel = Mapping[str, Annotated[float, Ge(0)]]
+
+
 class Prices(BaseModel):
-    """Prices of training, as you know them, and when you looked them up.
+    """Prices as you know them, and when you looked them up.
 
     Attributes:
         as_of: The day the prices were looked up; it is shown with every sum.
         usd_per_million_training_tokens: By the model's name; a name also stands for its dated
             snapshots and for models fine-tuned from it.
+        usd_per_million_input_tokens: What questions cost, in the same way.
+        usd_per_million_output_tokens: What answers cost, in the same way.
 
     Example:
         ```python
@@ -62,7 +67,15 @@ class Prices(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     as_of: date
-    usd_per_million_training_tokens: Mapping[str, Annotated[float, Ge(0)]] = Field(min_length=1)
+    usd_per_million_training_tokens: ByModel = Field(default_factory=dict[str, float])
+    usd_per_million_input_tokens: ByModel = Field(default_factory=dict[str, float])
+    usd_per_million_output_tokens: ByModel = Field(default_factory=dict[str, float])
+
+    @model_validator(mode="after")
+    def _not_empty(self) -> Self:
+        if not (self.usd_per_million_training_tokens or self.usd_per_million_input_tokens):
+            raise ValueError("there is no price in it")
+        return self
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> "Prices":
@@ -89,12 +102,24 @@ class Prices(BaseModel):
 
     def of(self, model: str) -> float | None:
         """What a million training tokens of a model cost; None if it is not listed."""
-        listed = self.usd_per_million_training_tokens
-        base = model.removeprefix("ft:").split(":")[0]
-        for name in (model, base, _without_date(base)):
-            if name in listed:
-                return listed[name]
-        return None
+        return _price(self.usd_per_million_training_tokens, model)
+
+    def of_answers(self, model: str) -> tuple[float, float] | None:
+        """What a million tokens cost in questions and in answers; None if it is not listed.
+
+        Where only questions have a price, as for embeddings, answers cost nothing.
+        """
+        asked = _price(self.usd_per_million_input_tokens, model)
+        answered = _price(self.usd_per_million_output_tokens, model)
+        return None if asked is None else (asked, answered or 0.0)
+
+
+def _price(listed: Mapping[str, float], model: str) -> float | None:
+    base = model.removeprefix("ft:").split(":")[0]
+    for name in (model, base, _without_date(base)):
+        if name in listed:
+            return listed[name]
+    return None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

@@ -1,0 +1,117 @@
+"""A cap on what a job may cost: nothing is sent that could break it."""
+
+from dataclasses import dataclass
+
+from tunesmith.batch.results import Usage
+from tunesmith.batch.rows import Row
+from tunesmith.datasets.cost import Prices
+from tunesmith.errors import ConfigurationError, DatasetError
+
+__all__ = ["Budget", "Purse"]
+
+
+@dataclass(frozen=True, slots=True)
+class Budget:
+    """The most that a job may cost, over all its runs.
+
+    Args:
+        usd: In dollars, by the prices that the job is given.
+        tokens: In tokens of questions and answers together.
+
+    Example:
+        ```python
+        budget = Budget.parse("5usd")
+        assert budget == Budget(usd=5.0)
+        assert Budget.parse("200000tokens") == Budget(tokens=200_000)
+        ```
+    """
+
+    usd: float | None = None
+    tokens: int | None = None
+
+    @classmethod
+    def parse(cls, text: str) -> "Budget":
+        """Read `5usd` or `200000tokens`.
+
+        Raises:
+            ConfigurationError: It is neither.
+        """
+        written = text.strip().lower().replace("_", "").replace(",", "")
+        try:
+            if written.endswith("usd"):
+                return cls(usd=float(written.removesuffix("usd")))
+            if written.endswith("tokens"):
+                return cls(tokens=int(written.removesuffix("tokens")))
+        except ValueError:
+            pass
+        raise ConfigurationError(f"a budget is 5usd or 200000tokens, not {text!r}")
+
+
+class Purse:
+    """Keeps count of what was paid and what is reserved.
+
+    Args:
+        budget: The most that may be paid; None for no limit.
+        prices: What tokens cost.
+        model: The model whose prices hold.
+
+    Raises:
+        ConfigurationError: A budget in dollars has no prices.
+    """
+
+    def __init__(
+        self, budget: Budget | None = None, prices: Prices | None = None, model: str | None = None
+    ) -> None:
+        self.budget = budget
+        self._per_token = prices.of_answers(model) if prices and model else None
+        if budget is not None and budget.usd is not None and self._per_token is None:
+            raise ConfigurationError(
+                f"a budget in dollars needs the prices of {model or 'a model'}: pass "
+                "prices=Prices(as_of=…, usd_per_million_input_tokens={…}, "
+                "usd_per_million_output_tokens={…}) and the model, or set the budget in tokens"
+            )
+        self.paid = Usage()
+        self._reserved = Usage()
+
+    def usd(self, usage: Usage) -> float | None:
+        """Price tokens; None if no price is known."""
+        if self._per_token is None:
+            return None
+        asked, answered = self._per_token
+        return (usage.prompt * asked + usage.answer * answered) / 1e6
+
+    def worst(self, row: Row) -> Usage:
+        """Tell the most tokens that a row can take: none is shorter than a byte.
+
+        Raises:
+            DatasetError: Nothing bounds its answer.
+        """
+        if row.answer_tokens is None:
+            raise DatasetError(
+                "Nothing bounds the tokens of this row's answer, so no budget can hold.",
+                line=row.line,
+                remedy=f"Give a parameter such as {row.endpoint.length_params[0]}, in the row or "
+                "for all: params={…}.",
+            )
+        return Usage(len(row.body), row.answer_tokens)
+
+    def fits(self, more: Usage) -> bool:
+        """Whether so much more can be paid, beside all that is reserved."""
+        budget = self.budget
+        if budget is None:
+            return True
+        total = self.paid + self._reserved + more
+        if budget.tokens is not None and total.total > budget.tokens:
+            return False
+        return budget.usd is None or (self.usd(total) or 0.0) <= budget.usd
+
+    def reserve(self, usage: Usage) -> None:
+        """Set tokens aside before they are sent."""
+        self._reserved += usage
+
+    def settle(self, reserved: Usage, paid: Usage) -> None:
+        """Exchange what was set aside for what was paid."""
+        self._reserved = Usage(
+            self._reserved.prompt - reserved.prompt, self._reserved.answer - reserved.answer
+        )
+        self.paid += paid

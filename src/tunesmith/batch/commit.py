@@ -1,0 +1,52 @@
+"""Group commit: what was written is made safe from the death of the machine, many rows at once."""
+
+from collections.abc import Callable
+
+import anyio
+import anyio.to_thread
+
+from tunesmith.batch.signal import Signal
+
+__all__ = ["GroupCommit"]
+
+
+class GroupCommit:
+    """Calls for a sync a while after something was written, or sooner if much was.
+
+    Args:
+        sync: Makes safe what was written; blocks.
+        interval_s: Seconds that what was written may be unsafe.
+        rows: Rows that may be unsafe.
+    """
+
+    def __init__(self, sync: Callable[[], None], *, interval_s: float, rows: int) -> None:
+        self._sync = sync
+        self._interval_s = interval_s
+        self._rows = rows
+        self._unsafe = 0
+        self._written = Signal()
+        self._full = Signal()
+
+    def note(self) -> None:
+        """Note that the outcome of a row was written."""
+        self._unsafe += 1
+        if self._unsafe == 1:
+            self._written.give()
+        elif self._unsafe >= self._rows:
+            self._full.give()
+
+    async def run(self) -> None:
+        """Commit until cancelled.
+
+        Raises:
+            DatasetError: The disk is full, or broken.
+        """
+        while True:
+            if not self._unsafe:
+                await self._written.wait()
+            if self._unsafe < self._rows:
+                # By real time: disks know no other.
+                with anyio.move_on_after(self._interval_s):
+                    await self._full.wait()
+            self._unsafe = 0
+            await anyio.to_thread.run_sync(self._sync)

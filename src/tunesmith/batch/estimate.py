@@ -1,0 +1,122 @@
+"""What a job would take: rows, tokens, dollars, without sending anything."""
+
+from contextlib import aclosing
+from dataclasses import dataclass
+from datetime import date
+from typing import Any
+
+from pydantic_core import from_json
+
+from tunesmith.batch.index import KeyIndex
+from tunesmith.batch.requests import RequestBuilder
+from tunesmith.batch.rows import Row
+from tunesmith.batch.source import Rows
+from tunesmith.datasets.cost import Prices
+from tunesmith.datasets.json_types import is_list
+from tunesmith.datasets.rows import Row as Example
+from tunesmith.datasets.tokens import TokenCounter, best_counter
+
+__all__ = ["Estimate", "estimate"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Estimate:
+    """What a job would take.
+
+    Args:
+        rows: How many rows there are.
+        equal: How many of them ask the same as one before.
+        prompt_tokens: The tokens of their questions.
+        answer_tokens: The tokens that their answers can have at most; None if nothing bounds them.
+        exact: Whether the questions' tokens were counted, or estimated.
+        usd: The most it can cost; None if no prices were given, or nothing bounds the answers.
+        as_of: The day of the prices.
+    """
+
+    rows: int
+    equal: int
+    prompt_tokens: int
+    answer_tokens: int | None
+    exact: bool
+    usd: float | None
+    as_of: date | None
+
+    def __str__(self) -> str:
+        about = "" if self.exact else "about "
+        answers = (
+            "answers of any length (no row bounds them)"
+            if self.answer_tokens is None
+            else f"at most {self.answer_tokens:,} in answers"
+        )
+        text = f"{self.rows:,} rows, {about}{self.prompt_tokens:,} tokens in questions, {answers}"
+        if self.equal:
+            text = f"{text}; {self.equal:,} ask the same as one before"
+        if self.usd is None:
+            return text
+        return f"{text}; at most {about}${self.usd:,.4f} (prices of {self.as_of})"
+
+
+async def estimate(
+    rows: Rows, build: RequestBuilder, model: str | None, prices: Prices | None
+) -> Estimate:
+    """Read all rows, and count.
+
+    Args:
+        rows: The source.
+        build: Makes rows of what it holds.
+        model: The model whose tokens and prices hold.
+        prices: What tokens cost.
+
+    Raises:
+        DatasetError: A row is no request.
+    """
+    counter = best_counter(model)
+    count = equal = prompt_tokens = 0
+    answer_tokens: int | None = 0
+    index = KeyIndex()
+    try:
+        async with aclosing(rows.pieces()) as pieces:
+            async for piece in pieces:
+                built = [build(line, data) for line, data in piece]
+                for row, has_custom_id in built:
+                    key, _ = index.name(row, has_custom_id=has_custom_id, file=rows.name)
+                    equal += key != row.key
+                count += len(built)
+                prompt_tokens += _prompt_tokens(counter, [row for row, _ in built])
+                bounds: list[int | None] = [answer_tokens, *(row.answer_tokens for row, _ in built)]
+                known = [bound for bound in bounds if bound is not None]
+                answer_tokens = sum(known) if len(known) == len(bounds) else None
+    finally:
+        index.close()
+    usd = None
+    per_token = prices.of_answers(model) if prices and model else None
+    if per_token is not None and answer_tokens is not None:
+        usd = (prompt_tokens * per_token[0] + answer_tokens * per_token[1]) / 1e6
+    return Estimate(
+        rows=count,
+        equal=equal,
+        prompt_tokens=prompt_tokens,
+        answer_tokens=answer_tokens,
+        exact=counter.exact,
+        usd=usd,
+        as_of=prices.as_of if prices and usd is not None else None,
+    )
+
+
+def _prompt_tokens(counter: TokenCounter, rows: list[Row]) -> int:
+    texts: list[str] = []
+    conversations: list[Example] = []
+    ids = 0
+    for row in rows:
+        body: Any = from_json(row.body)
+        asked: Any = body.get(row.endpoint.prompt)
+        if row.endpoint.prompt == "messages":
+            conversations.append(Example(row.line, body))
+            continue
+        for part in asked if is_list(asked) else [asked]:
+            if isinstance(part, str):
+                texts.append(part)
+            else:  # token ids, or a list of them
+                ids += len(part) if is_list(part) else 1
+    counted = sum(counter.texts(texts)) + sum(count.total for count in counter.rows(conversations))
+    return counted + ids

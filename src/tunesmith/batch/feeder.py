@@ -1,0 +1,123 @@
+"""Reads ahead, so that workers always find a row, and never more than a few."""
+
+from collections import deque
+from contextlib import aclosing
+
+from tunesmith.batch.index import KeyIndex, State
+from tunesmith.batch.output import Output
+from tunesmith.batch.requests import RequestBuilder
+from tunesmith.batch.rows import Row
+from tunesmith.batch.signal import Signal
+from tunesmith.batch.source import Rows
+
+__all__ = ["Feeder"]
+
+_AHEAD_ROWS = 256
+_AHEAD_BYTES = 8 << 20
+_MOST_HELD = 50_000
+"""So many outcomes may wait for the turn of a slow row; beyond, nothing new is begun."""
+
+
+class Feeder:
+    """Gives the rows that earlier runs have not finished, one by one.
+
+    Args:
+        rows: The source.
+        build: Makes rows of what it holds.
+        index: What is known of every key.
+        output: Is told of the rows that are finished already.
+
+    Attributes:
+        seen: Rows of the source so far.
+        skipped: Those that earlier runs had finished.
+        again: Keys of those that earlier runs had sent, and nobody knows what came of it.
+        ended: Whether the source was read to its end.
+    """
+
+    def __init__(self, rows: Rows, build: RequestBuilder, index: KeyIndex, output: Output) -> None:
+        self._rows = rows
+        self._build = build
+        self._index = index
+        self._output = output
+        self._queue: deque[Row] = deque()
+        self._bytes = 0
+        self._more = Signal()
+        self._room = Signal()
+        self._stopped = False
+        self.seen = 0
+        self.skipped = 0
+        self.again: list[str] = []
+        self.ended = False
+
+    async def run(self) -> None:
+        """Read until the source ends or nobody wants more.
+
+        Raises:
+            DatasetError: A row is no request.
+        """
+        try:
+            async with aclosing(self._rows.pieces()) as pieces:
+                async for piece in pieces:
+                    for line, data in piece:
+                        row = self.prepare(line, data)
+                        if row is not None:
+                            self._queue.append(row)
+                            self._bytes += len(row.body)
+                    self._more.give()
+                    while self._is_full and not self._stopped:
+                        await self._room.wait()
+                    if self._stopped:
+                        return
+                self.ended = True
+        finally:
+            self._stopped = True
+            self._more.give()
+
+    async def take(self) -> Row | None:
+        """Take the next row; None if there are no more, or they are not wanted."""
+        while not self._queue:
+            if self._stopped:
+                return None
+            await self._more.wait()
+        row = self._queue.popleft()
+        self._bytes -= len(row.body)
+        self.nudge()
+        return row
+
+    def nudge(self) -> None:
+        """Look whether there is room for more again."""
+        if not self._is_full:
+            self._room.give()
+
+    def stop(self) -> None:
+        """Give no more rows."""
+        self._queue.clear()
+        self._stopped = True
+        self._more.give()
+        self._room.give()
+
+    def prepare(self, line: int, data: object) -> Row | None:
+        """Make the row and give it its key; None if an earlier run has finished it.
+
+        Raises:
+            DatasetError: It is no request, or its `custom_id` is there twice.
+        """
+        row, has_custom_id = self._build(line, data)
+        key, known = self._index.name(row, has_custom_id=has_custom_id, file=self._rows.name)
+        number = self.seen
+        self.seen += 1
+        if known.state in {State.DONE, State.FAILED}:
+            self.skipped += 1
+            self._output.was(number, known)
+            return None
+        if known.state is State.SENT:
+            self.again.append(key)
+        return row._replace(key=key, number=number)
+
+    @property
+    def _is_full(self) -> bool:
+        return (
+            len(self._queue) >= _AHEAD_ROWS
+            or self._bytes >= _AHEAD_BYTES
+            or self._output.held >= _MOST_HELD
+        )

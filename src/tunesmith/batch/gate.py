@@ -1,0 +1,167 @@
+"""Where rows wait until they may be sent: limits, pauses, concurrency and budget in one place."""
+
+from dataclasses import dataclass
+from math import inf
+
+import anyio
+
+from tunesmith.backends.base import Clock
+from tunesmith.batch.budget import Purse
+from tunesmith.batch.concurrency import Concurrency
+from tunesmith.batch.meter import Meter
+from tunesmith.batch.pacing import Pacing
+from tunesmith.batch.report import Stopped
+from tunesmith.batch.results import Usage
+from tunesmith.batch.rows import Row
+from tunesmith.batch.signal import Signal
+from tunesmith.calls.deadline import Deadline
+
+__all__ = ["Gate", "Ticket"]
+
+_SHORTEST_S = 0.001
+"""No clock need tell shorter times apart."""
+
+
+@dataclass(slots=True)
+class Ticket:
+    """That a request may be sent, and what was set aside for it.
+
+    Args:
+        sent_at: When it was let through.
+        tokens: The tokens it is estimated to take.
+        worst: The most tokens it can take, if there is a budget.
+    """
+
+    sent_at: float
+    tokens: float
+    worst: Usage | None
+
+
+class Gate:
+    """Lets requests through, in the order in which they come.
+
+    Args:
+        clock: The clock to go by.
+        pacing: Limits and pauses.
+        concurrency: How many may be under way.
+        purse: What may be paid.
+        meter: Counts requests.
+        deadline: The end of the job.
+
+    Attributes:
+        under_way: How many requests are under way.
+        stopped: Why no more are let through; None as long as they are.
+    """
+
+    def __init__(
+        self,
+        clock: Clock,
+        pacing: Pacing,
+        concurrency: Concurrency,
+        purse: Purse,
+        meter: Meter,
+        deadline: Deadline,
+    ) -> None:
+        self._clock = clock
+        self.pacing = pacing
+        self.concurrency = concurrency
+        self.purse = purse
+        self._meter = meter
+        self._deadline = deadline
+        self._turn = anyio.Lock()
+        self._freed = Signal()
+        self._stopping = anyio.Event()
+        self.under_way = 0
+        self.stopped: Stopped | None = None
+
+    async def enter(self, row: Row) -> Ticket | None:
+        """Wait until a row may be sent; None if it may not be any more.
+
+        Raises:
+            DatasetError: There is a budget, and nothing bounds the row's answer.
+        """
+        if not self._turn.locked() and self._hold_s(row) == 0.0:
+            return self._let_through(row)
+        async with self._turn:
+            while self.stopped is None:
+                hold_s = self._hold_s(row)
+                if hold_s == 0.0:
+                    return self._let_through(row)
+                await self._wait(hold_s)
+        return None
+
+    def leave(self, ticket: Ticket, paid: Usage) -> None:
+        """Note that a request is over, and what was paid for it."""
+        self.under_way -= 1
+        actual = float(paid.total) if paid.total else ticket.tokens
+        self.pacing.settle(ticket.tokens, actual)
+        if ticket.worst is not None:
+            self.purse.settle(ticket.worst, paid)
+        self._freed.give()
+
+    async def sleep(self, seconds: float) -> bool:
+        """Wait before a row is sent again; False if it will not be any more."""
+        if self._would_outlast(seconds):
+            self.stop("deadline")
+        await self._until_stopped(seconds)
+        return self.stopped is None
+
+    def stop(self, why: Stopped) -> None:
+        """Let nothing through any more."""
+        if self.stopped is None:
+            self.stopped = why
+            self._stopping.set()
+            self._freed.give()
+
+    def _hold_s(self, row: Row) -> float:
+        """How long a row must wait; infinite until another request is over."""
+        if self.stopped is not None:
+            return inf
+        if self.under_way >= self.concurrency.limit:
+            return inf
+        if self.purse.budget is not None and not self.purse.fits(self.purse.worst(row)):
+            if not self.under_way:
+                self.stop("budget")
+            return inf
+        return max(self.pacing.wait_s(self._tokens(row), self._clock.monotonic()), 0.0)
+
+    def _tokens(self, row: Row) -> float:
+        answer = self._meter.mean_answer_tokens if row.answer_tokens is None else row.answer_tokens
+        return row.estimated_tokens + answer
+
+    def _let_through(self, row: Row) -> Ticket:
+        ticket = Ticket(
+            self._clock.monotonic(),
+            self._tokens(row),
+            None if self.purse.budget is None else self.purse.worst(row),
+        )
+        self.under_way += 1
+        self.pacing.sent(ticket.tokens)
+        if ticket.worst is not None:
+            self.purse.reserve(ticket.worst)
+        return ticket
+
+    async def _wait(self, seconds: float) -> None:
+        if seconds == inf:
+            if self.stopped is None:
+                await self._freed.wait()
+        elif self._would_outlast(seconds):
+            self.stop("deadline")
+        else:
+            await self._until_stopped(seconds)
+
+    async def _until_stopped(self, seconds: float) -> None:
+        if self.stopped is not None:
+            return
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._cancel_when_stopped, tasks.cancel_scope)
+            await self._clock.sleep(max(seconds, _SHORTEST_S))
+            tasks.cancel_scope.cancel()
+
+    async def _cancel_when_stopped(self, scope: anyio.CancelScope) -> None:
+        await self._stopping.wait()
+        scope.cancel()
+
+    def _would_outlast(self, seconds: float) -> bool:
+        left = self._deadline.left_s
+        return left is not None and seconds >= left

@@ -1,0 +1,58 @@
+"""Results on their way to whoever iterates over a job."""
+
+from collections import deque
+
+from tunesmith.batch.results import Result
+from tunesmith.batch.signal import Signal
+
+__all__ = ["Handover"]
+
+_MOST = 1000
+"""So many results may wait; then the job waits for whoever takes them."""
+
+
+class Handover:
+    """Holds results until they are taken; a job does not run away from a slow taker.
+
+    Attributes:
+        is_wanted: Whether anybody takes results.
+    """
+
+    def __init__(self) -> None:
+        self._results: deque[Result] = deque()
+        self._given = Signal()
+        self._taken = Signal()
+        self._closed = False
+        self.is_wanted = False
+
+    def give(self, result: Result) -> None:
+        """Hand over a result."""
+        if self.is_wanted:
+            self._results.append(result)
+            self._given.give()
+
+    async def make_room(self) -> None:
+        """Wait until there is room for more results."""
+        while len(self._results) >= _MOST and self.is_wanted:
+            await self._taken.wait()
+
+    async def take(self) -> Result | None:
+        """Take the next result; None after the last one."""
+        while not self._results:
+            if self._closed:
+                return None
+            await self._given.wait()
+        result = self._results.popleft()
+        self._taken.give()
+        return result
+
+    def refuse(self) -> None:
+        """Take no more results: they are in the files."""
+        self.is_wanted = False
+        self._results.clear()
+        self._taken.give()
+
+    def close(self) -> None:
+        """Note that there will be no more."""
+        self._closed = True
+        self._given.give()

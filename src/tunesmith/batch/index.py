@@ -1,0 +1,126 @@
+"""What is known of every key, on disk: memory stays flat at a million rows."""
+
+import sqlite3
+from collections.abc import Iterable, Iterator
+from enum import IntEnum
+from typing import NamedTuple
+
+from tunesmith.batch.results import Usage
+from tunesmith.batch.rows import Row, nth_key
+from tunesmith.errors import DatasetError
+
+__all__ = ["KeyIndex", "Known", "State"]
+
+_CACHE_KIB = 2048
+"""What is beyond it goes to a temporary file; nothing is written while a job is small."""
+
+
+class State(IntEnum):
+    """How far a row has come."""
+
+    NEW = 0
+    SENT = 1
+    """It was sent, and no outcome is known: it may have been paid."""
+    DONE = 2
+    FAILED = 3
+
+
+class Known(NamedTuple):
+    """What is known of a key.
+
+    Attributes:
+        seen: How often it was seen in this run, this time included.
+        state: How far it came in earlier runs.
+        offset: Where its answer begins in the file of answers, in bytes; of a row that is `SENT`,
+            the tokens that were reserved for its question.
+        length: How long the answer is there, in bytes; of a row that is `SENT`, the tokens that
+            were reserved for the answer.
+    """
+
+    seen: int
+    state: State
+    offset: int
+    length: int
+
+
+class KeyIndex:
+    """Keys, how often each was seen in this run, and what earlier runs made of it.
+
+    It is a private database that SQLite deletes by itself, even after a crash.
+    """
+
+    def __init__(self) -> None:
+        # An empty name stands for a temporary file. Reading rows may be done in another thread,
+        # though never in two at once.
+        self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
+        self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
+        self._db.execute("PRAGMA journal_mode = OFF")
+        self._db.execute(
+            "CREATE TABLE keys (key TEXT PRIMARY KEY, seen INT NOT NULL DEFAULT 0,"
+            " state INT NOT NULL DEFAULT 0, at INT NOT NULL DEFAULT 0, size INT NOT NULL DEFAULT 0)"
+            " WITHOUT ROWID"
+        )
+        self._db.execute("BEGIN")  # and never committed: nobody else reads it
+
+    def see(self, key: str) -> Known:
+        """Note that a key was seen in this run."""
+        seen, state, offset, length = self._db.execute(
+            "INSERT INTO keys (key, seen) VALUES (?, 1)"
+            " ON CONFLICT (key) DO UPDATE SET seen = seen + 1 RETURNING seen, state, at, size",
+            (key,),
+        ).fetchone()
+        return Known(seen, State(state), offset, length)
+
+    def name(self, row: Row, *, has_custom_id: bool, file: str | None = None) -> tuple[str, Known]:
+        """Give a row of this run its key: equal rows without a `custom_id` are numbered.
+
+        Args:
+            row: The row, by the key that it was built with.
+            has_custom_id: Whether that key is a `custom_id`.
+            file: The source's name, for messages.
+
+        Raises:
+            DatasetError: The `custom_id` is there twice.
+        """
+        known = self.see(row.key)
+        if known.seen == 1:
+            return row.key, known
+        if has_custom_id:
+            raise DatasetError(
+                f"The custom_id {row.key!r} is there more than once.",
+                file=file,
+                line=row.line,
+                remedy="Each row needs one of its own; rows without one are named by content.",
+            )
+        key = nth_key(row.key, known.seen)
+        return key, self.see(key)
+
+    def note(self, outcomes: Iterable[tuple[str, State, int, int]]) -> None:
+        """Note what earlier runs made of keys: key, state, offset, length as in `Known`."""
+        self._db.executemany(
+            "INSERT INTO keys (key, state, at, size) VALUES (?, ?, ?, ?)"
+            " ON CONFLICT (key) DO UPDATE SET state = excluded.state, at = excluded.at,"
+            " size = excluded.size",
+            outcomes,
+        )
+
+    def count(self, state: State) -> int:
+        """Count the keys in a state."""
+        query = "SELECT count(*) FROM keys WHERE state = ?"
+        (count,) = self._db.execute(query, (state,)).fetchone()
+        return int(count)
+
+    def reserved(self) -> Usage:
+        """Sum up what was reserved for rows that were sent and have no outcome."""
+        query = "SELECT total(at), total(size) FROM keys WHERE state = ?"
+        prompt, answer = self._db.execute(query, (State.SENT,)).fetchone()
+        return Usage(int(prompt), int(answer))
+
+    def keys(self, state: State) -> Iterator[str]:
+        """Go through the keys in a state."""
+        for (key,) in self._db.execute("SELECT key FROM keys WHERE state = ?", (state,)):
+            yield key
+
+    def close(self) -> None:
+        """Give its disk space back."""
+        self._db.close()

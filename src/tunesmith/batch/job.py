@@ -1,0 +1,351 @@
+"""A batch job: many requests over any backend, none lost, none paid twice."""
+
+import logging
+from collections.abc import AsyncIterator, Mapping
+from contextlib import AsyncExitStack
+from os import PathLike
+from types import TracebackType
+from typing import Any, Literal, Self
+
+import anyio
+import anyio.to_thread
+from pydantic import BaseModel
+
+from tunesmith.batch.budget import Budget
+from tunesmith.batch.estimate import Estimate, estimate
+from tunesmith.batch.handover import Handover
+from tunesmith.batch.interrupts import Interrupts
+from tunesmith.batch.output import JobPaths
+from tunesmith.batch.report import OnProgress, Progress, Report
+from tunesmith.batch.requests import RequestBuilder, Template
+from tunesmith.batch.results import Result
+from tunesmith.batch.run import Run, RunOptions
+from tunesmith.batch.source import Source, open_source
+from tunesmith.client import AsyncClient
+from tunesmith.datasets.cost import Prices
+from tunesmith.errors import ConfigurationError
+
+__all__ = ["Job"]
+
+_log = logging.getLogger("tunesmith.batch")
+
+
+class Job:
+    """Many requests: read from a source, sent as the service allows, answers written as they come.
+
+    Whatever stops it, a later run with `resume=True` goes on where it was: every row comes out
+    once, and is paid once, but for those that were under way when the machine or the process died.
+
+    Args:
+        source: The rows: a path (jsonl, csv, tsv, parquet, xlsx, json, txt, also compressed), an
+            iterable or asynchronous iterable of texts or objects, or a table (pandas, polars, …).
+        output: The file for the answers, as lines that the Batch API would write. Beside it are
+            `….errors.jsonl`, the rows that failed, and `….journal`.
+        client: The client to send with.
+        model: The model of rows that name none.
+        endpoint: Where rows go that do not say it themselves, such as `/v1/chat/completions`.
+        template: How a row's fields become a request: a text such as `"Translate: {text}"`, a body
+            with such texts, or a function from the fields to the body.
+        params: Parameters for rows that do not give them, such as `{"max_tokens": 50}`.
+        response_format: A class that chat answers shall fit; those that do not are asked for again.
+        via: How rows are sent: `live`, one request each.
+        concurrency: How many requests may be under way at once; `auto` finds it out.
+        requests_per_minute: The limit of requests; without it, it is learned from the service.
+        tokens_per_minute: The limit of tokens; without it, it is learned from the service.
+        max_retries: How often a row is sent again after a failure that may pass. Refusals by rate
+            limits do not count: they are waited out.
+        timeout: Seconds that one attempt may take; by default as long as the client allows.
+        deadline: Seconds that the job may take; what is not done by then is left for another run.
+        max_failed: After so many failed rows the job stops; None never stops.
+        budget: The most that may be paid over all runs.
+        prices: What tokens cost, for a budget in dollars and for the report.
+        order: Whether answers are written as they are `completed`, or in the order of the `input`.
+        resume: Whether to go on with what is in `output`; it may also be absent.
+        retry_failed: Whether rows that failed in earlier runs are sent again.
+        on_progress: Called with how far the job is, every `progress_interval` seconds.
+        progress_interval: Seconds between such calls.
+        drain: Seconds that requests under way get to finish when the caller is cancelled; None for
+            as long as they take.
+        handle_signals: Whether Ctrl-C (or SIGTERM) first lets what is under way finish, and leaves
+            at once the second time; the usual exception comes after that. A program that handles
+            these signals itself keeps them in any case.
+        sync_interval: Seconds that outcomes may be unsafe from a power loss.
+        sync_rows: Outcomes that may be unsafe from a power loss.
+
+    Raises:
+        ConfigurationError: The output is there already, options contradict each other, or an extra
+            is missing.
+        DatasetError: There is no such source.
+        RequestInvalid: There is no such endpoint.
+
+    Example:
+        ```python
+        from tunesmith.batch import Job
+
+        prompts = ["Space is", "Time is"]
+        async with Job(prompts, "answers.jsonl", client=client, model="davinci-002") as job:
+            async for result in job:
+                print(result.line, result.text)
+        print(job.report)
+        ```
+    """
+
+    def __init__(
+        self,
+        source: Source,
+        output: str | PathLike[str],
+        *,
+        client: AsyncClient,
+        model: str | None = None,
+        endpoint: str | None = None,
+        template: Template | None = None,
+        params: Mapping[str, Any] | None = None,
+        response_format: type[BaseModel] | None = None,
+        via: Literal["live"] = "live",
+        concurrency: int | Literal["auto"] = "auto",
+        requests_per_minute: float | None = None,
+        tokens_per_minute: float | None = None,
+        max_retries: int = 5,
+        timeout: float | None = None,
+        deadline: float | None = None,
+        max_failed: int | None = None,
+        budget: Budget | None = None,
+        prices: Prices | None = None,
+        order: Literal["completed", "input"] = "completed",
+        resume: bool = False,
+        retry_failed: bool = False,
+        on_progress: OnProgress | None = None,
+        progress_interval: float = 1.0,
+        drain: float | None = 60.0,
+        handle_signals: bool = True,
+        sync_interval: float = 1.0,
+        sync_rows: int = 1000,
+    ) -> None:
+        if isinstance(concurrency, int) and concurrency < 1:
+            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency}")
+        self.paths = JobPaths(output)
+        self._rows = open_source(source)
+        self._build = RequestBuilder(
+            model=model,
+            endpoint=endpoint,
+            template=template,
+            params=params,
+            response_format=response_format,
+            file=self._rows.name,
+        )
+        self._options = RunOptions(
+            settings={
+                "model": model,
+                "endpoint": endpoint,
+                "template": "a function" if callable(template) else template,
+                "params": dict(params or {}),
+                "response_format": response_format and response_format.__name__,
+                "order": order,
+            },
+            model=model,
+            response_format=response_format,
+            concurrency=concurrency,
+            requests_per_minute=requests_per_minute,
+            tokens_per_minute=tokens_per_minute,
+            max_retries=max_retries,
+            timeout_s=timeout,
+            deadline_s=deadline,
+            max_failed=max_failed,
+            budget=budget,
+            prices=prices,
+            ordered=order == "input",
+            resume=resume,
+            retry_failed=retry_failed,
+            sync_interval_s=sync_interval,
+            sync_rows=sync_rows,
+        )
+        self._client = client
+        self._via = via
+        self._on_progress = on_progress
+        self._progress_interval_s = progress_interval
+        self._drain_s = drain
+        self._handover = Handover()
+        self._run: Run | None = None
+        self._stack = AsyncExitStack()
+        self._tasks: anyio.abc.TaskGroup | None = None
+        self._leaving = anyio.CancelScope(shield=True)
+        self._over = anyio.Event()
+        self._began = False
+        self._handle_signals = handle_signals
+        self._interrupts = Interrupts(self._interrupted, self.leave)
+        self._error: Exception | None = None
+        self._report: Report | None = None
+
+    @property
+    def report(self) -> Report:
+        """How the run ended.
+
+        Raises:
+            ValueError: It has not ended.
+        """
+        if self._report is None:
+            raise ValueError("the job has not ended: its report comes after `async with`")
+        return self._report
+
+    @property
+    def progress(self) -> Progress:
+        """How far the job is.
+
+        Raises:
+            ValueError: It was not entered by `async with`.
+        """
+        return self._entered().progress()
+
+    async def __aenter__(self) -> Self:
+        # Reading what is there may take a while, and must not be left half-way.
+        with anyio.CancelScope(shield=True):
+            self._run = await anyio.to_thread.run_sync(self._open)
+        self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
+        return self
+
+    def _open(self) -> Run:
+        return Run(
+            self.paths,
+            self._rows,
+            self._build,
+            self._client.caller,
+            self._options,
+            self._handover,
+        )
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        run = self._entered()
+        try:
+            if self._began:
+                self.stop()
+                with anyio.CancelScope(shield=True):
+                    await self._wait_until_over()
+            if self._tasks is not None:
+                self._tasks.cancel_scope.cancel()
+            await self._stack.aclose()  # without the error, which a group would wrap
+        finally:
+            run.close()
+        if exc is None:
+            self._raise_error()
+
+    async def run(self) -> Report:
+        """Do all rows, and say how it went.
+
+        Raises:
+            DatasetError: A row is no request, or a file cannot be read or written.
+            AuthenticationError: The service does not take the key.
+        """
+        self._begin()
+        await self._over.wait()
+        self._raise_error()
+        return self.report
+
+    def __aiter__(self) -> AsyncIterator[Result]:
+        self._handover.is_wanted = True
+        self._begin()
+        return self
+
+    async def __anext__(self) -> Result:
+        result = await self._handover.take()
+        if result is not None:
+            return result
+        await self._over.wait()
+        self._raise_error()
+        raise StopAsyncIteration
+
+    def stop(self) -> None:
+        """Send nothing more; what is under way is finished."""
+        if not self._over.is_set():
+            self._entered().stop("interrupted")
+            self._handover.refuse()
+
+    def leave(self) -> None:
+        """Stop at once; what is under way is left, though it may be paid."""
+        self.stop()
+        self._leaving.cancel()
+
+    async def estimate(self) -> Estimate:
+        """Count the rows and their tokens, and price them, without sending anything.
+
+        Raises:
+            DatasetError: A row is no request.
+        """
+        return await estimate(self._rows, self._build, self._options.model, self._options.prices)
+
+    def _begin(self) -> None:
+        run = self._entered()
+        if self._began or self._tasks is None:
+            return
+        self._began = True
+        self._tasks.start_soon(self._work, run)
+        self._tasks.start_soon(self._watch)
+        if self._handle_signals:
+            self._tasks.start_soon(self._interrupts.listen)
+
+    async def _work(self, run: Run) -> None:
+        """Do the job, whoever is cancelled; only `leave` breaks it off."""
+        try:
+            with self._leaving:
+                async with anyio.create_task_group() as tasks:
+                    tasks.start_soon(self._tell, run)
+                    await run.work()
+                    tasks.cancel_scope.cancel()
+            with anyio.CancelScope(shield=True):
+                self._report = await anyio.to_thread.run_sync(run.end)
+            self._error = run.error
+            if self._on_progress is not None:
+                self._on_progress(run.progress())
+            if self.report.stopped is not None:
+                _log.warning("%s", self.report.how_to_go_on)
+        finally:
+            self._over.set()
+            self._handover.close()
+
+    async def _watch(self) -> None:
+        """Stop when the caller is cancelled."""
+        try:
+            await self._over.wait()
+        except anyio.get_cancelled_exc_class():
+            self.stop()
+            if self._drain_s is not None:
+                self._leaving.deadline = anyio.current_time() + self._drain_s
+            raise
+
+    async def _wait_until_over(self) -> None:
+        try:
+            await self._over.wait()
+        except BaseException:  # a second Ctrl-C
+            self.leave()
+            raise
+
+    async def _tell(self, run: Run) -> None:
+        while self._on_progress is not None:
+            await anyio.sleep(self._progress_interval_s)
+            try:
+                self._on_progress(run.progress())
+            except Exception as error:  # noqa: BLE001 - it is the user's; raised at the end
+                run.fail(error)
+                return
+
+    def _interrupted(self) -> None:
+        self.stop()
+        _log.warning(
+            "Stopping: %d requests under way are finished first; Ctrl-C again leaves them.",
+            self.progress.in_flight,
+        )
+
+    def _raise_error(self) -> None:
+        self._interrupts.raise_again()
+        error, self._error = self._error, None
+        if error is not None:
+            raise error
+
+    def _entered(self) -> Run:
+        if self._run is None:
+            raise ValueError("a job is entered first: async with Job(…) as job")
+        return self._run

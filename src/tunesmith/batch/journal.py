@@ -1,0 +1,134 @@
+"""The journal of a job: what was sent, so that what came of it is the only thing in doubt.
+
+A line says one thing:
+
+```text
+{"journal": 1, "settings": {…}}          the first: what the job is
+{"sent": "key", "reserved": [9, 16]}     an intent, written before the request is sent
+{"back": "key"}                          it was refused or never arrived: nothing was paid
+{"paid": "key", "usage": [9, 16]}        an answer that was paid but does not fit
+{"report": {…}}                          how a run ended
+```
+
+What came of a row is a line of the output or error file, and not written twice. A row that was
+sent, not given back, and is in neither file is "sent, outcome unknown": it alone may be paid twice.
+"""
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
+from os import PathLike
+from typing import Any
+
+from pydantic_core import to_json
+
+from tunesmith.batch.index import KeyIndex, State
+from tunesmith.batch.lines import LinesFile
+from tunesmith.batch.lock import try_lock
+from tunesmith.batch.results import Usage
+from tunesmith.batch.rows import Row
+from tunesmith.datasets.json_types import is_object
+from tunesmith.errors import ConfigurationError
+
+__all__ = ["Journal", "JournalPast"]
+
+_VERSION = 1
+
+
+@dataclass(slots=True)
+class JournalPast:
+    """What a journal tells of earlier runs.
+
+    Args:
+        settings: What the job is; None if the journal is new.
+        paid: Tokens of answers that were paid but did not fit.
+        notes: Lines of other kinds, in order.
+        report: How the last run ended; None if it did not end by itself.
+    """
+
+    settings: dict[str, Any] | None = None
+    paid: Usage = field(default_factory=Usage)
+    notes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+    report: dict[str, Any] | None = None
+
+
+class Journal:
+    """The journal of a job; only one run at a time has it.
+
+    Args:
+        path: The file; it is made if it is not there.
+
+    Raises:
+        ConfigurationError: Another run is at work on it.
+        DatasetError: It cannot be opened.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.file = LinesFile(path)
+        if not try_lock(self.file.descriptor):
+            self.file.close()
+            raise ConfigurationError(
+                f"another run is at work on {self.file.path}: let it end, or stop it"
+            )
+
+    def replay(self, index: KeyIndex) -> JournalPast:
+        """Read what earlier runs wrote; a torn last line is cut off.
+
+        Args:
+            index: The rows that were sent and not given back are noted there.
+
+        Raises:
+            DatasetError: It is damaged.
+            ConfigurationError: A newer version wrote it.
+        """
+        past = JournalPast()
+        index.note(self._replayed(past))
+        return past
+
+    def _replayed(self, past: JournalPast) -> Iterator[tuple[str, State, int, int]]:
+        for _, _, data in self.file.repair():
+            match data:
+                case {"sent": str(key)}:
+                    past.report = None
+                    prompt, answer = data.get("reserved") or (0, 0)
+                    yield key, State.SENT, prompt, answer
+                case {"back": str(key)}:
+                    yield key, State.NEW, 0, 0
+                case {"paid": str(), "usage": [int(prompt), int(answer)]}:
+                    past.paid += Usage(prompt, answer)
+                case {"journal": int(version)}:
+                    self._check(version)
+                    settings = data.get("settings")
+                    past.settings = settings if is_object(settings) else {}
+                case {"report": _}:
+                    past.report = data["report"]
+                case _:
+                    past.notes.append(data)
+
+    def _check(self, version: int) -> None:
+        if version > _VERSION:
+            raise ConfigurationError(
+                f"{self.file.path} was written by a newer version of tunesmith: upgrade to resume"
+            )
+
+    def begin(self, settings: Mapping[str, Any]) -> None:
+        """Write the first line: what the job is."""
+        self.note({"journal": _VERSION, "settings": settings})
+
+    def sent(self, row: Row, reserved: Usage | None = None) -> None:
+        """Write that a row will be sent now, and what was reserved for it."""
+        if reserved is None:
+            self.file.add(b'{"sent":%b}\n' % to_json(row.key))
+        else:
+            self.note({"sent": row.key, "reserved": [reserved.prompt, reserved.answer]})
+
+    def back(self, row: Row) -> None:
+        """Write that a row which was sent has not been done, and was not paid."""
+        self.note({"back": row.key})
+
+    def paid(self, row: Row, usage: Usage) -> None:
+        """Write that an answer was paid, though it does not fit."""
+        self.note({"paid": row.key, "usage": [usage.prompt, usage.answer]})
+
+    def note(self, data: Mapping[str, Any]) -> None:
+        """Write a line of any kind."""
+        self.file.add(to_json(data) + b"\n")

@@ -1,0 +1,151 @@
+"""Files of JSON lines that are only ever added to, and stay whole through any crash."""
+
+import os
+from collections.abc import Generator
+from os import PathLike, fspath
+from typing import Any, NamedTuple
+
+from pydantic_core import from_json
+
+from tunesmith.datasets.json_types import is_object
+from tunesmith.errors import DatasetError
+
+__all__ = ["FoundLine", "LinesFile"]
+
+_MODE = 0o644
+
+
+class FoundLine(NamedTuple):
+    """A line of a file.
+
+    Attributes:
+        offset: Where it begins, in bytes.
+        length: How long it is, in bytes, its line break included.
+        data: What it says.
+    """
+
+    offset: int
+    length: int
+    data: dict[str, Any]
+
+
+class LinesFile:
+    """A file of JSON lines that is only ever added to.
+
+    What was added is safe from the death of this process at once, and from that of the machine
+    after `sync`.
+
+    Args:
+        path: The file; it is made if it is not there.
+
+    Raises:
+        DatasetError: It cannot be opened.
+    """
+
+    def __init__(self, path: str | PathLike[str]) -> None:
+        self.path = fspath(path)
+        try:
+            flags = os.O_RDWR | os.O_CREAT | getattr(os, "O_BINARY", 0)
+            self.descriptor = os.open(self.path, flags, _MODE)
+        except OSError as error:
+            raise self._problem("opened", error) from error
+        self.size = os.lseek(self.descriptor, 0, os.SEEK_END)
+        self.is_synced = True
+
+    def add(self, line: bytes) -> int:
+        """Add a line, or leave the file as it was; returns where the line begins.
+
+        Raises:
+            DatasetError: The disk is full, or the file cannot be written.
+        """
+        at = self.size
+        self.is_synced = False
+        try:
+            written = os.write(self.descriptor, line)
+            while written < len(line):
+                written += os.write(self.descriptor, line[written:])
+        except OSError as error:
+            self._cut(at)
+            raise self._problem("written", error) from error
+        self.size += len(line)
+        return at
+
+    def sync(self) -> None:
+        """Make what was added safe from the death of the machine; blocks.
+
+        Raises:
+            DatasetError: The disk is full, or broken.
+        """
+        if self.is_synced:
+            return
+        self.is_synced = True  # what is added meanwhile unsets it
+        try:
+            os.fsync(self.descriptor)
+        except OSError as error:
+            raise self._problem("written", error) from error
+
+    def repair(self) -> Generator[FoundLine]:
+        """Go through the lines that are there; a torn last one is cut off.
+
+        Raises:
+            DatasetError: A line in the middle is damaged.
+        """
+        torn: tuple[int, int] | None = None
+        offset = 0
+        with open(self.descriptor, "rb", closefd=False) as stream:
+            stream.seek(0)
+            for number, raw in enumerate(stream, 1):
+                data = _read(raw)
+                if data is None:
+                    torn = torn or (number, offset)
+                elif torn is not None:
+                    raise DatasetError(
+                        "This line is damaged, and others follow it.",
+                        file=self.path,
+                        line=torn[0],
+                        remedy="Remove it: its row will be done again.",
+                    )
+                else:
+                    yield FoundLine(offset, len(raw), data)
+                offset += len(raw)
+        if torn is not None:
+            self._cut(torn[1])
+        os.lseek(self.descriptor, self.size, os.SEEK_SET)
+
+    def read(self, offset: int, length: int) -> bytes:
+        """Read bytes that were added before."""
+        os.lseek(self.descriptor, offset, os.SEEK_SET)
+        try:
+            return os.read(self.descriptor, length)
+        finally:
+            os.lseek(self.descriptor, self.size, os.SEEK_SET)
+
+    def clear(self) -> None:
+        """Remove all lines."""
+        self._cut(0)
+
+    def close(self) -> None:
+        """Close the file."""
+        os.close(self.descriptor)
+
+    def _cut(self, size: int) -> None:
+        os.ftruncate(self.descriptor, size)
+        self.size = os.lseek(self.descriptor, size, os.SEEK_SET)
+        self.is_synced = False
+
+    def _problem(self, done: str, error: OSError) -> DatasetError:
+        return DatasetError(
+            f"The file cannot be {done}: {error.strerror or error}.",
+            file=self.path,
+            remedy="Nothing that was finished is lost: mend this, and resume.",
+        )
+
+
+def _read(raw: bytes) -> dict[str, Any] | None:
+    if not raw.endswith(b"\n"):
+        return None
+    try:
+        data: Any = from_json(raw)
+    except ValueError:
+        return None
+    return data if is_object(data) else None

@@ -1,0 +1,298 @@
+"""The live runner: a fixed set of workers that send rows one by one, as the service allows."""
+
+import random
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass, field
+from typing import Any
+
+import anyio
+from pydantic import BaseModel
+from pydantic_core import from_json
+
+from tunesmith.batch.feeder import Feeder
+from tunesmith.batch.fitting import Fitting
+from tunesmith.batch.gate import Gate, Ticket
+from tunesmith.batch.journal import Journal
+from tunesmith.batch.meter import Meter
+from tunesmith.batch.results import Result, RowError, Usage, usage_of
+from tunesmith.batch.rows import Row
+from tunesmith.calls.caller import AttemptFailed, Caller
+from tunesmith.calls.deadline import Deadline
+from tunesmith.datasets.json_types import is_object
+from tunesmith.errors import (
+    APIError,
+    APIStatusError,
+    APITimeoutError,
+    AuthenticationError,
+    DatasetError,
+    DeadlineExceeded,
+    InsufficientQuotaError,
+    RateLimitError,
+    ResponseInvalid,
+    TunesmithError,
+)
+from tunesmith.protocol.message import Request
+from tunesmith.protocol.retry import RetryPolicy, decide
+from tunesmith.types.response import ResponseInfo, request_id_of
+
+__all__ = ["LiveRunner", "RowPolicy"]
+
+_UNAVAILABLE = 503
+
+
+@dataclass(frozen=True, slots=True)
+class RowPolicy:
+    """What holds for every row.
+
+    Args:
+        retry: Which failures are tried again, and after what pause; refusals by rate limits do not
+            count among them.
+        timeout_s: Seconds that one attempt may take; None for no limit.
+        headers: Headers to send with every row, names in lower case.
+        fitting: What answers must fit; None for anything.
+    """
+
+    retry: RetryPolicy
+    timeout_s: float | None
+    headers: dict[str, str] = field(default_factory=dict[str, str])
+    fitting: Fitting | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class LiveRunner:
+    """Sends rows until there are no more, or the gate lets no more through.
+
+    Args:
+        caller: Sends requests.
+        feeder: Gives rows.
+        gate: Lets them through.
+        journal: Is told of each row before it is sent.
+        meter: Counts.
+        policy: What holds for every row.
+        deadline: The end of the job.
+        finish: Takes the outcome of a row.
+        fail: Takes an error that ends the job.
+        pause: Waits until more outcomes are welcome.
+        unknown: Gets the keys of rows that were cut off, so that nobody knows what came of them.
+    """
+
+    caller: Caller
+    feeder: Feeder
+    gate: Gate
+    journal: Journal
+    meter: Meter
+    policy: RowPolicy
+    deadline: Deadline
+    finish: Callable[[Row, Result], None]
+    fail: Callable[[Exception], None]
+    pause: Callable[[], Awaitable[None]]
+    unknown: list[str] = field(default_factory=list[str])
+
+    async def run(self) -> None:
+        """Work until it is done; what is under way when the job is stopped is finished."""
+        async with anyio.create_task_group() as tasks:
+            for _ in range(self.gate.concurrency.most):
+                tasks.start_soon(self._work)
+
+    async def _work(self) -> None:
+        while (row := await self.feeder.take()) is not None:
+            sending = _Sending(self, row)
+            try:
+                await sending.run()
+            except TunesmithError as error:
+                self.fail(error)
+                sending.give_up()
+            except BaseException:
+                sending.give_up()
+                raise
+            await self.pause()
+
+
+class _Sending:
+    """One row on its way: sent until it has an outcome, or may not be sent any more."""
+
+    __slots__ = ("_asked", "_attempts", "_failures", "_in_doubt", "_job", "_row", "_usage")
+
+    def __init__(self, job: LiveRunner, row: Row) -> None:
+        self._job = job
+        self._row = row
+        self._asked = row.body
+        self._attempts = 0
+        self._failures = 0
+        self._in_doubt = False
+        self._usage = Usage()
+
+    async def run(self) -> None:
+        job, row = self._job, self._row
+        while (ticket := await job.gate.enter(row)) is not None:
+            paid = Usage()
+            try:
+                if not self._attempts:
+                    job.journal.sent(row, ticket.worst)
+                self._attempts += 1
+                job.meter.requests += 1
+                info, body = await job.caller.attempt(self._request(), job.deadline, self._attempts)
+                answer = _read(body)
+                paid = usage_of(answer) if answer is not None else ticket.worst or paid
+            except AttemptFailed as failure:
+                if failure.may_have_happened:
+                    self._in_doubt = True
+                    paid = ticket.worst or paid
+                job.gate.leave(ticket, paid)
+                result = await self._refused(failure, ticket)
+            except BaseException as error:
+                # Cut off: by the deadline, by whoever cancels the job, or before it was sent.
+                self._in_doubt = self._in_doubt or not isinstance(error, TunesmithError)
+                job.gate.leave(ticket, ticket.worst or paid)
+                if not isinstance(error, DeadlineExceeded):
+                    raise
+                self._in_doubt = True
+                job.gate.stop("deadline")
+                continue
+            else:
+                job.gate.leave(ticket, paid)
+                result = await self._answered(info, body, answer, paid, ticket)
+            if result is not None:
+                self._in_doubt = True  # should it not be written
+                job.finish(row, result)
+                return
+        self.give_up()
+
+    def give_up(self) -> None:
+        """Note that the row is left for another run."""
+        if self._attempts and not self._in_doubt:
+            try:
+                self._job.journal.back(self._row)
+            except DatasetError:  # then nobody will know
+                self._in_doubt = True
+        if self._in_doubt:
+            self._job.unknown.append(self._row.key)
+
+    def _request(self) -> Request:
+        endpoint = self._row.endpoint
+        headers = {
+            "accept": "application/json",
+            **self._job.policy.headers,
+            "content-type": "application/json",
+            "content-length": str(len(self._asked)),
+        }
+        return Request(
+            endpoint.operation,
+            "POST",
+            endpoint.path,
+            headers=headers,
+            body=self._asked,
+            timeout_s=self._job.policy.timeout_s,
+        )
+
+    async def _answered(
+        self,
+        info: ResponseInfo,
+        body: bytes,
+        answer: dict[str, Any] | None,
+        paid: Usage,
+        ticket: Ticket,
+    ) -> Result | None:
+        """Take an answer; None if it does not do, and the row is to be sent again."""
+        job = self._job
+        now = job.caller.clock.monotonic()
+        job.gate.pacing.answered(ticket.sent_at)
+        job.gate.pacing.learn(info.headers, now)
+        job.gate.concurrency.answered(now, job.gate.under_way + 1)
+        job.meter.answered(now - ticket.sent_at, paid)
+        self._usage += paid
+        request_id = request_id_of(info.headers)
+        parsed: BaseModel | None = None
+        error: RowError | None = None
+        if answer is None:
+            error = self._error("invalid_answer", "the answer is not JSON")
+        elif job.policy.fitting is not None:
+            try:
+                parsed = job.policy.fitting.parse(answer)
+            except ResponseInvalid as problem:
+                error = self._error("does_not_fit", problem.message)
+                self._asked = job.policy.fitting.asked_again(self._row.body, answer, problem)
+        if error is not None:
+            self._failures += 1
+            if self._failures <= job.policy.retry.max_retries:
+                job.meter.retried += 1
+                job.journal.paid(self._row, paid)
+                return None
+        return self._result(info.status, request_id, body, error, parsed)
+
+    async def _refused(self, failure: AttemptFailed, ticket: Ticket) -> Result | None:
+        """Take a failure; None if the row is to be sent again, or was given up."""
+        job, error = self._job, failure.error
+        now = job.caller.clock.monotonic()
+        status = error if isinstance(error, APIStatusError) else None
+        if isinstance(error, AuthenticationError):
+            job.fail(error)
+            return None
+        if isinstance(error, InsufficientQuotaError):
+            job.gate.stop("quota")
+            return None
+        headers = status.headers if status else {}
+        if isinstance(error, RateLimitError) and headers.get("x-should-retry") != "false":
+            job.meter.refused += 1
+            self._slow_down(error, ticket, now)
+            return None
+        if isinstance(error, APITimeoutError) or (status and status.status == _UNAVAILABLE):
+            job.gate.concurrency.overloaded(ticket.sent_at, now)
+        self._failures += 1
+        pause_s = decide(
+            job.policy.retry,
+            self._failures,
+            status=status.status if status else None,
+            code=status.code if status else None,
+            headers=headers,
+            error=failure.backend_error,
+            now=job.caller.clock.time(),
+            random=random.random(),  # noqa: S311 - spreads retries, protects nothing
+        )
+        if pause_s is None:
+            return self._failed(error)
+        job.meter.retried += 1
+        if status is not None and status.status == _UNAVAILABLE and status.retry_after_s:
+            job.gate.pacing.pause(pause_s, now)
+        else:
+            await job.gate.sleep(pause_s)
+        return None
+
+    def _slow_down(self, error: RateLimitError, ticket: Ticket, now: float) -> None:
+        pacing = self._job.gate.pacing
+        pacing.learn(error.headers, now)
+        is_news = pacing.refused(ticket.sent_at, error.retry_after_s, now)
+        if is_news and not pacing.knows_limits:
+            self._job.gate.concurrency.overloaded(ticket.sent_at, now)
+
+    def _failed(self, error: APIError) -> Result:
+        if isinstance(error, APIStatusError):
+            code = error.code or error.type or f"status_{error.status}"
+            said = self._error(code, error.message)
+            return self._result(error.status, error.request_id, error.body.encode(), said)
+        code = "timeout" if isinstance(error, APITimeoutError) else "connection"
+        return self._result(None, None, None, self._error(code, error.message))
+
+    def _error(self, code: str, message: str) -> RowError:
+        return RowError(code, message, self._attempts)
+
+    def _result(
+        self,
+        status: int | None,
+        request_id: str | None,
+        body: bytes | None,
+        error: RowError | None,
+        parsed: BaseModel | None = None,
+    ) -> Result:
+        row = self._row
+        return Result(
+            row.key, row.line, row.endpoint, status, request_id, body, self._usage, error, parsed
+        )
+
+
+def _read(body: bytes) -> dict[str, Any] | None:
+    try:
+        answer: Any = from_json(body)
+    except ValueError:
+        return None
+    return answer if is_object(answer) else None

@@ -1,0 +1,88 @@
+"""Counts what a job does, in flat memory."""
+
+from collections import deque
+from math import ceil, log
+
+from tunesmith.batch.results import Result, Usage
+
+__all__ = ["Meter"]
+
+_STEP = 1.05
+"""Latencies are kept to a twentieth."""
+
+_LATELY = 16
+"""The present rate is that since so many looks ago."""
+
+
+class Meter:
+    """Counts rows, requests, tokens and latencies.
+
+    Attributes:
+        done: Rows that were answered.
+        failed: Rows that failed.
+        requests: Requests that were sent, retries included.
+        refused: Requests that were answered by 429.
+        retried: Requests that were sent again after another failure.
+        usage: Tokens that were paid.
+    """
+
+    def __init__(self, now: float) -> None:
+        self.done = 0
+        self.failed = 0
+        self.requests = 0
+        self.refused = 0
+        self.retried = 0
+        self.prompt_tokens = 0
+        self.answer_tokens = 0
+        self._began_at = now
+        self._latencies: dict[int, int] = {}
+        self._answers = 0
+        self._longest_s: float | None = None
+        self._looks: deque[tuple[float, int]] = deque([(now, 0)], maxlen=_LATELY)
+
+    @property
+    def usage(self) -> Usage:
+        """Tokens that were paid."""
+        return Usage(self.prompt_tokens, self.answer_tokens)
+
+    @property
+    def mean_answer_tokens(self) -> float:
+        """How many tokens answers have had."""
+        return self.answer_tokens / self._answers if self._answers else 0.0
+
+    def answered(self, latency_s: float, usage: Usage) -> None:
+        """Count an answer that was paid."""
+        step = ceil(log(max(latency_s, 1e-6), _STEP))
+        self._latencies[step] = self._latencies.get(step, 0) + 1
+        self._longest_s = max(self._longest_s or 0.0, latency_s)
+        self._answers += 1
+        self.prompt_tokens += usage.prompt
+        self.answer_tokens += usage.answer
+
+    def finished(self, result: Result) -> None:
+        """Count a row that has its outcome."""
+        if result.ok:
+            self.done += 1
+        else:
+            self.failed += 1
+
+    def elapsed_s(self, now: float) -> float:
+        """Seconds since the run began."""
+        return now - self._began_at
+
+    def rate(self, now: float) -> float:
+        """Rows that got their outcome, a second, lately."""
+        count = self.done + self.failed
+        if now > self._looks[-1][0]:
+            self._looks.append((now, count))
+        at, before = self._looks[0]
+        return (count - before) / (now - at) if now > at else 0.0
+
+    def latency_s(self, share: float) -> float | None:
+        """In how many seconds so large a share of answers came; None if none came."""
+        wanted = share * self._answers
+        for step in sorted(self._latencies):
+            wanted -= self._latencies[step]
+            if wanted <= 0:
+                return min(_STEP**step, self._longest_s or 0.0)
+        return self._longest_s

@@ -1,0 +1,190 @@
+"""The files of a job: answers, errors, and the order they are in."""
+
+from collections.abc import Callable, Iterator
+from dataclasses import replace
+from os import PathLike, fspath
+from pathlib import Path
+from typing import Any, NamedTuple
+
+from tunesmith.batch.endpoints import Endpoint
+from tunesmith.batch.index import KeyIndex, Known, State
+from tunesmith.batch.lines import FoundLine, LinesFile
+from tunesmith.batch.results import Result, Usage, usage_of
+from tunesmith.batch.rows import Row
+from tunesmith.datasets.json_types import is_object
+from tunesmith.types.batch_lines import BatchResponseLine
+
+__all__ = ["JobPaths", "Output"]
+
+Deliver = Callable[[Result], None]
+"""Takes a result once its turn has come."""
+
+
+class JobPaths:
+    """The files that belong to an output file.
+
+    Args:
+        output: The file of answers, such as `answers.jsonl`.
+
+    Attributes:
+        output: The answers.
+        errors: The rows that failed: `answers.errors.jsonl`.
+        journal: What was sent: `answers.journal`.
+        unordered: Answers whose turn has not come, where the order is that of the input.
+    """
+
+    def __init__(self, output: str | PathLike[str]) -> None:
+        self.output = Path(fspath(output))
+        self.errors = self.output.with_suffix(f".errors{self.output.suffix}")
+        self.journal = self.output.with_suffix(".journal")
+        self.unordered = self.output.with_suffix(f".unordered{self.output.suffix}")
+
+    @property
+    def there(self) -> Path | None:
+        """One of them that is there already; None if none is."""
+        paths = (self.output, self.errors, self.journal)
+        return next((path for path in paths if path.exists()), None)
+
+
+class _Waiting(NamedTuple):
+    """An answer whose turn has not come; its body is on disk."""
+
+    offset: int
+    length: int
+    result: Result | None
+    """None for one of an earlier run."""
+
+
+class Output:
+    """Takes results, and writes each one once.
+
+    Args:
+        paths: The files.
+        ordered: Whether answers stand in the order of the input, instead of as they come.
+        deliver: Takes each result of this run, in that order.
+
+    Raises:
+        DatasetError: A file cannot be opened.
+    """
+
+    def __init__(
+        self, paths: JobPaths, *, ordered: bool = False, deliver: Deliver | None = None
+    ) -> None:
+        self._paths = paths
+        self._deliver = deliver
+        self._spool: LinesFile | None = None
+        if ordered:
+            if not paths.unordered.exists() and paths.output.exists():
+                # A job that was finished before: its answers are put in order anew.
+                paths.output.replace(paths.unordered)
+            self._spool = LinesFile(paths.unordered)
+        self.answers = LinesFile(paths.output)
+        self.errors = LinesFile(paths.errors)
+        self._waiting: dict[int, _Waiting] = {}
+        self.next_number = 0
+
+    @property
+    def held(self) -> int:
+        """How many outcomes wait for their turn."""
+        return len(self._waiting)
+
+    def replay(self, index: KeyIndex, *, retry_failed: bool = False) -> Usage:
+        """Read what earlier runs wrote; torn last lines are cut off.
+
+        Args:
+            index: The outcomes are noted there.
+            retry_failed: Whether rows that failed are forgotten, so that they are done again.
+
+        Returns:
+            The tokens of all answers.
+
+        Raises:
+            DatasetError: A file is damaged.
+        """
+        usages: list[Usage] = [Usage()]
+
+        def outcomes(file: LinesFile, state: State) -> Iterator[tuple[str, State, int, int]]:
+            for found in file.repair():
+                usages[0] += _usage(found)
+                yield str(found.data.get("custom_id")), state, found.offset, found.length
+
+        if retry_failed:
+            self.errors.clear()
+        index.note(outcomes(self.errors, State.FAILED))
+        index.note(outcomes(self._spool or self.answers, State.DONE))
+        if self._spool is not None:
+            self.answers.clear()
+        return usages[0]
+
+    def was(self, number: int, known: Known) -> None:
+        """Take note of a row that an earlier run has finished."""
+        if self._spool is not None:
+            length = known.length if known.state is State.DONE else 0
+            self._waiting[number] = _Waiting(known.offset, length, None)
+            self._advance()
+
+    def add(self, row: Row, result: Result) -> None:
+        """Write the outcome of a row.
+
+        Raises:
+            DatasetError: The disk is full, or the file cannot be written.
+        """
+        line = result.to_line()
+        if self._spool is None:
+            (self.answers if result.ok else self.errors).add(line)
+            if self._deliver is not None:
+                self._deliver(result)
+            return
+        offset = (self._spool if result.ok else self.errors).add(line)
+        length = len(line) if result.ok else 0
+        light = replace(result, body=None) if result.ok else result
+        self._waiting[row.number] = _Waiting(offset, length, light)
+        self._advance()
+
+    def _advance(self) -> None:
+        spool = self._spool
+        while spool is not None and (turn := self._waiting.pop(self.next_number, None)):
+            self.next_number += 1
+            result = turn.result
+            if turn.length:
+                line = spool.read(turn.offset, turn.length)
+                self.answers.add(line)
+                if result is not None and self._deliver is not None:
+                    result = _with_body(result, line, result.endpoint)
+            if result is not None and self._deliver is not None:
+                self._deliver(result)
+
+    def sync(self) -> None:
+        """Make all that was written safe from the death of the machine; blocks."""
+        for file in self._files():
+            file.sync()
+
+    def finish(self) -> None:
+        """Tidy up once every row has an outcome; blocks."""
+        self.sync()
+        if self._spool is not None:
+            self._spool.close()
+            self._spool = None
+            self._paths.unordered.unlink()
+        if not self.errors.size:
+            self._paths.errors.unlink(missing_ok=True)
+
+    def close(self) -> None:
+        """Close the files."""
+        for file in self._files():
+            file.close()
+
+    def _files(self) -> list[LinesFile]:
+        return [file for file in (self._spool, self.answers, self.errors) if file is not None]
+
+
+def _usage(found: FoundLine) -> Usage:
+    response: Any = found.data.get("response")
+    body: Any = response.get("body") if is_object(response) else None
+    return usage_of(body) if is_object(body) else Usage()
+
+
+def _with_body(result: Result, line: bytes, endpoint: Endpoint) -> Result:
+    found = BatchResponseLine.model_validate_json(line)
+    whole = Result.from_line(found, number=result.line, endpoint=endpoint)
+    return replace(result, body=whole.body)

@@ -1,0 +1,153 @@
+"""How far a job is, and how it ended."""
+
+from collections.abc import Callable
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal
+
+from pydantic_core import to_json
+
+from tunesmith.batch.results import Usage
+
+__all__ = ["OnProgress", "Progress", "Report", "Stopped"]
+
+Stopped = Literal["interrupted", "error", "failures", "budget", "deadline", "quota"]
+"""Why a job ended before all rows were done: it was asked to, an error ended it, too many rows
+failed, the next row could break the budget, its time was up, or the account has no quota left."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress:
+    """How far a job is.
+
+    Args:
+        total: How many rows there are; None as long as nobody knows.
+        done: Rows that were answered in this run.
+        failed: Rows that failed in this run.
+        skipped: Rows that earlier runs had finished.
+        in_flight: Requests that are under way.
+        concurrency: How many may be at once.
+        requests: Requests that were sent, retries included.
+        refused: Requests that were answered by 429.
+        usage: Tokens that were paid in this run.
+        usd: What they cost; None if no prices were given.
+        elapsed_s: Seconds since the run began.
+        rows_per_s: Rows that were answered or failed, a second, lately.
+        requests_per_minute: The limit in force, given or learned; None if none is known.
+        tokens_per_minute: The same for tokens.
+        paused_s: Seconds until the next request may be sent, because the service refused one.
+    """
+
+    total: int | None
+    done: int
+    failed: int
+    skipped: int
+    in_flight: int
+    concurrency: int
+    requests: int
+    refused: int
+    usage: Usage
+    usd: float | None
+    elapsed_s: float
+    rows_per_s: float
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    paused_s: float = 0.0
+
+    @property
+    def left(self) -> int | None:
+        """Rows that have no outcome yet; None as long as nobody knows the total."""
+        if self.total is None:
+            return None
+        return max(self.total - self.done - self.failed - self.skipped, 0)
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until the end at the present rate; None if that cannot be told."""
+        if self.left is None or not self.rows_per_s:
+            return 0.0 if self.left == 0 else None
+        return self.left / self.rows_per_s
+
+
+OnProgress = Callable[[Progress], object]
+"""Called now and then with how far the job is, and once more at its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Report:
+    """How a run of a job ended.
+
+    Args:
+        output: The file of answers.
+        errors: The file of rows that failed.
+        journal: The journal.
+        rows: Rows that were seen in the source.
+        done: Rows that were answered in this run.
+        failed: Rows that failed in this run.
+        skipped: Rows that earlier runs had finished.
+        not_done: Rows that have no outcome; None if the source was not read to its end.
+        outcome_unknown: Keys of rows that were sent, and nobody knows what came of it: rows cut
+            off in this run, and rows of earlier runs, which were sent again in this one.
+        requests: Requests that were sent, retries included.
+        refused: Requests that were answered by 429.
+        retried: Requests that were sent again after another failure.
+        usage: Tokens that were paid in this run.
+        usd: What they cost; None if no prices were given.
+        elapsed_s: Seconds that the run took.
+        latency_p50_s: Half of all answers came within so many seconds; None if none came.
+        latency_p95_s: The same for 95 of 100.
+        latency_max_s: The longest that an answer took.
+        stopped: Why it ended before all rows were done; None if it did not.
+        how_to_go_on: What to do next, in words; empty if there is nothing.
+    """
+
+    output: str
+    errors: str
+    journal: str
+    rows: int
+    done: int
+    failed: int
+    skipped: int
+    not_done: int | None
+    outcome_unknown: tuple[str, ...]
+    requests: int
+    refused: int
+    retried: int
+    usage: Usage = field(default_factory=Usage)
+    usd: float | None = None
+    elapsed_s: float = 0.0
+    latency_p50_s: float | None = None
+    latency_p95_s: float | None = None
+    latency_max_s: float | None = None
+    stopped: Stopped | None = None
+    how_to_go_on: str = ""
+
+    @property
+    def complete(self) -> bool:
+        """Whether every row has an outcome, be it an answer or an error."""
+        return self.stopped is None and self.not_done == 0
+
+    @property
+    def rows_per_s(self) -> float:
+        """Rows that were answered or failed in this run, a second."""
+        return (self.done + self.failed) / self.elapsed_s if self.elapsed_s else 0.0
+
+    def to_dict(self) -> dict[str, Any]:
+        """Give it as plain data, for JSON."""
+        return {**asdict(self), "complete": self.complete, "rows_per_s": self.rows_per_s}
+
+    def to_json(self) -> str:
+        """Write it as JSON."""
+        return to_json(self.to_dict(), indent=2).decode()
+
+    def __str__(self) -> str:
+        parts = [f"{self.done:,} answered", f"{self.failed:,} failed"]
+        parts += [f"{self.skipped:,} done before"] if self.skipped else []
+        parts += [f"{self.not_done:,} not done"] if self.not_done else []
+        unknown = len(self.outcome_unknown)
+        parts += [f"{unknown:,} sent, outcome unknown"] if unknown else []
+        cost = "" if self.usd is None else f", ${self.usd:,.4f}"
+        tokens = f"{self.usage.prompt:,} + {self.usage.answer:,} tokens{cost}"
+        pace = f"{self.elapsed_s:,.1f} s ({self.rows_per_s:,.1f} rows/s)"
+        again = f"{self.refused:,} refused by rate limits, {self.retried:,} tried again"
+        text = f"{', '.join(parts)} in {pace}; {self.requests:,} requests, {again}; {tokens}."
+        return f"{text} {self.how_to_go_on}".strip()

@@ -1,0 +1,56 @@
+"""Rows: the requests of a job, each with a key that stays the same from run to run."""
+
+import hashlib
+from typing import NamedTuple
+
+from tunesmith.batch.endpoints import Endpoint
+
+__all__ = ["Row", "content_key", "nth_key"]
+
+_BYTES_PER_TOKEN = 4
+"""Near for English prose; what is reserved by it is settled by the answer's usage."""
+
+
+class Row(NamedTuple):
+    """One request of a job.
+
+    Attributes:
+        key: Its name in all files of the job: the `custom_id`, or a hash of the request.
+        line: Where it was found: the line of the file, or the position, counted from 1.
+        endpoint: Where it goes.
+        body: The request's body, as JSON.
+        answer_tokens: How many tokens its answer can have at most; None if nothing bounds it.
+        number: Its place among all rows, counted from 0.
+    """
+
+    key: str
+    line: int
+    endpoint: Endpoint
+    body: bytes
+    answer_tokens: int | None
+    number: int = 0
+
+    @property
+    def estimated_tokens(self) -> int:
+        """About how many tokens the question has."""
+        return len(self.body) // _BYTES_PER_TOKEN + 1
+
+
+def content_key(endpoint: Endpoint, body: bytes) -> str:
+    """Name a request by what it asks, so that it keeps its name wherever it stands.
+
+    Example:
+        ```python
+        from tunesmith.batch.endpoints import endpoint_of
+        from tunesmith.batch.rows import content_key
+
+        url = endpoint_of("/v1/completions")
+        assert content_key(url, b'{"prompt":"a"}') == content_key(url, b'{"prompt":"a"}')
+        ```
+    """
+    return hashlib.blake2b(endpoint.url.encode() + b"\n" + body, digest_size=16).hexdigest()
+
+
+def nth_key(key: str, n: int) -> str:
+    """Name the n-th of equal requests; the first one has the plain key."""
+    return key if n == 1 else f"{key}-{n}"

@@ -1,0 +1,288 @@
+"""One run of a job: its files, its pace, its counts, and how it ended."""
+
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import anyio
+from pydantic import BaseModel
+
+from tunesmith.batch.budget import Budget, Purse
+from tunesmith.batch.commit import GroupCommit
+from tunesmith.batch.concurrency import Concurrency
+from tunesmith.batch.feeder import Feeder
+from tunesmith.batch.fitting import Fitting
+from tunesmith.batch.gate import Gate
+from tunesmith.batch.handover import Handover
+from tunesmith.batch.index import KeyIndex
+from tunesmith.batch.journal import Journal, JournalPast
+from tunesmith.batch.live import LiveRunner, RowPolicy
+from tunesmith.batch.meter import Meter
+from tunesmith.batch.output import JobPaths, Output
+from tunesmith.batch.pacing import Pacing
+from tunesmith.batch.report import Progress, Report, Stopped
+from tunesmith.batch.requests import RequestBuilder
+from tunesmith.batch.results import Result
+from tunesmith.batch.rows import Row
+from tunesmith.batch.source import Rows
+from tunesmith.calls.caller import Caller
+from tunesmith.calls.deadline import Deadline
+from tunesmith.datasets.cost import Prices
+from tunesmith.errors import ConfigurationError, DatasetError
+from tunesmith.protocol.retry import RetryPolicy
+
+__all__ = ["Run", "RunOptions"]
+
+_WHY: Mapping[Stopped, str] = {
+    "interrupted": "It was interrupted",
+    "error": "An error ended it",
+    "failures": "Too many rows failed",
+    "budget": "The next row could break the budget",
+    "deadline": "The time was up",
+    "quota": "The account's quota is used up",
+}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What `Job` was given; see there."""
+
+    settings: Mapping[str, Any]
+    model: str | None
+    response_format: type[BaseModel] | None
+    concurrency: int | Literal["auto"]
+    requests_per_minute: float | None
+    tokens_per_minute: float | None
+    max_retries: int
+    timeout_s: float | None
+    deadline_s: float | None
+    max_failed: int | None
+    budget: Budget | None
+    prices: Prices | None
+    ordered: bool
+    resume: bool
+    retry_failed: bool
+    sync_interval_s: float
+    sync_rows: int
+
+
+class Run:
+    """One run of a job; making it opens its files and reads what earlier runs wrote.
+
+    Args:
+        paths: The files.
+        rows: The source.
+        build: Makes rows of what it holds.
+        caller: Sends requests.
+        options: What the job was given.
+        handover: Where results go besides the files.
+
+    Attributes:
+        error: What ended the job, if it was an error.
+
+    Raises:
+        ConfigurationError: The output is there and not to be resumed, belongs to another job, or
+            another run is at work on it.
+        DatasetError: A file cannot be opened, or is damaged.
+    """
+
+    def __init__(
+        self,
+        paths: JobPaths,
+        rows: Rows,
+        build: RequestBuilder,
+        caller: Caller,
+        options: RunOptions,
+        handover: Handover,
+    ) -> None:
+        if not options.resume and (there := paths.there):
+            raise ConfigurationError(
+                f"{there} is there already: go on with it by resume=True, or name another output"
+            )
+        self._paths = paths
+        self._rows = rows
+        self._caller = caller
+        self._options = options
+        self._handover = handover
+        self._clock = caller.clock
+        self._purse = Purse(options.budget, options.prices, options.model)
+        self.journal = Journal(paths.journal)
+        self.index = KeyIndex()
+        try:
+            self.output = Output(paths, ordered=options.ordered, deliver=handover.give)
+            self._restore()
+        except BaseException:
+            self.journal.file.close()
+            self.index.close()
+            raise
+        self.meter = Meter(self._clock.monotonic())
+        self._deadline = Deadline(self._clock, options.deadline_s, "batch")
+        self.gate = Gate(
+            self._clock,
+            Pacing(options.requests_per_minute, options.tokens_per_minute),
+            Concurrency(options.concurrency),
+            self._purse,
+            self.meter,
+            self._deadline,
+        )
+        self.feeder = Feeder(rows, build, self.index, self.output)
+        self._commit = GroupCommit(
+            self._sync, interval_s=options.sync_interval_s, rows=options.sync_rows
+        )
+        self.error: Exception | None = None
+        self._unknown: list[str] = []
+
+    def _restore(self) -> None:
+        past: JournalPast = self.journal.replay(self.index)
+        if past.settings is None:
+            self.journal.begin(self._options.settings)
+        else:
+            self._check(past.settings)
+        answered = self.output.replay(self.index, retry_failed=self._options.retry_failed)
+        self._purse.paid += answered + past.paid + self.index.reserved()
+
+    def _check(self, begun_with: Mapping[str, Any]) -> None:
+        for name, value in self._options.settings.items():
+            if name in begun_with and begun_with[name] != value:
+                raise ConfigurationError(
+                    f"{self._paths.journal} belongs to a job with {name}={begun_with[name]!r}, and "
+                    f"this one has {value!r}: name another output, or give what the job had"
+                )
+
+    async def work(self) -> None:
+        """Do all rows; what goes wrong with the whole job is in `error`."""
+        options = self._options
+        timeout_s = options.timeout_s or self._caller.policy.timeout_s
+        runner = LiveRunner(
+            self._caller,
+            self.feeder,
+            self.gate,
+            self.journal,
+            self.meter,
+            RowPolicy(
+                RetryPolicy(options.max_retries),
+                timeout_s,
+                dict(self._caller.policy.headers),
+                Fitting(options.response_format) if options.response_format else None,
+            ),
+            self._deadline,
+            self._finish,
+            self.fail,
+            self._handover.make_room,
+            self._unknown,
+        )
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(self._guarded, self._commit.run)
+            tasks.start_soon(self._guarded, self.feeder.run)
+            await runner.run()
+            tasks.cancel_scope.cancel()
+
+    def stop(self, why: Stopped) -> None:
+        """Send nothing more; what is under way is finished."""
+        self.gate.stop(why)
+        self.feeder.stop()
+
+    def progress(self) -> Progress:
+        """Tell how far it is."""
+        now = self._clock.monotonic()
+        meter, pacing = self.meter, self.gate.pacing
+        return Progress(
+            total=self.feeder.seen if self.feeder.ended else self._rows.count,
+            done=meter.done,
+            failed=meter.failed,
+            skipped=self.feeder.skipped,
+            in_flight=self.gate.under_way,
+            concurrency=self.gate.concurrency.limit,
+            requests=meter.requests,
+            refused=meter.refused,
+            usage=meter.usage,
+            usd=self._purse.usd(meter.usage),
+            elapsed_s=meter.elapsed_s(now),
+            rows_per_s=meter.rate(now),
+            requests_per_minute=pacing.requests.per_minute,
+            tokens_per_minute=pacing.tokens.per_minute,
+            paused_s=pacing.paused_s(now),
+        )
+
+    def end(self) -> Report:
+        """Write what is left to be written, and say how it went; blocks."""
+        report = self._report()
+        try:
+            self._sync()
+            self.journal.note({"report": report.to_dict()})
+            if report.complete:
+                self.output.finish()
+            self._sync()
+        except DatasetError as error:
+            self.error = self.error or error
+        return report
+
+    def close(self) -> None:
+        """Close the files, and let other runs have them."""
+        self.output.close()
+        self.index.close()
+        self.journal.file.close()
+
+    async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
+        try:
+            await work()
+        except Exception as error:  # noqa: BLE001 - the source is the user's; raised at the end
+            self.fail(error)
+
+    def fail(self, error: Exception) -> None:
+        """End the job with an error; what is under way is finished."""
+        self.error = self.error or error
+        self.stop("error")
+
+    def _finish(self, row: Row, result: Result) -> None:
+        self.output.add(row, result)
+        self.meter.finished(result)
+        self._commit.note()
+        self.feeder.nudge()
+        if not result.ok and self.meter.failed == self._options.max_failed:
+            self.stop("failures")
+
+    def _sync(self) -> None:
+        self.output.sync()
+        self.journal.file.sync()
+
+    def _report(self) -> Report:
+        meter, feeder = self.meter, self.feeder
+        outcomes = meter.done + meter.failed + feeder.skipped
+        not_done = feeder.seen - outcomes if feeder.ended else None
+        stopped = self.gate.stopped if not_done != 0 else None
+        return Report(
+            output=str(self._paths.output),
+            errors=str(self._paths.errors),
+            journal=str(self._paths.journal),
+            rows=feeder.seen,
+            done=meter.done,
+            failed=meter.failed,
+            skipped=feeder.skipped,
+            not_done=not_done,
+            outcome_unknown=tuple(dict.fromkeys([*feeder.again, *self._unknown])),
+            requests=meter.requests,
+            refused=meter.refused,
+            retried=meter.retried,
+            usage=meter.usage,
+            usd=self._purse.usd(meter.usage),
+            elapsed_s=meter.elapsed_s(self._clock.monotonic()),
+            latency_p50_s=meter.latency_s(0.5),
+            latency_p95_s=meter.latency_s(0.95),
+            latency_max_s=meter.latency_s(1.0),
+            stopped=stopped,
+            how_to_go_on=self._how_to_go_on(stopped),
+        )
+
+    def _how_to_go_on(self, stopped: Stopped | None) -> str:
+        if stopped is not None:
+            return (
+                f"{_WHY[stopped]}: nothing that was finished is lost. Go on with resume=True and "
+                f"the same output, {self._paths.output}."
+            )
+        if self.meter.failed:
+            return (
+                f"Why rows failed is in {self._paths.errors}; send them again with resume=True and "
+                "retry_failed=True."
+            )
+        return ""

@@ -1,0 +1,160 @@
+"""Where rows come from: files, tables, iterables, read a piece at a time."""
+
+from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Sized
+from contextlib import AsyncExitStack, closing
+from itertools import islice
+from os import PathLike
+from typing import Any, Protocol, TypeVar, cast
+
+import anyio.lowlevel
+import anyio.to_thread
+
+from tunesmith.datasets.read import File, ReadLog, read
+from tunesmith.errors import DatasetError
+from tunesmith.extras import load_extra
+
+__all__ = ["ArrowTable", "Numbered", "Rows", "Source", "open_source"]
+
+T = TypeVar("T")
+
+Numbered = tuple[int, object]
+"""What a source holds at a place, and the place: the line, or the position, counted from 1."""
+
+_PIECE_ROWS = 64
+"""Enough that going to a thread costs little a row, few enough to keep memory flat."""
+
+
+class ArrowTable(Protocol):
+    """A table that can be read as Arrow: of pandas, polars, pyarrow, DuckDB and others.
+
+    Source: https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
+    """
+
+    def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
+        """Give the table as a stream of Arrow."""
+        ...
+
+
+Source = (
+    str
+    | PathLike[str]
+    | ArrowTable
+    | Iterable[str | dict[str, Any]]
+    | AsyncIterable[str | dict[str, Any]]
+)
+"""A path (jsonl, csv, tsv, parquet, xlsx, json, txt, also .gz and .zst), a table, or an iterable of
+texts or objects, asynchronous or not."""
+
+
+class Rows:
+    """The rows of a source.
+
+    Attributes:
+        name: What the source is called in messages; None if it is no file.
+        count: How many rows there are, if that can be told without reading them.
+    """
+
+    name: str | None = None
+    count: int | None = None
+
+    def pieces(self) -> AsyncGenerator[list[Numbered]]:
+        """Read all rows, a piece at a time, in flat memory."""
+        raise NotImplementedError
+
+
+def open_source(source: Source) -> Rows:
+    """Find out how to read a source; nothing is read yet.
+
+    Raises:
+        DatasetError: There is no such file, or its kind cannot be told.
+        ConfigurationError: It needs an extra that is not installed.
+    """
+    if isinstance(source, str | PathLike):
+        return _FileRows(File(source))
+    if hasattr(source, "__arrow_c_stream__"):
+        return _TableRows(cast("ArrowTable", source))
+    if isinstance(source, AsyncIterable):
+        return _AsyncRows(source)
+    if isinstance(source, Iterable):
+        return _IterableRows(cast("Iterable[object]", source))
+    raise DatasetError(
+        f"Rows cannot be read from {type(source).__name__}.",
+        remedy="Give a path, an iterable of texts or objects, or a table.",
+    )
+
+
+class _FileRows(Rows):
+    def __init__(self, file: File) -> None:
+        if file.path is not None and not file.path.is_file():
+            with file.open():  # says what is wrong
+                pass
+        self._file = file
+        self.name = file.name
+
+    async def pieces(self) -> AsyncGenerator[list[Numbered]]:
+        async for piece in _in_threads(self._rows()):
+            yield piece
+
+    def _rows(self) -> Generator[Numbered]:
+        file = self._file
+        if file.path is not None and not file.path.stat().st_size:
+            return  # no rows are nothing to do
+        for line, data in read(file, ReadLog(file.name)):
+            yield line, data["completion"].rstrip() if file.kind == "txt" else data
+
+
+class _TableRows(Rows):
+    def __init__(self, table: ArrowTable) -> None:
+        self._table = table
+        self._arrow = load_extra("pyarrow", "parquet", "Tables")
+        self.count = len(table) if isinstance(table, Sized) else None
+
+    async def pieces(self) -> AsyncGenerator[list[Numbered]]:
+        async for piece in _in_threads(self._rows()):
+            yield piece
+
+    def _rows(self) -> Generator[Numbered]:
+        number = 0
+        for batch in self._arrow.RecordBatchReader.from_stream(self._table):
+            for start in range(0, batch.num_rows, _PIECE_ROWS):
+                for data in batch.slice(start, _PIECE_ROWS).to_pylist():
+                    number += 1
+                    yield number, {k: v for k, v in data.items() if v is not None}
+
+
+class _IterableRows(Rows):
+    def __init__(self, rows: Iterable[object]) -> None:
+        self._rows = rows
+        self.count = len(rows) if isinstance(rows, Sized) else None
+
+    async def pieces(self) -> AsyncGenerator[list[Numbered]]:
+        # Not in a thread: what the user gave may belong to this one.
+        numbered = enumerate(self._rows, 1)
+        while piece := list(islice(numbered, _PIECE_ROWS)):
+            yield piece
+            await anyio.lowlevel.checkpoint()
+
+
+class _AsyncRows(Rows):
+    def __init__(self, rows: AsyncIterable[object]) -> None:
+        self._rows = rows
+
+    async def pieces(self) -> AsyncGenerator[list[Numbered]]:
+        # One by one: the next row may be long in coming.
+        number = 0
+        async with AsyncExitStack() as stack:
+            rows = self._rows
+            if hasattr(rows, "aclose"):
+                stack.push_async_callback(cast("AsyncGenerator[object]", rows).aclose)
+            async for data in rows:
+                number += 1
+                yield [(number, data)]
+
+
+async def _in_threads(rows: Generator[Numbered]) -> AsyncGenerator[list[Numbered]]:
+    def next_piece() -> list[Numbered]:
+        return list(islice(rows, _PIECE_ROWS))
+
+    with closing(rows):  # so that its file is
+        while piece := await anyio.to_thread.run_sync(next_piece):
+            yield piece

@@ -1,0 +1,207 @@
+"""`tunesmith batch`: run many completions, and see how far they are."""
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+import anyio
+import click
+
+from tunesmith.cli.wording import as_options, errors_of_the_command_line
+from tunesmith.errors import TunesmithError
+
+if TYPE_CHECKING:
+    from tunesmith.batch import Budget, Job, Report
+    from tunesmith.cli.connection import Connection
+
+__all__ = ["command"]
+
+_UNFINISHED = 3
+
+
+@click.group(
+    "batch",
+    short_help="Run many completions: none lost, none paid twice.",
+    epilog="Exit codes: 0 every row was answered; 1 it could not be done, or rows failed; 2 the "
+    "command was given wrongly; 3 it was stopped before the end: go on with --resume.",
+)
+def command() -> None:
+    """Run many completions: none lost, none paid twice."""
+
+
+def _concurrency(_: click.Context, __: click.Parameter, text: str) -> int | Literal["auto"]:
+    if text == "auto":
+        return "auto"
+    if not text.isdecimal() or not int(text):
+        raise click.BadParameter("give a number from 1, or auto.")
+    return int(text)
+
+
+def _budget(_: click.Context, __: click.Parameter, text: str | None) -> "Budget | None":
+    from tunesmith.batch import Budget
+
+    try:
+        return Budget.parse(text) if text else None
+    except TunesmithError as error:
+        raise click.BadParameter(f"{error}.") from None
+
+
+def _params(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, Any]:
+    params: dict[str, Any] = {}
+    for pair in pairs:
+        name, equals, value = pair.partition("=")
+        if not equals:
+            raise click.BadParameter(f"{pair!r} is not NAME=VALUE, such as max_tokens=50.")
+        try:
+            params[name] = json.loads(value)
+        except ValueError:
+            params[name] = value  # a text without quotes
+    return params
+
+
+@command.command("run")
+@click.argument("source", type=click.Path(path_type=Path))
+@click.option(
+    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file for answers."
+)
+@click.option("-m", "--model", help="The model of rows that name none.")
+@click.option("--endpoint", help="Where rows go, if they do not say: /v1/chat/completions, …")
+@click.option("--template", help="What is asked, with a row's fields: 'Translate: {text}'.")
+@click.option(
+    "--param", "params", multiple=True, callback=_params, help="For all rows: max_tokens=50."
+)
+@click.option(
+    "--rpm", type=click.FloatRange(0, min_open=True), help="At most so many requests/min."
+)
+@click.option("--tpm", type=click.FloatRange(0, min_open=True), help="At most so many tokens/min.")
+@click.option(
+    "--concurrency",
+    default="auto",
+    show_default=True,
+    callback=_concurrency,
+    help="How many requests at once.",
+)
+@click.option(
+    "--via",
+    type=click.Choice(["live"]),
+    default="live",
+    show_default=True,
+    help="How rows are sent: one request each.",
+)
+@click.option(
+    "--budget", callback=_budget, help="At most so much over all runs: 5usd, 90000tokens."
+)
+@click.option(
+    "--prices",
+    type=click.Path(path_type=Path),
+    help="Your prices: a JSON file with as_of, usd_per_million_input_tokens and …_output_tokens.",
+)
+@click.option("--max-retries", default=5, show_default=True, help="After failures that may pass.")
+@click.option("--timeout", type=float, help="Seconds that one attempt may take.")
+@click.option("--deadline", type=float, help="Seconds that all of it may take.")
+@click.option("--max-failed", type=click.IntRange(1), help="Stop after so many failed rows.")
+@click.option(
+    "--order",
+    type=click.Choice(["completed", "input"]),
+    default="completed",
+    show_default=True,
+    help="The order of the answers.",
+)
+@click.option("--resume", is_flag=True, help="Go on with the output that is there.")
+@click.option("--retry-failed", is_flag=True, help="Send rows again that failed; implies --resume.")
+@click.option("--dry-run", is_flag=True, help="Count and price, and send nothing.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.pass_obj
+def run(
+    connection: "Connection",
+    source: Path,
+    output: Path,
+    rpm: float | None,
+    tpm: float | None,
+    prices: Path | None,
+    resume: bool,
+    dry_run: bool,
+    as_json: bool,
+    **options: Any,
+) -> None:
+    """Send the rows of SOURCE, and write the answers as lines that the Batch API would write.
+
+    SOURCE is jsonl (lines of the Batch API, or fields), csv, tsv, parquet, xlsx, json or txt, also
+    compressed. Rows that fail are written to OUTPUT's .errors.jsonl, each with its cause.
+
+    Ctrl-C stops sending and lets what is under way finish; a second one leaves at once.
+    """
+    from tunesmith.batch import Job
+    from tunesmith.datasets.cost import Prices
+
+    report: Report | None = None
+    with errors_of_the_command_line():
+        costs = Prices.read(prices) if prices else None
+
+        async def main() -> "Report | None":
+            async with connection.client() as client:
+                job = Job(
+                    source,
+                    output,
+                    client=client,
+                    requests_per_minute=rpm,
+                    tokens_per_minute=tpm,
+                    prices=costs,
+                    resume=resume or options["retry_failed"],
+                    drain=None,
+                    on_progress=_teller(),
+                    **options,
+                )
+                if dry_run:
+                    click.echo(await job.estimate())
+                    return None
+                return await _run(job)
+
+        report = anyio.run(main)
+    if report is None:
+        return
+    if as_json:
+        click.echo(report.to_json())
+    else:
+        click.echo(as_options(str(report)))
+    if report.stopped is not None:
+        raise SystemExit(_UNFINISHED)
+    if report.failed:
+        raise SystemExit(1)
+
+
+async def _run(job: "Job") -> "Report":
+    try:
+        async with job:
+            await job.run()
+    except (KeyboardInterrupt, SystemExit):
+        pass  # the report tells it
+    return job.report
+
+
+@command.command("status")
+@click.argument("output", type=click.Path(path_type=Path))
+@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
+def status(output: Path, as_json: bool) -> None:
+    """Tell how far the job is that writes OUTPUT, be it at work, over or dead."""
+    from tunesmith.batch.status import read_status
+
+    with errors_of_the_command_line():
+        found = read_status(output)
+    click.echo(found.to_json() if as_json else str(found))
+
+
+def _teller() -> Callable[[Any], None]:
+    """Show how far a job is, a line now and then."""
+
+    def tell(progress: Any) -> None:
+        total = "?" if progress.total is None else f"{progress.total:,}"
+        finished = progress.done + progress.failed + progress.skipped
+        click.echo(
+            f"{finished:,} of {total} rows, {progress.failed:,} failed, "
+            f"{progress.rows_per_s:,.1f} rows/s, {progress.in_flight} under way",
+            err=True,
+        )
+
+    return tell

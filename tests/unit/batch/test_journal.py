@@ -1,0 +1,258 @@
+"""Whatever tears the files, every row comes out once, and hardly any is paid twice."""
+
+import errno
+import os
+import shutil
+from functools import partial
+
+import anyio
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from pydantic_core import from_json
+from tests.unit.batch.services import Service
+
+from tunesmith import AsyncClient
+from tunesmith.batch import Job
+from tunesmith.batch.commit import GroupCommit
+from tunesmith.batch.index import KeyIndex, State
+from tunesmith.batch.journal import Journal
+from tunesmith.batch.lines import LinesFile
+from tunesmith.batch.output import JobPaths
+from tunesmith.batch.status import read_status
+from tunesmith.errors import ConfigurationError, DatasetError
+
+PROMPTS = [f"p{i}" for i in range(30)]
+
+
+async def run(service, output, **options):
+    options = {"model": "m", "concurrency": 5} | options
+    async with Job(PROMPTS, output, client=AsyncClient(backend=service), **options) as job:
+        return await job.run()
+
+
+def answered(output):
+    lines = [from_json(line) for line in output.read_bytes().splitlines()]
+    return sorted(line["response"]["body"]["choices"][0]["text"] for line in lines)
+
+
+EVERYTHING = sorted(f"answer to {p}" for p in PROMPTS)
+
+
+# --- lines ---
+
+
+@given(data=st.data())
+@settings(max_examples=60)
+def test_a_torn_tail_is_cut_off_and_the_file_goes_on(data, tmp_path_factory):
+    path = tmp_path_factory.mktemp("lines") / "f.jsonl"
+    lines = [b'{"n":%d,"text":"\xc3\xa4"}\n' % n for n in range(5)]
+    whole = b"".join(lines)
+    cut = data.draw(st.integers(0, len(whole)))
+    rubbish = data.draw(st.sampled_from([b"", b"\0" * 9, b"\0\n"]))
+    path.write_bytes(whole[:cut] + rubbish)
+    file = LinesFile(path)
+    kept = [found.data["n"] for found in file.repair()]
+    assert kept == list(range(whole[:cut].count(b"\n")))
+    offset = file.add(b'{"n":9}\n')
+    assert file.read(offset, 8) == b'{"n":9}\n'
+    file.close()
+    assert path.read_bytes() == b"".join(lines[: len(kept)]) + b'{"n":9}\n'
+
+
+def test_a_damaged_line_in_the_middle_is_named_and_not_passed_over(tmp_path):
+    (tmp_path / "f.jsonl").write_bytes(b'{"a":1}\n{"a\n{"a":3}\n')
+    file = LinesFile(tmp_path / "f.jsonl")
+    with pytest.raises(DatasetError, match=r"f\.jsonl:2: This line is damaged.*Remove it"):
+        list(file.repair())
+    file.close()
+
+
+def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path, monkeypatch):
+    file = LinesFile(tmp_path / "f.jsonl")
+    file.add(b'{"a":1}\n')
+    write = os.write
+
+    def full(descriptor, data):
+        if len(data) > 3:
+            return write(descriptor, data[:3])
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(os, "write", full)
+    with pytest.raises(DatasetError, match=r"No space left on device\. Nothing that was finished"):
+        file.add(b'{"a":2}\n')
+    monkeypatch.undo()
+    file.add(b'{"a":3}\n')
+    file.close()
+    assert (tmp_path / "f.jsonl").read_bytes() == b'{"a":1}\n{"a":3}\n'
+
+
+# --- the index ---
+
+
+@given(st.lists(st.sampled_from("abc")))
+@settings(max_examples=30)
+def test_the_index_counts_how_often_a_key_was_seen(keys):
+    index = KeyIndex()
+    for n, key in enumerate(keys):
+        assert index.see(key).seen == keys[: n + 1].count(key)
+    index.close()
+
+
+def test_the_index_knows_what_earlier_runs_made_of_a_key():
+    index = KeyIndex()
+    index.note([("a", State.SENT, 5, 9), ("b", State.SENT, 1, 1), ("a", State.DONE, 100, 20)])
+    assert index.see("a") == (1, State.DONE, 100, 20)
+    assert (index.count(State.SENT), list(index.keys(State.SENT))) == (1, ["b"])
+    assert index.reserved().total == 2
+    index.close()
+
+
+# --- the journal ---
+
+
+def test_a_journal_of_a_newer_version_is_left_alone(tmp_path):
+    (tmp_path / "j").write_text('{"journal":99}\n')
+    journal = Journal(tmp_path / "j")
+    with pytest.raises(ConfigurationError, match="newer version"):
+        journal.replay(KeyIndex())
+    journal.file.close()
+
+
+def test_a_journal_belongs_to_one_run_at_a_time(tmp_path):
+    first = Journal(tmp_path / "j")
+    with pytest.raises(ConfigurationError, match="another run is at work"):
+        Journal(tmp_path / "j")
+    first.file.close()
+    Journal(tmp_path / "j").file.close()
+
+
+# --- jobs ---
+
+
+@pytest.fixture(scope="module", params=["completed", "input"])
+def finished(request, tmp_path_factory):
+    """The files of a job that died just before its end, and their order."""
+    folder = tmp_path_factory.mktemp("finished")
+    output = folder / "answers.jsonl"
+
+    async def interrupted():
+        service = Service()
+        options = {"model": "m", "concurrency": 5, "order": request.param}
+        async with Job(PROMPTS, output, client=AsyncClient(backend=service), **options) as job:
+            async for result in job:
+                if result.line == 28:
+                    break
+
+    anyio.run(interrupted)
+    return folder, request.param
+
+
+@given(data=st.data())
+@settings(max_examples=40)
+def test_after_a_power_loss_every_row_comes_out_once(finished, data, tmp_path_factory):
+    """Each file may have lost any part of its end, whatever the others have lost."""
+    folder, order = finished
+    paths = JobPaths(tmp_path_factory.mktemp("lost") / "answers.jsonl")
+    shutil.copytree(folder, paths.output.parent, dirs_exist_ok=True)
+    for path in paths.output.parent.iterdir():
+        os.truncate(path, data.draw(st.integers(0, path.stat().st_size), label=path.name))
+    outcomes = paths.unordered if paths.unordered.exists() else paths.output
+    kept = outcomes.read_bytes().count(b"\n")
+    service = Service()
+    report = anyio.run(partial(run, service, paths.output, order=order, resume=True))
+    assert report.complete
+    assert answered(paths.output) == EVERYTHING
+    assert report.skipped == kept
+    assert service.requests == len(PROMPTS) - kept
+    if order == "input":
+        assert [line.split(b"answer to ")[1].split(b'"')[0] for line in _lines(paths.output)] == [
+            prompt.encode() for prompt in PROMPTS
+        ]
+
+
+def _lines(path):
+    return path.read_bytes().splitlines()
+
+
+@pytest.mark.parametrize("order", ["completed", "input"])
+@pytest.mark.parametrize("after", [0, 1, 2, 7, 20, 50])
+def test_a_full_disk_ends_the_job_and_loses_at_most_what_was_under_way(
+    tmp_path, monkeypatch, after, order
+):
+    output = tmp_path / "answers.jsonl"
+    write = os.write
+    writes = 0
+
+    def full(descriptor, data):
+        nonlocal writes
+        writes += 1
+        if writes > after:
+            raise OSError(errno.ENOSPC, "No space left on device")
+        return write(descriptor, data)
+
+    service = Service()
+    monkeypatch.setattr("tunesmith.batch.lines.os.write", full)
+    with pytest.raises(DatasetError, match="No space left on device"):
+        anyio.run(partial(run, service, output, order=order))
+    monkeypatch.undo()
+    paid = sum(service.paid.values())
+    report = anyio.run(partial(run, service, output, order=order, resume=True))
+    assert report.complete
+    assert answered(output) == EVERYTHING
+    assert sum(service.paid.values()) - len(PROMPTS) <= min(5, paid)
+    twice = [prompt for prompt, times in service.paid.items() if times > 1]
+    assert len(report.outcome_unknown) >= len(twice)
+
+
+@pytest.mark.anyio
+@pytest.mark.parametrize(("interval_s", "rows"), [(3600, 10), (0, 1000)])
+async def test_outcomes_are_synced_after_a_while_or_sooner_if_they_are_many(interval_s, rows):
+    synced = anyio.Event()
+
+    def sync():
+        anyio.from_thread.run_sync(synced.set)
+
+    commit = GroupCommit(sync, interval_s=interval_s, rows=rows)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(commit.run)
+        await anyio.wait_all_tasks_blocked()
+        for _ in range(10):
+            commit.note()
+        with anyio.fail_after(5):
+            await synced.wait()
+        tasks.cancel_scope.cancel()
+
+
+def test_all_that_was_written_is_synced_at_the_end(tmp_path, monkeypatch):
+    synced = {}
+    fsync = os.fsync
+
+    def noted(descriptor):
+        found = os.fstat(descriptor)
+        synced[found.st_ino] = found.st_size
+        fsync(descriptor)
+
+    monkeypatch.setattr("tunesmith.batch.lines.os.fsync", noted)
+    anyio.run(partial(run, Service(), tmp_path / "answers.jsonl"))
+    for name in ("answers.jsonl", "answers.journal"):
+        found = (tmp_path / name).stat()
+        assert synced[found.st_ino] == found.st_size
+
+
+def test_the_state_of_a_job_is_seen_from_outside(tmp_path):
+    output = tmp_path / "answers.jsonl"
+    with pytest.raises(DatasetError, match=r"no journal of a job here"):
+        read_status(output)
+
+    async def look():
+        client = AsyncClient(backend=Service())
+        async with Job(PROMPTS, output, client=client, model="m") as job:
+            at_work = read_status(output)
+            await job.run()
+        return at_work, read_status(output)
+
+    at_work, over = anyio.run(look)
+    assert (at_work.at_work, at_work.answered) == (True, 0)
+    assert (over.at_work, over.answered, over.failed) == (False, 30, 0)
+    assert str(over).endswith("30 answered, 0 failed; not at work")

@@ -1,0 +1,127 @@
+"""`tunesmith batch`: a job from the command line."""
+
+import json
+
+import pytest
+from tests.unit.batch.services import Service, too_many
+
+from tunesmith import AsyncClient
+from tunesmith.cli.connection import Connection
+
+
+@pytest.fixture
+def service(monkeypatch):
+    """The service that the command's client speaks to."""
+    service = Service()
+    monkeypatch.setattr(Connection, "client", lambda _: AsyncClient(backend=service))
+    return service
+
+
+@pytest.fixture
+def prompts(folder):
+    (folder / "prompts.jsonl").write_text('{"prompt":"a"}\n{"prompt":"b"}\n')
+    return "prompts.jsonl"
+
+
+def batch(run, *args):
+    return run(" ".join(["batch run", *args, "-o answers.jsonl -m m"]))
+
+
+def test_a_job_is_run_and_told_of(run, prompts, service, folder):
+    done = batch(run, prompts, "--param", "max_tokens=5", "--param", "stop=x")
+    assert done.exit_code == 0, done.output
+    assert "2 answered, 0 failed" in done.stdout
+    assert len((folder / "answers.jsonl").read_text().splitlines()) == 2
+    assert {"prompt": "a", "model": "m", "max_tokens": 5, "stop": "x"} in service.bodies
+    status = run("batch status answers.jsonl")
+    assert status.stdout == "answers.jsonl: 2 answered, 0 failed; not at work\n"
+
+
+def test_what_is_done_is_not_done_again(run, prompts, service, folder):
+    batch(run, prompts)
+    again = batch(run, prompts)
+    assert again.exit_code == 1
+    assert "answers.jsonl is there already: go on with it by --resume" in again.output
+    done = batch(run, prompts, "--resume")
+    assert "0 answered, 0 failed, 2 done before" in done.stdout
+    assert service.requests == 2
+
+
+def test_failed_rows_give_code_1_and_are_sent_again_on_demand(run, prompts, service, folder):
+    bad = (400, {}, {"error": {"message": "no"}})
+    service.refuse = lambda number, now: bad if number == 1 else None
+    done = batch(run, prompts)
+    assert done.exit_code == 1
+    assert "send them again with --retry-failed" in done.stdout
+    assert "answers.errors.jsonl" in done.stdout
+    assert batch(run, prompts, "--retry-failed").exit_code == 0
+
+
+def test_a_job_that_was_stopped_gives_code_3_and_says_how_to_go_on(run, prompts, service, folder):
+    service.refuse = lambda number, now: too_many(5) if number > 1 else None
+    done = batch(run, prompts, "--deadline", "20", "--concurrency", "1")
+    assert done.exit_code == 3
+    assert "The time was up" in done.stdout
+    assert "Go on with --resume and the same output" in done.stdout
+
+
+def test_the_report_as_json_is_all_there_is_on_stdout(run, prompts, service, folder):
+    done = batch(run, prompts, "--json")
+    assert json.loads(done.stdout)["done"] == 2
+
+
+def test_a_dry_run_counts_and_prices(run, prompts, service, folder):
+    (folder / "prices.json").write_text(
+        '{"as_of": "2026-11-01", "usd_per_million_input_tokens": {"m": 1e6},'
+        ' "usd_per_million_output_tokens": {"m": 1e6}}'
+    )
+    done = batch(run, prompts, "--dry-run", "--prices", "prices.json")
+    assert done.exit_code == 0, done.output
+    assert "2 rows, about 2 tokens in questions, at most 32 in answers" in done.stdout
+    assert "at most about $34.00" in done.stdout
+    assert service.requests == 0
+
+
+def test_a_budget_stops_the_job(run, prompts, service, folder):
+    done = batch(run, prompts, "--budget", "45tokens", "--concurrency", "1")
+    assert done.exit_code == 3
+    assert "could break the budget" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--budget", "5eur"], "5usd or 200000tokens"),
+        (["--concurrency", "0"], "a number from 1, or auto"),
+        (["--param", "max_tokens"], "not NAME=VALUE"),
+        (["--rpm", "0"], "--rpm"),
+    ],
+)
+def test_a_wrong_option_is_refused_with_code_2(run, prompts, service, folder, args, message):
+    done = batch(run, prompts, *args)
+    assert done.exit_code == 2
+    assert message in done.output
+    assert service.requests == 0
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["--budget", "5usd"], "--prices FILE"),
+        (["--endpoint", "/v1/images"], "/v1/chat/completions"),
+        (["--endpoint", "/v1/chat/completions", "--budget", "5tokens"], "[prompt]"),
+    ],
+)
+def test_what_cannot_be_done_is_an_error_in_terms_of_options(
+    run, prompts, service, folder, args, message
+):
+    done = batch(run, prompts, *args)
+    assert done.exit_code == 1
+    assert message in done.output
+    assert service.requests == 0
+
+
+def test_the_state_of_no_job_is_an_error(run, folder):
+    done = run("batch status none.jsonl")
+    assert done.exit_code == 1
+    assert "no journal of a job here" in done.output
