@@ -100,23 +100,6 @@ async def test_connections_are_kept_at_the_concurrency_that_was_needed():
         assert server.opened <= 60
 
 
-async def test_calls_at_once_are_spread_over_small_pools():
-    """httpx goes through all connections of a pool for each request: a hundred at once would cost
-    a hundred times as much as ten."""
-
-    async def together(connection, number):
-        await anyio.sleep(0.02)  # so that all forty are under way at once
-        await connection.send(GOOD)
-
-    async with serving(together) as (_, client):
-        async with anyio.create_task_group() as group:
-            for _ in range(40):
-                group.start_soon(client.models.retrieve, "ada")
-        pools = [pool.client._transport._pool for pool in client.backend._own[1]]
-        assert sum(len(pool.connections) for pool in pools) == 40
-        assert max(len(pool.connections) for pool in pools) <= 5
-
-
 async def test_a_stream_that_is_cut_is_an_error_not_an_end():
     async def cut(connection, number):
         await connection.send(

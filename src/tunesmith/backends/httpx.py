@@ -3,11 +3,9 @@
 import functools
 import platform
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable, Generator
-from contextlib import aclosing, asynccontextmanager, contextmanager
-from dataclasses import dataclass
+from collections.abc import AsyncGenerator, Awaitable, Callable
+from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import version
-from operator import attrgetter
 
 import anyio
 import anyio.lowlevel
@@ -33,19 +31,6 @@ _BAD_HEADER = (
     "a letter beyond ASCII"
 )
 """In place of the words of httpx, which quote the header."""
-
-_under_way = attrgetter("under_way")
-
-_POOL_CONNECTIONS = 50
-_POOL_BUSY = 5
-"""httpx goes through all connections of a pool for each request, so a hundred at once cost it a
-hundred times as much as ten. Several small pools do not."""
-
-
-@dataclass(slots=True, eq=False)
-class _Pool:
-    client: httpx.AsyncClient
-    under_way: int = 0
 
 
 class HttpxBackend:
@@ -111,9 +96,7 @@ class HttpxBackend:
         self._given = http_client
         self._http2 = http2
         self._max_connections = max_connections
-        # HTTP/2 sends everything over one connection.
-        self._most_pools = 1 if http2 else max(max_connections // _POOL_CONNECTIONS, 1)
-        self._own: tuple[object, list[_Pool]] | None = None
+        self._own: tuple[object, httpx.AsyncClient] | None = None
         self._closed = False
 
     def __repr__(self) -> str:
@@ -126,33 +109,31 @@ class HttpxBackend:
         Raises:
             BackendError: No answer came, or it broke off.
         """
-        with self._pool() as client:
-            # httpx does not close a body that it stopped to read; its file would stay open.
-            async with aclosing(request.chunks()) as body:
-                try:
-                    built = client.build_request(
-                        request.method,
-                        self.url(request),
-                        params=self.query(request) or None,
-                        # In no variable, since some reports of errors show those: one is the key.
-                        headers=await self._all_headers(request),
-                        content=body if callable(request.body) else request.body,
-                        timeout=httpx.Timeout(
-                            request.timeout_s, connect=_connect_s(request.timeout_s)
-                        ),
-                    )
-                    # A redirect is answered, not followed: the key stays with this address.
-                    response = await client.send(built, stream=True, follow_redirects=False)
-                except (UnicodeEncodeError, httpx.LocalProtocolError):
-                    raise BackendError(_BAD_HEADER, phase="closed") from None
-                except httpx.HTTPError as error:
-                    raise _backend_error(error) from None
+        client = self._client()
+        # httpx does not close a body that it stopped to read; its file would stay open.
+        async with aclosing(request.chunks()) as body:
             try:
-                async with aclosing(_chunks(response)) as chunks:
-                    yield Response(response.status_code, _lower_case(response.headers), chunks)
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await response.aclose()
+                built = client.build_request(
+                    request.method,
+                    self.url(request),
+                    params=self.query(request) or None,
+                    # In no variable, since some reports of errors show those, and one is the key.
+                    headers=await self._all_headers(request),
+                    content=body if callable(request.body) else request.body,
+                    timeout=httpx.Timeout(request.timeout_s, connect=_connect_s(request.timeout_s)),
+                )
+                # A redirect is answered, not followed: the key is not carried to another address.
+                response = await client.send(built, stream=True, follow_redirects=False)
+            except (UnicodeEncodeError, httpx.LocalProtocolError):
+                raise BackendError(_BAD_HEADER, phase="closed") from None
+            except httpx.HTTPError as error:
+                raise _backend_error(error) from None
+        try:
+            async with aclosing(_chunks(response)) as chunks:
+                yield Response(response.status_code, _lower_case(response.headers), chunks)
+        finally:
+            with anyio.CancelScope(shield=True):
+                await response.aclose()
 
     def url(self, request: Request) -> str:
         """Say where a request goes."""
@@ -181,43 +162,29 @@ class HttpxBackend:
         self._closed = True
         own, self._own = self._own, None
         if own is not None and own[0] == anyio.lowlevel.current_token():
-            for pool in own[1]:
-                await pool.client.aclose()
+            await own[1].aclose()
 
-    @contextmanager
-    def _pool(self) -> Generator[httpx.AsyncClient]:
-        """Choose the pool of connections that is least busy."""
+    def _client(self) -> httpx.AsyncClient:
         if self._closed:
             raise BackendError("the client is closed", phase="closed")
         if self._given is not None:
-            yield self._given
-            return
+            return self._given
         # Connections live in one event loop. In the next one (a second `asyncio.run`, a test) the
         # old ones are dead, and using them is the well-known "Event loop is closed".
         loop = anyio.lowlevel.current_token()
         if self._own is None or self._own[0] != loop:
-            self._own = (loop, [_Pool(self._new_client())])
-        pools = self._own[1]
-        pool = min(pools, key=_under_way)
-        if pool.under_way >= _POOL_BUSY and len(pools) < self._most_pools:
-            pool = _Pool(self._new_client())
-            pools.append(pool)
-        pool.under_way += 1
-        try:
-            yield pool.client
-        finally:
-            pool.under_way -= 1
+            self._own = (loop, self._new_client())
+        return self._own[1]
 
     def _new_client(self) -> httpx.AsyncClient:
         secure = self.base_url.startswith("https:")
-        connections = self._max_connections // self._most_pools
         return httpx.AsyncClient(
             # Reading the certificates takes most of the time of making a client.
             verify=_tls_context() if secure else False,
             http2=self._http2,
             limits=httpx.Limits(
-                max_connections=connections,
-                max_keepalive_connections=connections,
+                max_connections=self._max_connections,
+                max_keepalive_connections=self._max_connections,
                 keepalive_expiry=30.0,
             ),
         )
