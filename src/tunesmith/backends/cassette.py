@@ -5,7 +5,7 @@ import os
 from collections.abc import Iterator
 from pathlib import Path
 from textwrap import indent
-from typing import Self
+from typing import Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -88,7 +88,8 @@ class Exchange(_Part):
         request: The question.
         response: The answer; None if none came.
         error: Why the answer did not come, or not to its end.
-        left: Whether the caller did not wait for the answer, or for its end.
+        left: Whether the caller went away before the end: `early`, or while it was `waiting` for
+            the answer or for more of it.
     """
 
     number: int
@@ -96,12 +97,12 @@ class Exchange(_Part):
     request: RecordedRequest
     response: RecordedResponse | None = None
     error: RecordedError | None = None
-    left: bool = False
+    left: Literal["no", "early", "waiting"] = "no"
 
     @property
     def whole(self) -> bool:
         """Whether the answer came to its end."""
-        return self.response is not None and self.error is None and not self.left
+        return self.response is not None and self.error is None and self.left == "no"
 
 
 class _Document(_Part):

@@ -5,6 +5,7 @@ from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from os import PathLike
 from pathlib import Path
+from typing import Literal
 
 from tunesmith.backends.base import Backend, clock_of
 from tunesmith.backends.cassette import (
@@ -147,13 +148,14 @@ class _Recording:
         error = received.error if received is not None else self.error
         response = received.recorded() if received is not None else None
         text = redaction.text(str(error))
+        left = "waiting" if received is None else received.left
         return Exchange(
             number=self.number,
             at=self.at,
             request=await self.sent.recorded(),
             response=response,
             error=None if error is None else RecordedError(phase=error.phase, message=text),
-            left=error is None and (received is None or not received.ended),
+            left=left if error is None else "no",
         )
 
     def discard(self) -> None:
@@ -211,24 +213,31 @@ class _Received:
         self._chunks: list[bytes] = []
         self._length = 0
         self._long: LongBody | None = None
-        self.ended = False
+        self.left: Literal["no", "early", "waiting"] = "early"
         self.error: BackendError | None = None
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Pass the body on."""
-        try:
-            async for chunk in self._response.stream:
-                self._keep(chunk)
-                yield chunk
-        except BackendError as error:
-            self.error = error
-            raise
-        self.ended = True
+        stream = aiter(self._response.stream)
+        while True:
+            self.left = "waiting"
+            try:
+                chunk = await anext(stream, None)
+            except BackendError as error:
+                self.error = error
+                raise
+            if chunk is None:
+                self.left = "no"
+                return
+            self.left = "early"
+            self._keep(chunk)
+            yield chunk
 
     def recorded(self) -> RecordedResponse:
         """Write the answer down."""
         # Nobody reads on after this, so it does not matter where the answer was left.
-        self.ended = self.ended or (self._streams and _DONE in b"".join(self._chunks[-2:]))
+        if self._streams and _DONE in b"".join(self._chunks[-2:]):
+            self.left = "no"
         return RecordedResponse(
             status=self._response.status,
             headers=self._redaction.headers(self._response.headers),

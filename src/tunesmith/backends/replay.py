@@ -148,7 +148,9 @@ class ReplayBackend:
             yield chunk
         if exchange.error is not None:
             raise BackendError(exchange.error.message, phase=exchange.error.phase)
-        if exchange.left:
+        if exchange.left == "waiting":
+            await self.clock.sleep(math.inf)
+        if exchange.left == "early":
             self._mismatched = True
             raise ReplayMismatch(
                 f"{_named(exchange)}: the answer was left here when it was recorded, and now it is "

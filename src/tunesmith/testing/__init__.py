@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from tunesmith.backends.network import NetworkForbidden
     from tunesmith.backends.record import RecordingBackend
     from tunesmith.backends.replay import ReplayBackend, ReplayMismatch
-    from tunesmith.testing.contract import BackendContract
+    from tunesmith.testing.contract import BackendContract, WrapperContract
 
 __all__ = [
     "BackendContract",
@@ -20,6 +20,7 @@ __all__ = [
     "RecordingBackend",
     "ReplayBackend",
     "ReplayMismatch",
+    "WrapperContract",
 ]
 
 _MODULES = {
@@ -28,6 +29,7 @@ _MODULES = {
     "RecordingBackend": "tunesmith.backends.record",
     "ReplayBackend": "tunesmith.backends.replay",
     "ReplayMismatch": "tunesmith.backends.replay",
+    "WrapperContract": ".contract",
 }
 
 __getattr__ = lazy_names(__name__, _MODULES)
