@@ -4,6 +4,7 @@ import os
 import subprocess
 import sys
 from importlib.metadata import entry_points
+from pathlib import Path
 
 import pytest
 
@@ -90,6 +91,12 @@ async def work(tunesmith_client, tunesmith_service):
 {LIFE_CYCLE}
 """)
     passes(2)
+
+
+def test_the_test_in_the_documentation_passes(pytester, passes):
+    page = Path(__file__).parents[3] / "docs" / "how-to" / "pytest.md"
+    pytester.makepyfile(page.read_text().split("```python\n")[1].split("```")[0])
+    passes(2, plugins=("-p", "no:asyncio"))
 
 
 def test_a_fixture_is_replaced_at_any_level(pytester, passes):
