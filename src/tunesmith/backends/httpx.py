@@ -152,7 +152,7 @@ class HttpxBackend:
 
     @property
     def _extensions(self) -> dict[str, Any]:
-        refusal = refusal_for(httpx.URL(self.base_url).host)
+        refusal = refusal_for(self.base_url)
         if refusal is None:
             return {}
 

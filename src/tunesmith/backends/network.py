@@ -33,23 +33,26 @@ def forbid_network(refuse: Refuse | None) -> Refuse | None:
     return before
 
 
-def refusal_for(host: str) -> Callable[[], Exception] | None:
-    """Tell whether a host may not be connected to.
+def refusal_for(url: str) -> Callable[[], Exception] | None:
+    """Tell whether a backend may not connect to where it sends its requests.
 
     Args:
-        host: Its name or address; this machine may always be.
+        url: Where that is; this machine may always be connected to.
 
     Returns:
         Makes the error to raise where a connection is really made or used; None if it may be.
     """
     refuse = _state["refuse"]
-    if refuse is None or _is_this_machine(host):
+    if refuse is None:
         return None
-    return lambda: refuse(host)
+    from urllib.parse import urlsplit  # noqa: PLC0415 - only asked where something is forbidden
+
+    host = urlsplit(url).hostname or ""
+    return None if _is_this_machine(host) else lambda: refuse(host)
 
 
 def _is_this_machine(host: str) -> bool:
-    from ipaddress import ip_address  # noqa: PLC0415 - only asked where something is forbidden
+    from ipaddress import ip_address  # noqa: PLC0415 - see above
 
     if host == "localhost" or host.endswith(".localhost"):
         return True

@@ -31,6 +31,14 @@ async def call(url="https://api.openai.com/v1"):
 """
 
 
+@pytest.fixture(autouse=True)
+def _unguarded():
+    """The run that these tests are part of is guarded itself."""
+    before = network.forbid_network(None)
+    yield
+    network.forbid_network(before)
+
+
 @pytest.fixture
 def run(pytester):
     """Runs the tests that were written, by default without a plugin for asynchronous ones."""
@@ -200,7 +208,7 @@ def test_nothing_is_forbidden_unless_it_is_asked_for(pytester, passes):
     pytester.makepyfile("""
 from tunesmith.backends.network import refusal_for
 
-def test_mine(): assert refusal_for("api.openai.com") is None
+def test_mine(): assert refusal_for("https://api.openai.com/v1") is None
 """)
     passes(1)
 
@@ -238,9 +246,9 @@ import pytest
 from tunesmith.backends.network import refusal_for
 
 @pytest.mark.tunesmith_network
-def test_marked(): assert refusal_for("api.openai.com") is None
+def test_marked(): assert refusal_for("https://api.openai.com/v1") is None
 
-def test_other(): assert refusal_for("api.openai.com") is not None
+def test_other(): assert refusal_for("https://api.openai.com/v1") is not None
 """)
     passes(2, "--tunesmith-no-network", "--strict-markers")
 
@@ -307,7 +315,7 @@ def test_mine():
 
 
 def test_the_guard_is_gone_after_the_run(pytester, passes):
-    before = network.refusal_for("api.openai.com")
+    before = network.refusal_for("https://api.openai.com/v1")
     pytester.makepyfile("def test_nothing(): pass")
     passes(1, "--tunesmith-no-network")
-    assert network.refusal_for("api.openai.com") is before is None
+    assert network.refusal_for("https://api.openai.com/v1") is before is None
