@@ -6,12 +6,14 @@ import ssl
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import version
+from typing import Any
 
 import anyio
 import anyio.lowlevel
 import httpx
 from pydantic import SecretStr
 
+from tunesmith.backends.network import refusal_for
 from tunesmith.errors import BackendError, ConfigurationError, Phase
 from tunesmith.protocol.message import Request, Response
 
@@ -121,6 +123,7 @@ class HttpxBackend:
                     headers=await self._all_headers(request),
                     content=body if callable(request.body) else request.body,
                     timeout=httpx.Timeout(request.timeout_s, connect=_connect_s(request.timeout_s)),
+                    extensions=self._extensions,
                 )
                 # A redirect is answered, not followed: the key is not carried to another address.
                 response = await client.send(built, stream=True, follow_redirects=False)
@@ -146,6 +149,18 @@ class HttpxBackend:
     def credentials(self, key: str) -> tuple[str, str]:
         """Say in what header a key goes."""
         return "authorization", f"Bearer {key}"
+
+    @property
+    def _extensions(self) -> dict[str, Any]:
+        refusal = refusal_for(self.base_url)
+        if refusal is None:
+            return {}
+
+        async def refuse(_event: str, _info: object) -> None:
+            raise refusal()
+
+        # Asked before each step of a real connection, and never by transports that only act so.
+        return {"trace": refuse}
 
     async def _all_headers(self, request: Request) -> dict[str, str]:
         headers = {**self._headers, **request.headers}

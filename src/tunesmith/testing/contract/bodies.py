@@ -1,0 +1,112 @@
+"""Bodies that are sent, and files that are fetched."""
+
+import json
+from collections.abc import AsyncGenerator
+
+import pytest
+
+from tunesmith.operations.files import CreateFile
+from tunesmith.protocol.encode import encode
+from tunesmith.protocol.message import Body, Request
+from tunesmith.testing.contract.base import ContractBase, Reached, on_each_loop
+from tunesmith.testing.contract.messages import LIST_MODELS
+
+__all__ = ["BodyContract"]
+
+_ASKED = json.dumps({"model": "davinci-002", "prompt": "Größe", "max_tokens": 4}).encode()
+_CONTENT = bytes(range(256)) * 1200
+"""Several chunks, and nothing that is text."""
+
+
+def _asking(body: Body) -> Request:
+    headers = {"content-type": "application/json"}
+    return Request("completions.create", "POST", "/completions", (), headers, body)
+
+
+class _Pieces:
+    """A body that is opened afresh each time, and knows what became of it."""
+
+    def __init__(self, content: bytes, error: Exception | None = None) -> None:
+        self._content = content
+        self._error = error
+        self.opened = 0
+        self.open = 0
+
+    async def __call__(self) -> AsyncGenerator[bytes]:
+        self.opened += 1
+        self.open += 1
+        try:
+            for start in range(0, len(self._content), 10):
+                yield self._content[start : start + 10]
+            if self._error is not None:
+                raise self._error
+        finally:
+            self.open -= 1
+
+
+class BodyContract(ContractBase):
+    """Bodies that are sent, and files that are fetched."""
+
+    @on_each_loop
+    async def test_a_body_may_be_bytes_or_pieces(self, reached: Reached) -> None:
+        whole = await reached.ask(_asking(_ASKED))
+        pieces = await reached.ask(_asking(_Pieces(_ASKED)))
+        assert whole.status == pieces.status == 200
+        assert json.loads(whole.body)["usage"] == json.loads(pieces.body)["usage"]
+
+    @on_each_loop
+    async def test_a_body_is_opened_afresh_for_each_attempt(self, reached: Reached) -> None:
+        pieces = _Pieces(_ASKED)
+        request = _asking(pieces)
+        for attempt in (1, 2):
+            assert (await reached.ask(request)).status == 200
+            assert (pieces.opened, pieces.open) == (attempt, 0)
+
+    @on_each_loop
+    async def test_what_a_body_raises_comes_through_and_its_file_is_closed(
+        self, reached: Reached
+    ) -> None:
+        """A file that cannot be read is no matter of the network: nobody shall try again."""
+        pieces = _Pieces(_ASKED[:-1], error=KeyError("the disk is gone"))
+        with pytest.raises(KeyError, match="the disk is gone"):
+            await reached.ask(_asking(pieces))
+        assert pieces.open == 0
+        assert (await reached.ask(LIST_MODELS)).status == 200
+
+    @on_each_loop
+    async def test_a_form_arrives_with_its_file_byte_by_byte(self, reached: Reached) -> None:
+        name = 'Über "Vernunft".bin'
+        sent = encode(CreateFile(file=(name, _CONTENT), purpose="user_data"))
+        file = json.loads((await reached.ask(sent)).body)
+        assert (file["filename"], file["purpose"]) == (name, "user_data")
+        assert file["bytes"] == len(_CONTENT)
+        assert (await reached.ask(_content_of(file["id"]))).body == _CONTENT
+
+    @on_each_loop
+    async def test_a_long_file_comes_in_chunks(self, reached: Reached) -> None:
+        """Files are larger than memory."""
+        file_id = await _stored(reached)
+        async with reached.backend.send(_content_of(file_id)) as response:
+            chunks = [chunk async for chunk in response.stream]
+        assert len(chunks) > 1
+        assert b"".join(chunks) == _CONTENT
+
+    @on_each_loop
+    async def test_a_part_of_a_file_is_fetched_by_its_range(self, reached: Reached) -> None:
+        """So that a broken download can go on."""
+        file_id = await _stored(reached)
+        part = await reached.ask(_content_of(file_id, span="100000-"))
+        assert part.status == 206
+        assert part.headers["content-range"] == f"bytes 100000-{len(_CONTENT) - 1}/{len(_CONTENT)}"
+        assert part.body == _CONTENT[100_000:]
+        assert (await reached.ask(_content_of(file_id, span="999999-"))).status == 416
+
+
+def _content_of(file_id: str, *, span: str | None = None) -> Request:
+    headers = {} if span is None else {"range": f"bytes={span}"}
+    return Request("files.content", "GET", f"/files/{file_id}/content", (), headers)
+
+
+async def _stored(reached: Reached) -> str:
+    sent = encode(CreateFile(file=("kant.bin", _CONTENT), purpose="user_data"))
+    return str(json.loads((await reached.ask(sent)).body)["id"])

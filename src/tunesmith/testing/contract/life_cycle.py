@@ -1,0 +1,107 @@
+"""What clients do all day works over the backend as well."""
+
+import json
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+
+from tunesmith.client import AsyncClient
+from tunesmith.errors import NotFoundError
+from tunesmith.testing.contract.base import ContractBase, Reached, on_each_loop
+
+__all__ = ["LifeCycleContract"]
+
+_DAY_S = 24 * 3600
+_POLL_S = 0.001
+"""Backends need not know the service's time: the tests let it pass, and ask again at once."""
+
+_LINES = [{"prompt": f"{i} + {i} ->", "completion": f" {2 * i} END"} for i in range(12)]
+_CONTENT = b"".join(json.dumps(line).encode() + b"\n" for line in _LINES)
+
+
+async def _training_file(client: AsyncClient) -> str:
+    return (await client.files.create(file=("a.jsonl", _CONTENT), purpose="fine-tune")).id
+
+
+class LifeCycleContract(ContractBase):
+    """What clients do all day works over the backend as well."""
+
+    @on_each_loop
+    async def test_a_file_becomes_a_model_that_is_used(self, reached: Reached) -> None:
+        client = reached.client
+        job = await client.fine_tuning.jobs.create(
+            model="davinci-002", training_file=await _training_file(client), suffix="sums"
+        )
+        reached.service.clock.jump(_DAY_S)
+        jobs = client.fine_tuning.jobs
+        messages = [event.message async for event in jobs.follow(job, poll_interval=_POLL_S)]
+        assert messages[0] == f"Created fine-tuning job: {job.id}"
+        assert messages[-1] == "The job has successfully completed"
+        job = await jobs.wait(job, poll_interval=_POLL_S)
+        assert job.fine_tuned_model is not None
+        assert job.fine_tuned_model.startswith("ft:davinci-002:personal:sums:")
+        assert [step.train_loss for step in await jobs.results(job)]
+        asked = await client.completions.create(model=job.fine_tuned_model, prompt="1 + 1 ->")
+        assert asked.choices[0].text
+        assert (await client.models.delete(job.fine_tuned_model)).deleted
+
+    @on_each_loop
+    async def test_a_stream_comes_to_what_is_answered_at_once(self, reached: Reached) -> None:
+        create = reached.client.completions.create
+        asked = await create(model="davinci-002", prompt="The sky is", max_tokens=20, seed=3)
+        async with reached.client.completions.stream(
+            model="davinci-002", prompt="The sky is", max_tokens=20, seed=3
+        ) as stream:
+            final = await stream.final()
+        assert final.choices[0].text == asked.choices[0].text
+
+    @on_each_loop
+    async def test_a_chat_is_answered(self, reached: Reached) -> None:
+        async with reached.client.chat.completions.stream(
+            model="gpt-4o-mini",
+            messages=[{"role": "user", "content": "Was ist Größe?"}],
+            max_completion_tokens=10,
+        ) as stream:
+            final = await stream.final()
+        assert final.choices[0].message.content
+
+    @on_each_loop
+    async def test_lists_are_turned_page_by_page(self, reached: Reached) -> None:
+        made = [await _training_file(reached.client) for _ in range(3)]
+        files = [file.id async for file in reached.client.files.list(limit=1, order="asc")]
+        assert files == made
+
+    @on_each_loop
+    async def test_a_large_file_is_sent_in_parts(self, reached: Reached) -> None:
+        with TemporaryDirectory() as folder:
+            path = Path(folder) / "train.jsonl"
+            path.write_bytes(_CONTENT)
+            file = await reached.client.files.upload(path, part_bytes=200, concurrency=2)
+            target = Path(folder) / "content.jsonl"
+            await reached.client.files.content(file.id).write_to(target)
+            assert target.read_bytes() == _CONTENT
+
+    @on_each_loop
+    async def test_a_batch_is_done(self, reached: Reached) -> None:
+        client = reached.client
+        body = {"model": "davinci-002", "prompt": "Kant", "max_tokens": 3}
+        line = {"custom_id": "1", "method": "POST", "url": "/v1/completions", "body": body}
+        content = json.dumps(line).encode()
+        file = await client.files.create(file=("batch.jsonl", content), purpose="batch")
+        batch = await client.batches.create(
+            input_file_id=file.id, endpoint="/v1/completions", completion_window="24h"
+        )
+        reached.service.clock.jump(_DAY_S)
+        batch = await client.batches.retrieve(batch.id)
+        assert batch.status == "completed"
+        results = await client.files.content(batch.output_file_id or "").text()
+        assert json.loads(results)["custom_id"] == "1"
+
+    @on_each_loop
+    async def test_a_refusal_tells_all_that_the_service_told(self, reached: Reached) -> None:
+        with pytest.raises(NotFoundError, match="No such File object: file-none") as caught:
+            await reached.client.files.retrieve("file-none")
+        error = caught.value
+        assert (error.operation, error.status, error.param) == ("files.retrieve", 404, "id")
+        assert error.request_id == error.headers["x-request-id"]

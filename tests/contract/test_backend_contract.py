@@ -1,0 +1,56 @@
+"""The public contract of backends, over all that are here, and over some that break it."""
+
+import pytest
+from tests.contract import doors
+from tests.contract.wrappers import Wrapper
+
+from tunesmith import MemoryBackend
+from tunesmith.testing import BackendContract, RecordingBackend, ReplayBackend, WrapperContract
+
+
+class TestMemory(BackendContract):
+    def backend(self, service):
+        return MemoryBackend(service)
+
+
+class TestTransport(BackendContract):
+    def reach(self, service):
+        return doors.over_transport(service)
+
+
+class TestSocket(BackendContract):
+    def reach(self, service):
+        return doors.over_sockets(service)
+
+
+class TestWrapper(WrapperContract):
+    def around(self, inner):
+        return Wrapper(inner)
+
+
+class TestRecording(WrapperContract):
+    @pytest.fixture(autouse=True)
+    def _path(self, tmp_path):
+        self.path = tmp_path / "cassette.json"
+
+    def around(self, inner):
+        return RecordingBackend(inner, self.path)
+
+
+class TestReplaying(BackendContract):
+    """Each test is recorded, and then run again on what was recorded."""
+
+    @pytest.fixture(autouse=True)
+    def _path(self, tmp_path):
+        self.path = tmp_path / "cassette.json"
+
+    async def run(self, test):
+        self.replays = False
+        await super().run(test)
+        self.replays = True
+        await super().run(test)
+
+    def backend(self, service):
+        if self.replays:
+            return ReplayBackend(self.path, strict=False)
+        return RecordingBackend(MemoryBackend(service), self.path)

@@ -1,0 +1,441 @@
+"""Record and replay: the same answers again, at once, and a clear word where they do not fit."""
+
+import json
+import random
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+from tests.contract.data import begin_job, pairs, send
+from tests.contract.wrappers import Breaking, Cutting
+
+from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, Request, errors
+from tunesmith.backends.record import RecordingBackend
+from tunesmith.backends.replay import ReplayBackend, ReplayMismatch
+
+pytestmark = pytest.mark.anyio
+
+COMPLETION = {"model": "davinci-002", "prompt": "Größe ist", "max_tokens": 5, "seed": 1}
+
+
+@pytest.fixture
+def path(tmp_path):
+    return tmp_path / "cassettes" / "one.json"
+
+
+@pytest.fixture
+def record(path):
+    """Runs calls against a service, or a backend around one, while they are recorded."""
+
+    async def record(calls, inner=None, **options):
+        recording = RecordingBackend(inner or MemoryBackend(seed=1), path, **options)
+        async with AsyncClient(backend=recording, max_retries=0) as client:
+            return await calls(client)
+
+    return record
+
+
+@pytest.fixture
+def replay(path):
+    async def replay(calls, **options):
+        backend = ReplayBackend(path, **options)
+        async with AsyncClient(backend=backend, max_retries=0) as client:
+            return await calls(client)
+
+    return replay
+
+
+def exchanges(path):
+    return json.loads(path.read_text())["exchanges"]
+
+
+def asking(*models):
+    async def calls(client):
+        return [(await client.models.retrieve(model)).id for model in models]
+
+    return calls
+
+
+async def stream(client):
+    async with client.completions.stream(**COMPLETION) as events:
+        return [event async for event in events]
+
+
+# What is recorded
+
+
+async def test_the_whole_life_of_a_job_is_replayed_without_waiting(record, replay):
+    async def calls(client):
+        job = await begin_job(client)
+        events = [event async for event in client.fine_tuning.jobs.follow(job, poll_interval=30)]
+        job = await client.fine_tuning.jobs.wait(job)
+        results = await client.fine_tuning.jobs.results(job)
+        return job, events, results, await stream(client)
+
+    recorded = await record(calls)
+    with anyio.fail_after(20):
+        assert await replay(calls) == recorded
+
+
+async def test_a_question_reads_well(record, path):
+    async def calls(client):
+        await client.files.create(
+            file=("train.jsonl", b'{"prompt": "a"}\n{"prompt": "b"}\n'), purpose="batch"
+        )
+        await client.files.list(limit=2)
+        await client.completions.create(**COMPLETION)
+
+    await record(calls)
+    create, listing, completion = (exchange["request"] for exchange in exchanges(path))
+    assert create["body"] == {
+        "form": [
+            {
+                "name": "file",
+                "filename": "train.jsonl",
+                "type": "application/jsonl",
+                "lines": ['{"prompt": "a"}', '{"prompt": "b"}', ""],
+            },
+            {"name": "purpose", "text": "batch"},
+        ]
+    }
+    assert listing["query"] == ["limit=2"]
+    assert completion["body"] == {"json": COMPLETION}
+    assert "Größe" in path.read_text()
+
+
+async def test_a_stream_is_recorded_chunk_by_chunk(record, replay, path):
+    recorded = await record(stream)
+    (exchange,) = exchanges(path)
+    chunks = exchange["response"]["body"]["chunks"]
+    assert len(chunks) == len(recorded) + 1
+    assert chunks[-1] == "data: [DONE]\n\n"
+    assert await replay(stream) == recorded
+
+
+async def test_bytes_that_are_no_text_come_back_as_they_were(record, replay):
+    content = random.Random(1).randbytes(1000)
+
+    async def calls(client):
+        file = await client.files.create(file=content, purpose="user_data")
+        return await client.files.content(file.id).read()
+
+    assert await record(calls) == content
+    assert await replay(calls) == content
+
+
+async def test_the_same_content_is_the_same_question_however_it_is_sent(record, replay):
+    content = b"Kant\n" * 50
+
+    async def in_pieces():
+        for start in range(0, len(content), 7):
+            yield content[start : start + 7]
+
+    def calls(file):
+        return lambda client: client.files.create(file=("a.txt", file), purpose="user_data")
+
+    recorded = await record(calls(content), max_body_bytes=100)
+    assert await replay(calls(in_pieces())) == recorded
+
+
+async def test_a_long_question_is_its_hash_and_a_long_answer_a_file_of_its_own(
+    record, replay, path
+):
+    content = random.Random(1).randbytes(200_000)
+
+    async def calls(client):
+        file = await client.files.create(file=("b.bin", content), purpose="user_data")
+        first = await client.files.content(file.id).read()
+        return first, await client.files.content(file.id).read()
+
+    assert await record(calls) == (content, content)
+    create, download, _ = exchanges(path)
+    assert "b.bin" in create["request"]["body"]["begins"]
+    assert create["request"]["body"]["bytes"] > len(content)
+    (beside,) = (path.parent / "one.bodies").iterdir()  # the same body is there once
+    assert beside.name == download["response"]["body"]["file"]
+    assert beside.read_bytes() == content
+    assert await replay(calls) == (content, content)
+    beside.unlink()
+    with pytest.raises(ConfigurationError, match="is missing"):
+        await replay(calls)
+
+
+async def test_a_long_question_of_other_content_is_another_question(record, replay):
+    def calls(content):
+        return lambda client: client.files.create(file=("b.bin", content), purpose="user_data")
+
+    await record(calls(b"a" * 200_000))
+    with pytest.raises(ReplayMismatch, match="sha256"):
+        await replay(calls(b"a" * 199_999 + b"b"))
+
+
+async def test_errors_of_the_service_and_of_the_network_are_replayed(record, replay):
+    async def calls(client):
+        caught = []
+        for call in (
+            client.files.retrieve("file-none"),
+            client.models.list(),
+            client.models.list(),
+            stream(client),
+        ):
+            with pytest.raises(errors.APIError) as error:
+                await call
+            caught.append((type(error.value), str(error.value)))
+        return caught
+
+    inner = Breaking(MemoryBackend(), {"models.list": {1: "connect", 2: "read"}})
+    recorded = await record(calls, Cutting(inner, "completions.create", [600]))
+    assert [kind.__name__ for kind, _ in recorded] == [
+        "NotFoundError",
+        "APIConnectionError",
+        "APIConnectionError",
+        "StreamInterrupted",
+    ]
+    assert await replay(calls) == recorded
+
+
+async def test_a_timeout_is_replayed_in_virtual_time(record, replay):
+    class Silent:
+        clock = MemoryBackend().clock
+
+        @asynccontextmanager
+        async def send(self, request):
+            await self.clock.sleep(float("inf"))
+            yield
+
+        async def aclose(self):
+            pass
+
+    async def calls(client):
+        with pytest.raises(errors.APITimeoutError):
+            await client.with_options(timeout=3600).models.list()
+
+    await record(calls, Silent())
+    with anyio.fail_after(10):
+        await replay(calls)
+
+
+async def test_an_answer_that_was_left_can_be_replayed_up_to_there(record, replay):
+    def first(count):
+        async def calls(client):
+            async with client.completions.stream(**COMPLETION) as events:
+                return [await anext(events) for _ in range(count)]
+
+        return calls
+
+    recorded = await record(first(2))
+    assert await replay(first(2)) == recorded
+    with pytest.raises(ReplayMismatch, match="left here"):
+        await replay(first(3))
+
+
+async def test_a_file_that_the_caller_cannot_read_is_not_in_the_cassette(record, path):
+    async def unreadable():
+        yield b"a"
+        raise OSError("the disk is gone")
+
+    async def calls(client):
+        with pytest.raises(OSError, match="disk"):
+            await client.files.create(file=("a.bin", unreadable()), purpose="user_data")
+
+    await record(calls)
+    assert exchanges(path) == []
+
+
+# The file
+
+
+async def test_the_old_cassette_stays_until_the_new_one_is_whole(record, path):
+    await record(asking("davinci-002"))
+    old = path.read_bytes()
+    recording = RecordingBackend(MemoryBackend(), path)
+    client = AsyncClient(backend=recording)
+    await asking("babbage-002", "gpt-4o-mini")(client)
+    assert path.read_bytes() == old
+    beside = path.with_name("one.json.part")
+    assert len(exchanges(beside)) == 2  # whole after each exchange
+    await client.aclose()
+    assert len(exchanges(path)) == 2
+    assert [file.name for file in path.parent.iterdir()] == ["one.json"]
+
+
+async def test_exchanges_are_replayed_in_the_order_in_which_they_were_asked(record, replay, path):
+    async def calls(client):
+        async with client.completions.stream(**COMPLETION) as events:
+            await anext(events)
+            await client.models.retrieve("davinci-002")
+
+    await record(calls)
+    assert [exchange["number"] for exchange in exchanges(path)] == [2, 1]  # as they ended
+    await replay(calls)
+
+
+async def test_after_closing_nothing_is_recorded(path):
+    recording = RecordingBackend(MemoryBackend(), path)
+    await recording.aclose()
+    with pytest.raises(BackendError) as caught:
+        async with recording.send(Request("models.list", "GET", "/models")):
+            pass
+    assert caught.value.phase == "closed"
+    await recording.aclose()
+    assert exchanges(path) == []
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (None, "there is no cassette"),
+        ("no JSON", "is no cassette"),
+        ('{"tunesmith_cassette": 1, "max_body_bytes": 1, "exchanges": [{}]}', r"exchanges\.0"),
+        ('{"tunesmith_cassette": 2, "max_body_bytes": 1, "exchanges": []}', "version 2"),
+    ],
+)
+def test_what_is_no_cassette_is_an_error_that_says_so(tmp_path, content, message):
+    path = tmp_path / "a.json"
+    if content is not None:
+        path.write_text(content)
+    with pytest.raises(ConfigurationError, match=message):
+        ReplayBackend(path)
+
+
+# Secrets
+
+KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+async def test_secrets_are_not_in_the_cassette_and_do_not_stand_in_the_way(
+    record, replay, path, monkeypatch
+):
+    monkeypatch.setenv("OPENAI_API_KEY", "a key of its own kind")
+
+    async def calls(client):
+        client = client.with_options(headers={"X-Api-Key": "hunter2hunter2", "X-Page": "1"})
+        for text in (KEY, "a key of its own kind", "open sesame", '"password": "swordfish"'):
+            await client.completions.create(model="davinci-002", prompt=f"say {text}!")
+        file = ("a.jsonl", b'{"api_key": "letmeinletmein"}\n' * 3000)
+        file = await client.files.create(file=file, purpose="batch", extra_query={"token": "tik"})
+        return await client.files.content(file.id).read()
+
+    await record(calls, secrets=["open sesame"], max_body_bytes=10_000)
+    files = [file for file in path.parent.rglob("*") if file.is_file()]
+    assert len(files) == 2
+    text = "".join(file.read_text() for file in files)
+    for secret in (KEY, "own kind", "hunter2", "sesame", "letmein", "swordfish", "=tik"):
+        assert secret not in text
+    assert '"x-page": "1"' in text
+    await replay(calls, secrets=["open sesame"])
+
+
+async def test_a_secret_that_reaches_over_chunks_is_taken_out_of_a_stream(record, path):
+    class Echo:
+        @asynccontextmanager
+        async def send(self, request):
+            async def chunks():
+                yield f'data: {{"text": "{KEY[:20]}'.encode()
+                yield f'{KEY[20:]}"}}\n\n'.encode()
+
+            from tunesmith import Response
+
+            yield Response(200, {"content-type": "text/event-stream"}, chunks())
+
+        async def aclose(self):
+            pass
+
+    recording = RecordingBackend(Echo(), path)
+    async with recording.send(Request("completions.create", "POST", "/completions")) as response:
+        assert KEY.encode() in await response.read()
+    await recording.aclose()
+    chunks = exchanges(path)[0]["response"]["body"]["chunks"]
+    assert chunks == ['data: {"text": "' + "*" * 20, "*" * (len(KEY) - 20) + '"}\n\n']
+
+
+# Strictly and loosely
+
+
+async def test_another_request_than_recorded_is_shown_beside_it(record, replay):
+    await record(lambda client: client.completions.create(**COMPLETION))
+    with pytest.raises(ReplayMismatch) as caught:
+        await replay(lambda client: client.completions.create(**COMPLETION | {"max_tokens": 6}))
+    text = str(caught.value)
+    assert "completions.create POST /completions: number 1 of the recording" in text
+    assert '-      "max_tokens": 5' in text
+    assert '+      "max_tokens": 6' in text
+    assert "RecordingBackend" in text
+
+
+async def test_a_strict_replay_keeps_the_order(record, replay):
+    await record(asking("davinci-002", "babbage-002"))
+    with pytest.raises(ReplayMismatch, match=r"this one is number 2"):
+        await replay(asking("babbage-002", "davinci-002"))
+
+
+async def test_a_strict_replay_answers_each_once(record, replay):
+    await record(asking("davinci-002"))
+    with pytest.raises(ReplayMismatch, match="nothing more was recorded than 1"):
+        await replay(asking("davinci-002", "davinci-002"))
+
+
+async def test_what_a_strict_replay_was_not_asked_for_is_named_at_the_end(record, path):
+    await record(asking("davinci-002", "babbage-002"))
+    backend = ReplayBackend(path)
+    client = AsyncClient(backend=backend)
+    await client.models.retrieve("davinci-002")
+    assert backend.unused == ["2: models.retrieve GET /models/babbage-002"]
+    with pytest.raises(ReplayMismatch, match=r"2: models\.retrieve GET /models/babbage-002"):
+        await client.aclose()
+    await client.aclose()  # said once
+
+
+async def test_what_was_not_used_does_not_cover_the_error_that_is_its_reason(record, replay):
+    async def calls(client):
+        raise KeyError("mine")
+
+    await record(asking("davinci-002"))
+    with pytest.raises(KeyError, match="mine"):
+        await replay(calls)
+
+
+async def test_a_loose_replay_knows_no_order_and_answers_again_and_again(record, replay):
+    await record(asking("davinci-002", "babbage-002"))
+    asked = ["babbage-002", "babbage-002", "davinci-002", "babbage-002"]
+    assert await replay(asking(*asked), strict=False) == asked
+
+
+async def test_a_loose_replay_gives_several_answers_in_their_order(record, replay):
+    async def recorded(client):
+        for number in range(3):
+            await client.files.list()
+            await send(client, pairs(), filename=f"{number}.jsonl")
+
+    async def replayed(client):
+        return [len((await client.files.list()).data) for _ in range(5)]
+
+    await record(recorded)
+    assert await replay(replayed, strict=False) == [0, 1, 2, 2, 2]
+
+
+async def test_a_loose_replay_shows_the_nearest_of_what_was_recorded(record, replay):
+    await record(asking("davinci-002", "babbage-002"))
+    with pytest.raises(ReplayMismatch) as caught:
+        await replay(asking("babbage-003"), strict=False)
+    assert '-  "path": "/models/babbage-002"' in str(caught.value)
+
+
+async def test_parts_of_a_file_are_told_apart_by_their_range(record, replay):
+    content = bytes(range(256)) * 20
+
+    def calls(*spans):
+        async def calls(client):
+            file = await client.files.create(file=("a.bin", content), purpose="user_data")
+            read = []
+            for span in spans:
+                headers = {"range": f"bytes={span}"}
+                request = Request("files.content", "GET", f"/files/{file.id}/content", (), headers)
+                async with client.backend.send(request) as response:
+                    read.append(await response.read())
+            return read
+
+        return calls
+
+    await record(calls("0-9", "10-19"))
+    assert await replay(calls("10-19", "0-9"), strict=False) == [content[10:20], content[:10]]
