@@ -155,6 +155,8 @@ class Replies:
     ) -> None:
         """Answer so from now on; see `Service.reply`."""
         require_match(match)
+        if not callable(reply):
+            as_reply(reply)  # what is wrong shows at once, not when somebody asks
         self._replies.add((reply, match), times)
 
     def clear(self) -> None:
