@@ -23,6 +23,7 @@ ALLOWED = {
     "resources": {"errors", "types", "operations", "protocol", "backends", "calls"},
     "client": {"errors", "types", "operations", "protocol", "backends", "calls", "resources"},
     "service": {"errors", "types", "operations", "protocol", "backends"},
+    "testing": {"errors", "lazy", "operations", "protocol", "backends", "service"},
     "datasets": {"errors", "extras"},
     "integrations": {
         "errors",
