@@ -47,10 +47,10 @@ class _Planned:
             why = " and ".join(sorted(reasons)) or "it was never called"
             return [f"{self.calls.pattern}, every call: {self.fault} - {why}"]
         came = self.calls.came
-        times = "never" if not came else "once" if came == 1 else f"{came} times"
+        times = "never called" if not came else f"called {'once' if came == 1 else f'{came} times'}"
         return [
             f"{self.calls.pattern}, call {number}: {self.fault} - "
-            + (self.strikes[number].reason if number in self.strikes else f"it was called {times}")
+            + (self.strikes[number].reason if number in self.strikes else f"it was {times}")
             for number in wanted
             if number not in self.strikes or not self.strikes[number].fired
         ]
