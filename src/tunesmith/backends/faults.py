@@ -9,6 +9,8 @@ from http import HTTPStatus
 from math import ceil, inf
 from typing import Any
 
+from anyio.lowlevel import checkpoint
+
 from tunesmith.backends.base import Backend, clock_of
 from tunesmith.backends.fault_answers import (
     ContentType,
@@ -333,6 +335,7 @@ class Faults:
         Raises:
             BackendError: That is what goes wrong, or the inner backend raised it.
         """
+        await checkpoint()  # what is cancelled already is no call
         for calls in self._calls:
             if fnmatchcase(request.operation, calls.pattern):
                 calls.came += 1

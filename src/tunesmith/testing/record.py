@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from anyio import get_current_task
+from anyio.lowlevel import checkpoint
 
 from tunesmith.backends.base import Backend, clock_of
 from tunesmith.backends.redaction import Redaction
@@ -66,7 +67,7 @@ class CallRecord:
         return [call for call in self.all if is_like(call, operation, parameters)]
 
     def assert_called(
-        self, operation: str, /, *, times: int | None = None, **parameters: Any
+        self, operation: str = "*", /, *, times: int | None = None, **parameters: Any
     ) -> list[Call]:
         """Make sure that an operation was called.
 
@@ -165,6 +166,7 @@ class CallRecord:
         Raises:
             BackendError: The inner backend raised it.
         """
+        await checkpoint()  # what is cancelled already is not asked for
         clock = clock_of(self.inner)
         question = Question(request, self._max_body_bytes)
         call = Call(
