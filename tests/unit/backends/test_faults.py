@@ -1,9 +1,13 @@
 """Faults by position, on the client's way to a service."""
 
 import json
+import re
 from contextlib import aclosing, asynccontextmanager
 
+import anyio
+import hypothesis
 import pytest
+from hypothesis import strategies as st
 
 from tunesmith import (
     APIConnectionError,
@@ -21,6 +25,7 @@ from tunesmith import (
     StreamError,
     StreamInterrupted,
 )
+from tunesmith.backends.base import SYSTEM_CLOCK
 from tunesmith.backends.fault_base import Strike
 from tunesmith.backends.fault_places import Place, broken_at
 from tunesmith.testing import Faults, Reply, Token
@@ -506,22 +511,57 @@ def test_a_place_is_one_place(wrong):
         Place(**wrong)
 
 
-@pytest.mark.parametrize("size", [1, 2, 3, 7, 100])
-@pytest.mark.parametrize("end", [b"\n", b"\r\n"])
-async def test_events_are_counted_wherever_the_chunks_are_cut(size, end, memory):
-    event = b"event: x" + end + b"data: 1" + end + end
-    content = end + b": a comment" + end + event * 5
+EVENTS = st.lists(
+    st.sampled_from(["data: 1", ": a comment", "event: x", "data: 2\ndata: 3", ""]), min_size=1
+).map("\n\n".join)
 
-    async def chunks():
-        for start in range(0, len(content), size):
-            yield content[start : start + size]
+
+@hypothesis.given(
+    text=EVENTS, end=st.sampled_from(["\n", "\r\n"]), after=st.integers(0, 5), data=st.data()
+)
+def test_a_place_among_events_is_found_wherever_the_chunks_are_cut(text, end, after, data):
+    """What comes before the place has as many events as a reader of events finds in it."""
+    content = (text + "\n\n").replace("\n", end).encode()
+    cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=8)))
+    ends = [*cuts, len(content)]
+    chunks = [content[i:j] for i, j in zip([0, *cuts], ends, strict=True)]
+    before, fired = _up_to(Place(after_events=after), chunks)
+    assert content.startswith(before)
+    assert fired == (_blocks(content) >= after)
+    if fired:
+        assert _blocks(before) == after
+        assert before == b"" if after == 0 else before.endswith(end.encode() * 2)
+
+
+@hypothesis.given(
+    chunks=st.lists(st.binary(max_size=5), min_size=1), after=st.integers(min_value=0, max_value=12)
+)
+def test_a_place_among_bytes_is_found_wherever_the_chunks_are_cut(chunks, after):
+    before, fired = _up_to(Place(after_bytes=after), chunks)
+    whole = b"".join(chunks)
+    assert before == whole[:after]
+    assert fired == (after <= len(whole))
+
+
+def _up_to(place, chunks):
+    """Give what comes before a place, and whether the place was reached."""
+    strike = Strike(SYSTEM_CLOCK)
 
     async def stop():
-        return b"!"
+        return b""
 
-    strike = Strike(memory.clock)
-    async with aclosing(chunks()) as whole:
-        broken = broken_at(Place(after_events=2), whole, strike, stop, ends=True)
-        received = b"".join([chunk async for chunk in broken])
-    assert received == content[: -len(event) * 3] + b"!"
-    assert strike.fired
+    async def read():
+        async def body():
+            for chunk in chunks:
+                yield chunk
+
+        async with aclosing(body()) as whole:
+            broken = broken_at(place, whole, strike, stop, ends=True)
+            return b"".join([chunk async for chunk in broken])
+
+    return anyio.run(read), strike.fired
+
+
+def _blocks(content):
+    """Count the blocks of lines that a blank line ends."""
+    return len(re.findall(rb"[^\r\n](?:\r\n|\n){2}", content))

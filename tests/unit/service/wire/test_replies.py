@@ -282,6 +282,22 @@ async def test_a_deadline_passes_while_a_slow_answer_is_made(service, complete):
     assert service.clock.monotonic() == pytest.approx(5)
 
 
+async def test_the_lines_of_a_batch_are_answered_and_take_no_time(service, api):
+    service.reply(Reply("slow", first_token_s=10**6))
+    body = {"model": "davinci-002", "prompt": "Well?"}
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/completions", "body": body}
+    file_id = api.file(json.dumps(line).encode())
+    batch = await api.post(
+        "/batches", input_file_id=file_id, endpoint="/v1/completions", completion_window="24h"
+    )
+    service.clock.jump(3600)
+    batch = await api.get(f"/batches/{batch['id']}")
+    assert batch["status"] == "completed"
+    _, _, output = await api.send("GET", f"/files/{batch['output_file_id']}/content")
+    assert json.loads(output)["response"]["body"]["choices"][0]["text"] == "slow"
+    assert service.clock.monotonic() == pytest.approx(3600)
+
+
 # What no reply answered.
 
 
