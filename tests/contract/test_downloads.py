@@ -83,17 +83,21 @@ async def test_a_download_that_breaks_again_and_again_is_finished_as_long_as_it_
 
 
 async def test_only_the_end_of_the_answer_is_lost(backend, file_id, target):
-    backend = Cutting(backend, "files.content", [SIZE])
-    await AsyncClient(backend=backend).files.content(file_id).write_to(target)
+    faults = Faults(backend)
+    faults.on("files.content").cut(after_bytes=SIZE)
+    record = CallRecord(faults)
+    await AsyncClient(backend=record).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
-    assert ranges(backend) == [None, f"bytes={SIZE}-"]
+    assert ranges(record) == [None, f"bytes={SIZE}-"]
 
 
 async def test_content_to_be_resumed_is_asked_for_unpacked(backend, file_id, target):
     """A range of a packed answer would count other bytes than those that were written."""
-    backend = Cutting(backend, "files.content", [100_000])
-    await AsyncClient(backend=backend).files.content(file_id).write_to(target)
-    assert {request.headers["accept-encoding"] for request in backend.requests} == {"identity"}
+    faults = Faults(backend)
+    faults.on("files.content").cut(after_bytes=100_000)
+    record = CallRecord(faults)
+    await AsyncClient(backend=record).files.content(file_id).write_to(target)
+    assert {call.headers["accept-encoding"] for call in record.all} == {"identity"}
 
 
 async def test_a_server_without_ranges_is_asked_for_the_whole_again(backend, file_id, target):

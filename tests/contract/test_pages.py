@@ -88,7 +88,9 @@ async def test_a_server_that_goes_round_in_its_pages_is_an_error_too(backend, ma
     def endless(page):
         return {**page, "data": [{"id": next(around), "object": "file"}], "has_more": True}
 
-    client = AsyncClient(backend=Rewriting(backend, "files.list", endless))
+    faults = Faults(backend)
+    faults.on("files.list", call=None).edit(endless)
+    client = AsyncClient(backend=faults)
     with pytest.raises(errors.PaginationError, match=made[0]):
         [file async for file in client.files.list()]
 
