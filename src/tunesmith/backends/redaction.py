@@ -27,7 +27,7 @@ _IN_BODIES = re.compile(
     | \bAIza[\w-]{30,}                                 # Google
     | \beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*              # JSON web tokens
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[\w+/=\s\\]*
-    | (?<=[Bb]earer\ )[\w.~+/-]{8,}
+    | (?<=[Bb]earer\ )[\w.~+/-]{20,}
     """,
     re.VERBOSE,
 )
