@@ -5,7 +5,14 @@ from tests.contract import doors
 from tests.contract.wrappers import Wrapper
 
 from tunesmith import MemoryBackend
-from tunesmith.testing import BackendContract, RecordingBackend, ReplayBackend, WrapperContract
+from tunesmith.testing import (
+    BackendContract,
+    CallRecord,
+    Faults,
+    RecordingBackend,
+    ReplayBackend,
+    WrapperContract,
+)
 
 
 class TestMemory(BackendContract):
@@ -26,6 +33,16 @@ class TestSocket(BackendContract):
 class TestWrapper(WrapperContract):
     def around(self, inner):
         return Wrapper(inner)
+
+
+class TestFaultless(WrapperContract):
+    def around(self, inner):
+        return Faults(inner)
+
+
+class TestCallRecord(WrapperContract):
+    def around(self, inner):
+        return CallRecord(inner)
 
 
 class TestRecording(WrapperContract):

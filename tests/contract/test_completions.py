@@ -2,9 +2,10 @@
 
 import anyio
 import pytest
-from tests.contract.wrappers import Breaking, Cutting, Stalling
+from tests.contract.wrappers import Stalling
 
 from tunesmith import AsyncClient, errors
+from tunesmith.testing import CallRecord, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -84,17 +85,21 @@ async def test_events_are_handed_over_as_they_come(backend):
 
 
 async def test_a_stream_that_breaks_off_is_an_error_and_not_tried_again(backend):
-    cutting = Cutting(backend, "completions.create", [600])
-    client = AsyncClient(backend=cutting)
+    faults = Faults(backend)
+    faults.on("completions.create").cut(after_events=2)
+    record = CallRecord(faults)
+    client = AsyncClient(backend=record)
     async with client.completions.stream(**ASKED) as stream:
         with pytest.raises(errors.StreamInterrupted):
             await stream.final()
-    assert cutting.asked == ["completions.create"]
+    record.assert_called(times=1)
+    faults.assert_all_fired()
 
 
 async def test_a_stream_whose_beginning_fails_is_tried_again(backend):
-    breaking = Breaking(backend, {"completions.create": {1: "connect"}})
-    async with AsyncClient(backend=breaking).completions.stream(**ASKED) as stream:
+    faults = Faults(backend)
+    faults.on("completions.create").refuse_connection()
+    async with AsyncClient(backend=faults).completions.stream(**ASKED) as stream:
         assert (await stream.final()).choices[0].text
         assert stream.response.attempts == 2
 

@@ -5,9 +5,10 @@ import random
 import anyio
 import pytest
 from tests.contract.data import collect
-from tests.contract.wrappers import Breaking, Cutting, Stalling
+from tests.contract.wrappers import Stalling, WithoutRanges
 
 from tunesmith import AsyncClient, errors
+from tunesmith.testing import CallRecord, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -31,9 +32,8 @@ def names_in(folder):
     return [path.name for path in folder.iterdir()]
 
 
-def ranges(backend):
-    asked = [request for request in backend.requests if request.operation == "files.content"]
-    return [request.headers.get("range") for request in asked]
+def ranges(record):
+    return [call.headers.get("range") for call in record.calls("files.content")]
 
 
 async def test_a_stream_hands_the_content_over_in_chunks(client, file_id):
@@ -63,46 +63,56 @@ async def test_a_file_that_is_there_is_replaced(client, file_id, target):
 
 
 async def test_a_broken_download_goes_on_where_it_broke(backend, file_id, target):
-    backend = Cutting(backend, "files.content", [100_000])
-    await AsyncClient(backend=backend).files.content(file_id).write_to(target)
+    faults = Faults(backend)
+    faults.on("files.content").cut(after_bytes=100_000)
+    record = CallRecord(faults)
+    await AsyncClient(backend=record).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
-    assert ranges(backend) == [None, "bytes=100000-"]
+    assert ranges(record) == [None, "bytes=100000-"]
 
 
 async def test_a_download_that_breaks_again_and_again_is_finished_as_long_as_it_gets_further(
     backend, file_id, target
 ):
-    backend = Cutting(backend, "files.content", [50_000] * 5)
-    await AsyncClient(backend=backend, max_retries=1).files.content(file_id).write_to(target)
+    faults = Faults(backend)
+    faults.on("files.content", call=range(1, 6)).cut(after_bytes=50_000)
+    record = CallRecord(faults)
+    await AsyncClient(backend=record, max_retries=1).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
-    assert ranges(backend)[1:] == [f"bytes={n * 50_000}-" for n in range(1, 6)]
+    assert ranges(record)[1:] == [f"bytes={n * 50_000}-" for n in range(1, 6)]
 
 
 async def test_only_the_end_of_the_answer_is_lost(backend, file_id, target):
-    backend = Cutting(backend, "files.content", [SIZE])
-    await AsyncClient(backend=backend).files.content(file_id).write_to(target)
+    faults = Faults(backend)
+    faults.on("files.content").cut(after_bytes=SIZE)
+    record = CallRecord(faults)
+    await AsyncClient(backend=record).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
-    assert ranges(backend) == [None, f"bytes={SIZE}-"]
+    assert ranges(record) == [None, f"bytes={SIZE}-"]
 
 
 async def test_content_to_be_resumed_is_asked_for_unpacked(backend, file_id, target):
     """A range of a packed answer would count other bytes than those that were written."""
-    backend = Cutting(backend, "files.content", [100_000])
-    await AsyncClient(backend=backend).files.content(file_id).write_to(target)
-    assert {request.headers["accept-encoding"] for request in backend.requests} == {"identity"}
+    faults = Faults(backend)
+    faults.on("files.content").cut(after_bytes=100_000)
+    record = CallRecord(faults)
+    await AsyncClient(backend=record).files.content(file_id).write_to(target)
+    assert {call.headers["accept-encoding"] for call in record.all} == {"identity"}
 
 
 async def test_a_server_without_ranges_is_asked_for_the_whole_again(backend, file_id, target):
-    backend = Cutting(backend, "files.content", [100_000], ranges=False)
-    await AsyncClient(backend=backend).files.content(file_id).write_to(target)
+    faults = Faults(WithoutRanges(backend))
+    faults.on("files.content").cut(after_bytes=100_000)
+    await AsyncClient(backend=faults).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
     assert names_in(target.parent) == ["content.bin"]
 
 
 async def test_a_download_that_gets_no_further_fails_and_leaves_nothing(backend, file_id, target):
     """Without ranges every attempt begins anew, and breaks at the same place."""
-    backend = Cutting(backend, "files.content", [100_000] * 20, ranges=False)
-    client = AsyncClient(backend=backend)
+    faults = Faults(WithoutRanges(backend))
+    faults.on("files.content", call=None).cut(after_bytes=100_000)
+    client = AsyncClient(backend=faults)
     with pytest.raises(errors.StreamInterrupted) as caught:
         await client.files.content(file_id).write_to(target)
     assert caught.value.operation == "files.content"
@@ -111,8 +121,9 @@ async def test_a_download_that_gets_no_further_fails_and_leaves_nothing(backend,
 
 async def test_a_failed_download_leaves_the_file_that_was_there(backend, file_id, target):
     target.write_bytes(b"old")
-    backend = Cutting(backend, "files.content", [100_000], ranges=False)
-    client = AsyncClient(backend=backend, max_retries=0)
+    faults = Faults(WithoutRanges(backend))
+    faults.on("files.content").cut(after_bytes=100_000)
+    client = AsyncClient(backend=faults, max_retries=0)
     with pytest.raises(errors.StreamInterrupted):
         await client.files.content(file_id).write_to(target)
     assert target.read_bytes() == b"old"
@@ -132,7 +143,9 @@ async def test_a_cancelled_download_leaves_nothing(backend, file_id, target):
 
 
 async def test_a_stream_that_breaks_off_is_an_error_not_an_end(backend, file_id):
-    client = AsyncClient(backend=Cutting(backend, "files.content", [100_000]))
+    faults = Faults(backend)
+    faults.on("files.content").cut(after_bytes=100_000)
+    client = AsyncClient(backend=faults)
     received = []
     async with client.files.content(file_id).stream() as stream:
         with pytest.raises(errors.StreamInterrupted):
@@ -141,13 +154,16 @@ async def test_a_stream_that_breaks_off_is_an_error_not_an_end(backend, file_id)
 
 
 async def test_a_read_that_breaks_off_is_tried_again(backend, file_id):
-    client = AsyncClient(backend=Cutting(backend, "files.content", [100_000]))
-    assert await client.files.content(file_id).read() == CONTENT
+    faults = Faults(backend)
+    faults.on("files.content").cut(after_bytes=100_000)
+    assert await AsyncClient(backend=faults).files.content(file_id).read() == CONTENT
+    faults.assert_all_fired()
 
 
 async def test_a_connection_that_fails_at_first_does_not_matter(backend, file_id, target):
-    client = AsyncClient(backend=Breaking(backend, {"files.content": {1: "connect"}}))
-    await client.files.content(file_id).write_to(target)
+    faults = Faults(backend)
+    faults.on("files.content").refuse_connection()
+    await AsyncClient(backend=faults).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
 
 

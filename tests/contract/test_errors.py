@@ -5,9 +5,10 @@ import pickle
 import anyio
 import pytest
 from tests.contract.data import begin_job, pairs, send
-from tests.contract.wrappers import Breaking, Stalling, Wrapper
+from tests.contract.wrappers import Wrapper
 
 from tunesmith import AsyncClient, errors
+from tunesmith.testing import CallRecord, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -61,46 +62,58 @@ async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(backend, wr
 
 
 async def test_failures_that_pass_are_waited_out(backend, service):
-    breaking = Breaking(backend, {"models.list": {1: "connect", 2: "read"}})
+    faults = Faults(backend)
+    faults.on("models.list").refuse_connection()
+    faults.on("models.list", call=2).lose_answer()
     began = service.clock.monotonic()
-    page = await AsyncClient(backend=breaking).models.list()
+    page = await AsyncClient(backend=faults).models.list()
     assert page.response.attempts == 3
     assert service.clock.monotonic() > began
 
 
 async def test_failures_that_do_not_pass_are_an_error_that_counts_the_attempts(backend):
-    breaking = Breaking(backend, {"models.list": lambda number: "connect"})
+    faults = Faults(backend)
+    faults.on("models.list", call=None).refuse_connection()
+    record = CallRecord(faults)
     with pytest.raises(errors.APIConnectionError) as caught:
-        await AsyncClient(backend=breaking, max_retries=3).models.list()
+        await AsyncClient(backend=record, max_retries=3).models.list()
     assert caught.value.attempts == 4
-    assert breaking.asked == ["models.list"] * 4
+    record.assert_called("models.list", times=4)
 
 
 async def test_a_job_whose_answer_was_lost_is_found_and_not_made_twice(backend):
-    client = AsyncClient(backend=Breaking(backend, {"fine_tuning.jobs.create": {1: "read"}}))
+    faults = Faults(backend)
+    faults.on("fine_tuning.jobs.create").lose_answer()
+    client = AsyncClient(backend=faults)
     job = await begin_job(client, seed=7)
     assert [listed.id async for listed in client.fine_tuning.jobs.list()] == [job.id]
 
 
 async def test_a_file_whose_answer_was_lost_is_found_and_not_sent_twice(backend):
-    breaking = Breaking(backend, {"files.create": {1: "read"}})
-    client = AsyncClient(backend=breaking)
+    faults = Faults(backend)
+    faults.on("files.create").lose_answer()
+    record = CallRecord(faults)
+    client = AsyncClient(backend=record)
     file_id = await send(client, pairs())
     assert [file.id async for file in client.files.list()] == [file_id]
-    assert breaking.asked.count("files.create") == 1
+    record.assert_called("files.create", times=1)
+    record.assert_well_behaved()
 
 
 async def test_a_deadline_spans_attempts_and_pauses(backend, service):
-    breaking = Breaking(backend, {"models.list": lambda number: "connect"})
+    faults = Faults(backend)
+    faults.on("models.list", call=None).refuse_connection()
     began = service.clock.monotonic()
     with pytest.raises(errors.DeadlineExceeded):
-        await AsyncClient(backend=breaking, max_retries=100, deadline=30).models.list()
+        await AsyncClient(backend=faults, max_retries=100, deadline=30).models.list()
     assert service.clock.monotonic() - began <= 30
 
 
 async def test_an_answer_that_does_not_come_runs_into_the_timeout(backend, service):
     """By the time of the service, which passes as soon as somebody waits for it."""
-    client = AsyncClient(backend=Stalling(backend, "models.list"), timeout=3600, max_retries=0)
+    faults = Faults(backend)
+    faults.on("models.list").stall(after_bytes=1)
+    client = AsyncClient(backend=faults, timeout=3600, max_retries=0)
     began = service.clock.monotonic()
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(service.clock.sleep, 4000)

@@ -4,9 +4,10 @@ import io
 
 import pytest
 from tests.contract.data import json_lines, pairs
-from tests.contract.wrappers import Rewriting, Wrapper
+from tests.contract.wrappers import Wrapper
 
 from tunesmith import AsyncClient, errors
+from tunesmith.testing import CallRecord, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -100,18 +101,21 @@ async def test_a_file_that_does_not_exist_is_refused_before_anything_is_sent(bac
 async def test_processing_is_waited_for(backend):
     """Servers of 2023 answer `uploaded` first."""
     states = iter(["uploaded", "uploaded", "processed"])
-    backend = Rewriting(backend, "files.retrieve", lambda file: {**file, "status": next(states)})
-    client = AsyncClient(backend=backend)
+    faults = Faults(backend)
+    retrieving = faults.on("files.retrieve", call=None)
+    retrieving.edit(lambda file: {**file, "status": next(states)})
+    record = CallRecord(faults)
+    client = AsyncClient(backend=record)
     file = await client.files.create(file=CONTENT, purpose="fine-tune")
     assert (await client.files.wait_until_processed(file)).status == "processed"
-    assert backend.asked.count("files.retrieve") == 3
+    record.assert_called("files.retrieve", times=3)
 
 
 async def test_a_file_that_the_service_rejects_is_an_error_with_its_reason(backend):
     rejected = {"status": "error", "status_details": "not UTF-8"}
-    client = AsyncClient(
-        backend=Rewriting(backend, "files.retrieve", lambda file: {**file, **rejected})
-    )
+    faults = Faults(backend)
+    faults.on("files.retrieve", call=None).edit(lambda file: {**file, **rejected})
+    client = AsyncClient(backend=faults)
     file = await client.files.create(file=CONTENT, purpose="fine-tune")
     with pytest.raises(errors.FileRejected, match="not UTF-8") as caught:
         await client.files.wait_until_processed(file.id)
@@ -119,9 +123,9 @@ async def test_a_file_that_the_service_rejects_is_an_error_with_its_reason(backe
 
 
 async def test_waiting_for_processing_ends_at_the_deadline(backend, service):
-    client = AsyncClient(
-        backend=Rewriting(backend, "files.retrieve", lambda file: {**file, "status": "uploaded"})
-    )
+    faults = Faults(backend)
+    faults.on("files.retrieve", call=None).edit(lambda file: {**file, "status": "uploaded"})
+    client = AsyncClient(backend=faults)
     file = await client.files.create(file=CONTENT, purpose="fine-tune")
     began = service.clock.monotonic()
     with pytest.raises(errors.DeadlineExceeded):

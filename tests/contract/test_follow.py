@@ -2,9 +2,9 @@
 
 import pytest
 from tests.contract.data import begin_job, collect, finish_job, pairs
-from tests.contract.wrappers import Breaking
 
 from tunesmith import AsyncClient, errors
+from tunesmith.testing import Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -52,13 +52,11 @@ async def test_events_come_while_the_job_runs(client):
 
 
 async def test_dropped_connections_lose_and_repeat_nothing(backend):
-    def every_third(number):
-        return ("connect", "read")[number % 2] if number % 3 == 0 else None
-
-    losses = dict.fromkeys(
-        ("fine_tuning.jobs.retrieve", "fine_tuning.jobs.list_events"), every_third
-    )
-    broken = AsyncClient(backend=Breaking(backend, losses), max_retries=0)
+    faults = Faults(backend)
+    for operation in ("fine_tuning.jobs.retrieve", "fine_tuning.jobs.list_events"):
+        faults.on(operation, call=range(3, 1000, 6)).lose_answer()
+        faults.on(operation, call=range(6, 1000, 6)).refuse_connection()
+    broken = AsyncClient(backend=faults, max_retries=0)
     whole = AsyncClient(backend=backend)
     job = await begin_job(whole)
     assert await follow(broken, job) == await all_events(whole, job)
@@ -122,7 +120,8 @@ async def test_the_deadline_of_the_client_counts_too(client):
 
 async def test_a_service_out_of_reach_for_minutes_is_an_error(backend, service):
     job = await begin_job(AsyncClient(backend=backend))
-    gone = Breaking(backend, {"fine_tuning.jobs.retrieve": lambda number: "connect"})
+    gone = Faults(backend)
+    gone.on("fine_tuning.jobs.retrieve", call=None).refuse_connection()
     began = service.clock.monotonic()
     with pytest.raises(errors.APIConnectionError):
         await follow(AsyncClient(backend=gone), job)

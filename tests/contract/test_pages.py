@@ -4,9 +4,10 @@ import itertools
 
 import pytest
 from tests.contract.data import begin_job
-from tests.contract.wrappers import Breaking, Rewriting, Wrapper
+from tests.contract.wrappers import Wrapper
 
 from tunesmith import AsyncClient, errors
+from tunesmith.testing import Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -62,8 +63,10 @@ async def test_an_iteration_left_early_asks_for_no_more_pages(backend, made):
 
 
 async def test_a_page_that_fails_in_passing_is_asked_for_again(backend, made):
-    broken = Breaking(backend, {"files.list": {2: "read", 3: "connect"}})
-    client = AsyncClient(backend=broken)
+    faults = Faults(backend)
+    faults.on("files.list", call=2).lose_answer()
+    faults.on("files.list", call=3).refuse_connection()
+    client = AsyncClient(backend=faults)
     assert [file.id async for file in client.files.list(limit=3)] == made[::-1]
 
 
@@ -71,7 +74,9 @@ async def test_a_server_that_repeats_its_pages_is_an_error_instead_of_a_loop(bac
     def endless(page):
         return {**page, "data": [{"id": made[0], "object": "file"}], "has_more": True}
 
-    client = AsyncClient(backend=Rewriting(backend, "files.list", endless))
+    faults = Faults(backend)
+    faults.on("files.list", call=None).edit(endless)
+    client = AsyncClient(backend=faults)
     with pytest.raises(errors.PaginationError, match=made[0]) as caught:
         [file async for file in client.files.list()]
     assert caught.value.operation == "files.list"
@@ -83,7 +88,9 @@ async def test_a_server_that_goes_round_in_its_pages_is_an_error_too(backend, ma
     def endless(page):
         return {**page, "data": [{"id": next(around), "object": "file"}], "has_more": True}
 
-    client = AsyncClient(backend=Rewriting(backend, "files.list", endless))
+    faults = Faults(backend)
+    faults.on("files.list", call=None).edit(endless)
+    client = AsyncClient(backend=faults)
     with pytest.raises(errors.PaginationError, match=made[0]):
         [file async for file in client.files.list()]
 

@@ -5,9 +5,10 @@ import random
 
 import pytest
 from tests.contract.data import json_lines, pairs
-from tests.contract.wrappers import Breaking, Crowd, Slow, Wrapper
+from tests.contract.wrappers import Crowd, Wrapper
 
 from tunesmith import AsyncClient, errors
+from tunesmith.testing import CallRecord, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -33,13 +34,13 @@ def parts_sent(backend):
 
 async def crash(backend, path, *, after_parts):
     """Upload until the network goes away, as a killed process would."""
-    broken = Breaking(
-        backend, {"uploads.parts.create": lambda n: "connect" if n > after_parts else None}
-    )
-    client = AsyncClient(backend=broken, max_retries=0)
+    faults = Faults(backend)
+    faults.on("uploads.parts.create", call=after_parts + 1).refuse_connection()
+    record = CallRecord(faults)
+    client = AsyncClient(backend=record, max_retries=0)
     with pytest.raises(errors.APIConnectionError):
         await client.files.upload(path, part_bytes=PART, concurrency=1)
-    assert parts_sent(broken) == after_parts + 1
+    record.assert_called("uploads.parts.create", times=after_parts + 1)
 
 
 async def test_a_small_file_is_sent_in_one_go(backend, path):
@@ -121,10 +122,13 @@ async def test_notes_that_cannot_be_read_do_not_matter(client, path):
 
 
 async def test_a_part_that_is_lost_on_the_way_is_sent_again(backend, path):
-    broken = Breaking(backend, {"uploads.parts.create": {2: "connect", 5: "read"}})
-    client = AsyncClient(backend=broken)
+    faults = Faults(backend)
+    faults.on("uploads.parts.create", call=2).refuse_connection()
+    faults.on("uploads.parts.create", call=5).lose_answer()
+    record = CallRecord(faults)
+    client = AsyncClient(backend=record)
     file = await client.files.upload(path, part_bytes=PART)
-    assert parts_sent(broken) == PARTS + 2
+    record.assert_called("uploads.parts.create", times=PARTS + 2)
     assert await client.files.content(file.id).read() == CONTENT
 
 
@@ -178,18 +182,21 @@ async def test_notes_of_a_crash_go_once_the_file_is_there(backend, path):
 
 async def test_a_comparison_that_fails_does_not_hinder_the_upload(backend, path):
     first = await AsyncClient(backend=backend).files.upload(path)
-    broken = Breaking(backend, {"files.content": lambda _: "read"})
-    assert (await AsyncClient(backend=broken).files.upload(path)).id != first.id
+    faults = Faults(backend)
+    faults.on("files.content", call=None).lose_answer()
+    assert (await AsyncClient(backend=faults).files.upload(path)).id != first.id
 
 
 async def test_the_deadline_is_for_the_whole_upload(backend, path):
     """Each call alone would be in time."""
-    slow = Slow(backend, 3.0)
-    client = AsyncClient(backend=slow, deadline=10)
+    faults = Faults(backend)
+    faults.on(call=None).slow(3.0)
+    record = CallRecord(faults)
+    client = AsyncClient(backend=record, deadline=10)
     with pytest.raises(errors.DeadlineExceeded) as caught:
         await client.files.upload(path, part_bytes=PART, concurrency=1)
     assert caught.value.operation == "files.upload"
-    assert 0 < parts_sent(slow) < PARTS
+    assert 0 < len(record.calls("uploads.parts.create")) < PARTS
 
 
 async def test_an_error_of_ones_own_comes_through_as_it_is(client, path):

@@ -1,6 +1,5 @@
 """Backends around a backend: they look on, or let something go wrong."""
 
-import json
 from collections import Counter
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import replace
@@ -8,7 +7,6 @@ from dataclasses import replace
 import anyio
 import anyio.lowlevel
 
-from tunesmith.backends.base import clock_of
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Request
 
@@ -127,6 +125,16 @@ async def _until(stream, left):
             raise BackendError("the connection was reset", phase="read")
 
 
+class WithoutRanges(Wrapper):
+    """Answers always with the whole file, as some servers do."""
+
+    @asynccontextmanager
+    async def send(self, request):
+        headers = {k: v for k, v in request.headers.items() if k not in {"range", "if-range"}}
+        async with super().send(replace(request, headers=headers)) as response:
+            yield response
+
+
 class Stalling(Wrapper):
     """Lets the answers to an operation hang after the first chunk, and tells when they do."""
 
@@ -148,44 +156,3 @@ class Stalling(Wrapper):
         yield await anext(stream)
         self.hangs.set()
         await anyio.sleep_forever()
-
-
-class Slow(Wrapper):
-    """Takes a while for each request.
-
-    Args:
-        inner: Answers.
-        seconds: How long, by the clock of the service.
-    """
-
-    def __init__(self, inner, seconds):
-        super().__init__(inner)
-        self.seconds = seconds
-
-    @asynccontextmanager
-    async def send(self, request):
-        async with super().send(request) as response:
-            await clock_of(self).sleep(self.seconds)
-            yield response
-
-
-class Rewriting(Wrapper):
-    """Changes the JSON of the answers to an operation."""
-
-    def __init__(self, inner, operation, change):
-        super().__init__(inner)
-        self.operation = operation
-        self.change = change
-
-    @asynccontextmanager
-    async def send(self, request):
-        async with super().send(request) as response:
-            if request.operation != self.operation:
-                yield response
-                return
-            changed = self.change(json.loads(await response.read()))
-            yield replace(response, stream=_bytes(changed))
-
-
-async def _bytes(answer):
-    yield json.dumps(answer).encode()

@@ -25,7 +25,7 @@ from tunesmith.protocol.decode import decode_answer
 from tunesmith.protocol.encode import encode
 from tunesmith.protocol.error_body import parse_error
 from tunesmith.protocol.message import Request
-from tunesmith.protocol.retry import decide
+from tunesmith.protocol.retry import decide, may_have_happened
 from tunesmith.types.response import ResponseInfo
 
 __all__ = ["AttemptFailed", "Caller"]
@@ -50,9 +50,8 @@ class AttemptFailed(Exception):
     @property
     def may_have_happened(self) -> bool:
         """Whether the service may have done what was asked, though no answer says so."""
-        if self.backend_error is not None:
-            return self.backend_error.phase not in {"connect", "connect_timeout", "closed"}
-        return isinstance(self.error, APIStatusError) and self.error.status in {408, 500, 502, 504}
+        status = self.error.status if isinstance(self.error, APIStatusError) else None
+        return may_have_happened(status=status, error=self.backend_error)
 
 
 class Caller:

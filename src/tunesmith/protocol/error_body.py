@@ -25,7 +25,14 @@ from tunesmith.errors import (
 from tunesmith.protocol.retry_after import parse_retry_after_s
 from tunesmith.types.response import request_id_of
 
-__all__ = ["excerpt_of", "holds_error", "parse_error", "parse_stream_error", "redacted"]
+__all__ = [
+    "error_body",
+    "excerpt_of",
+    "holds_error",
+    "parse_error",
+    "parse_stream_error",
+    "redacted",
+]
 
 _EXCERPT_CHARS = 500
 _MESSAGE_CHARS = 2000
@@ -74,6 +81,20 @@ def redacted(text: str) -> str:
 def excerpt_of(body: bytes) -> str:
     """Give the beginning of a body as text, without keys."""
     return redacted(body[:_READ_BYTES].decode("utf-8", "replace"))[:_EXCERPT_CHARS]
+
+
+def error_body(
+    message: str, *, type: str, param: str | None = None, code: str | None = None
+) -> dict[str, Any]:
+    """Write an error as the API does.
+
+    Args:
+        message: What went wrong.
+        type: The API's class of error.
+        param: The parameter that is to blame.
+        code: The API's code of the error.
+    """
+    return {"error": {"message": message, "type": type, "param": param, "code": code}}
 
 
 def parse_error(

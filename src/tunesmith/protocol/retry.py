@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from tunesmith.errors import BackendError
 from tunesmith.protocol.retry_after import parse_retry_after_s
 
-__all__ = ["RetryPolicy", "decide"]
+__all__ = ["RetryPolicy", "decide", "may_have_happened"]
 
 _LONGEST_ASKED_S = 120.0
 """A service that asks for a longer pause is not waited for."""
@@ -81,6 +81,18 @@ def decide(
         return asked_s if asked_s <= _LONGEST_ASKED_S else None
     pause_s = min(policy.initial_s * 2.0 ** min(attempt - 1, _MAX_DOUBLINGS), policy.max_s)
     return pause_s * (1 - policy.jitter * random)
+
+
+def may_have_happened(*, status: int | None = None, error: BackendError | None = None) -> bool:
+    """Tell whether a service may have done what was asked, though no answer says so.
+
+    Args:
+        status: The status of the answer, if one came.
+        error: Why no answer came, if none did.
+    """
+    if error is not None:
+        return error.phase not in {"connect", "connect_timeout", "closed"}
+    return status in {408, 500, 502, 504}
 
 
 def _may_pass(error: BackendError) -> bool:

@@ -10,11 +10,28 @@ from anyio.lowlevel import checkpoint
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service import chat_shapes as shapes
 from tunesmith.service.abilities import require_chat_model
-from tunesmith.service.chat_forms import Form, form_of
+from tunesmith.service.chat_forms import Form, form_of, scripted_form
 from tunesmith.service.conversation import conversation
-from tunesmith.service.engines.base import Generation, GenerationSpec, Model, ScoredToken
+from tunesmith.service.engines.base import (
+    FinishReason,
+    Generation,
+    GenerationSpec,
+    Model,
+    ScoredToken,
+)
 from tunesmith.service.errors import invalid
-from tunesmith.service.generation import Drawn, Sources, fingerprint, in_turn, spec_of, start
+from tunesmith.service.generation import (
+    Drawn,
+    Sources,
+    ended,
+    fingerprint,
+    in_turn,
+    spec_of,
+    start,
+)
+from tunesmith.service.given import Pace
+from tunesmith.service.matching import last_said
+from tunesmith.service.replies import Reply
 from tunesmith.service.stored_chats import StoredChats
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk
 
@@ -32,10 +49,10 @@ class _Call:
     prompt: Sequence[int]
     spec: GenerationSpec
     form: Form
-    given: str | None
-    """The text to answer, where it does not come from the engine."""
-    call_ids: Sequence[str]
-    """An id for each choice's call of a tool."""
+    given: Reply | None
+    """What to answer, where it does not come from the engine."""
+    call_ids: Sequence[Sequence[str]]
+    """For each choice, an id for each call of a tool."""
 
     @property
     def n(self) -> int:
@@ -54,8 +71,9 @@ class _Call:
     def logprobs(self, tokens: Sequence[ScoredToken]) -> dict[str, Any] | None:
         return shapes.logprobs(tokens) if self.asked.logprobs else None
 
-    def finish_reason(self, reason: str) -> str:
-        return self.form.ended if reason == "stop" else reason
+    def finish_reason(self, reason: FinishReason) -> str:
+        why = ended(reason, self.given)
+        return self.form.ended if why == "stop" else why
 
     def usage(self, completion_tokens: int) -> dict[str, Any]:
         return shapes.usage(len(self.prompt), completion_tokens)
@@ -78,6 +96,8 @@ class Chat:
         call = self._read(operation)
         await checkpoint()
         drawn = [Drawn.from_generation(self._start(call, index)) for index in range(call.n)]
+        longest = max(each.n_tokens for each in drawn)
+        await self._sources.pause(Pace.of([call.given]).until_end(longest), working=True)
         return self._finish(call, drawn)
 
     async def stream(
@@ -92,12 +112,21 @@ class Chat:
             fields = {**call.head, "object": "chat.completion.chunk", "choices": choices}
             return ChatCompletionChunk.model_validate({**fields, **usage, **more})
 
-        for index, call_id in enumerate(call.call_ids):
-            yield chunk(shapes.streamed_choice(index, shapes.first_delta(call.form, call_id)))
+        parts = call.form.parts
+        for index, ids in enumerate(call.call_ids):
+            yield chunk(shapes.streamed_choice(index, shapes.first_delta(parts[0], ids[0])))
         generations = [self._start(call, index) for index in range(call.n)]
         tokens: list[list[ScoredToken]] = [[] for _ in generations]
-        async with aclosing(in_turn(generations)) as turns:
+        begun = [1 for _ in generations]
+        chars = [0 for _ in generations]
+        turns = in_turn(generations, self._sources, Pace.of([call.given]))
+        async with aclosing(turns):
             async for index, token in turns:
+                while begun[index] < call.form.reached(chars[index]):
+                    ids = call.call_ids[index]
+                    delta = shapes.call_delta(parts[begun[index]], ids[begun[index]])
+                    yield chunk(shapes.streamed_choice(index, delta))
+                    begun[index] += 1
                 if isinstance(token, str):
                     reason = call.finish_reason(token)
                     yield chunk(shapes.streamed_choice(index, {}, finish_reason=reason))
@@ -105,7 +134,8 @@ class Chat:
                 tokens[index].append(token)
                 scores = call.logprobs([token])
                 if token.text or scores:
-                    delta = shapes.next_delta(call.form, token.text)
+                    chars[index] += len(token.text)
+                    delta = shapes.next_delta(parts[begun[index] - 1], token.text)
                     yield chunk(shapes.streamed_choice(index, delta, scores=scores))
         drawn = [
             Drawn(tuple(seen), each.n_tokens, each.finish_reason or "stop")
@@ -154,16 +184,14 @@ class Chat:
             "service_tier": "default",
             "system_fingerprint": fingerprint(asked.model),
         }
-        return _Call(
-            asked,
-            head,
-            self._sources.models.resolve(asked.model),
-            prompt,
-            spec,
-            form_of(asked),
-            self._sources.replies.find(asked),
-            [self._sources.ids.new("tool_call") for _ in range(asked.n or 1)],
-        )
+        form = form_of(asked)
+        given = self._sources.replies.find(asked, last_said(asked))
+        if given is not None:
+            form = scripted_form(form, given, asked)
+        new_id = self._sources.ids.new
+        call_ids = [[new_id("tool_call") for _ in form.parts] for _ in range(asked.n or 1)]
+        weights = self._sources.models.resolve(asked.model)
+        return _Call(asked, head, weights, prompt, spec, form, given, call_ids)
 
     def _require_room(self, prompt_tokens: int, max_tokens: int | None) -> None:
         window = self._sources.engine.context_window
@@ -184,11 +212,11 @@ class Chat:
 
     def _start(self, call: _Call, index: int) -> Generation:
         spec = replace(call.spec, seed=f"{call.spec.seed}/{index}")
-        text = call.given
-        if text is None and call.form.schema is not None:
+        given = call.given
+        if given is None and call.form.schema is not None:
             said = call.weights.generate(call.prompt, replace(spec, max_tokens=_TOKENS_FOR_WORDS))
-            text = call.form.fill(Drawn.from_generation(said).text)
-        return start(self._sources.engine, call.weights, call.prompt, spec, text)
+            given = Reply(call.form.fill(Drawn.from_generation(said).text))
+        return start(self._sources.engine, call.weights, call.prompt, spec, given)
 
 
 def _max_tokens(asked: CreateChatCompletion) -> int | None:

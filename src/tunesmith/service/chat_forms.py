@@ -3,13 +3,15 @@
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
+from itertools import accumulate
 from typing import Any, Literal, cast
 
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service.errors import invalid
+from tunesmith.service.replies import Reply
 from tunesmith.service.schema_values import value_for, words_of
 
-__all__ = ["Form", "form_of"]
+__all__ = ["Form", "Part", "form_of", "scripted_form"]
 
 Fields = Mapping[str, Any]
 
@@ -17,26 +19,80 @@ _ANY_OBJECT: Fields = {"type": "object", "properties": {"answer": {"type": "stri
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
-    """What kind of answer it is.
+class Part:
+    """A stretch of an answer: text, or one call of a function.
 
     Args:
         kind: `tool` and `function` are calls of functions, in the new and in the old way of the
             API; `custom` calls a tool with a text.
-        schema: What its JSON must fit; None for text.
         name: The function to call.
-        ended: The finish reason of an answer that is whole.
+        id: The id of a tool's call; None for a new one.
+        start: The place of its first character in all that is generated.
+        call_index: Which call of the answer it is.
     """
 
     kind: Literal["text", "tool", "custom", "function"] = "text"
-    schema: Fields | None = None
     name: str = ""
-    ended: Literal["stop", "tool_calls"] = "stop"
+    id: str | None = None
+    start: int = 0
+    call_index: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Form:
+    """What an answer is made of.
+
+    Args:
+        parts: Its stretches, in order.
+        schema: What its JSON must fit; None for text.
+        ended: The finish reason of an answer that is whole.
+    """
+
+    parts: tuple[Part, ...] = (Part(),)
+    schema: Fields | None = None
+    ended: str = "stop"
 
     def fill(self, text: str) -> str:
         """Make JSON that fits, out of a text's words."""
         value = value_for(self.schema or {}, words_of(text))
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
+
+    def reached(self, chars: int) -> int:
+        """Tell how many parts have begun before the next of so many characters is generated."""
+        return sum(part.start <= chars for part in self.parts)
+
+    def split(self, text: str) -> list[tuple[Part, str]]:
+        """Give each part that has begun its text."""
+        begun = self.parts[: self.reached(len(text))]
+        ends = [part.start for part in begun[1:]] + [len(text)]
+        return [(part, text[part.start : end]) for part, end in zip(begun, ends, strict=True)]
+
+
+def scripted_form(form: Form, reply: Reply, asked: CreateChatCompletion) -> Form:
+    """Tell the form of a reply that calls tools.
+
+    Args:
+        form: The form that the request asks for.
+        reply: The reply.
+        asked: The request: its functions are called in the old way, its custom tools with a text.
+    """
+    if not reply.tool_calls:
+        return form
+    tools = [cast("Fields", tool) for tool in asked.tools or ()]
+    custom = {_name(tool) for tool in tools if tool["type"] == "custom"}
+    starts = list(accumulate((len(piece) for piece in reply.pieces), initial=0))
+    text = (Part(),) if reply.has_text else ()
+    calls = tuple(
+        Part(
+            "function" if asked.functions else "custom" if call.name in custom else "tool",
+            call.name,
+            call.id,
+            starts[len(text) + index],
+            index,
+        )
+        for index, call in enumerate(reply.tool_calls)
+    )
+    return Form(text + calls, None, "function_call" if asked.functions else "tool_calls")
 
 
 def form_of(asked: CreateChatCompletion) -> Form:
@@ -77,8 +133,8 @@ def _chosen(tools: Sequence[Fields], choice: Fields) -> Fields:
 
 def _call_of(tool: Fields) -> Form:
     if tool["type"] == "custom":
-        return Form("custom", name=_name(tool))
-    return Form("tool", _parameters(tool["function"]), _name(tool))
+        return Form((Part("custom", _name(tool)),))
+    return Form((Part("tool", _name(tool)),), _parameters(tool["function"]))
 
 
 def _name(tool: Fields) -> str:
@@ -102,7 +158,7 @@ def _forced_function(asked: CreateChatCompletion) -> Form | None:
         raise invalid(
             f"Function call '{name}' not found in 'functions' parameter.", "function_call"
         )
-    return Form("function", schemas[name], name)
+    return Form((Part("function", name),), schemas[name])
 
 
 def _formatted(asked: CreateChatCompletion) -> Form:

@@ -3,30 +3,50 @@
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from tunesmith.service.chat_forms import Form
+from tunesmith.service.chat_forms import Form, Part
 from tunesmith.service.engines.base import ScoredToken, TokenLogprob
 
-__all__ = ["choice", "first_delta", "logprobs", "next_delta", "streamed_choice", "usage"]
+__all__ = [
+    "call_delta",
+    "choice",
+    "first_delta",
+    "logprobs",
+    "next_delta",
+    "streamed_choice",
+    "usage",
+]
 
 Json = dict[str, Any]
 
 
 def choice(
-    index: int, text: str, form: Form, call_id: str, finish_reason: str, scores: Json | None
+    index: int,
+    text: str,
+    form: Form,
+    call_ids: Sequence[str],
+    finish_reason: str,
+    scores: Json | None,
 ) -> Json:
     """Give a whole choice.
 
     Args:
         index: Its place.
-        text: What was generated: the answer, or the arguments of a call.
-        form: What kind of answer it is.
-        call_id: The id of a tool's call.
+        text: What was generated: the answer, or the arguments of calls.
+        form: What it is made of.
+        call_ids: An id for each part, should it be a tool's call.
         finish_reason: Why it ends.
         scores: The log-probabilities.
     """
-    message: Json = {"role": "assistant", "content": text, "refusal": None, "annotations": []}
-    if form.kind != "text":
-        message |= {"content": None, **_call(form, text, name=form.name, id=call_id)}
+    message: Json = {"role": "assistant", "content": None, "refusal": None, "annotations": []}
+    for (part, said), new_id in zip(form.split(text), call_ids, strict=False):
+        if part.kind == "text":
+            message["content"] = said
+            continue
+        call = _call(part, said, name=part.name, id=part.id or new_id)
+        if "tool_calls" in message:
+            message["tool_calls"] += call["tool_calls"]
+        else:
+            message |= call
     return {
         "index": index,
         "message": message,
@@ -35,17 +55,22 @@ def choice(
     }
 
 
-def first_delta(form: Form, call_id: str) -> Json:
+def first_delta(part: Part, call_id: str) -> Json:
     """Give what a stream begins a choice with: the role, and the name of a function."""
     start: Json = {"role": "assistant", "content": "", "refusal": None}
-    if form.kind == "text":
+    if part.kind == "text":
         return start
-    return {**start, "content": None, **_call(form, "", name=form.name, index=0, id=call_id)}
+    return {**start, "content": None, **call_delta(part, call_id)}
 
 
-def next_delta(form: Form, text: str) -> Json:
+def call_delta(part: Part, call_id: str) -> Json:
+    """Give what a stream begins a call with."""
+    return _call(part, "", name=part.name, index=part.call_index, id=part.id or call_id)
+
+
+def next_delta(part: Part, text: str) -> Json:
     """Give what a stream goes on with."""
-    return {"content": text} if form.kind == "text" else _call(form, text, index=0)
+    return {"content": text} if part.kind == "text" else _call(part, text, index=part.call_index)
 
 
 def streamed_choice(
@@ -84,12 +109,12 @@ def usage(prompt_tokens: int, completion_tokens: int) -> Json:
     }
 
 
-def _call(form: Form, text: str, *, name: str | None = None, **fields: Any) -> Json:
+def _call(part: Part, text: str, *, name: str | None = None, **fields: Any) -> Json:
     """Give a call, or a piece of one; a name and an id come with the first piece only."""
     named = {} if name is None else {"name": name}
-    if form.kind == "function":
+    if part.kind == "function":
         return {"function_call": {**named, "arguments": text}}
-    kind, content = ("custom", "input") if form.kind == "custom" else ("function", "arguments")
+    kind, content = ("custom", "input") if part.kind == "custom" else ("function", "arguments")
     typed = {} if name is None else {"type": kind}
     return {"tool_calls": [{**fields, **typed, kind: {**named, content: text}}]}
 

@@ -141,10 +141,22 @@ class VirtualClock:
         try:
             yield
         finally:
-            self._busy -= 1
-            if self._idle is not None and not self._busy:
-                self._idle.set()
-                self._idle = None
+            self._rest()
+
+    @contextmanager
+    def at_rest(self) -> Generator[None]:
+        """Let time pass for a while inside of `busy`: for work that sleeps."""
+        self._rest()
+        try:
+            yield
+        finally:
+            self._busy += 1
+
+    def _rest(self) -> None:
+        self._busy -= 1
+        if self._idle is not None and not self._busy:
+            self._idle.set()
+            self._idle = None
 
     async def _pass_time(self, alarm: _Alarm, turn: "_Turn") -> None:
         for _ in range(_PATIENCE):

@@ -11,7 +11,17 @@ from tunesmith.operations.completions import CreateCompletion
 from tunesmith.service.abilities import require_completion_model, require_room
 from tunesmith.service.engines.base import Generation, GenerationSpec, Model, ScoredToken
 from tunesmith.service.errors import invalid
-from tunesmith.service.generation import Drawn, Sources, fingerprint, in_turn, spec_of, start
+from tunesmith.service.generation import (
+    Drawn,
+    Sources,
+    ended,
+    fingerprint,
+    in_turn,
+    spec_of,
+    start,
+)
+from tunesmith.service.given import Pace
+from tunesmith.service.replies import Reply
 from tunesmith.types.completions import (
     Completion,
     CompletionChoice,
@@ -39,8 +49,8 @@ class _Call:
     weights: Model
     prompts: Sequence[_Prompt]
     spec: GenerationSpec
-    given: str | None
-    """The text to answer, where it does not come from the engine."""
+    given: Sequence[Reply | None]
+    """What to answer to each prompt, where it does not come from the engine."""
 
     @property
     def n(self) -> int:
@@ -70,17 +80,19 @@ class Completions:
         call = self._read(operation)
         await checkpoint()
         choices: list[CompletionChoice] = []
-        completion_tokens = 0
+        completion_tokens = longest = 0
         for place, prompt in enumerate(call.prompts):
             drawn = [
                 Drawn.from_generation(self._start(call, place, each))
                 for each in range(call.candidates)
             ]
             completion_tokens += sum(each.n_tokens for each in drawn)
+            longest = max(longest, *(each.n_tokens for each in drawn))
             choices += [
-                self._choice(call, prompt, place * call.n + index, each)
+                self._choice(call, place, index, each)
                 for index, each in enumerate(self._best(call, prompt, drawn))
             ]
+        await self._sources.pause(Pace.of(call.given).until_end(longest), working=True)
         usage = _usage(call, completion_tokens)
         return call.head.model_copy(update={"choices": choices, "usage": usage})
 
@@ -99,10 +111,12 @@ class Completions:
         for choice in self._echoes(call):
             yield head.model_copy(update={"choices": [choice]})
         offsets = [len(prompt.text) for prompt in call.prompts for _ in range(call.n)]
-        async with aclosing(in_turn(generations)) as turns:
+        turns = in_turn(generations, self._sources, Pace.of(call.given))
+        async with aclosing(turns):
             async for index, token in turns:
                 if isinstance(token, str):
-                    choice = _choice_of(index, "", None, token)
+                    reason = ended(token, call.given[index // call.n])
+                    choice = _choice_of(index, "", None, reason)
                 elif token.text or operation.logprobs is not None:
                     logprobs = _logprobs(operation.logprobs, [token], offsets[index])
                     choice = _choice_of(index, token.text, logprobs, None)
@@ -137,7 +151,7 @@ class Completions:
             system_fingerprint=fingerprint(asked.model),
         )
         spec = spec_of(asked, max_tokens=max_tokens, top_logprobs=asked.logprobs, id=completion_id)
-        given = self._sources.replies.find(asked)
+        given = [self._given(asked, prompt, alone=len(prompts) == 1) for prompt in prompts]
         return _Call(asked, head, self._sources.models.resolve(asked.model), prompts, spec, given)
 
     def _prompt(self, prompt: str | Sequence[int]) -> _Prompt:
@@ -151,10 +165,15 @@ class Completions:
         except ValueError:
             raise invalid("Invalid token ids: not all are in the vocabulary", "prompt") from None
 
+    def _given(self, asked: CreateCompletion, prompt: _Prompt, *, alone: bool) -> Reply | None:
+        # Each of several prompts is asked about for itself.
+        each = asked if alone else replace(asked, prompt=prompt.text)
+        return self._sources.replies.find(each, prompt.text)
+
     def _start(self, call: _Call, place: int, each: int) -> Generation:
         spec = replace(call.spec, seed=f"{call.spec.seed}/{place}/{each}")
         return start(
-            self._sources.engine, call.weights, call.prompts[place].tokens, spec, call.given
+            self._sources.engine, call.weights, call.prompts[place].tokens, spec, call.given[place]
         )
 
     def _best(self, call: _Call, prompt: _Prompt, drawn: list[Drawn]) -> list[Drawn]:
@@ -171,14 +190,16 @@ class Completions:
 
         return sorted(drawn, key=suits, reverse=True)[: call.n]
 
-    def _choice(self, call: _Call, prompt: _Prompt, index: int, drawn: Drawn) -> CompletionChoice:
+    def _choice(self, call: _Call, place: int, index: int, drawn: Drawn) -> CompletionChoice:
+        prompt = call.prompts[place]
         top = call.asked.logprobs
         logprobs = _logprobs(top, drawn.tokens, len(prompt.text))
         text = drawn.text
         if call.asked.echo:
             text = prompt.text + text + (call.asked.suffix or "")
             logprobs = self._echoed(call, prompt, drawn.tokens)
-        return _choice_of(index, text, logprobs, drawn.finish_reason)
+        reason = ended(drawn.finish_reason, call.given[place])
+        return _choice_of(place * call.n + index, text, logprobs, reason)
 
     def _echoed(
         self, call: _Call, prompt: _Prompt, completion: Sequence[ScoredToken]

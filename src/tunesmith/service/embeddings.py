@@ -11,6 +11,7 @@ from tunesmith.service.abilities import require_embedding_model, require_room
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.errors import invalid
 from tunesmith.service.models import Models
+from tunesmith.service.replies import Vectors
 from tunesmith.types.base import Answer, APIModel
 from tunesmith.types.completions import CompletionUsage
 from tunesmith.types.embeddings import CreateEmbeddingResponse
@@ -49,11 +50,13 @@ class Embeddings:
     Args:
         engine: Knows tokens.
         models: Knows the weights.
+        vectors: Embeddings given by hand.
     """
 
-    def __init__(self, *, engine: Engine, models: Models) -> None:
+    def __init__(self, *, engine: Engine, models: Models, vectors: Vectors) -> None:
         self._engine = engine
         self._models = models
+        self._vectors = vectors
 
     async def create(
         self, operation: CreateEmbedding
@@ -67,7 +70,10 @@ class Embeddings:
         for count in tokens:
             require_room(count, 0, _WINDOW)
         await checkpoint()
-        vectors = (model.embed(text, dimensions=dimensions) for text in texts)
+        vectors = (
+            self._vectors.find(operation, text) or model.embed(text, dimensions=dimensions)
+            for text in texts
+        )
         encoded = operation.encoding_format == "base64"
         data = [
             {"object": "embedding", "index": index, "embedding": _base64(v) if encoded else v}

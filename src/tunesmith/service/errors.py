@@ -3,6 +3,8 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tunesmith.protocol.error_body import error_body
+
 __all__ = [
     "ServiceError",
     "fine_tune_not_found",
@@ -45,13 +47,7 @@ class ServiceError(Exception):
 
     def body(self) -> dict[str, Any]:
         """Give the body of the error's response."""
-        error = {
-            "message": self.message,
-            "type": self.type,
-            "param": self.param,
-            "code": self.code,
-        }
-        return {"error": error}
+        return error_body(self.message, type=self.type, param=self.param, code=self.code)
 
 
 def invalid(message: str, param: str | None = None, code: str | None = None) -> ServiceError:

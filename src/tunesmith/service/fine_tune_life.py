@@ -58,7 +58,7 @@ class FineTuneLife(Life):
 
     def cancel(self) -> None:
         """End the fine-tune."""
-        self._walk.stop()
+        self._halt()
         now = self._shop.clock.time()
         self._say("Fine-tune cancelled", now)
         self._change(now, status="cancelled")

@@ -16,6 +16,7 @@ from tunesmith.service.errors import fine_tune_not_found, invalid
 from tunesmith.service.files import Files
 from tunesmith.service.fine_tune_life import FineTuneLife
 from tunesmith.service.job_requirements import require_training_file, require_tunable
+from tunesmith.service.job_scripts import JobScripts, ScriptedRows
 from tunesmith.service.life import Workshop
 from tunesmith.service.models import LEGACY_MODELS
 from tunesmith.service.timeline import Timeline
@@ -32,7 +33,7 @@ _DEFAULT_PROMPT_LOSS_WEIGHT = 0.01
 _LOOK_AGAIN_S = 30.0
 
 
-class FineTunes:
+class FineTunes(JobScripts[FineTuneLife]):
     """Takes fine-tunes, and lets their owners follow and cancel them.
 
     Args:
@@ -42,11 +43,10 @@ class FineTunes:
     """
 
     def __init__(self, workshop: Workshop, timeline: Timeline, engine: Engine) -> None:
+        super().__init__(timeline, ScriptedRows(files="price", model="upload_model"))
         self._shop = workshop
         self._engine = engine
-        self._timeline = timeline
         self._fine_tunes = workshop.store.collection("fine_tunes", FineTune)
-        self._lives: dict[str, FineTuneLife] = {}
 
     async def create(self, operation: CreateFineTune) -> FineTune:
         """Take a fine-tune; its files are checked later."""
@@ -78,7 +78,7 @@ class FineTunes:
         spec = _spec_reader(operation, hyperparams, shop.files)
         examine = _examiner(operation, self._engine)
         life = FineTuneLife(shop, self._timeline, fine_tune, spec, operation.suffix, examine)
-        self._lives[fine_tune.id] = life
+        self._direct(life, fine_tune.id)
         await shop.schedule.settle()  # what happens at once is part of the answer
         return _with_events(life)
 

@@ -1,11 +1,16 @@
 """What completions and chat have in common: they draw texts from an engine, token by token."""
 
 import hashlib
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
+from itertools import count
 
 from anyio.lowlevel import checkpoint
 
+from tunesmith.operations.chat import CreateChatCompletion
+from tunesmith.operations.completions import CreateCompletion
+from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import (
     Engine,
     FinishReason,
@@ -14,11 +19,13 @@ from tunesmith.service.engines.base import (
     Model,
     ScoredToken,
 )
+from tunesmith.service.given import Given, Pace
 from tunesmith.service.ids import Ids
 from tunesmith.service.models import Models
-from tunesmith.service.replies import Asked, Replies
+from tunesmith.service.replies import Replies, Reply
+from tunesmith.service.schedule import Schedule
 
-__all__ = ["Drawn", "Given", "Sources", "fingerprint", "in_turn", "spec_of", "start"]
+__all__ = ["Drawn", "Sources", "ended", "fingerprint", "in_turn", "spec_of", "start"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,14 +37,31 @@ class Sources:
         models: Knows the weights.
         replies: Answers given by hand.
         ids: Makes ids.
-        now: Tells the time, in Unix seconds.
+        clock: Lets time pass where answers take time.
+        schedule: Knows whether it is the service itself that asks.
     """
 
     engine: Engine
     models: Models
     replies: Replies
     ids: Ids
-    now: Callable[[], float]
+    clock: VirtualClock
+    schedule: Schedule
+
+    def now(self) -> float:
+        """Tell the time in Unix seconds."""
+        return self.schedule.now()
+
+    async def pause(self, seconds: float, *, working: bool = False) -> None:
+        """Let a scripted answer take its time; the lines of a batch take none.
+
+        Args:
+            seconds: How long.
+            working: Whether the service holds time still meanwhile, as it does but for streams.
+        """
+        if seconds > 0 and not self.schedule.settling:
+            with self.clock.at_rest() if working else nullcontext():
+                await self.clock.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
@@ -72,48 +96,24 @@ class Drawn:
         return total / len(self.tokens) if self.tokens else 0.0
 
 
-class Given:
-    """A text that is given beforehand, as a `Generation`: only its probabilities are the model's.
-
-    Args:
-        engine: Splits the text into tokens.
-        model: Tells how likely they are.
-        prompt: The tokens before.
-        text: What is to come out.
-        spec: `max_tokens` may cut it off; what else steers sampling does not matter.
-    """
-
-    def __init__(
-        self, engine: Engine, model: Model, prompt: Sequence[int], text: str, spec: GenerationSpec
-    ) -> None:
-        tokens = engine.encode(text)
-        self._whole = spec.max_tokens is None or len(tokens) <= spec.max_tokens
-        self._tokens = tokens if self._whole else tokens[: spec.max_tokens]
-        self._prompt = prompt
-        self._model = model
-        self._top_logprobs = spec.top_logprobs
-        self.n_tokens = 0
-        self.finish_reason: FinishReason | None = None
-
-    def __iter__(self) -> Iterator[ScoredToken]:
-        """Yield each token with the probability that the model gives it."""
-        scored = self._model.score([*self._prompt, *self._tokens], top_logprobs=self._top_logprobs)
-        for token in scored[len(self._prompt) :]:
-            self.n_tokens += 1
-            yield token
-        self.finish_reason = "stop" if self._whole else "length"
-
-
 async def in_turn(
-    generations: Iterable[Generation],
+    generations: Iterable[Generation], sources: Sources, pace: Pace
 ) -> AsyncGenerator[tuple[int, ScoredToken | FinishReason], None]:
     """Take a token of each generation in turn, as a stream of several choices has them.
+
+    Args:
+        generations: One for each choice.
+        sources: Let time pass.
+        pace: How long the tokens take; those of different choices come at the same time.
 
     Yields:
         The generation's place, and its next token or, at its end, the reason for it.
     """
     running = [(place, each, iter(each)) for place, each in enumerate(generations)]
-    while running:
+    for number in count():
+        if not running:
+            return
+        await sources.pause(pace.before(number))
         still: list[tuple[int, Generation, Iterator[ScoredToken]]] = []
         for place, generation, tokens in running:
             await checkpoint()
@@ -127,7 +127,11 @@ async def in_turn(
 
 
 def spec_of(
-    asked: Asked, *, max_tokens: int | None, top_logprobs: int | None, id: str
+    asked: CreateCompletion | CreateChatCompletion,
+    *,
+    max_tokens: int | None,
+    top_logprobs: int | None,
+    id: str,
 ) -> GenerationSpec:
     """Read what a request says about sampling.
 
@@ -152,15 +156,22 @@ def spec_of(
     )
 
 
+def ended(reason: FinishReason, given: Reply | None) -> str:
+    """Tell why an answer ends: a reply may say so itself, if it was not cut off."""
+    if given is None or given.finish_reason is None or reason == "length":
+        return reason
+    return given.finish_reason
+
+
 def fingerprint(*parts: str) -> str:
     """Name the state of the system that answers, as `system_fingerprint` does."""
     return f"fp_{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:10]}"
 
 
 def start(
-    engine: Engine, model: Model, prompt: Sequence[int], spec: GenerationSpec, text: str | None
+    engine: Engine, model: Model, prompt: Sequence[int], spec: GenerationSpec, given: Reply | None
 ) -> Generation:
-    """Begin a completion: the model's own, or one whose text is given."""
-    if text is None:
+    """Begin a completion: the model's own, or one that is given."""
+    if given is None:
         return model.generate(prompt, spec)
-    return Given(engine, model, prompt, text, spec)
+    return Given(engine, model, prompt, given, spec)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from tunesmith.service.engines.base import TrainingStep
+from tunesmith.service.event_wording import EventWording
 from tunesmith.service.ids import Ids
 from tunesmith.service.store import Store, Window
 from tunesmith.types.fine_tuning import CheckpointMetrics, FineTuningJobEvent
@@ -31,7 +32,7 @@ class EventRecord:
     total_steps: int = 0
     data: dict[str, Any] | None = None
 
-    def answer(self) -> FineTuningJobEvent:
+    def answer(self, wording: EventWording) -> FineTuningJobEvent:
         """Give the event as the API shows it."""
         metrics = not isinstance(self.said, str)
         return FineTuningJobEvent(
@@ -42,7 +43,7 @@ class EventRecord:
             message=_step_message(self.said, self.total_steps)
             if isinstance(self.said, TrainingStep)
             else self.said,
-            data=_step_data(self.said, self.total_steps)
+            data=_step_data(self.said, self.total_steps if wording.total_steps else None)
             if isinstance(self.said, TrainingStep)
             else self.data,
             type="metrics" if metrics else "message",
@@ -56,15 +57,37 @@ class JobEvents:
         store: Keeps them.
         ids: Makes their ids.
         job_id: The job's id.
+        wording: What they say.
     """
 
-    def __init__(self, store: Store, ids: Ids, job_id: str) -> None:
+    def __init__(self, store: Store, ids: Ids, job_id: str, wording: EventWording) -> None:
         self._events = store.collection("events", EventRecord, of=job_id)
         self._ids = ids
+        self._wording = wording
 
-    def say(self, message: str, at: float, *, level: str = "info", has_data: bool = True) -> None:
-        """Add a message; most carry `{}` as data, some null."""
-        data: dict[str, Any] | None = {} if has_data else None
+    def say(
+        self,
+        message: str | None,
+        at: float,
+        *,
+        level: str = "info",
+        has_data: bool = True,
+        **about: object,
+    ) -> None:
+        """Add a message; most carry `{}` as data, some null.
+
+        Args:
+            message: What it says; None for no event.
+            at: When, in Unix seconds.
+            level: `info`, `warn` or `error`.
+            has_data: Whether it has data at all.
+            **about: What stands in the message's braces.
+        """
+        if message is None:
+            return
+        if about:
+            message = message.format(**about)
+        data: dict[str, Any] | None = {} if has_data and self._wording.empty_data else None
         self._add(EventRecord(self._ids.new("event"), int(at), level, message, data=data))
 
     def tell_step(self, step: TrainingStep, total_steps: int, at: float) -> None:
@@ -74,7 +97,7 @@ class JobEvents:
     def window(self, after: str | None, limit: int) -> Window[FineTuningJobEvent]:
         """Show a stretch, newest first."""
         window = self._events.window(after=after, limit=limit)
-        return Window([record.answer() for record in window.records], window.has_more)
+        return Window([record.answer(self._wording) for record in window.records], window.has_more)
 
     def _add(self, record: EventRecord) -> None:
         self._events.put(record.id, record)
@@ -94,8 +117,9 @@ def _step_message(step: TrainingStep, total_steps: int) -> str:
     return message
 
 
-def _step_data(step: TrainingStep, total_steps: int) -> dict[str, Any]:
-    return {**_metrics(step), "total_steps": total_steps}
+def _step_data(step: TrainingStep, total_steps: int | None) -> dict[str, Any]:
+    total = {} if total_steps is None else {"total_steps": total_steps}
+    return {**_metrics(step), **total}
 
 
 def _metrics(step: TrainingStep) -> dict[str, Any]:

@@ -2,8 +2,10 @@
 
 import base64
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 from tunesmith.service.engines.base import TrainingSpec
+from tunesmith.service.event_wording import EventWording
 from tunesmith.service.job_events import JobEvents, checkpoint_metrics
 from tunesmith.service.life import Deed, Life, Workshop
 from tunesmith.service.result_files import step_metrics
@@ -16,7 +18,20 @@ from tunesmith.types.fine_tuning import (
     FineTuningJobError,
 )
 
-__all__ = ["JobLife"]
+__all__ = ["JobLife", "JobStyle"]
+
+
+@dataclass(frozen=True, slots=True)
+class JobStyle:
+    """What differs from job to job, and from year to year.
+
+    Args:
+        wording: What the events say.
+        results_base64: Whether the result file is written in base64.
+    """
+
+    wording: EventWording
+    results_base64: bool
 
 
 class JobLife(Life):
@@ -28,6 +43,7 @@ class JobLife(Life):
         job: The job, as it was created.
         spec: Reads and checks its files; it runs in a worker thread.
         suffix: The text that the owner wants in the model's name.
+        style: What differs from job to job, and from year to year.
     """
 
     def __init__(
@@ -37,6 +53,7 @@ class JobLife(Life):
         job: FineTuningJob,
         spec: Callable[[], TrainingSpec],
         suffix: str | None,
+        style: JobStyle,
     ) -> None:
         super().__init__(workshop, timeline, job.id)
         self._jobs = workshop.store.collection("jobs", FineTuningJob)
@@ -47,7 +64,9 @@ class JobLife(Life):
         self._spec = spec
         self._suffix = suffix or ""
         self._step_at: dict[int, float] = {}
-        self.events = JobEvents(workshop.store, workshop.ids, job.id)
+        self._style = style
+        self._words = style.wording
+        self.events = JobEvents(workshop.store, workshop.ids, job.id, style.wording)
         self._jobs.put(job.id, job)
         self._walk.begin(workshop.clock.time())
 
@@ -60,7 +79,7 @@ class JobLife(Life):
 
     def stop(self, status: str, message: str | None) -> FineTuningJob:
         """Cancel or pause the job."""
-        self._walk.stop()
+        self._halt()
         if message is not None:
             self.events.say(message, self._shop.clock.time())
         return self._change(status=status)
@@ -88,8 +107,8 @@ class JobLife(Life):
     async def _announce(self, at: float) -> Next:
         job = self.job
         also = f" and validation file: {job.validation_file}" if job.validation_file else ""
-        self.events.say(f"Created fine-tuning job: {job.id}", at)
-        self.events.say(f"Validating training file: {job.training_file}{also}", at)
+        self.events.say(self._words.created, at, job=job.id)
+        self.events.say(self._words.validating, at, files=f"{job.training_file}{also}")
         return "on"
 
     async def _validate(self, at: float) -> Next:
@@ -101,11 +120,11 @@ class JobLife(Life):
         return "on"
 
     async def _enqueue(self, at: float) -> Next:
-        self.events.say("Files validated, moving job to queued state", at)
+        self.events.say(self._words.validated, at)
         return "on"
 
     async def _start(self, at: float) -> Next:
-        self.events.say("Fine-tuning job started", at, has_data=False)
+        self.events.say(self._words.started, at, has_data=False)
         left = self._run.total_steps - len(self._run.steps)
         finish = at + self._timeline.seconds_from("start", left)
         self._change(estimated_finish=int(finish))
@@ -117,7 +136,8 @@ class JobLife(Life):
             return "on"  # it was paused after its last step
         step = await run.advance()
         last = step.step >= run.total_steps
-        if last or step.step % self._timeline.event_every_steps == 0:
+        every = self._words.every_steps or self._timeline.event_every_steps
+        if last or step.step % every == 0:
             self.events.tell_step(step, run.total_steps, at)
         if run.ends_epoch(step):
             self._step_at[step.step] = at
@@ -126,7 +146,7 @@ class JobLife(Life):
     async def _finish(self, at: float) -> Next:
         run = self._run
         content = step_metrics(run.steps)
-        if self._shop.assumptions.results_base64:
+        if self._style.results_base64:
             content = base64.b64encode(content)
         results = self._shop.files.add([content], "step_metrics.csv", "fine-tune-results", at=at)
         base = self._shop.models.base_of(self._base)
@@ -154,21 +174,24 @@ class JobLife(Life):
             result_files=[results.id],
             trained_tokens=run.steps[-1].elapsed_tokens,
         )
+        if self._fate is not None and self._fate.done:
+            self._tell_of_model(at)
         return "on"
 
     async def _report(self, at: float) -> Next:
+        self._tell_of_model(at)
+        self.events.say(self._words.completed, at)
+        return "on"
+
+    def _tell_of_model(self, at: float) -> None:
         name = self.job.fine_tuned_model
         for checkpoint in self._checkpoints.window(newest_first=False).records:
             snapshot = checkpoint.fine_tuned_model_checkpoint
             if snapshot != name:
                 self.events.say(
-                    f"Checkpoint created at step {checkpoint.step_number} "
-                    f"with Snapshot ID: {snapshot}",
-                    at,
+                    self._words.checkpoint, at, step=checkpoint.step_number, model=snapshot
                 )
-        self.events.say(f"New fine-tuned model created: {name}", at)
-        self.events.say("The job has successfully completed", at)
-        return "on"
+        self.events.say(self._words.model_created, at, model=name)
 
     def _enter(self, status: str, at: float) -> None:
         del at

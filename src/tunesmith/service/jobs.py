@@ -1,7 +1,8 @@
 """The room of fine-tuning jobs."""
 
 from collections.abc import Callable
-from typing import Any, cast
+from dataclasses import dataclass
+from typing import Any, Literal, cast
 
 from tunesmith.operations.fine_tuning import (
     CancelFineTuningJob,
@@ -13,14 +14,17 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.service.errors import fine_tune_not_found, invalid
+from tunesmith.service.event_wording import EventWording
 from tunesmith.service.graders import Graders
-from tunesmith.service.job_life import JobLife
+from tunesmith.service.job_life import JobLife, JobStyle
 from tunesmith.service.job_requirements import require_training_file, require_tunable
+from tunesmith.service.job_scripts import JobScripts, ScriptedRows
 from tunesmith.service.job_spec import grader_of, method_of, spec_reader
 from tunesmith.service.life import Workshop
 from tunesmith.service.models import TUNABLE_MODELS
 from tunesmith.service.paging import page_of, page_size
 from tunesmith.service.timeline import Timeline
+from tunesmith.service.turns import Turns
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import (
     FineTuningHyperparameters,
@@ -37,7 +41,12 @@ _MAX_INTEGRATIONS = 5
 _SEEDS = 2**31
 
 
-class Jobs:
+@dataclass(frozen=True, slots=True)
+class _NoError:
+    shown: dict[str, Any] | None
+
+
+class Jobs(JobScripts[JobLife]):
     """Takes jobs, and lets their owners look at them and stop them.
 
     Args:
@@ -47,11 +56,47 @@ class Jobs:
     """
 
     def __init__(self, workshop: Workshop, timeline: Timeline, graders: Graders) -> None:
+        super().__init__(timeline, ScriptedRows(files="validate", model="finish"))
         self._shop = workshop
-        self._timeline = timeline
+        self._wordings = Turns[EventWording]()
+        self._no_errors = Turns[_NoError]()
+        self._encodings = Turns[Literal["plain", "base64"]]()
         self._graders = graders
         self._jobs = workshop.store.collection("jobs", FineTuningJob)
-        self._lives: dict[str, JobLife] = {}
+
+    def word_events(self, wording: EventWording, *, times: int | None = None) -> None:
+        """Let the events of jobs say this from now on.
+
+        Args:
+            wording: The words, such as `EVENTS_2023`.
+            times: So many jobs; None for all.
+        """
+        self._wordings.add(wording, times)
+
+    def without_error(self, shown: dict[str, Any] | None, *, times: int | None = None) -> None:
+        """Let jobs that have no error show this as their `error` from now on.
+
+        Args:
+            shown: `{}`, as in 2024, or None, which is null.
+            times: So many jobs; None for all.
+
+        Raises:
+            ValueError: It is an error.
+        """
+        if shown:
+            raise ValueError("a job without an error shows {} or None; see fail_with for errors")
+        self._no_errors.add(_NoError(shown), times)
+
+    def write_results(
+        self, encoding: Literal["plain", "base64"], *, times: int | None = None
+    ) -> None:
+        """Let result files be written so from now on.
+
+        Args:
+            encoding: `base64`, as of newer services, or `plain` CSV.
+            times: So many jobs; None for all.
+        """
+        self._encodings.add(encoding, times)
 
     async def create(self, operation: CreateFineTuningJob) -> FineTuningJob:
         """Take a job; its files are checked later."""
@@ -66,7 +111,7 @@ class Jobs:
             self._graders.check(grader)
         kind = method.type or "supervised"
         hyperparameters: FineTuningHyperparameters = getattr(method, kind).hyperparameters
-        no_error = FineTuningJobError() if shop.assumptions.empty_error else None
+        no_error = self._no_errors.take() or _NoError({} if shop.assumptions.empty_error else None)
         job = FineTuningJob(
             object="fine_tuning.job",
             id=shop.ids.new("job"),
@@ -81,7 +126,7 @@ class Jobs:
             training_file=operation.training_file,
             hyperparameters=None if kind == "dpo" else hyperparameters,
             trained_tokens=None,
-            error=no_error,
+            error=None if no_error.shown is None else FineTuningJobError(),
             seed=shop.ids.number("job", _SEEDS) if operation.seed is None else operation.seed,
             estimated_finish=None,
             integrations=_integrations(operation),
@@ -90,7 +135,11 @@ class Jobs:
             **cast("dict[str, Any]", {"user_provided_suffix": operation.suffix}),
         )
         spec = spec_reader(job, shop.files, shop.models.base_of(operation.model), self._graders)
-        self._lives[job.id] = JobLife(shop, self._timeline, job, spec, operation.suffix)
+        encoding = self._encodings.take()
+        base64 = shop.assumptions.results_base64 if encoding is None else encoding == "base64"
+        style = JobStyle(self._wordings.take() or EventWording(), results_base64=base64)
+        life = JobLife(shop, self._timeline, job, spec, operation.suffix, style)
+        self._direct(life, job.id)
         return job
 
     async def retrieve(self, operation: RetrieveFineTuningJob) -> FineTuningJob:

@@ -17,7 +17,7 @@ from tunesmith.service.timeline import Failure, Next, Timeline, Transition, Walk
 from tunesmith.service.training import TrainingRun
 from tunesmith.service.training_files import TrainingFileInvalid
 
-__all__ = ["Deed", "Life", "Workshop"]
+__all__ = ["Deed", "Fate", "Life", "Workshop"]
 
 _LOG = logging.getLogger("tunesmith.service")
 
@@ -52,6 +52,27 @@ class Workshop:
     organization_name: str
 
 
+@dataclass(frozen=True, slots=True)
+class Fate:
+    """Where a job is to fail, and why.
+
+    Args:
+        failure: The reason.
+        at: The row of the timeline, by what it does.
+        after_steps: Fail after so many steps, at the latest after the last; for the row `step`.
+        done: Whether the row is done first.
+    """
+
+    failure: Failure
+    at: str
+    after_steps: int = 0
+    done: bool = False
+
+
+class _Foreseen(Exception):
+    """A job comes to where it is to fail."""
+
+
 class Life(ABC):
     """Takes one job from its creation to its end.
 
@@ -66,7 +87,31 @@ class Life(ABC):
         self._timeline = timeline
         self._id = id
         self._training: TrainingRun | None = None
+        self._fate: Fate | None = None
+        self._held = False
+        self._waits = False
         self._walk = Walk(timeline.rows, workshop.schedule, self._perform)
+
+    def foresee(self, fate: Fate | None, *, held: bool) -> None:
+        """Decide what will happen.
+
+        Args:
+            fate: Where it fails; None leaves that to its files.
+            held: Whether it stays in the queue until it is released.
+        """
+        self._fate = fate
+        self._held = held
+
+    def release(self) -> None:
+        """Leave the queue, if that is what the job waits for."""
+        self._held = False
+        if self._waits:
+            self._waits = False
+            self._walk.go_to("start", self._shop.clock.time())
+
+    def _halt(self) -> None:
+        self._waits = False
+        self._walk.stop()
 
     @abstractmethod
     def _deeds(self) -> Mapping[str, Deed]:
@@ -87,13 +132,22 @@ class Life(ABC):
         return self._training
 
     async def _perform(self, row: Transition, at: float) -> Next:
+        if row.does == "start" and self._held:
+            self._waits = True
+            return "over"
         try:
             if row.does == "fail":
                 failure = self._timeline.failure
             else:
+                self._meet_fate(row.does, done=False)
                 following = await self._deeds()[row.does](at)
+                if following == "on":
+                    self._meet_fate(row.does, done=True)
                 self._enter(row.to, at)
                 return following
+        except _Foreseen:
+            assert self._fate is not None  # noqa: S101 - it was met
+            failure = self._fate.failure
         except TrainingFileInvalid as invalid:
             failure = invalid.failure
         except ServiceError as error:  # a file or a model was deleted meanwhile
@@ -105,3 +159,12 @@ class Life(ABC):
             failure = Failure("server_error", message)
         self._end_in_failure(failure, at)
         return "over"
+
+    def _meet_fate(self, does: str, *, done: bool) -> None:
+        fate = self._fate
+        if fate is None or fate.at != does:
+            return
+        steps = 0 if self._training is None else len(self._training.steps)
+        last_step = done and does == "step"
+        if last_step or (fate.done == done and steps >= fate.after_steps):
+            raise _Foreseen

@@ -69,13 +69,18 @@ class Schedule:
             heapq.heappop(self._queue)
         return self._queue[0].at if self._queue else None
 
+    @property
+    def settling(self) -> bool:
+        """Whether what happens now happens because it was due."""
+        return _settling.get() is self
+
     async def settle(self) -> None:
         """Do everything that is due by now, in the order of its times.
 
         An action may ask the service for something itself, as a batch does: what it asks for is
         answered as things stand then.
         """
-        if _settling.get() is self:
+        if self.settling:
             return
         while self._settled is not None:
             await self._settled.wait()

@@ -20,9 +20,10 @@ from tunesmith.service.graders import Graders
 from tunesmith.service.ids import Ids
 from tunesmith.service.jobs import Jobs
 from tunesmith.service.life import Workshop
+from tunesmith.service.matching import Match
 from tunesmith.service.models import Models
 from tunesmith.service.moderations import Moderations
-from tunesmith.service.replies import Replies, Reply
+from tunesmith.service.replies import Replies, ReplyLike, Vector, Vectors
 from tunesmith.service.schedule import Schedule
 from tunesmith.service.store import MemoryStore, Store
 from tunesmith.service.stored_chats import StoredChats
@@ -113,12 +114,15 @@ class Service:
             self.store, self.clock, self.ids, self.jobs, self.models, assumed.max_page_size
         )
 
-        self._replies = Replies()
-        sources = Sources(self.engine, self.models, self._replies, self.ids, self.schedule.now)
+        self.replies = Replies()
+        self.vectors = Vectors()
+        sources = Sources(
+            self.engine, self.models, self.replies, self.ids, self.clock, self.schedule
+        )
         self.completions = Completions(sources)
         self.stored_chats = StoredChats(self.store)
         self.chat = Chat(sources, self.stored_chats)
-        self.embeddings = Embeddings(engine=self.engine, models=self.models)
+        self.embeddings = Embeddings(engine=self.engine, models=self.models, vectors=self.vectors)
         self.moderations = Moderations(models=self.models, ids=self.ids)
         self.batches = Batches(
             store=self.store,
@@ -183,12 +187,24 @@ class Service:
             "fine_tunes.list_events": self.fine_tunes.stream_events,
         }
 
-    def reply(self, reply: Reply) -> None:
-        """Answer completions and chats by hand from now on, where the engine would.
+    def reply(
+        self, reply: ReplyLike, *, match: Match | None = None, times: int | None = None
+    ) -> None:
+        """Answer completions and chats by hand, where the engine would.
+
+        Replies for a number of times come first, in the order they were given; then those for
+        ever, the last one first. What none of them answers, the engine does.
 
         Args:
-            reply: A text, or a function of the operation that tells the text; where it gives None,
-                the reply before it is asked, and in the end the engine.
+            reply: A text; a mapping or a model, which is answered as JSON; calls of tools; a
+                `Reply`, which also tells log-probabilities and takes its time; or a function of the
+                operation that gives one of these, or None to leave it to the next reply.
+            match: Which requests to answer; None for all. A text is looked for in the prompt, or
+                in the last message of a chat.
+            times: How often; None for ever.
+
+        Raises:
+            ValueError: `match` names an unknown field, or `times` is less than 1.
 
         Example:
             ```python
@@ -196,9 +212,35 @@ class Service:
 
             service = Service()
             service.reply("I only know that I know nothing.")
+            service.reply("A philosopher.", match="Kant")
+            service.reply({"city": "Königsberg"}, match={"model": "gpt-4o*"}, times=1)
             ```
         """
-        self._replies.add(reply)
+        self.replies.add(reply, match=match, times=times)
+
+    def reply_embedding(
+        self, vector: Vector, *, match: Match | None = None, times: int | None = None
+    ) -> None:
+        """Embed texts by hand, where the engine would; their order is that of `reply`.
+
+        Args:
+            vector: The numbers, which are answered as they are; or a function of the text that
+                gives them, or None to leave it to the next.
+            match: Which texts to embed so; None for all.
+            times: How many texts; None for all that come.
+
+        Raises:
+            ValueError: `match` names an unknown field, or `times` is less than 1.
+
+        Example:
+            ```python
+            from tunesmith.service.service import Service
+
+            service = Service()
+            service.reply_embedding([1.0, 0.0], match="Kant")
+            ```
+        """
+        self.vectors.add(vector, match=match, times=times)
 
     async def answer(self, operation: Operation[A]) -> A:
         """Do what is asked.

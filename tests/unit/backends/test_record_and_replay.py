@@ -7,11 +7,11 @@ from contextlib import asynccontextmanager
 import anyio
 import pytest
 from tests.contract.data import begin_job, pairs, send
-from tests.contract.wrappers import Breaking, Cutting
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, Request, errors
 from tunesmith.backends.record import RecordingBackend
 from tunesmith.backends.replay import ReplayBackend, ReplayMismatch
+from tunesmith.testing import Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -183,8 +183,11 @@ async def test_errors_of_the_service_and_of_the_network_are_replayed(record, rep
             caught.append((type(error.value), str(error.value)))
         return caught
 
-    inner = Breaking(MemoryBackend(), {"models.list": {1: "connect", 2: "read"}})
-    recorded = await record(calls, Cutting(inner, "completions.create", [600]))
+    faults = Faults(MemoryBackend())
+    faults.on("models.list", call=1).refuse_connection()
+    faults.on("models.list", call=2).lose_answer()
+    faults.on("completions.create").cut(after_bytes=600)
+    recorded = await record(calls, faults)
     assert [kind.__name__ for kind, _ in recorded] == [
         "NotFoundError",
         "APIConnectionError",

@@ -1,0 +1,62 @@
+"""What a fault is: a layer around the sending of one request."""
+
+from abc import ABC, abstractmethod
+from collections.abc import Callable
+from contextlib import AbstractAsyncContextManager
+from dataclasses import dataclass
+from typing import ClassVar
+
+from tunesmith.backends.base import Clock
+from tunesmith.protocol.message import Request, Response
+
+__all__ = ["Fault", "Send", "Strike"]
+
+Send = Callable[[Request], AbstractAsyncContextManager[Response]]
+"""Sends a request, as `Backend.send` does."""
+
+
+@dataclass(slots=True)
+class Strike:
+    """One call that a fault is to strike.
+
+    Args:
+        clock: The time of the backend.
+        due: Whether this call is to be struck at all.
+        fired: Whether it was.
+        reason: Why it was not.
+    """
+
+    clock: Clock
+    due: bool = True
+    fired: bool = False
+    reason: str = "the call never came so far"
+
+    def hit(self) -> None:
+        """Note that it struck."""
+        self.fired = True
+
+    def miss(self, reason: str) -> None:
+        """Note why it did not."""
+        self.reason = reason
+
+
+class Fault(ABC):
+    """Something that goes wrong."""
+
+    layer: ClassVar[int]
+    """Where it happens between the service, at 0, and the caller."""
+    remembers: ClassVar[bool] = False
+    """Whether it looks at the calls that it does not strike as well."""
+
+    @abstractmethod
+    def __str__(self) -> str:
+        """Say what goes wrong, in a few words."""
+
+    @abstractmethod
+    def around(self, send: Send, strike: Strike) -> Send:
+        """Let it go wrong.
+
+        Args:
+            send: Sends the request, with what goes wrong nearer to the service.
+            strike: Is told whether it did go wrong.
+        """

@@ -1,0 +1,148 @@
+"""What a request asked for: its parameters, read as it passes by."""
+
+import hashlib
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from typing import Any, cast
+
+from pydantic_core import from_json
+
+from tunesmith.backends.redaction import Redaction
+from tunesmith.operations import all_operations
+from tunesmith.protocol.flatten import unflatten
+from tunesmith.protocol.message import Request
+from tunesmith.protocol.multipart import MultipartError, ReceivedPart, decode_multipart
+from tunesmith.protocol.route import Router, UnknownRoute
+
+__all__ = ["AskedFile", "Kept", "Question"]
+
+_END_BYTES = 16 * 1024
+"""The fields that come after a long file are shorter."""
+
+_routes: list[Router] = []
+
+
+@dataclass(frozen=True, slots=True)
+class AskedFile:
+    """A file that was sent.
+
+    Args:
+        filename: Its name.
+        content_type: Its media type.
+        bytes: How long it is.
+        sha256: The hash of its content; of a very long one, of what was kept.
+    """
+
+    filename: str
+    content_type: str | None
+    bytes: int
+    sha256: str = field(repr=False)
+
+    def __repr__(self) -> str:
+        return f"<{self.filename}, {self.bytes} bytes>"
+
+
+class Kept:
+    """The beginning of a body that passes by, and its end.
+
+    Args:
+        max_bytes: No more than this is kept of the beginning.
+        end_bytes: No more than this is kept of the end, if the beginning is not all.
+    """
+
+    def __init__(self, max_bytes: int, end_bytes: int = 0) -> None:
+        self._max_bytes = max_bytes
+        self._end_bytes = end_bytes
+        self._begin = bytearray()
+        self._end = bytearray()
+        self._length = 0
+
+    @property
+    def content(self) -> bytes:
+        """What was kept."""
+        return bytes(self._begin + self._end)
+
+    @property
+    def dropped_bytes(self) -> int:
+        """How much was not."""
+        return self._length - len(self._begin) - len(self._end)
+
+    def feed(self, chunk: bytes) -> None:
+        """Take a chunk."""
+        self._length += len(chunk)
+        room = max(self._max_bytes - len(self._begin), 0)
+        self._begin += chunk[:room]
+        self._end += chunk[room:]
+        del self._end[: max(len(self._end) - self._end_bytes, 0)]
+
+
+class Question:
+    """A request that is passed on, and looked at as its body is read.
+
+    Args:
+        request: The request.
+        max_bytes: No more of its body is kept.
+    """
+
+    def __init__(self, request: Request, max_bytes: int) -> None:
+        self._request = request
+        self._max_bytes = max_bytes
+        self._body = Kept(max_bytes, _END_BYTES)
+        if isinstance(request.body, bytes):
+            self._body.feed(request.body)
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Open the body afresh, and pass it on."""
+        self._body = Kept(self._max_bytes, _END_BYTES)
+        async with aclosing(self._request.chunks()) as chunks:
+            async for chunk in chunks:
+                self._body.feed(chunk)
+                yield chunk
+
+    async def parameters(self, redaction: Redaction) -> dict[str, Any]:
+        """Read the parameters, as far as the body has come. Waits for nothing."""
+        request = self._request
+        query = (pair.partition("=") for pair in redaction.query(request.query))
+        parameters = unflatten((name, value) for name, _, value in query)
+        content = redaction.body(self._body.content)
+        content_type = request.headers.get("content-type", "")
+        if "multipart" in content_type.lower():
+            parameters |= await self._form(content_type, content)
+        elif content:
+            parameters |= _json_object(content)
+        return {**_in_path(request.method, redaction.text(request.path)), **parameters}
+
+    async def _form(self, content_type: str, content: bytes) -> dict[str, Any]:
+        async def body() -> AsyncGenerator[bytes]:
+            yield content
+
+        try:
+            parts = await decode_multipart(content_type, body(), max_bytes=len(content))
+        except MultipartError:
+            return {}
+        return unflatten((part.name, self._value(part)) for part in parts)
+
+    def _value(self, part: ReceivedPart) -> str | AskedFile:
+        if part.filename is None:
+            return part.content.decode("utf-8", "replace")
+        length = len(part.content) + self._body.dropped_bytes
+        digest = hashlib.sha256(part.content).hexdigest()
+        return AskedFile(part.filename, part.content_type, length, digest)
+
+
+def _json_object(content: bytes) -> dict[str, Any]:
+    try:
+        value = from_json(content)
+    except ValueError:
+        return {}
+    return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+
+
+def _in_path(method: str, path: str) -> dict[str, Any]:
+    if not _routes:
+        _routes.append(Router(all_operations()))
+    try:
+        return dict(_routes[0].find(method, path)[1])
+    except UnknownRoute:
+        return {}

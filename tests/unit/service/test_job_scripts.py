@@ -1,0 +1,281 @@
+"""What jobs do where a test says so."""
+
+import base64
+
+import pytest
+
+from tunesmith.operations.fine_tunes import CreateFineTune, RetrieveFineTune
+from tunesmith.operations.fine_tuning import (
+    CancelFineTuningJob,
+    CreateFineTuningJob,
+    ListFineTuningJobEvents,
+    PauseFineTuningJob,
+    ResumeFineTuningJob,
+    RetrieveFineTuningJob,
+)
+from tunesmith.operations.models import RetrieveModel
+from tunesmith.service.event_wording import EVENTS_2023, EventWording
+
+pytestmark = pytest.mark.anyio
+
+_LONG_S = 100_000
+
+
+@pytest.fixture
+def create(service, upload, pairs):
+    """Creates a job."""
+
+    async def create(**parameters):
+        return await service.answer(
+            CreateFineTuningJob(
+                model="davinci-002", training_file=await upload(pairs), **parameters
+            )
+        )
+
+    return create
+
+
+@pytest.fixture
+def later(service):
+    """Gives a job as it is after some time."""
+
+    async def later(job, seconds=_LONG_S):
+        service.clock.jump(seconds)
+        return await service.answer(RetrieveFineTuningJob(job.id))
+
+    return later
+
+
+@pytest.fixture
+def events(service):
+    """Gives a job's events, oldest first."""
+
+    async def events(job):
+        page = await service.answer(ListFineTuningJobEvents(job.id, limit=100))
+        return list(reversed(page.data))
+
+    return events
+
+
+# Failures.
+
+
+async def test_the_next_job_fails_as_it_is_told(service, create, later, events):
+    service.jobs.fail_with("invalid_n_examples", "Too few.", param="training_file")
+    job = await later(await create())
+    assert job.status == "failed"
+    assert job.error.model_dump() == {
+        "code": "invalid_n_examples",
+        "message": "Too few.",
+        "param": "training_file",
+    }
+    assert (await events(job))[-1].message == "Too few."
+    assert (await later(await create())).status == "succeeded"
+
+
+async def test_failures_meet_one_job_after_the_other(service, create, later):
+    service.jobs.fail_with("a", "A.")
+    service.jobs.fail_with("b", "B.", times=2)
+    jobs = [await create() for _ in range(4)]
+    ends = [await later(job) for job in jobs]
+    assert [job.error.code for job in ends] == ["a", "b", "b", None]
+
+
+async def test_all_jobs_can_fail(service, create, later):
+    service.jobs.fail_with("a", "A.", times=None)
+    assert [(await later(await create())).status for _ in range(3)] == ["failed"] * 3
+
+
+async def test_a_job_can_fail_after_some_steps(service, create, later, events):
+    service.jobs.fail_with("server_error", "A GPU is on fire.", after_steps=2)
+    job = await later(await create())
+    assert job.status == "failed"
+    assert job.fine_tuned_model is None
+    assert [event.data["step"] for event in await events(job) if event.type == "metrics"] == [1, 2]
+
+
+async def test_a_job_that_fails_after_more_steps_than_it_has_fails_after_the_last(
+    service, create, later, events
+):
+    service.jobs.fail_with("server_error", "A GPU is on fire.", after_steps=10**6)
+    job = await later(await create())
+    assert job.status == "failed"
+    *_, last_step, failure = await events(job)
+    assert last_step.data["step"] == last_step.data["total_steps"]
+    assert failure.message == "A GPU is on fire."
+
+
+async def test_a_job_can_fail_when_it_is_to_start(service, create, later, events):
+    service.jobs.fail_with("server_error", "No GPU.", at="start")
+    job = await later(await create())
+    assert [event.message for event in await events(job)][-2:] == [
+        "Files validated, moving job to queued state",
+        "No GPU.",
+    ]
+
+
+async def test_a_job_can_fail_though_its_model_is_there(service, create, later, events):
+    service.jobs.fail_after_model_created("moderation", "The model was blocked.")
+    job = await later(await create())
+    assert job.status == "failed"
+    assert job.error.code == "moderation"
+    created, failed = [event.message for event in await events(job)][-2:]
+    assert created == f"New fine-tuned model created: {job.fine_tuned_model}"
+    assert failed == "The model was blocked."
+    assert (await service.answer(RetrieveModel(job.fine_tuned_model))).id == job.fine_tuned_model
+
+
+async def test_no_job_that_fails_late_ever_shows_success(service, create, later):
+    service.jobs.fail_after_model_created("moderation", "The model was blocked.")
+    job = await create()
+    seen = set()
+    while not job.is_over:
+        job = await later(job, 1)
+        seen.add(job.status)
+    assert seen == {"validating_files", "queued", "running", "failed"}
+
+
+def test_a_job_cannot_fail_where_it_never_comes(service):
+    with pytest.raises(ValueError, match="the timeline does no 'lunch': it does announce, "):
+        service.jobs.fail_with("a", "A.", at="lunch")
+
+
+# The queue.
+
+
+async def test_a_job_stays_queued_until_it_is_released(service, create, later):
+    service.jobs.stay_queued()
+    job, other = await create(), await create()
+    assert (await later(job)).status == "queued"
+    assert (await later(other)).status == "succeeded"
+    service.jobs.release(job.id)
+    assert (await later(job)).status == "succeeded"
+
+
+async def test_a_job_released_before_it_queues_does_not_stay(service, create, later):
+    service.jobs.stay_queued()
+    job = await create()
+    service.jobs.release()
+    assert (await later(job)).status == "succeeded"
+
+
+async def test_a_job_that_is_held_can_be_cancelled_for_good(service, create, later):
+    service.jobs.stay_queued()
+    job = await create()
+    assert (await later(job)).status == "queued"
+    await service.answer(CancelFineTuningJob(job.id))
+    service.jobs.release()
+    assert (await later(job)).status == "cancelled"
+
+
+async def test_a_job_paused_while_it_is_held_is_still_held_when_it_goes_on(service, create, later):
+    service.jobs.stay_queued()
+    job = await create()
+    await later(job)
+    await service.answer(PauseFineTuningJob(job.id))
+    await service.answer(ResumeFineTuningJob(job.id))
+    assert (await later(job)).status == "queued"
+    service.jobs.release()
+    assert (await later(job)).status == "succeeded"
+
+
+async def test_scripts_of_different_kinds_meet_in_one_job(service, create, later):
+    service.jobs.stay_queued()
+    service.jobs.fail_with("server_error", "A GPU is on fire.", after_steps=1)
+    job = await create()
+    assert (await later(job)).status == "queued"
+    service.jobs.release()
+    assert (await later(job)).status == "failed"
+
+
+def test_nobody_releases_a_job_that_does_not_exist(service):
+    with pytest.raises(ValueError, match="there is no job 'ftjob-1'"):
+        service.jobs.release("ftjob-1")
+
+
+# Words and forms.
+
+
+async def test_events_can_speak_as_in_2023(service, create, later, events):
+    service.jobs.word_events(EVENTS_2023)
+    job = await later(await create(hyperparameters={"n_epochs": 2, "batch_size": 1}))
+    said = await events(job)
+    assert [event.message.split(":")[0] for event in said] == [
+        "Created fine-tune",
+        "Fine tuning job started",
+        "Step 10/24",
+        "Step 20/24",
+        "Step 24/24",
+        "New fine-tuned model created",
+        "Fine-tuning job successfully completed",
+    ]
+    assert all(event.data is None for event in said if event.type == "message")
+    assert set(said[2].data) == {"step", "train_loss", "train_mean_token_accuracy"}
+
+
+async def test_words_can_be_for_one_job_only(service, create, later, events):
+    service.jobs.word_events(EventWording(completed="All done."), times=1)
+    first, second = await create(), await create()
+    assert (await events(await later(first)))[-1].message == "All done."
+    assert (await events(await later(second)))[-1].message == "The job has successfully completed"
+
+
+@pytest.mark.parametrize("shown", [{}, None])
+async def test_the_missing_error_can_be_empty_or_null(service, create, later, shown):
+    service.jobs.without_error(shown)
+    job = await later(await create())
+    assert job.model_dump(exclude_unset=True)["error"] == shown
+
+
+def test_the_missing_error_is_none(service):
+    with pytest.raises(ValueError, match="see fail_with"):
+        service.jobs.without_error({"code": "a"})
+
+
+@pytest.mark.parametrize("encoding", ["plain", "base64"])
+async def test_result_files_can_be_plain_or_base64(service, create, later, encoding):
+    service.jobs.write_results(encoding)
+    job = await later(await create())
+    content = b"".join(service.files.read(job.result_files[0]))
+    if encoding == "base64":
+        content = base64.b64decode(content, validate=True)
+    assert content.startswith(b"step,train_loss,")
+
+
+# The legacy API.
+
+
+@pytest.fixture
+async def fine_tune(service, upload, pairs):
+    async def create():
+        return await service.answer(CreateFineTune(training_file=await upload(pairs), model="ada"))
+
+    return create
+
+
+async def _end(service, fine_tune):
+    service.clock.jump(_LONG_S)
+    return await service.answer(RetrieveFineTune(fine_tune.id))
+
+
+async def test_fine_tunes_fail_as_they_are_told(service, fine_tune):
+    service.fine_tunes.fail_with("server_error", "A GPU is on fire.", after_steps=3)
+    ended = await _end(service, await fine_tune())
+    assert (ended.status, ended.fine_tuned_model) == ("failed", None)
+    assert ended.events[-1].message == "Fine-tune failed. A GPU is on fire."
+
+
+async def test_fine_tunes_fail_late(service, fine_tune):
+    service.fine_tunes.fail_after_model_created("moderation", "Blocked.")
+    ended = await _end(service, await fine_tune())
+    uploaded, failed = [event.message for event in ended.events][-2:]
+    assert uploaded == f"Uploaded model: {ended.fine_tuned_model}"
+    assert (ended.status, failed) == ("failed", "Fine-tune failed. Blocked.")
+
+
+async def test_fine_tunes_wait_until_they_are_released(service, fine_tune):
+    service.fine_tunes.stay_queued()
+    held = await fine_tune()
+    assert (await _end(service, held)).status == "pending"
+    service.fine_tunes.release()
+    assert (await _end(service, held)).status == "succeeded"

@@ -1,0 +1,340 @@
+"""Replies: scripts that answer in front of the engine."""
+
+import json
+import re
+
+import anyio
+import pytest
+from pydantic import BaseModel
+
+from tunesmith.service.replies import Reply, Token, ToolCall
+
+pytestmark = pytest.mark.anyio
+
+CHAT = {"model": "gpt-4o-mini"}
+
+
+class City(BaseModel):
+    city: str
+    people: int
+
+
+@pytest.fixture
+def complete(api):
+    """Has a prompt completed; gives the texts of the choices."""
+
+    async def ask(prompt="Kant was", **parameters):
+        answer = await api.post(
+            "/completions", model="davinci-002", prompt=prompt, max_tokens=50, **parameters
+        )
+        return [choice["text"] for choice in answer["choices"]]
+
+    return ask
+
+
+@pytest.fixture
+def chat(api):
+    """Says something; gives the first choice."""
+
+    async def ask(*said, **parameters):
+        messages = [{"role": "user", "content": text} for text in said or ("Who was Kant?",)]
+        answer = await api.post("/chat/completions", **CHAT, messages=messages, **parameters)
+        return answer["choices"][0]
+
+    return ask
+
+
+@pytest.fixture
+def chat_stream(api):
+    """Says something; gives the first choice of each chunk."""
+
+    async def ask(**parameters):
+        messages = [{"role": "user", "content": "Who was Kant?"}]
+        chunks = await api.stream("/chat/completions", **CHAT, messages=messages, **parameters)
+        return [chunk["choices"][0] for chunk in chunks]
+
+    return ask
+
+
+# Which requests.
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        "Kant",
+        re.compile(r"^K\w+ was"),
+        lambda asked: asked.prompt.startswith("Kant"),
+        {"prompt": "Kant"},
+        {"prompt": re.compile("was$")},
+        {"operation": "completions.*", "model": "davinci-*"},
+        {},
+        None,
+    ],
+)
+async def test_a_reply_is_for_the_requests_that_match(complete, service, match):
+    service.reply("scripted", match=match)
+    assert await complete() == ["scripted"]
+
+
+@pytest.mark.parametrize(
+    "match",
+    [
+        "Hume",
+        re.compile("^was"),
+        lambda asked: asked.model == "babbage-002",
+        {"prompt": "Kant", "model": "babbage-002"},
+        {"operation": "chat.*"},
+    ],
+)
+async def test_a_reply_is_not_for_those_that_do_not_match(complete, service, match):
+    service.reply("scripted", match=match)
+    assert await complete(seed=1) != ["scripted"]
+
+
+async def test_a_chat_matches_by_its_last_message(chat, service):
+    service.reply("scripted", match="Kant")
+    assert (await chat("Who was Hume?", "And Kant?"))["message"]["content"] == "scripted"
+    assert (await chat("Who was Kant?", "And Hume?"))["message"]["content"] != "scripted"
+
+
+async def test_each_of_several_prompts_is_matched_for_itself(complete, service):
+    service.reply("a philosopher", match="Kant")
+    service.reply(lambda asked: f"after {asked.prompt}", match="Water")
+    assert await complete(["Water is", "Kant was"], n=2) == [
+        *["after Water is"] * 2,
+        *["a philosopher"] * 2,
+    ]
+
+
+async def test_prompts_of_token_ids_are_matched_as_text(complete, service):
+    service.reply("scripted", match="Kant")
+    assert await complete(service.engine.encode("Kant was")) == ["scripted"]
+
+
+def test_an_unknown_field_of_a_match_is_an_error(service):
+    with pytest.raises(ValueError, match="match knows operation, model, prompt, not promt"):
+        service.reply("scripted", match={"promt": "Kant"})
+
+
+# How often.
+
+
+async def test_a_reply_for_some_times_is_used_up(complete, service):
+    service.reply("always")
+    service.reply("first", times=1)
+    service.reply("second", times=1)
+    assert [await complete() for _ in range(4)] == [["first"], ["second"], ["always"], ["always"]]
+
+
+async def test_a_function_that_passes_keeps_its_times(complete, service):
+    service.reply(lambda asked: "wet" if "Water" in asked.prompt else None, times=1)
+    await complete()
+    assert await complete("Water is") == ["wet"]
+
+
+async def test_clearing_leaves_all_to_the_engine(complete, service):
+    unscripted = await complete(seed=1)
+    service.reply("scripted")
+    service.replies.clear()
+    assert await complete(seed=1) == unscripted
+
+
+# What is answered.
+
+
+@pytest.mark.parametrize(
+    "value", [{"city": "Königsberg", "people": 5}, City(city="Königsberg", people=5)]
+)
+async def test_mappings_and_models_are_answered_as_json(chat, service, value):
+    service.reply(value)
+    content = (await chat())["message"]["content"]
+    assert json.loads(content) == {"city": "Königsberg", "people": 5}
+
+
+async def test_tool_calls_are_answered_with_their_arguments(chat, service):
+    service.reply([ToolCall("weather", {"city": "Königsberg"}), ToolCall("now", id="call_1")])
+    choice = await chat()
+    assert choice["finish_reason"] == "tool_calls"
+    assert choice["message"]["content"] is None
+    first, second = choice["message"]["tool_calls"]
+    assert first["type"] == "function"
+    assert first["function"] == {"name": "weather", "arguments": '{"city": "Königsberg"}'}
+    assert first["id"].startswith("call_")
+    assert second == {
+        "id": "call_1",
+        "type": "function",
+        "function": {"name": "now", "arguments": "{}"},
+    }
+
+
+async def test_a_reply_may_speak_and_call(chat, service):
+    service.reply(Reply("Let me see.", tool_calls=[ToolCall("now")]))
+    message = (await chat())["message"]
+    assert message["content"] == "Let me see."
+    assert [call["function"]["name"] for call in message["tool_calls"]] == ["now"]
+
+
+async def test_a_stream_has_the_calls_one_after_the_other(chat_stream, service):
+    calls = [ToolCall("weather", {"city": "Königsberg"}, id="a"), ToolCall("now", id="b")]
+    service.reply(Reply("Let me see.", tool_calls=calls))
+    *choices, last = await chat_stream()
+    assert last["finish_reason"] == "tool_calls"
+    text, called = "", {}
+    for choice in choices:
+        delta = choice["delta"]
+        text += delta.get("content") or ""
+        for piece in delta.get("tool_calls", ()):
+            if "id" in piece:
+                called[piece["index"]] = [piece["id"], piece["function"]["name"], ""]
+            called[piece["index"]][2] += piece["function"]["arguments"]
+    assert text == "Let me see."
+    assert called == {0: ["a", "weather", '{"city": "Königsberg"}'], 1: ["b", "now", "{}"]}
+
+
+async def test_the_old_functions_are_called_in_the_old_way(chat, service):
+    service.reply(ToolCall("now"))
+    choice = await chat(functions=[{"name": "now"}])
+    assert choice["message"]["function_call"] == {"name": "now", "arguments": "{}"}
+    assert choice["finish_reason"] == "function_call"
+
+
+async def test_a_custom_tool_is_called_with_a_text(chat, service):
+    service.reply(ToolCall("shell", "ls -l"))
+    choice = await chat(tools=[{"type": "custom", "custom": {"name": "shell"}}])
+    (call,) = choice["message"]["tool_calls"]
+    assert call["type"] == "custom"
+    assert call["custom"] == {"name": "shell", "input": "ls -l"}
+
+
+async def test_calls_are_no_answer_to_a_completion(complete, service):
+    service.reply("text")
+    service.reply(ToolCall("now"))
+    assert await complete() == ["text"]
+
+
+async def test_log_probabilities_can_be_given(chat, service):
+    service.reply(Reply(tokens=[Token("Yes", -0.1, top={"No": -2.5, "Ja": -3.0}), Token("!", 0)]))
+    choice = await chat(logprobs=True, top_logprobs=2)
+    assert choice["message"]["content"] == "Yes!"
+    first, second = choice["logprobs"]["content"]
+    assert (first["token"], first["logprob"], first["bytes"]) == ("Yes", -0.1, [89, 101, 115])
+    assert [each["token"] for each in first["top_logprobs"]] == ["Yes", "No"]
+    assert (second["token"], second["logprob"]) == ("!", 0)
+
+
+async def test_given_tokens_are_cut_off_by_max_tokens(chat, service):
+    service.reply(Reply(tokens=[Token("Yes", -0.1), Token("!", 0)]))
+    choice = await chat(max_completion_tokens=1)
+    assert (choice["message"]["content"], choice["finish_reason"]) == ("Yes", "length")
+
+
+async def test_the_reason_to_end_can_be_given(chat, chat_stream, service):
+    service.reply(Reply("…", finish_reason="content_filter"))
+    assert (await chat())["finish_reason"] == "content_filter"
+    assert (await chat_stream())[-1]["finish_reason"] == "content_filter"
+
+
+@pytest.mark.parametrize("wrong", [7, [], ["a", "b"], object()])
+def test_what_is_no_answer_is_refused_when_it_is_given(service, wrong):
+    with pytest.raises(TypeError, match="a reply is a text"):
+        service.reply(wrong)
+
+
+def test_a_reply_says_something_and_says_it_once():
+    with pytest.raises(ValueError, match="a reply has a text"):
+        Reply()
+    with pytest.raises(ValueError, match="give one"):
+        Reply("No", tokens=[Token("Yes", -0.1)])
+
+
+# When.
+
+
+async def test_tokens_come_at_their_pace(service, api):
+    tokens = [Token(text, -0.1) for text in "Yes!"]
+    service.reply(Reply(tokens=tokens, first_token_s=3, token_s=0.5))
+    began = service.clock.monotonic()
+    await api.stream("/completions", model="davinci-002", prompt="Well?", n=2)
+    assert service.clock.monotonic() - began == pytest.approx(3 + 3 * 0.5 + 0.5)
+
+
+async def test_an_answer_in_one_piece_takes_the_same_time(service, complete):
+    service.reply(Reply(tokens=[Token(text, -0.1) for text in "Yes!"], first_token_s=3, token_s=1))
+    began = service.clock.monotonic()
+    await complete(n=2)
+    assert service.clock.monotonic() - began == pytest.approx(3 + 3 * 1)
+
+
+async def test_answers_that_take_time_take_it_at_the_same_time(service, complete):
+    service.reply(Reply("slow", first_token_s=10))
+    began = service.clock.monotonic()
+    async with anyio.create_task_group() as tasks:
+        for _ in range(5):
+            tasks.start_soon(complete)
+    assert service.clock.monotonic() - began == pytest.approx(10)
+
+
+async def test_a_deadline_passes_while_a_slow_answer_is_made(service, complete):
+    service.reply(Reply("slow", first_token_s=10))
+    with pytest.raises(TimeoutError), service.clock.fail_after(5):
+        await complete()
+    assert service.clock.monotonic() == pytest.approx(5)
+
+
+async def test_the_lines_of_a_batch_are_answered_and_take_no_time(service, api):
+    service.reply(Reply("slow", first_token_s=10**6))
+    body = {"model": "davinci-002", "prompt": "Well?"}
+    line = {"custom_id": "1", "method": "POST", "url": "/v1/completions", "body": body}
+    file_id = api.file(json.dumps(line).encode())
+    batch = await api.post(
+        "/batches", input_file_id=file_id, endpoint="/v1/completions", completion_window="24h"
+    )
+    service.clock.jump(3600)
+    batch = await api.get(f"/batches/{batch['id']}")
+    assert batch["status"] == "completed"
+    _, _, output = await api.send("GET", f"/files/{batch['output_file_id']}/content")
+    assert json.loads(output)["response"]["body"]["choices"][0]["text"] == "slow"
+    assert service.clock.monotonic() == pytest.approx(3600)
+
+
+# What no reply answered.
+
+
+async def test_what_is_left_to_the_engine_is_noted(service, complete, chat):
+    service.reply("scripted", match="Kant")
+    await complete()
+    await complete("Water is")
+    await chat("Who was Hume?")
+    assert [str(each) for each in service.replies.unmatched] == [
+        "completions.create model='davinci-002' prompt='Water is'",
+        "chat.completions.create model='gpt-4o-mini' prompt='Who was Hume?'",
+    ]
+
+
+# Embeddings.
+
+
+@pytest.fixture
+def embed(api):
+    async def ask(*texts, **parameters):
+        answer = await api.post(
+            "/embeddings", model="text-embedding-3-small", input=list(texts), **parameters
+        )
+        return [each["embedding"] for each in answer["data"]]
+
+    return ask
+
+
+async def test_embeddings_can_be_given_text_by_text(service, embed):
+    service.reply_embedding([1, 0], match="Kant")
+    service.reply_embedding(lambda text: [0.0, len(text)] if "Water" in text else None)
+    kant, water, hume = await embed("Kant", "Water", "Hume")
+    assert (kant, water) == ([1.0, 0.0], [0.0, 5.0])
+    assert len(hume) == 1536
+    assert [each.prompt for each in service.vectors.unmatched] == ["Hume"]
+
+
+async def test_an_embedding_for_some_times_is_used_up(service, embed):
+    service.reply_embedding([1], times=1)
+    assert [len(vector) for vector in await embed("Kant", "Kant")] == [1, 1536]
