@@ -128,7 +128,7 @@ class BackendError(TunesmithError):
         phase: Phase,
     ) -> None:
         super().__init__(message)
-        self.phase = phase
+        self.phase: Phase = phase
 
 
 class CallFacts(TypedDict, total=False):

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pydantic import SecretStr
 
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.service.assumptions import Assumptions
@@ -29,6 +31,10 @@ from tunesmith.service.stored_chats import StoredChats
 from tunesmith.service.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline
 from tunesmith.service.uploads import Uploads
 from tunesmith.service.wire import Wire
+
+if TYPE_CHECKING:  # the doors lead here
+    from tunesmith.service.doors.asgi import App
+    from tunesmith.service.doors.transport import Transport
 
 __all__ = ["Service"]
 
@@ -198,6 +204,45 @@ class Service:
             ```
         """
         self._replies.add(reply)
+
+    def transport(self, *, api_key: str | SecretStr | None = None) -> "Transport":
+        """Make a transport by which any client that is built on httpx asks this service.
+
+        It answers below `/v1`, whatever the host. To break it on purpose, put a `Transport` before
+        a backend that does so, around a `MemoryBackend` of this service.
+
+        Args:
+            api_key: The key to ask for; with None any key will do, but one must be there.
+
+        Example:
+            ```python
+            import httpx
+
+            from tunesmith.service.service import Service
+
+            async with httpx.AsyncClient(
+                transport=Service().transport(),
+                base_url="http://service/v1",
+                headers={"Authorization": "Bearer any"},
+            ) as http:
+                print((await http.get("/models")).json())
+            ```
+        """
+        from tunesmith.service.doors.transport import Transport  # noqa: PLC0415 - a door of many
+        from tunesmith.service.memory import MemoryBackend  # noqa: PLC0415 - it makes services
+
+        return Transport(MemoryBackend(self), api_key=api_key)
+
+    def app(self, *, api_key: str | SecretStr | None = None) -> "App":
+        """Make an ASGI app that answers by this service.
+
+        Args:
+            api_key: The key to ask for; with None any key will do, but one must be there.
+        """
+        from tunesmith.service.doors.asgi import App  # noqa: PLC0415 - a door of many
+        from tunesmith.service.memory import MemoryBackend  # noqa: PLC0415 - it makes services
+
+        return App(MemoryBackend(self), api_key=api_key)
 
     async def answer(self, operation: Operation[A]) -> A:
         """Do what is asked.

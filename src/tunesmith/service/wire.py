@@ -19,7 +19,7 @@ from tunesmith.operations.base import StreamOperation
 from tunesmith.operations.files import DownloadFile, RetrieveFile
 from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.route import Router, UnknownRoute
-from tunesmith.service.errors import ServiceError
+from tunesmith.service.errors import ServiceError, internal_error, unknown_url
 from tunesmith.types.files import FileObject
 
 if TYPE_CHECKING:  # the service answers batches through a wire of its own
@@ -239,11 +239,7 @@ def _as_service_error(error: Exception, request: Request) -> ServiceError:
         return _no_such_route(error)
     # Only the log of the process that runs the service tells what was wrong inside it.
     _logger.error("%s %s went wrong", request.method, request.path, exc_info=error)
-    return ServiceError(
-        500,
-        "The server had an error while processing your request. Sorry about that!",
-        type="server_error",
-    )
+    return internal_error()
 
 
 def _no_such_route(error: UnknownRoute) -> ServiceError:
@@ -256,12 +252,7 @@ def _no_such_route(error: UnknownRoute) -> ServiceError:
             code="method_not_supported",
             headers={"allow": ", ".join(error.allowed)},
         )
-    return ServiceError(
-        404,
-        f"Unknown request URL: {error.method} {path}. Please check the URL for typos, or see the "
-        "docs at https://platform.openai.com/docs/api-reference/.",
-        code="unknown_url",
-    )
+    return unknown_url(error.method, path)
 
 
 def _span(asked: str | None, size: int) -> tuple[int, int] | None:
