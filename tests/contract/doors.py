@@ -127,12 +127,18 @@ class Server:
 
         async def send(message):
             if message["type"] == "http.response.start":
-                sent = h11.Response(status_code=message["status"], headers=message["headers"])
-                await connection.send(http.send(sent))
-                return
-            await connection.send(http.send(h11.Data(message["body"])))
-            if not message["more_body"]:
-                await connection.send(http.send(h11.EndOfMessage()))
+                events = [
+                    h11.Response(status_code=message["status"], headers=message["headers"])
+                ]
+            else:
+                events = [h11.Data(message["body"])]
+                if not message["more_body"]:
+                    events.append(h11.EndOfMessage())
+            try:
+                for event in events:
+                    await connection.send(http.send(event))
+            except _GONE as error:
+                raise OSError("the client is gone") from error
 
         path, _, query = head.target.partition(b"?")
         scope = {

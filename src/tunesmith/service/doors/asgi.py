@@ -71,7 +71,7 @@ class _Answering:
         self._entrance = entrance
         self._scope = scope
         self._receive = receive
-        self._send = send
+        self._asgi_send = send
         self._body_read = anyio.Event()
         self._started = False
         self._gone = False
@@ -139,6 +139,13 @@ class _Answering:
 
     async def _send_body(self, body: bytes, *, more: bool) -> None:
         await self._send({"type": "http.response.body", "body": body, "more_body": more})
+
+    async def _send(self, message: Message) -> None:
+        try:
+            await self._asgi_send(message)
+        except OSError as error:
+            self._gone = True
+            raise BackendError("the client went away", phase="write") from error
 
     async def _fail(self) -> None:
         body = to_json(internal_error().body())
