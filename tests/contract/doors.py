@@ -127,9 +127,7 @@ class Server:
 
         async def send(message):
             if message["type"] == "http.response.start":
-                events = [
-                    h11.Response(status_code=message["status"], headers=message["headers"])
-                ]
+                events = [h11.Response(status_code=message["status"], headers=message["headers"])]
             else:
                 events = [h11.Data(message["body"])]
                 if not message["more_body"]:
