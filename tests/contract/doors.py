@@ -112,32 +112,6 @@ class Server:
     async def _answer(
         self, head: h11.Request, http: h11.Connection, connection: anyio.abc.ByteStream
     ) -> None:
-        async def receive():
-            try:
-                event = await _next_event(http, connection)
-            except _GONE:
-                return {"type": "http.disconnect"}
-            if isinstance(event, h11.Data):
-                return {"type": "http.request", "body": bytes(event.data), "more_body": True}
-            if isinstance(event, h11.EndOfMessage):
-                return {"type": "http.request", "more_body": False}
-            if event is h11.PAUSED:  # the next request is there already
-                await anyio.sleep_forever()
-            return {"type": "http.disconnect"}
-
-        async def send(message):
-            if message["type"] == "http.response.start":
-                events = [h11.Response(status_code=message["status"], headers=message["headers"])]
-            else:
-                events = [h11.Data(message["body"])]
-                if not message["more_body"]:
-                    events.append(h11.EndOfMessage())
-            try:
-                for event in events:
-                    await connection.send(http.send(event))
-            except _GONE as error:
-                raise OSError("the client is gone") from error
-
         path, _, query = head.target.partition(b"?")
         scope = {
             "type": "http",
@@ -147,9 +121,44 @@ class Server:
             "query_string": query,
             "headers": list(head.headers),
         }
-        await self._app(scope, receive, send)
+        channel = Channel(http, connection)
+        await self._app(scope, channel.receive, channel.send)
         while http.their_state is h11.SEND_BODY:
             await _next_event(http, connection)
+
+
+class Channel:
+    """A request and its answer, in the messages of ASGI."""
+
+    def __init__(self, http: h11.Connection, connection: anyio.abc.ByteStream) -> None:
+        self.http = http
+        self.connection = connection
+
+    async def receive(self):
+        try:
+            event = await _next_event(self.http, self.connection)
+        except _GONE:
+            return {"type": "http.disconnect"}
+        if isinstance(event, h11.Data):
+            return {"type": "http.request", "body": bytes(event.data), "more_body": True}
+        if isinstance(event, h11.EndOfMessage):
+            return {"type": "http.request", "more_body": False}
+        if event is h11.PAUSED:  # the next request is there already
+            await anyio.sleep_forever()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message):
+        if message["type"] == "http.response.start":
+            events = [h11.Response(status_code=message["status"], headers=message["headers"])]
+        else:
+            events = [h11.Data(message["body"])]
+            if not message["more_body"]:
+                events.append(h11.EndOfMessage())
+        try:
+            for event in events:
+                await self.connection.send(self.http.send(event))
+        except _GONE as error:
+            raise OSError("the client is gone") from error
 
 
 async def _next_event(http: h11.Connection, connection: anyio.abc.ByteStream):

@@ -10,6 +10,7 @@ __all__ = ["app"]
 
 COMMANDS = {
     "prepare": ("tunesmith.cli.prepare", "Find and mend what is wrong with training data."),
+    "serve": ("tunesmith.cli.serve", "Serve the API from memory, for any client."),
 }
 """By name: the module that has the command as `command`, and what the command does."""
 
@@ -58,4 +59,4 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     help="Show the version and exit.",
 )
 def app() -> None:
-    """Prepare training data for fine-tuning GPT models."""
+    """Prepare training data for fine-tuning GPT models, and serve their API from memory."""

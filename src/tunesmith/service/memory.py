@@ -41,7 +41,7 @@ class MemoryBackend:
         seed: int = 0,
     ) -> None:
         self.service = service or Service(engine=engine, clock=clock, seed=seed)
-        self._wire = Wire(self.service)
+        self._wire = Wire(self.service, limiter=self.service.limiter)
         self._closed = False
 
     def __repr__(self) -> str:

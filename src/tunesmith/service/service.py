@@ -22,6 +22,7 @@ from tunesmith.service.graders import Graders
 from tunesmith.service.ids import Ids
 from tunesmith.service.jobs import Jobs
 from tunesmith.service.life import Workshop
+from tunesmith.service.limits import Limiter, Limits
 from tunesmith.service.models import Models
 from tunesmith.service.moderations import Moderations
 from tunesmith.service.replies import Replies, Reply
@@ -60,6 +61,7 @@ class Service:
         job_timeline: How long each state of a fine-tuning job lasts, and what happens then.
         fine_tune_timeline: The same for fine-tunes of the legacy API.
         batch_pace: How long the steps of a batch take.
+        limits: How much it lets through in a minute and in all; by default everything.
         assumptions: What the service does where nobody knows what the real one does.
 
     Example:
@@ -86,6 +88,7 @@ class Service:
         job_timeline: Timeline = JOB_TIMELINE,
         fine_tune_timeline: Timeline = FINE_TUNE_TIMELINE,
         batch_pace: BatchPace | None = None,
+        limits: Limits | None = None,
         assumptions: Assumptions | None = None,
     ) -> None:
         self.clock = clock or VirtualClock()
@@ -95,6 +98,7 @@ class Service:
         self.organization = organization
         self.organization_name = organization_name
         self.schedule = Schedule(self.clock)
+        self.limiter = Limiter(limits or Limits(), self.clock, organization)
         assumed = assumptions or Assumptions()
 
         self.models = Models(self.store, self.engine, organization, assumed)

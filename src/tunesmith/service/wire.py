@@ -20,6 +20,7 @@ from tunesmith.operations.files import DownloadFile, RetrieveFile
 from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.route import Router, UnknownRoute
 from tunesmith.service.errors import ServiceError, internal_error, unknown_url
+from tunesmith.service.limits import Limiter
 from tunesmith.types.files import FileObject
 
 if TYPE_CHECKING:  # the service answers batches through a wire of its own
@@ -58,6 +59,7 @@ class Wire:
     Args:
         service: Does what is asked.
         max_body_bytes: Larger bodies are refused with 413.
+        limiter: Refuses what is too much; None lets everything through, as for lines of batches.
 
     Example:
         ```python
@@ -69,8 +71,15 @@ class Wire:
         ```
     """
 
-    def __init__(self, service: "Service", *, max_body_bytes: int = 513 * 1024 * 1024) -> None:
+    def __init__(
+        self,
+        service: "Service",
+        *,
+        max_body_bytes: int = 513 * 1024 * 1024,
+        limiter: Limiter | None = None,
+    ) -> None:
         self._service = service
+        self._limiter = limiter
         self._max_body_bytes = max_body_bytes
         self._router = Router(all_operations(), max_body_bytes=max_body_bytes)
 
@@ -108,6 +117,9 @@ class Wire:
         self._check_content_type(request)
         incoming = await self._router.receive(_limited(request, self._max_body_bytes))
         operation = incoming.operation
+        admitted: Mapping[str, str] = {}
+        if self._limiter is not None:
+            admitted = self._limiter.admit(operation)
         if isinstance(operation, DownloadFile):
             file = await self._service.answer(RetrieveFile(operation.file_id))
             return self._download(file, request.headers.get("range"))
@@ -116,9 +128,10 @@ class Wire:
             events = await stack.enter_async_context(aclosing(self._service.events(streaming)))
             # What is wrong with the request shows before the first event: then it is no stream.
             first = await anext(events, None)
-            return _Outcome(_OK, _EVENT_STREAM, _event_stream(first, events, request))
+            stream = _event_stream(first, events, request)
+            return _Outcome(_OK, {**admitted, **_EVENT_STREAM}, stream)
         answer = await self._service.answer(operation)
-        return _json(_OK, _dumped(answer))
+        return _json(_OK, _dumped(answer), admitted)
 
     def _check_content_type(self, request: Request) -> None:
         spec = self._router.find(request.method, request.path)[0].spec

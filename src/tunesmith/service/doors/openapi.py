@@ -145,7 +145,7 @@ def _body(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema]) -> _
 def _required(operation: type[Operation[Any]]) -> frozenset[str]:
     return frozenset(
         field.name
-        for field in dataclasses.fields(operation)  # type: ignore[arg-type] # made one by decorator
+        for field in dataclasses.fields(operation)
         if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
     )
 
