@@ -10,7 +10,7 @@ __all__ = ["app"]
 
 COMMANDS = {
     "prepare": ("tunesmith.cli.prepare", "Find and mend what is wrong with training data."),
-    "serve": ("tunesmith.cli.serve", "Serve the API from memory, for any client."),
+    "serve": ("tunesmith.cli.serve", "Serve the API from memory, for any client in any language."),
 }
 """By name: the module that has the command as `command`, and what the command does."""
 
