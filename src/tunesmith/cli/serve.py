@@ -5,6 +5,7 @@ from importlib import import_module
 import click
 
 from tunesmith.cli.wording import errors_of_the_command_line
+from tunesmith.service.assumptions import Assumptions
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.limits import Limits
@@ -59,6 +60,11 @@ def _engine(_: click.Context, __: click.Parameter, name: str) -> Engine | None:
 )
 @click.option("--realtime", is_flag=True, help="The same as --speed 1.")
 @click.option(
+    "--plain-results",
+    is_flag=True,
+    help="Send the result files of jobs as CSV, as in 2023, not as base64: for clients of then.",
+)
+@click.option(
     "--requests-per-minute", type=click.IntRange(1), help="Refuse more, for each model, with 429."
 )
 @click.option(
@@ -78,6 +84,7 @@ def command(
     seed: int,
     speed: float,
     realtime: bool,
+    plain_results: bool,
     requests_per_minute: int | None,
     tokens_per_minute: int | None,
     quota_tokens: int | None,
@@ -93,6 +100,7 @@ def command(
         clock=VirtualClock(autojump=False, rate=1.0 if realtime else speed),
         seed=seed,
         limits=Limits(requests_per_minute, tokens_per_minute, quota_tokens),
+        assumptions=Assumptions(results_base64=not plain_results),
     )
     try:
         listener = listen(host, port)
