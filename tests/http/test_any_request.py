@@ -136,7 +136,7 @@ if __name__ == "__main__":
             for mode in MODES:
                 try:
                     total += ask_often(operation, mode, each, url, objects)
-                except Exception as error:
+                except BaseExceptionGroup as error:
                     failures += 1
-                    print(label, mode.name, error, sep="\n", flush=True)
+                    print(label, mode.name, *error.exceptions, sep="\n", flush=True)
     print(f"{total} requests, {failures} failures")
