@@ -50,7 +50,9 @@ async def filled(files: int, jobs: int, events: int) -> tuple[AsyncClient, str]:
     for job, count in zip(made, counts, strict=True):
         log = JobEvents(service.store, service.ids, job)
         for step in range(count):
-            log.tell_step(TrainingStep(step + 1, 1, step, step, measured), count, service.clock.time())
+            log.tell_step(
+                TrainingStep(step + 1, 1, step, step, measured), count, service.clock.time()
+            )
     return client, made[0]
 
 
@@ -90,9 +92,7 @@ async def pages(scale: float) -> None:
 
 async def streams(count: int, url: str) -> None:
     begun, all_begun, tokens = 0, anyio.Event(), 0
-    async with AsyncClient(
-        base_url=url, api_key="any", max_retries=0, timeout=120
-    ) as client:
+    async with AsyncClient(base_url=url, api_key="any", max_retries=0, timeout=120) as client:
 
         async def one(seed: int) -> None:
             nonlocal begun, tokens

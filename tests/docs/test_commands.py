@@ -36,6 +36,11 @@ def folder(tmp_path, monkeypatch):
     shutil.copy(data / "kant.csv", tmp_path)
     shutil.copytree(data, tmp_path / "examples" / "data")
     monkeypatch.chdir(tmp_path)
+
+    def ended_at_once(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("uvicorn.Server.run", ended_at_once)
     return tmp_path
 
 
