@@ -138,5 +138,5 @@ if __name__ == "__main__":
                     total += ask_often(operation, mode, each, url, objects)
                 except BaseExceptionGroup as error:
                     failures += 1
-                    print(label, mode.name, *error.exceptions, sep="\n", flush=True)
-    print(f"{total} requests, {failures} failures")
+                    sys.stderr.write(f"{label} {mode.name}: {error.exceptions}\n")
+    sys.stdout.write(f"{total} requests, {failures} failures\n")
