@@ -27,35 +27,35 @@ def running(*options, **environment):
         env={**os.environ, **environment},
     )
     try:
-        said = process.stdout.readline()
-        yield process, re.search(r"http://\S+/v1", said).group()
+        said = "".join(process.stdout.readline() for _ in range(4))
+        yield process, re.search(r"http://\S+/v1", said).group(), said
     finally:
         process.kill()
         process.communicate()
 
 
 def test_it_serves_and_ctrl_c_ends_it_quietly():
-    with running("--speed", "1000000") as (process, url):
+    with running("--speed", "1000000") as (process, url, said):
         assert url.startswith("http://127.0.0.1:")
         key = {"authorization": "Bearer any"}
         assert httpx.get(f"{url}/models", headers=key).status_code == 200
         asked = {"model": "davinci-002", "prompt": "Kant", "stream": True}
         with httpx.stream("POST", f"{url}/completions", headers=key, json=asked):
             process.send_signal(signal.SIGINT)
-            said, errors = process.communicate(timeout=20)
+            rest, errors = process.communicate(timeout=20)
     assert process.returncode == 0
     assert f"export OPENAI_BASE_URL={url} OPENAI_API_KEY=any" in said
-    assert errors == ""
+    assert (rest, errors) == ("Served.\n", "")
 
 
 def test_the_key_may_come_from_the_environment_and_is_not_printed():
-    with running(TUNESMITH_SERVE_API_KEY="sk-secret") as (process, url):
+    with running(TUNESMITH_SERVE_API_KEY="sk-secret") as (process, url, said):
         refused = httpx.get(f"{url}/models", headers={"authorization": "Bearer any"})
         answered = httpx.get(f"{url}/models", headers={"authorization": "Bearer sk-secret"})
         process.send_signal(signal.SIGINT)
-        said, errors = process.communicate(timeout=20)
+        rest, errors = process.communicate(timeout=20)
     assert (refused.status_code, answered.status_code) == (401, 200)
-    assert "sk-secret" not in said + errors
+    assert "sk-secret" not in said + rest + errors
 
 
 def invoke(*arguments):
