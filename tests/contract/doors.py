@@ -1,6 +1,6 @@
 """The ways in which a client reaches one and the same service."""
 
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager, suppress
 
 import anyio
@@ -10,8 +10,6 @@ import httpx
 from tests.contract.wrappers import Wrapper
 
 from tunesmith import HttpxBackend, MemoryBackend
-from tunesmith.protocol.message import Request, Response
-from tunesmith.service.wire import Wire
 
 _GONE = (
     anyio.BrokenResourceError,
@@ -36,7 +34,7 @@ async def wrapped(service):
 @asynccontextmanager
 async def over_transport(service):
     """The HTTP backend, over a transport that asks the service without a socket."""
-    async with httpx.AsyncClient(transport=WireTransport(service)) as http:
+    async with httpx.AsyncClient(transport=service.transport()) as http:
         backend = HttpxBackend("http://service/v1", api_key="sk-test", http_client=http)
         backend.clock = service.clock
         yield backend
@@ -57,40 +55,6 @@ async def over_sockets(service, **options):
 DOORS = {door.__name__: door for door in (in_process, wrapped, over_transport, over_sockets)}
 
 
-class WireTransport(httpx.AsyncBaseTransport):
-    """Answers httpx by a service, chunk by chunk, as the chunks are asked for."""
-
-    def __init__(self, service):
-        self.wire = Wire(service)
-
-    async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        path, _, _ = request.url.raw_path.decode("ascii").partition("?")
-        asked = Request(
-            "",
-            request.method,
-            path.removeprefix("/v1"),
-            query=tuple(request.url.params.multi_items()),
-            headers={name.lower(): value for name, value in request.headers.items()},
-            body=request.stream.__aiter__ if _has_body(request.headers) else None,
-        )
-        answering = self.wire.respond(asked)
-        response = await answering.__aenter__()
-        stream = _ResponseStream(answering, response)
-        return httpx.Response(response.status, headers=dict(response.headers), stream=stream)
-
-
-class _ResponseStream(httpx.AsyncByteStream):
-    def __init__(self, answering, response: Response) -> None:
-        self.answering = answering
-        self.response = response
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return aiter(self.response.stream)
-
-    async def aclose(self) -> None:
-        await self.answering.__aexit__(None, None, None)
-
-
 class Server:
     """A small HTTP/1.1 server over a service, on either event loop.
 
@@ -102,7 +66,7 @@ class Server:
         self.opened = 0
         self.open = 0
         self.answering = 0
-        self._wire = Wire(service)
+        self._app = service.app()
         self._changed = anyio.Event()
 
     async def wait_until_all_answered(self) -> None:
@@ -148,33 +112,53 @@ class Server:
     async def _answer(
         self, head: h11.Request, http: h11.Connection, connection: anyio.abc.ByteStream
     ) -> None:
-        async def body() -> AsyncGenerator[bytes]:
-            while isinstance(event := await _next_event(http, connection), h11.Data):
-                yield bytes(event.data)
-
-        url = httpx.URL(f"http://server{head.target.decode()}")
-        headers = {name.decode(): value.decode() for name, value in head.headers}
-        request = Request(
-            "",
-            head.method.decode(),
-            url.raw_path.decode().partition("?")[0].removeprefix("/v1"),
-            query=tuple(url.params.multi_items()),
-            headers=headers,
-            body=body if _has_body(headers) else None,
-        )
-        async with self._wire.respond(request) as response:
-            sent = h11.Response(
-                status_code=response.status,
-                headers=[
-                    (name.encode(), value.encode()) for name, value in response.headers.items()
-                ],
-            )
-            await connection.send(http.send(sent))
-            async for chunk in response.stream:
-                await connection.send(http.send(h11.Data(chunk)))
-            await connection.send(http.send(h11.EndOfMessage()))
+        path, _, query = head.target.partition(b"?")
+        scope = {
+            "type": "http",
+            "method": head.method.decode(),
+            "path": path.decode(),
+            "raw_path": path,
+            "query_string": query,
+            "headers": list(head.headers),
+        }
+        channel = Channel(http, connection)
+        await self._app(scope, channel.receive, channel.send)
         while http.their_state is h11.SEND_BODY:
             await _next_event(http, connection)
+
+
+class Channel:
+    """A request and its answer, in the messages of ASGI."""
+
+    def __init__(self, http: h11.Connection, connection: anyio.abc.ByteStream) -> None:
+        self.http = http
+        self.connection = connection
+
+    async def receive(self):
+        try:
+            event = await _next_event(self.http, self.connection)
+        except _GONE:
+            return {"type": "http.disconnect"}
+        if isinstance(event, h11.Data):
+            return {"type": "http.request", "body": bytes(event.data), "more_body": True}
+        if isinstance(event, h11.EndOfMessage):
+            return {"type": "http.request", "more_body": False}
+        if event is h11.PAUSED:  # the next request is there already
+            await anyio.sleep_forever()
+        return {"type": "http.disconnect"}
+
+    async def send(self, message):
+        if message["type"] == "http.response.start":
+            events = [h11.Response(status_code=message["status"], headers=message["headers"])]
+        else:
+            events = [h11.Data(message["body"])]
+            if not message["more_body"]:
+                events.append(h11.EndOfMessage())
+        try:
+            for event in events:
+                await self.connection.send(self.http.send(event))
+        except _GONE as error:
+            raise OSError("the client is gone") from error
 
 
 async def _next_event(http: h11.Connection, connection: anyio.abc.ByteStream):
@@ -184,10 +168,6 @@ async def _next_event(http: h11.Connection, connection: anyio.abc.ByteStream):
         except anyio.EndOfStream:
             http.receive_data(b"")
     return event
-
-
-def _has_body(headers) -> bool:
-    return headers.get("content-length", "0") != "0" or "transfer-encoding" in headers
 
 
 @asynccontextmanager

@@ -12,7 +12,6 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from tunesmith import AsyncClient, MemoryBackend
 from tunesmith.cli.app import app
 
 ROOT = Path(__file__).parents[2]
@@ -46,11 +45,15 @@ PAGES = [
 def folder(tmp_path, monkeypatch):
     """Where commands run: the data that they speak of is there."""
     data = ROOT / "examples" / "data"
-    backend = MemoryBackend()
     shutil.copy(data / "kant.csv", tmp_path)
     shutil.copytree(data, tmp_path / "examples" / "data")
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setattr("tunesmith.client.AsyncClient", lambda: AsyncClient(backend=backend))
+    monkeypatch.setenv("TUNESMITH_STATE", "service.state")
+
+    def ended_at_once(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("uvicorn.Server.run", ended_at_once)
     return tmp_path
 
 

@@ -14,9 +14,9 @@ from tunesmith.protocol.flatten import flatten
 from tunesmith.protocol.message import Body, Request
 from tunesmith.protocol.multipart import MultipartBody, Part
 
-__all__ = ["encode"]
+__all__ = ["FILE_PARAMS", "encode"]
 
-_FILES = frozenset({"file", "data"})
+FILE_PARAMS = frozenset({"file", "data"})
 """The parameters of multipart operations that are files."""
 
 
@@ -118,7 +118,7 @@ def _form(operation: Operation[Any], spec: Spec) -> tuple[Body, dict[str, str], 
     parts: list[Part] = []
     replayable = True
     for name in spec.body_params:
-        if name in _FILES:
+        if name in FILE_PARAMS:
             source = file_source(getattr(operation, name))
             replayable = source.replayable
             parts.append(_file_part(name, source))

@@ -3,6 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
+from tunesmith.errors import RequestInvalid
+
 __all__ = ["flatten", "unflatten"]
 
 
@@ -30,16 +32,21 @@ def unflatten(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
 
     Args:
         pairs: Names and values, as a query or a form has them.
+
+    Raises:
+        RequestInvalid: A parameter is given both with keys and without.
     """
     values: dict[str, Any] = {}
     for name, value in pairs:
         base, *keys = name.replace("]", "").split("[")
         if not keys:
             values[base] = value
-        elif keys == [""]:
-            values.setdefault(base, []).append(value)
+            continue
+        inner = values.setdefault(base, [] if keys == [""] else {})
+        if isinstance(inner, list) and keys == [""]:
+            cast("list[Any]", inner).append(value)  # type: ignore[redundant-cast] # not to pyright
+        elif isinstance(inner, dict) and keys != [""]:
+            inner[keys[0]] = value
         else:
-            inner = values.setdefault(base, {})
-            if isinstance(inner, dict):
-                inner[keys[0]] = value
+            raise RequestInvalid(f"'{base}' is given in several forms", param=base)
     return values

@@ -226,4 +226,13 @@ def _max_tokens(asked: CreateChatCompletion) -> int | None:
             "max_tokens",
             "invalid_parameter_combination",
         )
-    return asked.max_tokens if asked.max_completion_tokens is None else asked.max_completion_tokens
+    name = "max_tokens" if asked.max_completion_tokens is None else "max_completion_tokens"
+    max_tokens: int | None = getattr(asked, name)
+    if max_tokens is not None and max_tokens < 1:
+        raise invalid(
+            f"Invalid '{name}': integer below minimum value. Expected a value >= 1, but got "
+            f"{max_tokens} instead.",
+            name,
+            "integer_below_min_value",
+        )
+    return max_tokens

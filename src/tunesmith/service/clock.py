@@ -1,6 +1,7 @@
 """Virtual time: hours pass in milliseconds, and nothing waits for real."""
 
 import heapq
+import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
@@ -59,14 +60,20 @@ class _Alarms:
 
 
 class VirtualClock:
-    """Time that passes when it is told to, or when everybody waits for it.
+    """Time that passes when it is told to, when everybody waits for it, or at a speed of its own.
 
     With `autojump`, once all tasks sleep, time jumps to the first alarm; sleepers wake in the order
-    of their times. Works on asyncio and trio, and may be made outside of an event loop.
+    of their times. Who asks through a socket sleeps elsewhere, where nobody here sees it: for them
+    time passes at a `rate`. Works on asyncio and trio, and may be made outside of an event loop.
 
     Args:
         start: The time at first, in Unix seconds.
-        autojump: Whether time passes by itself when everybody waits for it.
+        autojump: Whether time jumps by itself when everybody waits for it.
+        rate: How many seconds pass in each second of real time: 0 for none, 1 for real time, 60
+            for an hour a minute. May be set anew at any time.
+
+    Raises:
+        ValueError: The rate is negative.
 
     Example:
         ```python
@@ -80,14 +87,38 @@ class VirtualClock:
         ```
     """
 
-    def __init__(self, start: float = EPOCH_S, *, autojump: bool = True) -> None:
+    def __init__(self, start: float = EPOCH_S, *, autojump: bool = True, rate: float = 0.0) -> None:
         self.autojump = autojump
         self._start = start
-        self._now = start
+        self._then = start
+        self._then_real = time.monotonic()
         self._sleepers = _Alarms()
         self._deadlines = _Alarms()
+        self._scopes: dict[int, tuple[float, anyio.CancelScope]] = {}
         self._busy = 0
         self._idle: anyio.Event | None = None
+        self._rate = 0.0
+        self.rate = rate
+
+    @property
+    def rate(self) -> float:
+        """How many seconds pass in each second of real time."""
+        return self._rate
+
+    @rate.setter
+    def rate(self, rate: float) -> None:
+        if rate < 0:
+            raise ValueError(f"time does not go back: rate={rate}")
+        now, self._rate = self._now, rate
+        self._then, self._then_real = now, time.monotonic()
+        self._set_real_deadlines()
+        self._wake_first_sleeper()
+
+    @property
+    def _now(self) -> float:
+        if not self._rate:
+            return self._then
+        return self._then + (time.monotonic() - self._then_real) * self._rate
 
     def time(self) -> float:
         """Tell the time in Unix seconds."""
@@ -110,10 +141,13 @@ class VirtualClock:
         alarm = self._sleepers.add(self._now + max(seconds, 0.0), turn.come)
         try:
             while self._now < alarm.at:
-                if self.autojump and self._sleepers.first() is alarm:
+                if self._sleepers.first() is not alarm:
+                    await turn.wait()
+                elif self.autojump:
                     await self._pass_time(alarm, turn)
                 else:
-                    await turn.wait()
+                    with anyio.move_on_after(self._real_s_until(alarm.at)):
+                        await turn.wait()
         finally:
             self._sleepers.remove(alarm)
             self._wake_first_sleeper()
@@ -123,6 +157,8 @@ class VirtualClock:
         """Cancel the block, and raise TimeoutError, once this much virtual time has passed."""
         scope = anyio.CancelScope()
         alarm = self._deadlines.add(self._now + max(seconds, 0.0), scope.cancel)
+        self._scopes[alarm.number] = (alarm.at, scope)
+        self._set_real_deadline(alarm.at, scope)
         self._wake_first_sleeper()
         with scope:
             if seconds <= 0:
@@ -131,7 +167,10 @@ class VirtualClock:
                 yield scope
             finally:
                 self._deadlines.remove(alarm)
-        if scope.cancelled_caught and self._now >= alarm.at:
+                del self._scopes[alarm.number]
+        if scope.cancelled_caught and (
+            self._now >= alarm.at or anyio.current_time() >= scope.deadline
+        ):
             raise TimeoutError
 
     @contextmanager
@@ -174,13 +213,25 @@ class VirtualClock:
         else:
             self._go_to(at)
 
-    def _go_to(self, time: float) -> None:
-        self._now = max(self._now, time)
+    def _go_to(self, at: float) -> None:
+        self._then, self._then_real = max(self._now, at), time.monotonic()
         for alarms in (self._deadlines, self._sleepers):
             while (first := alarms.first()) is not None and first.at <= self._now:
                 alarms.remove(first)
                 first.ring()
+        if self._rate:
+            self._set_real_deadlines()
         self._wake_first_sleeper()
+
+    def _real_s_until(self, at: float) -> float:
+        return (at - self._now) / self._rate if self._rate else inf
+
+    def _set_real_deadlines(self) -> None:
+        for at, scope in self._scopes.values():
+            self._set_real_deadline(at, scope)
+
+    def _set_real_deadline(self, at: float, scope: anyio.CancelScope) -> None:
+        scope.deadline = anyio.current_time() + self._real_s_until(at) if self._rate else inf
 
     def _wake_first_sleeper(self) -> None:
         first = self._sleepers.first()

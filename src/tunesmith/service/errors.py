@@ -8,10 +8,12 @@ from tunesmith.protocol.error_body import error_body
 __all__ = [
     "ServiceError",
     "fine_tune_not_found",
+    "internal_error",
     "invalid",
     "model_not_found",
     "no_such_file",
     "no_such_object",
+    "unknown_url",
 ]
 
 
@@ -79,4 +81,23 @@ def model_not_found(name: str) -> ServiceError:
     """Tell that there is no model of this name: 404."""
     return ServiceError(
         404, f"The model '{name}' does not exist", param="model", code="model_not_found"
+    )
+
+
+def unknown_url(method: str, path: str) -> ServiceError:
+    """Tell that nothing has this URL: 404."""
+    return ServiceError(
+        404,
+        f"Unknown request URL: {method} {path}. Please check the URL for typos, or see the docs "
+        "at https://platform.openai.com/docs/api-reference/.",
+        code="unknown_url",
+    )
+
+
+def internal_error() -> ServiceError:
+    """Tell that the service itself is at fault: 500."""
+    return ServiceError(
+        500,
+        "The server had an error while processing your request. Sorry about that!",
+        type="server_error",
     )

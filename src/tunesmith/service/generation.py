@@ -19,6 +19,7 @@ from tunesmith.service.engines.base import (
     Model,
     ScoredToken,
 )
+from tunesmith.service.errors import invalid
 from tunesmith.service.given import Given, Pace
 from tunesmith.service.ids import Ids
 from tunesmith.service.models import Models
@@ -26,6 +27,8 @@ from tunesmith.service.replies import Replies, Reply
 from tunesmith.service.schedule import Schedule
 
 __all__ = ["Drawn", "Sources", "ended", "fingerprint", "in_turn", "spec_of", "start"]
+
+_MAX_BIAS = 100
 
 
 @dataclass(frozen=True, slots=True)
@@ -140,7 +143,15 @@ def spec_of(
         max_tokens: How long the text may become.
         top_logprobs: How many likeliest tokens to tell.
         id: The answer's id: without a seed of its own every answer is another one.
+
+    Raises:
+        ServiceError: A bias is beyond its bounds.
     """
+    for bias in (asked.logit_bias or {}).values():
+        if not -_MAX_BIAS <= bias <= _MAX_BIAS:
+            raise invalid(
+                f"{bias} is not between -{_MAX_BIAS} and {_MAX_BIAS} - 'logit_bias'", "logit_bias"
+            )
     stop = asked.stop or ()
     texts = (stop,) if isinstance(stop, str) else stop
     return GenerationSpec(

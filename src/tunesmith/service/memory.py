@@ -65,7 +65,7 @@ class MemoryBackend:
 
             self._saved = saved.SavedWire(state, engine=engine, seed=seed)
             self.service = self._saved.service
-        self._wire = self._saved or Wire(self.service)
+        self._wire = self._saved or Wire(self.service, limiter=self.service.limiter)
         self._closed = False
 
     def __repr__(self) -> str:

@@ -2,7 +2,9 @@
 
 from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
 from contextlib import aclosing
-from typing import Any, TypeVar, cast
+from typing import TYPE_CHECKING, Any, TypeVar, cast
+
+from pydantic import SecretStr
 
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.service.assumptions import Assumptions
@@ -20,6 +22,7 @@ from tunesmith.service.graders import Graders
 from tunesmith.service.ids import Ids
 from tunesmith.service.jobs import Jobs
 from tunesmith.service.life import Workshop
+from tunesmith.service.limits import Limiter, Limits
 from tunesmith.service.matching import Match
 from tunesmith.service.models import Models
 from tunesmith.service.moderations import Moderations
@@ -30,6 +33,10 @@ from tunesmith.service.stored_chats import StoredChats
 from tunesmith.service.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline
 from tunesmith.service.uploads import Uploads
 from tunesmith.service.wire import Wire
+
+if TYPE_CHECKING:  # the doors lead here
+    from tunesmith.service.doors.asgi import App
+    from tunesmith.service.doors.transport import Transport
 
 __all__ = ["Service", "default_engine"]
 
@@ -55,6 +62,7 @@ class Service:
         job_timeline: How long each state of a fine-tuning job lasts, and what happens then.
         fine_tune_timeline: The same for fine-tunes of the legacy API.
         batch_pace: How long the steps of a batch take.
+        limits: How much it lets through in a minute and in all; by default everything.
         assumptions: What the service does where nobody knows what the real one does.
 
     Example:
@@ -81,6 +89,7 @@ class Service:
         job_timeline: Timeline = JOB_TIMELINE,
         fine_tune_timeline: Timeline = FINE_TUNE_TIMELINE,
         batch_pace: BatchPace | None = None,
+        limits: Limits | None = None,
         assumptions: Assumptions | None = None,
     ) -> None:
         self.clock = clock or VirtualClock()
@@ -90,6 +99,7 @@ class Service:
         self.organization = organization
         self.organization_name = organization_name
         self.schedule = Schedule(self.clock)
+        self.limiter = Limiter(limits or Limits(), self.clock, organization)
         assumed = assumptions or Assumptions()
 
         self.models = Models(self.store, self.engine, organization, assumed)
@@ -241,6 +251,45 @@ class Service:
             ```
         """
         self.vectors.add(vector, match=match, times=times)
+
+    def transport(self, *, api_key: str | SecretStr | None = None) -> "Transport":
+        """Make a transport by which any client that is built on httpx asks this service.
+
+        It answers below `/v1`, whatever the host. To break it on purpose, put a `Transport` before
+        a backend that does so, around a `MemoryBackend` of this service.
+
+        Args:
+            api_key: The key to ask for; with None any key will do, but one must be there.
+
+        Example:
+            ```python
+            import httpx
+
+            from tunesmith.service.service import Service
+
+            async with httpx.AsyncClient(
+                transport=Service().transport(),
+                base_url="http://service/v1",
+                headers={"Authorization": "Bearer any"},
+            ) as http:
+                print((await http.get("/models")).json())
+            ```
+        """
+        from tunesmith.service.doors.transport import Transport  # noqa: PLC0415 - a door of many
+        from tunesmith.service.memory import MemoryBackend  # noqa: PLC0415 - it makes services
+
+        return Transport(MemoryBackend(self), api_key=api_key)
+
+    def app(self, *, api_key: str | SecretStr | None = None) -> "App":
+        """Make an ASGI app that answers by this service.
+
+        Args:
+            api_key: The key to ask for; with None any key will do, but one must be there.
+        """
+        from tunesmith.service.doors.asgi import App  # noqa: PLC0415 - a door of many
+        from tunesmith.service.memory import MemoryBackend  # noqa: PLC0415 - it makes services
+
+        return App(MemoryBackend(self), api_key=api_key)
 
     async def answer(self, operation: Operation[A]) -> A:
         """Do what is asked.

@@ -19,8 +19,9 @@ from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.operations.files import DownloadFile, RetrieveFile
 from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.route import Router, UnknownRoute
-from tunesmith.service.errors import ServiceError
+from tunesmith.service.errors import ServiceError, internal_error, unknown_url
 from tunesmith.service.ids import Kind
+from tunesmith.service.limits import Limiter
 from tunesmith.types.files import FileObject
 
 if TYPE_CHECKING:  # the service answers batches through a wire of its own
@@ -63,6 +64,7 @@ class Wire:
         service: Does what is asked.
         max_body_bytes: Larger bodies are refused with 413.
         request_ids: The sequence that `x-request-id` is drawn from.
+        limiter: Refuses what is too much; None lets everything through, as for lines of batches.
 
     Example:
         ```python
@@ -80,9 +82,11 @@ class Wire:
         *,
         max_body_bytes: int = MAX_BODY_BYTES,
         request_ids: Kind = "request",
+        limiter: Limiter | None = None,
     ) -> None:
         self._service = service
         self._request_ids: Kind = request_ids
+        self._limiter = limiter
         self._max_body_bytes = max_body_bytes
         self._router = Router(all_operations(), max_body_bytes=max_body_bytes)
 
@@ -127,6 +131,9 @@ class Wire:
         self._check_content_type(request)
         incoming = await self._router.receive(_limited(request, self._max_body_bytes))
         operation = incoming.operation
+        admitted: Mapping[str, str] = {}
+        if self._limiter is not None:
+            admitted = self._limiter.admit(operation)
         if isinstance(operation, DownloadFile):
             file = await self._service.answer(RetrieveFile(operation.file_id))
             return self._download(file, request.headers.get("range"))
@@ -135,9 +142,10 @@ class Wire:
             events = await stack.enter_async_context(aclosing(self._service.events(streaming)))
             # What is wrong with the request shows before the first event: then it is no stream.
             first = await anext(events, None)
-            return _Outcome(_OK, _EVENT_STREAM, _event_stream(first, events, request))
+            stream = _event_stream(first, events, request)
+            return _Outcome(_OK, {**admitted, **_EVENT_STREAM}, stream)
         answer = await self._service.answer(operation)
-        return _json(_OK, _dumped(answer))
+        return _json(_OK, _dumped(answer), admitted)
 
     def _check_content_type(self, request: Request) -> None:
         spec = self._router.find(request.method, request.path)[0].spec
@@ -258,11 +266,7 @@ def _as_service_error(error: Exception, request: Request) -> ServiceError:
         return _no_such_route(error)
     # Only the log of the process that runs the service tells what was wrong inside it.
     _logger.error("%s %s went wrong", request.method, request.path, exc_info=error)
-    return ServiceError(
-        500,
-        "The server had an error while processing your request. Sorry about that!",
-        type="server_error",
-    )
+    return internal_error()
 
 
 def _no_such_route(error: UnknownRoute) -> ServiceError:
@@ -275,12 +279,7 @@ def _no_such_route(error: UnknownRoute) -> ServiceError:
             code="method_not_supported",
             headers={"allow": ", ".join(error.allowed)},
         )
-    return ServiceError(
-        404,
-        f"Unknown request URL: {error.method} {path}. Please check the URL for typos, or see the "
-        "docs at https://platform.openai.com/docs/api-reference/.",
-        code="unknown_url",
-    )
+    return unknown_url(error.method, path)
 
 
 def _span(asked: str | None, size: int) -> tuple[int, int] | None:

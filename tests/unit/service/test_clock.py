@@ -133,3 +133,70 @@ async def test_a_deadline_that_is_set_later_wakes_who_sleeps_for_ever():
             await anyio.lowlevel.checkpoint()
         group.cancel_scope.cancel()
     assert seen == [30]
+
+
+async def test_at_a_rate_time_passes_without_anybody_who_jumps():
+    clock = VirtualClock(autojump=False, rate=1e6)  # an hour in 3.6 ms
+    await clock.sleep(3600)
+    assert clock.monotonic() >= 3600
+
+
+async def test_at_a_rate_sleepers_wake_in_the_order_of_their_times():
+    clock, woken = VirtualClock(autojump=False, rate=1e5), []
+
+    async def sleeper(seconds):
+        await clock.sleep(seconds)
+        woken.append(seconds)
+
+    async with anyio.create_task_group() as group:
+        for seconds in (3600, 60, 1800):
+            group.start_soon(sleeper, seconds)
+    assert woken == [60, 1800, 3600]
+
+
+async def test_at_a_rate_a_deadline_fires():
+    clock = VirtualClock(autojump=False, rate=1e6)
+    with pytest.raises(TimeoutError), clock.fail_after(3600):
+        await anyio.sleep_forever()
+    assert clock.monotonic() >= 3600
+
+
+async def test_a_rate_that_is_set_anew_holds_from_then_on_for_those_who_wait_already():
+    clock, late = VirtualClock(autojump=False, rate=1e-6), []
+
+    async def waiting():
+        try:
+            with clock.fail_after(7200):
+                await anyio.sleep_forever()
+        except TimeoutError:
+            late.append(clock.monotonic())
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(waiting)
+        group.start_soon(clock.sleep, 3600)
+        await anyio.wait_all_tasks_blocked()
+        clock.rate = 1e6
+    assert late[0] >= 7200
+
+
+async def test_a_jump_is_on_top_of_the_rate():
+    clock = VirtualClock(autojump=False, rate=1)
+    with clock.fail_after(86_400):
+        async with anyio.create_task_group() as group:
+            group.start_soon(clock.sleep, 3600)
+            await anyio.wait_all_tasks_blocked()
+            clock.jump(3600)
+    assert 3600 <= clock.monotonic() < 7200
+
+
+async def test_time_stands_still_again_at_no_rate():
+    clock = VirtualClock(rate=1e6)
+    clock.rate = 0
+    before = clock.time()
+    await anyio.lowlevel.checkpoint()
+    assert clock.time() == before
+
+
+def test_time_does_not_run_backwards():
+    with pytest.raises(ValueError, match="rate=-1"):
+        VirtualClock(rate=-1)

@@ -245,3 +245,22 @@ async def test_an_empty_file_is_an_empty_body(api):
     file_id = api.file(b"")
     status, headers, content = await api.send("GET", f"/files/{file_id}/content")
     assert (status, headers["content-length"], content) == (200, "0", b"")
+
+
+async def test_a_parameter_in_several_forms_is_refused(api):
+    query = [("metadata[a]", "b"), ("metadata[]", "c")]
+    status, _, content = await api.send("GET", "/fine_tuning/jobs", query=query)
+    assert status == 400
+    assert json.loads(content)["error"]["param"] == "metadata"
+
+
+@pytest.mark.parametrize(("path", "asked", "param"), [
+    ("/completions", {"model": "davinci-002", "logit_bias": {"1": 101}}, "logit_bias"),
+    ("/chat/completions", {"max_tokens": 0}, "max_tokens"),
+    ("/chat/completions", {"max_completion_tokens": 0}, "max_completion_tokens"),
+])  # fmt: skip
+async def test_bounds_that_a_client_need_not_know_are_the_services_matter(api, path, asked, param):
+    if path == "/chat/completions":
+        asked = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "a"}], **asked}
+    status, error = await api.refusal(path, **asked)
+    assert (status, error["param"]) == (400, param)

@@ -1,0 +1,118 @@
+"""`tunesmith serve`: the service in memory behind a socket, for any client in any language."""
+
+from importlib import import_module
+
+import click
+
+from tunesmith.cli.wording import errors_of_the_command_line
+from tunesmith.service.assumptions import Assumptions
+from tunesmith.service.clock import VirtualClock
+from tunesmith.service.engines.base import Engine
+from tunesmith.service.limits import Limits
+from tunesmith.service.service import Service
+
+__all__ = ["command"]
+
+_DEFAULT_SPEED = 60.0
+
+
+def _engine(_: click.Context, __: click.Parameter, name: str) -> Engine | None:
+    if name == "ngram":
+        return None  # the service's own
+    module, colon, attribute = name.partition(":")
+    if not colon:
+        raise click.BadParameter(f"{name!r} is neither 'ngram' nor package.module:Class.")
+    try:
+        engine: Engine = getattr(import_module(module), attribute)()
+    except (ImportError, AttributeError) as error:
+        raise click.BadParameter(str(error)) from error
+    return engine
+
+
+@click.command("serve", short_help="Serve the API from memory, for any client in any language.")
+@click.option("--port", default=8000, show_default=True, help="The port; 0 takes a free one.")
+@click.option(
+    "--host",
+    default="127.0.0.1",
+    show_default=True,
+    help="The address to listen on; the default is reached from this machine only.",
+)
+@click.option(
+    "--api-key",
+    envvar="TUNESMITH_SERVE_API_KEY",
+    show_envvar=True,
+    help="The key to ask for. Without it any key will do, but one must be there.",
+)
+@click.option(
+    "--engine",
+    default="ngram",
+    show_default=True,
+    callback=_engine,
+    help="What trains and generates: ngram, or package.module:Class of your own.",
+)
+@click.option("--seed", default=0, show_default=True, help="The same seed gives the same answers.")
+@click.option(
+    "--speed",
+    type=click.FloatRange(0, min_open=True),
+    default=_DEFAULT_SPEED,
+    show_default=True,
+    help="Seconds that pass for jobs in each second: 60 is an hour a minute.",
+)
+@click.option("--realtime", is_flag=True, help="The same as --speed 1.")
+@click.option(
+    "--plain-results",
+    is_flag=True,
+    help="Send the result files of jobs as CSV, as in 2023, not as base64: for clients of then.",
+)
+@click.option(
+    "--requests-per-minute", type=click.IntRange(1), help="Refuse more, for each model, with 429."
+)
+@click.option(
+    "--tokens-per-minute", type=click.IntRange(1), help="Refuse more, for each model, with 429."
+)
+@click.option(
+    "--quota-tokens",
+    type=click.IntRange(0),
+    help="After so many tokens, refuse all with insufficient_quota.",
+)
+def command(
+    *,
+    port: int,
+    host: str,
+    api_key: str | None,
+    engine: Engine | None,
+    seed: int,
+    speed: float,
+    realtime: bool,
+    plain_results: bool,
+    requests_per_minute: int | None,
+    tokens_per_minute: int | None,
+    quota_tokens: int | None,
+) -> None:
+    """Serve the API from memory, for any client in any language, until Ctrl-C.
+
+    Nothing is kept after the end, and nothing leaves the machine. Needs the extra `server`.
+    """
+    with errors_of_the_command_line():
+        from tunesmith.service.doors.server import listen, server_for, url_of
+    service = Service(
+        engine=engine,
+        clock=VirtualClock(autojump=False, rate=1.0 if realtime else speed),
+        seed=seed,
+        limits=Limits(requests_per_minute, tokens_per_minute, quota_tokens),
+        assumptions=Assumptions(results_base64=not plain_results),
+    )
+    try:
+        listener = listen(host, port)
+    except OSError as error:
+        raise click.ClickException(
+            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
+        ) from error
+    with listener:
+        click.echo(f"The API is at {url_of(listener)} until Ctrl-C. Point a client at it:\n")
+        key = "any" if api_key is None else "the-key-of-this-server"
+        click.echo(f"  export OPENAI_BASE_URL={url_of(listener)} OPENAI_API_KEY={key}\n")
+        try:
+            server_for(service.app(api_key=api_key)).run(sockets=[listener])
+        except KeyboardInterrupt:
+            click.echo("Served.")

@@ -1,0 +1,86 @@
+"""`tunesmith serve` serves until Ctrl-C, and then ends quietly."""
+
+import os
+import re
+import signal
+import socket
+import subprocess
+import sys
+from contextlib import contextmanager
+
+import httpx
+import pytest
+from click.testing import CliRunner
+
+from tunesmith.cli.app import app
+
+SERVE = "from tunesmith.cli import main; main()"
+
+
+@contextmanager
+def running(*options, **environment):
+    process = subprocess.Popen(
+        [sys.executable, "-c", SERVE, "serve", "--port", "0", *options],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, **environment},
+    )
+    try:
+        said = "".join(process.stdout.readline() for _ in range(4))
+        yield process, re.search(r"http://\S+/v1", said).group(), said
+    finally:
+        process.kill()
+        process.communicate()
+
+
+def test_it_serves_and_ctrl_c_ends_it_quietly():
+    with running("--speed", "1000000") as (process, url, said):
+        assert url.startswith("http://127.0.0.1:")
+        key = {"authorization": "Bearer any"}
+        assert httpx.get(f"{url}/models", headers=key).status_code == 200
+        asked = {"model": "davinci-002", "prompt": "Kant", "stream": True}
+        with httpx.stream("POST", f"{url}/completions", headers=key, json=asked):
+            process.send_signal(signal.SIGINT)
+            rest, errors = process.communicate(timeout=20)
+    assert process.returncode == 0
+    assert f"export OPENAI_BASE_URL={url} OPENAI_API_KEY=any" in said
+    assert (rest, errors) == ("Served.\n", "")
+
+
+def test_the_key_may_come_from_the_environment_and_is_not_printed():
+    with running(TUNESMITH_SERVE_API_KEY="sk-secret") as (process, url, said):
+        refused = httpx.get(f"{url}/models", headers={"authorization": "Bearer any"})
+        answered = httpx.get(f"{url}/models", headers={"authorization": "Bearer sk-secret"})
+        process.send_signal(signal.SIGINT)
+        rest, errors = process.communicate(timeout=20)
+    assert (refused.status_code, answered.status_code) == (401, 200)
+    assert "sk-secret" not in said + rest + errors
+
+
+def invoke(*arguments):
+    return CliRunner().invoke(app, ["serve", *arguments])
+
+
+def test_a_port_that_is_taken_is_named():
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        result = invoke("--port", str(port))
+    assert result.exit_code == 1
+    assert f"cannot listen on 127.0.0.1:{port}" in result.output
+
+
+@pytest.mark.parametrize(("engine", "says"), [
+    ("gpt", "neither 'ngram' nor package.module:Class"),
+    ("no.such:Engine", "No module named 'no'"),
+    ("tunesmith.service.clock:Engine", "has no attribute 'Engine'"),
+])  # fmt: skip
+def test_an_engine_that_is_not_there_is_named(engine, says):
+    result = invoke("--engine", engine)
+    assert result.exit_code == 2
+    assert says in " ".join(result.output.replace("│", " ").split())
+
+
+@pytest.mark.parametrize("options", [["--speed", "0"], ["--port", "x"], ["--quota-tokens", "-1"]])
+def test_options_are_checked(options):
+    assert invoke(*options).exit_code == 2
