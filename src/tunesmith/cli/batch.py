@@ -115,6 +115,7 @@ def _params(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
 @click.pass_obj
 def run(
     connection: "Connection",
+    /,
     source: Path,
     output: Path,
     rpm: float | None,
