@@ -95,7 +95,7 @@ CLIENTS = {
 @pytest.mark.parametrize("client", CLIENTS)
 def test_an_official_client_runs_the_whole_life_cycle(client, serve):
     command = CLIENTS[client]()
-    url = serve("--speed", "3000", "--api-key", "sk-right")
+    url = serve("--speed", "300", "--api-key", "sk-right")
     seen = json.loads(run(*command, OPENAI_BASE_URL=url, OPENAI_API_KEY="sk-right"))
     events = seen["events"]
     steps = [event for event in events if event.startswith("Step ")]
