@@ -186,7 +186,9 @@ def test_the_old_package_syncs_a_job_with_wandb(old, training_file):
     python = installed("wandb", "bin", "python")
     with httpx.Client(base_url=old.url, headers={"authorization": "Bearer sk-any"}) as http:
         sent = http.post(
-            "/files", data={"purpose": "fine-tune"}, files={"file": training_file.open("rb")}
+            "/files",
+            data={"purpose": "fine-tune"},
+            files={"file": ("train.jsonl", training_file.read_bytes())},
         )
         asked = {"model": "babbage-002", "training_file": sent.json()["id"]}
         job = http.post("/fine_tuning/jobs", json=asked).json()["id"]
