@@ -135,11 +135,12 @@ const completed = await client.uploads.complete(upload.id, { part_ids: [part.id]
 seen.upload = completed.file.bytes === training.length;
 
 // What goes wrong
-const again = await client.fineTuning.jobs.create({
+const slow = await client.fineTuning.jobs.create({
   model: "gpt-4o-mini-2024-07-18",
   training_file: file.id,
+  method: { type: "supervised", supervised: { hyperparameters: { n_epochs: 50 } } },
 });
-seen.cancelled = (await client.fineTuning.jobs.cancel(again.id)).status;
+seen.cancelled = (await client.fineTuning.jobs.cancel(slow.id)).status;
 seen.no_such_job = await refused(() => client.fineTuning.jobs.retrieve("ftjob-none"));
 seen.no_such_model = await refused(() => client.models.retrieve("none"));
 seen.bad_parameter = await refused(() =>

@@ -103,8 +103,12 @@ part = client.uploads.parts.create(upload.id, data=io.BytesIO(training))
 seen["upload"] = client.uploads.complete(upload.id, part_ids=[part.id]).file.bytes == len(training)
 
 # What goes wrong
-again = client.fine_tuning.jobs.create(model="gpt-4o-mini-2024-07-18", training_file=file.id)
-seen["cancelled"] = client.fine_tuning.jobs.cancel(again.id).status
+slow = client.fine_tuning.jobs.create(
+    model="gpt-4o-mini-2024-07-18",
+    training_file=file.id,
+    method={"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 50}}},
+)
+seen["cancelled"] = client.fine_tuning.jobs.cancel(slow.id).status
 seen["no_such_job"] = refused(client.fine_tuning.jobs.retrieve, "ftjob-none")
 seen["no_such_model"] = refused(client.models.retrieve, "none")
 seen["bad_parameter"] = refused(client.completions.create, **{**prompt, "temperature": 3})

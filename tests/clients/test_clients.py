@@ -95,7 +95,7 @@ CLIENTS = {
 @pytest.mark.parametrize("client", CLIENTS)
 def test_an_official_client_runs_the_whole_life_cycle(client, serve):
     command = CLIENTS[client]()
-    url = serve("--speed", "3000", "--api-key", "sk-right")
+    url = serve("--speed", "300", "--api-key", "sk-right")
     seen = json.loads(run(*command, OPENAI_BASE_URL=url, OPENAI_API_KEY="sk-right"))
     events = seen["events"]
     steps = [event for event in events if event.startswith("Step ")]
@@ -186,7 +186,9 @@ def test_the_old_package_syncs_a_job_with_wandb(old, training_file):
     python = installed("wandb", "bin", "python")
     with httpx.Client(base_url=old.url, headers={"authorization": "Bearer sk-any"}) as http:
         sent = http.post(
-            "/files", data={"purpose": "fine-tune"}, files={"file": training_file.open("rb")}
+            "/files",
+            data={"purpose": "fine-tune"},
+            files={"file": ("train.jsonl", training_file.read_bytes())},
         )
         asked = {"model": "babbage-002", "training_file": sent.json()["id"]}
         job = http.post("/fine_tuning/jobs", json=asked).json()["id"]
