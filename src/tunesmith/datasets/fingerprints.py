@@ -11,9 +11,9 @@ from typing import IO
 
 from pydantic_core import to_json
 
-from tunesmith.datasets.rows import Chunk, is_table
+from tunesmith.datasets.rows import Chunk, columns, is_table
 
-__all__ = ["Fingerprints", "Seen", "fingerprints_of"]
+__all__ = ["Fingerprints", "Seen", "fingerprints_of", "pair_fingerprints"]
 
 BUCKETS = 256
 KEPT_IN_MEMORY = 1 << 20
@@ -27,8 +27,13 @@ def fingerprints_of(chunk: Chunk) -> list[int]:
     four hundred thousand. They hold within one process only.
     """
     if is_table(chunk):
-        return [hash((data["prompt"], data["completion"])) for _, data in chunk]
+        return pair_fingerprints(*columns(chunk))
     return [hash(to_json(data)) for _, data in chunk]
+
+
+def pair_fingerprints(prompts: list[str], completions: list[str]) -> list[int]:
+    """A 64-bit fingerprint of each row of a table."""
+    return list(map(hash, zip(prompts, completions, strict=True)))
 
 
 class Fingerprints:

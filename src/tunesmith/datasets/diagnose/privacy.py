@@ -65,6 +65,7 @@ class Privacy:
 def _count(
     tally: Tally, pattern: re.Pattern[str], signs: list[str], chunk: Chunk, texts: list[str]
 ) -> None:
-    for row, text in zip(chunk, texts, strict=True):
-        if any(sign in text for sign in signs) and (found := pattern.search(text)):
-            tally.add(row.line, excerpt=found[0][:4] + "…")
+    suspects = {i for sign in signs for i, text in enumerate(texts) if sign in text}
+    for i in sorted(suspects):
+        if found := pattern.search(texts[i]):
+            tally.add(chunk[i].line, excerpt=found[0][:4] + "…")

@@ -4,11 +4,12 @@ from collections.abc import Iterator
 from typing import Any
 
 from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.datasets.rows import Chunk, is_table
+from tunesmith.datasets.rows import Chunk, columns, is_table
 
-__all__ = ["row_texts", "texts_of"]
+__all__ = ["pair_texts", "row_texts", "texts_of"]
 
 _MARKUP = {"role", "type", "id", "tool_call_id", "detail"}
+_SEPARATOR = "\x1f"
 
 
 def texts_of(value: Any) -> Iterator[str]:
@@ -28,5 +29,10 @@ def texts_of(value: Any) -> Iterator[str]:
 def row_texts(chunk: Chunk) -> list[str]:
     """Each row's texts as one."""
     if is_table(chunk):
-        return [f"{data['prompt']}\x1f{data['completion']}" for _, data in chunk]
-    return ["\x1f".join(texts_of(data)) for _, data in chunk]
+        return pair_texts(*columns(chunk))
+    return [_SEPARATOR.join(texts_of(data)) for _, data in chunk]
+
+
+def pair_texts(prompts: list[str], completions: list[str]) -> list[str]:
+    """The texts of each row of a table as one."""
+    return list(map(_SEPARATOR.join, zip(prompts, completions, strict=True)))
