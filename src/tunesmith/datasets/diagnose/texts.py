@@ -1,12 +1,12 @@
 """The texts in a row, whatever its format."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.rows import Chunk, columns, is_table
 
-__all__ = ["pair_texts", "row_texts", "texts_of"]
+__all__ = ["held_by", "pair_texts", "row_texts", "texts_of"]
 
 _MARKUP = {"role", "type", "id", "tool_call_id", "detail"}
 _SEPARATOR = "\x1f"
@@ -36,3 +36,9 @@ def row_texts(chunk: Chunk) -> list[str]:
 def pair_texts(prompts: list[str], completions: list[str]) -> list[str]:
     """The texts of each row of a table as one."""
     return list(map(_SEPARATOR.join, zip(prompts, completions, strict=True)))
+
+
+def held_by(text: str, signs: Iterable[str]) -> list[str]:
+    """Those of `signs` that a long text holds."""
+    # A single character is found quickest, and most texts do not even hold the last one.
+    return [sign for sign in signs if sign[-1] in text and sign in text]
