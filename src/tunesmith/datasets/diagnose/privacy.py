@@ -19,7 +19,7 @@ _KEYS = re.compile(
     )|-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----""",
     re.VERBOSE,
 )
-_KEY_SIGNS = ("sk-", "AKIA", "AIza", "-----BEGIN", "xox", "_")
+_KEY_SIGNS = ("sk-", "AKIA", "AIza", "-----BEGIN", *(f"xox{kind}-" for kind in "abprs"), "_")
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63})+")
 
 

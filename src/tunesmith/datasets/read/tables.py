@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from itertools import chain, islice, repeat
 
@@ -59,12 +59,17 @@ def _rows(lines: TextLines, log: ReadLog, encoding: str, delimiter: str) -> Iter
         if problem is None and not records:
             return
         if _is_clean(records, len(header)):
-            yield from map(Row, starts, map(dict, map(zip, repeat(header), records)))
+            fields = map(dict, map(zip, repeat(header), records))
+            yield from map(_new_row, repeat(Row), zip(starts, fields, strict=True))
         else:
             yield from _clean(records, starts, header, log, encoding)
         if problem:
             log.broken_line(end + 1, problem, remedy="A closing quote may be missing.")
             end = lines.line
+
+
+_new_row: Callable[[type[Row], tuple[int, dict[str, str]]], Row] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+"""Makes a row without the function in Python that named tuples have for it."""
 
 
 def _is_clean(records: list[list[str]], width: int) -> bool:
