@@ -58,7 +58,7 @@ def _rows(lines: TextLines, log: ReadLog, encoding: str, delimiter: str) -> Iter
             problem = f"This row cannot be read: {error}."
         if problem is None and not records:
             return
-        if _is_clean(records, len(header)):
+        if _is_clean(records, len(header), encoding):
             fields = map(dict, map(zip, repeat(header), records))
             yield from map(_new_row, repeat(Row), zip(starts, fields, strict=True))
         else:
@@ -72,15 +72,11 @@ _new_row: Callable[[type[Row], tuple[int, dict[str, str]]], Row] = tuple.__new__
 """Makes a row without the function in Python that named tuples have for it."""
 
 
-def _is_clean(records: list[list[str]], width: int) -> bool:
+def _is_clean(records: list[list[str]], width: int, encoding: str) -> bool:
     """Whether there is nothing to see to, found out for all records at once."""
     if set(map(len, records)) != {width}:
         return False
-    joined = "".join(chain.from_iterable(records))
-    return "\0" not in joined and (joined.isascii() or not _SURROGATES.search(joined))
-
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
+    return text_problem("".join(chain.from_iterable(records)), encoding) is None
 
 
 def _clean(
