@@ -186,10 +186,8 @@ class Dataset:
         if not isinstance(self._rows, File) and iter(self._rows) is self._rows:
             self._rows = _spooled(self._rows)
         if isinstance(self._rows, File):
-            yield from read(self._rows, log, self._encoding)
-            return
-        for position, data in enumerate(self._rows, 1):
-            yield Row(position, _own(data, position))
+            return read(self._rows, log, self._encoding)
+        return (Row(position, _own(data, position)) for position, data in enumerate(self._rows, 1))
 
     def _conversions(self) -> list[str]:
         if not isinstance(self._rows, File):

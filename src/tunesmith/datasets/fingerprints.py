@@ -4,19 +4,18 @@ import weakref
 from array import array
 from bisect import bisect_left
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Collection
 from itertools import pairwise
 from tempfile import TemporaryFile
 from typing import IO
 
 from pydantic_core import to_json
 
-from tunesmith.datasets.rows import Chunk, is_table
+from tunesmith.datasets.rows import Chunk, columns, is_table
 
-__all__ = ["Fingerprints", "Seen", "fingerprints_of"]
+__all__ = ["Fingerprints", "Seen", "fingerprints_of", "pair_fingerprints"]
 
 BUCKETS = 256
-SORTED_AT_ONCE = 1 << 16
 KEPT_IN_MEMORY = 1 << 20
 """Fingerprints held before they go to a temporary file: 8 MB."""
 
@@ -28,8 +27,13 @@ def fingerprints_of(chunk: Chunk) -> list[int]:
     four hundred thousand. They hold within one process only.
     """
     if is_table(chunk):
-        return [hash((data["prompt"], data["completion"])) for _, data in chunk]
+        return pair_fingerprints(*columns(chunk))
     return [hash(to_json(data)) for _, data in chunk]
+
+
+def pair_fingerprints(prompts: list[str], completions: list[str]) -> list[int]:
+    """A 64-bit fingerprint of each row of a table."""
+    return list(map(hash, zip(prompts, completions, strict=True)))
 
 
 class Fingerprints:
@@ -39,16 +43,18 @@ class Fingerprints:
         self._buckets = [array("q") for _ in range(BUCKETS)]
         self._spilled: list[list[tuple[int, int]]] = [[] for _ in range(BUCKETS)]
         self._file: IO[bytes] | None = None
-        self._pending = array("q")
+        self._held = 0
         self.count = 0
 
-    def add(self, fingerprints: Iterable[int]) -> None:
+    def add(self, fingerprints: Collection[int]) -> None:
         """Count them."""
-        before = len(self._pending)
-        self._pending.extend(fingerprints)
-        self.count += len(self._pending) - before
-        if len(self._pending) >= SORTED_AT_ONCE:
-            self._sort_in()
+        buckets = self._buckets
+        for fingerprint in fingerprints:
+            buckets[fingerprint >> 56].append(fingerprint)
+        self._held += len(fingerprints)
+        self.count += len(fingerprints)
+        if self._held >= KEPT_IN_MEMORY:
+            self._spill()
 
     def distinct(self) -> int:
         """How many different ones there are."""
@@ -79,8 +85,6 @@ class Fingerprints:
 
     def bucket(self, index: int) -> "array[int]":
         """Those whose first byte, as a signed number, is `index` or `index - 256`."""
-        if self._pending:
-            self._sort_in()
         bucket = array("q")
         for offset, length in self._spilled[index]:
             assert self._file is not None  # noqa: S101 — what was spilled went to the file
@@ -88,19 +92,6 @@ class Fingerprints:
             bucket.frombytes(self._file.read(length))
         bucket.extend(self._buckets[index])
         return bucket
-
-    def _sort_in(self) -> None:
-        """Put what is pending into the buckets: sorted, each bucket's are next to each other."""
-        ordered = array("q", sorted(self._pending))
-        del self._pending[:]
-        low = 0
-        for index in _IN_ORDER:
-            first = (index - BUCKETS if index >= BUCKETS // 2 else index) << 56
-            high = bisect_left(ordered, first + (1 << 56), low)
-            self._buckets[index].extend(ordered[low:high])
-            low = high
-        if sum(map(len, self._buckets)) >= KEPT_IN_MEMORY:
-            self._spill()
 
     def _spill(self) -> None:
         if self._file is None:
@@ -112,6 +103,7 @@ class Fingerprints:
             length = self._file.write(bucket.tobytes())
             self._spilled[index].append((offset, length))
             del bucket[:]
+        self._held = 0
 
 
 _IN_ORDER = [*range(BUCKETS // 2, BUCKETS), *range(BUCKETS // 2)]

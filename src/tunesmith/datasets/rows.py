@@ -1,10 +1,21 @@
 """Rows: what a dataset is made of, whatever file it came from."""
 
 from collections.abc import Callable, Iterable, Iterator
-from itertools import islice
+from itertools import chain, islice
+from operator import itemgetter
 from typing import Any, Literal, NamedTuple, get_args
 
-__all__ = ["CHUNK_ROWS", "FORMATS", "Chunk", "ChunkSource", "Format", "Row", "chunks", "is_table"]
+__all__ = [
+    "CHUNK_ROWS",
+    "FORMATS",
+    "Chunk",
+    "ChunkSource",
+    "Format",
+    "Row",
+    "chunks",
+    "columns",
+    "is_table",
+]
 
 Format = Literal["completions", "chat", "dpo", "reinforcement"]
 """What a training file teaches: to complete prompts, to answer in conversations, to prefer one
@@ -37,12 +48,17 @@ ChunkSource = Callable[[], Iterator[Chunk]]
 
 def is_table(chunk: Chunk) -> bool:
     """Whether each row is a prompt and its completion, both texts, and nothing else."""
+    # All keys and all texts at once, so that C does the loops.
     rows = [data for _, data in chunk]
-    if set(map(tuple, rows)) != {("prompt", "completion")}:
+    if list(chain.from_iterable(rows)) != ["prompt", "completion"] * len(rows):
         return False
-    kinds = {data["prompt"].__class__ for data in rows}
-    kinds.update(data["completion"].__class__ for data in rows)
-    return kinds == {str}
+    return set(map(type, chain.from_iterable(data.values() for data in rows))) == {str}
+
+
+def columns(table: Chunk) -> tuple[list[str], list[str]]:
+    """The prompts and the completions of a table."""
+    rows = [data for _, data in table]
+    return list(map(itemgetter("prompt"), rows)), list(map(itemgetter("completion"), rows))
 
 
 def chunks(rows: Iterable[Row], size: int = CHUNK_ROWS) -> Iterator[Chunk]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic_core import to_json
 
 from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.datasets.rows import Chunk, is_table
+from tunesmith.datasets.rows import Chunk, columns, is_table
 from tunesmith.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -78,11 +78,10 @@ class TokenCounter:
             ```
         """
         if is_table(chunk):
-            prompts = self.texts([data["prompt"] for _, data in chunk])
-            completions = self.texts([data["completion"] for _, data in chunk])
+            counts = map(self.texts, columns(chunk))
             return [
                 ExampleTokens(told + learned, learned)
-                for told, learned in zip(prompts, completions, strict=True)
+                for told, learned in zip(*counts, strict=True)
             ]
         examples = [_Example(data) for _, data in chunk]
         told = self._sums([example.told for example in examples])

@@ -13,7 +13,7 @@ from typing import IO, TYPE_CHECKING, Literal
 from pydantic_core import to_json
 
 from tunesmith.datasets.diagnose.affixes import Affixes
-from tunesmith.datasets.rows import Chunk, ChunkSource, Row
+from tunesmith.datasets.rows import Chunk, ChunkSource, Row, columns
 from tunesmith.datasets.split import default_validation_rows, parted, validation_rows
 from tunesmith.datasets.threads import Checkpoint, no_checkpoint
 from tunesmith.errors import DatasetError
@@ -130,8 +130,8 @@ class _Outcome:
         for index, chunk in enumerate(parts):
             self.rows[index] += len(chunk)
             if self._completions:
-                for field, affixes in self._ends.items():
-                    affixes.see([data[field] for _, data in chunk], "")
+                for affixes, texts in zip(self._ends.values(), columns(chunk), strict=True):
+                    affixes.see(texts, "")
             if self._classes:
                 self._labels.update(map(_completion, chunk))
 

@@ -86,7 +86,6 @@ async def test_cancelling_leaves_no_file_behind(tmp_path):
 @pytest.mark.parametrize("spilled", [True, False])
 def test_fingerprints_are_counted_in_memory_and_on_disk_alike(monkeypatch, spilled):
     if spilled:
-        monkeypatch.setattr(fingerprints, "SORTED_AT_ONCE", 16)
         monkeypatch.setattr(fingerprints, "KEPT_IN_MEMORY", 64)
     chance = random.Random(0)
     numbers = [chance.randrange(-(1 << 63), 1 << 63) for _ in range(500)]

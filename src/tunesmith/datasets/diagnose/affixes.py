@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterable, Iterator
 from os.path import commonprefix
 
+from tunesmith.datasets.diagnose.texts import held_by
 from tunesmith.datasets.rows import ChunkSource
 
 __all__ = ["Affixes", "doubled"]
@@ -28,7 +29,8 @@ class Affixes:
 
     def see(self, texts: list[str], joined: str) -> None:
         """Look at some texts, and at all of them joined."""
-        self.unused = [candidate for candidate in self.unused if candidate not in joined]
+        used = held_by(joined, self.unused)
+        self.unused = [candidate for candidate in self.unused if candidate not in used]
         if not texts or (self.longest and not (self._prefix or self._suffix)):
             # Texts that differ at both ends have nothing in common any more.
             return

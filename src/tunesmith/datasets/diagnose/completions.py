@@ -14,11 +14,12 @@ from tunesmith.datasets.diagnose.endings import (
 from tunesmith.datasets.diagnose.labels import Labels
 from tunesmith.datasets.diagnose.letter_case import LetterCase
 from tunesmith.datasets.diagnose.privacy import Privacy
-from tunesmith.datasets.diagnose.texts import row_texts
+from tunesmith.datasets.diagnose.texts import pair_texts
 from tunesmith.datasets.diagnosis import Task
 from tunesmith.datasets.findings import Finding, Remedy, Tally
+from tunesmith.datasets.fingerprints import pair_fingerprints
 from tunesmith.datasets.repairs import AddLeadingSpace, DropRows, LowerCase
-from tunesmith.datasets.rows import Chunk, ChunkSource, Row
+from tunesmith.datasets.rows import Chunk, ChunkSource, Row, columns
 
 __all__ = ["CompletionsCheck", "is_blank"]
 
@@ -43,21 +44,20 @@ class CompletionsCheck:
 
     def see(self, chunk: Chunk) -> None:
         """Look at some rows."""
-        prompts = [data["prompt"] for _, data in chunk]
-        completions = [data["completion"] for _, data in chunk]
+        prompts, completions = columns(chunk)
         if not all(map(str.strip, completions)):
             for row in filter(is_blank, chunk):
                 self._blank.add(row.line, field="completion")
             self.see([row for row in chunk if not is_blank(row)])
             return
-        texts = row_texts(chunk)
-        for row, text in zip(chunk, texts, strict=True):
-            if len(text) > LONG_CHARACTERS and _is_long(row):
+        texts = pair_texts(prompts, completions)
+        if max(map(len, texts), default=0) > LONG_CHARACTERS:
+            for row in filter(_is_long, chunk):
                 self._long.add(row.line, excerpt=row.data["prompt"])
         if unspaced := [line for line, data in chunk if data["completion"][0] != " "]:
             self._unspaced.add(*unspaced, field="completion")
         self._labels.see(completions)
-        self._duplicates.see(chunk, texts)
+        self._duplicates.see(pair_fingerprints(prompts, completions), texts)
         self._privacy.see(chunk, texts)
         self._prompt_characters += self._prompts.see(prompts)
         self._completions.see(completions)

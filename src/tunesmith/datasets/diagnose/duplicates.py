@@ -8,7 +8,7 @@ from tunesmith.datasets.diagnose.texts import row_texts
 from tunesmith.datasets.findings import LINES_NAMED, Finding, Remedy, Tally
 from tunesmith.datasets.fingerprints import Fingerprints, Seen, fingerprints_of
 from tunesmith.datasets.repairs import DropDuplicates
-from tunesmith.datasets.rows import Chunk, ChunkSource
+from tunesmith.datasets.rows import ChunkSource
 
 __all__ = ["Duplicates"]
 
@@ -25,9 +25,9 @@ class Duplicates:
         self._exact = Fingerprints()
         self._near = Fingerprints()
 
-    def see(self, chunk: Chunk, texts: list[str]) -> None:
-        """Look at some rows, and the text of each."""
-        self._exact.add(fingerprints_of(chunk))
+    def see(self, fingerprints: list[int], texts: list[str]) -> None:
+        """Look at the fingerprints of some rows, and at the text of each."""
+        self._exact.add(fingerprints)
         self._near.add(_near_fingerprints(texts))
 
     def findings(self, rows: ChunkSource) -> Iterator[Finding]:

@@ -24,7 +24,7 @@ class Labels:
 
     def see(self, completions: list[str]) -> None:
         """Count some completions."""
-        self._fingerprints.add(map(hash, completions))
+        self._fingerprints.add(list(map(hash, completions)))
 
     @property
     def rows(self) -> int:

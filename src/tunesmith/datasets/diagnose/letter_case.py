@@ -18,8 +18,10 @@ class LetterCase:
     def see(self, text: str) -> None:
         """Count the letters of a text."""
         raw = text.encode(errors="surrogatepass")
-        self._upper += len(raw) - len(raw.translate(None, _UPPER))
-        self._lower += len(raw) - len(raw.translate(None, _UPPER.lower()))
+        # Most letters are in lower case, so that little is left to look at for the others.
+        rest = raw.translate(None, _UPPER.lower())
+        self._lower += len(raw) - len(rest)
+        self._upper += len(rest) - len(rest.translate(None, _UPPER))
         if not text.isascii():
             for character in _ASCII.sub("", text):
                 if character.isalpha():

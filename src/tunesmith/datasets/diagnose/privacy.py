@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 
+from tunesmith.datasets.diagnose.texts import held_by
 from tunesmith.datasets.findings import Finding, Tally
 from tunesmith.datasets.rows import Chunk
 
@@ -18,7 +19,7 @@ _KEYS = re.compile(
     )|-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----""",
     re.VERBOSE,
 )
-_KEY_SIGNS = ("sk-", "AKIA", "AIza", "-----BEGIN", "xox")
+_KEY_SIGNS = ("sk-", "AKIA", "AIza", "-----BEGIN", *(f"xox{kind}-" for kind in "abprs"), "_")
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63})+")
 
 
@@ -34,10 +35,7 @@ class Privacy:
         """Look at some rows, and the text of each."""
         # To look for signs in all texts at once is quick; patterns are tried only where they are.
         joined = "\n".join(texts)
-        signs = [sign for sign in _KEY_SIGNS if sign in joined]
-        # A single character is found quickest.
-        signs += ["_"] if "_" in joined else []
-        if signs:
+        if signs := held_by(joined, _KEY_SIGNS):
             _count(self._keys, _KEYS, signs, chunk, texts)
         if "@" in joined:
             _count(self._emails, _EMAIL, ["@"], chunk, texts)
@@ -65,6 +63,7 @@ class Privacy:
 def _count(
     tally: Tally, pattern: re.Pattern[str], signs: list[str], chunk: Chunk, texts: list[str]
 ) -> None:
-    for row, text in zip(chunk, texts, strict=True):
-        if any(sign in text for sign in signs) and (found := pattern.search(text)):
-            tally.add(row.line, excerpt=found[0][:4] + "…")
+    suspects = {i for sign in signs for i, text in enumerate(texts) if sign in text}
+    for i in sorted(suspects):
+        if found := pattern.search(texts[i]):
+            tally.add(chunk[i].line, excerpt=found[0][:4] + "…")

@@ -8,6 +8,7 @@ from tunesmith.datasets.diagnose.privacy import Privacy
 from tunesmith.datasets.diagnose.problems import Inspect, Problems, Rule
 from tunesmith.datasets.diagnose.texts import row_texts
 from tunesmith.datasets.findings import Finding
+from tunesmith.datasets.fingerprints import fingerprints_of
 from tunesmith.datasets.rows import Chunk, ChunkSource, Row
 
 __all__ = ["RowCheck", "unknown_key_rule"]
@@ -32,7 +33,7 @@ class RowCheck:
         """Look at some rows."""
         texts = row_texts(chunk)
         self._problems.see(chunk)
-        self._duplicates.see(chunk, texts)
+        self._duplicates.see(fingerprints_of(chunk), texts)
         self._privacy.see(chunk, texts)
         for row in chunk:
             self.see_row(row)

@@ -1,14 +1,15 @@
 """The texts in a row, whatever its format."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.datasets.rows import Chunk, is_table
+from tunesmith.datasets.rows import Chunk, columns, is_table
 
-__all__ = ["row_texts", "texts_of"]
+__all__ = ["held_by", "pair_texts", "row_texts", "texts_of"]
 
 _MARKUP = {"role", "type", "id", "tool_call_id", "detail"}
+_SEPARATOR = "\x1f"
 
 
 def texts_of(value: Any) -> Iterator[str]:
@@ -28,5 +29,16 @@ def texts_of(value: Any) -> Iterator[str]:
 def row_texts(chunk: Chunk) -> list[str]:
     """Each row's texts as one."""
     if is_table(chunk):
-        return [f"{data['prompt']}\x1f{data['completion']}" for _, data in chunk]
-    return ["\x1f".join(texts_of(data)) for _, data in chunk]
+        return pair_texts(*columns(chunk))
+    return [_SEPARATOR.join(texts_of(data)) for _, data in chunk]
+
+
+def pair_texts(prompts: list[str], completions: list[str]) -> list[str]:
+    """The texts of each row of a table as one."""
+    return list(map(_SEPARATOR.join, zip(prompts, completions, strict=True)))
+
+
+def held_by(text: str, signs: Iterable[str]) -> list[str]:
+    """Those of `signs` that a long text holds."""
+    # A single character is found quickest, and most texts do not even hold the last one.
+    return [sign for sign in signs if sign[-1] in text and sign in text]

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from io import BufferedReader
 from itertools import chain, islice, repeat
 
@@ -51,14 +51,16 @@ def _rows(lines: TextLines, log: ReadLog, encoding: str, delimiter: str) -> Iter
                     problem = "A quote is opened here and never closed."
                     break
                 records.append(record)
-                starts.append(max(end, lines.left_out) + 1)
+                # Not max(): every row comes through here.
+                starts.append(end + 1 if end > lines.left_out else lines.left_out + 1)
                 end = lines.line
         except csv.Error as error:
             problem = f"This row cannot be read: {error}."
         if problem is None and not records:
             return
-        if _is_clean(records, len(header)):
-            yield from map(Row, starts, map(dict, map(zip, repeat(header), records)))
+        if _is_clean(records, len(header), encoding):
+            fields = map(dict, map(zip, repeat(header), records))
+            yield from map(_new_row, repeat(Row), zip(starts, fields, strict=True))
         else:
             yield from _clean(records, starts, header, log, encoding)
         if problem:
@@ -66,15 +68,15 @@ def _rows(lines: TextLines, log: ReadLog, encoding: str, delimiter: str) -> Iter
             end = lines.line
 
 
-def _is_clean(records: list[list[str]], width: int) -> bool:
+_new_row: Callable[[type[Row], tuple[int, dict[str, str]]], Row] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
+"""Makes a row without the function in Python that named tuples have for it."""
+
+
+def _is_clean(records: list[list[str]], width: int, encoding: str) -> bool:
     """Whether there is nothing to see to, found out for all records at once."""
     if set(map(len, records)) != {width}:
         return False
-    joined = "".join(chain.from_iterable(records))
-    return "\0" not in joined and (joined.isascii() or not _SURROGATES.search(joined))
-
-
-_SURROGATES = re.compile("[\ud800-\udfff]")
+    return text_problem("".join(chain.from_iterable(records)), encoding) is None
 
 
 def _clean(

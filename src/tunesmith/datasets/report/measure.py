@@ -11,7 +11,7 @@ from tunesmith.datasets.diagnose.images import count_images
 from tunesmith.datasets.diagnose.texts import texts_of
 from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.report.histogram import Histogram
-from tunesmith.datasets.rows import Chunk, ChunkSource, Format, Row
+from tunesmith.datasets.rows import Chunk, ChunkSource, Format, Row, columns
 from tunesmith.datasets.threads import Checkpoint, no_checkpoint
 from tunesmith.datasets.tokens import ESTIMATE, TokenCounter
 
@@ -89,10 +89,11 @@ def measure(
 
 
 def _see_completions(found: Statistics, chunk: Chunk) -> None:
-    for column in ("prompt", "completion"):
-        _add(found, f"characters in {column}", [len(data[column]) for _, data in chunk])
+    prompts, completions = columns(chunk)
+    _add(found, "characters in prompt", map(len, prompts))
+    _add(found, "characters in completion", map(len, completions))
     if found.labels is not None:
-        counts = Counter(data["completion"] for _, data in chunk)
+        counts = Counter(completions)
         room = LABELS_REMEMBERED - len(found.labels)
         for label, times in counts.items():
             if label in found.labels or room > 0:
