@@ -1,5 +1,6 @@
 """Where rows wait until they may be sent: limits, pauses, concurrency and budget in one place."""
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from math import inf
 
@@ -47,6 +48,7 @@ class Gate:
         purse: What may be paid.
         meter: Counts requests.
         deadline: The end of the job.
+        on_stop: Called once nothing is let through any more.
 
     Attributes:
         under_way: How many requests are under way.
@@ -61,8 +63,10 @@ class Gate:
         purse: Purse,
         meter: Meter,
         deadline: Deadline,
+        on_stop: Callable[[], None],
     ) -> None:
         self._clock = clock
+        self._on_stop = on_stop
         self.pacing = pacing
         self.concurrency = concurrency
         self.purse = purse
@@ -112,6 +116,7 @@ class Gate:
             self.stopped = why
             self._stopping.set()
             self._freed.give()
+            self._on_stop()
 
     def _hold_s(self, row: Row) -> float:
         """How long a row must wait; infinite until another request is over."""

@@ -10,6 +10,7 @@ from typing import Any, Literal, Self
 import anyio
 import anyio.to_thread
 from pydantic import BaseModel
+from pydantic_core import from_json, to_json
 
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.estimate import Estimate, estimate
@@ -134,14 +135,16 @@ class Job:
             file=self._rows.name,
         )
         self._options = RunOptions(
-            settings={
-                "model": model,
-                "endpoint": endpoint,
-                "template": "a function" if callable(template) else template,
-                "params": dict(params or {}),
-                "response_format": response_format and response_format.__name__,
-                "order": order,
-            },
+            settings=_as_read_back(
+                {
+                    "model": model,
+                    "endpoint": endpoint,
+                    "template": "a function" if callable(template) else template,
+                    "params": dict(params or {}),
+                    "response_format": response_format and response_format.__name__,
+                    "order": order,
+                }
+            ),
             model=model,
             response_format=response_format,
             concurrency=concurrency,
@@ -272,6 +275,8 @@ class Job:
     async def estimate(self) -> Estimate:
         """Count the rows and their tokens, and price them, without sending anything.
 
+        It reads the whole source; a generator is used up by that.
+
         Raises:
             DatasetError: A row is no request.
         """
@@ -349,3 +354,9 @@ class Job:
         if self._run is None:
             raise ValueError("a job is entered first: async with Job(…) as job")
         return self._run
+
+
+def _as_read_back(settings: dict[str, Any]) -> dict[str, Any]:
+    """As the journal will have them, so that a resumed job can compare its own."""
+    read: dict[str, Any] = from_json(to_json(settings))
+    return read

@@ -1,6 +1,7 @@
 """One run of a job: its files, its pace, its counts, and how it ended."""
 
 from collections.abc import Awaitable, Callable, Mapping
+from contextlib import ExitStack
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -100,7 +101,6 @@ class Run:
                 f"{there} is there already: go on with it by resume=True, or name another output"
             )
         self._paths = paths
-        self._rows = rows
         self._caller = caller
         self._options = options
         self._handover = handover
@@ -108,13 +108,15 @@ class Run:
         self._purse = Purse(options.budget, options.prices, options.model)
         self.journal = Journal(paths.journal)
         self.index = KeyIndex()
-        try:
+        with ExitStack() as opened:
+            opened.callback(self.journal.file.close)
+            opened.callback(self.index.close)
             self.output = Output(paths, ordered=options.ordered, deliver=handover.give)
+            opened.callback(self.output.close)
             self._restore()
-        except BaseException:
-            self.journal.file.close()
-            self.index.close()
-            raise
+            self._total = rows.count_rows()
+            self._opened = opened.pop_all()
+        self.feeder = Feeder(rows, build, self.index, self.output)
         self.meter = Meter(self._clock.monotonic())
         self._deadline = Deadline(self._clock, options.deadline_s, "batch")
         self.gate = Gate(
@@ -124,8 +126,8 @@ class Run:
             self._purse,
             self.meter,
             self._deadline,
+            self.feeder.stop,
         )
-        self.feeder = Feeder(rows, build, self.index, self.output)
         self._commit = GroupCommit(
             self._sync, interval_s=options.sync_interval_s, rows=options.sync_rows
         )
@@ -180,14 +182,13 @@ class Run:
     def stop(self, why: Stopped) -> None:
         """Send nothing more; what is under way is finished."""
         self.gate.stop(why)
-        self.feeder.stop()
 
     def progress(self) -> Progress:
         """Tell how far it is."""
         now = self._clock.monotonic()
         meter, pacing = self.meter, self.gate.pacing
         return Progress(
-            total=self.feeder.seen if self.feeder.ended else self._rows.count,
+            total=self.feeder.seen if self.feeder.ended else self._total,
             done=meter.done,
             failed=meter.failed,
             skipped=self.feeder.skipped,
@@ -219,9 +220,7 @@ class Run:
 
     def close(self) -> None:
         """Close the files, and let other runs have them."""
-        self.output.close()
-        self.index.close()
-        self.journal.file.close()
+        self._opened.close()
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:

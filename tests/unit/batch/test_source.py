@@ -51,7 +51,7 @@ async def test_parquet_and_arrow_tables_are_read(tmp_path, table):
     rows = await read(table)
     assert rows[0] == (1, ROWS[0])
     assert rows[150] == (151, {})  # a null says nothing
-    assert open_source(table).count == 151
+    assert open_source(table).count_rows() == 151
 
 
 async def test_a_data_frame_is_whatever_gives_an_arrow_stream(table):
@@ -93,6 +93,17 @@ async def test_an_asynchronous_iterable_is_closed_when_it_is_left():
     assert await anext(pieces) == [(1, "a")]
     await pieces.aclose()
     assert closed == [True]
+
+
+async def test_rows_are_counted_where_that_is_quick(tmp_path):
+    path = jsonl(tmp_path / "rows.jsonl")
+    assert open_source(path).count_rows() == 150
+    path.write_text('{"a":1}\n{"a":2}')
+    assert open_source(path).count_rows() == 2
+    (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(path.read_bytes()))
+    assert open_source(tmp_path / "rows.jsonl.gz").count_rows() is None
+    assert open_source(["a"]).count_rows() == 1
+    assert open_source(row for row in "ab").count_rows() is None
 
 
 async def test_no_rows_are_nothing_to_do(tmp_path):
