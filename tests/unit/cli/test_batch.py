@@ -1,6 +1,7 @@
 """`tunesmith batch`: a job from the command line."""
 
 import json
+import signal
 
 import pytest
 from tests.unit.batch.services import Service, too_many
@@ -63,6 +64,26 @@ def test_a_job_that_was_stopped_gives_code_3_and_says_how_to_go_on(run, prompts,
     assert done.exit_code == 3
     assert "The time was up" in done.stdout
     assert "Go on with --resume and the same output" in done.stdout
+
+
+@pytest.mark.parametrize("press", [signal.SIGINT, signal.SIGTERM])
+def test_ctrl_c_finishes_what_is_under_way_and_gives_code_3(run, service, folder, press):
+    (folder / "prompts.txt").write_text("".join(f"p{i}\n" for i in range(100)))
+
+    def pressed(number, now):
+        if number == 10:
+            signal.raise_signal(press)
+
+    service.refuse = pressed
+    service.latency_s = 1
+    done = batch(run, "prompts.txt", "--concurrency", "4")
+    assert done.exit_code == 3, done.output
+    assert "It was interrupted" in done.stdout
+    paid = sum(service.paid.values())
+    assert 10 <= paid < 100
+    assert len((folder / "answers.jsonl").read_text().splitlines()) == paid
+    assert batch(run, "prompts.txt", "--resume").exit_code == 0
+    assert set(service.paid.values()) == {1}
 
 
 def test_the_report_as_json_is_all_there_is_on_stdout(run, prompts, service, folder):
