@@ -51,7 +51,9 @@ async def test_every_line_of_a_batch_is_answered(client, service):
     assert batch.error_file_id is None
     answers = await rows(client, batch.output_file_id)
     assert set(answers) == {f"row-{n}" for n in range(25)}
-    assert answers["row-7"]["response"]["body"]["choices"][0]["text"]
+    assert {answer["response"]["status_code"] for answer in answers.values()} == {200}
+    # One of them may be the empty text: a model that was told nothing of its length may stop.
+    assert any(answer["response"]["body"]["choices"][0]["text"] for answer in answers.values())
 
 
 async def test_a_line_answers_what_a_call_by_itself_does(client, service):

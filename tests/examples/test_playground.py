@@ -24,9 +24,9 @@ def page(browser, address):
     page = browser.new_page()
     page.set_default_timeout(60_000)
     wrong = []
-    page.on("pageerror", wrong.append)
+    page.on("pageerror", lambda error: wrong.append(error))  # noqa: PLW0108 - no bound builtin
     page.goto(address)
-    page.wait_for_selector("select.model option")
+    page.wait_for_selector("select.model option", state="attached")
     yield page
     page.close()
     assert not wrong
