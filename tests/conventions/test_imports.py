@@ -75,7 +75,8 @@ def test_only_the_httpx_backend_imports_httpx_and_nobody_asyncio(path):
             else []
         )
     }
-    assert "asyncio" not in names
+    # The fast backend has its bytes from an asyncio protocol, and leaves trio to httpx.
+    assert path == SOURCE / "backends" / "connection.py" or "asyncio" not in names
     assert path == SOURCE / "backends" / "httpx.py" or "httpx" not in names
 
 

@@ -15,7 +15,7 @@ from pydantic import SecretStr
 from tunesmith.errors import BackendError, ConfigurationError, Phase
 from tunesmith.protocol.message import Request, Response
 
-__all__ = ["ApiKey", "HttpClient", "HttpxBackend"]
+__all__ = ["ApiKey", "HttpClient", "HttpxBackend", "connect_s", "tls_context"]
 
 ApiKey = str | SecretStr | Callable[[], Awaitable[str]]
 """A key, or an asynchronous function that is asked for one before each attempt."""
@@ -79,9 +79,9 @@ class HttpxBackend:
             self._headers["openai-project"] = project
         self._given = http_client
         self._http2 = http2
-        self._max_connections = max_connections
+        self.max_connections = max_connections
         self._own: tuple[object, httpx.AsyncClient] | None = None
-        self._closed = False
+        self.closed = False
 
     def __repr__(self) -> str:
         return f"<HttpxBackend {_without_credentials(httpx.URL(self.base_url))}>"
@@ -94,7 +94,7 @@ class HttpxBackend:
             BackendError: No answer came, or it broke off.
         """
         client = self._client()
-        headers = await self._all_headers(request)
+        headers = await self.all_headers(request)
         # httpx does not close a body that it stopped to read; its file would stay open.
         async with aclosing(request.chunks()) as body:
             built = client.build_request(
@@ -103,7 +103,7 @@ class HttpxBackend:
                 params=self.query(request) or None,
                 headers=headers,
                 content=body if callable(request.body) else request.body,
-                timeout=httpx.Timeout(request.timeout_s, connect=_connect_s(request.timeout_s)),
+                timeout=httpx.Timeout(request.timeout_s, connect=connect_s(request.timeout_s)),
             )
             try:
                 # A redirect is answered, not followed: the key is not carried to another address.
@@ -129,7 +129,13 @@ class HttpxBackend:
         """Say in what header a key goes."""
         return "authorization", f"Bearer {key}"
 
-    async def _all_headers(self, request: Request) -> dict[str, str]:
+    @property
+    def needs_httpx(self) -> bool:
+        """Whether something was asked for that only httpx can do."""
+        return self._given is not None or self._http2
+
+    async def all_headers(self, request: Request) -> dict[str, str]:
+        """Give a request's headers, credentials and all."""
         headers = {**self._headers, **request.headers}
         key = self._api_key
         if key is not None:
@@ -139,13 +145,13 @@ class HttpxBackend:
 
     async def aclose(self) -> None:
         """Close the connections; a client that was given stays open."""
-        self._closed = True
+        self.closed = True
         own, self._own = self._own, None
         if own is not None and own[0] == anyio.lowlevel.current_token():
             await own[1].aclose()
 
     def _client(self) -> httpx.AsyncClient:
-        if self._closed:
+        if self.closed:
             raise BackendError("the client is closed", phase="closed")
         if self._given is not None:
             return self._given
@@ -160,18 +166,19 @@ class HttpxBackend:
         secure = self.base_url.startswith("https:")
         return httpx.AsyncClient(
             # Reading the certificates takes most of the time of making a client.
-            verify=_tls_context() if secure else False,
+            verify=tls_context(http2=self._http2) if secure else False,
             http2=self._http2,
             limits=httpx.Limits(
-                max_connections=self._max_connections,
-                max_keepalive_connections=self._max_connections,
+                max_connections=self.max_connections,
+                max_keepalive_connections=self.max_connections,
                 keepalive_expiry=30.0,
             ),
         )
 
 
 @functools.cache
-def _tls_context() -> ssl.SSLContext:
+def tls_context(*, http2: bool) -> ssl.SSLContext:  # noqa: ARG001 - whoever connects sets ALPN in it
+    """Say what certificates are trusted: those of the environment, or the usual ones."""
     return httpx.create_ssl_context()
 
 
@@ -186,7 +193,8 @@ def _installed(module: str) -> bool:
     return find_spec(module) is not None
 
 
-def _connect_s(timeout_s: float | None) -> float:
+def connect_s(timeout_s: float | None) -> float:
+    """Say how many seconds connecting may take in an attempt of so many."""
     return _CONNECT_S if timeout_s is None else min(timeout_s, _CONNECT_S)
 
 
