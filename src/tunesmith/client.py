@@ -97,7 +97,9 @@ class AsyncClient:
             headers=_lower_case(headers),
         )
         if backend is None:
-            backend = _http_backend(api_key, base_url, organization, project, http_client, transport)
+            backend = _http_backend(
+                api_key, base_url, organization, project, http_client, transport
+            )
         elif transport != "httpx" or any(
             given is not None for given in (api_key, base_url, http_client)
         ):

@@ -5,6 +5,8 @@ import os
 import ssl
 from contextlib import asynccontextmanager
 
+from tests.benchmarks.answers import CHUNKS, COMPLETION, EVENT, HEADERS_BACK, LAST_EVENTS
+
 KEY = "sk-benchmark"
 ASKED = {"model": "davinci-002", "prompt": "Immanuel Kant was"}
 HEADERS = {"authorization": f"Bearer {KEY}", "content-type": "application/json"}
@@ -89,6 +91,50 @@ async def tunesmith_fast(url):
 
     async with tunesmith.AsyncClient(KEY, url, transport="fast") as client:
         yield Tunesmith(client)
+
+
+@asynccontextmanager
+async def own_share(url):  # noqa: ARG001 - nobody is asked
+    """tunesmith's own part of a call: over a backend that answers at once."""
+    import tunesmith
+
+    async with tunesmith.AsyncClient(backend=AtOnce()) as client:
+        yield Tunesmith(client)
+
+
+class AtOnce:
+    """A backend that has its answers ready, as a socket would give them."""
+
+    def send(self, request):
+        if b'"stream":true' not in request.body:
+            return _Ready(HEADERS_BACK, [COMPLETION])
+        number = int(CHUNKS.search(request.body)[1])
+        return _Ready(HEADERS_BACK, [EVENT] * (number - 1) + [LAST_EVENTS])
+
+    async def aclose(self):
+        pass
+
+
+class _Ready:
+    def __init__(self, headers, chunks):
+        self.headers = headers
+        self.chunks = iter(chunks)
+
+    async def __aenter__(self):
+        from tunesmith import Response
+
+        return Response(200, dict(self.headers), self)
+
+    async def __aexit__(self, *exc_info):
+        pass
+
+    def __aiter__(self):
+        return self
+
+    async def __anext__(self):
+        for chunk in self.chunks:
+            return chunk
+        raise StopAsyncIteration
 
 
 class Httpx:
@@ -214,6 +260,7 @@ async def pyqwest(url):
 
 
 PEERS = {
+    "own-share": own_share,
     "openai": openai,
     "openai-aiohttp": openai_aiohttp,
     "tunesmith": tunesmith,

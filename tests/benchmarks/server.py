@@ -7,7 +7,6 @@ fixed; `max_tokens` says of how many chunks a stream is, `user` how many millise
 """
 
 import asyncio
-import json
 import re
 import ssl
 import sys
@@ -15,96 +14,47 @@ from itertools import count
 
 import uvloop
 
-DOWNLOAD_BYTES = 200_000_000
-EVENTS = 10_000
-PAGE = 100
+from tests.benchmarks.answers import (
+    CHUNKS,
+    COMPLETION,
+    DOWNLOAD_BYTES,
+    EVENT,
+    EVENTS,
+    FILE,
+    HEADERS_BACK,
+    LAST_EVENTS,
+    PAGE,
+    page,
+)
 
 _BLOCK = bytes(65536)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
-_CHUNKS = re.compile(rb'"max_tokens": ?(\d+)')
 _PAUSE_MS = re.compile(rb'"user": ?"(\d+)"')
 _AFTER = re.compile(rb"after=ftevent-(\d+)")
 
 
-def _answer(value) -> bytes:
-    body = json.dumps(value).encode()
-    return _head(len(body)) + body
-
-
 def _head(length: int) -> bytes:
-    return (
-        b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\nx-request-id: req-1\r\n"
-        b"openai-processing-ms: 12\r\nx-ratelimit-limit-requests: 3500\r\n"
-        b"x-ratelimit-remaining-requests: 3499\r\nx-ratelimit-reset-requests: 17ms\r\n"
-        b"x-ratelimit-limit-tokens: 90000\r\nx-ratelimit-remaining-tokens: 89984\r\n"
-        b"x-ratelimit-reset-tokens: 10ms\r\nserver: lean\r\n"
-        b"content-length: %d\r\n\r\n" % length
-    )
+    lines = "".join(f"{name}: {value}\r\n" for name, value in HEADERS_BACK.items())
+    return f"HTTP/1.1 200 OK\r\n{lines}content-length: {length}\r\n\r\n".encode()
 
 
-def _completion(text, reason):
-    return {
-        "id": "cmpl-1",
-        "object": "text_completion",
-        "created": 1700000000,
-        "model": "davinci-002",
-        "system_fingerprint": "fp_1",
-        "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}],
-    }
-
-
-COMPLETION = _answer(
-    _completion(" a philosopher of the Enlightenment, born in Königsberg in 1724.", "stop")
-    | {"usage": {"prompt_tokens": 5, "completion_tokens": 16, "total_tokens": 21}}
-)
-FILE = _answer(
-    {
-        "id": "file-1",
-        "object": "file",
-        "bytes": DOWNLOAD_BYTES,
-        "created_at": 1700000000,
-        "filename": "train.jsonl",
-        "purpose": "fine-tune",
-        "status": "processed",
-    }
-)
-STREAM_HEAD = (
-    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req-1\r\n"
-    b"transfer-encoding: chunked\r\n\r\n"
-)
+def _whole(body: bytes) -> bytes:
+    return _head(len(body)) + body
 
 
 def _chunk(data: bytes) -> bytes:
     return b"%x\r\n%b\r\n" % (len(data), data)
 
 
-CHUNK = _chunk(b"data: " + json.dumps(_completion(" philosopher", None)).encode() + b"\n\n")
-LAST_CHUNKS = (
-    _chunk(b"data: " + json.dumps(_completion("", "stop")).encode() + b"\n\n")
-    + _chunk(b"data: [DONE]\n\n")
-    + b"0\r\n\r\n"
+_STREAM_HEAD = (
+    b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req-1\r\n"
+    b"transfer-encoding: chunked\r\n\r\n"
 )
-
-
-def _page(after: int) -> bytes:
-    numbers = range(after + 1, min(after + 1 + PAGE, EVENTS + 1))
-    events = [
-        {
-            "object": "fine_tuning.job.event",
-            "id": f"ftevent-{n}",
-            "created_at": 1700000000 + n,
-            "level": "info",
-            "message": f"Step {n}/{EVENTS}: training loss=0.71",
-            "type": "metrics",
-            "data": {"step": n, "train_loss": 0.71, "total_steps": EVENTS},
-        }
-        for n in numbers
-    ]
-    more = numbers.stop <= EVENTS
-    return _answer({"object": "list", "data": events, "has_more": more})
-
-
-PAGES = {after: _page(after) for after in range(0, EVENTS, PAGE)}
+_COMPLETION = _whole(COMPLETION)
+_FILE = _whole(FILE)
+_PAGES = {after: _whole(page(after)) for after in range(0, EVENTS, PAGE)}
+_CHUNK = _chunk(EVENT)
+_LAST_CHUNKS = _chunk(LAST_EVENTS) + b"0\r\n\r\n"
 
 
 class Ticker:
@@ -130,10 +80,10 @@ class Ticker:
             if transport.is_closing():
                 del self.open[number]
             elif left <= 1:
-                transport.write(LAST_CHUNKS)
+                transport.write(_LAST_CHUNKS)
                 del self.open[number]
             else:
-                transport.write(CHUNK)
+                transport.write(_CHUNK)
                 stream[1] -= 1
         if self.open:
             asyncio.get_running_loop().call_later(self.pause_s, self.tick)
@@ -177,21 +127,21 @@ class Connection(asyncio.Protocol):
     def answer(self, head, body):
         path = head.split(b" ", 2)[1]
         if path.startswith(b"/v1/completions"):
-            chunks = _CHUNKS.search(body)
+            chunks = CHUNKS.search(body)
             if chunks is None:
-                self.transport.write(COMPLETION)
+                self.transport.write(_COMPLETION)
             else:
-                self.transport.write(STREAM_HEAD)
+                self.transport.write(_STREAM_HEAD)
                 Ticker.start(self.transport, int(chunks[1]), int(_PAUSE_MS.search(body)[1]))
         elif b"/events" in path:
             after = _AFTER.search(path)
-            self.transport.write(PAGES[int(after[1]) if after else 0])
+            self.transport.write(_PAGES[int(after[1]) if after else 0])
         elif path.endswith(b"/content"):
             self.transport.write(_head(DOWNLOAD_BYTES))
             self.to_send = DOWNLOAD_BYTES
             self.send()
         else:
-            self.transport.write(FILE)
+            self.transport.write(_FILE)
 
     def send(self):
         while self.to_send and self.writing and not self.transport.is_closing():
@@ -212,9 +162,7 @@ async def main(certificate):
     tls.load_cert_chain(certificate)
     ports = []
     for context in (None, tls):
-        server = await loop.create_server(
-            Connection, "127.0.0.1", 0, ssl=context, backlog=4096
-        )
+        server = await loop.create_server(Connection, "127.0.0.1", 0, ssl=context, backlog=4096)
         ports.append(server.sockets[0].getsockname()[1])
     print(*ports, flush=True)
     await loop.run_in_executor(None, sys.stdin.read)

@@ -59,9 +59,7 @@ def fast(service, **options):
     return over_sockets(service, FastBackend, **options)
 
 
-DOORS = {
-    door.__name__: door for door in (in_process, wrapped, over_transport, over_sockets, fast)
-}
+DOORS = {door.__name__: door for door in (in_process, wrapped, over_transport, over_sockets, fast)}
 
 
 class WireTransport(httpx.AsyncBaseTransport):
