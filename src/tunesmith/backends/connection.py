@@ -5,6 +5,7 @@ task, no lock and no copy between the socket and the parser.
 """
 
 import asyncio
+import functools
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
@@ -16,7 +17,7 @@ import httptools
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Request
 
-__all__ = ["Answer", "Connection", "connect", "on_asyncio"]
+__all__ = ["Answer", "Connection", "connect", "on_asyncio", "running_loop"]
 
 _MOST_WAITING_BYTES = 256 * 1024
 """What has come and nobody has read; the socket is not read on while it is more."""
@@ -30,6 +31,14 @@ _HTTP_OK = 200
 def on_asyncio() -> bool:
     """Whether the running event loop is asyncio's, or one of its kind such as uvloop."""
     return anyio.get_cancelled_exc_class() is asyncio.CancelledError
+
+
+def running_loop() -> object:
+    """Find asyncio's running loop, quickly; None if another kind of loop runs."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
 
 
 async def connect(
@@ -59,6 +68,11 @@ async def connect(
         sock.close()
         raise
     return connection
+
+
+@functools.lru_cache(maxsize=256)
+def _header_name(name: bytes) -> str:
+    return name.decode("latin-1").lower()
 
 
 class Connection(asyncio.Protocol):
@@ -291,7 +305,7 @@ class Answer:
     def on_header(self, name: bytes, value: bytes) -> None:
         if self._has_head:
             return  # a trailer
-        key, text = name.decode("latin-1").lower(), value.decode("latin-1")
+        key, text = _header_name(name), value.decode("latin-1")
         headers = self.headers
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 

@@ -3,7 +3,6 @@
 import functools
 import ssl
 import time
-import urllib.request
 from collections import deque
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
@@ -17,7 +16,7 @@ from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
 
 try:
-    from tunesmith.backends.connection import Answer, Connection, connect, on_asyncio
+    from tunesmith.backends.connection import Answer, Connection, connect, on_asyncio, running_loop
 except ImportError as error:
     raise ConfigurationError(
         f"the fast backend needs packages: pip install 'tunesmith[fast]' ({error})"
@@ -73,7 +72,8 @@ class FastBackend(HttpxBackend):
         if query:
             target += "?" + urlencode(query, quote_via=quote)
         headers = await self.all_headers(request)
-        headers.setdefault("accept-encoding", "identity")
+        if "accept-encoding" not in request.headers:
+            headers["accept-encoding"] = "identity"
         if callable(request.body) and "content-length" not in headers:
             headers["transfer-encoding"] = "chunked"
         lines = [f"{request.method} {target} HTTP/1.1", *map(": ".join, headers.items())]
@@ -89,26 +89,22 @@ class FastBackend(HttpxBackend):
         """Close the connections."""
         held, self._pool = self._pool, None
         await super().aclose()
-        if held is not None and held[1] is not None and held[0] == anyio.lowlevel.current_token():
+        if held is not None and held[1] is not None and held[0] is running_loop():
             await held[1].aclose()
 
     def _pool_here(self) -> "_Pool | None":
         """Find the pool of the running event loop; None if httpx is to do it."""
         if self.closed:
             raise BackendError("the client is closed", phase="closed")
-        loop = anyio.lowlevel.current_token()
-        if self._pool is None or self._pool[0] != loop:
+        loop = running_loop()
+        if self._pool is None or self._pool[0] is not loop:
             self._pool = (loop, self._new_pool())
         return self._pool[1]
 
     def _new_pool(self) -> "_Pool | None":
-        url = urlsplit(self.base_url)
-        proxies = urllib.request.getproxies()
-        proxied = url.scheme in proxies or "all" in proxies
-        direct = not proxied or urllib.request.proxy_bypass(url.netloc)
-        if not on_asyncio() or not direct or url.username or self.needs_httpx:
-            return None
-        return _Pool(self.base_url, self.max_connections)
+        if on_asyncio() and self.goes_direct():
+            return _Pool(self.base_url, self.max_connections)
+        return None
 
 
 @functools.cache
@@ -151,7 +147,7 @@ class _Exchange:
 
 
 class _Pool:
-    """Connections to one server in one event loop; taking one costs the same however many there are.
+    """Connections to one server in one event loop; taking one costs the same however many.
 
     Args:
         base_url: Where the server is.

@@ -3,9 +3,14 @@
 import functools
 import platform
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
+import time
+import urllib.request
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from contextlib import aclosing, asynccontextmanager
 from importlib.metadata import version
+from typing import cast
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.lowlevel
@@ -22,6 +27,13 @@ ApiKey = str | SecretStr | Callable[[], Awaitable[str]]
 
 HttpClient = httpx.AsyncClient
 """A client of the user's own."""
+
+_Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
+
+_POOL_SIZE = 8
+"""Connections in one of httpx's pools, which looks at all of them at every request."""
+
+_KEEP_IDLE_S = 30.0
 
 _CONNECT_S = 10.0
 """A service that does not even take a connection in this time is not there."""
@@ -72,7 +84,7 @@ class HttpxBackend:
             raise ConfigurationError("HTTP/2 needs a package: pip install 'tunesmith[http2]'")
         self.base_url = str(url).rstrip("/")
         self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
-        self._headers = {"user-agent": _user_agent()}
+        self._headers = {"user-agent": _user_agent(), "accept-encoding": "gzip, deflate"}
         if organization:
             self._headers["openai-organization"] = organization
         if project:
@@ -80,7 +92,7 @@ class HttpxBackend:
         self._given = http_client
         self._http2 = http2
         self.max_connections = max_connections
-        self._own: tuple[object, httpx.AsyncClient] | None = None
+        self._own: tuple[object, httpx.AsyncClient | _Pools] | None = None
         self.closed = False
 
     def __repr__(self) -> str:
@@ -93,29 +105,28 @@ class HttpxBackend:
         Raises:
             BackendError: No answer came, or it broke off.
         """
-        client = self._client()
-        headers = await self.all_headers(request)
-        # httpx does not close a body that it stopped to read; its file would stay open.
-        async with aclosing(request.chunks()) as body:
-            built = client.build_request(
-                request.method,
-                self.url(request),
-                params=self.query(request) or None,
-                headers=headers,
-                content=body if callable(request.body) else request.body,
-                timeout=httpx.Timeout(request.timeout_s, connect=connect_s(request.timeout_s)),
-            )
+        async with self._sender() as send:
+            headers = await self.all_headers(request)
+            # httpx does not close a body that it stopped to read; its file would stay open.
+            async with aclosing(request.chunks()) as body:
+                built = httpx.Request(
+                    request.method,
+                    _parsed(self.url(request)),
+                    params=self.query(request) or None,
+                    headers=headers,
+                    content=body if callable(request.body) else request.body,
+                    extensions={"timeout": _timeout(request.timeout_s)},
+                )
+                try:
+                    response = await send(built)
+                except httpx.HTTPError as error:
+                    raise _backend_error(error) from None
             try:
-                # A redirect is answered, not followed: the key is not carried to another address.
-                response = await client.send(built, stream=True, follow_redirects=False)
-            except httpx.HTTPError as error:
-                raise _backend_error(error) from None
-        try:
-            async with aclosing(_chunks(response)) as chunks:
-                yield Response(response.status_code, _lower_case(response.headers), chunks)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+                async with aclosing(_chunks(response)) as chunks:
+                    yield Response(response.status_code, _headers(response), chunks)
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
 
     def url(self, request: Request) -> str:
         """Say where a request goes."""
@@ -128,11 +139,6 @@ class HttpxBackend:
     def credentials(self, key: str) -> tuple[str, str]:
         """Say in what header a key goes."""
         return "authorization", f"Bearer {key}"
-
-    @property
-    def needs_httpx(self) -> bool:
-        """Whether something was asked for that only httpx can do."""
-        return self._given is not None or self._http2
 
     async def all_headers(self, request: Request) -> dict[str, str]:
         """Give a request's headers, credentials and all."""
@@ -150,30 +156,137 @@ class HttpxBackend:
         if own is not None and own[0] == anyio.lowlevel.current_token():
             await own[1].aclose()
 
-    def _client(self) -> httpx.AsyncClient:
+    @asynccontextmanager
+    async def _sender(self) -> AsyncGenerator[_Send]:
         if self.closed:
             raise BackendError("the client is closed", phase="closed")
-        if self._given is not None:
-            return self._given
+        own = self._given or self._own_here()
+        if isinstance(own, _Pools):
+            async with own.one() as transport:
+                yield transport.handle_async_request
+        else:
+            # A redirect is answered, not followed: the key is not carried to another address.
+            yield functools.partial(own.send, stream=True, follow_redirects=False)
+
+    def _own_here(self) -> "httpx.AsyncClient | _Pools":
         # Connections live in one event loop. In the next one (a second `asyncio.run`, a test) the
         # old ones are dead, and using them is the well-known "Event loop is closed".
         loop = anyio.lowlevel.current_token()
         if self._own is None or self._own[0] != loop:
-            self._own = (loop, self._new_client())
+            self._own = (loop, self._new_pools() if self.goes_direct() else self._new_client())
         return self._own[1]
 
-    def _new_client(self) -> httpx.AsyncClient:
-        secure = self.base_url.startswith("https:")
-        return httpx.AsyncClient(
-            # Reading the certificates takes most of the time of making a client.
-            verify=tls_context(http2=self._http2) if secure else False,
-            http2=self._http2,
-            limits=httpx.Limits(
-                max_connections=self.max_connections,
-                max_keepalive_connections=self.max_connections,
-                keepalive_expiry=30.0,
-            ),
+    def goes_direct(self) -> bool:
+        """Whether nothing is asked for that takes more of httpx than its connections."""
+        if self._given is not None or self._http2:
+            return False
+        url = urlsplit(self.base_url)
+        proxies = urllib.request.getproxies()
+        proxied = url.scheme in proxies or "all" in proxies
+        return not url.username and not (
+            proxied and not urllib.request.proxy_bypass(url.hostname or "")
         )
+
+    def _new_pools(self) -> "_Pools":
+        tls = self._tls()
+        return _Pools(
+            lambda limits: httpx.AsyncHTTPTransport(verify=tls, limits=limits),
+            self.max_connections,
+        )
+
+    def _new_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=self._tls(), http2=self._http2, limits=_limits(self.max_connections)
+        )
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        # Reading the certificates takes most of the time of making a client.
+        return self.base_url.startswith("https:") and tls_context(http2=self._http2)
+
+
+class _Pool:
+    """A few connections, and how many of them are in use."""
+
+    __slots__ = ("idle_since", "in_use", "transport")
+
+    def __init__(self, transport: httpx.AsyncHTTPTransport) -> None:
+        self.transport = transport
+        self.in_use = 0
+        self.idle_since = 0.0
+
+
+class _Pools:
+    """Connections in many small pools.
+
+    httpx looks at every connection of a pool at each request, several times: with a thousand in one
+    pool that takes more CPU than all the rest of a call. Here the cost is the same however many
+    there are.
+
+    Args:
+        make: Makes the transport of a pool.
+        max_connections: How many connections may be open at once, in all pools together.
+    """
+
+    def __init__(
+        self, make: Callable[[httpx.Limits], httpx.AsyncHTTPTransport], max_connections: int
+    ) -> None:
+        self._make = make
+        self._size = min(_POOL_SIZE, max_connections)
+        self._free = anyio.Semaphore(max_connections, fast_acquire=True)
+        self._with_room: deque[_Pool] = deque()
+        self._all: set[_Pool] = set()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[httpx.AsyncHTTPTransport]:
+        """Wait for a connection to be free; gives the transport of a pool that has one."""
+        async with self._free:
+            # The pool used last: the others may rest, and be closed when they have rested enough.
+            pool = self._with_room[-1] if self._with_room else self._new()
+            pool.in_use += 1
+            if pool.in_use == self._size:
+                self._with_room.pop()
+            try:
+                yield pool.transport
+            finally:
+                if pool.in_use == self._size:
+                    self._with_room.append(pool)
+                pool.in_use -= 1
+                pool.idle_since = time.monotonic()
+        await self._close_rested()
+
+    def _new(self) -> _Pool:
+        pool = _Pool(self._make(_limits(self._size)))
+        self._all.add(pool)
+        self._with_room.append(pool)
+        return pool
+
+    async def _close_rested(self) -> None:
+        rested = self._with_room[0]
+        if not rested.in_use and rested.idle_since < time.monotonic() - _KEEP_IDLE_S:
+            self._with_room.popleft()
+            self._all.remove(rested)
+            await rested.transport.aclose()
+
+    async def aclose(self) -> None:
+        for pool in self._all:
+            await pool.transport.aclose()
+
+
+def _limits(connections: int) -> httpx.Limits:
+    return httpx.Limits(
+        max_connections=connections,
+        max_keepalive_connections=connections,
+        keepalive_expiry=_KEEP_IDLE_S,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+def _timeout(timeout_s: float | None) -> dict[str, float | None]:
+    return httpx.Timeout(timeout_s, connect=connect_s(timeout_s)).as_dict()
 
 
 @functools.cache
@@ -198,8 +311,12 @@ def connect_s(timeout_s: float | None) -> float:
     return _CONNECT_S if timeout_s is None else min(timeout_s, _CONNECT_S)
 
 
-def _lower_case(headers: httpx.Headers) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _headers(response: httpx.Response) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _without_credentials(url: httpx.URL) -> str:
@@ -208,7 +325,10 @@ def _without_credentials(url: httpx.URL) -> str:
 
 async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
     try:
-        async for chunk in response.aiter_bytes():
+        encoded = "content-encoding" in response.headers
+        # What is not encoded is taken from the stream itself, past two generators of httpx.
+        stream = response.aiter_bytes() if encoded else response.stream
+        async for chunk in cast("AsyncIterator[bytes]", stream):
             yield chunk
     except (httpx.HTTPError, httpx.StreamError) as error:
         raise _backend_error(error) from None
