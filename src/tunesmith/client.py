@@ -258,11 +258,14 @@ def _http_backend(
             "AsyncClient(api_key=…) (any text for a server that asks for none), or pass "
             "AsyncClient(backend=tunesmith.MemoryBackend()) for a service in memory"
         )
+    from tunesmith.backends.httpx import HttpxBackend
+
+    kind = HttpxBackend
     if transport == "fast":
-        from tunesmith.backends.fast import FastBackend as HttpBackend
-    else:
-        from tunesmith.backends.httpx import HttpxBackend as HttpBackend
-    return HttpBackend(
+        from tunesmith.backends.fast import FastBackend
+
+        kind = FastBackend
+    return kind(
         base_url or environment("OPENAI_BASE_URL") or DEFAULT_BASE_URL,
         api_key=api_key,
         organization=organization or environment("OPENAI_ORG_ID"),

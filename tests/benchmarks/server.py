@@ -13,7 +13,6 @@ import sys
 from itertools import count
 
 import uvloop
-
 from tests.benchmarks.answers import (
     CHUNKS,
     COMPLETION,

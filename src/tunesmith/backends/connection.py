@@ -6,9 +6,11 @@ task, no lock and no copy between the socket and the parser.
 
 import asyncio
 import functools
+import socket
 import ssl
 from collections import deque
 from collections.abc import AsyncIterator, Callable
+from typing import cast
 
 import aiohappyeyeballs
 import anyio
@@ -56,8 +58,9 @@ async def connect(
         OSError: Nobody is there, or TLS fails.
     """
     loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(host, port, type=1)
-    sock = await aiohappyeyeballs.start_connection(
+    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # An address is a tuple of what its family wants, says the library's type.
+    sock = await aiohappyeyeballs.start_connection(  # pyright: ignore[reportUnknownMemberType]
         addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1
     )
     try:
@@ -106,7 +109,7 @@ class Connection(asyncio.Protocol):
         Raises:
             BackendError: The connection broke off, or what came is not HTTP.
         """
-        answer = self._answer = Answer(self._transport)
+        answer = self._answer = Answer(self._transport, request.timeout_s)
         self._sent = False
         body = request.body
         if body is None:
@@ -140,27 +143,33 @@ class Connection(asyncio.Protocol):
 
     def release(self, now: float) -> None:
         """Let go of the answer; the connection waits for the next request."""
-        self._answer = None
+        if self._answer is not None:
+            self._answer.stop_watching()
+            self._answer = None
         self._transport.resume_reading()
         self.idle_since = now
 
     def abort(self) -> None:
         """Close at once."""
+        if self._answer is not None:
+            self._answer.stop_watching()
         self._transport.abort()
 
     # What asyncio calls.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        assert isinstance(transport, asyncio.Transport)  # noqa: S101 - a stream's, tells the checker
-        self._transport = transport
+        """Learn where bytes go."""
+        self._transport = cast("asyncio.Transport", transport)
 
     def data_received(self, data: bytes) -> None:
+        """Take bytes; those that nobody asked for end the connection."""
         if self._answer is None:
             self.abort()  # nobody asked
         elif not self._answer.feed(data):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
+        """Tell those who wait."""
         self.lost = True
         if self._answer is not None:
             self._answer.cut(exc, sent=self._sent)
@@ -168,9 +177,11 @@ class Connection(asyncio.Protocol):
         self._on_lost(self)
 
     def pause_writing(self) -> None:
+        """Hold the body up."""
         self._room = asyncio.Event()
 
     def resume_writing(self) -> None:
+        """Let the body go on."""
         room, self._room = self._room, None
         if room is not None:
             room.set()
@@ -181,6 +192,7 @@ class Answer:
 
     Args:
         transport: Where it comes from; it is paused while nobody reads.
+        timeout_s: Seconds to wait for the next bytes; None for no limit.
     """
 
     __slots__ = (
@@ -190,15 +202,18 @@ class Answer:
         "_keep_alive",
         "_parser",
         "_paused",
+        "_timeout_s",
         "_transport",
         "_waiter",
         "_waiting_bytes",
+        "_waiting_since",
+        "_watch",
         "_whole",
         "headers",
         "status",
     )
 
-    def __init__(self, transport: asyncio.Transport) -> None:
+    def __init__(self, transport: asyncio.Transport, timeout_s: float | None) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self._transport = transport
@@ -211,6 +226,9 @@ class Answer:
         self._keep_alive = False
         self._error: BackendError | None = None
         self._waiter: asyncio.Future[None] | None = None
+        self._timeout_s = timeout_s
+        self._waiting_since = 0.0
+        self._watch: asyncio.TimerHandle | None = None
 
     @property
     def ended_well(self) -> bool:
@@ -253,21 +271,41 @@ class Answer:
         return data
 
     async def _more(self) -> None:
-        self._waiter = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        self._waiting_since = loop.time()
+        if self._watch is None and self._has_head and self._timeout_s is not None:
+            # One timer for all waits: it finds out how long the wait is that it comes upon.
+            self._watch = loop.call_later(self._timeout_s, self._look, loop, self._timeout_s)
+        self._waiter = loop.create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
+
+    def _look(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        waiting = self._waiter is not None
+        left = self._waiting_since + timeout_s - loop.time() if waiting else timeout_s
+        if left > 0:
+            self._watch = loop.call_later(left, self._look, loop, timeout_s)
+        else:
+            self._fail(BackendError("no more came within the timeout", phase="timeout"))
+
+    def stop_watching(self) -> None:
+        """Let the wait for bytes be."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def feed(self, data: bytes) -> bool:
-        """Take bytes from the socket; tells whether they are HTTP."""
+        """Take bytes from the socket; tells whether they belong to the answer."""
+        if self._whole:
+            self._keep_alive = False  # more came than was announced
+            return False
         try:
-            if self._whole:
-                raise httptools.HttpParserError("more came than was announced")
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._keep_alive = False
@@ -303,6 +341,7 @@ class Answer:
     # What httptools calls.
 
     def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
         if self._has_head:
             return  # a trailer
         key, text = _header_name(name), value.decode("latin-1")
@@ -310,6 +349,7 @@ class Answer:
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
+        """Let the head be read."""
         status = self._parser.get_status_code()
         if status < _HTTP_OK:
             self.headers.clear()  # 100 Continue, 103 Early Hints: the answer follows
@@ -319,10 +359,12 @@ class Answer:
         self._wake()
 
     def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
         self._chunks.append(data)
         self._waiting_bytes += len(data)
 
     def on_message_complete(self) -> None:
+        """Learn that all is there."""
         if self._has_head:
             self._whole = True
             self._keep_alive = self._parser.should_keep_alive()

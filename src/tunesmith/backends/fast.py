@@ -135,7 +135,7 @@ class _Exchange:
         if encoding != "identity":
             self._pool.give_back(connection)
             raise BackendError(f"the answer is encoded as {encoding}, unasked", phase="read")
-        return Response(answer.status, answer.headers, answer)
+        return Response(answer.status, answer.headers, answer, keeps_timeout=True)
 
     async def __aexit__(
         self,

@@ -7,7 +7,7 @@ import time
 import urllib.request
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from importlib.metadata import version
 from typing import cast
 from urllib.parse import urlsplit
@@ -84,7 +84,9 @@ class HttpxBackend:
             raise ConfigurationError("HTTP/2 needs a package: pip install 'tunesmith[http2]'")
         self.base_url = str(url).rstrip("/")
         self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
-        self._headers = {"user-agent": _user_agent(), "accept-encoding": "gzip, deflate"}
+        self._headers = {"user-agent": _user_agent()}
+        if http_client is None:
+            self._headers["accept-encoding"] = "gzip, deflate"
         if organization:
             self._headers["openai-organization"] = organization
         if project:
@@ -98,18 +100,21 @@ class HttpxBackend:
     def __repr__(self) -> str:
         return f"<HttpxBackend {_without_credentials(httpx.URL(self.base_url))}>"
 
-    @asynccontextmanager
-    async def send(self, request: Request) -> AsyncGenerator[Response]:
+    def send(self, request: Request) -> AbstractAsyncContextManager[Response]:
         """Send a request; leaving the context closes the response at once.
 
         Raises:
             BackendError: No answer came, or it broke off.
         """
-        async with self._sender() as send:
+        return self._send(request)
+
+    @asynccontextmanager
+    async def _send(self, request: Request) -> AsyncGenerator[Response]:
+        async with self._way() as (build, send):
             headers = await self.all_headers(request)
             # httpx does not close a body that it stopped to read; its file would stay open.
             async with aclosing(request.chunks()) as body:
-                built = httpx.Request(
+                built = build(
                     request.method,
                     _parsed(self.url(request)),
                     params=self.query(request) or None,
@@ -123,7 +128,9 @@ class HttpxBackend:
                     raise _backend_error(error) from None
             try:
                 async with aclosing(_chunks(response)) as chunks:
-                    yield Response(response.status_code, _headers(response), chunks)
+                    yield Response(
+                        response.status_code, _headers(response), chunks, keeps_timeout=True
+                    )
             finally:
                 with anyio.CancelScope(shield=True):
                     await response.aclose()
@@ -157,16 +164,19 @@ class HttpxBackend:
             await own[1].aclose()
 
     @asynccontextmanager
-    async def _sender(self) -> AsyncGenerator[_Send]:
+    async def _way(self) -> AsyncGenerator[tuple[Callable[..., httpx.Request], _Send]]:
         if self.closed:
             raise BackendError("the client is closed", phase="closed")
         own = self._given or self._own_here()
         if isinstance(own, _Pools):
             async with own.one() as transport:
-                yield transport.handle_async_request
+                yield httpx.Request, transport.handle_async_request
         else:
             # A redirect is answered, not followed: the key is not carried to another address.
-            yield functools.partial(own.send, stream=True, follow_redirects=False)
+            yield (
+                own.build_request,
+                functools.partial(own.send, stream=True, follow_redirects=False),
+            )
 
     def _own_here(self) -> "httpx.AsyncClient | _Pools":
         # Connections live in one event loop. In the next one (a second `asyncio.run`, a test) the

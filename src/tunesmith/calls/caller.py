@@ -193,7 +193,7 @@ class Caller:
         info = self._answered(response, request, attempt, began)
         if not _is_good(response):
             raise self._refused(response, body, request, attempt)
-        return Received(info, response.stream, deadline, request.timeout_s)
+        return Received(info, response.stream, deadline, request.timeout_s, response.keeps_timeout)
 
     def _answered(
         self, response: Response, request: Request, attempt: int, began: float
@@ -204,9 +204,7 @@ class Caller:
         self._log_attempt(request, response.status, attempt, began, response.headers)
         return info
 
-    def _refused(
-        self, response: Response, body: bytes, request: Request, attempt: int
-    ) -> _Failure:
+    def _refused(self, response: Response, body: bytes, request: Request, attempt: int) -> _Failure:
         refusal = parse_error(response.status, response.headers, body, now=self.clock.time())
         refusal.operation = request.operation
         refusal.attempts = attempt
