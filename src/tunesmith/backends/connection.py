@@ -340,6 +340,11 @@ class Answer:
 
     # What httptools calls.
 
+    def on_message_begin(self) -> None:
+        """Refuse another answer behind this one, which nobody asked for."""
+        if self._whole:
+            raise ValueError("more came than was announced")
+
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take a header."""
         if self._has_head:
