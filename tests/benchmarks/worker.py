@@ -57,7 +57,7 @@ async def measured(units, work):
 
 
 async def calls(peer, concurrency, number):
-    await together(concurrency, concurrency * 2, peer.call)  # opens the connections
+    await together(concurrency, concurrency, peer.call)  # opens the connections
     return await measured(number, together(concurrency, number, peer.call))
 
 

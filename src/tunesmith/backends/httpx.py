@@ -30,9 +30,6 @@ HttpClient = httpx.AsyncClient
 
 _Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
 
-_POOL_SIZE = 8
-"""Connections in one of httpx's pools, which looks at all of them at every request."""
-
 _KEEP_IDLE_S = 30.0
 
 _CONNECT_S = 10.0
@@ -200,8 +197,7 @@ class HttpxBackend:
     def _new_pools(self) -> "_Pools":
         tls = self._tls()
         return _Pools(
-            lambda limits: httpx.AsyncHTTPTransport(verify=tls, limits=limits),
-            self.max_connections,
+            lambda: httpx.AsyncHTTPTransport(verify=tls, limits=_limits(1)), self.max_connections
         )
 
     def _new_client(self) -> httpx.AsyncClient:
@@ -214,19 +210,8 @@ class HttpxBackend:
         return self.base_url.startswith("https:") and tls_context(http2=self._http2)
 
 
-class _Pool:
-    """A few connections, and how many of them are in use."""
-
-    __slots__ = ("idle_since", "in_use", "transport")
-
-    def __init__(self, transport: httpx.AsyncHTTPTransport) -> None:
-        self.transport = transport
-        self.in_use = 0
-        self.idle_since = 0.0
-
-
 class _Pools:
-    """Connections in many small pools.
+    """Connections, each in a pool of its own.
 
     httpx looks at every connection of a pool at each request, several times: with a thousand in one
     pool that takes more CPU than all the rest of a call. Here the cost is the same however many
@@ -234,52 +219,38 @@ class _Pools:
 
     Args:
         make: Makes the transport of a pool.
-        max_connections: How many connections may be open at once, in all pools together.
+        max_connections: How many connections may be open at once.
     """
 
-    def __init__(
-        self, make: Callable[[httpx.Limits], httpx.AsyncHTTPTransport], max_connections: int
-    ) -> None:
+    def __init__(self, make: Callable[[], httpx.AsyncHTTPTransport], max_connections: int) -> None:
         self._make = make
-        self._size = min(_POOL_SIZE, max_connections)
         self._free = anyio.Semaphore(max_connections, fast_acquire=True)
-        self._with_room: deque[_Pool] = deque()
-        self._all: set[_Pool] = set()
+        self._idle: deque[tuple[float, httpx.AsyncHTTPTransport]] = deque()
+        self._all: set[httpx.AsyncHTTPTransport] = set()
 
     @asynccontextmanager
     async def one(self) -> AsyncGenerator[httpx.AsyncHTTPTransport]:
-        """Wait for a connection to be free; gives the transport of a pool that has one."""
+        """Wait for a connection to be free; gives its transport."""
         async with self._free:
-            # The pool used last: the others may rest, and be closed when they have rested enough.
-            pool = self._with_room[-1] if self._with_room else self._new()
-            pool.in_use += 1
-            if pool.in_use == self._size:
-                self._with_room.pop()
+            # The one used last: the others may rest, and be closed when they have rested enough.
+            transport = self._idle.pop()[1] if self._idle else self._new()
             try:
-                yield pool.transport
+                yield transport
             finally:
-                if pool.in_use == self._size:
-                    self._with_room.append(pool)
-                pool.in_use -= 1
-                pool.idle_since = time.monotonic()
-        await self._close_rested()
-
-    def _new(self) -> _Pool:
-        pool = _Pool(self._make(_limits(self._size)))
-        self._all.add(pool)
-        self._with_room.append(pool)
-        return pool
-
-    async def _close_rested(self) -> None:
-        rested = self._with_room[0]
-        if not rested.in_use and rested.idle_since < time.monotonic() - _KEEP_IDLE_S:
-            self._with_room.popleft()
+                self._idle.append((time.monotonic(), transport))
+        while self._idle and self._idle[0][0] < time.monotonic() - _KEEP_IDLE_S:
+            _, rested = self._idle.popleft()
             self._all.remove(rested)
-            await rested.transport.aclose()
+            await rested.aclose()
+
+    def _new(self) -> httpx.AsyncHTTPTransport:
+        transport = self._make()
+        self._all.add(transport)
+        return transport
 
     async def aclose(self) -> None:
-        for pool in self._all:
-            await pool.transport.aclose()
+        for transport in self._all:
+            await transport.aclose()
 
 
 def _limits(connections: int) -> httpx.Limits:
