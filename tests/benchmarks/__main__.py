@@ -10,6 +10,7 @@ making clients, `prepare.py` the preparation of data; each is a command of its o
 """
 
 import argparse
+import functools
 import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
@@ -22,18 +23,16 @@ DOCS = Path(__file__).parents[2] / "docs" / "explanation"
 PLOTTED = ("calls-32", "calls-256", "streams-64")
 
 
-def run(case, url, rounds):
+def run(case, url, rounds, worker):
     """Run a case; gives each client's results, round by round."""
     results = {peer: [] for peer in case.peers}
-    with ExitStack() as stack:
-        workers = {}
-        for _ in range(rounds):
-            for peer in case.peers:
-                if case.fresh or peer not in workers:
-                    workers[peer] = stack.enter_context(closing(Worker(peer, url)))
-                results[peer].append(workers[peer].run(case.order))
-                if case.fresh:
-                    workers[peer].close()
+    for _ in range(rounds):
+        for peer in case.peers:
+            if case.fresh:
+                with closing(Worker(peer, url)) as fresh:
+                    results[peer].append(fresh.run(case.order))
+            else:
+                results[peer].append(worker(peer, url).run(case.order))
     return results
 
 
@@ -48,15 +47,20 @@ def main():
         sys.exit(f"unknown: {', '.join(sorted(unknown))}; there are {', '.join(CASES)}")
     prepare()
     done = {}
-    with serving() as (http, https):
+    with serving() as (http, https), ExitStack() as stack:
+        # A client's process serves all cases: those that wait for their turn use no CPU.
+        worker = functools.cache(lambda *of: stack.enter_context(closing(Worker(*of))))
         for name in names:
             case = CASES[name]
             rounds = 1 if name == "leak" else options.rounds
-            done[name] = case, run(case, https if case.tls else http, rounds)
+            done[name] = case, run(case, https if case.tls else http, rounds, worker)
             print(table(*done[name]), flush=True)
     if options.docs:
+        page = DOCS / "speed.md"
+        before, begin, rest = page.read_text().partition("<!-- tables -->\n")
+        _, end, after = rest.partition("<!-- end of tables -->\n")
         tables = "\n".join(table(*done[name]) for name in names)
-        (DOCS / "speed-tables.md").write_text(tables)
+        page.write_text(f"{before}{begin}\n{tables}\n{end}{after}")
         (DOCS / "speed.svg").write_text(plot([done[name] for name in PLOTTED if name in done]))
 
 
