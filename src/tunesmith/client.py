@@ -1,7 +1,7 @@
 """The client: it owns a backend, a policy for calls, and the resources."""
 
 import os
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from enum import Enum
 from functools import cached_property
@@ -101,16 +101,18 @@ class AsyncClient:
                 api_key, base_url, organization, project, http_client, transport
             )
         elif transport != "httpx" or any(
-            given is not None for given in (api_key, base_url, http_client)
+            given is not None for given in (api_key, base_url, organization, project, http_client)
         ):
             raise ConfigurationError(
-                "backend= takes the place of api_key=, base_url=, http_client= and transport=: "
-                "give them to the backend"
+                "backend= takes the place of api_key=, base_url=, organization=, project=, "
+                "http_client= and transport=: give them to the backend"
             )
         self._use(Caller(backend, policy), owns_backend=True)
 
     def __repr__(self) -> str:
-        return f"<AsyncClient over {self._caller.backend!r}>"
+        # Reports of errors may show a client that could not be made.
+        caller: Caller | None = self.__dict__.get("_caller")
+        return f"<AsyncClient over {caller.backend!r}>" if caller else "<AsyncClient over nothing>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -163,8 +165,22 @@ class AsyncClient:
             policy = replace(policy, retry=replace(policy.retry, max_retries=max_retries))
         if headers is not None:
             policy = replace(policy, headers={**policy.headers, **_lower_case(headers)})
+        return self._with(self._caller.with_policy(policy), owns_backend=False)
+
+    def with_caller(self, wrap: Callable[[Caller], Caller]) -> "AsyncClient":
+        """Make a client whose calls are made otherwise, such as with telemetry.
+
+        Args:
+            wrap: Makes the new caller from the one of this client.
+
+        Returns:
+            A client to be used in the place of this one: it closes what this one would.
+        """
+        return self._with(wrap(self._caller), owns_backend=self._owns_backend)
+
+    def _with(self, caller: Caller, *, owns_backend: bool) -> "AsyncClient":
         client = AsyncClient.__new__(type(self))
-        client._use(self._caller.with_policy(policy), owns_backend=False)  # noqa: SLF001 - its own kind
+        client._use(caller, owns_backend=owns_backend)  # noqa: SLF001 - its own kind
         return client
 
     def _use(self, caller: Caller, *, owns_backend: bool) -> None:

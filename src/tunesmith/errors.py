@@ -332,7 +332,7 @@ class OutcomeUnknown(APIError):
 
 
 class PaginationError(APIError):
-    """A list whose next page begins where the last one did: it would never end."""
+    """A list that comes back to where it was: it would never end."""
 
 
 class DeadlineExceeded(TunesmithError, TimeoutError):

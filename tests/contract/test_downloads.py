@@ -78,6 +78,20 @@ async def test_a_download_that_breaks_again_and_again_is_finished_as_long_as_it_
     assert ranges(backend)[1:] == [f"bytes={n * 50_000}-" for n in range(1, 6)]
 
 
+async def test_only_the_end_of_the_answer_is_lost(backend, file_id, target):
+    backend = Cutting(backend, "files.content", [SIZE])
+    await AsyncClient(backend=backend).files.content(file_id).write_to(target)
+    assert target.read_bytes() == CONTENT
+    assert ranges(backend) == [None, f"bytes={SIZE}-"]
+
+
+async def test_content_to_be_resumed_is_asked_for_unpacked(backend, file_id, target):
+    """A range of a packed answer would count other bytes than those that were written."""
+    backend = Cutting(backend, "files.content", [100_000])
+    await AsyncClient(backend=backend).files.content(file_id).write_to(target)
+    assert {request.headers["accept-encoding"] for request in backend.requests} == {"identity"}
+
+
 async def test_a_server_without_ranges_is_asked_for_the_whole_again(backend, file_id, target):
     backend = Cutting(backend, "files.content", [100_000], ranges=False)
     await AsyncClient(backend=backend).files.content(file_id).write_to(target)

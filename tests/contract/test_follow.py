@@ -132,3 +132,13 @@ async def test_a_service_out_of_reach_for_minutes_is_an_error(backend, service):
 async def test_an_unknown_job_is_an_error_at_once(client):
     with pytest.raises(errors.NotFoundError):
         await follow(client, "ftjob-none")
+
+
+async def test_looking_again_without_a_pause_is_refused(client):
+    jobs = client.fine_tuning.jobs
+    with pytest.raises(errors.RequestInvalid, match="poll_interval"):
+        jobs.follow("ftjob-1", poll_interval=0)
+    with pytest.raises(errors.RequestInvalid, match="poll_interval"):
+        await jobs.wait("ftjob-1", poll_interval=-1)
+    with pytest.raises(errors.RequestInvalid, match="poll_interval"):
+        await client.files.wait_until_processed("file-1", poll_interval=0)

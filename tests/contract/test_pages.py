@@ -1,5 +1,7 @@
 """Lists: a page when awaited, everything when iterated, and never without an end."""
 
+import itertools
+
 import pytest
 from tests.contract.data import begin_job
 from tests.contract.wrappers import Breaking, Rewriting, Wrapper
@@ -73,6 +75,23 @@ async def test_a_server_that_repeats_its_pages_is_an_error_instead_of_a_loop(bac
     with pytest.raises(errors.PaginationError, match=made[0]) as caught:
         [file async for file in client.files.list()]
     assert caught.value.operation == "files.list"
+
+
+async def test_a_server_that_goes_round_in_its_pages_is_an_error_too(backend, made):
+    around = itertools.cycle(made[:3])
+
+    def endless(page):
+        return {**page, "data": [{"id": next(around), "object": "file"}], "has_more": True}
+
+    client = AsyncClient(backend=Rewriting(backend, "files.list", endless))
+    with pytest.raises(errors.PaginationError, match=made[0]):
+        [file async for file in client.files.list()]
+
+
+async def test_the_page_after_a_page_can_be_asked_for_twice(client, made):
+    page = await client.files.list(limit=2)
+    pages = [await page.next_page() for _ in range(2)]
+    assert [[file.id for file in page.data] for page in pages] == [made[::-1][2:4]] * 2
 
 
 async def test_an_empty_list_is_over_at_once(client):

@@ -5,7 +5,7 @@ import random
 
 import pytest
 from tests.contract.data import json_lines, pairs
-from tests.contract.wrappers import Breaking, Crowd, Wrapper
+from tests.contract.wrappers import Breaking, Crowd, Slow, Wrapper
 
 from tunesmith import AsyncClient, errors
 
@@ -166,6 +166,47 @@ async def test_a_file_that_gets_shorter_meanwhile_is_an_error_that_says_so(clien
 
     with pytest.raises(errors.RequestInvalid, match=r"train\.jsonl got shorter"):
         await client.files.upload(path, part_bytes=PART, concurrency=1, progress=shorten)
+
+
+async def test_notes_of_a_crash_go_once_the_file_is_there(backend, path):
+    await crash(backend, path, after_parts=2)
+    client = AsyncClient(backend=backend)
+    await client.files.create(file=CONTENT, purpose="fine-tune")
+    await client.files.upload(path, part_bytes=PART)
+    assert names_beside(path) == ["train.jsonl"]
+
+
+async def test_a_comparison_that_fails_does_not_hinder_the_upload(backend, path):
+    first = await AsyncClient(backend=backend).files.upload(path)
+    broken = Breaking(backend, {"files.content": lambda _: "read"})
+    assert (await AsyncClient(backend=broken).files.upload(path)).id != first.id
+
+
+async def test_the_deadline_is_for_the_whole_upload(backend, path):
+    """Each call alone would be in time."""
+    slow = Slow(backend, 3.0)
+    client = AsyncClient(backend=slow, deadline=10)
+    with pytest.raises(errors.DeadlineExceeded) as caught:
+        await client.files.upload(path, part_bytes=PART, concurrency=1)
+    assert caught.value.operation == "files.upload"
+    assert 0 < parts_sent(slow) < PARTS
+
+
+async def test_an_error_of_ones_own_comes_through_as_it_is(client, path):
+    def interrupt(*_):
+        raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await client.files.upload(path, part_bytes=PART, progress=interrupt)
+
+
+@pytest.mark.parametrize("wrong", [{"part_bytes": 0}, {"part_bytes": 10**9}, {"concurrency": 0}])
+async def test_numbers_out_of_range_are_refused_before_anything_is_sent(backend, path, wrong):
+    looking_on = Wrapper(backend)
+    with pytest.raises(errors.RequestInvalid) as caught:
+        await AsyncClient(backend=looking_on).files.upload(path, **wrong)
+    assert {caught.value.param} == set(wrong)
+    assert looking_on.asked == []
 
 
 @pytest.mark.parametrize("name", ["nowhere.jsonl", "."])

@@ -8,6 +8,7 @@ from dataclasses import replace
 import anyio
 import anyio.lowlevel
 
+from tunesmith.backends.base import clock_of
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Request
 
@@ -147,6 +148,25 @@ class Stalling(Wrapper):
         yield await anext(stream)
         self.hangs.set()
         await anyio.sleep_forever()
+
+
+class Slow(Wrapper):
+    """Takes a while for each request.
+
+    Args:
+        inner: Answers.
+        seconds: How long, by the clock of the service.
+    """
+
+    def __init__(self, inner, seconds):
+        super().__init__(inner)
+        self.seconds = seconds
+
+    @asynccontextmanager
+    async def send(self, request):
+        async with super().send(request) as response:
+            await clock_of(self).sleep(self.seconds)
+            yield response
 
 
 class Rewriting(Wrapper):

@@ -2,6 +2,7 @@
 
 import json
 import pickle
+import traceback
 
 import httpx
 import pytest
@@ -58,15 +59,24 @@ def test_without_key_and_backend_the_error_names_the_three_ways_out():
         assert way in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "", "http://"])
+@pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "", "http://", "http://[::1"])
 def test_a_base_url_that_is_none_is_refused(url):
     with pytest.raises(ConfigurationError, match="base_url"):
         HttpxBackend(url)
 
 
-def test_a_backend_takes_the_place_of_a_key():
-    with pytest.raises(ConfigurationError, match="backend="):
-        AsyncClient(api_key="sk-1", backend=HttpxBackend(URL))
+def test_a_client_that_could_not_be_made_can_be_shown():
+    """Some reports of errors print the variables of each frame, half-made objects among them."""
+    with pytest.raises(ConfigurationError) as caught:
+        AsyncClient(api_key="sk-1", base_url="localhost:8000")
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "base_url must be" in "".join(report.format())
+
+
+@pytest.mark.parametrize("option", ["api_key", "base_url", "organization", "project"])
+def test_a_backend_takes_the_place_of_where_to_and_who(option):
+    with pytest.raises(ConfigurationError, match=rf"backend=.*{option}="):
+        AsyncClient(backend=HttpxBackend(URL), **{option: "sk-1"})
 
 
 async def test_a_key_function_is_asked_before_each_attempt(service):
@@ -174,6 +184,43 @@ async def test_no_key_is_ever_shown(service):
     shown += repr(vars(caught.value)) + repr(vars(client.backend))
     assert "sk-" not in shown
     await client.aclose()
+
+
+@pytest.mark.parametrize("key", ["sk-verysecret\n", "sk-verysecret…", b"sk-verysecret"])
+def test_a_key_that_cannot_be_sent_is_refused_at_once_and_not_shown(key):
+    """Files and shells put the end of a line behind a key, editors make three dots to a letter."""
+    with pytest.raises(ConfigurationError, match="api_key") as caught:
+        AsyncClient(api_key=key)
+    assert "verysecret" not in "".join(traceback.format_exception_only(caught.value))
+
+
+async def test_a_header_beyond_ascii_is_an_error_that_does_not_show_it(service):
+    async with AsyncClient(api_key="sk-1", headers={"x-key": "sk-verysecret…"}) as client:
+        with pytest.raises(errors.APIConnectionError, match="beyond ASCII") as caught:
+            await client.models.retrieve("ada")
+    assert "verysecret" not in "".join(traceback.format_exception(caught.value))
+    assert not service.calls
+
+
+async def test_no_variable_of_ours_shows_the_key_in_a_traceback(service):
+    """Some reports of errors print the variables of each frame."""
+    service.get("/models/ada").mock(side_effect=httpx.ConnectError("refused"))
+    async with AsyncClient(api_key="sk-verysecret", max_retries=0) as client:
+        with pytest.raises(errors.APIConnectionError) as caught:
+            await client.models.retrieve("ada")
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "sk-verysecret" not in "".join(report.format())
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"timeout": 0}, {"timeout": "30"}, {"deadline": -1}, {"max_retries": -1}]
+)
+def test_limits_that_are_none_are_refused(wrong):
+    (name,) = wrong
+    with pytest.raises(ConfigurationError, match=name):
+        AsyncClient(api_key="sk-1", **wrong)
+    with pytest.raises(ConfigurationError, match=name):
+        AsyncClient(api_key="sk-1").with_options(**wrong)
 
 
 async def test_a_redirect_is_not_followed_with_the_key(service):

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import traceback
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -57,9 +58,14 @@ class Server:
 
 
 @pytest.fixture(params=["httpx", "fast"])
-def serving(request):
+def transport(request):
+    return request.param
+
+
+@pytest.fixture
+def serving(transport):
     """Starts a server, and a client of it over either transport."""
-    return partial(serving_over, request.param)
+    return partial(serving_over, transport)
 
 
 @asynccontextmanager
@@ -136,12 +142,33 @@ async def test_a_body_that_is_cut_is_tried_again(serving):
         assert server.requests == 2
 
 
-@pytest.mark.parametrize("transport", ["httpx", "fast"])
 async def test_nobody_there_is_a_connection_error_that_says_so(transport):
     client = AsyncClient("sk-1", "http://127.0.0.1:1/v1", max_retries=0, transport=transport)
     with pytest.raises(errors.APIConnectionError, match=r"models\.retrieve"):
         await client.models.retrieve("ada")
     await client.aclose()
+
+
+@pytest.mark.parametrize("place", ["api_key", "headers"])
+async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(
+    serving, transport, place
+):
+    """Files and shells put one behind a key, and HTTP libraries quote the header."""
+    key = "sk-verysecret\n"
+
+    async def give_key():
+        return key
+
+    async with serving(good) as (server, other):
+        options = {"api_key": give_key} if place == "api_key" else {"headers": {"x-key": key}}
+        options = {"api_key": "none", "base_url": other.backend.base_url, **options}
+        options["transport"] = transport
+        async with AsyncClient(**options) as client:
+            with pytest.raises(errors.APIConnectionError, match="end of a line") as caught:
+                await client.models.retrieve("ada")
+    assert "verysecret" not in "".join(traceback.format_exception(caught.value))
+    assert caught.value.attempts == 1
+    assert server.requests == 0
 
 
 async def test_a_server_that_never_answers_runs_into_the_timeout(serving):
@@ -271,7 +298,6 @@ anyio.run(call, backend=BACKEND)
 """
 
 
-@pytest.mark.parametrize("transport", ["httpx", "fast"])
 def test_a_client_outlives_its_event_loop(anyio_backend, transport):
     """A second `anyio.run` opens connections of its own instead of using dead ones.
 

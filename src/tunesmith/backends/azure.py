@@ -39,7 +39,7 @@ class AzureBackend(HttpxBackend):
             "https://my-resource.openai.azure.com",
             api_version="2024-10-21",
             deployment="my-gpt-4o-mini",
-            api_key="…",
+            api_key="my-key",
         )
         client = AsyncClient(backend=backend)
         ```

@@ -112,12 +112,9 @@ class Connection(asyncio.Protocol):
         answer = self._answer = Answer(self._transport, request.timeout_s)
         self._sent = False
         body = request.body
-        if body is None:
-            self._transport.write(head)
-        elif isinstance(body, bytes):
-            self._transport.writelines((head, body))
-        else:
-            self._transport.write(head)
+        self._transport.writelines((head, body) if isinstance(body, bytes) else (head,))
+        del head  # an error's report that shows variables shall not show the key
+        if callable(body):
             await self._send_body(request)
         self._sent = not self.lost
         await answer.head()

@@ -11,7 +11,7 @@ from urllib.parse import quote, urlencode, urlsplit
 import anyio
 import anyio.lowlevel
 
-from tunesmith.backends.httpx import HttpxBackend, connect_s, tls_context
+from tunesmith.backends.httpx import BAD_HEADER, HttpxBackend, connect_s, tls_context
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
 
@@ -71,19 +71,11 @@ class FastBackend(HttpxBackend):
         query = self.query(request)
         if query:
             target += "?" + urlencode(query, quote_via=quote)
-        headers = await self.all_headers(request)
-        if "accept-encoding" not in request.headers:
-            headers["accept-encoding"] = "identity"
-        if callable(request.body) and "content-length" not in headers:
-            headers["transfer-encoding"] = "chunked"
-        lines = [f"{request.method} {target} HTTP/1.1", *map(": ".join, headers.items())]
-        text = "\r\n".join(lines)
-        if text.count("\n") != len(lines) - 1 or text.count("\r") != len(lines) - 1:
-            raise BackendError("a header has a line end in it", phase="write")
-        try:
-            return b"%b\r\nhost: %b\r\n\r\n" % (text.encode("latin-1"), host)
-        except UnicodeEncodeError:
-            raise BackendError("a header has letters that HTTP has not", phase="write") from None
+        # The headers are in no variable: some reports of errors show those, and one is the key.
+        head = _head(request, target, host, await self.all_headers(request))
+        if head is None:
+            raise BackendError(BAD_HEADER, phase="closed")
+        return head
 
     async def aclose(self) -> None:
         """Close the connections."""
@@ -107,6 +99,19 @@ class FastBackend(HttpxBackend):
         return None
 
 
+def _head(request: Request, target: str, host: bytes, headers: dict[str, str]) -> bytes | None:
+    """Write line and headers; None if a header has what headers cannot hold."""
+    if "accept-encoding" not in request.headers:
+        headers["accept-encoding"] = "identity"
+    if callable(request.body) and "content-length" not in headers:
+        headers["transfer-encoding"] = "chunked"
+    lines = [f"{request.method} {target} HTTP/1.1", *map(": ".join, headers.items())]
+    text = "\r\n".join(lines)
+    if not text.isascii() or not text.count("\n") == text.count("\r") == len(lines) - 1:
+        return None
+    return b"%b\r\nhost: %b\r\n\r\n" % (text.encode("ascii"), host)
+
+
 @functools.cache
 def _origin(base_url: str) -> str:
     url = urlsplit(base_url)
@@ -124,10 +129,11 @@ class _Exchange:
         self._request = request
 
     async def __aenter__(self) -> Response:
-        head = await self._backend.head(self._request, self._pool.host_header)
         self._connection = connection = await self._pool.take(self._request.timeout_s)
         try:
-            answer: Answer = await connection.send(head, self._request)
+            answer: Answer = await connection.send(
+                await self._backend.head(self._request, self._pool.host_header), self._request
+            )
         except BaseException:
             self._pool.give_back(connection)
             raise

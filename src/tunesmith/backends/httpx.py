@@ -20,7 +20,7 @@ from pydantic import SecretStr
 from tunesmith.errors import BackendError, ConfigurationError, Phase
 from tunesmith.protocol.message import Request, Response
 
-__all__ = ["ApiKey", "HttpClient", "HttpxBackend", "connect_s", "tls_context"]
+__all__ = ["BAD_HEADER", "ApiKey", "HttpClient", "HttpxBackend", "connect_s", "tls_context"]
 
 ApiKey = str | SecretStr | Callable[[], Awaitable[str]]
 """A key, or an asynchronous function that is asked for one before each attempt."""
@@ -34,6 +34,12 @@ _KEEP_IDLE_S = 30.0
 
 _CONNECT_S = 10.0
 """A service that does not even take a connection in this time is not there."""
+
+BAD_HEADER = (
+    "nothing was sent: the key or a header holds what no header may, such as the end of a line or "
+    "a letter beyond ASCII"
+)
+"""In place of the words of httpx, which quote the header."""
 
 
 class HttpxBackend:
@@ -71,7 +77,11 @@ class HttpxBackend:
         http2: bool = False,
         max_connections: int = 1000,
     ) -> None:
-        url = httpx.URL(base_url)
+        self.base_url = ""  # to be shown in reports of what follows
+        try:
+            url = httpx.URL(base_url)
+        except httpx.InvalidURL as error:
+            raise ConfigurationError(f"base_url is no URL: {error}") from None
         if url.scheme not in {"http", "https"} or not url.host:
             raise ConfigurationError(
                 f"base_url must be an http or https URL, such as https://api.openai.com/v1, "
@@ -80,7 +90,13 @@ class HttpxBackend:
         if http2 and not _installed("h2"):
             raise ConfigurationError("HTTP/2 needs a package: pip install 'tunesmith[http2]'")
         self.base_url = str(url).rstrip("/")
-        self._api_key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+        if isinstance(api_key, str):
+            api_key = SecretStr(api_key)
+        if not _is_key(api_key):
+            raise ConfigurationError(
+                "api_key must be one line of ASCII text, or an asynchronous function that gives it"
+            )
+        self._api_key = api_key
         self._headers = {"user-agent": _user_agent()}
         if http_client is None:
             self._headers["accept-encoding"] = "gzip, deflate"
@@ -108,19 +124,21 @@ class HttpxBackend:
     @asynccontextmanager
     async def _send(self, request: Request) -> AsyncGenerator[Response]:
         async with self._way() as (build, send):
-            headers = await self.all_headers(request)
             # httpx does not close a body that it stopped to read; its file would stay open.
             async with aclosing(request.chunks()) as body:
-                built = build(
-                    request.method,
-                    _parsed(self.url(request)),
-                    params=self.query(request) or None,
-                    headers=headers,
-                    content=body if callable(request.body) else request.body,
-                    extensions={"timeout": _timeout(request.timeout_s)},
-                )
                 try:
+                    built = build(
+                        request.method,
+                        _parsed(self.url(request)),
+                        params=self.query(request) or None,
+                        # In no variable: some reports of errors show those, and one is the key.
+                        headers=await self.all_headers(request),
+                        content=body if callable(request.body) else request.body,
+                        extensions={"timeout": _timeout(request.timeout_s)},
+                    )
                     response = await send(built)
+                except (UnicodeEncodeError, httpx.LocalProtocolError):
+                    raise BackendError(BAD_HEADER, phase="closed") from None
                 except httpx.HTTPError as error:
                     raise _backend_error(error) from None
             try:
@@ -150,6 +168,8 @@ class HttpxBackend:
         key = self._api_key
         if key is not None:
             secret = key.get_secret_value() if isinstance(key, SecretStr) else await key()
+            if not _can_be_sent(secret):
+                raise BackendError(BAD_HEADER, phase="closed")
             headers.setdefault(*self.credentials(secret))
         return headers
 
@@ -287,6 +307,17 @@ def _installed(module: str) -> bool:
     return find_spec(module) is not None
 
 
+def _is_key(key: object) -> bool:
+    if isinstance(key, SecretStr):
+        return _can_be_sent(key.get_secret_value())
+    return key is None or callable(key)
+
+
+def _can_be_sent(key: str) -> bool:
+    # Found out here, since the HTTP libraries would quote the key, in logs too.
+    return key.isascii() and key.isprintable()
+
+
 def connect_s(timeout_s: float | None) -> float:
     """Say how many seconds connecting may take in an attempt of so many."""
     return _CONNECT_S if timeout_s is None else min(timeout_s, _CONNECT_S)
@@ -327,7 +358,7 @@ _PHASES: dict[type[Exception], Phase] = {
 
 
 def _backend_error(error: Exception) -> BackendError:
-    # The message of an httpx error is often empty; it never holds a header.
+    # The message of an httpx error is often empty.
     message = str(error) or type(error).__name__
     for kind, phase in _PHASES.items():
         if isinstance(error, kind):

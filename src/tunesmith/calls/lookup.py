@@ -98,7 +98,7 @@ def _same(create: Any, item: Any) -> bool:
         source = file_source(asked.pop("file"))
         asked |= {"filename": source.filename, "bytes": source.length_bytes}
     return all(
-        _fits(value, getattr(item, _NAMES_IN_ANSWERS.get(name, name), None))
+        _fits(name, value, getattr(item, _NAMES_IN_ANSWERS.get(name, name), None))
         for name, value in asked.items()
         if value is not None and isinstance(value, str | int | Mapping)
     )
@@ -107,10 +107,10 @@ def _same(create: Any, item: Any) -> bool:
 _NAMES_IN_ANSWERS = {"suffix": "user_provided_suffix"}
 
 
-def _fits(asked: Any, shown: Any) -> bool:
+def _fits(name: str, asked: Any, shown: Any) -> bool:
     if shown is None or isinstance(asked, Mapping) != isinstance(shown, Mapping):
         return True  # not told, or told in another form
-    if isinstance(asked, str):
+    if name == "model":
         # `gpt-4o-mini` is answered as `gpt-4o-mini-2024-07-18`.
         return str(shown).startswith(asked)
     return bool(asked == shown)

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 
+from tunesmith.errors import ConfigurationError
 from tunesmith.protocol.retry import RetryPolicy
 
 __all__ = ["DEFAULT_TIMEOUT_S", "CallPolicy"]
@@ -22,9 +23,34 @@ class CallPolicy:
             together. None for no limit.
         retry: Which failures are tried again, and after what pause.
         headers: Headers to send with every call, names in lower case.
+
+    Raises:
+        ConfigurationError: A limit is not a number above 0, or the number of retries below 0.
     """
 
     timeout_s: float | None = DEFAULT_TIMEOUT_S
     deadline_s: float | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    def __post_init__(self) -> None:
+        check_seconds("timeout", self.timeout_s)
+        check_seconds("deadline", self.deadline_s)
+        if self.retry.max_retries < 0:
+            raise ConfigurationError(f"max_retries must be 0 or more, not {self.retry.max_retries}")
+
+
+def check_seconds(name: str, seconds: object) -> None:
+    """Refuse what is no limit of time.
+
+    Args:
+        name: The option's name.
+        seconds: Its value.
+
+    Raises:
+        ConfigurationError: It is neither None nor a number above 0.
+    """
+    if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
+        raise ConfigurationError(
+            f"{name} must be a number of seconds above 0, or None for no limit, not {seconds!r}"
+        )

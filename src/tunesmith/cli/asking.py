@@ -2,6 +2,7 @@
 
 import click
 
+from tunesmith.cli.wording import as_options
 from tunesmith.datasets import Diagnosis, Finding, Plan
 
 __all__ = ["Asking", "show_findings"]
@@ -36,12 +37,12 @@ class Asking:
         for found in diagnosis.findings:
             if found.code != "broken-lines" or skip:
                 continue
-            if self._quiet or not click.confirm(
-                f"Leave out {found.count} broken lines", default=False, err=True
-            ):
+            lines = "this line" if found.count == 1 else f"these {found.count} lines"
+            if self._quiet or not click.confirm(f"Leave out {lines}", default=False, err=True):
+                begins = f" It begins {found.excerpt!r}." if found.excerpt else ""
                 raise click.ClickException(
-                    f"{found} The first: {found.excerpt} "
-                    "Mend them, or leave them out with --skip-broken."
+                    f"{as_options(str(found))}{begins} "
+                    f"Mend {lines}, or leave such lines out with --skip-broken."
                 )
 
     def split(self, plan: Plan) -> bool:
@@ -60,4 +61,5 @@ def show_findings(diagnosis: Diagnosis) -> None:
         lines = ", ".join(map(str, found.lines))
         more = ", …" if found.count > len(found.lines) else ""
         where = f" [lines {lines}{more}]" if lines else ""
-        click.echo(f"- {severity}: {found.message} ({found.code}){where}", err=True)
+        message = as_options(found.message)
+        click.echo(f"- {severity}: {message} ({found.code}){where}", err=True)

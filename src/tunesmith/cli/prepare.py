@@ -29,10 +29,20 @@ def _renamed(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> d
     return dict(pair.rsplit("=", 1) for pair in pairs)
 
 
+def _jsonl(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
+    if path is not None and path.suffix.lower() != ".jsonl":
+        raise click.BadParameter("JSON lines are written: name a file that ends in .jsonl.")
+    return path
+
+
 def _html(_: click.Context, __: click.Parameter, path: Path | None) -> Path | None:
     if path is not None and path.suffix.lower() not in {".html", ".htm"}:
         raise click.BadParameter("The report is a page: name a file that ends in .html.")
     return path
+
+
+_PATH = click.Path(path_type=Path, readable=False)
+"""A path that click does not look at: what is wrong with a file is told with the way out of it."""
 
 
 @click.command(
@@ -41,8 +51,8 @@ def _html(_: click.Context, __: click.Parameter, path: Path | None) -> Path | No
     epilog="Exit codes: 0 done, or nothing to do; 1 the data cannot be used, or you declined; "
     "2 the command was given wrongly. Nothing is written unless the code is 0.",
 )
-@click.argument("file", required=False, type=click.Path(path_type=Path))
-@click.option("-f", "--file", "named", type=click.Path(path_type=Path), help="The same as FILE.")
+@click.argument("file", required=False, type=_PATH)
+@click.option("-f", "--file", "named", type=_PATH, help="The same as FILE.")
 @click.option("-q", "--quiet", is_flag=True, help="Accept all remedies without asking.")
 @click.option(
     "--to",
@@ -60,13 +70,13 @@ def _html(_: click.Context, __: click.Parameter, path: Path | None) -> Path | No
 @click.option("--epochs", type=click.IntRange(1, 50), help="How often to train on each example.")
 @click.option(
     "--prices",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     help="Your prices: a JSON file with as_of and usd_per_million_training_tokens.",
 )
-@click.option("-o", "--output", type=click.Path(path_type=Path), help="The file to write.")
+@click.option("-o", "--output", type=_PATH, callback=_jsonl, help="The file to write.")
 @click.option(
     "--report",
-    type=click.Path(path_type=Path),
+    type=_PATH,
     callback=_html,
     help="Write a page with distributions, findings and examples; replaces an older one.",
 )
@@ -102,6 +112,7 @@ def command(
     are there already are kept.
     """
     source = _one_of(file, named)
+    _require_conversion(system, to)
     asking = Asking(quiet=quiet or as_json)
     with errors_of_the_command_line():
         costs = Prices.read(prices) if prices else None
@@ -156,6 +167,11 @@ def _one_of(file: Path | None, named: Path | None) -> Path:
     if (file is None) == (named is None):
         raise click.UsageError("Name one file: tunesmith prepare FILE.")
     return file or named or Path()
+
+
+def _require_conversion(system: str | None, to: Format | None) -> None:
+    if system and to not in {"chat", "completions"}:
+        raise click.UsageError("--system is for conversions: give --to chat, too.")
 
 
 def _checks(model: str | None, counter: TokenCounter, file: str | None) -> list[TokenLimit]:

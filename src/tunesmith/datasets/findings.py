@@ -79,9 +79,11 @@ Decide = Callable[[Finding], bool]
 
 
 def excerpt_of(text: object) -> str:
-    """The beginning of `text`, on one line."""
+    """The beginning of `text`, on one line, and printable where bytes were no text."""
     flat = str(text).replace("\n", "\\n")
-    return flat if len(flat) <= EXCERPT_CHARACTERS else flat[: EXCERPT_CHARACTERS - 1] + "…"
+    if len(flat) > EXCERPT_CHARACTERS:
+        flat = flat[: EXCERPT_CHARACTERS - 1] + "…"
+    return flat.encode(errors="replace").decode()
 
 
 class Tally:

@@ -11,7 +11,7 @@ from typing import IO
 
 from pydantic_core import to_json
 
-from tunesmith.datasets.rows import Chunk
+from tunesmith.datasets.rows import Chunk, is_table
 
 __all__ = ["Fingerprints", "Seen", "fingerprints_of"]
 
@@ -27,10 +27,9 @@ def fingerprints_of(chunk: Chunk) -> list[int]:
     Two different rows have the same one with a chance of about n²/2⁶⁵: for ten million rows, one in
     four hundred thousand. They hold within one process only.
     """
-    try:
+    if is_table(chunk):
         return [hash((data["prompt"], data["completion"])) for _, data in chunk]
-    except KeyError:
-        return [hash(to_json(data)) for _, data in chunk]
+    return [hash(to_json(data)) for _, data in chunk]
 
 
 class Fingerprints:

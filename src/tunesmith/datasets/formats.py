@@ -8,7 +8,7 @@ from pydantic_core import from_json, to_json
 
 from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.read.log import ReadLog
-from tunesmith.datasets.rows import Chunk, Format, Row
+from tunesmith.datasets.rows import Chunk, Format, Row, is_table
 from tunesmith.errors import DatasetError
 
 __all__ = ["TOOL_KEYS", "Shape", "completions_shape", "recognise", "shape_of"]
@@ -55,7 +55,8 @@ def _is_question(data: Mapping[str, Any]) -> bool:
     messages = _parsed(data.get("messages"))
     if not is_list(messages) or not messages or not is_object(messages[-1]):
         return False
-    asks = messages[-1].get("role") in {"user", "developer", "system"}
+    # A role can be anything here, even a list, which no set can be asked for.
+    asks = messages[-1].get("role") in ("user", "developer", "system")
     return asks and any(key not in TOOL_KEYS and key != "messages" for key in data)
 
 
@@ -75,19 +76,11 @@ def completions_shape(log: ReadLog) -> Shape:
         if not looked_for_columns:
             _require_columns(chunk, log)
             looked_for_columns = True
-        if _is_shaped([data for _, data in chunk]):
+        if is_table(chunk):
             return chunk
         return [mended for row in chunk if (mended := _mended(row, log))]
 
     return shape
-
-
-def _is_shaped(rows: list[dict[str, Any]]) -> bool:
-    if set(map(tuple, rows)) != {_COMPLETIONS}:
-        return False
-    kinds = {row["prompt"].__class__ for row in rows}
-    kinds.update(row["completion"].__class__ for row in rows)
-    return kinds == {str}
 
 
 def _require_columns(chunk: Chunk, log: ReadLog) -> None:

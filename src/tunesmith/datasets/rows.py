@@ -4,7 +4,7 @@ from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
 from typing import Any, Literal, NamedTuple, get_args
 
-__all__ = ["CHUNK_ROWS", "FORMATS", "Chunk", "ChunkSource", "Format", "Row", "chunks"]
+__all__ = ["CHUNK_ROWS", "FORMATS", "Chunk", "ChunkSource", "Format", "Row", "chunks", "is_table"]
 
 Format = Literal["completions", "chat", "dpo", "reinforcement"]
 """What a training file teaches: to complete prompts, to answer in conversations, to prefer one
@@ -33,6 +33,16 @@ Chunk = list[Row]
 
 ChunkSource = Callable[[], Iterator[Chunk]]
 """Reads all rows from the first, each time it is called."""
+
+
+def is_table(chunk: Chunk) -> bool:
+    """Whether each row is a prompt and its completion, both texts, and nothing else."""
+    rows = [data for _, data in chunk]
+    if set(map(tuple, rows)) != {("prompt", "completion")}:
+        return False
+    kinds = {data["prompt"].__class__ for data in rows}
+    kinds.update(data["completion"].__class__ for data in rows)
+    return kinds == {str}
 
 
 def chunks(rows: Iterable[Row], size: int = CHUNK_ROWS) -> Iterator[Chunk]:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from pydantic_core import to_json
 
 from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.datasets.rows import Chunk
+from tunesmith.datasets.rows import Chunk, is_table
 from tunesmith.errors import ConfigurationError
 
 if TYPE_CHECKING:
@@ -77,7 +77,7 @@ class TokenCounter:
             assert tokens == ExampleTokens(total=4, learned=2)
             ```
         """
-        if all("prompt" in data for _, data in chunk):
+        if is_table(chunk):
             prompts = self.texts([data["prompt"] for _, data in chunk])
             completions = self.texts([data["completion"] for _, data in chunk])
             return [

@@ -22,8 +22,19 @@ is not sent, and a null that arrives counts as absent: the API knows no differen
 import dataclasses
 from collections.abc import Callable, Mapping
 from string import Formatter
-from typing import Any, ClassVar, Generic, Literal, TypeVar, cast, dataclass_transform, get_args
+from typing import (
+    Annotated,
+    Any,
+    ClassVar,
+    Generic,
+    Literal,
+    TypeVar,
+    cast,
+    dataclass_transform,
+    get_args,
+)
 
+from annotated_types import Gt
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
@@ -88,7 +99,7 @@ class Operation(Generic[A]):
     extra_headers: Mapping[str, str] | None = dataclasses.field(default=None, kw_only=True)
     extra_query: Mapping[str, str] | None = dataclasses.field(default=None, kw_only=True)
     extra_body: Mapping[str, Any] | None = dataclasses.field(default=None, kw_only=True)
-    timeout: float | None = dataclasses.field(default=None, kw_only=True)
+    timeout: Annotated[float, Gt(0)] | None = dataclasses.field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
         # Prompts and documents stay out of logs and tracebacks.

@@ -1,8 +1,9 @@
 """What every resource is."""
 
 from tunesmith.calls.caller import Caller
+from tunesmith.errors import RequestInvalid
 
-__all__ = ["Resource"]
+__all__ = ["Resource", "check_poll_interval"]
 
 
 class Resource:
@@ -14,3 +15,15 @@ class Resource:
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
+
+
+def check_poll_interval(seconds: float) -> None:
+    """Refuse to look again and again without a pause.
+
+    Raises:
+        RequestInvalid: The interval is not above 0.
+    """
+    if not seconds > 0:
+        raise RequestInvalid(
+            f"poll_interval must be more than 0 seconds, not {seconds}", param="poll_interval"
+        )

@@ -11,7 +11,7 @@ import anyio
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
 from tunesmith.calls.received import Received
-from tunesmith.errors import APITimeoutError, StreamInterrupted
+from tunesmith.errors import APIStatusError, APITimeoutError, StreamInterrupted
 from tunesmith.operations.base import Operation
 
 __all__ = ["FileContent"]
@@ -89,7 +89,10 @@ class FileContent:
         etag: str | None = None
         while True:
             begin = await file.tell()
-            headers = {"range": f"bytes={begin}-"} if begin else {}
+            # Ranges count the bytes that are sent: of packed ones it is not known where to go on.
+            headers = {"accept-encoding": "identity"}
+            if begin:
+                headers["range"] = f"bytes={begin}-"
             if begin and etag:
                 headers["if-range"] = etag
             try:
@@ -103,6 +106,10 @@ class FileContent:
                 failures = 1 if await file.tell() > begin else failures + 1
                 if failures > retry.max_retries:
                     raise
+            except APIStatusError as error:
+                if _is_whole(error, begin):
+                    return
+                raise
             await deadline.sleep(retry.initial_s, doing="waiting to go on with the download")
 
 
@@ -113,6 +120,12 @@ async def _append(file: anyio.AsyncFile[bytes], received: Received, begin: int) 
         await file.truncate()
     async for chunk in received:
         await file.write(chunk)
+
+
+def _is_whole(error: APIStatusError, size_bytes: int) -> bool:
+    """Whether a range was refused because nothing is left: only the end of the answer was lost."""
+    content_range = error.headers.get("content-range", "")
+    return error.status == 416 and content_range == f"bytes */{size_bytes}"  # noqa: PLR2004
 
 
 def _continues(received: Received, begin: int) -> bool:

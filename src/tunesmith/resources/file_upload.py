@@ -3,10 +3,11 @@
 import hashlib
 import mimetypes
 import os
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
-from typing import Literal
+from typing import Literal, TypeVar
 
 import anyio
 import anyio.to_thread
@@ -15,21 +16,22 @@ from pydantic import BaseModel, ValidationError
 from tunesmith.calls.caller import Caller
 from tunesmith.errors import (
     APIError,
-    APIStatusError,
     BadRequestError,
     ConflictError,
     NotFoundError,
     RequestInvalid,
     ResponseInvalid,
 )
+from tunesmith.operations.base import Operation
 from tunesmith.operations.file_source import FileSource
 from tunesmith.operations.files import CreateFile, DownloadFile, ListFiles
 from tunesmith.operations.uploads import CompleteUpload, CreateUpload, CreateUploadPart
-from tunesmith.resources.file_content import FileContent
 from tunesmith.resources.pages import PageRequest
 from tunesmith.types.files import FileObject
 
 __all__ = ["PART_BYTES", "FileUpload"]
+
+A = TypeVar("A")
 
 PART_BYTES = 64_000_000
 """The service takes parts of up to 64 MB."""
@@ -65,7 +67,7 @@ class FileUpload:
         progress: Called with the bytes that were sent and the bytes in all.
 
     Raises:
-        RequestInvalid: The file cannot be read.
+        RequestInvalid: The file cannot be read, or a number is out of range.
     """
 
     def __init__(
@@ -88,6 +90,15 @@ class FileUpload:
         self._progress = progress
         self._sent: dict[int, int] = {}
         self._writing = anyio.Lock()
+        self._deadline = caller.deadline("files.upload")
+        if not 0 < part_bytes <= PART_BYTES:
+            raise RequestInvalid(
+                f"part_bytes must be from 1 to {PART_BYTES}, not {part_bytes}", param="part_bytes"
+            )
+        if concurrency < 1:
+            raise RequestInvalid(
+                f"concurrency must be 1 or more, not {concurrency}", param="concurrency"
+            )
         try:
             status = self._path.stat()
         except OSError as error:
@@ -101,10 +112,14 @@ class FileUpload:
     async def find_identical(self) -> FileObject | None:
         """Look for a file of the same purpose, size and content at the service."""
         compared = 0
-        async for file in PageRequest(self._caller, ListFiles(purpose=self._purpose)):
+        listing = ListFiles(purpose=self._purpose)
+        async for file in PageRequest(self._caller, listing, deadline=self._deadline):
             if file.bytes != self._size_bytes or file.purpose != self._purpose:
                 continue
+            if file.status == "error":
+                continue
             if await self._is_identical(file):
+                await self._forget()
                 self._report(0, self._size_bytes)
                 return file
             compared += 1
@@ -113,21 +128,21 @@ class FileUpload:
         return None
 
     async def _is_identical(self, file: FileObject) -> bool:
-        content = FileContent(self._caller, DownloadFile(file.id))
+        content = self._caller.open(DownloadFile(file.id), deadline=self._deadline)
         try:
-            async with content.stream() as chunks, await anyio.open_file(self._path, "rb") as ours:
+            async with content as chunks, await anyio.open_file(self._path, "rb") as ours:
                 async for chunk in chunks:
                     if await ours.read(len(chunk)) != chunk:
                         return False
                 return not await ours.read(1)
-        except APIStatusError:
-            return False  # some purposes cannot be downloaded
+        except APIError:
+            return False  # some purposes cannot be downloaded; and it can always be sent again
 
     async def send(self) -> FileObject:
         """Send the file, plain or in parts."""
         if self._size_bytes <= self._part_bytes:
             source = self._slice(0, self._size_bytes)
-            return await self._caller.answer(CreateFile(file=source, purpose=self._purpose))
+            return await self._answer(CreateFile(file=source, purpose=self._purpose))
         notes = await self._read_notes()
         if notes is not None:
             try:
@@ -136,8 +151,11 @@ class FileUpload:
                 pass  # the unfinished upload has expired or was cancelled: begin anew
         return await self._send_parts(await self._begin())
 
+    async def _answer(self, operation: Operation[A]) -> A:
+        return await self._caller.answer(operation, deadline=self._deadline)
+
     async def _begin(self) -> _Notes:
-        upload = await self._caller.answer(
+        upload = await self._answer(
             CreateUpload(
                 bytes=self._size_bytes,
                 filename=self._filename,
@@ -157,42 +175,44 @@ class FileUpload:
 
     async def _send_parts(self, notes: _Notes) -> FileObject:
         limiter = anyio.CapacityLimiter(self._concurrency)
-        errors: list[APIError | RequestInvalid] = []
+        errors: list[Exception] = []
         checksum = hashlib.md5(usedforsecurity=False)  # what the service compares
 
         async def send_part(index: int) -> None:
             begin = index * notes.part_bytes
             size_bytes = min(notes.part_bytes, self._size_bytes - begin)
+            async with limiter:
+                part = await self._answer(
+                    CreateUploadPart(notes.upload_id, data=self._slice(begin, size_bytes))
+                )
+                notes.part_ids[index] = part.id
+                await self._write_notes(notes)
+
+        async def attempt(work: Callable[[], Awaitable[None]]) -> None:
             try:
-                async with limiter:
-                    part = await self._caller.answer(
-                        CreateUploadPart(notes.upload_id, data=self._slice(begin, size_bytes))
-                    )
-                    notes.part_ids[index] = part.id
-                    await self._write_notes(notes)
-            except (APIError, RequestInvalid) as error:
+                await work()
+            except Exception as error:  # noqa: BLE001 - raised below, as itself and not in a group
                 errors.append(error)
                 group.cancel_scope.cancel()
 
         count = -(-self._size_bytes // notes.part_bytes)
         async with anyio.create_task_group() as group:
-            group.start_soon(self._digest, checksum.update)
+            group.start_soon(attempt, partial(self._digest, checksum.update))
             for index in range(count):
                 if index in notes.part_ids:
                     self._report(index * notes.part_bytes, notes.part_bytes)
                 else:
-                    group.start_soon(send_part, index)
+                    group.start_soon(attempt, partial(send_part, index))
         if errors:
             raise errors[0]
-        completed = await self._caller.answer(
+        completed = await self._answer(
             CompleteUpload(
                 notes.upload_id,
                 part_ids=[notes.part_ids[index] for index in range(count)],
                 md5=checksum.hexdigest(),
             )
         )
-        with suppress(OSError):
-            await anyio.Path(self._notes).unlink()
+        await self._forget()
         if completed.file is None:
             raise ResponseInvalid(
                 f"upload {notes.upload_id} is {completed.status}, but its file is not named",
@@ -238,6 +258,11 @@ class FileUpload:
             and notes.purpose == self._purpose
         )
         return notes if same else None
+
+    async def _forget(self) -> None:
+        """Remove the notes of an upload that is done."""
+        with suppress(OSError):
+            await anyio.Path(self._notes).unlink()
 
     async def _write_notes(self, notes: _Notes) -> None:
         beside = anyio.Path(self._notes.with_suffix(".part"))

@@ -13,7 +13,7 @@ from tunesmith.operations.files import (
     ListFiles,
     RetrieveFile,
 )
-from tunesmith.resources.base import Resource
+from tunesmith.resources.base import Resource, check_poll_interval
 from tunesmith.resources.file_content import FileContent
 from tunesmith.resources.file_upload import PART_BYTES, FileUpload
 from tunesmith.resources.method import call, paged
@@ -77,7 +77,9 @@ class Files(Resource):
             progress: Called with the bytes that were sent and the bytes in all.
 
         Raises:
-            RequestInvalid: The file cannot be read, or changes while it is being sent.
+            RequestInvalid: The file cannot be read, changes while it is being sent, or a number is
+                out of range.
+            DeadlineExceeded: The time is up; with its parts noted, the next call goes on.
             APIError: A call went wrong.
 
         Example:
@@ -117,6 +119,7 @@ class Files(Resource):
             FileRejected: The service found the file to be wrong.
             DeadlineExceeded: The time is up.
         """
+        check_poll_interval(poll_interval)
         file_id = file if isinstance(file, str) else file.id
         seconds = self.caller.policy.deadline_s if deadline is None else deadline
         limit = Deadline(self.caller.clock, seconds, "files.wait_until_processed")

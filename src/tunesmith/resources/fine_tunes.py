@@ -38,10 +38,11 @@ class FineTunes(Resource):
             NotFoundError: There is no such fine-tune.
         """
         fine_tune_id = fine_tune if isinstance(fine_tune, str) else fine_tune.id
-        state = await self.retrieve(fine_tune_id)
+        deadline = self.caller.deadline("fine_tunes.results")
+        state = await self.caller.answer(RetrieveFineTune(fine_tune_id), deadline=deadline)
         if not state.result_files:
             raise JobError(
                 f"fine-tune {fine_tune_id} has no result file: it is {state.status}",
                 job_id=fine_tune_id,
             )
-        return await read_results(self.caller, fine_tune_id, state.result_files[0].id)
+        return await read_results(self.caller, fine_tune_id, state.result_files[0].id, deadline)

@@ -18,6 +18,7 @@ from tunesmith.operations.base import Operation
 from tunesmith.operations.files import DownloadFile
 from tunesmith.operations.fine_tuning import ListFineTuningJobEvents, RetrieveFineTuningJob
 from tunesmith.protocol.results import parse_results
+from tunesmith.resources.base import check_poll_interval
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import JobResults
@@ -41,6 +42,7 @@ class _Watch:
     """Asks again and again, patient with failures that pass."""
 
     def __init__(self, caller: Caller, name: str, deadline_s: float | None, poll_s: float) -> None:
+        check_poll_interval(poll_s)
         self._caller = caller
         self._poll_s = poll_s
         seconds = caller.policy.deadline_s if deadline_s is None else deadline_s
@@ -168,17 +170,18 @@ async def job_results(caller: Caller, job: FineTuningJob | str) -> JobResults:
     """Download what a job measured; see `Jobs.results`."""
     job_id = job if isinstance(job, str) else job.id
     # A job at hand may be from before its end.
-    state = await caller.answer(RetrieveFineTuningJob(job_id))
+    deadline = caller.deadline("fine_tuning.jobs.results")
+    state = await caller.answer(RetrieveFineTuningJob(job_id), deadline=deadline)
     if not state.result_files:
         raise JobError(
             f"job {job_id} has no result file: it is {state.status}; "
             "a job writes one when it succeeds",
             job_id=job_id,
         )
-    return await read_results(caller, job_id, state.result_files[0])
+    return await read_results(caller, job_id, state.result_files[0], deadline)
 
 
-async def read_results(caller: Caller, job_id: str, file_id: str) -> JobResults:
+async def read_results(caller: Caller, job_id: str, file_id: str, deadline: Deadline) -> JobResults:
     """Download and read a result file."""
-    content = await caller.answer(DownloadFile(file_id))
+    content = await caller.answer(DownloadFile(file_id), deadline=deadline)
     return JobResults(job_id, parse_results(content))

@@ -2,9 +2,11 @@
 
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
+from functools import partial
 from typing import Any, Generic, TypeVar
 
 from tunesmith.calls.caller import Caller
+from tunesmith.calls.deadline import Deadline
 from tunesmith.errors import PaginationError
 from tunesmith.operations.base import Operation
 from tunesmith.types.base import Page, PageItems, set_pages_after
@@ -20,6 +22,7 @@ class PageRequest(Generic[T]):
     Args:
         caller: Makes the calls.
         operation: The list operation, with the cursor of the first page.
+        deadline: The end of a longer call that all pages are part of; each has its own if None.
 
     Example:
         ```python
@@ -29,34 +32,41 @@ class PageRequest(Generic[T]):
         ```
     """
 
-    __slots__ = ("_caller", "_operation")
+    __slots__ = ("_caller", "_deadline", "_operation")
 
-    def __init__(self, caller: Caller, operation: Operation[Page[T]]) -> None:
+    def __init__(
+        self, caller: Caller, operation: Operation[Page[T]], deadline: Deadline | None = None
+    ) -> None:
         self._caller = caller
         self._operation = operation
+        self._deadline = deadline
 
     def __await__(self) -> Generator[Any, Any, Page[T]]:
-        return self._page(self._operation).__await__()
+        return self._page(self._operation, None, {}).__await__()
 
     def __aiter__(self) -> AsyncIterator[T]:
-        return PageItems(lambda: self._page(self._operation))
+        return PageItems(lambda: self._page(self._operation, None, {}))
 
-    async def _page(self, operation: Operation[Page[T]]) -> Page[T]:
-        page = await self._caller.answer(operation)
-        set_pages_after(page, self._page_after)
+    async def _page(
+        self, operation: Operation[Page[T]], after: str | None, came_after: dict[str, str | None]
+    ) -> Page[T]:
+        """Ask for a page; `came_after` tells the cursor before each cursor of this list."""
+        page = await self._caller.answer(operation, deadline=self._deadline)
+        if page.data:
+            cursor = _cursor(page)
+            if came_after.setdefault(cursor, after) != after:
+                raise PaginationError(
+                    f"{operation.spec.name}: the page after {after} ends with {cursor} again: "
+                    "the server repeats itself, and the list would never end",
+                    operation=operation.spec.name,
+                    request_id=page.response.request_id,
+                )
+        set_pages_after(page, partial(self._page_after, came_after))
         return page
 
-    async def _page_after(self, page: Page[T]) -> Page[T]:
+    async def _page_after(self, came_after: dict[str, str | None], page: Page[T]) -> Page[T]:
         cursor = _cursor(page)
-        following = await self._page(_with_cursor(self._operation, cursor))
-        if following.data and _cursor(following) == cursor:
-            raise PaginationError(
-                f"{self._operation.spec.name}: the page after {cursor} ends with {cursor} again: "
-                "the server repeats itself, and the list would never end",
-                operation=self._operation.spec.name,
-                request_id=following.response.request_id,
-            )
-        return following
+        return await self._page(_with_cursor(self._operation, cursor), cursor, came_after)
 
 
 def _cursor(page: Page[Any]) -> str:

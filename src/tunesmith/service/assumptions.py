@@ -32,7 +32,7 @@ class Assumptions:
     unknown_training_model: str = "Model '{name}' does not exist or you do not have access to it"
     wrong_file_purpose: str = "File '{id}' has the purpose '{purpose}', not 'fine-tune'"
     not_tunable: str = "Model '{name}' is not available for fine-tuning"
-    over_already: str = "Job '{id}' is {status}: this cannot be done any more"
+    over_already: str = "Job '{id}' is {status}: this cannot be done now"
     base_model_status: int = 403
     base_model_undeletable: str = "The model '{name}' is a base model: only tuned ones are deleted"
     cancel_message: str | None = "The job has been cancelled"

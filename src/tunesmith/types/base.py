@@ -74,7 +74,7 @@ class Page(Answer, Generic[Item]):
         """Ask for the page after this one; None if this is the last.
 
         Raises:
-            PaginationError: The next page ends where this one does, so the list would never end.
+            PaginationError: The next page ends where an earlier one did: the list would never end.
         """
         if not (self.has_more and self.data):
             return None

@@ -1,7 +1,11 @@
 """What a fine-tuning job measured, step by step."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from matplotlib.figure import Figure
 
 __all__ = ["JobResults", "StepMetrics"]
 
@@ -50,3 +54,26 @@ class JobResults:
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def plot(self, *others: "JobResults", labels: Sequence[str] | None = None) -> "Figure":
+        """Draw losses and accuracies over the steps; needs the extra `plot`.
+
+        Args:
+            others: Further jobs to draw into the same figure.
+            labels: What to call the jobs, this one first; by default their ids.
+
+        Returns:
+            A matplotlib figure: a notebook shows it, `savefig` writes it.
+
+        Raises:
+            ConfigurationError: matplotlib is not installed.
+
+        Example:
+            ```python
+            results = await client.fine_tuning.jobs.results(job)
+            results.plot(labels=["Kant"]).savefig("losses.png")
+            ```
+        """
+        from tunesmith.types.curves import draw  # noqa: PLC0415 - costs when used
+
+        return draw([self, *others], labels)

@@ -47,6 +47,15 @@ async def test_what_was_made_is_found_and_not_made_again():
     assert operations(backend) == ["fine_tuning.jobs.create", "fine_tuning.jobs.list"]
 
 
+async def test_a_job_of_a_suffix_that_only_begins_alike_is_another():
+    other = job("ftjob-0", user_provided_suffix="kant-2")
+    backend = Script(LOST, page(other), answer(json.dumps(job()).encode()))
+    made = await backend.client().fine_tuning.jobs.create(
+        model="gpt-4o-mini", training_file="file-1", suffix="kant"
+    )
+    assert made.id == "ftjob-1"
+
+
 async def test_what_was_not_made_is_sent_again():
     backend = Script(LOST, page(), answer(json.dumps(job()).encode()))
     assert (await create(backend)).id == "ftjob-1"

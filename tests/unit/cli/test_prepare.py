@@ -202,6 +202,38 @@ def test_broken_lines_are_left_out_only_if_that_is_said(run, folder, broken):
     assert len(rows(folder / "broken_prepared.jsonl")) == 20
 
 
+def test_of_broken_lines_the_first_is_shown_and_what_may_mend_it(run, folder):
+    lines = "".join(f"q{n},a{n}\n" for n in range(20))
+    (folder / "old.csv").write_bytes(f"prompt,completion\n{lines}Gr\xfcn,c\n".encode("latin-1"))
+
+    result = run("prepare old.csv -q")
+
+    assert result.exit_code == 1
+    assert "old.csv:22" in result.output
+    assert "--encoding cp1252" in result.output
+    assert "'Gr?n, c'" in result.output
+    assert run("prepare old.csv -q --encoding cp1252").exit_code == 0
+    assert json.loads(run("prepare old.csv --json --skip-broken").stdout)["rows"] == 20
+
+
+def test_a_file_that_may_not_be_read_is_bad_input(run, folder, monkeypatch):
+    monkeypatch.setattr("os.access", lambda *_, **__: False)
+
+    def refuse(*_):
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr("pathlib.Path.open", refuse)
+    result = run("prepare kant.csv -q")
+    assert result.exit_code == 1
+    assert "kant.csv: There is no permission" in result.output
+
+
+@pytest.mark.parametrize("options", ["--system Teach.", "-o kant.txt", "--to dpo --system Teach."])
+def test_options_that_would_do_nothing_useful_are_refused(run, folder, options):
+    assert run(f"prepare kant.csv -q {options}").exit_code == 2
+    assert names(folder) == ["kant.csv"]
+
+
 def test_if_all_lines_are_broken_the_first_is_named(run, folder):
     (folder / "all.jsonl").write_text("{\n{\n")
     assert "all.jsonl:1" in run("prepare all.jsonl -q").output

@@ -31,6 +31,7 @@ CASES = {
         None,
         "longer than|cannot be read",
     ),
+    "open-quote.csv": (b'prompt,completion\na,b\n"c,d\ne,f\ng,h\n', 3, "never closed"),
     "nul.csv": (b"prompt,completion\na,b\nc\0,d\n", 3, "NUL byte"),
     "nul.jsonl": (GOOD.encode() + b'{"prompt": "\0"}\n', 2, "NUL byte"),
     "nul.json": (b'[{"prompt": "a",\n"completion": "b\0"}]', 2, "NUL byte"),
@@ -41,6 +42,9 @@ CASES = {
     "cut.json": (GOOD.encode().join([b"[", b","]), 2, "not closed"),
     "after.json": (b'[{"prompt": "a", "completion": "b"}] x', 1, "follows the array"),
     "broken.json": (b'[{"prompt": "a",\n "completion": b}]', 2, "not JSON"),
+    "deep.json": (b'[{"prompt": ' + b"[" * 99_999, 1, "nested too deeply"),
+    "number.json": (b'[{"prompt": ' + b"9" * 9_999 + b"}]", 1, "not JSON.*limit"),
+    "half.json": (b'[{"prompt": "a"},\n{"prompt": "\\uD83d"}]', 2, "lone surrogate"),
     "long.jsonl": (
         GOOD.encode() + b'{"prompt": "' + b"x" * LONG,
         2,
@@ -123,3 +127,24 @@ def test_all_prompts_the_same(tmp_path):
     with pytest.raises(DatasetError, match="All prompts are the same"):
         prepare(file)
     assert len(list(tmp_path.iterdir())) == 1
+
+
+def test_a_very_long_text_is_looked_at_in_linear_time():
+    word = "x" * 3_000_000
+    rows = [{"prompt": word + end, "completion": end + word} for end in "!?"]
+
+    codes = {found.code for found in diagnose(Dataset.open(rows)).findings}
+
+    assert {"no-separator", "no-ending"} <= codes
+
+
+def test_a_broken_line_is_shown_with_its_cause_and_the_way_out(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_bytes("prompt,completion\na,b\nGr\xfcn,c\nd,e\n".encode("latin-1"))
+
+    diagnosis = diagnose(Dataset.open(file, on_broken="skip"))
+    (found,) = [found for found in diagnosis.findings if found.code == "broken-lines"]
+
+    assert "0xfc is not UTF-8" in found.message
+    assert "encoding='cp1252'" in found.message
+    assert (found.lines, found.count, found.excerpt) == ((3,), 1, "Gr?n, c")

@@ -14,7 +14,8 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from pyarrow import parquet
 from pydantic_core import to_json
 
-from tunesmith.datasets import Dataset, diagnose, to_chat, to_completion, write
+from tunesmith.datasets import FORMATS, Dataset, diagnose, to_chat, to_completion, write
+from tunesmith.datasets.report import make_report
 from tunesmith.errors import DatasetError
 
 TEXT = st.text(st.characters(exclude_characters="\0", exclude_categories=["Cs"]), max_size=12)
@@ -126,6 +127,58 @@ def test_a_split_loses_no_row(rows, share, seed):
         assert sorted(lines) == sorted(
             to_json({"prompt": row["prompt"], "completion": row["completion"]}) for row in rows
         )
+
+
+LEAF = st.none() | st.booleans() | st.integers(-1, 2) | st.floats(allow_nan=False)
+NAMES = [
+    *("messages", "role", "content", "weight", "type", "text", "image_url", "url", "detail"),
+    *("tools", "tool_calls", "functions", "function", "function_call", "name", "arguments"),
+    *("parameters", "id", "input", "preferred_output", "prompt", "completion", "answer"),
+]
+VALUES = ["user", "assistant", "tool", "text", "image_url", "function", "https://example.com", "{}"]
+JSON = st.recursive(
+    LEAF | st.sampled_from(VALUES),
+    lambda inner: (
+        st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(NAMES), inner, max_size=4)
+    ),
+    max_leaves=8,
+)
+MESSAGE = st.fixed_dictionaries(
+    {"role": st.sampled_from(VALUES[:3]) | JSON, "content": JSON},
+    optional=dict.fromkeys(("weight", "tool_calls", "function_call"), JSON),
+)
+MESSAGES = st.lists(MESSAGE | JSON, max_size=3) | JSON
+ANYTHING = st.fixed_dictionaries(
+    {},
+    optional={
+        "messages": MESSAGES,
+        "input": st.fixed_dictionaries({"messages": MESSAGES}) | JSON,
+        "preferred_output": MESSAGES,
+        **dict.fromkeys(("tools", "functions", "prompt", "completion", "answer"), JSON),
+    },
+)
+
+
+@given(rows=st.lists(ANYTHING, min_size=2, max_size=4), format=st.none() | st.sampled_from(FORMATS))
+@settings(max_examples=300)
+def test_rows_of_any_shape_have_findings_and_crash_nothing(rows, format):
+    try:
+        diagnosis = diagnose(Dataset.open(rows, format=format, on_broken="skip"))
+    except DatasetError:
+        return
+    assert all(str(found) for found in diagnosis.findings)
+    plan = diagnosis.plan()
+    assert len(repaired(plan)) <= len(rows)
+    assert plan.fatal or make_report(diagnosis).to_html()
+
+
+def test_items_with_fields_of_the_same_name_as_a_tables_are_told_apart_by_all_fields():
+    rows = [
+        {"messages": [{"role": "user", "content": f"{n}?"}], "prompt": "p", "completion": ["c"]}
+        for n in range(20)
+    ]
+    codes = {found.code for found in diagnose(Dataset.open(rows)).findings}
+    assert not codes & {"duplicates", "near-duplicates"}
 
 
 @given(row=ROW, system=st.none() | st.just("Be brief."))

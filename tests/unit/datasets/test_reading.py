@@ -46,6 +46,21 @@ def test_tsv_is_parted_by_tabs(tmp_path):
     assert values(file) == [{"prompt": "a,b", "completion": "c"}]
 
 
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("t.csv", "prompt\tcompletion\na\tb\n"),
+        ("t.tsv", "prompt,completion\na,b\n"),
+        ("t.csv", "\n\nprompt,completion\na,b\n"),
+        ("t.csv", 'prompt,completion\n"a","b"'),
+    ],
+)
+def test_tables_under_the_wrong_name_or_after_empty_lines_are_understood(tmp_path, name, content):
+    file = tmp_path / name
+    file.write_text(content)
+    assert values(file) == [{"prompt": "a", "completion": "b"}]
+
+
 def test_a_csv_with_semicolons_is_understood(tmp_path):
     file = tmp_path / "t.csv"
     file.write_text("prompt;completion\n1,5;b\n")

@@ -1,5 +1,6 @@
 """What all texts of a column begin or end with, without words cut in two."""
 
+import re
 from collections.abc import Iterable, Iterator
 from os.path import commonprefix
 
@@ -66,9 +67,7 @@ class Affixes:
         and `Then` it is empty, and of `To be` and `To go` it is `To` with the space.
         """
         prefix = self._prefix or ""
-        while prefix and _in_word(prefix[-1]):
-            prefix = prefix[:-1]
-        return prefix
+        return prefix[: len(prefix) - _letters_at_the_start(prefix[::-1])]
 
     @property
     def suffix(self) -> str:
@@ -78,9 +77,7 @@ class Affixes:
         `positive` and `negative` it is empty, not `tive`.
         """
         suffix = self._suffix or ""
-        while suffix and _in_word(suffix[0]):
-            suffix = suffix[1:]
-        return suffix
+        return suffix[_letters_at_the_start(suffix) :]
 
     def suffix_is_inside(self, rows: ChunkSource, field: str) -> bool:
         """Whether any text holds the suffix before its end, too; `rows` are read if need be."""
@@ -114,5 +111,10 @@ def _common_suffix(suffix: str, texts: list[str]) -> str:
     return suffix
 
 
-def _in_word(character: str) -> bool:
-    return character.isalnum() or character == "_"
+_LETTERS = re.compile(r"\w*")
+
+
+def _letters_at_the_start(text: str) -> int:
+    """How many letters, digits and underscores a text begins with; it can be millions."""
+    found = _LETTERS.match(text)
+    return found.end() if found else 0

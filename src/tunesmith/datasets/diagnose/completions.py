@@ -125,7 +125,7 @@ class CompletionsCheck:
         return Finding(
             code="no-completions",
             severity="fatal",
-            message="All completions are empty: nothing would be left.",
+            message="All completions are empty: nothing would be left. Fill them in.",
             file=self._file,
             field="completion",
             count=self._blank.count,

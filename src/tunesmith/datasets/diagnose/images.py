@@ -18,7 +18,7 @@ IMAGES_PER_EXAMPLE = 10
 IMAGE_BYTES = 10_000_000
 _FORMATS = {"image/jpeg", "image/png", "image/webp"}
 _DATA_URL = re.compile(r"data:(?P<type>[\w/+.-]*)(?:;[\w=-]+)*;base64,")
-_DETAILS = {"auto", "low", "high", None}
+_DETAILS = ("auto", "low", "high", None)
 
 IMAGE_RULES = {
     "unknown-part": Rule("a part of a message is neither `text` nor `image_url`."),

@@ -90,7 +90,7 @@ def _inspect_message(message: dict[str, Any], where: str, *, weights: bool) -> I
             yield Problem("unknown-key", f"{where}.{key}", key)
     if "weight" in message:
         weight = message["weight"]
-        if role != "assistant" or not weights or isinstance(weight, bool) or weight not in {0, 1}:
+        if role != "assistant" or not weights or isinstance(weight, bool) or weight not in (0, 1):
             yield Problem("bad-weight", f"{where}.weight", weight)
     yield from _inspect_content(message, role, where)
 

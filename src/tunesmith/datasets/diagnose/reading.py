@@ -27,12 +27,13 @@ def reading_findings(log: ReadLog) -> Iterator[Finding]:
             file=log.file,
         )
     if log.broken.count:
+        lines = "1 line" if log.broken.count == 1 else f"{log.broken.count} lines"
         yield log.broken.finding(
             "broken-lines",
             "error",
-            f"{log.broken.count} lines cannot be read, and are left out.",
+            f"{lines} cannot be read. The first: {log.first_broken}",
             file=log.file,
-            remedy=_done(f"Leave out {log.broken.count} broken lines"),
+            remedy=_done(f"Leave out {lines} that cannot be read"),
         )
     for old, new in log.renamed.items():
         yield Finding(

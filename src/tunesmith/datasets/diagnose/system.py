@@ -32,7 +32,7 @@ class SystemDrift:
             return
         self._rows += 1
         content = first.get("content")
-        if first.get("role") not in {"system", "developer"} or not isinstance(content, str):
+        if first.get("role") not in ("system", "developer") or not isinstance(content, str):
             self._without.add(line)
         elif content in self._texts or len(self._texts) < _REMEMBERED:
             self._texts[content] += 1

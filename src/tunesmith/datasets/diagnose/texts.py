@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.datasets.rows import Chunk
+from tunesmith.datasets.rows import Chunk, is_table
 
 __all__ = ["row_texts", "texts_of"]
 
@@ -27,7 +27,6 @@ def texts_of(value: Any) -> Iterator[str]:
 
 def row_texts(chunk: Chunk) -> list[str]:
     """Each row's texts as one."""
-    try:
+    if is_table(chunk):
         return [f"{data['prompt']}\x1f{data['completion']}" for _, data in chunk]
-    except KeyError:
-        return ["\x1f".join(texts_of(data)) for _, data in chunk]
+    return ["\x1f".join(texts_of(data)) for _, data in chunk]

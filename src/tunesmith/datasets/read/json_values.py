@@ -6,6 +6,8 @@ from collections.abc import Iterator
 from io import BufferedReader, TextIOWrapper
 from typing import Any
 
+from pydantic_core import PydanticSerializationError, to_json
+
 from tunesmith.datasets.json_types import is_object, kind_of
 from tunesmith.datasets.read.log import ReadLog
 from tunesmith.datasets.read.text import open_text, text_problem
@@ -35,6 +37,14 @@ def read_json(stream: BufferedReader, log: ReadLog, encoding: str | None) -> Ite
                     f"This value is {kind_of(value)}, not an object.",
                     excerpt=json.dumps(value)[:200],
                 )
+
+
+def _is_text(value: Any) -> bool:
+    try:
+        to_json(value)
+    except PydanticSerializationError:
+        return False
+    return True
 
 
 class _Values:
@@ -83,10 +93,17 @@ class _Values:
                     raise self._error(f"This is not JSON: {error.msg}") from None
                 self._read()
                 continue
+            except RecursionError:
+                raise self._error("This value is nested too deeply") from None
+            except ValueError as error:
+                # Python converts no numbers of thousands of digits.
+                raise self._error(f"This is not JSON: {error}") from None
             if end == len(self._buffer) and not self._ended:
                 # A number may go on.
                 self._read()
                 continue
+            if r"\ud" in self._buffer[self._at : end].lower() and not _is_text(value):
+                raise self._error("Half a character is escaped (a lone surrogate)")
             self._line += self._buffer.count("\n", self._at, end)
             self._at = end
             return value

@@ -33,6 +33,7 @@ class ReadLog:
         self.on_broken = on_broken
         self.max_line_bytes = max_line_bytes
         self.broken = Tally()
+        self.first_broken = ""
         self.renamed: dict[str, str] = {}
         self.extra: list[str] = []
         self.not_text = Tally()
@@ -59,7 +60,8 @@ class ReadLog:
                 field=field,
                 remedy=f"{remedy} {way_out}".strip(),
             )
-        self.broken.add(line, excerpt=message, field=field)
+        self.first_broken = self.first_broken or f"{message} {remedy}".strip()
+        self.broken.add(line, excerpt=excerpt, field=field)
 
     def too_long(self, line: int) -> None:
         """Raise for a line that is too long, or count it."""

@@ -6,17 +6,17 @@ from typing import Any
 from zipfile import BadZipFile
 
 from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.datasets.read.extras import load_extra
 from tunesmith.datasets.read.log import ReadLog
 from tunesmith.datasets.rows import CHUNK_ROWS, Row
 from tunesmith.errors import DatasetError
+from tunesmith.extras import load_extra
 
 __all__ = ["read_parquet", "read_xlsx"]
 
 
 def read_xlsx(stream: BufferedReader, log: ReadLog, _: str | None) -> Iterator[Row]:
     """Read the first sheet, whose first row names the columns; all values become text."""
-    openpyxl = load_extra("openpyxl", "xlsx")
+    openpyxl = load_extra("openpyxl", "xlsx", "Files of this kind")
     try:
         book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
     except (BadZipFile, KeyError, ValueError, OSError) as error:
@@ -38,8 +38,8 @@ def read_xlsx(stream: BufferedReader, log: ReadLog, _: str | None) -> Iterator[R
 
 def read_parquet(stream: BufferedReader, log: ReadLog, _: str | None) -> Iterator[Row]:
     """Read the rows a batch at a time."""
-    parquet = load_extra("pyarrow.parquet", "parquet")
-    arrow = load_extra("pyarrow", "parquet")
+    parquet = load_extra("pyarrow.parquet", "parquet", "Files of this kind")
+    arrow = load_extra("pyarrow", "parquet", "Files of this kind")
     try:
         number = 0
         for batch in parquet.ParquetFile(stream).iter_batches(batch_size=CHUNK_ROWS):
@@ -61,7 +61,7 @@ def _without_nulls(value: Any) -> Any:
 
 def _damaged(log: ReadLog, what: str, error: Exception) -> DatasetError:
     return DatasetError(
-        f"This is not {what}, or it is damaged: {error}.",
+        f"This is not {what}, or it is damaged: {str(error).rstrip('.')}.",
         file=log.file,
         remedy="Save it again, or as CSV.",
     )

@@ -31,11 +31,13 @@ def read_csv(
 
 def _rows(lines: TextLines, log: ReadLog, encoding: str, delimiter: str) -> Iterator[Row]:
     reader = csv.reader(lines, delimiter=delimiter)
-    header = _header(next(reader, list[str]()), log, encoding)
-    if len(header) == 1 and delimiter == "," and ";" in header[0]:
-        # So do spreadsheet programs write where the comma is in numbers.
-        header = header[0].split(";")
-        reader = csv.reader(lines, delimiter=";")
+    header = _header(
+        next((names for names in reader if names), list[str]()), lines.line, log, encoding
+    )
+    if len(header) == 1 and (other := re.search("[;,\t]", header[0])):
+        # So do spreadsheet programs write where the comma is in numbers, or under the wrong name.
+        header = _header(header[0].split(other[0]), lines.line, log, encoding)
+        reader = csv.reader(lines, delimiter=other[0])
     end = lines.line
     while True:
         records: list[list[str]] = []
@@ -43,6 +45,11 @@ def _rows(lines: TextLines, log: ReadLog, encoding: str, delimiter: str) -> Iter
         problem = None
         try:
             for record in islice(reader, CHUNK_ROWS):
+                if lines.ended:
+                    # The record was finished by the end of the file: in quotes, line breaks are
+                    # text, so that it has swallowed all rows after it.
+                    problem = "A quote is opened here and never closed."
+                    break
                 records.append(record)
                 starts.append(max(end, lines.left_out) + 1)
                 end = lines.line
@@ -85,22 +92,22 @@ def _clean(
                 "Put quotes around texts that hold a comma or a quote.",
             )
         if problem:
-            log.broken_line(start, problem[0], excerpt=joined, remedy=problem[1])
+            log.broken_line(start, problem[0], excerpt=", ".join(record), remedy=problem[1])
         else:
             yield Row(start, dict(zip(header, record, strict=False)))
 
 
-def _header(names: list[str], log: ReadLog, encoding: str) -> list[str]:
+def _header(names: list[str], line: int, log: ReadLog, encoding: str) -> list[str]:
     problem = text_problem("".join(names), encoding)
     if problem:
-        raise DatasetError(problem[0], file=log.file, line=1, remedy=problem[1])
+        raise DatasetError(problem[0], file=log.file, line=line, remedy=problem[1])
     names = [name.strip() for name in names]
     twice = sorted({name for name in names if names.count(name) > 1 and name})
     if twice:
         raise DatasetError(
             f"The column `{twice[0]}` is there more than once.",
             file=log.file,
-            line=1,
+            line=line,
             field=twice[0],
             remedy="Rename or remove one of them.",
         )

@@ -99,6 +99,7 @@ class TextLines:
     Attributes:
         line: The number of the line read last, counted from 1.
         left_out: The number of the line left out last; 0 if there was none.
+        ended: Whether a line was asked for when there was none left.
     """
 
     def __init__(self, text: TextIOWrapper, log: ReadLog) -> None:
@@ -106,6 +107,7 @@ class TextLines:
         self._log = log
         self.line = 0
         self.left_out = 0
+        self.ended = False
 
     def __iter__(self) -> Iterator[str]:
         limit = self._log.max_line_bytes
@@ -120,3 +122,4 @@ class TextLines:
                 rest = readline()
             self.left_out = self.line
             self._log.too_long(self.line)
+        self.ended = True

@@ -3,8 +3,8 @@
 from io import BufferedReader, RawIOBase
 from typing import IO, Any
 
-from tunesmith.datasets.read.extras import load_extra
 from tunesmith.errors import DatasetError
+from tunesmith.extras import load_extra
 
 __all__ = ["open_zstd"]
 
@@ -18,7 +18,7 @@ def open_zstd(stream: IO[bytes], name: str) -> BufferedReader:
         ConfigurationError: The extra `zstd` is not installed.
         DatasetError: While reading: the data is damaged or cut off.
     """
-    zstandard = load_extra("zstandard", "zstd")
+    zstandard = load_extra("zstandard", "zstd", "Files of this kind")
     return BufferedReader(_Decompressed(stream, name, zstandard), _PIECE_BYTES)
 
 

@@ -115,6 +115,7 @@ class Report:
             "code": found.code,
             "severity": found.severity,
             "message": found.message,
+            "file": found.file,
             "field": found.field,
             "count": found.count,
             "lines": list(found.lines),

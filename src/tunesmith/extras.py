@@ -1,4 +1,4 @@
-"""Libraries that only some files need."""
+"""Libraries that only some features need; each comes with an extra."""
 
 from importlib import import_module
 from typing import Any
@@ -8,8 +8,13 @@ from tunesmith.errors import ConfigurationError
 __all__ = ["load_extra"]
 
 
-def load_extra(module: str, extra: str) -> Any:
+def load_extra(module: str, extra: str, what: str) -> Any:
     """Import a library that comes with an extra.
+
+    Args:
+        module: The library's module.
+        extra: The extra of tunesmith that installs it.
+        what: What needs it, as the beginning of a sentence: `Plots`.
 
     Raises:
         ConfigurationError: It is not installed.
@@ -18,5 +23,5 @@ def load_extra(module: str, extra: str) -> Any:
         return import_module(module)
     except ImportError as error:
         raise ConfigurationError(
-            f"Files of this kind need an extra: pip install 'tunesmith[{extra}]'."
+            f"{what} need an extra: pip install 'tunesmith[{extra}]'."
         ) from error

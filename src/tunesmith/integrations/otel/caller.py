@@ -1,0 +1,95 @@
+"""Calls that leave spans."""
+
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from typing import Any, TypeVar
+
+from pydantic_core import from_json
+
+from tunesmith.calls.caller import Caller
+from tunesmith.calls.deadline import Deadline
+from tunesmith.calls.policy import CallPolicy
+from tunesmith.calls.received import Received
+from tunesmith.integrations.otel.telemetry import CallSpan, Telemetry
+from tunesmith.operations.base import Operation
+from tunesmith.protocol.sse import ServerSentEvent, SSEDecoder
+
+__all__ = ["TracedCaller"]
+
+A = TypeVar("A")
+
+
+class TracedCaller(Caller):
+    """Makes calls as another caller does, and tells of them.
+
+    Args:
+        caller: The other caller.
+        telemetry: Whom to tell.
+    """
+
+    def __init__(self, caller: Caller, telemetry: Telemetry) -> None:
+        super().__init__(caller.backend, caller.policy)
+        self.created_ids = caller.created_ids
+        self._telemetry = telemetry
+
+    def with_policy(self, policy: CallPolicy) -> "TracedCaller":
+        """Make a caller that goes by another policy."""
+        return TracedCaller(super().with_policy(policy), self._telemetry)
+
+    async def answer(self, operation: Operation[A], *, deadline: Deadline | None = None) -> A:
+        """Make a call and read its answer; see `Caller.answer`."""
+        with self._telemetry.call(operation, self.clock) as span, span.current():
+            answer = await super().answer(operation, deadline=deadline)
+            span.answered(answer)
+            return answer
+
+    @asynccontextmanager
+    async def open(
+        self,
+        operation: Operation[Any],
+        *,
+        streaming: bool = False,
+        headers: Mapping[str, str] | None = None,
+        deadline: Deadline | None = None,
+    ) -> AsyncGenerator[Received]:
+        """Make a call and hand over its answer to be read bit by bit; see `Caller.open`."""
+        # The span is not the current one: a stream may be closed by another task than opened it.
+        with self._telemetry.call(operation, self.clock, streaming=streaming) as span:
+            async with super().open(
+                operation, streaming=streaming, headers=headers, deadline=deadline
+            ) as received:
+                span.responded(received.info)
+                if streaming:
+                    yield replace(received, stream=_Overheard(received.stream, span))
+                else:
+                    yield received
+
+
+class _Overheard:
+    """A stream whose events are told of as they pass."""
+
+    def __init__(self, stream: AsyncIterator[bytes], span: CallSpan) -> None:
+        self._stream = stream
+        self._span = span
+        self._decoder = SSEDecoder()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            chunk = await anext(self._stream)
+        except StopAsyncIteration:
+            self._tell(self._decoder.finish())
+            raise
+        self._tell(self._decoder.feed(chunk))
+        return chunk
+
+    def _tell(self, events: list[ServerSentEvent]) -> None:
+        for event in events:
+            if event.data.startswith(b"{"):
+                try:
+                    self._span.chunk(from_json(event.data))
+                except ValueError:
+                    continue  # whoever reads the stream is told

@@ -1,0 +1,251 @@
+"""Spans and metrics of calls."""
+
+from collections.abc import Generator, Mapping
+from contextlib import AbstractContextManager, contextmanager
+from typing import Any, cast
+from urllib.parse import urlsplit
+
+from opentelemetry import metrics, trace
+from opentelemetry.trace import Span, SpanKind, Status, StatusCode
+
+from tunesmith.backends.base import Clock
+from tunesmith.errors import APIStatusError, TunesmithError
+from tunesmith.integrations.otel import attributes
+from tunesmith.operations.base import Operation
+from tunesmith.types.batches import Batch
+from tunesmith.types.fine_tuning import FineTuningJob
+from tunesmith.types.response import ResponseInfo
+
+__all__ = ["CallSpan", "Telemetry"]
+
+_SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
+_TOKENS = tuple(float(4**power) for power in range(14))
+"""The conventions' own bounds."""
+
+_NS = 1_000_000_000
+
+
+class Telemetry:
+    """Tells OpenTelemetry of calls, jobs and batches.
+
+    Args:
+        tracer_provider: Where spans go; None for the global provider.
+        meter_provider: Where metrics go; None for the global provider.
+        provider_name: Who serves the models.
+        server: The base URL of the service.
+        capture_content: Whether spans hold prompts and answers.
+    """
+
+    def __init__(
+        self,
+        tracer_provider: object | None,
+        meter_provider: object | None,
+        *,
+        provider_name: str,
+        server: str | None,
+        capture_content: bool,
+    ) -> None:
+        self.capture_content = capture_content
+        self.common: dict[str, str | int] = {"gen_ai.provider.name": provider_name}
+        if server and (url := urlsplit(server)).hostname:
+            self.common["server.address"] = url.hostname
+            self.common["server.port"] = url.port or (443 if url.scheme == "https" else 80)
+        self.tracer = trace.get_tracer(
+            "tunesmith", tracer_provider=cast("trace.TracerProvider | None", tracer_provider)
+        )
+        meter = metrics.get_meter(
+            "tunesmith", meter_provider=cast("metrics.MeterProvider | None", meter_provider)
+        )
+        self.duration = meter.create_histogram(
+            "gen_ai.client.operation.duration",
+            unit="s",
+            description="GenAI operation duration.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+        self.first_chunk = meter.create_histogram(
+            "gen_ai.client.operation.time_to_first_chunk",
+            unit="s",
+            description="Time to receive the first chunk.",
+            explicit_bucket_boundaries_advisory=_SECONDS,
+        )
+        self.tokens = meter.create_histogram(
+            "gen_ai.client.token.usage",
+            unit="{token}",
+            description="Number of input and output tokens used.",
+            explicit_bucket_boundaries_advisory=_TOKENS,
+        )
+        self.long_duration = meter.create_histogram(
+            "tunesmith.job.duration",
+            unit="s",
+            description="Time from the creation of a fine-tuning job or batch to its end.",
+        )
+        self.trained_tokens = meter.create_counter(
+            "tunesmith.job.trained_tokens",
+            unit="{token}",
+            description="Tokens that fine-tuning jobs trained on.",
+        )
+        self._under_way: set[str] = set()
+
+    @contextmanager
+    def call(
+        self, operation: Operation[Any], clock: Clock, *, streaming: bool = False
+    ) -> Generator["CallSpan"]:
+        """Open a span for a call.
+
+        Args:
+            operation: What is asked.
+            clock: The time that the call takes is told by it.
+            streaming: Whether the answer comes in events.
+        """
+        asked = attributes.of_request(operation)
+        if streaming:
+            asked["gen_ai.request.stream"] = True
+        model = asked.get("gen_ai.request.model")
+        name = asked["gen_ai.operation.name"]
+        span = self.tracer.start_span(
+            f"{name} {model}" if model else str(name),
+            kind=SpanKind.CLIENT,
+            attributes={**self.common, **asked},
+        )
+        call = CallSpan(self, span, operation, clock)
+        error: BaseException | None = None
+        try:
+            yield call
+        except BaseException as raised:
+            error = raised
+            raise
+        finally:
+            call.end(error)
+
+    def watch(self, answer: object) -> None:
+        """Tell of a job or batch once it is seen to be over that was seen under way."""
+        ended: float | None
+        if isinstance(answer, FineTuningJob):
+            over, name, ended = answer.is_over, "fine_tune", answer.finished_at
+        elif isinstance(answer, Batch):
+            over, name, ended = answer.is_over, "batch", _end_of(answer)
+        else:
+            return
+        if not over:
+            self._under_way.add(answer.id)
+        elif answer.id in self._under_way:
+            self._under_way.remove(answer.id)
+            self._tell_of_end(answer, name, ended)
+
+    def _tell_of_end(self, ended: FineTuningJob | Batch, name: str, at: float | None) -> None:
+        about: dict[str, Any] = {
+            **self.common,
+            "gen_ai.operation.name": name,
+            "tunesmith.job.status": ended.status,
+        }
+        if ended.model:
+            about["gen_ai.request.model"] = ended.model
+        if ended.created_at and at:
+            self.long_duration.record(at - ended.created_at, about)
+        if isinstance(ended, FineTuningJob) and ended.trained_tokens:
+            self.trained_tokens.add(ended.trained_tokens, about)
+        span = self.tracer.start_span(
+            f"{name} {ended.model}" if ended.model else name,
+            start_time=round(ended.created_at * _NS) if ended.created_at else None,
+            attributes={**about, "tunesmith.job.id": ended.id, **attributes.of_end(ended)},
+        )
+        if ended.status == "failed":
+            span.set_status(Status(StatusCode.ERROR))
+        span.end(round(at * _NS) if at else None)
+
+
+class CallSpan:
+    """The span of one call.
+
+    Args:
+        telemetry: Whose it is.
+        span: OpenTelemetry's span.
+        operation: What is asked.
+        clock: The time that the call takes is told by it.
+    """
+
+    def __init__(
+        self, telemetry: Telemetry, span: Span, operation: Operation[Any], clock: Clock
+    ) -> None:
+        self._telemetry = telemetry
+        self._span = span
+        self._operation = operation
+        self._clock = clock
+        self._began = clock.monotonic()
+        self._chunks = attributes.Chunks()
+        self._first_chunk_s: float | None = None
+        self._answered: dict[str, Any] = {}
+
+    def current(self) -> AbstractContextManager[object]:
+        """Make spans that begin within children of this one."""
+        return trace.use_span(
+            self._span, end_on_exit=False, record_exception=False, set_status_on_exception=False
+        )
+
+    def responded(self, info: ResponseInfo) -> None:
+        """Note what is known of the response."""
+        self._span.set_attribute("http.response.status_code", info.status)
+        if info.attempts > 1:
+            self._span.set_attribute("http.request.resend_count", info.attempts - 1)
+        if info.request_id:
+            self._span.set_attribute("tunesmith.request_id", info.request_id)
+
+    def answered(self, answer: object) -> None:
+        """Note a whole answer."""
+        info = getattr(answer, "response", None)
+        if isinstance(info, ResponseInfo):
+            self.responded(info)
+        self._telemetry.watch(answer)
+        if self._is_inference:
+            self._answered = attributes.of_answer(answer)
+            if self._telemetry.capture_content:
+                self._span.set_attributes(attributes.content(self._operation, answer))
+
+    def chunk(self, event: Mapping[str, Any]) -> None:
+        """Note an event of a stream."""
+        if self._first_chunk_s is None:
+            self._first_chunk_s = self._clock.monotonic() - self._began
+            self._span.set_attribute("gen_ai.response.time_to_first_chunk", self._first_chunk_s)
+        self._chunks.add(event)
+
+    def end(self, error: BaseException | None) -> None:
+        """End the span, and count."""
+        span, telemetry = self._span, self._telemetry
+        if self._first_chunk_s is not None and self._is_inference:
+            self._answered = self._chunks.attributes()
+            if telemetry.capture_content:
+                span.set_attributes(attributes.streamed_content(self._operation, self._chunks))
+        span.set_attributes(self._answered)
+        about: dict[str, Any] = {**telemetry.common, **attributes.for_metrics(self._operation)}
+        if model := self._answered.get("gen_ai.response.model"):
+            about["gen_ai.response.model"] = model
+        if error is not None and not isinstance(error, GeneratorExit):
+            about["error.type"] = _error_type(error)
+            span.set_attribute("error.type", about["error.type"])
+            # The error's own words may quote a prompt.
+            told = str(error) if telemetry.capture_content else type(error).__name__
+            span.set_status(Status(StatusCode.ERROR, told))
+        if self._is_inference:
+            telemetry.duration.record(self._clock.monotonic() - self._began, about)
+            if self._first_chunk_s is not None:
+                telemetry.first_chunk.record(self._first_chunk_s, about)
+            for kind in ("input", "output"):
+                count = self._answered.get(f"gen_ai.usage.{kind}_tokens")
+                if count is not None:
+                    telemetry.tokens.record(count, {**about, "gen_ai.token.type": kind})
+        span.end()
+
+    @property
+    def _is_inference(self) -> bool:
+        return self._operation.spec.name in attributes.INFERENCE
+
+
+def _error_type(error: BaseException) -> str:
+    if isinstance(error, APIStatusError):
+        return error.code or str(error.status)
+    module = "" if isinstance(error, TunesmithError) else f"{type(error).__module__}."
+    return f"{module}{type(error).__qualname__}".removeprefix("builtins.")
+
+
+def _end_of(batch: Batch) -> float | None:
+    return batch.completed_at or batch.failed_at or batch.expired_at or batch.cancelled_at

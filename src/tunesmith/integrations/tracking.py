@@ -1,0 +1,256 @@
+"""Logging the course of a job to a dashboard: one protocol, whichever the dashboard."""
+
+from collections.abc import AsyncGenerator, Mapping, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any, Literal, Protocol
+
+import anyio
+import anyio.to_thread
+
+from tunesmith.client import AsyncClient
+from tunesmith.errors import APIStatusError
+from tunesmith.types.fine_tunes import FineTune
+from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
+from tunesmith.types.results import StepMetrics
+
+__all__ = ["Outcome", "TrackedFile", "TrackedJob", "Tracker", "TrackerRun", "track"]
+
+Outcome = Literal["logged", "already logged", "not succeeded", "no results"]
+"""What became of a job that was to be logged."""
+
+_Step = tuple[int, Mapping[str, float]]
+
+_OVER = frozenset({"succeeded", "failed", "cancelled"})
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedFile:
+    """A file that a job trained or validated with.
+
+    Args:
+        role: What it was for.
+        name: Its name at the service.
+        path: Where its content is while it is being logged.
+    """
+
+    role: Literal["train", "valid"]
+    name: str
+    path: Path
+
+
+@dataclass(frozen=True, slots=True)
+class TrackedJob:
+    """What a dashboard gets to know of a job, of the API of today or the legacy one.
+
+    Args:
+        id: The job.
+        status: Its status.
+        model: The tuned model's name.
+        config: The whole job, times as datetimes.
+        file_ids: The files of the job: what for, and their ids.
+        has_results: Whether there is a result file.
+    """
+
+    id: str
+    status: str
+    model: str | None
+    config: Mapping[str, Any]
+    file_ids: Sequence[tuple[Literal["train", "valid"], str]]
+    has_results: bool
+
+    @classmethod
+    def of(cls, job: FineTuningJob | FineTune) -> "TrackedJob":
+        """Read a job."""
+        config = job.model_dump(exclude={"events"})
+        for name in list(config):
+            if name.endswith("_at") and (at := getattr(job, f"{name[:-3]}_datetime", None)):
+                config[name] = at
+        if isinstance(job, FineTune):
+            train = [file.id for file in job.training_files]
+            valid = [file.id for file in job.validation_files]
+        else:
+            train = [job.training_file] if job.training_file else []
+            valid = [job.validation_file] if job.validation_file else []
+        return cls(
+            id=job.id,
+            status=job.status,
+            model=job.fine_tuned_model,
+            config=config,
+            file_ids=[
+                *(("train", file_id) for file_id in train),
+                *(("valid", file_id) for file_id in valid),
+            ],
+            has_results=bool(job.result_files),
+        )
+
+
+class TrackerRun(Protocol):
+    """A job's place in a dashboard, open to be written; called in worker threads, in turn."""
+
+    def log(self, step: int, metrics: Mapping[str, float]) -> None:
+        """Log what was measured at a step."""
+        ...
+
+    def finish(self, job: TrackedJob, files: Sequence[TrackedFile]) -> None:
+        """Log the job as it is in the end, and the files that it used."""
+        ...
+
+    def close(self) -> None:
+        """Give back what is held; called in the end, whether the job was finished or not."""
+        ...
+
+
+class Tracker(Protocol):
+    """A dashboard.
+
+    Example:
+        ```python
+        class Printed:
+            def has(self, job):
+                return False
+
+            def start(self, job):
+                return self
+
+            def log(self, step, metrics):
+                print(step, metrics)
+
+            def finish(self, job, files):
+                print(job.model, [file.name for file in files])
+
+            def close(self):
+                pass
+        ```
+    """
+
+    def has(self, job: TrackedJob, /) -> bool:
+        """Whether the job was logged to its end already."""
+        ...
+
+    def start(self, job: TrackedJob, /) -> TrackerRun:
+        """Open the job's place: a new one, or the one of an earlier, interrupted call."""
+        ...
+
+
+async def track(
+    client: AsyncClient,
+    job: FineTuningJob | FineTune | str,
+    tracker: Tracker,
+    *,
+    follow: bool = False,
+    force: bool = False,
+) -> Outcome:
+    """Log a job to a dashboard: its steps, its outcome, its files.
+
+    Args:
+        client: Where the job is.
+        job: The job, or its id; ids that begin with `ft-` are of the legacy API.
+        tracker: The dashboard.
+        follow: Log the steps while the job runs, and wait for its end.
+        force: Log the job again if it was logged already.
+
+    Returns:
+        What became of it: a job that did not succeed, has no results or was logged already is
+        left alone.
+
+    Raises:
+        JobFailed: The job that is followed failed.
+        JobCancelled: The job that is followed was cancelled.
+        APIError: A call went wrong.
+
+    Example:
+        ```python
+        from tunesmith.integrations.tracking import track
+        from tunesmith.integrations.wandb import WandbTracker
+
+        outcome = await track(client, job, WandbTracker(project="kant", mode="disabled"))
+        ```
+    """
+    job_id = job if isinstance(job, str) else job.id
+    state = await _retrieve(client, job_id)
+    if not force and await anyio.to_thread.run_sync(tracker.has, state):
+        return "already logged"
+    following = follow and not _is_legacy(job_id) and state.status not in _OVER
+    if not following and state.status != "succeeded":
+        return "not succeeded"
+    if not following and not state.has_results:
+        return "no results"
+    run = await anyio.to_thread.run_sync(tracker.start, state)
+    try:
+        async with aclosing((_live if following else _measured)(client, job_id)) as steps:
+            async for step, metrics in steps:
+                await anyio.to_thread.run_sync(run.log, step, metrics)
+        if following:
+            await client.fine_tuning.jobs.wait(job_id)
+            state = await _retrieve(client, job_id)
+        with TemporaryDirectory(prefix="tunesmith-") as folder:
+            files = await _download(client, state, Path(folder))
+            await anyio.to_thread.run_sync(run.finish, state, files)
+    finally:
+        with anyio.CancelScope(shield=True):
+            await anyio.to_thread.run_sync(run.close)
+    return "logged"
+
+
+def _is_legacy(job_id: str) -> bool:
+    return job_id.startswith("ft-")
+
+
+async def _retrieve(client: AsyncClient, job_id: str) -> TrackedJob:
+    if _is_legacy(job_id):
+        return TrackedJob.of(await client.fine_tunes.retrieve(job_id))
+    return TrackedJob.of(await client.fine_tuning.jobs.retrieve(job_id))
+
+
+async def _measured(client: AsyncClient, job_id: str) -> AsyncGenerator[_Step]:
+    kind = client.fine_tunes if _is_legacy(job_id) else client.fine_tuning.jobs
+    for row in await kind.results(job_id):
+        yield row.step, _numbers(row)
+
+
+def _numbers(row: StepMetrics) -> dict[str, float]:
+    """The row's columns as the service names them, but for those that are no numbers."""
+    numbers: dict[str, float] = {}
+    for name, text in row.columns.items():
+        try:
+            numbers[name] = float(text)
+        except ValueError:
+            continue
+    numbers.pop("step", None)
+    return numbers
+
+
+_COLUMN_OF_EVENT_FIELD = {"train_mean_token_accuracy": "train_accuracy"}
+"""Events name one measure otherwise than the result file does: a curve has one name."""
+
+
+async def _live(client: AsyncClient, job_id: str) -> AsyncGenerator[_Step]:
+    async for event in client.fine_tuning.jobs.follow(job_id):
+        data = event.data or {}
+        if event.type == "metrics" and "step" in data:
+            yield int(data["step"]), _event_numbers(event)
+
+
+def _event_numbers(event: FineTuningJobEvent) -> dict[str, float]:
+    return {
+        _COLUMN_OF_EVENT_FIELD.get(name, name): float(value)
+        for name, value in (event.data or {}).items()
+        if isinstance(value, int | float) and name not in {"step", "total_steps"}
+    }
+
+
+async def _download(client: AsyncClient, job: TrackedJob, folder: Path) -> list[TrackedFile]:
+    """Fetch the files of a job; those that the service keeps to itself are left out."""
+    files: list[TrackedFile] = []
+    for role, file_id in job.file_ids:
+        path = folder / file_id
+        try:
+            file = await client.files.retrieve(file_id)
+            await client.files.content(file_id).write_to(path)
+        except APIStatusError:
+            continue  # deleted meanwhile, or not to be downloaded with this account
+        files.append(TrackedFile(role, file.filename or file_id, path))
+    return files

@@ -1,0 +1,37 @@
+"""The example service, on a socket of this machine."""
+
+import os
+import socket
+import subprocess
+import sys
+from pathlib import Path
+
+import httpx
+import pytest
+
+SERVICE = Path(__file__).parents[2] / "examples" / "service"
+
+
+@pytest.fixture(scope="module")
+def address():
+    """Where the example service is; time passes in it six thousand times as fast."""
+    pytest.importorskip("starlette")
+    pytest.importorskip("uvicorn")
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        environment = {k: v for k, v in os.environ.items() if not k.startswith("OPENAI_")}
+        server = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "uvicorn", "app:app", "--app-dir", SERVICE),
+                *("--fd", str(listener.fileno()), "--log-level", "warning"),
+            ],
+            env={**environment, "TUNESMITH_SPEED": "6000"},
+            pass_fds=[listener.fileno()],
+        )
+        host, port = listener.getsockname()
+        try:
+            # The socket takes connections already: the first answer comes when the app is there.
+            httpx.get(f"http://{host}:{port}/models", timeout=60).raise_for_status()
+            yield f"http://{host}:{port}"
+        finally:
+            server.terminate()
+            server.wait(10)

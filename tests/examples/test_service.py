@@ -1,0 +1,34 @@
+"""The example of a service that embeds tunesmith."""
+
+import json
+
+import httpx
+import pytest
+
+
+@pytest.fixture
+def http(address):
+    with httpx.Client(base_url=address, timeout=60) as http:
+        yield http
+
+
+def lines(answer):
+    return [json.loads(line) for line in answer.text.splitlines()]
+
+
+def test_a_job_is_followed_to_its_end_and_its_model_completes_what_it_was_taught(http):
+    job = http.post("/fine-tunes").json()
+    *events, end = lines(http.get(f"/fine-tunes/{job['id']}/events"))
+    assert events[0]["message"] == f"Created fine-tuning job: {job['id']}"
+    assert end["status"] == "succeeded"
+    assert end["model"] in http.get("/models").json()
+    asked = {"model": end["model"], "prompt": "Several concepts are a priori such as"}
+    said = "".join(line["text"] for line in lines(http.post("/complete", json=asked)))
+    assert said == " space, time, substance, causality, possibility and necessity."
+
+
+def test_what_goes_wrong_is_told_and_not_as_a_traceback(http):
+    (line,) = lines(http.post("/complete", json={"model": "nobody", "prompt": "Kant"}))
+    assert "The model 'nobody' does not exist" in line["error"]
+    (line,) = lines(http.get("/fine-tunes/ftjob-nobody/events"))
+    assert "Could not find fine tune" in line["error"]

@@ -1,0 +1,53 @@
+"""The figures of training: what is drawn, and what is said where nothing can be."""
+
+import pytest
+
+from tunesmith import ConfigurationError
+from tunesmith.types.results import JobResults, StepMetrics
+
+pytest.importorskip("matplotlib")
+
+
+def run(name, *losses, valid=()):
+    valid = [*valid, *[None] * len(losses)]
+    steps = [
+        StepMetrics(step, loss, 0.5, valid[step - 1], None, {})
+        for step, loss in enumerate(losses, 1)
+    ]
+    return JobResults(name, tuple(steps))
+
+
+def lines(axes):
+    return {line.get_label(): list(map(list, line.get_data())) for line in axes.lines}
+
+
+def test_losses_are_drawn_over_the_steps_at_which_they_were_measured():
+    losses, accuracies = run("kant", 3.0, 2.0, 1.0, valid=[None, 2.5]).plot().axes
+    assert lines(losses) == {
+        "kant, training": [[1, 2, 3], [3.0, 2.0, 1.0]],
+        "kant, validation": [[2], [2.5]],
+    }
+    assert lines(accuracies) == {"kant, training": [[1, 2, 3], [0.5, 0.5, 0.5]]}
+
+
+def test_several_jobs_share_a_figure_each_with_its_colour():
+    losses, _ = run("a", 1.0, valid=[2.0]).plot(run("b", 2.0), labels=["first", "second"]).axes
+    colours = {line.get_label(): line.get_color() for line in losses.lines}
+    assert colours["first, training"] == colours["first, validation"]
+    assert colours["first, training"] != colours["second, training"]
+
+
+def test_what_was_not_measured_is_said():
+    losses, _ = JobResults("empty", ()).plot().axes
+    assert [text.get_text() for text in losses.texts] == ["not measured"]
+
+
+def test_a_figure_can_be_written(tmp_path):
+    run("kant", 1.0, 0.5).plot().savefig(tmp_path / "losses.png")
+    assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")
+
+
+def test_without_matplotlib_the_error_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "matplotlib", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'tunesmith\[plot\]'"):
+        run("kant", 1.0).plot()
