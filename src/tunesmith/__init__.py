@@ -51,6 +51,7 @@ from tunesmith.lazy import lazy_names
 if TYPE_CHECKING:
     from tunesmith.backends.azure import AzureBackend
     from tunesmith.backends.base import Backend, Clock
+    from tunesmith.backends.fast import FastBackend
     from tunesmith.backends.httpx import HttpxBackend
     from tunesmith.client import AsyncClient
     from tunesmith.life_cycle import FineTuneHandle, fine_tune
@@ -77,6 +78,7 @@ __all__ = [
     "ConflictError",
     "DatasetError",
     "DeadlineExceeded",
+    "FastBackend",
     "FileRejected",
     "FineTuneHandle",
     "HttpxBackend",
@@ -112,6 +114,7 @@ _LOADED_ON_FIRST_USE = {
     "AzureBackend": "tunesmith.backends.azure",
     "Backend": "tunesmith.backends.base",
     "Clock": "tunesmith.backends.base",
+    "FastBackend": "tunesmith.backends.fast",
     "FineTuneHandle": "tunesmith.life_cycle",
     "HttpxBackend": "tunesmith.backends.httpx",
     "MemoryBackend": "tunesmith.service.memory",

@@ -4,7 +4,7 @@
 
 CPU seconds of fresh processes by the operating system's accounting, less those of an empty one, in
 interleaved rounds; medians, and ratios to bare httpx + pydantic. The official SDK is installed in
-an environment of its own, `.venv-peers`, with tunesmith beside it: all see the same packages.
+the peers' environment, with tunesmith beside it: all see the same packages.
 """
 
 import argparse
@@ -12,11 +12,8 @@ import resource
 import statistics
 import subprocess
 import sys
-import venv
-from pathlib import Path
 
-ROOT = Path(__file__).parents[2]
-PEERS = ROOT / ".venv-peers"
+from tests.benchmarks.environment import PEERS, prepare
 
 CASES = {
     "(empty)": "pass",
@@ -47,16 +44,6 @@ print((time.process_time() - began) / 20)
 """
 
 
-def environment():
-    """Make the peers' environment, if it is not there."""
-    python = PEERS / "bin" / "python"
-    if not python.exists():
-        venv.create(PEERS, with_pip=True)
-        packages = ["openai", str(ROOT)]
-        subprocess.run([python, "-m", "pip", "install", "-q", *packages], check=True)
-    return python
-
-
 def cpu_s(python, code):
     """Run code in a fresh process; its CPU seconds, user and system."""
     before = resource.getrusage(resource.RUSAGE_CHILDREN)
@@ -69,7 +56,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--rounds", type=int, default=10)
     rounds = parser.parse_args().rounds
-    python = environment()
+    python = prepare()
     for code in CASES.values():
         cpu_s(python, code)  # so that all is compiled, and in the file cache
     seconds = {name: [] for name in CASES}

@@ -4,6 +4,7 @@ import subprocess
 import sys
 import traceback
 from contextlib import asynccontextmanager
+from functools import partial
 
 import anyio
 import pytest
@@ -56,14 +57,26 @@ class Server:
         return data
 
 
+@pytest.fixture(params=["httpx", "fast"])
+def transport(request):
+    return request.param
+
+
+@pytest.fixture
+def serving(transport):
+    """Starts a server, and a client of it over either transport."""
+    return partial(serving_over, transport)
+
+
 @asynccontextmanager
-async def serving(serve, **options):
+async def serving_over(transport, serve, **options):
     server = Server(serve)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
     async with anyio.create_task_group() as group:
         group.start_soon(listener.serve, server.handle)
-        async with AsyncClient("sk-1", f"http://127.0.0.1:{port}/v1", **options) as client:
+        address = f"http://127.0.0.1:{port}/v1"
+        async with AsyncClient("sk-1", address, transport=transport, **options) as client:
             yield server, client
         with anyio.fail_after(5):
             # Closing the client closes every connection.
@@ -77,14 +90,14 @@ async def good(connection, number):
     await connection.send(GOOD)
 
 
-async def test_a_connection_serves_one_call_after_the_other():
+async def test_a_connection_serves_one_call_after_the_other(serving):
     async with serving(good) as (server, client):
         for _ in range(5):
             assert (await client.models.retrieve("ada")).id == "ada"
         assert server.opened == 1
 
 
-async def test_connections_are_kept_at_the_concurrency_that_was_needed():
+async def test_connections_are_kept_at_the_concurrency_that_was_needed(serving):
     """A pool that keeps only twenty opens the other thirty anew in each round."""
 
     async def together(connection, number):
@@ -100,7 +113,7 @@ async def test_connections_are_kept_at_the_concurrency_that_was_needed():
         assert server.opened <= 60
 
 
-async def test_a_stream_that_is_cut_is_an_error_not_an_end():
+async def test_a_stream_that_is_cut_is_an_error_not_an_end(serving):
     async def cut(connection, number):
         await connection.send(
             CHUNKED
@@ -116,7 +129,7 @@ async def test_a_stream_that_is_cut_is_an_error_not_an_end():
                 await stream.final()
 
 
-async def test_a_body_that_is_cut_is_tried_again():
+async def test_a_body_that_is_cut_is_tried_again(serving):
     async def cut_once(connection, number):
         if number == 1:
             await connection.send(GOOD[:-5])
@@ -129,15 +142,17 @@ async def test_a_body_that_is_cut_is_tried_again():
         assert server.requests == 2
 
 
-async def test_nobody_there_is_a_connection_error_that_says_so():
-    client = AsyncClient("sk-1", "http://127.0.0.1:1/v1", max_retries=0)
+async def test_nobody_there_is_a_connection_error_that_says_so(transport):
+    client = AsyncClient("sk-1", "http://127.0.0.1:1/v1", max_retries=0, transport=transport)
     with pytest.raises(errors.APIConnectionError, match=r"models\.retrieve"):
         await client.models.retrieve("ada")
     await client.aclose()
 
 
 @pytest.mark.parametrize("place", ["api_key", "headers"])
-async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(place):
+async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(
+    serving, transport, place
+):
     """Files and shells put one behind a key, and HTTP libraries quote the header."""
     key = "sk-verysecret\n"
 
@@ -147,6 +162,7 @@ async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(pl
     async with serving(good) as (server, other):
         options = {"api_key": give_key} if place == "api_key" else {"headers": {"x-key": key}}
         options = {"api_key": "none", "base_url": other.backend.base_url, **options}
+        options["transport"] = transport
         async with AsyncClient(**options) as client:
             with pytest.raises(errors.APIConnectionError, match="end of a line") as caught:
                 await client.models.retrieve("ada")
@@ -155,7 +171,7 @@ async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(pl
     assert server.requests == 0
 
 
-async def test_a_server_that_never_answers_runs_into_the_timeout():
+async def test_a_server_that_never_answers_runs_into_the_timeout(serving):
     async def silent(connection, number):
         await connection.receive()  # ends when the client goes away
 
@@ -166,7 +182,7 @@ async def test_a_server_that_never_answers_runs_into_the_timeout():
         assert server.opened == 2
 
 
-async def test_cancelling_a_call_closes_its_connection():
+async def test_cancelling_a_call_closes_its_connection(serving):
     arrived = anyio.Event()
 
     async def silent(connection, number):
@@ -183,7 +199,7 @@ async def test_cancelling_a_call_closes_its_connection():
         assert server.open == 0
 
 
-async def test_leaving_a_stream_early_closes_its_connection():
+async def test_leaving_a_stream_early_closes_its_connection(serving):
     async def endless(connection, number):
         head = HEAD + b"\r\n"
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":null}]}\n\n'
@@ -198,7 +214,7 @@ async def test_leaving_a_stream_early_closes_its_connection():
             await server.idle.wait()
 
 
-async def test_a_finished_stream_gives_its_connection_back():
+async def test_a_finished_stream_gives_its_connection_back(serving):
     async def stream(connection, number):
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":"stop"}]}\n\n'
         body = event + b"data: [DONE]\n\n"
@@ -212,7 +228,7 @@ async def test_a_finished_stream_gives_its_connection_back():
         assert server.opened == 1
 
 
-async def test_a_server_that_stays_silent_after_done_does_not_hold_the_answer_up():
+async def test_a_server_that_stays_silent_after_done_does_not_hold_the_answer_up(serving):
     async def stays(connection, number):
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":"stop"}]}\n\n'
         await connection.send(HEAD + b"\r\n" + event + b"data: [DONE]\n\n")
@@ -224,7 +240,7 @@ async def test_a_server_that_stays_silent_after_done_does_not_hold_the_answer_up
                 assert (await events.final()).choices[0].text == "a"
 
 
-async def test_a_deadline_holds_while_a_stream_is_read():
+async def test_a_deadline_holds_while_a_stream_is_read(serving):
     async def drips(connection, number):
         await connection.send(HEAD + b"\r\n")
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":null}]}\n\n'
@@ -240,7 +256,7 @@ async def test_a_deadline_holds_while_a_stream_is_read():
             await stream.final()
 
 
-async def test_cancelling_at_any_moment_leaves_no_connection_open():
+async def test_cancelling_at_any_moment_leaves_no_connection_open(serving):
     """Cancelled after each of the first steps of a call, whatever it is doing then."""
 
     async def slowly(connection, number):
@@ -265,7 +281,7 @@ import anyio
 from tests.http.test_sockets import Server, good
 from tunesmith import AsyncClient
 
-client = AsyncClient("sk-1", "http://127.0.0.1:1/v1", max_retries=0)
+client = AsyncClient("sk-1", "http://127.0.0.1:1/v1", max_retries=0, transport=TRANSPORT)
 
 async def call():
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
@@ -282,12 +298,13 @@ anyio.run(call, backend=BACKEND)
 """
 
 
-def test_a_client_outlives_its_event_loop(anyio_backend):
+def test_a_client_outlives_its_event_loop(anyio_backend, transport):
     """A second `anyio.run` opens connections of its own instead of using dead ones.
 
     In a process of its own: nobody can close those of the first loop, so Python warns of them.
     """
     script = TWO_LOOPS.replace("BACKEND", repr(anyio_backend))
+    script = script.replace("TRANSPORT", repr(transport))
     done = subprocess.run(
         [sys.executable, "-c", script], capture_output=True, text=True, check=False
     )

@@ -3,10 +3,14 @@
 import functools
 import platform
 import ssl
-from collections.abc import AsyncGenerator, Awaitable, Callable
-from contextlib import aclosing, asynccontextmanager
+import time
+import urllib.request
+from collections import deque
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
+from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from importlib.metadata import version
-from typing import Any
+from typing import Any, cast
+from urllib.parse import urlsplit
 
 import anyio
 import anyio.lowlevel
@@ -17,7 +21,7 @@ from tunesmith.backends.network import refusal_for
 from tunesmith.errors import BackendError, ConfigurationError, Phase
 from tunesmith.protocol.message import Request, Response
 
-__all__ = ["ApiKey", "HttpClient", "HttpxBackend"]
+__all__ = ["BAD_HEADER", "ApiKey", "HttpClient", "HttpxBackend", "connect_s", "tls_context"]
 
 ApiKey = str | SecretStr | Callable[[], Awaitable[str]]
 """A key, or an asynchronous function that is asked for one before each attempt."""
@@ -25,10 +29,14 @@ ApiKey = str | SecretStr | Callable[[], Awaitable[str]]
 HttpClient = httpx.AsyncClient
 """A client of the user's own."""
 
+_Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
+
+_KEEP_IDLE_S = 30.0
+
 _CONNECT_S = 10.0
 """A service that does not even take a connection in this time is not there."""
 
-_BAD_HEADER = (
+BAD_HEADER = (
     "nothing was sent: the key or a header holds what no header may, such as the end of a line or "
     "a letter beyond ASCII"
 )
@@ -91,52 +99,57 @@ class HttpxBackend:
             )
         self._api_key = api_key
         self._headers = {"user-agent": _user_agent()}
+        if http_client is None:
+            self._headers["accept-encoding"] = "gzip, deflate"
         if organization:
             self._headers["openai-organization"] = organization
         if project:
             self._headers["openai-project"] = project
         self._given = http_client
         self._http2 = http2
-        self._max_connections = max_connections
-        self._own: tuple[object, httpx.AsyncClient] | None = None
-        self._closed = False
+        self.max_connections = max_connections
+        self._own: tuple[object, httpx.AsyncClient | _Pools] | None = None
+        self.closed = False
 
     def __repr__(self) -> str:
         return f"<HttpxBackend {_without_credentials(httpx.URL(self.base_url))}>"
 
-    @asynccontextmanager
-    async def send(self, request: Request) -> AsyncGenerator[Response]:
+    def send(self, request: Request) -> AbstractAsyncContextManager[Response]:
         """Send a request; leaving the context closes the response at once.
 
         Raises:
             BackendError: No answer came, or it broke off.
         """
-        client = self._client()
-        # httpx does not close a body that it stopped to read; its file would stay open.
-        async with aclosing(request.chunks()) as body:
+        return self._send(request)
+
+    @asynccontextmanager
+    async def _send(self, request: Request) -> AsyncGenerator[Response]:
+        async with self._way() as (build, send):
+            # httpx does not close a body that it stopped to read; its file would stay open.
+            async with aclosing(request.chunks()) as body:
+                try:
+                    built = build(
+                        request.method,
+                        _parsed(self.url(request)),
+                        params=self.query(request) or None,
+                        # In no variable: some reports of errors show those, and one is the key.
+                        headers=await self.all_headers(request),
+                        content=body if callable(request.body) else request.body,
+                        extensions={"timeout": _timeout(request.timeout_s), **self._extensions},
+                    )
+                    response = await send(built)
+                except (UnicodeEncodeError, httpx.LocalProtocolError):
+                    raise BackendError(BAD_HEADER, phase="closed") from None
+                except httpx.HTTPError as error:
+                    raise _backend_error(error) from None
             try:
-                built = client.build_request(
-                    request.method,
-                    self.url(request),
-                    params=self.query(request) or None,
-                    # In no variable, since some reports of errors show those, and one is the key.
-                    headers=await self._all_headers(request),
-                    content=body if callable(request.body) else request.body,
-                    timeout=httpx.Timeout(request.timeout_s, connect=_connect_s(request.timeout_s)),
-                    extensions=self._extensions,
-                )
-                # A redirect is answered, not followed: the key is not carried to another address.
-                response = await client.send(built, stream=True, follow_redirects=False)
-            except (UnicodeEncodeError, httpx.LocalProtocolError):
-                raise BackendError(_BAD_HEADER, phase="closed") from None
-            except httpx.HTTPError as error:
-                raise _backend_error(error) from None
-        try:
-            async with aclosing(_chunks(response)) as chunks:
-                yield Response(response.status_code, _lower_case(response.headers), chunks)
-        finally:
-            with anyio.CancelScope(shield=True):
-                await response.aclose()
+                async with aclosing(_chunks(response)) as chunks:
+                    yield Response(
+                        response.status_code, _headers(response), chunks, keeps_timeout=True
+                    )
+            finally:
+                with anyio.CancelScope(shield=True):
+                    await response.aclose()
 
     def url(self, request: Request) -> str:
         """Say where a request goes."""
@@ -162,51 +175,137 @@ class HttpxBackend:
         # Asked before each step of a real connection, and never by transports that only act so.
         return {"trace": refuse}
 
-    async def _all_headers(self, request: Request) -> dict[str, str]:
+    async def all_headers(self, request: Request) -> dict[str, str]:
+        """Give a request's headers, credentials and all."""
         headers = {**self._headers, **request.headers}
         key = self._api_key
         if key is not None:
             secret = key.get_secret_value() if isinstance(key, SecretStr) else await key()
             if not _can_be_sent(secret):
-                raise BackendError(_BAD_HEADER, phase="closed")
+                raise BackendError(BAD_HEADER, phase="closed")
             headers.setdefault(*self.credentials(secret))
         return headers
 
     async def aclose(self) -> None:
         """Close the connections; a client that was given stays open."""
-        self._closed = True
+        self.closed = True
         own, self._own = self._own, None
         if own is not None and own[0] == anyio.lowlevel.current_token():
             await own[1].aclose()
 
-    def _client(self) -> httpx.AsyncClient:
-        if self._closed:
+    @asynccontextmanager
+    async def _way(self) -> AsyncGenerator[tuple[Callable[..., httpx.Request], _Send]]:
+        if self.closed:
             raise BackendError("the client is closed", phase="closed")
-        if self._given is not None:
-            return self._given
+        own = self._given or self._own_here()
+        if isinstance(own, _Pools):
+            async with own.one() as transport:
+                yield httpx.Request, transport.handle_async_request
+        else:
+            # A redirect is answered, not followed: the key is not carried to another address.
+            yield (
+                own.build_request,
+                functools.partial(own.send, stream=True, follow_redirects=False),
+            )
+
+    def _own_here(self) -> "httpx.AsyncClient | _Pools":
         # Connections live in one event loop. In the next one (a second `asyncio.run`, a test) the
         # old ones are dead, and using them is the well-known "Event loop is closed".
         loop = anyio.lowlevel.current_token()
         if self._own is None or self._own[0] != loop:
-            self._own = (loop, self._new_client())
+            self._own = (loop, self._new_pools() if self.goes_direct() else self._new_client())
         return self._own[1]
 
-    def _new_client(self) -> httpx.AsyncClient:
-        secure = self.base_url.startswith("https:")
-        return httpx.AsyncClient(
-            # Reading the certificates takes most of the time of making a client.
-            verify=_tls_context() if secure else False,
-            http2=self._http2,
-            limits=httpx.Limits(
-                max_connections=self._max_connections,
-                max_keepalive_connections=self._max_connections,
-                keepalive_expiry=30.0,
-            ),
+    def goes_direct(self) -> bool:
+        """Whether nothing is asked for that takes more of httpx than its connections."""
+        if self._given is not None or self._http2:
+            return False
+        url = urlsplit(self.base_url)
+        proxies = urllib.request.getproxies()
+        proxied = url.scheme in proxies or "all" in proxies
+        return not url.username and not (
+            proxied and not urllib.request.proxy_bypass(url.hostname or "")
         )
+
+    def _new_pools(self) -> "_Pools":
+        tls = self._tls()
+        return _Pools(
+            lambda: httpx.AsyncHTTPTransport(verify=tls, limits=_limits(1)), self.max_connections
+        )
+
+    def _new_client(self) -> httpx.AsyncClient:
+        return httpx.AsyncClient(
+            verify=self._tls(), http2=self._http2, limits=_limits(self.max_connections)
+        )
+
+    def _tls(self) -> ssl.SSLContext | bool:
+        # Reading the certificates takes most of the time of making a client.
+        return self.base_url.startswith("https:") and tls_context(http2=self._http2)
+
+
+class _Pools:
+    """Connections, each in a pool of its own.
+
+    httpx looks at every connection of a pool at each request, several times: with a thousand in one
+    pool that takes more CPU than all the rest of a call. Here the cost is the same however many
+    there are.
+
+    Args:
+        make: Makes the transport of a pool.
+        max_connections: How many connections may be open at once.
+    """
+
+    def __init__(self, make: Callable[[], httpx.AsyncHTTPTransport], max_connections: int) -> None:
+        self._make = make
+        self._free = anyio.Semaphore(max_connections, fast_acquire=True)
+        self._idle: deque[tuple[float, httpx.AsyncHTTPTransport]] = deque()
+        self._all: set[httpx.AsyncHTTPTransport] = set()
+
+    @asynccontextmanager
+    async def one(self) -> AsyncGenerator[httpx.AsyncHTTPTransport]:
+        """Wait for a connection to be free; gives its transport."""
+        async with self._free:
+            # The one used last: the others may rest, and be closed when they have rested enough.
+            transport = self._idle.pop()[1] if self._idle else self._new()
+            try:
+                yield transport
+            finally:
+                self._idle.append((time.monotonic(), transport))
+        while self._idle and self._idle[0][0] < time.monotonic() - _KEEP_IDLE_S:
+            _, rested = self._idle.popleft()
+            self._all.remove(rested)
+            await rested.aclose()
+
+    def _new(self) -> httpx.AsyncHTTPTransport:
+        transport = self._make()
+        self._all.add(transport)
+        return transport
+
+    async def aclose(self) -> None:
+        for transport in self._all:
+            await transport.aclose()
+
+
+def _limits(connections: int) -> httpx.Limits:
+    return httpx.Limits(
+        max_connections=connections,
+        max_keepalive_connections=connections,
+        keepalive_expiry=_KEEP_IDLE_S,
+    )
+
+
+@functools.lru_cache(maxsize=256)
+def _parsed(url: str) -> httpx.URL:
+    return httpx.URL(url)
+
+
+def _timeout(timeout_s: float | None) -> dict[str, float | None]:
+    return httpx.Timeout(timeout_s, connect=connect_s(timeout_s)).as_dict()
 
 
 @functools.cache
-def _tls_context() -> ssl.SSLContext:
+def tls_context(*, http2: bool) -> ssl.SSLContext:  # noqa: ARG001 - whoever connects sets ALPN in it
+    """Say what certificates are trusted: those of the environment, or the usual ones."""
     return httpx.create_ssl_context()
 
 
@@ -232,12 +331,17 @@ def _can_be_sent(key: str) -> bool:
     return key.isascii() and key.isprintable()
 
 
-def _connect_s(timeout_s: float | None) -> float:
+def connect_s(timeout_s: float | None) -> float:
+    """Say how many seconds connecting may take in an attempt of so many."""
     return _CONNECT_S if timeout_s is None else min(timeout_s, _CONNECT_S)
 
 
-def _lower_case(headers: httpx.Headers) -> dict[str, str]:
-    return {name.lower(): value for name, value in headers.items()}
+def _headers(response: httpx.Response) -> dict[str, str]:
+    headers: dict[str, str] = {}
+    for raw_name, raw_value in response.headers.raw:
+        name, value = raw_name.decode("latin-1").lower(), raw_value.decode("latin-1")
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
+    return headers
 
 
 def _without_credentials(url: httpx.URL) -> str:
@@ -246,7 +350,10 @@ def _without_credentials(url: httpx.URL) -> str:
 
 async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
     try:
-        async for chunk in response.aiter_bytes():
+        encoded = "content-encoding" in response.headers
+        # What is not encoded is taken from the stream itself, past two generators of httpx.
+        stream = response.aiter_bytes() if encoded else response.stream
+        async for chunk in cast("AsyncIterator[bytes]", stream):
             yield chunk
     except (httpx.HTTPError, httpx.StreamError) as error:
         raise _backend_error(error) from None

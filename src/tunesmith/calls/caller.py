@@ -24,9 +24,9 @@ from tunesmith.operations.base import Operation
 from tunesmith.protocol.decode import decode_answer
 from tunesmith.protocol.encode import encode
 from tunesmith.protocol.error_body import parse_error
-from tunesmith.protocol.message import Request
+from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.retry import decide, may_have_happened
-from tunesmith.types.response import ResponseInfo
+from tunesmith.types.response import ResponseInfo, request_id_of
 
 __all__ = ["AttemptFailed", "Caller"]
 
@@ -97,18 +97,15 @@ class Caller:
         attempt = 0
         while True:
             attempt += 1
-            async with AsyncExitStack() as stack:
-                try:
-                    received, body = await self._attempt(
-                        request, stack, deadline, attempt, read=True
-                    )
-                except AttemptFailed as caught:
-                    failure = caught
-                else:
-                    answer = decode_answer(operation, body, received.info)
-                    if creates:
-                        self.created_ids.append(str(getattr(answer, "id", "")))
-                    return answer
+            try:
+                info, body = await self.attempt(request, deadline, attempt)
+            except AttemptFailed as caught:
+                failure = caught
+            else:
+                answer = decode_answer(operation, body, info)
+                if creates:
+                    self.created_ids.append(str(getattr(answer, "id", "")))
+                return answer
             if creates and failure.may_have_happened and self.policy.retry.max_retries:
                 found = await self._find_created(operation, began_at, deadline, failure.error)
                 if found is not None:
@@ -148,7 +145,7 @@ class Caller:
             attempt += 1
             async with AsyncExitStack() as stack:
                 try:
-                    received, _ = await self._attempt(request, stack, deadline, attempt, read=False)
+                    received = await self._receive(request, stack, deadline, attempt)
                 except AttemptFailed as caught:
                     failure = caught
                 else:
@@ -173,9 +170,17 @@ class Caller:
             AttemptFailed: It went wrong.
             DeadlineExceeded: The time of the whole call is up.
         """
-        async with AsyncExitStack() as stack:
-            received, body = await self._attempt(request, stack, deadline, number, read=True)
-            return received.info, body
+        began = self.clock.monotonic()
+        try:
+            with deadline.limit(request.timeout_s):
+                async with self.backend.send(request) as response:
+                    body = await response.read()
+        except (TimeoutError, BackendError) as error:
+            raise self._unanswered(error, request, deadline, number, began) from error
+        info = self._answered(response, request, number, began)
+        if not _is_good(response):
+            raise self._refused(response, body, request, number)
+        return info, body
 
     async def _find_created(
         self, operation: Operation[A], began_at: float, deadline: Deadline, lost: APIError
@@ -191,40 +196,55 @@ class Caller:
             self.created_ids.append(found.id)
         return cast("A | None", found)
 
-    async def _attempt(
-        self,
-        request: Request,
-        stack: AsyncExitStack,
-        deadline: Deadline,
-        attempt: int,
-        *,
-        read: bool,
-    ) -> tuple[Received, bytes]:
+    async def _receive(
+        self, request: Request, stack: AsyncExitStack, deadline: Deadline, attempt: int
+    ) -> Received:
+        """Make an attempt, and leave its answer open to be read."""
         began = self.clock.monotonic()
         try:
             with deadline.limit(request.timeout_s):
                 response = await stack.enter_async_context(self.backend.send(request))
-                good = 200 <= response.status < 300  # noqa: PLR2004
-                body = await response.read() if read or not good else b""
-        except TimeoutError:
-            error = deadline.error(request.timeout_s, attempt)
-            self._log_attempt(request, "timeout", attempt, began, None)
-            if isinstance(error, DeadlineExceeded):
-                raise error from None
-            raise AttemptFailed(error, BackendError(str(error), phase="timeout")) from None
-        except BackendError as error:
-            self._log_attempt(request, error.phase, attempt, began, None)
-            raise AttemptFailed(_connection_error(error, request, attempt), error) from error
+                body = b"" if _is_good(response) else await response.read()
+        except (TimeoutError, BackendError) as error:
+            raise self._unanswered(error, request, deadline, attempt, began) from error
+        info = self._answered(response, request, attempt, began)
+        if not _is_good(response):
+            raise self._refused(response, body, request, attempt)
+        return Received(info, response.stream, deadline, request.timeout_s, response.keeps_timeout)
+
+    def _answered(
+        self, response: Response, request: Request, attempt: int, began: float
+    ) -> ResponseInfo:
         info = ResponseInfo(
             response.status, response.headers, attempt, self.clock.monotonic() - began
         )
-        self._log_attempt(request, response.status, attempt, began, info.request_id)
-        if not good:
-            refusal = parse_error(response.status, response.headers, body, now=self.clock.time())
-            refusal.operation = request.operation
-            refusal.attempts = attempt
-            raise AttemptFailed(refusal)
-        return Received(info, response.stream, deadline, request.timeout_s), body
+        self._log_attempt(request, response.status, attempt, began, response.headers)
+        return info
+
+    def _refused(
+        self, response: Response, body: bytes, request: Request, attempt: int
+    ) -> AttemptFailed:
+        refusal = parse_error(response.status, response.headers, body, now=self.clock.time())
+        refusal.operation = request.operation
+        refusal.attempts = attempt
+        return AttemptFailed(refusal)
+
+    def _unanswered(
+        self,
+        error: TimeoutError | BackendError,
+        request: Request,
+        deadline: Deadline,
+        attempt: int,
+        began: float,
+    ) -> AttemptFailed:
+        if isinstance(error, BackendError):
+            self._log_attempt(request, error.phase, attempt, began)
+            return AttemptFailed(_connection_error(error, request, attempt), error)
+        self._log_attempt(request, "timeout", attempt, began)
+        late = deadline.error(request.timeout_s, attempt)
+        if isinstance(late, DeadlineExceeded):
+            raise late from None
+        return AttemptFailed(late, BackendError(str(late), phase="timeout"))
 
     async def _pause(
         self, failure: AttemptFailed, request: Request, deadline: Deadline, attempt: int
@@ -256,7 +276,7 @@ class Caller:
         outcome: int | str,
         attempt: int,
         began: float,
-        request_id: str | None,
+        headers: Mapping[str, str] | None = None,
     ) -> None:
         if _log.isEnabledFor(logging.INFO):
             _log.info(
@@ -266,8 +286,12 @@ class Caller:
                 outcome,
                 attempt,
                 self.clock.monotonic() - began,
-                request_id,
+                request_id_of(headers or {}),
             )
+
+
+def _is_good(response: Response) -> bool:
+    return 200 <= response.status < 300  # noqa: PLR2004
 
 
 def _connection_error(error: BackendError, request: Request, attempt: int) -> APIConnectionError:

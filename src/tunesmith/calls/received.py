@@ -19,12 +19,14 @@ class Received:
         stream: The body's chunks.
         deadline: The end of the call.
         timeout_s: Seconds to wait for each chunk.
+        keeps_timeout: Whether the stream itself waits no longer than that.
     """
 
     info: ResponseInfo
     stream: AsyncIterator[bytes]
     deadline: Deadline
     timeout_s: float | None
+    keeps_timeout: bool
 
     async def next_chunk(self) -> bytes | None:
         """Wait for a chunk of the body; None at its end.
@@ -35,11 +37,13 @@ class Received:
             DeadlineExceeded: The time of the whole call is up.
         """
         try:
-            with self.deadline.limit(self.timeout_s):
+            with self.deadline.limit(None if self.keeps_timeout else self.timeout_s):
                 return await anext(self.stream, None)
         except TimeoutError:
             raise self.deadline.error(self.timeout_s, self.info.attempts) from None
         except BackendError as error:
+            if error.phase == "timeout":
+                raise self.deadline.error(self.timeout_s, self.info.attempts) from error
             raise self.interrupted(str(error)) from error
 
     # Not a generator: one that is left early waits for the garbage collector.

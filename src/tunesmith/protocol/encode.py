@@ -99,11 +99,8 @@ def _body(
         return None, {}, True
     if spec.multipart:
         return _form(operation, spec)
-    payload: dict[str, Any] = {}
-    for name in spec.body_params:
-        value = getattr(operation, name)
-        if value is not None:
-            payload[name] = value
+    values = vars(operation)
+    payload = {name: values[name] for name in spec.body_params if values[name] is not None}
     if streaming:
         payload["stream"] = True
     if operation.extra_body:

@@ -56,11 +56,14 @@ class Response:
         status: The HTTP status.
         headers: Names in lower case; values of a repeated name joined by `, `.
         stream: The body, chunk by chunk, as it comes.
+        keeps_timeout: Whether the stream itself raises a `BackendError` of the phase `timeout` when
+            a chunk does not come within the request's `timeout_s`, so that nobody else need watch.
     """
 
     status: int
     headers: Mapping[str, str]
     stream: AsyncIterator[bytes] = field(repr=False)
+    keeps_timeout: bool = False
 
     async def read(self) -> bytes:
         """Read the body to its end."""

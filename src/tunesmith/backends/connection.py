@@ -1,0 +1,372 @@
+"""One HTTP/1.1 connection of the fast backend: asyncio moves the bytes, httptools parses them.
+
+This is the one file that imports asyncio: its protocols are told of bytes as they come, with no
+task, no lock and no copy between the socket and the parser.
+"""
+
+import asyncio
+import functools
+import socket
+import ssl
+from collections import deque
+from collections.abc import AsyncIterator, Callable
+from typing import cast
+
+import aiohappyeyeballs
+import anyio
+import httptools
+
+from tunesmith.errors import BackendError
+from tunesmith.protocol.message import Request
+
+__all__ = ["Answer", "Connection", "connect", "on_asyncio", "running_loop"]
+
+_MOST_WAITING_BYTES = 256 * 1024
+"""What has come and nobody has read; the socket is not read on while it is more."""
+
+_NEXT_ADDRESS_S = 0.25
+"""How long an address has before the next is tried beside it (RFC 8305, section 5)."""
+
+_HTTP_OK = 200
+
+
+def on_asyncio() -> bool:
+    """Whether the running event loop is asyncio's, or one of its kind such as uvloop."""
+    return anyio.get_cancelled_exc_class() is asyncio.CancelledError
+
+
+def running_loop() -> object:
+    """Find asyncio's running loop, quickly; None if another kind of loop runs."""
+    try:
+        return asyncio.get_running_loop()
+    except RuntimeError:
+        return None
+
+
+async def connect(
+    host: str, port: int, tls: ssl.SSLContext | None, on_lost: Callable[["Connection"], object]
+) -> "Connection":
+    """Open a connection.
+
+    Args:
+        host: The host's name, or its address.
+        port: Its port.
+        tls: What certificates are trusted; None for plain HTTP.
+        on_lost: Called once the connection is closed, by whomever.
+
+    Raises:
+        OSError: Nobody is there, or TLS fails.
+    """
+    loop = asyncio.get_running_loop()
+    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # An address is a tuple of what its family wants, says the library's type.
+    sock = await aiohappyeyeballs.start_connection(  # pyright: ignore[reportUnknownMemberType]
+        addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1
+    )
+    try:
+        _, connection = await loop.create_connection(
+            lambda: Connection(on_lost), sock=sock, ssl=tls, server_hostname=host if tls else None
+        )
+    except BaseException:
+        sock.close()
+        raise
+    return connection
+
+
+@functools.lru_cache(maxsize=256)
+def _header_name(name: bytes) -> str:
+    return name.decode("latin-1").lower()
+
+
+class Connection(asyncio.Protocol):
+    """A connection: a request is written, and then its answer is read as it comes.
+
+    Args:
+        on_lost: Called once the connection is closed, by whomever.
+    """
+
+    def __init__(self, on_lost: Callable[["Connection"], object]) -> None:
+        self.lost = False
+        self.idle_since = 0.0
+        self._on_lost = on_lost
+        self._answer: Answer | None = None
+        self._room: asyncio.Event | None = None  # while what was written waits for the socket
+        self._sent = True
+
+    @property
+    def reusable(self) -> bool:
+        """Whether another request may follow: this one and its answer are whole."""
+        answer = self._answer
+        return not self.lost and self._sent and (answer is None or answer.ended_well)
+
+    async def send(self, head: bytes, request: Request) -> "Answer":
+        """Send a request, and wait for the head of its answer.
+
+        Args:
+            head: The request's line and headers.
+            request: The request, for its body.
+
+        Raises:
+            BackendError: The connection broke off, or what came is not HTTP.
+        """
+        answer = self._answer = Answer(self._transport, request.timeout_s)
+        self._sent = False
+        body = request.body
+        self._transport.writelines((head, body) if isinstance(body, bytes) else (head,))
+        del head  # an error's report that shows variables shall not show the key
+        if callable(body):
+            await self._send_body(request)
+        self._sent = not self.lost
+        await answer.head()
+        return answer
+
+    async def _send_body(self, request: Request) -> None:
+        chunked = "content-length" not in request.headers
+        body = request.chunks()
+        try:
+            async for chunk in body:
+                if self.lost:
+                    return  # the answer, if one came before, says why
+                if not chunked:
+                    self._transport.write(chunk)
+                elif chunk:
+                    self._transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))
+                if self._room is not None:
+                    await self._room.wait()
+        finally:
+            await body.aclose()
+        if chunked and not self.lost:
+            self._transport.write(b"0\r\n\r\n")
+
+    def release(self, now: float) -> None:
+        """Let go of the answer; the connection waits for the next request."""
+        if self._answer is not None:
+            self._answer.stop_watching()
+            self._answer = None
+        self._transport.resume_reading()
+        self.idle_since = now
+
+    def abort(self) -> None:
+        """Close at once."""
+        if self._answer is not None:
+            self._answer.stop_watching()
+        self._transport.abort()
+
+    # What asyncio calls.
+
+    def connection_made(self, transport: asyncio.BaseTransport) -> None:
+        """Learn where bytes go."""
+        self._transport = cast("asyncio.Transport", transport)
+
+    def data_received(self, data: bytes) -> None:
+        """Take bytes; those that nobody asked for end the connection."""
+        if self._answer is None:
+            self.abort()  # nobody asked
+        elif not self._answer.feed(data):
+            self.abort()
+
+    def connection_lost(self, exc: Exception | None) -> None:
+        """Tell those who wait."""
+        self.lost = True
+        if self._answer is not None:
+            self._answer.cut(exc, sent=self._sent)
+        self.resume_writing()
+        self._on_lost(self)
+
+    def pause_writing(self) -> None:
+        """Hold the body up."""
+        self._room = asyncio.Event()
+
+    def resume_writing(self) -> None:
+        """Let the body go on."""
+        room, self._room = self._room, None
+        if room is not None:
+            room.set()
+
+
+class Answer:
+    """An answer as it comes: its status and headers, then chunks of its body.
+
+    Args:
+        transport: Where it comes from; it is paused while nobody reads.
+        timeout_s: Seconds to wait for the next bytes; None for no limit.
+    """
+
+    __slots__ = (
+        "_chunks",
+        "_error",
+        "_has_head",
+        "_keep_alive",
+        "_parser",
+        "_paused",
+        "_timeout_s",
+        "_transport",
+        "_waiter",
+        "_waiting_bytes",
+        "_waiting_since",
+        "_watch",
+        "_whole",
+        "headers",
+        "status",
+    )
+
+    def __init__(self, transport: asyncio.Transport, timeout_s: float | None) -> None:
+        self.status = 0
+        self.headers: dict[str, str] = {}
+        self._transport = transport
+        self._parser = httptools.HttpResponseParser(self)
+        self._chunks: deque[bytes] = deque()
+        self._waiting_bytes = 0
+        self._paused = False
+        self._has_head = False
+        self._whole = False
+        self._keep_alive = False
+        self._error: BackendError | None = None
+        self._waiter: asyncio.Future[None] | None = None
+        self._timeout_s = timeout_s
+        self._waiting_since = 0.0
+        self._watch: asyncio.TimerHandle | None = None
+
+    @property
+    def ended_well(self) -> bool:
+        """Whether all of it came, and the server takes another request."""
+        return self._whole and self._keep_alive
+
+    async def head(self) -> None:
+        """Wait for status and headers.
+
+        Raises:
+            BackendError: They did not come.
+        """
+        while not self._has_head:
+            if self._error is not None:
+                raise self._error
+            await self._more()
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        """Wait for more of the body; all that is there is given at once.
+
+        Raises:
+            BackendError: The body broke off.
+        """
+        chunks = self._chunks
+        while not chunks:
+            if self._whole:
+                raise StopAsyncIteration
+            if self._error is not None:
+                raise self._error
+            await self._more()
+        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
+        chunks.clear()
+        self._waiting_bytes = 0
+        if self._paused:
+            self._paused = False
+            self._transport.resume_reading()
+        return data
+
+    async def _more(self) -> None:
+        loop = asyncio.get_running_loop()
+        self._waiting_since = loop.time()
+        if self._watch is None and self._has_head and self._timeout_s is not None:
+            # One timer for all waits: it finds out how long the wait is that it comes upon.
+            self._watch = loop.call_later(self._timeout_s, self._look, loop, self._timeout_s)
+        self._waiter = loop.create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
+
+    def _look(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+        waiting = self._waiter is not None
+        left = self._waiting_since + timeout_s - loop.time() if waiting else timeout_s
+        if left > 0:
+            self._watch = loop.call_later(left, self._look, loop, timeout_s)
+        else:
+            self._fail(BackendError("no more came within the timeout", phase="timeout"))
+
+    def stop_watching(self) -> None:
+        """Let the wait for bytes be."""
+        if self._watch is not None:
+            self._watch.cancel()
+            self._watch = None
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    def feed(self, data: bytes) -> bool:
+        """Take bytes from the socket; tells whether they belong to the answer."""
+        if self._whole:
+            self._keep_alive = False  # more came than was announced
+            return False
+        try:
+            self._parser.feed_data(data)
+        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
+            self._keep_alive = False
+            self._fail(BackendError(f"the answer is not HTTP/1.1: {error}", phase="read"))
+            return False
+        if self._chunks or self._whole:
+            self._wake()
+        if self._waiting_bytes > _MOST_WAITING_BYTES and not self._paused:
+            self._paused = True
+            self._transport.pause_reading()
+        return True
+
+    def cut(self, exc: Exception | None, *, sent: bool) -> None:
+        """Learn that the connection is closed."""
+        self._keep_alive = False
+        ends_with_connection = (
+            self._has_head
+            and "content-length" not in self.headers
+            and "chunked" not in self.headers.get("transfer-encoding", "")
+        )
+        if exc is None and ends_with_connection:
+            self._whole = True
+            self._wake()
+        else:
+            why = str(exc) if exc else "the server closed the connection before the answer's end"
+            self._fail(BackendError(why, phase="read" if sent else "write"))
+
+    def _fail(self, error: BackendError) -> None:
+        if not self._whole and self._error is None:
+            self._error = error
+        self._wake()
+
+    # What httptools calls.
+
+    def on_message_begin(self) -> None:
+        """Refuse another answer behind this one, which nobody asked for."""
+        if self._whole:
+            raise ValueError("more came than was announced")
+
+    def on_header(self, name: bytes, value: bytes) -> None:
+        """Take a header."""
+        if self._has_head:
+            return  # a trailer
+        key, text = _header_name(name), value.decode("latin-1")
+        headers = self.headers
+        headers[key] = f"{headers[key]}, {text}" if key in headers else text
+
+    def on_headers_complete(self) -> None:
+        """Let the head be read."""
+        status = self._parser.get_status_code()
+        if status < _HTTP_OK:
+            self.headers.clear()  # 100 Continue, 103 Early Hints: the answer follows
+            return
+        self.status = status
+        self._has_head = True
+        self._wake()
+
+    def on_body(self, data: bytes) -> None:
+        """Take a piece of the body."""
+        self._chunks.append(data)
+        self._waiting_bytes += len(data)
+
+    def on_message_complete(self) -> None:
+        """Learn that all is there."""
+        if self._has_head:
+            self._whole = True
+            self._keep_alive = self._parser.should_keep_alive()

@@ -1,0 +1,67 @@
+"""Tables and a plot of what was measured."""
+
+import statistics
+
+_WIDTH, _BAR, _LEFT = 760, 16, 150
+_COLOURS = {"tunesmith": "#3f51b5", "tunesmith-fast": "#e91e63"}
+
+
+def table(case, results):
+    """Write a case as a Markdown table.
+
+    Ratios are to the official SDK, or to the first of the clients, round by round.
+    """
+    base = next(iter(results))
+    memory = "extra_mb" in results[base][0]
+    lines = [
+        f"### {case.title}\n",
+        f"| client | CPU µs a {case.unit} | ratio (min to max) |{' more memory, MB |' * memory}",
+        f"| --- | ---: | --- |{' ---: |' * memory}",
+    ]
+    for peer, runs in results.items():
+        ratios = [
+            run["cpu_us"] / other["cpu_us"] for run, other in zip(runs, results[base], strict=True)
+        ]
+        line = (
+            f"| {peer} | {_median(runs, 'cpu_us'):,.0f} | {statistics.median(ratios):.3f} "
+            f"({min(ratios):.3f} to {max(ratios):.3f}) |"
+        )
+        lines.append(line + (f" {_median(runs, 'extra_mb'):,.1f} |" if memory else ""))
+    return "\n".join(lines) + "\n"
+
+
+def plot(cases):
+    """Draw bars of CPU in an SVG picture, a group for each case.
+
+    Args:
+        cases: Pairs of a case and its results.
+    """
+    parts, y = [], 10
+    for case, results in cases:
+        medians = {peer: _median(runs, "cpu_us") for peer, runs in results.items()}
+        longest = max(medians.values())
+        parts.append(_text(0, y + 14, f"{case.title}: CPU µs a {case.unit}", weight="bold"))
+        y += 22
+        for peer, value in medians.items():
+            width = max(2, (_WIDTH - _LEFT - 70) * value / longest)
+            colour = _COLOURS.get(peer, "#9e9e9e")
+            parts.append(_text(_LEFT - 8, y + 12, peer, anchor="end"))
+            parts.append(
+                f'<rect x="{_LEFT}" y="{y}" width="{width:.0f}" height="{_BAR - 3}" '
+                f'fill="{colour}"/>'
+            )
+            parts.append(_text(_LEFT + width + 6, y + 12, f"{value:,.0f}"))
+            y += _BAR
+        y += 14
+    return (
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {y}" width="{_WIDTH}" '
+        f'font-family="sans-serif" font-size="12" fill="#777">\n' + "\n".join(parts) + "\n</svg>\n"
+    )
+
+
+def _text(x, y, text, *, anchor="start", weight="normal"):
+    return f'<text x="{x:.0f}" y="{y}" text-anchor="{anchor}" font-weight="{weight}">{text}</text>'
+
+
+def _median(runs, what):
+    return statistics.median(run[what] for run in runs)

@@ -1,0 +1,270 @@
+"""The fast backend: what only it has to get right, since it speaks HTTP itself."""
+
+import ssl
+import sys
+from contextlib import aclosing
+
+import anyio
+import anyio.abc
+import anyio.streams.tls
+import pytest
+import trustme
+from tests.http.test_sockets import BODY, CHUNKED, GOOD, Server, serving_over
+
+from tunesmith import AsyncClient, AzureBackend, BackendError, FastBackend, Request, errors
+from tunesmith.backends.httpx import tls_context
+
+pytestmark = pytest.mark.anyio
+
+ASKED = Request("models.retrieve", "GET", "/models/ada", headers={"accept": "application/json"})
+
+
+async def good(connection, number):
+    await connection.send(GOOD)
+
+
+def fast(serve, **options):
+    return serving_over("fast", serve, **options)
+
+
+class Recorder:
+    """Reads one request on each connection, and answers it."""
+
+    def __init__(self, end=b"\r\n\r\n"):
+        self.end = end
+        self.requests = []
+
+    async def handle(self, connection):
+        data = b""
+        async with connection:
+            while not data.endswith(self.end):
+                try:
+                    data += await connection.receive()
+                except anyio.EndOfStream:
+                    return
+            self.requests.append(data)
+            await connection.send(GOOD)
+
+
+async def asked_of(recorder, request, kind=FastBackend, **options):
+    """Send a request to a recorder; gives the response's body, or the error."""
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, recorder.handle)
+        async with aclosing(kind(f"http://127.0.0.1:{port}/v1", **options)) as backend:
+            try:
+                async with backend.send(request) as response:
+                    return await response.read()
+            except BackendError as error:
+                return error
+            finally:
+                tasks.cancel_scope.cancel()
+
+
+async def test_a_request_is_written_as_http_has_it(anyio_backend_name):
+    recorder = Recorder()
+    request = Request(
+        "files.list", "GET", "/files", query=(("after", "a b&c"),), headers={"x": "1"}
+    )
+    assert await asked_of(recorder, request, api_key="sk-1") == BODY
+    head = recorder.requests[0].decode().lower()
+    space = "%20" if anyio_backend_name == "asyncio" else "+"
+    assert head.startswith(f"get /v1/files?after=a{space}b%26c http/1.1\r\n")
+    for line in ("host: 127.0.0.1:", "x: 1\r\n", "authorization: bearer sk-1\r\n"):
+        assert line in head
+
+
+async def test_a_body_of_unknown_length_is_sent_in_chunks():
+    async def body():
+        for part in (b"Immanuel", b"", b" Kant"):
+            yield part
+
+    recorder = Recorder(end=b"0\r\n\r\n")
+    await asked_of(recorder, Request("files.create", "POST", "/files", body=body))
+    sent = recorder.requests[0]
+    assert b"transfer-encoding: chunked" in sent.lower()
+    assert sent.endswith(b"\r\n\r\n8\r\nImmanuel\r\n5\r\n Kant\r\n0\r\n\r\n")
+
+
+@pytest.mark.parametrize("value", ["1\r\nx-evil: 1", "1\nx-evil: 1", "1\rx-evil: 1"])
+async def test_a_line_end_in_a_header_never_reaches_the_server(value):
+    recorder = Recorder()
+    request = Request("models.retrieve", "GET", "/models/ada", headers={"x": value})
+    assert isinstance(await asked_of(recorder, request), BackendError)
+    assert recorder.requests == []
+
+
+async def test_what_comes_before_the_answer_is_not_the_answer():
+    async def early(connection, number):
+        await connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + GOOD)
+
+    async with fast(early) as (server, client):
+        for _ in range(2):
+            model = await client.models.retrieve("ada")
+            assert model.response.status == 200
+            assert "link" not in model.response.headers
+        assert server.opened == 1
+
+
+async def test_an_answer_may_end_with_its_connection():
+    async def closes(connection, number):
+        await connection.send(b"HTTP/1.1 200 OK\r\n\r\n" + BODY)
+        return "close"
+
+    async with fast(closes) as (server, client):
+        for _ in range(2):
+            assert (await client.models.retrieve("ada")).id == "ada"
+        assert server.opened == 2
+
+
+async def test_repeated_headers_are_joined_and_trailers_left_out():
+    async def serve(connection, number):
+        head = CHUNKED.replace(b"\r\n\r\n", b"\r\nx-a: 1\r\nX-A: 2\r\n\r\n")
+        body = b"1d\r\n" + BODY + b"\r\n0\r\nx-trailer: 1\r\n\r\n"
+        await connection.send(head + body)
+
+    async with fast(serve) as (_, client):
+        headers = (await client.models.retrieve("ada")).response.headers
+        assert headers["x-a"] == "1, 2"
+        assert "x-trailer" not in headers
+
+
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_connection_that_says_more_than_was_asked_is_not_used_again():
+    async def chatty(connection, number):
+        await connection.send(GOOD + GOOD)
+
+    async with fast(chatty) as (server, client):
+        for _ in range(3):
+            assert (await client.models.retrieve("ada")).id == "ada"
+        assert server.opened == 3
+
+
+async def test_a_server_may_close_what_it_was_asked_to_close_or_rests():
+    async def once(connection, number):
+        await connection.send(GOOD.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
+
+    async with fast(once) as (server, client):
+        for _ in range(2):
+            await client.models.retrieve("ada")
+        assert server.opened == 2
+
+
+async def test_what_is_not_http_is_a_connection_error():
+    async def nonsense(connection, number):
+        await connection.send(b"SSH-2.0-OpenSSH_9.2\r\n")
+        return "close"
+
+    async with fast(nonsense, max_retries=0) as (_, client):
+        with pytest.raises(errors.APIConnectionError):
+            await client.models.retrieve("ada")
+
+
+async def test_a_stream_that_stops_runs_into_the_timeout():
+    async def stops(connection, number):
+        event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":null}]}\n\n'
+        await connection.send(CHUNKED + b"%x\r\n%b\r\n" % (len(event), event))
+        await connection.receive()
+
+    async with (
+        fast(stops, timeout=0.1) as (_, client),
+        client.completions.stream(model="m", prompt="p") as stream,
+    ):
+        assert (await anext(stream)).choices[0].text == "a"
+        with anyio.fail_after(5), pytest.raises(errors.APITimeoutError, match=r"0\.1 s"):
+            await anext(stream)
+
+
+async def test_a_slow_reader_holds_the_server_up():
+    """What nobody reads does not pile up in memory."""
+    sent = 0
+
+    async def flood(connection, number):
+        nonlocal sent
+        await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 100000000\r\n\r\n")
+        for _ in range(1000):
+            await connection.send(bytes(100_000))
+            sent += 100_000
+
+    async with fast(flood) as (_, client), client.files.content("f").stream() as chunks:
+        await anext(chunks)
+        await anyio.wait_all_tasks_blocked()
+        assert sent < 20_000_000
+
+
+@pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
+async def test_a_proxy_of_the_environment_is_used(monkeypatch, name):
+    proxy = Recorder()
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    monkeypatch.setenv(name, f"http://127.0.0.1:{port}")
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, proxy.handle)
+        async with AsyncClient("sk-1", "http://kant.example/v1", transport="fast") as client:
+            assert (await client.models.retrieve("ada")).id == "ada"
+        tasks.cancel_scope.cancel()
+    assert proxy.requests[0].startswith(b"GET http://kant.example/v1/models/ada HTTP/1.1")
+
+
+async def test_azure_may_be_fast_too():
+    class FastAzure(AzureBackend, FastBackend):
+        pass
+
+    recorder = Recorder()
+    options = {"api_version": "2024-10-21", "api_key": "k"}
+    assert await asked_of(recorder, ASKED, FastAzure, **options) == BODY
+    head = recorder.requests[0].lower()
+    assert b"/openai/models/ada?api-version=2024-10-21 " in head
+    assert b"api-key: k\r\n" in head
+
+
+async def test_tls_is_checked(tmp_path, monkeypatch):
+    authority = trustme.CA()
+    trusted = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(trusted)
+    tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+
+    async def handle(connection):
+        async with connection:
+            await serve(connection)
+
+    async def serve(connection):
+        try:
+            wrapped = await anyio.streams.tls.TLSStream.wrap(
+                connection, ssl_context=tls, standard_compatible=False
+            )
+        except (ssl.SSLError, anyio.BrokenResourceError, anyio.EndOfStream):
+            return  # the client does not trust this server
+        await Server(good).handle(wrapped)
+
+    async def retrieve():
+        tls_context.cache_clear()
+        url = f"https://127.0.0.1:{port}/v1"
+        async with AsyncClient("sk-1", url, transport="fast", max_retries=0) as client:
+            return await client.models.retrieve("ada")
+
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, handle)
+        with pytest.raises(errors.APIConnectionError):
+            await retrieve()
+        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        assert (await retrieve()).id == "ada"
+        tasks.cancel_scope.cancel()
+    tls_context.cache_clear()
+
+
+def test_without_its_packages_it_says_what_to_install(monkeypatch):
+    monkeypatch.setitem(sys.modules, "httptools", None)
+    for name in ("tunesmith.backends.fast", "tunesmith.backends.connection"):
+        monkeypatch.delitem(sys.modules, name, raising=False)
+    with pytest.raises(errors.ConfigurationError, match=r"pip install 'tunesmith\[fast\]'"):
+        AsyncClient("sk-1", transport="fast")
+
+
+def test_a_backend_of_ones_own_takes_no_transport():
+    with pytest.raises(errors.ConfigurationError, match="transport="):
+        AsyncClient(backend=FastBackend("http://127.0.0.1:1/v1"), transport="fast")
