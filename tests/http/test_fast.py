@@ -193,6 +193,7 @@ async def test_a_slow_reader_holds_the_server_up():
         assert sent < 20_000_000
 
 
+@pytest.mark.tunesmith_network  # the host is another machine, the proxy is this one
 @pytest.mark.parametrize("name", ["HTTP_PROXY", "ALL_PROXY"])
 async def test_a_proxy_of_the_environment_is_used(monkeypatch, name):
     proxy = Recorder()
