@@ -25,13 +25,16 @@ from tunesmith.batch.budget import Budget
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
 from tunesmith.batch.estimate import Estimate
 from tunesmith.batch.job import Job
+from tunesmith.batch.remote import cancel_batches
 from tunesmith.batch.report import OnProgress, Progress, Report, Stopped
 from tunesmith.batch.requests import Template
 from tunesmith.batch.results import Result, RowError, Usage
+from tunesmith.batch.shards import BatchLimits
 from tunesmith.batch.source import Source
 
 __all__ = [
     "ENDPOINTS",
+    "BatchLimits",
     "Budget",
     "Endpoint",
     "Estimate",
@@ -45,4 +48,5 @@ __all__ = [
     "Stopped",
     "Template",
     "Usage",
+    "cancel_batches",
 ]

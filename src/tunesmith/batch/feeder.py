@@ -1,6 +1,7 @@
 """Reads ahead, so that workers always find a row, and never more than a few."""
 
 from collections import deque
+from collections.abc import Iterator
 from contextlib import aclosing
 
 from tunesmith.batch.index import KeyIndex, State
@@ -44,6 +45,7 @@ class Feeder:
         self._more = Signal()
         self._room = Signal()
         self._stopped = False
+        self._put_back: Iterator[Row] = iter(())
         self.seen = 0
         self.skipped = 0
         self.again: list[str] = []
@@ -75,6 +77,8 @@ class Feeder:
 
     async def take(self) -> Row | None:
         """Take the next row; None if there are no more, or they are not wanted."""
+        if (before := next(self._put_back, None)) is not None:
+            return before
         while not self._queue:
             if self._stopped:
                 return None
@@ -84,6 +88,10 @@ class Feeder:
         self.nudge()
         return row
 
+    def put_back(self, rows: Iterator[Row]) -> None:
+        """Give these rows, which were taken before, ahead of all others."""
+        self._put_back = rows
+
     def nudge(self) -> None:
         """Look whether there is room for more again."""
         if not self._is_full:
@@ -92,6 +100,7 @@ class Feeder:
     def stop(self) -> None:
         """Give no more rows."""
         self._queue.clear()
+        self._put_back = iter(())
         self._stopped = True
         self._more.give()
         self._room.give()
@@ -110,9 +119,17 @@ class Feeder:
             self.skipped += 1
             self._output.was(number, known)
             return None
+        if known.state is State.IN_BATCH:
+            self._index.place(key, number, line)
+            return None
         if known.state is State.SENT:
             self.again.append(key)
         return row._replace(key=key, number=number)
+
+    @property
+    def is_held_up(self) -> bool:
+        """Whether it reads no further until the outcome of an early row is there."""
+        return not self._queue and self._output.held >= _MOST_HELD
 
     @property
     def _is_full(self) -> bool:

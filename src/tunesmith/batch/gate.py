@@ -118,6 +118,10 @@ class Gate:
             self._freed.give()
             self._on_stop()
 
+    async def until_stopped(self) -> None:
+        """Wait until nothing is let through any more."""
+        await self._stopping.wait()
+
     def _hold_s(self, row: Row) -> float:
         """How long a row must wait; infinite until another request is over."""
         if self.stopped is not None:
@@ -164,7 +168,7 @@ class Gate:
             tasks.cancel_scope.cancel()
 
     async def _cancel_when_stopped(self, scope: anyio.CancelScope) -> None:
-        await self._stopping.wait()
+        await self.until_stopped()
         scope.cancel()
 
     def _would_outlast(self, seconds: float) -> bool:

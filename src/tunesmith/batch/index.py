@@ -23,6 +23,8 @@ class State(IntEnum):
     """It was sent, and no outcome is known: it may have been paid."""
     DONE = 2
     FAILED = 3
+    IN_BATCH = 4
+    """It is in a batch that the service works on, or soon will."""
 
 
 class Known(NamedTuple):
@@ -32,7 +34,7 @@ class Known(NamedTuple):
         seen: How often it was seen in this run, this time included.
         state: How far it came in earlier runs.
         offset: Where its answer begins in the file of answers, in bytes; of a row that is `SENT`,
-            the tokens that were reserved for its question.
+            the tokens that were reserved for its question; of one that is `IN_BATCH`, the shard.
         length: How long the answer is there, in bytes; of a row that is `SENT`, the tokens that
             were reserved for the answer.
     """
@@ -59,6 +61,9 @@ class KeyIndex:
             "CREATE TABLE keys (key TEXT PRIMARY KEY, seen INT NOT NULL DEFAULT 0,"
             " state INT NOT NULL DEFAULT 0, at INT NOT NULL DEFAULT 0, size INT NOT NULL DEFAULT 0)"
             " WITHOUT ROWID"
+        )
+        self._db.execute(
+            "CREATE TABLE places (key TEXT PRIMARY KEY, number INT, line INT) WITHOUT ROWID"
         )
         self._db.execute("BEGIN")  # and never committed: nobody else reads it
 
@@ -103,6 +108,22 @@ class KeyIndex:
             " size = excluded.size",
             outcomes,
         )
+
+    def look(self, key: str) -> Known:
+        """Tell what is known of a key."""
+        query = "SELECT seen, state, at, size FROM keys WHERE key = ?"
+        seen, state, offset, length = self._db.execute(query, (key,)).fetchone() or (0, 0, 0, 0)
+        return Known(seen, State(state), offset, length)
+
+    def place(self, key: str, number: int, line: int) -> None:
+        """Note where in the source a row is that will be done by a batch."""
+        self._db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", (key, number, line))
+
+    def place_of(self, key: str) -> tuple[int, int] | None:
+        """Tell where in the source a row is: number and line; None if it is not there any more."""
+        query = "SELECT number, line FROM places WHERE key = ?"
+        place: tuple[int, int] | None = self._db.execute(query, (key,)).fetchone()
+        return place
 
     def count(self, state: State) -> int:
         """Count the keys in a state."""

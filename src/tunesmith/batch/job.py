@@ -21,7 +21,9 @@ from tunesmith.batch.report import OnProgress, Progress, Report
 from tunesmith.batch.requests import RequestBuilder, Template
 from tunesmith.batch.results import Result
 from tunesmith.batch.run import Run, RunOptions
+from tunesmith.batch.shards import BatchLimits
 from tunesmith.batch.source import Source, open_source
+from tunesmith.batch.via import ProviderOptions, Via, patience_s
 from tunesmith.client import AsyncClient
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError
@@ -49,7 +51,10 @@ class Job:
             with such texts, or a function from the fields to the body.
         params: Parameters for rows that do not give them, such as `{"max_tokens": 50}`.
         response_format: A class that chat answers shall fit; those that do not are asked for again.
-        via: How rows are sent: `live`, one request each.
+        via: How rows are sent: `live`, one request each; `batch`, by the service's Batch API, at
+            half the price and within a day; `auto`, by batches as long as the deadline allows: for
+            three quarters of it, if it is an hour or more; then what they have not done is taken
+            back and goes live.
         concurrency: How many requests may be under way at once; `auto` finds it out.
         requests_per_minute: The limit of requests; without it, it is learned from the service.
         tokens_per_minute: The limit of tokens; without it, it is learned from the service.
@@ -70,6 +75,9 @@ class Job:
         handle_signals: Whether Ctrl-C (or SIGTERM) first lets what is under way finish, and leaves
             at once the second time; the usual exception comes after that. A program that handles
             these signals itself keeps them in any case.
+        poll_interval: Seconds between two looks at batches, the first ones; where nothing happens,
+            up to 20 times as long. `notify` looks at once.
+        limits: How much the Batch API takes.
         sync_interval: Seconds that outcomes may be unsafe from a power loss.
         sync_rows: Outcomes that may be unsafe from a power loss.
 
@@ -102,7 +110,7 @@ class Job:
         template: Template | None = None,
         params: Mapping[str, Any] | None = None,
         response_format: type[BaseModel] | None = None,
-        via: Literal["live"] = "live",
+        via: Via = "live",
         concurrency: int | Literal["auto"] = "auto",
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
@@ -119,6 +127,8 @@ class Job:
         progress_interval: float = 1.0,
         drain: float | None = 60.0,
         handle_signals: bool = True,
+        poll_interval: float = 30.0,
+        limits: BatchLimits | None = None,
         sync_interval: float = 1.0,
         sync_rows: int = 1000,
     ) -> None:
@@ -161,9 +171,14 @@ class Job:
             retry_failed=retry_failed,
             sync_interval_s=sync_interval,
             sync_rows=sync_rows,
+            via=via,
+            provider=ProviderOptions(
+                limits or BatchLimits(),
+                poll_interval,
+                patience_s(via, deadline),
+            ),
         )
         self._client = client
-        self._via = via
         self._on_progress = on_progress
         self._progress_interval_s = progress_interval
         self._drain_s = drain
@@ -211,7 +226,7 @@ class Job:
             self.paths,
             self._rows,
             self._build,
-            self._client.caller,
+            self._client,
             self._options,
             self._handover,
         )
@@ -271,6 +286,23 @@ class Job:
         """Stop at once; what is under way is left, though it may be paid."""
         self.stop()
         self._leaving.cancel()
+
+    def notify(self) -> None:
+        """Look at the batches now: a webhook has told that something happened to one."""
+        provider = self._entered().provider
+        if provider is not None:
+            provider.look()
+
+    def cancel(self) -> None:
+        """Have the service end all batches; what they have done is collected, and the job ends.
+
+        That takes the service up to ten minutes. A job that sends its rows live just stops.
+        """
+        provider = self._entered().provider
+        if provider is None:
+            self.stop()
+        else:
+            provider.cancel()
 
     async def estimate(self) -> Estimate:
         """Count the rows and their tokens, and price them, without sending anything.

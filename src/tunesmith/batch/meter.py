@@ -56,6 +56,10 @@ class Meter:
         self._latencies[step] = self._latencies.get(step, 0) + 1
         self._longest_s = max(self._longest_s or 0.0, latency_s)
         self._answers += 1
+        self.paid(usage)
+
+    def paid(self, usage: Usage) -> None:
+        """Count tokens that were paid."""
         self.prompt_tokens += usage.prompt
         self.answer_tokens += usage.answer
 

@@ -10,9 +10,10 @@ from tunesmith.batch.results import Usage
 
 __all__ = ["OnProgress", "Progress", "Report", "Stopped"]
 
-Stopped = Literal["interrupted", "error", "failures", "budget", "deadline", "quota"]
+Stopped = Literal["interrupted", "error", "failures", "budget", "deadline", "quota", "cancelled"]
 """Why a job ended before all rows were done: it was asked to, an error ended it, too many rows
-failed, the next row could break the budget, its time was up, or the account has no quota left."""
+failed, the next row could break the budget, its time was up, the account has no quota left, or its
+batches were cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -35,6 +36,7 @@ class Progress:
         requests_per_minute: The limit in force, given or learned; None if none is known.
         tokens_per_minute: The same for tokens.
         paused_s: Seconds until the next request may be sent, because the service refused one.
+        in_batches: Rows in batches that the service works on.
     """
 
     total: int | None
@@ -52,6 +54,7 @@ class Progress:
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
     paused_s: float = 0.0
+    in_batches: int = 0
 
     @property
     def left(self) -> int | None:
@@ -96,6 +99,7 @@ class Report:
         latency_p50_s: Half of all answers came within so many seconds; None if none came.
         latency_p95_s: The same for 95 of 100.
         latency_max_s: The longest that an answer took.
+        in_batches: Rows in batches that the service goes on working on.
         stopped: Why it ended before all rows were done; None if it did not.
         how_to_go_on: What to do next, in words; empty if there is nothing.
     """
@@ -118,6 +122,7 @@ class Report:
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
     latency_max_s: float | None = None
+    in_batches: int = 0
     stopped: Stopped | None = None
     how_to_go_on: str = ""
 
@@ -144,6 +149,7 @@ class Report:
         parts += [f"{self.skipped:,} done before"] if self.skipped else []
         parts += [f"{self.not_done:,} not done"] if self.not_done else []
         unknown = len(self.outcome_unknown)
+        parts += [f"{self.in_batches:,} in batches"] if self.in_batches else []
         parts += [f"{unknown:,} sent, outcome unknown"] if unknown else []
         cost = "" if self.usd is None else f", ${self.usd:,.4f}"
         tokens = f"{self.usage.prompt:,} + {self.usage.answer:,} tokens{cost}"

@@ -9,25 +9,29 @@ import anyio
 from pydantic import BaseModel
 
 from tunesmith.batch.budget import Budget, Purse
+from tunesmith.batch.collect import Collector
 from tunesmith.batch.commit import GroupCommit
 from tunesmith.batch.concurrency import Concurrency
 from tunesmith.batch.feeder import Feeder
 from tunesmith.batch.fitting import Fitting
 from tunesmith.batch.gate import Gate
 from tunesmith.batch.handover import Handover
-from tunesmith.batch.index import KeyIndex
+from tunesmith.batch.index import KeyIndex, State
 from tunesmith.batch.journal import Journal, JournalPast
 from tunesmith.batch.live import LiveRunner, RowPolicy
 from tunesmith.batch.meter import Meter
 from tunesmith.batch.output import JobPaths, Output
 from tunesmith.batch.pacing import Pacing
+from tunesmith.batch.provider import ProviderRunner
 from tunesmith.batch.report import Progress, Report, Stopped
 from tunesmith.batch.requests import RequestBuilder
 from tunesmith.batch.results import Result
 from tunesmith.batch.rows import Row
+from tunesmith.batch.shard_log import ShardLog
 from tunesmith.batch.source import Rows
-from tunesmith.calls.caller import Caller
+from tunesmith.batch.via import ProviderOptions, Via
 from tunesmith.calls.deadline import Deadline
+from tunesmith.client import AsyncClient
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError, DatasetError
 from tunesmith.protocol.retry import RetryPolicy
@@ -41,6 +45,7 @@ _WHY: Mapping[Stopped, str] = {
     "budget": "The next row could break the budget",
     "deadline": "The time was up",
     "quota": "The account's quota is used up",
+    "cancelled": "Its batches were cancelled",
 }
 
 
@@ -65,6 +70,8 @@ class RunOptions:
     retry_failed: bool
     sync_interval_s: float
     sync_rows: int
+    via: Via
+    provider: ProviderOptions
 
 
 class Run:
@@ -74,7 +81,7 @@ class Run:
         paths: The files.
         rows: The source.
         build: Makes rows of what it holds.
-        caller: Sends requests.
+        client: Sends requests.
         options: What the job was given.
         handover: Where results go besides the files.
 
@@ -92,7 +99,7 @@ class Run:
         paths: JobPaths,
         rows: Rows,
         build: RequestBuilder,
-        caller: Caller,
+        client: AsyncClient,
         options: RunOptions,
         handover: Handover,
     ) -> None:
@@ -101,13 +108,14 @@ class Run:
                 f"{there} is there already: go on with it by resume=True, or name another output"
             )
         self._paths = paths
-        self._caller = caller
+        self._caller = client.caller
         self._options = options
         self._handover = handover
-        self._clock = caller.clock
+        self._clock = client.caller.clock
         self._purse = Purse(options.budget, options.prices, options.model)
         self.journal = Journal(paths.journal)
         self.index = KeyIndex()
+        self._shards = ShardLog(paths)
         with ExitStack() as opened:
             opened.callback(self.journal.file.close)
             opened.callback(self.index.close)
@@ -131,8 +139,34 @@ class Run:
         self._commit = GroupCommit(
             self._sync, interval_s=options.sync_interval_s, rows=options.sync_rows
         )
+        self._fitting = Fitting(options.response_format) if options.response_format else None
+        self._retry = RetryPolicy(options.max_retries)
+        self.provider = None if options.via == "live" else self._provider(client)
         self.error: Exception | None = None
         self._unknown: list[str] = []
+
+    def _provider(self, client: AsyncClient) -> ProviderRunner:
+        return ProviderRunner(
+            client=client,
+            feeder=self.feeder,
+            gate=self.gate,
+            journal=self.journal,
+            log=self._shards,
+            index=self.index,
+            meter=self.meter,
+            collector=Collector(
+                client,
+                self.index,
+                self.feeder,
+                self._retry,
+                self._fitting,
+                self._finish,
+                self._handover.make_room,
+            ),
+            deadline=self._deadline,
+            fail=self.fail,
+            options=self._options.provider,
+        )
 
     def _restore(self) -> None:
         past: JournalPast = self.journal.replay(self.index)
@@ -140,8 +174,22 @@ class Run:
             self.journal.begin(self._options.settings)
         else:
             self._check(past.settings)
+        self._shards.replay(past.notes)
+        self._shards.tidy()
+        self._restore_shards()
         answered = self.output.replay(self.index, retry_failed=self._options.retry_failed)
         self._purse.paid += answered + past.paid + self.index.reserved()
+
+    def _restore_shards(self) -> None:
+        shards = self._shards.shards.values()
+        if shards and self._options.via == "live":
+            raise ConfigurationError(
+                f"rows of {self._paths.journal} are in batches at the service: go on with "
+                "via='batch' or via='auto', which collects them, also after they were cancelled"
+            )
+        for shard in shards:
+            self._purse.reserve(shard.reserved)
+            self.index.note((key, State.IN_BATCH, shard.number, 0) for key in shard.read_keys())
 
     def _check(self, begun_with: Mapping[str, Any]) -> None:
         for name, value in self._options.settings.items():
@@ -162,10 +210,10 @@ class Run:
             self.journal,
             self.meter,
             RowPolicy(
-                RetryPolicy(options.max_retries),
+                self._retry,
                 timeout_s,
                 dict(self._caller.policy.headers),
-                Fitting(options.response_format) if options.response_format else None,
+                self._fitting,
             ),
             self._deadline,
             self._finish,
@@ -176,7 +224,12 @@ class Run:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._guarded, self._commit.run)
             tasks.start_soon(self._guarded, self.feeder.run)
-            await runner.run()
+            if self.provider is not None:
+                await self._guarded(self.provider.run)
+            if self._options.via != "batch":
+                if self.provider is not None and self.gate.stopped is None:
+                    self.feeder.put_back(self.provider.left())
+                await runner.run()
             tasks.cancel_scope.cancel()
 
     def stop(self, why: Stopped) -> None:
@@ -203,6 +256,7 @@ class Run:
             requests_per_minute=pacing.requests.per_minute,
             tokens_per_minute=pacing.tokens.per_minute,
             paused_s=pacing.paused_s(now),
+            in_batches=self.provider.rows if self.provider else 0,
         )
 
     def end(self) -> Report:
@@ -213,6 +267,7 @@ class Run:
             self.journal.note({"report": report.to_dict()})
             if report.complete:
                 self.output.finish()
+                self._shards.tidy()
             self._sync()
         except DatasetError as error:
             self.error = self.error or error
@@ -269,15 +324,18 @@ class Run:
             latency_p50_s=meter.latency_s(0.5),
             latency_p95_s=meter.latency_s(0.95),
             latency_max_s=meter.latency_s(1.0),
+            in_batches=self.provider.rows if self.provider else 0,
             stopped=stopped,
             how_to_go_on=self._how_to_go_on(stopped),
         )
 
     def _how_to_go_on(self, stopped: Stopped | None) -> str:
         if stopped is not None:
+            in_batches = self.provider is not None and bool(self.provider.batches)
             return (
                 f"{_WHY[stopped]}: nothing that was finished is lost. Go on with resume=True and "
                 f"the same output, {self._paths.output}."
+                + (" The service goes on with its batches meanwhile." if in_batches else "")
             )
         if self.meter.failed:
             return (

@@ -25,6 +25,9 @@ class Assumptions:
         failure_level: The level of the event that a failed job ends with.
         empty_error: Whether a job without an error has `error: {}`, as in 2024, or null.
         max_page_size: The largest `limit` of jobs, events, checkpoints and permissions.
+        empty_file_ids: Whether a batch has an empty text, not null, for a file that is not there.
+        enqueued_tokens: The tokens of questions that the batches of a model may have at a time;
+            None for any number.
         results_base64: Whether result files of jobs are base64, as of newer services.
     """
 
@@ -42,3 +45,5 @@ class Assumptions:
     empty_error: bool = True
     max_page_size: int = 100
     results_base64: bool = True
+    empty_file_ids: bool = False
+    enqueued_tokens: int | None = None

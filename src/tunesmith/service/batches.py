@@ -10,6 +10,7 @@ from pydantic_core import from_json, to_json
 from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, RetrieveBatch
 from tunesmith.operations.files import ExpiresAfterParam
 from tunesmith.protocol.message import Request
+from tunesmith.service.assumptions import Assumptions
 from tunesmith.service.batch_input import BatchInput, read_batch_input
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.errors import ServiceError, invalid
@@ -39,6 +40,7 @@ from tunesmith.types.batches import (
 __all__ = ["BatchPace", "Batches"]
 
 _SLICES = 20
+_BYTES_PER_TOKEN = 4
 _DEFAULT_PAGE = 20
 _MAX_PAGE = 100
 _EXPIRED = BatchLineError(
@@ -76,6 +78,8 @@ class _Run:
     expires_after: ExpiresAfterParam | None
     next: Due
     expiry: Due | None = None
+    model: str | None = None
+    tokens: int = 0
     lines: Sequence[BatchRequestLine] = ()
     answered: list[BatchResponseLine] = field(default_factory=list[BatchResponseLine])
 
@@ -92,6 +96,7 @@ class Batches:
         models: Knows which models there are.
         wire: Answers the requests of the lines, as if they came by themselves.
         pace: How long everything takes.
+        assumptions: What nobody knows.
     """
 
     def __init__(
@@ -105,6 +110,7 @@ class Batches:
         models: Models,
         wire: Wire,
         pace: BatchPace | None = None,
+        assumptions: Assumptions | None = None,
     ) -> None:
         self._batches = store.collection("batches", Batch)
         self._clock = clock
@@ -114,6 +120,7 @@ class Batches:
         self._models = models
         self._wire = wire
         self._pace = pace or BatchPace()
+        self._assumptions = assumptions or Assumptions()
         self._runs: dict[str, _Run] = {}
 
     async def create(self, operation: CreateBatch) -> Batch:
@@ -197,6 +204,11 @@ class Batches:
     async def _validate(self, id: str, at: float) -> None:
         batch, run = self._find(id), self._runs[id]
         found = await self._read(batch)
+        run.model, run.tokens = found.model, sum(map(_question_tokens, found.lines))
+        enqueued = sum(r.tokens for r in self._runs.values() if r.model == run.model)
+        most = self._assumptions.enqueued_tokens
+        if not found.errors and most is not None and enqueued > most:
+            found.errors.append(_too_many_tokens(run.model, most))
         if found.errors:
             errors = BatchErrors(object="list", data=found.errors)
             self._update(id, status="failed", failed_at=int(at), errors=errors)
@@ -307,11 +319,25 @@ class Batches:
     ) -> str | None:
         content = [line.model_dump_json(exclude_unset=True).encode() + b"\n" for line in lines]
         if not content:
-            return None
+            return "" if self._assumptions.empty_file_ids else None
         filename = f"{id}_{kind}.jsonl"
         return self._files.add(
             content, filename, "batch_output", at=at, expires=run.expires_after
         ).id
+
+
+def _question_tokens(line: BatchRequestLine) -> int:
+    return len(to_json(line.body)) // _BYTES_PER_TOKEN + 1
+
+
+def _too_many_tokens(model: str | None, most: int) -> BatchError:
+    return BatchError(
+        code="token_limit_exceeded",
+        message=f"Enqueued token limit reached for {model}. Limit: {most:,} enqueued tokens. "
+        "Please try again once some in_progress batches have been completed.",
+        param=None,
+        line=None,
+    )
 
 
 def _slice_size(run: _Run) -> int:

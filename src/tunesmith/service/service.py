@@ -144,6 +144,7 @@ class Service:
             # How often somebody looks must not change what a batch says.
             wire=Wire(self, request_ids="line_request"),
             pace=batch_pace,
+            assumptions=assumed,
         )
 
         self._answers: Mapping[str, Handler] = {
