@@ -8,6 +8,7 @@ from pydantic_core import to_json
 
 from tunesmith.batch.lock import is_locked
 from tunesmith.batch.output import JobPaths
+from tunesmith.batch.shard_log import ShardLog
 from tunesmith.errors import DatasetError
 
 __all__ = ["Status", "read_status"]
@@ -24,12 +25,14 @@ class Status:
         at_work: Whether a run is at work on it.
         answered: Rows that were answered.
         failed: Rows that failed.
+        in_batches: Rows in batches whose outcome was not collected yet.
     """
 
     output: str
     at_work: bool
     answered: int
     failed: int
+    in_batches: int = 0
 
     def to_json(self) -> str:
         """Write it as JSON."""
@@ -37,7 +40,10 @@ class Status:
 
     def __str__(self) -> str:
         state = "at work" if self.at_work else "not at work"
-        return f"{self.output}: {self.answered:,} answered, {self.failed:,} failed; {state}"
+        batches = f", {self.in_batches:,} in batches" if self.in_batches else ""
+        return (
+            f"{self.output}: {self.answered:,} answered, {self.failed:,} failed{batches}; {state}"
+        )
 
 
 def read_status(output: str | PathLike[str]) -> Status:
@@ -62,6 +68,7 @@ def read_status(output: str | PathLike[str]) -> Status:
         at_work=is_locked(paths.journal),
         answered=_lines(answers),
         failed=_lines(paths.errors),
+        in_batches=sum(shard.rows for shard in ShardLog.read(paths).shards.values()),
     )
 
 

@@ -84,10 +84,10 @@ def _params(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
 )
 @click.option(
     "--via",
-    type=click.Choice(["live"]),
+    type=click.Choice(["live", "batch", "auto"]),
     default="live",
     show_default=True,
-    help="How rows are sent: one request each.",
+    help="How rows are sent: one request each, by the Batch API, or as the deadline allows.",
 )
 @click.option(
     "--budget", callback=_budget, help="At most so much over all runs: 5usd, 90000tokens."
@@ -100,6 +100,9 @@ def _params(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
 @click.option("--max-retries", default=5, show_default=True, help="After failures that may pass.")
 @click.option("--timeout", type=float, help="Seconds that one attempt may take.")
 @click.option("--deadline", type=float, help="Seconds that all of it may take.")
+@click.option(
+    "--poll-interval", default=30.0, show_default=True, help="Seconds between looks at batches."
+)
 @click.option("--max-failed", type=click.IntRange(1), help="Stop after so many failed rows.")
 @click.option(
     "--order",
@@ -191,6 +194,25 @@ def status(output: Path, as_json: bool) -> None:
     with errors_of_the_command_line():
         found = read_status(output)
     click.echo(found.to_json() if as_json else str(found))
+
+
+@command.command("cancel")
+@click.argument("output", type=click.Path(path_type=Path))
+def cancel(output: Path) -> None:
+    """Have the service end the batches of the job that writes OUTPUT, be it at work or not.
+
+    What they have done until then is paid: run with --resume, and it is collected.
+    """
+    from tunesmith.batch import cancel_batches
+    from tunesmith.client import AsyncClient
+
+    async def main() -> int:
+        async with AsyncClient() as client:
+            return len(await cancel_batches(output, client))
+
+    with errors_of_the_command_line():
+        count = anyio.run(main)
+    click.echo(f"{count} batches are being cancelled." if count else "No batch is under way.")
 
 
 def _teller() -> Callable[[Any], None]:
