@@ -198,21 +198,27 @@ def status(output: Path, as_json: bool) -> None:
 
 @command.command("cancel")
 @click.argument("output", type=click.Path(path_type=Path))
-def cancel(output: Path) -> None:
+@click.option("--json", "as_json", is_flag=True, help="Print the ids as JSON.")
+@click.pass_obj
+def cancel(connection: "Connection", /, output: Path, as_json: bool) -> None:
     """Have the service end the batches of the job that writes OUTPUT, be it at work or not.
 
     What they have done until then is paid: run with --resume, and it is collected.
     """
     from tunesmith.batch import cancel_batches
-    from tunesmith.client import AsyncClient
 
-    async def main() -> int:
-        async with AsyncClient() as client:
-            return len(await cancel_batches(output, client))
+    async def main() -> list[str]:
+        async with connection.client() as client:
+            return [batch.id for batch in await cancel_batches(output, client)]
 
     with errors_of_the_command_line():
-        count = anyio.run(main)
-    click.echo(f"{count} batches are being cancelled." if count else "No batch is under way.")
+        ended = anyio.run(main)
+    if as_json:
+        click.echo(json.dumps(ended))
+    else:
+        click.echo(
+            f"{len(ended)} batches are being cancelled." if ended else "No batch is under way."
+        )
 
 
 def _teller() -> Callable[[Any], None]:
