@@ -23,6 +23,7 @@ from starlette.types import Receive, Scope, Send
 
 from tunesmith import APIStatusError, AsyncClient, MemoryBackend, TunesmithError
 from tunesmith.service.clock import VirtualClock
+from tunesmith.webhooks import WebhookInvalid, unwrap
 
 HERE = Path(__file__).parent
 KANT = HERE.parent / "data" / "kant.jsonl"
@@ -39,6 +40,7 @@ def make_client() -> AsyncClient:
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
+    app.state.heard = []
     async with make_client() as app.state.client:
         yield
 
@@ -112,6 +114,18 @@ async def events(request: Request) -> Response:
     return Lines(happened())
 
 
+async def webhook(request: Request) -> Response:
+    try:
+        event = unwrap(
+            await request.body(), request.headers, secret=os.environ["OPENAI_WEBHOOK_SECRET"]
+        )
+    except WebhookInvalid as error:
+        return JSONResponse({"error": str(error)}, status_code=400)
+    # The service sends it again until it is answered: answer first, and do the work elsewhere.
+    request.app.state.heard.append(event)
+    return JSONResponse({"heard": event.type})
+
+
 async def refused(_: Request, error: Exception) -> Response:
     status = error.status if isinstance(error, APIStatusError) else 502
     return JSONResponse({"error": str(error)}, status_code=status)
@@ -126,5 +140,6 @@ app = Starlette(
         Route("/complete", complete, methods=["POST"]),
         Route("/fine-tunes", fine_tune, methods=["POST"]),
         Route("/fine-tunes/{job_id}/events", events),
+        Route("/webhooks", webhook, methods=["POST"]),
     ],
 )

@@ -37,6 +37,7 @@ ALLOWED = {
         "client",
     },
     "job_report": {"errors", "types", "client"},
+    "webhooks": {"errors", "types"},
     "life_cycle": {"errors", "types", "client", "datasets", "operations"},
     "batch": {
         "errors",

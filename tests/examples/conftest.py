@@ -9,7 +9,13 @@ from pathlib import Path
 import httpx
 import pytest
 
+WEBHOOK_SECRET = "whsec_dHVuZXNtaXRoLXR1bmVzbWl0aC10dW5lcw=="
 SERVICE = Path(__file__).parents[2] / "examples" / "service"
+
+
+@pytest.fixture
+def webhook_secret():
+    return WEBHOOK_SECRET
 
 
 @pytest.fixture(scope="module")
@@ -24,7 +30,11 @@ def address():
                 *(sys.executable, "-m", "uvicorn", "app:app", "--app-dir", SERVICE),
                 *("--fd", str(listener.fileno()), "--log-level", "warning"),
             ],
-            env={**environment, "TUNESMITH_SPEED": "6000"},
+            env={
+                **environment,
+                "OPENAI_WEBHOOK_SECRET": WEBHOOK_SECRET,
+                "TUNESMITH_SPEED": "6000",
+            },
             pass_fds=[listener.fileno()],
         )
         host, port = listener.getsockname()

@@ -5,6 +5,8 @@ import json
 import httpx
 import pytest
 
+from tunesmith.webhooks import sign
+
 
 @pytest.fixture
 def http(address):
@@ -32,3 +34,14 @@ def test_what_goes_wrong_is_told_and_not_as_a_traceback(http):
     assert "The model 'nobody' does not exist" in line["error"]
     (line,) = lines(http.get("/fine-tunes/ftjob-nobody/events"))
     assert "Could not find fine tune" in line["error"]
+
+
+def test_a_webhook_is_taken_if_the_service_signed_it(http, webhook_secret):
+    body = '{"id":"evt_1","type":"batch.completed","created_at":1,"data":{"id":"batch_1"}}'
+    signed = sign(body, "wh_1", secret=webhook_secret)
+    assert http.post("/webhooks", content=body, headers=signed).json() == {
+        "heard": "batch.completed"
+    }
+    forged = http.post("/webhooks", content=body.replace("batch_1", "batch_2"), headers=signed)
+    assert forged.status_code == 400
+    assert "signature is wrong" in forged.json()["error"]

@@ -123,6 +123,10 @@ if TYPE_CHECKING:
         Upload,
         UploadPart,
     )
+    from tunesmith.types.webhooks import (
+        WebhookData,
+        WebhookEvent,
+    )
 
 __all__ = [
     "APIModel",
@@ -211,6 +215,8 @@ __all__ = [
     "Upload",
     "UploadPart",
     "ValidateGraderResponse",
+    "WebhookData",
+    "WebhookEvent",
 ]
 
 _MODULES = {
@@ -300,6 +306,8 @@ _MODULES = {
     "TrainingMessage": ".training_lines",
     "Upload": ".uploads",
     "UploadPart": ".uploads",
+    "WebhookData": ".webhooks",
+    "WebhookEvent": ".webhooks",
 }
 
 __getattr__ = lazy_names(__name__, _MODULES)
