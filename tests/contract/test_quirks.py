@@ -25,14 +25,18 @@ KEY = "sk-test-of-quirks"
 
 
 class Chunks(httpx.AsyncByteStream):
-    """A body that comes in pieces."""
+    """A body that comes in pieces; no generator, since httpx does not close one that is left."""
 
     def __init__(self, chunks: list[bytes]) -> None:
-        self.chunks = chunks
+        self.chunks = iter(chunks)
 
-    async def __aiter__(self) -> AsyncIterator[bytes]:
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
         for chunk in self.chunks:
-            yield chunk
+            return chunk
+        raise StopAsyncIteration
 
 
 def load(name: str) -> dict[str, Any]:
