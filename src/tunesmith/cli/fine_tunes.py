@@ -200,6 +200,60 @@ async def results(client: "AsyncClient", output: Output, job_id: str, target: Pa
         output.text(as_csv(measured), newline=False)
 
 
+@command.command("plot", short_help="Draw what jobs measured.")
+@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The picture to write: .png, .svg or .pdf.",
+)
+@calls_the_service
+async def plot(
+    client: "AsyncClient", output: Output, job_ids: tuple[str, ...], target: Path
+) -> None:
+    """Draw losses and accuracies over the steps, several jobs into one figure (extra `plot`)."""
+    from anyio import to_thread
+
+    first, *others = [await client.fine_tuning.jobs.results(job_id) for job_id in job_ids]
+    figure: Any = first.plot(*others)  # matplotlib types its options only in part
+    try:
+        await to_thread.run_sync(figure.savefig, target)
+    except ValueError as error:
+        raise click.BadParameter(f"{error}.", param_hint="--output") from None
+    _saved(output, target)
+
+
+@command.command("report", short_help="Write a page about a job.")
+@click.argument("job_id")
+@click.option(
+    "-o",
+    "--output",
+    "target",
+    type=click.Path(path_type=Path),
+    required=True,
+    help="The page to write: .html.",
+)
+@calls_the_service
+async def report(client: "AsyncClient", output: Output, job_id: str, target: Path) -> None:
+    """Write a page with a job's facts, curves, checkpoints and events (extra `plot`)."""
+    import anyio
+
+    from tunesmith.job_report import job_report
+
+    await anyio.Path(target).write_text(await job_report(client, job_id), "utf-8")
+    _saved(output, target)
+
+
+def _saved(output: Output, target: Path) -> None:
+    if output.as_json:
+        output.json({"saved": str(target)})
+    else:
+        output.note(f"Saved: {target}")
+
+
 @command.command("cancel", short_help="End a job before it is done.")
 @click.argument("job_id")
 @calls_the_service

@@ -1,0 +1,84 @@
+"""`tunesmith wandb`: jobs in Weights & Biases."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from tunesmith.cli.calling import calls_the_service
+from tunesmith.cli.output import Output
+
+if TYPE_CHECKING:
+    from tunesmith import AsyncClient
+
+__all__ = ["command"]
+
+
+@click.group("wandb", short_help="Log jobs to Weights & Biases.")
+def command() -> None:
+    """Log jobs to Weights & Biases, as the old command `openai wandb` did."""
+
+
+@command.command("sync", short_help="Log jobs.")
+@click.argument("jobs", nargs=-1, metavar="[JOB]...")
+@click.option("-i", "--id", "named", metavar="JOB", help="The same as JOB.")
+@click.option(
+    "-n",
+    "--n-fine-tunes",
+    "count",
+    type=click.IntRange(min=1),
+    default=100,
+    help="Without JOB: the newest so many.",
+)
+@click.option("--project", default="OpenAI-Fine-Tune", help="The project to log to.")
+@click.option("--entity", help="Whose project it is; by default yours.")
+@click.option("--force", is_flag=True, help="Log jobs again that were logged already.")
+@click.option("--follow", is_flag=True, help="Log jobs that run while they run.")
+@click.option("--offline", is_flag=True, help="Write to a folder, for 'wandb sync' to send later.")
+@click.option(
+    "--dir",
+    "folder",
+    type=click.Path(file_okay=False, path_type=Path),
+    default=Path(),
+    help="Where wandb keeps its files.",
+)
+@calls_the_service
+async def sync(
+    client: "AsyncClient",
+    output: Output,
+    jobs: tuple[str, ...],
+    named: str | None,
+    count: int,
+    project: str,
+    entity: str | None,
+    force: bool,
+    follow: bool,
+    offline: bool,
+    folder: Path,
+) -> None:
+    """Log jobs: their configuration, the metrics of each step, the outcome, the data.
+
+    Without JOB the newest jobs are logged. Each is logged once; jobs that have not succeeded are
+    left alone.
+    """
+    from tunesmith.cli.listing import first
+    from tunesmith.integrations.tracking import track
+    from tunesmith.integrations.wandb import WandbTracker
+
+    tracker = WandbTracker(
+        project, entity=entity, mode="offline" if offline else None, folder=folder
+    )
+    wanted = [*jobs, *([named] if named else [])]
+    if not wanted:
+        pages = client.fine_tuning.jobs.list(limit=min(count, 100))
+        wanted = [job.id for job in await first(count, pages)]
+    outcomes = {
+        job_id: await track(client, job_id, tracker, follow=follow, force=force)
+        for job_id in wanted
+    }
+    if output.as_json:
+        output.json(outcomes)
+    for job_id, outcome in outcomes.items() if not output.as_json else ():
+        output.text(f"{job_id}  {outcome}")
+    if not outcomes:
+        output.note("There are no jobs.")

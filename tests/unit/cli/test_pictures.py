@@ -1,0 +1,52 @@
+"""`fine-tunes plot`, `fine-tunes report` and `wandb sync`: jobs to be looked at."""
+
+import json
+
+import pytest
+
+
+@pytest.fixture
+def job(as_json, run, few, remembered):
+    """A job that has succeeded."""
+    job = as_json("fine-tunes create -t few.jsonl -m babbage-002 --seed 1")
+    followed = run(f"fine-tunes follow {job['id']}")
+    assert followed.exit_code == 0, followed.output
+    return job["id"]
+
+
+def test_curves_are_drawn_into_the_kind_of_picture_that_is_named(run, job, folder):
+    for name, begin in (("losses.png", b"\x89PNG"), ("losses.svg", b"<?xml")):
+        done = run(f"fine-tunes plot {job} {job} -o {name}")
+        assert (done.exit_code, done.stderr) == (0, f"Saved: {name}\n")
+        assert (folder / name).read_bytes().startswith(begin)
+
+
+def test_a_picture_of_no_kind_is_given_wrongly(run, job, folder):
+    done = run(f"fine-tunes plot {job} -o losses.txt")
+    assert done.exit_code == 2
+    assert "txt" in done.stderr
+    assert not (folder / "losses.txt").exists()
+
+
+def test_a_page_is_written_about_a_job(run, as_json, job, folder):
+    assert as_json(f"fine-tunes report {job} -o job.html") == {"saved": "job.html"}
+    page = (folder / "job.html").read_text()
+    assert job in page
+    assert "<svg" in page
+
+
+def test_jobs_are_logged_once(run, as_json, job, folder, monkeypatch):
+    pytest.importorskip("wandb")
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_ARTIFACT_DIR"):
+        monkeypatch.setenv(name, str(folder / name.lower()))
+    done = run(f"wandb sync -i {job} --offline --project kant")
+    assert (done.exit_code, done.stdout) == (0, f"{job}  logged\n"), done.output
+    assert as_json("wandb sync --offline --project kant") == {job: "already logged"}
+    (details,) = folder.glob("wandb/*run-*/files/fine_tune_details.json")
+    assert json.loads(details.read_text())["id"] == job
+
+
+def test_without_jobs_there_is_nothing_to_log(run, remembered, folder):
+    done = run("wandb sync --offline")
+    assert (done.exit_code, done.stdout) == (0, "")
+    assert "There are no jobs." in done.stderr
