@@ -3,6 +3,7 @@
 import ast
 import importlib
 import inspect
+import logging
 import re
 import shutil
 from pathlib import Path
@@ -50,7 +51,10 @@ def folder(tmp_path, monkeypatch):
     shutil.copytree(DATA, tmp_path / "examples" / "data")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
-    return tmp_path
+    ours = logging.getLogger("tunesmith")
+    level = ours.level  # a snippet sets it, and the tests after it would keep every line
+    yield tmp_path
+    ours.setLevel(level)
 
 
 def run(code, names, where):
