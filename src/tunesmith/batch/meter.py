@@ -37,8 +37,10 @@ class Meter:
         self._began_at = now
         self._latencies: dict[int, int] = {}
         self._answers = 0
+        self._waited_s = 0.0
         self._longest_s: float | None = None
         self._looks: deque[tuple[float, int]] = deque([(now, 0)], maxlen=_LATELY)
+        self._waited_before = (0, 0.0)
 
     @property
     def usage(self) -> Usage:
@@ -56,6 +58,7 @@ class Meter:
         self._latencies[step] = self._latencies.get(step, 0) + 1
         self._longest_s = max(self._longest_s or 0.0, latency_s)
         self._answers += 1
+        self._waited_s += latency_s
         self.paid(usage)
 
     def paid(self, usage: Usage) -> None:
@@ -81,6 +84,14 @@ class Meter:
             self._looks.append((now, count))
         at, before = self._looks[0]
         return (count - before) / (now - at) if now > at else 0.0
+
+    def recent_latency_s(self) -> float | None:
+        """In how many seconds answers came on average since the last time this was asked."""
+        answers, waited_s = self._waited_before
+        self._waited_before = self._answers, self._waited_s
+        if self._answers == answers:
+            return None
+        return (self._waited_s - waited_s) / (self._answers - answers)
 
     def latency_s(self, share: float) -> float | None:
         """In how many seconds so large a share of answers came; None if none came."""

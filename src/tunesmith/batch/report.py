@@ -37,6 +37,7 @@ class Progress:
         tokens_per_minute: The same for tokens.
         paused_s: Seconds until the next request may be sent, because the service refused one.
         in_batches: Rows in batches that the service works on.
+        latency_s: Seconds that answers took on average since the look before; None if none came.
     """
 
     total: int | None
@@ -55,6 +56,7 @@ class Progress:
     tokens_per_minute: float | None = None
     paused_s: float = 0.0
     in_batches: int = 0
+    latency_s: float | None = None
 
     @property
     def left(self) -> int | None:

@@ -257,6 +257,7 @@ class Run:
             tokens_per_minute=pacing.tokens.per_minute,
             paused_s=pacing.paused_s(now),
             in_batches=self.provider.rows if self.provider else 0,
+            latency_s=meter.recent_latency_s(),
         )
 
     def end(self) -> Report:

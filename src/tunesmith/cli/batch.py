@@ -1,7 +1,6 @@
 """`tunesmith batch`: run many completions, and see how far they are."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -114,6 +113,12 @@ def _params(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
 @click.option("--resume", is_flag=True, help="Go on with the output that is there.")
 @click.option("--retry-failed", is_flag=True, help="Send rows again that failed; implies --resume.")
 @click.option("--dry-run", is_flag=True, help="Count and price, and send nothing.")
+@click.option(
+    "--report",
+    "page_file",
+    type=click.Path(path_type=Path),
+    help="Write a page with throughput and latency over time.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
 @click.pass_obj
 def run(
@@ -126,6 +131,7 @@ def run(
     prices: Path | None,
     resume: bool,
     dry_run: bool,
+    page_file: Path | None,
     as_json: bool,
     **options: Any,
 ) -> None:
@@ -137,10 +143,13 @@ def run(
     Ctrl-C stops sending and lets what is under way finish; a second one leaves at once.
     """
     from tunesmith.batch import Job
+    from tunesmith.batch.page import History, page
+    from tunesmith.cli.batch_progress import shown_progress
     from tunesmith.datasets.cost import Prices
 
     report: Report | None = None
-    with errors_of_the_command_line():
+    with errors_of_the_command_line(), shown_progress() as tell:
+        history = History(tell)
         costs = Prices.read(prices) if prices else None
 
         async def main() -> "Report | None":
@@ -154,7 +163,7 @@ def run(
                     prices=costs,
                     resume=resume or options["retry_failed"],
                     drain=None,
-                    on_progress=_teller(),
+                    on_progress=history,
                     **options,
                 )
                 if dry_run:
@@ -165,6 +174,11 @@ def run(
         report = anyio.run(main)
     if report is None:
         return
+    if page_file is not None:
+        try:
+            page_file.write_text(page(report, history), encoding="utf-8")
+        except OSError as error:
+            click.echo(f"The page cannot be written: {error}", err=True)
     if as_json:
         click.echo(report.to_json())
     else:
@@ -219,18 +233,3 @@ def cancel(connection: "Connection", /, output: Path, as_json: bool) -> None:
         click.echo(
             f"{len(ended)} batches are being cancelled." if ended else "No batch is under way."
         )
-
-
-def _teller() -> Callable[[Any], None]:
-    """Show how far a job is, a line now and then."""
-
-    def tell(progress: Any) -> None:
-        total = "?" if progress.total is None else f"{progress.total:,}"
-        finished = progress.done + progress.failed + progress.skipped
-        click.echo(
-            f"{finished:,} of {total} rows, {progress.failed:,} failed, "
-            f"{progress.rows_per_s:,.1f} rows/s, {progress.in_flight} under way",
-            err=True,
-        )
-
-    return tell

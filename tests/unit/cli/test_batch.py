@@ -146,3 +146,18 @@ def test_the_state_of_no_job_is_an_error(run, folder):
     done = run("batch status none.jsonl")
     assert done.exit_code == 1
     assert "no journal of a job here" in done.output
+
+
+def test_a_page_is_written_about_the_job(run, prompts, service, folder):
+    done = batch(run, prompts, "--report job.html")
+    assert done.exit_code == 0, done.output
+    page = (folder / "job.html").read_text()
+    assert "2 answered, 0 failed" in page
+    assert "Rows a second" in page
+
+
+def test_a_page_that_cannot_be_written_does_not_cost_the_answers(run, prompts, service, folder):
+    done = batch(run, prompts, "--report nowhere/job.html")
+    assert done.exit_code == 0
+    assert "The page cannot be written" in done.stderr
+    assert len((folder / "answers.jsonl").read_text().splitlines()) == 2

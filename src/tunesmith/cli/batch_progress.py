@@ -1,0 +1,74 @@
+"""How far a job is: a bar in a terminal, plain lines in a log."""
+
+import sys
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from typing import TYPE_CHECKING
+
+import click
+
+if TYPE_CHECKING:
+    from tunesmith.batch import Progress
+
+__all__ = ["describe", "shown_progress"]
+
+
+@contextmanager
+def shown_progress() -> Generator[Callable[["Progress"], None]]:
+    """Show how far a job is, for as long as the context is open; gives what is to be told."""
+    if not sys.stderr.isatty():
+        yield lambda progress: click.echo(_line(progress), err=True)
+        return
+    from rich.console import Console
+    from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
+    from rich.progress import Progress as Bar
+
+    with Bar(
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.description}"),
+        console=Console(stderr=True),
+    ) as bar:
+        task = bar.add_task("", total=None)
+
+        def tell(progress: "Progress") -> None:
+            bar.update(
+                task,
+                total=progress.total,
+                completed=_finished(progress),
+                description=describe(progress),
+            )
+
+        yield tell
+
+
+def describe(progress: "Progress") -> str:
+    """Say in a line how quick a job is, what holds it up, and what it took."""
+    parts = [f"{progress.rows_per_s:,.1f} rows/s", f"{progress.in_flight} under way"]
+    if progress.in_batches:
+        parts.append(f"{progress.in_batches:,} in batches")
+    if progress.failed:
+        parts.append(f"{progress.failed:,} failed")
+    for limit, unit in (
+        (progress.requests_per_minute, "requests"),
+        (progress.tokens_per_minute, "tokens"),
+    ):
+        if limit is not None:
+            parts.append(f"limit {limit:,.0f} {unit}/min")
+    if progress.paused_s > 0:
+        parts.append(f"paused {progress.paused_s:.0f} s")
+    parts.append(f"{progress.usage.total:,} tokens")
+    if progress.usd is not None:
+        parts.append(f"${progress.usd:,.4f}")
+    return ", ".join(parts)
+
+
+def _line(progress: "Progress") -> str:
+    total = "?" if progress.total is None else f"{progress.total:,}"
+    left = "" if progress.eta_s is None else f", {progress.eta_s:,.0f} s left"
+    return f"{_finished(progress):,} of {total} rows, {describe(progress)}{left}"
+
+
+def _finished(progress: "Progress") -> int:
+    return progress.done + progress.failed + progress.skipped

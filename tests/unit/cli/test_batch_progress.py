@@ -1,0 +1,65 @@
+"""What is shown of a job while it runs."""
+
+import io
+import sys
+
+from tunesmith.batch import Progress, Usage
+from tunesmith.cli.batch_progress import describe, shown_progress
+
+
+def progress(**changes):
+    facts = {
+        "total": 1000,
+        "done": 240,
+        "failed": 0,
+        "skipped": 10,
+        "in_flight": 32,
+        "concurrency": 64,
+        "requests": 272,
+        "refused": 0,
+        "usage": Usage(2000, 1000),
+        "usd": None,
+        "elapsed_s": 10.0,
+        "rows_per_s": 25.0,
+    }
+    return Progress(**facts | changes)
+
+
+def test_a_line_tells_rate_and_tokens_and_only_what_there_is_besides():
+    assert describe(progress()) == "25.0 rows/s, 32 under way, 3,000 tokens"
+    assert describe(
+        progress(
+            failed=3,
+            in_batches=500,
+            requests_per_minute=1500,
+            tokens_per_minute=90_000,
+            paused_s=2.0,
+            usd=0.25,
+        )
+    ) == (
+        "25.0 rows/s, 32 under way, 500 in batches, 3 failed, limit 1,500 requests/min, "
+        "limit 90,000 tokens/min, paused 2 s, 3,000 tokens, $0.2500"
+    )
+
+
+def test_a_log_gets_a_line_a_look(capsys):
+    with shown_progress() as tell:
+        tell(progress())
+        tell(progress(total=None))
+    assert capsys.readouterr().err.splitlines() == [
+        "250 of 1,000 rows, 25.0 rows/s, 32 under way, 3,000 tokens, 30 s left",
+        "250 of ? rows, 25.0 rows/s, 32 under way, 3,000 tokens",
+    ]
+
+
+def test_a_terminal_gets_a_bar(monkeypatch):
+    class Terminal(io.StringIO):
+        def isatty(self):
+            return True
+
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with shown_progress() as tell:
+        tell(progress(done=990))
+    assert "1000/1000" in terminal.getvalue()
+    assert "25.0 rows/s, 32 under way" in terminal.getvalue()
