@@ -98,7 +98,7 @@ class Caller:
         while True:
             attempt += 1
             try:
-                info, body = await self.attempt(request, deadline, attempt)
+                info, body = await self._attempt(request, deadline, attempt)
             except AttemptFailed as caught:
                 failure = caught
             else:
@@ -170,6 +170,11 @@ class Caller:
             AttemptFailed: It went wrong.
             DeadlineExceeded: The time of the whole call is up.
         """
+        return await self._attempt(request, deadline, number)
+
+    async def _attempt(
+        self, request: Request, deadline: Deadline, number: int
+    ) -> tuple[ResponseInfo, bytes]:
         began = self.clock.monotonic()
         try:
             with deadline.limit(request.timeout_s):

@@ -5,8 +5,10 @@ import subprocess
 import sys
 
 import pytest
+from tests.unit.batch.services import Service
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, NotFoundError
+from tunesmith.batch import Job
 from tunesmith.integrations.otel import instrument
 
 pytest.importorskip("opentelemetry.sdk")
@@ -212,6 +214,32 @@ async def test_a_batch_is_a_span_that_counts_its_requests(traced, collected, tmp
     (span,) = [span for span in collected.spans if span.name.startswith("batch ")]
     assert span.attributes["tunesmith.batch.completed"] == 1
     assert span.attributes["tunesmith.job.id"] == batch.id
+
+
+async def test_each_row_of_a_batch_job_is_a_span_below_the_callers_own(traced, collected, tmp_path):
+    rows = [{**ASKED, "prompt": f"{n}"} for n in range(3)]
+    with collected.tracer_provider.get_tracer("mine").start_as_current_span("nightly"):
+        async with Job(rows, tmp_path / "answers.jsonl", client=traced) as job:
+            report = await job.run()
+    *sent, nightly = collected.spans
+    assert [span.name for span in sent] == ["text_completion davinci-002"] * 3
+    assert {span.parent.span_id for span in sent} == {nightly.context.span_id}
+    assert {span.attributes["gen_ai.request.max_tokens"] for span in sent} == {5}
+    told = collected.metrics["gen_ai.client.token.usage"]
+    assert sum(tokens for _, tokens in told) == report.usage.total
+
+
+async def test_a_row_that_was_refused_and_sent_again_is_two_spans(
+    collected, tmp_path, anyio_backend
+):
+    refusal = (429, {"retry-after": "1"}, b'{"error": {"code": "slow_down"}}')
+    service = Service(refuse=lambda number, _: refusal if number == 1 else None)
+    client = collected.instrument(AsyncClient(backend=service))
+    async with client, Job([ASKED], tmp_path / "answers.jsonl", client=client) as job:
+        await job.run()
+    first, second = collected.spans
+    assert first.attributes["error.type"] == "slow_down"
+    assert second.attributes["http.response.status_code"] == 200
 
 
 async def test_the_other_options_of_a_client_keep_its_telemetry(traced, collected):

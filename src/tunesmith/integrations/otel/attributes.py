@@ -1,16 +1,27 @@
 """What the attributes of spans say of questions and answers, by the conventions' names."""
 
-from collections.abc import Mapping, Sequence
-from typing import Any, TypeAlias, cast
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from tunesmith.operations.base import Operation
+from tunesmith.protocol.message import Request
 from tunesmith.types.batches import Batch
 from tunesmith.types.fine_tuning import FineTuningJob
 
-__all__ = ["INFERENCE", "Chunks", "content", "for_metrics", "of_answer", "of_end", "of_request"]
+__all__ = [
+    "INFERENCE",
+    "Asked",
+    "Chunks",
+    "content",
+    "for_metrics",
+    "of_answer",
+    "of_end",
+    "of_request",
+    "streamed_content",
+]
 
 Attributes: TypeAlias = dict[str, Any]
 
@@ -18,6 +29,7 @@ INFERENCE = {
     "chat.completions.create": "chat",
     "completions.create": "text_completion",
     "embeddings.create": "embeddings",
+    "responses.create": "chat",
 }
 """The operations that ask a model, and what the conventions call them."""
 
@@ -36,36 +48,65 @@ _REQUEST = {
 """From parameters to attributes."""
 
 
-def of_request(operation: Operation[Any]) -> Attributes:
+class Asked(NamedTuple):
+    """What is asked.
+
+    Attributes:
+        name: The operation's name.
+        parameter: Gives a parameter by its name; None if it was not given.
+    """
+
+    name: str
+    parameter: Callable[[str], Any]
+
+    @classmethod
+    def by(cls, operation: Operation[Any]) -> "Asked":
+        """What a call asks."""
+
+        def parameter(name: str) -> Any:
+            return getattr(operation, name, None)
+
+        return cls(operation.spec.name, parameter)
+
+    @classmethod
+    def within(cls, request: Request) -> "Asked":
+        """What a request asks that is encoded already."""
+        body: Any = from_json(request.body) if isinstance(request.body, bytes) else None
+        parameters = cast("Mapping[str, Any]", body if isinstance(body, dict) else {})
+        return cls(request.operation, parameters.get)
+
+    @property
+    def is_inference(self) -> bool:
+        """Whether a model is asked."""
+        return self.name in INFERENCE
+
+
+def of_request(asked: Asked) -> Attributes:
     """Say what is asked, without its content."""
-    name = operation.spec.name
-    found: Attributes = {"gen_ai.operation.name": INFERENCE.get(name, name)}
+    found: Attributes = {"gen_ai.operation.name": INFERENCE.get(asked.name, asked.name)}
     for parameter, attribute in _REQUEST.items():
-        value = getattr(operation, parameter, None)
+        value = asked.parameter(parameter)
         if isinstance(value, str | int | float):
             found[attribute] = value
-    stop = getattr(operation, "stop", None)
+    stop = asked.parameter("stop")
     if stop:
         found["gen_ai.request.stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
     return found
 
 
-def for_metrics(operation: Operation[Any]) -> Attributes:
+def for_metrics(asked: Asked) -> Attributes:
     """The part of `of_request` that has few values."""
-    asked = of_request(operation)
+    found = of_request(asked)
     return {
-        name: asked[name]
+        name: found[name]
         for name in ("gen_ai.operation.name", "gen_ai.request.model")
-        if name in asked
+        if name in found
     }
 
 
 def of_answer(answer: object) -> Attributes:
     """Say what came back, without its content."""
-    whole = answer.model_dump(exclude={"data"}) if isinstance(answer, BaseModel) else {}
-    chunks = Chunks()
-    chunks.add(whole)
-    return chunks.attributes()
+    return _whole(answer).attributes()
 
 
 def of_end(ended: FineTuningJob | Batch) -> Attributes:
@@ -113,12 +154,15 @@ class Chunks:
         found: Attributes = {
             "gen_ai.response.id": self._id,
             "gen_ai.response.model": self._model,
-            "gen_ai.usage.input_tokens": self._usage.get("prompt_tokens"),
-            "gen_ai.usage.output_tokens": self._usage.get("completion_tokens"),
+            "gen_ai.usage.input_tokens": self._tokens("prompt_tokens", "input_tokens"),
+            "gen_ai.usage.output_tokens": self._tokens("completion_tokens", "output_tokens"),
         }
         if self._finish_reasons:
             found["gen_ai.response.finish_reasons"] = list(self._finish_reasons.values())
         return {name: value for name, value in found.items() if value is not None}
+
+    def _tokens(self, *names: str) -> Any:
+        return next((self._usage[name] for name in names if name in self._usage), None)
 
     def messages(self) -> list[dict[str, Any]]:
         """The content, as the conventions write it."""
@@ -132,24 +176,30 @@ class Chunks:
         ]
 
 
-def content(operation: Operation[Any], answer: object) -> Attributes:
+def content(asked: Asked, answer: object) -> Attributes:
     """Say what was asked and answered, in full."""
-    chunks = Chunks()
-    if isinstance(answer, BaseModel):
-        chunks.add(answer.model_dump(exclude={"data"}))
-    return streamed_content(operation, chunks)
+    return streamed_content(asked, _whole(answer))
 
 
-def streamed_content(operation: Operation[Any], chunks: Chunks) -> Attributes:
+def streamed_content(asked: Asked, chunks: Chunks) -> Attributes:
     """Say what was asked, and what came in a stream, in full."""
-    messages = getattr(operation, "messages", None)
+    messages = asked.parameter("messages")
     if messages is None:
-        asked = getattr(operation, "prompt", None) or getattr(operation, "input", None)
-        messages = [{"role": "user", "content": asked}]
+        text = asked.parameter("prompt") or asked.parameter("input")
+        messages = [{"role": "user", "content": text}]
     found: Attributes = {"gen_ai.input.messages": _as_json([_message(each) for each in messages])}
     if answered := chunks.messages():
         found["gen_ai.output.messages"] = _as_json(answered)
     return found
+
+
+def _whole(answer: object) -> Chunks:
+    if isinstance(answer, BaseModel):
+        answer = answer.model_dump(exclude={"data"})
+    chunks = Chunks()
+    if isinstance(answer, dict):
+        chunks.add(cast("Mapping[str, Any]", answer))
+    return chunks
 
 
 def _message(message: Any) -> dict[str, Any]:

@@ -11,9 +11,12 @@ from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
 from tunesmith.calls.policy import CallPolicy
 from tunesmith.calls.received import Received
+from tunesmith.integrations.otel.attributes import Asked
 from tunesmith.integrations.otel.telemetry import CallSpan, Telemetry
 from tunesmith.operations.base import Operation
+from tunesmith.protocol.message import Request
 from tunesmith.protocol.sse import ServerSentEvent, SSEDecoder
+from tunesmith.types.response import ResponseInfo
 
 __all__ = ["TracedCaller"]
 
@@ -39,10 +42,21 @@ class TracedCaller(Caller):
 
     async def answer(self, operation: Operation[A], *, deadline: Deadline | None = None) -> A:
         """Make a call and read its answer; see `Caller.answer`."""
-        with self._telemetry.call(operation, self.clock) as span, span.current():
+        with self._telemetry.call(Asked.by(operation), self.clock) as span, span.current():
             answer = await super().answer(operation, deadline=deadline)
             span.answered(answer)
             return answer
+
+    async def attempt(
+        self, request: Request, deadline: Deadline, number: int
+    ) -> tuple[ResponseInfo, bytes]:
+        """Send a row of a batch job once; see `Caller.attempt`."""
+        asked = Asked.within(request)
+        with self._telemetry.call(asked, self.clock) as span, span.current():
+            info, body = await super().attempt(request, deadline, number)
+            span.responded(info)
+            span.answered(_read(body))
+            return info, body
 
     @asynccontextmanager
     async def open(
@@ -55,7 +69,7 @@ class TracedCaller(Caller):
     ) -> AsyncGenerator[Received]:
         """Make a call and hand over its answer to be read bit by bit; see `Caller.open`."""
         # The span is not the current one: a stream may be closed by another task than opened it.
-        with self._telemetry.call(operation, self.clock, streaming=streaming) as span:
+        with self._telemetry.call(Asked.by(operation), self.clock, streaming=streaming) as span:
             async with super().open(
                 operation, streaming=streaming, headers=headers, deadline=deadline
             ) as received:
@@ -64,6 +78,13 @@ class TracedCaller(Caller):
                     yield replace(received, stream=_Overheard(received.stream, span))
                 else:
                     yield received
+
+
+def _read(body: bytes) -> object:
+    try:
+        return from_json(body)
+    except ValueError:
+        return None  # the job says what is wrong with it
 
 
 class _Overheard:

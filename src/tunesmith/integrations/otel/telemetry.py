@@ -9,9 +9,10 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from tunesmith.backends.base import Clock
+from tunesmith.calls.caller import AttemptFailed
 from tunesmith.errors import APIStatusError, TunesmithError
 from tunesmith.integrations.otel import attributes
-from tunesmith.operations.base import Operation
+from tunesmith.integrations.otel.attributes import Asked
 from tunesmith.types.batches import Batch
 from tunesmith.types.fine_tuning import FineTuningJob
 from tunesmith.types.response import ResponseInfo
@@ -87,27 +88,25 @@ class Telemetry:
         self._under_way: set[str] = set()
 
     @contextmanager
-    def call(
-        self, operation: Operation[Any], clock: Clock, *, streaming: bool = False
-    ) -> Generator["CallSpan"]:
+    def call(self, asked: Asked, clock: Clock, *, streaming: bool = False) -> Generator["CallSpan"]:
         """Open a span for a call.
 
         Args:
-            operation: What is asked.
+            asked: What is asked.
             clock: The time that the call takes is told by it.
             streaming: Whether the answer comes in events.
         """
-        asked = attributes.of_request(operation)
+        about = attributes.of_request(asked)
         if streaming:
-            asked["gen_ai.request.stream"] = True
-        model = asked.get("gen_ai.request.model")
-        name = asked["gen_ai.operation.name"]
+            about["gen_ai.request.stream"] = True
+        model = about.get("gen_ai.request.model")
+        name = about["gen_ai.operation.name"]
         span = self.tracer.start_span(
             f"{name} {model}" if model else str(name),
             kind=SpanKind.CLIENT,
-            attributes={**self.common, **asked},
+            attributes={**self.common, **about},
         )
-        call = CallSpan(self, span, operation, clock)
+        call = CallSpan(self, span, asked, clock)
         error: BaseException | None = None
         try:
             yield call
@@ -160,16 +159,14 @@ class CallSpan:
     Args:
         telemetry: Whose it is.
         span: OpenTelemetry's span.
-        operation: What is asked.
+        asked: What is asked.
         clock: The time that the call takes is told by it.
     """
 
-    def __init__(
-        self, telemetry: Telemetry, span: Span, operation: Operation[Any], clock: Clock
-    ) -> None:
+    def __init__(self, telemetry: Telemetry, span: Span, asked: Asked, clock: Clock) -> None:
         self._telemetry = telemetry
         self._span = span
-        self._operation = operation
+        self._asked = asked
         self._clock = clock
         self._began = clock.monotonic()
         self._chunks = attributes.Chunks()
@@ -196,10 +193,10 @@ class CallSpan:
         if isinstance(info, ResponseInfo):
             self.responded(info)
         self._telemetry.watch(answer)
-        if self._is_inference:
+        if self._asked.is_inference:
             self._answered = attributes.of_answer(answer)
             if self._telemetry.capture_content:
-                self._span.set_attributes(attributes.content(self._operation, answer))
+                self._span.set_attributes(attributes.content(self._asked, answer))
 
     def chunk(self, event: Mapping[str, Any]) -> None:
         """Note an event of a stream."""
@@ -211,12 +208,12 @@ class CallSpan:
     def end(self, error: BaseException | None) -> None:
         """End the span, and count."""
         span, telemetry = self._span, self._telemetry
-        if self._first_chunk_s is not None and self._is_inference:
+        if self._first_chunk_s is not None and self._asked.is_inference:
             self._answered = self._chunks.attributes()
             if telemetry.capture_content:
-                span.set_attributes(attributes.streamed_content(self._operation, self._chunks))
+                span.set_attributes(attributes.streamed_content(self._asked, self._chunks))
         span.set_attributes(self._answered)
-        about: dict[str, Any] = {**telemetry.common, **attributes.for_metrics(self._operation)}
+        about: dict[str, Any] = {**telemetry.common, **attributes.for_metrics(self._asked)}
         if model := self._answered.get("gen_ai.response.model"):
             about["gen_ai.response.model"] = model
         if error is not None and not isinstance(error, GeneratorExit):
@@ -225,7 +222,7 @@ class CallSpan:
             # The error's own words may quote a prompt.
             told = str(error) if telemetry.capture_content else type(error).__name__
             span.set_status(Status(StatusCode.ERROR, told))
-        if self._is_inference:
+        if self._asked.is_inference:
             telemetry.duration.record(self._clock.monotonic() - self._began, about)
             if self._first_chunk_s is not None:
                 telemetry.first_chunk.record(self._first_chunk_s, about)
@@ -235,12 +232,10 @@ class CallSpan:
                     telemetry.tokens.record(count, {**about, "gen_ai.token.type": kind})
         span.end()
 
-    @property
-    def _is_inference(self) -> bool:
-        return self._operation.spec.name in attributes.INFERENCE
-
 
 def _error_type(error: BaseException) -> str:
+    if isinstance(error, AttemptFailed):
+        error = error.error
     if isinstance(error, APIStatusError):
         return error.code or str(error.status)
     module = "" if isinstance(error, TunesmithError) else f"{type(error).__module__}."
