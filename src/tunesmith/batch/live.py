@@ -215,7 +215,7 @@ class _Sending:
         if error is not None:
             self._failures += 1
             if self._failures <= job.policy.retry.max_retries:
-                job.meter.retried += 1
+                job.meter.tried_again(error.message)
                 job.journal.paid(self._row, paid)
                 return None
         return self._result(info.status, request_id, body, error, parsed)
@@ -251,7 +251,7 @@ class _Sending:
         )
         if pause_s is None:
             return self._failed(error)
-        job.meter.retried += 1
+        job.meter.tried_again(error.message)
         if status is not None and status.status == _UNAVAILABLE and status.retry_after_s:
             job.gate.pacing.pause(pause_s, now)
         else:

@@ -23,6 +23,7 @@ class Meter:
         requests: Requests that were sent, retries included.
         refused: Requests that were answered by 429.
         retried: Requests that were sent again after another failure.
+        trouble: Why a request was last sent again; None if none was.
         usage: Tokens that were paid.
     """
 
@@ -32,6 +33,7 @@ class Meter:
         self.requests = 0
         self.refused = 0
         self.retried = 0
+        self.trouble: str | None = None
         self.prompt_tokens = 0
         self.answer_tokens = 0
         self._began_at = now
@@ -65,6 +67,11 @@ class Meter:
         """Count tokens that were paid."""
         self.prompt_tokens += usage.prompt
         self.answer_tokens += usage.answer
+
+    def tried_again(self, why: str, rows: int = 1) -> None:
+        """Count rows that are sent again after a failure."""
+        self.retried += rows
+        self.trouble = why
 
     def finished(self, result: Result) -> None:
         """Count a row that has its outcome."""

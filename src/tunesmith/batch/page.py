@@ -17,7 +17,7 @@ body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding
 table{border-collapse:collapse}th,td{text-align:left;padding:.35rem .6rem}
 tr{border-bottom:1px solid var(--line)}figure{margin:1.5rem 0}h2{margin:.2rem 0}
 svg{width:100%;height:auto}svg text{font-size:12px;fill:currentColor}
-polyline{fill:none;stroke:var(--ink);stroke-width:1.5}
+polyline{fill:none;stroke:var(--ink);stroke-width:1.5}path{stroke:var(--line)}
 """
 
 
@@ -134,7 +134,8 @@ def _figure(name: str, points: Sequence[tuple[float, float]]) -> str:
     return (
         f"<figure><h2>{escape(name)}</h2>"
         f'<svg viewBox="0 0 {_WIDTH} {_HEIGHT + _AXIS}" role="img" aria-label="{escape(name)}">'
-        f'<polyline points="{line}"/><text x="0" y="12">{most:,.4g}</text>'
+        f'<path d="M0 {_HEIGHT}H{_WIDTH}"/><polyline points="{line}"/>'
+        f'<text x="0" y="12">{most:,.4g}</text>'
         f'<text x="{_WIDTH}" y="{_HEIGHT + _AXIS - 5}" text-anchor="end">{end:,.1f} s</text>'
         "</svg></figure>"
     )

@@ -363,7 +363,7 @@ class ProviderRunner:
             for row in self._collector.rows(shard, undone.__contains__):
                 asked = undone[row.key]
                 self._add(row._replace(body=asked(row.body)) if asked else row, attempt)
-            self._meter.retried += len(undone)
+            self._meter.tried_again(how, len(undone))
             self._cutter.seal()
         self._shards.over(self._journal, shard, how)
         shard.path.unlink(missing_ok=True)

@@ -29,6 +29,7 @@ class Progress:
         concurrency: How many may be at once.
         requests: Requests that were sent, retries included.
         refused: Requests that were answered by 429.
+        retried: Requests that were sent again after another failure.
         usage: Tokens that were paid in this run.
         usd: What they cost; None if no prices were given.
         elapsed_s: Seconds since the run began.
@@ -38,6 +39,7 @@ class Progress:
         paused_s: Seconds until the next request may be sent, because the service refused one.
         in_batches: Rows in batches that the service works on.
         latency_s: Seconds that answers took on average since the look before; None if none came.
+        trouble: Why a request was last sent again; None if none was.
     """
 
     total: int | None
@@ -48,6 +50,7 @@ class Progress:
     concurrency: int
     requests: int
     refused: int
+    retried: int
     usage: Usage
     usd: float | None
     elapsed_s: float
@@ -57,6 +60,7 @@ class Progress:
     paused_s: float = 0.0
     in_batches: int = 0
     latency_s: float | None = None
+    trouble: str | None = None
 
     @property
     def left(self) -> int | None:
@@ -103,6 +107,7 @@ class Report:
         latency_max_s: The longest that an answer took.
         in_batches: Rows in batches that the service goes on working on.
         stopped: Why it ended before all rows were done; None if it did not.
+        trouble: Why a request was last sent again after a failure; None if none was.
         how_to_go_on: What to do next, in words; empty if there is nothing.
     """
 
@@ -126,6 +131,7 @@ class Report:
     latency_max_s: float | None = None
     in_batches: int = 0
     stopped: Stopped | None = None
+    trouble: str | None = None
     how_to_go_on: str = ""
 
     @property
@@ -156,6 +162,7 @@ class Report:
         cost = "" if self.usd is None else f", ${self.usd:,.4f}"
         tokens = f"{self.usage.prompt:,} + {self.usage.answer:,} tokens{cost}"
         pace = f"{self.elapsed_s:,.1f} s ({self.rows_per_s:,.1f} rows/s)"
-        again = f"{self.refused:,} refused by rate limits, {self.retried:,} tried again"
+        why = f" (lately: {self.trouble})" if self.trouble else ""
+        again = f"{self.refused:,} refused by rate limits, {self.retried:,} tried again{why}"
         text = f"{', '.join(parts)} in {pace}; {self.requests:,} requests, {again}; {tokens}."
         return f"{text} {self.how_to_go_on}".strip()

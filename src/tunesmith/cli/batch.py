@@ -1,6 +1,10 @@
 """`tunesmith batch`: run many completions, and see how far they are."""
 
 import json
+import logging
+from collections.abc import Generator
+from contextlib import contextmanager
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
@@ -148,7 +152,7 @@ def run(
     from tunesmith.datasets.cost import Prices
 
     report: Report | None = None
-    with errors_of_the_command_line(), shown_progress() as tell:
+    with errors_of_the_command_line(), shown_progress() as tell, _warnings_as_messages():
         history = History(tell)
         costs = Prices.read(prices) if prices else None
 
@@ -182,11 +186,32 @@ def run(
     if as_json:
         click.echo(report.to_json())
     else:
-        click.echo(as_options(str(report)))
+        # How to go on when it was stopped has been told as a warning.
+        told = replace(report, how_to_go_on="") if report.stopped else report
+        click.echo(as_options(str(told)))
     if report.stopped is not None:
         raise SystemExit(_UNFINISHED)
     if report.failed:
         raise SystemExit(1)
+
+
+@contextmanager
+def _warnings_as_messages() -> Generator[None]:
+    """Show what a job warns of, with options instead of arguments of Python."""
+    log = logging.getLogger("tunesmith.batch")
+    handler, propagates = _Messages(logging.WARNING), log.propagate
+    log.addHandler(handler)
+    log.propagate = False
+    try:
+        yield
+    finally:
+        log.removeHandler(handler)
+        log.propagate = propagates
+
+
+class _Messages(logging.Handler):
+    def emit(self, record: logging.LogRecord) -> None:
+        click.echo(as_options(record.getMessage()), err=True)
 
 
 async def _run(job: "Job") -> "Report":

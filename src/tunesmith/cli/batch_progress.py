@@ -50,6 +50,8 @@ def describe(progress: "Progress") -> str:
         parts.append(f"{progress.in_batches:,} in batches")
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
+    if progress.retried:
+        parts.append(f"{progress.retried:,} tried again ({progress.trouble})")
     for limit, unit in (
         (progress.requests_per_minute, "requests"),
         (progress.tokens_per_minute, "tokens"),

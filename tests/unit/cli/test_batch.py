@@ -62,8 +62,8 @@ def test_a_job_that_was_stopped_gives_code_3_and_says_how_to_go_on(run, prompts,
     service.refuse = lambda number, now: too_many(5) if number > 1 else None
     done = batch(run, prompts, "--deadline", "20", "--concurrency", "1")
     assert done.exit_code == 3
-    assert "The time was up" in done.stdout
-    assert "Go on with --resume and the same output" in done.stdout
+    assert "The time was up" in done.stderr
+    assert done.output.count("Go on with --resume and the same output") == 1
 
 
 @pytest.mark.parametrize("press", [signal.SIGINT, signal.SIGTERM])
@@ -78,7 +78,7 @@ def test_ctrl_c_finishes_what_is_under_way_and_gives_code_3(run, service, folder
     service.latency_s = 1
     done = batch(run, "prompts.txt", "--concurrency", "4")
     assert done.exit_code == 3, done.output
-    assert "It was interrupted" in done.stdout
+    assert "It was interrupted" in done.stderr
     paid = sum(service.paid.values())
     assert 10 <= paid < 100
     assert len((folder / "answers.jsonl").read_text().splitlines()) == paid
@@ -106,7 +106,7 @@ def test_a_dry_run_counts_and_prices(run, prompts, service, folder):
 def test_a_budget_stops_the_job(run, prompts, service, folder):
     done = batch(run, prompts, "--budget", "45tokens", "--concurrency", "1")
     assert done.exit_code == 3
-    assert "could break the budget" in done.stdout
+    assert "could break the budget" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -161,3 +161,9 @@ def test_a_page_that_cannot_be_written_does_not_cost_the_answers(run, prompts, s
     assert done.exit_code == 0
     assert "The page cannot be written" in done.stderr
     assert len((folder / "answers.jsonl").read_text().splitlines()) == 2
+
+
+def test_a_request_that_is_tried_again_is_told_of_with_its_cause(run, prompts, service):
+    lost = (500, {}, {"error": {"message": "The server had an error"}})
+    service.refuse = lambda number, now: lost if number == 1 else None
+    assert "1 tried again (lately: The server had an error)" in batch(run, prompts).stdout

@@ -17,6 +17,7 @@ def progress(**changes):
         "concurrency": 64,
         "requests": 272,
         "refused": 0,
+        "retried": 0,
         "usage": Usage(2000, 1000),
         "usd": None,
         "elapsed_s": 10.0,
@@ -31,13 +32,16 @@ def test_a_line_tells_rate_and_tokens_and_only_what_there_is_besides():
         progress(
             failed=3,
             in_batches=500,
+            retried=2,
+            trouble="cannot connect",
             requests_per_minute=1500,
             tokens_per_minute=90_000,
             paused_s=2.0,
             usd=0.25,
         )
     ) == (
-        "25.0 rows/s, 32 under way, 500 in batches, 3 failed, limit 1,500 requests/min, "
+        "25.0 rows/s, 32 under way, 500 in batches, 3 failed, "
+        "2 tried again (cannot connect), limit 1,500 requests/min, "
         "limit 90,000 tokens/min, paused 2 s, 3,000 tokens, $0.2500"
     )
 
