@@ -201,9 +201,10 @@ class _Pool:
             with anyio.fail_after(connect_s(timeout_s)):
                 connection = await connect(self._host, self._port, self._tls, self._open.discard)
         except TimeoutError:
-            raise BackendError("the service takes no connection", phase="connect_timeout") from None
+            why = f"{self._host}:{self._port}: it takes no connection"
+            raise BackendError(why, phase="connect_timeout") from None
         except OSError as error:
-            why = str(error) or type(error).__name__
+            why = f"{self._host}:{self._port}: {str(error) or type(error).__name__}"
             raise BackendError(why, phase="connect") from None
         self._open.add(connection)
         return connection

@@ -141,7 +141,7 @@ class HttpxBackend:
                 except (UnicodeEncodeError, httpx.LocalProtocolError):
                     raise BackendError(BAD_HEADER, phase="closed") from None
                 except httpx.HTTPError as error:
-                    raise _backend_error(error) from None
+                    raise _backend_error(error, _parsed(self.base_url)) from None
             try:
                 async with aclosing(_chunks(response)) as chunks:
                     yield Response(
@@ -370,10 +370,12 @@ _PHASES: dict[type[Exception], Phase] = {
 }
 
 
-def _backend_error(error: Exception) -> BackendError:
-    # The message of an httpx error is often empty.
+def _backend_error(error: Exception, url: httpx.URL | None = None) -> BackendError:
+    # The message of an httpx error is often empty, and never says where it could not connect.
     message = str(error) or type(error).__name__
     for kind, phase in _PHASES.items():
         if isinstance(error, kind):
-            return BackendError(message, phase=phase)
+            connecting = phase in {"connect", "connect_timeout"}
+            where = f"{url.netloc.decode()}: " if url and connecting else ""
+            return BackendError(where + message, phase=phase)
     return BackendError(message, phase="read")
