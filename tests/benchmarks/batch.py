@@ -20,7 +20,7 @@ from collections import Counter
 from contextlib import contextmanager
 from pathlib import Path
 
-from tests.benchmarks.imports import PEERS, ROOT, environment
+from tests.benchmarks.environment import PYTHON, ROOT, prepare
 
 PROMPTS = 5000
 CONCURRENCY = 100
@@ -47,7 +47,7 @@ def service(folder, latency_ms, bucket="none", headers="no"):
 
 
 def begin(runner, url, rows, concurrency, output):
-    command = [PEERS / "bin" / "python", "-m", "tests.benchmarks.batch_runners", runner]
+    command = [PYTHON, "-m", "tests.benchmarks.batch_runners", runner]
     return subprocess.Popen(
         [*command, url, str(rows), str(concurrency), str(output)],
         cwd=ROOT,
@@ -174,12 +174,8 @@ def main():
     parser.add_argument("what", nargs="*", default=["cpu", "storm", "kill", "ctrl-c", "million"])
     parser.add_argument("--rounds", type=int, default=3)
     options = parser.parse_args()
-    python = environment()
-    subprocess.run([python, "-m", "pip", "install", "-q", "aiohttp"], check=True)
-    has_fast = not subprocess.call(
-        [python, "-c", "from tunesmith import FastBackend"], stderr=subprocess.DEVNULL
-    )
-    ours = ["tunesmith", *(["tunesmith, fast"] if has_fast else [])]
+    prepare()
+    ours = ["tunesmith", "tunesmith, fast"]
     if "cpu" in options.what:
         show_cpu(options.rounds, ["floor (aiohttp)", *ours, "openai"])
     if "storm" in options.what:
