@@ -36,7 +36,7 @@ MAX_BODY_BYTES = 513 * 1024 * 1024
 
 _CHUNK_BYTES = 64 * 1024
 _DONE = b"data: [DONE]\n\n"
-_RANGE = re.compile(r"bytes=(\d*)-(\d*)")
+_RANGE = re.compile(r"bytes=([0-9]{0,18})-([0-9]{0,18})")
 
 _OK = 200
 _PARTIAL = 206
