@@ -6,7 +6,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from math import inf
-from typing import Any, ClassVar, cast
+from typing import Any, ClassVar
 
 from anyio.lowlevel import checkpoint
 
@@ -166,16 +166,14 @@ class ContentType(Fault):
         return sending
 
 
-@dataclass(frozen=True, slots=True)
-class Edit(Fault):
-    """The JSON of the answer is another one."""
+class _Content(Fault):
+    """A fault of what good answers say."""
 
     layer = 2
-    change: Callable[[Any], Any]
-    name: str
 
-    def __str__(self) -> str:
-        return self.name
+    @abstractmethod
+    def changed(self, content: bytes, strike: Strike) -> bytes:
+        """Give what the answer says instead."""
 
     def around(self, send: Send, strike: Strike) -> Send:
         """Change the answer, if it is a good one."""
@@ -183,50 +181,69 @@ class Edit(Fault):
         @asynccontextmanager
         async def sending(request: Request) -> AsyncGenerator[Response]:
             async with send(request) as response:
-                content = await response.read()
                 if response.status < _ERROR:
-                    content = json.dumps(self.change(json.loads(content))).encode()
-                    strike.hit()
+                    content = self.changed(await response.read(), strike)
+                    yield _with_content(response, content)
                 else:
                     strike.miss(f"the answer had status {response.status}")
-                yield _with_content(response, content)
+                    yield response
 
         return sending
 
 
+@dataclass(frozen=True, slots=True)
+class Edit(_Content):
+    """The JSON of the answer is another one."""
+
+    change: Callable[[Any], Any]
+    name: str
+
+    def __str__(self) -> str:
+        return self.name
+
+    def changed(self, content: bytes, strike: Strike) -> bytes:
+        """Change the JSON."""
+        try:
+            answer = json.loads(content)
+        except ValueError:
+            strike.miss("the answer was no JSON")
+            return content
+        changed = self.change(answer)
+        if changed == answer:
+            strike.miss("the answer stayed as it was")
+        else:
+            strike.hit()
+        return json.dumps(changed).encode()
+
+
 @dataclass(slots=True)
-class RepeatPage(Fault):
+class RepeatPage(_Content):
     """A page comes a second time, in the place of the next one."""
 
-    layer = 2
     remembers: ClassVar[bool] = True
     last: bytes | None = None
 
     def __str__(self) -> str:
         return "page repeated"
 
-    def around(self, send: Send, strike: Strike) -> Send:
+    def changed(self, content: bytes, strike: Strike) -> bytes:
         """Remember each page, and answer the last one again."""
-
-        @asynccontextmanager
-        async def sending(request: Request) -> AsyncGenerator[Response]:
-            async with send(request) as response:
-                content = await response.read()
-                if strike.due and self.last is not None:
-                    content = self.last
-                    strike.hit()
-                elif strike.due:
-                    strike.miss("no page came before")
-                self.last = content
-                yield _with_content(response, content)
-
-        return sending
+        if strike.due and self.last is not None:
+            content = self.last
+            strike.hit()
+        elif strike.due:
+            strike.miss("no page came before")
+        self.last = content
+        return content
 
 
 def reversed_page(page: Any) -> Any:
-    """Turn the items of a page around."""
-    fields = cast("dict[str, Any]", page)
-    return {**fields, "data": list(reversed(fields.get("data") or []))}
+    """Turn the items of a page around; anything else stays as it is."""
+    match page:
+        case {"data": [*items]}:
+            return {**page, "data": items[::-1]}
+        case _:
+            return page
 
 
 class Once:

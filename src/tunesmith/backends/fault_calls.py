@@ -1,7 +1,7 @@
 """Faults of calls: no answer, another answer, a late one, half a request."""
 
 from collections.abc import AsyncGenerator, Awaitable, Mapping
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -18,9 +18,9 @@ __all__ = ["Connect", "CutUpload", "LoseAnswer", "Slow", "Status"]
 
 @dataclass(frozen=True, slots=True)
 class Status(Fault):
-    """Another answer comes: an error."""
+    """Another answer comes: an error, which other faults may change and break in its turn."""
 
-    layer = 6
+    layer = 0
     status: int
     body: bytes
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
@@ -92,7 +92,7 @@ class LoseAnswer(Fault):
 
 @dataclass(frozen=True, slots=True)
 class Slow(Fault):
-    """The headers of the answer are late; by then the service has done its work."""
+    """The answer begins late, or fails late; by then the service has done its work."""
 
     layer = 7
     header_s: float
@@ -105,12 +105,20 @@ class Slow(Fault):
 
         @asynccontextmanager
         async def sending(request: Request) -> AsyncGenerator[Response]:
-            async with send(request) as response:
-                strike.hit()
-                await strike.clock.sleep(self.header_s)
+            async with AsyncExitStack() as stack:
+                try:
+                    response = await stack.enter_async_context(send(request))
+                except BackendError:
+                    await self._wait(strike)
+                    raise
+                await self._wait(strike)
                 yield response
 
         return sending
+
+    async def _wait(self, strike: Strike) -> None:
+        strike.hit()
+        await strike.clock.sleep(self.header_s)
 
 
 @dataclass(frozen=True, slots=True)

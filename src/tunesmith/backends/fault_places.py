@@ -102,10 +102,14 @@ async def broken_at(
     meter = _Meter(place)
     reached = ended = False
     try:
-        async for chunk in chunks:
+        while not ended:
+            following = await anext(chunks, None)
+            ended, chunk = following is None, following or b""
+            # The end is a place, too, and the only one of an empty body.
             index = None if reached else meter.find(chunk)
             if index is None:
-                yield chunk
+                if chunk:
+                    yield chunk
                 continue
             reached = True
             if index:
@@ -118,7 +122,6 @@ async def broken_at(
                 return
             if index < len(chunk):
                 yield chunk[index:]
-        ended = True
     finally:
         strike.miss(f"{'the body ended' if ended else 'the caller left'} after {meter}")
 

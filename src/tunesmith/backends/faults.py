@@ -229,7 +229,7 @@ class Calls:
         """Change the JSON of good answers.
 
         Args:
-            change: Is given the JSON, and gives another.
+            change: Is given the JSON, and gives another; the same one is no fault.
             name: What to call the fault.
         """
         return self._add(Edit(change, name))
@@ -258,9 +258,9 @@ class Calls:
 class Faults:
     """A backend around any other that lets chosen calls go wrong, and says which did not.
 
-    Faults of the same call compose: what changes an answer happens before what breaks it, what
-    delays it comes on top. Delays pass by the inner backend's clock, so virtual time makes them
-    short.
+    Faults of the same call compose: a status takes the place of the service, what changes an answer
+    happens before what breaks it, what delays it comes on top. Delays pass by the inner backend's
+    clock, so virtual time makes them short.
 
     Args:
         inner: The backend whose calls go wrong; a real service's too.

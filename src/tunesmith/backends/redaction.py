@@ -21,23 +21,31 @@ _IN_BODIES = re.compile(
     rb"""
       \b(?:sk|sess|rk)-[\w-]{16,}                      # OpenAI and others
     | \bAKIA[0-9A-Z]{16}                               # AWS
+    | \bwhsec_[\w+/=-]{16,}                            # webhooks
     | \bgh[pousr]_[A-Za-z0-9]{30,}                     # GitHub
+    | \bgithub_pat_\w{30,}
+    | \bglpat-[\w-]{16,}                               # GitLab
+    | \bnpm_[A-Za-z0-9]{30,}                           # npm
     | \bhf_[A-Za-z0-9]{30,}                            # Hugging Face
     | \bxox[abprs]-[A-Za-z0-9-]{10,}                   # Slack
     | \bAIza[\w-]{30,}                                 # Google
     | \beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*              # JSON web tokens
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[\w+/=\s\\]*
     | (?<=[Bb]earer\ )[\w.~+/-]{20,}
+    | (?<=://)[^\s/:@"\\]+:[^\s/@"\\]+(?=@)             # who signs in by a URL
     """,
     re.VERBOSE,
 )
 _NAMES = (
-    rb"(?:api[-_]?key|authorization|passw(?:or)?d|(?:client[-_])?secret|private[-_]key"
+    rb"(?:[\w-]*[-_])?(?:api[-_]?key|authorization|passw(?:or)?d|secret|private[-_]key"
     rb"|(?:access|refresh|id)[-_]token)"
 )
 _NAMED = re.compile(
     rb'"%(names)s"\s*:\s*"((?:[^"\\]|\\.)+)"'
-    rb'|\\"%(names)s\\"\s*:\s*\\"([^"\\]+)\\"' % {b"names": _NAMES},  # JSON in a text of JSON
+    rb'|\\"%(names)s\\"\s*:\s*\\"([^"\\]+)\\"'  # JSON in a text of JSON
+    # The query of a URL in a text.
+    rb"|[?&](?:%(names)s|(?:[\w-]*-)?(?:key|sig|signature|token))=([^\s&\"'\\<>]+)"
+    % {b"names": _NAMES},
     re.IGNORECASE,
 )
 _SHORTEST_CHARS = 8

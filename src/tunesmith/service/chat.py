@@ -113,9 +113,10 @@ class Chat:
             return ChatCompletionChunk.model_validate({**fields, **usage, **more})
 
         parts = call.form.parts
+        # What is wrong with the request shows here, before the stream has begun.
+        generations = [self._start(call, index) for index in range(call.n)]
         for index, ids in enumerate(call.call_ids):
             yield chunk(shapes.streamed_choice(index, shapes.first_delta(parts[0], ids[0])))
-        generations = [self._start(call, index) for index in range(call.n)]
         tokens: list[list[ScoredToken]] = [[] for _ in generations]
         begun = [1 for _ in generations]
         chars = [0 for _ in generations]

@@ -4,6 +4,7 @@ import heapq
 import time
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
+from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import inf
 
@@ -17,6 +18,12 @@ EPOCH_S = 1_700_000_000.0
 
 _PATIENCE = 25
 """So often the others may run before a sleeper takes it that all of them wait for time to pass."""
+
+_OUTSIDE_S = 0.25
+"""So many real seconds time waits for what comes from outside."""
+
+_making: ContextVar[object] = ContextVar("_making", default=None)
+"""What comes from outside, where it is being made."""
 
 
 @dataclass(order=True, slots=True)
@@ -97,6 +104,8 @@ class VirtualClock:
         self._scopes: dict[int, tuple[float, anyio.CancelScope]] = {}
         self._busy = 0
         self._idle: anyio.Event | None = None
+        self._awaited: set[object] = set()
+        self._came: anyio.Event | None = None
         self._rate = 0.0
         self.rate = rate
 
@@ -137,6 +146,7 @@ class VirtualClock:
     async def sleep(self, seconds: float, /) -> None:
         """Wait in virtual time; for `math.inf`, until cancelled."""
         await anyio.lowlevel.checkpoint()
+        self._no_longer_await(_making.get())  # what is made by who sleeps here takes virtual time
         turn = _Turn()
         alarm = self._sleepers.add(self._now + max(seconds, 0.0), turn.come)
         try:
@@ -191,6 +201,27 @@ class VirtualClock:
         finally:
             self._busy += 1
 
+    @contextmanager
+    def outside(self) -> Generator[None]:
+        """Hold time still while something comes from outside, such as a piece of a file.
+
+        But for a moment only: it may be made by somebody who waits for time to pass.
+        """
+        piece = object()
+        self._awaited.add(piece)
+        outer = _making.set(piece)
+        try:
+            yield
+        finally:
+            _making.reset(outer)
+            self._no_longer_await(piece)
+
+    def _no_longer_await(self, piece: object) -> None:
+        self._awaited.discard(piece)
+        if self._came is not None and not self._awaited:
+            self._came.set()
+            self._came = None
+
     def _rest(self) -> None:
         self._busy -= 1
         if self._idle is not None and not self._busy:
@@ -203,6 +234,13 @@ class VirtualClock:
             if self._busy:
                 self._idle = self._idle or anyio.Event()
                 await self._idle.wait()
+                return
+            if self._awaited:
+                self._came = self._came or anyio.Event()
+                with anyio.move_on_after(_OUTSIDE_S) as scope:
+                    await self._came.wait()
+                if scope.cancelled_caught:
+                    self._awaited.clear()
                 return
             if self._sleepers.first() is not alarm or self._now >= alarm.at:
                 return

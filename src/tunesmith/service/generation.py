@@ -1,6 +1,7 @@
 """What completions and chat have in common: they draw texts from an engine, token by token."""
 
 import hashlib
+import re
 from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
@@ -29,6 +30,7 @@ from tunesmith.service.schedule import Schedule
 __all__ = ["Drawn", "Sources", "ended", "fingerprint", "in_turn", "spec_of", "start"]
 
 _MAX_BIAS = 100
+_SHOWN_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
@@ -145,9 +147,15 @@ def spec_of(
         id: The answer's id: without a seed of its own every answer is another one.
 
     Raises:
-        ServiceError: A bias is beyond its bounds.
+        ServiceError: A bias is beyond its bounds, or its token is no number.
     """
-    for bias in (asked.logit_bias or {}).values():
+    for token, bias in (asked.logit_bias or {}).items():
+        if not re.fullmatch(r"[0-9]{1,9}", token):
+            raise invalid(
+                f"Invalid key in 'logit_bias': {token[:_SHOWN_CHARS]}. You should only be "
+                "submitting non-negative integers.",
+                "logit_bias",
+            )
         if not -_MAX_BIAS <= bias <= _MAX_BIAS:
             raise invalid(
                 f"{bias} is not between -{_MAX_BIAS} and {_MAX_BIAS} - 'logit_bias'", "logit_bias"

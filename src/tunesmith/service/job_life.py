@@ -82,7 +82,7 @@ class JobLife(Life):
         self._halt()
         if message is not None:
             self.events.say(message, self._shop.clock.time())
-        return self._change(status=status)
+        return self._change(status=status, estimated_finish=None)
 
     def resume(self) -> FineTuningJob:
         """Let a paused job queue again; a job that trained goes on where it was."""

@@ -4,6 +4,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from numbers import Real
 from typing import Any, TypeAlias, cast
 
 from pydantic import BaseModel
@@ -201,6 +202,8 @@ class Vectors:
     def add(self, vector: Vector, *, match: Match | None = None, times: int | None = None) -> None:
         """Embed so from now on; see `Service.reply_embedding`."""
         require_match(match)
+        if not callable(vector):
+            _numbers(vector)  # what is wrong shows at once, not when somebody asks
         self._vectors.add((vector, match), times)
 
     def find(self, asked: CreateEmbedding, text: str) -> list[float] | None:
@@ -211,12 +214,20 @@ class Vectors:
             if not matches(match, asked, text):
                 return None
             vector = given(text) if callable(given) else given
-            return None if vector is None else [float(number) for number in vector]
+            return None if vector is None else _numbers(vector)
 
         vector = self._vectors.find(use)
         if vector is None:
             self.unmatched.append(_noted(asked, text))
         return vector
+
+
+def _numbers(vector: object) -> list[float]:
+    if not isinstance(vector, str) and isinstance(vector, Sequence):
+        numbers = cast("Sequence[object]", vector)
+        if numbers and all(isinstance(each, Real) for each in numbers):
+            return [float(each) for each in cast("Sequence[float]", numbers)]
+    raise TypeError(f"an embedding is a list of numbers, and not empty, not {vector!r}")
 
 
 def as_reply(given: object) -> Reply | None:

@@ -6,21 +6,25 @@ that is not null, the smallest number from 1 on that is allowed, `true`, and for
 three words of what the engine said.
 """
 
+import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import cycle
 from typing import Any, cast
 
-from tunesmith.service.errors import invalid
+from tunesmith.service.errors import ServiceError, invalid
 
 __all__ = ["value_for", "words_of"]
 
 Schema = Mapping[str, Any]
 
 _WORDS_A_TEXT = 3
+_LARGEST = 100_000
+"""A value has no more parts and characters than this: a schema may ask for a billion."""
 _DEEPEST = 6
 """From this depth on, optional parts are left out, so that recursive schemas come to an end."""
+_SHOWN_CHARS = 80
 
 _FORMATS = {
     "date": "2024-04-22",
@@ -49,18 +53,35 @@ def value_for(schema: Schema, words: Iterator[str]) -> Any:
         words: Where texts take their words from.
 
     Raises:
-        ServiceError: The schema asks for what the rules do not make, such as a text that matches a
-            pattern and has no example.
+        ServiceError: It is no schema, or asks for what the rules do not make, such as a text that
+            matches a pattern and has no example.
     """
-    return _Maker(schema, words).value(schema, 0)
+    maker = _Maker(schema, words)
+    try:
+        return maker.value(schema, 0)
+    except RecursionError:
+        raise _invalid("what it requires has no end") from None
+    except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, re.error):
+        # Whatever stands where a list, a number or a schema should be: there are too many ways.
+        raise _invalid(f"this part is no JSON schema: {maker.part}") from None
 
 
 class _Maker:
     def __init__(self, root: Schema, words: Iterator[str]) -> None:
         self._root = root
         self._words = words
+        self._room = _LARGEST
+        self._part: Schema | bool = root
+
+    @property
+    def part(self) -> str:
+        """The part of the schema that was read last, as text."""
+        text = json.dumps(self._part, ensure_ascii=False)
+        return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"
 
     def value(self, schema: Schema | bool, depth: int) -> Any:
+        self._part = schema
+        self._take(1)
         if isinstance(schema, bool):
             return self._text({})
         schema = self._resolved(schema)
@@ -97,7 +118,7 @@ class _Maker:
                 schema = merged
             else:
                 return schema
-        raise invalid("Invalid schema: its references lead nowhere.", "response_format")
+        raise _invalid("its references lead nowhere")
 
     def _target(self, reference: str) -> Schema:
         found: Schema | None = self._root
@@ -105,7 +126,7 @@ class _Maker:
             if name:
                 found = _member(found, name.replace("~1", "/"))
         if found is None:
-            raise invalid(f"Invalid schema: {reference} is not in it.", "response_format")
+            raise _invalid(f"{reference} is not in it")
         return found
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
@@ -119,11 +140,13 @@ class _Maker:
         first: Sequence[Schema] = schema.get("prefixItems") or ()
         usual = max(1, len(first)) if depth < _DEEPEST else 0
         length = max(min(usual, schema.get("maxItems", usual)), schema.get("minItems", 0))
+        self._take(length)
         kinds = [*first, *[schema.get("items", True)] * length][:length]
         return [self.value(kind, depth + 1) for kind in kinds]
 
     def _text(self, schema: Schema) -> str:
         shortest, longest = schema.get("minLength", 0), schema.get("maxLength", math.inf)
+        self._take(shortest)
         text = " ".join(next(self._words) for _ in range(_WORDS_A_TEXT))
         while len(text) < shortest:
             text = f"{text} {next(self._words)}"
@@ -143,6 +166,15 @@ class _Maker:
             "the service a reply.",
             "response_format",
         )
+
+    def _take(self, room: int) -> None:
+        self._room -= room
+        if self._room < 0:
+            raise _invalid(f"it asks for a value of more than {_LARGEST} parts")
+
+
+def _invalid(why: str) -> ServiceError:
+    return invalid(f"Invalid schema: {why}.", "response_format")
 
 
 def _member(schema: Schema | None, name: str) -> Schema | None:
@@ -174,6 +206,8 @@ def _number(schema: Schema, *, whole: bool) -> float:
     if step:
         value = math.ceil(value / step) * step
         value = value if value <= most else value - step
+    if not math.isfinite(value):
+        raise ValueError(f"{value} cannot be written as JSON")
     return int(value) if whole else value
 
 

@@ -215,6 +215,7 @@ class Service:
             times: How often; None for ever.
 
         Raises:
+            TypeError: The reply is none of these.
             ValueError: `match` names an unknown field, or `times` is less than 1.
 
         Example:
@@ -241,6 +242,7 @@ class Service:
             times: How many texts; None for all that come.
 
         Raises:
+            TypeError: The vector is no list of numbers, or empty.
             ValueError: `match` names an unknown field, or `times` is less than 1.
 
         Example:

@@ -1,9 +1,10 @@
 """What a job finds in its training and validation files, and what is wrong with them."""
 
-import json
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any, Literal, cast
+
+from pydantic_core import from_json
 
 from tunesmith.service.conversation import conversation
 from tunesmith.service.engines.base import (
@@ -116,8 +117,8 @@ def _lines(content: bytes) -> Iterator[bytes]:
 
 def _example(line: bytes, format: Format, grade: Grade | None) -> TrainingExample:
     try:
-        value = json.loads(line)
-    except (ValueError, RecursionError):
+        value = from_json(line)
+    except ValueError:
         raise _Wrong(" is not valid JSON") from None
     if not isinstance(value, dict):
         raise _Wrong(" is not a JSON object")

@@ -4,7 +4,7 @@ import json
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
-from difflib import ndiff
+from difflib import unified_diff
 from fnmatch import fnmatchcase
 from typing import Any, cast
 
@@ -87,6 +87,9 @@ class Call:
 
 _ERROR = 400
 _SHOWN_CHARS = 60
+_HEADINGS = 3
+_MOST_LINES = 60
+_MOST_CHARS = 500
 
 
 def is_like(call: Call, operation: str, parameters: Mapping[str, Any]) -> bool:
@@ -104,14 +107,20 @@ def is_like(call: Call, operation: str, parameters: Mapping[str, Any]) -> bool:
 
 
 def difference(wanted: Mapping[str, Any], call: Call) -> str:
-    """Show how a call's parameters differ from those that are looked for, line by line."""
+    """Show how a call's parameters differ from those that are looked for, line by line.
+
+    Of long ones only the places where they differ are shown, with a few lines around them.
+    """
     actual = {
         # What is right is shown as it is wanted, so that only the differences stand out.
         name: value if _is_right(value, call.parameters.get(name)) else call.parameters.get(name)
         for name, value in wanted.items()
     }
+    lines = list(unified_diff(_lines(wanted), _lines(actual), lineterm=""))[_HEADINGS:]
+    if len(lines) > _MOST_LINES:
+        lines = [*lines[:_MOST_LINES], "@@"]
     return "\n".join(
-        line.rstrip() for line in ndiff(_lines(wanted), _lines(actual)) if line[:1] != "?"
+        "  …" if line.startswith("@@") else f"{line[0]} {line[1:_MOST_CHARS]}" for line in lines
     )
 
 

@@ -1,15 +1,19 @@
 """What a request asked for: its parameters, read as it passes by."""
 
 import hashlib
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, field
-from typing import Any, cast
+from functools import cache
+from typing import Any, cast, get_type_hints
 
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from tunesmith.backends.redaction import Redaction
+from tunesmith.errors import RequestInvalid
 from tunesmith.operations import all_operations
+from tunesmith.operations.base import Operation
 from tunesmith.protocol.flatten import unflatten
 from tunesmith.protocol.message import Request
 from tunesmith.protocol.multipart import MultipartError, ReceivedPart, decode_multipart
@@ -19,8 +23,6 @@ __all__ = ["AskedFile", "Kept", "Question"]
 
 _END_BYTES = 16 * 1024
 """The fields that come after a long file are shorter."""
-
-_routes: list[Router] = []
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,25 +105,26 @@ class Question:
     async def parameters(self, redaction: Redaction) -> dict[str, Any]:
         """Read the parameters, as far as the body has come. Waits for nothing."""
         request = self._request
+        operation, in_path = _route(request.method, redaction.text(request.path))
         query = (pair.partition("=") for pair in redaction.query(request.query))
-        parameters = unflatten((name, value) for name, _, value in query)
+        parameters = _typed(operation, [(name, value) for name, _, value in query])
         content = redaction.body(self._body.content)
         content_type = request.headers.get("content-type", "")
         if "multipart" in content_type.lower():
-            parameters |= await self._form(content_type, content)
+            parameters |= _typed(operation, await self._form(content_type, content))
         elif content:
             parameters |= _json_object(content)
-        return {**_in_path(request.method, redaction.text(request.path)), **parameters}
+        return {**in_path, **parameters}
 
-    async def _form(self, content_type: str, content: bytes) -> dict[str, Any]:
+    async def _form(self, content_type: str, content: bytes) -> list[tuple[str, str | AskedFile]]:
         async def body() -> AsyncGenerator[bytes]:
             yield content
 
         try:
             parts = await decode_multipart(content_type, body(), max_bytes=len(content))
         except MultipartError:
-            return {}
-        return unflatten((part.name, self._value(part)) for part in parts)
+            return []
+        return [(part.name, self._value(part)) for part in parts]
 
     def _value(self, part: ReceivedPart) -> str | AskedFile:
         if part.filename is None:
@@ -139,10 +142,36 @@ def _json_object(content: bytes) -> dict[str, Any]:
     return cast("dict[str, Any]", value) if isinstance(value, dict) else {}
 
 
-def _in_path(method: str, path: str) -> dict[str, Any]:
-    if not _routes:
-        _routes.append(Router(all_operations()))
+@cache
+def _router() -> Router:
+    return Router(all_operations())
+
+
+def _route(method: str, path: str) -> tuple[type[Operation[Any]] | None, dict[str, str]]:
     try:
-        return dict(_routes[0].find(method, path)[1])
+        return _router().find(method, path)
     except UnknownRoute:
-        return {}
+        return None, {}
+
+
+def _typed(
+    operation: type[Operation[Any]] | None, pairs: Sequence[tuple[str, Any]]
+) -> dict[str, Any]:
+    """Read a query or a form; its numbers are text, which whoever asked for a number never saw."""
+    try:
+        values = unflatten(pairs)
+    except RequestInvalid:
+        return dict(pairs)
+    return {name: _as_declared(operation, name, value) for name, value in values.items()}
+
+
+def _as_declared(operation: type[Operation[Any]] | None, name: str, value: Any) -> Any:
+    if operation is None or isinstance(value, AskedFile):
+        return value
+    declared = get_type_hints(operation, include_extras=True)
+    if operation.spec.event is not None:
+        declared["stream"] = bool
+    try:
+        return TypeAdapter(declared.get(name, Any)).validate_python(value)
+    except ValidationError:
+        return value  # it is wrong, and the service will say so

@@ -446,6 +446,24 @@ async def test_what_changes_an_answer_comes_before_what_breaks_it(faults):
         assert await response.read() == b'"0123'
 
 
+async def test_a_status_is_an_answer_that_can_be_changed_and_broken(faults):
+    calls = faults.on("models.list").status(503, "Overloaded")
+    calls.content_type("text/html").truncate(after_bytes=10)
+    async with faults.send(Request("models.list", "GET", "/models")) as response:
+        assert (response.status, response.headers["content-type"]) == (503, "text/html")
+        assert await response.read() == b'{"error": '
+    faults.assert_all_fired()
+
+
+@pytest.mark.parametrize("failure", ["lose_answer", "refuse_connection"])
+async def test_a_failure_may_be_late(hasty, faults, memory, failure):
+    getattr(faults.on("models.list").slow(5), failure)()
+    with pytest.raises(APIConnectionError):
+        await hasty.models.list()
+    assert memory.clock.monotonic() == pytest.approx(5)
+    faults.assert_all_fired()
+
+
 async def test_faults_lie_around_each_other(memory):
     inner = Faults(memory)
     inner.on("models.list", call=2).status(500)
@@ -500,6 +518,37 @@ async def test_a_fault_behind_another_does_not_fire(hasty, faults):
     with pytest.raises(APIConnectionError):
         await hasty.models.list()
     assert faults.unfired == ["models.list, call 1: cut after 3 bytes - the call never came so far"]
+
+
+async def test_what_is_no_json_is_not_edited_but_passed_on(hasty, faults):
+    file = await hasty.files.create(file=("a.txt", b"no JSON"), purpose="user_data")
+    faults.on("files.content").edit(lambda answer: {**answer, "id": "another"})
+    assert await hasty.files.content(file.id).read() == b"no JSON"
+    assert faults.unfired == ["files.content, call 1: JSON edited - the answer was no JSON"]
+
+
+async def test_what_is_no_page_has_no_order(hasty, faults):
+    faults.on("models.retrieve").reorder_page()
+    assert (await hasty.models.retrieve("davinci-002")).id == "davinci-002"
+    (unfired,) = faults.unfired
+    assert unfired.endswith("page reordered - the answer stayed as it was")
+
+
+async def test_an_error_is_no_page_that_could_come_again(client, faults, files):
+    faults.on("files.list", call=1).status(500)
+    faults.on("files.list", call=2).repeat_page()
+    page = await client.files.list()
+    assert [file.id for file in page.data] == files
+    with pytest.raises(AssertionError, match="page repeated - no page came before"):
+        faults.assert_all_fired()
+
+
+async def test_an_empty_body_breaks_where_it_ends(hasty, faults):
+    file = await hasty.files.create(file=("a.txt", b""), purpose="user_data")
+    faults.on("files.content").cut()
+    with pytest.raises(APIConnectionError):
+        await hasty.files.content(file.id).read()
+    faults.assert_all_fired()
 
 
 # Places.

@@ -10,6 +10,7 @@ from tests.contract.data import begin_job, pairs, send
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, Request, errors
 from tunesmith.backends.record import RecordingBackend
+from tunesmith.backends.redaction import Redaction
 from tunesmith.backends.replay import ReplayBackend, ReplayMismatch
 from tunesmith.testing import Faults
 
@@ -327,6 +328,40 @@ async def test_secrets_are_not_in_the_cassette_and_do_not_stand_in_the_way(
         assert secret not in text
     assert '"x-page": "1"' in text
     await replay(calls, secrets=["open sesame"])
+
+
+@pytest.mark.parametrize(
+    ("text", "secret"),
+    [
+        ("whsec_abcdefghijklmnopqrstuvwx+/==", "whsec_abcdefghijklmnopqrstuvwx+/=="),
+        ("ghp_" + "a" * 36, "ghp_" + "a" * 36),
+        ("github_pat_11AAAA_" + "b" * 40, "github_pat_11AAAA_" + "b" * 40),
+        ("glpat-abcdefghijklmnopqrst", "glpat-abcdefghijklmnopqrst"),
+        ("npm_" + "c" * 36, "npm_" + "c" * 36),
+        ("see https://kant:critique@example.com/a", "kant:critique"),
+        ("see https://example.com/a?sv=1&sig=abc%2Fdef&se=2", "abc%2Fdef"),
+        ("see https://example.com/a?X-Amz-Signature=abcdef", "abcdef"),
+        ("see https://example.com/a?api_key=letmein", "letmein"),
+        ('{"x-api-key": "letmein"}', "letmein"),
+        ('{"AZURE_OPENAI_API_KEY": "letmein"}', "letmein"),
+        (json.dumps('{"OPENAI_API_KEY": "letmein"}'), "letmein"),
+    ],
+)
+def test_what_looks_like_a_secret_becomes_stars(text, secret):
+    stars = "*" * len(secret)
+    assert Redaction().text(text) == text.replace(secret, stars)
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "Is it at https://example.com:8000/a?after=file-1&limit=3, or at kant@example.com?",
+        '{"key": "C major", "tokens": "3", "monkey": "ape", "secrets": "none"}',
+        "the risk-free-and-well-tested-one",
+    ],
+)
+def test_what_looks_like_none_stays(text):
+    assert Redaction().text(text) == text
 
 
 async def test_a_secret_that_reaches_over_chunks_is_taken_out_of_a_stream(record, path):

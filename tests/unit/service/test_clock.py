@@ -88,6 +88,48 @@ async def test_time_stands_still_while_somebody_works():
     assert order == ["work", 0, "woken"]
 
 
+async def test_time_waits_for_what_comes_from_outside(monkeypatch):
+    monkeypatch.setattr("tunesmith.service.clock._OUTSIDE_S", inf)
+    clock, order = VirtualClock(), []
+
+    async def reader():
+        for _ in range(5):
+            with clock.outside():
+                await anyio.to_thread.run_sync(order.append, clock.monotonic())
+
+    async def sleeper():
+        await clock.sleep(60)
+        order.append("woken")
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(reader)
+        group.start_soon(sleeper)
+    assert order == [0, 0, 0, 0, 0, "woken"]
+
+
+async def test_time_does_not_wait_for_ever_for_what_waits_for_time():
+    clock = VirtualClock()
+    ready = anyio.Event()
+
+    async def maker():
+        await clock.sleep(60)
+        ready.set()
+
+    async with anyio.create_task_group() as group:
+        group.start_soon(maker)
+        with clock.outside():
+            await ready.wait()
+    assert clock.monotonic() == 60
+
+
+async def test_what_comes_from_outside_may_take_virtual_time(monkeypatch):
+    monkeypatch.setattr("tunesmith.service.clock._OUTSIDE_S", inf)
+    clock = VirtualClock()
+    with clock.outside():
+        await clock.sleep(3600)
+    assert clock.monotonic() == 3600
+
+
 async def test_a_cancelled_sleeper_does_not_hold_the_others_up():
     clock = VirtualClock()
     async with anyio.create_task_group() as group:

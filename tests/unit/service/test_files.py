@@ -59,6 +59,8 @@ async def test_an_unknown_file_is_the_services_404(service):
         (b'{"a": 1}\n\n{"a"\n', 3),
         (b"\xff\xfe", 1),
         (b"[" * 99_999, 1),
+        # Half a surrogate pair: no answer that quotes it could be written.
+        (b'{"a": 1}\n{"\\ud800": 1}\n', 2),
     ],
 )
 async def test_what_is_not_json_lines_is_refused_with_its_line(service, purpose, content, line):

@@ -162,6 +162,7 @@ async def test_a_cancelled_job_stays_so_and_has_no_end(service, upload, pairs, s
     await _after(service, job, seconds)
     cancelled = await service.answer(CancelFineTuningJob(job.id))
     assert (cancelled.status, cancelled.finished_at) == ("cancelled", None)
+    assert cancelled.estimated_finish is None
     models = len((await service.answer(ListModels())).data)
     later = await _after(service, job, 3600)
     assert later == cancelled
@@ -182,7 +183,7 @@ async def test_a_paused_job_waits_and_goes_on_where_it_was(service, upload, pair
     job = await _create(service, await upload(pairs), hyperparameters={"n_epochs": 3})
     await _after(service, job, 100)
     paused = await service.answer(PauseFineTuningJob(job.id))
-    assert paused.status == "paused"
+    assert (paused.status, paused.estimated_finish) == ("paused", None)
     assert (await _after(service, job, 86_400)).status == "paused"
     resumed = await service.answer(ResumeFineTuningJob(job.id))
     assert resumed.status == "queued"

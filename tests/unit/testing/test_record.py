@@ -80,9 +80,25 @@ async def test_parameters_come_from_the_path_and_the_query_too(client, record):
     await client.files.list(limit=3, purpose="batch")
     await client.models.retrieve("davinci-002")
     assert [call.parameters for call in record.all] == [
-        {"limit": "3", "purpose": "batch"},
+        {"limit": 3, "purpose": "batch"},
         {"model": "davinci-002"},
     ]
+
+
+async def test_numbers_in_queries_and_forms_are_numbers(client, record):
+    expires_after = {"anchor": "created_at", "seconds": 3600}
+    await client.files.create(file=("a.jsonl", b"{}"), purpose="batch", expires_after=expires_after)
+    await client.files.list(limit=20)
+    record.assert_called("files.create", expires_after=expires_after)
+    record.assert_called("files.list", limit=20)
+
+
+async def test_a_query_that_makes_no_sense_is_passed_on_and_kept_as_text(record):
+    query = (("limit", "many"), ("metadata", "1"), ("metadata[a]", "2"))
+    async with record.send(Request("files.list", "GET", "/files", query=query)) as response:
+        assert response.status == 400
+    (call,) = record.all
+    assert call.parameters == dict(query)
 
 
 async def test_of_an_upload_the_file_is_described(client, record):
@@ -205,6 +221,19 @@ async def test_what_was_not_called_so_is_shown_as_a_diff_to_the_nearest(client, 
         "  1 models.list 200 in 0 s",
         "  2 files.create 200 in 0 s file=<a.jsonl, 2 bytes> purpose='fine-tune'",
     ]
+
+
+async def test_a_diff_of_much_is_quick_and_shows_no_more_than_can_be_read(client, record):
+    texts = [f"text {number} of a long list" for number in range(1500)]
+    await client.embeddings.create(model="text-embedding-3-small", input=texts)
+    others = [f"other {number * 3} in a list" for number in range(1500)]
+    with pytest.raises(AssertionError) as caught:
+        record.assert_called("embeddings.create", input=others)
+    assert '-     "other 0 in a list",' in str(caught.value)
+    assert len(str(caught.value).splitlines()) < 80
+    with pytest.raises(AssertionError) as caught:
+        record.assert_called("embeddings.create", input=[*texts[:700], "?", *texts[701:]])
+    assert '-     "?",\n+     "text 700 of a long list",' in str(caught.value)
 
 
 def _is_small(file):

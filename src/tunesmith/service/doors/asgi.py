@@ -77,6 +77,7 @@ class _Answering:
         self._gone = False
 
     async def run(self) -> None:
+        failure: Exception | None = None
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch, tasks.cancel_scope)
             try:
@@ -86,17 +87,22 @@ class _Answering:
                         await self._send_body(chunk, more=True)
                 await self._send_body(b"", more=False)
             except BackendError:
-                await self._abort()
-            except Exception:
+                failure = await self._abort()
+            except Exception as error:
                 if self._started:
-                    raise  # the server breaks off, and logs it
-                _logger.exception("%s %s went wrong", self._scope["method"], self._scope["path"])
-                await self._fail()
+                    failure = error
+                else:
+                    method, path = self._scope["method"], self._scope["path"]
+                    _logger.exception("%s %s went wrong", method, path)
+                    await self._fail()
             tasks.cancel_scope.cancel()
+        if failure is not None:
+            raise failure  # the server breaks off, and logs it
 
     def _call(self) -> Call:
         scope = self._scope
-        path = scope.get("raw_path") or scope["path"].encode()
+        path: bytes = scope.get("raw_path") or scope["path"].encode()
+        path = path.removeprefix(scope.get("root_path", "").encode())  # of the app around this one
         query: bytes = scope.get("query_string", b"")
         headers = Call.joined(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
@@ -156,13 +162,14 @@ class _Answering:
         await self._send({"type": "http.response.start", "status": 500, "headers": headers})
         await self._send_body(body, more=False)
 
-    async def _abort(self) -> None:
+    async def _abort(self) -> Exception | None:
+        """Break the connection off; gives what to raise where that takes an error."""
         if self._gone:
-            return
+            return None
         extension = self._scope.get("extensions", {}).get(ABORT)
-        if extension is not None:
-            extension["abort"]()
-            while (await self._receive())["type"] != "http.disconnect":
-                pass  # the server would make an error of an app that ends before
-        elif not self._started:
-            raise ConnectionAbortedError("the backend gave no answer")
+        if extension is None:
+            return None if self._started else ConnectionAbortedError("the backend gave no answer")
+        extension["abort"]()
+        while (await self._receive())["type"] != "http.disconnect":
+            pass  # the server would make an error of an app that ends before
+        return None

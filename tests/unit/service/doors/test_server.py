@@ -133,3 +133,20 @@ def test_bytes_that_are_no_http_do_no_harm(http):
         raw.sendall(b"\x16\x03\x01 nonsense\r\n\r\n")
         assert raw.recv(1000).startswith(b"HTTP/1.1 400")
     assert http.get("/models").status_code == 200
+
+
+@pytest.mark.anyio
+async def test_an_app_may_be_a_part_of_a_larger_one(service):
+    transport = httpx.ASGITransport(service.app(), root_path="/tuning")
+    async with httpx.AsyncClient(transport=transport, headers=KEY) as http:
+        assert (await http.get("http://larger/tuning/v1/files")).json()["data"] == []
+        assert (await http.get("http://larger/tuning/openapi.json")).json()["openapi"] == "3.1.0"
+        assert (await http.get("http://larger/tuning/nope")).status_code == 404
+
+
+@pytest.mark.anyio
+async def test_what_other_servers_are_to_break_off_is_raised_as_it_is(broken):
+    transport = httpx.ASGITransport(App(broken("read")))
+    async with httpx.AsyncClient(transport=transport, headers=KEY) as http:
+        with pytest.raises(ConnectionAbortedError):
+            await http.get("http://service/v1/models")

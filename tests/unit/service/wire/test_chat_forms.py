@@ -165,6 +165,21 @@ async def test_json_schema_is_json_that_fits(chat):
     assert answer["city"]
 
 
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_is_no_schema_is_refused_before_anything_is_answered(api, stream):
+    status, error = await api.refusal(
+        "/chat/completions",
+        model="gpt-4o-mini",
+        messages=[{"role": "user", "content": "Where?"}],
+        response_format={
+            "type": "json_schema",
+            "json_schema": {"name": "place", "schema": {"properties": 5}},
+        },
+        stream=stream,
+    )
+    assert (status, error["param"]) == (400, "response_format")
+
+
 async def test_text_in_json_has_the_words_of_the_engine(chat):
     wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": WEATHER}}
     said = {

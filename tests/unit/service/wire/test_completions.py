@@ -85,6 +85,15 @@ async def test_ids_that_are_no_tokens_are_refused(api):
     assert (status, error["param"]) == (400, "prompt")
 
 
+@pytest.mark.parametrize("token", ["abc", "-1", "", "1.5", "9" * 5000])
+async def test_a_bias_is_for_a_token(api, token):
+    status, error = await api.refusal(
+        "/completions", model="davinci-002", prompt="Kant", logit_bias={token: 1}
+    )
+    assert (status, error["param"]) == (400, "logit_bias")
+    assert error["message"].startswith("Invalid key in 'logit_bias': ")
+
+
 @pytest.mark.parametrize("prompt", [[], [[]]])
 async def test_an_empty_list_is_no_prompt(api, prompt):
     status, error = await api.refusal("/completions", model="davinci-002", prompt=prompt)

@@ -1,9 +1,12 @@
 """The door in process, over a service of its own; what every backend must do is in the contract."""
 
 import json
+import math
 
 import anyio
+import anyio.from_thread
 import anyio.lowlevel
+import anyio.to_thread
 import pytest
 
 from tunesmith.backends.base import clock_of
@@ -34,6 +37,32 @@ def test_it_may_be_made_outside_of_an_event_loop_and_used_in_several():
 async def test_the_client_sleeps_by_the_clock_of_its_service():
     backend = MemoryBackend()
     assert clock_of(backend) is backend.service.clock
+
+
+async def test_a_file_that_is_read_while_others_wait_for_time_is_in_time(monkeypatch):
+    monkeypatch.setattr("tunesmith.service.clock._OUTSIDE_S", math.inf)
+    backend = MemoryBackend()
+
+    async def body():
+        for chunk in (b'{"model": "davinci-002", ', b'"prompt": ', b'"Kant"}'):
+            yield await anyio.to_thread.run_sync(read, chunk)
+
+    def read(chunk):
+        for _ in range(100):  # the others go on meanwhile
+            anyio.from_thread.run(anyio.lowlevel.checkpoint)
+        return chunk
+
+    async def wait():
+        while True:
+            await backend.clock.sleep(3600)
+
+    request = Request("completions.create", "POST", "/completions", body=body)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(wait)
+        with backend.clock.fail_after(60):
+            async with backend.send(request) as response:
+                assert response.status == 200
+        tasks.cancel_scope.cancel()
 
 
 async def test_it_takes_a_service_that_is_there_already():

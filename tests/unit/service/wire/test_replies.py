@@ -335,6 +335,12 @@ async def test_embeddings_can_be_given_text_by_text(service, embed):
     assert [each.prompt for each in service.vectors.unmatched] == ["Hume"]
 
 
+@pytest.mark.parametrize("vector", ["abc", [], [1, "a"], {"a": 1}, 5])
+def test_what_is_no_vector_is_refused_when_it_is_given(service, vector):
+    with pytest.raises(TypeError, match="list of numbers"):
+        service.reply_embedding(vector)
+
+
 async def test_an_embedding_for_some_times_is_used_up(service, embed):
     service.reply_embedding([1], times=1)
     assert [len(vector) for vector in await embed("Kant", "Kant")] == [1, 1536]

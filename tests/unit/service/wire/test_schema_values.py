@@ -1,5 +1,7 @@
 """Values made from a JSON schema fit it."""
 
+import math
+import re
 from itertools import islice
 from typing import Annotated, Literal
 
@@ -119,6 +121,43 @@ def test_a_pattern_without_an_example_is_refused():
 def test_a_reference_that_leads_nowhere_is_refused(reference):
     with pytest.raises(ServiceError, match="Invalid schema"):
         make({"$ref": reference, "$defs": {"loop": {"$ref": "#/$defs/loop"}}})
+
+
+@pytest.mark.parametrize(
+    ("schema", "part"),
+    [
+        ({"properties": 5}, '{"properties": 5}'),
+        ({"properties": {"a": {"type": "array", "items": 3}}}, "3"),
+        ({"enum": 3}, '{"enum": 3}'),
+        ({"type": 5}, '{"type": 5}'),
+        ({"anyOf": [5]}, '{"anyOf": [5]}'),
+        ({"$ref": 5}, '{"$ref": 5}'),
+        ({"type": "integer", "minimum": "a"}, '"minimum": "a"'),
+        ({"type": "integer", "minimum": math.inf}, "Infinity"),
+        ({"type": "number", "multipleOf": 1e-320}, "1e-320"),
+        ({"type": "string", "minLength": "3"}, '"minLength": "3"'),
+        ({"type": "string", "pattern": "("}, '"pattern": "("'),
+        ({"type": "string", "format": [1]}, '"format": [1]'),
+    ],
+)
+def test_what_is_no_schema_is_refused_with_the_part_that_is_wrong(schema, part):
+    with pytest.raises(ServiceError, match=re.escape(part)):
+        make(schema)
+
+
+@pytest.mark.parametrize(
+    "schema",
+    [
+        {"type": "object", "properties": {"a": {"$ref": "#"}}, "required": ["a"]},
+        {"type": "array", "items": {"$ref": "#"}, "minItems": 1},
+        {"type": "array", "minItems": 10**12},
+        {"type": "array", "items": {"type": "array", "minItems": 1000}, "minItems": 1000},
+        {"type": "string", "minLength": 10**12},
+    ],
+)
+def test_a_value_without_an_end_is_refused(schema):
+    with pytest.raises(ServiceError, match=r"Invalid schema: .*(no end|more than)"):
+        make(schema)
 
 
 def test_words_go_on_for_ever_and_there_is_always_one():

@@ -227,7 +227,11 @@ async def test_a_part_of_a_file_is_206(api, file_path, asked, start, stop):
     assert headers["content-length"] == str(stop - start)
 
 
-@pytest.mark.parametrize("asked", ["lines=1-2", "bytes=5-2", "bytes=0-1,4-5", "bytes=-"])
+@pytest.mark.parametrize(
+    "asked",
+    ["lines=1-2", "bytes=5-2", "bytes=0-1,4-5", "bytes=-", f"bytes={'9' * 5000}-"],
+    ids=["lines", "backwards", "several", "empty", "endless"],
+)
 async def test_a_range_that_is_not_understood_is_ignored(api, file_path, asked):
     status, headers, content = await api.send("GET", file_path, headers={"range": asked})
     assert (status, len(content)) == (200, 256_000)
