@@ -1,8 +1,12 @@
 """The documentation builds, without a warning."""
 
+import re
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).parents[2]
 
@@ -16,3 +20,23 @@ def test_the_site_builds_strictly(tmp_path):
         check=False,
     )
     assert done.returncode == 0, done.stderr
+
+
+def test_the_landing_page_leads_to_every_page():
+    linked = re.findall(r"\]\(([\w/-]+\.md)\)", (ROOT / "docs" / "index.md").read_text())
+    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
+    assert set(linked) == pages - {"index.md"}
+
+
+def test_the_readme_says_how_to_install_every_extra():
+    project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
+    shown = re.findall(r"pip install 'tunesmith\[(.+?)\]'", (ROOT / "README.md").read_text())
+    named = [extra for extras in shown for extra in extras.split(",")]
+    assert sorted(named) == sorted(set(project["optional-dependencies"]) - {"dev", "docs"})
+
+
+@pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
+def test_links_of_the_pages_beside_the_documentation_lead_somewhere(page):
+    for link in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text()):
+        path = link.partition("#")[0]
+        assert link.startswith("https://") or not path or (ROOT / path).exists(), link
