@@ -35,7 +35,9 @@ def make_client() -> AsyncClient:
         return AsyncClient(deadline=120)
     # Visitors wait in real time, so the service's time has to pass by itself.
     speed = float(os.environ.get("TUNESMITH_SPEED", "60"))
-    return AsyncClient(backend=MemoryBackend(clock=VirtualClock(autojump=False, rate=speed)))
+    clock = VirtualClock(autojump=False, rate=speed)
+    # Time limits go by the same clock: this one is a minute of the visitor's.
+    return AsyncClient(backend=MemoryBackend(clock=clock), timeout=60 * speed)
 
 
 @asynccontextmanager
