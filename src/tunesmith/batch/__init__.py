@@ -25,6 +25,7 @@ from tunesmith.batch.budget import Budget
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
 from tunesmith.batch.estimate import Estimate
 from tunesmith.batch.job import Job
+from tunesmith.batch.pacing import Pacing
 from tunesmith.batch.remote import cancel_batches
 from tunesmith.batch.report import OnProgress, Progress, Report, Stopped
 from tunesmith.batch.requests import Template
@@ -40,6 +41,7 @@ __all__ = [
     "Estimate",
     "Job",
     "OnProgress",
+    "Pacing",
     "Progress",
     "Report",
     "Result",

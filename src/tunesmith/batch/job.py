@@ -17,6 +17,7 @@ from tunesmith.batch.estimate import Estimate, estimate
 from tunesmith.batch.handover import Handover
 from tunesmith.batch.interrupts import Interrupts
 from tunesmith.batch.output import JobPaths
+from tunesmith.batch.pacing import Pacing
 from tunesmith.batch.report import OnProgress, Progress, Report
 from tunesmith.batch.requests import RequestBuilder, Template
 from tunesmith.batch.results import Result
@@ -58,6 +59,7 @@ class Job:
         concurrency: How many requests may be under way at once; `auto` finds it out.
         requests_per_minute: The limit of requests; without it, it is learned from the service.
         tokens_per_minute: The limit of tokens; without it, it is learned from the service.
+        pacing: The pace that this job shares with others, in the place of these two limits.
         max_retries: How often a row is sent again after a failure that may pass. Refusals by rate
             limits do not count: they are waited out.
         timeout: Seconds that one attempt may take; by default as long as the client allows.
@@ -114,6 +116,7 @@ class Job:
         concurrency: int | Literal["auto"] = "auto",
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
+        pacing: Pacing | None = None,
         max_retries: int = 5,
         timeout: float | None = None,
         deadline: float | None = None,
@@ -158,8 +161,7 @@ class Job:
             model=model,
             response_format=response_format,
             concurrency=concurrency,
-            requests_per_minute=requests_per_minute,
-            tokens_per_minute=tokens_per_minute,
+            pacing=pacing or Pacing(requests_per_minute, tokens_per_minute),
             max_retries=max_retries,
             timeout_s=timeout,
             deadline_s=deadline,

@@ -98,11 +98,20 @@ class Bucket:
 
 
 class Pacing:
-    """The pace of a whole job: requests and tokens a minute, and pauses that hold for all.
+    """The pace of a job, or of several: requests and tokens a minute, pauses that hold for all.
 
     Args:
-        requests_per_minute: The limit of requests, if it is known.
-        tokens_per_minute: The limit of tokens, if it is known.
+        requests_per_minute: The limit of requests, if it is known; else it is learned.
+        tokens_per_minute: The limit of tokens, if it is known; else it is learned.
+
+    Example:
+        ```python
+        from tunesmith.batch import Job, Pacing
+
+        pacing = Pacing(requests_per_minute=3000)
+        first = Job(["Space is"], "first.jsonl", client=client, model="m", pacing=pacing)
+        second = Job(["Time is"], "second.jsonl", client=client, model="m", pacing=pacing)
+        ```
     """
 
     def __init__(
@@ -120,7 +129,7 @@ class Pacing:
         return self.requests.rate is not None or self.tokens.rate is not None
 
     def wait_s(self, tokens: float, now: float) -> float:
-        """Seconds until a request of so many tokens may be sent."""
+        """Seconds until a request of so many tokens may be sent; if 0, `sent` is called next."""
         return max(
             self._paused_until - now, self.requests.wait_s(1, now), self.tokens.wait_s(tokens, now)
         )

@@ -57,8 +57,7 @@ class RunOptions:
     model: str | None
     response_format: type[BaseModel] | None
     concurrency: int | Literal["auto"]
-    requests_per_minute: float | None
-    tokens_per_minute: float | None
+    pacing: Pacing
     max_retries: int
     timeout_s: float | None
     deadline_s: float | None
@@ -129,7 +128,7 @@ class Run:
         self._deadline = Deadline(self._clock, options.deadline_s, "batch")
         self.gate = Gate(
             self._clock,
-            Pacing(options.requests_per_minute, options.tokens_per_minute),
+            options.pacing,
             Concurrency(options.concurrency),
             self._purse,
             self.meter,
