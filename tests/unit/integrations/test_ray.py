@@ -157,7 +157,10 @@ def test_two_workers_answer_each_row_of_a_dataset_once(cluster, url, tmp_path):
         shard_rows=15,
     ).take_all()
     assert sorted(row["n"] for row in answered) == list(range(60))
-    assert all(row["answer"] and row["error"] is None for row in answered)
+    assert {row["error"] for row in answered} == {None}
+    assert all(
+        json.loads(row["answer_body"])["choices"][0]["text"] == row["answer"] for row in answered
+    )
     kept = [path.read_bytes().splitlines() for path in tmp_path.glob("*.jsonl")]
     assert [len(lines) for lines in kept] == [15] * 4
     with pytest.raises(ConfigurationError, match="kept with"):
