@@ -35,6 +35,7 @@ ALLOWED = {
         "backends",
         "calls",
         "client",
+        "batch",  # which knows none of them
     },
     "job_report": {"errors", "types", "client"},
     "webhooks": {"errors", "types"},
