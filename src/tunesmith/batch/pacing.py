@@ -109,8 +109,9 @@ class Pacing:
         from tunesmith.batch import Job, Pacing
 
         pacing = Pacing(requests_per_minute=3000)
-        first = Job(["Space is"], "first.jsonl", client=client, model="m", pacing=pacing)
-        second = Job(["Time is"], "second.jsonl", client=client, model="m", pacing=pacing)
+        prompts = ["Space is", "Time is"]
+        async with Job(prompts, "a.jsonl", client=client, model="m", pacing=pacing) as job:
+            await job.run()  # and others at the same time
         ```
     """
 
