@@ -6,7 +6,7 @@ from tests.benchmarks.answers import DOWNLOAD_BYTES, EVENTS
 
 _OURS = ("tunesmith", "tunesmith-fast")
 _SDKS = ("openai", "openai-aiohttp", *_OURS)
-_RAW = ("httpx", "httpx2", "aiohttp", "pyreqwest", "pyqwest")
+_RAW = ("httpx", "httpx2", "aiohttp", "pyreqwest", "pyqwest", "bare")
 _ALL = (*_SDKS, *_RAW)
 
 

@@ -1,10 +1,13 @@
 """The clients that are compared, each used as its documentation shows."""
 
+import asyncio
 import json
 import os
 import ssl
 from contextlib import asynccontextmanager
+from urllib.parse import urlsplit
 
+import httptools
 from tests.benchmarks.answers import CHUNKS, COMPLETION, EVENT, HEADERS_BACK, LAST_EVENTS
 
 KEY = "sk-benchmark"
@@ -259,6 +262,92 @@ async def pyqwest(url):
         yield Pyqwest(Client(transport), url)
 
 
+class Bare:
+    """The floor: sockets and the parser of `fast`, and nothing that makes a client.
+
+    No errors, no timeouts, no types: the answer is a dictionary.
+    """
+
+    def __init__(self, url):
+        self.server = urlsplit(url)
+        self.idle = []
+
+    async def _ask(self, asked):
+        body = json.dumps(asked).encode()
+        if self.idle:
+            socket = self.idle.pop()
+        else:
+            loop, at = asyncio.get_running_loop(), self.server
+            tls = ssl.create_default_context() if at.scheme == "https" else None
+            _, socket = await loop.create_connection(BareSocket, at.hostname, at.port, ssl=tls)
+        headers = "".join(f"{name}: {value}\r\n" for name, value in HEADERS.items())
+        head = (
+            f"POST {self.server.path}/completions HTTP/1.1\r\nhost: {self.server.netloc}\r\n"
+            f"{headers}content-length: {len(body)}\r\n\r\n"
+        )
+        socket.ask(head.encode() + body)
+        return socket
+
+    async def call(self):
+        socket = await self._ask(ASKED)
+        await socket.until_whole()
+        assert json.loads(b"".join(socket.chunks))["choices"][0]["finish_reason"] == "stop"
+        self.idle.append(socket)
+
+    async def stream(self, chunks, pause_ms):
+        socket = await self._ask(streaming(chunks, pause_ms))
+        number = 0
+        while not socket.whole:
+            await socket.more()
+            for event in b"".join(socket.chunks).split(b"\n\n"):
+                if event.startswith(b"data: {"):
+                    json.loads(event[6:])
+                    number += 1
+            socket.chunks.clear()
+        self.idle.append(socket)
+        return number
+
+
+class BareSocket(asyncio.BufferedProtocol):
+    buffer = memoryview(bytearray(256 * 1024))
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def ask(self, request):
+        self.parser = httptools.HttpResponseParser(self)
+        self.chunks = []
+        self.whole = False
+        self.transport.write(request)
+
+    async def more(self):
+        self.waiter = asyncio.get_running_loop().create_future()
+        await self.waiter
+
+    async def until_whole(self):
+        while not self.whole:
+            await self.more()
+
+    def get_buffer(self, sizehint):
+        return self.buffer
+
+    def buffer_updated(self, nbytes):
+        self.parser.feed_data(self.buffer[:nbytes])
+        if not self.waiter.done():
+            self.waiter.set_result(None)
+
+    def on_body(self, data):
+        self.chunks.append(data)
+
+    def on_message_complete(self):
+        self.whole = True
+
+
+@asynccontextmanager
+async def bare(url):
+    yield Bare(url)
+
+
 PEERS = {
     "own-share": own_share,
     "openai": openai,
@@ -270,4 +359,5 @@ PEERS = {
     "aiohttp": aiohttp,
     "pyreqwest": pyreqwest,
     "pyqwest": pyqwest,
+    "bare": bare,
 }

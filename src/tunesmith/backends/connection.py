@@ -44,7 +44,11 @@ def running_loop() -> object:
 
 
 async def connect(
-    host: str, port: int, tls: ssl.SSLContext | None, on_lost: Callable[["Connection"], object]
+    host: str,
+    port: int,
+    tls: ssl.SSLContext | None,
+    on_lost: Callable[["Connection"], object],
+    buffer: memoryview,
 ) -> "Connection":
     """Open a connection.
 
@@ -53,6 +57,7 @@ async def connect(
         port: Its port.
         tls: What certificates are trusted; None for plain HTTP.
         on_lost: Called once the connection is closed, by whomever.
+        buffer: Where bytes from the socket are put; see `Connection`.
 
     Raises:
         OSError: Nobody is there, or TLS fails.
@@ -65,7 +70,10 @@ async def connect(
     )
     try:
         _, connection = await loop.create_connection(
-            lambda: Connection(on_lost), sock=sock, ssl=tls, server_hostname=host if tls else None
+            lambda: Connection(on_lost, buffer),
+            sock=sock,
+            ssl=tls,
+            server_hostname=host if tls else None,
         )
     except BaseException:
         sock.close()
@@ -78,17 +86,20 @@ def _header_name(name: bytes) -> str:
     return name.decode("latin-1").lower()
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """A connection: a request is written, and then its answer is read as it comes.
 
     Args:
         on_lost: Called once the connection is closed, by whomever.
+        buffer: Where bytes from the socket are put, and taken from before anything else happens:
+            all connections of a loop may share one.
     """
 
-    def __init__(self, on_lost: Callable[["Connection"], object]) -> None:
+    def __init__(self, on_lost: Callable[["Connection"], object], buffer: memoryview) -> None:
         self.lost = False
         self.idle_since = 0.0
         self._on_lost = on_lost
+        self._buffer = buffer
         self._answer: Answer | None = None
         self._room: asyncio.Event | None = None  # while what was written waits for the socket
         self._sent = True
@@ -158,11 +169,13 @@ class Connection(asyncio.Protocol):
         """Learn where bytes go."""
         self._transport = cast("asyncio.Transport", transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
+        """Say where bytes are to be put."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes; those that nobody asked for end the connection."""
-        if self._answer is None:
-            self.abort()  # nobody asked
-        elif not self._answer.feed(data):
+        if self._answer is None or not self._answer.feed(self._buffer[:nbytes]):
             self.abort()
 
     def connection_lost(self, exc: Exception | None) -> None:
@@ -297,7 +310,7 @@ class Answer:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
-    def feed(self, data: bytes) -> bool:
+    def feed(self, data: memoryview) -> bool:
         """Take bytes from the socket; tells whether they belong to the answer."""
         if self._whole:
             self._keep_alive = False  # more came than was announced

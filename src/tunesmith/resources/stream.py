@@ -45,7 +45,8 @@ class Stream(Generic[A, E]):
         self._operation = operation
         self._decoder = SSEDecoder()
         self._waiting: deque[ServerSentEvent] = deque()
-        self._seen: list[E] = []
+        # As bytes, not as objects: a stream may be long, and few ask for the whole answer.
+        self._seen: list[bytes] = []
         self._finished = False
         self._over = False
 
@@ -75,18 +76,23 @@ class Stream(Generic[A, E]):
         if received.data == _DONE:
             await self._drain()
             raise StopAsyncIteration
-        spec, info = self._operation.spec, self.response
         try:
-            event: E = decode_event(spec.event, received.data, info, operation=spec.name)
+            event = self._decode(received.data)
         except ResponseInvalid:
             self._over = True
             if received.event != "error" and not holds_error(received.data):
                 raise
             error = parse_stream_error(received.data)
-            error.operation, error.request_id = spec.name, info.request_id
+            error.operation = self._operation.spec.name
+            error.request_id = self.response.request_id
             raise error from None
         self._finished = self._finished or _is_last(event)
-        self._seen.append(event)
+        self._seen.append(received.data)
+        return event
+
+    def _decode(self, data: bytes) -> E:
+        spec = self._operation.spec
+        event: E = decode_event(spec.event, data, self.response, operation=spec.name)
         return event
 
     async def _receive(self) -> None:
@@ -130,7 +136,7 @@ class Stream(Generic[A, E]):
         # Imported only now: it knows the types of every noun that streams.
         from tunesmith.protocol.accumulate import accumulate  # noqa: PLC0415
 
-        answer = accumulate(self._operation.spec.answer, self._seen)
+        answer = accumulate(self._operation.spec.answer, map(self._decode, self._seen))
         attach_response(answer, self.response)
         return cast("A", answer)
 
