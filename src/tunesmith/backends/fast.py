@@ -13,6 +13,7 @@ import anyio.lowlevel
 
 from tunesmith.backends.httpx import BAD_HEADER, HttpxBackend, connect_s, tls_context
 from tunesmith.backends.network import refusal_for
+from tunesmith.backends.pools import take_room
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
 
@@ -190,10 +191,7 @@ class _Pool:
         Raises:
             BackendError: There is none to be had.
         """
-        try:
-            self._room.acquire_nowait()
-        except anyio.WouldBlock:
-            await self._room.acquire()
+        await take_room(self._room)
         try:
             while self._idle:
                 # The youngest: the others may rest, and be closed when they have rested enough.

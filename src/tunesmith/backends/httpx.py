@@ -3,12 +3,11 @@
 import functools
 import platform
 import ssl
-import time
 import urllib.request
-from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
-from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
+from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
+from types import TracebackType
 from typing import Any, cast
 from urllib.parse import urlsplit
 
@@ -18,6 +17,7 @@ import httpx
 from pydantic import SecretStr
 
 from tunesmith.backends.network import refusal_for
+from tunesmith.backends.pools import Pools
 from tunesmith.errors import BackendError, ConfigurationError, Phase
 from tunesmith.protocol.message import Request, Response
 
@@ -30,6 +30,7 @@ HttpClient = httpx.AsyncClient
 """A client of the user's own."""
 
 _Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
+_Pools = Pools[httpx.AsyncHTTPTransport]
 
 _KEEP_IDLE_S = 30.0
 
@@ -120,36 +121,7 @@ class HttpxBackend:
         Raises:
             BackendError: No answer came, or it broke off.
         """
-        return self._send(request)
-
-    @asynccontextmanager
-    async def _send(self, request: Request) -> AsyncGenerator[Response]:
-        async with self._way() as (build, send):
-            # httpx does not close a body that it stopped to read; its file would stay open.
-            async with aclosing(request.chunks()) as body:
-                try:
-                    built = build(
-                        request.method,
-                        _parsed(self.url(request)),
-                        params=self.query(request) or None,
-                        # In no variable: some reports of errors show those, and one is the key.
-                        headers=await self.all_headers(request),
-                        content=body if callable(request.body) else request.body,
-                        extensions={"timeout": _timeout(request.timeout_s), **self._extensions},
-                    )
-                    response = await send(built)
-                except (UnicodeEncodeError, httpx.LocalProtocolError):
-                    raise BackendError(BAD_HEADER, phase="closed") from None
-                except httpx.HTTPError as error:
-                    raise _backend_error(error, _parsed(self.base_url)) from None
-            try:
-                async with aclosing(_chunks(response)) as chunks:
-                    yield Response(
-                        response.status_code, _headers(response), chunks, keeps_timeout=True
-                    )
-            finally:
-                with anyio.CancelScope(shield=True):
-                    await response.aclose()
+        return _Exchange(self, request)
 
     def url(self, request: Request) -> str:
         """Say where a request goes."""
@@ -163,17 +135,18 @@ class HttpxBackend:
         """Say in what header a key goes."""
         return "authorization", f"Bearer {key}"
 
-    @property
-    def _extensions(self) -> dict[str, Any]:
+    def extensions(self, request: Request) -> dict[str, Any]:
+        """Say what httpx is told beside the request: time limits, and the guard of tests."""
+        timeout = {"timeout": _timeout(request.timeout_s)}
         refusal = refusal_for(self.base_url)
         if refusal is None:
-            return {}
+            return timeout
 
         async def refuse(_event: str, _info: object) -> None:
             raise refusal()
 
         # Asked before each step of a real connection, and never by transports that only act so.
-        return {"trace": refuse}
+        return {**timeout, "trace": refuse}
 
     async def all_headers(self, request: Request) -> dict[str, str]:
         """Give a request's headers, credentials and all."""
@@ -193,20 +166,15 @@ class HttpxBackend:
         if own is not None and own[0] == anyio.lowlevel.current_token():
             await own[1].aclose()
 
-    @asynccontextmanager
-    async def _way(self) -> AsyncGenerator[tuple[Callable[..., httpx.Request], _Send]]:
+    def way(self) -> "httpx.AsyncClient | _Pools":
+        """Say over what the next request goes.
+
+        Raises:
+            BackendError: The client is closed.
+        """
         if self.closed:
             raise BackendError("the client is closed", phase="closed")
-        own = self._given or self._own_here()
-        if isinstance(own, _Pools):
-            async with own.one() as transport:
-                yield httpx.Request, transport.handle_async_request
-        else:
-            # A redirect is answered, not followed: the key is not carried to another address.
-            yield (
-                own.build_request,
-                functools.partial(own.send, stream=True, follow_redirects=False),
-            )
+        return self._given or self._own_here()
 
     def _own_here(self) -> "httpx.AsyncClient | _Pools":
         # Connections live in one event loop. In the next one (a second `asyncio.run`, a test) the
@@ -229,8 +197,10 @@ class HttpxBackend:
 
     def _new_pools(self) -> "_Pools":
         tls = self._tls()
-        return _Pools(
-            lambda: httpx.AsyncHTTPTransport(verify=tls, limits=_limits(1)), self.max_connections
+        return Pools(
+            lambda: httpx.AsyncHTTPTransport(verify=tls, limits=_limits(1)),
+            self.max_connections,
+            _KEEP_IDLE_S,
         )
 
     def _new_client(self) -> httpx.AsyncClient:
@@ -243,47 +213,106 @@ class HttpxBackend:
         return self.base_url.startswith("https:") and tls_context(http2=self._http2)
 
 
-class _Pools:
-    """Connections, each in a pool of its own.
+class _Exchange:
+    """A request under way and its response; a context manager.
 
-    httpx looks at every connection of a pool at each request, several times: with a thousand in one
-    pool that takes more CPU than all the rest of a call. Here the cost is the same however many
-    there are.
-
-    Args:
-        make: Makes the transport of a pool.
-        max_connections: How many connections may be open at once.
+    No generator, nor are the pools and the body: each costs as much as a dozen calls.
     """
 
-    def __init__(self, make: Callable[[], httpx.AsyncHTTPTransport], max_connections: int) -> None:
-        self._make = make
-        self._free = anyio.Semaphore(max_connections, fast_acquire=True)
-        self._idle: deque[tuple[float, httpx.AsyncHTTPTransport]] = deque()
-        self._all: set[httpx.AsyncHTTPTransport] = set()
+    __slots__ = ("_backend", "_body", "_chunks", "_pool", "_request", "_response")
 
-    @asynccontextmanager
-    async def one(self) -> AsyncGenerator[httpx.AsyncHTTPTransport]:
-        """Wait for a connection to be free; gives its transport."""
-        async with self._free:
-            # The one used last: the others may rest, and be closed when they have rested enough.
-            transport = self._idle.pop()[1] if self._idle else self._new()
-            try:
-                yield transport
-            finally:
-                self._idle.append((time.monotonic(), transport))
-        while self._idle and self._idle[0][0] < time.monotonic() - _KEEP_IDLE_S:
-            _, rested = self._idle.popleft()
-            self._all.remove(rested)
-            await rested.aclose()
+    def __init__(self, backend: HttpxBackend, request: Request) -> None:
+        self._backend = backend
+        self._request = request
+        self._pool: tuple[_Pools, httpx.AsyncHTTPTransport] | None = None
+        self._body: AsyncGenerator[bytes] | None = None
 
-    def _new(self) -> httpx.AsyncHTTPTransport:
-        transport = self._make()
-        self._all.add(transport)
-        return transport
+    async def __aenter__(self) -> Response:
+        way = self._backend.way()
+        try:
+            if isinstance(way, Pools):
+                transport = await way.take()
+                self._pool = way, transport
+                response = await self._ask(httpx.Request, transport.handle_async_request)
+            else:
+                # A redirect is answered, not followed: the key is not carried to another address.
+                send = functools.partial(way.send, stream=True, follow_redirects=False)
+                response = await self._ask(way.build_request, send)
+        except BaseException:
+            await self._leave()
+            raise
+        self._response = response
+        self._chunks = chunks = _Chunks(response)
+        return Response(response.status_code, _headers(response), chunks, keeps_timeout=True)
+
+    async def _ask(self, build: Callable[..., httpx.Request], send: _Send) -> httpx.Response:
+        backend, request = self._backend, self._request
+        if callable(request.body):
+            self._body = request.chunks()
+        try:
+            built = build(
+                request.method,
+                _parsed(backend.url(request)),
+                params=backend.query(request) or None,
+                # In no variable: some reports of errors show those, and one is the key.
+                headers=await backend.all_headers(request),
+                content=self._body or cast("bytes | None", request.body),
+                extensions=backend.extensions(request),
+            )
+            return await send(built)
+        except (UnicodeEncodeError, httpx.LocalProtocolError):
+            raise BackendError(BAD_HEADER, phase="closed") from None
+        except httpx.HTTPError as error:
+            raise _backend_error(error, _parsed(backend.base_url)) from None
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        try:
+            with anyio.CancelScope(shield=True):
+                await self._chunks.aclose()
+                await self._response.aclose()
+        finally:
+            await self._leave()
+
+    async def _leave(self) -> None:
+        if self._body is not None:
+            # httpx does not close a body that it stopped to read; its file would stay open.
+            await self._body.aclose()
+        if self._pool is not None:
+            pools, transport = self._pool
+            await pools.give_back(transport)
+
+
+class _Chunks:
+    """The body of a response, as it comes."""
+
+    __slots__ = ("_iterator",)
+
+    def __init__(self, response: httpx.Response) -> None:
+        # What is not encoded is taken from the stream itself, past two generators of httpx.
+        encoded = "content-encoding" in response.headers
+        stream = (
+            response.aiter_bytes() if encoded else cast("httpx.AsyncByteStream", response.stream)
+        )
+        self._iterator = aiter(stream)
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        try:
+            return await anext(self._iterator)
+        except (httpx.HTTPError, httpx.StreamError) as error:
+            raise _backend_error(error) from None
 
     async def aclose(self) -> None:
-        for transport in self._all:
-            await transport.aclose()
+        aclose = getattr(self._iterator, "aclose", None)
+        if aclose is not None:
+            await aclose()
 
 
 def _limits(connections: int) -> httpx.Limits:
@@ -346,17 +375,6 @@ def _headers(response: httpx.Response) -> dict[str, str]:
 
 def _without_credentials(url: httpx.URL) -> str:
     return str(url.copy_with(userinfo=b"")) if url.userinfo else str(url)
-
-
-async def _chunks(response: httpx.Response) -> AsyncGenerator[bytes]:
-    try:
-        encoded = "content-encoding" in response.headers
-        # What is not encoded is taken from the stream itself, past two generators of httpx.
-        stream = response.aiter_bytes() if encoded else response.stream
-        async for chunk in cast("AsyncIterator[bytes]", stream):
-            yield chunk
-    except (httpx.HTTPError, httpx.StreamError) as error:
-        raise _backend_error(error) from None
 
 
 _PHASES: dict[type[Exception], Phase] = {

@@ -1,0 +1,76 @@
+"""Connections, each in a pool of its own, so that taking one costs the same however many."""
+
+import time
+from collections import deque
+from collections.abc import Awaitable, Callable
+from typing import Generic, Protocol, TypeVar
+
+import anyio
+
+__all__ = ["Pools", "take_room"]
+
+
+class _Transport(Protocol):
+    def aclose(self) -> Awaitable[None]: ...
+
+
+T = TypeVar("T", bound=_Transport)
+
+
+class Pools(Generic[T]):
+    """Connections, each in a pool of its own.
+
+    httpx looks at every connection of a pool at each request, several times: with a thousand in one
+    pool that takes more CPU than all the rest of a call. Here the cost is the same however many
+    there are.
+
+    Args:
+        make: Makes the transport of a pool.
+        max_connections: How many connections may be open at once.
+        keep_idle_s: Seconds after which a connection that nobody used is closed.
+    """
+
+    def __init__(self, make: Callable[[], T], max_connections: int, keep_idle_s: float) -> None:
+        self._make = make
+        self._keep_idle_s = keep_idle_s
+        self._room = anyio.Semaphore(max_connections, fast_acquire=True)
+        self._idle: deque[tuple[float, T]] = deque()
+        self._all: set[T] = set()
+
+    async def take(self) -> T:
+        """Wait for a connection to be free; gives its transport."""
+        await take_room(self._room)
+        try:
+            # The one used last: the others may rest, and be closed when they have rested enough.
+            return self._idle.pop()[1] if self._idle else self._new()
+        except BaseException:
+            self._room.release()
+            raise
+
+    def _new(self) -> T:
+        transport = self._make()
+        self._all.add(transport)
+        return transport
+
+    async def give_back(self, transport: T) -> None:
+        """Keep a connection for the next request; close those that have rested enough."""
+        now = time.monotonic()
+        self._idle.append((now, transport))
+        self._room.release()
+        while self._idle and self._idle[0][0] < now - self._keep_idle_s:
+            _, rested = self._idle.popleft()
+            self._all.remove(rested)
+            await rested.aclose()
+
+    async def aclose(self) -> None:
+        """Close every connection."""
+        for transport in self._all:
+            await transport.aclose()
+
+
+async def take_room(room: anyio.Semaphore) -> None:
+    """Acquire a semaphore; at a fraction of the cost where it is free."""
+    try:
+        room.acquire_nowait()
+    except anyio.WouldBlock:
+        await room.acquire()
