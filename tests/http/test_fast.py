@@ -19,6 +19,18 @@ pytestmark = pytest.mark.anyio
 ASKED = Request("models.retrieve", "GET", "/models/ada", headers={"accept": "application/json"})
 
 
+LOOPS = {
+    "asyncio": ("asyncio", {"use_uvloop": False}),
+    "uvloop": ("asyncio", {"use_uvloop": True}),
+    "trio": ("trio", {}),
+}
+
+
+@pytest.fixture(params=LOOPS.values(), ids=LOOPS)
+def anyio_backend(request):
+    return request.param
+
+
 async def good(connection, number):
     await connection.send(GOOD)
 
