@@ -5,8 +5,9 @@
 Run it from the project's root, on Linux. The first time, it installs the peers in an environment
 of their own, `.venv-peers`. Server and clients each have a core; within a round the clients take
 turns, so that a busy machine disturbs all alike. CPU is each client's whole process, by the
-operating system's accounting; ratios are taken within a round. `imports.py` measures importing and
-making clients, `prepare.py` the preparation of data; each is a command of its own.
+operating system's accounting; ratios are taken within a round. `--docs` measures batch jobs and
+imports too; `batch.py`, `imports.py` and `prepare.py`, the preparation of data, are commands of
+their own.
 """
 
 import argparse
@@ -15,6 +16,7 @@ import sys
 from contextlib import ExitStack, closing
 from pathlib import Path
 
+from tests.benchmarks import batch, imports
 from tests.benchmarks.cases import CASES
 from tests.benchmarks.environment import Worker, prepare, serving
 from tests.benchmarks.report import plot, table
@@ -60,6 +62,8 @@ def main():
         before, begin, rest = page.read_text().partition("<!-- tables -->\n")
         _, end, after = rest.partition("<!-- end of tables -->\n")
         tables = "\n".join(table(*done[name]) for name in names)
+        tables += f"\n### {batch.CPU_TITLE}\n\n{batch.cpu_table(options.rounds)}"
+        tables += f"\n### Importing, and making clients\n\n{imports.table(10)}"
         page.write_text(f"{before}{begin}\n{tables}\n{end}{after}")
         (DOCS / "speed.svg").write_text(plot([done[name] for name in PLOTTED if name in done]))
 

@@ -66,6 +66,18 @@ CASES = {
     "tls-calls-32": _calls(32, 640, tls=True),
     "tls-calls-256": _calls(256, 768, tls=True),
     "tls-streams-64": _streams(64, 25, 30, tls=True),
+    "parse-answers": Case(
+        "Parsing answers, without a network (`bare`: json.loads)",
+        {"run": "parse", "what": "answers", "number": 20_000},
+        peers=("openai", "tunesmith", "bare"),
+        unit="answer",
+    ),
+    "parse-events": Case(
+        "Parsing the events of a stream, without a network (`bare`: json.loads)",
+        {"run": "parse", "what": "events", "number": 20_000},
+        peers=("openai", "tunesmith", "bare"),
+        unit="event",
+    ),
     "own-calls-1": Case(
         "Our own share, calls one after the other",
         {"run": "calls", "concurrency": 1, "number": 3000},

@@ -11,7 +11,6 @@ import argparse
 import resource
 import statistics
 import subprocess
-import sys
 
 from tests.benchmarks.environment import PEERS, prepare
 
@@ -52,10 +51,8 @@ def cpu_s(python, code):
     return after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime
 
 
-def main():
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--rounds", type=int, default=10)
-    rounds = parser.parse_args().rounds
+def table(rounds):
+    """Measure so often; gives a Markdown table."""
     python = prepare()
     for code in CASES.values():
         cpu_s(python, code)  # so that all is compiled, and in the file cache
@@ -65,19 +62,24 @@ def main():
             seconds[name].append(cpu_s(python, code))
     empty = statistics.median(seconds.pop("(empty)"))
     bare = statistics.median(seconds["import httpx, pydantic"]) - empty
-    print(f"| {'what':40} | CPU ms | ratio to bare (min to max) |")
-    print(f"|{'-' * 42}|--------|----------------------------|")
+    lines = ["| what | CPU ms | ratio to bare (min to max) |", "| --- | ---: | --- |"]
     for name, values in seconds.items():
         ratios = [(value - empty) / bare for value in values]
-        spread = f"{min(ratios):.2f} to {max(ratios):.2f}"
-        median = statistics.median(ratios)
-        print(f"| {name:40} | {median * bare * 1000:6.0f} | {median:5.2f} ({spread}) |")
+        median, spread = statistics.median(ratios), f"{min(ratios):.2f} to {max(ratios):.2f}"
+        lines.append(f"| {name} | {median * bare * 1000:.0f} | {median:.2f} ({spread}) |")
     for name, code in CLIENTS.items():
         done = subprocess.run(
             [python, "-c", code + NEXT_CLIENT], capture_output=True, text=True, check=True
         )
-        print(f"\nEach further {name} client: {float(done.stdout) * 1000:.3f} CPU ms")
+        lines.append(f"| each further client of {name} | {float(done.stdout) * 1000:.3f} | |")
+    return "\n".join(lines) + "\n"
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--rounds", type=int, default=10)
+    print(table(parser.parse_args().rounds))
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

@@ -15,7 +15,7 @@ def table(case, results):
     memory = "extra_mb" in results[base][0]
     lines = [
         f"### {case.title}\n",
-        f"| client | CPU µs a {case.unit} | ratio (min to max) |{' more memory, MB |' * memory}",
+        f"| client | CPU µs per {case.unit} | ratio (min to max) |{' more memory, MB |' * memory}",
         f"| --- | ---: | --- |{' ---: |' * memory}",
     ]
     for peer, runs in results.items():
@@ -40,7 +40,7 @@ def plot(cases):
     for case, results in cases:
         medians = {peer: _median(runs, "cpu_us") for peer, runs in results.items()}
         longest = max(medians.values())
-        parts.append(_text(0, y + 14, f"{case.title}: CPU µs a {case.unit}", weight="bold"))
+        parts.append(_text(0, y + 14, f"{case.title}: CPU µs per {case.unit}", weight="bold"))
         y += 22
         for peer, value in medians.items():
             width = max(2, (_WIDTH - _LEFT - 70) * value / longest)

@@ -69,6 +69,10 @@ async def streams(peer, concurrency, chunks, pause_ms):
     return await measured(concurrency * chunks, together(concurrency, concurrency, stream))
 
 
+async def parse(peer, what, number):
+    return await measured(number, getattr(peer, f"parse_{what}")(number))
+
+
 async def events(peer, number):
     assert len(await peer.events()) == number
     return await measured(number, peer.events())
@@ -111,7 +115,10 @@ async def leak(peer, number):
     return cost | {"extra_mb": rss_mb() - before}
 
 
-RUNS = {run.__name__: run for run in (calls, streams, events, upload, download, open_streams, leak)}
+RUNS = {
+    run.__name__: run
+    for run in (calls, streams, parse, events, upload, download, open_streams, leak)
+}
 
 
 async def main(name, url):
