@@ -1,5 +1,6 @@
 """The fast backend: what only it has to get right, since it speaks HTTP itself."""
 
+import gc
 import ssl
 import sys
 from contextlib import aclosing
@@ -161,6 +162,23 @@ async def test_a_server_may_close_what_it_was_asked_to_close_or_rests():
         for _ in range(2):
             await client.models.retrieve("ada")
         assert server.opened == 2
+
+
+async def test_a_call_leaves_nothing_for_the_garbage_collector():
+    """A cycle in each answer would be work for the collector, and memory until it runs."""
+    async with fast(good) as (_, client):
+        await client.models.retrieve("ada")
+        gc.collect()
+        gc.set_debug(gc.DEBUG_SAVEALL)
+        try:
+            for _ in range(3):
+                await client.models.retrieve("ada")
+            gc.collect()
+            left = [each for each in gc.garbage if type(each).__module__.startswith("tunesmith")]
+        finally:
+            gc.set_debug(0)
+            gc.garbage.clear()
+    assert left == []
 
 
 async def test_what_is_not_http_is_a_connection_error():

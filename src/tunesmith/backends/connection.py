@@ -152,7 +152,7 @@ class Connection(asyncio.BufferedProtocol):
     def release(self, now: float) -> None:
         """Let go of the answer; the connection waits for the next request."""
         if self._answer is not None:
-            self._answer.stop_watching()
+            self._answer.leave()
             self._answer = None
         self._transport.resume_reading()
         self.idle_since = now
@@ -160,7 +160,7 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once."""
         if self._answer is not None:
-            self._answer.stop_watching()
+            self._answer.leave()
         self._transport.abort()
 
     # What asyncio calls.
@@ -227,7 +227,7 @@ class Answer:
         self.status = 0
         self.headers: dict[str, str] = {}
         self._transport = transport
-        self._parser = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
         self._chunks: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._paused = False
@@ -300,8 +300,9 @@ class Answer:
         else:
             self._fail(BackendError("no more came within the timeout", phase="timeout"))
 
-    def stop_watching(self) -> None:
-        """Let the wait for bytes be."""
+    def leave(self) -> None:
+        """Wait for no more, and let go of the parser, which holds on to this object too."""
+        self._parser = None
         if self._watch is not None:
             self._watch.cancel()
             self._watch = None
@@ -312,7 +313,7 @@ class Answer:
 
     def feed(self, data: memoryview) -> bool:
         """Take bytes from the socket; tells whether they belong to the answer."""
-        if self._whole:
+        if self._whole or self._parser is None:
             self._keep_alive = False  # more came than was announced
             return False
         try:
@@ -365,7 +366,7 @@ class Answer:
 
     def on_headers_complete(self) -> None:
         """Let the head be read."""
-        status = self._parser.get_status_code()
+        status = self._parser.get_status_code() if self._parser else 0
         if status < _HTTP_OK:
             self.headers.clear()  # 100 Continue, 103 Early Hints: the answer follows
             return
@@ -382,4 +383,4 @@ class Answer:
         """Learn that all is there."""
         if self._has_head:
             self._whole = True
-            self._keep_alive = self._parser.should_keep_alive()
+            self._keep_alive = self._parser is not None and self._parser.should_keep_alive()
