@@ -124,7 +124,7 @@ CASES = {
     "leak": Case(
         "100,000 calls: what they leave in memory",
         {"run": "leak", "number": 100_000},
-        peers=("tunesmith-fast",),
+        peers=_OURS,
         fresh=True,
     ),
 }
