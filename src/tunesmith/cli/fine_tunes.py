@@ -8,12 +8,24 @@ import click
 
 from tunesmith.cli.calling import calls_the_service
 from tunesmith.cli.output import Output, moment
+from tunesmith.errors import APIStatusError
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
     from tunesmith.types import FineTuningJob
 
 __all__ = ["command"]
+
+_SUCCESSORS = {
+    "ada": "babbage-002",
+    "babbage": "babbage-002",
+    "curie": "davinci-002",
+    "davinci": "davinci-002",
+}
+"""By a base model of old courses: what to tune in its place.
+
+Source: https://developers.openai.com/api/docs/deprecations
+"""
 
 
 @click.group("fine-tunes", short_help="Create, follow and stop fine-tuning jobs.")
@@ -108,15 +120,20 @@ async def create(
     validation_id = (
         await file_id_of(client, output, validation_file, ask=not yes) if validation_file else None
     )
-    job = await client.fine_tuning.jobs.create(
-        model=model,
-        training_file=training_id,
-        validation_file=validation_id,
-        suffix=suffix,
-        method=cast("Any", how),  # the operation checks it
-        seed=seed,
-        metadata=metadata or None,
-    )
+    try:
+        job = await client.fine_tuning.jobs.create(
+            model=model,
+            training_file=training_id,
+            validation_file=validation_id,
+            suffix=suffix,
+            method=cast("Any", how),  # the operation checks it
+            seed=seed,
+            metadata=metadata or None,
+        )
+    except APIStatusError:
+        if model in _SUCCESSORS:
+            output.note(f"{(now := _SUCCESSORS[model])} took the place of {model}: -m {now}")
+        raise
     if follow:
         from tunesmith.cli.following import follow_job
 
