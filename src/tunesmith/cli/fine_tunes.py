@@ -52,6 +52,7 @@ def _grader(_: click.Context, __: click.Parameter, path: Path | None) -> object:
     "-t",
     "--training-file",
     required=True,
+    type=click.Path(),  # for the shell, which completes names of files
     metavar="FILE_OR_ID_OR_URL",
     help="What to train on: a .jsonl file, the id of an uploaded one, or a URL.",
 )
@@ -59,6 +60,7 @@ def _grader(_: click.Context, __: click.Parameter, path: Path | None) -> object:
 @click.option(
     "-v",
     "--validation-file",
+    type=click.Path(),  # for the shell, which completes names of files
     metavar="FILE_OR_ID_OR_URL",
     help="What to measure the loss on, which is not trained on.",
 )

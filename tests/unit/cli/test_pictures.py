@@ -41,6 +41,8 @@ def test_jobs_are_logged_once(run, as_json, job, folder, monkeypatch):
         monkeypatch.setenv(name, str(folder / name.lower()))
     done = run(f"wandb sync -i {job} --offline --project kant")
     assert (done.exit_code, done.stdout) == (0, f"{job}  logged\n"), done.output
+    assert done.stderr == "To send what is logged: wandb sync wandb/offline-run-*\n"
+    assert list(folder.glob("wandb/offline-run-*"))
     assert as_json("wandb sync --offline --project kant") == {job: "already logged"}
     (details,) = folder.glob("wandb/*run-*/files/fine_tune_details.json")
     assert json.loads(details.read_text())["id"] == job
