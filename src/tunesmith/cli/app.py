@@ -24,6 +24,12 @@ COMMANDS = {
 }
 """By name: the module that has the command as `command`, and what the command does."""
 
+_OF_OLD = {
+    "api": ("openai api fine_tunes.create", "tunesmith fine-tunes create"),
+    "tools": ("openai tools fine_tunes.prepare_data", "tunesmith prepare"),
+}
+"""By the first word of old courses' commands: one of them, and what it is now."""
+
 _INTERRUPTED = 130
 
 
@@ -48,6 +54,9 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command, or offer one of nearly this name."""
+        if args[0] in _OF_OLD:
+            then, now = _OF_OLD[args[0]]
+            ctx.fail(f"No such command {args[0]!r}. What was '{then}' is now '{now}'.")
         if args[0] not in COMMANDS:
             from difflib import get_close_matches
 

@@ -1,6 +1,7 @@
 """`tunesmith fine-tunes`: jobs, from their creation to their results."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -45,6 +46,15 @@ def _grader(_: click.Context, __: click.Parameter, path: Path | None) -> object:
         return None if path is None else json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise click.BadParameter(f"{path} holds no JSON: {error}") from None
+
+
+def _of_kind(*suffixes: str) -> Callable[[click.Context, click.Parameter, Path], Path]:
+    def checked(_: click.Context, __: click.Parameter, path: Path) -> Path:
+        if path.suffix.lower() not in suffixes:
+            raise click.BadParameter(f"{path} does not end in {' or '.join(suffixes)}.")
+        return path
+
+    return checked
 
 
 @command.command("create", short_help="Begin a job.")
@@ -227,6 +237,7 @@ async def results(client: "AsyncClient", output: Output, job_id: str, target: Pa
     "target",
     type=click.Path(path_type=Path),
     required=True,
+    callback=_of_kind(".png", ".svg", ".pdf"),
     help="The picture to write: .png, .svg or .pdf.",
 )
 @calls_the_service
@@ -238,10 +249,7 @@ async def plot(
 
     first, *others = [await client.fine_tuning.jobs.results(job_id) for job_id in job_ids]
     figure: Any = first.plot(*others)  # matplotlib types its options only in part
-    try:
-        await to_thread.run_sync(figure.savefig, target)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}.", param_hint="--output") from None
+    await to_thread.run_sync(figure.savefig, target)
     _saved(output, target)
 
 
@@ -253,6 +261,7 @@ async def plot(
     "target",
     type=click.Path(path_type=Path),
     required=True,
+    callback=_of_kind(".html", ".htm"),
     help="The page to write: .html.",
 )
 @calls_the_service

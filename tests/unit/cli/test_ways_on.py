@@ -18,6 +18,19 @@ def test_a_command_of_nearly_this_name_is_offered(run, typed, meant):
     assert f"Did you mean '{meant}'?" in result.stderr
 
 
+@pytest.mark.parametrize(
+    ("then", "now"),
+    [
+        ("api fine_tunes.create -t few.jsonl", "fine-tunes create"),
+        ("tools fine_tunes.prepare_data -f kant.csv", "prepare"),
+    ],
+)
+def test_commands_of_old_courses_are_translated(run, then, now):
+    result = run(then)
+    assert result.exit_code == 2
+    assert result.stderr.endswith(f" is now 'tunesmith {now}'.\n")
+
+
 def test_an_option_of_the_whole_is_sent_to_its_place(run):
     result = run("fine-tunes list --state world.state")
     assert result.exit_code == 2
