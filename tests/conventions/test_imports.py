@@ -52,6 +52,7 @@ ALLOWED = {
         "datasets",
     },
     "cli": None,
+    "__main__": {"cli"},
 }
 
 # Those that speak with httpx, from either side.

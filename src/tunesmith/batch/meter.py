@@ -20,6 +20,7 @@ class Meter:
     Attributes:
         done: Rows that were answered.
         failed: Rows that failed.
+        last_failure: Why the last of them did, in words.
         requests: Requests that were sent, retries included.
         refused: Requests that were answered by 429.
         retried: Requests that were sent again after another failure.
@@ -30,6 +31,7 @@ class Meter:
     def __init__(self, now: float) -> None:
         self.done = 0
         self.failed = 0
+        self.last_failure = ""
         self.requests = 0
         self.refused = 0
         self.retried = 0
@@ -79,6 +81,8 @@ class Meter:
             self.done += 1
         else:
             self.failed += 1
+            if result.error is not None:
+                self.last_failure = result.error.message
 
     def elapsed_s(self, now: float) -> float:
         """Seconds since the run began."""

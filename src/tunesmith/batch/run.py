@@ -341,8 +341,10 @@ class Run:
                 + (" The service goes on with its batches meanwhile." if in_batches else "")
             )
         if self.meter.failed:
+            cause = " ".join(self.meter.last_failure.split()).rstrip(".")
             return (
-                f"Why rows failed is in {self._paths.errors}; send them again with resume=True and "
-                "retry_failed=True."
+                (f"The last one failed with: {cause}. " if cause else "")
+                + f"Why each failed is in {self._paths.errors}; send them again with resume=True "
+                "and retry_failed=True."
             )
         return ""

@@ -9,6 +9,7 @@
              │   └ wording.py           errors, in terms of options
              ├ files.py, fine_tunes.py, models.py, complete.py, chat.py
              │   ├ calling.py           a client for a command; errors and exit codes
+             │   ├ way_on.py            what to do after a refusal
              │   ├ output.py            for people, for pipes, as JSON
              │   ├ uploading.py         a file by path, id or URL
              │   └ following.py         events and curve of a job

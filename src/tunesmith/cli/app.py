@@ -24,6 +24,14 @@ COMMANDS = {
 }
 """By name: the module that has the command as `command`, and what the command does."""
 
+_OF_OLD = {
+    "api": ("openai api fine_tunes.create", "tunesmith fine-tunes create"),
+    "tools": ("openai tools fine_tunes.prepare_data", "tunesmith prepare"),
+}
+"""By the first word of old courses' commands: one of them, and what it is now."""
+
+_INTERRUPTED = 130
+
 
 class LazyGroup(click.Group):
     """A group that knows its commands by `COMMANDS`."""
@@ -41,6 +49,40 @@ class LazyGroup(click.Group):
         if cmd_name not in COMMANDS:
             return None
         return cast("click.Command", import_module(COMMANDS[cmd_name][0]).command)
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Find a command, or offer one of nearly this name."""
+        if args[0] in _OF_OLD:
+            then, now = _OF_OLD[args[0]]
+            ctx.fail(f"No such command {args[0]!r}. What was '{then}' is now '{now}'.")
+        if args[0] not in COMMANDS:
+            from difflib import get_close_matches
+
+            for near in get_close_matches(args[0], COMMANDS, n=1):
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {near!r}?")
+        return super().resolve_command(ctx, args)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command.
+
+        Options of the group that stand behind it are sent to their place. Ctrl-C has the exit code
+        that the group's help tells.
+        """
+        try:
+            return super().invoke(ctx)
+        except click.NoSuchOption as error:
+            if any(error.option_name in option.opts for option in self.params):
+                raise click.UsageError(
+                    f"{error.option_name!r} stands before the command: "
+                    f"tunesmith {error.option_name} … {ctx.invoked_subcommand} …",
+                    error.ctx,
+                ) from None
+            raise
+        except (KeyboardInterrupt, click.Abort):  # at a question, or in what needs no service
+            click.echo("Interrupted.", err=True)
+            raise SystemExit(_INTERRUPTED) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading them."""

@@ -21,8 +21,12 @@ class Asking:
         self._quiet = quiet
 
     def yes(self, question: str) -> bool:
-        """Ask a question whose usual answer is yes."""
-        return self._quiet or click.confirm(question, default=True, err=True)
+        """Ask a question whose usual answer is yes.
+
+        Raises:
+            ClickException: The input is at its end.
+        """
+        return self._quiet or _confirmed(question, default=True)
 
     def remedy(self, finding: Finding) -> bool:
         """Ask whether a remedy is to be applied."""
@@ -38,7 +42,7 @@ class Asking:
             if found.code != "broken-lines" or skip:
                 continue
             lines = "this line" if found.count == 1 else f"these {found.count} lines"
-            if self._quiet or not click.confirm(f"Leave out {lines}", default=False, err=True):
+            if self._quiet or not _confirmed(f"Leave out {lines}", default=False):
                 begins = f" It begins {found.excerpt!r}." if found.excerpt else ""
                 raise click.ClickException(
                     f"{as_options(str(found))}{begins} "
@@ -50,6 +54,18 @@ class Asking:
         return plan.task == "classification" and self.yes(
             "Split into a training and a validation file"
         )
+
+
+def _confirmed(question: str, *, default: bool) -> bool:
+    try:
+        return click.confirm(question, default=default, err=True)
+    except click.Abort as abort:
+        click.echo(err=True)  # ends the question's line
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise
+        raise click.ClickException(
+            "Nobody answers, and nothing was written. Accept all remedies with -q."
+        ) from None
 
 
 def show_findings(diagnosis: Diagnosis) -> None:

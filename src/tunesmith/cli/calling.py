@@ -9,10 +9,11 @@ import click
 
 from tunesmith.cli.connection import Connection
 from tunesmith.cli.output import Output
+from tunesmith.cli.way_on import way_on
 from tunesmith.cli.wording import as_options
 from tunesmith.errors import (
     APIConnectionError,
-    AuthenticationError,
+    APIStatusError,
     DeadlineExceeded,
     JobError,
     RequestInvalid,
@@ -98,7 +99,8 @@ def _in_one_line(error: TunesmithError, output: Output) -> click.ClickException:
         case APIConnectionError():
             doctor = output.connection.command("doctor")
             return NoAnswer(f"{message}. See whether the service is there: {doctor}")
-        case AuthenticationError():
-            return click.ClickException(f"{message}. Set OPENAI_API_KEY to a key of this service.")
+        case APIStatusError():
+            way = way_on(error, output.connection.command)
+            return click.ClickException(". ".join(filter(None, (message, way))))
         case _:
             return click.ClickException(message)

@@ -12,7 +12,7 @@ import click
 
 from tunesmith.cli.connection import Connection
 from tunesmith.cli.output import Output
-from tunesmith.errors import APIStatusError, TunesmithError
+from tunesmith.errors import APIStatusError, ConfigurationError, TunesmithError
 
 __all__ = ["command"]
 
@@ -117,6 +117,8 @@ def _service(connection: Connection) -> Check:
             404: "the address may lack its path, such as /v1",
         }.get(error.status, "see what the service says, and try again")
         return Check("service", "wrong", " ".join(str(error).split()), remedy)
+    except ConfigurationError as error:
+        return Check("service", "wrong", str(error), "mend this setting")
     except TunesmithError as error:
         return Check(
             "service",

@@ -1,6 +1,7 @@
 """`tunesmith fine-tunes`: jobs, from their creation to their results."""
 
 import json
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -8,12 +9,24 @@ import click
 
 from tunesmith.cli.calling import calls_the_service
 from tunesmith.cli.output import Output, moment
+from tunesmith.errors import APIStatusError
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
     from tunesmith.types import FineTuningJob
 
 __all__ = ["command"]
+
+_SUCCESSORS = {
+    "ada": "babbage-002",
+    "babbage": "babbage-002",
+    "curie": "davinci-002",
+    "davinci": "davinci-002",
+}
+"""By a base model of old courses: what to tune in its place.
+
+Source: https://developers.openai.com/api/docs/deprecations
+"""
 
 
 @click.group("fine-tunes", short_help="Create, follow and stop fine-tuning jobs.")
@@ -35,11 +48,21 @@ def _grader(_: click.Context, __: click.Parameter, path: Path | None) -> object:
         raise click.BadParameter(f"{path} holds no JSON: {error}") from None
 
 
+def _of_kind(*suffixes: str) -> Callable[[click.Context, click.Parameter, Path], Path]:
+    def checked(_: click.Context, __: click.Parameter, path: Path) -> Path:
+        if path.suffix.lower() not in suffixes:
+            raise click.BadParameter(f"{path} does not end in {' or '.join(suffixes)}.")
+        return path
+
+    return checked
+
+
 @command.command("create", short_help="Begin a job.")
 @click.option(
     "-t",
     "--training-file",
     required=True,
+    type=click.Path(),  # for the shell, which completes names of files
     metavar="FILE_OR_ID_OR_URL",
     help="What to train on: a .jsonl file, the id of an uploaded one, or a URL.",
 )
@@ -47,6 +70,7 @@ def _grader(_: click.Context, __: click.Parameter, path: Path | None) -> object:
 @click.option(
     "-v",
     "--validation-file",
+    type=click.Path(),  # for the shell, which completes names of files
     metavar="FILE_OR_ID_OR_URL",
     help="What to measure the loss on, which is not trained on.",
 )
@@ -108,15 +132,20 @@ async def create(
     validation_id = (
         await file_id_of(client, output, validation_file, ask=not yes) if validation_file else None
     )
-    job = await client.fine_tuning.jobs.create(
-        model=model,
-        training_file=training_id,
-        validation_file=validation_id,
-        suffix=suffix,
-        method=cast("Any", how),  # the operation checks it
-        seed=seed,
-        metadata=metadata or None,
-    )
+    try:
+        job = await client.fine_tuning.jobs.create(
+            model=model,
+            training_file=training_id,
+            validation_file=validation_id,
+            suffix=suffix,
+            method=cast("Any", how),  # the operation checks it
+            seed=seed,
+            metadata=metadata or None,
+        )
+    except APIStatusError:
+        if model in _SUCCESSORS:
+            output.note(f"{(now := _SUCCESSORS[model])} took the place of {model}: -m {now}")
+        raise
     if follow:
         from tunesmith.cli.following import follow_job
 
@@ -208,6 +237,7 @@ async def results(client: "AsyncClient", output: Output, job_id: str, target: Pa
     "target",
     type=click.Path(path_type=Path),
     required=True,
+    callback=_of_kind(".png", ".svg", ".pdf"),
     help="The picture to write: .png, .svg or .pdf.",
 )
 @calls_the_service
@@ -219,10 +249,7 @@ async def plot(
 
     first, *others = [await client.fine_tuning.jobs.results(job_id) for job_id in job_ids]
     figure: Any = first.plot(*others)  # matplotlib types its options only in part
-    try:
-        await to_thread.run_sync(figure.savefig, target)
-    except ValueError as error:
-        raise click.BadParameter(f"{error}.", param_hint="--output") from None
+    await to_thread.run_sync(figure.savefig, target)
     _saved(output, target)
 
 
@@ -234,6 +261,7 @@ async def plot(
     "target",
     type=click.Path(path_type=Path),
     required=True,
+    callback=_of_kind(".html", ".htm"),
     help="The page to write: .html.",
 )
 @calls_the_service

@@ -52,6 +52,8 @@ async def follow_job(client: "AsyncClient", output: Output, job_id: str) -> None
         output.text(f"Fine-tuned model: {job.fine_tuned_model}")
         ask = "complete" if (job.model or "").endswith("-002") else "chat"
         output.next(ask, "-m", job.fine_tuned_model, "YOUR PROMPT")
+        if ask == "complete":
+            output.note("End your prompt as the prompts in the data end.")
 
 
 @contextmanager

@@ -13,6 +13,9 @@ from tunesmith.cli.connection import Connection
 
 __all__ = ["Output", "moment"]
 
+_WIDE = 10_000
+"""More columns than any table needs."""
+
 
 class Output:
     """Prints results to standard output, and notes about them to standard error.
@@ -61,15 +64,14 @@ class Output:
         if self.as_json:
             self.json(answer)
             return
-        pairs = [(name, value) for name, value in shown if value not in (None, "", [])]
-        width = max(len(name) for name, _ in pairs)
-        for name, value in pairs:
-            click.echo(f"{name:{width}}  {_cell(value)}")
+        _block([(name, value) for name, value in shown if value not in (None, "", [])])
 
     def many(
         self, answers: Sequence[BaseModel], columns: Sequence[str], rows: Iterable[Sequence[object]]
     ) -> None:
-        """Print a list: a JSON array, a table on a terminal, or lines with tabs in a pipe.
+        """Print a list: a JSON array, lines with tabs in a pipe, or a table on a terminal.
+
+        Where a table would cut words, such as ids, each object is a block of lines instead.
 
         Args:
             answers: The objects.
@@ -82,13 +84,32 @@ class Output:
             for row in rows:
                 click.echo("\t".join(map(_cell, row)))
         else:
-            from rich.console import Console
-            from rich.table import Table
+            _table_or_blocks(columns, list(rows))
 
-            table = Table(*columns, box=None, pad_edge=False, header_style="bold")
-            for row in rows:
-                table.add_row(*map(_cell, row))
-            Console(highlight=False).print(table)
+
+def _table_or_blocks(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
+    from rich.console import Console
+    from rich.measure import Measurement
+    from rich.table import Table
+
+    table = Table(*columns, box=None, pad_edge=False, header_style="bold")
+    for row in rows:
+        table.add_row(*map(_cell, row))
+    console = Console(highlight=False)
+    whole_words = Measurement.get(console, console.options.update_width(_WIDE), table).minimum
+    if whole_words <= console.width:
+        console.print(table)
+        return
+    for number, row in enumerate(rows):
+        if number:
+            click.echo()
+        _block(list(zip(columns, row, strict=True)))
+
+
+def _block(pairs: Sequence[tuple[str, object]]) -> None:
+    width = max(len(name) for name, _ in pairs)
+    for name, value in pairs:
+        click.echo(f"{name:{width}}  {_cell(value)}")
 
 
 def moment(time: datetime | None) -> str | None:

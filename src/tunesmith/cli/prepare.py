@@ -193,7 +193,9 @@ def _tell(report: Report, prices: Prices | None) -> None:
         if prices and report.cost.model:
             click.echo(f"Your prices do not list {report.cost.model}.")
         else:
-            click.echo("For the cost in dollars, give --model and your --prices.")
+            needed = [] if report.cost.model else ["--model"]
+            needed += [] if prices else ["your --prices"]
+            click.echo(f"For the cost in dollars, give {' and '.join(needed)}.")
 
 
 @contextmanager

@@ -43,7 +43,11 @@ async def upload_file(
         name: The name that the service shall keep; the file's own by default.
         ask: Whether to ask before an identical file is used; where nobody can answer, it is.
         again: Whether to send it even so.
+
+    Raises:
+        ClickException: There is no such file.
     """
+    _require_file(path)
     kind = cast("Any", purpose)  # click has checked it
     found = None
     if not again:
@@ -81,6 +85,7 @@ async def file_id_of(client: "AsyncClient", output: Output, named: str, *, ask: 
 async def _uploaded(
     client: "AsyncClient", output: Output, path: Path, named: str, *, ask: bool
 ) -> str:
+    _require_file(path)
     if path.suffix.lower() != ".jsonl":
         raise click.ClickException(
             f"{named} is no .jsonl file. Make one of it first: tunesmith prepare {path.name}"
@@ -88,6 +93,13 @@ async def _uploaded(
     file = await upload_file(client, output, path, "fine-tune", ask=ask)
     output.note(f"File: {file.id} ({named})")
     return file.id
+
+
+def _require_file(path: Path) -> None:
+    if path.is_dir():
+        raise click.ClickException(f"{path} is a folder: name a file.")
+    if not path.exists():
+        raise click.ClickException(f"{path}: There is no such file. Check the path.")
 
 
 @asynccontextmanager

@@ -1,5 +1,6 @@
 """`tunesmith wandb`: jobs in Weights & Biases."""
 
+import shlex
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -80,5 +81,8 @@ async def sync(
         output.json(outcomes)
     for job_id, outcome in outcomes.items() if not output.as_json else ():
         output.text(f"{job_id}  {outcome}")
+    if offline and "logged" in outcomes.values():
+        runs = shlex.quote(str(folder / "wandb"))
+        output.note(f"To send what is logged: wandb sync {runs}/offline-run-*")
     if not outcomes:
         output.note("There are no jobs.")

@@ -150,7 +150,9 @@ def best_counter(model: str | None = None) -> TokenCounter:
 
 
 def _estimate_because(reason: str) -> TokenCounter:
-    return TokenCounter("estimate", False, estimated_tokens, f"{ESTIMATE.note} ({reason})")
+    return TokenCounter(
+        "estimate", False, estimated_tokens, f"{ESTIMATE.note} ({reason.rstrip('.')})"
+    )
 
 
 def _encoding(model: str | None, name: str | None) -> "Encoding":

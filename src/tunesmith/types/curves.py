@@ -1,6 +1,7 @@
 """The curves of training, drawn by matplotlib."""
 
 from collections.abc import Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.extras import load_extra
@@ -16,6 +17,12 @@ _PANELS = (
     ("Accuracy, share of tokens", "train_accuracy", "valid_accuracy"),
 )
 
+_MANY = 60
+"""From so many points on, a line is their moving mean, drawn over them."""
+
+_WINDOWS = 30
+"""A mean reaches to each side over one of so many parts of the line."""
+
 
 def draw(runs: Sequence[JobResults], labels: Sequence[str] | None = None) -> "Figure":
     """Draw losses and accuracies of some jobs into one figure; see `JobResults.plot`."""
@@ -25,12 +32,13 @@ def draw(runs: Sequence[JobResults], labels: Sequence[str] | None = None) -> "Fi
 
     names = labels or [run.job_id for run in runs]
     figure = Figure(figsize=(9, 4), layout="constrained")
+    alone = len(runs) == 1
     for axes, (title, *measures) in zip(figure.subplots(1, 2), _PANELS, strict=True):
         axes.set_title(title)
         axes.set_xlabel("step")
         for number, (run, name) in enumerate(zip(runs, names, strict=True)):
-            for measure in measures:
-                _line(axes, run.steps, measure, name, f"C{number}")
+            for role, measure in enumerate(measures):
+                _line(axes, run.steps, measure, name, f"C{role if alone else number}")
         if axes.lines:
             axes.legend()
         else:
@@ -41,12 +49,26 @@ def draw(runs: Sequence[JobResults], labels: Sequence[str] | None = None) -> "Fi
 def _line(axes: Any, steps: Sequence[StepMetrics], measure: str, name: str, color: str) -> None:
     points = [(each.step, getattr(each, measure)) for each in steps]
     points = [(step, value) for step, value in points if value is not None]
-    if points:
-        validation = measure.startswith("valid")
-        axes.plot(
-            *zip(*points, strict=True),
-            color=color,
-            linestyle="--" if validation else "-",
-            marker="." if validation else "",
-            label=f"{name}, {'validation' if validation else 'training'}",
-        )
+    if not points:
+        return
+    at, values = zip(*points, strict=True)
+    validation = measure.startswith("valid")
+    noisy = len(points) >= _MANY
+    axes.plot(
+        at,
+        _smoothed(values) if noisy else values,
+        color=color,
+        linestyle="--" if validation else "-",
+        marker="." if validation and not noisy else "",
+        label=f"{name}, {'validation' if validation else 'training'}",
+    )
+    if noisy:
+        axes.plot(at, values, color=color, alpha=0.2, linewidth=0.8, zorder=1)
+
+
+def _smoothed(values: Sequence[float]) -> list[float]:
+    """Means of the values around each, fewer at the ends."""
+    reach = max(len(values) // _WINDOWS, 1)
+    sums = [0.0, *accumulate(values)]
+    windows = ((max(at - reach, 0), min(at + reach + 1, len(values))) for at in range(len(values)))
+    return [(sums[end] - sums[begin]) / (end - begin) for begin, end in windows]

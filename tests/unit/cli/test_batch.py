@@ -49,12 +49,15 @@ def test_what_is_done_is_not_done_again(run, prompts, service, folder):
 
 
 def test_failed_rows_give_code_1_and_are_sent_again_on_demand(run, prompts, service, folder):
-    bad = (400, {}, {"error": {"message": "no"}})
+    bad = (400, {}, {"error": {"message": "no such model."}})
     service.refuse = lambda number, now: bad if number == 1 else None
     done = batch(run, prompts)
     assert done.exit_code == 1
+    assert (
+        "The last one failed with: no such model. Why each failed is in answers.errors.jsonl"
+        in (done.stdout)
+    )
     assert "send them again with --retry-failed" in done.stdout
-    assert "answers.errors.jsonl" in done.stdout
     assert batch(run, prompts, "--retry-failed").exit_code == 0
 
 

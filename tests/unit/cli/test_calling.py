@@ -95,7 +95,7 @@ def test_a_refused_key_says_what_to_set_and_is_not_shown(run, folder):
         ("files list", 1, "There is no API key: set OPENAI_API_KEY"),
         ("--state no/world files list", 1, "no/world cannot be used"),
         ("--state kant.csv files list", 1, "kant.csv is no state of a tunesmith service"),
-        ("--state w files upload nothing.jsonl", 2, "nothing.jsonl cannot be read"),
+        ("--state w files upload nothing.jsonl", 1, "nothing.jsonl: There is no such file"),
         ("--state w files get file-1", 1, "No such File object: file-1"),
         ("--state w files content file-1 -o x", 1, "No such File object: file-1"),
         ("--state w fine-tunes results ftjob-1", 1, "Could not find fine tune: ftjob-1"),

@@ -74,3 +74,16 @@ def test_an_extra_that_is_missing_has_its_command(run, remembered, monkeypatch):
     assert states(result)["extra tokens"]["remedy"] == "pip install 'tunesmith[tokens]'"
     assert states(result)["extra cli"]["state"] == "ok"
     assert "extra dev" not in states(result)
+
+
+@pytest.mark.parametrize(
+    ("options", "remedy"),
+    [
+        ("--base-url api.example/v1 --api-key sk-1", "mend this setting"),
+        ("--base-url https://api.example/v1 --api-key 'sk 1\n'", "mend this setting"),
+    ],
+)
+def test_a_setting_that_cannot_be_used_is_not_blamed_on_the_network(run, folder, options, remedy):
+    result = run(f"{options} doctor --json")
+    assert result.exit_code == 1
+    assert states(result)["service"]["remedy"] == remedy

@@ -120,7 +120,10 @@ def test_followed_in_a_pipe_it_is_a_line_an_event(run, few, remembered):
     assert 20 <= len(steps) <= 26
     assert said[-1] == "The job has successfully completed"
     model = result.stdout.splitlines()[-1].removeprefix("Fine-tuned model: ")
-    assert f"Next: tunesmith complete -m {model} 'YOUR PROMPT'" in result.stderr
+    assert result.stderr.endswith(
+        f"Next: tunesmith complete -m {model} 'YOUR PROMPT'\n"
+        "End your prompt as the prompts in the data end.\n"
+    )
 
 
 def test_as_json_it_is_an_event_a_line_and_the_job_at_last(run, tuned):

@@ -6,9 +6,10 @@ import sys
 from pathlib import Path
 
 import pytest
+from click.shell_completion import ShellComplete
 
 from tunesmith import cli
-from tunesmith.cli.app import COMMANDS
+from tunesmith.cli.app import COMMANDS, app
 
 
 def test_help_loads_no_command_and_nothing_slow():
@@ -90,3 +91,17 @@ def test_bash_completes_commands_and_options(typed, offered):
         env={**os.environ, "PATH": path},
     )
     assert done.stdout.split() == offered
+
+
+def test_python_m_tunesmith_is_the_command_line():
+    done = subprocess.run(
+        [sys.executable, "-m", "tunesmith", "--version"], capture_output=True, text=True, check=True
+    )
+    assert done.stdout.startswith("tunesmith ")
+
+
+@pytest.mark.parametrize("option", ["-t", "-v"])
+def test_the_shell_completes_training_files(option):
+    create = ["fine-tunes", "create", option]
+    offered = ShellComplete(app, {}, "tunesmith", "").get_completions(create, "kan")
+    assert [(item.type, item.value) for item in offered] == [("file", "kan")]

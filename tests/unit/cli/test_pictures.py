@@ -21,11 +21,15 @@ def test_curves_are_drawn_into_the_kind_of_picture_that_is_named(run, job, folde
         assert (folder / name).read_bytes().startswith(begin)
 
 
-def test_a_picture_of_no_kind_is_given_wrongly(run, job, folder):
-    done = run(f"fine-tunes plot {job} -o losses.txt")
+@pytest.mark.parametrize(
+    ("command", "name"), [("plot", "a.txt"), ("plot", "a"), ("report", "a.png"), ("report", "a")]
+)
+def test_a_picture_or_page_of_no_kind_is_given_wrongly(run, job, folder, command, name):
+    before = set(folder.iterdir())
+    done = run(f"fine-tunes {command} {job} -o {name}")
     assert done.exit_code == 2
-    assert "txt" in done.stderr
-    assert not (folder / "losses.txt").exists()
+    assert "--output" in done.stderr
+    assert set(folder.iterdir()) == before
 
 
 def test_a_page_is_written_about_a_job(run, as_json, job, folder):
@@ -41,6 +45,8 @@ def test_jobs_are_logged_once(run, as_json, job, folder, monkeypatch):
         monkeypatch.setenv(name, str(folder / name.lower()))
     done = run(f"wandb sync -i {job} --offline --project kant")
     assert (done.exit_code, done.stdout) == (0, f"{job}  logged\n"), done.output
+    assert done.stderr == "To send what is logged: wandb sync wandb/offline-run-*\n"
+    assert list(folder.glob("wandb/offline-run-*"))
     assert as_json("wandb sync --offline --project kant") == {job: "already logged"}
     (details,) = folder.glob("wandb/*run-*/files/fine_tune_details.json")
     assert json.loads(details.read_text())["id"] == job

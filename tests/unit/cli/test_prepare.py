@@ -142,7 +142,11 @@ def test_prices_give_a_sum_with_their_date(run, folder):
     result = run("prepare kant.csv -q --model davinci-002 --prices prices.json")
     assert "do not list davinci-002" in result.output
     result = run("prepare kant.csv -q")
-    assert "give --model and your --prices" in result.output
+    assert "For the cost in dollars, give --model and your --prices.\n" in result.output
+    result = run("prepare kant.csv -q --model babbage-002")
+    assert "For the cost in dollars, give your --prices.\n" in result.output
+    result = run("prepare kant.csv -q --prices prices.json")
+    assert "For the cost in dollars, give --model.\n" in result.output
     assert "$" not in result.output
 
 

@@ -1,5 +1,7 @@
 """The figures of training: what is drawn, and what is said where nothing can be."""
 
+from itertools import pairwise
+
 import pytest
 
 from tunesmith import ConfigurationError
@@ -35,6 +37,27 @@ def test_several_jobs_share_a_figure_each_with_its_colour():
     colours = {line.get_label(): line.get_color() for line in losses.lines}
     assert colours["first, training"] == colours["first, validation"]
     assert colours["first, training"] != colours["second, training"]
+
+
+def test_what_is_measured_at_many_steps_is_drawn_as_a_mean_over_its_noise():
+    noisy = [4.0 - step / 100 + (-1) ** step for step in range(300)]
+    losses, _ = run("kant", *noisy, valid=noisy).plot().axes
+    mean, values, _, _ = losses.lines
+    steps, drawn = map(list, mean.get_data())
+    assert (steps[0], steps[-1]) == (1, 300)
+    assert list(values.get_data()[1]) == noisy
+    assert values.get_alpha() < 0.5
+    roughness = [abs(after - before) for before, after in pairwise(drawn)]
+    assert max(roughness) < 0.2
+    assert abs(drawn[150] - 2.5) < 0.2
+    shown = [text.get_text() for text in losses.get_legend().get_texts()]
+    assert shown == ["kant, training", "kant, validation"]
+
+
+def test_training_and_validation_of_one_job_have_two_colours():
+    losses, _ = run("kant", 1.0, 2.0, valid=[2.0, 2.5]).plot().axes
+    training, validation = (line.get_color() for line in losses.lines)
+    assert training != validation
 
 
 def test_what_was_not_measured_is_said():

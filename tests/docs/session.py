@@ -1,0 +1,132 @@
+"""A session in a terminal, recorded as a picture: the course's main commands, really run.
+
+python tests/docs/session.py     draws docs/assets/session.svg anew
+"""
+
+import os
+import re
+import shlex
+import shutil
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
+
+from rich.console import Console
+from rich.text import Text
+
+ROOT = Path(__file__).parents[2]
+PICTURE = ROOT / "docs" / "assets" / "session.svg"
+COLUMNS = 88
+MODEL = "ft:babbage-002:personal:kant:RwQP8yw4"
+"""The first model that a fresh service tunes on this data; the same on every machine."""
+
+COMMANDS = {
+    "tunesmith prepare kant.csv -q --split 0.1": r"- \[|Written|End prompts|Let it stop",
+    "tunesmith fine-tunes create -t kant_prepared_train.jsonl -v kant_prepared_valid.jsonl "
+    "-m babbage-002 --n-epochs 3 --suffix kant --follow": r"",
+    f'tunesmith complete -m {MODEL} "Several concepts are a priori such as ->" -t 0 '
+    r'--stop "\n"': r"",
+}
+"""What is typed, and which of the lines that it prints are shown."""
+
+# No fonts are fetched: the picture uses what the reader's machine has.
+SVG = """\
+<svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
+<style>
+.s-matrix {{ font-family: ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace; \
+font-size: {char_height}px; white-space: pre }}
+.s-title {{ font: bold 18px sans-serif }}
+{styles}
+</style>
+{chrome}
+<g class="s-matrix" transform="translate({terminal_x}, {terminal_y})">
+{backgrounds}
+{matrix}
+</g>
+</svg>
+"""
+_NOT_SEEN = re.compile(r' clip-path="[^"]*"|<text [^>]*>\n</text>')
+_CONTROL = re.compile(r"(\r?\n|\r|\x1b\[1A|\x1b\[2K|\x1b\[\?25[lh])")
+
+
+def recorded():
+    """Run the commands in a folder of their own, and record what a terminal shows."""
+    with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
+        shutil.copy(ROOT / "examples" / "data" / "kant.csv", folder)
+        console = Console(
+            record=True, width=COLUMNS, file=nowhere, force_terminal=True, highlight=False
+        )
+        for command, shown in COMMANDS.items():
+            console.print(Text.assemble(("$ ", "bold green"), (command, "bold")))
+            omitted = False
+            for line in on_the_screen(printed(command, folder)):
+                text = Text.from_ansi(line)
+                if not re.search(shown, text.plain):
+                    omitted = True
+                    continue
+                if omitted:
+                    console.print("…", style="dim")
+                omitted = False
+                console.print(text)
+            console.print()
+    return console
+
+
+def printed(command, folder):
+    """What a command writes to a terminal."""
+    ours, theirs = os.openpty()
+    environment = {
+        "PATH": os.environ["PATH"],
+        "TERM": "xterm-256color",
+        "COLUMNS": str(COLUMNS),
+        "LINES": "50",
+        "PYTHONUTF8": "1",
+        "TUNESMITH_STATE": "course.state",
+    }
+    arguments = [sys.executable, "-m", *shlex.split(command)]
+    with subprocess.Popen(
+        arguments, cwd=folder, env=environment, stdin=theirs, stdout=theirs, stderr=theirs
+    ) as process:
+        os.close(theirs)
+        pieces = []
+        while piece := _read(ours):
+            pieces.append(piece)
+    os.close(ours)
+    text = b"".join(pieces).decode()
+    if process.returncode:
+        raise RuntimeError(f"{command}\n{text}")
+    return text
+
+
+def _read(terminal):
+    try:
+        return os.read(terminal, 65536)
+    except OSError:  # Linux says so when nobody has the other side open
+        return b""
+
+
+def on_the_screen(text):
+    """The lines that are left in the end: the curve is drawn over itself again and again."""
+    lines = [""]
+    for part in _CONTROL.split(text):
+        if part.endswith("\n"):
+            lines.append("")
+        elif part == "\x1b[1A":
+            lines.pop()
+        elif part == "\x1b[2K":
+            lines[-1] = ""
+        elif not _CONTROL.fullmatch(part):
+            lines[-1] += part
+    return lines[:-1] if lines[-1] == "" else lines
+
+
+def picture(console):
+    """The recorded session as SVG."""
+    svg = console.export_svg(title="tunesmith", code_format=SVG, unique_id="s", clear=False)
+    return _NOT_SEEN.sub("", svg).replace("><text", ">\n<text")
+
+
+if __name__ == "__main__":
+    PICTURE.parent.mkdir(exist_ok=True)
+    PICTURE.write_text(picture(recorded()))

@@ -1,0 +1,55 @@
+"""What commands print on a terminal."""
+
+import pytest
+
+from tunesmith.cli.output import Output
+
+
+@pytest.fixture
+def terminal(monkeypatch):
+    """Somebody looks at a terminal of so many columns."""
+    monkeypatch.setattr(Output, "is_terminal", True)
+    return lambda columns: monkeypatch.setenv("COLUMNS", str(columns))
+
+
+def test_a_list_is_a_table_where_there_is_room(run, tuned, terminal):
+    terminal(140)
+    head, row = run("fine-tunes list").stdout.splitlines()
+    assert head.split() == ["id", "created", "status", "model", "fine-tuned", "model"]
+    assert row.startswith(f"{tuned['id']}  ")
+    assert row.rstrip().endswith(tuned["fine_tuned_model"])
+
+
+@pytest.mark.parametrize("columns", [40, 60, 80])
+def test_an_id_is_never_cut(run, tuned, terminal, columns):
+    terminal(columns)
+    job = run("fine-tunes list").stdout
+    assert f"id                {tuned['id']}\n" in job
+    assert f"fine-tuned model  {tuned['fine_tuned_model']}\n" in job
+    assert tuned["training_file"] in run("files list").stdout.split()
+    assert tuned["fine_tuned_model"] in run("models list").stdout.split()
+    checkpoints = run(f"fine-tunes checkpoints {tuned['id']}").stdout.split()
+    assert tuned["fine_tuned_model"] in checkpoints
+
+
+def test_where_there_is_little_room_each_object_is_a_block(run, tuned, few, terminal):
+    (few.parent / "more.jsonl").write_text(few.read_text() * 2)
+    run("files upload more.jsonl")
+    terminal(60)
+    blocks = run("files list --purpose fine-tune").stdout.split("\n\n")
+    assert [block.splitlines()[-1] for block in blocks] == [
+        "name     more.jsonl",
+        "name     few.jsonl",
+    ]
+
+
+def test_messages_are_wrapped_and_stay_a_table(run, tuned, terminal):
+    terminal(90)
+    lines = run(f"fine-tunes events {tuned['id']}").stdout.splitlines()
+    assert lines[0].split() == ["time", "level", "message"]
+    assert max(map(len, lines)) <= 90
+
+
+def test_an_empty_list_is_an_empty_table(run, remembered, terminal):
+    terminal(40)
+    assert run("fine-tunes list").exit_code == 0
