@@ -61,6 +61,7 @@ if TYPE_CHECKING:
     from tunesmith.service.memory import MemoryBackend
     from tunesmith.types.base import Page
     from tunesmith.types.response import ResponseInfo
+    from tunesmith.version import __version__
 
 __all__ = [
     "APIConnectionError",
@@ -105,11 +106,13 @@ __all__ = [
     "StreamInterrupted",
     "TunesmithError",
     "UnprocessableEntityError",
+    "__version__",
     "fine_tune",
     "pydantic_function_tool",
 ]
 
 _LOADED_ON_FIRST_USE = {
+    "__version__": "tunesmith.version",
     "AsyncClient": "tunesmith.client",
     "AzureBackend": "tunesmith.backends.azure",
     "Backend": "tunesmith.backends.base",

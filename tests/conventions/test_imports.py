@@ -3,9 +3,12 @@
 import ast
 import subprocess
 import sys
+from importlib.metadata import version
 from pathlib import Path
 
 import pytest
+
+import tunesmith
 
 SOURCE = Path(__file__).parents[2] / "src" / "tunesmith"
 
@@ -14,6 +17,7 @@ SOURCE = Path(__file__).parents[2] / "src" / "tunesmith"
 ALLOWED = {
     "errors": set(),
     "lazy": set(),
+    "version": set(),
     "extras": {"errors"},
     "types": {"errors", "extras", "lazy"},
     "operations": {"errors", "lazy", "types"},
@@ -157,8 +161,10 @@ def test_a_client_loads_neither_the_service_nor_what_it_does_not_use():
 
 
 def test_every_public_name_is_there_and_in_order():
-    import tunesmith
-
     assert tunesmith.__all__ == sorted(tunesmith.__all__)
     for name in tunesmith.__all__:
         assert getattr(tunesmith, name) is not None
+
+
+def test_the_package_tells_its_version():
+    assert tunesmith.__version__ == version("tunesmith")
