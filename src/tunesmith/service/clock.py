@@ -202,6 +202,15 @@ class VirtualClock:
             self._busy += 1
 
     @contextmanager
+    def stopped(self) -> Generator[float]:
+        """Let no time pass at a rate, for what is to happen at one moment; gives its time."""
+        rate, self.rate = self.rate, 0.0
+        try:
+            yield self._now
+        finally:
+            self.rate = rate
+
+    @contextmanager
     def outside(self) -> Generator[None]:
         """Hold time still while something comes from outside, such as a piece of a file.
 

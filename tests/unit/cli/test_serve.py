@@ -84,3 +84,31 @@ def test_an_engine_that_is_not_there_is_named(engine, says):
 @pytest.mark.parametrize("options", [["--speed", "0"], ["--port", "x"], ["--quota-tokens", "-1"]])
 def test_options_are_checked(options):
     assert invoke(*options).exit_code == 2
+
+
+def test_a_state_lasts_from_one_server_to_the_next(tmp_path):
+    state = str(tmp_path / "served.state")
+    key = {"authorization": "Bearer any"}
+    rows = b"".join(b'{"prompt": "%d ->", "completion": " a"}\n' % n for n in range(12))
+    with running("--state", state, "--speed", "1000000") as (process, url, _):
+        file = {"file": ("a.jsonl", rows)}
+        sent = httpx.post(f"{url}/files", headers=key, data={"purpose": "fine-tune"}, files=file)
+        asked = {"model": "davinci-002", "training_file": sent.json()["id"]}
+        made = httpx.post(f"{url}/fine_tuning/jobs", headers=key, json=asked).json()
+        job_url = f"/fine_tuning/jobs/{made['id']}"
+        job = poll(lambda: httpx.get(url + job_url, headers=key).json(), lambda job: job["finished_at"])
+        process.send_signal(signal.SIGTERM)  # as a container is stopped
+        process.communicate(timeout=20)
+    with running("--state", state, "--realtime") as (process, url, _):
+        assert httpx.get(url + job_url, headers=key).json() == job
+        asked = {"model": job["fine_tuned_model"], "prompt": "3 ->", "temperature": 0, "max_tokens": 1}
+        answer = httpx.post(f"{url}/completions", headers=key, json=asked)
+        assert answer.json()["choices"][0]["text"] == " a"
+
+
+def poll(look, is_enough):
+    for _ in range(1000):
+        seen = look()
+        if is_enough(seen):
+            return seen
+    pytest.fail(f"it never came so far: {seen}")
