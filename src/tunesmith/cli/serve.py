@@ -1,6 +1,5 @@
 """`tunesmith serve`: the service in memory behind a socket, for any client in any language."""
 
-import socket
 from importlib import import_module
 from pathlib import Path
 
@@ -130,8 +129,8 @@ def command(
         listener = listen(host, port)
     except OSError as error:
         raise click.ClickException(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another "
-            f"{'--host' if isinstance(error, socket.gaierror) else '--port'}"
+            f"cannot listen on {host}:{port}: {error.strerror or error}; "
+            "choose another --port or --host"
         ) from error
     with listener:
         with errors_of_the_command_line():

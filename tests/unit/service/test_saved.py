@@ -5,10 +5,11 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, NotFoundError
@@ -317,6 +318,58 @@ async def test_it_is_no_state_for_a_service_that_is_there(path):
     assert not path.exists()
 
 
+async def test_time_that_passes_at_a_rate_passes_the_same_again(path, data):
+    """A job ends, and others are made, at whatever moment that is."""
+    wall = 1_800_000_000.0
+    wire = SavedWire(path, wall=lambda: wall)
+    backend = MemoryBackend(wire.service)
+    backend._wire = wire
+    wire.service.clock.autojump, wire.service.clock.rate = False, 5_000.0
+    client = AsyncClient(backend=backend, timeout=1e9)
+    file = await client.files.upload(data)
+    jobs = []
+    for n in range(8):
+        jobs.append(await client.fine_tuning.jobs.create(
+            model="babbage-002", training_file=file.id, suffix=f"n{n}"
+        ))  # fmt: skip
+        await client.completions.create(model="davinci-002", prompt="Kant", max_tokens=1)
+        if n % 3 == 2:
+            with suppress(BadRequestError):  # on a slow machine it is over by then
+                await client.fine_tuning.jobs.cancel(jobs[-1].id)
+    wire.service.clock.jump(600)
+    seen = await all_of(client)
+    wire.service.clock.rate = 0.0
+    wire.close()
+
+    again = SavedWire(path, wall=lambda: wall)
+    backend = MemoryBackend(again.service)
+    backend._wire = again
+    assert await all_of(AsyncClient(backend=backend)) == seen
+    again.close()
+
+
+async def all_of(client):
+    jobs = [job async for job in client.fine_tuning.jobs.list()]
+    pages = [client.fine_tuning.jobs.list_events(job.id) for job in jobs]
+    events = [event for page in pages async for event in page]
+    return jobs, events, [file async for file in client.files.list()]
+
+
+async def test_what_time_alone_did_is_kept_once_it_was_told(path, data):
+    """The process ends without a word after it said that the job is over."""
+    wall = 1_800_000_000.0
+    wire = SavedWire(path, wall=lambda: wall)
+    backend = MemoryBackend(wire.service)
+    backend._wire = wire
+    job = await tuned(AsyncClient(backend=backend), data)
+    wire._file.close()
+
+    again = SavedWire(path, wall=lambda: wall)
+    async with again.respond(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
+        assert json.loads(await response.read())["status"] == "succeeded"
+    again.close()
+
+
 _BODY = ROWS.encode()
 _STEPS = {
     "file": ("POST", "/files", None),
@@ -324,6 +377,7 @@ _STEPS = {
     "complete": ("POST", "/completions", {"model": "babbage-002", "prompt": "a", "max_tokens": 2}),
     "moderate": ("POST", "/moderations", {"input": "a"}),
     "look": ("GET", "/fine_tuning/jobs", None),
+    "misspell": ("POST", "/fine_tuning/jobs", {"mdoel": "babbage-002"}),
     "cancel": ("POST", "/fine_tuning/jobs/{job}/cancel", {}),
     "batch": ("POST", "/batches", {"endpoint": "/v1/completions", "completion_window": "24h"}),
     "wait": None,
@@ -333,6 +387,7 @@ _STEPS = {
 
 @settings(max_examples=40)
 @given(steps=st.lists(st.sampled_from(sorted(_STEPS)), max_size=12))
+@example(steps=["batch", *["wait"] * 10, "misspell", "reopen"])
 def test_reopening_changes_nothing_that_is_answered_afterwards(tmp_path_factory, steps):
     """One service lives on; another is closed and opened again and again: both say the same."""
     path = tmp_path_factory.mktemp("worlds") / "world"
