@@ -30,7 +30,7 @@ def _engine(_: click.Context, __: click.Parameter, name: str) -> Engine | None:
         raise click.BadParameter(str(error)) from error
     if not isinstance(engine, Engine):
         raise click.BadParameter(
-            f"{name} makes no engine: what one must have says tunesmith.service.engines.base.Engine."
+            f"{name} makes no engine: tunesmith.service.engines.base.Engine says what one can do."
         )
     return engine
 

@@ -209,14 +209,15 @@ class Service:
         Args:
             reply: A text; a mapping or a model, which is answered as JSON; calls of tools; a
                 `Reply`, which also tells log-probabilities and takes its time; or a function of the
-                operation that gives one of these, or None to leave it to the next reply.
+                operation that gives one of these, or None to leave it to the next reply. What it
+                raises is a `ScriptFailed` for who asked.
             match: Which requests to answer; None for all. A text is looked for in the prompt, or
                 in the last message of a chat.
             times: How often; None for ever.
 
         Raises:
-            TypeError: The reply is none of these.
-            ValueError: `match` names an unknown field, or `times` is less than 1.
+            TypeError: The reply, or `match`, is none of these.
+            ValueError: `match` names an unknown field or operation, or `times` is less than 1.
 
         Example:
             ```python

@@ -140,6 +140,19 @@ async def test_calls_are_counted_from_the_declaration_on(hasty, faults):
         await hasty.models.list()
 
 
+@pytest.mark.parametrize(("name", "says"), [
+    ("completion.create", r"did you mean 'completions\.create'"),
+    ("file*", None),
+    ("lunch.*", r"there are batches\.cancel, .*uploads\.parts\.create"),
+])  # fmt: skip
+def test_an_operation_that_there_is_not_cannot_go_wrong(faults, name, says):
+    if says is None:
+        faults.on(name)
+    else:
+        with pytest.raises(ValueError, match=says):
+            faults.on(name)
+
+
 @pytest.mark.parametrize("call", [0, -1, (), (1, 0)])
 def test_calls_below_the_first_are_refused(faults, call):
     with pytest.raises(ValueError, match="calls are counted from 1"):
