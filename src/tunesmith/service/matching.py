@@ -86,7 +86,7 @@ def require_match(match: Match | None) -> None:
         if unknown:
             known = ", ".join(AskedFields.__annotations__)
             raise ValueError(f"match knows {known}, not {', '.join(sorted(unknown))}")
-        require_operation(match.get("operation", "*"))
+        require_operation(cast("AskedFields", match).get("operation", "*"))
 
 
 def matches(match: Match | None, asked: Asked, prompt: str) -> bool:

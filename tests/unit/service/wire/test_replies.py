@@ -147,14 +147,11 @@ def _raises(asked):
 async def test_what_a_script_raises_comes_to_who_asks(service, script, says, stream):
     service.reply(**script)
     record = CallRecord(MemoryBackend(service))
-    client = AsyncClient(backend=record)
-    kant = {"model": "davinci-002", "prompt": "Kant was"}
+    completions = AsyncClient(backend=record).completions
+    ask = completions.stream if stream else completions.create
+    answer = ask(model="davinci-002", prompt="Kant was")
     with pytest.raises(ScriptFailed, match=f"answer completions.create raised {says}"):
-        if stream:
-            async with client.completions.stream(**kant) as stream:
-                await stream.final()
-        else:
-            await client.completions.create(**kant)
+        await (answer.__aenter__() if stream else answer)
     record.assert_called("completions.create", times=1)  # there is nothing to retry
 
 
