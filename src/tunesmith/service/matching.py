@@ -82,11 +82,12 @@ def require_match(match: Match | None) -> None:
             f"not {type(match).__name__}"
         )
     if isinstance(match, dict):
-        unknown = set(cast("dict[str, object]", match)) - set(AskedFields.__annotations__)
+        fields = cast("dict[str, object]", match)
+        unknown = set(fields) - set(AskedFields.__annotations__)
         if unknown:
             known = ", ".join(AskedFields.__annotations__)
             raise ValueError(f"match knows {known}, not {', '.join(sorted(unknown))}")
-        require_operation(cast("AskedFields", match).get("operation", "*"))
+        require_operation(str(fields.get("operation", "*")))
 
 
 def matches(match: Match | None, asked: Asked, prompt: str) -> bool:
