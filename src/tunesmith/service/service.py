@@ -96,6 +96,7 @@ class Service:
         self.store = store or MemoryStore()
         self.engine = engine or default_engine()
         self.ids = Ids(seed)
+        self.seed = seed
         self.organization = organization
         self.organization_name = organization_name
         self.schedule = Schedule(self.clock)
@@ -197,6 +198,9 @@ class Service:
             "completions.create": self.completions.stream,
             "fine_tunes.list_events": self.fine_tunes.stream_events,
         }
+
+    def __repr__(self) -> str:
+        return f"<Service of {self.organization}, seed {self.seed}>"
 
     def reply(
         self, reply: ReplyLike, *, match: Match | None = None, times: int | None = None

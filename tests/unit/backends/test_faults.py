@@ -261,6 +261,13 @@ async def test_a_stream_that_stalls_for_ever_ends_with_the_deadline(faults, memo
     faults.assert_all_fired()
 
 
+async def test_a_stream_that_stalls_longer_than_an_event_may_take_says_so(faults):
+    faults.on("completions.create").stall(after_events=2)
+    async with AsyncClient(backend=faults, timeout=20) as client:
+        with pytest.raises(APITimeoutError, match="the answer began, and no more of it came withi"):
+            await read_stream(client, [])
+
+
 async def test_a_stream_that_stalls_for_a_while_goes_on(client, faults, memory):
     whole = await client.completions.create(**KANT, seed=1)
     faults.on("completions.create").stall(after_events=2, for_s=5)
