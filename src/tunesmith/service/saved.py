@@ -7,9 +7,9 @@ remembered.
 
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager, nullcontext
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -22,6 +22,7 @@ from tunesmith.service.assumptions import Assumptions
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.engines.remembered import RememberingEngine
+from tunesmith.service.ids import Kind
 from tunesmith.service.limits import Limits
 from tunesmith.service.service import Service, default_engine
 from tunesmith.service.state_file import Entry, Moment, StateFile, digest_of
@@ -93,6 +94,7 @@ class SavedWire:
         self._changing = anyio.Lock()
         self._unwritten: list[Entry] = []
         self._happened = 0
+        self._drawn: Mapping[Kind, int] = {}
         self._closed = False
         self._file = StateFile(Path(path), seed=seed, wall_s=wall())
         try:
@@ -131,8 +133,10 @@ class SavedWire:
         # Read first: a slow sender must hold up nobody, and can be given up.
         request = replace(request, body=await _read(request))
         if not _may_change(operation.spec.name, request):
-            async with self._wire.respond(request) as response:
-                self._unwritten.append(self._drawing())
+            async with AsyncExitStack() as stack:
+                async with self._changing:  # or it would draw ids in the midst of a change
+                    response = await stack.enter_async_context(self._wire.respond(request))
+                    self._note_drawing()
                 yield response
             return
         async with self._changing:
@@ -152,31 +156,36 @@ class SavedWire:
             self._file.close()
 
     async def _change(self, request: Request) -> Response:
-        # A chat may take its time on purpose, and cannot be repeated to the second where time
-        # passes at a rate; whatever else changes something is done at one moment.
-        clock, chats = self.service.clock, request.path.startswith("/chat/")
-        with nullcontext(clock.time()) if chats else clock.stopped() as at:
+        self._note_drawing()
+        # Done at one moment, so that it can be done again to the second.
+        with self.service.clock.stopped() as at:
             async with self._wire.respond(request) as response:
                 body = await response.read()
-            done = self._drawing()
+            drawn = self.service.ids.drawn
         if response.status < _BAD_REQUEST:
-            done = replace(
-                done,
-                at=at,
+            done = Entry(
+                at,
+                drawn,
                 method=request.method,
                 path=request.path,
                 query=request.query,
                 content_type=request.headers.get("content-type", ""),
                 body=b"".join([chunk async for chunk in request.chunks()]),
-                answer="" if chats and clock.rate else digest_of(body),
+                answer=digest_of(body),
             )
-        self._unwritten.append(done)
+            self._unwritten.append(done)
+        else:
+            self._note_drawing()
         self._write()
         return replace(response, stream=_whole(body))
 
-    def _drawing(self) -> Entry:
-        # Not the time that it is: what is due by now may not have drawn its ids yet.
-        return Entry(self.service.schedule.settled_to, self.service.ids.drawn)
+    def _note_drawing(self) -> None:
+        # What is due by now may not have drawn its ids yet, or only some of them; then the next
+        # entry tells of these too.
+        schedule, drawn = self.service.schedule, self.service.ids.drawn
+        if drawn != self._drawn and not schedule.in_progress:
+            self._unwritten.append(Entry(schedule.settled_to, drawn))
+            self._drawn = drawn
 
     def _write(self) -> None:
         self._happened = self.service.schedule.happened
@@ -202,7 +211,7 @@ class SavedWire:
                 "", entry.method, entry.path, entry.query, headers, entry.body or None
             )
             async with self._wire.respond(request) as response:
-                if entry.answer not in {"", digest_of(await response.read())}:
+                if digest_of(await response.read()) != entry.answer:
                     raise self._file.does_not_fit()
         else:
             await service.schedule.settle()

@@ -78,6 +78,11 @@ class Schedule:
         """Whether what happens now happens because it was due."""
         return _settling.get() is self
 
+    @property
+    def in_progress(self) -> bool:
+        """Whether somebody is doing what is due, and has not done all of it."""
+        return self._settled is not None
+
     async def settle(self) -> None:
         """Do everything that is due by now, in the order of its times.
 
