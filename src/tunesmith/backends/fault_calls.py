@@ -38,6 +38,10 @@ class Status(Fault):
             if self.after_work:
                 async with send(request) as response:
                     await response.read()
+            else:  # the request is read all the same, as a service does that refuses it
+                async with aclosing(request.chunks()) as chunks:
+                    async for _ in chunks:
+                        pass
             strike.hit()
             length = {"content-length": str(len(self.body))}
             yield Response(self.status, {**length, **self.headers}, Once(self.body))

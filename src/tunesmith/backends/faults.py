@@ -25,6 +25,7 @@ from tunesmith.backends.fault_answers import (
 from tunesmith.backends.fault_base import Fault, Send, Strike
 from tunesmith.backends.fault_calls import Connect, CutUpload, LoseAnswer, Slow, Status
 from tunesmith.backends.fault_places import Place
+from tunesmith.operations.names import require_operation
 from tunesmith.protocol.error_body import error_body
 from tunesmith.protocol.message import Request, Response
 
@@ -298,8 +299,9 @@ class Faults:
             What declares the faults: `faults.on("files.create").status(503)`.
 
         Raises:
-            ValueError: A number is below 1.
+            ValueError: There is no such operation, or a number is below 1.
         """
+        require_operation(operation)
         numbers = None if call is None else (call,) if isinstance(call, int) else tuple(call)
         if numbers is not None and (not numbers or min(numbers) < 1):
             raise ValueError(f"calls are counted from 1, so call cannot be {call!r}")

@@ -41,13 +41,15 @@ class Deadline:
             timeout_s = max(left, 0)
         return nullcontext() if timeout_s is None else self.clock.fail_after(timeout_s)
 
-    def error(self, timeout_s: float | None, attempts: int) -> APITimeoutError | DeadlineExceeded:
-        """Tell which of the two limits has passed."""
+    def error(
+        self, timeout_s: float | None, attempts: int, *, what_came: str = "no answer"
+    ) -> APITimeoutError | DeadlineExceeded:
+        """Tell which of the two limits has passed, and what came meanwhile."""
         left = self.left_s
         if left is not None and left <= 0:
             return self.exceeded("waiting for the service", attempts)
         return APITimeoutError(
-            f"{self.operation}: no answer within the timeout of {timeout_s:g} s; a longer one is "
+            f"{self.operation}: {what_came} within the timeout of {timeout_s:g} s; a longer one is "
             "set by `timeout`",
             operation=self.operation,
             attempts=attempts,

@@ -4,7 +4,7 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from tunesmith.calls.deadline import Deadline
-from tunesmith.errors import BackendError, StreamInterrupted
+from tunesmith.errors import BackendError, StreamInterrupted, TunesmithError
 from tunesmith.types.response import ResponseInfo
 
 __all__ = ["Received"]
@@ -40,10 +40,10 @@ class Received:
             with self.deadline.limit(None if self.keeps_timeout else self.timeout_s):
                 return await anext(self.stream, None)
         except TimeoutError:
-            raise self.deadline.error(self.timeout_s, self.info.attempts) from None
+            raise self._late() from None
         except BackendError as error:
             if error.phase == "timeout":
-                raise self.deadline.error(self.timeout_s, self.info.attempts) from error
+                raise self._late() from error
             raise self.interrupted(str(error)) from error
 
     # Not a generator: one that is left early waits for the garbage collector.
@@ -55,6 +55,11 @@ class Received:
         if chunk is None:
             raise StopAsyncIteration
         return chunk
+
+    def _late(self) -> TunesmithError:
+        return self.deadline.error(
+            self.timeout_s, self.info.attempts, what_came="the answer began, and no more of it came"
+        )
 
     def interrupted(self, reason: str) -> StreamInterrupted:
         """Make the error that says the answer broke off."""

@@ -1,15 +1,17 @@
 """`tunesmith serve`: the service in memory behind a socket, for any client in any language."""
 
 from importlib import import_module
+from pathlib import Path
 
+import anyio
 import click
 
+from tunesmith.cli.connection import Connection
 from tunesmith.cli.wording import errors_of_the_command_line
 from tunesmith.service.assumptions import Assumptions
-from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.limits import Limits
-from tunesmith.service.service import Service
+from tunesmith.service.memory import MemoryBackend
 
 __all__ = ["command"]
 
@@ -23,14 +25,30 @@ def _engine(_: click.Context, __: click.Parameter, name: str) -> Engine | None:
     if not colon:
         raise click.BadParameter(f"{name!r} is neither 'ngram' nor package.module:Class.")
     try:
-        engine: Engine = getattr(import_module(module), attribute)()
-    except (ImportError, AttributeError) as error:
+        engine: object = getattr(import_module(module), attribute)()
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise click.BadParameter(str(error)) from error
+    if not isinstance(engine, Engine):
+        raise click.BadParameter(
+            f"{name} makes no engine: tunesmith.service.engines.base.Engine says what one can do."
+        )
     return engine
 
 
+def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
+    if key is not None and not key.strip():
+        raise click.BadParameter("It is empty, so nobody could have it: leave it out for any key.")
+    return key
+
+
 @click.command("serve", short_help="Serve the API from memory, for any client in any language.")
-@click.option("--port", default=8000, show_default=True, help="The port; 0 takes a free one.")
+@click.option(
+    "--port",
+    type=click.IntRange(0, 65535),
+    default=8000,
+    show_default=True,
+    help="The port; 0 takes a free one.",
+)
 @click.option(
     "--host",
     default="127.0.0.1",
@@ -41,6 +59,7 @@ def _engine(_: click.Context, __: click.Parameter, name: str) -> Engine | None:
     "--api-key",
     envvar="TUNESMITH_SERVE_API_KEY",
     show_envvar=True,
+    callback=_key,
     help="The key to ask for. Without it any key will do, but one must be there.",
 )
 @click.option(
@@ -51,6 +70,12 @@ def _engine(_: click.Context, __: click.Parameter, name: str) -> Engine | None:
     help="What trains and generates: ngram, or package.module:Class of your own.",
 )
 @click.option("--seed", default=0, show_default=True, help="The same seed gives the same answers.")
+@click.option(
+    "--state",
+    type=click.Path(dir_okay=False, path_type=Path),
+    help="A file that keeps the service between two runs, made if there is none; it may stand "
+    "before the command as well.",
+)
 @click.option(
     "--speed",
     type=click.FloatRange(0, min_open=True),
@@ -75,13 +100,16 @@ def _engine(_: click.Context, __: click.Parameter, name: str) -> Engine | None:
     type=click.IntRange(0),
     help="After so many tokens, refuse all with insufficient_quota.",
 )
+@click.pass_obj
 def command(
+    connection: Connection,
     *,
     port: int,
     host: str,
     api_key: str | None,
     engine: Engine | None,
     seed: int,
+    state: Path | None,
     speed: float,
     realtime: bool,
     plain_results: bool,
@@ -91,28 +119,36 @@ def command(
 ) -> None:
     """Serve the API from memory, for any client in any language, until Ctrl-C.
 
-    Nothing is kept after the end, and nothing leaves the machine. Needs the extra `server`.
+    Nothing is kept after the end but in a --state file, and nothing leaves the machine. Needs the
+    extra `server`.
     """
     with errors_of_the_command_line():
+        from tunesmith.service.doors.asgi import App
         from tunesmith.service.doors.server import listen, server_for, url_of
-    service = Service(
-        engine=engine,
-        clock=VirtualClock(autojump=False, rate=1.0 if realtime else speed),
-        seed=seed,
-        limits=Limits(requests_per_minute, tokens_per_minute, quota_tokens),
-        assumptions=Assumptions(results_base64=not plain_results),
-    )
     try:
         listener = listen(host, port)
     except OSError as error:
         raise click.ClickException(
-            f"cannot listen on {host}:{port}: {error.strerror or error}; choose another --port"
+            f"cannot listen on {host}:{port}: {error.strerror or error}; "
+            "choose another --port or --host"
         ) from error
     with listener:
+        with errors_of_the_command_line():
+            backend = MemoryBackend(
+                engine=engine,
+                seed=seed,
+                limits=Limits(requests_per_minute, tokens_per_minute, quota_tokens),
+                assumptions=Assumptions(results_base64=not plain_results),
+                state=state or connection.state,
+            )
+        # Its clients sleep elsewhere, so time cannot jump when they do.
+        backend.clock.autojump, backend.clock.rate = False, 1.0 if realtime else speed
         click.echo(f"The API is at {url_of(listener)} until Ctrl-C. Point a client at it:\n")
         key = "any" if api_key is None else "the-key-of-this-server"
         click.echo(f"  export OPENAI_BASE_URL={url_of(listener)} OPENAI_API_KEY={key}\n")
         try:
-            server_for(service.app(api_key=api_key)).run(sockets=[listener])
+            server_for(App(backend, api_key=api_key)).run(sockets=[listener])
         except KeyboardInterrupt:
             click.echo("Served.")
+        finally:
+            anyio.run(backend.aclose)

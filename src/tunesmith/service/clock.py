@@ -108,6 +108,8 @@ class VirtualClock:
         self._came: anyio.Event | None = None
         self._rate = 0.0
         self.rate = rate
+        self.is_stopped = False
+        """Whether time that passes at a rate is stopped, so that it is no use to wait for it."""
 
     @property
     def rate(self) -> float:
@@ -200,6 +202,17 @@ class VirtualClock:
             yield
         finally:
             self._busy += 1
+
+    @contextmanager
+    def stopped(self) -> Generator[float]:
+        """Let no time pass at a rate, for what is to happen at one moment; gives its time."""
+        rate, self.rate = self.rate, 0.0
+        self.is_stopped = rate > 0
+        try:
+            yield self._now
+        finally:
+            self.rate = rate
+            self.is_stopped = False
 
     @contextmanager
     def outside(self) -> Generator[None]:

@@ -19,7 +19,7 @@ from tunesmith.service.job_requirements import require_training_file, require_tu
 from tunesmith.service.job_scripts import JobScripts, ScriptedRows
 from tunesmith.service.life import Workshop
 from tunesmith.service.models import LEGACY_MODELS
-from tunesmith.service.timeline import Timeline
+from tunesmith.service.timeline import FINE_TUNE_TIMELINE, Timeline
 from tunesmith.service.training import Measure
 from tunesmith.service.training_files import read_examples
 from tunesmith.types.base import Page
@@ -43,7 +43,9 @@ class FineTunes(JobScripts[FineTuneLife]):
     """
 
     def __init__(self, workshop: Workshop, timeline: Timeline, engine: Engine) -> None:
-        super().__init__(timeline, ScriptedRows(files="price", model="upload_model"))
+        super().__init__(
+            timeline, FINE_TUNE_TIMELINE, ScriptedRows(files="price", model="upload_model")
+        )
         self._shop = workshop
         self._engine = engine
         self._fine_tunes = workshop.store.collection("fine_tunes", FineTune)

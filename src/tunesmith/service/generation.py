@@ -58,13 +58,13 @@ class Sources:
         return self.schedule.now()
 
     async def pause(self, seconds: float, *, working: bool = False) -> None:
-        """Let a scripted answer take its time; the lines of a batch take none.
+        """Let a scripted answer take its time, but none in a batch or where time is stopped.
 
         Args:
             seconds: How long.
             working: Whether the service holds time still meanwhile, as it does but for streams.
         """
-        if seconds > 0 and not self.schedule.settling:
+        if seconds > 0 and not (self.schedule.settling or self.clock.is_stopped):
             with self.clock.at_rest() if working else nullcontext():
                 await self.clock.sleep(seconds)
 

@@ -75,8 +75,9 @@ class Ids:
         return dict(self._drawn)
 
     def go_on_from(self, drawn: Mapping[Kind, int]) -> None:
-        """Let each sequence go on from where it was when `drawn` was looked at."""
-        self._drawn = dict(drawn)
+        """Let each sequence go on from where it was when `drawn` was looked at, or further."""
+        for kind, number in drawn.items():
+            self._drawn[kind] = max(number, self._drawn.get(kind, 0))
 
     def new(self, kind: Kind) -> str:
         """Make the next id of a kind."""

@@ -30,10 +30,15 @@ class JobScripts(Generic[L]):
 
     Args:
         timeline: What happens in a job.
+        usual: What usually happens in it.
         rows: Where it can fail.
+
+    Raises:
+        ValueError: The timeline does what cannot be done.
     """
 
-    def __init__(self, timeline: Timeline, rows: ScriptedRows) -> None:
+    def __init__(self, timeline: Timeline, usual: Timeline, rows: ScriptedRows) -> None:
+        timeline.check(usual)
         self._timeline = timeline
         self._rows = rows
         self._fates = Turns[Fate]()
@@ -62,7 +67,8 @@ class JobScripts(Generic[L]):
             times: So many jobs fail; None for all.
 
         Raises:
-            ValueError: The timeline does no such thing, or `times` is less than 1.
+            ValueError: The timeline does no such thing, `after_steps` is negative, or `times` is
+                less than 1.
 
         Example:
             ```python
@@ -74,6 +80,8 @@ class JobScripts(Generic[L]):
             ```
         """
         if after_steps is not None:
+            if after_steps < 0:
+                raise ValueError(f"after_steps is 0 or more, not {after_steps}")
             at = "step"
         fate = Fate(Failure(code, message, param), at or self._rows.files, after_steps or 0)
         self._foresee(fate, times)

@@ -23,7 +23,7 @@ from tunesmith.service.job_spec import grader_of, method_of, spec_reader
 from tunesmith.service.life import Workshop
 from tunesmith.service.models import TUNABLE_MODELS
 from tunesmith.service.paging import page_of, page_size
-from tunesmith.service.timeline import Timeline
+from tunesmith.service.timeline import JOB_TIMELINE, Timeline
 from tunesmith.service.turns import Turns
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import (
@@ -56,7 +56,7 @@ class Jobs(JobScripts[JobLife]):
     """
 
     def __init__(self, workshop: Workshop, timeline: Timeline, graders: Graders) -> None:
-        super().__init__(timeline, ScriptedRows(files="validate", model="finish"))
+        super().__init__(timeline, JOB_TIMELINE, ScriptedRows(files="validate", model="finish"))
         self._shop = workshop
         self._wordings = Turns[EventWording]()
         self._no_errors = Turns[_NoError]()

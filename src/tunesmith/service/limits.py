@@ -20,6 +20,7 @@ __all__ = ["Limiter", "Limits"]
 
 _MINUTE_S = 60.0
 _CHARS_A_TOKEN = 4
+_LEAST: Mapping[str, int] = {"requests_per_minute": 1, "tokens_per_minute": 1, "quota_tokens": 0}
 _SHORT: Mapping[str, str] = {"requests": "RPM", "tokens": "TPM"}
 
 
@@ -35,6 +36,9 @@ class Limits:
         tokens_per_minute: The same in tokens.
         quota_tokens: After so many tokens in all, everything that costs is `insufficient_quota`.
 
+    Raises:
+        ValueError: A rate is below 1, or the quota below 0.
+
     Source: https://platform.openai.com/docs/guides/rate-limits
 
     Example:
@@ -49,6 +53,12 @@ class Limits:
     requests_per_minute: int | None = None
     tokens_per_minute: int | None = None
     quota_tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for name, least in _LEAST.items():
+            limit: int | None = getattr(self, name)
+            if limit is not None and limit < least:
+                raise ValueError(f"{name} is {least} or more, or None for no limit, not {limit}")
 
 
 class Limiter:

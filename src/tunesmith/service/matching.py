@@ -1,19 +1,53 @@
 """Which requests a script is for."""
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
 from fnmatch import fnmatchcase
 from typing import Any, TypeAlias, TypedDict, cast
 
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
+from tunesmith.operations.names import require_operation
 from tunesmith.service.conversation import fields_of, text_of
+from tunesmith.service.errors import ServiceError
 
-__all__ = ["Asked", "AskedFields", "Match", "last_said", "matches", "require_match"]
+__all__ = [
+    "Asked",
+    "AskedFields",
+    "Match",
+    "ScriptFailed",
+    "failures_of_scripts",
+    "last_said",
+    "matches",
+    "require_match",
+]
 
 Asked: TypeAlias = CreateCompletion | CreateChatCompletion | CreateEmbedding
 """What a script may answer."""
+
+
+class ScriptFailed(AssertionError):
+    """A function of a script raised, or gave what is no answer; its cause tells what went wrong.
+
+    It is no error of the service, so the client neither retries it nor takes it for one. Behind a
+    socket it is a 500, and the log tells of it.
+    """
+
+
+@contextmanager
+def failures_of_scripts(asked: Asked) -> Generator[None]:
+    """Tell what goes wrong in a function that somebody gave from what the service answers."""
+    try:
+        yield
+    except ServiceError:
+        raise  # it is how the service refuses
+    except Exception as error:
+        raise ScriptFailed(
+            f"the script that was to answer {asked.spec.name} raised {type(error).__name__}: "
+            f"{error}"
+        ) from error
 
 
 class AskedFields(TypedDict, total=False):
@@ -39,13 +73,21 @@ def require_match(match: Match | None) -> None:
     """Look over what a script was given.
 
     Raises:
-        ValueError: It names an unknown field.
+        TypeError: It is nothing that a request can be like.
+        ValueError: It names an unknown field, or an operation that there is not.
     """
+    if match is not None and not (isinstance(match, str | re.Pattern | dict) or callable(match)):
+        raise TypeError(
+            "match is a text, a pattern, a mapping of fields or a function, "
+            f"not {type(match).__name__}"
+        )
     if isinstance(match, dict):
-        unknown = set(cast("dict[str, object]", match)) - set(AskedFields.__annotations__)
+        fields = cast("dict[str, object]", match)
+        unknown = set(fields) - set(AskedFields.__annotations__)
         if unknown:
             known = ", ".join(AskedFields.__annotations__)
             raise ValueError(f"match knows {known}, not {', '.join(sorted(unknown))}")
+        require_operation(str(fields.get("operation", "*")))
 
 
 def matches(match: Match | None, asked: Asked, prompt: str) -> bool:

@@ -7,8 +7,10 @@ from typing import TYPE_CHECKING
 
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
+from tunesmith.service.assumptions import Assumptions
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
+from tunesmith.service.limits import Limits
 from tunesmith.service.service import Service
 from tunesmith.service.wire import Wire
 
@@ -29,6 +31,8 @@ class MemoryBackend:
         engine: What a new service trains and generates with.
         clock: The clock of a new service.
         seed: The seed of a new service: the same one gives the same answers, byte by byte.
+        limits: How much a new service lets through; by default everything.
+        assumptions: What a new service does where nobody knows what the real one does.
         state: A file in which the service outlives the process, made if there is none. It is
             locked until `aclose`, and closes with it. Between two uses, as much time passes for
             the service as passes outside.
@@ -51,11 +55,21 @@ class MemoryBackend:
         engine: Engine | None = None,
         clock: VirtualClock | None = None,
         seed: int = 0,
+        limits: Limits | None = None,
+        assumptions: Assumptions | None = None,
         state: str | os.PathLike[str] | None = None,
     ) -> None:
         self._saved: SavedWire | None = None
+        anew = (engine, clock, seed or None, limits, assumptions)
+        if service is not None and any(option is not None for option in anew):
+            raise ConfigurationError(
+                "engine=, clock=, seed=, limits= and assumptions= are for a new service: leave "
+                "them out beside service=, or give them to Service(…)"
+            )
         if state is None:
-            self.service = service or Service(engine=engine, clock=clock, seed=seed)
+            self.service = service or Service(
+                engine=engine, clock=clock, seed=seed, limits=limits, assumptions=assumptions
+            )
         elif service is not None or clock is not None:
             raise ConfigurationError(
                 "state= makes a service with a clock: leave service= and clock= out"
@@ -63,7 +77,9 @@ class MemoryBackend:
         else:
             from tunesmith.service import saved  # noqa: PLC0415 - costs when used
 
-            self._saved = saved.SavedWire(state, engine=engine, seed=seed)
+            self._saved = saved.SavedWire(
+                state, engine=engine, seed=seed, limits=limits, assumptions=assumptions
+            )
             self.service = self._saved.service
         self._wire = self._saved or Wire(self.service, limiter=self.service.limiter)
         self._closed = False

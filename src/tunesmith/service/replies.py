@@ -4,6 +4,7 @@ import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from inspect import iscoroutinefunction
 from numbers import Real
 from typing import Any, TypeAlias, cast
 
@@ -12,7 +13,13 @@ from pydantic import BaseModel
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
-from tunesmith.service.matching import Asked, Match, matches, require_match
+from tunesmith.service.matching import (
+    Asked,
+    Match,
+    failures_of_scripts,
+    matches,
+    require_match,
+)
 from tunesmith.service.turns import Turns
 
 __all__ = ["Replies", "Reply", "ReplyLike", "Token", "ToolCall", "Unmatched", "Vector", "Vectors"]
@@ -156,6 +163,7 @@ class Replies:
     ) -> None:
         """Answer so from now on; see `Service.reply`."""
         require_match(match)
+        _require_no_coroutine(reply)
         if not callable(reply):
             as_reply(reply)  # what is wrong shows at once, not when somebody asks
         self._replies.add((reply, match), times)
@@ -181,7 +189,8 @@ class Replies:
             chats = isinstance(asked, CreateChatCompletion)
             return reply if reply and (chats or not reply.tool_calls) else None
 
-        reply = self._replies.find(use)
+        with failures_of_scripts(asked):
+            reply = self._replies.find(use)
         if reply is None:
             self.unmatched.append(_noted(asked, prompt))
         return reply
@@ -202,6 +211,7 @@ class Vectors:
     def add(self, vector: Vector, *, match: Match | None = None, times: int | None = None) -> None:
         """Embed so from now on; see `Service.reply_embedding`."""
         require_match(match)
+        _require_no_coroutine(vector)
         if not callable(vector):
             _numbers(vector)  # what is wrong shows at once, not when somebody asks
         self._vectors.add((vector, match), times)
@@ -216,10 +226,16 @@ class Vectors:
             vector = given(text) if callable(given) else given
             return None if vector is None else _numbers(vector)
 
-        vector = self._vectors.find(use)
+        with failures_of_scripts(asked):
+            vector = self._vectors.find(use)
         if vector is None:
             self.unmatched.append(_noted(asked, text))
         return vector
+
+
+def _require_no_coroutine(given: object) -> None:
+    if iscoroutinefunction(given):
+        raise TypeError("a script's function is a plain one: leave async out")
 
 
 def _numbers(vector: object) -> list[float]:

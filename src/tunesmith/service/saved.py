@@ -7,9 +7,9 @@ remembered.
 
 import os
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable
+from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import aclosing, asynccontextmanager
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import cast
@@ -18,9 +18,12 @@ import anyio
 from pydantic_core import from_json
 
 from tunesmith.protocol.message import Request, Response
+from tunesmith.service.assumptions import Assumptions
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.engines.remembered import RememberingEngine
+from tunesmith.service.ids import Kind
+from tunesmith.service.limits import Limits
 from tunesmith.service.service import Service, default_engine
 from tunesmith.service.state_file import Entry, Moment, StateFile, digest_of
 from tunesmith.service.wire import MAX_BODY_BYTES, Wire
@@ -49,6 +52,8 @@ class SavedWire:
         path: The file; made if there is none, and locked until `close`.
         engine: Trains and generates.
         seed: The seed of the service whose state is begun; a state goes on with its own.
+        limits: How much the service lets through from now on.
+        assumptions: What the service does where nobody knows what the real one does.
         wall: Tells the time outside, in Unix seconds.
         clock: Makes the service's clock, given the time at which the state was begun.
 
@@ -80,12 +85,16 @@ class SavedWire:
         *,
         engine: Engine | None = None,
         seed: int = 0,
+        limits: Limits | None = None,
+        assumptions: Assumptions | None = None,
         wall: Callable[[], float] = time.time,
         clock: Callable[[float], VirtualClock] = VirtualClock,
     ) -> None:
         self._wall = wall
         self._changing = anyio.Lock()
         self._unwritten: list[Entry] = []
+        self._happened = 0
+        self._drawn: Mapping[Kind, int] = {}
         self._closed = False
         self._file = StateFile(Path(path), seed=seed, wall_s=wall())
         try:
@@ -95,10 +104,14 @@ class SavedWire:
                 engine=RememberingEngine(engine or default_engine(), self._file),
                 clock=clock(entries[0].at if entries else last.at),
                 seed=self._file.seed,
+                limits=limits,
+                assumptions=assumptions,
             )
             self._wire = Wire(self.service)
             if entries:
                 self._do_again(entries)
+            # What was let through once is not counted again.
+            self._wire = Wire(self.service, limiter=self.service.limiter)
         except BaseException:
             self._file.close()
             raise
@@ -112,13 +125,18 @@ class SavedWire:
         operation = self._wire.operation_of(request)
         if operation is None or operation.spec.method == "GET":
             async with self._wire.respond(request) as response:
+                # What is told now has happened, whatever becomes of this process.
+                if self.service.schedule.happened != self._happened:
+                    self._write()
                 yield response
             return
         # Read first: a slow sender must hold up nobody, and can be given up.
         request = replace(request, body=await _read(request))
         if not _may_change(operation.spec.name, request):
-            async with self._wire.respond(request) as response:
-                self._unwritten.append(Entry(self.service.clock.time(), self.service.ids.drawn))
+            async with AsyncExitStack() as stack:
+                async with self._changing:  # or it would draw ids in the midst of a change
+                    response = await stack.enter_async_context(self._wire.respond(request))
+                    self._note_drawing()
                 yield response
             return
         async with self._changing:
@@ -138,13 +156,16 @@ class SavedWire:
             self._file.close()
 
     async def _change(self, request: Request) -> Response:
-        at = self.service.clock.time()
-        async with self._wire.respond(request) as response:
-            body = await response.read()
-        done = Entry(at, self.service.ids.drawn)
+        self._note_drawing()
+        # Done at one moment, so that it can be done again to the second.
+        with self.service.clock.stopped() as at:
+            async with self._wire.respond(request) as response:
+                body = await response.read()
+            drawn = self.service.ids.drawn
         if response.status < _BAD_REQUEST:
-            done = replace(
-                done,
+            done = Entry(
+                at,
+                drawn,
                 method=request.method,
                 path=request.path,
                 query=request.query,
@@ -152,11 +173,22 @@ class SavedWire:
                 body=b"".join([chunk async for chunk in request.chunks()]),
                 answer=digest_of(body),
             )
-        self._unwritten.append(done)
+            self._unwritten.append(done)
+        else:
+            self._note_drawing()
         self._write()
         return replace(response, stream=_whole(body))
 
+    def _note_drawing(self) -> None:
+        # What is due by now may not have drawn its ids yet, or only some of them; then the next
+        # entry tells of these too.
+        schedule, drawn = self.service.schedule, self.service.ids.drawn
+        if drawn != self._drawn and not schedule.in_progress:
+            self._unwritten.append(Entry(schedule.settled_to, drawn))
+            self._drawn = drawn
+
     def _write(self) -> None:
+        self._happened = self.service.schedule.happened
         now = Moment(self.service.clock.time(), self._wall(), self.service.ids.drawn)
         self._file.write(self._unwritten, now)
         self._unwritten = []

@@ -47,6 +47,10 @@ class Schedule:
         self._number = 0
         self._settled: anyio.Event | None = None
         self._due_at: float | None = None
+        self.settled_to = clock.time()
+        """Up to when, in Unix seconds, everything that was due has been done."""
+        self.happened = 0
+        """How much has been done."""
 
     def now(self) -> float:
         """Tell the time in Unix seconds: for what an action asks, the time at which it was due."""
@@ -74,6 +78,11 @@ class Schedule:
         """Whether what happens now happens because it was due."""
         return _settling.get() is self
 
+    @property
+    def in_progress(self) -> bool:
+        """Whether somebody is doing what is due, and has not done all of it."""
+        return self._settled is not None
+
     async def settle(self) -> None:
         """Do everything that is due by now, in the order of its times.
 
@@ -84,19 +93,26 @@ class Schedule:
             return
         while self._settled is not None:
             await self._settled.wait()
-        at = self.next_at()
-        if at is None or at > self._clock.time():
+        if not self._is_something_due():
             return
         self._settled = anyio.Event()
         outer = _settling.set(self)
         try:
-            while (at := self.next_at()) is not None and at <= self._clock.time():
+            while self._is_something_due():
                 due = self._queue[0]
-                self._due_at = at
-                await due.action(at)
+                self._due_at = due.at
+                await due.action(due.at)
                 due.drop()
+                self.happened += 1
         finally:
             _settling.reset(outer)
             self._due_at = None
             self._settled.set()
             self._settled = None
+
+    def _is_something_due(self) -> bool:
+        at, now = self.next_at(), self._clock.time()
+        if at is not None and at <= now:
+            return True
+        self.settled_to = now
+        return False

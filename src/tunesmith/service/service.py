@@ -96,6 +96,7 @@ class Service:
         self.store = store or MemoryStore()
         self.engine = engine or default_engine()
         self.ids = Ids(seed)
+        self.seed = seed
         self.organization = organization
         self.organization_name = organization_name
         self.schedule = Schedule(self.clock)
@@ -198,6 +199,9 @@ class Service:
             "fine_tunes.list_events": self.fine_tunes.stream_events,
         }
 
+    def __repr__(self) -> str:
+        return f"<Service of {self.organization}, seed {self.seed}>"
+
     def reply(
         self, reply: ReplyLike, *, match: Match | None = None, times: int | None = None
     ) -> None:
@@ -209,14 +213,15 @@ class Service:
         Args:
             reply: A text; a mapping or a model, which is answered as JSON; calls of tools; a
                 `Reply`, which also tells log-probabilities and takes its time; or a function of the
-                operation that gives one of these, or None to leave it to the next reply.
+                operation that gives one of these, or None to leave it to the next reply. What it
+                raises is a `ScriptFailed` for who asked.
             match: Which requests to answer; None for all. A text is looked for in the prompt, or
                 in the last message of a chat.
             times: How often; None for ever.
 
         Raises:
-            TypeError: The reply is none of these.
-            ValueError: `match` names an unknown field, or `times` is less than 1.
+            TypeError: The reply, or `match`, is none of these.
+            ValueError: `match` names an unknown field or operation, or `times` is less than 1.
 
         Example:
             ```python

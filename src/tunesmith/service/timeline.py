@@ -1,7 +1,7 @@
 """How a job gets on in time: a table that a test may rewrite."""
 
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Awaitable, Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 from typing import Literal
 
 from tunesmith.service.schedule import Due, Schedule
@@ -25,13 +25,23 @@ class Transition:
         state: The state that the job is in; for the reader.
         after_s: Seconds after the row before, and between two times that the row is repeated.
         to: The state that the job is in afterwards.
-        does: What happens: the name of one of the deeds of the job's kind.
+        does: What happens: `fail`, or what a row of the job's usual timeline does. Of a job,
+            `announce`, `validate`, `enqueue`, `start`, `step` (as often as the training has steps),
+            `finish`, `report`; of a legacy fine-tune, `announce`, `price`, `enqueue`, `wait`,
+            `start`, `step`, `upload_model`, `upload_results`, `finish`.
+
+    Raises:
+        ValueError: `after_s` is negative.
     """
 
     state: str
     after_s: float
     to: str
     does: str
+
+    def __post_init__(self) -> None:
+        if self.after_s < 0:
+            raise ValueError(f"time does not go back: after_s={self.after_s}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,13 +71,10 @@ class Timeline:
 
     Example:
         ```python
-        from dataclasses import replace
+        from tunesmith.testing import JOB_TIMELINE, Service
 
-        from tunesmith.service.timeline import JOB_TIMELINE, Timeline
-
-        slow = Timeline(tuple(
-            replace(row, after_s=row.after_s * 10) for row in JOB_TIMELINE.rows
-        ))
+        an_hour_in_the_queue = JOB_TIMELINE.lasting(start=3600)
+        service = Service(job_timeline=an_hour_in_the_queue)
         ```
     """
 
@@ -75,6 +82,38 @@ class Timeline:
     failure: Failure = Failure("server_error", "The job failed due to an internal error.")
     queue_length: int = 0
     event_every_steps: int = 1
+
+    def lasting(self, **after_s: float) -> "Timeline":
+        """Make the same timeline with other durations.
+
+        Args:
+            **after_s: Seconds before what a row does, by its name, such as `start=3600` for an hour
+                in the queue, or `step=30` for half a minute a step.
+
+        Raises:
+            ValueError: No row does such a thing, or a duration is negative.
+        """
+        self._require(after_s, self)
+        rows = tuple(replace(row, after_s=after_s.get(row.does, row.after_s)) for row in self.rows)
+        return replace(self, rows=rows)
+
+    def check(self, usual: "Timeline") -> None:
+        """Make sure that every row does what can be done.
+
+        Args:
+            usual: The usual timeline of the job's kind, which does all that there is.
+
+        Raises:
+            ValueError: One does not.
+        """
+        self._require((row.does for row in self.rows if row.does != "fail"), usual)
+
+    @staticmethod
+    def _require(deeds: Iterable[str], timeline: "Timeline") -> None:
+        known = list(dict.fromkeys(row.does for row in timeline.rows))
+        for does in deeds:
+            if does not in known:
+                raise ValueError(f"the timeline does no {does!r}: it does {', '.join(known)}")
 
     def seconds_from(self, does: str, total_steps: int) -> float:
         """Tell how long a job takes from the first row that does this to its end."""

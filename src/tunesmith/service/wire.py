@@ -22,6 +22,7 @@ from tunesmith.protocol.route import Router, UnknownRoute
 from tunesmith.service.errors import ServiceError, internal_error, unknown_url
 from tunesmith.service.ids import Kind
 from tunesmith.service.limits import Limiter
+from tunesmith.service.matching import ScriptFailed
 from tunesmith.types.files import FileObject
 
 if TYPE_CHECKING:  # the service answers batches through a wire of its own
@@ -96,7 +97,8 @@ class Wire:
 
         What goes wrong is a response with an error status or, once a stream has begun, an event
         that holds the error. Only what the request's body raises is raised again: it is no matter
-        of the service that a file cannot be read to its end by whoever sends it.
+        of the service that a file cannot be read to its end by whoever sends it. And so is what
+        a script raises: it is the test's own.
 
         Args:
             request: Its path is below the base URL; its `operation` does not matter.
@@ -106,6 +108,8 @@ class Wire:
         async with AsyncExitStack() as open_while_answered:
             try:
                 outcome = await self._outcome(request, open_while_answered)
+            except ScriptFailed:
+                raise  # who wrote the script is who asks, or close by
             except _BodyUnreadable as unreadable:
                 raise unreadable.error  # noqa: B904 - it is the sender's own, as it was
             except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees no traceback

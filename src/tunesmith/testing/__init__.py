@@ -15,7 +15,10 @@ if TYPE_CHECKING:
     from tunesmith.backends.replay import ReplayBackend, ReplayMismatch
     from tunesmith.service.assumptions import Assumptions
     from tunesmith.service.clock import VirtualClock
+    from tunesmith.service.doors.transport import Transport
     from tunesmith.service.event_wording import EVENTS_2023, EventWording
+    from tunesmith.service.limits import Limits
+    from tunesmith.service.matching import ScriptFailed
     from tunesmith.service.replies import Reply, Token, ToolCall
     from tunesmith.service.service import Service
     from tunesmith.service.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline, Transition
@@ -35,16 +38,19 @@ __all__ = [
     "EventWording",
     "Faults",
     "Lapse",
+    "Limits",
     "NetworkForbidden",
     "RecordingBackend",
     "ReplayBackend",
     "ReplayMismatch",
     "Reply",
+    "ScriptFailed",
     "Service",
     "Timeline",
     "Token",
     "ToolCall",
     "Transition",
+    "Transport",
     "VirtualClock",
     "WrapperContract",
 ]
@@ -60,16 +66,19 @@ _MODULES = {
     "Faults": "tunesmith.backends.faults",
     "JOB_TIMELINE": "tunesmith.service.timeline",
     "Lapse": ".verdict",
+    "Limits": "tunesmith.service.limits",
     "NetworkForbidden": "tunesmith.backends.network",
     "RecordingBackend": "tunesmith.backends.record",
     "ReplayBackend": "tunesmith.backends.replay",
     "ReplayMismatch": "tunesmith.backends.replay",
     "Reply": "tunesmith.service.replies",
+    "ScriptFailed": "tunesmith.service.matching",
     "Service": "tunesmith.service.service",
     "Timeline": "tunesmith.service.timeline",
     "Token": "tunesmith.service.replies",
     "ToolCall": "tunesmith.service.replies",
     "Transition": "tunesmith.service.timeline",
+    "Transport": "tunesmith.service.doors.transport",
     "VirtualClock": "tunesmith.service.clock",
     "WrapperContract": ".contract",
 }

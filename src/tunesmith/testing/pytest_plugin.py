@@ -3,9 +3,10 @@
 It is there as soon as tunesmith is installed. Whoever uses none of it does not notice: neither
 httpx nor a model is loaded before a fixture is asked for.
 
-- Fixtures `tunesmith_service`, `tunesmith_backend` and `tunesmith_client`. They are plain ones, so
-  they work with pytest-asyncio, with anyio's plugin on asyncio and trio, and in tests that run an
-  event loop themselves.
+- Fixtures `tunesmith_service`, `tunesmith_backend`, `tunesmith_faults`, `tunesmith_record` and
+  `tunesmith_client`, each over the one before. They are plain ones, so they work with
+  pytest-asyncio, with anyio's plugin on asyncio and trio, and in tests that run an event loop
+  themselves.
 - `--tunesmith-no-network`, or `tunesmith_no_network = true` in the configuration: calls to other
   machines are errors. Tests marked `tunesmith_network` may make them.
 """
@@ -18,11 +19,20 @@ import pytest
 from tunesmith.backends.network import NetworkForbidden, forbid_network
 
 if TYPE_CHECKING:
+    from tunesmith.backends.base import Backend
+    from tunesmith.backends.faults import Faults
     from tunesmith.client import AsyncClient
     from tunesmith.service.memory import MemoryBackend
     from tunesmith.service.service import Service
+    from tunesmith.testing.record import CallRecord
 
-__all__ = ["tunesmith_backend", "tunesmith_client", "tunesmith_service"]
+__all__ = [
+    "tunesmith_backend",
+    "tunesmith_client",
+    "tunesmith_faults",
+    "tunesmith_record",
+    "tunesmith_service",
+]
 
 pytest.register_assert_rewrite("tunesmith.testing.contract")
 
@@ -47,11 +57,27 @@ def tunesmith_backend(tunesmith_service: "Service") -> "MemoryBackend":
 
 
 @pytest.fixture
-def tunesmith_client(tunesmith_backend: "MemoryBackend") -> "AsyncClient":
+def tunesmith_faults(tunesmith_backend: "Backend") -> "Faults":
+    """What goes wrong on the way to `tunesmith_backend`: nothing, until a test says so."""
+    from tunesmith.backends.faults import Faults
+
+    return Faults(tunesmith_backend)
+
+
+@pytest.fixture
+def tunesmith_record(tunesmith_faults: "Faults") -> "CallRecord":
+    """A record of all calls of `tunesmith_client`."""
+    from tunesmith.testing.record import CallRecord
+
+    return CallRecord(tunesmith_faults)
+
+
+@pytest.fixture
+def tunesmith_client(tunesmith_record: "CallRecord") -> "AsyncClient":
     """A client of `tunesmith_service`, in virtual time; it holds nothing that must be closed."""
     from tunesmith.client import AsyncClient
 
-    return AsyncClient(backend=tunesmith_backend)
+    return AsyncClient(backend=tunesmith_record)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -11,6 +11,7 @@ from anyio.lowlevel import checkpoint
 from tunesmith.backends.base import Backend, clock_of
 from tunesmith.backends.redaction import Redaction
 from tunesmith.errors import BackendError
+from tunesmith.operations.names import require_operation
 from tunesmith.protocol.message import Request, Response
 from tunesmith.service.service import Service
 from tunesmith.testing.call import Call, described, difference, is_like
@@ -63,7 +64,11 @@ class CallRecord:
             operation: The operation's name; `*` stands for any text.
             **parameters: What they asked for, by the API's names: values, functions that tell
                 whether a value is right, or patterns that are found in it. Others do not matter.
+
+        Raises:
+            ValueError: There is no such operation.
         """
+        require_operation(operation)
         return [call for call in self.all if is_like(call, operation, parameters)]
 
     def assert_called(
@@ -80,6 +85,7 @@ class CallRecord:
             The calls.
 
         Raises:
+            ValueError: There is no such operation.
             AssertionError: It was not; the text shows the nearest call as a diff, and the record.
         """
         found = self.calls(operation, **parameters)
@@ -98,6 +104,7 @@ class CallRecord:
             **parameters: What it was asked for; see `calls`.
 
         Raises:
+            ValueError: There is no such operation.
             AssertionError: It was.
         """
         self.assert_called(operation, times=0, **parameters)
@@ -109,8 +116,11 @@ class CallRecord:
             *operations: Their names; `*` stands for any text.
 
         Raises:
+            ValueError: There is no such operation.
             AssertionError: They were not.
         """
+        for operation in operations:
+            require_operation(operation)
         calls = iter(self.all)
         for place, operation in enumerate(operations):
             if not any(is_like(call, operation, {}) for call in calls):

@@ -140,6 +140,19 @@ async def test_calls_are_counted_from_the_declaration_on(hasty, faults):
         await hasty.models.list()
 
 
+@pytest.mark.parametrize(("name", "says"), [
+    ("completion.create", r"did you mean 'completions\.create'"),
+    ("file*", None),
+    ("lunch.*", r"there are batches\.cancel, .*uploads\.parts\.create"),
+])  # fmt: skip
+def test_an_operation_that_there_is_not_cannot_go_wrong(faults, name, says):
+    if says is None:
+        faults.on(name)
+    else:
+        with pytest.raises(ValueError, match=says):
+            faults.on(name)
+
+
 @pytest.mark.parametrize("call", [0, -1, (), (1, 0)])
 def test_calls_below_the_first_are_refused(faults, call):
     with pytest.raises(ValueError, match="calls are counted from 1"):
@@ -246,6 +259,13 @@ async def test_a_stream_that_stalls_for_ever_ends_with_the_deadline(faults, memo
     assert len(texts) == 2
     assert memory.clock.monotonic() == pytest.approx(60)
     faults.assert_all_fired()
+
+
+async def test_a_stream_that_stalls_longer_than_an_event_may_take_says_so(faults):
+    faults.on("completions.create").stall(after_events=2)
+    async with AsyncClient(backend=faults, timeout=20) as client:
+        with pytest.raises(APITimeoutError, match="the answer began, and no more of it came withi"):
+            await read_stream(client, [])
 
 
 async def test_a_stream_that_stalls_for_a_while_goes_on(client, faults, memory):

@@ -74,6 +74,8 @@ def test_a_port_that_is_taken_is_named():
     ("gpt", "neither 'ngram' nor package.module:Class"),
     ("no.such:Engine", "No module named 'no'"),
     ("tunesmith.service.clock:Engine", "has no attribute 'Engine'"),
+    ("json:loads", "missing 1 required positional argument"),
+    ("tunesmith:MemoryBackend", "makes no engine"),
 ])  # fmt: skip
 def test_an_engine_that_is_not_there_is_named(engine, says):
     result = invoke("--engine", engine)
@@ -81,6 +83,53 @@ def test_an_engine_that_is_not_there_is_named(engine, says):
     assert says in " ".join(result.output.replace("│", " ").split())
 
 
-@pytest.mark.parametrize("options", [["--speed", "0"], ["--port", "x"], ["--quota-tokens", "-1"]])
+@pytest.mark.parametrize("options", [
+    ["--speed", "0"],
+    ["--port", "x"],
+    ["--port", "65536"],
+    ["--quota-tokens", "-1"],
+    ["--api-key", ""],
+])  # fmt: skip
 def test_options_are_checked(options):
     assert invoke(*options).exit_code == 2
+
+
+def test_a_state_goes_on_at_the_next_server_even_after_a_kill(tmp_path):
+    state = str(tmp_path / "served.state")
+    key = {"authorization": "Bearer any"}
+    rows = b"".join(b'{"prompt": "%d ->", "completion": " a"}\n' % n for n in range(12))
+    with running("--state", state, "--speed", "1000000") as (process, url, _):
+        file = {"file": ("a.jsonl", rows)}
+        sent = httpx.post(f"{url}/files", headers=key, data={"purpose": "fine-tune"}, files=file)
+        asked = {"model": "davinci-002", "training_file": sent.json()["id"]}
+        made = httpx.post(f"{url}/fine_tuning/jobs", headers=key, json=asked).json()
+        job_url = f"/fine_tuning/jobs/{made['id']}"
+        job = poll(url + job_url, headers=key)
+        process.kill()
+    with running("--state", state, "--realtime") as (process, url, _):
+        assert httpx.get(url + job_url, headers=key).json() == job
+        asked = {
+            "model": job["fine_tuned_model"],
+            "prompt": "3 ->",
+            "temperature": 0,
+            "max_tokens": 1,
+        }
+        answer = httpx.post(f"{url}/completions", headers=key, json=asked)
+        assert answer.json()["choices"][0]["text"] == " a"
+
+
+def poll(job_url, headers):
+    for _ in range(1000):
+        job = httpx.get(job_url, headers=headers).json()
+        if job["finished_at"]:
+            return job
+    pytest.fail(f"it never ended: {job}")
+
+
+def test_a_state_named_before_the_command_is_served(tmp_path):
+    state = tmp_path / "no.state"
+    state.write_text("prompt,completion\n")
+    for arguments in (["--state", state, "serve"], ["serve", "--state", state]):
+        result = CliRunner().invoke(app, [*map(str, arguments), "--port", "0"])
+        assert result.exit_code == 1
+        assert "no.state is no state of a tunesmith service" in "".join(result.output.split("\n"))

@@ -246,3 +246,21 @@ async def test_the_era_decides_whether_no_error_is_empty_or_null(upload, pairs):
     service = Service(assumptions=Assumptions(empty_error=False))
     job = await _create(service, await upload(pairs, to=service))
     assert job.model_dump(exclude_unset=True)["error"] is None
+
+
+async def test_durations_can_be_given_by_what_is_done():
+    timeline = JOB_TIMELINE.lasting(start=3600, step=30)
+    assert [row.after_s for row in timeline.rows] == [0, 15, 15, 3600, 30, 20, 8]
+
+
+def test_a_timeline_does_only_what_can_be_done():
+    wrong = Timeline((Transition("queued", 3, "running", "begin"),))
+    known = "the timeline does no 'begin': it does announce, "
+    with pytest.raises(ValueError, match=f"{known}validate"):
+        Service(job_timeline=wrong)
+    with pytest.raises(ValueError, match=f"{known}price"):
+        Service(fine_tune_timeline=wrong)
+    with pytest.raises(ValueError, match=known):
+        JOB_TIMELINE.lasting(begin=3)
+    with pytest.raises(ValueError, match="time does not go back"):
+        JOB_TIMELINE.lasting(start=-3)

@@ -140,6 +140,11 @@ def test_a_job_cannot_fail_where_it_never_comes(service):
         service.jobs.fail_with("a", "A.", at="lunch")
 
 
+def test_a_job_cannot_fail_before_its_first_step_is_to_come(service):
+    with pytest.raises(ValueError, match="after_steps is 0 or more, not -1"):
+        service.jobs.fail_with("a", "A.", after_steps=-1)
+
+
 # The queue.
 
 

@@ -24,6 +24,19 @@ async def test_without_limits_there_are_no_headers_of_them():
     assert (await ask(client)).response.rate_limits.limit_requests is None
 
 
+@pytest.mark.parametrize(
+    ("limits", "says"),
+    [
+        ({"requests_per_minute": 0}, "requests_per_minute is 1 or more"),
+        ({"tokens_per_minute": -1}, "tokens_per_minute is 1 or more"),
+        ({"quota_tokens": -1}, "quota_tokens is 0 or more"),
+    ],
+)
+def test_limits_that_make_no_sense_are_refused(limits, says):
+    with pytest.raises(ValueError, match=says):
+        Limits(**limits)
+
+
 async def test_each_answer_tells_what_is_left():
     _, client = client_of(requests_per_minute=60, tokens_per_minute=600)
     left = (await ask(client, max_tokens=120)).response.rate_limits

@@ -5,15 +5,19 @@ import sqlite3
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 
 import anyio
 import pytest
-from hypothesis import given, settings
+from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, NotFoundError
-from tunesmith.errors import BadRequestError
+from tunesmith.errors import BadRequestError, RateLimitError
 from tunesmith.protocol.message import Request
+from tunesmith.service.clock import VirtualClock
+from tunesmith.service.limits import Limits
+from tunesmith.service.replies import Reply
 from tunesmith.service.saved import SavedWire
 from tunesmith.service.service import Service
 from tunesmith.service.state_file import StateFile
@@ -311,10 +315,113 @@ async def test_a_closed_one_takes_no_requests(path):
         )
 
 
+@pytest.mark.parametrize("option", [{"seed": 3}, {"limits": Limits()}, {"clock": VirtualClock()}])
+def test_what_belongs_to_a_new_service_is_refused_beside_one_that_is_there(option):
+    with pytest.raises(ConfigurationError, match="are for a new service"):
+        MemoryBackend(Service(), **option)
+
+
+async def test_limits_hold_for_a_service_in_a_file_and_not_for_what_is_done_again(path):
+    file = {"file": ("a.jsonl", ROWS.encode()), "purpose": "fine-tune"}
+    for _ in range(2):
+        async with using(path, limits=Limits(requests_per_minute=1)) as client:
+            await client.files.create(**file)
+            answer = await client.chat.completions.create(**KANT, store=True)
+            assert answer.response.rate_limits.remaining_requests == 0
+            hasty = client.with_options(max_retries=0)
+            with pytest.raises(RateLimitError):
+                await hasty.chat.completions.create(**KANT, store=True)
+
+
 async def test_it_is_no_state_for_a_service_that_is_there(path):
     with pytest.raises(ConfigurationError, match="state= makes a service"):
         MemoryBackend(Service(), state=path)
     assert not path.exists()
+
+
+async def test_what_many_ask_while_time_passes_at_a_rate_is_the_same_again(path, data):
+    """Jobs are trained and end, whatever else is being asked for at that moment."""
+    wall = 1_800_000_000.0
+    wire = SavedWire(path, wall=lambda: wall)
+    client, clock = client_of(wire), wire.service.clock
+    file = await client.files.upload(data)
+
+    async def ask(turns):
+        for turn in turns:
+            job = await client.fine_tuning.jobs.create(
+                model="babbage-002", training_file=file.id, suffix=turn
+            )
+            await client.chat.completions.create(**KANT, store=turn in "aeg")
+            with pytest.raises(NotFoundError):
+                await client.models.delete("no-such-model")
+            with suppress(BadRequestError):  # a slow machine, and it is over by then
+                await client.fine_tuning.jobs.cancel(job.id)
+            await client.completions.create(model="davinci-002", prompt="Kant", max_tokens=1)
+            async with wire.respond(MISSPELT) as response:  # nobody looks what is due for that
+                assert response.status == 400
+            await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
+
+    clock.autojump, clock.rate = False, 5_000.0
+    async with anyio.create_task_group() as tasks:
+        for turns in ("abc", "def", "ghi"):
+            tasks.start_soon(ask, turns)
+    clock.rate = 0.0
+    clock.jump(3600)
+    seen = await all_of(client)
+    wire.close()
+
+    again = SavedWire(path, wall=lambda: wall)
+    assert await all_of(client_of(again)) == seen
+    again.close()
+
+
+MISSPELT = Request(
+    "",
+    "POST",
+    "/fine_tuning/jobs",
+    headers={"content-type": "application/json"},
+    body=b'{"mdoel": "babbage-002"}',
+)
+KANT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Kant"}], "max_tokens": 3}
+
+
+def client_of(wire):
+    backend = MemoryBackend(wire.service)
+    backend._wire = wire
+    return AsyncClient(backend=backend, timeout=1e9)
+
+
+async def test_a_chat_that_is_kept_takes_no_time_where_time_is_stopped_for_it(path):
+    wire = SavedWire(path)
+    wire.service.clock.autojump, wire.service.clock.rate = False, 1.0
+    wire.service.reply(Reply("A philosopher.", first_token_s=3600))
+    with anyio.fail_after(5):
+        answer = await client_of(wire).chat.completions.create(**KANT, store=True)
+    assert answer.choices[0].message.content == "A philosopher."
+    wire.close()
+
+
+async def all_of(client):
+    jobs = [job async for job in client.fine_tuning.jobs.list()]
+    pages = [client.fine_tuning.jobs.list_events(job.id) for job in jobs]
+    events = [event for page in pages async for event in page]
+    chats = [chat async for chat in client.chat.completions.list()]
+    return jobs, events, chats, [file async for file in client.files.list()]
+
+
+async def test_what_time_alone_did_is_kept_once_it_was_told(path, data):
+    """The process ends without a word after it said that the job is over."""
+    wall = 1_800_000_000.0
+    wire = SavedWire(path, wall=lambda: wall)
+    backend = MemoryBackend(wire.service)
+    backend._wire = wire
+    job = await tuned(AsyncClient(backend=backend), data)
+    wire._file.close()
+
+    again = SavedWire(path, wall=lambda: wall)
+    async with again.respond(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
+        assert json.loads(await response.read())["status"] == "succeeded"
+    again.close()
 
 
 _BODY = ROWS.encode()
@@ -324,6 +431,7 @@ _STEPS = {
     "complete": ("POST", "/completions", {"model": "babbage-002", "prompt": "a", "max_tokens": 2}),
     "moderate": ("POST", "/moderations", {"input": "a"}),
     "look": ("GET", "/fine_tuning/jobs", None),
+    "misspell": ("POST", "/fine_tuning/jobs", {"mdoel": "babbage-002"}),
     "cancel": ("POST", "/fine_tuning/jobs/{job}/cancel", {}),
     "batch": ("POST", "/batches", {"endpoint": "/v1/completions", "completion_window": "24h"}),
     "wait": None,
@@ -333,6 +441,7 @@ _STEPS = {
 
 @settings(max_examples=40)
 @given(steps=st.lists(st.sampled_from(sorted(_STEPS)), max_size=12))
+@example(steps=["batch", *["wait"] * 10, "misspell", "reopen"])
 def test_reopening_changes_nothing_that_is_answered_afterwards(tmp_path_factory, steps):
     """One service lives on; another is closed and opened again and again: both say the same."""
     path = tmp_path_factory.mktemp("worlds") / "world"

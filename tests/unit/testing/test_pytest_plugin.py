@@ -119,11 +119,29 @@ def tunesmith_service():
     pytester.makepyfile("""
 import anyio
 
-def test_it(tunesmith_client, tunesmith_backend, tunesmith_service):
-    assert tunesmith_client.backend is tunesmith_backend
+def test_it(
+    tunesmith_client, tunesmith_record, tunesmith_faults, tunesmith_backend, tunesmith_service
+):
+    assert tunesmith_client.backend is tunesmith_record
+    assert tunesmith_record.inner is tunesmith_faults
+    assert tunesmith_faults.inner is tunesmith_backend
     assert tunesmith_backend.service is tunesmith_service
     page = anyio.run(tunesmith_client.models.list)
     assert page.response.headers["openai-organization"] == "org-mine"
+""")
+    passes(1)
+
+
+def test_faults_and_the_record_are_on_the_way_of_the_client(pytester, passes):
+    pytester.makepyfile("""
+import anyio
+
+def test_it(tunesmith_client, tunesmith_faults, tunesmith_record):
+    tunesmith_faults.on("models.list").rate_limited(retry_after_s=20)
+    anyio.run(tunesmith_client.models.list)
+    tunesmith_faults.assert_all_fired()
+    tunesmith_record.assert_called("models.list", times=2)
+    tunesmith_record.assert_well_behaved()
 """)
     passes(1)
 

@@ -6,6 +6,7 @@ import re
 
 import anyio
 import anyio.lowlevel
+import httpx
 import pytest
 
 from tunesmith import (
@@ -16,7 +17,7 @@ from tunesmith import (
     Request,
     TunesmithError,
 )
-from tunesmith.testing import CallRecord, Faults
+from tunesmith.testing import CallRecord, Faults, Transport
 
 pytestmark = pytest.mark.anyio
 
@@ -189,7 +190,24 @@ async def test_a_record_can_forget(client, record):
     record.assert_not_called()
 
 
+async def test_what_a_fault_answers_to_a_client_behind_a_door_is_recorded_too(record, faults):
+    faults.on("completions.create").status(503)
+    async with httpx.AsyncClient(
+        transport=Transport(record), base_url="http://x/v1", headers={"authorization": "Bearer any"}
+    ) as http:
+        asked = {"model": "davinci-002", "prompt": "Kant"}
+        assert (await http.post("/completions", json=asked)).status_code == 503
+    record.assert_called("completions.create", times=1, **asked)
+
+
 # Assertions.
+
+
+@pytest.mark.parametrize("name", ["file.delete", "Files.delete", "files.*.delete"])
+def test_an_operation_that_there_is_not_was_neither_called_nor_not(record, name):
+    for check in (record.assert_called, record.assert_not_called, record.assert_order):
+        with pytest.raises(ValueError, match=f"no operation is called '{re.escape(name)}'"):
+            check(name)
 
 
 async def test_calls_are_found_by_operation_and_parameters(client, record):

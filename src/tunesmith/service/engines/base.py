@@ -15,7 +15,7 @@ on its input and the seed alone.
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias
+from typing import Literal, Protocol, TypeAlias, runtime_checkable
 
 FinishReason: TypeAlias = Literal["stop", "length"]
 
@@ -280,6 +280,7 @@ class Model(Protocol):
         ...
 
 
+@runtime_checkable
 class Engine(Protocol):
     """A vocabulary and the models that speak it."""
 

@@ -7,7 +7,10 @@ import anyio
 import pytest
 from pydantic import BaseModel
 
+from tunesmith import AsyncClient, BadRequestError, MemoryBackend
+from tunesmith.service.errors import ServiceError
 from tunesmith.service.replies import Reply, Token, ToolCall
+from tunesmith.testing import CallRecord, ScriptFailed
 
 pytestmark = pytest.mark.anyio
 
@@ -115,6 +118,68 @@ async def test_prompts_of_token_ids_are_matched_as_text(complete, service):
 def test_an_unknown_field_of_a_match_is_an_error(service):
     with pytest.raises(ValueError, match="match knows operation, model, prompt, not promt"):
         service.reply("scripted", match={"promt": "Kant"})
+
+
+@pytest.mark.parametrize("match", [3, ["Kant"], object()])
+def test_a_match_that_is_none_is_refused_when_it_is_given(service, match):
+    with pytest.raises(TypeError, match="match is a text, a pattern"):
+        service.reply("scripted", match=match)
+
+
+def test_an_operation_that_there_is_not_is_no_match(service):
+    with pytest.raises(ValueError, match=r"did you mean 'completions\.create'"):
+        service.reply("scripted", match={"operation": "completion.create"})
+
+
+# What goes wrong in a script is no matter of the service.
+
+
+def _raises(asked):
+    assert "Hume" in asked.prompt, "it must be about Hume"
+
+
+@pytest.mark.parametrize(("script", "says"), [
+    ({"reply": _raises}, "AssertionError: it must be about Hume"),
+    ({"reply": lambda asked: 7}, "TypeError: a reply is a text"),
+    ({"reply": "a", "match": lambda asked: asked.messages}, "AttributeError"),
+])  # fmt: skip
+@pytest.mark.parametrize("stream", [False, True])
+async def test_what_a_script_raises_comes_to_who_asks(service, script, says, stream):
+    service.reply(**script)
+    record = CallRecord(MemoryBackend(service))
+    completions = AsyncClient(backend=record).completions
+    ask = completions.stream if stream else completions.create
+    answer = ask(model="davinci-002", prompt="Kant was")
+    with pytest.raises(ScriptFailed, match=f"answer completions.create raised {says}"):
+        await (answer.__aenter__() if stream else answer)
+    record.assert_called("completions.create", times=1)  # there is nothing to retry
+
+
+async def test_what_the_script_of_an_embedding_raises_comes_to_who_asks(service):
+    service.reply_embedding(lambda text: text.nothing)
+    client = AsyncClient(backend=MemoryBackend(service))
+    with pytest.raises(ScriptFailed, match=r"embeddings\.create raised AttributeError"):
+        await client.embeddings.create(model="text-embedding-3-small", input="Kant")
+
+
+async def test_a_script_may_refuse_as_the_service_does(service):
+    def refuse(asked):
+        raise ServiceError(400, "Nobody talks of Kant.")
+
+    service.reply(refuse)
+    client = AsyncClient(backend=MemoryBackend(service))
+    with pytest.raises(BadRequestError, match="Nobody talks of Kant"):
+        await client.completions.create(model="davinci-002", prompt="Kant was")
+
+
+def test_a_script_does_not_wait(service):
+    async def later(asked):
+        return "later"
+
+    with pytest.raises(TypeError, match="leave async out"):
+        service.reply(later)
+    with pytest.raises(TypeError, match="leave async out"):
+        service.reply_embedding(later)
 
 
 # How often.
