@@ -1,6 +1,8 @@
 """Finding what a create has made when its answer was lost, so that it is not made twice."""
 
 from collections.abc import Callable, Collection, Mapping
+from contextlib import suppress
+from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from tunesmith.calls.deadline import Deadline
@@ -15,7 +17,7 @@ from tunesmith.protocol.file_input import file_source
 __all__ = ["find_created"]
 
 _SKEW_S = 60
-"""How far the service's clock may be behind ours."""
+"""How far the service's clock may be behind ours where it does not tell its time."""
 
 _NEWEST = 100
 """What was made just now is among the newest; further back is not looked."""
@@ -56,16 +58,24 @@ async def find_created(
         page = await answer(listing(operation), deadline=deadline)
     except APIError as error:
         raise _unknown(operation, lost, []) from error
+    earliest = began_at - _SKEW_S - _behind_s(page.response.headers, deadline.clock.time())
     found = [
         item
         for item in page.data
         if item.id not in known_ids
-        and (item.created_at or began_at) >= began_at - _SKEW_S
+        and (item.created_at or earliest) >= earliest
         and _same(operation, item)
     ]
     if len(found) > 1:
         raise _unknown(operation, lost, [item.id for item in found]) from lost
     return found[0] if found else None
+
+
+def _behind_s(headers: Mapping[str, str], now: float) -> float:
+    """Tell how far the service's clock is behind ours, as far as it says."""
+    with suppress(KeyError, ValueError):
+        return max(now - parsedate_to_datetime(headers["date"]).timestamp(), 0.0)
+    return 0.0
 
 
 def _unknown(operation: Operation[Any], lost: APIError, candidates: list[str]) -> OutcomeUnknown:

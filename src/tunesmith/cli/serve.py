@@ -1,5 +1,6 @@
 """`tunesmith serve`: the service in memory behind a socket, for any client in any language."""
 
+import time
 from importlib import import_module
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import click
 from tunesmith.cli.connection import Connection
 from tunesmith.cli.wording import errors_of_the_command_line
 from tunesmith.service.assumptions import Assumptions
+from tunesmith.service.clock import VirtualClock
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.limits import Limits
 from tunesmith.service.memory import MemoryBackend
@@ -134,12 +136,14 @@ def command(
         ) from error
     with listener:
         with errors_of_the_command_line():
+            file = state or connection.state
             backend = MemoryBackend(
                 engine=engine,
+                clock=None if file else VirtualClock(time.time()),  # a file begins with today too
                 seed=seed,
                 limits=Limits(requests_per_minute, tokens_per_minute, quota_tokens),
                 assumptions=Assumptions(results_base64=not plain_results),
-                state=state or connection.state,
+                state=file,
             )
         # Its clients sleep elsewhere, so time cannot jump when they do.
         backend.clock.autojump, backend.clock.rate = False, 1.0 if realtime else speed

@@ -3,11 +3,13 @@
 All doors to the service go through here, and so do the lines of batches.
 """
 
+import functools
 import logging
 import re
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
+from email.utils import formatdate
 from typing import TYPE_CHECKING, Any, cast
 
 from pydantic import BaseModel
@@ -115,6 +117,7 @@ class Wire:
             except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees no traceback
                 outcome = _refusal(_as_service_error(error, request))
             headers = {
+                "date": _http_date(int(service.clock.time())),
                 "openai-organization": service.organization,
                 "openai-processing-ms": str(int((service.clock.monotonic() - began) * 1000)),
                 "openai-version": "2020-10-01",
@@ -252,6 +255,11 @@ def _event(data: bytes) -> bytes:
 def _dumped(answer: BaseModel) -> bytes:
     # What an answer does not set, the real service does not send; its nulls are set.
     return answer.model_dump_json(exclude_unset=True, by_alias=True).encode()
+
+
+@functools.lru_cache(maxsize=1)
+def _http_date(seconds: int) -> str:
+    return formatdate(seconds, usegmt=True)
 
 
 def _json(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> _Outcome:

@@ -1,6 +1,7 @@
 """A create whose answer was lost is looked up before it is sent again."""
 
 import json
+from email.utils import formatdate
 
 import pytest
 from tests.unit.calls.conftest import Script, answer, refusal
@@ -27,8 +28,9 @@ def job(id="ftjob-1", **fields):
     }
 
 
-def page(*items):
-    return answer(json.dumps({"object": "list", "data": items, "has_more": False}).encode())
+def page(*items, **headers):
+    body = json.dumps({"object": "list", "data": items, "has_more": False}).encode()
+    return answer(body, **headers)
 
 
 async def create(backend):
@@ -66,6 +68,16 @@ async def test_an_equal_job_of_long_ago_is_another():
     old = job("ftjob-old", created_at=int(EPOCH_S) - 3600)
     backend = Script(LOST, page(old), answer(json.dumps(job()).encode()))
     assert (await create(backend)).id == "ftjob-1"
+
+
+@pytest.mark.parametrize(
+    ("created_after_s", "found"), [(0, "ftjob-1"), (-59, "ftjob-1"), (-3600, "ftjob-2")]
+)
+async def test_a_service_whose_clock_is_behind_is_believed(created_after_s, found):
+    then = EPOCH_S - 86_400
+    listed = page(job(created_at=int(then) + created_after_s), date=formatdate(then, usegmt=True))
+    backend = Script(LOST, listed, answer(json.dumps(job("ftjob-2")).encode()))
+    assert (await create(backend)).id == found
 
 
 async def test_an_equal_job_that_this_client_made_before_is_another():

@@ -6,7 +6,9 @@ import signal
 import socket
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
+from email.utils import parsedate_to_datetime
 
 import httpx
 import pytest
@@ -32,6 +34,13 @@ def running(*options, **environment):
     finally:
         process.kill()
         process.communicate()
+
+
+def test_it_lives_today():
+    with running("--realtime") as (_, url, _):
+        response = httpx.get(f"{url}/models", headers={"authorization": "Bearer any"})
+        told = parsedate_to_datetime(response.headers["date"]).timestamp()
+        assert abs(told - time.time()) < 60
 
 
 def test_it_serves_and_ctrl_c_ends_it_quietly():

@@ -79,6 +79,7 @@ def server_for(app: App) -> uvicorn.Server:
         log_level="critical",
         access_log=False,
         server_header=False,
+        date_header=False,  # the service's own has its time
         timeout_graceful_shutdown=_GRACE_S,
     )
     return uvicorn.Server(config)
