@@ -9,7 +9,8 @@ import httpx
 import pytest
 from tests.contract.data import json_lines, pairs
 
-from tunesmith import MemoryBackend
+from tunesmith import AsyncClient, MemoryBackend
+from tunesmith.backends.faults import Faults
 from tunesmith.service.clock import VirtualClock
 from tunesmith.service.doors.transport import Transport
 from tunesmith.service.service import Service
@@ -211,3 +212,17 @@ async def test_time_may_pass_at_a_rate(anyio_backend):
         await service.clock.sleep(3600)
         job = (await http.get(f"/fine_tuning/jobs/{job['id']}")).json()
     assert job["status"] == "succeeded"
+
+
+async def test_what_a_lost_answer_made_is_found_by_a_client_that_lives_in_another_time():
+    memory = MemoryBackend()  # in 2023, while the client goes by the machine's clock
+    faults = Faults(memory)
+    faults.on("fine_tuning.jobs.create").lose_answer()
+    async with (
+        httpx.AsyncClient(transport=Transport(faults)) as http,
+        AsyncClient("sk-1", "http://service/v1", http_client=http) as client,
+    ):
+        rows = b'{"prompt":"Kant was","completion":" German"}\n' * 10
+        file = await client.files.create(file=("a.jsonl", rows), purpose="fine-tune")
+        job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
+        assert [listed.id async for listed in client.fine_tuning.jobs.list()] == [job.id]
