@@ -5,8 +5,8 @@ A line says one thing:
 ```text
 {"journal": 1, "settings": {…}}          the first: what the job is
 {"sent": "key", "reserved": [9, 16]}     an intent, written before the request is sent
-{"back": "key"}                          it was refused or never arrived: nothing was paid
-{"paid": "key", "usage": [9, 16]}        an answer that was paid but does not fit
+{"back": "key"}                          it was refused, never arrived, or is to be sent anew
+{"paid": "key", "usage": [9, 16]}        an answer that was paid, but does not fit or has failed
 {"report": {…}}                          how a run ended
 ```
 
@@ -121,13 +121,13 @@ class Journal:
         else:
             self.note({"sent": row.key, "reserved": [reserved.prompt, reserved.answer]})
 
-    def back(self, row: Row) -> None:
-        """Write that a row which was sent has not been done, and was not paid."""
-        self.note({"back": row.key})
+    def back(self, key: str) -> None:
+        """Write that a row which was sent is to be sent again, and what was paid is known."""
+        self.note({"back": key})
 
-    def paid(self, row: Row, usage: Usage) -> None:
-        """Write that an answer was paid, though it does not fit."""
-        self.note({"paid": row.key, "usage": [usage.prompt, usage.answer]})
+    def paid(self, key: str, usage: Usage) -> None:
+        """Write that an answer was paid, though it is not what comes of the row."""
+        self.note({"paid": key, "usage": [usage.prompt, usage.answer]})
 
     def note(self, data: Mapping[str, Any]) -> None:
         """Write a line of any kind."""

@@ -95,17 +95,20 @@ class LiveRunner:
                 tasks.start_soon(self._work)
 
     async def _work(self) -> None:
-        while (row := await self.feeder.take()) is not None:
-            sending = _Sending(self, row)
-            try:
-                await sending.run()
-            except TunesmithError as error:
-                self.fail(error)
-                sending.give_up()
-            except BaseException:
-                sending.give_up()
-                raise
-            await self.pause()
+        try:
+            while (row := await self.feeder.take()) is not None:
+                await self._send(row)
+                await self.pause()
+        except TunesmithError as error:
+            self.fail(error)
+
+    async def _send(self, row: Row) -> None:
+        sending = _Sending(self, row)
+        try:
+            await sending.run()
+        except BaseException:
+            sending.give_up()
+            raise
 
 
 class _Sending:
@@ -162,7 +165,7 @@ class _Sending:
         """Note that the row is left for another run."""
         if self._attempts and not self._in_doubt:
             try:
-                self._job.journal.back(self._row)
+                self._job.journal.back(self._row.key)
             except DatasetError:  # then nobody will know
                 self._in_doubt = True
         if self._in_doubt:
@@ -216,7 +219,7 @@ class _Sending:
             self._failures += 1
             if self._failures <= job.policy.retry.max_retries:
                 job.meter.tried_again(error.message)
-                job.journal.paid(self._row, paid)
+                job.journal.paid(self._row.key, paid)
                 return None
         return self._result(info.status, request_id, body, error, parsed)
 

@@ -8,13 +8,17 @@ from typing import Any, NamedTuple
 
 from tunesmith.batch.endpoints import Endpoint
 from tunesmith.batch.index import KeyIndex, Known, State
-from tunesmith.batch.lines import FoundLine, LinesFile
+from tunesmith.batch.lines import FoundLine, LinesFile, read_line
 from tunesmith.batch.results import Result, Usage, usage_of
 from tunesmith.batch.rows import Row
 from tunesmith.datasets.json_types import is_object
+from tunesmith.errors import ConfigurationError
 from tunesmith.types.batch_lines import BatchResponseLine
 
 __all__ = ["JobPaths", "Output"]
+
+_BEGINNING = b'{"custom_id":'
+"""What each line of a job's files begins with."""
 
 Deliver = Callable[[Result], None]
 """Takes a result once its turn has come."""
@@ -31,13 +35,28 @@ class JobPaths:
         errors: The rows that failed: `answers.errors.jsonl`.
         journal: What was sent: `answers.journal`.
         unordered: Answers whose turn has not come, where the order is that of the input.
+
+    Raises:
+        ConfigurationError: It has the name of a journal, or none.
     """
 
     def __init__(self, output: str | PathLike[str]) -> None:
         self.output = Path(fspath(output))
+        if self.output.suffix == ".journal" or not self.output.name:
+            raise ConfigurationError(f"{self.output} cannot be an output: name a .jsonl file")
         self.errors = self.output.with_suffix(f".errors{self.output.suffix}")
         self.journal = self.output.with_suffix(".journal")
         self.unordered = self.output.with_suffix(f".unordered{self.output.suffix}")
+
+    def check_source(self, source: Path | None) -> None:
+        """Refuse to write where the rows come from.
+
+        Raises:
+            ConfigurationError: The source is one of these files.
+        """
+        paths = (self.output, self.errors, self.journal, self.unordered)
+        if source is not None and source.resolve() in {path.resolve() for path in paths}:
+            raise ConfigurationError(f"{source} is the source: name another output")
 
     @property
     def there(self) -> Path | None:
@@ -73,6 +92,8 @@ class Output:
         self._paths = paths
         self._deliver = deliver
         self._spool: LinesFile | None = None
+        for path in (paths.output, paths.errors):
+            _check_is_of_a_job(path)
         if ordered:
             if not paths.unordered.exists() and paths.output.exists():
                 # A job that was finished before: its answers are put in order anew.
@@ -88,12 +109,20 @@ class Output:
         """How many outcomes wait for their turn."""
         return len(self._waiting)
 
-    def replay(self, index: KeyIndex, *, retry_failed: bool = False) -> Usage:
+    def failed(self) -> Iterator[tuple[str, Usage]]:
+        """Go through the rows that failed in earlier runs, with what was paid for them.
+
+        Raises:
+            DatasetError: The file is damaged.
+        """
+        for found in self.errors.repair():
+            yield str(found.data.get("custom_id")), _usage(found)
+
+    def replay(self, index: KeyIndex) -> Usage:
         """Read what earlier runs wrote; torn last lines are cut off.
 
         Args:
             index: The outcomes are noted there.
-            retry_failed: Whether rows that failed are forgotten, so that they are done again.
 
         Returns:
             The tokens of all answers.
@@ -108,8 +137,6 @@ class Output:
                 usages[0] += _usage(found)
                 yield str(found.data.get("custom_id")), state, found.offset, found.length
 
-        if retry_failed:
-            self.errors.clear()
         index.note(outcomes(self.errors, State.FAILED))
         index.note(outcomes(self._spool or self.answers, State.DONE))
         if self._spool is not None:
@@ -176,6 +203,23 @@ class Output:
 
     def _files(self) -> list[LinesFile]:
         return [file for file in (self._spool, self.answers, self.errors) if file is not None]
+
+
+def _check_is_of_a_job(path: Path) -> None:
+    """Refuse a file that no job has written, before anything in it is cut off or moved."""
+    if not path.is_file():
+        return
+    with path.open("rb") as stream:
+        first = stream.readline()
+    data = read_line(first)
+    is_outcome = data is not None and {"custom_id", "response"} <= data.keys()
+    is_torn = not first.endswith(b"\n") and (
+        first.startswith(_BEGINNING) or _BEGINNING.startswith(first.rstrip(b"\0"))
+    )
+    if not is_outcome and not is_torn:
+        raise ConfigurationError(
+            f"{path} is there, and was not written by a job: name another output"
+        )
 
 
 def _usage(found: FoundLine) -> Usage:

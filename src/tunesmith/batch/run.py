@@ -1,14 +1,12 @@
 """One run of a job: its files, its pace, its counts, and how it ended."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import anyio
-from pydantic import BaseModel
 
-from tunesmith.batch.budget import Budget, Purse
+from tunesmith.batch.budget import Purse
 from tunesmith.batch.collect import Collector
 from tunesmith.batch.commit import GroupCommit
 from tunesmith.batch.concurrency import Concurrency
@@ -20,8 +18,8 @@ from tunesmith.batch.index import KeyIndex, State
 from tunesmith.batch.journal import Journal, JournalPast
 from tunesmith.batch.live import LiveRunner, RowPolicy
 from tunesmith.batch.meter import Meter
+from tunesmith.batch.options import RunOptions
 from tunesmith.batch.output import JobPaths, Output
-from tunesmith.batch.pacing import Pacing
 from tunesmith.batch.provider import ProviderRunner
 from tunesmith.batch.report import Progress, Report, Stopped
 from tunesmith.batch.requests import RequestBuilder
@@ -29,14 +27,12 @@ from tunesmith.batch.results import Result
 from tunesmith.batch.rows import Row
 from tunesmith.batch.shard_log import ShardLog
 from tunesmith.batch.source import Rows
-from tunesmith.batch.via import ProviderOptions, Via
 from tunesmith.calls.deadline import Deadline
 from tunesmith.client import AsyncClient
-from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError, DatasetError
 from tunesmith.protocol.retry import RetryPolicy
 
-__all__ = ["Run", "RunOptions"]
+__all__ = ["Run"]
 
 _WHY: Mapping[Stopped, str] = {
     "interrupted": "It was interrupted",
@@ -47,30 +43,6 @@ _WHY: Mapping[Stopped, str] = {
     "quota": "The account's quota is used up",
     "cancelled": "Its batches were cancelled",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What `Job` was given; see there."""
-
-    settings: Mapping[str, Any]
-    model: str | None
-    response_format: type[BaseModel] | None
-    concurrency: int | Literal["auto"]
-    pacing: Pacing
-    max_retries: int
-    timeout_s: float | None
-    deadline_s: float | None
-    max_failed: int | None
-    budget: Budget | None
-    prices: Prices | None
-    ordered: bool
-    resume: bool
-    retry_failed: bool
-    sync_interval_s: float
-    sync_rows: int
-    via: Via
-    provider: ProviderOptions
 
 
 class Run:
@@ -118,7 +90,7 @@ class Run:
         with ExitStack() as opened:
             opened.callback(self.journal.file.close)
             opened.callback(self.index.close)
-            self.output = Output(paths, ordered=options.ordered, deliver=handover.give)
+            self.output = Output(paths, ordered=options.order == "input", deliver=handover.give)
             opened.callback(self.output.close)
             self._restore()
             self._total = rows.count_rows()
@@ -176,8 +148,21 @@ class Run:
         self._shards.replay(past.notes)
         self._shards.tidy()
         self._restore_shards()
-        answered = self.output.replay(self.index, retry_failed=self._options.retry_failed)
+        if self._options.retry_failed:
+            self.index.note(self._forgotten())
+            self.journal.file.sync()
+            self.output.errors.clear()
+        answered = self.output.replay(self.index)
         self._purse.paid += answered + past.paid + self.index.reserved()
+
+    def _forgotten(self) -> Iterator[tuple[str, State, int, int]]:
+        """The rows that failed; what they cost stays in the journal."""
+        for key, usage in self.output.failed():
+            self.journal.back(key)
+            if usage.total:
+                self.journal.paid(key, usage)
+                self._purse.paid += usage
+            yield key, State.NEW, 0, 0
 
     def _restore_shards(self) -> None:
         shards = self._shards.shards.values()

@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, 
 from contextlib import AsyncExitStack, closing
 from itertools import islice
 from os import PathLike
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 import anyio.lowlevel
@@ -54,9 +55,11 @@ class Rows:
 
     Attributes:
         name: What the source is called in messages; None if it is no file.
+        path: Where the file is; None if it is none.
     """
 
     name: str | None = None
+    path: Path | None = None
 
     def count_rows(self) -> int | None:
         """Count the rows, if that is quick; None if it is not. Blocks."""
@@ -95,6 +98,7 @@ class _FileRows(Rows):
                 pass
         self._file = file
         self.name = file.name
+        self.path = file.path
 
     def count_rows(self) -> int | None:
         """Count the lines of a plain file of lines."""
