@@ -14,6 +14,7 @@ from tunesmith.batch.fitting import Fitting
 from tunesmith.batch.gate import Gate, Ticket
 from tunesmith.batch.journal import Journal
 from tunesmith.batch.meter import Meter
+from tunesmith.batch.outage import Outage
 from tunesmith.batch.results import Result, RowError, Usage, usage_of
 from tunesmith.batch.rows import Row
 from tunesmith.calls.caller import AttemptFailed, Caller
@@ -38,6 +39,7 @@ from tunesmith.types.response import ResponseInfo, request_id_of
 __all__ = ["LiveRunner", "RowPolicy"]
 
 _UNAVAILABLE = 503
+_NEVER_ARRIVED = frozenset({"connect", "connect_timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class LiveRunner:
         meter: Counts.
         policy: What holds for every row.
         deadline: The end of the job.
+        outage: Tells what to do while the service is out of reach.
         finish: Takes the outcome of a row.
         fail: Takes an error that ends the job.
         pause: Waits until more outcomes are welcome.
@@ -83,6 +86,7 @@ class LiveRunner:
     meter: Meter
     policy: RowPolicy
     deadline: Deadline
+    outage: Outage
     finish: Callable[[Row, Result], None]
     fail: Callable[[Exception], None]
     pause: Callable[[], Awaitable[None]]
@@ -199,6 +203,7 @@ class _Sending:
         """Take an answer; None if it does not do, and the row is to be sent again."""
         job = self._job
         now = job.caller.clock.monotonic()
+        job.outage.over()
         job.gate.pacing.answered(ticket.sent_at)
         job.gate.pacing.learn(info.headers, now)
         job.gate.concurrency.answered(now, job.gate.under_way + 1)
@@ -228,6 +233,10 @@ class _Sending:
         job, error = self._job, failure.error
         now = job.caller.clock.monotonic()
         status = error if isinstance(error, APIStatusError) else None
+        if failure.backend_error is not None and failure.backend_error.phase in _NEVER_ARRIVED:
+            return self._missed(error, ticket, now)
+        if status is not None:
+            job.outage.over()
         if isinstance(error, AuthenticationError):
             job.fail(error)
             return None
@@ -260,6 +269,16 @@ class _Sending:
         else:
             await job.gate.sleep(pause_s)
         return None
+
+    def _missed(self, error: APIError, ticket: Ticket, now: float) -> None:
+        job = self._job
+        pause_s = job.outage.missed(ticket.sent_at, now)
+        if pause_s is None:
+            job.fail(error)
+            return
+        job.meter.tried_again(error.message)
+        if pause_s:
+            job.gate.pacing.pause(pause_s, now)
 
     def _slow_down(self, error: RateLimitError, ticket: Ticket, now: float) -> None:
         pacing = self._job.gate.pacing

@@ -141,6 +141,11 @@ class Pacing:
             self._paused_until - now, self.requests.wait_s(1, now), self.tokens.wait_s(tokens, now)
         )
 
+    def waits_for_tokens(self, tokens: float, now: float) -> bool:
+        """Whether it is the limit of tokens that holds up a request of so many."""
+        others_s = max(self._paused_until - now, self.requests.wait_s(1, now))
+        return self.tokens.wait_s(tokens, now) > others_s
+
     def paused_s(self, now: float) -> float:
         """Seconds that are left of a pause."""
         return max(self._paused_until - now, 0.0)

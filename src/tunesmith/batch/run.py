@@ -19,6 +19,7 @@ from tunesmith.batch.journal import Journal, JournalPast
 from tunesmith.batch.live import LiveRunner, RowPolicy
 from tunesmith.batch.meter import Meter
 from tunesmith.batch.options import RunOptions
+from tunesmith.batch.outage import Outage
 from tunesmith.batch.output import JobPaths, Output
 from tunesmith.batch.provider import ProviderRunner
 from tunesmith.batch.report import Progress, Report, Stopped
@@ -200,6 +201,7 @@ class Run:
                 self._fitting,
             ),
             self._deadline,
+            Outage(self._retry.max_retries),
             self._finish,
             self.fail,
             self._handover.make_room,

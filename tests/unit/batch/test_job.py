@@ -263,11 +263,11 @@ async def test_a_minute_in_the_headers_and_a_second_in_the_bucket_are_both_learn
     assert report.refused < 130  # those of the first moment
 
 
-async def test_tokens_are_reserved_by_estimate_and_settled_by_usage(output):
+@pytest.mark.parametrize("concurrency", [1, 8])
+async def test_tokens_are_reserved_by_estimate_and_settled_by_usage(output, concurrency):
     """Answers may have 93 tokens, and have 4: what was set aside comes back."""
-    report = await run(
-        Service(), output, params={"max_tokens": 93}, tokens_per_minute=6000, concurrency=1
-    )
+    options = {"params": {"max_tokens": 93}, "tokens_per_minute": 6000}
+    report = await run(Service(), output, concurrency=concurrency, **options)
     # 40 rows of 7 tokens are 2.8 s at 100 a second; each waits until its 100 could be sent.
     assert report.elapsed_s < 10
     assert report.usage.total == 280
@@ -376,7 +376,7 @@ async def test_a_row_that_fails_is_written_with_its_cause_and_the_rest_goes_on(o
     ("refusal", "code"),
     [
         ((500, {}, b""), "status_500"),
-        (errors.BackendError("refused", phase="connect"), "connection"),
+        (errors.BackendError("reset", phase="read"), "connection"),
         (errors.BackendError("slow", phase="timeout"), "timeout"),
         ((200, {}, b'{"cut off'), "invalid_answer"),
         ((200, {}, b"[]"), "invalid_answer"),
