@@ -259,7 +259,7 @@ class Job:
         """Do all rows, and say how it went.
 
         Raises:
-            DatasetError: A row is no request, or a file cannot be read or written.
+            DatasetError: The first row is no request, or a file cannot be read or written.
             AuthenticationError: The service does not take the key.
         """
         self._begin()
@@ -314,7 +314,7 @@ class Job:
         It reads the whole source; a generator is used up by that.
 
         Raises:
-            DatasetError: A row is no request.
+            DatasetError: The first row is no request.
         """
         return await estimate(self._rows, self._build, self._options.model, self._options.prices)
 

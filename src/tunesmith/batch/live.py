@@ -234,7 +234,8 @@ class _Sending:
         now = job.caller.clock.monotonic()
         status = error if isinstance(error, APIStatusError) else None
         if failure.backend_error is not None and failure.backend_error.phase in _NEVER_ARRIVED:
-            return self._missed(error, ticket, now)
+            self._missed(error, ticket, now)
+            return None
         if status is not None:
             job.outage.over()
         if isinstance(error, AuthenticationError):

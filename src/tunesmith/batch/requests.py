@@ -97,7 +97,25 @@ class RequestBuilder:
         )
         return row, asked.custom_id is not None
 
+    def unusable(self, line: int, data: object) -> Row:
+        """Give a row that is no request a key, under which it fails."""
+        custom_id = data.get("custom_id") if is_object(data) else None
+        endpoint = self._default_endpoint()
+        said = str(data) if isinstance(data, DatasetError) else data
+        content = content_key(endpoint, to_json(said, fallback=repr))
+        return Row(_name(custom_id) or content, line, endpoint, b"", 0)
+
+    def twice(self, row: Row) -> DatasetError:
+        """What is wrong with a row whose `custom_id` was there before."""
+        return self._wrong(
+            row.line,
+            f"The custom_id {row.key!r} is there more than once.",
+            remedy="Each row needs one of its own; rows without one are named by content.",
+        )
+
     def _asked(self, line: int, data: object) -> _Asked:
+        if isinstance(data, DatasetError):  # it could not even be read
+            raise data
         if isinstance(data, str):
             data = {"text": data} if self._template else self._default_endpoint().asked(data)
         if not is_object(data):
@@ -105,7 +123,7 @@ class RequestBuilder:
         custom_id = data.get("custom_id")
         if custom_id is not None and not isinstance(custom_id, str | int):
             raise self._wrong(line, "This is no name.", field="custom_id")
-        name = None if custom_id in {None, ""} else str(custom_id)
+        name = _name(custom_id)
         if self._template is None and is_object(data.get("body")) and "url" in data:
             return _Asked(name, self._endpoint_at(line, data["url"]), dict(data["body"]))
         fields = {key: value for key, value in data.items() if key != "custom_id"}
@@ -185,6 +203,11 @@ class RequestBuilder:
         self, line: int, message: str, *, field: str | None = None, remedy: str | None = None
     ) -> DatasetError:
         return DatasetError(message, file=self._file, line=line, field=field, remedy=remedy)
+
+
+def _name(custom_id: object) -> str | None:
+    given = isinstance(custom_id, str | int) and custom_id != ""
+    return str(custom_id) if given else None
 
 
 def _fill(template: Any, fields: Mapping[str, Any]) -> Any:

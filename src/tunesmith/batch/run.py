@@ -96,7 +96,9 @@ class Run:
             self._restore()
             self._total = rows.count_rows()
             self._opened = opened.pop_all()
-        self.feeder = Feeder(rows, build, self.index, self.output)
+        self.feeder = Feeder(
+            rows, build, self.index, self.output, self._finish, handover.make_room
+        )
         self.meter = Meter(self._clock.monotonic())
         self._deadline = Deadline(self._clock, options.deadline_s, "batch")
         self.gate = Gate(

@@ -10,6 +10,7 @@ from typing import Any, Protocol, TypeVar, cast
 import anyio.lowlevel
 import anyio.to_thread
 
+from tunesmith.datasets.findings import excerpt_of
 from tunesmith.datasets.read import File, ReadLog, read
 from tunesmith.errors import DatasetError
 from tunesmith.extras import load_extra
@@ -19,7 +20,8 @@ __all__ = ["ArrowTable", "Numbered", "Rows", "Source", "open_source"]
 T = TypeVar("T")
 
 Numbered = tuple[int, object]
-"""What a source holds at a place, and the place: the line, or the position, counted from 1."""
+"""What a source holds at a place, and the place: the line, or the position, counted from 1; for a
+line that cannot be read, a `DatasetError` that says why."""
 
 _PIECE_ROWS = 64
 """Enough that going to a thread costs little a row, few enough to keep memory flat."""
@@ -91,6 +93,34 @@ def open_source(source: Source) -> Rows:
     )
 
 
+class _BrokenLines(ReadLog):
+    """Keeps what is wrong with lines that cannot be read: each is a row that fails."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(file)
+        self._found: list[DatasetError] = []
+
+    def taken(self) -> Generator[Numbered]:
+        for problem in self._found:
+            yield problem.line or 0, problem
+        self._found.clear()
+
+    def broken_line(
+        self,
+        line: int,
+        message: str,
+        *,
+        excerpt: object = None,
+        field: str | None = None,
+        remedy: str = "",
+    ) -> None:
+        shown = f" It begins {excerpt_of(excerpt)!r}." if excerpt else ""
+        problem = message + shown
+        self._found.append(
+            DatasetError(problem, file=self.file, line=line, field=field, remedy=remedy or None)
+        )
+
+
 class _FileRows(Rows):
     def __init__(self, file: File) -> None:
         if file.path is not None and not file.path.is_file():
@@ -112,16 +142,18 @@ class _FileRows(Rows):
                 last = piece[-1:]
         return count + (last != b"\n")
 
-    async def pieces(self) -> AsyncGenerator[list[Numbered]]:
-        async for piece in _in_threads(self._rows()):
-            yield piece
+    def pieces(self) -> AsyncGenerator[list[Numbered]]:
+        return _in_threads(self._rows())
 
     def _rows(self) -> Generator[Numbered]:
         file = self._file
         if file.path is not None and not file.path.stat().st_size:
             return  # no rows are nothing to do
-        for line, data in read(file, ReadLog(file.name)):
+        log = _BrokenLines(file.name)
+        for line, data in read(file, log):
+            yield from log.taken()
             yield line, data["completion"].rstrip() if file.kind == "txt" else data
+        yield from log.taken()
 
 
 class _TableRows(Rows):
@@ -133,9 +165,8 @@ class _TableRows(Rows):
         """Count the rows of a table that knows."""
         return len(self._table) if isinstance(self._table, Sized) else None
 
-    async def pieces(self) -> AsyncGenerator[list[Numbered]]:
-        async for piece in _in_threads(self._rows()):
-            yield piece
+    def pieces(self) -> AsyncGenerator[list[Numbered]]:
+        return _in_threads(self._rows())
 
     def _rows(self) -> Generator[Numbered]:
         number = 0

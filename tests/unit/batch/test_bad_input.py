@@ -172,10 +172,111 @@ async def test_what_failed_rows_have_cost_counts_in_the_budget_of_later_runs(out
         "concurrency": 1,
     }
     paid = 0
-    for again in range(50):
+    for runs in range(50):  # noqa: B007 - looked at below
         report = await run(service, output, ["a"], resume=True, retry_failed=True, **options)
         paid += report.usage.total
         if report.stopped == "budget":
             break
-    assert again > 5
+    assert runs > 5
     assert paid <= 700
+
+
+# --- rows that are no requests ---
+
+ROWS = [
+    '{"custom_id":"a","text":"a"}',
+    '{"custom_id":"b","te',
+    '{"custom_id":"c","txt":"c"}',
+    '{"custom_id":"a","text":"twice"}',
+    "[1]",
+    '{"custom_id":"f","text":"f"}',
+]
+
+
+@pytest.fixture
+def source(tmp_path):
+    path = tmp_path / "prompts.jsonl"
+    path.write_text("\n".join(ROWS))
+    return path
+
+
+@pytest.mark.parametrize("order", ["completed", "input"])
+async def test_a_row_that_is_no_request_fails_alone_and_says_why(output, source, order):
+    service = Service()
+    options = {"template": "{text}", "order": order}
+    report = await run(service, output, source, **options)
+    assert (report.done, report.failed, report.not_done) == (2, 4, 0)
+    assert service.requests == 2
+    failed = lines(output.with_name("answers.errors.jsonl"))
+    assert {line["error"]["code"] for line in failed} == {"invalid_row"}
+    assert {line["error"]["attempts"] for line in failed} == {0}
+    said = [line["error"]["message"] for line in failed]
+    assert "prompts.jsonl:2: This line is not JSON" in said[0]
+    assert "on_broken" not in said[0]
+    assert "prompts.jsonl:3: The template does not fit this row: 'text'" in said[1]
+    assert "prompts.jsonl:4: The custom_id 'a' is there more than once" in said[2]
+    assert "prompts.jsonl:5: This line is a list, not an object" in said[3]
+    assert failed[1]["custom_id"] == "c"
+    again = await run(service, output, source, resume=True, **options)
+    assert (again.skipped, again.failed, again.done) == (6, 0, 0)
+
+
+async def test_rows_that_were_mended_are_sent_and_the_others_are_not_sent_again(output, source):
+    service = Service()
+    await run(service, output, source, template="{text}")
+    mended = [*ROWS[:1], '{"custom_id":"b","text":"b"}', '{"custom_id":"c","text":"c"}', ROWS[5]]
+    source.write_text("\n".join(mended))
+    options = {"template": "{text}", "resume": True, "retry_failed": True}
+    report = await run(service, output, source, **options)
+    assert (report.done, report.skipped, report.failed) == (2, 2, 0)
+    assert service.paid == {"a": 1, "b": 1, "c": 1, "f": 1}
+
+
+@pytest.mark.parametrize("first", ['{"txt":"a"}', '{"te'])
+async def test_if_the_first_row_is_no_request_the_job_ends_at_once(output, source, first):
+    source.write_text("\n".join([first, *ROWS]))
+    service = Service()
+    with pytest.raises(errors.DatasetError, match=r"prompts\.jsonl:1: "):
+        await run(service, output, source, template="{text}")
+    assert service.requests == 0
+
+
+async def test_rows_that_are_no_requests_count_among_those_that_stop_the_job(output):
+    report = await run(Service(), output, ["a", *range(100)], max_failed=5)
+    assert report.stopped == "failures"
+
+
+async def test_rows_that_are_no_requests_wait_for_whoever_takes_results(output):
+    def rows():
+        yield "a"
+        for number in range(5000):
+            taken.append(number)
+            yield number
+
+    taken = []
+    client = AsyncClient(backend=Service())
+    async with Job(rows(), output, client=client, model="m") as job:
+        results = aiter(job)
+        for _ in range(100):
+            await anext(results)
+        assert len(taken) < 1500
+        rest = [result async for result in results]
+    assert len(rest) == 4901
+
+
+async def test_a_dry_run_tells_of_rows_that_would_fail(output, source):
+    client = AsyncClient(backend=Service())
+    job = Job(source, output, client=client, model="m", template="{text}")
+    found = await job.estimate()
+    assert (found.rows, found.invalid) == (2, 4)
+    assert "4 more would fail, the first one: " in str(found)
+    assert "prompts.jsonl:2: This line is not JSON" in str(found)
+    assert json.loads(found.to_json())["rows"] == 2
+
+
+async def test_a_template_of_ones_own_that_fails_is_an_error_that_comes_out_as_it_is(output):
+    def template(fields):
+        return {"prompt": fields["text"]}
+
+    with pytest.raises(KeyError):
+        await run(Service(), output, [{"text": "a"}, {"txt": "a"}], template=template)

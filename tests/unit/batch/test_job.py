@@ -102,17 +102,6 @@ async def test_equal_rows_are_all_answered(output):
     assert len({line["custom_id"] for line in lines(output)}) == 4
 
 
-async def test_a_custom_id_that_is_there_twice_ends_the_job_and_keeps_what_is_done(output):
-    rows = [{"custom_id": name, "prompt": name} for name in ("a", "b", "a")]
-    async with job_on(Service(), output, rows) as job:
-        with pytest.raises(errors.DatasetError, match=r"3: The custom_id 'a' is there more than"):
-            await job.run()
-    assert job.report.stopped == "error"
-    report = await run(Service(), output, rows[:2], resume=True)
-    assert report.complete
-    assert sorted(line["custom_id"] for line in lines(output)) == ["a", "b"]
-
-
 async def test_answers_of_several_lines_become_one(output):
     service = Service()
     pretty = json.dumps(service.answer({"prompt": "x"}), indent=2).encode()
