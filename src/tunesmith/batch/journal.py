@@ -7,6 +7,7 @@ A line says one thing:
 {"sent": "key", "reserved": [9, 16]}     an intent, written before the request is sent
 {"back": "key"}                          it was refused, never arrived, or is to be sent anew
 {"paid": "key", "usage": [9, 16]}        an answer that was paid, but does not fit or has failed
+{"begun": 3000}                          a run begins; how many rows there are, if that is known
 {"report": {…}}                          how a run ended
 ```
 
@@ -42,13 +43,11 @@ class JournalPast:
         settings: What the job is; None if the journal is new.
         paid: Tokens of answers that were paid but did not fit.
         notes: Lines of other kinds, in order.
-        report: How the last run ended; None if it did not end by itself.
     """
 
     settings: dict[str, Any] | None = None
     paid: Usage = field(default_factory=Usage)
     notes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    report: dict[str, Any] | None = None
 
 
 class Journal:
@@ -88,7 +87,6 @@ class Journal:
         for _, _, data in self.file.repair():
             match data:
                 case {"sent": str(key)}:
-                    past.report = None
                     prompt, answer = data.get("reserved") or (0, 0)
                     yield key, State.SENT, prompt, answer
                 case {"back": str(key)}:
@@ -99,8 +97,8 @@ class Journal:
                     self._check(version)
                     settings = data.get("settings")
                     past.settings = settings if is_object(settings) else {}
-                case {"report": _}:
-                    past.report = data["report"]
+                case {"report": _} | {"begun": _}:
+                    pass
                 case _:
                     past.notes.append(data)
 

@@ -1,14 +1,19 @@
 """Counts what a job does, in flat memory."""
 
 from collections import deque
+from dataclasses import replace
 from math import ceil, log
 
-from tunesmith.batch.results import Result, Usage
+from tunesmith.batch.report import Cause
+from tunesmith.batch.results import Result, RowError, Usage
 
 __all__ = ["Meter"]
 
 _STEP = 1.05
 """Latencies are kept to a twentieth."""
+
+_MOST_CAUSES = 20
+_LONGEST_MESSAGE = 300
 
 _LATELY = 16
 """The present rate is that since so many looks ago."""
@@ -41,6 +46,7 @@ class Meter:
         self._answers = 0
         self._waited_s = 0.0
         self._longest_s: float | None = None
+        self._causes: dict[str, Cause] = {}
         self._looks: deque[tuple[float, int]] = deque([(now, 0)], maxlen=_LATELY)
         self._waited_before = (0, 0.0)
 
@@ -79,6 +85,18 @@ class Meter:
             self.done += 1
         else:
             self.failed += 1
+            self._note(result.error or RowError("unknown", "no reason is known"))
+
+    def causes(self) -> tuple[Cause, ...]:
+        """Why rows failed, the most frequent cause first."""
+        return tuple(sorted(self._causes.values(), key=lambda cause: -cause.rows))
+
+    def _note(self, error: RowError) -> None:
+        code = error.code
+        if code not in self._causes and len(self._causes) >= _MOST_CAUSES:
+            code = "other"
+        before = self._causes.get(code) or Cause(code, error.message[:_LONGEST_MESSAGE], 0)
+        self._causes[code] = replace(before, rows=before.rows + 1)
 
     def elapsed_s(self, now: float) -> float:
         """Seconds since the run began."""

@@ -1,6 +1,7 @@
 """The files of a job: answers, errors, and the order they are in."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -58,11 +59,36 @@ class JobPaths:
         if source is not None and source.resolve() in {path.resolve() for path in paths}:
             raise ConfigurationError(f"{source} is the source: name another output")
 
+    def check(self) -> None:
+        """Refuse what no job has written, before anything in it is cut off or moved.
+
+        Raises:
+            ConfigurationError: There is no such folder, or something else is there.
+        """
+        folder = self.output.parent
+        if not folder.is_dir():
+            raise ConfigurationError(f"there is no folder {folder}: make it first")
+        for path in (self.output, self.errors):
+            if path.exists() and not _is_of_a_job(path):
+                raise ConfigurationError(
+                    f"{path} is there, and was not written by a job: name another output"
+                )
+
+    def written(self) -> list[Path]:
+        """Those of them that are there."""
+        paths = (self.output, self.errors, self.unordered, self.journal)
+        return [path for path in paths if path.exists()]
+
+    def remove(self) -> None:
+        """Remove them all; the journal last."""
+        for path in self.written():
+            with suppress(OSError):  # some systems keep what is open
+                path.unlink()
+
     @property
     def there(self) -> Path | None:
         """One of them that is there already; None if none is."""
-        paths = (self.output, self.errors, self.journal)
-        return next((path for path in paths if path.exists()), None)
+        return next(iter(self.written()), None)
 
 
 class _Waiting(NamedTuple):
@@ -92,8 +118,6 @@ class Output:
         self._paths = paths
         self._deliver = deliver
         self._spool: LinesFile | None = None
-        for path in (paths.output, paths.errors):
-            _check_is_of_a_job(path)
         if ordered:
             if not paths.unordered.exists() and paths.output.exists():
                 # A job that was finished before: its answers are put in order anew.
@@ -205,21 +229,16 @@ class Output:
         return [file for file in (self._spool, self.answers, self.errors) if file is not None]
 
 
-def _check_is_of_a_job(path: Path) -> None:
-    """Refuse a file that no job has written, before anything in it is cut off or moved."""
+def _is_of_a_job(path: Path) -> bool:
+    """Whether a job has written a file; one that is empty could be a job's."""
     if not path.is_file():
-        return
+        return False
     with path.open("rb") as stream:
         first = stream.readline()
-    data = read_line(first)
-    is_outcome = data is not None and {"custom_id", "response"} <= data.keys()
-    is_torn = not first.endswith(b"\n") and (
-        first.startswith(_BEGINNING) or _BEGINNING.startswith(first.rstrip(b"\0"))
-    )
-    if not is_outcome and not is_torn:
-        raise ConfigurationError(
-            f"{path} is there, and was not written by a job: name another output"
-        )
+    if first.endswith(b"\n"):
+        data = read_line(first)
+        return data is not None and {"custom_id", "response"} <= data.keys()
+    return first.startswith(_BEGINNING) or _BEGINNING.startswith(first.rstrip(b"\0"))
 
 
 def _usage(found: FoundLine) -> Usage:

@@ -40,10 +40,11 @@ _WHY: Mapping[Stopped, str] = {
     "error": "An error ended it",
     "failures": "Too many rows failed",
     "budget": "The next row could break the budget",
-    "deadline": "The time was up",
+    "deadline": "The deadline leaves no time for more",
     "quota": "The account's quota is used up",
     "cancelled": "Its batches were cancelled",
 }
+_AND: Mapping[Stopped, str] = {"budget": ", a larger budget"}
 
 
 class Run:
@@ -79,6 +80,7 @@ class Run:
             raise ConfigurationError(
                 f"{there} is there already: go on with it by resume=True, or name another output"
             )
+        paths.check()
         self._paths = paths
         self._caller = client.caller
         self._options = options
@@ -95,10 +97,9 @@ class Run:
             opened.callback(self.output.close)
             self._restore()
             self._total = rows.count_rows()
+            self.journal.note({"begun": self._total})
             self._opened = opened.pop_all()
-        self.feeder = Feeder(
-            rows, build, self.index, self.output, self._finish, handover.make_room
-        )
+        self.feeder = Feeder(rows, build, self.index, self.output, self._finish, handover.make_room)
         self.meter = Meter(self._clock.monotonic())
         self._deadline = Deadline(self._clock, options.deadline_s, "batch")
         self.gate = Gate(
@@ -143,6 +144,7 @@ class Run:
         )
 
     def _restore(self) -> None:
+        self._is_new = not any(path.stat().st_size for path in self._paths.written())
         past: JournalPast = self.journal.replay(self.index)
         if past.settings is None:
             self.journal.begin(self._options.settings)
@@ -266,7 +268,16 @@ class Run:
 
     def close(self) -> None:
         """Close the files, and let other runs have them."""
+        if self.error is not None and self._is_untouched:
+            # Nothing is there to be resumed: the same call shall do once this is mended.
+            self._paths.remove()
         self._opened.close()
+
+    @property
+    def _is_untouched(self) -> bool:
+        """Whether nothing was sent or finished in this run or an earlier one."""
+        meter = self.meter
+        return self._is_new and not (meter.requests or meter.failed or self._shards.job)
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -294,13 +305,15 @@ class Run:
     def _report(self) -> Report:
         meter, feeder = self.meter, self.feeder
         outcomes = meter.done + meter.failed + feeder.skipped
-        not_done = feeder.seen - outcomes if feeder.ended else None
-        stopped = self.gate.stopped if not_done != 0 else None
+        rows = feeder.seen if feeder.ended or self._total is None else self._total
+        is_known = feeder.ended or self._total is not None
+        not_done = max(rows - outcomes, 0) if is_known else None
+        stopped = None if feeder.ended and not not_done else self.gate.stopped
         return Report(
             output=str(self._paths.output),
             errors=str(self._paths.errors),
             journal=str(self._paths.journal),
-            rows=feeder.seen,
+            rows=rows,
             done=meter.done,
             failed=meter.failed,
             skipped=feeder.skipped,
@@ -319,14 +332,17 @@ class Run:
             in_batches=self.provider.rows if self.provider else 0,
             stopped=stopped,
             how_to_go_on=self._how_to_go_on(stopped),
+            causes=meter.causes(),
         )
 
     def _how_to_go_on(self, stopped: Stopped | None) -> str:
+        if stopped == "error" and self._is_untouched:
+            return "An error ended it before anything was sent."
         if stopped is not None:
             in_batches = self.provider is not None and bool(self.provider.batches)
             return (
-                f"{_WHY[stopped]}: nothing that was finished is lost. Go on with resume=True and "
-                f"the same output, {self._paths.output}."
+                f"{_WHY[stopped]}: nothing that was finished is lost. Go on with resume=True"
+                f"{_AND.get(stopped, '')} and the same output, {self._paths.output}."
                 + (" The service goes on with its batches meanwhile." if in_batches else "")
             )
         if self.meter.failed:

@@ -80,7 +80,7 @@ def open_source(source: Source) -> Rows:
         ConfigurationError: It needs an extra that is not installed.
     """
     if isinstance(source, str | PathLike):
-        return _FileRows(File(source))
+        return _FileRows(_file(source))
     if hasattr(source, "__arrow_c_stream__"):
         return _TableRows(cast("ArrowTable", source))
     if isinstance(source, AsyncIterable):
@@ -91,6 +91,18 @@ def open_source(source: Source) -> Rows:
         f"Rows cannot be read from {type(source).__name__}.",
         remedy="Give a path, an iterable of texts or objects, or a table.",
     )
+
+
+def _file(path: str | PathLike[str]) -> File:
+    try:
+        return File(path)
+    except DatasetError as error:
+        raise DatasetError(
+            error.message,
+            file=error.file,
+            remedy="Give it one of the endings .jsonl, .csv, .tsv, .xlsx, .parquet, .json, .txt; "
+            "texts of one's own are a list.",
+        ) from None
 
 
 class _BrokenLines(ReadLog):

@@ -280,3 +280,31 @@ async def test_a_template_of_ones_own_that_fails_is_an_error_that_comes_out_as_i
 
     with pytest.raises(KeyError):
         await run(Service(), output, [{"text": "a"}, {"txt": "a"}], template=template)
+
+
+# --- what is told ---
+
+
+async def test_the_report_counts_what_is_not_done_though_it_was_never_read(output):
+    service = Service(refuse=lambda number, now: (401, {}, b"") if number > 30 else None)
+    prompts = [f"p{i}" for i in range(3000)]
+    async with Job(prompts, output, client=AsyncClient(backend=service), model="m") as job:
+        with pytest.raises(errors.AuthenticationError):
+            await job.run()
+    report = job.report
+    assert (report.rows, report.done + report.not_done) == (3000, 3000)
+    assert not report.complete
+
+
+async def test_causes_are_counted_and_do_not_grow_without_end(output):
+    def refuse(number, now):
+        code = "often" if number % 2 else f"code_{number}"
+        return 400, {}, {"error": {"message": "no " + "x" * 1000, "code": code}}
+
+    prompts = [f"p{i}" for i in range(100)]
+    report = await run(Service(refuse=refuse), output, prompts)
+    assert (report.causes[0].code, report.causes[0].rows) == ("often", 50)
+    assert sum(cause.rows for cause in report.causes) == 100
+    assert len(report.causes) == 21
+    assert len(str(report)) < 2000
+    assert json.loads(report.to_json())["causes"][0]["code"] == "often"

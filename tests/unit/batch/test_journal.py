@@ -1,6 +1,7 @@
 """Whatever tears the files, every row comes out once, and hardly any is paid twice."""
 
 import errno
+import json
 import os
 import shutil
 from functools import partial
@@ -255,4 +256,24 @@ def test_the_state_of_a_job_is_seen_from_outside(tmp_path):
     at_work, over = anyio.run(look)
     assert (at_work.at_work, at_work.answered) == (True, 0)
     assert (over.at_work, over.answered, over.failed) == (False, 30, 0)
-    assert str(over).endswith("30 answered, 0 failed; not at work")
+    assert str(over).endswith("30 of 30 answered, 0 failed; complete")
+    assert over.complete
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (None, "ended without a word: go on with resume=True"),
+        ({"report": {"complete": False, "stopped": "budget"}}, "ended by 'budget': go on with"),
+    ],
+)
+def test_the_state_of_a_job_that_is_not_complete_says_how_to_go_on(tmp_path, last, words):
+    output = tmp_path / "answers.jsonl"
+    anyio.run(partial(run, Service(), output))
+    journal = JobPaths(output).journal
+    journal.write_bytes(b'{"journal":1,"settings":{}}\n{"begun":90}\n')
+    if last:
+        journal.write_text(journal.read_text() + json.dumps(last) + "\n")
+    status = read_status(output)
+    assert (status.complete, status.rows) == (False, 90)
+    assert f"30 of 90 answered, 0 failed; {words}" in str(status)
