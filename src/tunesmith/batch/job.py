@@ -53,6 +53,7 @@ class Job:
             with such texts, or a function from the fields to the body.
         params: Parameters for rows that do not give them, such as `{"max_tokens": 50}`.
         response_format: A class that chat answers shall fit; those that do not are asked for again.
+            Texts are chat messages then.
         via: How rows are sent: `live`, one request each; `batch`, by the service's Batch API, at
             half the price and within a day; `auto`, by batches as long as the deadline allows: for
             three quarters of it, if it is an hour or more; then what they have not done is taken

@@ -15,7 +15,7 @@ What came of a row is a line of the output or error file, and not written twice.
 sent, not given back, and is in neither file is "sent, outcome unknown": it alone may be paid twice.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -56,6 +56,10 @@ class Journal:
     Args:
         path: The file; it is made if it is not there.
 
+    Attributes:
+        on_sent: Called for each intent, so that it is made safe soon: its answer may be long in
+            coming.
+
     Raises:
         ConfigurationError: Another run is at work on it.
         DatasetError: It cannot be opened.
@@ -63,6 +67,7 @@ class Journal:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.file = LinesFile(path)
+        self.on_sent: Callable[[], None] | None = None
         if not try_lock(self.file.descriptor):
             self.file.close()
             raise ConfigurationError(
@@ -118,6 +123,8 @@ class Journal:
             self.file.add(b'{"sent":%b}\n' % to_json(row.key))
         else:
             self.note({"sent": row.key, "reserved": [reserved.prompt, reserved.answer]})
+        if self.on_sent is not None:
+            self.on_sent()
 
     def back(self, key: str) -> None:
         """Write that a row which was sent is to be sent again, and what was paid is known."""

@@ -313,6 +313,8 @@ class ProviderRunner:
         self._slowness = 1.0
         self._room.taken(shard)
         found = await self._collector.collect(shard, batch)
+        if found.unfit.total:
+            self._journal.paid(f"shard-{shard.number}", found.unfit)
         self._settle(shard, found.paid)
         self._meter.paid(found.paid)
         if batch.status == "cancelled" and not self._is_leaving:

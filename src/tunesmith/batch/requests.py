@@ -159,7 +159,9 @@ class RequestBuilder:
         return _Asked(name, self._endpoint or self._guessed(line, body), body)
 
     def _default_endpoint(self) -> Endpoint:
-        return self._endpoint or ENDPOINTS["/v1/completions"]
+        # Only chat completions take a response_format.
+        usual = "/v1/chat/completions" if self._schema else "/v1/completions"
+        return self._endpoint or ENDPOINTS[usual]
 
     def _guessed(self, line: int, body: Mapping[str, Any]) -> Endpoint:
         if "messages" in body:

@@ -2,6 +2,7 @@
 
 from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
+from functools import partial
 from typing import Any
 
 import anyio
@@ -114,6 +115,7 @@ class Run:
         self._commit = GroupCommit(
             self._sync, interval_s=options.sync_interval_s, rows=options.sync_rows
         )
+        self.journal.on_sent = partial(self._commit.note, 0)
         self._fitting = Fitting(options.response_format) if options.response_format else None
         self._retry = RetryPolicy(options.max_retries)
         self.provider = None if options.via == "live" else self._provider(client)

@@ -4,6 +4,7 @@ import errno
 import json
 import os
 import shutil
+from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
@@ -223,6 +224,41 @@ async def test_outcomes_are_synced_after_a_while_or_sooner_if_they_are_many(inte
         with anyio.fail_after(5):
             await synced.wait()
         tasks.cancel_scope.cancel()
+
+
+@pytest.mark.anyio
+async def test_intents_are_safe_before_the_first_answer_comes(tmp_path, monkeypatch):
+    """A power loss must not hide what was sent and may be paid."""
+    fsync, safe = os.fsync, anyio.Event()
+    journal = JobPaths(tmp_path / "answers.jsonl").journal
+
+    def noted(descriptor):
+        fsync(descriptor)
+        if not safe.is_set() and journal.read_bytes().count(b'{"sent":') == 5:
+            anyio.from_thread.run_sync(safe.set)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    options = {"model": "m", "concurrency": 5, "sync_interval": 0, "drain": 0}
+    client = AsyncClient(backend=Hanging())
+    job = Job(PROMPTS, tmp_path / "answers.jsonl", client=client, **options)
+    async with job, anyio.create_task_group() as tasks:
+        tasks.start_soon(job.run)
+        with anyio.move_on_after(2):
+            await safe.wait()
+        job.leave()
+    assert safe.is_set()
+
+
+class Hanging(Service):
+    """Takes requests, and never answers."""
+
+    def __init__(self):
+        super().__init__(refuse=None)
+
+    @asynccontextmanager
+    async def send(self, request):
+        await anyio.sleep_forever()
+        yield
 
 
 def test_all_that_was_written_is_synced_at_the_end(tmp_path, monkeypatch):

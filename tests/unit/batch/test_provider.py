@@ -220,6 +220,9 @@ async def test_answers_that_do_not_fit_are_asked_for_again_in_a_further_batch(ou
     assert [r.parsed for r in results] == [Term(word="Ding")]
     assert job.report.retried == 1
     assert len(await batches(service)) == 2
+    notes = [line for line in lines(job.paths.journal) if "paid" in line]
+    (paid,) = notes  # for the budget of later runs: the answer is in no file
+    assert sum(paid["usage"]) > 0
 
 
 # --- batches that fail as a whole ---

@@ -114,7 +114,8 @@ def test_a_class_for_answers_needs_chat():
 
     build = RequestBuilder(model="m", response_format=Term)
     with pytest.raises(DatasetError, match="Only chat completions"):
-        build(1, "a")
+        build(1, {"prompt": "a"})
+    assert body(build, "a")["messages"] == [{"role": "user", "content": "a"}]
     asked = body(build, {"messages": []})
     assert asked["response_format"]["json_schema"]["name"] == "Term"
 
