@@ -57,14 +57,9 @@ class RunOptions:
             raise ConfigurationError(
                 f"concurrency is 'auto' or a number from 1, not {self.concurrency!r}"
             )
-        objects: tuple[tuple[str, object, type], ...] = (
-            ("budget", self.budget, Budget),
-            ("prices", self.prices, Prices),
-            ("pacing", self.pacing, Pacing),
-        )
-        for name, value, kind in objects:
-            if value is not None and not isinstance(value, kind):
-                raise ConfigurationError(f"{name} is a {kind.__name__}, not {value!r}")
+        _check_kind("budget", self.budget, Budget)
+        _check_kind("prices", self.prices, Prices)
+        _check_kind("pacing", self.pacing, Pacing)
 
     def _check_numbers(self) -> None:
         for name, given, least in (
@@ -82,6 +77,11 @@ class RunOptions:
         ):
             if given is not None and (given == 0 or not _is_number(given, 0)):
                 raise ConfigurationError(f"{name} is a number of seconds above 0, not {given!r}")
+
+
+def _check_kind(name: str, given: object, kind: type) -> None:
+    if given is not None and not isinstance(given, kind):
+        raise ConfigurationError(f"{name} is a {kind.__name__}, not {given!r}")
 
 
 def _is_number(given: object, least: float) -> bool:
