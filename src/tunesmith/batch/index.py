@@ -120,6 +120,11 @@ class KeyIndex:
         prompt, answer = self._db.execute(query, (State.SENT,)).fetchone()
         return Usage(int(prompt), int(answer))
 
+    def unseen(self) -> Iterator[tuple[int, int]]:
+        """Where the answers are whose rows were not seen in this run: offset and length."""
+        query = "SELECT at, size FROM keys WHERE state = ? AND seen = 0 AND size > 0 ORDER BY at"
+        yield from self._db.execute(query, (State.DONE,))
+
     def keys(self, state: State) -> Iterator[str]:
         """Go through the keys in a state."""
         for (key,) in self._db.execute("SELECT key FROM keys WHERE state = ?", (state,)):

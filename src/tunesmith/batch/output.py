@@ -210,8 +210,12 @@ class Output:
         for file in self._files():
             file.sync()
 
-    def finish(self) -> None:
+    def finish(self, index: KeyIndex) -> None:
         """Tidy up once every row has an outcome; blocks."""
+        if self._spool is not None:
+            # Their rows are not in the source any more, but they were paid.
+            for offset, length in index.unseen():
+                self.answers.add(self._spool.read(offset, length))
         self.sync()
         if self._spool is not None:
             self._spool.close()

@@ -87,7 +87,10 @@ class RequestBuilder:
         for name, value in self._defaults.items():
             body.setdefault(name, value)
         self._check(line, asked.endpoint, body)
-        encoded = to_json(body)
+        try:
+            encoded = to_json(body)
+        except ValueError as error:
+            raise self._wrong(line, f"This cannot be written as JSON: {error}.") from None
         row = Row(
             asked.custom_id or content_key(asked.endpoint, encoded),
             line,
@@ -101,8 +104,7 @@ class RequestBuilder:
         """Give a row that is no request a key, under which it fails."""
         custom_id = data.get("custom_id") if is_object(data) else None
         endpoint = self._default_endpoint()
-        said = str(data) if isinstance(data, DatasetError) else data
-        content = content_key(endpoint, to_json(said, fallback=repr))
+        content = content_key(endpoint, repr(data).encode(errors="backslashreplace"))
         return Row(_name(custom_id) or content, line, endpoint, b"", 0)
 
     def twice(self, row: Row) -> DatasetError:
@@ -121,9 +123,9 @@ class RequestBuilder:
         if not is_object(data):
             raise self._wrong(line, f"A row is a text or an object, not {type(data).__name__}.")
         custom_id = data.get("custom_id")
-        if custom_id is not None and not isinstance(custom_id, str | int):
-            raise self._wrong(line, "This is no name.", field="custom_id")
         name = _name(custom_id)
+        if name is None and custom_id is not None and custom_id != "":
+            raise self._wrong(line, "This is no name.", field="custom_id")
         if self._template is None and is_object(data.get("body")) and "url" in data:
             return _Asked(name, self._endpoint_at(line, data["url"]), dict(data["body"]))
         fields = {key: value for key, value in data.items() if key != "custom_id"}
@@ -208,8 +210,9 @@ class RequestBuilder:
 
 
 def _name(custom_id: object) -> str | None:
-    given = isinstance(custom_id, str | int) and custom_id != ""
-    return str(custom_id) if given else None
+    name = str(custom_id) if isinstance(custom_id, str | int) else ""
+    # Half of a pair of surrogates is no text that a file can hold.
+    return name if name and name == name.encode(errors="ignore").decode() else None
 
 
 def _fill(template: Any, fields: Mapping[str, Any]) -> Any:

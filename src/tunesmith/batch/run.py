@@ -261,7 +261,7 @@ class Run:
             self._sync()
             self.journal.note({"report": report.to_dict()})
             if report.complete:
-                self.output.finish()
+                self.output.finish(self.index)
                 self._shards.tidy()
             self._sync()
         except DatasetError as error:

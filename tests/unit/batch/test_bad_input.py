@@ -308,3 +308,30 @@ async def test_causes_are_counted_and_do_not_grow_without_end(output):
     assert len(report.causes) == 21
     assert len(str(report)) < 2000
     assert json.loads(report.to_json())["causes"][0]["code"] == "often"
+
+
+async def test_answers_are_kept_though_their_rows_are_not_in_the_source_any_more(output):
+    service = Service()
+    await run(service, output, ["a", "b", "c"], order="input")
+    report = await run(service, output, ["c", "d"], order="input", resume=True)
+    assert (report.skipped, report.done) == (1, 1)
+    found = [line["response"]["body"]["choices"][0]["text"] for line in lines(output)]
+    assert found == ["answer to c", "answer to d", "answer to a", "answer to b"]
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"prompt": "half a pair: \ud83d"},
+        {"custom_id": "\ud83d", "prompt": "b"},
+        {"prompt": object()},
+        {"prompt": "b", "custom_id": 1.5},
+    ],
+)
+async def test_what_no_file_can_hold_fails_alone(output, row):
+    report = await run(Service(), output, ["a", row, "c"])
+    assert (report.done, report.failed) == (2, 1)
+    (line,) = lines(output.with_name("answers.errors.jsonl"))
+    assert line["error"]["code"] == "invalid_row"
+    again = await run(Service(), output, ["a", row, "c"], resume=True)
+    assert again.skipped >= 2
