@@ -148,6 +148,8 @@ class RequestBuilder:
         if callable(template):
             body = dict(template(fields))
         else:
+            # A field that is null is missing: nobody asks for the word None.
+            fields = {key: value for key, value in fields.items() if value is not None}
             try:
                 filled = _fill(template, fields)
             except (KeyError, IndexError, ValueError) as error:
