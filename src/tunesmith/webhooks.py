@@ -143,7 +143,7 @@ def _signature(body: bytes, webhook_id: str, sent: str, key: bytes) -> bytes:
 def _key(secret: str) -> bytes:
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except (binascii.Error, ValueError):
+    except (AttributeError, binascii.Error, ValueError):  # None: a variable that is not set
         key = b""
     if not key:
         # Without the secret itself, which might end up in a log.

@@ -111,7 +111,7 @@ def test_what_is_signed_and_no_event_is_refused_with_the_reason(body):
         read(body, sign(body, "wh_1", secret=SECRET, now=NOW))
 
 
-@pytest.mark.parametrize("secret", ["", "whsec_", "whsec_not base64!", "größe"])
+@pytest.mark.parametrize("secret", [None, "", "whsec_", "whsec_not base64!", "größe"])
 def test_a_secret_that_is_none_is_an_error_of_ones_own(secret):
     with pytest.raises(ConfigurationError, match="webhook secret") as error:
         verify(BODY, sign(BODY, "wh_1", secret=SECRET, now=NOW), secret=secret, now=NOW)

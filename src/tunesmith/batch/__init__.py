@@ -11,7 +11,7 @@
                     │
                  gate.py        pacing.py, concurrency.py, budget.py: may it be sent now?
                     │
-                 live.py        workers: journal.py before, the client's backend, then
+                 live.py        workers: journal.py before, the client's backend (outage.py), then
                     │
                 output.py       answers and errors, each written once (lines.py)
                     │
@@ -27,7 +27,7 @@ from tunesmith.batch.estimate import Estimate
 from tunesmith.batch.job import Job
 from tunesmith.batch.pacing import Pacing
 from tunesmith.batch.remote import cancel_batches
-from tunesmith.batch.report import OnProgress, Progress, Report, Stopped
+from tunesmith.batch.report import Cause, OnProgress, Progress, Report, Stopped
 from tunesmith.batch.requests import Template
 from tunesmith.batch.results import Result, RowError, Usage
 from tunesmith.batch.shards import BatchLimits
@@ -37,6 +37,7 @@ __all__ = [
     "ENDPOINTS",
     "BatchLimits",
     "Budget",
+    "Cause",
     "Endpoint",
     "Estimate",
     "Job",

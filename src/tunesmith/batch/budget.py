@@ -18,6 +18,9 @@ class Budget:
         usd: In dollars, by the prices that the job is given.
         tokens: In tokens of questions and answers together.
 
+    Raises:
+        ConfigurationError: It is not above 0.
+
     Example:
         ```python
         budget = Budget.parse("5usd")
@@ -28,6 +31,11 @@ class Budget:
 
     usd: float | None = None
     tokens: int | None = None
+
+    def __post_init__(self) -> None:
+        for given in (self.usd, self.tokens):
+            if given is not None and not given > 0:  # nor is NaN
+                raise ConfigurationError(f"a budget is above 0, not {given}")
 
     @classmethod
     def parse(cls, text: str) -> "Budget":

@@ -42,10 +42,12 @@ class Collected:
         undone: The keys of rows that have no outcome yet; for those that shall be asked otherwise
             when they are sent again, what makes the new body of the old one.
         paid: The tokens that were paid.
+        unfit: Those of them that were paid for answers which do not fit, and are in no file.
     """
 
     undone: Undone
     paid: Usage = field(default_factory=Usage)
+    unfit: Usage = field(default_factory=Usage)
 
 
 @dataclass(frozen=True, slots=True)
@@ -143,6 +145,7 @@ class Collector:
                 result = replace(result, parsed=self.fitting.parse(answer))
             except ResponseInvalid as problem:
                 if shard.attempt <= self.retry.max_retries:
+                    found.unfit += result.usage
                     found.undone[result.key] = partial(
                         self.fitting.asked_again, answer=answer, problem=problem
                     )

@@ -24,13 +24,15 @@ class GroupCommit:
         self._interval_s = interval_s
         self._rows = rows
         self._unsafe = 0
+        self._is_dirty = False
         self._written = Signal()
         self._full = Signal()
 
-    def note(self) -> None:
-        """Note that the outcome of a row was written."""
-        self._unsafe += 1
-        if self._unsafe == 1:
+    def note(self, rows: int = 1) -> None:
+        """Note that the outcomes of so many rows were written; 0 if it was an intent."""
+        self._unsafe += rows
+        if not self._is_dirty:
+            self._is_dirty = True
             self._written.give()
         elif self._unsafe >= self._rows:
             self._full.give()
@@ -42,11 +44,11 @@ class GroupCommit:
             DatasetError: The disk is full, or broken.
         """
         while True:
-            if not self._unsafe:
+            if not self._is_dirty:
                 await self._written.wait()
             if self._unsafe < self._rows:
                 # By real time: disks know no other.
                 with anyio.move_on_after(self._interval_s):
                     await self._full.wait()
-            self._unsafe = 0
+            self._unsafe, self._is_dirty = 0, False
             await anyio.to_thread.run_sync(self._sync)

@@ -1,11 +1,11 @@
 """What a job would take: rows, tokens, dollars, without sending anything."""
 
 from contextlib import aclosing
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from datetime import date
 from typing import Any
 
-from pydantic_core import from_json
+from pydantic_core import from_json, to_json
 
 from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.requests import RequestBuilder
@@ -15,6 +15,7 @@ from tunesmith.datasets.cost import Prices
 from tunesmith.datasets.json_types import is_list
 from tunesmith.datasets.rows import Row as Example
 from tunesmith.datasets.tokens import TokenCounter, best_counter
+from tunesmith.errors import DatasetError
 
 __all__ = ["Estimate", "estimate"]
 
@@ -26,6 +27,8 @@ class Estimate:
     Args:
         rows: How many rows there are.
         equal: How many of them ask the same as one before.
+        invalid: How many more are no requests, and would fail.
+        first_problem: What is wrong with the first of these; None if there is none.
         prompt_tokens: The tokens of their questions.
         answer_tokens: The tokens that their answers can have at most; None if nothing bounds them.
         exact: Whether the questions' tokens were counted, or estimated.
@@ -40,6 +43,12 @@ class Estimate:
     exact: bool
     usd: float | None
     as_of: date | None
+    invalid: int = 0
+    first_problem: str | None = None
+
+    def to_json(self) -> str:
+        """Write it as JSON."""
+        return to_json(asdict(self)).decode()
 
     def __str__(self) -> str:
         about = "" if self.exact else "about "
@@ -51,6 +60,8 @@ class Estimate:
         text = f"{self.rows:,} rows, {about}{self.prompt_tokens:,} tokens in questions, {answers}"
         if self.equal:
             text = f"{text}; {self.equal:,} ask the same as one before"
+        if self.invalid:
+            text = f"{text}; {self.invalid:,} more would fail, the first one: {self.first_problem}"
         if self.usd is None:
             return text
         return f"{text}; at most {about}${self.usd:,.4f} (prices of {self.as_of})"
@@ -68,22 +79,34 @@ async def estimate(
         prices: What tokens cost.
 
     Raises:
-        DatasetError: A row is no request.
+        DatasetError: The first row is no request, or the source cannot be read.
     """
     counter = best_counter(model)
-    count = equal = prompt_tokens = 0
+    count = equal = invalid = prompt_tokens = 0
+    first_problem: str | None = None
     answer_tokens: int | None = 0
     index = KeyIndex()
     try:
         async with aclosing(rows.pieces()) as pieces:
             async for piece in pieces:
-                built = [build(line, data) for line, data in piece]
-                for row, has_custom_id in built:
-                    key, _ = index.name(row, has_custom_id=has_custom_id, file=rows.name)
-                    equal += key != row.key
+                built: list[Row] = []
+                for line, data in piece:
+                    try:
+                        row, has_custom_id = build(line, data)
+                        is_known = index.name(row)[0] != row.key
+                        if is_known and has_custom_id:
+                            raise build.twice(row)
+                    except DatasetError as problem:
+                        if not count and not built:
+                            raise
+                        invalid += 1
+                        first_problem = first_problem or str(problem)
+                    else:
+                        equal += is_known
+                        built.append(row)
                 count += len(built)
-                prompt_tokens += _prompt_tokens(counter, [row for row, _ in built])
-                bounds: list[int | None] = [answer_tokens, *(row.answer_tokens for row, _ in built)]
+                prompt_tokens += _prompt_tokens(counter, built)
+                bounds: list[int | None] = [answer_tokens, *(row.answer_tokens for row in built)]
                 known = [bound for bound in bounds if bound is not None]
                 answer_tokens = sum(known) if len(known) == len(bounds) else None
     finally:
@@ -95,6 +118,8 @@ async def estimate(
     return Estimate(
         rows=count,
         equal=equal,
+        invalid=invalid,
+        first_problem=first_problem,
         prompt_tokens=prompt_tokens,
         answer_tokens=answer_tokens,
         exact=counter.exact,

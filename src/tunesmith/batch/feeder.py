@@ -1,15 +1,17 @@
 """Reads ahead, so that workers always find a row, and never more than a few."""
 
 from collections import deque
-from collections.abc import Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 
 from tunesmith.batch.index import KeyIndex, State
 from tunesmith.batch.output import Output
 from tunesmith.batch.requests import RequestBuilder
+from tunesmith.batch.results import INVALID_ROW, Result, RowError
 from tunesmith.batch.rows import Row
 from tunesmith.batch.signal import Signal
 from tunesmith.batch.source import Rows
+from tunesmith.errors import DatasetError
 
 __all__ = ["Feeder"]
 
@@ -27,6 +29,8 @@ class Feeder:
         build: Makes rows of what it holds.
         index: What is known of every key.
         output: Is told of the rows that are finished already.
+        refuse: Takes the outcome of a row that is no request.
+        pause: Waits until more outcomes are welcome.
 
     Attributes:
         seen: Rows of the source so far.
@@ -35,11 +39,22 @@ class Feeder:
         ended: Whether the source was read to its end.
     """
 
-    def __init__(self, rows: Rows, build: RequestBuilder, index: KeyIndex, output: Output) -> None:
+    def __init__(
+        self,
+        rows: Rows,
+        build: RequestBuilder,
+        index: KeyIndex,
+        output: Output,
+        refuse: Callable[[Row, Result], None],
+        pause: Callable[[], Awaitable[None]],
+    ) -> None:
         self._rows = rows
         self._build = build
         self._index = index
         self._output = output
+        self._refuse = refuse
+        self._pause = pause
+        self._has_good_rows = False
         self._queue: deque[Row] = deque()
         self._bytes = 0
         self._more = Signal()
@@ -55,7 +70,7 @@ class Feeder:
         """Read until the source ends or nobody wants more.
 
         Raises:
-            DatasetError: A row is no request.
+            DatasetError: The first row is no request, or the source cannot be read.
         """
         try:
             async with aclosing(self._rows.pieces()) as pieces:
@@ -66,6 +81,7 @@ class Feeder:
                             self._queue.append(row)
                             self._bytes += len(row.body)
                     self._more.give()
+                    await self._pause()
                     while self._is_full and not self._stopped:
                         await self._room.wait()
                     if self._stopped:
@@ -108,11 +124,23 @@ class Feeder:
     def prepare(self, line: int, data: object) -> Row | None:
         """Make the row and give it its key; None if an earlier run has finished it.
 
+        A row that is no request fails, and the others are done. But if the first one is none, what
+        is wrong is wrong with the job.
+
         Raises:
-            DatasetError: It is no request, or its `custom_id` is there twice.
+            DatasetError: It is no request, and none was before.
         """
-        row, has_custom_id = self._build(line, data)
-        key, known = self._index.name(row, has_custom_id=has_custom_id, file=self._rows.name)
+        has_custom_id, problem = False, None
+        try:
+            row, has_custom_id = self._build(line, data)
+            self._has_good_rows = True
+        except DatasetError as wrong:
+            if not self._has_good_rows:
+                raise
+            row, problem = self._build.unusable(line, data), wrong
+        key, known = self._index.name(row)
+        if has_custom_id and key != row.key:
+            problem = self._build.twice(row)
         number = self.seen
         self.seen += 1
         if known.state in {State.DONE, State.FAILED}:
@@ -122,9 +150,14 @@ class Feeder:
         if known.state is State.IN_BATCH:
             self._index.place(key, number, line)
             return None
+        row = row._replace(key=key, number=number)
+        if problem is not None:
+            error = RowError(INVALID_ROW, str(problem), attempts=0)
+            self._refuse(row, Result(key, line, row.endpoint, None, None, None, error=error))
+            return None
         if known.state is State.SENT:
             self.again.append(key)
-        return row._replace(key=key, number=number)
+        return row
 
     @property
     def is_held_up(self) -> bool:

@@ -2,9 +2,10 @@
 
 from typing import Any
 
-from pydantic import BaseModel
+from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
+from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.errors import ResponseInvalid
 from tunesmith.protocol.structured import parse_message
 from tunesmith.types.chat import ChatCompletionMessage
@@ -28,23 +29,27 @@ class Fitting:
         Raises:
             ResponseInvalid: It does not fit.
         """
-        choices: Any = answer.get("choices") or [{}]
-        choice: Any = choices[0]
-        message = ChatCompletionMessage.model_validate(choice.get("message") or {})
-        reason: Any = choice.get("finish_reason")
-        if reason in {"length", "content_filter"}:
+        choice = _first_choice(answer)
+        reason = choice.get("finish_reason")
+        if isinstance(reason, str) and reason in {"length", "content_filter"}:
             raise ResponseInvalid(f"The answer is not whole: it ended by {reason!r}")
+        try:
+            message = ChatCompletionMessage.model_validate(choice.get("message") or {})
+        except ValidationError:
+            raise ResponseInvalid("The answer is no chat completion") from None
         return parse_message(self._model, message)
 
     @staticmethod
     def asked_again(body: bytes, answer: dict[str, Any], problem: ResponseInvalid) -> bytes:
         """Make the request that shows the model its answer, and what is wrong with it."""
         request: Any = from_json(body)
-        choices: Any = answer.get("choices") or [{}]
-        message: Any = choices[0].get("message") or {}
+        message: Any = _first_choice(answer).get("message")
         request["messages"] = [
             *request["messages"],
-            {"role": "assistant", "content": message.get("content") or ""},
+            {
+                "role": "assistant",
+                "content": (message.get("content") if is_object(message) else None) or "",
+            },
             {
                 "role": "user",
                 "content": f"This does not fit the schema: {problem.message}. Answer again with "
@@ -52,3 +57,10 @@ class Fitting:
             },
         ]
         return to_json(request)
+
+
+def _first_choice(answer: dict[str, Any]) -> dict[str, Any]:
+    """The first choice; empty if there is none: what a service sends may have any shape."""
+    choices: Any = answer.get("choices")
+    choice: Any = choices[0] if is_list(choices) and choices else None
+    return choice if is_object(choice) else {}

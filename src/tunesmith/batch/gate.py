@@ -1,6 +1,6 @@
 """Where rows wait until they may be sent: limits, pauses, concurrency and budget in one place."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from math import inf
 
@@ -91,7 +91,7 @@ class Gate:
                 hold_s = self._hold_s(row)
                 if hold_s == 0.0:
                     return self._let_through(row)
-                await self._wait(hold_s)
+                await self._wait(row, hold_s)
         return None
 
     def leave(self, ticket: Ticket, paid: Usage) -> None:
@@ -150,25 +150,31 @@ class Gate:
             self.purse.reserve(ticket.worst)
         return ticket
 
-    async def _wait(self, seconds: float) -> None:
-        if seconds == inf:
+    async def _wait(self, row: Row, seconds: float) -> None:
+        now = self._clock.monotonic()
+        # What is under way may take fewer tokens than were set aside for it.
+        may_shorten = self.under_way > 0 and self.pacing.waits_for_tokens(self._tokens(row), now)
+        if seconds == inf or (may_shorten and self._would_outlast(seconds)):
             if self.stopped is None:
                 await self._freed.wait()
         elif self._would_outlast(seconds):
             self.stop("deadline")
         else:
-            await self._until_stopped(seconds)
+            await self._until_stopped(seconds, or_freed=may_shorten)
 
-    async def _until_stopped(self, seconds: float) -> None:
+    async def _until_stopped(self, seconds: float, *, or_freed: bool = False) -> None:
         if self.stopped is not None:
             return
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._cancel_when_stopped, tasks.cancel_scope)
+            tasks.start_soon(self._cancel_after, self.until_stopped, tasks.cancel_scope)
+            if or_freed:
+                tasks.start_soon(self._cancel_after, self._freed.wait, tasks.cancel_scope)
             await self._clock.sleep(max(seconds, _SHORTEST_S))
             tasks.cancel_scope.cancel()
 
-    async def _cancel_when_stopped(self, scope: anyio.CancelScope) -> None:
-        await self.until_stopped()
+    @staticmethod
+    async def _cancel_after(wait: Callable[[], Awaitable[None]], scope: anyio.CancelScope) -> None:
+        await wait()
         scope.cancel()
 
     def _would_outlast(self, seconds: float) -> bool:

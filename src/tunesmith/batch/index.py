@@ -7,7 +7,6 @@ from typing import NamedTuple
 
 from tunesmith.batch.results import Usage
 from tunesmith.batch.rows import Row, nth_key
-from tunesmith.errors import DatasetError
 
 __all__ = ["KeyIndex", "Known", "State"]
 
@@ -76,27 +75,11 @@ class KeyIndex:
         ).fetchone()
         return Known(seen, State(state), offset, length)
 
-    def name(self, row: Row, *, has_custom_id: bool, file: str | None = None) -> tuple[str, Known]:
-        """Give a row of this run its key: equal rows without a `custom_id` are numbered.
-
-        Args:
-            row: The row, by the key that it was built with.
-            has_custom_id: Whether that key is a `custom_id`.
-            file: The source's name, for messages.
-
-        Raises:
-            DatasetError: The `custom_id` is there twice.
-        """
+    def name(self, row: Row) -> tuple[str, Known]:
+        """Give a row of this run its key: those that were built with the same one are numbered."""
         known = self.see(row.key)
         if known.seen == 1:
             return row.key, known
-        if has_custom_id:
-            raise DatasetError(
-                f"The custom_id {row.key!r} is there more than once.",
-                file=file,
-                line=row.line,
-                remedy="Each row needs one of its own; rows without one are named by content.",
-            )
         key = nth_key(row.key, known.seen)
         return key, self.see(key)
 
@@ -136,6 +119,11 @@ class KeyIndex:
         query = "SELECT total(at), total(size) FROM keys WHERE state = ?"
         prompt, answer = self._db.execute(query, (State.SENT,)).fetchone()
         return Usage(int(prompt), int(answer))
+
+    def unseen(self) -> Iterator[tuple[int, int]]:
+        """Where the answers are whose rows were not seen in this run: offset and length."""
+        query = "SELECT at, size FROM keys WHERE state = ? AND seen = 0 AND size > 0 ORDER BY at"
+        yield from self._db.execute(query, (State.DONE,))
 
     def keys(self, state: State) -> Iterator[str]:
         """Go through the keys in a state."""

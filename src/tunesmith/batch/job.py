@@ -3,6 +3,7 @@
 import logging
 from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
+from inspect import iscoroutinefunction
 from os import PathLike
 from types import TracebackType
 from typing import Any, Literal, Self
@@ -10,18 +11,18 @@ from typing import Any, Literal, Self
 import anyio
 import anyio.to_thread
 from pydantic import BaseModel
-from pydantic_core import from_json, to_json
 
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.estimate import Estimate, estimate
 from tunesmith.batch.handover import Handover
 from tunesmith.batch.interrupts import Interrupts
+from tunesmith.batch.options import Order, RunOptions, as_read_back
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.pacing import Pacing
 from tunesmith.batch.report import OnProgress, Progress, Report
 from tunesmith.batch.requests import RequestBuilder, Template
 from tunesmith.batch.results import Result
-from tunesmith.batch.run import Run, RunOptions
+from tunesmith.batch.run import Run
 from tunesmith.batch.shards import BatchLimits
 from tunesmith.batch.source import Source, open_source
 from tunesmith.batch.via import ProviderOptions, Via, patience_s
@@ -52,6 +53,7 @@ class Job:
             with such texts, or a function from the fields to the body.
         params: Parameters for rows that do not give them, such as `{"max_tokens": 50}`.
         response_format: A class that chat answers shall fit; those that do not are asked for again.
+            Texts are chat messages then.
         via: How rows are sent: `live`, one request each; `batch`, by the service's Batch API, at
             half the price and within a day; `auto`, by batches as long as the deadline allows: for
             three quarters of it, if it is an hour or more; then what they have not done is taken
@@ -123,7 +125,7 @@ class Job:
         max_failed: int | None = None,
         budget: Budget | None = None,
         prices: Prices | None = None,
-        order: Literal["completed", "input"] = "completed",
+        order: Order = "completed",
         resume: bool = False,
         retry_failed: bool = False,
         on_progress: OnProgress | None = None,
@@ -135,10 +137,11 @@ class Job:
         sync_interval: float = 1.0,
         sync_rows: int = 1000,
     ) -> None:
-        if isinstance(concurrency, int) and concurrency < 1:
-            raise ConfigurationError(f"concurrency must be at least 1, not {concurrency}")
+        if iscoroutinefunction(on_progress):
+            raise ConfigurationError("on_progress is called and not awaited: give a plain function")
         self.paths = JobPaths(output)
         self._rows = open_source(source)
+        self.paths.check_source(self._rows.path)
         self._build = RequestBuilder(
             model=model,
             endpoint=endpoint,
@@ -148,7 +151,7 @@ class Job:
             file=self._rows.name,
         )
         self._options = RunOptions(
-            settings=_as_read_back(
+            settings=as_read_back(
                 {
                     "model": model,
                     "endpoint": endpoint,
@@ -168,7 +171,7 @@ class Job:
             max_failed=max_failed,
             budget=budget,
             prices=prices,
-            ordered=order == "input",
+            order=order,
             resume=resume,
             retry_failed=retry_failed,
             sync_interval_s=sync_interval,
@@ -257,7 +260,7 @@ class Job:
         """Do all rows, and say how it went.
 
         Raises:
-            DatasetError: A row is no request, or a file cannot be read or written.
+            DatasetError: The first row is no request, or a file cannot be read or written.
             AuthenticationError: The service does not take the key.
         """
         self._begin()
@@ -312,7 +315,7 @@ class Job:
         It reads the whole source; a generator is used up by that.
 
         Raises:
-            DatasetError: A row is no request.
+            DatasetError: The first row is no request.
         """
         return await estimate(self._rows, self._build, self._options.model, self._options.prices)
 
@@ -337,8 +340,7 @@ class Job:
             with anyio.CancelScope(shield=True):
                 self._report = await anyio.to_thread.run_sync(run.end)
             self._error = run.error
-            if self._on_progress is not None:
-                self._on_progress(run.progress())
+            self._told(run)
             if self.report.stopped is not None:
                 _log.warning("%s", self.report.how_to_go_on)
         finally:
@@ -365,11 +367,18 @@ class Job:
     async def _tell(self, run: Run) -> None:
         while self._on_progress is not None:
             await anyio.sleep(self._progress_interval_s)
-            try:
-                self._on_progress(run.progress())
-            except Exception as error:  # noqa: BLE001 - it is the user's; raised at the end
-                run.fail(error)
+            if not self._told(run):
                 return
+
+    def _told(self, run: Run) -> bool:
+        try:
+            if self._on_progress is not None:
+                self._on_progress(run.progress())
+        except Exception as error:  # noqa: BLE001 - it is the user's; raised at the end
+            run.fail(error)
+            self._error = self._error or error
+            return False
+        return True
 
     def _interrupted(self) -> None:
         self.stop()
@@ -388,9 +397,3 @@ class Job:
         if self._run is None:
             raise ValueError("a job is entered first: async with Job(…) as job")
         return self._run
-
-
-def _as_read_back(settings: dict[str, Any]) -> dict[str, Any]:
-    """As the journal will have them, so that a resumed job can compare its own."""
-    read: dict[str, Any] = from_json(to_json(settings))
-    return read

@@ -5,8 +5,9 @@ A line says one thing:
 ```text
 {"journal": 1, "settings": {…}}          the first: what the job is
 {"sent": "key", "reserved": [9, 16]}     an intent, written before the request is sent
-{"back": "key"}                          it was refused or never arrived: nothing was paid
-{"paid": "key", "usage": [9, 16]}        an answer that was paid but does not fit
+{"back": "key"}                          it was refused, never arrived, or is to be sent anew
+{"paid": "key", "usage": [9, 16]}        an answer that was paid, but does not fit or has failed
+{"begun": 3000}                          a run begins; how many rows there are, if that is known
 {"report": {…}}                          how a run ended
 ```
 
@@ -14,7 +15,7 @@ What came of a row is a line of the output or error file, and not written twice.
 sent, not given back, and is in neither file is "sent, outcome unknown": it alone may be paid twice.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 from os import PathLike
 from typing import Any
@@ -42,13 +43,11 @@ class JournalPast:
         settings: What the job is; None if the journal is new.
         paid: Tokens of answers that were paid but did not fit.
         notes: Lines of other kinds, in order.
-        report: How the last run ended; None if it did not end by itself.
     """
 
     settings: dict[str, Any] | None = None
     paid: Usage = field(default_factory=Usage)
     notes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
-    report: dict[str, Any] | None = None
 
 
 class Journal:
@@ -57,6 +56,10 @@ class Journal:
     Args:
         path: The file; it is made if it is not there.
 
+    Attributes:
+        on_sent: Called for each intent, so that it is made safe soon: its answer may be long in
+            coming.
+
     Raises:
         ConfigurationError: Another run is at work on it.
         DatasetError: It cannot be opened.
@@ -64,6 +67,7 @@ class Journal:
 
     def __init__(self, path: str | PathLike[str]) -> None:
         self.file = LinesFile(path)
+        self.on_sent: Callable[[], None] | None = None
         if not try_lock(self.file.descriptor):
             self.file.close()
             raise ConfigurationError(
@@ -88,7 +92,6 @@ class Journal:
         for _, _, data in self.file.repair():
             match data:
                 case {"sent": str(key)}:
-                    past.report = None
                     prompt, answer = data.get("reserved") or (0, 0)
                     yield key, State.SENT, prompt, answer
                 case {"back": str(key)}:
@@ -99,8 +102,8 @@ class Journal:
                     self._check(version)
                     settings = data.get("settings")
                     past.settings = settings if is_object(settings) else {}
-                case {"report": _}:
-                    past.report = data["report"]
+                case {"report": _} | {"begun": _}:
+                    pass
                 case _:
                     past.notes.append(data)
 
@@ -120,14 +123,16 @@ class Journal:
             self.file.add(b'{"sent":%b}\n' % to_json(row.key))
         else:
             self.note({"sent": row.key, "reserved": [reserved.prompt, reserved.answer]})
+        if self.on_sent is not None:
+            self.on_sent()
 
-    def back(self, row: Row) -> None:
-        """Write that a row which was sent has not been done, and was not paid."""
-        self.note({"back": row.key})
+    def back(self, key: str) -> None:
+        """Write that a row which was sent is to be sent again, and what was paid is known."""
+        self.note({"back": key})
 
-    def paid(self, row: Row, usage: Usage) -> None:
-        """Write that an answer was paid, though it does not fit."""
-        self.note({"paid": row.key, "usage": [usage.prompt, usage.answer]})
+    def paid(self, key: str, usage: Usage) -> None:
+        """Write that an answer was paid, though it is not what comes of the row."""
+        self.note({"paid": key, "usage": [usage.prompt, usage.answer]})
 
     def note(self, data: Mapping[str, Any]) -> None:
         """Write a line of any kind."""

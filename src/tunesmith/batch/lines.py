@@ -10,7 +10,7 @@ from pydantic_core import from_json
 from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import DatasetError
 
-__all__ = ["FoundLine", "LinesFile"]
+__all__ = ["FoundLine", "LinesFile", "read_line"]
 
 _MODE = 0o644
 
@@ -82,6 +82,7 @@ class LinesFile:
         try:
             os.fsync(self.descriptor)
         except OSError as error:
+            self.is_synced = False
             raise self._problem("written", error) from error
 
     def repair(self) -> Generator[FoundLine]:
@@ -95,7 +96,7 @@ class LinesFile:
         with open(self.descriptor, "rb", closefd=False) as stream:
             stream.seek(0)
             for number, raw in enumerate(stream, 1):
-                data = _read(raw)
+                data = read_line(raw)
                 if data is None:
                     torn = torn or (number, offset)
                 elif torn is not None:
@@ -141,7 +142,8 @@ class LinesFile:
         )
 
 
-def _read(raw: bytes) -> dict[str, Any] | None:
+def read_line(raw: bytes) -> dict[str, Any] | None:
+    """Read a line; None if it is torn or damaged."""
     if not raw.endswith(b"\n"):
         return None
     try:

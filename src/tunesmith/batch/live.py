@@ -14,6 +14,7 @@ from tunesmith.batch.fitting import Fitting
 from tunesmith.batch.gate import Gate, Ticket
 from tunesmith.batch.journal import Journal
 from tunesmith.batch.meter import Meter
+from tunesmith.batch.outage import Outage
 from tunesmith.batch.results import Result, RowError, Usage, usage_of
 from tunesmith.batch.rows import Row
 from tunesmith.calls.caller import AttemptFailed, Caller
@@ -38,6 +39,7 @@ from tunesmith.types.response import ResponseInfo, request_id_of
 __all__ = ["LiveRunner", "RowPolicy"]
 
 _UNAVAILABLE = 503
+_NEVER_ARRIVED = frozenset({"connect", "connect_timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,6 +72,7 @@ class LiveRunner:
         meter: Counts.
         policy: What holds for every row.
         deadline: The end of the job.
+        outage: Tells what to do while the service is out of reach.
         finish: Takes the outcome of a row.
         fail: Takes an error that ends the job.
         pause: Waits until more outcomes are welcome.
@@ -83,6 +86,7 @@ class LiveRunner:
     meter: Meter
     policy: RowPolicy
     deadline: Deadline
+    outage: Outage
     finish: Callable[[Row, Result], None]
     fail: Callable[[Exception], None]
     pause: Callable[[], Awaitable[None]]
@@ -95,17 +99,20 @@ class LiveRunner:
                 tasks.start_soon(self._work)
 
     async def _work(self) -> None:
-        while (row := await self.feeder.take()) is not None:
-            sending = _Sending(self, row)
-            try:
-                await sending.run()
-            except TunesmithError as error:
-                self.fail(error)
-                sending.give_up()
-            except BaseException:
-                sending.give_up()
-                raise
-            await self.pause()
+        try:
+            while (row := await self.feeder.take()) is not None:
+                await self._send(row)
+                await self.pause()
+        except TunesmithError as error:
+            self.fail(error)
+
+    async def _send(self, row: Row) -> None:
+        sending = _Sending(self, row)
+        try:
+            await sending.run()
+        except BaseException:
+            sending.give_up()
+            raise
 
 
 class _Sending:
@@ -162,7 +169,7 @@ class _Sending:
         """Note that the row is left for another run."""
         if self._attempts and not self._in_doubt:
             try:
-                self._job.journal.back(self._row)
+                self._job.journal.back(self._row.key)
             except DatasetError:  # then nobody will know
                 self._in_doubt = True
         if self._in_doubt:
@@ -196,6 +203,7 @@ class _Sending:
         """Take an answer; None if it does not do, and the row is to be sent again."""
         job = self._job
         now = job.caller.clock.monotonic()
+        job.outage.over()
         job.gate.pacing.answered(ticket.sent_at)
         job.gate.pacing.learn(info.headers, now)
         job.gate.concurrency.answered(now, job.gate.under_way + 1)
@@ -216,7 +224,7 @@ class _Sending:
             self._failures += 1
             if self._failures <= job.policy.retry.max_retries:
                 job.meter.tried_again(error.message)
-                job.journal.paid(self._row, paid)
+                job.journal.paid(self._row.key, paid)
                 return None
         return self._result(info.status, request_id, body, error, parsed)
 
@@ -225,6 +233,11 @@ class _Sending:
         job, error = self._job, failure.error
         now = job.caller.clock.monotonic()
         status = error if isinstance(error, APIStatusError) else None
+        if failure.backend_error is not None and failure.backend_error.phase in _NEVER_ARRIVED:
+            self._missed(error, ticket, now)
+            return None
+        if status is not None:
+            job.outage.over()
         if isinstance(error, AuthenticationError):
             job.fail(error)
             return None
@@ -257,6 +270,16 @@ class _Sending:
         else:
             await job.gate.sleep(pause_s)
         return None
+
+    def _missed(self, error: APIError, ticket: Ticket, now: float) -> None:
+        job = self._job
+        pause_s = job.outage.missed(ticket.sent_at, now)
+        if pause_s is None:
+            job.fail(error)
+            return
+        job.meter.tried_again(error.message)
+        if pause_s:
+            job.gate.pacing.pause(pause_s, now)
 
     def _slow_down(self, error: RateLimitError, ticket: Ticket, now: float) -> None:
         pacing = self._job.gate.pacing

@@ -1,14 +1,19 @@
 """Counts what a job does, in flat memory."""
 
 from collections import deque
+from dataclasses import replace
 from math import ceil, log
 
-from tunesmith.batch.results import Result, Usage
+from tunesmith.batch.report import Cause
+from tunesmith.batch.results import Result, RowError, Usage
 
 __all__ = ["Meter"]
 
 _STEP = 1.05
 """Latencies are kept to a twentieth."""
+
+_MOST_CAUSES = 20
+_LONGEST_MESSAGE = 300
 
 _LATELY = 16
 """The present rate is that since so many looks ago."""
@@ -20,7 +25,6 @@ class Meter:
     Attributes:
         done: Rows that were answered.
         failed: Rows that failed.
-        last_failure: Why the last of them did, in words.
         requests: Requests that were sent, retries included.
         refused: Requests that were answered by 429.
         retried: Requests that were sent again after another failure.
@@ -31,7 +35,6 @@ class Meter:
     def __init__(self, now: float) -> None:
         self.done = 0
         self.failed = 0
-        self.last_failure = ""
         self.requests = 0
         self.refused = 0
         self.retried = 0
@@ -43,6 +46,7 @@ class Meter:
         self._answers = 0
         self._waited_s = 0.0
         self._longest_s: float | None = None
+        self._causes: dict[str, Cause] = {}
         self._looks: deque[tuple[float, int]] = deque([(now, 0)], maxlen=_LATELY)
         self._waited_before = (0, 0.0)
 
@@ -81,8 +85,18 @@ class Meter:
             self.done += 1
         else:
             self.failed += 1
-            if result.error is not None:
-                self.last_failure = result.error.message
+            self._note(result.error or RowError("unknown", "no reason is known"))
+
+    def causes(self) -> tuple[Cause, ...]:
+        """Why rows failed, the most frequent cause first."""
+        return tuple(sorted(self._causes.values(), key=lambda cause: -cause.rows))
+
+    def _note(self, error: RowError) -> None:
+        code = error.code
+        if code not in self._causes and len(self._causes) >= _MOST_CAUSES:
+            code = "other"
+        before = self._causes.get(code) or Cause(code, error.message[:_LONGEST_MESSAGE], 0)
+        self._causes[code] = replace(before, rows=before.rows + 1)
 
     def elapsed_s(self, now: float) -> float:
         """Seconds since the run began."""

@@ -1,6 +1,7 @@
 """The files of a job: answers, errors, and the order they are in."""
 
 from collections.abc import Callable, Iterator
+from contextlib import suppress
 from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
@@ -8,13 +9,17 @@ from typing import Any, NamedTuple
 
 from tunesmith.batch.endpoints import Endpoint
 from tunesmith.batch.index import KeyIndex, Known, State
-from tunesmith.batch.lines import FoundLine, LinesFile
+from tunesmith.batch.lines import FoundLine, LinesFile, read_line
 from tunesmith.batch.results import Result, Usage, usage_of
 from tunesmith.batch.rows import Row
 from tunesmith.datasets.json_types import is_object
+from tunesmith.errors import ConfigurationError
 from tunesmith.types.batch_lines import BatchResponseLine
 
 __all__ = ["JobPaths", "Output"]
+
+_BEGINNING = b'{"custom_id":'
+"""What each line of a job's files begins with."""
 
 Deliver = Callable[[Result], None]
 """Takes a result once its turn has come."""
@@ -31,19 +36,59 @@ class JobPaths:
         errors: The rows that failed: `answers.errors.jsonl`.
         journal: What was sent: `answers.journal`.
         unordered: Answers whose turn has not come, where the order is that of the input.
+
+    Raises:
+        ConfigurationError: It has the name of a journal, or none.
     """
 
     def __init__(self, output: str | PathLike[str]) -> None:
         self.output = Path(fspath(output))
+        if self.output.suffix == ".journal" or not self.output.name:
+            raise ConfigurationError(f"{self.output} cannot be an output: name a .jsonl file")
         self.errors = self.output.with_suffix(f".errors{self.output.suffix}")
         self.journal = self.output.with_suffix(".journal")
         self.unordered = self.output.with_suffix(f".unordered{self.output.suffix}")
 
+    def check_source(self, source: Path | None) -> None:
+        """Refuse to write where the rows come from.
+
+        Raises:
+            ConfigurationError: The source is one of these files.
+        """
+        paths = (self.output, self.errors, self.journal, self.unordered)
+        if source is not None and source.resolve() in {path.resolve() for path in paths}:
+            raise ConfigurationError(f"{source} is the source: name another output")
+
+    def check(self) -> None:
+        """Refuse what no job has written, before anything in it is cut off or moved.
+
+        Raises:
+            ConfigurationError: There is no such folder, or something else is there.
+        """
+        folder = self.output.parent
+        if not folder.is_dir():
+            raise ConfigurationError(f"there is no folder {folder}: make it first")
+        for path in (self.output, self.errors):
+            if path.exists() and not _is_of_a_job(path):
+                raise ConfigurationError(
+                    f"{path} is there, and was not written by a job: name another output"
+                )
+
+    def written(self) -> list[Path]:
+        """Those of them that are there."""
+        paths = (self.output, self.errors, self.unordered, self.journal)
+        return [path for path in paths if path.exists()]
+
+    def remove(self) -> None:
+        """Remove them all; the journal last."""
+        for path in self.written():
+            with suppress(OSError):  # some systems keep what is open
+                path.unlink()
+
     @property
     def there(self) -> Path | None:
         """One of them that is there already; None if none is."""
-        paths = (self.output, self.errors, self.journal)
-        return next((path for path in paths if path.exists()), None)
+        return next(iter(self.written()), None)
 
 
 class _Waiting(NamedTuple):
@@ -88,12 +133,20 @@ class Output:
         """How many outcomes wait for their turn."""
         return len(self._waiting)
 
-    def replay(self, index: KeyIndex, *, retry_failed: bool = False) -> Usage:
+    def failed(self) -> Iterator[tuple[str, Usage]]:
+        """Go through the rows that failed in earlier runs, with what was paid for them.
+
+        Raises:
+            DatasetError: The file is damaged.
+        """
+        for found in self.errors.repair():
+            yield str(found.data.get("custom_id")), _usage(found)
+
+    def replay(self, index: KeyIndex) -> Usage:
         """Read what earlier runs wrote; torn last lines are cut off.
 
         Args:
             index: The outcomes are noted there.
-            retry_failed: Whether rows that failed are forgotten, so that they are done again.
 
         Returns:
             The tokens of all answers.
@@ -108,8 +161,6 @@ class Output:
                 usages[0] += _usage(found)
                 yield str(found.data.get("custom_id")), state, found.offset, found.length
 
-        if retry_failed:
-            self.errors.clear()
         index.note(outcomes(self.errors, State.FAILED))
         index.note(outcomes(self._spool or self.answers, State.DONE))
         if self._spool is not None:
@@ -159,8 +210,12 @@ class Output:
         for file in self._files():
             file.sync()
 
-    def finish(self) -> None:
+    def finish(self, index: KeyIndex) -> None:
         """Tidy up once every row has an outcome; blocks."""
+        if self._spool is not None:
+            # Their rows are not in the source any more, but they were paid.
+            for offset, length in index.unseen():
+                self.answers.add(self._spool.read(offset, length))
         self.sync()
         if self._spool is not None:
             self._spool.close()
@@ -176,6 +231,18 @@ class Output:
 
     def _files(self) -> list[LinesFile]:
         return [file for file in (self._spool, self.answers, self.errors) if file is not None]
+
+
+def _is_of_a_job(path: Path) -> bool:
+    """Whether a job has written a file; one that is empty could be a job's."""
+    if not path.is_file():
+        return False
+    with path.open("rb") as stream:
+        first = stream.readline()
+    if first.endswith(b"\n"):
+        data = read_line(first)
+        return data is not None and {"custom_id", "response"} <= data.keys()
+    return first.startswith(_BEGINNING) or _BEGINNING.startswith(first.rstrip(b"\0"))
 
 
 def _usage(found: FoundLine) -> Usage:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping
 from math import inf
 
+from tunesmith.errors import ConfigurationError
 from tunesmith.types.rate_limits import RateLimits
 
 __all__ = ["Bucket", "Pacing"]
@@ -28,11 +29,16 @@ class Bucket:
     Args:
         per_minute: The limit, if it is given; else it is learned.
 
+    Raises:
+        ConfigurationError: The limit is not above 0.
+
     Attributes:
         rate: How much comes back in a second; None as long as no limit is known.
     """
 
     def __init__(self, per_minute: float | None = None) -> None:
+        if per_minute is not None and not per_minute > 0:
+            raise ConfigurationError(f"a limit is a number above 0, not {per_minute}")
         self.given = per_minute is not None
         self.rate = per_minute / 60 if per_minute else None
         self._capacity = self._burst()
@@ -134,6 +140,11 @@ class Pacing:
         return max(
             self._paused_until - now, self.requests.wait_s(1, now), self.tokens.wait_s(tokens, now)
         )
+
+    def waits_for_tokens(self, tokens: float, now: float) -> bool:
+        """Whether it is the limit of tokens that holds up a request of so many."""
+        others_s = max(self._paused_until - now, self.requests.wait_s(1, now))
+        return self.tokens.wait_s(tokens, now) > others_s
 
     def paused_s(self, now: float) -> float:
         """Seconds that are left of a pause."""

@@ -33,6 +33,9 @@ _SLOWER = 1.1
 _SLOWEST = 20.0
 """The pause between two looks grows by so much, up to so many times the given one."""
 
+_MOST_TOLD = 5
+"""So many errors of a batch are told in a message."""
+
 _log = logging.getLogger("tunesmith.batch")
 
 
@@ -310,6 +313,8 @@ class ProviderRunner:
         self._slowness = 1.0
         self._room.taken(shard)
         found = await self._collector.collect(shard, batch)
+        if found.unfit.total:
+            self._journal.paid(f"shard-{shard.number}", found.unfit)
         self._settle(shard, found.paid)
         self._meter.paid(found.paid)
         if batch.status == "cancelled" and not self._is_leaving:
@@ -382,4 +387,7 @@ def _is_of_all(error: BatchError) -> bool:
 
 
 def _words(errors: list[BatchError]) -> str:
-    return "; ".join(f"{e.code}: {e.message}" for e in errors) or "no reason given"
+    """What is wrong, each thing once: a service may say it of every line."""
+    told = list(dict.fromkeys(f"{error.code}: {error.message}" for error in errors))
+    more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
+    return "; ".join(told[:_MOST_TOLD]) + more or "no reason given"

@@ -8,7 +8,9 @@ from pydantic_core import to_json
 
 from tunesmith.batch.results import Usage
 
-__all__ = ["OnProgress", "Progress", "Report", "Stopped"]
+__all__ = ["Cause", "OnProgress", "Progress", "Report", "Stopped"]
+
+_CAUSES_TOLD = 3
 
 Stopped = Literal["interrupted", "error", "failures", "budget", "deadline", "quota", "cancelled"]
 """Why a job ended before all rows were done: it was asked to, an error ended it, too many rows
@@ -77,6 +79,24 @@ class Progress:
         return self.left / self.rows_per_s
 
 
+@dataclass(frozen=True, slots=True)
+class Cause:
+    """Why rows failed.
+
+    Args:
+        code: The code of their errors.
+        message: What the first one of these errors says.
+        rows: How many rows failed for it.
+    """
+
+    code: str
+    message: str
+    rows: int
+
+    def __str__(self) -> str:
+        return f"{self.rows:,} by {self.code}: {self.message}"
+
+
 OnProgress = Callable[[Progress], object]
 """Called now and then with how far the job is, and once more at its end."""
 
@@ -89,11 +109,11 @@ class Report:
         output: The file of answers.
         errors: The file of rows that failed.
         journal: The journal.
-        rows: Rows that were seen in the source.
+        rows: Rows of the source; those that were seen, as long as nobody knows how many there are.
         done: Rows that were answered in this run.
         failed: Rows that failed in this run.
         skipped: Rows that earlier runs had finished.
-        not_done: Rows that have no outcome; None if the source was not read to its end.
+        not_done: Rows that have no outcome; None if nobody knows how many there are.
         outcome_unknown: Keys of rows that were sent, and nobody knows what came of it: rows cut
             off in this run, and rows of earlier runs, which were sent again in this one.
         requests: Requests that were sent, retries included.
@@ -109,6 +129,7 @@ class Report:
         stopped: Why it ended before all rows were done; None if it did not.
         trouble: Why a request was last sent again after a failure; None if none was.
         how_to_go_on: What to do next, in words; empty if there is nothing.
+        causes: Why rows failed in this run, the most frequent cause first.
     """
 
     output: str
@@ -133,6 +154,7 @@ class Report:
     stopped: Stopped | None = None
     trouble: str | None = None
     how_to_go_on: str = ""
+    causes: tuple[Cause, ...] = ()
 
     @property
     def complete(self) -> bool:
@@ -150,17 +172,21 @@ class Report:
 
     def to_json(self) -> str:
         """Write it as JSON."""
-        return to_json(self.to_dict(), indent=2).decode()
+        return to_json(self.to_dict()).decode()
 
     def __str__(self) -> str:
-        parts = [f"{self.done:,} answered", f"{self.failed:,} failed"]
+        causes = "; ".join(str(cause) for cause in self.causes[:_CAUSES_TOLD])
+        parts = [f"{self.done:,} answered"]
+        parts += [f"{self.failed:,} failed ({causes})" if causes else f"{self.failed:,} failed"]
         parts += [f"{self.skipped:,} done before"] if self.skipped else []
         parts += [f"{self.not_done:,} not done"] if self.not_done else []
         unknown = len(self.outcome_unknown)
         parts += [f"{self.in_batches:,} in batches"] if self.in_batches else []
-        parts += [f"{unknown:,} sent, outcome unknown"] if unknown else []
-        cost = "" if self.usd is None else f", ${self.usd:,.4f}"
-        tokens = f"{self.usage.prompt:,} + {self.usage.answer:,} tokens{cost}"
+        doubt = "sent again, the outcome of the first time unknown"
+        doubt = doubt if self.complete else "sent, outcome unknown"
+        parts += [f"{unknown:,} {doubt}"] if unknown else []
+        tokens = f"{self.usage.prompt:,} tokens in questions, {self.usage.answer:,} in answers"
+        tokens += "" if self.usd is None else f", ${self.usd:,.4f}"
         pace = f"{self.elapsed_s:,.1f} s ({self.rows_per_s:,.1f} rows/s)"
         why = f" (lately: {self.trouble})" if self.trouble else ""
         again = f"{self.refused:,} refused by rate limits, {self.retried:,} tried again{why}"

@@ -87,7 +87,10 @@ class RequestBuilder:
         for name, value in self._defaults.items():
             body.setdefault(name, value)
         self._check(line, asked.endpoint, body)
-        encoded = to_json(body)
+        try:
+            encoded = to_json(body)
+        except ValueError as error:
+            raise self._wrong(line, f"This cannot be written as JSON: {error}.") from None
         row = Row(
             asked.custom_id or content_key(asked.endpoint, encoded),
             line,
@@ -97,15 +100,32 @@ class RequestBuilder:
         )
         return row, asked.custom_id is not None
 
+    def unusable(self, line: int, data: object) -> Row:
+        """Give a row that is no request a key, under which it fails."""
+        custom_id = data.get("custom_id") if is_object(data) else None
+        endpoint = self._default_endpoint()
+        content = content_key(endpoint, repr(data).encode(errors="backslashreplace"))
+        return Row(_name(custom_id) or content, line, endpoint, b"", 0)
+
+    def twice(self, row: Row) -> DatasetError:
+        """What is wrong with a row whose `custom_id` was there before."""
+        return self._wrong(
+            row.line,
+            f"The custom_id {row.key!r} is there more than once.",
+            remedy="Each row needs one of its own; rows without one are named by content.",
+        )
+
     def _asked(self, line: int, data: object) -> _Asked:
+        if isinstance(data, DatasetError):  # it could not even be read
+            raise data
         if isinstance(data, str):
             data = {"text": data} if self._template else self._default_endpoint().asked(data)
         if not is_object(data):
             raise self._wrong(line, f"A row is a text or an object, not {type(data).__name__}.")
         custom_id = data.get("custom_id")
-        if custom_id is not None and not isinstance(custom_id, str | int):
+        name = _name(custom_id)
+        if name is None and custom_id is not None and custom_id != "":
             raise self._wrong(line, "This is no name.", field="custom_id")
-        name = None if custom_id in {None, ""} else str(custom_id)
         if self._template is None and is_object(data.get("body")) and "url" in data:
             return _Asked(name, self._endpoint_at(line, data["url"]), dict(data["body"]))
         fields = {key: value for key, value in data.items() if key != "custom_id"}
@@ -128,6 +148,8 @@ class RequestBuilder:
         if callable(template):
             body = dict(template(fields))
         else:
+            # A field that is null is missing: nobody asks for the word None.
+            fields = {key: value for key, value in fields.items() if value is not None}
             try:
                 filled = _fill(template, fields)
             except (KeyError, IndexError, ValueError) as error:
@@ -141,7 +163,9 @@ class RequestBuilder:
         return _Asked(name, self._endpoint or self._guessed(line, body), body)
 
     def _default_endpoint(self) -> Endpoint:
-        return self._endpoint or ENDPOINTS["/v1/completions"]
+        # Only chat completions take a response_format.
+        usual = "/v1/chat/completions" if self._schema else "/v1/completions"
+        return self._endpoint or ENDPOINTS[usual]
 
     def _guessed(self, line: int, body: Mapping[str, Any]) -> Endpoint:
         if "messages" in body:
@@ -185,6 +209,12 @@ class RequestBuilder:
         self, line: int, message: str, *, field: str | None = None, remedy: str | None = None
     ) -> DatasetError:
         return DatasetError(message, file=self._file, line=line, field=field, remedy=remedy)
+
+
+def _name(custom_id: object) -> str | None:
+    name = str(custom_id) if isinstance(custom_id, str | int) else ""
+    # Half of a pair of surrogates is no text that a file can hold.
+    return name if name and name == name.encode(errors="ignore").decode() else None
 
 
 def _fill(template: Any, fields: Mapping[str, Any]) -> Any:

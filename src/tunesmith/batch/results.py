@@ -11,7 +11,10 @@ from tunesmith.batch.endpoints import Endpoint
 from tunesmith.datasets.json_types import is_object
 from tunesmith.types.batch_lines import BatchResponseLine
 
-__all__ = ["Result", "RowError", "Usage", "answer_line", "error_line", "usage_of"]
+__all__ = ["INVALID_ROW", "Result", "RowError", "Usage", "answer_line", "error_line", "usage_of"]
+
+INVALID_ROW = "invalid_row"
+"""The code of a row that is no request."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +58,7 @@ class RowError:
 
     Args:
         code: The service's code, or one of `timeout`, `connection`, `invalid_answer`,
-            `does_not_fit`, `status_…`.
+            `does_not_fit`, `status_…`; `invalid_row` if it was no request, and never sent.
         message: What happened, in words.
         attempts: How often the row was sent.
     """

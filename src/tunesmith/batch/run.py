@@ -1,14 +1,13 @@
 """One run of a job: its files, its pace, its counts, and how it ended."""
 
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
-from typing import Any, Literal
+from functools import partial
+from typing import Any
 
 import anyio
-from pydantic import BaseModel
 
-from tunesmith.batch.budget import Budget, Purse
+from tunesmith.batch.budget import Purse
 from tunesmith.batch.collect import Collector
 from tunesmith.batch.commit import GroupCommit
 from tunesmith.batch.concurrency import Concurrency
@@ -20,8 +19,9 @@ from tunesmith.batch.index import KeyIndex, State
 from tunesmith.batch.journal import Journal, JournalPast
 from tunesmith.batch.live import LiveRunner, RowPolicy
 from tunesmith.batch.meter import Meter
+from tunesmith.batch.options import RunOptions
+from tunesmith.batch.outage import Outage
 from tunesmith.batch.output import JobPaths, Output
-from tunesmith.batch.pacing import Pacing
 from tunesmith.batch.provider import ProviderRunner
 from tunesmith.batch.report import Progress, Report, Stopped
 from tunesmith.batch.requests import RequestBuilder
@@ -29,48 +29,23 @@ from tunesmith.batch.results import Result
 from tunesmith.batch.rows import Row
 from tunesmith.batch.shard_log import ShardLog
 from tunesmith.batch.source import Rows
-from tunesmith.batch.via import ProviderOptions, Via
 from tunesmith.calls.deadline import Deadline
 from tunesmith.client import AsyncClient
-from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError, DatasetError
 from tunesmith.protocol.retry import RetryPolicy
 
-__all__ = ["Run", "RunOptions"]
+__all__ = ["Run"]
 
 _WHY: Mapping[Stopped, str] = {
     "interrupted": "It was interrupted",
     "error": "An error ended it",
     "failures": "Too many rows failed",
     "budget": "The next row could break the budget",
-    "deadline": "The time was up",
+    "deadline": "The deadline leaves no time for more",
     "quota": "The account's quota is used up",
     "cancelled": "Its batches were cancelled",
 }
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunOptions:
-    """What `Job` was given; see there."""
-
-    settings: Mapping[str, Any]
-    model: str | None
-    response_format: type[BaseModel] | None
-    concurrency: int | Literal["auto"]
-    pacing: Pacing
-    max_retries: int
-    timeout_s: float | None
-    deadline_s: float | None
-    max_failed: int | None
-    budget: Budget | None
-    prices: Prices | None
-    ordered: bool
-    resume: bool
-    retry_failed: bool
-    sync_interval_s: float
-    sync_rows: int
-    via: Via
-    provider: ProviderOptions
+_AND: Mapping[Stopped, str] = {"budget": ", a larger budget"}
 
 
 class Run:
@@ -106,6 +81,7 @@ class Run:
             raise ConfigurationError(
                 f"{there} is there already: go on with it by resume=True, or name another output"
             )
+        paths.check()
         self._paths = paths
         self._caller = client.caller
         self._options = options
@@ -118,12 +94,13 @@ class Run:
         with ExitStack() as opened:
             opened.callback(self.journal.file.close)
             opened.callback(self.index.close)
-            self.output = Output(paths, ordered=options.ordered, deliver=handover.give)
+            self.output = Output(paths, ordered=options.order == "input", deliver=handover.give)
             opened.callback(self.output.close)
             self._restore()
             self._total = rows.count_rows()
+            self.journal.note({"begun": self._total})
             self._opened = opened.pop_all()
-        self.feeder = Feeder(rows, build, self.index, self.output)
+        self.feeder = Feeder(rows, build, self.index, self.output, self._finish, handover.make_room)
         self.meter = Meter(self._clock.monotonic())
         self._deadline = Deadline(self._clock, options.deadline_s, "batch")
         self.gate = Gate(
@@ -138,6 +115,7 @@ class Run:
         self._commit = GroupCommit(
             self._sync, interval_s=options.sync_interval_s, rows=options.sync_rows
         )
+        self.journal.on_sent = partial(self._commit.note, 0)
         self._fitting = Fitting(options.response_format) if options.response_format else None
         self._retry = RetryPolicy(options.max_retries)
         self.provider = None if options.via == "live" else self._provider(client)
@@ -168,6 +146,7 @@ class Run:
         )
 
     def _restore(self) -> None:
+        self._is_new = not any(path.stat().st_size for path in self._paths.written())
         past: JournalPast = self.journal.replay(self.index)
         if past.settings is None:
             self.journal.begin(self._options.settings)
@@ -176,8 +155,21 @@ class Run:
         self._shards.replay(past.notes)
         self._shards.tidy()
         self._restore_shards()
-        answered = self.output.replay(self.index, retry_failed=self._options.retry_failed)
+        if self._options.retry_failed:
+            self.index.note(self._forgotten())
+            self.journal.file.sync()
+            self.output.errors.clear()
+        answered = self.output.replay(self.index)
         self._purse.paid += answered + past.paid + self.index.reserved()
+
+    def _forgotten(self) -> Iterator[tuple[str, State, int, int]]:
+        """The rows that failed; what they cost stays in the journal."""
+        for key, usage in self.output.failed():
+            self.journal.back(key)
+            if usage.total:
+                self.journal.paid(key, usage)
+                self._purse.paid += usage
+            yield key, State.NEW, 0, 0
 
     def _restore_shards(self) -> None:
         shards = self._shards.shards.values()
@@ -215,6 +207,7 @@ class Run:
                 self._fitting,
             ),
             self._deadline,
+            Outage(self._retry.max_retries),
             self._finish,
             self.fail,
             self._handover.make_room,
@@ -268,7 +261,7 @@ class Run:
             self._sync()
             self.journal.note({"report": report.to_dict()})
             if report.complete:
-                self.output.finish()
+                self.output.finish(self.index)
                 self._shards.tidy()
             self._sync()
         except DatasetError as error:
@@ -277,7 +270,16 @@ class Run:
 
     def close(self) -> None:
         """Close the files, and let other runs have them."""
+        if self.error is not None and self._is_untouched:
+            # Nothing is there to be resumed: the same call shall do once this is mended.
+            self._paths.remove()
         self._opened.close()
+
+    @property
+    def _is_untouched(self) -> bool:
+        """Whether nothing was sent or finished in this run or an earlier one."""
+        meter = self.meter
+        return self._is_new and not (meter.requests or meter.failed or self._shards.job)
 
     async def _guarded(self, work: Callable[[], Awaitable[None]]) -> None:
         try:
@@ -305,13 +307,15 @@ class Run:
     def _report(self) -> Report:
         meter, feeder = self.meter, self.feeder
         outcomes = meter.done + meter.failed + feeder.skipped
-        not_done = feeder.seen - outcomes if feeder.ended else None
-        stopped = self.gate.stopped if not_done != 0 else None
+        rows = feeder.seen if feeder.ended or self._total is None else self._total
+        is_known = feeder.ended or self._total is not None
+        not_done = max(rows - outcomes, 0) if is_known else None
+        stopped = None if feeder.ended and not not_done else self.gate.stopped
         return Report(
             output=str(self._paths.output),
             errors=str(self._paths.errors),
             journal=str(self._paths.journal),
-            rows=feeder.seen,
+            rows=rows,
             done=meter.done,
             failed=meter.failed,
             skipped=feeder.skipped,
@@ -330,21 +334,22 @@ class Run:
             in_batches=self.provider.rows if self.provider else 0,
             stopped=stopped,
             how_to_go_on=self._how_to_go_on(stopped),
+            causes=meter.causes(),
         )
 
     def _how_to_go_on(self, stopped: Stopped | None) -> str:
+        if stopped == "error" and self._is_untouched:
+            return "An error ended it before anything was sent."
         if stopped is not None:
             in_batches = self.provider is not None and bool(self.provider.batches)
             return (
-                f"{_WHY[stopped]}: nothing that was finished is lost. Go on with resume=True and "
-                f"the same output, {self._paths.output}."
+                f"{_WHY[stopped]}: nothing that was finished is lost. Go on with resume=True"
+                f"{_AND.get(stopped, '')} and the same output, {self._paths.output}."
                 + (" The service goes on with its batches meanwhile." if in_batches else "")
             )
         if self.meter.failed:
-            cause = " ".join(self.meter.last_failure.split()).rstrip(".")
             return (
-                (f"The last one failed with: {cause}. " if cause else "")
-                + f"Why each failed is in {self._paths.errors}; send them again with resume=True "
-                "and retry_failed=True."
+                f"Why rows failed is in {self._paths.errors}; send them again with resume=True and "
+                "retry_failed=True."
             )
         return ""

@@ -125,7 +125,7 @@ class ShardLog:
 
     def tidy(self) -> None:
         """Remove the files of shards that are over, or were never whole."""
-        pattern = f"{escape(self._paths.output.stem)}.shard-*.jsonl"
+        pattern = f"{escape(self._paths.output.stem)}.shard-[0-9]*.jsonl"
         wanted = {shard.path for shard in self.shards.values()}
         for path in self._paths.output.parent.glob(pattern):
             if path not in wanted:

@@ -4,11 +4,13 @@ from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, 
 from contextlib import AsyncExitStack, closing
 from itertools import islice
 from os import PathLike
+from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 import anyio.lowlevel
 import anyio.to_thread
 
+from tunesmith.datasets.findings import excerpt_of
 from tunesmith.datasets.read import File, ReadLog, read
 from tunesmith.errors import DatasetError
 from tunesmith.extras import load_extra
@@ -18,7 +20,8 @@ __all__ = ["ArrowTable", "Numbered", "Rows", "Source", "open_source"]
 T = TypeVar("T")
 
 Numbered = tuple[int, object]
-"""What a source holds at a place, and the place: the line, or the position, counted from 1."""
+"""What a source holds at a place, and the place: the line, or the position, counted from 1; for a
+line that cannot be read, a `DatasetError` that says why."""
 
 _PIECE_ROWS = 64
 """Enough that going to a thread costs little a row, few enough to keep memory flat."""
@@ -54,9 +57,11 @@ class Rows:
 
     Attributes:
         name: What the source is called in messages; None if it is no file.
+        path: Where the file is; None if it is none.
     """
 
     name: str | None = None
+    path: Path | None = None
 
     def count_rows(self) -> int | None:
         """Count the rows, if that is quick; None if it is not. Blocks."""
@@ -75,7 +80,7 @@ def open_source(source: Source) -> Rows:
         ConfigurationError: It needs an extra that is not installed.
     """
     if isinstance(source, str | PathLike):
-        return _FileRows(File(source))
+        return _FileRows(_file(source))
     if hasattr(source, "__arrow_c_stream__"):
         return _TableRows(cast("ArrowTable", source))
     if isinstance(source, AsyncIterable):
@@ -88,6 +93,46 @@ def open_source(source: Source) -> Rows:
     )
 
 
+def _file(path: str | PathLike[str]) -> File:
+    try:
+        return File(path)
+    except DatasetError as error:
+        raise DatasetError(
+            error.message,
+            file=error.file,
+            remedy="Give it one of the endings .jsonl, .csv, .tsv, .xlsx, .parquet, .json, .txt; "
+            "texts of one's own are a list.",
+        ) from None
+
+
+class _BrokenLines(ReadLog):
+    """Keeps what is wrong with lines that cannot be read: each is a row that fails."""
+
+    def __init__(self, file: str) -> None:
+        super().__init__(file)
+        self._found: list[DatasetError] = []
+
+    def taken(self) -> Generator[Numbered]:
+        for problem in self._found:
+            yield problem.line or 0, problem
+        self._found.clear()
+
+    def broken_line(
+        self,
+        line: int,
+        message: str,
+        *,
+        excerpt: object = None,
+        field: str | None = None,
+        remedy: str = "",
+    ) -> None:
+        shown = f" It begins {excerpt_of(excerpt)!r}." if excerpt else ""
+        problem = message + shown
+        self._found.append(
+            DatasetError(problem, file=self.file, line=line, field=field, remedy=remedy or None)
+        )
+
+
 class _FileRows(Rows):
     def __init__(self, file: File) -> None:
         if file.path is not None and not file.path.is_file():
@@ -95,6 +140,7 @@ class _FileRows(Rows):
                 pass
         self._file = file
         self.name = file.name
+        self.path = file.path
 
     def count_rows(self) -> int | None:
         """Count the lines of a plain file of lines."""
@@ -108,16 +154,18 @@ class _FileRows(Rows):
                 last = piece[-1:]
         return count + (last != b"\n")
 
-    async def pieces(self) -> AsyncGenerator[list[Numbered]]:
-        async for piece in _in_threads(self._rows()):
-            yield piece
+    def pieces(self) -> AsyncGenerator[list[Numbered]]:
+        return _in_threads(self._rows())
 
     def _rows(self) -> Generator[Numbered]:
         file = self._file
         if file.path is not None and not file.path.stat().st_size:
             return  # no rows are nothing to do
-        for line, data in read(file, ReadLog(file.name)):
+        log = _BrokenLines(file.name)
+        for line, data in read(file, log):
+            yield from log.taken()
             yield line, data["completion"].rstrip() if file.kind == "txt" else data
+        yield from log.taken()
 
 
 class _TableRows(Rows):
@@ -129,9 +177,8 @@ class _TableRows(Rows):
         """Count the rows of a table that knows."""
         return len(self._table) if isinstance(self._table, Sized) else None
 
-    async def pieces(self) -> AsyncGenerator[list[Numbered]]:
-        async for piece in _in_threads(self._rows()):
-            yield piece
+    def pieces(self) -> AsyncGenerator[list[Numbered]]:
+        return _in_threads(self._rows())
 
     def _rows(self) -> Generator[Numbered]:
         number = 0

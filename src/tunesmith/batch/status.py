@@ -3,9 +3,11 @@
 from dataclasses import asdict, dataclass
 from os import PathLike
 from pathlib import Path
+from typing import Any
 
 from pydantic_core import to_json
 
+from tunesmith.batch.lines import read_line
 from tunesmith.batch.lock import is_locked
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.shard_log import ShardLog
@@ -26,6 +28,9 @@ class Status:
         answered: Rows that were answered.
         failed: Rows that failed.
         in_batches: Rows in batches whose outcome was not collected yet.
+        rows: How many rows there are; None if nobody knows.
+        complete: Whether the last run has ended, and every row has an outcome.
+        stopped: Why the last run ended before that; None if it did not, or did not say.
     """
 
     output: str
@@ -33,17 +38,26 @@ class Status:
     answered: int
     failed: int
     in_batches: int = 0
+    rows: int | None = None
+    complete: bool = False
+    stopped: str | None = None
 
     def to_json(self) -> str:
         """Write it as JSON."""
-        return to_json(asdict(self), indent=2).decode()
+        return to_json(asdict(self)).decode()
 
     def __str__(self) -> str:
-        state = "at work" if self.at_work else "not at work"
+        if self.at_work:
+            state = "at work"
+        elif self.complete:
+            state = "complete"
+        else:
+            state = f"ended by {self.stopped!r}" if self.stopped else "ended without a word"
+            state = f"{state}: go on with resume=True"
         batches = f", {self.in_batches:,} in batches" if self.in_batches else ""
-        return (
-            f"{self.output}: {self.answered:,} answered, {self.failed:,} failed{batches}; {state}"
-        )
+        of = "" if self.rows is None else f" of {self.rows:,}"
+        answered = f"{self.answered:,}{of} answered"
+        return f"{self.output}: {answered}, {self.failed:,} failed{batches}; {state}"
 
 
 def read_status(output: str | PathLike[str]) -> Status:
@@ -62,6 +76,7 @@ def read_status(output: str | PathLike[str]) -> Status:
             file=str(paths.journal),
             remedy="Give the output that the job was given.",
         )
+    rows, report = _last_run(paths.journal)
     answers = paths.unordered if paths.unordered.exists() else paths.output
     return Status(
         output=str(paths.output),
@@ -69,7 +84,23 @@ def read_status(output: str | PathLike[str]) -> Status:
         answered=_lines(answers),
         failed=_lines(paths.errors),
         in_batches=sum(shard.rows for shard in ShardLog.read(paths).shards.values()),
+        rows=rows if rows is not None or not report.get("complete") else report.get("rows"),
+        complete=bool(report.get("complete")),
+        stopped=report.get("stopped"),
     )
+
+
+def _last_run(journal: Path) -> tuple[int | None, dict[str, Any]]:
+    """How many rows the last run knew of, and its report; an empty one if it has not ended."""
+    rows: int | None = None
+    report: dict[str, Any] = {}
+    with journal.open("rb") as stream:
+        for line in stream:
+            if line.startswith((b'{"begun":', b'{"report":')):
+                data = read_line(line) or {}
+                report = data.get("report") or {}
+                rows = data.get("begun", rows)
+    return rows, report
 
 
 def _lines(path: Path) -> int:

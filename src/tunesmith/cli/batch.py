@@ -63,10 +63,21 @@ def _params(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
     return params
 
 
+def _file(_: click.Context, __: click.Parameter, path: Path) -> Path:
+    if str(path) == "-":
+        raise click.BadParameter("name a file: a run that is resumed needs it again.")
+    return path
+
+
 @command.command("run")
-@click.argument("source", type=click.Path(path_type=Path))
+@click.argument("source", type=click.Path(path_type=Path), callback=_file)
 @click.option(
-    "-o", "--output", required=True, type=click.Path(path_type=Path), help="The file for answers."
+    "-o",
+    "--output",
+    required=True,
+    type=click.Path(path_type=Path),
+    callback=_file,
+    help="The file for answers.",
 )
 @click.option("-m", "--model", help="The model of rows that name none.")
 @click.option("--endpoint", help="Where rows go, if they do not say: /v1/chat/completions, …")
@@ -123,7 +134,7 @@ def _params(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
     type=click.Path(path_type=Path),
     help="Write a page with throughput and latency over time.",
 )
-@click.option("--json", "as_json", is_flag=True, help="Print the report as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="Print the report, or the estimate, as JSON.")
 @click.pass_obj
 def run(
     connection: "Connection",
@@ -171,7 +182,8 @@ def run(
                     **options,
                 )
                 if dry_run:
-                    click.echo(await job.estimate())
+                    found = await job.estimate()
+                    click.echo(found.to_json() if as_json else as_options(str(found)))
                     return None
                 return await _run(job)
 
@@ -232,7 +244,7 @@ def status(output: Path, as_json: bool) -> None:
 
     with errors_of_the_command_line():
         found = read_status(output)
-    click.echo(found.to_json() if as_json else str(found))
+    click.echo(found.to_json() if as_json else as_options(str(found)))
 
 
 @command.command("cancel")
@@ -256,5 +268,7 @@ def cancel(connection: "Connection", /, output: Path, as_json: bool) -> None:
         click.echo(json.dumps(ended))
     else:
         click.echo(
-            f"{len(ended)} batches are being cancelled." if ended else "No batch is under way."
+            f"{len(ended)} batches are being cancelled."
+            if ended
+            else "No batch is under way; run with --resume collects what batches have done."
         )

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
 __all__ = ["describe", "shown_progress"]
 
+_SELDOM = 0.1
+_LONGEST_PAUSE_S = 300.0
+"""The pause between two lines of a log grows with the time that a job has taken, up to this."""
+
 
 @contextmanager
 def shown_progress() -> Generator[Callable[["Progress"], None]]:
     """Show how far a job is, for as long as the context is open; gives what is to be told."""
     if not sys.stderr.isatty():
-        yield lambda progress: click.echo(_line(progress), err=True)
+        yield _Log()
         return
     from rich.console import Console
     from rich.progress import BarColumn, MofNCompleteColumn, TextColumn, TimeRemainingColumn
@@ -41,6 +45,20 @@ def shown_progress() -> Generator[Callable[["Progress"], None]]:
             )
 
         yield tell
+
+
+class _Log:
+    """A line now and then: the longer a job takes, the more seldom, so that a night is a page."""
+
+    def __init__(self) -> None:
+        self._next_s = 0.0
+
+    def __call__(self, progress: "Progress") -> None:
+        if progress.elapsed_s < self._next_s and progress.left != 0:
+            return
+        pause_s = min(progress.elapsed_s * _SELDOM, _LONGEST_PAUSE_S)
+        self._next_s = progress.elapsed_s + pause_s
+        click.echo(_line(progress), err=True)
 
 
 def describe(progress: "Progress") -> str:

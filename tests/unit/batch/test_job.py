@@ -102,17 +102,6 @@ async def test_equal_rows_are_all_answered(output):
     assert len({line["custom_id"] for line in lines(output)}) == 4
 
 
-async def test_a_custom_id_that_is_there_twice_ends_the_job_and_keeps_what_is_done(output):
-    rows = [{"custom_id": name, "prompt": name} for name in ("a", "b", "a")]
-    async with job_on(Service(), output, rows) as job:
-        with pytest.raises(errors.DatasetError, match=r"3: The custom_id 'a' is there more than"):
-            await job.run()
-    assert job.report.stopped == "error"
-    report = await run(Service(), output, rows[:2], resume=True)
-    assert report.complete
-    assert sorted(line["custom_id"] for line in lines(output)) == ["a", "b"]
-
-
 async def test_answers_of_several_lines_become_one(output):
     service = Service()
     pretty = json.dumps(service.answer({"prompt": "x"}), indent=2).encode()
@@ -263,11 +252,11 @@ async def test_a_minute_in_the_headers_and_a_second_in_the_bucket_are_both_learn
     assert report.refused < 130  # those of the first moment
 
 
-async def test_tokens_are_reserved_by_estimate_and_settled_by_usage(output):
+@pytest.mark.parametrize("concurrency", [1, 8])
+async def test_tokens_are_reserved_by_estimate_and_settled_by_usage(output, concurrency):
     """Answers may have 93 tokens, and have 4: what was set aside comes back."""
-    report = await run(
-        Service(), output, params={"max_tokens": 93}, tokens_per_minute=6000, concurrency=1
-    )
+    options = {"params": {"max_tokens": 93}, "tokens_per_minute": 6000}
+    report = await run(Service(), output, concurrency=concurrency, **options)
     # 40 rows of 7 tokens are 2.8 s at 100 a second; each waits until its 100 could be sent.
     assert report.elapsed_s < 10
     assert report.usage.total == 280
@@ -376,7 +365,7 @@ async def test_a_row_that_fails_is_written_with_its_cause_and_the_rest_goes_on(o
     ("refusal", "code"),
     [
         ((500, {}, b""), "status_500"),
-        (errors.BackendError("refused", phase="connect"), "connection"),
+        (errors.BackendError("reset", phase="read"), "connection"),
         (errors.BackendError("slow", phase="timeout"), "timeout"),
         ((200, {}, b'{"cut off'), "invalid_answer"),
         ((200, {}, b"[]"), "invalid_answer"),

@@ -1,8 +1,10 @@
 """Whatever tears the files, every row comes out once, and hardly any is paid twice."""
 
 import errno
+import json
 import os
 import shutil
+from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
@@ -224,6 +226,41 @@ async def test_outcomes_are_synced_after_a_while_or_sooner_if_they_are_many(inte
         tasks.cancel_scope.cancel()
 
 
+@pytest.mark.anyio
+async def test_intents_are_safe_before_the_first_answer_comes(tmp_path, monkeypatch):
+    """A power loss must not hide what was sent and may be paid."""
+    fsync, safe = os.fsync, anyio.Event()
+    journal = JobPaths(tmp_path / "answers.jsonl").journal
+
+    def noted(descriptor):
+        fsync(descriptor)
+        if not safe.is_set() and journal.read_bytes().count(b'{"sent":') == 5:
+            anyio.from_thread.run_sync(safe.set)
+
+    monkeypatch.setattr(os, "fsync", noted)
+    options = {"model": "m", "concurrency": 5, "sync_interval": 0, "drain": 0}
+    client = AsyncClient(backend=Hanging())
+    job = Job(PROMPTS, tmp_path / "answers.jsonl", client=client, **options)
+    async with job, anyio.create_task_group() as tasks:
+        tasks.start_soon(job.run)
+        with anyio.move_on_after(2):
+            await safe.wait()
+        job.leave()
+    assert safe.is_set()
+
+
+class Hanging(Service):
+    """Takes requests, and never answers."""
+
+    def __init__(self):
+        super().__init__(refuse=None)
+
+    @asynccontextmanager
+    async def send(self, request):
+        await anyio.sleep_forever()
+        yield
+
+
 def test_all_that_was_written_is_synced_at_the_end(tmp_path, monkeypatch):
     synced = {}
     fsync = os.fsync
@@ -255,4 +292,24 @@ def test_the_state_of_a_job_is_seen_from_outside(tmp_path):
     at_work, over = anyio.run(look)
     assert (at_work.at_work, at_work.answered) == (True, 0)
     assert (over.at_work, over.answered, over.failed) == (False, 30, 0)
-    assert str(over).endswith("30 answered, 0 failed; not at work")
+    assert str(over).endswith("30 of 30 answered, 0 failed; complete")
+    assert over.complete
+
+
+@pytest.mark.parametrize(
+    ("last", "words"),
+    [
+        (None, "ended without a word: go on with resume=True"),
+        ({"report": {"complete": False, "stopped": "budget"}}, "ended by 'budget': go on with"),
+    ],
+)
+def test_the_state_of_a_job_that_is_not_complete_says_how_to_go_on(tmp_path, last, words):
+    output = tmp_path / "answers.jsonl"
+    anyio.run(partial(run, Service(), output))
+    journal = JobPaths(output).journal
+    journal.write_bytes(b'{"journal":1,"settings":{}}\n{"begun":90}\n')
+    if last:
+        journal.write_text(journal.read_text() + json.dumps(last) + "\n")
+    status = read_status(output)
+    assert (status.complete, status.rows) == (False, 90)
+    assert f"30 of 90 answered, 0 failed; {words}" in str(status)

@@ -220,6 +220,9 @@ async def test_answers_that_do_not_fit_are_asked_for_again_in_a_further_batch(ou
     assert [r.parsed for r in results] == [Term(word="Ding")]
     assert job.report.retried == 1
     assert len(await batches(service)) == 2
+    notes = [line for line in lines(job.paths.journal) if "paid" in line]
+    (paid,) = notes  # for the budget of later runs: the answer is in no file
+    assert sum(paid["usage"]) > 0
 
 
 # --- batches that fail as a whole ---
@@ -250,11 +253,12 @@ async def test_a_row_of_too_many_tokens_fails_and_says_why(output):
     assert "Limit: 5" in error["message"]
 
 
-async def test_an_unknown_model_fails_its_rows_once_and_says_why(output):
+async def test_an_unknown_model_fails_its_rows_once_and_says_why(output, caplog):
     service = Eavesdropper()
     report = await run(service, output, model="nobody")
     assert (report.done, report.failed) == (0, 30)
     assert len(await batches(service)) == 3
+    assert {message.count("'nobody'") for message in caplog.messages} == {1}
     error = lines(error_path(output))[0]["error"]
     assert error["code"] == "model_not_found"
     assert "'nobody'" in error["message"]

@@ -108,13 +108,20 @@ def test_an_endpoint_that_batches_do_not_go_to_is_refused_at_once():
         RequestBuilder(endpoint="/v1/images")
 
 
+def test_a_field_that_is_null_is_missing_and_not_the_word_none():
+    build = RequestBuilder(model="m", template="Translate: {text}")
+    with pytest.raises(DatasetError, match=r"does not fit this row: 'text'; it has the fields id"):
+        build(1, {"id": 7, "text": None})
+
+
 def test_a_class_for_answers_needs_chat():
     class Term(BaseModel):
         word: str
 
     build = RequestBuilder(model="m", response_format=Term)
     with pytest.raises(DatasetError, match="Only chat completions"):
-        build(1, "a")
+        build(1, {"prompt": "a"})
+    assert body(build, "a")["messages"] == [{"role": "user", "content": "a"}]
     asked = body(build, {"messages": []})
     assert asked["response_format"]["json_schema"]["name"] == "Term"
 

@@ -35,7 +35,7 @@ def test_a_job_is_run_and_told_of(run, prompts, service, folder):
     assert len((folder / "answers.jsonl").read_text().splitlines()) == 2
     assert {"prompt": "a", "model": "m", "max_tokens": 5, "stop": "x"} in service.bodies
     status = run("batch status answers.jsonl")
-    assert status.stdout == "answers.jsonl: 2 answered, 0 failed; not at work\n"
+    assert status.stdout == "answers.jsonl: 2 of 2 answered, 0 failed; complete\n"
 
 
 def test_what_is_done_is_not_done_again(run, prompts, service, folder):
@@ -65,7 +65,7 @@ def test_a_job_that_was_stopped_gives_code_3_and_says_how_to_go_on(run, prompts,
     service.refuse = lambda number, now: too_many(5) if number > 1 else None
     done = batch(run, prompts, "--deadline", "20", "--concurrency", "1")
     assert done.exit_code == 3
-    assert "The time was up" in done.stderr
+    assert "The deadline leaves no time for more" in done.stderr
     assert done.output.count("Go on with --resume and the same output") == 1
 
 
@@ -170,3 +170,37 @@ def test_a_request_that_is_tried_again_is_told_of_with_its_cause(run, prompts, s
     lost = (500, {}, {"error": {"message": "The server had an error"}})
     service.refuse = lambda number, now: lost if number == 1 else None
     assert "1 tried again (lately: The server had an error)" in batch(run, prompts).stdout
+
+
+@pytest.mark.parametrize("args", ["- -o answers.jsonl", "prompts.jsonl -o -"])
+def test_a_pipe_is_refused_with_the_reason(run, prompts, service, folder, args):
+    refused = run(f"batch run {args} -m m")
+    assert refused.exit_code == 2
+    assert "name a file: a run that is resumed needs it again" in refused.output
+    assert not [path for path in folder.iterdir() if path.name not in {"kant.csv", prompts}]
+
+
+def test_a_dry_run_is_json_if_that_is_asked(run, prompts, service):
+    done = batch(run, prompts, "--dry-run", "--json")
+    assert json.loads(done.stdout)["rows"] == 2
+
+
+def test_the_report_says_why_rows_failed(run, prompts, service):
+    service.refuse = lambda number, now: (404, {}, {"error": {"message": "No m", "code": "none"}})
+    done = batch(run, prompts)
+    assert "2 failed (2 by none: No m)" in done.stdout
+
+
+def test_a_mistake_before_anything_is_sent_leaves_no_files(run, service, folder):
+    (folder / "prompts.jsonl").write_text('{"txt":"a"}\n')
+    failed = batch(run, "prompts.jsonl", "--template", "{text}")
+    assert failed.exit_code == 1
+    assert "An error ended it before anything was sent" in failed.stderr
+    assert not list(folder.glob("answers*"))
+    assert batch(run, "prompts.jsonl", "--template", "{txt}").exit_code == 0
+
+
+def test_an_output_in_no_folder_is_an_error_that_says_so(run, prompts, service):
+    failed = run(f"batch run {prompts} -o nowhere/answers.jsonl -m m")
+    assert failed.exit_code == 1
+    assert "there is no folder nowhere" in failed.output

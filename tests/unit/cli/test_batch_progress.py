@@ -46,10 +46,11 @@ def test_a_line_tells_rate_and_tokens_and_only_what_there_is_besides():
     )
 
 
-def test_a_log_gets_a_line_a_look(capsys):
+def test_a_log_gets_lines_the_more_seldom_the_longer_a_job_takes(capsys):
     with shown_progress() as tell:
         tell(progress())
-        tell(progress(total=None))
+        tell(progress(elapsed_s=10.5))
+        tell(progress(elapsed_s=11.5, total=None))
     assert capsys.readouterr().err.splitlines() == [
         "250 of 1,000 rows, 25.0 rows/s, 32 under way, 3,000 tokens, 30 s left",
         "250 of ? rows, 25.0 rows/s, 32 under way, 3,000 tokens",
@@ -67,3 +68,13 @@ def test_a_terminal_gets_a_bar(monkeypatch):
         tell(progress(done=990))
     assert "1000/1000" in terminal.getvalue()
     assert "25.0 rows/s, 32 under way" in terminal.getvalue()
+
+
+def test_a_night_is_not_too_long_for_a_log_and_its_end_is_told(capsys):
+    with shown_progress() as tell:
+        for second in range(8 * 3600):
+            tell(progress(elapsed_s=float(second)))
+        tell(progress(elapsed_s=8 * 3600.0, done=990))
+    told = capsys.readouterr().err.splitlines()
+    assert 50 < len(told) < 250
+    assert told[-1].startswith("1,000 of 1,000 rows")

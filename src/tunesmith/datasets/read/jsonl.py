@@ -41,11 +41,11 @@ def read_jsonl(stream: BufferedReader, log: ReadLog, encoding: str | None) -> It
 
 def _broken(log: ReadLog, number: int, line: bytes, error: str) -> None:
     text = line.decode(errors="surrogateescape")
-    message, remedy = text_problem(text, "utf-8-sig") or (
-        f"This line is not JSON: {error.replace(' at line 1 column', ', at column')}.",
-        "",
-    )
-    log.broken_line(number, message, excerpt=line.decode(errors="replace"), remedy=remedy)
+    place = error.replace(" at line 1 column", ", at column")
+    place = place.replace(" at line 2 column 0", ", at its end")  # its line break was read, too
+    message, remedy = text_problem(text, "utf-8-sig") or (f"This line is not JSON: {place}.", "")
+    excerpt = line.decode(errors="replace").rstrip("\r\n")
+    log.broken_line(number, message, excerpt=excerpt, remedy=remedy)
 
 
 def _lines(

@@ -1,0 +1,94 @@
+"""What a job was given, checked before anything is opened or sent."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Literal, get_args
+
+from pydantic import BaseModel
+from pydantic_core import from_json, to_json
+
+from tunesmith.batch.budget import Budget
+from tunesmith.batch.pacing import Pacing
+from tunesmith.batch.via import ProviderOptions, Via
+from tunesmith.datasets.cost import Prices
+from tunesmith.errors import ConfigurationError
+
+__all__ = ["Order", "RunOptions", "as_read_back"]
+
+Order = Literal["completed", "input"]
+"""Answers stand as they are completed, or in the order of the input."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunOptions:
+    """What `Job` was given; see there."""
+
+    settings: Mapping[str, Any]
+    model: str | None
+    response_format: type[BaseModel] | None
+    concurrency: int | Literal["auto"]
+    pacing: Pacing
+    max_retries: int
+    timeout_s: float | None
+    deadline_s: float | None
+    max_failed: int | None
+    budget: Budget | None
+    prices: Prices | None
+    order: Order
+    resume: bool
+    retry_failed: bool
+    sync_interval_s: float
+    sync_rows: int
+    via: Via
+    provider: ProviderOptions
+
+    def __post_init__(self) -> None:
+        self._check_choices()
+        self._check_numbers()
+
+    def _check_choices(self) -> None:
+        for name, given, choices in (
+            ("via", self.via, get_args(Via)),
+            ("order", self.order, get_args(Order)),
+        ):
+            if given not in choices:
+                raise ConfigurationError(f"{name} is one of {', '.join(choices)}, not {given!r}")
+        if self.concurrency != "auto" and not _is_number(self.concurrency, 1):
+            raise ConfigurationError(
+                f"concurrency is 'auto' or a number from 1, not {self.concurrency!r}"
+            )
+        _check_kind("budget", self.budget, Budget)
+        _check_kind("prices", self.prices, Prices)
+        _check_kind("pacing", self.pacing, Pacing)
+
+    def _check_numbers(self) -> None:
+        for name, given, least in (
+            ("max_retries", self.max_retries, 0),
+            ("max_failed", self.max_failed, 1),
+            ("sync_interval", self.sync_interval_s, 0),
+            ("sync_rows", self.sync_rows, 1),
+        ):
+            if given is not None and not _is_number(given, least):
+                raise ConfigurationError(f"{name} is a number from {least}, not {given!r}")
+        for name, given in (
+            ("timeout", self.timeout_s),
+            ("deadline", self.deadline_s),
+            ("poll_interval", self.provider.poll_s),
+        ):
+            if given is not None and (given == 0 or not _is_number(given, 0)):
+                raise ConfigurationError(f"{name} is a number of seconds above 0, not {given!r}")
+
+
+def _check_kind(name: str, given: object, kind: type) -> None:
+    if given is not None and not isinstance(given, kind):
+        raise ConfigurationError(f"{name} is a {kind.__name__}, not {given!r}")
+
+
+def _is_number(given: object, least: float) -> bool:
+    return isinstance(given, int | float) and not isinstance(given, bool) and given >= least
+
+
+def as_read_back(settings: dict[str, Any]) -> dict[str, Any]:
+    """As the journal will have them, so that a resumed job can compare its own."""
+    read: dict[str, Any] = from_json(to_json(settings))
+    return read
