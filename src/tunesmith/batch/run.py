@@ -349,7 +349,7 @@ class Run:
             )
         if self.meter.failed:
             return (
-                f"Why rows failed is in {self._paths.errors}; send them again with resume=True and "
-                "retry_failed=True."
+                f"Why each failed is in {self._paths.errors}; send them again with resume=True "
+                "and retry_failed=True."
             )
         return ""

@@ -53,10 +53,8 @@ def test_failed_rows_give_code_1_and_are_sent_again_on_demand(run, prompts, serv
     service.refuse = lambda number, now: bad if number == 1 else None
     done = batch(run, prompts)
     assert done.exit_code == 1
-    assert (
-        "The last one failed with: no such model. Why each failed is in answers.errors.jsonl"
-        in (done.stdout)
-    )
+    assert "1 failed (1 by status_400: no such model" in done.stdout
+    assert "Why each failed is in answers.errors.jsonl" in done.stdout
     assert "send them again with --retry-failed" in done.stdout
     assert batch(run, prompts, "--retry-failed").exit_code == 0
 
