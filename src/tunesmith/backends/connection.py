@@ -24,6 +24,9 @@ __all__ = ["Answer", "Connection", "connect", "on_asyncio", "running_loop"]
 _MOST_WAITING_BYTES = 256 * 1024
 """What has come and nobody has read; the socket is not read on while it is more."""
 
+_MOST_HEAD_BYTES = 256 * 1024
+"""A longer head is no answer; else a server could fill the memory before any limit is asked for."""
+
 _NEXT_ADDRESS_S = 0.25
 """How long an address has before the next is tried beside it (RFC 8305, section 5)."""
 
@@ -63,14 +66,15 @@ async def connect(
         OSError: Nobody is there, or TLS fails.
     """
     loop = asyncio.get_running_loop()
-    addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    # As bytes: of a name that cannot be, a string would raise a UnicodeError.
+    addresses = await loop.getaddrinfo(host.encode("ascii"), port, type=socket.SOCK_STREAM)
     # An address is a tuple of what its family wants, says the library's type.
     sock = await aiohappyeyeballs.start_connection(  # pyright: ignore[reportUnknownMemberType]
         addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1
     )
     try:
         _, connection = await loop.create_connection(
-            lambda: Connection(on_lost, buffer),
+            lambda: Connection(sock, on_lost, buffer),
             sock=sock,
             ssl=tls,
             server_hostname=host if tls else None,
@@ -90,14 +94,18 @@ class Connection(asyncio.BufferedProtocol):
     """A connection: a request is written, and then its answer is read as it comes.
 
     Args:
+        sock: The socket below it.
         on_lost: Called once the connection is closed, by whomever.
         buffer: Where bytes from the socket are put, and taken from before anything else happens:
             all connections of a loop may share one.
     """
 
-    def __init__(self, on_lost: Callable[["Connection"], object], buffer: memoryview) -> None:
+    def __init__(
+        self, sock: socket.socket, on_lost: Callable[["Connection"], object], buffer: memoryview
+    ) -> None:
         self.lost = False
         self.idle_since = 0.0
+        self._socket = sock
         self._on_lost = on_lost
         self._buffer = buffer
         self._answer: Answer | None = None
@@ -110,6 +118,23 @@ class Connection(asyncio.BufferedProtocol):
         answer = self._answer
         return not self.lost and self._sent and (answer is None or answer.ended_well)
 
+    @property
+    def quiet(self) -> bool:
+        """Whether the server has neither closed an idle connection nor sent anything on it.
+
+        The socket itself is asked, since the loop may not have come to look: a request that is sent
+        to nobody would have to be treated as one that may have been done.
+        """
+        if self.lost or self._transport.is_closing():
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
+
     async def send(self, head: bytes, request: Request) -> "Answer":
         """Send a request, and wait for the head of its answer.
 
@@ -120,10 +145,14 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             BackendError: The connection broke off, or what came is not HTTP.
         """
-        answer = self._answer = Answer(self._transport, request.timeout_s)
+        answer = self._answer = Answer(
+            self._transport, request.timeout_s, has_body=request.method != "HEAD"
+        )
         self._sent = False
         body = request.body
-        self._transport.writelines((head, body) if isinstance(body, bytes) else (head,))
+        # Not by `writelines`: up to Python 3.12.8 and 3.13.1 it never holds a body up, and what it
+        # is given after the connection was lost can break another one.
+        self._transport.write(head + body if isinstance(body, bytes) else head)
         del head  # an error's report that shows variables shall not show the key
         if callable(body):
             await self._send_body(request)
@@ -141,7 +170,7 @@ class Connection(asyncio.BufferedProtocol):
                 if not chunked:
                     self._transport.write(chunk)
                 elif chunk:
-                    self._transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))
+                    self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
                 if self._room is not None:
                     await self._room.wait()
         finally:
@@ -158,9 +187,10 @@ class Connection(asyncio.BufferedProtocol):
         self.idle_since = now
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once; who still reads the answer is told."""
         if self._answer is not None:
             self._answer.leave()
+            self._answer.fail(BackendError("the connection was closed", phase="read"))
         self._transport.abort()
 
     # What asyncio calls.
@@ -203,12 +233,15 @@ class Answer:
     Args:
         transport: Where it comes from; it is paused while nobody reads.
         timeout_s: Seconds to wait for the next bytes; None for no limit.
+        has_body: Whether a body may follow; none does what was asked by `HEAD`.
     """
 
     __slots__ = (
         "_chunks",
         "_error",
+        "_has_body",
         "_has_head",
+        "_head_bytes",
         "_keep_alive",
         "_parser",
         "_paused",
@@ -223,7 +256,9 @@ class Answer:
         "status",
     )
 
-    def __init__(self, transport: asyncio.Transport, timeout_s: float | None) -> None:
+    def __init__(
+        self, transport: asyncio.Transport, timeout_s: float | None, *, has_body: bool
+    ) -> None:
         self.status = 0
         self.headers: dict[str, str] = {}
         self._transport = transport
@@ -231,7 +266,9 @@ class Answer:
         self._chunks: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._paused = False
+        self._has_body = has_body
         self._has_head = False
+        self._head_bytes = 0
         self._whole = False
         self._keep_alive = False
         self._error: BackendError | None = None
@@ -298,7 +335,7 @@ class Answer:
         if left > 0:
             self._watch = loop.call_later(left, self._look, loop, timeout_s)
         else:
-            self._fail(BackendError("no more came within the timeout", phase="timeout"))
+            self.fail(BackendError("no more came within the timeout", phase="timeout"))
 
     def leave(self) -> None:
         """Wait for no more, and let go of the parser, which holds on to this object too."""
@@ -320,10 +357,15 @@ class Answer:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._keep_alive = False
-            self._fail(BackendError(f"the answer is not HTTP/1.1: {error}", phase="read"))
+            self.fail(BackendError(f"the answer is not HTTP/1.1: {error}", phase="read"))
             return False
         if self._chunks or self._whole:
             self._wake()
+        if not self._has_head:
+            self._head_bytes += len(data)
+            if self._head_bytes > _MOST_HEAD_BYTES:
+                self.fail(BackendError("the answer's headers have no end", phase="read"))
+                return False
         if self._waiting_bytes > _MOST_WAITING_BYTES and not self._paused:
             self._paused = True
             self._transport.pause_reading()
@@ -335,16 +377,17 @@ class Answer:
         ends_with_connection = (
             self._has_head
             and "content-length" not in self.headers
-            and "chunked" not in self.headers.get("transfer-encoding", "")
+            and "transfer-encoding" not in self.headers
         )
-        if exc is None and ends_with_connection:
+        if exc is None and ends_with_connection and self._error is None:
             self._whole = True
             self._wake()
         else:
             why = str(exc) if exc else "the server closed the connection before the answer's end"
-            self._fail(BackendError(why, phase="read" if sent else "write"))
+            self.fail(BackendError(why, phase="read" if sent else "write"))
 
-    def _fail(self, error: BackendError) -> None:
+    def fail(self, error: BackendError) -> None:
+        """End the answer by an error, if it has no end yet."""
         if not self._whole and self._error is None:
             self._error = error
         self._wake()
@@ -372,6 +415,7 @@ class Answer:
             return
         self.status = status
         self._has_head = True
+        self._whole = not self._has_body
         self._wake()
 
     def on_body(self, data: bytes) -> None:
