@@ -290,8 +290,8 @@ async def test_tls_is_checked(tmp_path, monkeypatch):
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "httptools", None)
-    for name in ("tunesmith.backends.fast", "tunesmith.backends.connection"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("fast", "connection", "answer"):
+        monkeypatch.delitem(sys.modules, f"tunesmith.backends.{name}", raising=False)
     with pytest.raises(errors.ConfigurationError, match=r"pip install 'tunesmith\[fast\]'"):
         AsyncClient("sk-1", transport="fast")
 

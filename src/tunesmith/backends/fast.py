@@ -11,14 +11,16 @@ from urllib.parse import quote, urlencode, urlsplit
 import anyio
 import anyio.lowlevel
 
-from tunesmith.backends.httpx import BAD_HEADER, HttpxBackend, connect_s, tls_context
+from tunesmith.backends.credentials import BAD_HEADER
+from tunesmith.backends.httpx import HttpxBackend, connect_s, tls_context
 from tunesmith.backends.network import refusal_for
 from tunesmith.backends.pools import take_room
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
 
 try:
-    from tunesmith.backends.connection import Answer, Connection, connect, on_asyncio, running_loop
+    from tunesmith.backends.answer import Answer
+    from tunesmith.backends.connection import Connection, connect, on_asyncio, running_loop
 except ImportError as error:
     raise ConfigurationError(
         f"the fast backend needs packages: pip install 'tunesmith[fast]' ({error})"
