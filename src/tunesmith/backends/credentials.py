@@ -14,8 +14,8 @@ ApiKey = str | SecretStr | Callable[[], Awaitable[str]]
 KeptKey = SecretStr | Callable[[], Awaitable[str]]
 
 BAD_HEADER = (
-    "nothing was sent: the key, the path or a header holds what none may, such as the end of a line "
-    "or a letter beyond ASCII"
+    "nothing was sent: the key, the path or a header holds what none may, such as the end of a "
+    "line or a letter beyond ASCII"
 )
 """In place of the words of the HTTP libraries, which quote the header."""
 

@@ -48,8 +48,6 @@ class Pools(Generic[T]):
         """
         await take_room(self._room)
         try:
-            if self._closed:
-                raise BackendError("the client is closed", phase="closed")
             # The one used last: the others may rest, and be closed when they have rested enough.
             return self._idle.pop()[1] if self._idle else self._new()
         except BaseException:
@@ -57,6 +55,8 @@ class Pools(Generic[T]):
             raise
 
     def _new(self) -> T:
+        if self._closed:
+            raise BackendError("the client is closed", phase="closed")
         transport = self._make()
         self._all.add(transport)
         return transport
@@ -71,12 +71,13 @@ class Pools(Generic[T]):
         self._idle.append((now, transport))
         while self._idle and self._idle[0][0] < now - self._keep_idle_s:
             _, rested = self._idle.popleft()
-            self._all.remove(rested)
+            self._all.discard(rested)
             await rested.aclose()
 
     async def aclose(self) -> None:
         """Close every connection."""
         self._closed = True
+        self._idle.clear()
         while self._all:
             await self._all.pop().aclose()
 

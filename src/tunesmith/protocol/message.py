@@ -42,7 +42,7 @@ class Request:
         """Open the body and go through it; whoever stops early closes this, and so the body.
 
         Raises:
-            RequestInvalid: The body is not as long as `content-length` says. What was too much would
+            RequestInvalid: The body is not as long as `content-length` says. What is too much would
                 be taken for another request.
         """
         if isinstance(self.body, bytes):
