@@ -297,55 +297,68 @@ def trusted(path, monkeypatch):
     return context
 
 
-@pytest.fixture
-def _no_certificates_kept():
-    yield
-    tls_context.cache_clear()
+async def say_the_name(connection):
+    """Answer one request by the last part of its path, many times over, in pieces."""
+    data = b""
+    while not data.endswith(b"\r\n\r\n"):
+        data += await connection.receive()
+    name = data.split(b" ", 2)[1].rpartition(b"/")[2]
+    await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 20000\r\n\r\n")
+    for _ in range(5):
+        await connection.send(name * 2000)
 
 
-@pytest.mark.usefixtures("_no_certificates_kept")
-@pytest.mark.parametrize("tls", [False, True])
-async def test_bytes_of_one_connection_never_reach_another(transport, tls, tmp_path, monkeypatch):
-    """All of `fast` are read into one buffer."""
-    context = trusted(tmp_path / "authority.pem", monkeypatch)
+async def name_of(client, name):
+    request = Request("files.content", "GET", f"/files/{name}", timeout_s=5)
+    async with client.backend.send(request) as response:
+        assert await response.read() == name.encode() * 10_000
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+async def named(request, transport, tmp_path, monkeypatch):
+    """A client of a server that says each one's name; both over TCP, and over TLS."""
+    context = trusted(tmp_path / "authority.pem", monkeypatch) if request.param else None
 
     async def handle(connection):
         async with connection:
-            if tls:
-                connection = await anyio.streams.tls.TLSStream.wrap(
-                    connection, ssl_context=context, standard_compatible=False
-                )
-            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError, ssl.SSLError):
+                if context is not None:
+                    connection = await anyio.streams.tls.TLSStream.wrap(
+                        connection, ssl_context=context, standard_compatible=False
+                    )
                 while True:
-                    await answer(connection)
-
-    async def answer(connection):
-        data = b""
-        while not data.endswith(b"\r\n\r\n"):
-            data += await connection.receive()
-        name = data.split(b" ", 2)[1].rpartition(b"/")[2]
-        await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 20000\r\n\r\n")
-        for _ in range(5):
-            await connection.send(name * 2000)
-
-    async def check(client, name):
-        for _ in range(3):
-            request = Request("files.content", "GET", f"/files/{name}", timeout_s=5)
-            async with client.backend.send(request) as response:
-                assert await response.read() == name.encode() * 10_000
+                    await say_the_name(connection)
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    url = f"http{'s' * tls}://127.0.0.1:{port}/v1"
+    url = f"http{'s' * request.param}://127.0.0.1:{port}/v1"
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, handle)
-        async with (
-            AsyncClient("sk-1", url, transport=transport) as client,
-            anyio.create_task_group() as calls,
-        ):
-            for number in range(10, 26):
-                calls.start_soon(check, client, str(number))
+        async with AsyncClient("sk-1", url, transport=transport, max_retries=0) as client:
+            yield client
         tasks.cancel_scope.cancel()
+    tls_context.cache_clear()
+
+
+async def test_bytes_of_one_connection_never_reach_another(named):
+    """All of `fast` are read into one buffer."""
+    async with anyio.create_task_group() as calls:
+        for number in range(10, 26):
+            for _ in range(3):
+                calls.start_soon(name_of, named, str(number))
+
+
+async def test_whenever_a_call_is_cancelled_the_next_one_has_room(named):
+    """While it connects, too: nobody is left with half a connection."""
+    named.backend.max_connections = 1
+    for steps in range(50):
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(name_of, named, "ada")
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            calls.cancel_scope.cancel()
+    with anyio.fail_after(5):
+        await name_of(named, "bob")
 
 
 @pytest.mark.parametrize(

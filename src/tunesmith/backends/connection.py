@@ -63,14 +63,13 @@ async def connect(
     )
     try:
         _, connection = await loop.create_connection(
-            lambda: Connection(sock, on_lost, buffer),
-            sock=sock,
-            ssl=tls,
-            server_hostname=host if tls else None,
+            lambda: Connection(sock, on_lost, buffer), sock=sock
         )
     except BaseException:
         sock.close()
         raise
+    if tls is not None:
+        await connection.start_tls(tls, host)
     return connection
 
 
@@ -89,12 +88,36 @@ class Connection(asyncio.BufferedProtocol):
     ) -> None:
         self.lost = False
         self.idle_since = 0.0
+        self._transport: asyncio.Transport
         self._socket = sock
         self._on_lost = on_lost
         self._buffer = buffer
         self._answer: Answer | None = None
         self._room: asyncio.Event | None = None  # while what was written waits for the socket
         self._sent = True
+
+    async def start_tls(self, tls: ssl.SSLContext, host: str) -> None:
+        """Go on over TLS.
+
+        A step of its own: asyncio may leave a connection open that it was to make with TLS, when
+        the one who waits is cancelled before the handshake begins.
+
+        Args:
+            tls: What certificates are trusted.
+            host: Whom the server has to prove to be.
+
+        Raises:
+            OSError: TLS fails.
+        """
+        plain = self._transport
+        try:
+            secure = await asyncio.get_running_loop().start_tls(
+                plain, self, tls, server_hostname=host
+            )
+        except BaseException:
+            plain.abort()
+            raise
+        self._transport = cast("asyncio.Transport", secure)
 
     @property
     def reusable(self) -> bool:
