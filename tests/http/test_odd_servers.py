@@ -353,12 +353,12 @@ async def test_whenever_a_call_is_cancelled_the_next_one_has_room(named):
     named.backend.max_connections = 1
     for steps in range(50):
         async with anyio.create_task_group() as calls:
-            calls.start_soon(name_of, named, "ada")
+            calls.start_soon(name_of, named, "10")
             for _ in range(steps):
                 await anyio.lowlevel.checkpoint()
             calls.cancel_scope.cancel()
     with anyio.fail_after(5):
-        await name_of(named, "bob")
+        await name_of(named, "11")
 
 
 @pytest.mark.parametrize(

@@ -224,7 +224,7 @@ class _Exchange:
                 send = functools.partial(way.send, stream=True, follow_redirects=False)
                 response = await self._ask(way.build_request, send)
         except BaseException:
-            await self._leave()
+            await self._leave(broken=True)
             raise
         self._response = response
         self._chunks = chunks = _Chunks(response)
@@ -265,7 +265,7 @@ class _Exchange:
         finally:
             await self._leave()
 
-    async def _leave(self) -> None:
+    async def _leave(self, *, broken: bool = False) -> None:
         try:
             if self._body is not None:
                 # httpx does not close a body that it stopped to read; its file would stay open.
@@ -273,7 +273,8 @@ class _Exchange:
         finally:
             if self._pool is not None:
                 pools, transport = self._pool
-                await pools.give_back(transport)
+                # httpx may count a connection for ever whose opening was cancelled.
+                await (pools.discard(transport) if broken else pools.give_back(transport))
 
 
 class _Body(httpx.AsyncByteStream):

@@ -74,6 +74,13 @@ class Pools(Generic[T]):
             self._all.discard(rested)
             await rested.aclose()
 
+    async def discard(self, transport: T) -> None:
+        """Close a connection that was left in the middle of something."""
+        self._room.release()
+        self._all.discard(transport)
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()
+
     async def aclose(self) -> None:
         """Close every connection."""
         self._closed = True
