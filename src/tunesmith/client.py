@@ -15,7 +15,8 @@ from tunesmith.errors import ConfigurationError
 from tunesmith.protocol.retry import RetryPolicy
 
 if TYPE_CHECKING:  # each is loaded when it is first used, so that importing tunesmith is quick
-    from tunesmith.backends.httpx import ApiKey, HttpClient
+    from tunesmith.backends.credentials import ApiKey
+    from tunesmith.backends.httpx import HttpClient
     from tunesmith.resources.batches import Batches
     from tunesmith.resources.chat import Chat
     from tunesmith.resources.completions import Completions

@@ -13,6 +13,7 @@ import trustme
 from tests.http.test_sockets import BODY, CHUNKED, GOOD, Server, serving_over
 
 from tunesmith import AsyncClient, AzureBackend, BackendError, FastBackend, Request, errors
+from tunesmith.backends import fast as fast_module
 from tunesmith.backends.httpx import tls_context
 
 pytestmark = pytest.mark.anyio
@@ -288,10 +289,39 @@ async def test_tls_is_checked(tmp_path, monkeypatch):
     tls_context.cache_clear()
 
 
+@pytest.mark.parametrize("anyio_backend", ["asyncio"])
+async def test_a_connection_that_is_being_opened_is_closed_with_the_client(monkeypatch):
+    opening, go_on = anyio.Event(), anyio.Event()
+    connect = fast_module.connect
+
+    async def slowly(*options):
+        connection = await connect(*options)
+        opening.set()
+        await go_on.wait()
+        return connection
+
+    monkeypatch.setattr(fast_module, "connect", slowly)
+    caught = []
+
+    async def call(client):
+        try:
+            await client.models.retrieve("ada")
+        except errors.APIConnectionError as error:
+            caught.append(str(error))
+
+    async with fast(good) as (server, client), anyio.create_task_group() as tasks:
+        tasks.start_soon(call, client)
+        await opening.wait()
+        await client.aclose()
+        go_on.set()
+    assert caught == ["models.retrieve: the client is closed"]
+    assert server.requests == 0
+
+
 def test_without_its_packages_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "httptools", None)
-    for name in ("tunesmith.backends.fast", "tunesmith.backends.connection"):
-        monkeypatch.delitem(sys.modules, name, raising=False)
+    for name in ("fast", "connection", "answer"):
+        monkeypatch.delitem(sys.modules, f"tunesmith.backends.{name}", raising=False)
     with pytest.raises(errors.ConfigurationError, match=r"pip install 'tunesmith\[fast\]'"):
         AsyncClient("sk-1", transport="fast")
 

@@ -3,7 +3,8 @@
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from tunesmith.backends.httpx import ApiKey, HttpxBackend
+from tunesmith.backends.credentials import ApiKey
+from tunesmith.backends.httpx import HttpxBackend
 from tunesmith.errors import ConfigurationError
 from tunesmith.protocol.message import Request
 

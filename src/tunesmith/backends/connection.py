@@ -1,33 +1,26 @@
-"""One HTTP/1.1 connection of the fast backend: asyncio moves the bytes, httptools parses them.
+"""One HTTP/1.1 connection of the fast backend: asyncio moves the bytes.
 
-This is the one file that imports asyncio: its protocols are told of bytes as they come, with no
+This file and `answer.py` import asyncio: its protocols are told of bytes as they come, with no
 task, no lock and no copy between the socket and the parser.
 """
 
 import asyncio
-import functools
 import socket
 import ssl
-from collections import deque
-from collections.abc import AsyncIterator, Callable
+from collections.abc import Callable
 from typing import cast
 
 import aiohappyeyeballs
 import anyio
-import httptools
 
+from tunesmith.backends.answer import Answer
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Request
 
-__all__ = ["Answer", "Connection", "connect", "on_asyncio", "running_loop"]
-
-_MOST_WAITING_BYTES = 256 * 1024
-"""What has come and nobody has read; the socket is not read on while it is more."""
+__all__ = ["Connection", "connect", "on_asyncio", "running_loop"]
 
 _NEXT_ADDRESS_S = 0.25
 """How long an address has before the next is tried beside it (RFC 8305, section 5)."""
-
-_HTTP_OK = 200
 
 
 def on_asyncio() -> bool:
@@ -70,45 +63,84 @@ async def connect(
     )
     try:
         _, connection = await loop.create_connection(
-            lambda: Connection(on_lost, buffer),
-            sock=sock,
-            ssl=tls,
-            server_hostname=host if tls else None,
+            lambda: Connection(sock, on_lost, buffer), sock=sock
         )
     except BaseException:
         sock.close()
         raise
+    if tls is not None:
+        await connection.start_tls(tls, host)
     return connection
-
-
-@functools.lru_cache(maxsize=256)
-def _header_name(name: bytes) -> str:
-    return name.decode("latin-1").lower()
 
 
 class Connection(asyncio.BufferedProtocol):
     """A connection: a request is written, and then its answer is read as it comes.
 
     Args:
+        sock: The socket below it.
         on_lost: Called once the connection is closed, by whomever.
         buffer: Where bytes from the socket are put, and taken from before anything else happens:
             all connections of a loop may share one.
     """
 
-    def __init__(self, on_lost: Callable[["Connection"], object], buffer: memoryview) -> None:
+    def __init__(
+        self, sock: socket.socket, on_lost: Callable[["Connection"], object], buffer: memoryview
+    ) -> None:
         self.lost = False
         self.idle_since = 0.0
+        self._transport: asyncio.Transport
+        self._socket = sock
         self._on_lost = on_lost
         self._buffer = buffer
         self._answer: Answer | None = None
         self._room: asyncio.Event | None = None  # while what was written waits for the socket
         self._sent = True
 
+    async def start_tls(self, tls: ssl.SSLContext, host: str) -> None:
+        """Go on over TLS.
+
+        A step of its own: asyncio may leave a connection open that it was to make with TLS, when
+        the one who waits is cancelled before the handshake begins.
+
+        Args:
+            tls: What certificates are trusted.
+            host: Whom the server has to prove to be.
+
+        Raises:
+            OSError: TLS fails.
+        """
+        plain = self._transport
+        try:
+            secure = await asyncio.get_running_loop().start_tls(
+                plain, self, tls, server_hostname=host
+            )
+        except BaseException:
+            plain.abort()
+            raise
+        self._transport = cast("asyncio.Transport", secure)
+
     @property
     def reusable(self) -> bool:
         """Whether another request may follow: this one and its answer are whole."""
         answer = self._answer
         return not self.lost and self._sent and (answer is None or answer.ended_well)
+
+    @property
+    def quiet(self) -> bool:
+        """Whether the server has neither closed an idle connection nor sent anything on it.
+
+        The socket itself is asked, since the loop may not have come to look: a request that is sent
+        to nobody would have to be treated as one that may have been done.
+        """
+        if self.lost or self._transport.is_closing():
+            return False
+        try:
+            self._socket.recv(1, socket.MSG_PEEK)
+        except BlockingIOError:
+            return True
+        except OSError:
+            pass
+        return False
 
     async def send(self, head: bytes, request: Request) -> "Answer":
         """Send a request, and wait for the head of its answer.
@@ -120,10 +152,14 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             BackendError: The connection broke off, or what came is not HTTP.
         """
-        answer = self._answer = Answer(self._transport, request.timeout_s)
+        answer = self._answer = Answer(
+            self._transport, request.timeout_s, has_body=request.method != "HEAD"
+        )
         self._sent = False
         body = request.body
-        self._transport.writelines((head, body) if isinstance(body, bytes) else (head,))
+        # Not by `writelines`: up to Python 3.12.8 and 3.13.1 it never holds a body up, and what it
+        # is given after the connection was lost can break another one.
+        self._transport.write(head + body if isinstance(body, bytes) else head)
         del head  # an error's report that shows variables shall not show the key
         if callable(body):
             await self._send_body(request)
@@ -141,7 +177,7 @@ class Connection(asyncio.BufferedProtocol):
                 if not chunked:
                     self._transport.write(chunk)
                 elif chunk:
-                    self._transport.writelines((b"%x\r\n" % len(chunk), chunk, b"\r\n"))
+                    self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
                 if self._room is not None:
                     await self._room.wait()
         finally:
@@ -158,9 +194,10 @@ class Connection(asyncio.BufferedProtocol):
         self.idle_since = now
 
     def abort(self) -> None:
-        """Close at once."""
+        """Close at once; who still reads the answer is told."""
         if self._answer is not None:
             self._answer.leave()
+            self._answer.fail(BackendError("the connection was closed", phase="read"))
         self._transport.abort()
 
     # What asyncio calls.
@@ -195,192 +232,3 @@ class Connection(asyncio.BufferedProtocol):
         room, self._room = self._room, None
         if room is not None:
             room.set()
-
-
-class Answer:
-    """An answer as it comes: its status and headers, then chunks of its body.
-
-    Args:
-        transport: Where it comes from; it is paused while nobody reads.
-        timeout_s: Seconds to wait for the next bytes; None for no limit.
-    """
-
-    __slots__ = (
-        "_chunks",
-        "_error",
-        "_has_head",
-        "_keep_alive",
-        "_parser",
-        "_paused",
-        "_timeout_s",
-        "_transport",
-        "_waiter",
-        "_waiting_bytes",
-        "_waiting_since",
-        "_watch",
-        "_whole",
-        "headers",
-        "status",
-    )
-
-    def __init__(self, transport: asyncio.Transport, timeout_s: float | None) -> None:
-        self.status = 0
-        self.headers: dict[str, str] = {}
-        self._transport = transport
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
-        self._chunks: deque[bytes] = deque()
-        self._waiting_bytes = 0
-        self._paused = False
-        self._has_head = False
-        self._whole = False
-        self._keep_alive = False
-        self._error: BackendError | None = None
-        self._waiter: asyncio.Future[None] | None = None
-        self._timeout_s = timeout_s
-        self._waiting_since = 0.0
-        self._watch: asyncio.TimerHandle | None = None
-
-    @property
-    def ended_well(self) -> bool:
-        """Whether all of it came, and the server takes another request."""
-        return self._whole and self._keep_alive
-
-    async def head(self) -> None:
-        """Wait for status and headers.
-
-        Raises:
-            BackendError: They did not come.
-        """
-        while not self._has_head:
-            if self._error is not None:
-                raise self._error
-            await self._more()
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        """Wait for more of the body; all that is there is given at once.
-
-        Raises:
-            BackendError: The body broke off.
-        """
-        chunks = self._chunks
-        while not chunks:
-            if self._whole:
-                raise StopAsyncIteration
-            if self._error is not None:
-                raise self._error
-            await self._more()
-        data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
-        chunks.clear()
-        self._waiting_bytes = 0
-        if self._paused:
-            self._paused = False
-            self._transport.resume_reading()
-        return data
-
-    async def _more(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._waiting_since = loop.time()
-        if self._watch is None and self._has_head and self._timeout_s is not None:
-            # One timer for all waits: it finds out how long the wait is that it comes upon.
-            self._watch = loop.call_later(self._timeout_s, self._look, loop, self._timeout_s)
-        self._waiter = loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-
-    def _look(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
-        waiting = self._waiter is not None
-        left = self._waiting_since + timeout_s - loop.time() if waiting else timeout_s
-        if left > 0:
-            self._watch = loop.call_later(left, self._look, loop, timeout_s)
-        else:
-            self._fail(BackendError("no more came within the timeout", phase="timeout"))
-
-    def leave(self) -> None:
-        """Wait for no more, and let go of the parser, which holds on to this object too."""
-        self._parser = None
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    def feed(self, data: memoryview) -> bool:
-        """Take bytes from the socket; tells whether they belong to the answer."""
-        if self._whole or self._parser is None:
-            self._keep_alive = False  # more came than was announced
-            return False
-        try:
-            self._parser.feed_data(data)
-        except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
-            self._keep_alive = False
-            self._fail(BackendError(f"the answer is not HTTP/1.1: {error}", phase="read"))
-            return False
-        if self._chunks or self._whole:
-            self._wake()
-        if self._waiting_bytes > _MOST_WAITING_BYTES and not self._paused:
-            self._paused = True
-            self._transport.pause_reading()
-        return True
-
-    def cut(self, exc: Exception | None, *, sent: bool) -> None:
-        """Learn that the connection is closed."""
-        self._keep_alive = False
-        ends_with_connection = (
-            self._has_head
-            and "content-length" not in self.headers
-            and "chunked" not in self.headers.get("transfer-encoding", "")
-        )
-        if exc is None and ends_with_connection:
-            self._whole = True
-            self._wake()
-        else:
-            why = str(exc) if exc else "the server closed the connection before the answer's end"
-            self._fail(BackendError(why, phase="read" if sent else "write"))
-
-    def _fail(self, error: BackendError) -> None:
-        if not self._whole and self._error is None:
-            self._error = error
-        self._wake()
-
-    # What httptools calls.
-
-    def on_message_begin(self) -> None:
-        """Refuse another answer behind this one, which nobody asked for."""
-        if self._whole:
-            raise ValueError("more came than was announced")
-
-    def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        if self._has_head:
-            return  # a trailer
-        key, text = _header_name(name), value.decode("latin-1")
-        headers = self.headers
-        headers[key] = f"{headers[key]}, {text}" if key in headers else text
-
-    def on_headers_complete(self) -> None:
-        """Let the head be read."""
-        status = self._parser.get_status_code() if self._parser else 0
-        if status < _HTTP_OK:
-            self.headers.clear()  # 100 Continue, 103 Early Hints: the answer follows
-            return
-        self.status = status
-        self._has_head = True
-        self._wake()
-
-    def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
-        self._chunks.append(data)
-        self._waiting_bytes += len(data)
-
-    def on_message_complete(self) -> None:
-        """Learn that all is there."""
-        if self._has_head:
-            self._whole = True
-            self._keep_alive = self._parser is not None and self._parser.should_keep_alive()

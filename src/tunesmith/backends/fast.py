@@ -11,14 +11,16 @@ from urllib.parse import quote, urlencode, urlsplit
 import anyio
 import anyio.lowlevel
 
-from tunesmith.backends.httpx import BAD_HEADER, HttpxBackend, connect_s, tls_context
+from tunesmith.backends.credentials import BAD_HEADER
+from tunesmith.backends.httpx import HttpxBackend, connect_s, tls_context
 from tunesmith.backends.network import refusal_for
 from tunesmith.backends.pools import take_room
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
 
 try:
-    from tunesmith.backends.connection import Answer, Connection, connect, on_asyncio, running_loop
+    from tunesmith.backends.answer import Answer
+    from tunesmith.backends.connection import Connection, connect, on_asyncio, running_loop
 except ImportError as error:
     raise ConfigurationError(
         f"the fast backend needs packages: pip install 'tunesmith[fast]' ({error})"
@@ -116,10 +118,10 @@ def _head(request: Request, target: str, host: bytes, headers: dict[str, str]) -
     if callable(request.body) and "content-length" not in headers:
         headers["transfer-encoding"] = "chunked"
     lines = [f"{request.method} {target} HTTP/1.1", *map(": ".join, headers.items())]
-    text = "\r\n".join(lines)
-    if not text.isascii() or not text.count("\n") == text.count("\r") == len(lines) - 1:
+    text = "".join(lines)
+    if not (text.isascii() and text.isprintable()):
         return None
-    return b"%b\r\nhost: %b\r\n\r\n" % (text.encode("ascii"), host)
+    return b"%b\r\nhost: %b\r\n\r\n" % ("\r\n".join(lines).encode("ascii"), host)
 
 
 @functools.cache
@@ -173,6 +175,7 @@ class _Pool:
     def __init__(self, base_url: str, max_connections: int) -> None:
         url = urlsplit(base_url)
         secure = url.scheme == "https"
+        self._where = url.netloc
         self.host_header = url.netloc.encode("ascii")
         self._host = url.hostname or ""
         self._port = url.port or (443 if secure else 80)
@@ -181,6 +184,7 @@ class _Pool:
         self._open: set[Connection] = set()
         self._buffer = memoryview(bytearray(_READ_BYTES))
         self._room = anyio.Semaphore(max_connections, fast_acquire=True)
+        self._closed = False
 
     async def take(self, timeout_s: float | None) -> Connection:
         """Take a connection that waits for a request, or open one.
@@ -196,8 +200,9 @@ class _Pool:
             while self._idle:
                 # The youngest: the others may rest, and be closed when they have rested enough.
                 connection = self._idle.pop()
-                if not connection.lost:
+                if connection.idle_since > time.monotonic() - _KEEP_IDLE_S and connection.quiet:
                     return connection
+                connection.abort()
             return await self._connect(timeout_s)
         except BaseException:
             self._room.release()
@@ -210,18 +215,21 @@ class _Pool:
                     self._host, self._port, self._tls, self._open.discard, self._buffer
                 )
         except TimeoutError:
-            why = f"{self._host}:{self._port}: it takes no connection"
+            why = f"{self._where}: it takes no connection"
             raise BackendError(why, phase="connect_timeout") from None
         except OSError as error:
-            why = f"{self._host}:{self._port}: {str(error) or type(error).__name__}"
+            why = f"{self._where}: {str(error) or type(error).__name__}"
             raise BackendError(why, phase="connect") from None
+        if self._closed:
+            connection.abort()
+            raise BackendError("the client is closed", phase="closed")
         self._open.add(connection)
         return connection
 
     def give_back(self, connection: Connection) -> None:
         """Keep a connection for the next request, or close it if its answer was not read."""
         self._room.release()
-        if not connection.reusable:
+        if self._closed or not connection.reusable:
             connection.abort()
             return
         now = time.monotonic()
@@ -231,7 +239,8 @@ class _Pool:
             self._idle.popleft().abort()
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection; one that is being opened is closed as soon as it is open."""
+        self._closed = True
         for connection in self._open:
             connection.abort()
         with anyio.CancelScope(shield=True):

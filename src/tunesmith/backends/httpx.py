@@ -14,17 +14,14 @@ from urllib.parse import urlsplit
 import anyio
 import anyio.lowlevel
 import httpx
-from pydantic import SecretStr
 
+from tunesmith.backends.credentials import BAD_HEADER, ApiKey, kept_key, secret_of
 from tunesmith.backends.network import refusal_for
 from tunesmith.backends.pools import Pools
 from tunesmith.errors import BackendError, ConfigurationError, Phase
 from tunesmith.protocol.message import Request, Response
 
-__all__ = ["BAD_HEADER", "ApiKey", "HttpClient", "HttpxBackend", "connect_s", "tls_context"]
-
-ApiKey = str | SecretStr | Callable[[], Awaitable[str]]
-"""A key, or an asynchronous function that is asked for one before each attempt."""
+__all__ = ["HttpClient", "HttpxBackend", "connect_s", "tls_context"]
 
 HttpClient = httpx.AsyncClient
 """A client of the user's own."""
@@ -37,11 +34,9 @@ _KEEP_IDLE_S = 30.0
 _CONNECT_S = 10.0
 """A service that does not even take a connection in this time is not there."""
 
-BAD_HEADER = (
-    "nothing was sent: the key or a header holds what no header may, such as the end of a line or "
-    "a letter beyond ASCII"
-)
-"""In place of the words of httpx, which quote the header."""
+
+_LONGEST_NAME = 63
+"""Of a part of a host's name, in bytes (RFC 1035, section 2.3.4); Python fails over longer ones."""
 
 
 class HttpxBackend:
@@ -84,21 +79,15 @@ class HttpxBackend:
             url = httpx.URL(base_url)
         except httpx.InvalidURL as error:
             raise ConfigurationError(f"base_url is no URL: {error}") from None
-        if url.scheme not in {"http", "https"} or not url.host:
+        if not _is_address(url):
             raise ConfigurationError(
-                f"base_url must be an http or https URL, such as https://api.openai.com/v1, "
-                f"not {_without_credentials(url)!r}"
+                f"base_url must be an http or https URL without a query, such as "
+                f"https://api.openai.com/v1, not {_without_credentials(url)!r}"
             )
         if http2 and not _installed("h2"):
             raise ConfigurationError("HTTP/2 needs a package: pip install 'tunesmith[http2]'")
         self.base_url = str(url).rstrip("/")
-        if isinstance(api_key, str):
-            api_key = SecretStr(api_key)
-        if not _is_key(api_key):
-            raise ConfigurationError(
-                "api_key must be one line of ASCII text, or an asynchronous function that gives it"
-            )
-        self._api_key = api_key
+        self._api_key = kept_key(api_key)
         self._headers = {"user-agent": _user_agent()}
         if http_client is None:
             self._headers["accept-encoding"] = "gzip, deflate"
@@ -151,12 +140,8 @@ class HttpxBackend:
     async def all_headers(self, request: Request) -> dict[str, str]:
         """Give a request's headers, credentials and all."""
         headers = {**self._headers, **request.headers}
-        key = self._api_key
-        if key is not None:
-            secret = key.get_secret_value() if isinstance(key, SecretStr) else await key()
-            if not _can_be_sent(secret):
-                raise BackendError(BAD_HEADER, phase="closed")
-            headers.setdefault(*self.credentials(secret))
+        if self._api_key is not None:
+            headers.setdefault(*self.credentials(await secret_of(self._api_key)))
         return headers
 
     async def aclose(self) -> None:
@@ -191,7 +176,7 @@ class HttpxBackend:
         url = urlsplit(self.base_url)
         proxies = urllib.request.getproxies()
         proxied = url.scheme in proxies or "all" in proxies
-        return not url.username and not (
+        return "@" not in url.netloc and not (
             proxied and not urllib.request.proxy_bypass(url.hostname or "")
         )
 
@@ -239,7 +224,7 @@ class _Exchange:
                 send = functools.partial(way.send, stream=True, follow_redirects=False)
                 response = await self._ask(way.build_request, send)
         except BaseException:
-            await self._leave()
+            await self._leave(broken=True)
             raise
         self._response = response
         self._chunks = chunks = _Chunks(response)
@@ -259,8 +244,10 @@ class _Exchange:
                 content=self._body or cast("bytes | None", request.body),
                 extensions=backend.extensions(request),
             )
+            if self._body is not None:
+                built.stream = _Body(self._body)
             return await send(built)
-        except (UnicodeEncodeError, httpx.LocalProtocolError):
+        except (UnicodeEncodeError, httpx.InvalidURL, httpx.LocalProtocolError):
             raise BackendError(BAD_HEADER, phase="closed") from None
         except httpx.HTTPError as error:
             raise _backend_error(error, _parsed(backend.base_url)) from None
@@ -278,13 +265,26 @@ class _Exchange:
         finally:
             await self._leave()
 
-    async def _leave(self) -> None:
-        if self._body is not None:
-            # httpx does not close a body that it stopped to read; its file would stay open.
-            await self._body.aclose()
-        if self._pool is not None:
-            pools, transport = self._pool
-            await pools.give_back(transport)
+    async def _leave(self, *, broken: bool = False) -> None:
+        try:
+            if self._body is not None:
+                # httpx does not close a body that it stopped to read; its file would stay open.
+                await self._body.aclose()
+        finally:
+            if self._pool is not None:
+                pools, transport = self._pool
+                # httpx may count a connection for ever whose opening was cancelled.
+                await (pools.discard(transport) if broken else pools.give_back(transport))
+
+
+class _Body(httpx.AsyncByteStream):
+    """The body of a request, without a generator of httpx around it that nobody closes."""
+
+    def __init__(self, chunks: AsyncGenerator[bytes]) -> None:
+        self._chunks = chunks
+
+    def __aiter__(self) -> AsyncGenerator[bytes]:
+        return self._chunks
 
 
 class _Chunks:
@@ -349,15 +349,14 @@ def _installed(module: str) -> bool:
     return find_spec(module) is not None
 
 
-def _is_key(key: object) -> bool:
-    if isinstance(key, SecretStr):
-        return _can_be_sent(key.get_secret_value())
-    return key is None or callable(key)
-
-
-def _can_be_sent(key: str) -> bool:
-    # Found out here, since the HTTP libraries would quote the key, in logs too.
-    return key.isascii() and key.isprintable()
+def _is_address(url: httpx.URL) -> bool:
+    names = url.raw_host.removesuffix(b".").split(b".")
+    return (
+        url.scheme in {"http", "https"}
+        and all(0 < len(name) <= _LONGEST_NAME for name in names)
+        and not (url.query or url.fragment)
+        and (url.port is None or 0 < url.port < 1 << 16)
+    )
 
 
 def connect_s(timeout_s: float | None) -> float:

@@ -7,6 +7,8 @@ from typing import Generic, Protocol, TypeVar
 
 import anyio
 
+from tunesmith.errors import BackendError
+
 __all__ = ["Pools", "take_room"]
 
 
@@ -36,9 +38,14 @@ class Pools(Generic[T]):
         self._room = anyio.Semaphore(max_connections, fast_acquire=True)
         self._idle: deque[tuple[float, T]] = deque()
         self._all: set[T] = set()
+        self._closed = False
 
     async def take(self) -> T:
-        """Wait for a connection to be free; gives its transport."""
+        """Wait for a connection to be free; gives its transport.
+
+        Raises:
+            BackendError: The pools were closed meanwhile.
+        """
         await take_room(self._room)
         try:
             # The one used last: the others may rest, and be closed when they have rested enough.
@@ -48,6 +55,8 @@ class Pools(Generic[T]):
             raise
 
     def _new(self) -> T:
+        if self._closed:
+            raise BackendError("the client is closed", phase="closed")
         transport = self._make()
         self._all.add(transport)
         return transport
@@ -55,17 +64,29 @@ class Pools(Generic[T]):
     async def give_back(self, transport: T) -> None:
         """Keep a connection for the next request; close those that have rested enough."""
         now = time.monotonic()
-        self._idle.append((now, transport))
         self._room.release()
+        if self._closed:
+            await transport.aclose()
+            return
+        self._idle.append((now, transport))
         while self._idle and self._idle[0][0] < now - self._keep_idle_s:
             _, rested = self._idle.popleft()
-            self._all.remove(rested)
+            self._all.discard(rested)
             await rested.aclose()
+
+    async def discard(self, transport: T) -> None:
+        """Close a connection that was left in the middle of something."""
+        self._room.release()
+        self._all.discard(transport)
+        with anyio.CancelScope(shield=True):
+            await transport.aclose()
 
     async def aclose(self) -> None:
         """Close every connection."""
-        for transport in self._all:
-            await transport.aclose()
+        self._closed = True
+        self._idle.clear()
+        while self._all:
+            await self._all.pop().aclose()
 
 
 async def take_room(room: anyio.Semaphore) -> None:

@@ -7,6 +7,11 @@ from tunesmith.errors import APITimeoutError, DeadlineExceeded
 
 __all__ = ["Deadline"]
 
+_TIMERS_EARLY_S = 0.02
+"""A limit may be found out so much before its time: the clock of uvloop counts whole milliseconds,
+and stands still while a step of the loop takes. With less left, nothing would be done in time.
+"""
+
 
 class Deadline:
     """The end of a call: its attempts, pauses, polls and stream reads together.
@@ -46,7 +51,7 @@ class Deadline:
     ) -> APITimeoutError | DeadlineExceeded:
         """Tell which of the two limits has passed, and what came meanwhile."""
         left = self.left_s
-        if left is not None and left <= 0:
+        if timeout_s is None or (left is not None and left <= _TIMERS_EARLY_S):
             return self.exceeded("waiting for the service", attempts)
         return APITimeoutError(
             f"{self.operation}: {what_came} within the timeout of {timeout_s:g} s; a longer one is "

@@ -3,6 +3,10 @@
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 
+import anyio
+
+from tunesmith.errors import RequestInvalid
+
 __all__ = ["Body", "Request", "Response"]
 
 Body = bytes | Callable[[], AsyncIterator[bytes]]
@@ -35,17 +39,39 @@ class Request:
     replayable: bool = True
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Open the body and go through it; whoever stops early closes this, and so the body."""
+        """Open the body and go through it; whoever stops early closes this, and so the body.
+
+        Raises:
+            RequestInvalid: The body is not as long as `content-length` says. What is too much would
+                be taken for another request.
+        """
         if isinstance(self.body, bytes):
             yield self.body
         elif self.body is not None:
+            length = self.headers.get("content-length")
+            announced = None if length is None else int(length)
+            sent = 0
             body = self.body()
             try:
                 async for chunk in body:
+                    sent += len(chunk)
+                    if announced is not None and sent > announced:
+                        raise self._other_length(announced)
                     yield chunk
+                if announced is not None and sent < announced:
+                    raise self._other_length(announced)
             finally:
                 if isinstance(body, AsyncGenerator):
-                    await body.aclose()
+                    # Shielded, so that a call that is cancelled closes its file too.
+                    with anyio.CancelScope(shield=True):
+                        await body.aclose()
+
+    def _other_length(self, announced: int) -> RequestInvalid:
+        return RequestInvalid(
+            f"{self.operation}: the body has not the {announced} bytes that were announced: was a "
+            "file changed while it was sent?",
+            operation=self.operation,
+        )
 
 
 @dataclass(frozen=True, slots=True)

@@ -4,6 +4,8 @@ import pytest
 from tests.unit.calls.conftest import HANG, Script, answer, refusal
 
 from tunesmith import errors
+from tunesmith.calls.deadline import Deadline
+from tunesmith.service.clock import VirtualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -24,6 +26,20 @@ async def test_it_spans_all_attempts():
         await backend.client(timeout=10, deadline=25).models.retrieve("ada")
     assert backend.clock.monotonic() == pytest.approx(25)
     assert len(backend.requests) == 3
+
+
+@pytest.mark.parametrize("timeout_s", [None, 600])
+async def test_a_timer_that_goes_off_a_little_early_is_still_its_end(timeout_s):
+    """The clock of uvloop's timers is behind by a millisecond or more."""
+    clock = VirtualClock()
+    deadline = Deadline(clock, 30, "models.retrieve")
+    await clock.sleep(29.99)
+    assert isinstance(deadline.error(timeout_s, 1), errors.DeadlineExceeded)
+
+
+async def test_a_timeout_long_before_it_is_a_timeout():
+    deadline = Deadline(VirtualClock(), 30, "models.retrieve")
+    assert not isinstance(deadline.error(10, 1), errors.DeadlineExceeded)
 
 
 async def test_a_pause_that_would_outlast_it_is_not_begun():

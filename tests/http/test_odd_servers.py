@@ -1,0 +1,398 @@
+"""Servers that answer oddly, break off or go away: both transports take it alike."""
+
+import gc
+import socket
+import ssl
+import threading
+import time
+from contextlib import suppress
+
+import anyio
+import anyio.abc
+import anyio.streams.tls
+import pytest
+import trustme
+from tests.http.test_fast import LOOPS
+from tests.http.test_sockets import BODY, CHUNKED, GOOD, serving_over
+
+from tunesmith import AsyncClient, BackendError, Request, errors
+from tunesmith.backends import fast as fast_module
+from tunesmith.backends.httpx import tls_context
+
+pytestmark = pytest.mark.anyio
+
+ASKED = Request("models.retrieve", "GET", "/models/ada", timeout_s=5)
+HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 29\r\n"
+CHUNKS = b"1d\r\n" + BODY + b"\r\n0\r\n"
+
+
+@pytest.fixture(params=LOOPS.values(), ids=LOOPS)
+def anyio_backend(request):
+    return request.param
+
+
+@pytest.fixture(params=["httpx", "fast"])
+def transport(request):
+    return request.param
+
+
+async def good(connection, number):
+    await connection.send(GOOD)
+
+
+def saying(data, then=None):
+    """A server that says the same to everybody."""
+
+    async def serve(connection, number):
+        await connection.send(data)
+        return then
+
+    return serve
+
+
+def asked_by(method):
+    return Request("models.retrieve", method, "/models/ada", timeout_s=5)
+
+
+GOOD_ANSWERS = {
+    "no body by its status": ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
+    "a length without a body": (
+        "GET",
+        b"HTTP/1.1 304 Not Modified\r\ncontent-length: 5\r\n\r\n",
+        304,
+        b"",
+    ),
+    "the head alone": ("HEAD", HEAD + b"\r\n", 200, b""),
+    "the head alone, of chunks": ("HEAD", CHUNKED, 200, b""),
+    "early news": ("GET", b"HTTP/1.1 102 Processing\r\n\r\n" * 3 + GOOD, 200, BODY),
+    "an offer to upgrade": (
+        "GET",
+        HEAD + b"connection: upgrade, keep-alive\r\nupgrade: h2c\r\n\r\n" + BODY,
+        200,
+        BODY,
+    ),
+    "chunks with trailers": ("GET", CHUNKED + CHUNKS + b"x-t: 1\r\n\r\n", 200, BODY),
+    "an older version": ("GET", b"HTTP/1.0 200 OK\r\n\r\n" + BODY, 200, BODY),
+    "a long header": ("GET", HEAD + b"a: " + b"x" * 50_000 + b"\r\n\r\n" + BODY, 200, BODY),
+    "no reason": ("GET", b"HTTP/1.1 200\r\ncontent-length: 29\r\n\r\n" + BODY, 200, BODY),
+}
+
+BROKEN_ANSWERS = {
+    "nothing": b"",
+    "half a head": b"HTTP/1.1 200 OK\r\ncont",
+    "a header without a colon": b"HTTP/1.1 200 OK\r\nbad\r\ncontent-length: 29\r\n\r\n" + BODY,
+    "half a body": GOOD[:-3],
+    "half a chunk": CHUNKED + CHUNKS[:9],
+    "no last chunk": CHUNKED + CHUNKS[:-3],
+    "no last chunk, in capitals": CHUNKED.replace(b"chunked", b"Chunked") + CHUNKS[:-3],
+    "a chunk of no size": CHUNKED + b"zz\r\n" + BODY,
+    "two lengths": HEAD + b"content-length: 30\r\n\r\n" + BODY,
+    "an unknown coding": b"HTTP/1.1 200 OK\r\ntransfer-encoding: gzip\r\n\r\n" + BODY,
+    "an upgrade nobody asked for": (
+        b"HTTP/1.1 101 Switching Protocols\r\nconnection: upgrade\r\nupgrade: h2c\r\n\r\n"
+    ),
+    "a head without end": b"HTTP/1.1 200 OK\r\n" + (b"a: " + b"x" * 1000 + b"\r\n") * 2000,
+}
+
+
+@pytest.mark.parametrize("name", GOOD_ANSWERS)
+async def test_whatever_http_allows_is_an_answer(transport, name):
+    method, data, status, body = GOOD_ANSWERS[name]
+    then = "close" if name == "an older version" else None
+    async with serving_over(transport, saying(data, then)) as (_, client):
+        for _ in range(2):
+            async with client.backend.send(asked_by(method)) as response:
+                assert (response.status, await response.read()) == (status, body)
+
+
+@pytest.mark.parametrize("name", BROKEN_ANSWERS)
+async def test_what_is_no_whole_answer_is_an_error(transport, name):
+    async with serving_over(transport, saying(BROKEN_ANSWERS[name], "close")) as (_, client):
+        with pytest.raises(BackendError) as caught:
+            async with client.backend.send(ASKED) as response:
+                await response.read()
+        assert caught.value.phase == "read"
+
+
+async def test_a_download_is_not_whole_because_the_client_was_closed(transport):
+    async def begins(connection, number):
+        await connection.send(b"HTTP/1.1 200 OK\r\n\r\nImmanuel")
+        await connection.receive()
+
+    begun = anyio.Event()
+    caught = []
+
+    async def read(client):
+        try:
+            async with client.backend.send(ASKED) as response:
+                async for _ in response.stream:
+                    begun.set()
+        except BackendError as error:
+            caught.append(error.phase)
+
+    async with serving_over(transport, begins) as (_, client), anyio.create_task_group() as tasks:
+        tasks.start_soon(read, client)
+        await begun.wait()
+        await client.aclose()
+    assert caught == ["read"]
+
+
+async def test_a_connection_that_was_closed_meanwhile_is_not_used(transport):
+    """The event loop does not know it yet: the program did something else."""
+    closed = threading.Event()
+    requests = 0
+
+    def serve():
+        nonlocal requests
+        for _ in range(2):
+            connection, _ = listener.accept()
+            with connection:
+                connection.recv(65536)
+                requests += 1
+                connection.sendall(GOOD)
+            closed.set()
+
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        server = threading.Thread(target=serve)
+        server.start()
+        url = f"http://127.0.0.1:{listener.getsockname()[1]}/v1"
+        async with AsyncClient("sk-1", url, transport=transport, max_retries=0) as client:
+            await client.models.retrieve("ada")
+            closed.wait(5)
+            time.sleep(0.01)  # noqa: ASYNC251 - the loop shall not look
+            assert (await client.models.retrieve("ada")).response.attempts == 1
+        server.join(5)
+    assert requests == 2
+
+
+async def test_a_connection_that_rested_for_long_is_not_used(monkeypatch):
+    """Firewalls forget it, and tell nobody."""
+    monkeypatch.setattr(fast_module, "_KEEP_IDLE_S", 0)
+    monkeypatch.setattr("tunesmith.backends.httpx._KEEP_IDLE_S", 0)
+    async with serving_over("fast", good) as (server, client):
+        for _ in range(3):
+            await client.models.retrieve("ada")
+        assert server.opened == 3
+
+
+class Book:
+    """A body that is open until it is closed, which takes a while."""
+
+    def __init__(self):
+        self.open = False
+        self.opened = anyio.Event()
+
+    async def __call__(self):
+        self.open = True
+        self.opened.set()
+        try:
+            while True:
+                yield bytes(1_000_000)
+        finally:
+            await anyio.lowlevel.checkpoint()
+            self.open = False
+
+
+async def test_a_cancelled_upload_closes_its_file_and_gives_its_room_back(transport):
+    arrived = anyio.Event()
+
+    async def reads(connection, number):
+        arrived.set()
+        while number == 1:
+            await connection.receive()  # ends when the client goes away
+        await connection.send(GOOD)
+
+    book = Book()
+    upload = Request("files.create", "POST", "/files", body=book, timeout_s=5)
+
+    async def send(client):
+        async with client.backend.send(upload):
+            pass
+
+    async with serving_over(transport, reads, max_retries=0) as (_, client):
+        client.backend.max_connections = 1
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(send, client)
+            await arrived.wait()
+            await book.opened.wait()
+            tasks.cancel_scope.cancel()
+        assert not book.open
+        with anyio.fail_after(5):
+            assert (await client.models.retrieve("ada")).id == "ada"
+
+
+@pytest.mark.parametrize("length", [2, 4])
+async def test_a_body_of_another_length_than_announced_is_an_error(transport, length):
+    """What is too much would be the beginning of another request."""
+
+    async def body():
+        yield b"abc"
+
+    headers = {"content-length": str(length)}
+    request = Request("files.create", "POST", "/files", headers=headers, body=body, timeout_s=5)
+    async with serving_over(transport, good) as (server, client):
+        with pytest.raises(errors.RequestInvalid, match="was a file changed"):
+            async with client.backend.send(request):
+                pass
+        assert (await client.models.retrieve("ada")).id == "ada"
+        assert server.opened == 2
+
+
+async def test_an_answer_may_come_before_the_whole_request_was_sent(transport):
+    async def refuses(connection, number):
+        await connection.send(
+            b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
+        )
+        for _ in range(20):
+            await connection.receive()
+        await connection.send_eof()
+        while True:
+            await connection.receive()
+
+    async def body():
+        for _ in range(50):
+            yield bytes(100_000)
+
+    request = Request("files.create", "POST", "/files", body=body, timeout_s=5)
+    async with (
+        serving_over(transport, refuses) as (_, client),
+        client.backend.send(request) as response,
+    ):
+        assert response.status == 413
+
+
+async def test_closing_the_client_ends_the_calls_that_are_under_way(transport):
+    arrived = anyio.Event()
+    caught = []
+
+    async def silent(connection, number):
+        if number == 3:
+            arrived.set()
+        await connection.receive()
+
+    async def call(client):
+        try:
+            await client.models.retrieve("ada")
+        except errors.APIConnectionError as error:
+            caught.append(error)
+
+    async with (
+        serving_over(transport, silent, max_retries=0) as (_, client),
+        anyio.create_task_group() as tasks,
+    ):
+        for _ in range(3):
+            tasks.start_soon(call, client)
+        await arrived.wait()
+        await client.aclose()
+    assert len(caught) == 3
+
+
+def trusted(path, monkeypatch):
+    """Make a certificate for this machine, and have clients trust it."""
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(path)
+    monkeypatch.setenv("SSL_CERT_FILE", str(path))
+    tls_context.cache_clear()
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context
+
+
+async def say_the_name(connection):
+    """Answer one request by the last part of its path, many times over, in pieces."""
+    data = b""
+    while not data.endswith(b"\r\n\r\n"):
+        data += await connection.receive()
+    name = data.split(b" ", 2)[1].rpartition(b"/")[2]
+    await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: 20000\r\n\r\n")
+    for _ in range(5):
+        await connection.send(name * 2000)
+
+
+async def name_of(client, name):
+    request = Request("files.content", "GET", f"/files/{name}", timeout_s=5)
+    async with client.backend.send(request) as response:
+        assert await response.read() == name.encode() * 10_000
+
+
+@pytest.fixture(params=[False, True], ids=["plain", "tls"])
+async def named(request, transport, tmp_path, monkeypatch):
+    """A client of a server that says each one's name; both over TCP, and over TLS."""
+    context = trusted(tmp_path / "authority.pem", monkeypatch) if request.param else None
+
+    async def handle(connection):
+        async with connection:
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError, ssl.SSLError):
+                if context is not None:
+                    connection = await anyio.streams.tls.TLSStream.wrap(
+                        connection, ssl_context=context, standard_compatible=False
+                    )
+                while True:
+                    await say_the_name(connection)
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    port = listener.extra(anyio.abc.SocketAttribute.local_port)
+    url = f"http{'s' * request.param}://127.0.0.1:{port}/v1"
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, handle)
+        async with AsyncClient("sk-1", url, transport=transport, max_retries=0) as client:
+            yield client
+        tasks.cancel_scope.cancel()
+    tls_context.cache_clear()
+
+
+async def test_bytes_of_one_connection_never_reach_another(named):
+    """All of `fast` are read into one buffer."""
+    async with anyio.create_task_group() as calls:
+        for number in range(10, 26):
+            for _ in range(3):
+                calls.start_soon(name_of, named, str(number))
+
+
+# httpx leaves a socket to the garbage collector when a handshake of TLS is cancelled.
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+async def test_whenever_a_call_is_cancelled_the_next_one_has_room(named):
+    """While it connects, too: nobody is left with half a connection."""
+    named.backend.max_connections = 1
+    for steps in range(50):
+        async with anyio.create_task_group() as calls:
+            calls.start_soon(name_of, named, "10")
+            for _ in range(steps):
+                await anyio.lowlevel.checkpoint()
+            calls.cancel_scope.cancel()
+    with anyio.fail_after(5):
+        await name_of(named, "11")
+    gc.collect()
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:1/v1?x=1",
+        "http://127.0.0.1:1/v1#part",
+        "http://127.0.0.1:99999/v1",
+        "http://127.0.0.1:0/v1",
+        f"http://{'a' * 64}.example/v1",
+        "http://a..example/v1",
+        "ftp://127.0.0.1/v1",
+    ],
+)
+def test_an_address_that_cannot_be_is_refused_at_once(transport, url):
+    with pytest.raises(errors.ConfigurationError, match="base_url must be"):
+        AsyncClient("sk-1", url, transport=transport)
+
+
+@pytest.mark.parametrize("user", ["kant:verysecret", ":verysecret"])
+async def test_a_password_in_the_address_is_not_in_the_error(transport, user):
+    url = f"http://{user}@127.0.0.1:1/v1"
+    async with AsyncClient("sk-1", url, transport=transport, max_retries=0) as client:
+        with pytest.raises(errors.APIConnectionError, match=r"127\.0\.0\.1:1") as caught:
+            await client.models.retrieve("ada")
+    assert "verysecret" not in str(caught.value) + repr(client.backend)
+
+
+async def test_a_host_may_be_an_address_of_the_sixth_version(transport):
+    async with AsyncClient("sk-1", "http://[::1]:1/v1", transport=transport) as client:
+        with pytest.raises(BackendError, match=r"^\[::1\]:1: "):
+            async with client.backend.send(ASKED):
+                pass
