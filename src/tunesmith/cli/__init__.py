@@ -12,6 +12,7 @@
              │   ├ way_on.py            what to do after a refusal
              │   ├ output.py            for people, for pipes, as JSON
              │   ├ uploading.py         a file by path, id or URL
+             │   ├ interrupting.py      Ctrl-C at a question
              │   └ following.py         events and curve of a job
              ├ batch.py             tunesmith batch run, status
              └ doctor.py            tunesmith doctor

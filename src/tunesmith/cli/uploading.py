@@ -10,6 +10,7 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from tunesmith.cli.interrupting import interruptible
 from tunesmith.cli.output import Output, moment
 from tunesmith.errors import NotFoundError
 from tunesmith.resources.file_upload import FileUpload
@@ -118,11 +119,9 @@ def _agreed(output: Output, path: Path, found: "FileObject") -> bool:
     if not _somebody_answers(output):
         return True
     made = moment(found.created_datetime)
-    return click.confirm(
-        f"The service has {path} already, as {found.id} ({found.filename}, {made}). Use that one",
-        default=True,
-        err=True,
-    )
+    question = f"The service has {path} already, as {found.id} ({found.filename}, {made})."
+    with interruptible():
+        return click.confirm(f"{question} Use that one", default=True, err=True)
 
 
 def _somebody_answers(output: Output) -> bool:

@@ -189,6 +189,30 @@ def test_control_c_in_a_shell_leaves_at_once_and_without_a_traceback():
     assert stdout == ""
 
 
+@pytest.mark.parametrize(
+    ("line", "question"), [("chat -m gpt-4o-mini", "> "), ("prepare kant.csv", "[Y/n]: ")]
+)
+def test_control_c_at_a_question_leaves_at_once(folder, line, question):
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from tunesmith.cli import main; main()", *line.split()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TUNESMITH_BACKEND": "memory"},
+    )
+    asked = ""
+    while not asked.endswith(question):
+        assert process.poll() is None, asked
+        asked += process.stderr.read(1)
+    process.send_signal(signal.SIGINT)
+    # The standard input stays open: nobody answers.
+    assert process.wait(20) == 130
+    assert process.stderr.read().split() == ["Interrupted."]
+    process.stdin.close()
+    process.stderr.close()
+
+
 def test_a_fault_of_our_own_is_one_line_too(monkeypatch, capsys):
     from tunesmith import cli
     from tunesmith.cli.connection import Connection
