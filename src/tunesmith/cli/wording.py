@@ -14,6 +14,7 @@ _OPTIONS = (
     (re.compile(r"rename=\{'([^']*)': '([^']*)'\}"), r"--rename \1=\2"),
     (re.compile(r"\bon_broken='skip'"), "--skip-broken"),
     (re.compile(r"\b(kind|encoding|output)='([^']*)'"), r"--\1 \2"),
+    (re.compile(r"\bmode='offline'"), "--offline"),
     (re.compile(r"`(timeout|deadline)`"), r"--\1"),
     (re.compile(r"\bsystem=…"), "--system TEXT"),
     (re.compile(r"\bresume=True and retry_failed=True"), "--retry-failed"),
