@@ -11,12 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 import click
 
+from tunesmith.cli.calling import calls_the_service
 from tunesmith.cli.wording import as_options, errors_of_the_command_line
 from tunesmith.errors import TunesmithError
 
 if TYPE_CHECKING:
+    from tunesmith import AsyncClient
     from tunesmith.batch import Budget, Job, Report
     from tunesmith.cli.connection import Connection
+    from tunesmith.cli.output import Output
 
 __all__ = ["command"]
 
@@ -248,27 +251,19 @@ def status(output: Path, as_json: bool) -> None:
 
 
 @command.command("cancel")
-@click.argument("output", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the ids as JSON.")
-@click.pass_obj
-def cancel(connection: "Connection", /, output: Path, as_json: bool) -> None:
+@click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
+@calls_the_service
+async def cancel(client: "AsyncClient", output: "Output", target: Path) -> None:
     """Have the service end the batches of the job that writes OUTPUT, be it at work or not.
 
     What they have done until then is paid: run with --resume, and it is collected.
     """
     from tunesmith.batch import cancel_batches
 
-    async def main() -> list[str]:
-        async with connection.client() as client:
-            return [batch.id for batch in await cancel_batches(output, client)]
-
-    with errors_of_the_command_line():
-        ended = anyio.run(main)
-    if as_json:
-        click.echo(json.dumps(ended))
+    ended = [batch.id for batch in await cancel_batches(target, client)]
+    if output.as_json:
+        output.json(ended)
+    elif ended:
+        output.text(f"{len(ended)} batches are being cancelled.")
     else:
-        click.echo(
-            f"{len(ended)} batches are being cancelled."
-            if ended
-            else "No batch is under way; run with --resume collects what batches have done."
-        )
+        output.text("No batch is under way; run with --resume collects what batches have done.")

@@ -31,7 +31,7 @@ def shown_progress() -> Generator[Callable[["Progress"], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         console=Console(stderr=True),
     ) as bar:
         task = bar.add_task("", total=None)

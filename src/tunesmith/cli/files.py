@@ -88,7 +88,7 @@ async def content(client: "AsyncClient", output: Output, file_id: str, target: P
     """Print a file's content as it is, or save it; a broken download goes on."""
     if target is not None:
         await client.files.content(file_id).write_to(target)
-        output.note(f"Saved: {target}")
+        output.saved(target)
     elif output.as_json:
         output.json({"id": file_id, "content": await client.files.content(file_id).text()})
     else:

@@ -222,7 +222,7 @@ async def results(client: "AsyncClient", output: Output, job_id: str, target: Pa
     measured = await client.fine_tuning.jobs.results(job_id)
     if target is not None:
         await anyio.Path(target).write_text(as_csv(measured), "utf-8")
-        output.note(f"Saved: {target} ({len(measured):,} steps)")
+        output.saved(target)
     elif output.as_json:
         output.json([dict(step.columns) for step in measured])
     else:
@@ -250,7 +250,7 @@ async def plot(
     first, *others = [await client.fine_tuning.jobs.results(job_id) for job_id in job_ids]
     figure: Any = first.plot(*others)  # matplotlib types its options only in part
     await to_thread.run_sync(figure.savefig, target)
-    _saved(output, target)
+    output.saved(target)
 
 
 @command.command("report", short_help="Write a page about a job.")
@@ -272,14 +272,7 @@ async def report(client: "AsyncClient", output: Output, job_id: str, target: Pat
     from tunesmith.job_report import job_report
 
     await anyio.Path(target).write_text(await job_report(client, job_id), "utf-8")
-    _saved(output, target)
-
-
-def _saved(output: Output, target: Path) -> None:
-    if output.as_json:
-        output.json({"saved": str(target)})
-    else:
-        output.note(f"Saved: {target}")
+    output.saved(target)
 
 
 @command.command("cancel", short_help="End a job before it is done.")

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import click
 import pytest
@@ -189,6 +190,7 @@ def test_control_c_in_a_shell_leaves_at_once_and_without_a_traceback():
     assert stdout == ""
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 @pytest.mark.parametrize(
     ("line", "question"), [("chat -m gpt-4o-mini", "> "), ("prepare kant.csv", "[Y/n]: ")]
 )
@@ -205,6 +207,8 @@ def test_control_c_at_a_question_leaves_at_once(folder, line, question):
     while not asked.endswith(question):
         assert process.poll() is None, asked
         asked += process.stderr.read(1)
+    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        pass  # it is about to wait for the answer
     process.send_signal(signal.SIGINT)
     # The standard input stays open: nobody answers.
     assert process.wait(20) == 130
