@@ -145,6 +145,15 @@ def test_what_cannot_be_done_is_an_error_in_terms_of_options(
     assert service.requests == 0
 
 
+def test_where_no_batch_is_under_way_none_is_cancelled(run, prompts, service, folder):
+    batch(run, prompts)
+    assert run("batch cancel answers.jsonl").stdout == "No batch is under way.\n"
+    assert run("batch cancel answers.jsonl --json").stdout == "[]\n"
+    nothing = run("batch cancel nothing.jsonl")
+    assert nothing.exit_code == 1
+    assert "There is no journal of a job here." in nothing.stderr
+
+
 def test_the_state_of_no_job_is_an_error(run, folder):
     done = run("batch status none.jsonl")
     assert done.exit_code == 1
