@@ -1,6 +1,7 @@
 """What commands print: for people, for pipes, or as JSON."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
@@ -16,6 +17,9 @@ __all__ = ["Output", "moment"]
 
 _WIDE = 10_000
 """More columns than any table needs."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+"""What would break a line, its tabs, or a terminal, if a name holds it."""
 
 
 class Output:
@@ -133,7 +137,7 @@ def _cell(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, list):
         return ", ".join(map(str, cast("list[object]", value)))
-    return str(value)
+    return _CONTROL.sub(" ", str(value))
 
 
 def _plain(value: object) -> object:
