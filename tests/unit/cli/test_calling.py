@@ -55,6 +55,14 @@ class Down:
         pass
 
 
+def test_a_password_in_the_address_is_not_shown(run, folder, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    for command in ("models list", "doctor"):
+        result = run(f"--base-url http://me:p@ssword@127.0.0.1:9/v1 {command}")
+        assert "http://…@127.0.0.1:9/v1" in result.output
+        assert "ssword" not in result.output
+
+
 def test_out_of_reach_is_exit_code_4_and_names_the_doctor(run, client_of):
     client_of(Down(), max_retries=0)
     result = run("files list")
