@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _UNFINISHED = 3
+_SECONDS = click.FloatRange(min=0, min_open=True)
 
 
 @click.group(
@@ -114,11 +115,21 @@ def _file(_: click.Context, __: click.Parameter, path: Path) -> Path:
     type=click.Path(path_type=Path),
     help="Your prices: a JSON file with as_of, usd_per_million_input_tokens and …_output_tokens.",
 )
-@click.option("--max-retries", default=5, show_default=True, help="After failures that may pass.")
-@click.option("--timeout", type=float, help="Seconds that one attempt may take.")
-@click.option("--deadline", type=float, help="Seconds that all of it may take.")
 @click.option(
-    "--poll-interval", default=30.0, show_default=True, help="Seconds between looks at batches."
+    "--max-retries",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="After failures that may pass.",
+)
+@click.option("--timeout", type=_SECONDS, help="Seconds that one attempt may take.")
+@click.option("--deadline", type=_SECONDS, help="Seconds that all of it may take.")
+@click.option(
+    "--poll-interval",
+    type=_SECONDS,
+    default=30.0,
+    show_default=True,
+    help="Seconds between looks at batches.",
 )
 @click.option("--max-failed", type=click.IntRange(1), help="Stop after so many failed rows.")
 @click.option(

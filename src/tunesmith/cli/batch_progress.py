@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tunesmith.cli.wording import as_options
+
 if TYPE_CHECKING:
     from tunesmith.batch import Progress
 
@@ -69,7 +71,8 @@ def describe(progress: "Progress") -> str:
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
     if progress.retried:
-        parts.append(f"{progress.retried:,} tried again ({progress.trouble})")
+        trouble = as_options(progress.trouble or "")
+        parts.append(f"{progress.retried:,} tried again ({trouble})")
     for limit, unit in (
         (progress.requests_per_minute, "requests"),
         (progress.tokens_per_minute, "tokens"),

@@ -103,6 +103,8 @@ def test_a_dry_run_counts_and_prices(run, prompts, service, folder):
     assert done.exit_code == 0, done.output
     assert "2 rows, about 2 tokens in questions, at most 32 in answers" in done.stdout
     assert "at most about $34.00" in done.stdout
+    counted = json.loads(batch(run, prompts, "--dry-run", "--json").stdout)
+    assert (counted["rows"], counted["answer_tokens"]) == (2, 32)
     assert service.requests == 0
 
 
@@ -119,6 +121,10 @@ def test_a_budget_stops_the_job(run, prompts, service, folder):
         (["--concurrency", "0"], "a number from 1, or auto"),
         (["--param", "max_tokens"], "not NAME=VALUE"),
         (["--rpm", "0"], "--rpm"),
+        (["--timeout", "-1"], "--timeout"),
+        (["--deadline", "0"], "--deadline"),
+        (["--poll-interval", "0"], "--poll-interval"),
+        (["--max-retries", "-1"], "--max-retries"),
     ],
 )
 def test_a_wrong_option_is_refused_with_code_2(run, prompts, service, folder, args, message):
