@@ -8,6 +8,7 @@
              │   ├ next_steps.py        what is to be done with the files
              │   └ wording.py           errors, in terms of options
              ├ files.py, fine_tunes.py, models.py, complete.py, chat.py
+             │   ├ pictures.py          curves and pages of jobs
              │   ├ calling.py           a client for a command; errors and exit codes
              │   ├ way_on.py            what to do after a refusal
              │   ├ output.py            for people, for pipes, as JSON
