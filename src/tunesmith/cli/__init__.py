@@ -13,6 +13,7 @@
              │   ├ way_on.py            what to do after a refusal
              │   ├ output.py            for people, for pipes, as JSON
              │   ├ uploading.py         a file by path, id or URL
+             │   ├ writing.py           files that are whole, or as they were
              │   ├ interrupting.py      Ctrl-C at a question
              │   └ following.py         events and curve of a job
              ├ batch.py             tunesmith batch run, status

@@ -13,6 +13,7 @@ import click
 
 from tunesmith.cli.calling import calls_the_service
 from tunesmith.cli.wording import as_options, errors_of_the_command_line
+from tunesmith.cli.writing import replacing
 from tunesmith.errors import TunesmithError
 
 if TYPE_CHECKING:
@@ -206,7 +207,8 @@ def run(
         return
     if page_file is not None:
         try:
-            page_file.write_text(page(report, history), encoding="utf-8")
+            with replacing(page_file) as part:
+                part.write_text(page(report, history), encoding="utf-8")
         except OSError as error:
             click.echo(f"The page cannot be written: {error}", err=True)
     if as_json:

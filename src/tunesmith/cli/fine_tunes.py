@@ -9,6 +9,7 @@ import click
 from tunesmith.cli.calling import calls_the_service
 from tunesmith.cli.output import Output, moment
 from tunesmith.cli.pictures import plot, report
+from tunesmith.cli.writing import replacing
 from tunesmith.errors import APIStatusError
 
 if TYPE_CHECKING:
@@ -216,7 +217,8 @@ async def results(client: "AsyncClient", output: Output, job_id: str, target: Pa
 
     measured = await client.fine_tuning.jobs.results(job_id)
     if target is not None:
-        await anyio.Path(target).write_text(as_csv(measured), "utf-8")
+        with replacing(target) as part:
+            await anyio.Path(part).write_text(as_csv(measured), "utf-8")
         output.saved(target)
     elif output.as_json:
         output.json([dict(step.columns) for step in measured])

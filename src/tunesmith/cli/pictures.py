@@ -8,6 +8,7 @@ import click
 
 from tunesmith.cli.calling import calls_the_service
 from tunesmith.cli.output import Output
+from tunesmith.cli.writing import replacing
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
@@ -44,7 +45,9 @@ async def plot(
 
     first, *others = [await client.fine_tuning.jobs.results(job_id) for job_id in job_ids]
     figure: Any = first.plot(*others)  # matplotlib types its options only in part
-    await to_thread.run_sync(figure.savefig, target)
+    with replacing(target) as part:
+        kind = target.suffix[1:].lower()
+        await to_thread.run_sync(lambda: figure.savefig(part, format=kind))
     output.saved(target)
 
 
@@ -66,5 +69,7 @@ async def report(client: "AsyncClient", output: Output, job_id: str, target: Pat
 
     from tunesmith.job_report import job_report
 
-    await anyio.Path(target).write_text(await job_report(client, job_id), "utf-8")
+    page = await job_report(client, job_id)
+    with replacing(target) as part:
+        await anyio.Path(part).write_text(page, "utf-8")
     output.saved(target)

@@ -1,6 +1,7 @@
 """`fine-tunes plot`, `fine-tunes report` and `wandb sync`: jobs to be looked at."""
 
 import json
+from pathlib import Path
 
 import pytest
 
@@ -19,6 +20,31 @@ def test_curves_are_drawn_into_the_kind_of_picture_that_is_named(run, job, folde
         done = run(f"fine-tunes plot {job} {job} -o {name}")
         assert (done.exit_code, done.stderr) == (0, f"Saved: {name}\n")
         assert (folder / name).read_bytes().startswith(begin)
+
+
+def test_a_picture_that_cannot_be_drawn_to_its_end_leaves_the_old_one(
+    run, job, folder, monkeypatch
+):
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    (folder / "losses.png").write_text("old")
+    before = set(folder.iterdir())
+
+    def full(self, path, **_):
+        path.write_text("half")
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(figure, "savefig", full)
+    done = run(f"fine-tunes plot {job} -o losses.png")
+    assert done.exit_code == 1
+    assert done.stderr == "Error: losses.png: No space left on device\n"
+    assert (folder / "losses.png").read_text() == "old"
+    assert set(folder.iterdir()) == before
+
+
+def test_what_is_no_file_is_written_to_as_it_is(run, job, tmp_path):
+    done = run(f"fine-tunes results {job} -o /dev/null")
+    assert (done.exit_code, done.stderr) == (0, "Saved: /dev/null\n")
+    assert not Path("/dev/null").is_file()
 
 
 @pytest.mark.parametrize(
