@@ -5,19 +5,24 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
-__all__ = ["replacing"]
+__all__ = ["is_replaceable", "replacing"]
+
+
+def is_replaceable(path: Path) -> bool:
+    """Whether a file may take the place of what is there: not of `/dev/stdout`, not of a link."""
+    return not path.exists() or (path.is_file() and not path.is_symlink())
 
 
 @contextmanager
 def replacing(path: Path) -> Generator[Path]:
     """Give a place beside `path` to write to, which takes its place when all went well.
 
-    What is no file, such as `/dev/stdout`, is written to as it is.
+    What may not be replaced is written to as it is.
 
     Raises:
         OSError: It cannot be written; the error names `path`.
     """
-    if path.exists() and not path.is_file():
+    if not is_replaceable(path):
         yield path
         return
     part = path.with_name(f".{path.name}.{token_hex(8)}.part")

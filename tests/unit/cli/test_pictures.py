@@ -1,7 +1,6 @@
 """`fine-tunes plot`, `fine-tunes report` and `wandb sync`: jobs to be looked at."""
 
 import json
-from pathlib import Path
 
 import pytest
 
@@ -39,12 +38,6 @@ def test_a_picture_that_cannot_be_drawn_to_its_end_leaves_the_old_one(
     assert done.stderr == "Error: losses.png: No space left on device\n"
     assert (folder / "losses.png").read_text() == "old"
     assert set(folder.iterdir()) == before
-
-
-def test_what_is_no_file_is_written_to_as_it_is(run, job, tmp_path):
-    done = run(f"fine-tunes results {job} -o /dev/null")
-    assert (done.exit_code, done.stderr) == (0, "Saved: /dev/null\n")
-    assert not Path("/dev/null").is_file()
 
 
 @pytest.mark.parametrize(
