@@ -97,7 +97,10 @@ async def test_a_job_that_is_in_a_folder_is_not_logged_again(client, job, tracke
     await track(client, job, tracker, follow=True)
     again = WandbTracker("kant", mode="offline", folder=tmp_path)
     assert await track(client, job, again) == "already logged"
-    assert len(list(tmp_path.glob("wandb/*run-*"))) == 1
+    rows = [plain(r.history.item) for r in records(tmp_path) if r.HasField("history")]
+    results = await client.fine_tuning.jobs.results(job)
+    assert [row["_step"] for row in rows] == [row.step for row in results]
+    assert [row["train_loss"] for row in rows] == pytest.approx([row.train_loss for row in results])
 
 
 async def test_a_job_that_was_interrupted_is_logged_again(client, job, tracker, tmp_path):
