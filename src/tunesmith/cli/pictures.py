@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
@@ -15,27 +15,24 @@ if TYPE_CHECKING:
 
 __all__ = ["plot", "report"]
 
+C = TypeVar("C", bound=Callable[..., Any])
 
-def _of_kind(*suffixes: str) -> Callable[[click.Context, click.Parameter, Path], Path]:
+
+def _target(*suffixes: str, help: str) -> Callable[[C], C]:
     def checked(_: click.Context, __: click.Parameter, path: Path) -> Path:
         if path.suffix.lower() not in suffixes:
             raise click.BadParameter(f"{path} does not end in {' or '.join(suffixes)}.")
         return path
 
-    return checked
+    path = click.Path(path_type=Path)
+    return click.option(
+        "-o", "--output", "target", type=path, required=True, callback=checked, help=help
+    )
 
 
 @click.command("plot", short_help="Draw what jobs measured.")
 @click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
-@click.option(
-    "-o",
-    "--output",
-    "target",
-    type=click.Path(path_type=Path),
-    required=True,
-    callback=_of_kind(".png", ".svg", ".pdf"),
-    help="The picture to write: .png, .svg or .pdf.",
-)
+@_target(".png", ".svg", ".pdf", help="The picture to write: .png, .svg or .pdf.")
 @calls_the_service
 async def plot(
     client: "AsyncClient", output: Output, job_ids: tuple[str, ...], target: Path
@@ -53,15 +50,7 @@ async def plot(
 
 @click.command("report", short_help="Write a page about a job.")
 @click.argument("job_id")
-@click.option(
-    "-o",
-    "--output",
-    "target",
-    type=click.Path(path_type=Path),
-    required=True,
-    callback=_of_kind(".html", ".htm"),
-    help="The page to write: .html.",
-)
+@_target(".html", ".htm", help="The page to write: .html.")
 @calls_the_service
 async def report(client: "AsyncClient", output: Output, job_id: str, target: Path) -> None:
     """Write a page with a job's facts, curves, checkpoints and events (extra `plot`)."""
