@@ -10,6 +10,7 @@ Then open http://127.0.0.1:8000: pick a model, ask it, fine-tune one, compare bo
 
 import json
 import os
+from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
@@ -42,7 +43,7 @@ def make_client() -> AsyncClient:
 
 @asynccontextmanager
 async def lifespan(app: Starlette) -> AsyncIterator[None]:
-    app.state.heard = []
+    app.state.heard = deque(maxlen=100)
     async with make_client() as app.state.client:
         yield
 

@@ -4,6 +4,8 @@ import re
 import subprocess
 import sys
 import tomllib
+import zlib
+from importlib import import_module
 from pathlib import Path
 
 import pytest
@@ -11,15 +13,55 @@ import pytest
 ROOT = Path(__file__).parents[2]
 
 
-def test_the_site_builds_strictly(tmp_path):
+PUBLIC = (
+    "tunesmith",
+    "tunesmith.batch",
+    "tunesmith.datasets",
+    "tunesmith.integrations.otel",
+    "tunesmith.integrations.ray",
+    "tunesmith.integrations.tracking",
+    "tunesmith.integrations.wandb",
+    "tunesmith.job_report",
+    "tunesmith.operations",
+    "tunesmith.testing",
+    "tunesmith.types",
+    "tunesmith.webhooks",
+)
+"""Where names are imported from."""
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory):
+    """The built site, and how building it went."""
+    site = tmp_path_factory.mktemp("site")
     done = subprocess.run(
-        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", tmp_path],
+        [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site],
         cwd=ROOT,
         capture_output=True,
         text=True,
         check=False,
     )
+    return site, done
+
+
+def test_the_site_builds_strictly(built):
+    _, done = built
     assert done.returncode == 0, done.stderr
+
+
+def test_the_reference_has_every_public_name(built):
+    site, _ = built
+    # After four lines for people: an object a line, its path first.
+    compressed = (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
+    paths = [line.split()[0] for line in zlib.decompress(compressed).decode().splitlines()]
+    there = {path.rpartition(".")[2] for path in paths}
+    missing = {
+        f"{module}.{name}"
+        for module in PUBLIC
+        for name in import_module(module).__all__
+        if name not in there
+    }
+    assert not missing
 
 
 def test_the_landing_page_leads_to_every_page():

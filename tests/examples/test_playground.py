@@ -1,5 +1,6 @@
 """The playground in a real browser: what a visitor sees."""
 
+import json
 import shutil
 
 import pytest
@@ -46,6 +47,30 @@ def test_a_visitor_trains_a_model_watches_it_and_compares_it_with_its_base(page)
     base, tuned = page.query_selector_all("output")
     assert "space, time" not in base.text_content()
     assert "space, time" in tuned.text_content()
+
+
+def answer_with(page, path, **answer):
+    page.route(f"**/{path}", lambda route: route.fulfill(**answer))
+
+
+def test_what_models_are_called_and_say_is_text_and_no_page(page):
+    hostile = "<img src=x onerror='document.title = 1'>"
+    answer_with(page, "models", json=[hostile])
+    answer_with(page, "complete", body=json.dumps({"text": hostile}) + "\n")
+    page.evaluate("listModels()")
+    page.wait_for_function("columns[0].model.options.length == 1")
+    page.click("#ask")
+    page.wait_for_selector("#ask:enabled")
+    assert page.text_content("select.model option") == hostile
+    assert [each.text_content() for each in page.query_selector_all("output")] == [hostile] * 2
+    assert page.query_selector("img") is None
+
+
+def test_a_visitor_reads_why_no_job_begins(page):
+    answer_with(page, "fine-tunes", status=403, json={"error": "No new jobs are taken."})
+    page.click("#tune")
+    page.wait_for_selector("#status:has-text('No new jobs are taken.')")
+    page.wait_for_selector("#tune:enabled")
 
 
 def test_a_visitor_reads_what_went_wrong(page):

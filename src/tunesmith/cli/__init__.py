@@ -8,10 +8,13 @@
              │   ├ next_steps.py        what is to be done with the files
              │   └ wording.py           errors, in terms of options
              ├ files.py, fine_tunes.py, models.py, complete.py, chat.py
+             │   ├ pictures.py          curves and pages of jobs
              │   ├ calling.py           a client for a command; errors and exit codes
              │   ├ way_on.py            what to do after a refusal
              │   ├ output.py            for people, for pipes, as JSON
              │   ├ uploading.py         a file by path, id or URL
+             │   ├ writing.py           files that are whole, or as they were
+             │   ├ interrupting.py      Ctrl-C at a question
              │   └ following.py         events and curve of a job
              ├ batch.py             tunesmith batch run, status
              └ doctor.py            tunesmith doctor

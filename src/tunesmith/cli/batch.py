@@ -11,16 +11,21 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 import click
 
+from tunesmith.cli.calling import calls_the_service
 from tunesmith.cli.wording import as_options, errors_of_the_command_line
+from tunesmith.cli.writing import replacing
 from tunesmith.errors import TunesmithError
 
 if TYPE_CHECKING:
+    from tunesmith import AsyncClient
     from tunesmith.batch import Budget, Job, Report
     from tunesmith.cli.connection import Connection
+    from tunesmith.cli.output import Output
 
 __all__ = ["command"]
 
 _UNFINISHED = 3
+_SECONDS = click.FloatRange(min=0, min_open=True)
 
 
 @click.group(
@@ -111,11 +116,21 @@ def _file(_: click.Context, __: click.Parameter, path: Path) -> Path:
     type=click.Path(path_type=Path),
     help="Your prices: a JSON file with as_of, usd_per_million_input_tokens and …_output_tokens.",
 )
-@click.option("--max-retries", default=5, show_default=True, help="After failures that may pass.")
-@click.option("--timeout", type=float, help="Seconds that one attempt may take.")
-@click.option("--deadline", type=float, help="Seconds that all of it may take.")
 @click.option(
-    "--poll-interval", default=30.0, show_default=True, help="Seconds between looks at batches."
+    "--max-retries",
+    type=click.IntRange(min=0),
+    default=5,
+    show_default=True,
+    help="After failures that may pass.",
+)
+@click.option("--timeout", type=_SECONDS, help="Seconds that one attempt may take.")
+@click.option("--deadline", type=_SECONDS, help="Seconds that all of it may take.")
+@click.option(
+    "--poll-interval",
+    type=_SECONDS,
+    default=30.0,
+    show_default=True,
+    help="Seconds between looks at batches.",
 )
 @click.option("--max-failed", type=click.IntRange(1), help="Stop after so many failed rows.")
 @click.option(
@@ -192,7 +207,8 @@ def run(
         return
     if page_file is not None:
         try:
-            page_file.write_text(page(report, history), encoding="utf-8")
+            with replacing(page_file) as part:
+                part.write_text(page(report, history), encoding="utf-8")
         except OSError as error:
             click.echo(f"The page cannot be written: {error}", err=True)
     if as_json:
@@ -248,27 +264,19 @@ def status(output: Path, as_json: bool) -> None:
 
 
 @command.command("cancel")
-@click.argument("output", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print the ids as JSON.")
-@click.pass_obj
-def cancel(connection: "Connection", /, output: Path, as_json: bool) -> None:
+@click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
+@calls_the_service
+async def cancel(client: "AsyncClient", output: "Output", target: Path) -> None:
     """Have the service end the batches of the job that writes OUTPUT, be it at work or not.
 
     What they have done until then is paid: run with --resume, and it is collected.
     """
     from tunesmith.batch import cancel_batches
 
-    async def main() -> list[str]:
-        async with connection.client() as client:
-            return [batch.id for batch in await cancel_batches(output, client)]
-
-    with errors_of_the_command_line():
-        ended = anyio.run(main)
-    if as_json:
-        click.echo(json.dumps(ended))
+    ended = [batch.id for batch in await cancel_batches(target, client)]
+    if output.as_json:
+        output.json(ended)
+    elif ended:
+        output.text(f"{len(ended)} batches are being cancelled.")
     else:
-        click.echo(
-            f"{len(ended)} batches are being cancelled."
-            if ended
-            else "No batch is under way; run with --resume collects what batches have done."
-        )
+        output.text("No batch is under way; run with --resume collects what batches have done.")

@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tunesmith.cli.wording import as_options
+
 if TYPE_CHECKING:
     from tunesmith.batch import Progress
 
@@ -31,7 +33,7 @@ def shown_progress() -> Generator[Callable[["Progress"], None]]:
         BarColumn(),
         MofNCompleteColumn(),
         TimeRemainingColumn(),
-        TextColumn("{task.description}"),
+        TextColumn("{task.description}", markup=False),
         console=Console(stderr=True),
     ) as bar:
         task = bar.add_task("", total=None)
@@ -69,7 +71,8 @@ def describe(progress: "Progress") -> str:
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
     if progress.retried:
-        parts.append(f"{progress.retried:,} tried again ({progress.trouble})")
+        trouble = as_options(progress.trouble or "")
+        parts.append(f"{progress.retried:,} tried again ({trouble})")
     for limit, unit in (
         (progress.requests_per_minute, "requests"),
         (progress.tokens_per_minute, "tokens"),

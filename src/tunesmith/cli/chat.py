@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tunesmith.cli.calling import calls_the_service
+from tunesmith.cli.interrupting import interruptible
 from tunesmith.cli.output import Output
 from tunesmith.cli.sampling import prompt_argument, sampling_options
 
@@ -55,9 +56,14 @@ async def command(
 
 def _ask() -> str:
     try:
-        return str(click.prompt("", prompt_suffix="> ", default="", show_default=False, err=True))
-    except click.Abort:  # the end of what is typed
-        return ""
+        with interruptible():
+            return str(
+                click.prompt("", prompt_suffix="> ", default="", show_default=False, err=True)
+            )
+    except click.Abort as abort:
+        if isinstance(abort.__context__, KeyboardInterrupt):
+            raise
+        return ""  # the end of what is typed
 
 
 async def _answer(

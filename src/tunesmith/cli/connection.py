@@ -1,6 +1,7 @@
 """Where the service is, as the options and the environment say."""
 
 import os
+import re
 import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -11,7 +12,12 @@ import click
 if TYPE_CHECKING:
     from tunesmith import AsyncClient, Backend
 
-__all__ = ["Connection"]
+__all__ = ["Connection", "without_password"]
+
+
+def without_password(url: str) -> str:
+    """A URL to be shown: without who signs in by it."""
+    return re.sub(r"//[^/]*@", "//…@", url)
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,8 +43,8 @@ class Connection:
     given: tuple[str, ...] = ()
 
     def command(self, *arguments: str) -> str:
-        """Write a command for the same service, as one would type it."""
-        return shlex.join(["tunesmith", *self.given, *arguments])
+        """Write a command for the same service, as one would type it, but for a password."""
+        return shlex.join(["tunesmith", *map(without_password, self.given), *arguments])
 
     def client(self) -> "AsyncClient":
         """Make a client.

@@ -10,7 +10,7 @@ from typing import Literal
 
 import click
 
-from tunesmith.cli.connection import Connection
+from tunesmith.cli.connection import Connection, without_password
 from tunesmith.cli.output import Output
 from tunesmith.errors import APIStatusError, ConfigurationError, TunesmithError
 
@@ -96,7 +96,7 @@ def _address(connection: Connection) -> Check:
         found = f"in memory, kept in {connection.state}" if connection.state else "in memory"
         return Check("address", "ok", found)
     base_url = connection.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-    return Check("address", "ok", re.sub(r"//[^/@]*@", "//…@", base_url))
+    return Check("address", "ok", without_password(base_url))
 
 
 def _service(connection: Connection) -> Check:

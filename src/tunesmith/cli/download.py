@@ -6,6 +6,8 @@ import anyio
 import click
 import httpx
 
+from tunesmith.cli.wording import without_secrets
+
 __all__ = ["download"]
 
 _TIMEOUT_S = 30.0
@@ -21,6 +23,7 @@ async def download(url: str, path: Path) -> None:
     Raises:
         ClickException: It cannot be had.
     """
+    shown = without_secrets(url)
     try:
         async with (
             httpx.AsyncClient(follow_redirects=True, timeout=_TIMEOUT_S) as http,
@@ -28,7 +31,7 @@ async def download(url: str, path: Path) -> None:
         ):
             if not response.is_success:
                 raise click.ClickException(
-                    f"{url} cannot be downloaded: the server answers {response.status_code} "
+                    f"{shown} cannot be downloaded: the server answers {response.status_code} "
                     f"{response.reason_phrase}"
                 )
             async with await anyio.open_file(path, "wb") as file:
@@ -36,5 +39,5 @@ async def download(url: str, path: Path) -> None:
                     await file.write(chunk)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise click.ClickException(
-            f"{url} cannot be downloaded: {str(error) or type(error).__name__}"
+            f"{shown} cannot be downloaded: {str(error) or type(error).__name__}"
         ) from None

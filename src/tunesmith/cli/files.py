@@ -7,6 +7,7 @@ import click
 
 from tunesmith.cli.calling import calls_the_service
 from tunesmith.cli.output import Output, moment
+from tunesmith.cli.writing import is_replaceable
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
@@ -86,9 +87,15 @@ async def get(client: "AsyncClient", output: Output, file_id: str) -> None:
 @calls_the_service
 async def content(client: "AsyncClient", output: Output, file_id: str, target: Path | None) -> None:
     """Print a file's content as it is, or save it; a broken download goes on."""
-    if target is not None:
+    if target is not None and is_replaceable(target):
         await client.files.content(file_id).write_to(target)
-        output.note(f"Saved: {target}")
+        output.saved(target)
+    elif target is not None:
+        async with client.files.content(file_id).stream() as chunks:
+            with target.open("wb") as file:
+                async for chunk in chunks:
+                    file.write(chunk)
+        output.saved(target)
     elif output.as_json:
         output.json({"id": file_id, "content": await client.files.content(file_id).text()})
     else:

@@ -1,7 +1,6 @@
 """`tunesmith fine-tunes`: jobs, from their creation to their results."""
 
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -9,6 +8,8 @@ import click
 
 from tunesmith.cli.calling import calls_the_service
 from tunesmith.cli.output import Output, moment
+from tunesmith.cli.pictures import plot, report
+from tunesmith.cli.writing import replacing
 from tunesmith.errors import APIStatusError
 
 if TYPE_CHECKING:
@@ -34,6 +35,10 @@ def command() -> None:
     """Create fine-tuning jobs, follow them, stop them, and see what they made."""
 
 
+command.add_command(plot)
+command.add_command(report)
+
+
 def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     for pair in given:
         if "=" not in pair:
@@ -46,15 +51,6 @@ def _grader(_: click.Context, __: click.Parameter, path: Path | None) -> object:
         return None if path is None else json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
         raise click.BadParameter(f"{path} holds no JSON: {error}") from None
-
-
-def _of_kind(*suffixes: str) -> Callable[[click.Context, click.Parameter, Path], Path]:
-    def checked(_: click.Context, __: click.Parameter, path: Path) -> Path:
-        if path.suffix.lower() not in suffixes:
-            raise click.BadParameter(f"{path} does not end in {' or '.join(suffixes)}.")
-        return path
-
-    return checked
 
 
 @command.command("create", short_help="Begin a job.")
@@ -221,65 +217,13 @@ async def results(client: "AsyncClient", output: Output, job_id: str, target: Pa
 
     measured = await client.fine_tuning.jobs.results(job_id)
     if target is not None:
-        await anyio.Path(target).write_text(as_csv(measured), "utf-8")
-        output.note(f"Saved: {target} ({len(measured):,} steps)")
+        with replacing(target) as part:
+            await anyio.Path(part).write_text(as_csv(measured), "utf-8")
+        output.saved(target)
     elif output.as_json:
         output.json([dict(step.columns) for step in measured])
     else:
         output.text(as_csv(measured), newline=False)
-
-
-@command.command("plot", short_help="Draw what jobs measured.")
-@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
-@click.option(
-    "-o",
-    "--output",
-    "target",
-    type=click.Path(path_type=Path),
-    required=True,
-    callback=_of_kind(".png", ".svg", ".pdf"),
-    help="The picture to write: .png, .svg or .pdf.",
-)
-@calls_the_service
-async def plot(
-    client: "AsyncClient", output: Output, job_ids: tuple[str, ...], target: Path
-) -> None:
-    """Draw losses and accuracies over the steps, several jobs into one figure (extra `plot`)."""
-    from anyio import to_thread
-
-    first, *others = [await client.fine_tuning.jobs.results(job_id) for job_id in job_ids]
-    figure: Any = first.plot(*others)  # matplotlib types its options only in part
-    await to_thread.run_sync(figure.savefig, target)
-    _saved(output, target)
-
-
-@command.command("report", short_help="Write a page about a job.")
-@click.argument("job_id")
-@click.option(
-    "-o",
-    "--output",
-    "target",
-    type=click.Path(path_type=Path),
-    required=True,
-    callback=_of_kind(".html", ".htm"),
-    help="The page to write: .html.",
-)
-@calls_the_service
-async def report(client: "AsyncClient", output: Output, job_id: str, target: Path) -> None:
-    """Write a page with a job's facts, curves, checkpoints and events (extra `plot`)."""
-    import anyio
-
-    from tunesmith.job_report import job_report
-
-    await anyio.Path(target).write_text(await job_report(client, job_id), "utf-8")
-    _saved(output, target)
-
-
-def _saved(output: Output, target: Path) -> None:
-    if output.as_json:
-        output.json({"saved": str(target)})
-    else:
-        output.note(f"Saved: {target}")
 
 
 @command.command("cancel", short_help="End a job before it is done.")

@@ -1,5 +1,6 @@
 """Following a job: its events as lines, and its loss as a curve where somebody looks."""
 
+import math
 from collections import deque
 from collections.abc import Generator
 from contextlib import contextmanager
@@ -50,10 +51,15 @@ async def follow_job(client: "AsyncClient", output: Output, job_id: str) -> None
         raise JobOver(f"The job {job_id} failed: {reason or 'no reason is given'}{code}")
     if not output.as_json and job.fine_tuned_model:
         output.text(f"Fine-tuned model: {job.fine_tuned_model}")
-        ask = "complete" if (job.model or "").endswith("-002") else "chat"
+        ask = "complete" if _base(job.model or "").endswith("-002") else "chat"
         output.next(ask, "-m", job.fine_tuned_model, "YOUR PROMPT")
         if ask == "complete":
             output.note("End your prompt as the prompts in the data end.")
+
+
+def _base(model: str) -> str:
+    """The base of a model, which may be a tuned one that was gone on from: `ft:BASE:…`."""
+    return model.removeprefix("ft:").partition(":")[0]
 
 
 @contextmanager
@@ -176,4 +182,4 @@ def _line(event: "FineTuningJobEvent") -> str:
 
 def _number(event: "FineTuningJobEvent", name: str) -> float | None:
     value = (event.data or {}).get(name)
-    return value if isinstance(value, int | float) else None
+    return value if isinstance(value, int | float) and math.isfinite(value) else None

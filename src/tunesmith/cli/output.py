@@ -1,9 +1,11 @@
 """What commands print: for people, for pipes, or as JSON."""
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Sequence
 from datetime import datetime
+from pathlib import Path
 from typing import cast
 
 import click
@@ -15,6 +17,9 @@ __all__ = ["Output", "moment"]
 
 _WIDE = 10_000
 """More columns than any table needs."""
+
+_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
+"""What would break a line, its tabs, or a terminal, if a name holds it."""
 
 
 class Output:
@@ -45,6 +50,13 @@ class Output:
         """Tell the command to run next, unless a script reads the output."""
         if not self.as_json:
             self.note(f"Next: {self.connection.command(*arguments)}")
+
+    def saved(self, path: Path) -> None:
+        """Tell which file was written."""
+        if self.as_json:
+            self.json({"saved": str(path)})
+        else:
+            self.note(f"Saved: {path}")
 
     def text(self, text: str, *, newline: bool = True) -> None:
         """Print a text as it is."""
@@ -95,7 +107,8 @@ def _table_or_blocks(columns: Sequence[str], rows: Sequence[Sequence[object]]) -
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*map(_cell, row))
-    console = Console(highlight=False)
+    # Names are no markup: `[…]` would be a style, and `:dog:` in a model's name a picture of one.
+    console = Console(highlight=False, markup=False, emoji=False)
     whole_words = Measurement.get(console, console.options.update_width(_WIDE), table).minimum
     if whole_words <= console.width:
         console.print(table)
@@ -124,14 +137,12 @@ def _cell(value: object) -> str:
         return f"{value:.4g}"
     if isinstance(value, list):
         return ", ".join(map(str, cast("list[object]", value)))
-    return str(value)
+    return _CONTROL.sub(" ", str(value))
 
 
 def _plain(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
-    if isinstance(value, float):
-        return f"{value:.4g}"
     if isinstance(value, list):
         return [_plain(item) for item in cast("list[object]", value)]
     return value

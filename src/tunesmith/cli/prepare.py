@@ -4,7 +4,6 @@ import json
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
-from secrets import token_hex
 from typing import Any, Literal
 
 import click
@@ -13,6 +12,7 @@ from tunesmith.cli.asking import Asking, show_findings
 from tunesmith.cli.connection import Connection
 from tunesmith.cli.next_steps import next_steps
 from tunesmith.cli.wording import errors_of_the_command_line
+from tunesmith.cli.writing import replacing
 from tunesmith.datasets import KINDS, Dataset, Diagnosis, Format, diagnose, write
 from tunesmith.datasets.cost import Prices
 from tunesmith.datasets.report import Report, make_report
@@ -204,16 +204,12 @@ def _replaced(path: Path | None) -> Generator[Callable[[Callable[[], str]], obje
     if path is None:
         yield lambda _: None
         return
-    part = path.with_name(f".{path.name}.{token_hex(8)}.part")
     try:
-        with part.open("x", encoding="utf-8") as stream:
+        with replacing(path) as part, part.open("w", encoding="utf-8") as stream:
             yield lambda text: stream.write(text())
-        part.replace(path)
     except OSError as error:
         raise DatasetError(
             f"The report cannot be written: {error.strerror or error}.",
             file=str(path),
             remedy="Name another place for it.",
         ) from error
-    finally:
-        part.unlink(missing_ok=True)

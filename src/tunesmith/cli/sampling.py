@@ -23,7 +23,12 @@ def _stops(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> lis
 
 def prompt_argument(_: click.Context, __: click.Parameter, prompt: str | None) -> str | None:
     """Take the prompt from standard input where it is `-`."""
-    return sys.stdin.read() if prompt == "-" else prompt
+    try:
+        text = sys.stdin.read() if prompt == "-" else prompt
+        (text or "").encode()
+    except UnicodeError:
+        raise click.BadParameter("That is no text in UTF-8.") from None
+    return text
 
 
 def sampling_options(command: C) -> C:

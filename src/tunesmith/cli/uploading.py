@@ -1,5 +1,6 @@
 """Files on their way to the service: from a path or a URL, and not twice."""
 
+import shlex
 import sys
 from collections.abc import AsyncGenerator, Callable, Generator
 from contextlib import asynccontextmanager, contextmanager
@@ -10,7 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
+from tunesmith.cli.interrupting import interruptible
 from tunesmith.cli.output import Output, moment
+from tunesmith.cli.wording import without_secrets
 from tunesmith.errors import NotFoundError
 from tunesmith.resources.file_upload import FileUpload
 
@@ -69,7 +72,7 @@ async def file_id_of(client: "AsyncClient", output: Output, named: str, *, ask: 
     """
     if "://" in named:
         async with _downloaded(output, named) as path:
-            return await _uploaded(client, output, path, named, ask=ask)
+            return await _uploaded(client, output, path, without_secrets(named), ask=ask)
     path = Path(named)
     if path.exists():
         return await _uploaded(client, output, path, named, ask=ask)
@@ -86,10 +89,7 @@ async def _uploaded(
     client: "AsyncClient", output: Output, path: Path, named: str, *, ask: bool
 ) -> str:
     _require_file(path)
-    if path.suffix.lower() != ".jsonl":
-        raise click.ClickException(
-            f"{named} is no .jsonl file. Make one of it first: tunesmith prepare {path.name}"
-        )
+    _require_jsonl(path, named)
     file = await upload_file(client, output, path, "fine-tune", ask=ask)
     output.note(f"File: {file.id} ({named})")
     return file.id
@@ -102,15 +102,28 @@ def _require_file(path: Path) -> None:
         raise click.ClickException(f"{path}: There is no such file. Check the path.")
 
 
+def _require_jsonl(path: Path, named: str) -> None:
+    if path.suffix.lower() != ".jsonl":
+        first, here = ("Download it, and make", path.name) if "://" in named else ("Make", named)
+        raise click.ClickException(
+            f"{named} is no .jsonl file. {first} one of it first: "
+            f"tunesmith prepare {shlex.quote(here)}"
+        )
+
+
 @asynccontextmanager
 async def _downloaded(output: Output, url: str) -> AsyncGenerator[Path]:
     from tunesmith.cli.download import download
 
+    shown = without_secrets(url)
+    name = Path(unquote(urlsplit(url).path)).name.replace("\0", "")
+    if not Path(name).suffix:
+        name = f"{name or 'training'}.jsonl"
+    _require_jsonl(Path(name), shown)
     with TemporaryDirectory(prefix="tunesmith-") as folder:
-        name = Path(unquote(urlsplit(url).path)).name or "training.jsonl"
         path = Path(folder) / name
         await download(url, path)
-        output.note(f"Downloaded: {url} ({path.stat().st_size:,} bytes)")
+        output.note(f"Downloaded: {shown} ({path.stat().st_size:,} bytes)")
         yield path
 
 
@@ -118,11 +131,9 @@ def _agreed(output: Output, path: Path, found: "FileObject") -> bool:
     if not _somebody_answers(output):
         return True
     made = moment(found.created_datetime)
-    return click.confirm(
-        f"The service has {path} already, as {found.id} ({found.filename}, {made}). Use that one",
-        default=True,
-        err=True,
-    )
+    question = f"The service has {path} already, as {found.id} ({found.filename}, {made})."
+    with interruptible():
+        return click.confirm(f"{question} Use that one", default=True, err=True)
 
 
 def _somebody_answers(output: Output) -> bool:
@@ -138,7 +149,7 @@ def _progress(output: Output, path: Path) -> Generator[Callable[[int, int], None
     from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
 
-    columns = (TextColumn("{task.description}"), BarColumn(), DownloadColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     with Progress(
         *columns, TransferSpeedColumn(), console=Console(stderr=True), transient=True
     ) as bar:

@@ -6,8 +6,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunesmith.cli.calling import calls_the_service
+from tunesmith.cli.calling import JobOver, calls_the_service
 from tunesmith.cli.output import Output
+from tunesmith.errors import JobError
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
@@ -60,10 +61,10 @@ async def sync(
     """Log jobs: their configuration, the metrics of each step, the outcome, the data.
 
     Without JOB the newest jobs are logged. Each is logged once; jobs that have not succeeded are
-    left alone.
+    left alone. The training and validation files are sent along.
     """
     from tunesmith.cli.listing import first
-    from tunesmith.integrations.tracking import track
+    from tunesmith.integrations.tracking import Outcome, track
     from tunesmith.integrations.wandb import WandbTracker
 
     tracker = WandbTracker(
@@ -73,16 +74,22 @@ async def sync(
     if not wanted:
         pages = client.fine_tuning.jobs.list(limit=min(count, 100))
         wanted = [job.id for job in await first(count, pages)]
-    outcomes = {
-        job_id: await track(client, job_id, tracker, follow=follow, force=force)
-        for job_id in wanted
-    }
+    outcomes: dict[str, Outcome] = {}
+    over: list[JobError] = []
+    for job_id in wanted:
+        try:
+            outcomes[job_id] = await track(client, job_id, tracker, follow=follow, force=force)
+        except JobError as error:  # the other jobs are to be logged all the same
+            over.append(error)
+            outcomes[job_id] = "not succeeded"
+        if not output.as_json:
+            output.text(f"{job_id}  {outcomes[job_id]}")
     if output.as_json:
         output.json(outcomes)
-    for job_id, outcome in outcomes.items() if not output.as_json else ():
-        output.text(f"{job_id}  {outcome}")
     if offline and "logged" in outcomes.values():
         runs = shlex.quote(str(folder / "wandb"))
         output.note(f"To send what is logged: wandb sync {runs}/offline-run-*")
     if not outcomes:
         output.note("There are no jobs.")
+    if over:
+        raise JobOver("; ".join(map(str, over)))

@@ -3,17 +3,19 @@
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from urllib.parse import urlsplit, urlunsplit
 
 import click
 
 from tunesmith.errors import TunesmithError
 
-__all__ = ["as_options", "errors_of_the_command_line"]
+__all__ = ["as_options", "errors_of_the_command_line", "without_secrets"]
 
 _OPTIONS = (
     (re.compile(r"rename=\{'([^']*)': '([^']*)'\}"), r"--rename \1=\2"),
     (re.compile(r"\bon_broken='skip'"), "--skip-broken"),
     (re.compile(r"\b(kind|encoding|output)='([^']*)'"), r"--\1 \2"),
+    (re.compile(r"\bmode='offline'"), "--offline"),
     (re.compile(r"`(timeout|deadline)`"), r"--\1"),
     (re.compile(r"\bsystem=…"), "--system TEXT"),
     (re.compile(r"\bresume=True and retry_failed=True"), "--retry-failed"),
@@ -32,6 +34,19 @@ def as_options(message: str) -> str:
     for argument, option in _OPTIONS:
         message = argument.sub(option, message)
     return message
+
+
+def without_secrets(url: str) -> str:
+    """A URL to be shown: without who signs in, and without its query, which may hold a signature.
+
+    Raises:
+        ClickException: It is no URL.
+    """
+    try:
+        scheme, netloc, path, _, _ = urlsplit(url)
+    except ValueError as error:
+        raise click.ClickException(f"That is no URL: {error}") from None
+    return urlunsplit((scheme, netloc.rpartition("@")[2], path, "", ""))
 
 
 @contextmanager

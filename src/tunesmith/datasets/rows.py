@@ -22,6 +22,7 @@ Format = Literal["completions", "chat", "dpo", "reinforcement"]
 answer to another, or to earn a grader's reward."""
 
 FORMATS: tuple[Format, ...] = get_args(Format)
+"""Every format."""
 
 CHUNK_ROWS = 1000
 """Rows handled at a time: enough for C to do the loops, few enough to keep memory flat."""
@@ -41,6 +42,7 @@ class Row(NamedTuple):
 
 
 Chunk = list[Row]
+"""Some rows that are handled at a time."""
 
 ChunkSource = Callable[[], Iterator[Chunk]]
 """Reads all rows from the first, each time it is called."""

@@ -32,7 +32,7 @@ class TrackedFile:
 
     Args:
         role: What it was for.
-        name: Its name at the service.
+        name: Its name at the service, without folders.
         path: Where its content is while it is being logged.
     """
 
@@ -171,13 +171,13 @@ async def track(
     """
     job_id = job if isinstance(job, str) else job.id
     state = await _retrieve(client, job_id)
-    if not force and await anyio.to_thread.run_sync(tracker.has, state):
-        return "already logged"
     following = follow and not _is_legacy(job_id) and state.status not in _OVER
     if not following and state.status != "succeeded":
         return "not succeeded"
     if not following and not state.has_results:
         return "no results"
+    if not force and await anyio.to_thread.run_sync(tracker.has, state):
+        return "already logged"
     run = await anyio.to_thread.run_sync(tracker.start, state)
     try:
         async with aclosing((_live if following else _measured)(client, job_id)) as steps:
@@ -245,12 +245,12 @@ def _event_numbers(event: FineTuningJobEvent) -> dict[str, float]:
 async def _download(client: AsyncClient, job: TrackedJob, folder: Path) -> list[TrackedFile]:
     """Fetch the files of a job; those that the service keeps to itself are left out."""
     files: list[TrackedFile] = []
-    for role, file_id in job.file_ids:
-        path = folder / file_id
+    for number, (role, file_id) in enumerate(job.file_ids):
+        path = folder / str(number)  # what the service sends is no path
         try:
             file = await client.files.retrieve(file_id)
             await client.files.content(file_id).write_to(path)
         except APIStatusError:
             continue  # deleted meanwhile, or not to be downloaded with this account
-        files.append(TrackedFile(role, file.filename or file_id, path))
+        files.append(TrackedFile(role, Path(file.filename or file_id).name, path))
     return files

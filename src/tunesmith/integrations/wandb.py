@@ -12,6 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from tunesmith.errors import ConfigurationError
 from tunesmith.extras import load_extra
 from tunesmith.integrations.tracking import TrackedFile, TrackedJob
 
@@ -36,7 +37,8 @@ class WandbTracker:
         folder: Where wandb keeps its files, in a folder `wandb`; by default here.
 
     Raises:
-        ConfigurationError: wandb is not installed.
+        ConfigurationError: wandb is not installed; later, that it cannot be used: there is no key,
+            or no way to its service.
 
     Example:
         ```python
@@ -61,33 +63,36 @@ class WandbTracker:
         self._folder = Path(folder)
 
     def has(self, job: TrackedJob) -> bool:
-        """Whether the job was logged to its end already: on this machine, or at the service."""
-        kept = (self._folder / "wandb").glob(f"*run-*-{job.id}/files/{_DETAILS}")
-        if next(kept, None) is not None:
-            return True
+        """Whether the job was logged to its end already: at the service, or offline, here."""
         if self._mode != "online":
-            return False
+            kept = (self._folder / "wandb").glob(f"*run-*-{job.id}/files/{_DETAILS}")
+            return next(kept, None) is not None
         where = "/".join(filter(None, (self._entity, self._project, job.id)))
         try:
             run = self._wandb.Api().run(where)
         except (ValueError, self._wandb.errors.CommError):  # there is none
             return False
+        except self._wandb.errors.Error as error:
+            raise _way_on(error) from error
         return bool(run.summary.get("status") == "succeeded")
 
     def start(self, job: TrackedJob) -> "WandbRun":
         """Open the job's run; one that an earlier call left unfinished is gone on with."""
-        wandb_run = self._wandb.init(
-            job_type="fine-tune",
-            config=dict(job.config),
-            project=self._project,
-            entity=self._entity,
-            id=job.id,
-            name=job.id,
-            resume="allow" if self._mode == "online" else None,
-            mode=self._mode,
-            dir=str(self._folder),
-            settings=self._wandb.Settings(silent=True, console="off"),
-        )
+        try:
+            wandb_run = self._wandb.init(
+                job_type="fine-tune",
+                config=dict(job.config),
+                project=self._project,
+                entity=self._entity,
+                id=job.id,
+                name=job.id,
+                resume="allow" if self._mode == "online" else None,
+                mode=self._mode,
+                dir=str(self._folder),
+                settings=self._wandb.Settings(silent=True, console="off"),
+            )
+        except self._wandb.errors.Error as error:
+            raise _way_on(error) from error
         return WandbRun(self._wandb, wandb_run)
 
 
@@ -146,6 +151,13 @@ class WandbRun:
         columns = list(dict.fromkeys(name for row in shown for name in row))
         cells = [[_cell(row.get(name)) for name in columns] for row in shown]
         return self._wandb.Table(columns=columns, data=cells)
+
+
+def _way_on(error: Exception) -> ConfigurationError:
+    said = str(error).rstrip(".")
+    return ConfigurationError(
+        f"Weights & Biases: {said}. To write to a folder, which can be sent later: mode='offline'."
+    )
 
 
 def _rows(path: Path) -> Iterator[dict[str, Any]]:

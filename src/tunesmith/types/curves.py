@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from itertools import accumulate
+from math import isfinite
 from typing import TYPE_CHECKING, Any
 
 from tunesmith.extras import load_extra
@@ -31,6 +32,8 @@ def draw(runs: Sequence[JobResults], labels: Sequence[str] | None = None) -> "Fi
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
     names = labels or [run.job_id for run in runs]
+    if len(names) != len(runs):
+        raise ValueError(f"{len(runs)} jobs cannot have {len(names)} labels: give one for each.")
     figure = Figure(figsize=(9, 4), layout="constrained")
     alone = len(runs) == 1
     for axes, (title, *measures) in zip(figure.subplots(1, 2), _PANELS, strict=True):
@@ -48,7 +51,8 @@ def draw(runs: Sequence[JobResults], labels: Sequence[str] | None = None) -> "Fi
 
 def _line(axes: Any, steps: Sequence[StepMetrics], measure: str, name: str, color: str) -> None:
     points = [(each.step, getattr(each, measure)) for each in steps]
-    points = [(step, value) for step, value in points if value is not None]
+    # A diverged training measures nan, of which no mean can be made.
+    points = [(step, value) for step, value in points if value is not None and isfinite(value)]
     if not points:
         return
     at, values = zip(*points, strict=True)

@@ -67,6 +67,7 @@ class JobResults:
 
         Raises:
             ConfigurationError: matplotlib is not installed.
+            ValueError: There are not as many labels as jobs.
 
         Example:
             ```python

@@ -101,6 +101,8 @@ def test_a_dry_run_counts_and_prices(run, prompts, service, folder):
     assert done.exit_code == 0, done.output
     assert "2 rows, about 2 tokens in questions, at most 32 in answers" in done.stdout
     assert "at most about $34.00" in done.stdout
+    counted = json.loads(batch(run, prompts, "--dry-run", "--json").stdout)
+    assert (counted["rows"], counted["answer_tokens"]) == (2, 32)
     assert service.requests == 0
 
 
@@ -117,6 +119,10 @@ def test_a_budget_stops_the_job(run, prompts, service, folder):
         (["--concurrency", "0"], "a number from 1, or auto"),
         (["--param", "max_tokens"], "not NAME=VALUE"),
         (["--rpm", "0"], "--rpm"),
+        (["--timeout", "-1"], "--timeout"),
+        (["--deadline", "0"], "--deadline"),
+        (["--poll-interval", "0"], "--poll-interval"),
+        (["--max-retries", "-1"], "--max-retries"),
     ],
 )
 def test_a_wrong_option_is_refused_with_code_2(run, prompts, service, folder, args, message):
@@ -141,6 +147,15 @@ def test_what_cannot_be_done_is_an_error_in_terms_of_options(
     assert done.exit_code == 1
     assert message in done.output
     assert service.requests == 0
+
+
+def test_where_no_batch_is_under_way_none_is_cancelled(run, prompts, service, folder):
+    batch(run, prompts)
+    assert run("batch cancel answers.jsonl").stdout == "No batch is under way.\n"
+    assert run("batch cancel answers.jsonl --json").stdout == "[]\n"
+    nothing = run("batch cancel nothing.jsonl")
+    assert nothing.exit_code == 1
+    assert "There is no journal of a job here." in nothing.stderr
 
 
 def test_the_state_of_no_job_is_an_error(run, folder):

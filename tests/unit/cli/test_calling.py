@@ -6,6 +6,7 @@ import subprocess
 import sys
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
 
 import click
 import pytest
@@ -52,6 +53,14 @@ class Down:
 
     async def aclose(self):
         pass
+
+
+def test_a_password_in_the_address_is_not_shown(run, folder, monkeypatch):
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
+    for command in ("models list", "doctor"):
+        result = run(f"--base-url http://me:p@ssword@127.0.0.1:9/v1 {command}")
+        assert "http://…@127.0.0.1:9/v1" in result.output
+        assert "ssword" not in result.output
 
 
 def test_out_of_reach_is_exit_code_4_and_names_the_doctor(run, client_of):
@@ -187,6 +196,33 @@ def test_control_c_in_a_shell_leaves_at_once_and_without_a_traceback():
     assert stderr.splitlines()[0] == f"The job goes on. To follow it again: {follow}"
     assert "Traceback" not in stderr
     assert stdout == ""
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
+@pytest.mark.parametrize(
+    ("line", "question"), [("chat -m gpt-4o-mini", "> "), ("prepare kant.csv", "[Y/n]: ")]
+)
+def test_control_c_at_a_question_leaves_at_once(folder, line, question):
+    process = subprocess.Popen(
+        [sys.executable, "-c", "from tunesmith.cli import main; main()", *line.split()],
+        stdin=subprocess.PIPE,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        env={**os.environ, "TUNESMITH_BACKEND": "memory"},
+    )
+    asked = ""
+    while not asked.endswith(question):
+        assert process.poll() is None, asked
+        asked += process.stderr.read(1)
+    while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
+        pass  # it is about to wait for the answer
+    process.send_signal(signal.SIGINT)
+    # The standard input stays open: nobody answers.
+    assert process.wait(20) == 130
+    assert process.stderr.read().split() == ["Interrupted."]
+    process.stdin.close()
+    process.stderr.close()
 
 
 def test_a_fault_of_our_own_is_one_line_too(monkeypatch, capsys):

@@ -28,6 +28,13 @@ def test_the_prompt_may_come_from_a_pipe(run, service):
     assert run("chat -m gpt-4.1 -", "c").stdout == "<c>\n"
 
 
+@pytest.mark.parametrize("prompt", ["-", "Kant\udcff"])
+def test_a_prompt_that_is_no_text_is_given_wrongly(run, service, prompt):
+    result = run(f"complete -m davinci-002 {prompt}", answers=b"Kant\xff")
+    assert result.exit_code == 2
+    assert "That is no text in UTF-8." in result.stderr
+
+
 def test_several_completions_are_told_apart(run, service):
     service.reply("Yes.")
     shown = run("complete -m davinci-002 a -n 2").stdout

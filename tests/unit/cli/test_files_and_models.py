@@ -28,6 +28,24 @@ def test_content_is_saved_to_a_file(run, uploaded, few, folder):
     assert result.stdout == ""
 
 
+def test_a_link_is_written_through_and_stays_one(run, tuned, folder):
+    for number, command in enumerate(
+        (f"files content {tuned['training_file']}", f"fine-tunes results {tuned['id']}")
+    ):
+        link, target = folder / f"link-{number}", folder / f"target-{number}"
+        target.touch()
+        link.symlink_to(target)
+        assert run(f"{command} -o {link}").exit_code == 0
+        assert link.is_symlink()
+        assert target.read_text() == run(command).stdout
+
+
+def test_what_was_saved_is_told_to_scripts_too(as_json, tuned, folder):
+    saved = as_json(f"files content {tuned['training_file']} -o a.jsonl")
+    assert saved == {"saved": "a.jsonl"}
+    assert as_json(f"fine-tunes results {tuned['id']} -o a.csv") == {"saved": "a.csv"}
+
+
 def test_files_are_deleted_one_after_the_other(run, uploaded, as_json):
     other = as_json("files upload kant.csv --purpose assistants")
     assert run(f"files delete {uploaded['id']} {other['id']}").exit_code == 0

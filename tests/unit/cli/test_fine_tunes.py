@@ -56,6 +56,36 @@ def test_a_url_that_cannot_be_had_is_named(run, remembered, answer, said):
     assert result.stderr == expected
 
 
+@respx.mock
+def test_what_a_url_holds_of_secrets_is_not_shown(run, few, remembered):
+    secret = "//me:password@data.example/a.jsonl?signature=secret"
+    respx.get(f"https:{secret}").mock(
+        side_effect=[httpx.Response(200, content=few.read_bytes()), httpx.Response(403)]
+    )
+    for _ in range(2):
+        result = run(f"fine-tunes create -t 'https:{secret}' -m babbage-002")
+        assert "https://data.example/a.jsonl" in result.stderr
+        assert "password" not in result.output
+        assert "secret" not in result.output
+
+
+@respx.mock
+def test_a_url_need_not_say_what_is_behind_it(as_json, few, remembered):
+    respx.get("https://data.example/sets/7").respond(content=few.read_bytes())
+    job = as_json("fine-tunes create -t https://data.example/sets/7 -m babbage-002")
+    assert as_json(f"files get {job['training_file']}")["filename"] == "7.jsonl"
+
+
+@respx.mock
+def test_a_url_of_a_table_is_not_downloaded(run, remembered):
+    result = run("fine-tunes create -t https://data.example/my%20data.csv -m babbage-002")
+    assert result.exit_code == 1
+    assert result.stderr == (
+        "Error: https://data.example/my%20data.csv is no .jsonl file. "
+        "Download it, and make one of it first: tunesmith prepare 'my data.csv'\n"
+    )
+
+
 def test_what_is_neither_file_nor_id_is_named(run, remembered):
     result = run("fine-tunes create -t nothing.jsonl -m babbage-002")
     assert result.exit_code == 1
@@ -63,9 +93,9 @@ def test_what_is_neither_file_nor_id_is_named(run, remembered):
 
 
 def test_a_table_is_to_be_prepared_first(run, remembered):
-    result = run("fine-tunes create -t kant.csv -m babbage-002")
+    result = run("fine-tunes create -t ./kant.csv -m babbage-002")
     assert result.exit_code == 1
-    assert "tunesmith prepare kant.csv" in result.stderr
+    assert "Make one of it first: tunesmith prepare ./kant.csv" in result.stderr
 
 
 def test_options_arrive_in_the_job(as_json, few, remembered):
@@ -124,6 +154,12 @@ def test_followed_in_a_pipe_it_is_a_line_an_event(run, few, remembered):
         f"Next: tunesmith complete -m {model} 'YOUR PROMPT'\n"
         "End your prompt as the prompts in the data end.\n"
     )
+
+
+def test_after_a_model_that_was_gone_on_from_the_next_command_fits_its_base(run, tuned):
+    model = tuned["fine_tuned_model"]
+    result = run(f"fine-tunes create -t few.jsonl -m {model} --suffix more --follow")
+    assert "Next: tunesmith complete -m ft:babbage-002:personal:more:" in result.stderr
 
 
 def test_as_json_it_is_an_event_a_line_and_the_job_at_last(run, tuned):

@@ -43,6 +43,20 @@ def test_where_there_is_little_room_each_object_is_a_block(run, tuned, few, term
     ]
 
 
+def test_a_name_is_shown_to_the_letter(run, few, remembered, terminal):
+    run("fine-tunes create -t few.jsonl -m babbage-002 --suffix dog --follow")
+    run("files upload few.jsonl --again --name '[red]few[/].jsonl'")
+    terminal(140)
+    assert ":dog:" in run("models list --tuned").stdout
+    assert "[red]few[/].jsonl" in run("files list").stdout
+
+
+def test_a_name_breaks_neither_a_line_nor_its_tabs_nor_a_terminal(run, few, remembered):
+    run("files upload few.jsonl --name 'a\tb\x1b[31m.jsonl'")
+    (line,) = run("files list").stdout.splitlines()
+    assert line.split("\t")[-1] == "a b [31m.jsonl"
+
+
 def test_messages_are_wrapped_and_stay_a_table(run, tuned, terminal):
     terminal(90)
     lines = run(f"fine-tunes events {tuned['id']}").stdout.splitlines()

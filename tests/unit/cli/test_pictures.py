@@ -21,6 +21,25 @@ def test_curves_are_drawn_into_the_kind_of_picture_that_is_named(run, job, folde
         assert (folder / name).read_bytes().startswith(begin)
 
 
+def test_a_picture_that_cannot_be_drawn_to_its_end_leaves_the_old_one(
+    run, job, folder, monkeypatch
+):
+    figure = pytest.importorskip("matplotlib.figure").Figure
+    (folder / "losses.png").write_text("old")
+    before = set(folder.iterdir())
+
+    def full(self, path, **_):
+        path.write_text("half")
+        raise OSError(28, "No space left on device", str(path))
+
+    monkeypatch.setattr(figure, "savefig", full)
+    done = run(f"fine-tunes plot {job} -o losses.png")
+    assert done.exit_code == 1
+    assert done.stderr == "Error: losses.png: No space left on device\n"
+    assert (folder / "losses.png").read_text() == "old"
+    assert set(folder.iterdir()) == before
+
+
 @pytest.mark.parametrize(
     ("command", "name"), [("plot", "a.txt"), ("plot", "a"), ("report", "a.png"), ("report", "a")]
 )
@@ -56,3 +75,30 @@ def test_without_jobs_there_is_nothing_to_log(run, remembered, folder):
     done = run("wandb sync --offline")
     assert (done.exit_code, done.stdout) == (0, "")
     assert "There are no jobs." in done.stderr
+
+
+def test_a_job_that_fails_does_not_keep_the_others_from_being_logged(
+    run, as_json, job, folder, monkeypatch
+):
+    pytest.importorskip("wandb")
+    for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_ARTIFACT_DIR"):
+        monkeypatch.setenv(name, str(folder / name.lower()))
+    (folder / "one.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
+    fails = as_json("fine-tunes create -t one.jsonl -m babbage-002")["id"]
+    done = run("wandb sync --offline --follow")
+    assert done.exit_code == 3
+    assert done.stdout == f"{fails}  not succeeded\n{job}  logged\n"
+    assert "must have at least 10 examples" in done.stderr.splitlines()[-1]
+
+
+def test_without_an_account_it_says_what_to_do(run, job, monkeypatch):
+    wandb = pytest.importorskip("wandb")
+
+    def refuse():
+        raise wandb.errors.UsageError("No API key configured.")
+
+    monkeypatch.setenv("WANDB_MODE", "online")
+    monkeypatch.setattr(wandb, "Api", refuse)
+    done = run(f"wandb sync {job}")
+    assert done.exit_code == 1
+    assert done.stderr.endswith("which can be sent later: --offline.\n")

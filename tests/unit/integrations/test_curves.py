@@ -54,6 +54,21 @@ def test_what_is_measured_at_many_steps_is_drawn_as_a_mean_over_its_noise():
     assert shown == ["kant, training", "kant, validation"]
 
 
+@pytest.mark.parametrize("count", [3, 300])
+def test_a_loss_that_is_no_number_leaves_a_gap_and_spoils_nothing(count):
+    diverged = [float("inf"), float("nan"), *[1.0] * count]
+    losses, _ = run("kant", *diverged).plot().axes
+    for line in losses.lines:
+        steps, drawn = map(list, line.get_data())
+        assert steps == list(range(3, count + 3))
+        assert drawn == pytest.approx([1.0] * count)
+
+
+def test_a_label_too_few_is_told_of():
+    with pytest.raises(ValueError, match="2 jobs cannot have 1 labels: give one for each"):
+        run("a", 1.0).plot(run("b", 2.0), labels=["first"])
+
+
 def test_training_and_validation_of_one_job_have_two_colours():
     losses, _ = run("kant", 1.0, 2.0, valid=[2.0, 2.5]).plot().axes
     training, validation = (line.get_color() for line in losses.lines)

@@ -10,6 +10,7 @@ from tests.unit.batch.services import Service
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, NotFoundError
 from tunesmith.batch import Job
 from tunesmith.integrations.otel import instrument
+from tunesmith.integrations.otel.attributes import Asked, Chunks, content
 
 pytest.importorskip("opentelemetry.sdk")
 
@@ -149,6 +150,93 @@ async def test_content_is_told_only_on_request(collected, anyio_backend):
         (message,) = json.loads(span.attributes["gen_ai.output.messages"])
         assert message["parts"] == [{"type": "text", "content": said.choices[0].message.content}]
         assert message["finish_reason"] == said.choices[0].finish_reason
+
+
+def told(parameters, answer=None):
+    """The messages that the conventions' attributes hold of a question and its answer."""
+    found = content(Asked("chat.completions.create", parameters.get), answer)
+    return [json.loads(messages) for messages in found.values()]
+
+
+@pytest.mark.parametrize(
+    ("parameters", "role", "parts"),
+    [
+        ({"prompt": "Kant"}, "user", [{"type": "text", "content": "Kant"}]),
+        (
+            {"prompt": ["Kant", "Hume"]},
+            "user",
+            [{"type": "text", "content": "Kant"}, {"type": "text", "content": "Hume"}],
+        ),
+        ({"input": [[1, 2]]}, "user", [{"type": "tokens", "content": [[1, 2]]}]),
+        (
+            {"messages": [{"role": "system", "content": [{"type": "text", "text": "Hello"}]}]},
+            "system",
+            [{"type": "text", "content": "Hello"}],
+        ),
+        (
+            {"input": [{"role": "user", "content": [{"type": "input_text", "text": "Hello"}]}]},
+            "user",
+            [{"type": "text", "content": "Hello"}],
+        ),
+        (
+            {"messages": [{"role": "tool", "tool_call_id": "call_1", "content": "7"}]},
+            "tool",
+            [{"type": "tool_call_response", "id": "call_1", "response": "7"}],
+        ),
+        (
+            {
+                "messages": [
+                    {
+                        "role": "assistant",
+                        "content": None,
+                        "tool_calls": [
+                            {"id": "call_1", "function": {"name": "add", "arguments": "{}"}}
+                        ],
+                    }
+                ]
+            },
+            "assistant",
+            [{"type": "tool_call", "id": "call_1", "name": "add", "arguments": "{}"}],
+        ),
+    ],
+)
+def test_what_is_asked_is_told_in_the_conventions_parts(parameters, role, parts):
+    assert told(parameters) == [[{"role": role, "parts": parts}]]
+
+
+CALL = {"type": "tool_call", "id": "call_1", "name": "add", "arguments": '{"a":1}'}
+
+
+@pytest.mark.parametrize(
+    ("events", "parts"),
+    [
+        (
+            [
+                {"tool_calls": [{"index": 0, "id": "call_1", "function": {"name": "add"}}]},
+                {"tool_calls": [{"index": 0, "function": {"arguments": '{"a":'}}]},
+                {"tool_calls": [{"index": 0, "function": {"arguments": "1}"}}]},
+            ],
+            [CALL],
+        ),
+        ([{"refusal": "No"}, {"refusal": "."}], [{"type": "text", "content": "No."}]),
+    ],
+)
+def test_calls_of_tools_and_refusals_are_put_together_from_a_stream(events, parts):
+    chunks = Chunks()
+    for delta in events:
+        chunks.add({"choices": [{"index": 0, "delta": delta}]})
+    (message,) = chunks.messages()
+    assert message["parts"] == parts
+
+
+def test_the_output_of_a_response_is_told_too():
+    output = [
+        {"type": "reasoning", "summary": []},
+        {"type": "message", "content": [{"type": "output_text", "text": "One."}]},
+        {"type": "function_call", "call_id": "call_1", "name": "add", "arguments": '{"a":1}'},
+    ]
+    _, (message,) = told({"input": "1 + 0?"}, {"id": "resp_1", "output": output})
+    assert message["parts"] == [{"type": "text", "content": "One."}, CALL]
 
 
 async def test_a_refusal_is_an_error_with_the_services_code(traced, collected):

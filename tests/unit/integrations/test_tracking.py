@@ -121,6 +121,15 @@ async def test_a_file_that_was_deleted_is_left_out(client, job):
     assert [role for role, *_ in notes.files] == ["train"]
 
 
+async def test_a_file_has_a_name_and_no_folders(client, data):
+    content = (data / "train.jsonl").read_bytes()
+    file = await client.files.create(file=("../../train.jsonl", content), purpose="fine-tune")
+    job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
+    notes = Notes()
+    await track(client, await client.fine_tuning.jobs.wait(job), notes)
+    assert [name for _, name, _ in notes.files] == ["train.jsonl"]
+
+
 async def test_fine_tunes_of_the_legacy_api_are_logged_too(client, data):
     file = await client.files.upload(data / "train.jsonl")
     fine_tune = await client.fine_tunes.create(model="ada", training_file=file.id)

@@ -7,7 +7,8 @@ import anyio
 import pytest
 from anyio import to_thread
 
-from tunesmith.integrations.tracking import track
+from tunesmith import ConfigurationError
+from tunesmith.integrations.tracking import TrackedJob, track
 from tunesmith.integrations.wandb import WandbTracker
 
 pytestmark = pytest.mark.anyio
@@ -96,7 +97,10 @@ async def test_a_job_that_is_in_a_folder_is_not_logged_again(client, job, tracke
     await track(client, job, tracker, follow=True)
     again = WandbTracker("kant", mode="offline", folder=tmp_path)
     assert await track(client, job, again) == "already logged"
-    assert len(list(tmp_path.glob("wandb/*run-*"))) == 1
+    rows = [plain(r.history.item) for r in records(tmp_path) if r.HasField("history")]
+    results = await client.fine_tuning.jobs.results(job)
+    assert [row["_step"] for row in rows] == [row.step for row in results]
+    assert [row["train_loss"] for row in rows] == pytest.approx([row.train_loss for row in results])
 
 
 async def test_a_job_that_was_interrupted_is_logged_again(client, job, tracker, tmp_path):
@@ -137,6 +141,31 @@ async def test_the_service_is_asked_whether_it_has_the_job(
     state = type("State", (), {"id": job.id})
     assert await to_thread.run_sync(tracker.has, state) is known
     assert asked == [f"us/kant/{job.id}"]
+
+
+async def test_what_is_kept_here_is_not_what_the_service_has(client, job, monkeypatch, tmp_path):
+    job = await client.fine_tuning.jobs.wait(job)
+    await track(client, job, WandbTracker("kant", mode="offline", folder=tmp_path))
+
+    class Api:
+        def run(self, where):
+            raise ValueError("Could not find run")
+
+    monkeypatch.setattr(wandb, "Api", Api)
+    online = WandbTracker("kant", mode="online", folder=tmp_path)
+    assert online.has(TrackedJob.of(job)) is False
+
+
+@pytest.mark.parametrize("method", ["has", "start"])
+async def test_without_a_key_it_is_said_what_to_do(method, client, job, monkeypatch, tmp_path):
+    def refuse(*_, **__):
+        raise wandb.errors.UsageError("No API key configured. Use `wandb login` to log in.")
+
+    monkeypatch.setattr(wandb, "Api", refuse)
+    monkeypatch.setattr(wandb, "init", refuse)
+    tracker = WandbTracker("kant", mode="online", folder=tmp_path)
+    with pytest.raises(ConfigurationError, match=r"Use `wandb login` to log in\. .*mode='offline'"):
+        getattr(tracker, method)(TrackedJob.of(job))
 
 
 async def test_conversations_become_cells_and_blanks_are_not_logged(

@@ -18,7 +18,10 @@ from tunesmith.errors import DatasetError
 __all__ = ["KINDS", "File", "Kind"]
 
 Kind = Literal["csv", "tsv", "xlsx", "txt", "json", "jsonl", "parquet"]
+"""What a file is, as the end of its name tells."""
+
 KINDS: tuple[Kind, ...] = get_args(Kind)
+"""Every kind of file."""
 
 _COMPRESSED = (".gz", ".zst")
 _OTHER_NAMES: dict[str, Kind] = {"ndjson": "jsonl", "pq": "parquet"}

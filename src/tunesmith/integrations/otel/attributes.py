@@ -1,6 +1,6 @@
 """What the attributes of spans say of questions and answers, by the conventions' names."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, cast
 
 from pydantic import BaseModel
@@ -37,6 +37,7 @@ _REQUEST = {
     "dimensions": "gen_ai.embeddings.dimension.count",
     "frequency_penalty": "gen_ai.request.frequency_penalty",
     "max_completion_tokens": "gen_ai.request.max_tokens",
+    "max_output_tokens": "gen_ai.request.max_tokens",
     "max_tokens": "gen_ai.request.max_tokens",
     "model": "gen_ai.request.model",
     "n": "gen_ai.request.choice.count",
@@ -132,22 +133,46 @@ class Chunks:
         self._model: str | None = None
         self._usage: Mapping[str, Any] = {}
         self._finish_reasons: dict[int, str] = {}
-        self.texts: dict[int, str] = {}
+        self._texts: dict[int, str] = {}
+        self._tool_calls: dict[int, dict[int, dict[str, str]]] = {}
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Note an event."""
         self._id = self._id or event.get("id")
         self._model = event.get("model") or self._model
         self._usage = event.get("usage") or self._usage
-        choices = cast("Sequence[Mapping[str, Any]]", event.get("choices") or ())
-        for choice in choices:
+        for choice in _objects(event.get("choices")):
             index = choice.get("index") or 0
             if choice.get("finish_reason"):
                 self._finish_reasons[index] = choice["finish_reason"]
             part: Mapping[str, Any] = choice.get("delta") or choice.get("message") or {}
-            text: Any = choice.get("text") or part.get("content")
-            if isinstance(text, str):
-                self.texts[index] = self.texts.get(index, "") + text
+            for text in (choice.get("text"), part.get("content"), part.get("refusal")):
+                self._say(index, text)
+            for number, call in enumerate(_objects(part.get("tool_calls"))):
+                self._call(index, call.get("index", number), call)
+        self._respond(event)
+
+    def _say(self, index: int, text: object) -> None:
+        if isinstance(text, str):
+            self._texts[index] = self._texts.get(index, "") + text
+
+    def _call(self, index: int, number: int, call: Mapping[str, Any]) -> None:
+        told = self._tool_calls.setdefault(index, {}).setdefault(number, {"arguments": ""})
+        called: Mapping[str, Any] = call.get("function") or {}
+        for name, value in (("id", call.get("id")), ("name", called.get("name"))):
+            if isinstance(value, str):
+                told[name] = value
+        told["arguments"] += called.get("arguments") or ""
+
+    def _respond(self, event: Mapping[str, Any]) -> None:
+        """Note the output of `/v1/responses`, which has items in place of choices."""
+        for item in _objects(event.get("output")):
+            if item.get("type") == "message":
+                for part in _objects(item.get("content")):
+                    self._say(0, part.get("text"))
+            elif item.get("type") == "function_call":
+                called = {"id": item.get("call_id"), "function": item}
+                self._call(0, len(self._tool_calls.get(0, ())), called)
 
     def attributes(self) -> Attributes:
         """Say what came, without its content."""
@@ -169,10 +194,16 @@ class Chunks:
         return [
             {
                 "role": "assistant",
-                "parts": [{"type": "text", "content": text}],
+                "parts": [
+                    *_parts(self._texts.get(index)),
+                    *(
+                        {"type": "tool_call", **call}
+                        for call in self._tool_calls.get(index, {}).values()
+                    ),
+                ],
                 "finish_reason": self._finish_reasons.get(index, ""),
             }
-            for index, text in self.texts.items()
+            for index in sorted({*self._texts, *self._tool_calls})
         ]
 
 
@@ -183,11 +214,9 @@ def content(asked: Asked, answer: object) -> Attributes:
 
 def streamed_content(asked: Asked, chunks: Chunks) -> Attributes:
     """Say what was asked, and what came in a stream, in full."""
-    messages = asked.parameter("messages")
-    if messages is None:
-        text = asked.parameter("prompt") or asked.parameter("input")
-        messages = [{"role": "user", "content": text}]
-    found: Attributes = {"gen_ai.input.messages": _as_json([_message(each) for each in messages])}
+    found: Attributes = {
+        "gen_ai.input.messages": _as_json([_message(each) for each in _messages(asked)])
+    }
     if answered := chunks.messages():
         found["gen_ai.output.messages"] = _as_json(answered)
     return found
@@ -202,12 +231,53 @@ def _whole(answer: object) -> Chunks:
     return chunks
 
 
+def _messages(asked: Asked) -> list[Any]:
+    given = asked.parameter("messages") or asked.parameter("prompt") or asked.parameter("input")
+    listed = _listed(given)
+    if all(isinstance(each, BaseModel | dict) for each in listed):
+        return listed
+    return [{"role": "user", "content": given}]
+
+
 def _message(message: Any) -> dict[str, Any]:
-    said: Mapping[str, Any] = message.model_dump() if isinstance(message, BaseModel) else message
-    text = said.get("content")
-    if isinstance(text, str):
-        return {"role": said.get("role"), "parts": [{"type": "text", "content": text}]}
-    return {"role": said.get("role"), "parts": text if isinstance(text, list) else [text]}
+    said: Mapping[str, Any] = (
+        message.model_dump(exclude_none=True) if isinstance(message, BaseModel) else message
+    )
+    content = said.get("content")
+    if said.get("role") == "tool":
+        answer = {"type": "tool_call_response", "id": said.get("tool_call_id")}
+        return {"role": "tool", "parts": [{**answer, "response": content}]}
+    calls = Chunks()
+    calls.add({"choices": [{"message": {"tool_calls": said.get("tool_calls")}}]})
+    called = [part for each in calls.messages() for part in each["parts"]]
+    return {"role": said.get("role"), "parts": [*_parts(content), *called]}
+
+
+def _parts(content: Any) -> list[dict[str, Any]]:
+    """A text, or a list of texts and parts, as the conventions' parts."""
+    if content is None:
+        return []
+    parts = _listed(content)
+    if not all(isinstance(part, str | dict) for part in parts):
+        return [{"type": "tokens", "content": parts}]
+    return [
+        {"type": "text", "content": part}
+        if isinstance(part, str)
+        else {"type": "text", "content": part["text"]}
+        if isinstance(part.get("text"), str)
+        else part
+        for part in parts
+    ]
+
+
+def _listed(value: object) -> list[Any]:
+    return cast("list[object]", value) if isinstance(value, list) else [value]
+
+
+def _objects(value: object) -> list[Mapping[str, Any]]:
+    """The objects in what should be a list of them: odd answers are told of without an error."""
+    items = _listed(value)
+    return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
 
 
 def _as_json(value: object) -> str:
