@@ -248,6 +248,16 @@ async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(service):
     assert not service.calls
 
 
+@pytest.mark.parametrize("half", ["\ud800", "a\udfff"])
+async def test_half_of_a_surrogate_pair_is_named_before_anything_is_sent(service, half):
+    async with AsyncClient("sk-1") as client:
+        with pytest.raises(errors.RequestInvalid, match="prompt cannot be sent as JSON"):
+            await client.completions.create(model="ada", prompt=half)
+        with pytest.raises(errors.RequestInvalid, match="model cannot be part of an address"):
+            await client.models.retrieve(half)
+    assert not service.calls
+
+
 async def test_extra_parameters_reach_servers_that_know_more(service):
     route = service.get("/models/ada").respond(json=MODEL)
     async with AsyncClient(api_key="sk-1") as client:

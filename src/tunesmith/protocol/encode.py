@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
-from pydantic_core import to_json
+from pydantic_core import PydanticSerializationError, to_json
 
 from tunesmith.errors import RequestInvalid
 from tunesmith.operations.base import Operation, Spec
@@ -36,7 +36,8 @@ def encode(
         timeout_s: Seconds that an attempt may take; the operation's own comes first.
 
     Raises:
-        RequestInvalid: A parameter of the path is empty, or a file cannot be read.
+        RequestInvalid: A parameter of the path is empty, a file cannot be read, or a text holds
+            half of a surrogate pair.
 
     Example:
         ```python
@@ -84,7 +85,14 @@ def _path(operation: Operation[Any], spec: Spec) -> str:
                 operation=spec.name,
                 param=name,
             )
-        values[name] = quote(value, safe=":@!$&'()*+,;=")
+        try:
+            values[name] = quote(value, safe=":@!$&'()*+,;=")
+        except UnicodeEncodeError as error:
+            raise RequestInvalid(
+                f"{spec.name}: {name} cannot be part of an address: {error}",
+                operation=spec.name,
+                param=name,
+            ) from None
     return spec.path.format_map(values)
 
 
@@ -107,8 +115,25 @@ def _body(
         payload.update(operation.extra_body)
     if not payload and not spec.body_params:
         return None, {"content-length": "0"}, True
-    body = to_json(payload)
+    try:
+        body = to_json(payload)
+    except PydanticSerializationError:
+        raise _not_json(spec, payload) from None
     return body, {"content-type": "application/json", "content-length": str(len(body))}, True
+
+
+def _not_json(spec: Spec, payload: Mapping[str, object]) -> RequestInvalid:
+    """Find the parameter that JSON cannot hold: half of a surrogate pair, an object of a class."""
+    param, why = "a parameter's name", "it is no text"
+    for name, value in payload.items():
+        try:
+            to_json(value)
+        except PydanticSerializationError as error:
+            param, why = name, str(error).removeprefix("Error serializing to JSON: ")
+            break
+    return RequestInvalid(
+        f"{spec.name}: {param} cannot be sent as JSON: {why}", operation=spec.name, param=param
+    )
 
 
 def _form(operation: Operation[Any], spec: Spec) -> tuple[Body, dict[str, str], bool]:
