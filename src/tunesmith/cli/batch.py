@@ -279,4 +279,4 @@ async def cancel(client: "AsyncClient", output: "Output", target: Path) -> None:
     elif ended:
         output.text(f"{len(ended)} batches are being cancelled.")
     else:
-        output.text("No batch is under way; run with --resume collects what batches have done.")
+        output.text("No batch is under way. What ended ones have done is collected by --resume.")
