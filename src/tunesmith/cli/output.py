@@ -22,6 +22,10 @@ _CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
 """What would break a line, its tabs, or a terminal, if a name holds it."""
 
 
+_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+"""What a terminal takes for a command; not tabs and the ends of lines, which texts have."""
+
+
 class Output:
     """Prints results to standard output, and notes about them to standard error.
 
@@ -59,7 +63,9 @@ class Output:
             self.note(f"Saved: {path}")
 
     def text(self, text: str, *, newline: bool = True) -> None:
-        """Print a text as it is."""
+        """Print a text; to a terminal without what would steer it, whatever a model wrote."""
+        if self.is_terminal:
+            text = _COMMANDS.sub("", click.unstyle(text))
         click.echo(text, nl=newline)
 
     def json(self, value: object) -> None:

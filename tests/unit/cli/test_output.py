@@ -2,6 +2,7 @@
 
 import pytest
 
+from tunesmith.cli.connection import Connection
 from tunesmith.cli.output import Output
 
 
@@ -67,3 +68,8 @@ def test_messages_are_wrapped_and_stay_a_table(run, tuned, terminal):
 def test_an_empty_list_is_an_empty_table(run, remembered, terminal):
     terminal(40)
     assert run("fine-tunes list").exit_code == 0
+
+
+def test_what_a_model_wrote_does_not_steer_the_terminal(terminal, capsys):
+    Output(Connection(), as_json=False).text("a\x1b[2Jb\tc\x07\x9b")
+    assert capsys.readouterr().out == "ab\tc\n"
