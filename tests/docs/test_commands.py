@@ -21,6 +21,7 @@ PROMISED = {
     "course.md": (
         "Fine-tuned model: ft:babbage-002:personal:kant:RwQP8yw4",  # the page's id is the reader's
         "space, time, substance, causality",  # what it was taught
+        "Fine-tuned model: ft:gpt-4.1-nano-2025-04-14:personal:teacher:hPsgCq8b",
     )
 }
 """What a page's commands print."""

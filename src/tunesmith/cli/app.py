@@ -1,5 +1,6 @@
 """The commands; each one's module is loaded when it is called, so that `--help` stays quick."""
 
+import os
 from importlib import import_module
 from pathlib import Path
 from typing import Literal, cast
@@ -23,12 +24,6 @@ COMMANDS = {
     "wandb": ("tunesmith.cli.wandb", "Log jobs to Weights & Biases."),
 }
 """By name: the module that has the command as `command`, and what the command does."""
-
-_OF_OLD = {
-    "api": ("openai api fine_tunes.create", "tunesmith fine-tunes create"),
-    "tools": ("openai tools fine_tunes.prepare_data", "tunesmith prepare"),
-}
-"""By the first word of old courses' commands: one of them, and what it is now."""
 
 _INTERRUPTED = 130
 
@@ -54,12 +49,14 @@ class LazyGroup(click.Group):
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
         """Find a command, or offer one of nearly this name."""
-        if args[0] in _OF_OLD:
-            then, now = _OF_OLD[args[0]]
-            ctx.fail(f"No such command {args[0]!r}. What was '{then}' is now '{now}'.")
         if args[0] not in COMMANDS:
             from difflib import get_close_matches
 
+            from tunesmith.cli.of_old import of_old
+
+            if old := of_old(args):
+                then, now = old
+                ctx.fail(f"No such command {args[0]!r}. What was '{then}' is now '{now}'.")
             for near in get_close_matches(args[0], COMMANDS, n=1):
                 ctx.fail(f"No such command {args[0]!r}. Did you mean {near!r}?")
         return super().resolve_command(ctx, args)
@@ -163,6 +160,17 @@ def app(
 
     Options that stand here, before the command, tell where the service is.
     """
+    typed = click.core.ParameterSource.COMMANDLINE
+    elsewhere = any(
+        ctx.get_parameter_source(name) is typed for name in ("base_url", "api_key")
+    ) or (backend == "http" and ctx.get_parameter_source("backend") is typed)
+    if elsewhere and ctx.get_parameter_source("state") is not typed:
+        state = None  # what is typed comes before the environment
+    if elsewhere and ctx.get_parameter_source("backend") is not typed:
+        backend = None
+    by_environment = state is not None and ctx.get_parameter_source("state") is not typed
+    if by_environment and os.environ.get("OPENAI_BASE_URL"):
+        click.echo("TUNESMITH_STATE is set, so OPENAI_BASE_URL is not used.", err=True)
     if state is not None and backend == "http":
         raise click.UsageError("--state is for a service in memory: leave --backend http out.")
     in_memory = backend == "memory" or state is not None
@@ -175,8 +183,7 @@ def app(
             ("backend", "--backend", backend),
             ("state", "--state", state),
         )
-        if value is not None
-        and ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+        if value is not None and ctx.get_parameter_source(name) is typed
         for argument in (option, str(value))
     ]
     ctx.obj = Connection(

@@ -4,7 +4,7 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunesmith.cli.connection import Connection
+from tunesmith.cli.connection import Connection, without_password
 from tunesmith.datasets import Format, Written
 
 __all__ = ["next_steps", "program"]
@@ -40,7 +40,7 @@ def next_steps(
     yield f"Next: {connection.command(*create_command(files, format, model))}"
     yield "Or run this in Python:"
     yield ""
-    yield program(files, format, model)
+    yield program(files, format, model, connection)
 
 
 def create_command(files: tuple[Path, ...], format: Format, model: str | None) -> list[str]:
@@ -62,8 +62,10 @@ def create_command(files: tuple[Path, ...], format: Format, model: str | None) -
     ]
 
 
-def program(files: tuple[Path, ...], format: Format, model: str | None) -> str:
-    """A program that fine-tunes on the files."""
+def program(
+    files: tuple[Path, ...], format: Format, model: str | None, connection: Connection
+) -> str:
+    """A program that fine-tunes on the files, at the service that the commands speak to."""
     names = ["training_file", "validation_file"][: len(files)]
     uploads = [
         f"        {name} = await client.files.upload({str(file)!r}, purpose='fine-tune')"
@@ -81,7 +83,7 @@ def program(files: tuple[Path, ...], format: Format, model: str | None) -> str:
             "import tunesmith",
             "",
             "async def main():",
-            "    async with tunesmith.AsyncClient() as client:",
+            f"    async with tunesmith.AsyncClient({_where(connection)}) as client:",
             *uploads,
             "        job = await client.fine_tuning.jobs.create(",
             f"            {', '.join(parameters)}",
@@ -92,6 +94,13 @@ def program(files: tuple[Path, ...], format: Format, model: str | None) -> str:
             "anyio.run(main)",
         ]
     )
+
+
+def _where(connection: Connection) -> str:
+    if connection.in_memory:
+        state = f"state={str(connection.state)!r}" if connection.state else ""
+        return f"backend=tunesmith.MemoryBackend({state})"
+    return f"base_url={without_password(connection.base_url)!r}" if connection.base_url else ""
 
 
 def _as_typed(ending: str) -> str:

@@ -1,6 +1,7 @@
 """The curves of training, drawn by matplotlib."""
 
 from collections.abc import Sequence
+from io import BytesIO
 from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Any
@@ -34,7 +35,16 @@ def draw(runs: Sequence[JobResults], labels: Sequence[str] | None = None) -> "Fi
     names = labels or [run.job_id for run in runs]
     if len(names) != len(runs):
         raise ValueError(f"{len(runs)} jobs cannot have {len(names)} labels: give one for each.")
-    figure = Figure(figsize=(9, 4), layout="constrained")
+
+    class Curves(Figure):
+        """A figure that notebooks show by themselves: they know those of pyplot only."""
+
+        def _repr_png_(self) -> bytes:
+            picture = BytesIO()
+            self.savefig(picture, format="png")  # pyright: ignore[reportUnknownMemberType]
+            return picture.getvalue()
+
+    figure = Curves(figsize=(9, 4), layout="constrained")
     alone = len(runs) == 1
     for axes, (title, *measures) in zip(figure.subplots(1, 2), _PANELS, strict=True):
         axes.set_title(title)

@@ -124,6 +124,24 @@ def test_errors_are_one_line_with_a_code(run, folder, line, code, said):
     assert "sk-secret" not in result.output
 
 
+@pytest.mark.parametrize(
+    ("typed", "begins"),
+    [
+        ("", "TUNESMITH_STATE is set, so OPENAI_BASE_URL is not used."),
+        ("--base-url http://127.0.0.1:9/v1 --api-key k", "Error: "),
+        ("--backend http --api-key k", "Error: "),
+        ("--state other.state", ""),
+    ],
+)
+def test_what_is_typed_comes_before_the_environment(
+    run, folder, remembered, monkeypatch, typed, begins
+):
+    monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
+    result = run(f"{typed} --timeout 1 files list")
+    assert result.stderr.startswith(begins)
+    assert ("127.0.0.1:9" in result.stderr) == (begins == "Error: ")
+
+
 def test_options_of_the_command_line_are_named_in_the_next_command_but_no_key(run, folder, few):
     result = run("--state w --deadline 60 fine-tunes create -t few.jsonl -m babbage-002")
     assert "Next: tunesmith --state w fine-tunes follow ftjob-" in result.stderr

@@ -258,6 +258,13 @@ def test_the_program_it_prints_runs(run, folder, file, options, monkeypatch, cap
     assert capsys.readouterr().out.startswith("ft:")
 
 
+def test_the_program_speaks_to_the_service_of_the_command(run, folder, remembered, capsys):
+    program = run("prepare kant.csv -q").stdout.split("run this in Python:")[1]
+    exec(program, {})
+    model = capsys.readouterr().out.strip()
+    assert model in run("models list --tuned").stdout
+
+
 def test_arguments_of_python_become_options():
     assert as_options("leave such lines out with on_broken='skip'") == (
         "leave such lines out with --skip-broken"

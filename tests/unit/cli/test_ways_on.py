@@ -23,12 +23,21 @@ def test_a_command_of_nearly_this_name_is_offered(run, typed, meant):
     [
         ("api fine_tunes.create -t few.jsonl", "fine-tunes create"),
         ("tools fine_tunes.prepare_data -f kant.csv", "prepare"),
+        ("fine_tunes.prepare_data -f kant.csv", "prepare"),
+        ("fine_tunes.list_events", "fine-tunes events"),
+        ("api fine_tunes.follow -i ft-1", "fine-tunes follow"),
+        ("api completions.create -m ada", "complete"),
+        ("api chat_completions.create", "chat"),
+        ("api files.create", "files upload"),
+        ("api something.else", "fine-tunes create"),
+        ("api", "fine-tunes create"),
     ],
 )
 def test_commands_of_old_courses_are_translated(run, then, now):
     result = run(then)
     assert result.exit_code == 2
     assert result.stderr.endswith(f" is now 'tunesmith {now}'.\n")
+    assert run(f"{now} --help").exit_code == 0
 
 
 def test_an_option_of_the_whole_is_sent_to_its_place(run):
