@@ -144,7 +144,8 @@ class Collector:
             try:
                 result = replace(result, parsed=self.fitting.parse(answer))
             except ResponseInvalid as problem:
-                if shard.attempt <= self.retry.max_retries:
+                cut = self.fitting.is_cut_by_limit(answer)
+                if not cut and shard.attempt <= self.retry.max_retries:
                     found.unfit += result.usage
                     found.undone[result.key] = partial(
                         self.fitting.asked_again, answer=answer, problem=problem

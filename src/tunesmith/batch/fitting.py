@@ -40,6 +40,11 @@ class Fitting:
         return parse_message(self._model, message)
 
     @staticmethod
+    def is_cut_by_limit(answer: dict[str, Any]) -> bool:
+        """Whether the limit of tokens cut the answer, as it would cut the next one."""
+        return _first_choice(answer).get("finish_reason") == "length"
+
+    @staticmethod
     def asked_again(body: bytes, answer: dict[str, Any], problem: ResponseInvalid) -> bytes:
         """Make the request that shows the model its answer, and what is wrong with it."""
         request: Any = from_json(body)

@@ -52,7 +52,7 @@ class Job:
         template: How a row's fields become a request: a text such as `"Translate: {text}"`, a body
             with such texts, or a function from the fields to the body.
         params: Parameters for rows that do not give them, such as `{"max_tokens": 50}`.
-        response_format: A class that chat answers shall fit; those that do not are asked for again.
+        response_format: A class that chat answers shall fit; others are asked for again, if whole.
             Texts are chat messages then.
         via: How rows are sent: `live`, one request each; `batch`, by the service's Batch API, at
             half the price and within a day; `auto`, by batches as long as the deadline allows: for

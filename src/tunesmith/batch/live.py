@@ -212,6 +212,7 @@ class _Sending:
         request_id = request_id_of(info.headers)
         parsed: BaseModel | None = None
         error: RowError | None = None
+        final = False
         if answer is None:
             error = self._error("invalid_answer", "the answer is not JSON")
         elif job.policy.fitting is not None:
@@ -219,10 +220,11 @@ class _Sending:
                 parsed = job.policy.fitting.parse(answer)
             except ResponseInvalid as problem:
                 error = self._error("does_not_fit", problem.message)
+                final = job.policy.fitting.is_cut_by_limit(answer)
                 self._asked = job.policy.fitting.asked_again(self._row.body, answer, problem)
         if error is not None:
             self._failures += 1
-            if self._failures <= job.policy.retry.max_retries:
+            if not final and self._failures <= job.policy.retry.max_retries:
                 job.meter.tried_again(error.message)
                 job.journal.paid(self._row.key, paid)
                 return None

@@ -432,6 +432,16 @@ async def test_an_answer_that_never_fits_fails_its_row(output):
     assert (report.failed, report.requests, report.usage.total) == (1, 2, 14)
 
 
+async def test_an_answer_that_the_limit_of_tokens_cuts_is_paid_once(output):
+    service = Service()
+    cut = {"message": {"role": "assistant", "content": '{"wo'}, "finish_reason": "length"}
+    service.answer = lambda body: {"choices": [cut]}
+    options = {"response_format": Term, "endpoint": "/v1/chat/completions", "max_retries": 5}
+    report = await run(service, output, ["Define it"], **options)
+    assert (report.failed, report.requests) == (1, 1)
+    assert "ended by 'length'" in lines(error_path(output))[0]["error"]["message"]
+
+
 # --- budgets ---
 
 
