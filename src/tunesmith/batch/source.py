@@ -10,7 +10,6 @@ from typing import Any, Protocol, TypeVar, cast
 import anyio.lowlevel
 import anyio.to_thread
 
-from tunesmith.datasets.findings import excerpt_of
 from tunesmith.datasets.read import File, ReadLog, read
 from tunesmith.errors import DatasetError
 from tunesmith.extras import load_extra
@@ -126,11 +125,7 @@ class _BrokenLines(ReadLog):
         field: str | None = None,
         remedy: str = "",
     ) -> None:
-        shown = f" It begins {excerpt_of(excerpt)!r}." if excerpt else ""
-        problem = message + shown
-        self._found.append(
-            DatasetError(problem, file=self.file, line=line, field=field, remedy=remedy or None)
-        )
+        self._found.append(self.problem(line, message, excerpt=excerpt, field=field, remedy=remedy))
 
 
 class _FileRows(Rows):

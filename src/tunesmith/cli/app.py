@@ -160,15 +160,16 @@ def app(
 
     Options that stand here, before the command, tell where the service is.
     """
-    typed = click.core.ParameterSource.COMMANDLINE
-    elsewhere = any(
-        ctx.get_parameter_source(name) is typed for name in ("base_url", "api_key")
-    ) or (backend == "http" and ctx.get_parameter_source("backend") is typed)
-    if elsewhere and ctx.get_parameter_source("state") is not typed:
-        state = None  # what is typed comes before the environment
-    if elsewhere and ctx.get_parameter_source("backend") is not typed:
-        backend = None
-    by_environment = state is not None and ctx.get_parameter_source("state") is not typed
+    typed = {
+        name
+        for name in ("base_url", "api_key", "backend", "state")
+        if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
+    }
+    if typed & {"base_url", "api_key"} or (backend == "http" and "backend" in typed):
+        # What is typed comes before the environment.
+        state = state if "state" in typed else None
+        backend = backend if "backend" in typed else None
+    by_environment = state is not None and "state" not in typed
     if by_environment and os.environ.get("OPENAI_BASE_URL"):
         click.echo("TUNESMITH_STATE is set, so OPENAI_BASE_URL is not used.", err=True)
     if state is not None and backend == "http":
@@ -183,7 +184,7 @@ def app(
             ("backend", "--backend", backend),
             ("state", "--state", state),
         )
-        if value is not None and ctx.get_parameter_source(name) is typed
+        if value is not None and name in typed
         for argument in (option, str(value))
     ]
     ctx.obj = Connection(

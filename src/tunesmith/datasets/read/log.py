@@ -51,17 +51,20 @@ class ReadLog:
     ) -> None:
         """Raise for a broken line, or count it, as the user wants it."""
         if self.on_broken == "raise":
-            shown = f" It begins {excerpt_of(excerpt)!r}." if excerpt else ""
             way_out = "Mend the line, or leave such lines out with on_broken='skip'."
-            raise DatasetError(
-                message + shown,
-                file=self.file,
-                line=line,
-                field=field,
-                remedy=f"{remedy} {way_out}".strip(),
-            )
+            remedy = f"{remedy} {way_out}".strip()
+            raise self.problem(line, message, excerpt=excerpt, field=field, remedy=remedy)
         self.first_broken = self.first_broken or f"{message} {remedy}".strip()
         self.broken.add(line, excerpt=excerpt, field=field)
+
+    def problem(
+        self, line: int, message: str, *, excerpt: object, field: str | None, remedy: str
+    ) -> DatasetError:
+        """Make the error for a broken line."""
+        shown = f" It begins {excerpt_of(excerpt)!r}." if excerpt else ""
+        return DatasetError(
+            message + shown, file=self.file, line=line, field=field, remedy=remedy or None
+        )
 
     def too_long(self, line: int) -> None:
         """Raise for a line that is too long, or count it."""
