@@ -23,7 +23,7 @@ from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
 from tunesmith import APIStatusError, AsyncClient, MemoryBackend, TunesmithError
-from tunesmith.service.clock import VirtualClock
+from tunesmith.clock import VirtualClock
 from tunesmith.webhooks import WebhookInvalid, unwrap
 
 HERE = Path(__file__).parent

@@ -15,6 +15,7 @@ async def main() -> None:
 
 from typing import TYPE_CHECKING
 
+from tunesmith._lazy import lazy_names
 from tunesmith.errors import (
     APIConnectionError,
     APIError,
@@ -46,22 +47,21 @@ from tunesmith.errors import (
     TunesmithError,
     UnprocessableEntityError,
 )
-from tunesmith.lazy import lazy_names
 
 if TYPE_CHECKING:
+    from tunesmith._version import __version__
     from tunesmith.backends.azure import AzureBackend
     from tunesmith.backends.base import Backend, Clock
-    from tunesmith.backends.fast import FastBackend
+    from tunesmith.backends.fast.backend import FastBackend
     from tunesmith.backends.httpx import HttpxBackend
     from tunesmith.client import AsyncClient
-    from tunesmith.life_cycle import FineTuneHandle, fine_tune
+    from tunesmith.lifecycle import FineTuneHandle, fine_tune
     from tunesmith.protocol.message import Request, Response
     from tunesmith.protocol.structured import pydantic_function_tool
     from tunesmith.resources.stream import Stream
-    from tunesmith.service.memory import MemoryBackend
+    from tunesmith.service.memory_backend import MemoryBackend
     from tunesmith.types.base import Page
     from tunesmith.types.response import ResponseInfo
-    from tunesmith.version import __version__
 
 __all__ = [
     "APIConnectionError",
@@ -112,21 +112,21 @@ __all__ = [
 ]
 
 _LOADED_ON_FIRST_USE = {
-    "__version__": "tunesmith.version",
+    "__version__": "tunesmith._version",
     "AsyncClient": "tunesmith.client",
     "AzureBackend": "tunesmith.backends.azure",
     "Backend": "tunesmith.backends.base",
     "Clock": "tunesmith.backends.base",
-    "FastBackend": "tunesmith.backends.fast",
-    "FineTuneHandle": "tunesmith.life_cycle",
+    "FastBackend": "tunesmith.backends.fast.backend",
+    "FineTuneHandle": "tunesmith.lifecycle",
     "HttpxBackend": "tunesmith.backends.httpx",
-    "MemoryBackend": "tunesmith.service.memory",
+    "MemoryBackend": "tunesmith.service.memory_backend",
     "Page": "tunesmith.types.base",
     "Request": "tunesmith.protocol.message",
     "Response": "tunesmith.protocol.message",
     "ResponseInfo": "tunesmith.types.response",
     "Stream": "tunesmith.resources.stream",
-    "fine_tune": "tunesmith.life_cycle",
+    "fine_tune": "tunesmith.lifecycle",
     "pydantic_function_tool": "tunesmith.protocol.structured",
 }
 """Where the other public names are: importing tunesmith loads none of their modules."""

@@ -284,7 +284,7 @@ def _http_backend(
 
     kind = HttpxBackend
     if transport == "fast":
-        from tunesmith.backends.fast import FastBackend
+        from tunesmith.backends.fast.backend import FastBackend
 
         kind = FastBackend
     return kind(

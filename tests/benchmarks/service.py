@@ -23,7 +23,7 @@ import anyio
 
 from tunesmith import AsyncClient, MemoryBackend
 from tunesmith.service.engines.base import Metrics, TrainingStep
-from tunesmith.service.job_events import JobEvents
+from tunesmith.service.fine_tuning.events import JobEvents
 from tunesmith.service.service import Service
 
 TRAIN = b"".join(

@@ -16,23 +16,33 @@ SOURCE = Path(__file__).parents[2] / "src" / "tunesmith"
 # the client knows it only by its seam.
 ALLOWED = {
     "errors": set(),
-    "lazy": set(),
-    "version": set(),
-    "extras": {"errors"},
-    "types": {"errors", "extras", "lazy"},
-    "operations": {"errors", "lazy", "types"},
+    "_lazy": set(),
+    "_version": set(),
+    "_extras": {"errors"},
+    "clock": set(),
+    "types": {"errors", "_extras", "_lazy", "integrations.plots"},
+    "operations": {"errors", "_lazy", "types"},
     "protocol": {"errors", "types", "operations"},
-    # A replay keeps virtual time, as the service does.
-    "backends": {"errors", "types", "operations", "protocol", "service.clock"},
+    "backends": {"errors", "types", "operations", "protocol"},
     "calls": {"errors", "types", "operations", "protocol", "backends"},
     "resources": {"errors", "types", "operations", "protocol", "backends", "calls"},
     "client": {"errors", "types", "operations", "protocol", "backends", "calls", "resources"},
-    "service": {"errors", "types", "operations", "protocol", "backends"},
-    "testing": {"errors", "lazy", "operations", "protocol", "backends", "client", "service"},
-    "datasets": {"errors", "extras"},
+    "service": {"errors", "clock", "types", "operations", "protocol", "backends"},
+    "testing": {
+        "errors",
+        "_lazy",
+        "clock",
+        "types",
+        "operations",
+        "protocol",
+        "backends",
+        "client",
+        "service",
+    },
+    "datasets": {"errors", "_extras"},
     "integrations": {
         "errors",
-        "extras",
+        "_extras",
         "types",
         "operations",
         "protocol",
@@ -41,12 +51,12 @@ ALLOWED = {
         "client",
         "batch",  # which knows none of them
     },
-    "job_report": {"errors", "types", "client"},
+    "reports": {"errors", "types", "client", "batch"},
     "webhooks": {"errors", "types"},
-    "life_cycle": {"errors", "types", "client", "datasets", "operations"},
+    "lifecycle": {"errors", "types", "client", "datasets", "operations"},
     "batch": {
         "errors",
-        "extras",
+        "_extras",
         "types",
         "operations",
         "protocol",
@@ -60,13 +70,13 @@ ALLOWED = {
 }
 
 # The fast backend has its bytes from an asyncio protocol, and leaves trio to httpx.
-ASYNCIO = {"backends/answer.py", "backends/connection.py"}
+ASYNCIO = {"backends/fast/response.py", "backends/fast/connection.py"}
 
 # Those that speak with httpx, from either side.
 HTTPX = {
     "backends/httpx.py",
     "cli/download.py",  # files from anywhere on the web, not from the API
-    "service/doors/transport.py",
+    "service/http/httpx_transport.py",
 }
 
 
@@ -143,7 +153,7 @@ def test_a_plain_import_loads_hardly_anything():
     assert {name for name in loaded if "tunesmith" in name} == {
         "tunesmith",
         "tunesmith.errors",
-        "tunesmith.lazy",
+        "tunesmith._lazy",
     }
     assert not loaded & {"anyio", "asyncio", "httpx", "pydantic", "ssl"}
     assert len(loaded) <= 40  # all from the standard library, most of them quick
@@ -153,7 +163,7 @@ def test_a_client_loads_neither_the_service_nor_what_it_does_not_use():
     loaded = loaded_by("import tunesmith; tunesmith.AsyncClient('sk-1').completions")
     unneeded = {
         "httptools",
-        "tunesmith.backends.fast",
+        "tunesmith.backends.fast.backend",
         "tunesmith.datasets",
         "tunesmith.operations.fine_tuning",
         "tunesmith.service",

@@ -21,7 +21,7 @@ PUBLIC = (
     "tunesmith.integrations.ray",
     "tunesmith.integrations.tracking",
     "tunesmith.integrations.wandb",
-    "tunesmith.job_report",
+    "tunesmith.reports.fine_tuning_job",
     "tunesmith.operations",
     "tunesmith.testing",
     "tunesmith.types",

@@ -23,9 +23,9 @@ from schemathesis.specs.openapi.checks import (
 )
 from tests.contract.data import json_lines, pairs
 
-from tunesmith.service.clock import VirtualClock
-from tunesmith.service.doors.openapi import openapi_document
-from tunesmith.service.doors.server import listen, server_for, url_of
+from tunesmith.clock import VirtualClock
+from tunesmith.service.http.openapi import openapi_document
+from tunesmith.service.http.uvicorn_server import listen, server_for, url_of
 from tunesmith.service.service import Service
 
 KEY = {"authorization": "Bearer sk-test"}

@@ -13,7 +13,7 @@ import trustme
 from tests.http.test_sockets import BODY, CHUNKED, GOOD, Server, serving_over
 
 from tunesmith import AsyncClient, AzureBackend, BackendError, FastBackend, Request, errors
-from tunesmith.backends import fast as fast_module
+from tunesmith.backends.fast import backend as fast_module
 from tunesmith.backends.httpx import tls_context
 
 pytestmark = pytest.mark.anyio
@@ -320,8 +320,8 @@ async def test_a_connection_that_is_being_opened_is_closed_with_the_client(monke
 
 def test_without_its_packages_it_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "httptools", None)
-    for name in ("fast", "connection", "answer"):
-        monkeypatch.delitem(sys.modules, f"tunesmith.backends.{name}", raising=False)
+    for name in ("backend", "connection", "response"):
+        monkeypatch.delitem(sys.modules, f"tunesmith.backends.fast.{name}", raising=False)
     with pytest.raises(errors.ConfigurationError, match=r"pip install 'tunesmith\[fast\]'"):
         AsyncClient("sk-1", transport="fast")
 

@@ -16,7 +16,7 @@ from tests.http.test_fast import LOOPS
 from tests.http.test_sockets import BODY, CHUNKED, GOOD, serving_over
 
 from tunesmith import AsyncClient, BackendError, Request, errors
-from tunesmith.backends import fast as fast_module
+from tunesmith.backends.fast import backend as fast_module
 from tunesmith.backends.httpx import tls_context
 
 pytestmark = pytest.mark.anyio

@@ -21,7 +21,7 @@ WITHOUT_ITS_EXTRA = {
     "parquet": "list(Dataset.open('rows.parquet').chunks())",
     "plot": "JobResults('ftjob-1', ()).plot()",
     "ray": "complete(None, 'answers', client=tunesmith.AsyncClient, model='babbage-002')",
-    "server": "import_module('tunesmith.service.doors.server')",
+    "server": "import_module('tunesmith.service.http.uvicorn_server')",
     "tokens": "exact_counter('babbage-002')",
     "wandb": "WandbTracker()",
     "xlsx": "list(Dataset.open('rows.xlsx').chunks())",

@@ -21,12 +21,12 @@
 `job.py` has the way in, `run.py` puts the parts together.
 """
 
+from tunesmith.batch.batch_api.batches import cancel_batches
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
 from tunesmith.batch.estimate import Estimate
 from tunesmith.batch.job import Job
-from tunesmith.batch.pacing import Pacing
-from tunesmith.batch.remote import cancel_batches
+from tunesmith.batch.rate_limiter import Pacing
 from tunesmith.batch.report import Cause, OnProgress, Progress, Report, Stopped
 from tunesmith.batch.requests import Template
 from tunesmith.batch.results import Result, RowError, Usage

@@ -14,13 +14,13 @@ from pydantic import BaseModel
 
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.estimate import Estimate, estimate
-from tunesmith.batch.handover import Handover
 from tunesmith.batch.interrupts import Interrupts
 from tunesmith.batch.options import Order, RunOptions, as_read_back
 from tunesmith.batch.output import JobPaths
-from tunesmith.batch.pacing import Pacing
+from tunesmith.batch.rate_limiter import Pacing
 from tunesmith.batch.report import OnProgress, Progress, Report
 from tunesmith.batch.requests import RequestBuilder, Template
+from tunesmith.batch.result_stream import Handover
 from tunesmith.batch.results import Result
 from tunesmith.batch.run import Run
 from tunesmith.batch.shards import BatchLimits

@@ -22,8 +22,8 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from tunesmith.batch.append_log import LinesFile
 from tunesmith.batch.index import KeyIndex, State
-from tunesmith.batch.lines import LinesFile
 from tunesmith.batch.lock import try_lock
 from tunesmith.batch.results import Usage
 from tunesmith.batch.rows import Row

@@ -9,13 +9,13 @@ import anyio
 from pydantic import BaseModel
 from pydantic_core import from_json
 
-from tunesmith.batch.feeder import Feeder
-from tunesmith.batch.fitting import Fitting
-from tunesmith.batch.gate import Gate, Ticket
+from tunesmith.batch.admission import Gate, Ticket
 from tunesmith.batch.journal import Journal
-from tunesmith.batch.meter import Meter
+from tunesmith.batch.metrics import Meter
 from tunesmith.batch.outage import Outage
+from tunesmith.batch.response_validation import Fitting
 from tunesmith.batch.results import Result, RowError, Usage, usage_of
+from tunesmith.batch.row_queue import Feeder
 from tunesmith.batch.rows import Row
 from tunesmith.calls.caller import AttemptFailed, Caller
 from tunesmith.calls.deadline import Deadline

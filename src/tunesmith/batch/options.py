@@ -8,7 +8,7 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from tunesmith.batch.budget import Budget
-from tunesmith.batch.pacing import Pacing
+from tunesmith.batch.rate_limiter import Pacing
 from tunesmith.batch.via import ProviderOptions, Via
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError

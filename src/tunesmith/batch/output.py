@@ -7,9 +7,9 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from tunesmith.batch.append_log import FoundLine, LinesFile, read_line
 from tunesmith.batch.endpoints import Endpoint
 from tunesmith.batch.index import KeyIndex, Known, State
-from tunesmith.batch.lines import FoundLine, LinesFile, read_line
 from tunesmith.batch.results import Result, Usage, usage_of
 from tunesmith.batch.rows import Row
 from tunesmith.datasets.json_types import is_object

@@ -7,25 +7,25 @@ from typing import Any
 
 import anyio
 
+from tunesmith.batch.admission import Gate
+from tunesmith.batch.batch_api.collector import Collector
+from tunesmith.batch.batch_api.runner import ProviderRunner
 from tunesmith.batch.budget import Purse
-from tunesmith.batch.collect import Collector
 from tunesmith.batch.commit import GroupCommit
 from tunesmith.batch.concurrency import Concurrency
-from tunesmith.batch.feeder import Feeder
-from tunesmith.batch.fitting import Fitting
-from tunesmith.batch.gate import Gate
-from tunesmith.batch.handover import Handover
 from tunesmith.batch.index import KeyIndex, State
 from tunesmith.batch.journal import Journal, JournalPast
 from tunesmith.batch.live import LiveRunner, RowPolicy
-from tunesmith.batch.meter import Meter
+from tunesmith.batch.metrics import Meter
 from tunesmith.batch.options import RunOptions
 from tunesmith.batch.outage import Outage
 from tunesmith.batch.output import JobPaths, Output
-from tunesmith.batch.provider import ProviderRunner
 from tunesmith.batch.report import Progress, Report, Stopped
 from tunesmith.batch.requests import RequestBuilder
+from tunesmith.batch.response_validation import Fitting
+from tunesmith.batch.result_stream import Handover
 from tunesmith.batch.results import Result
+from tunesmith.batch.row_queue import Feeder
 from tunesmith.batch.rows import Row
 from tunesmith.batch.shard_log import ShardLog
 from tunesmith.batch.source import Rows

@@ -10,9 +10,9 @@ from typing import Any, Protocol, TypeVar, cast
 import anyio.lowlevel
 import anyio.to_thread
 
+from tunesmith._extras import load_extra
 from tunesmith.datasets.read import File, ReadLog, read
 from tunesmith.errors import DatasetError
-from tunesmith.extras import load_extra
 
 __all__ = ["ArrowTable", "Numbered", "Rows", "Source", "open_source"]
 

@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from tunesmith.batch.lines import read_line
+from tunesmith.batch.append_log import read_line
 from tunesmith.batch.lock import is_locked
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.shard_log import ShardLog

@@ -10,8 +10,8 @@ from typing import Any, TypeVar, cast
 
 from tunesmith.backends.base import Backend, clock_of
 from tunesmith.calls.deadline import Deadline
+from tunesmith.calls.open_response import Received
 from tunesmith.calls.policy import CallPolicy
-from tunesmith.calls.received import Received
 from tunesmith.errors import (
     APIConnectionError,
     APIError,
@@ -191,7 +191,7 @@ class Caller:
         self, operation: Operation[A], began_at: float, deadline: Deadline, lost: APIError
     ) -> A | None:
         # Imported only now: it knows every operation that creates, and is hardly ever needed.
-        from tunesmith.calls.lookup import find_created  # noqa: PLC0415
+        from tunesmith.calls.create_recovery import find_created  # noqa: PLC0415
 
         found = await find_created(
             self.answer, operation, began_at, deadline, self.created_ids, lost

@@ -52,7 +52,7 @@ class LazyGroup(click.Group):
         if args[0] not in COMMANDS:
             from difflib import get_close_matches
 
-            from tunesmith.cli.of_old import of_old
+            from tunesmith.cli.legacy_commands import of_old
 
             if old := of_old(args):
                 then, now = old

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 import click
 
-from tunesmith.cli.calling import calls_the_service
-from tunesmith.cli.wording import as_options, errors_of_the_command_line
-from tunesmith.cli.writing import replacing
+from tunesmith.cli.command import calls_the_service
+from tunesmith.cli.files_io import replacing
+from tunesmith.cli.messages import as_options, errors_of_the_command_line
 from tunesmith.errors import TunesmithError
 
 if TYPE_CHECKING:
@@ -173,9 +173,9 @@ def run(
     Ctrl-C stops sending and lets what is under way finish; a second one leaves at once.
     """
     from tunesmith.batch import Job
-    from tunesmith.batch.page import History, page
     from tunesmith.cli.batch_progress import shown_progress
     from tunesmith.datasets.cost import Prices
+    from tunesmith.reports.batch import History, page
 
     report: Report | None = None
     with errors_of_the_command_line(), shown_progress() as tell, _warnings_as_messages():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunesmith.cli.wording import as_options
+from tunesmith.cli.messages import as_options
 
 if TYPE_CHECKING:
     from tunesmith.batch import Progress

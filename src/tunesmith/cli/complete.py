@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tunesmith.cli.calling import calls_the_service
+from tunesmith.cli.command import calls_the_service
 from tunesmith.cli.output import Output
-from tunesmith.cli.sampling import prompt_argument, sampling_options
+from tunesmith.cli.sampling_options import prompt_argument, sampling_options
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient

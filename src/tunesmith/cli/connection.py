@@ -73,6 +73,6 @@ class Connection:
         )
 
     def _service(self) -> "Backend":
-        from tunesmith.service.memory import MemoryBackend
+        from tunesmith.service.memory_backend import MemoryBackend
 
         return MemoryBackend(state=self.state)

@@ -6,7 +6,7 @@ import anyio
 import click
 import httpx
 
-from tunesmith.cli.wording import without_secrets
+from tunesmith.cli.messages import without_secrets
 
 __all__ = ["download"]
 

@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunesmith.cli.calling import calls_the_service
+from tunesmith.cli.command import calls_the_service
+from tunesmith.cli.files_io import is_replaceable
 from tunesmith.cli.output import Output, moment
-from tunesmith.cli.writing import is_replaceable
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
@@ -47,7 +47,7 @@ async def upload(
     If the service has a file of the same content, you are asked whether to use that one; in a
     script it is used.
     """
-    from tunesmith.cli.uploading import upload_file
+    from tunesmith.cli.upload import upload_file
 
     file = await upload_file(client, output, path, purpose, name=name, ask=not yes, again=again)
     show_file(output, file)

@@ -6,10 +6,10 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from tunesmith.cli.calling import calls_the_service
+from tunesmith.cli.command import calls_the_service
+from tunesmith.cli.files_io import replacing
 from tunesmith.cli.output import Output, moment
-from tunesmith.cli.pictures import plot, report
-from tunesmith.cli.writing import replacing
+from tunesmith.cli.plots import plot, report
 from tunesmith.errors import APIStatusError
 
 if TYPE_CHECKING:
@@ -121,7 +121,7 @@ async def create(
     A path is uploaded, unless the service has an identical file, which is offered for reuse; a
     URL is downloaded and uploaded.
     """
-    from tunesmith.cli.uploading import file_id_of
+    from tunesmith.cli.upload import file_id_of
 
     how = _method(method, grader, hyperparameters)
     training_id = await file_id_of(client, output, training_file, ask=not yes)
@@ -143,7 +143,7 @@ async def create(
             output.note(f"{(now := _SUCCESSORS[model])} took the place of {model}: -m {now}")
         raise
     if follow:
-        from tunesmith.cli.following import follow_job
+        from tunesmith.cli.follow import follow_job
 
         await follow_job(client, output, job.id)
         return
@@ -183,7 +183,7 @@ async def follow_one(client: "AsyncClient", output: Output, job_id: str) -> None
     Dropped connections do not matter. Ctrl-C ends the following, not the job. With --json there
     is an event a line, and the job at last.
     """
-    from tunesmith.cli.following import follow_job
+    from tunesmith.cli.follow import follow_job
 
     await follow_job(client, output, job_id)
 

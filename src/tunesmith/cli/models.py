@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunesmith.cli.calling import calls_the_service
+from tunesmith.cli.command import calls_the_service
 from tunesmith.cli.output import Output, moment
 
 if TYPE_CHECKING:

@@ -8,11 +8,11 @@ from typing import Any, Literal
 
 import click
 
-from tunesmith.cli.asking import Asking, show_findings
 from tunesmith.cli.connection import Connection
+from tunesmith.cli.files_io import replacing
+from tunesmith.cli.messages import errors_of_the_command_line
 from tunesmith.cli.next_steps import next_steps
-from tunesmith.cli.wording import errors_of_the_command_line
-from tunesmith.cli.writing import replacing
+from tunesmith.cli.prompts import Asking, show_findings
 from tunesmith.datasets import KINDS, Dataset, Diagnosis, Format, diagnose, write
 from tunesmith.datasets.cost import Prices
 from tunesmith.datasets.report import Report, make_report

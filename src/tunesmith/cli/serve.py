@@ -8,12 +8,12 @@ import anyio
 import click
 
 from tunesmith.cli.connection import Connection
-from tunesmith.cli.wording import errors_of_the_command_line
-from tunesmith.service.assumptions import Assumptions
-from tunesmith.service.clock import VirtualClock
+from tunesmith.cli.messages import errors_of_the_command_line
+from tunesmith.clock import VirtualClock
+from tunesmith.service.core.behavior import Assumptions
+from tunesmith.service.core.rate_limits import Limits
 from tunesmith.service.engines.base import Engine
-from tunesmith.service.limits import Limits
-from tunesmith.service.memory import MemoryBackend
+from tunesmith.service.memory_backend import MemoryBackend
 
 __all__ = ["command"]
 
@@ -125,8 +125,8 @@ def command(
     extra `server`.
     """
     with errors_of_the_command_line():
-        from tunesmith.service.doors.asgi import App
-        from tunesmith.service.doors.server import listen, server_for, url_of
+        from tunesmith.service.http.asgi import App
+        from tunesmith.service.http.uvicorn_server import listen, server_for, url_of
     try:
         listener = listen(host, port)
     except OSError as error:

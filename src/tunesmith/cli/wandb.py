@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunesmith.cli.calling import JobOver, calls_the_service
+from tunesmith.cli.command import JobOver, calls_the_service
 from tunesmith.cli.output import Output
 from tunesmith.errors import JobError
 

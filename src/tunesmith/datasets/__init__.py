@@ -40,15 +40,15 @@ Without an event loop, `diagnose(dataset)` and `write(plan)` do the same, and bl
 needs a client or the network.
 """
 
+from tunesmith.datasets.checks import diagnose
 from tunesmith.datasets.convert import to_chat, to_completion
 from tunesmith.datasets.dataset import Dataset, Source
-from tunesmith.datasets.diagnose import diagnose
 from tunesmith.datasets.diagnosis import Check, Diagnosis, Task
 from tunesmith.datasets.findings import Decide, Finding, Remedy, Severity
 from tunesmith.datasets.plan import Plan
 from tunesmith.datasets.read.files import KINDS, Kind
-from tunesmith.datasets.repairs import Repair
 from tunesmith.datasets.rows import FORMATS, Chunk, ChunkSource, Format, Row
+from tunesmith.datasets.transforms import Repair
 from tunesmith.datasets.write import Written, write
 
 __all__ = [

@@ -11,8 +11,8 @@ from typing import IO, Any, TypeGuard, cast
 import anyio.to_thread
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from tunesmith.datasets.checks import diagnose
 from tunesmith.datasets.convert import conversion
-from tunesmith.datasets.diagnose import diagnose
 from tunesmith.datasets.diagnosis import Check, Diagnosis
 from tunesmith.datasets.formats import recognise, shape_of
 from tunesmith.datasets.read import MAX_LINE_BYTES, File, OnBroken, ReadLog, read

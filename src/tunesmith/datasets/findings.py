@@ -4,7 +4,7 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from tunesmith.datasets.repairs import Repair
+from tunesmith.datasets.transforms import Repair
 
 __all__ = ["Decide", "Finding", "Remedy", "Severity", "Tally", "excerpt_of"]
 

@@ -6,9 +6,9 @@ from os import PathLike
 from typing import Literal
 
 from tunesmith.datasets.findings import Finding
-from tunesmith.datasets.repairs import Repair
 from tunesmith.datasets.rows import Chunk, ChunkSource, Format
 from tunesmith.datasets.threads import in_thread
+from tunesmith.datasets.transforms import Repair
 from tunesmith.datasets.write import Written, write
 from tunesmith.errors import DatasetError
 

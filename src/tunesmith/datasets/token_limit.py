@@ -3,9 +3,9 @@
 from collections.abc import Iterator
 
 from tunesmith.datasets.findings import Finding, Remedy, Tally
-from tunesmith.datasets.repairs import DropRows
 from tunesmith.datasets.rows import Chunk, ChunkSource, Row
 from tunesmith.datasets.tokens import TokenCounter
+from tunesmith.datasets.transforms import DropRows
 
 __all__ = ["TokenLimit", "token_limit"]
 

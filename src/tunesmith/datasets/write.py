@@ -12,7 +12,7 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from pydantic_core import to_json
 
-from tunesmith.datasets.diagnose.affixes import Affixes
+from tunesmith.datasets.checks.affixes import Affixes
 from tunesmith.datasets.rows import Chunk, ChunkSource, Row, columns
 from tunesmith.datasets.split import default_validation_rows, parted, validation_rows
 from tunesmith.datasets.threads import Checkpoint, no_checkpoint

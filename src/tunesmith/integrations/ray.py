@@ -15,16 +15,16 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import anyio
 from pydantic_core import to_json
 
+from tunesmith._extras import load_extra
 from tunesmith.batch.endpoints import ENDPOINTS
 from tunesmith.batch.job import Job
 from tunesmith.batch.lock import is_locked
 from tunesmith.batch.output import JobPaths
-from tunesmith.batch.pacing import Pacing
+from tunesmith.batch.rate_limiter import Pacing
 from tunesmith.batch.requests import Template
 from tunesmith.batch.results import Result
 from tunesmith.client import AsyncClient
 from tunesmith.errors import ConfigurationError
-from tunesmith.extras import load_extra
 from tunesmith.types.batch_lines import BatchResponseLine
 
 if TYPE_CHECKING:

@@ -12,8 +12,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
+from tunesmith._extras import load_extra
 from tunesmith.errors import ConfigurationError
-from tunesmith.extras import load_extra
 from tunesmith.integrations.tracking import TrackedFile, TrackedJob
 
 __all__ = ["DEFAULT_PROJECT", "WandbTracker"]

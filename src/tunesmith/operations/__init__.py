@@ -4,7 +4,7 @@ import sys
 from functools import cache
 from typing import TYPE_CHECKING, Any
 
-from tunesmith.lazy import lazy_names
+from tunesmith._lazy import lazy_names
 
 if TYPE_CHECKING:
     from tunesmith.operations.base import (

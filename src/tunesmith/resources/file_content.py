@@ -10,7 +10,7 @@ import anyio
 
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
-from tunesmith.calls.received import Received
+from tunesmith.calls.open_response import Received
 from tunesmith.errors import APIStatusError, APITimeoutError, StreamInterrupted
 from tunesmith.operations.base import Operation
 

@@ -9,7 +9,7 @@ from tunesmith.operations.fine_tunes import (
     RetrieveFineTune,
 )
 from tunesmith.resources.base import Resource
-from tunesmith.resources.following import read_results
+from tunesmith.resources.job_polling import read_results
 from tunesmith.resources.method import call, paged, streamed
 from tunesmith.types.fine_tunes import FineTune
 from tunesmith.types.results import JobResults

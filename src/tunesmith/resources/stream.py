@@ -8,7 +8,7 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel
 
 from tunesmith.calls.caller import Caller
-from tunesmith.calls.received import Received
+from tunesmith.calls.open_response import Received
 from tunesmith.errors import BackendError, ResponseInvalid
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.protocol.decode import decode_event

@@ -6,37 +6,37 @@ from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 from pydantic import SecretStr
 
+from tunesmith.clock import VirtualClock
 from tunesmith.operations.base import Operation, StreamOperation
-from tunesmith.service.assumptions import Assumptions
-from tunesmith.service.batches import Batches, BatchPace
-from tunesmith.service.chat import Chat
-from tunesmith.service.checkpoints import Checkpoints
-from tunesmith.service.clock import VirtualClock
-from tunesmith.service.completions import Completions
-from tunesmith.service.embeddings import Embeddings
+from tunesmith.service.batches.batches import Batches, BatchPace
+from tunesmith.service.core.behavior import Assumptions
+from tunesmith.service.core.http_api import Wire
+from tunesmith.service.core.ids import Ids
+from tunesmith.service.core.models import Models
+from tunesmith.service.core.rate_limits import Limiter, Limits
+from tunesmith.service.core.scheduler import Schedule
+from tunesmith.service.core.store import MemoryStore, Store
 from tunesmith.service.engines.base import Engine
-from tunesmith.service.files import Files
-from tunesmith.service.fine_tunes import FineTunes
-from tunesmith.service.generation import Sources
-from tunesmith.service.graders import Graders
-from tunesmith.service.ids import Ids
-from tunesmith.service.jobs import Jobs
-from tunesmith.service.life import Workshop
-from tunesmith.service.limits import Limiter, Limits
-from tunesmith.service.matching import Match
-from tunesmith.service.models import Models
-from tunesmith.service.moderations import Moderations
-from tunesmith.service.replies import Replies, ReplyLike, Vector, Vectors
-from tunesmith.service.schedule import Schedule
-from tunesmith.service.store import MemoryStore, Store
-from tunesmith.service.stored_chats import StoredChats
-from tunesmith.service.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline
-from tunesmith.service.uploads import Uploads
-from tunesmith.service.wire import Wire
+from tunesmith.service.files.files import Files
+from tunesmith.service.files.uploads import Uploads
+from tunesmith.service.fine_tuning.checkpoints import Checkpoints
+from tunesmith.service.fine_tuning.graders import Graders
+from tunesmith.service.fine_tuning.jobs import Jobs
+from tunesmith.service.fine_tuning.legacy.jobs import FineTunes
+from tunesmith.service.fine_tuning.lifecycle import Workshop
+from tunesmith.service.fine_tuning.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline
+from tunesmith.service.inference.chat import Chat
+from tunesmith.service.inference.completions import Completions
+from tunesmith.service.inference.embeddings import Embeddings
+from tunesmith.service.inference.moderations import Moderations
+from tunesmith.service.inference.sampling import Sources
+from tunesmith.service.inference.stored_completions import StoredChats
+from tunesmith.service.inference.stub_matching import Match
+from tunesmith.service.inference.stubs import Replies, ReplyLike, Vector, Vectors
 
 if TYPE_CHECKING:  # the doors lead here
-    from tunesmith.service.doors.asgi import App
-    from tunesmith.service.doors.transport import Transport
+    from tunesmith.service.http.asgi import App
+    from tunesmith.service.http.httpx_transport import Transport
 
 __all__ = ["Service", "default_engine"]
 
@@ -283,8 +283,8 @@ class Service:
                 print((await http.get("/models")).json())
             ```
         """
-        from tunesmith.service.doors.transport import Transport  # noqa: PLC0415 - a door of many
-        from tunesmith.service.memory import MemoryBackend  # noqa: PLC0415 - it makes services
+        from tunesmith.service.http.httpx_transport import Transport  # noqa: PLC0415 - a door of many
+        from tunesmith.service.memory_backend import MemoryBackend  # noqa: PLC0415 - it makes services
 
         return Transport(MemoryBackend(self), api_key=api_key)
 
@@ -294,8 +294,8 @@ class Service:
         Args:
             api_key: The key to ask for; with None any key will do, but one must be there.
         """
-        from tunesmith.service.doors.asgi import App  # noqa: PLC0415 - a door of many
-        from tunesmith.service.memory import MemoryBackend  # noqa: PLC0415 - it makes services
+        from tunesmith.service.http.asgi import App  # noqa: PLC0415 - a door of many
+        from tunesmith.service.memory_backend import MemoryBackend  # noqa: PLC0415 - it makes services
 
         return App(MemoryBackend(self), api_key=api_key)
 
@@ -330,6 +330,6 @@ class Service:
 
 def default_engine() -> Engine:
     """Make the engine of a service that is given none."""
-    from tunesmith.service.engines.ngram import NGramEngine  # noqa: PLC0415 - costs when used
+    from tunesmith.service.engines.ngram.engine import NGramEngine  # noqa: PLC0415 - costs when used
 
     return NGramEngine()

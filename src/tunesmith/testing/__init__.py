@@ -6,26 +6,31 @@ there as soon as tunesmith is installed.
 
 from typing import TYPE_CHECKING
 
-from tunesmith.lazy import lazy_names
+from tunesmith._lazy import lazy_names
 
 if TYPE_CHECKING:
-    from tunesmith.backends.faults import Faults
     from tunesmith.backends.network import NetworkForbidden
-    from tunesmith.backends.record import RecordingBackend
-    from tunesmith.backends.replay import ReplayBackend, ReplayMismatch
-    from tunesmith.service.assumptions import Assumptions
-    from tunesmith.service.clock import VirtualClock
-    from tunesmith.service.doors.transport import Transport
-    from tunesmith.service.event_wording import EVENTS_2023, EventWording
-    from tunesmith.service.limits import Limits
-    from tunesmith.service.matching import ScriptFailed
-    from tunesmith.service.replies import Reply, Token, ToolCall
+    from tunesmith.clock import VirtualClock
+    from tunesmith.service.core.behavior import Assumptions
+    from tunesmith.service.core.event_messages import EVENTS_2023, EventWording
+    from tunesmith.service.core.rate_limits import Limits
+    from tunesmith.service.fine_tuning.timeline import (
+        FINE_TUNE_TIMELINE,
+        JOB_TIMELINE,
+        Timeline,
+        Transition,
+    )
+    from tunesmith.service.http.httpx_transport import Transport
+    from tunesmith.service.inference.stub_matching import ScriptFailed
+    from tunesmith.service.inference.stubs import Reply, Token, ToolCall
     from tunesmith.service.service import Service
-    from tunesmith.service.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline, Transition
-    from tunesmith.testing.call import Call
+    from tunesmith.testing.cassettes.player import ReplayBackend, ReplayMismatch
+    from tunesmith.testing.cassettes.recorder import RecordingBackend
     from tunesmith.testing.contract import BackendContract, WrapperContract
-    from tunesmith.testing.record import CallRecord
-    from tunesmith.testing.verdict import Lapse
+    from tunesmith.testing.faults.faults import Faults
+    from tunesmith.testing.recorder.call import Call
+    from tunesmith.testing.recorder.recorder import CallRecord
+    from tunesmith.testing.recorder.violations import Lapse
 
 __all__ = [
     "EVENTS_2023",
@@ -56,30 +61,30 @@ __all__ = [
 ]
 
 _MODULES = {
-    "Assumptions": "tunesmith.service.assumptions",
+    "Assumptions": "tunesmith.service.core.behavior",
     "BackendContract": ".contract",
-    "Call": ".call",
-    "CallRecord": ".record",
-    "EVENTS_2023": "tunesmith.service.event_wording",
-    "EventWording": "tunesmith.service.event_wording",
-    "FINE_TUNE_TIMELINE": "tunesmith.service.timeline",
-    "Faults": "tunesmith.backends.faults",
-    "JOB_TIMELINE": "tunesmith.service.timeline",
-    "Lapse": ".verdict",
-    "Limits": "tunesmith.service.limits",
+    "Call": ".recorder.call",
+    "CallRecord": ".recorder.recorder",
+    "EVENTS_2023": "tunesmith.service.core.event_messages",
+    "EventWording": "tunesmith.service.core.event_messages",
+    "FINE_TUNE_TIMELINE": "tunesmith.service.fine_tuning.timeline",
+    "Faults": "tunesmith.testing.faults.faults",
+    "JOB_TIMELINE": "tunesmith.service.fine_tuning.timeline",
+    "Lapse": ".recorder.violations",
+    "Limits": "tunesmith.service.core.rate_limits",
     "NetworkForbidden": "tunesmith.backends.network",
-    "RecordingBackend": "tunesmith.backends.record",
-    "ReplayBackend": "tunesmith.backends.replay",
-    "ReplayMismatch": "tunesmith.backends.replay",
-    "Reply": "tunesmith.service.replies",
-    "ScriptFailed": "tunesmith.service.matching",
+    "RecordingBackend": "tunesmith.testing.cassettes.recorder",
+    "ReplayBackend": "tunesmith.testing.cassettes.player",
+    "ReplayMismatch": "tunesmith.testing.cassettes.player",
+    "Reply": "tunesmith.service.inference.stubs",
+    "ScriptFailed": "tunesmith.service.inference.stub_matching",
     "Service": "tunesmith.service.service",
-    "Timeline": "tunesmith.service.timeline",
-    "Token": "tunesmith.service.replies",
-    "ToolCall": "tunesmith.service.replies",
-    "Transition": "tunesmith.service.timeline",
-    "Transport": "tunesmith.service.doors.transport",
-    "VirtualClock": "tunesmith.service.clock",
+    "Timeline": "tunesmith.service.fine_tuning.timeline",
+    "Token": "tunesmith.service.inference.stubs",
+    "ToolCall": "tunesmith.service.inference.stubs",
+    "Transition": "tunesmith.service.fine_tuning.timeline",
+    "Transport": "tunesmith.service.http.httpx_transport",
+    "VirtualClock": "tunesmith.clock",
     "WrapperContract": ".contract",
 }
 

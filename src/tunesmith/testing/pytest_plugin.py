@@ -20,11 +20,11 @@ from tunesmith.backends.network import NetworkForbidden, forbid_network
 
 if TYPE_CHECKING:
     from tunesmith.backends.base import Backend
-    from tunesmith.backends.faults import Faults
     from tunesmith.client import AsyncClient
-    from tunesmith.service.memory import MemoryBackend
+    from tunesmith.service.memory_backend import MemoryBackend
     from tunesmith.service.service import Service
-    from tunesmith.testing.record import CallRecord
+    from tunesmith.testing.faults.faults import Faults
+    from tunesmith.testing.recorder.recorder import CallRecord
 
 __all__ = [
     "tunesmith_backend",
@@ -51,7 +51,7 @@ def tunesmith_service() -> "Service":
 @pytest.fixture
 def tunesmith_backend(tunesmith_service: "Service") -> "MemoryBackend":
     """A backend over `tunesmith_service`."""
-    from tunesmith.service.memory import MemoryBackend
+    from tunesmith.service.memory_backend import MemoryBackend
 
     return MemoryBackend(tunesmith_service)
 
@@ -59,7 +59,7 @@ def tunesmith_backend(tunesmith_service: "Service") -> "MemoryBackend":
 @pytest.fixture
 def tunesmith_faults(tunesmith_backend: "Backend") -> "Faults":
     """What goes wrong on the way to `tunesmith_backend`: nothing, until a test says so."""
-    from tunesmith.backends.faults import Faults
+    from tunesmith.testing.faults.faults import Faults
 
     return Faults(tunesmith_backend)
 
@@ -67,7 +67,7 @@ def tunesmith_faults(tunesmith_backend: "Backend") -> "Faults":
 @pytest.fixture
 def tunesmith_record(tunesmith_faults: "Faults") -> "CallRecord":
     """A record of all calls of `tunesmith_client`."""
-    from tunesmith.testing.record import CallRecord
+    from tunesmith.testing.recorder.recorder import CallRecord
 
     return CallRecord(tunesmith_faults)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from tunesmith.lazy import lazy_names
+from tunesmith._lazy import lazy_names
 
 if TYPE_CHECKING:
     from tunesmith.types.base import (
@@ -111,7 +111,7 @@ if TYPE_CHECKING:
         JobResults,
         StepMetrics,
     )
-    from tunesmith.types.training_lines import (
+    from tunesmith.types.training_data import (
         ChatExample,
         CompletionExample,
         PreferenceExample,
@@ -298,12 +298,12 @@ _MODULES = {
     "Moderation": ".moderations",
     "JobResults": ".results",
     "StepMetrics": ".results",
-    "ChatExample": ".training_lines",
-    "CompletionExample": ".training_lines",
-    "PreferenceExample": ".training_lines",
-    "PreferenceInput": ".training_lines",
-    "ReinforcementExample": ".training_lines",
-    "TrainingMessage": ".training_lines",
+    "ChatExample": ".training_data",
+    "CompletionExample": ".training_data",
+    "PreferenceExample": ".training_data",
+    "PreferenceInput": ".training_data",
+    "ReinforcementExample": ".training_data",
+    "TrainingMessage": ".training_data",
     "Upload": ".uploads",
     "UploadPart": ".uploads",
     "WebhookData": ".webhooks",

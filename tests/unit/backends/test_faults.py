@@ -26,9 +26,9 @@ from tunesmith import (
     StreamInterrupted,
 )
 from tunesmith.backends.base import SYSTEM_CLOCK
-from tunesmith.backends.fault_base import Strike
-from tunesmith.backends.fault_places import Place, broken_at
 from tunesmith.testing import Faults, Reply, Token
+from tunesmith.testing.faults.base import Strike
+from tunesmith.testing.faults.positions import Place, broken_at
 
 pytestmark = pytest.mark.anyio
 

@@ -9,10 +9,10 @@ import pytest
 from tests.contract.data import begin_job, pairs, send
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, Request, errors
-from tunesmith.backends.record import RecordingBackend
-from tunesmith.backends.redaction import Redaction
-from tunesmith.backends.replay import ReplayBackend, ReplayMismatch
 from tunesmith.testing import Faults
+from tunesmith.testing.cassettes.player import ReplayBackend, ReplayMismatch
+from tunesmith.testing.cassettes.recorder import RecordingBackend
+from tunesmith.testing.cassettes.redaction import Redaction
 
 pytestmark = pytest.mark.anyio
 

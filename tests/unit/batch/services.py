@@ -4,9 +4,9 @@ import json
 from collections import Counter
 from contextlib import asynccontextmanager
 
+from tunesmith.clock import VirtualClock
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Response
-from tunesmith.service.clock import VirtualClock
 
 
 class Service:

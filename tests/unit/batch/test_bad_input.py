@@ -8,7 +8,7 @@ from tests.unit.batch.services import Service, asked
 
 from tunesmith import AsyncClient, errors
 from tunesmith.batch import Budget, Job
-from tunesmith.batch.fitting import Fitting
+from tunesmith.batch.response_validation import Fitting
 
 pytestmark = pytest.mark.anyio
 

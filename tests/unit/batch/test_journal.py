@@ -16,10 +16,10 @@ from tests.unit.batch.services import Service
 
 from tunesmith import AsyncClient
 from tunesmith.batch import Job
+from tunesmith.batch.append_log import LinesFile
 from tunesmith.batch.commit import GroupCommit
 from tunesmith.batch.index import KeyIndex, State
 from tunesmith.batch.journal import Journal
-from tunesmith.batch.lines import LinesFile
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.status import read_status
 from tunesmith.errors import ConfigurationError, DatasetError
@@ -194,7 +194,7 @@ def test_a_full_disk_ends_the_job_and_loses_at_most_what_was_under_way(
         return write(descriptor, data)
 
     service = Service()
-    monkeypatch.setattr("tunesmith.batch.lines.os.write", full)
+    monkeypatch.setattr("tunesmith.batch.append_log.os.write", full)
     with pytest.raises(DatasetError, match="No space left on device"):
         anyio.run(partial(run, service, output, order=order))
     monkeypatch.undo()
@@ -270,7 +270,7 @@ def test_all_that_was_written_is_synced_at_the_end(tmp_path, monkeypatch):
         synced[found.st_ino] = found.st_size
         fsync(descriptor)
 
-    monkeypatch.setattr("tunesmith.batch.lines.os.fsync", noted)
+    monkeypatch.setattr("tunesmith.batch.append_log.os.fsync", noted)
     anyio.run(partial(run, Service(), tmp_path / "answers.jsonl"))
     for name in ("answers.jsonl", "answers.journal"):
         found = (tmp_path / name).stat()

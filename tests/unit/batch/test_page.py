@@ -9,7 +9,7 @@ from tests.unit.cli.test_batch_progress import progress
 
 from tunesmith import AsyncClient
 from tunesmith.batch import Job
-from tunesmith.batch.page import History, page
+from tunesmith.reports.batch import History, page
 
 pytestmark = pytest.mark.anyio
 

@@ -11,8 +11,8 @@ from pydantic import BaseModel
 
 from tunesmith import AsyncClient, MemoryBackend, errors
 from tunesmith.batch import BatchLimits, Budget, Job, cancel_batches
-from tunesmith.service.assumptions import Assumptions
-from tunesmith.service.batches import BatchPace
+from tunesmith.service.batches.batches import BatchPace
+from tunesmith.service.core.behavior import Assumptions
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -7,9 +7,9 @@ from math import inf
 import pytest
 
 from tunesmith import AsyncClient
+from tunesmith.clock import VirtualClock
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Response
-from tunesmith.service.clock import VirtualClock
 
 
 class Script:

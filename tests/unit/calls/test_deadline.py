@@ -5,7 +5,7 @@ from tests.unit.calls.conftest import HANG, Script, answer, refusal
 
 from tunesmith import errors
 from tunesmith.calls.deadline import Deadline
-from tunesmith.service.clock import VirtualClock
+from tunesmith.clock import VirtualClock
 
 pytestmark = pytest.mark.anyio
 

@@ -7,8 +7,8 @@ import pytest
 from tests.unit.calls.conftest import Script, answer, refusal
 
 from tunesmith import errors
+from tunesmith.clock import EPOCH_S
 from tunesmith.errors import BackendError
-from tunesmith.service.clock import EPOCH_S
 
 pytestmark = pytest.mark.anyio
 

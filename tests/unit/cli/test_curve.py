@@ -5,7 +5,7 @@ import math
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.cli.curve import curve
+from tunesmith.cli.braille_plot import curve
 
 EDGES = {"x": (0, 3), "y": (0, 7)}
 

@@ -74,9 +74,9 @@ def test_an_identical_file_is_used_in_a_script(run, uploaded, as_json):
 @pytest.fixture
 def somebody_answers(monkeypatch):
     """Standard input is a terminal."""
-    from tunesmith.cli import uploading
+    from tunesmith.cli import upload
 
-    monkeypatch.setattr(uploading, "_somebody_answers", lambda output: not output.as_json)
+    monkeypatch.setattr(upload, "_somebody_answers", lambda output: not output.as_json)
 
 
 @pytest.mark.parametrize(("answer", "files"), [("\n", 1), ("y\n", 1), ("n\n", 2)])

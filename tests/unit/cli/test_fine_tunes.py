@@ -7,7 +7,7 @@ import pytest
 import respx
 
 from tunesmith import BackendError, MemoryBackend
-from tunesmith.service.saved import SavedWire
+from tunesmith.service.persistence.replay_log import SavedWire
 
 
 def lines(result):

@@ -28,7 +28,7 @@ def test_help_loads_no_command_and_nothing_slow():
     assert {m for m in loaded.split() if m.split(".")[0] == "tunesmith"} <= {
         "tunesmith",
         "tunesmith.errors",
-        "tunesmith.lazy",
+        "tunesmith._lazy",
         "tunesmith.cli",
         "tunesmith.cli.app",
         "tunesmith.cli.connection",

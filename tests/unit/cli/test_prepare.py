@@ -5,7 +5,7 @@ import json
 import pytest
 
 import tunesmith
-from tunesmith.cli.wording import as_options
+from tunesmith.cli.messages import as_options
 
 
 def names(folder):

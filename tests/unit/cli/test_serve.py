@@ -82,7 +82,7 @@ def test_a_port_that_is_taken_is_named():
 @pytest.mark.parametrize(("engine", "says"), [
     ("gpt", "neither 'ngram' nor package.module:Class"),
     ("no.such:Engine", "No module named 'no'"),
-    ("tunesmith.service.clock:Engine", "has no attribute 'Engine'"),
+    ("tunesmith.clock:Engine", "has no attribute 'Engine'"),
     ("json:loads", "missing 1 required positional argument"),
     ("tunesmith:MemoryBackend", "makes no engine"),
 ])  # fmt: skip

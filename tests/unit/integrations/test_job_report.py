@@ -5,7 +5,7 @@ import re
 import pytest
 
 from tunesmith import JobFailed
-from tunesmith.job_report import job_report
+from tunesmith.reports.fine_tuning_job import job_report
 
 pytestmark = pytest.mark.anyio
 

@@ -10,7 +10,7 @@ from functools import partial
 import pytest
 
 from tunesmith import AsyncClient, ConfigurationError
-from tunesmith.batch.pacing import Pacing
+from tunesmith.batch.rate_limiter import Pacing
 from tunesmith.integrations.ray import PaceKeeper, ShardJob, SharedPacing, complete, shared_pacing
 from tunesmith.testing import CallRecord
 

@@ -7,9 +7,9 @@ import pytest
 
 from tunesmith.operations.files import DownloadFile
 from tunesmith.operations.fine_tunes import CreateFineTune, RetrieveFineTune
-from tunesmith.service.classification import Classification, Classifier
 from tunesmith.service.engines.base import CompletionExample, TrainingSpec
-from tunesmith.service.training_files import TrainingFileInvalid
+from tunesmith.service.fine_tuning.legacy.classification import Classification, Classifier
+from tunesmith.service.fine_tuning.training_data import TrainingFileInvalid
 
 pytestmark = pytest.mark.anyio
 

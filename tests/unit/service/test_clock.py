@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tunesmith.service.clock import EPOCH_S, VirtualClock
+from tunesmith.clock import EPOCH_S, VirtualClock
 
 pytestmark = pytest.mark.anyio
 
@@ -89,7 +89,7 @@ async def test_time_stands_still_while_somebody_works():
 
 
 async def test_time_waits_for_what_comes_from_outside(monkeypatch):
-    monkeypatch.setattr("tunesmith.service.clock._OUTSIDE_S", inf)
+    monkeypatch.setattr("tunesmith.clock._OUTSIDE_S", inf)
     clock, order = VirtualClock(), []
 
     async def reader():
@@ -123,7 +123,7 @@ async def test_time_does_not_wait_for_ever_for_what_waits_for_time():
 
 
 async def test_what_comes_from_outside_may_take_virtual_time(monkeypatch):
-    monkeypatch.setattr("tunesmith.service.clock._OUTSIDE_S", inf)
+    monkeypatch.setattr("tunesmith.clock._OUTSIDE_S", inf)
     clock = VirtualClock()
     with clock.outside():
         await clock.sleep(3600)

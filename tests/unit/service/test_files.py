@@ -9,7 +9,7 @@ from tunesmith.operations.files import (
     ListFiles,
     RetrieveFile,
 )
-from tunesmith.service.errors import ServiceError
+from tunesmith.service.core.errors import ServiceError
 
 pytestmark = pytest.mark.anyio
 

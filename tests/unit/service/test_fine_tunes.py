@@ -15,9 +15,9 @@ from tunesmith.operations.fine_tunes import (
     RetrieveFineTune,
 )
 from tunesmith.operations.models import DeleteModel, RetrieveModel
-from tunesmith.service.errors import ServiceError
+from tunesmith.service.core.errors import ServiceError
+from tunesmith.service.fine_tuning.timeline import FINE_TUNE_TIMELINE
 from tunesmith.service.service import Service
-from tunesmith.service.timeline import FINE_TUNE_TIMELINE
 
 pytestmark = pytest.mark.anyio
 

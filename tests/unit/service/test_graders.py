@@ -3,8 +3,8 @@
 import pytest
 
 from tunesmith.operations.graders import RunGrader, ValidateGrader
-from tunesmith.service.errors import ServiceError
-from tunesmith.service.formula import FormulaInvalid, FormulaUndefined, compute
+from tunesmith.service.core.errors import ServiceError
+from tunesmith.service.fine_tuning.expressions import FormulaInvalid, FormulaUndefined, compute
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tunesmith.service.ids import Ids
+from tunesmith.service.core.ids import Ids
 
 
 @pytest.mark.parametrize(

@@ -15,10 +15,10 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.operations.models import ListModels, RetrieveModel
-from tunesmith.service.assumptions import Assumptions
-from tunesmith.service.errors import ServiceError
+from tunesmith.service.core.behavior import Assumptions
+from tunesmith.service.core.errors import ServiceError
+from tunesmith.service.fine_tuning.timeline import JOB_TIMELINE, Failure, Timeline, Transition
 from tunesmith.service.service import Service
-from tunesmith.service.timeline import JOB_TIMELINE, Failure, Timeline, Transition
 
 pytestmark = pytest.mark.anyio
 

@@ -17,7 +17,7 @@ from tunesmith.operations.fine_tuning import (
     ResumeFineTuningJob,
     RetrieveFineTuningJob,
 )
-from tunesmith.service.errors import ServiceError
+from tunesmith.service.core.errors import ServiceError
 from tunesmith.service.service import Service
 
 _LINE = json.dumps({"prompt": "Kant was ->", "completion": " a philosopher."}).encode()

@@ -14,7 +14,7 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.operations.models import RetrieveModel
-from tunesmith.service.event_wording import EVENTS_2023, EventWording
+from tunesmith.service.core.event_messages import EVENTS_2023, EventWording
 
 pytestmark = pytest.mark.anyio
 

@@ -15,9 +15,9 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.operations.models import ListModels, RetrieveModel
-from tunesmith.service.assumptions import Assumptions
+from tunesmith.service.core.behavior import Assumptions
+from tunesmith.service.core.errors import ServiceError
 from tunesmith.service.engines.base import GenerationSpec
-from tunesmith.service.errors import ServiceError
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio

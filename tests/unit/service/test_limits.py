@@ -3,7 +3,7 @@
 import pytest
 
 from tunesmith import AsyncClient, InsufficientQuotaError, MemoryBackend, RateLimitError
-from tunesmith.service.limits import Limits
+from tunesmith.service.core.rate_limits import Limits
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
-from tunesmith.service.assumptions import Assumptions
-from tunesmith.service.errors import ServiceError
+from tunesmith.service.core.behavior import Assumptions
+from tunesmith.service.core.errors import ServiceError
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio

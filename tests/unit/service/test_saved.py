@@ -13,15 +13,15 @@ from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, NotFoundError
+from tunesmith.clock import VirtualClock
 from tunesmith.errors import BadRequestError, RateLimitError
 from tunesmith.protocol.message import Request
-from tunesmith.service.clock import VirtualClock
-from tunesmith.service.limits import Limits
-from tunesmith.service.replies import Reply
-from tunesmith.service.saved import SavedWire
+from tunesmith.service.core.http_api import Wire
+from tunesmith.service.core.rate_limits import Limits
+from tunesmith.service.inference.stubs import Reply
+from tunesmith.service.persistence.replay_log import SavedWire
+from tunesmith.service.persistence.state_file import StateFile
 from tunesmith.service.service import Service
-from tunesmith.service.state_file import StateFile
-from tunesmith.service.wire import Wire
 
 pytestmark = pytest.mark.anyio
 
@@ -95,7 +95,7 @@ async def graded(client):
 async def test_a_training_is_not_done_twice(path, data, method, monkeypatch):
     async with using(path) as client:
         job = await (graded(client) if method == "reinforcement" else tuned(client, data))
-    from tunesmith.service.engines import ngram
+    from tunesmith.service.engines.ngram import engine as ngram
 
     monkeypatch.setattr(ngram.NGramModel, "train", lambda *_: pytest.fail("it trains again"))
     async with using(path) as client:

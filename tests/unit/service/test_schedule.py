@@ -4,8 +4,8 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tunesmith.service.clock import EPOCH_S, VirtualClock
-from tunesmith.service.schedule import Schedule
+from tunesmith.clock import EPOCH_S, VirtualClock
+from tunesmith.service.core.scheduler import Schedule
 
 pytestmark = pytest.mark.anyio
 

@@ -4,7 +4,7 @@ import hypothesis.strategies as st
 import pytest
 from hypothesis import given
 
-from tunesmith.service.store import MemoryStore
+from tunesmith.service.core.store import MemoryStore
 
 
 @pytest.fixture

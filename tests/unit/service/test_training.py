@@ -6,9 +6,9 @@ import threading
 import anyio
 import pytest
 
-from tunesmith.service.clock import VirtualClock
+from tunesmith.clock import VirtualClock
 from tunesmith.service.engines.base import Hyperparameters, Metrics, TrainingStep
-from tunesmith.service.training import TrainingRun
+from tunesmith.service.fine_tuning.training_run import TrainingRun
 
 
 class Steps:

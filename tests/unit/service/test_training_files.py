@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tunesmith.service.engines.base import ChatMessage, CompletionExample
-from tunesmith.service.training_files import (
+from tunesmith.service.fine_tuning.training_data import (
     TrainingFileInvalid,
     read_examples,
     require_examples,

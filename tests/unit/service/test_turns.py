@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunesmith.service.turns import Turns
+from tunesmith.service.inference.stub_queue import Turns
 
 
 @pytest.fixture

@@ -11,7 +11,7 @@ from tunesmith.operations.uploads import (
     CreateUpload,
     CreateUploadPart,
 )
-from tunesmith.service.errors import ServiceError
+from tunesmith.service.core.errors import ServiceError
 
 pytestmark = pytest.mark.anyio
 

@@ -27,7 +27,7 @@ def test_every_name_is_there():
 def test_importing_loads_neither_a_service_nor_pytest():
     loaded = loaded_by("import tunesmith.testing")
     ours = {name for name in loaded if name.startswith("tunesmith")}
-    assert ours == {"tunesmith", "tunesmith.errors", "tunesmith.lazy", "tunesmith.testing"}
+    assert ours == {"tunesmith", "tunesmith.errors", "tunesmith._lazy", "tunesmith.testing"}
     assert not {"pytest", "pydantic", "httpx"} & loaded
 
 

@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from tunesmith.datasets.read.files import File
-from tunesmith.datasets.read.json_values import read_json
+from tunesmith.datasets.read.json_stream import read_json
 from tunesmith.datasets.read.jsonl import read_jsonl
 from tunesmith.datasets.read.log import MAX_LINE_BYTES, OnBroken, ReadLog
 from tunesmith.datasets.read.sheets import read_parquet, read_xlsx

@@ -7,7 +7,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from tunesmith.datasets.json_types import is_object, kind_of
-from tunesmith.datasets.read.json_values import read_json
+from tunesmith.datasets.read.json_stream import read_json
 from tunesmith.datasets.read.log import ReadLog
 from tunesmith.datasets.read.text import TextLines, encoding_of, open_text, text_problem
 from tunesmith.datasets.rows import Row

@@ -5,11 +5,11 @@ from io import BufferedReader
 from typing import Any
 from zipfile import BadZipFile
 
+from tunesmith._extras import load_extra
 from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.read.log import ReadLog
 from tunesmith.datasets.rows import CHUNK_ROWS, Row
 from tunesmith.errors import DatasetError
-from tunesmith.extras import load_extra
 
 __all__ = ["read_parquet", "read_xlsx"]
 

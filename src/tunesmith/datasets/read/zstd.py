@@ -3,8 +3,8 @@
 from io import BufferedReader, RawIOBase
 from typing import IO, Any
 
+from tunesmith._extras import load_extra
 from tunesmith.errors import DatasetError
-from tunesmith.extras import load_extra
 
 __all__ = ["open_zstd"]
 

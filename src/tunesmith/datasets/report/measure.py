@@ -7,8 +7,8 @@ from heapq import heappushpop
 from random import Random
 from typing import Any
 
-from tunesmith.datasets.diagnose.images import count_images
-from tunesmith.datasets.diagnose.texts import texts_of
+from tunesmith.datasets.checks.images import count_images
+from tunesmith.datasets.checks.texts import texts_of
 from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.report.histogram import Histogram
 from tunesmith.datasets.rows import Chunk, ChunkSource, Format, Row, columns

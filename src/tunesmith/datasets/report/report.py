@@ -8,8 +8,8 @@ from tunesmith.datasets.dataset import Dataset
 from tunesmith.datasets.diagnosis import Diagnosis
 from tunesmith.datasets.findings import Finding
 from tunesmith.datasets.plan import Plan
+from tunesmith.datasets.report.html import page
 from tunesmith.datasets.report.measure import Statistics, measure
-from tunesmith.datasets.report.page import page
 from tunesmith.datasets.threads import Checkpoint, in_thread, no_checkpoint
 from tunesmith.datasets.tokens import TokenCounter, best_counter
 from tunesmith.datasets.write import Written

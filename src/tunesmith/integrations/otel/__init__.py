@@ -3,8 +3,8 @@
 Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
+from tunesmith._extras import load_extra
 from tunesmith.client import AsyncClient
-from tunesmith.extras import load_extra
 
 __all__ = ["instrument"]
 

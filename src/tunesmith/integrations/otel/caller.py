@@ -9,8 +9,8 @@ from pydantic_core import from_json
 
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
+from tunesmith.calls.open_response import Received
 from tunesmith.calls.policy import CallPolicy
-from tunesmith.calls.received import Received
 from tunesmith.integrations.otel.attributes import Asked
 from tunesmith.integrations.otel.telemetry import CallSpan, Telemetry
 from tunesmith.operations.base import Operation

@@ -4,7 +4,7 @@ import pytest
 
 from tunesmith.backends.base import Backend, clock_of
 from tunesmith.errors import BackendError, Phase
-from tunesmith.service.memory import MemoryBackend
+from tunesmith.service.memory_backend import MemoryBackend
 from tunesmith.service.service import Service
 from tunesmith.testing.contract.base import Reached, on_each_loop
 from tunesmith.testing.contract.bodies import BodyContract

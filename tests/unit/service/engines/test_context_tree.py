@@ -3,7 +3,7 @@
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from tunesmith.service.engines.context_tree import ContextTree
+from tunesmith.service.engines.ngram.context_tree import ContextTree
 
 N_TOKENS = 7
 tokens = st.lists(st.integers(0, N_TOKENS - 1), min_size=1, max_size=12)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.service.engines.embedding import embed
+from tunesmith.service.engines.ngram.embedding import embed
 
 DIMENSIONS = 256
 

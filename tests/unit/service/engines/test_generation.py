@@ -4,13 +4,13 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tunesmith.service.engines.generation import (
+from tunesmith.service.engines.ngram.generation import (
     TextGeneration,
     scored_token,
     text_decoder,
     token_logprob,
 )
-from tunesmith.service.engines.tokenizer import END_OF_TEXT, standard_tokenizer
+from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, standard_tokenizer
 
 
 def recite(text, *, stop=(), max_tokens=1_000):

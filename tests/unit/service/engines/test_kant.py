@@ -7,7 +7,7 @@ from random import Random
 import pytest
 
 from tunesmith.service.engines.base import CompletionExample, GenerationSpec, TrainingSpec
-from tunesmith.service.engines.ngram import NGramEngine
+from tunesmith.service.engines.ngram.engine import NGramEngine
 
 KANT = Path(__file__).parents[4] / "examples" / "data" / "kant.csv"
 PROMPT = "Several concepts are a priori such as"

@@ -13,7 +13,7 @@ from tunesmith.service.engines.base import (
     GenerationSpec,
     TrainingSpec,
 )
-from tunesmith.service.engines.ngram import NGramEngine
+from tunesmith.service.engines.ngram.engine import NGramEngine
 
 ENGINE = NGramEngine()
 PAIRS = [
@@ -199,7 +199,7 @@ def test_what_is_no_stored_model_is_refused(data, reason):
 def test_another_process_trains_to_the_same_bytes():
     code = (
         "import hashlib, sys; from tunesmith.service.engines.base import *;"
-        "from tunesmith.service.engines.ngram import NGramEngine;"
+        "from tunesmith.service.engines.ngram.engine import NGramEngine;"
         "training = NGramEngine().base('any').train("
         "TrainingSpec([CompletionExample('Ask \\u2603 ->', ' Told')] * 5, n_epochs=2, seed=4));"
         "list(training);"

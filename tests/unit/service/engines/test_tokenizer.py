@@ -4,7 +4,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from tunesmith.service.engines.tokenizer import (
+from tunesmith.service.engines.ngram.tokenizer import (
     END_OF_TEXT,
     SPECIAL_TOKENS,
     Tokenizer,

@@ -13,7 +13,7 @@ from tunesmith.service.engines.base import (
     PreferenceExample,
     TrainingSpec,
 )
-from tunesmith.service.engines.ngram import NGramEngine
+from tunesmith.service.engines.ngram.engine import NGramEngine
 
 ENGINE = NGramEngine()
 BASE = ENGINE.base("any")

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from tunesmith.protocol.message import Request
+from tunesmith.service.core.http_api import Wire
 from tunesmith.service.service import Service
-from tunesmith.service.wire import Wire
 
 
 class Caller:

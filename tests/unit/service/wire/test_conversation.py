@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from tunesmith.service.conversation import conversation
 from tunesmith.service.engines.base import ChatMessage
+from tunesmith.service.inference.messages import conversation
 from tunesmith.types.chat import ChatCompletionMessage
 
 _CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}

@@ -11,7 +11,7 @@ import pytest
 
 from tunesmith.backends.base import clock_of
 from tunesmith.protocol.message import Request
-from tunesmith.service.memory import MemoryBackend
+from tunesmith.service.memory_backend import MemoryBackend
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -40,7 +40,7 @@ async def test_the_client_sleeps_by_the_clock_of_its_service():
 
 
 async def test_a_file_that_is_read_while_others_wait_for_time_is_in_time(monkeypatch):
-    monkeypatch.setattr("tunesmith.service.clock._OUTSIDE_S", math.inf)
+    monkeypatch.setattr("tunesmith.clock._OUTSIDE_S", math.inf)
     backend = MemoryBackend()
 
     async def body():

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunesmith.service.moderations import FLAGGED_WORDS
+from tunesmith.service.inference.moderations import FLAGGED_WORDS
 
 pytestmark = pytest.mark.anyio
 

@@ -8,8 +8,8 @@ import pytest
 from pydantic import BaseModel
 
 from tunesmith import AsyncClient, BadRequestError, MemoryBackend
-from tunesmith.service.errors import ServiceError
-from tunesmith.service.replies import Reply, Token, ToolCall
+from tunesmith.service.core.errors import ServiceError
+from tunesmith.service.inference.stubs import Reply, Token, ToolCall
 from tunesmith.testing import CallRecord, ScriptFailed
 
 pytestmark = pytest.mark.anyio

@@ -11,8 +11,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
-from tunesmith.service.errors import ServiceError
-from tunesmith.service.schema_values import value_for, words_of
+from tunesmith.service.core.errors import ServiceError
+from tunesmith.service.inference.json_schema_sampler import value_for, words_of
 
 
 def make(schema):

@@ -6,8 +6,8 @@ import logging
 import pytest
 
 from tunesmith.protocol.message import Request
+from tunesmith.service.core.http_api import Wire
 from tunesmith.service.service import Service
-from tunesmith.service.wire import Wire
 
 pytestmark = pytest.mark.anyio
 
@@ -149,7 +149,9 @@ async def test_what_breaks_inside_a_stream_is_an_event_with_the_error(api, monke
 
     weights = api.service.engine.base("davinci-002")
     good = list(weights.score(api.service.engine.encode("a word")))
-    monkeypatch.setattr("tunesmith.service.completions.start", lambda *_, **__: Breaking())
+    monkeypatch.setattr(
+        "tunesmith.service.inference.completions.start", lambda *_, **__: Breaking()
+    )
     status, _, content = await api.send(
         "POST", "/completions", {"model": "davinci-002", "prompt": "x", "stream": True}
     )

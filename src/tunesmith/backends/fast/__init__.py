@@ -1,0 +1,1 @@
+"""Transport on an asyncio protocol and httptools, for high throughput."""

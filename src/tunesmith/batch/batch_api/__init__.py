@@ -1,0 +1,1 @@
+"""Batch jobs through the provider's Batch API."""

@@ -1,0 +1,64 @@
+"""`tunesmith fine-tunes plot` and `report`: jobs to be looked at."""
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, TypeVar
+
+import click
+
+from tunesmith.cli.command import calls_the_service
+from tunesmith.cli.files_io import replacing
+from tunesmith.cli.output import Output
+
+if TYPE_CHECKING:
+    from tunesmith import AsyncClient
+
+__all__ = ["plot", "report"]
+
+C = TypeVar("C", bound=Callable[..., Any])
+
+
+def _target(*suffixes: str, help: str) -> Callable[[C], C]:
+    def checked(_: click.Context, __: click.Parameter, path: Path) -> Path:
+        if path.suffix.lower() not in suffixes:
+            raise click.BadParameter(f"{path} does not end in {' or '.join(suffixes)}.")
+        return path
+
+    path = click.Path(path_type=Path)
+    return click.option(
+        "-o", "--output", "target", type=path, required=True, callback=checked, help=help
+    )
+
+
+@click.command("plot", short_help="Draw what jobs measured.")
+@click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
+@_target(".png", ".svg", ".pdf", help="The picture to write: .png, .svg or .pdf.")
+@calls_the_service
+async def plot(
+    client: "AsyncClient", output: Output, job_ids: tuple[str, ...], target: Path
+) -> None:
+    """Draw losses and accuracies over the steps, several jobs into one figure (extra `plot`)."""
+    from anyio import to_thread
+
+    first, *others = [await client.fine_tuning.jobs.results(job_id) for job_id in job_ids]
+    figure: Any = first.plot(*others)  # matplotlib types its options only in part
+    with replacing(target) as part:
+        kind = target.suffix[1:].lower()
+        await to_thread.run_sync(lambda: figure.savefig(part, format=kind))
+    output.saved(target)
+
+
+@click.command("report", short_help="Write a page about a job.")
+@click.argument("job_id")
+@_target(".html", ".htm", help="The page to write: .html.")
+@calls_the_service
+async def report(client: "AsyncClient", output: Output, job_id: str, target: Path) -> None:
+    """Write a page with a job's facts, curves, checkpoints and events (extra `plot`)."""
+    import anyio
+
+    from tunesmith.reports.fine_tuning_job import job_report
+
+    page = await job_report(client, job_id)
+    with replacing(target) as part:
+        await anyio.Path(part).write_text(page, "utf-8")
+    output.saved(target)

@@ -1,0 +1,191 @@
+"""Prompt/completion tables: what is wrong with them, in the order in which remedies are asked."""
+
+from collections.abc import Callable, Iterator
+
+from tunesmith.datasets.checks.affixes import Affixes
+from tunesmith.datasets.checks.duplicates import Duplicates
+from tunesmith.datasets.checks.labels import Labels
+from tunesmith.datasets.checks.letter_case import LetterCase
+from tunesmith.datasets.checks.privacy import Privacy
+from tunesmith.datasets.checks.separators import (
+    ENDINGS,
+    SEPARATORS,
+    Column,
+    completion_findings,
+    prompt_findings,
+)
+from tunesmith.datasets.checks.texts import pair_texts
+from tunesmith.datasets.diagnosis import Task
+from tunesmith.datasets.findings import Finding, Remedy, Tally
+from tunesmith.datasets.fingerprints import pair_fingerprints
+from tunesmith.datasets.rows import Chunk, ChunkSource, Row, columns
+from tunesmith.datasets.transforms import AddLeadingSpace, DropRows, LowerCase
+
+__all__ = ["CompletionsCheck", "is_blank"]
+
+LONG_CHARACTERS = 10_000
+"""Longer rows are cut by models whose context is 2,048 tokens."""
+
+
+class CompletionsCheck:
+    """Looks at rows of a prompt and a completion."""
+
+    def __init__(self, file: str | None) -> None:
+        self._file = file
+        self._blank = Tally()
+        self._long = Tally()
+        self._unspaced = Tally()
+        self._prompt_characters = 0
+        self._labels = Labels(file)
+        self._duplicates = Duplicates(file)
+        self._privacy = Privacy(file)
+        self._prompts = Column("prompt", Affixes(SEPARATORS), LetterCase())
+        self._completions = Column("completion", Affixes(ENDINGS), LetterCase())
+
+    def see(self, chunk: Chunk) -> None:
+        """Look at some rows."""
+        prompts, completions = columns(chunk)
+        if not all(map(str.strip, completions)):
+            for row in filter(is_blank, chunk):
+                self._blank.add(row.line, field="completion")
+            self.see([row for row in chunk if not is_blank(row)])
+            return
+        texts = pair_texts(prompts, completions)
+        if max(map(len, texts), default=0) > LONG_CHARACTERS:
+            for row in filter(_is_long, chunk):
+                self._long.add(row.line, excerpt=row.data["prompt"])
+        if unspaced := [line for line, data in chunk if data["completion"][0] != " "]:
+            self._unspaced.add(*unspaced, field="completion")
+        self._labels.see(completions)
+        self._duplicates.see(pair_fingerprints(prompts, completions), texts)
+        self._privacy.see(chunk, texts)
+        self._prompt_characters += self._prompts.see(prompts)
+        self._completions.see(completions)
+
+    @property
+    def task(self) -> Task:
+        """What the table teaches."""
+        if not self._prompt_characters:
+            return "open-ended generation"
+        if self._labels.are_classes:
+            return "classification"
+        return "conditional generation"
+
+    def findings(self, rows: ChunkSource) -> Iterator[Finding]:
+        """Say what was found."""
+
+        def filled() -> Iterator[Chunk]:
+            for chunk in rows():
+                yield [row for row in chunk if not is_blank(row)]
+
+        if self._blank.count:
+            yield self._blank.finding(
+                "empty-completions",
+                "error",
+                f"{self._blank.count} completions are empty: there is nothing to learn.",
+                file=self._file,
+                remedy=Remedy(
+                    description=f"Remove {self._blank.count} rows with empty completions",
+                    repair=DropRows(is_blank),
+                    necessary=True,
+                ),
+            )
+        if self._blank.count and not self._labels.rows:
+            yield self._nothing_left()
+            return
+        task = self.task
+        if task == "classification":
+            yield from self._labels.findings(filled)
+        yield from self._duplicates.findings(filled)
+        if task != "open-ended generation" and self._long.count:
+            yield self._long_rows()
+        yield from self._upper_case()
+        if task != "open-ended generation":
+            yield from prompt_findings(self._prompts, filled, self._file)
+        yield from completion_findings(
+            self._completions,
+            filled,
+            self._file,
+            with_ending=task == "conditional generation",
+        )
+        if self._unspaced.count:
+            yield self._unspaced.finding(
+                "no-leading-space",
+                "warning",
+                "Completions are to begin with a space, as tokens do that begin words.",
+                file=self._file,
+                remedy=Remedy(
+                    description="Add a space to the beginning of completions",
+                    repair=AddLeadingSpace("completion"),
+                ),
+            )
+        yield from self._privacy.findings()
+
+    def _nothing_left(self) -> Finding:
+        return Finding(
+            code="no-completions",
+            severity="fatal",
+            message="All completions are empty: nothing would be left. Fill them in.",
+            file=self._file,
+            field="completion",
+            count=self._blank.count,
+        )
+
+    def _long_rows(self) -> Finding:
+        return self._long.finding(
+            "long-rows",
+            "warning",
+            f"{self._long.count} rows are longer than {LONG_CHARACTERS:,} characters; models with "
+            "a short context cut them.",
+            file=self._file,
+            remedy=Remedy(
+                description=f"Remove {self._long.count} long rows",
+                repair=DropRows(_without_additions(self._prompts, self._completions)),
+            ),
+        )
+
+    def _upper_case(self) -> Iterator[Finding]:
+        for column in (self._prompts, self._completions):
+            if column.case.mostly_upper:
+                yield Finding(
+                    code="upper-case",
+                    severity="warning",
+                    message=f"More than a third of the letters in `{column.field}` are in upper "
+                    "case, which models know less well.",
+                    file=self._file,
+                    field=column.field,
+                    remedy=Remedy(
+                        description=f"Put `{column.field}` in lower case",
+                        repair=LowerCase(column.field, column.addition),
+                    ),
+                )
+
+
+def is_blank(row: Row) -> bool:
+    """Whether a row's completion is empty."""
+    completion: str = row.data["completion"]
+    return not completion or completion.isspace()
+
+
+def _is_long(row: Row) -> bool:
+    prompt: str = row.data["prompt"]
+    completion: str = row.data["completion"]
+    return len(prompt) + len(completion.removeprefix(" ")) > LONG_CHARACTERS
+
+
+def _without_additions(prompts: Column, completions: Column) -> Callable[[Row], bool]:
+    # What other repairs add makes no row too long that was not.
+    separator, ending = prompts.addition, completions.addition
+
+    def is_long(row: Row) -> bool:
+        return _is_long(
+            Row(
+                row.line,
+                {
+                    "prompt": row.data["prompt"].removesuffix(separator),
+                    "completion": row.data["completion"].removesuffix(ending),
+                },
+            )
+        )
+
+    return is_long

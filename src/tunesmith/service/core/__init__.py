@@ -1,0 +1,1 @@
+"""State, scheduling and behavior shared by all parts of the service."""

@@ -1,0 +1,42 @@
+"""Answers to list operations."""
+
+from typing import Protocol, TypeVar
+
+from tunesmith.service.core.errors import invalid
+from tunesmith.service.core.store import Window
+from tunesmith.types.base import Page
+
+__all__ = ["page_of", "page_size"]
+
+
+class _HasId(Protocol):
+    @property
+    def id(self) -> str: ...
+
+
+R = TypeVar("R", bound=_HasId)
+
+
+def page_size(limit: int | None, *, default: int, maximum: int) -> int:
+    """Check how many records a page shall have.
+
+    Raises:
+        ServiceError: More than the API allows.
+    """
+    if limit is not None and limit > maximum:
+        raise invalid(f"{limit} is greater than the maximum of {maximum} - 'limit'", "limit")
+    return default if limit is None else limit
+
+
+def page_of(window: Window[R], *, with_ids: bool = True) -> Page[R]:
+    """Make a page; some lists of the API do not name their first and last id."""
+    if not with_ids:
+        return Page(object="list", data=window.records, has_more=window.has_more)
+    ids = [record.id for record in window.records]
+    return Page(
+        object="list",
+        data=window.records,
+        has_more=window.has_more,
+        first_id=ids[0] if ids else None,
+        last_id=ids[-1] if ids else None,
+    )

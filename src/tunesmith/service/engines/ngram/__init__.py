@@ -1,0 +1,1 @@
+"""The built-in engine: an n-gram model in plain Python."""

@@ -1,0 +1,153 @@
+"""The default engine: it really learns, in plain Python, within moments.
+
+A base model has read a page of plain English. Training counts what it is given; see `context_tree`
+for the model, `objectives` for the methods, `lessons` for how examples are written.
+"""
+
+from collections.abc import Sequence
+from functools import cache
+from typing import Literal
+
+from pydantic import BaseModel
+
+from tunesmith.service.engines.base import (
+    ChatMessage,
+    Generation,
+    GenerationSpec,
+    ScoredToken,
+    Training,
+    TrainingSpec,
+)
+from tunesmith.service.engines.ngram.context_tree import ContextTree
+from tunesmith.service.engines.ngram.embedding import embed
+from tunesmith.service.engines.ngram.encoding import chat_prompt
+from tunesmith.service.engines.ngram.inference import CONTEXT_WINDOW, Weights, generate, score
+from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, english, standard_tokenizer
+from tunesmith.service.engines.ngram.training import NGramTraining
+
+# The page counts for less than what a model is trained on.
+_BASE_RATE = 0.3
+
+
+class _StoredModel(BaseModel):
+    """A model as bytes: JSON."""
+
+    format: Literal["tunesmith-ngram-1"] = "tunesmith-ngram-1"
+    n_tokens: int
+    separators: tuple[tuple[int, ...], ...]
+    counts: list[list[float]]
+
+
+class NGramModel:
+    """Counts of what follows what. It never changes."""
+
+    def __init__(self, weights: Weights) -> None:
+        self._weights = weights
+
+    def train(self, spec: TrainingSpec, /) -> Training:
+        """Start a training from these weights.
+
+        Raises:
+            ValueError: There are no examples, or they are of several kinds.
+        """
+        return NGramTraining(self._weights, spec, NGramModel)
+
+    def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> Generation:
+        """Continue a prompt of token ids."""
+        return generate(self._weights, prompt, spec)
+
+    def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
+        """Give each token its probability after those before it."""
+        return score(self._weights, tokens, top_logprobs)
+
+    def embed(self, text: str, /, *, dimensions: int) -> list[float]:
+        """Give a text's direction; it depends on the text alone, not on the training."""
+        return embed(text, dimensions)
+
+    def to_bytes(self) -> bytes:
+        """Write what `NGramEngine.load` reads."""
+        weights = self._weights
+        return (
+            _StoredModel(
+                n_tokens=len(weights.tokenizer),
+                separators=weights.separators,
+                counts=weights.tree.pack(),
+            )
+            .model_dump_json()
+            .encode()
+        )
+
+
+class NGramEngine:
+    """Hands out n-gram models, which all share one vocabulary.
+
+    Example:
+        >>> from tunesmith.service.engines.base import CompletionExample
+        >>> engine = NGramEngine()
+        >>> examples = [CompletionExample("The sky is", " blue.")]
+        >>> training = engine.base("davinci-002").train(TrainingSpec(examples, n_epochs=3))
+        >>> losses = [step.train.loss for step in training]
+        >>> losses[0] > losses[1] > losses[2]
+        True
+        >>> spec = GenerationSpec(temperature=0)
+        >>> answer = training.snapshot().generate(engine.encode("The sky is"), spec)
+        >>> "".join(token.text for token in answer)
+        ' blue.'
+    """
+
+    @property
+    def context_window(self) -> int:
+        """How many tokens a prompt and its completion may have together."""
+        return CONTEXT_WINDOW
+
+    @property
+    def end_of_text(self) -> int:
+        """Id of the token that ends a text; alone it is the empty prompt."""
+        return END_OF_TEXT
+
+    def encode(self, text: str, /) -> list[int]:
+        """Split a text into token ids; `decode` gives back exactly this text."""
+        return standard_tokenizer().encode(text)
+
+    def decode(self, tokens: Sequence[int], /) -> str:
+        """Join token ids; incomplete characters become U+FFFD.
+
+        Raises:
+            ValueError: An id is not in the vocabulary.
+        """
+        return standard_tokenizer().decode(tokens)
+
+    def encode_chat(self, messages: Sequence[ChatMessage], /) -> list[int]:
+        """Write a conversation as the prompt after which the assistant answers."""
+        return chat_prompt(messages, standard_tokenizer())
+
+    def base(self, name: str, /) -> NGramModel:  # noqa: ARG002 - one base serves all names
+        """Return the untuned model."""
+        return _base_model()
+
+    def load(self, data: bytes, /) -> NGramModel:
+        """Read a model that `NGramModel.to_bytes` wrote.
+
+        Raises:
+            ValueError: The data is not a model of this engine, or one of a larger vocabulary.
+        """
+        stored = _StoredModel.model_validate_json(data)
+        tokenizer = standard_tokenizer()
+        if stored.n_tokens > len(tokenizer):
+            raise ValueError(
+                f"The model has {stored.n_tokens} tokens, this engine {len(tokenizer)}: "
+                "it was written by a newer version of tunesmith."
+            )
+        tree = ContextTree.unpack(len(tokenizer), stored.counts)
+        return NGramModel(Weights(tokenizer, tree, stored.separators))
+
+
+@cache
+def _base_model() -> NGramModel:
+    tokenizer = standard_tokenizer()
+    tree = ContextTree(len(tokenizer))
+    for paragraph in english("prose").splitlines():
+        tokens = [END_OF_TEXT, *tokenizer.encode(paragraph), END_OF_TEXT]
+        for position in range(1, len(tokens)):
+            tree.learn(tokens, position, _BASE_RATE, grow=True)
+    return NGramModel(Weights(tokenizer, tree))

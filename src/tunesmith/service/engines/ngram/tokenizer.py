@@ -1,0 +1,151 @@
+"""A fixed vocabulary of English words, pieces of words, numbers and bytes.
+
+Any text can be written with it and read back exactly, for whatever is no word or piece is written
+as its bytes. Text never becomes a special token, so users can't forge a turn of a conversation.
+"""
+
+import re
+from collections.abc import Iterable, Iterator, Sequence
+from functools import cache
+from importlib import resources
+
+END_OF_TEXT = 256
+END_OF_PROMPT = 257
+SPECIAL_TOKENS = (
+    "<|endoftext|>",
+    "<|endofprompt|>",
+    "<|system|>",
+    "<|user|>",
+    "<|assistant|>",
+    "<|tool|>",
+)
+# A space belongs to the word it comes before, as in every GPT tokeniser.
+_CHUNK = re.compile(r" ?[^\W\d_]+| ?\d{1,3}| ?(?:[^\w\s]|_)+|[\r\n]+|[^\S\r\n]+(?!\S)|[^\S\r\n]")
+_SYMBOLS = (
+    *("\n\n", "\n\n\n", "  ", "    ", "\r\n", "###", "===", "---", " ->", "--->", "===>", " =>"),
+    *(" #", " (", " [", " {", ' "', " '", " -", " \u2013", " \u2014", " =", " <", " >", " *", " +"),
+    *(
+        ").",
+        "),",
+        '",',
+        '".',
+        '."',
+        "...",
+        "\u2026",
+        "://",
+        "**",
+        '":',
+        "\u2019",
+        "\u201c",
+        " \u201c",
+    ),
+)
+_CACHED_CHUNKS = 50_000
+
+
+class Tokenizer:
+    """Splits text into tokens by longest match and joins tokens to text.
+
+    Ids from 0 to 255 are the bytes; the special tokens follow, then the vocabulary in its order.
+    Models are stored with these numbers, so the vocabulary is only ever added to at its end.
+
+    Example:
+        >>> tokenizer = standard_tokenizer()
+        >>> tokenizer.decode(tokenizer.encode("Kant's question"))
+        "Kant's question"
+    """
+
+    def __init__(self, vocabulary: Iterable[str]) -> None:
+        self._tokens: list[bytes] = [bytes([value]) for value in range(END_OF_TEXT)]
+        self._tokens += [text.encode() for text in SPECIAL_TOKENS]
+        self._ids: dict[str, int] = {chr(value): value for value in range(128)}
+        for text in vocabulary:
+            if text not in self._ids:
+                self._ids[text] = len(self._tokens)
+                self._tokens.append(text.encode())
+        self._longest = max(map(len, self._ids))
+        self._chunks: dict[str, tuple[int, ...]] = {}
+
+    def __len__(self) -> int:
+        return len(self._tokens)
+
+    def special(self, text: str) -> int:
+        """Return the id of a special token, which no text is encoded to."""
+        return END_OF_TEXT + SPECIAL_TOKENS.index(text)
+
+    def raw(self, token: int) -> bytes:
+        """Return a token's bytes.
+
+        Raises:
+            ValueError: There is no such token.
+        """
+        if not 0 <= token < len(self._tokens):
+            raise ValueError(f"Token {token} is not in the vocabulary of {len(self)} tokens.")
+        return self._tokens[token]
+
+    def encode(self, text: str) -> list[int]:
+        """Split a text into token ids."""
+        tokens: list[int] = []
+        for chunk in _CHUNK.findall(text):
+            known = self._chunks.get(chunk)
+            if known is None:
+                known = tuple(self._split(chunk))
+                if len(self._chunks) < _CACHED_CHUNKS:
+                    self._chunks[chunk] = known
+            tokens += known
+        return tokens
+
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Join token ids to a text; bytes that are no character become U+FFFD.
+
+        Raises:
+            ValueError: An id is not in the vocabulary.
+        """
+        return to_text(b"".join(map(self.raw, tokens)))
+
+    def _split(self, chunk: str) -> Iterator[int]:
+        """Cut a chunk into the longest known tokens, from the left."""
+        start = 0
+        while start < len(chunk):
+            for end in range(min(len(chunk), start + self._longest), start, -1):
+                known = self._ids.get(chunk[start:end])
+                if known is not None:
+                    yield known
+                    start = end
+                    break
+            else:
+                # JSON may hold half of a surrogate pair, which plain UTF-8 refuses.
+                yield from chunk[start].encode("utf-8", "surrogatepass")
+                start += 1
+
+
+def to_text(raw: bytes) -> str:
+    """Decode bytes as the tokeniser encodes text, surrogates included."""
+    try:
+        return raw.decode("utf-8", "surrogatepass")
+    except UnicodeDecodeError:
+        return raw.decode("utf-8", "replace")
+
+
+def english(name: str) -> str:
+    """Read one of the texts that come with the package: `prose`, `words` or `pieces`."""
+    return (
+        resources.files("tunesmith.service.engines.ngram") / "english" / f"{name}.txt"
+    ).read_text("utf-8")
+
+
+@cache
+def standard_tokenizer() -> Tokenizer:
+    """Return the tokeniser all models of the n-gram engine share."""
+    return Tokenizer(_standard_vocabulary())
+
+
+def _standard_vocabulary() -> Iterator[str]:
+    words = dict.fromkeys(re.findall(r"[a-z]+", english("prose").lower()))
+    words.update(dict.fromkeys(english("words").split()))
+    for word in words:
+        yield from (" " + word, word, " " + word.capitalize(), word.capitalize())
+    for piece in english("pieces").split():
+        yield from (piece, " " + piece, " " + piece.capitalize())
+    yield from (f"{space}{number}" for number in range(1000) for space in ("", " "))
+    yield from _SYMBOLS

@@ -1,0 +1,166 @@
+"""A training run over examples: batches, epochs, losses, snapshots."""
+
+import math
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from random import Random
+
+from tunesmith.service.engines.base import (
+    ChatExample,
+    CompletionExample,
+    Hyperparameters,
+    Model,
+    PreferenceExample,
+    TrainingExample,
+    TrainingSpec,
+    TrainingStep,
+)
+from tunesmith.service.engines.ngram.encoding import (
+    chat_lesson,
+    completion_lesson,
+    learnt_separator,
+)
+from tunesmith.service.engines.ngram.inference import Weights
+from tunesmith.service.engines.ngram.objectives import (
+    Graded,
+    Judgement,
+    Objective,
+    Preference,
+    Supervised,
+    summary,
+)
+
+# What a count rises by for a token that was not foreseen at all, at a multiplier of 1.
+_RATE = 0.1
+# Tokens foreseen better than this, and prompts of little weight, need no longer contexts.
+_WORTH_A_CONTEXT = 0.05
+
+
+class NGramTraining:
+    """A run: a batch is judged by the counts so far, then counted.
+
+    Args:
+        start: The weights to start from; they are not changed.
+        spec: What to train on.
+        model: Makes a model of weights.
+
+    Raises:
+        ValueError: There are no examples, or they are of several kinds.
+    """
+
+    def __init__(
+        self, start: Weights, spec: TrainingSpec, model: Callable[[Weights], Model]
+    ) -> None:
+        if not spec.examples:
+            raise ValueError("There is nothing to train on: give at least one example.")
+        kinds = {type(example).__name__ for example in (*spec.examples, *spec.validation)}
+        if len(kinds) > 1:
+            raise ValueError(f"Train on one kind of example, not on {', '.join(sorted(kinds))}.")
+        self._start = start
+        self._spec = spec
+        self._model = model
+        self._weights = replace(
+            start, tree=start.tree.fork(), separators=_all_separators(start, spec.examples)
+        )
+        self._hyperparameters = _settle(spec)
+
+    @property
+    def hyperparameters(self) -> Hyperparameters:
+        """What is trained with; known before the first step."""
+        return self._hyperparameters
+
+    @property
+    def total_steps(self) -> int:
+        """Steps of all epochs together; known before the first step."""
+        chosen = self._hyperparameters
+        return chosen.n_epochs * math.ceil(len(self._spec.examples) / chosen.batch_size)
+
+    def __iter__(self) -> Iterator[TrainingStep]:
+        """Yield each step after it was made."""
+        chosen, weights = self._hyperparameters, self._weights
+        rng = Random(self._spec.seed)  # noqa: S311 - reproducible, not secret
+        lessons = self._objectives(self._spec.examples, "train")
+        held_out = self._objectives(self._spec.validation, "valid")
+        step = elapsed_tokens = elapsed_examples = 0
+        for epoch in range(1, chosen.n_epochs + 1):
+            rng.shuffle(lessons)
+            for first in range(0, len(lessons), chosen.batch_size):
+                batch = [
+                    lesson.judge(weights) for lesson in lessons[first : first + chosen.batch_size]
+                ]
+                for judgement in batch:
+                    self._learn(judgement)
+                step += 1
+                elapsed_examples += len(batch)
+                elapsed_tokens += sum(judgement.n_tokens for judgement in batch)
+                is_last = first + chosen.batch_size >= len(lessons)
+                valid = _rotating(held_out, step - 1, chosen.batch_size)
+                yield TrainingStep(
+                    step=step,
+                    epoch=epoch,
+                    elapsed_tokens=elapsed_tokens,
+                    elapsed_examples=elapsed_examples,
+                    train=summary(batch),
+                    valid=summary([o.judge(weights) for o in valid]) if valid else None,
+                    full_valid=(
+                        summary([o.judge(weights) for o in held_out])
+                        if held_out and is_last
+                        else None
+                    ),
+                )
+
+    def snapshot(self) -> Model:
+        """Return the weights after the last step taken, which later steps do not change."""
+        return self._model(replace(self._weights, tree=self._weights.tree.fork()))
+
+    def _learn(self, judgement: Judgement) -> None:
+        learn = self._weights.tree.learn
+        rate = _RATE * self._hyperparameters.learning_rate_multiplier
+        for span, amounts in judgement.changes:
+            for position, amount in enumerate(amounts, span.start):
+                grow = amount > _WORTH_A_CONTEXT
+                learn(span.tokens, position, rate * amount, grow=grow)
+
+    def _objectives(self, examples: Sequence[TrainingExample], part: str) -> list[Objective]:
+        return [
+            self._objective(example, f"{self._spec.seed}/{part}/{index}")
+            for index, example in enumerate(examples)
+        ]
+
+    def _objective(self, example: TrainingExample, seed: str) -> Objective:
+        tokenizer = self._start.tokenizer
+        if isinstance(example, CompletionExample):
+            separators, weight = self._weights.separators, self._spec.prompt_loss_weight
+            return Supervised(completion_lesson(example, tokenizer, separators, weight))
+        if isinstance(example, ChatExample):
+            return Supervised(chat_lesson(example.messages, tokenizer))
+        if isinstance(example, PreferenceExample):
+            return Preference(example, self._start, self._spec.beta)
+        return Graded(example, seed)
+
+
+def _all_separators(
+    start: Weights, examples: Sequence[TrainingExample]
+) -> tuple[tuple[int, ...], ...]:
+    pairs = [example for example in examples if isinstance(example, CompletionExample)]
+    found = learnt_separator(pairs, start.tokenizer) if pairs else None
+    if found is None or found in start.separators:
+        return start.separators
+    return (*start.separators, found)
+
+
+def _rotating(items: Sequence[Objective], turn: int, size: int) -> list[Objective]:
+    """Take the next few items, from the front again after the last."""
+    size = min(size, len(items))
+    return [items[(turn * size + offset) % len(items)] for offset in range(size)]
+
+
+def _settle(spec: TrainingSpec) -> Hyperparameters:
+    """Choose what was left open: fewer epochs for more examples, a batch of 0.2 % of them."""
+    n_examples = len(spec.examples)
+    n_epochs = min(25, max(3, round(100 / n_examples))) if n_examples < 10_000 else 2  # noqa: PLR2004
+    return Hyperparameters(
+        n_epochs=spec.n_epochs or n_epochs,
+        batch_size=spec.batch_size or min(256, max(1, round(0.002 * n_examples))),
+        learning_rate_multiplier=spec.learning_rate_multiplier or 1.0,
+    )

@@ -1,0 +1,1 @@
+"""The fine-tuning API of the service: jobs, lifecycles, checkpoints, graders."""

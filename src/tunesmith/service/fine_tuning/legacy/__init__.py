@@ -1,0 +1,1 @@
+"""The legacy fine-tunes API of the service."""

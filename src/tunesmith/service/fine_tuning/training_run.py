@@ -1,0 +1,124 @@
+"""A training run, advanced in a worker thread, with what a job keeps of it."""
+
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Iterator, Mapping
+
+from tunesmith.clock import VirtualClock
+from tunesmith.service.core.threads import in_thread
+from tunesmith.service.engines.base import (
+    Hyperparameters,
+    Model,
+    Training,
+    TrainingSpec,
+    TrainingStep,
+)
+
+__all__ = ["Measure", "TrainingRun", "begin_training"]
+
+Measure = Callable[[Model], Mapping[str, float]]
+"""Gives measurements of weights by name."""
+
+_SPELL_S = 0.05
+_KEPT_EPOCHS = 3
+
+
+class TrainingRun:
+    """Advances a training and remembers its steps, and the weights at the end of epochs.
+
+    Args:
+        training: What the engine trains.
+        n_examples: How many examples an epoch has.
+        clock: Stands still while the engine works.
+        measure: Measures the weights after each epoch.
+    """
+
+    def __init__(
+        self,
+        training: Training,
+        n_examples: int,
+        clock: VirtualClock,
+        measure: Measure | None = None,
+    ) -> None:
+        self.hyperparameters: Hyperparameters = training.hyperparameters
+        self.total_steps: int = training.total_steps
+        self.steps: list[TrainingStep] = []
+        """The steps that `advance` gave."""
+        self.weights: dict[int, Model] = {}
+        """Those after the last three epochs, by step."""
+        self.measured: dict[int, Mapping[str, float]] = {}
+        """What `measure` found after each epoch, by step."""
+        self._measure = measure
+        self._training = training
+        self._iterator: Iterator[TrainingStep] = iter(training)
+        self._n_examples = n_examples
+        self._clock = clock
+        self._ahead: deque[TrainingStep] = deque()
+        self._error: Exception | None = None
+        self._at_work = threading.Lock()
+
+    async def advance(self) -> TrainingStep:
+        """Take the next step.
+
+        Raises:
+            Exception: What the engine raised instead.
+        """
+        if not self._ahead and self._error is None:
+            await in_thread(self._clock, self._compute)
+        if not self._ahead:
+            raise self._error or RuntimeError("the engine made fewer steps than it said")
+        step = self._ahead.popleft()
+        self.steps.append(step)
+        return step
+
+    def ends_epoch(self, step: TrainingStep) -> bool:
+        """Tell whether a step was the last one of its epoch."""
+        return step.elapsed_examples == step.epoch * self._n_examples
+
+    def _compute(self) -> None:
+        # asyncio's own cancellation leaves a thread behind, which may still be at work.
+        with self._at_work:
+            if self._ahead or self._error is not None:
+                return
+            # Several quick steps share a way to the thread and back; what they give is the same.
+            until = time.monotonic() + _SPELL_S
+            try:
+                for step in self._iterator:
+                    if self.ends_epoch(step):
+                        self._keep_weights(step.step)
+                    self._ahead.append(step)
+                    if time.monotonic() >= until:
+                        return
+            except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the next step
+                self._error = error
+
+    def _keep_weights(self, step: int) -> None:
+        weights = self.weights[step] = self._training.snapshot()
+        if self._measure is not None:
+            self.measured[step] = self._measure(weights)
+        for outdated in list(self.weights)[:-_KEPT_EPOCHS]:
+            del self.weights[outdated]
+
+
+async def begin_training(
+    clock: VirtualClock,
+    model: Model,
+    read: Callable[[], TrainingSpec],
+    examine: Callable[[TrainingSpec], Measure] | None = None,
+) -> TrainingRun:
+    """Read what to train on, and get ready to.
+
+    Args:
+        clock: Stands still meanwhile.
+        model: The weights to start from.
+        read: Reads and checks the examples; it runs in a worker thread.
+        examine: Makes what measures the weights after each epoch.
+    """
+
+    def prepare() -> TrainingRun:
+        spec = read()
+        measure = examine(spec) if examine is not None else None
+        return TrainingRun(model.train(spec), len(spec.examples), clock, measure)
+
+    return await in_thread(clock, prepare)

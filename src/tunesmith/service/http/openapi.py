@@ -1,0 +1,171 @@
+"""The API's own OpenAPI document, made from the operations: nothing is written a second time."""
+
+import dataclasses
+import re
+from collections.abc import Iterable, Mapping
+from functools import cache
+from importlib.metadata import version
+from typing import Any, Literal, get_type_hints
+
+from pydantic import TypeAdapter
+
+from tunesmith.operations import all_operations
+from tunesmith.operations.base import Operation
+from tunesmith.protocol.encode import FILE_PARAMS
+from tunesmith.types.errors import ErrorObject
+
+__all__ = ["DOCUMENT_PATH", "openapi_document"]
+
+DOCUMENT_PATH = "/openapi.json"
+
+_SOURCE = re.compile(r"^Source: (\S+)$", re.MULTILINE)
+_BINARY = {"type": "string", "format": "binary"}
+_STREAM = {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": False}
+
+_Schema = dict[str, Any]
+_Key = tuple[str, str]
+"""An operation's name, and a parameter's; or `answer` or `event`, which no parameter is called."""
+
+
+@cache
+def openapi_document() -> Mapping[str, Any]:
+    """Describe all operations, as OpenAPI 3.1.
+
+    Example:
+        ```python
+        from tunesmith.service.http.openapi import openapi_document
+
+        document = openapi_document()
+        assert document["paths"]["/models"]["get"]["operationId"] == "models.list"
+        ```
+    """
+    operations = all_operations()
+    schemas, components = _schemas(operations)
+    paths: dict[str, _Schema] = {}
+    for operation in operations:
+        spec = operation.spec
+        paths.setdefault(spec.path, {})[spec.method.lower()] = _described(operation, schemas)
+    return {
+        "openapi": "3.1.0",
+        "info": {
+            "title": "tunesmith",
+            "version": version("tunesmith"),
+            "description": "Fine-tuning, completions and batches, as tunesmith serves them.",
+        },
+        "servers": [{"url": "/v1"}],
+        "security": [{"key": []}],
+        "paths": paths,
+        "components": {
+            "schemas": components,
+            "securitySchemes": {"key": {"type": "http", "scheme": "bearer"}},
+        },
+    }
+
+
+def _schemas(
+    operations: Iterable[type[Operation[Any]]],
+) -> tuple[dict[_Key, _Schema], _Schema]:
+    adapters: dict[_Key, TypeAdapter[Any]] = {("", "error"): TypeAdapter(ErrorObject)}
+    for operation in operations:
+        spec = operation.spec
+        hints = get_type_hints(operation, include_extras=True)
+        for name in (*spec.path_params, *spec.query_params, *spec.body_params):
+            if name not in FILE_PARAMS:
+                adapters[spec.name, name] = TypeAdapter(hints[name])
+        adapters[spec.name, "answer"] = TypeAdapter(spec.answer)
+        if spec.event is not None:
+            adapters[spec.name, "event"] = TypeAdapter(spec.event)
+    # Answers leave out what is not set, so their schemas are those of reading, not of writing.
+    made, definitions = TypeAdapter.json_schemas(
+        [(key, "validation", adapter) for key, adapter in adapters.items()],
+        ref_template="#/components/schemas/{model}",
+    )
+    return {key: schema for (key, _), schema in made.items()}, definitions.get("$defs", {})
+
+
+def _described(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema]) -> _Schema:
+    spec = operation.spec
+    doc = operation.__doc__ or ""
+    described: _Schema = {
+        "operationId": spec.name,
+        "summary": doc.partition("\n")[0],
+        "tags": [spec.name.rpartition(".")[0]],
+        "parameters": [
+            *(_parameter(operation, name, "path", schemas) for name in spec.path_params),
+            *(_parameter(operation, name, "query", schemas) for name in spec.query_params),
+        ],
+        "responses": _responses(operation, schemas),
+    }
+    if source := _SOURCE.search(doc):
+        described["externalDocs"] = {"url": source.group(1)}
+    if spec.event is not None and spec.method == "GET":
+        described["parameters"].append({"name": "stream", "in": "query", "schema": _STREAM})
+    if spec.body_params:
+        described["requestBody"] = _body(operation, schemas)
+    return described
+
+
+def _parameter(
+    operation: type[Operation[Any]],
+    name: str,
+    place: Literal["path", "query"],
+    schemas: Mapping[_Key, _Schema],
+) -> _Schema:
+    parameter = {
+        "name": name,
+        "in": place,
+        "required": name in _required(operation),
+        "schema": schemas[operation.spec.name, name],
+    }
+    if "metadata" in name:
+        parameter["style"] = "deepObject"
+        parameter["explode"] = True
+    return parameter
+
+
+def _body(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema]) -> _Schema:
+    spec = operation.spec
+    required = [name for name in spec.body_params if name in _required(operation)]
+    properties = {
+        name: _BINARY if name in FILE_PARAMS else schemas[spec.name, name]
+        for name in spec.body_params
+    }
+    if spec.event is not None:
+        properties["stream"] = _STREAM
+    schema: _Schema = {
+        "type": "object",
+        "properties": properties,
+        "required": required,
+        "additionalProperties": False,
+    }
+    media = "multipart/form-data" if spec.multipart else "application/json"
+    return {"required": bool(required), "content": {media: {"schema": schema}}}
+
+
+def _required(operation: type[Operation[Any]]) -> frozenset[str]:
+    return frozenset(
+        field.name
+        for field in dataclasses.fields(operation)
+        if field.default is dataclasses.MISSING and field.default_factory is dataclasses.MISSING
+    )
+
+
+def _responses(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema]) -> _Schema:
+    spec = operation.spec
+    good: _Schema
+    if spec.answer is bytes:
+        good = {"application/octet-stream": {"schema": _BINARY}}
+    else:
+        good = {"application/json": {"schema": schemas[spec.name, "answer"]}}
+    if spec.event is not None:
+        # Only OpenAPI 3.2 can say what the events of a stream are.
+        good["text/event-stream"] = {"x-event-schema": schemas[spec.name, "event"]}
+    error = {"type": "object", "properties": {"error": schemas["", "error"]}, "required": ["error"]}
+    failure = {"application/json": {"schema": error}}
+    responses = {
+        "200": {"description": "Done.", "content": good},
+        "default": {"description": "It could not be done.", "content": failure},
+    }
+    if spec.answer is bytes:
+        responses["206"] = {"description": "The range asked for.", "content": good}
+    return responses

@@ -1,0 +1,1 @@
+"""Completions, chat, embeddings and moderations of the service, and their stubs."""

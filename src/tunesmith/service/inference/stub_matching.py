@@ -1,0 +1,120 @@
+"""Which requests a script is for."""
+
+import re
+from collections.abc import Callable, Generator
+from contextlib import contextmanager
+from fnmatch import fnmatchcase
+from typing import Any, TypeAlias, TypedDict, cast
+
+from tunesmith.operations.chat import CreateChatCompletion
+from tunesmith.operations.completions import CreateCompletion
+from tunesmith.operations.embeddings import CreateEmbedding
+from tunesmith.operations.validation import require_operation
+from tunesmith.service.core.errors import ServiceError
+from tunesmith.service.inference.messages import fields_of, text_of
+
+__all__ = [
+    "Asked",
+    "AskedFields",
+    "Match",
+    "ScriptFailed",
+    "failures_of_scripts",
+    "last_said",
+    "matches",
+    "require_match",
+]
+
+Asked: TypeAlias = CreateCompletion | CreateChatCompletion | CreateEmbedding
+"""What a script may answer."""
+
+
+class ScriptFailed(AssertionError):
+    """A function of a script raised, or gave what is no answer; its cause tells what went wrong.
+
+    It is no error of the service, so the client neither retries it nor takes it for one. Behind a
+    socket it is a 500, and the log tells of it.
+    """
+
+
+@contextmanager
+def failures_of_scripts(asked: Asked) -> Generator[None]:
+    """Tell what goes wrong in a function that somebody gave from what the service answers."""
+    try:
+        yield
+    except ServiceError:
+        raise  # it is how the service refuses
+    except Exception as error:
+        raise ScriptFailed(
+            f"the script that was to answer {asked.spec.name} raised {type(error).__name__}: "
+            f"{error}"
+        ) from error
+
+
+class AskedFields(TypedDict, total=False):
+    """What a request must be like, field by field.
+
+    Args:
+        operation: The operation's name; `*` stands for any text.
+        model: The model's name; `*` stands for any text.
+        prompt: A text that the prompt holds, or a pattern that is found in it.
+    """
+
+    operation: str
+    model: str
+    prompt: str | re.Pattern[str]
+
+
+Match: TypeAlias = str | re.Pattern[str] | AskedFields | Callable[[Any], bool]
+"""Which requests: a text that the prompt holds, a pattern that is found in it, fields, or a
+function of the operation. The prompt of a chat is its last message."""
+
+
+def require_match(match: Match | None) -> None:
+    """Look over what a script was given.
+
+    Raises:
+        TypeError: It is nothing that a request can be like.
+        ValueError: It names an unknown field, or an operation that there is not.
+    """
+    if match is not None and not (isinstance(match, str | re.Pattern | dict) or callable(match)):
+        raise TypeError(
+            "match is a text, a pattern, a mapping of fields or a function, "
+            f"not {type(match).__name__}"
+        )
+    if isinstance(match, dict):
+        fields = cast("dict[str, object]", match)
+        unknown = set(fields) - set(AskedFields.__annotations__)
+        if unknown:
+            known = ", ".join(AskedFields.__annotations__)
+            raise ValueError(f"match knows {known}, not {', '.join(sorted(unknown))}")
+        require_operation(str(fields.get("operation", "*")))
+
+
+def matches(match: Match | None, asked: Asked, prompt: str) -> bool:
+    """Tell whether a request is meant.
+
+    Args:
+        match: Which requests; None for all.
+        asked: The request.
+        prompt: Its prompt as text.
+    """
+    if match is None:
+        return True
+    if isinstance(match, str | re.Pattern):
+        return _is_in(match, prompt)
+    if callable(match):
+        return bool(match(asked))
+    return (
+        fnmatchcase(asked.spec.name, match.get("operation", "*"))
+        and fnmatchcase(asked.model, match.get("model", "*"))
+        and _is_in(match.get("prompt", ""), prompt)
+    )
+
+
+def last_said(asked: CreateChatCompletion) -> str:
+    """Give the text of a conversation's last message."""
+    return text_of(fields_of(asked.messages[-1])) if asked.messages else ""
+
+
+def _is_in(wanted: str | re.Pattern[str], prompt: str) -> bool:
+    return wanted in prompt if isinstance(wanted, str) else wanted.search(prompt) is not None

@@ -1,0 +1,1 @@
+"""Record the traffic with a service and replay it in tests."""

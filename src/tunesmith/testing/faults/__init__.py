@@ -1,0 +1,1 @@
+"""Inject faults between a client and a backend."""

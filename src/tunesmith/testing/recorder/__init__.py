@@ -1,0 +1,1 @@
+"""Record the calls that a client makes, and check them."""

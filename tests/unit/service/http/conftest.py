@@ -1,0 +1,92 @@
+"""Backends that go wrong, and a server in a thread."""
+
+import threading
+import time
+from contextlib import asynccontextmanager, contextmanager
+
+import pytest
+
+from tunesmith import MemoryBackend
+from tunesmith.errors import BackendError
+from tunesmith.protocol.message import Response
+from tunesmith.service.http.uvicorn_server import listen, server_for, url_of
+from tunesmith.service.service import Service
+
+
+class Broken:
+    """A backend that fails in a phase, at once or after its first bytes."""
+
+    def __init__(self, phase, chunks=()):
+        self.phase = phase
+        self.chunks = chunks
+
+    @asynccontextmanager
+    async def send(self, request):
+        if not self.chunks:
+            raise BackendError("broken on purpose", phase=self.phase)
+        yield Response(200, {"content-type": "text/plain"}, self._stream())
+
+    async def _stream(self):
+        for chunk in self.chunks:
+            yield chunk
+        raise BackendError("broken on purpose", phase=self.phase)
+
+    async def aclose(self):
+        pass
+
+
+class Looking:
+    """A backend around another that remembers what was asked, and what was left."""
+
+    def __init__(self, inner):
+        self.inner = inner
+        self.requests = []
+        self.left = 0
+
+    @asynccontextmanager
+    async def send(self, request):
+        self.requests.append(request)
+        try:
+            async with self.inner.send(request) as response:
+                yield response
+        finally:
+            self.left += 1
+
+    async def aclose(self):
+        await self.inner.aclose()
+
+
+@pytest.fixture
+def broken():
+    return Broken
+
+
+@pytest.fixture
+def service():
+    return Service(seed=1)
+
+
+@pytest.fixture
+def looking(service):
+    return Looking(MemoryBackend(service))
+
+
+@contextmanager
+def running(app):
+    """Serve an app by uvicorn in a thread; gives the base URL."""
+    server = server_for(app)
+    with listen() as listener:
+        thread = threading.Thread(target=server.run, args=([listener],))
+        thread.start()
+        try:
+            while not server.started:
+                time.sleep(0.002)
+            yield url_of(listener)
+        finally:
+            server.should_exit = True
+            thread.join(10)
+
+
+@pytest.fixture
+def served():
+    return running
