@@ -14,7 +14,7 @@ from tempfile import TemporaryDirectory
 import anyio
 
 import tunesmith
-from tunesmith.datasets import Dataset, Written
+from tunesmith.datasets import Dataset, WriteResult
 from tunesmith.types import FineTuningJob
 
 DATA = Path(__file__).parent / "data" / "kant.csv"
@@ -38,7 +38,7 @@ async def main() -> None:
         await complete(client, models, written)
 
 
-async def prepare(output: Path) -> Written:
+async def prepare(output: Path) -> WriteResult:
     print(f"\n1. Prepare {DATA.name}")
     diagnosis = await Dataset.open(DATA).diagnose()
     plan = diagnosis.plan()
@@ -46,7 +46,7 @@ async def prepare(output: Path) -> Written:
     return await plan.write(output, split=0.1)
 
 
-async def tune(client: tunesmith.AsyncClient, written: Written) -> FineTuningJob:
+async def tune(client: tunesmith.AsyncClient, written: WriteResult) -> FineTuningJob:
     print("\n2. Upload")
     training, validation = [await client.files.upload(path) for path in written.files]
     for file, rows in zip((training, validation), written.rows, strict=True):
@@ -75,7 +75,7 @@ async def show_losses(client: tunesmith.AsyncClient, job: FineTuningJob) -> None
     print(f"Validation loss: {' → '.join(f'{loss:.2f}' for loss in losses if loss is not None)}")
 
 
-async def complete(client: tunesmith.AsyncClient, models: list[str], written: Written) -> None:
+async def complete(client: tunesmith.AsyncClient, models: list[str], written: WriteResult) -> None:
     print(f"\n4. Complete: {PROMPT!r}")
     for model in models:
         completion = await client.completions.create(

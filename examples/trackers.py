@@ -21,7 +21,7 @@ class TensorBoardTracker:
     def __init__(self, folder: str | Path) -> None:
         self.folder = Path(folder)
 
-    def has(self, job: TrackedJob) -> bool:
+    def is_logged(self, job: TrackedJob) -> bool:
         return (self.folder / job.id / "finished").exists()
 
     def start(self, job: TrackedJob) -> "TensorBoardTracker":
@@ -54,7 +54,7 @@ class MlflowTracker:
             found.experiment_id if found else self.client.create_experiment(experiment)
         )
 
-    def has(self, job: TrackedJob) -> bool:
+    def is_logged(self, job: TrackedJob) -> bool:
         wanted = f"tags.job = '{job.id}' and attributes.status = 'FINISHED'"
         return bool(self.client.search_runs([self.experiment], wanted))
 

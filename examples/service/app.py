@@ -24,7 +24,7 @@ from starlette.types import Receive, Scope, Send
 
 from tunesmith import APIStatusError, AsyncClient, MemoryBackend, TunesmithError
 from tunesmith.clock import VirtualClock
-from tunesmith.webhooks import WebhookInvalid, unwrap
+from tunesmith.webhooks import InvalidWebhookSignatureError, unwrap
 
 HERE = Path(__file__).parent
 KANT = HERE.parent / "data" / "kant.jsonl"
@@ -122,7 +122,7 @@ async def webhook(request: Request) -> Response:
         event = unwrap(
             await request.body(), request.headers, secret=os.environ["OPENAI_WEBHOOK_SECRET"]
         )
-    except WebhookInvalid as error:
+    except InvalidWebhookSignatureError as error:
         return JSONResponse({"error": str(error)}, status_code=400)
     # The service sends it again until it is answered: answer first, and do the work elsewhere.
     request.app.state.heard.append(event)

@@ -5,10 +5,10 @@ from typing import Any
 
 from tunesmith.errors import ConfigurationError
 
-__all__ = ["load_extra"]
+__all__ = ["import_extra"]
 
 
-def load_extra(module: str, extra: str, what: str) -> Any:
+def import_extra(module: str, extra: str, what: str) -> Any:
     """Import a library that comes with an extra.
 
     Args:

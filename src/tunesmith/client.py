@@ -33,13 +33,13 @@ __all__ = ["DEFAULT_BASE_URL", "AsyncClient"]
 DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 
-class _Keep(Enum):
+class _Unset(Enum):
     """Stands for an option that stays as it is, since None already means no limit."""
 
     KEEP = "keep"
 
 
-_KEEP: Literal[_Keep.KEEP] = _Keep.KEEP
+_KEEP: Literal[_Unset.KEEP] = _Unset.KEEP
 
 
 class AsyncClient:
@@ -59,7 +59,7 @@ class AsyncClient:
         deadline: Seconds that a whole call may take: attempts, pauses, polls and stream reads
             together. None for no limit.
         max_retries: How often a call is tried again that failed in passing.
-        headers: Headers to send with every call.
+        default_headers: Headers to send with every call.
         http_client: An `httpx.AsyncClient` of your own (proxies, mTLS, transports); it stays yours
             to close.
         transport: What carries requests: `httpx`, or `fast`, which takes a fraction of the CPU and
@@ -86,7 +86,7 @@ class AsyncClient:
         timeout: float | None = DEFAULT_TIMEOUT_S,
         deadline: float | None = None,
         max_retries: int = 2,
-        headers: Mapping[str, str] | None = None,
+        default_headers: Mapping[str, str] | None = None,
         http_client: "HttpClient | None" = None,
         transport: Literal["httpx", "fast"] = "httpx",
         backend: Backend | None = None,
@@ -95,7 +95,7 @@ class AsyncClient:
             timeout_s=timeout,
             deadline_s=deadline,
             retry=RetryPolicy(max_retries=max_retries),
-            headers=_lower_case(headers),
+            headers=_lower_case(default_headers),
         )
         if backend is None:
             backend = _http_backend(
@@ -108,7 +108,7 @@ class AsyncClient:
                 "backend= takes the place of api_key=, base_url=, organization=, project=, "
                 "http_client= and transport=: give them to the backend"
             )
-        self._use(Caller(backend, policy), owns_backend=True)
+        self._configure(Caller(backend, policy), owns_backend=True)
 
     def __repr__(self) -> str:
         # Reports of errors may show a client that could not be made.
@@ -144,10 +144,10 @@ class AsyncClient:
     def with_options(
         self,
         *,
-        timeout: float | None | Literal[_Keep.KEEP] = _KEEP,
-        deadline: float | None | Literal[_Keep.KEEP] = _KEEP,
+        timeout: float | None | Literal[_Unset.KEEP] = _KEEP,
+        deadline: float | None | Literal[_Unset.KEEP] = _KEEP,
         max_retries: int | None = None,
-        headers: Mapping[str, str] | None = None,
+        default_headers: Mapping[str, str] | None = None,
     ) -> "AsyncClient":
         """Make a client with other options over the same connections.
 
@@ -155,7 +155,7 @@ class AsyncClient:
             timeout: Seconds that one attempt may take; None for no limit.
             deadline: Seconds that a whole call may take; None for no limit.
             max_retries: How often a call is tried again that failed in passing.
-            headers: Headers to send besides those of this client.
+            default_headers: Headers to send besides those of this client.
 
         Example:
             ```python
@@ -169,11 +169,11 @@ class AsyncClient:
             policy = replace(policy, deadline_s=deadline)
         if max_retries is not None:
             policy = replace(policy, retry=replace(policy.retry, max_retries=max_retries))
-        if headers is not None:
-            policy = replace(policy, headers={**policy.headers, **_lower_case(headers)})
+        if default_headers is not None:
+            policy = replace(policy, headers={**policy.headers, **_lower_case(default_headers)})
         return self._with(self._caller.with_policy(policy), owns_backend=False)
 
-    def with_caller(self, wrap: Callable[[Caller], Caller]) -> "AsyncClient":
+    def with_call_wrapper(self, wrap: Callable[[Caller], Caller]) -> "AsyncClient":
         """Make a client whose calls are made otherwise, such as with telemetry.
 
         Args:
@@ -186,10 +186,10 @@ class AsyncClient:
 
     def _with(self, caller: Caller, *, owns_backend: bool) -> "AsyncClient":
         client = AsyncClient.__new__(type(self))
-        client._use(caller, owns_backend=owns_backend)  # noqa: SLF001 - its own kind
+        client._configure(caller, owns_backend=owns_backend)  # noqa: SLF001 - its own kind
         return client
 
-    def _use(self, caller: Caller, *, owns_backend: bool) -> None:
+    def _configure(self, caller: Caller, *, owns_backend: bool) -> None:
         self._caller = caller
         self._owns_backend = owns_backend
 
@@ -296,5 +296,5 @@ def _http_backend(
     )
 
 
-def _lower_case(headers: Mapping[str, str] | None) -> dict[str, str]:
-    return {name.lower(): value for name, value in (headers or {}).items()}
+def _lower_case(default_headers: Mapping[str, str] | None) -> dict[str, str]:
+    return {name.lower(): value for name, value in (default_headers or {}).items()}

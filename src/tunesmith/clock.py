@@ -16,39 +16,39 @@ __all__ = ["EPOCH_S", "VirtualClock"]
 EPOCH_S = 1_700_000_000.0
 """When virtual time begins: 14 November 2023, in Unix seconds."""
 
-_PATIENCE = 25
+_IDLE_CHECKPOINTS = 25
 """So often the others may run before a sleeper takes it that all of them wait for time to pass."""
 
-_OUTSIDE_S = 0.25
+_EXTERNAL_IO_GRACE_S = 0.25
 """So many real seconds time waits for what comes from outside."""
 
-_making: ContextVar[object] = ContextVar("_making", default=None)
+_external_io: ContextVar[object] = ContextVar("_making", default=None)
 """What comes from outside, where it is being made."""
 
 
 @dataclass(order=True, slots=True)
-class _Alarm:
+class _Timer:
     at: float
     number: int
-    ring: Callable[[], object] = field(compare=False)
+    callback: Callable[[], object] = field(compare=False)
     over: bool = field(default=False, compare=False)
 
 
-class _Alarms:
+class _TimerQueue:
     """Alarms by their times; those that are over go away by and by."""
 
     def __init__(self) -> None:
-        self._heap: list[_Alarm] = []
+        self._heap: list[_Timer] = []
         self._number = 0
         self._over = 0
 
-    def add(self, at: float, ring: Callable[[], object]) -> _Alarm:
+    def add(self, at: float, ring: Callable[[], object]) -> _Timer:
         self._number += 1
-        alarm = _Alarm(at, self._number, ring)
+        alarm = _Timer(at, self._number, ring)
         heapq.heappush(self._heap, alarm)
         return alarm
 
-    def remove(self, alarm: _Alarm) -> None:
+    def remove(self, alarm: _Timer) -> None:
         if alarm.over:
             return
         alarm.over = True
@@ -59,7 +59,7 @@ class _Alarms:
             heapq.heapify(self._heap)
             self._over = 0
 
-    def first(self) -> _Alarm | None:
+    def first(self) -> _Timer | None:
         while self._heap and self._heap[0].over:
             heapq.heappop(self._heap)
             self._over -= 1
@@ -99,8 +99,8 @@ class VirtualClock:
         self._start = start
         self._then = start
         self._then_real = time.monotonic()
-        self._sleepers = _Alarms()
-        self._deadlines = _Alarms()
+        self._sleepers = _TimerQueue()
+        self._deadlines = _TimerQueue()
         self._scopes: dict[int, tuple[float, anyio.CancelScope]] = {}
         self._busy = 0
         self._idle: anyio.Event | None = None
@@ -148,9 +148,11 @@ class VirtualClock:
     async def sleep(self, seconds: float, /) -> None:
         """Wait in virtual time; for `math.inf`, until cancelled."""
         await anyio.lowlevel.checkpoint()
-        self._no_longer_await(_making.get())  # what is made by who sleeps here takes virtual time
-        turn = _Turn()
-        alarm = self._sleepers.add(self._now + max(seconds, 0.0), turn.come)
+        self._finish_external_io(
+            _external_io.get()
+        )  # what is made by who sleeps here takes virtual time
+        turn = _Wakeup()
+        alarm = self._sleepers.add(self._now + max(seconds, 0.0), turn.set)
         try:
             while self._now < alarm.at:
                 if self._sleepers.first() is not alarm:
@@ -186,25 +188,25 @@ class VirtualClock:
             raise TimeoutError
 
     @contextmanager
-    def busy(self) -> Generator[None]:
+    def hold(self) -> Generator[None]:
         """Hold time still during work that takes real time, such as training in a thread."""
         self._busy += 1
         try:
             yield
         finally:
-            self._rest()
+            self._release()
 
     @contextmanager
-    def at_rest(self) -> Generator[None]:
-        """Let time pass for a while inside of `busy`: for work that sleeps."""
-        self._rest()
+    def released(self) -> Generator[None]:
+        """Let time pass for a while inside of `hold`: for work that sleeps."""
+        self._release()
         try:
             yield
         finally:
             self._busy += 1
 
     @contextmanager
-    def stopped(self) -> Generator[float]:
+    def frozen(self) -> Generator[float]:
         """Let no time pass at a rate, for what is to happen at one moment; gives its time."""
         rate, self.rate = self.rate, 0.0
         self.is_stopped = rate > 0
@@ -215,34 +217,34 @@ class VirtualClock:
             self.is_stopped = False
 
     @contextmanager
-    def outside(self) -> Generator[None]:
+    def external_io(self) -> Generator[None]:
         """Hold time still while something comes from outside, such as a piece of a file.
 
         But for a moment only: it may be made by somebody who waits for time to pass.
         """
         piece = object()
         self._awaited.add(piece)
-        outer = _making.set(piece)
+        outer = _external_io.set(piece)
         try:
             yield
         finally:
-            _making.reset(outer)
-            self._no_longer_await(piece)
+            _external_io.reset(outer)
+            self._finish_external_io(piece)
 
-    def _no_longer_await(self, piece: object) -> None:
+    def _finish_external_io(self, piece: object) -> None:
         self._awaited.discard(piece)
         if self._came is not None and not self._awaited:
             self._came.set()
             self._came = None
 
-    def _rest(self) -> None:
+    def _release(self) -> None:
         self._busy -= 1
         if self._idle is not None and not self._busy:
             self._idle.set()
             self._idle = None
 
-    async def _pass_time(self, alarm: _Alarm, turn: "_Turn") -> None:
-        for _ in range(_PATIENCE):
+    async def _pass_time(self, alarm: _Timer, turn: "_Wakeup") -> None:
+        for _ in range(_IDLE_CHECKPOINTS):
             await anyio.lowlevel.checkpoint()
             if self._busy:
                 self._idle = self._idle or anyio.Event()
@@ -250,7 +252,7 @@ class VirtualClock:
                 return
             if self._awaited:
                 self._came = self._came or anyio.Event()
-                with anyio.move_on_after(_OUTSIDE_S) as scope:
+                with anyio.move_on_after(_EXTERNAL_IO_GRACE_S) as scope:
                     await self._came.wait()
                 if scope.cancelled_caught:
                     self._awaited.clear()
@@ -269,7 +271,7 @@ class VirtualClock:
         for alarms in (self._deadlines, self._sleepers):
             while (first := alarms.first()) is not None and first.at <= self._now:
                 alarms.remove(first)
-                first.ring()
+                first.callback()
         if self._rate:
             self._set_real_deadlines()
         self._wake_first_sleeper()
@@ -287,16 +289,16 @@ class VirtualClock:
     def _wake_first_sleeper(self) -> None:
         first = self._sleepers.first()
         if first is not None:
-            first.ring()
+            first.callback()
 
 
-class _Turn:
+class _Wakeup:
     """Lets a sleeper wait until it is due, or the first of all."""
 
     def __init__(self) -> None:
         self._event: anyio.Event | None = None
 
-    def come(self) -> None:
+    def set(self) -> None:
         if self._event is not None:
             self._event.set()
 

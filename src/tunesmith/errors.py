@@ -3,7 +3,7 @@
 ```
 TunesmithError
 ├── ConfigurationError            the client cannot be built as asked
-├── RequestInvalid                a wrong parameter: nothing was sent      (also a ValueError)
+├── InvalidRequestError           a wrong parameter: nothing was sent      (also a ValueError)
 ├── DatasetError                  a data file cannot be read or used       (also a ValueError)
 ├── BackendError                  what a backend raises; callers see an APIError
 ├── APIError                      a call that was made and went wrong
@@ -20,16 +20,16 @@ TunesmithError
 │   │   └── InternalServerError           5xx
 │   ├── APIConnectionError        no answer came
 │   │   ├── APITimeoutError               within `timeout`                (also a TimeoutError)
-│   │   └── StreamInterrupted             it broke off after it had begun
-│   ├── ResponseInvalid           an answer that cannot be understood
+│   │   └── StreamInterruptedError        it broke off after it had begun
+│   ├── InvalidResponseError      an answer that cannot be understood
 │   ├── StreamError               the service reported an error inside a stream
-│   ├── OutcomeUnknown            a create whose answer was lost, and that cannot be looked up
+│   ├── UnknownOutcomeError       a create whose answer was lost, and that cannot be looked up
 │   └── PaginationError           a list that would never end
-├── DeadlineExceeded              the whole call took longer than `deadline` (also a TimeoutError)
-├── FileRejected                  the service found an uploaded file to be wrong
+├── DeadlineExceededError         the whole call took longer than `deadline` (also a TimeoutError)
+├── FileRejectedError             the service found an uploaded file to be wrong
 └── JobError                      a fine-tuning job is over without a model
-    ├── JobFailed
-    └── JobCancelled
+    ├── JobFailedError
+    └── JobCancelledError
 ```
 
 Errors carry plain data, so they pickle; none of them ever holds a key.
@@ -60,7 +60,7 @@ class ConfigurationError(TunesmithError):
     """The client, or an optional part of the package, cannot be set up as asked."""
 
 
-class RequestInvalid(TunesmithError, ValueError):
+class InvalidRequestError(TunesmithError, ValueError):
     """A parameter is wrong, and nothing was sent.
 
     Args:
@@ -131,7 +131,7 @@ class BackendError(TunesmithError):
         self.phase: Phase = phase
 
 
-class CallFacts(TypedDict, total=False):
+class CallInfo(TypedDict, total=False):
     """What every `APIError` knows of its call."""
 
     operation: str | None
@@ -189,7 +189,7 @@ class APIStatusError(APIError):
         headers: Mapping[str, str] | None = None,
         body: str = "",
         retry_after_s: float | None = None,
-        **facts: Unpack[CallFacts],
+        **facts: Unpack[CallInfo],
     ) -> None:
         super().__init__(message, **facts)
         self.status = status
@@ -263,11 +263,11 @@ class APITimeoutError(APIConnectionError, TimeoutError):
     """An attempt took longer than `timeout`."""
 
 
-class StreamInterrupted(APIConnectionError):
+class StreamInterruptedError(APIConnectionError):
     """An answer broke off after it had begun; what came before it was handed over."""
 
 
-class ResponseInvalid(APIError):
+class InvalidResponseError(APIError):
     """An answer that cannot be understood.
 
     Args:
@@ -282,7 +282,7 @@ class ResponseInvalid(APIError):
         *,
         excerpt: str = "",
         status: int | None = None,
-        **facts: Unpack[CallFacts],
+        **facts: Unpack[CallInfo],
     ) -> None:
         super().__init__(message, **facts)
         self.excerpt = excerpt
@@ -304,7 +304,7 @@ class StreamError(APIError):
         type: str | None = None,
         code: str | None = None,
         param: str | None = None,
-        **facts: Unpack[CallFacts],
+        **facts: Unpack[CallInfo],
     ) -> None:
         super().__init__(message, **facts)
         self.type = type
@@ -312,7 +312,7 @@ class StreamError(APIError):
         self.param = param
 
 
-class OutcomeUnknown(APIError):
+class UnknownOutcomeError(APIError):
     """A create whose answer was lost, and that cannot be told from others by looking it up.
 
     Args:
@@ -325,7 +325,7 @@ class OutcomeUnknown(APIError):
         message: str,
         *,
         candidates: Sequence[str] = (),
-        **facts: Unpack[CallFacts],
+        **facts: Unpack[CallInfo],
     ) -> None:
         super().__init__(message, **facts)
         self.candidates = tuple(candidates)
@@ -335,7 +335,7 @@ class PaginationError(APIError):
     """A list that comes back to where it was: it would never end."""
 
 
-class DeadlineExceeded(TunesmithError, TimeoutError):
+class DeadlineExceededError(TunesmithError, TimeoutError):
     """The whole call, with its attempts, pauses and reads, took longer than `deadline`.
 
     Args:
@@ -359,7 +359,7 @@ class DeadlineExceeded(TunesmithError, TimeoutError):
         self.attempts = attempts
 
 
-class FileRejected(TunesmithError):
+class FileRejectedError(TunesmithError):
     """The service found an uploaded file to be wrong.
 
     Args:
@@ -391,9 +391,9 @@ class JobError(TunesmithError):
         self.param = param
 
 
-class JobFailed(JobError):
+class JobFailedError(JobError):
     """The job ended as `failed`; `code` and `param` are the service's."""
 
 
-class JobCancelled(JobError):
+class JobCancelledError(JobError):
     """The job was cancelled, here or elsewhere."""

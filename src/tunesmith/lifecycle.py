@@ -27,7 +27,7 @@ _RUN = "tunesmith_run"
 class FineTuneHandle(BaseModel):
     """How far a fine-tune has come; with it, an interrupted one goes on where it was.
 
-    Made by `FineTuneHandle()`, it lives in memory. Made by `FineTuneHandle.at(path)`, it is also
+    Made by `FineTuneHandle()`, it lives in memory. Made by `FineTuneHandle.load(path)`, it is also
     written to a file at each step, so that it outlives the process.
 
     Args:
@@ -49,7 +49,7 @@ class FineTuneHandle(BaseModel):
     _path: Path | None = PrivateAttr(default=None)
 
     @classmethod
-    def at(cls, path: str | os.PathLike[str]) -> Self:
+    def load(cls, path: str | os.PathLike[str]) -> Self:
         """Read a handle from a file, or begin one that is written there.
 
         Args:
@@ -117,13 +117,13 @@ async def fine_tune(
 
     Raises:
         DatasetError: The data cannot be read or used.
-        JobFailed: The job failed.
-        JobCancelled: The job was cancelled.
-        DeadlineExceeded: The time is up; with the same handle, the next call goes on.
+        JobFailedError: The job failed.
+        JobCancelledError: The job was cancelled.
+        DeadlineExceededError: The time is up; with the same handle, the next call goes on.
 
     Example:
         ```python
-        handle = FineTuneHandle.at("kant.run.json")
+        handle = FineTuneHandle.load("kant.run.json")
         job = await fine_tune(client, "kant.csv", model="babbage-002", handle=handle)
         print(job.fine_tuned_model, handle.separator, handle.ending)
         ```

@@ -17,7 +17,7 @@ from pydantic import ValidationError
 from tunesmith.errors import ConfigurationError, TunesmithError
 from tunesmith.types.webhooks import WebhookEvent
 
-__all__ = ["TOLERANCE_S", "WebhookInvalid", "sign", "unwrap", "verify"]
+__all__ = ["TOLERANCE_S", "InvalidWebhookSignatureError", "sign", "unwrap", "verify"]
 
 TOLERANCE_S = 300
 """How old, or how early, a webhook may be: who catches one cannot send it again later."""
@@ -25,7 +25,7 @@ TOLERANCE_S = 300
 _PREFIX = "whsec_"
 
 
-class WebhookInvalid(TunesmithError):
+class InvalidWebhookSignatureError(TunesmithError):
     """A webhook is not to be believed, or cannot be understood: answer it with 400."""
 
 
@@ -47,7 +47,8 @@ def unwrap(
         now: The time, in Unix seconds; the machine's by default.
 
     Raises:
-        WebhookInvalid: It is not signed, signed by somebody else, too old, or no event.
+        InvalidWebhookSignatureError: It is not signed, signed by somebody else, too old, or no
+            event.
         ConfigurationError: The secret is none.
 
     Example:
@@ -66,7 +67,9 @@ def unwrap(
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
         where = ".".join(map(str, problem["loc"])) or "the body"
-        raise WebhookInvalid(f"the webhook is no event: {where}: {problem['msg']}") from None
+        raise InvalidWebhookSignatureError(
+            f"the webhook is no event: {where}: {problem['msg']}"
+        ) from None
 
 
 def verify(
@@ -80,7 +83,7 @@ def verify(
     """Make sure who sent a webhook; see `unwrap`.
 
     Raises:
-        WebhookInvalid: It is not signed, signed by somebody else, or too old.
+        InvalidWebhookSignatureError: It is not signed, signed by somebody else, or too old.
         ConfigurationError: The secret is none.
     """
     lower = {name.lower(): value for name, value in headers.items()}
@@ -89,7 +92,9 @@ def verify(
             lower[f"webhook-{part}"] for part in ("id", "timestamp", "signature")
         )
     except KeyError as missing:
-        raise WebhookInvalid(f"the webhook has no header {missing.args[0]!r}") from None
+        raise InvalidWebhookSignatureError(
+            f"the webhook has no header {missing.args[0]!r}"
+        ) from None
     # The signature comes first: nothing is believed, not even the time, before it is right.
     right = _signature(_bytes(body), webhook_id, sent, _key(secret))
     given = [part.partition(",") for part in signatures.split()]
@@ -97,16 +102,18 @@ def verify(
         version == "v1" and hmac.compare_digest(value.encode(), right)
         for version, _, value in given
     ):
-        raise WebhookInvalid(
+        raise InvalidWebhookSignatureError(
             "the webhook's signature is wrong: is this the endpoint's secret, and the body as it "
             "came?"
         )
     try:
         age_s = (time.time() if now is None else now) - int(sent)
     except ValueError:
-        raise WebhookInvalid("the webhook's timestamp is no number of seconds") from None
+        raise InvalidWebhookSignatureError(
+            "the webhook's timestamp is no number of seconds"
+        ) from None
     if abs(age_s) > tolerance_s:
-        raise WebhookInvalid(
+        raise InvalidWebhookSignatureError(
             f"the webhook is {abs(age_s):.0f} s {'old' if age_s > 0 else 'early'}, "
             f"and {tolerance_s:.0f} s are allowed: is the clock right?"
         )

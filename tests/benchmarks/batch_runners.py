@@ -66,13 +66,13 @@ async def openai(url, rows, concurrency, output):
 async def tunesmith(url, rows, concurrency, output, transport="httpx"):
     """tunesmith.batch over one of the HTTP backends."""
     import tunesmith
-    from tunesmith.batch import Job
+    from tunesmith.batch import BatchJob
 
     kind = {"httpx": "HttpxBackend", "fast": "FastBackend"}[transport]
     backend = getattr(tunesmith, kind)(url, api_key=KEY)
     async with (
         tunesmith.AsyncClient(backend=backend) as client,
-        Job(
+        BatchJob(
             prompts(rows), output, client=client, model=MODEL, concurrency=concurrency, resume=True
         ) as job,
     ):
@@ -113,11 +113,11 @@ class AtOnce:
 async def at_once(url, rows, concurrency, output):
     """tunesmith.batch over a service in the same process that answers at once."""
     import tunesmith
-    from tunesmith.batch import Job
+    from tunesmith.batch import BatchJob
 
     client = tunesmith.AsyncClient(backend=AtOnce())
     source = prompts(rows) if url == "none" else url  # a file
-    async with Job(source, output, client=client, model=MODEL, concurrency=concurrency) as job:
+    async with BatchJob(source, output, client=client, model=MODEL, concurrency=concurrency) as job:
         report = await job.run()
     return report.to_dict()
 

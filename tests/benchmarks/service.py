@@ -50,7 +50,7 @@ async def filled(files: int, jobs: int, events: int) -> tuple[AsyncClient, str]:
     for job, count in zip(made, counts, strict=True):
         log = JobEvents(service.store, service.ids, job)
         for step in range(count):
-            log.tell_step(
+            log.add_metrics(
                 TrainingStep(step + 1, 1, step, step, measured), count, service.clock.time()
             )
     return client, made[0]

@@ -156,7 +156,7 @@ class Old:
 
 @pytest.fixture
 def old(serve, tmp_path):
-    return Old(serve("--speed", "3000", "--plain-results"), tmp_path)
+    return Old(serve("--speed", "3000", "--no-base64-results"), tmp_path)
 
 
 def test_the_old_command_line_creates_follows_completes_and_reads_results(old, training_file):

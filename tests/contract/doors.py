@@ -71,7 +71,7 @@ class Server:
         self.opened = 0
         self.open = 0
         self.answering = 0
-        self._app = service.app()
+        self._app = service.asgi_app()
         self._changed = anyio.Event()
 
     async def wait_until_all_answered(self) -> None:

@@ -7,7 +7,7 @@ from tests.contract.wrappers import Wrapper
 from tunesmith import MemoryBackend
 from tunesmith.testing import (
     BackendContract,
-    CallRecord,
+    CallRecorder,
     Faults,
     RecordingBackend,
     ReplayBackend,
@@ -21,28 +21,28 @@ class TestMemory(BackendContract):
 
 
 class TestTransport(BackendContract):
-    def reach(self, service):
+    def connect(self, service):
         return doors.over_transport(service)
 
 
 class TestSocket(BackendContract):
-    def reach(self, service):
+    def connect(self, service):
         return doors.over_sockets(service)
 
 
 class TestWrapper(WrapperContract):
-    def around(self, inner):
+    def wrap(self, inner):
         return Wrapper(inner)
 
 
 class TestFaultless(WrapperContract):
-    def around(self, inner):
+    def wrap(self, inner):
         return Faults(inner)
 
 
 class TestCallRecord(WrapperContract):
-    def around(self, inner):
-        return CallRecord(inner)
+    def wrap(self, inner):
+        return CallRecorder(inner)
 
 
 class TestRecording(WrapperContract):
@@ -50,7 +50,7 @@ class TestRecording(WrapperContract):
     def _path(self, tmp_path):
         self.path = tmp_path / "cassette.json"
 
-    def around(self, inner):
+    def wrap(self, inner):
         return RecordingBackend(inner, self.path)
 
 

@@ -27,7 +27,7 @@ async def create(client, world):
 async def stream(client, world):
     asked = {"model": "davinci-002", "prompt": "Kant", "max_tokens": 5}
     async with client.completions.stream(**asked) as events:
-        await events.final()
+        await events.final_response()
 
 
 async def create_file(client, world):

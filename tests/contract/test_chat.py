@@ -62,7 +62,7 @@ async def test_a_stream_comes_to_what_create_answers(client):
         **ASKED, n=2, stream_options={"include_usage": True}
     ) as stream:
         chunks = [chunk async for chunk in stream]
-        final = await stream.final()
+        final = await stream.final_response()
     assert len(chunks) > 3
     assert {chunk.object for chunk in chunks} == {"chat.completion.chunk"}
     assert final.object == "chat.completion"
@@ -89,7 +89,7 @@ async def test_a_tool_is_called_with_arguments_that_fit(client):
 async def test_the_pieces_of_a_tool_call_are_put_together(client):
     created = await client.chat.completions.create(**ASKED, **FORCED)
     async with client.chat.completions.stream(**ASKED, **FORCED) as stream:
-        final = await stream.final()
+        final = await stream.final_response()
     (call,) = final.choices[0].message.tool_calls
     (expected,) = created.choices[0].message.tool_calls
     assert call.id
@@ -114,7 +114,7 @@ async def test_an_answer_is_parsed_into_a_class_of_ones_own(client):
 
 
 async def test_an_answer_that_is_cut_off_is_not_parsed(client):
-    with pytest.raises(errors.ResponseInvalid, match="ended by 'length'"):
+    with pytest.raises(errors.InvalidResponseError, match="ended by 'length'"):
         await client.chat.completions.parse(
             **ASKED | {"max_completion_tokens": 3}, response_format=Term
         )
@@ -136,7 +136,7 @@ async def test_answers_that_are_kept_are_found_changed_and_deleted(client):
 
 
 async def test_a_reply_by_hand_is_answered_whole_and_in_pieces(client, service):
-    service.reply("I only know that I know nothing.")
+    service.stub_reply("I only know that I know nothing.")
     created = await client.chat.completions.create(**ASKED)
     assert created.choices[0].message.content == "I only know that I know nothing."
     async with client.chat.completions.stream(**ASKED) as stream:
@@ -145,6 +145,6 @@ async def test_a_reply_by_hand_is_answered_whole_and_in_pieces(client, service):
 
 
 async def test_wrong_messages_are_an_error_before_anything_is_sent(client):
-    with pytest.raises(errors.RequestInvalid) as caught:
+    with pytest.raises(errors.InvalidRequestError) as caught:
         await client.chat.completions.create(model="gpt-4o-mini", messages=[])
     assert caught.value.param == "messages"

@@ -5,7 +5,7 @@ import pytest
 from tests.contract.wrappers import Stalling
 
 from tunesmith import AsyncClient, errors
-from tunesmith.testing import CallRecord, Faults
+from tunesmith.testing import CallRecorder, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -51,7 +51,7 @@ async def test_a_stream_comes_to_what_create_answers(client):
         **ASKED, n=2, stream_options={"include_usage": True}
     ) as stream:
         events = [event async for event in stream]
-        final = await stream.final()
+        final = await stream.final_response()
     assert len(events) > 2
     assert [choice.text for choice in final.choices] == [c.text for c in created.choices]
     assert [choice.finish_reason for choice in final.choices] == [
@@ -86,12 +86,12 @@ async def test_events_are_handed_over_as_they_come(backend):
 
 async def test_a_stream_that_breaks_off_is_an_error_and_not_tried_again(backend):
     faults = Faults(backend)
-    faults.on("completions.create").cut(after_events=2)
-    record = CallRecord(faults)
+    faults.on("completions.create").disconnect(after_events=2)
+    record = CallRecorder(faults)
     client = AsyncClient(backend=record)
     async with client.completions.stream(**ASKED) as stream:
-        with pytest.raises(errors.StreamInterrupted):
-            await stream.final()
+        with pytest.raises(errors.StreamInterruptedError):
+            await stream.final_response()
     record.assert_called(times=1)
     faults.assert_all_fired()
 
@@ -100,7 +100,7 @@ async def test_a_stream_whose_beginning_fails_is_tried_again(backend):
     faults = Faults(backend)
     faults.on("completions.create").refuse_connection()
     async with AsyncClient(backend=faults).completions.stream(**ASKED) as stream:
-        assert (await stream.final()).choices[0].text
+        assert (await stream.final_response()).choices[0].text
         assert stream.response.attempts == 2
 
 

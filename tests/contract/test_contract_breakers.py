@@ -154,9 +154,9 @@ BREAKERS = [
 @pytest.mark.parametrize(("breaker", "test"), BREAKERS)
 def test_what_breaks_the_contract_fails_its_test(breaker, test, loop):
     class Broken(WrapperContract):
-        patience_s = 0.2
+        timeout_s = 0.2
 
-        def around(self, inner):
+        def wrap(self, inner):
             return breaker(inner)
 
     failures = (Exception, pytest.fail.Exception, BaseExceptionGroup)

@@ -8,7 +8,7 @@ from tests.contract.data import collect
 from tests.contract.wrappers import Stalling, WithoutRanges
 
 from tunesmith import AsyncClient, errors
-from tunesmith.testing import CallRecord, Faults
+from tunesmith.testing import CallRecorder, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -64,8 +64,8 @@ async def test_a_file_that_is_there_is_replaced(client, file_id, target):
 
 async def test_a_broken_download_goes_on_where_it_broke(backend, file_id, target):
     faults = Faults(backend)
-    faults.on("files.content").cut(after_bytes=100_000)
-    record = CallRecord(faults)
+    faults.on("files.content").disconnect(after_bytes=100_000)
+    record = CallRecorder(faults)
     await AsyncClient(backend=record).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
     assert ranges(record) == [None, "bytes=100000-"]
@@ -75,8 +75,8 @@ async def test_a_download_that_breaks_again_and_again_is_finished_as_long_as_it_
     backend, file_id, target
 ):
     faults = Faults(backend)
-    faults.on("files.content", call=range(1, 6)).cut(after_bytes=50_000)
-    record = CallRecord(faults)
+    faults.on("files.content", nth=range(1, 6)).disconnect(after_bytes=50_000)
+    record = CallRecorder(faults)
     await AsyncClient(backend=record, max_retries=1).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
     assert ranges(record)[1:] == [f"bytes={n * 50_000}-" for n in range(1, 6)]
@@ -84,8 +84,8 @@ async def test_a_download_that_breaks_again_and_again_is_finished_as_long_as_it_
 
 async def test_only_the_end_of_the_answer_is_lost(backend, file_id, target):
     faults = Faults(backend)
-    faults.on("files.content").cut(after_bytes=SIZE)
-    record = CallRecord(faults)
+    faults.on("files.content").disconnect(after_bytes=SIZE)
+    record = CallRecorder(faults)
     await AsyncClient(backend=record).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
     assert ranges(record) == [None, f"bytes={SIZE}-"]
@@ -94,15 +94,15 @@ async def test_only_the_end_of_the_answer_is_lost(backend, file_id, target):
 async def test_content_to_be_resumed_is_asked_for_unpacked(backend, file_id, target):
     """A range of a packed answer would count other bytes than those that were written."""
     faults = Faults(backend)
-    faults.on("files.content").cut(after_bytes=100_000)
-    record = CallRecord(faults)
+    faults.on("files.content").disconnect(after_bytes=100_000)
+    record = CallRecorder(faults)
     await AsyncClient(backend=record).files.content(file_id).write_to(target)
     assert {call.headers["accept-encoding"] for call in record.all} == {"identity"}
 
 
 async def test_a_server_without_ranges_is_asked_for_the_whole_again(backend, file_id, target):
     faults = Faults(WithoutRanges(backend))
-    faults.on("files.content").cut(after_bytes=100_000)
+    faults.on("files.content").disconnect(after_bytes=100_000)
     await AsyncClient(backend=faults).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
     assert names_in(target.parent) == ["content.bin"]
@@ -111,9 +111,9 @@ async def test_a_server_without_ranges_is_asked_for_the_whole_again(backend, fil
 async def test_a_download_that_gets_no_further_fails_and_leaves_nothing(backend, file_id, target):
     """Without ranges every attempt begins anew, and breaks at the same place."""
     faults = Faults(WithoutRanges(backend))
-    faults.on("files.content", call=None).cut(after_bytes=100_000)
+    faults.on("files.content", nth=None).disconnect(after_bytes=100_000)
     client = AsyncClient(backend=faults)
-    with pytest.raises(errors.StreamInterrupted) as caught:
+    with pytest.raises(errors.StreamInterruptedError) as caught:
         await client.files.content(file_id).write_to(target)
     assert caught.value.operation == "files.content"
     assert names_in(target.parent) == []
@@ -122,9 +122,9 @@ async def test_a_download_that_gets_no_further_fails_and_leaves_nothing(backend,
 async def test_a_failed_download_leaves_the_file_that_was_there(backend, file_id, target):
     target.write_bytes(b"old")
     faults = Faults(WithoutRanges(backend))
-    faults.on("files.content").cut(after_bytes=100_000)
+    faults.on("files.content").disconnect(after_bytes=100_000)
     client = AsyncClient(backend=faults, max_retries=0)
-    with pytest.raises(errors.StreamInterrupted):
+    with pytest.raises(errors.StreamInterruptedError):
         await client.files.content(file_id).write_to(target)
     assert target.read_bytes() == b"old"
     assert names_in(target.parent) == ["content.bin"]
@@ -144,18 +144,18 @@ async def test_a_cancelled_download_leaves_nothing(backend, file_id, target):
 
 async def test_a_stream_that_breaks_off_is_an_error_not_an_end(backend, file_id):
     faults = Faults(backend)
-    faults.on("files.content").cut(after_bytes=100_000)
+    faults.on("files.content").disconnect(after_bytes=100_000)
     client = AsyncClient(backend=faults)
     received = []
     async with client.files.content(file_id).stream() as stream:
-        with pytest.raises(errors.StreamInterrupted):
+        with pytest.raises(errors.StreamInterruptedError):
             await collect(stream, received)
     assert b"".join(received) == CONTENT[:100_000]
 
 
 async def test_a_read_that_breaks_off_is_tried_again(backend, file_id):
     faults = Faults(backend)
-    faults.on("files.content").cut(after_bytes=100_000)
+    faults.on("files.content").disconnect(after_bytes=100_000)
     assert await AsyncClient(backend=faults).files.content(file_id).read() == CONTENT
     faults.assert_all_fired()
 

@@ -8,7 +8,7 @@ from tests.contract.data import begin_job, pairs, send
 from tests.contract.wrappers import Wrapper
 
 from tunesmith import AsyncClient, errors
-from tunesmith.testing import CallRecord, Faults
+from tunesmith.testing import CallRecorder, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -55,7 +55,7 @@ async def test_a_parameter_that_the_service_does_not_know_is_refused_by_it(clien
 async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(backend, wrong, param):
     looking_on = Wrapper(backend)
     client = AsyncClient(backend=looking_on)
-    with pytest.raises(errors.RequestInvalid, match=param) as caught:
+    with pytest.raises(errors.InvalidRequestError, match=param) as caught:
         await client.completions.create(**{"model": "davinci-002", "prompt": "Kant"} | wrong)
     assert caught.value.operation == "completions.create"
     assert looking_on.asked == []
@@ -64,7 +64,7 @@ async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(backend, wr
 async def test_failures_that_pass_are_waited_out(backend, service):
     faults = Faults(backend)
     faults.on("models.list").refuse_connection()
-    faults.on("models.list", call=2).lose_answer()
+    faults.on("models.list", nth=2).drop_response()
     began = service.clock.monotonic()
     page = await AsyncClient(backend=faults).models.list()
     assert page.response.attempts == 3
@@ -73,8 +73,8 @@ async def test_failures_that_pass_are_waited_out(backend, service):
 
 async def test_failures_that_do_not_pass_are_an_error_that_counts_the_attempts(backend):
     faults = Faults(backend)
-    faults.on("models.list", call=None).refuse_connection()
-    record = CallRecord(faults)
+    faults.on("models.list", nth=None).refuse_connection()
+    record = CallRecorder(faults)
     with pytest.raises(errors.APIConnectionError) as caught:
         await AsyncClient(backend=record, max_retries=3).models.list()
     assert caught.value.attempts == 4
@@ -83,7 +83,7 @@ async def test_failures_that_do_not_pass_are_an_error_that_counts_the_attempts(b
 
 async def test_a_job_whose_answer_was_lost_is_found_and_not_made_twice(backend):
     faults = Faults(backend)
-    faults.on("fine_tuning.jobs.create").lose_answer()
+    faults.on("fine_tuning.jobs.create").drop_response()
     client = AsyncClient(backend=faults)
     job = await begin_job(client, seed=7)
     assert [listed.id async for listed in client.fine_tuning.jobs.list()] == [job.id]
@@ -91,20 +91,20 @@ async def test_a_job_whose_answer_was_lost_is_found_and_not_made_twice(backend):
 
 async def test_a_file_whose_answer_was_lost_is_found_and_not_sent_twice(backend):
     faults = Faults(backend)
-    faults.on("files.create").lose_answer()
-    record = CallRecord(faults)
+    faults.on("files.create").drop_response()
+    record = CallRecorder(faults)
     client = AsyncClient(backend=record)
     file_id = await send(client, pairs())
     assert [file.id async for file in client.files.list()] == [file_id]
     record.assert_called("files.create", times=1)
-    record.assert_well_behaved()
+    record.assert_no_violations()
 
 
 async def test_a_deadline_spans_attempts_and_pauses(backend, service):
     faults = Faults(backend)
-    faults.on("models.list", call=None).refuse_connection()
+    faults.on("models.list", nth=None).refuse_connection()
     began = service.clock.monotonic()
-    with pytest.raises(errors.DeadlineExceeded):
+    with pytest.raises(errors.DeadlineExceededError):
         await AsyncClient(backend=faults, max_retries=100, deadline=30).models.list()
     assert service.clock.monotonic() - began <= 30
 

@@ -7,7 +7,7 @@ from tests.contract.data import json_lines, pairs
 from tests.contract.wrappers import Wrapper
 
 from tunesmith import AsyncClient, errors
-from tunesmith.testing import CallRecord, Faults
+from tunesmith.testing import CallRecorder, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -93,7 +93,7 @@ async def test_content_can_be_read_as_text(client):
 async def test_a_file_that_does_not_exist_is_refused_before_anything_is_sent(backend, tmp_path):
     looking_on = Wrapper(backend)
     client = AsyncClient(backend=looking_on)
-    with pytest.raises(errors.RequestInvalid, match=r"nowhere\.jsonl"):
+    with pytest.raises(errors.InvalidRequestError, match=r"nowhere\.jsonl"):
         await client.files.create(file=tmp_path / "nowhere.jsonl", purpose="fine-tune")
     assert looking_on.asked == []
 
@@ -102,32 +102,32 @@ async def test_processing_is_waited_for(backend):
     """Servers of 2023 answer `uploaded` first."""
     states = iter(["uploaded", "uploaded", "processed"])
     faults = Faults(backend)
-    retrieving = faults.on("files.retrieve", call=None)
+    retrieving = faults.on("files.retrieve", nth=None)
     retrieving.edit(lambda file: {**file, "status": next(states)})
-    record = CallRecord(faults)
+    record = CallRecorder(faults)
     client = AsyncClient(backend=record)
     file = await client.files.create(file=CONTENT, purpose="fine-tune")
-    assert (await client.files.wait_until_processed(file)).status == "processed"
+    assert (await client.files.wait_for_processing(file)).status == "processed"
     record.assert_called("files.retrieve", times=3)
 
 
 async def test_a_file_that_the_service_rejects_is_an_error_with_its_reason(backend):
     rejected = {"status": "error", "status_details": "not UTF-8"}
     faults = Faults(backend)
-    faults.on("files.retrieve", call=None).edit(lambda file: {**file, **rejected})
+    faults.on("files.retrieve", nth=None).edit(lambda file: {**file, **rejected})
     client = AsyncClient(backend=faults)
     file = await client.files.create(file=CONTENT, purpose="fine-tune")
-    with pytest.raises(errors.FileRejected, match="not UTF-8") as caught:
-        await client.files.wait_until_processed(file.id)
+    with pytest.raises(errors.FileRejectedError, match="not UTF-8") as caught:
+        await client.files.wait_for_processing(file.id)
     assert caught.value.file_id == file.id
 
 
 async def test_waiting_for_processing_ends_at_the_deadline(backend, service):
     faults = Faults(backend)
-    faults.on("files.retrieve", call=None).edit(lambda file: {**file, "status": "uploaded"})
+    faults.on("files.retrieve", nth=None).edit(lambda file: {**file, "status": "uploaded"})
     client = AsyncClient(backend=faults)
     file = await client.files.create(file=CONTENT, purpose="fine-tune")
     began = service.clock.monotonic()
-    with pytest.raises(errors.DeadlineExceeded):
-        await client.files.wait_until_processed(file, deadline=10)
+    with pytest.raises(errors.DeadlineExceededError):
+        await client.files.wait_for_processing(file, deadline=10)
     assert service.clock.monotonic() - began <= 10

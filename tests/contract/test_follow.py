@@ -54,8 +54,8 @@ async def test_events_come_while_the_job_runs(client):
 async def test_dropped_connections_lose_and_repeat_nothing(backend):
     faults = Faults(backend)
     for operation in ("fine_tuning.jobs.retrieve", "fine_tuning.jobs.list_events"):
-        faults.on(operation, call=range(3, 1000, 6)).lose_answer()
-        faults.on(operation, call=range(6, 1000, 6)).refuse_connection()
+        faults.on(operation, nth=range(3, 1000, 6)).drop_response()
+        faults.on(operation, nth=range(6, 1000, 6)).refuse_connection()
     broken = AsyncClient(backend=faults, max_retries=0)
     whole = AsyncClient(backend=backend)
     job = await begin_job(whole)
@@ -103,7 +103,7 @@ async def test_the_deadline_ends_it_and_it_can_be_followed_again(client, service
     job = await begin_job(client)
     began = service.clock.monotonic()
     before = []
-    with pytest.raises(errors.DeadlineExceeded) as caught:
+    with pytest.raises(errors.DeadlineExceededError) as caught:
         await collect(client.fine_tuning.jobs.follow(job, deadline=60), before)
     assert service.clock.monotonic() - began <= 60
     assert caught.value.operation == "fine_tuning.jobs.follow"
@@ -114,14 +114,14 @@ async def test_the_deadline_ends_it_and_it_can_be_followed_again(client, service
 
 async def test_the_deadline_of_the_client_counts_too(client):
     job = await begin_job(client)
-    with pytest.raises(errors.DeadlineExceeded):
+    with pytest.raises(errors.DeadlineExceededError):
         await follow(client.with_options(deadline=60), job)
 
 
 async def test_a_service_out_of_reach_for_minutes_is_an_error(backend, service):
     job = await begin_job(AsyncClient(backend=backend))
     gone = Faults(backend)
-    gone.on("fine_tuning.jobs.retrieve", call=None).refuse_connection()
+    gone.on("fine_tuning.jobs.retrieve", nth=None).refuse_connection()
     began = service.clock.monotonic()
     with pytest.raises(errors.APIConnectionError):
         await follow(AsyncClient(backend=gone), job)
@@ -135,9 +135,9 @@ async def test_an_unknown_job_is_an_error_at_once(client):
 
 async def test_looking_again_without_a_pause_is_refused(client):
     jobs = client.fine_tuning.jobs
-    with pytest.raises(errors.RequestInvalid, match="poll_interval"):
+    with pytest.raises(errors.InvalidRequestError, match="poll_interval"):
         jobs.follow("ftjob-1", poll_interval=0)
-    with pytest.raises(errors.RequestInvalid, match="poll_interval"):
+    with pytest.raises(errors.InvalidRequestError, match="poll_interval"):
         await jobs.wait("ftjob-1", poll_interval=-1)
-    with pytest.raises(errors.RequestInvalid, match="poll_interval"):
-        await client.files.wait_until_processed("file-1", poll_interval=0)
+    with pytest.raises(errors.InvalidRequestError, match="poll_interval"):
+        await client.files.wait_for_processing("file-1", poll_interval=0)

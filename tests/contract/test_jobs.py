@@ -24,7 +24,7 @@ async def test_a_new_job_is_validated_first_and_its_numbers_are_open(client):
     assert job.seed == 7
     assert job.metadata == {"for": "tests"}
     assert job.fine_tuned_model is None
-    assert not job.is_over
+    assert not job.is_finished
     assert await client.fine_tuning.jobs.retrieve(job.id) == job
 
 
@@ -90,7 +90,7 @@ async def test_every_method_trains(client, kind, lines, model):
 )
 async def test_a_job_that_fails_says_why(client, lines, model, code, message):
     job = await begin_job(client, lines, model=model, method=None)
-    with pytest.raises(errors.JobFailed, match=message) as caught:
+    with pytest.raises(errors.JobFailedError, match=message) as caught:
         await client.fine_tuning.jobs.wait(job)
     assert caught.value.job_id == job.id
     assert caught.value.code == code
@@ -102,7 +102,7 @@ async def test_a_job_that_is_cancelled_ends_without_a_model(client):
     cancelled = await client.fine_tuning.jobs.cancel(job.id)
     assert cancelled.status == "cancelled"
     assert cancelled.finished_at is None
-    with pytest.raises(errors.JobCancelled) as caught:
+    with pytest.raises(errors.JobCancelledError) as caught:
         await client.fine_tuning.jobs.wait(job.id)
     assert caught.value.job_id == job.id
     with pytest.raises(errors.BadRequestError, match="cancelled"):
@@ -113,7 +113,7 @@ async def test_a_paused_job_stands_still_until_it_is_resumed(client, service):
     job = await begin_job(client)
     service.clock.jump(100)
     assert (await client.fine_tuning.jobs.pause(job.id)).status == "paused"
-    with pytest.raises(errors.DeadlineExceeded):
+    with pytest.raises(errors.DeadlineExceededError):
         await client.fine_tuning.jobs.wait(job, deadline=3600, poll_interval=600)
     assert (await client.fine_tuning.jobs.retrieve(job.id)).status == "paused"
     assert (await client.fine_tuning.jobs.resume(job.id)).status == "queued"
@@ -123,7 +123,7 @@ async def test_a_paused_job_stands_still_until_it_is_resumed(client, service):
 async def test_waiting_ends_at_the_deadline_and_the_job_goes_on(client, service):
     job = await begin_job(client)
     began = service.clock.monotonic()
-    with pytest.raises(errors.DeadlineExceeded) as caught:
+    with pytest.raises(errors.DeadlineExceededError) as caught:
         await client.fine_tuning.jobs.wait(job, deadline=20)
     assert caught.value.deadline_s == 20
     assert service.clock.monotonic() - began <= 20

@@ -64,8 +64,8 @@ async def test_an_iteration_left_early_asks_for_no_more_pages(backend, made):
 
 async def test_a_page_that_fails_in_passing_is_asked_for_again(backend, made):
     faults = Faults(backend)
-    faults.on("files.list", call=2).lose_answer()
-    faults.on("files.list", call=3).refuse_connection()
+    faults.on("files.list", nth=2).drop_response()
+    faults.on("files.list", nth=3).refuse_connection()
     client = AsyncClient(backend=faults)
     assert [file.id async for file in client.files.list(limit=3)] == made[::-1]
 
@@ -75,7 +75,7 @@ async def test_a_server_that_repeats_its_pages_is_an_error_instead_of_a_loop(bac
         return {**page, "data": [{"id": made[0], "object": "file"}], "has_more": True}
 
     faults = Faults(backend)
-    faults.on("files.list", call=None).edit(endless)
+    faults.on("files.list", nth=None).edit(endless)
     client = AsyncClient(backend=faults)
     with pytest.raises(errors.PaginationError, match=made[0]) as caught:
         [file async for file in client.files.list()]
@@ -89,7 +89,7 @@ async def test_a_server_that_goes_round_in_its_pages_is_an_error_too(backend, ma
         return {**page, "data": [{"id": next(around), "object": "file"}], "has_more": True}
 
     faults = Faults(backend)
-    faults.on("files.list", call=None).edit(endless)
+    faults.on("files.list", nth=None).edit(endless)
     client = AsyncClient(backend=faults)
     with pytest.raises(errors.PaginationError, match=made[0]):
         [file async for file in client.files.list()]

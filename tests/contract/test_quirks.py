@@ -100,7 +100,7 @@ async def streamed(quirk: dict[str, Any], chunks: list[bytes] | None = None) -> 
     """Give the events of a stream, and what they come to."""
     async with client_that_hears(quirk, chunks) as client, call(client, quirk) as stream:
         events = [event async for event in stream]
-        return events, await stream.final()
+        return events, await stream.final_response()
 
 
 def sent_events(quirk: dict[str, Any]) -> list[dict[str, Any]]:
@@ -181,7 +181,7 @@ async def test_a_failed_job_says_why():
 async def test_a_job_of_an_unknown_status_is_not_over(status):
     job = await answer_to(f"openai-document/job-status-{status}")
     assert job.status == status
-    assert not job.is_over
+    assert not job.is_finished
 
 
 async def test_undeclared_fields_can_be_read():
@@ -245,7 +245,7 @@ async def test_a_refusal_is_told_in_the_words_of_the_server(name):
 
 
 def _beginning(error: errors.APIError) -> str:
-    return error.excerpt if isinstance(error, errors.ResponseInvalid) else error.body
+    return error.excerpt if isinstance(error, errors.InvalidResponseError) else error.body
 
 
 async def test_a_code_of_the_server_is_kept():

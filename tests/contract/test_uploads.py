@@ -8,7 +8,7 @@ from tests.contract.data import json_lines, pairs
 from tests.contract.wrappers import Crowd, Wrapper
 
 from tunesmith import AsyncClient, errors
-from tunesmith.testing import CallRecord, Faults
+from tunesmith.testing import CallRecorder, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -35,8 +35,8 @@ def parts_sent(backend):
 async def crash(backend, path, *, after_parts):
     """Upload until the network goes away, as a killed process would."""
     faults = Faults(backend)
-    faults.on("uploads.parts.create", call=after_parts + 1).refuse_connection()
-    record = CallRecord(faults)
+    faults.on("uploads.parts.create", nth=after_parts + 1).refuse_connection()
+    record = CallRecorder(faults)
     client = AsyncClient(backend=record, max_retries=0)
     with pytest.raises(errors.APIConnectionError):
         await client.files.upload(path, part_bytes=PART, concurrency=1)
@@ -123,9 +123,9 @@ async def test_notes_that_cannot_be_read_do_not_matter(client, path):
 
 async def test_a_part_that_is_lost_on_the_way_is_sent_again(backend, path):
     faults = Faults(backend)
-    faults.on("uploads.parts.create", call=2).refuse_connection()
-    faults.on("uploads.parts.create", call=5).lose_answer()
-    record = CallRecord(faults)
+    faults.on("uploads.parts.create", nth=2).refuse_connection()
+    faults.on("uploads.parts.create", nth=5).drop_response()
+    record = CallRecorder(faults)
     client = AsyncClient(backend=record)
     file = await client.files.upload(path, part_bytes=PART)
     record.assert_called("uploads.parts.create", times=PARTS + 2)
@@ -168,7 +168,7 @@ async def test_a_file_that_gets_shorter_meanwhile_is_an_error_that_says_so(clien
     def shorten(*_):
         path.write_bytes(CONTENT[: 3 * PART])
 
-    with pytest.raises(errors.RequestInvalid, match=r"train\.jsonl got shorter"):
+    with pytest.raises(errors.InvalidRequestError, match=r"train\.jsonl got shorter"):
         await client.files.upload(path, part_bytes=PART, concurrency=1, progress=shorten)
 
 
@@ -183,17 +183,17 @@ async def test_notes_of_a_crash_go_once_the_file_is_there(backend, path):
 async def test_a_comparison_that_fails_does_not_hinder_the_upload(backend, path):
     first = await AsyncClient(backend=backend).files.upload(path)
     faults = Faults(backend)
-    faults.on("files.content", call=None).lose_answer()
+    faults.on("files.content", nth=None).drop_response()
     assert (await AsyncClient(backend=faults).files.upload(path)).id != first.id
 
 
 async def test_the_deadline_is_for_the_whole_upload(backend, path):
     """Each call alone would be in time."""
     faults = Faults(backend)
-    faults.on(call=None).slow(3.0)
-    record = CallRecord(faults)
+    faults.on(nth=None).delay(3.0)
+    record = CallRecorder(faults)
     client = AsyncClient(backend=record, deadline=10)
-    with pytest.raises(errors.DeadlineExceeded) as caught:
+    with pytest.raises(errors.DeadlineExceededError) as caught:
         await client.files.upload(path, part_bytes=PART, concurrency=1)
     assert caught.value.operation == "files.upload"
     assert 0 < len(record.calls("uploads.parts.create")) < PARTS
@@ -210,7 +210,7 @@ async def test_an_error_of_ones_own_comes_through_as_it_is(client, path):
 @pytest.mark.parametrize("wrong", [{"part_bytes": 0}, {"part_bytes": 10**9}, {"concurrency": 0}])
 async def test_numbers_out_of_range_are_refused_before_anything_is_sent(backend, path, wrong):
     looking_on = Wrapper(backend)
-    with pytest.raises(errors.RequestInvalid) as caught:
+    with pytest.raises(errors.InvalidRequestError) as caught:
         await AsyncClient(backend=looking_on).files.upload(path, **wrong)
     assert {caught.value.param} == set(wrong)
     assert looking_on.asked == []
@@ -219,7 +219,7 @@ async def test_numbers_out_of_range_are_refused_before_anything_is_sent(backend,
 @pytest.mark.parametrize("name", ["nowhere.jsonl", "."])
 async def test_what_is_no_file_is_refused_before_anything_is_sent(backend, tmp_path, name):
     looking_on = Wrapper(backend)
-    with pytest.raises(errors.RequestInvalid):
+    with pytest.raises(errors.InvalidRequestError):
         await AsyncClient(backend=looking_on).files.upload(tmp_path / name)
     assert looking_on.asked == []
 

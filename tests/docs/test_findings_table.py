@@ -78,4 +78,4 @@ def test_an_example_has_its_finding(code, severity, rows, remedy):
     assert found[code].severity == severity
     assert (remedy == "—") == (found[code].remedy is None)
     if found[code].remedy:
-        assert ("necessary" in remedy) == found[code].remedy.necessary
+        assert ("necessary" in remedy) == found[code].remedy.required

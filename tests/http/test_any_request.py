@@ -25,7 +25,7 @@ from tests.contract.data import json_lines, pairs
 
 from tunesmith.clock import VirtualClock
 from tunesmith.service.http.openapi import openapi_document
-from tunesmith.service.http.uvicorn_server import listen, server_for, url_of
+from tunesmith.service.http.uvicorn_server import base_url_of, bind_socket, create_server
 from tunesmith.service.service import Service
 
 KEY = {"authorization": "Bearer sk-test"}
@@ -45,13 +45,13 @@ EXAMPLES = 2
 def serving():
     """A service on a socket that has one of each; gives its URL, and ids by parameter."""
     service = Service(seed=1, clock=VirtualClock(autojump=False, rate=1000))
-    server = server_for(service.app())
-    with listen() as listener:
+    server = create_server(service.asgi_app())
+    with bind_socket() as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         while not server.started:
             time.sleep(0.002)
-        url = url_of(listener)
+        url = base_url_of(listener)
         try:
             yield url, objects_of(url)
         finally:

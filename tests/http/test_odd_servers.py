@@ -167,8 +167,8 @@ async def test_a_connection_that_was_closed_meanwhile_is_not_used(transport):
 
 async def test_a_connection_that_rested_for_long_is_not_used(monkeypatch):
     """Firewalls forget it, and tell nobody."""
-    monkeypatch.setattr(fast_module, "_KEEP_IDLE_S", 0)
-    monkeypatch.setattr("tunesmith.backends.httpx._KEEP_IDLE_S", 0)
+    monkeypatch.setattr(fast_module, "_KEEPALIVE_EXPIRY_S", 0)
+    monkeypatch.setattr("tunesmith.backends.httpx._KEEPALIVE_EXPIRY_S", 0)
     async with serving_over("fast", good) as (server, client):
         for _ in range(3):
             await client.models.retrieve("ada")
@@ -231,7 +231,7 @@ async def test_a_body_of_another_length_than_announced_is_an_error(transport, le
     headers = {"content-length": str(length)}
     request = Request("files.create", "POST", "/files", headers=headers, body=body, timeout_s=5)
     async with serving_over(transport, good) as (server, client):
-        with pytest.raises(errors.RequestInvalid, match="was a file changed"):
+        with pytest.raises(errors.InvalidRequestError, match="was a file changed"):
             async with client.backend.send(request):
                 pass
         assert (await client.models.retrieve("ada")).id == "ada"

@@ -26,7 +26,7 @@ def service():
 
 async def test_key_organization_and_project_are_sent_as_headers(service):
     async with AsyncClient(
-        api_key="sk-1", organization="org-1", project="proj-1", headers={"X-Mine": "yes"}
+        api_key="sk-1", organization="org-1", project="proj-1", default_headers={"X-Mine": "yes"}
     ) as client:
         await client.models.retrieve("ada")
     headers = service.calls.last.request.headers
@@ -195,7 +195,7 @@ def test_a_key_that_cannot_be_sent_is_refused_at_once_and_not_shown(key):
 
 
 async def test_a_header_beyond_ascii_is_an_error_that_does_not_show_it(service):
-    async with AsyncClient(api_key="sk-1", headers={"x-key": "sk-verysecret…"}) as client:
+    async with AsyncClient(api_key="sk-1", default_headers={"x-key": "sk-verysecret…"}) as client:
         with pytest.raises(errors.APIConnectionError, match="beyond ASCII") as caught:
             await client.models.retrieve("ada")
     assert "verysecret" not in "".join(traceback.format_exception(caught.value))
@@ -236,14 +236,14 @@ async def test_a_redirect_is_not_followed_with_the_key(service):
 
 async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(service):
     async with AsyncClient(api_key="sk-1") as client:
-        with pytest.raises(errors.RequestInvalid, match="limit") as caught:
+        with pytest.raises(errors.InvalidRequestError, match="limit") as caught:
             await client.files.list(limit="many")
         assert caught.value.param == "limit"
-        with pytest.raises(errors.RequestInvalid, match="modle"):
+        with pytest.raises(errors.InvalidRequestError, match="modle"):
             await client.models.retrieve(modle="ada")
-        with pytest.raises(errors.RequestInvalid, match="file_id"):
+        with pytest.raises(errors.InvalidRequestError, match="file_id"):
             await client.files.retrieve("")
-        with pytest.raises(errors.RequestInvalid):
+        with pytest.raises(errors.InvalidRequestError):
             await client.files.retrieve("..")
     assert not service.calls
 
@@ -251,9 +251,9 @@ async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(service):
 @pytest.mark.parametrize("half", ["\ud800", "a\udfff"])
 async def test_half_of_a_surrogate_pair_is_named_before_anything_is_sent(service, half):
     async with AsyncClient("sk-1") as client:
-        with pytest.raises(errors.RequestInvalid, match="prompt cannot be sent as JSON"):
+        with pytest.raises(errors.InvalidRequestError, match="prompt cannot be sent as JSON"):
             await client.completions.create(model="ada", prompt=half)
-        with pytest.raises(errors.RequestInvalid, match="model cannot be part of an address"):
+        with pytest.raises(errors.InvalidRequestError, match="model cannot be part of an address"):
             await client.models.retrieve(half)
     assert not service.calls
 

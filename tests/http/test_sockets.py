@@ -124,9 +124,9 @@ async def test_a_stream_that_is_cut_is_an_error_not_an_end(serving):
         return "close"
 
     async with serving(cut) as (_, client):
-        with pytest.raises(errors.StreamInterrupted):
+        with pytest.raises(errors.StreamInterruptedError):
             async with client.completions.stream(model="m", prompt="p") as stream:
-                await stream.final()
+                await stream.final_response()
 
 
 async def test_a_body_that_is_cut_is_tried_again(serving):
@@ -224,7 +224,7 @@ async def test_a_finished_stream_gives_its_connection_back(serving):
     async with serving(stream) as (server, client):
         for _ in range(3):
             async with client.completions.stream(model="m", prompt="p") as events:
-                assert (await events.final()).choices[0].text == "a"
+                assert (await events.final_response()).choices[0].text == "a"
         assert server.opened == 1
 
 
@@ -237,7 +237,7 @@ async def test_a_server_that_stays_silent_after_done_does_not_hold_the_answer_up
     async with serving(stays) as (_, client):
         with anyio.fail_after(2):
             async with client.completions.stream(model="m", prompt="p") as events:
-                assert (await events.final()).choices[0].text == "a"
+                assert (await events.final_response()).choices[0].text == "a"
 
 
 async def test_a_deadline_holds_while_a_stream_is_read(serving):
@@ -252,8 +252,8 @@ async def test_a_deadline_holds_while_a_stream_is_read(serving):
         serving(drips, deadline=0.3) as (_, client),
         client.completions.stream(model="m", prompt="p") as stream,
     ):
-        with anyio.fail_after(5), pytest.raises(errors.DeadlineExceeded):
-            await stream.final()
+        with anyio.fail_after(5), pytest.raises(errors.DeadlineExceededError):
+            await stream.final_response()
 
 
 async def test_cancelling_at_any_moment_leaves_no_connection_open(serving):

@@ -144,7 +144,7 @@ def test_in_a_bare_environment_all_that_needs_an_extra_names_it(run, tmp_path):
         "from tunesmith.datasets import Dataset",
         "from tunesmith.datasets.tokens import exact_counter",
         "from tunesmith.integrations.otel import instrument",
-        "from tunesmith.integrations.ray import complete",
+        "from tunesmith.integrations.ray import map_completions",
         "from tunesmith.integrations.wandb import WandbTracker",
         "from tunesmith.types import JobResults",
     ]

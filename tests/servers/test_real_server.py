@@ -45,7 +45,7 @@ async def test_a_completion_comes_in_pieces(client: AsyncClient, model: str):
             model=model, prompt=PROMPT, max_tokens=8, temperature=0
         ) as stream:
             pieces = [chunk.choices[0].text or "" async for chunk in stream if chunk.choices]
-            whole = await stream.final()
+            whole = await stream.final_response()
     assert len(pieces) > 1
     assert whole.choices[0].text == "".join(pieces)
     assert whole.choices[0].finish_reason in {"length", "stop"}
@@ -58,7 +58,7 @@ async def test_streamed_or_not_the_most_probable_completion_is_the_same(
         async with client.completions.stream(
             model=model, prompt=PROMPT, max_tokens=8, temperature=0
         ) as stream:
-            streamed = await stream.final()
+            streamed = await stream.final_response()
     created = await client.completions.create(
         model=model, prompt=PROMPT, max_tokens=8, temperature=0
     )
@@ -90,7 +90,7 @@ async def test_an_answer_to_a_message_comes_in_pieces(client: AsyncClient, model
             model=model, messages=MESSAGES, max_tokens=8, temperature=0
         ) as stream:
             deltas = [chunk.choices[0].delta async for chunk in stream if chunk.choices]
-            whole = await stream.final()
+            whole = await stream.final_response()
     assert len(deltas) > 1
     assert whole.choices[0].message.content == "".join(delta.content or "" for delta in deltas)
 
@@ -111,7 +111,7 @@ async def test_what_is_not_there_is_not_found(client: AsyncClient):
 
 
 async def test_a_wrong_parameter_is_stopped_before_it_is_sent(client: AsyncClient, model: str):
-    with pytest.raises(errors.RequestInvalid, match="max_tokens"):
+    with pytest.raises(errors.InvalidRequestError, match="max_tokens"):
         await client.completions.create(model=model, prompt=PROMPT, max_tokens="many")
 
 

@@ -69,13 +69,13 @@ async def streams(client: AsyncClient) -> None:
     async with client.completions.stream(model="ada", prompt=["a", "b"]) as stream:
         async for event in stream:
             assert_type(event, Completion)
-        assert_type(await stream.final(), Completion)
+        assert_type(await stream.final_response(), Completion)
     async with client.chat.completions.stream(
         model="m", messages=[{"role": "system", "content": "Be brief."}]
     ) as chat:
         async for chunk in chat:
             assert_type(chunk, ChatCompletionChunk)
-        assert_type(await chat.final(), ChatCompletion)
+        assert_type(await chat.final_response(), ChatCompletion)
 
 
 async def objects(client: AsyncClient) -> None:

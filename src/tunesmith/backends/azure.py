@@ -78,6 +78,6 @@ class AzureBackend(HttpxBackend):
         """Say with what query a request goes."""
         return (*request.query, ("api-version", self._api_version))
 
-    def credentials(self, key: str) -> tuple[str, str]:
+    def auth_header(self, key: str) -> tuple[str, str]:
         """Say in what header a key goes."""
-        return super().credentials(key) if self._sends_token else ("api-key", key)
+        return super().auth_header(key) if self._sends_token else ("api-key", key)

@@ -9,7 +9,7 @@ import anyio
 
 from tunesmith.protocol.message import Request, Response
 
-__all__ = ["SYSTEM_CLOCK", "Backend", "Clock", "SystemClock", "clock_of"]
+__all__ = ["SYSTEM_CLOCK", "Backend", "Clock", "SystemClock", "get_clock"]
 
 
 class Backend(Protocol):
@@ -125,7 +125,7 @@ class _FailAfter:
 SYSTEM_CLOCK = SystemClock()
 
 
-def clock_of(backend: Backend) -> Clock:
+def get_clock(backend: Backend) -> Clock:
     """Find the clock that a backend lives by.
 
     Wrappers need not pass it on: a wrapped backend is looked for under `inner`.

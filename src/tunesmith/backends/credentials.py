@@ -6,21 +6,21 @@ from pydantic import SecretStr
 
 from tunesmith.errors import BackendError, ConfigurationError
 
-__all__ = ["BAD_HEADER", "ApiKey", "kept_key", "secret_of"]
+__all__ = ["INVALID_HEADER_MESSAGE", "ApiKey", "resolve_api_key", "wrap_api_key"]
 
 ApiKey = str | SecretStr | Callable[[], Awaitable[str]]
 """A key, or an asynchronous function that is asked for one before each attempt."""
 
-KeptKey = SecretStr | Callable[[], Awaitable[str]]
+ResolvedKey = SecretStr | Callable[[], Awaitable[str]]
 
-BAD_HEADER = (
+INVALID_HEADER_MESSAGE = (
     "nothing was sent: the key, the path or a header holds what none may, such as the end of a "
     "line or a letter beyond ASCII"
 )
 """In place of the words of the HTTP libraries, which quote the header."""
 
 
-def kept_key(key: ApiKey | None) -> KeptKey | None:
+def wrap_api_key(key: ApiKey | None) -> ResolvedKey | None:
     """Take a key, so that no report of an error shows it.
 
     Raises:
@@ -34,24 +34,24 @@ def kept_key(key: ApiKey | None) -> KeptKey | None:
     return kept
 
 
-async def secret_of(key: KeptKey) -> str:
+async def resolve_api_key(key: ResolvedKey) -> str:
     """Give a key itself.
 
     Raises:
         BackendError: The function gave what no header can hold.
     """
     secret = key.get_secret_value() if isinstance(key, SecretStr) else await key()
-    if not _fits(secret):
-        raise BackendError(BAD_HEADER, phase="closed")
+    if not _is_header_safe(secret):
+        raise BackendError(INVALID_HEADER_MESSAGE, phase="closed")
     return secret
 
 
 def _is_key(key: object) -> bool:
     if isinstance(key, SecretStr):
-        return _fits(key.get_secret_value())
+        return _is_header_safe(key.get_secret_value())
     return key is None or callable(key)
 
 
-def _fits(key: str) -> bool:
+def _is_header_safe(key: str) -> bool:
     # Found out here, since the HTTP libraries would quote the key, in logs too.
     return key.isascii() and key.isprintable()

@@ -15,27 +15,33 @@ import anyio
 import anyio.lowlevel
 import httpx
 
-from tunesmith.backends.credentials import BAD_HEADER, ApiKey, kept_key, secret_of
-from tunesmith.backends.network import refusal_for
-from tunesmith.backends.pools import Pools
+from tunesmith.backends.credentials import (
+    INVALID_HEADER_MESSAGE,
+    ApiKey,
+    resolve_api_key,
+    wrap_api_key,
+)
+from tunesmith.backends.network import blocked_error_for
+from tunesmith.backends.pools import ConnectionPool
 from tunesmith.errors import BackendError, ConfigurationError, Phase
 from tunesmith.protocol.message import Request, Response
 
-__all__ = ["HttpClient", "HttpxBackend", "connect_s", "tls_context"]
+__all__ = ["HttpClient", "HttpxBackend", "connect_timeout_s", "tls_context"]
 
 HttpClient = httpx.AsyncClient
 """A client of the user's own."""
 
 _Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
-_Pools = Pools[httpx.AsyncHTTPTransport]
+_Pools = ConnectionPool[httpx.AsyncHTTPTransport]
 
-_KEEP_IDLE_S = 30.0
+_KEEPALIVE_EXPIRY_S = 30.0
 
 _CONNECT_S = 10.0
 """A service that does not even take a connection in this time is not there."""
 
+_parse_url = functools.lru_cache(maxsize=256)(httpx.URL)
 
-_LONGEST_NAME = 63
+_MAX_LABEL_BYTES = 63
 """Of a part of a host's name, in bytes (RFC 1035, section 2.3.4); Python fails over longer ones."""
 
 
@@ -79,7 +85,7 @@ class HttpxBackend:
             url = httpx.URL(base_url)
         except httpx.InvalidURL as error:
             raise ConfigurationError(f"base_url is no URL: {error}") from None
-        if not _is_address(url):
+        if not _is_valid_base_url(url):
             raise ConfigurationError(
                 f"base_url must be an http or https URL without a query, such as "
                 f"https://api.openai.com/v1, not {_without_credentials(url)!r}"
@@ -87,7 +93,7 @@ class HttpxBackend:
         if http2 and not _installed("h2"):
             raise ConfigurationError("HTTP/2 needs a package: pip install 'tunesmith[http2]'")
         self.base_url = str(url).rstrip("/")
-        self._api_key = kept_key(api_key)
+        self._api_key = wrap_api_key(api_key)
         self._headers = {"user-agent": _user_agent()}
         if http_client is None:
             self._headers["accept-encoding"] = "gzip, deflate"
@@ -120,14 +126,14 @@ class HttpxBackend:
         """Say with what query a request goes."""
         return request.query
 
-    def credentials(self, key: str) -> tuple[str, str]:
+    def auth_header(self, key: str) -> tuple[str, str]:
         """Say in what header a key goes."""
         return "authorization", f"Bearer {key}"
 
     def extensions(self, request: Request) -> dict[str, Any]:
         """Say what httpx is told beside the request: time limits, and the guard of tests."""
         timeout = {"timeout": _timeout(request.timeout_s)}
-        refusal = refusal_for(self.base_url)
+        refusal = blocked_error_for(self.base_url)
         if refusal is None:
             return timeout
 
@@ -137,11 +143,11 @@ class HttpxBackend:
         # Asked before each step of a real connection, and never by transports that only act so.
         return {**timeout, "trace": refuse}
 
-    async def all_headers(self, request: Request) -> dict[str, str]:
+    async def build_headers(self, request: Request) -> dict[str, str]:
         """Give a request's headers, credentials and all."""
         headers = {**self._headers, **request.headers}
         if self._api_key is not None:
-            headers.setdefault(*self.credentials(await secret_of(self._api_key)))
+            headers.setdefault(*self.auth_header(await resolve_api_key(self._api_key)))
         return headers
 
     async def aclose(self) -> None:
@@ -151,7 +157,7 @@ class HttpxBackend:
         if own is not None and own[0] == anyio.lowlevel.current_token():
             await own[1].aclose()
 
-    def way(self) -> "httpx.AsyncClient | _Pools":
+    def acquire_client(self) -> "httpx.AsyncClient | _Pools":
         """Say over what the next request goes.
 
         Raises:
@@ -159,17 +165,17 @@ class HttpxBackend:
         """
         if self.closed:
             raise BackendError("the client is closed", phase="closed")
-        return self._given or self._own_here()
+        return self._given or self._client_for_loop()
 
-    def _own_here(self) -> "httpx.AsyncClient | _Pools":
+    def _client_for_loop(self) -> "httpx.AsyncClient | _Pools":
         # Connections live in one event loop. In the next one (a second `asyncio.run`, a test) the
         # old ones are dead, and using them is the well-known "Event loop is closed".
         loop = anyio.lowlevel.current_token()
         if self._own is None or self._own[0] != loop:
-            self._own = (loop, self._new_pools() if self.goes_direct() else self._new_client())
+            self._own = (loop, self._new_pools() if self.uses_own_pool() else self._new_client())
         return self._own[1]
 
-    def goes_direct(self) -> bool:
+    def uses_own_pool(self) -> bool:
         """Whether nothing is asked for that takes more of httpx than its connections."""
         if self._given is not None or self._http2:
             return False
@@ -182,10 +188,10 @@ class HttpxBackend:
 
     def _new_pools(self) -> "_Pools":
         tls = self._tls()
-        return Pools(
+        return ConnectionPool(
             lambda: httpx.AsyncHTTPTransport(verify=tls, limits=_limits(1)),
             self.max_connections,
-            _KEEP_IDLE_S,
+            _KEEPALIVE_EXPIRY_S,
         )
 
     def _new_client(self) -> httpx.AsyncClient:
@@ -213,34 +219,34 @@ class _Exchange:
         self._body: AsyncGenerator[bytes] | None = None
 
     async def __aenter__(self) -> Response:
-        way = self._backend.way()
+        way = self._backend.acquire_client()
         try:
-            if isinstance(way, Pools):
-                transport = await way.take()
+            if isinstance(way, ConnectionPool):
+                transport = await way.acquire()
                 self._pool = way, transport
-                response = await self._ask(httpx.Request, transport.handle_async_request)
+                response = await self._send(httpx.Request, transport.handle_async_request)
             else:
                 # A redirect is answered, not followed: the key is not carried to another address.
                 send = functools.partial(way.send, stream=True, follow_redirects=False)
-                response = await self._ask(way.build_request, send)
+                response = await self._send(way.build_request, send)
         except BaseException:
-            await self._leave(broken=True)
+            await self._release(broken=True)
             raise
         self._response = response
         self._chunks = chunks = _Chunks(response)
         return Response(response.status_code, _headers(response), chunks, keeps_timeout=True)
 
-    async def _ask(self, build: Callable[..., httpx.Request], send: _Send) -> httpx.Response:
+    async def _send(self, build: Callable[..., httpx.Request], send: _Send) -> httpx.Response:
         backend, request = self._backend, self._request
         if callable(request.body):
             self._body = request.chunks()
         try:
             built = build(
                 request.method,
-                _parsed(backend.url(request)),
+                _parse_url(backend.url(request)),
                 params=backend.query(request) or None,
                 # In no variable: some reports of errors show those, and one is the key.
-                headers=await backend.all_headers(request),
+                headers=await backend.build_headers(request),
                 content=self._body or cast("bytes | None", request.body),
                 extensions=backend.extensions(request),
             )
@@ -248,9 +254,9 @@ class _Exchange:
                 built.stream = _Body(self._body)
             return await send(built)
         except (UnicodeEncodeError, httpx.InvalidURL, httpx.LocalProtocolError):
-            raise BackendError(BAD_HEADER, phase="closed") from None
+            raise BackendError(INVALID_HEADER_MESSAGE, phase="closed") from None
         except httpx.HTTPError as error:
-            raise _backend_error(error, _parsed(backend.base_url)) from None
+            raise _backend_error(error, _parse_url(backend.base_url)) from None
 
     async def __aexit__(
         self,
@@ -263,9 +269,9 @@ class _Exchange:
                 await self._chunks.aclose()
                 await self._response.aclose()
         finally:
-            await self._leave()
+            await self._release()
 
-    async def _leave(self, *, broken: bool = False) -> None:
+    async def _release(self, *, broken: bool = False) -> None:
         try:
             if self._body is not None:
                 # httpx does not close a body that it stopped to read; its file would stay open.
@@ -274,7 +280,7 @@ class _Exchange:
             if self._pool is not None:
                 pools, transport = self._pool
                 # httpx may count a connection for ever whose opening was cancelled.
-                await (pools.discard(transport) if broken else pools.give_back(transport))
+                await (pools.discard(transport) if broken else pools.release(transport))
 
 
 class _Body(httpx.AsyncByteStream):
@@ -319,17 +325,12 @@ def _limits(connections: int) -> httpx.Limits:
     return httpx.Limits(
         max_connections=connections,
         max_keepalive_connections=connections,
-        keepalive_expiry=_KEEP_IDLE_S,
+        keepalive_expiry=_KEEPALIVE_EXPIRY_S,
     )
 
 
-@functools.lru_cache(maxsize=256)
-def _parsed(url: str) -> httpx.URL:
-    return httpx.URL(url)
-
-
 def _timeout(timeout_s: float | None) -> dict[str, float | None]:
-    return httpx.Timeout(timeout_s, connect=connect_s(timeout_s)).as_dict()
+    return httpx.Timeout(timeout_s, connect=connect_timeout_s(timeout_s)).as_dict()
 
 
 @functools.cache
@@ -349,17 +350,17 @@ def _installed(module: str) -> bool:
     return find_spec(module) is not None
 
 
-def _is_address(url: httpx.URL) -> bool:
+def _is_valid_base_url(url: httpx.URL) -> bool:
     names = url.raw_host.removesuffix(b".").split(b".")
     return (
         url.scheme in {"http", "https"}
-        and all(0 < len(name) <= _LONGEST_NAME for name in names)
+        and all(0 < len(name) <= _MAX_LABEL_BYTES for name in names)
         and not (url.query or url.fragment)
         and (url.port is None or 0 < url.port < 1 << 16)
     )
 
 
-def connect_s(timeout_s: float | None) -> float:
+def connect_timeout_s(timeout_s: float | None) -> float:
     """Say how many seconds connecting may take in an attempt of so many."""
     return _CONNECT_S if timeout_s is None else min(timeout_s, _CONNECT_S)
 

@@ -5,35 +5,35 @@ Importing this is cheap, so that who forbids it need not load a backend.
 
 from collections.abc import Callable
 
-__all__ = ["NetworkForbidden", "forbid_network", "refusal_for"]
+__all__ = ["NetworkBlockedError", "blocked_error_for", "forbid_network"]
 
-Refuse = Callable[[str], Exception]
+ErrorFactory = Callable[[str], Exception]
 """Makes the error for a call to a host."""
 
-_state: dict[str, Refuse | None] = {"refuse": None}
+_state: dict[str, ErrorFactory | None] = {"refuse": None}
 
 
-class NetworkForbidden(RuntimeError):
+class NetworkBlockedError(RuntimeError):
     """A call would have left this machine, where that is forbidden.
 
     It is no `BackendError`: nothing tries again, and it comes through a client as it is.
     """
 
 
-def forbid_network(refuse: Refuse | None) -> Refuse | None:
+def forbid_network(error_factory: ErrorFactory | None) -> ErrorFactory | None:
     """Forbid connections to other machines, or allow them again.
 
     Args:
-        refuse: Makes the error to raise, from the host's name; None allows everything.
+        error_factory: Makes the error to raise, from the host's name; None allows everything.
 
     Returns:
         What held before.
     """
-    before, _state["refuse"] = _state["refuse"], refuse
+    before, _state["refuse"] = _state["refuse"], error_factory
     return before
 
 
-def refusal_for(url: str) -> Callable[[], Exception] | None:
+def blocked_error_for(url: str) -> Callable[[], Exception] | None:
     """Tell whether a backend may not connect to where it sends its requests.
 
     Args:

@@ -9,7 +9,7 @@ import anyio
 
 from tunesmith.errors import BackendError
 
-__all__ = ["Pools", "take_room"]
+__all__ = ["ConnectionPool", "acquire_slot"]
 
 
 class _Transport(Protocol):
@@ -19,7 +19,7 @@ class _Transport(Protocol):
 T = TypeVar("T", bound=_Transport)
 
 
-class Pools(Generic[T]):
+class ConnectionPool(Generic[T]):
     """Connections, each in a pool of its own.
 
     httpx looks at every connection of a pool at each request, several times: with a thousand in one
@@ -27,26 +27,28 @@ class Pools(Generic[T]):
     there are.
 
     Args:
-        make: Makes the transport of a pool.
+        factory: Makes the transport of a pool.
         max_connections: How many connections may be open at once.
-        keep_idle_s: Seconds after which a connection that nobody used is closed.
+        keepalive_expiry_s: Seconds after which a connection that nobody used is closed.
     """
 
-    def __init__(self, make: Callable[[], T], max_connections: int, keep_idle_s: float) -> None:
-        self._make = make
-        self._keep_idle_s = keep_idle_s
+    def __init__(
+        self, factory: Callable[[], T], max_connections: int, keepalive_expiry_s: float
+    ) -> None:
+        self._make = factory
+        self._keep_idle_s = keepalive_expiry_s
         self._room = anyio.Semaphore(max_connections, fast_acquire=True)
         self._idle: deque[tuple[float, T]] = deque()
         self._all: set[T] = set()
         self._closed = False
 
-    async def take(self) -> T:
+    async def acquire(self) -> T:
         """Wait for a connection to be free; gives its transport.
 
         Raises:
             BackendError: The pools were closed meanwhile.
         """
-        await take_room(self._room)
+        await acquire_slot(self._room)
         try:
             # The one used last: the others may rest, and be closed when they have rested enough.
             return self._idle.pop()[1] if self._idle else self._new()
@@ -61,7 +63,7 @@ class Pools(Generic[T]):
         self._all.add(transport)
         return transport
 
-    async def give_back(self, transport: T) -> None:
+    async def release(self, transport: T) -> None:
         """Keep a connection for the next request; close those that have rested enough."""
         now = time.monotonic()
         self._room.release()
@@ -89,9 +91,9 @@ class Pools(Generic[T]):
             await self._all.pop().aclose()
 
 
-async def take_room(room: anyio.Semaphore) -> None:
+async def acquire_slot(semaphore: anyio.Semaphore) -> None:
     """Acquire a semaphore; at a fraction of the cost where it is free."""
     try:
-        room.acquire_nowait()
+        semaphore.acquire_nowait()
     except anyio.WouldBlock:
-        await room.acquire()
+        await semaphore.acquire()

@@ -25,9 +25,9 @@ from tunesmith.batch.batch_api.batches import cancel_batches
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
 from tunesmith.batch.estimate import Estimate
-from tunesmith.batch.job import Job
-from tunesmith.batch.rate_limiter import Pacing
-from tunesmith.batch.report import Cause, OnProgress, Progress, Report, Stopped
+from tunesmith.batch.job import BatchJob
+from tunesmith.batch.rate_limiter import RateLimiter
+from tunesmith.batch.report import BatchReport, FailureCause, OnProgress, Progress, StopReason
 from tunesmith.batch.requests import Template
 from tunesmith.batch.results import Result, RowError, Usage
 from tunesmith.batch.shards import BatchLimits
@@ -35,20 +35,20 @@ from tunesmith.batch.source import Source
 
 __all__ = [
     "ENDPOINTS",
+    "BatchJob",
     "BatchLimits",
+    "BatchReport",
     "Budget",
-    "Cause",
     "Endpoint",
     "Estimate",
-    "Job",
+    "FailureCause",
     "OnProgress",
-    "Pacing",
     "Progress",
-    "Report",
+    "RateLimiter",
     "Result",
     "RowError",
     "Source",
-    "Stopped",
+    "StopReason",
     "Template",
     "Usage",
     "cancel_batches",

@@ -10,12 +10,12 @@ from pydantic_core import from_json
 from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import DatasetError
 
-__all__ = ["FoundLine", "LinesFile", "read_line"]
+__all__ = ["AppendOnlyJsonl", "LogLine", "read_line"]
 
 _MODE = 0o644
 
 
-class FoundLine(NamedTuple):
+class LogLine(NamedTuple):
     """A line of a file.
 
     Attributes:
@@ -29,7 +29,7 @@ class FoundLine(NamedTuple):
     data: dict[str, Any]
 
 
-class LinesFile:
+class AppendOnlyJsonl:
     """A file of JSON lines that is only ever added to.
 
     What was added is safe from the death of this process at once, and from that of the machine
@@ -65,7 +65,7 @@ class LinesFile:
             while written < len(line):
                 written += os.write(self.descriptor, line[written:])
         except OSError as error:
-            self._cut(at)
+            self._truncate(at)
             raise self._problem("written", error) from error
         self.size += len(line)
         return at
@@ -85,7 +85,7 @@ class LinesFile:
             self.is_synced = False
             raise self._problem("written", error) from error
 
-    def repair(self) -> Generator[FoundLine]:
+    def recover(self) -> Generator[LogLine]:
         """Go through the lines that are there; a torn last one is cut off.
 
         Raises:
@@ -107,10 +107,10 @@ class LinesFile:
                         remedy="Remove it: its row will be done again.",
                     )
                 else:
-                    yield FoundLine(offset, len(raw), data)
+                    yield LogLine(offset, len(raw), data)
                 offset += len(raw)
         if torn is not None:
-            self._cut(torn[1])
+            self._truncate(torn[1])
         os.lseek(self.descriptor, self.size, os.SEEK_SET)
 
     def read(self, offset: int, length: int) -> bytes:
@@ -123,13 +123,13 @@ class LinesFile:
 
     def clear(self) -> None:
         """Remove all lines."""
-        self._cut(0)
+        self._truncate(0)
 
     def close(self) -> None:
         """Close the file."""
         os.close(self.descriptor)
 
-    def _cut(self, size: int) -> None:
+    def _truncate(self, size: int) -> None:
         os.ftruncate(self.descriptor, size)
         self.size = os.lseek(self.descriptor, size, os.SEEK_SET)
         self.is_synced = False

@@ -3,11 +3,11 @@
 from dataclasses import dataclass
 
 from tunesmith.batch.results import Usage
-from tunesmith.batch.rows import Row
+from tunesmith.batch.rows import RequestRow
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError, DatasetError
 
-__all__ = ["Budget", "Purse"]
+__all__ = ["Budget", "BudgetTracker"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +55,7 @@ class Budget:
         raise ConfigurationError(f"a budget is 5usd or 200000tokens, not {text!r}")
 
 
-class Purse:
+class BudgetTracker:
     """Keeps count of what was paid and what is reserved.
 
     Args:
@@ -71,7 +71,7 @@ class Purse:
         self, budget: Budget | None = None, prices: Prices | None = None, model: str | None = None
     ) -> None:
         self.budget = budget
-        self._per_token = prices.of_answers(model) if prices and model else None
+        self._per_token = prices.completion_prices(model) if prices and model else None
         if budget is not None and budget.usd is not None and self._per_token is None:
             raise ConfigurationError(
                 f"a budget in dollars needs the prices of {model or 'a model'}: pass "
@@ -86,29 +86,29 @@ class Purse:
         if self._per_token is None:
             return None
         asked, answered = self._per_token
-        return (usage.prompt * asked + usage.answer * answered) / 1e6
+        return (usage.prompt * asked + usage.completion * answered) / 1e6
 
-    def worst(self, row: Row) -> Usage:
+    def max_usage(self, row: RequestRow) -> Usage:
         """Tell the most tokens that a row can take: none is shorter than a byte.
 
         Raises:
             DatasetError: Nothing bounds its answer.
         """
-        if row.answer_tokens is None:
+        if row.max_completion_tokens is None:
             raise DatasetError(
                 "Nothing bounds the tokens of this row's answer, so no budget can hold.",
                 line=row.line,
                 remedy=f"Give a parameter such as {row.endpoint.length_params[0]}, in the row or "
                 "for all: params={…}.",
             )
-        return Usage(len(row.body), row.answer_tokens)
+        return Usage(len(row.body), row.max_completion_tokens)
 
-    def fits(self, more: Usage) -> bool:
+    def can_afford(self, usage: Usage) -> bool:
         """Whether so much more can be paid, beside all that is reserved."""
         budget = self.budget
         if budget is None:
             return True
-        total = self.paid + self._reserved + more
+        total = self.paid + self._reserved + usage
         if budget.tokens is not None and total.total > budget.tokens:
             return False
         return budget.usd is None or (self.usd(total) or 0.0) <= budget.usd
@@ -120,6 +120,6 @@ class Purse:
     def settle(self, reserved: Usage, paid: Usage) -> None:
         """Exchange what was set aside for what was paid."""
         self._reserved = Usage(
-            self._reserved.prompt - reserved.prompt, self._reserved.answer - reserved.answer
+            self._reserved.prompt - reserved.prompt, self._reserved.completion - reserved.completion
         )
         self.paid += paid

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import anyio
 import anyio.to_thread
 
-from tunesmith.batch.signal import Signal
+from tunesmith.batch.signal import Notifier
 
 __all__ = ["GroupCommit"]
 
@@ -25,17 +25,17 @@ class GroupCommit:
         self._rows = rows
         self._unsafe = 0
         self._is_dirty = False
-        self._written = Signal()
-        self._full = Signal()
+        self._written = Notifier()
+        self._full = Notifier()
 
-    def note(self, rows: int = 1) -> None:
+    def mark_dirty(self, rows: int = 1) -> None:
         """Note that the outcomes of so many rows were written; 0 if it was an intent."""
         self._unsafe += rows
         if not self._is_dirty:
             self._is_dirty = True
-            self._written.give()
+            self._written.notify()
         elif self._unsafe >= self._rows:
-            self._full.give()
+            self._full.notify()
 
     async def run(self) -> None:
         """Commit until cancelled.

@@ -2,29 +2,29 @@
 
 from math import inf
 
-__all__ = ["MOST", "Concurrency"]
+__all__ = ["MAX_CONCURRENCY", "AdaptiveConcurrency"]
 
-MOST = 256
+MAX_CONCURRENCY = 256
 """The most that `auto` comes to."""
 
 _START = 16
-_WORTH = 1.1
+_MIN_GAIN = 1.1
 """Twice as many at once must bring a tenth more answers, or it was enough before."""
 
 
-class Concurrency:
+class AdaptiveConcurrency:
     """How many requests may be under way: additive increase, multiplicative decrease.
 
     Where it is to be found out, it first doubles with each round of answers, until an overload or
     until more at once bring no more answers a second.
 
     Args:
-        most: The most; a number that the user gave, or `auto` to find it out.
+        maximum: The most; a number that the user gave, or `auto` to find it out.
     """
 
-    def __init__(self, most: int | str) -> None:
-        self._searching = most == "auto"
-        self.most = MOST if isinstance(most, str) else most
+    def __init__(self, maximum: int | str) -> None:
+        self._searching = maximum == "auto"
+        self.most = MAX_CONCURRENCY if isinstance(maximum, str) else maximum
         self._limit = float(min(_START, self.most) if self._searching else self.most)
         self._cut_at = -inf
         self._round_at: float | None = None
@@ -36,7 +36,7 @@ class Concurrency:
         """How many may be under way now."""
         return int(self._limit)
 
-    def answered(self, now: float, under_way: int) -> None:
+    def on_success(self, now: float, under_way: int) -> None:
         """Note a good answer.
 
         Args:
@@ -48,7 +48,7 @@ class Concurrency:
         elif self._limit < self.most and under_way >= self.limit:
             self._limit = min(self._limit + 1 / self._limit, self.most)
 
-    def overloaded(self, sent_at: float, now: float) -> None:
+    def on_overload(self, sent_at: float, now: float) -> None:
         """Note that the service could not take a request; one overload counts once."""
         if sent_at < self._cut_at:
             return
@@ -67,7 +67,7 @@ class Concurrency:
             return
         took = now - self._round_at
         rate = self._answers / took if took > 0 else inf
-        if rate < self._best * _WORTH or self.limit >= self.most:
+        if rate < self._best * _MIN_GAIN or self.limit >= self.most:
             self._searching = False
             self.most = self.limit
         else:

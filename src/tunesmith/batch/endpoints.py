@@ -7,7 +7,7 @@ from typing import Any, NamedTuple, TypeVar
 
 from pydantic import TypeAdapter
 
-from tunesmith.errors import RequestInvalid
+from tunesmith.errors import InvalidRequestError
 
 __all__ = ["ENDPOINTS", "Endpoint", "endpoint_of"]
 
@@ -50,7 +50,7 @@ class Endpoint(NamedTuple):
             return {"messages": [{"role": "user", "content": text}]}
         return {self.prompt: text}
 
-    def most_answer_tokens(self, body: Mapping[str, Any]) -> int | None:
+    def max_completion_tokens(self, body: Mapping[str, Any]) -> int | None:
         """How many tokens an answer can have at most; None if nothing bounds it."""
         given = (body[name] for name in self.length_params if body.get(name) is not None)
         most: object = next(given, self.default_tokens)
@@ -109,11 +109,11 @@ def endpoint_of(url: str) -> Endpoint:
     """Find an endpoint by its url, with or without `/v1`.
 
     Raises:
-        RequestInvalid: There is none.
+        InvalidRequestError: There is none.
     """
     found = ENDPOINTS.get(url) or ENDPOINTS.get(f"/v1/{url.lstrip('/')}")
     if found is None:
-        raise RequestInvalid(
+        raise InvalidRequestError(
             f"batches do not go to {url!r}, but to {', '.join(ENDPOINTS)}", param="endpoint"
         )
     return found
@@ -130,4 +130,4 @@ def _answers(definition: tuple[str, str] | None) -> TypeAdapter[Any]:
     if definition is None:
         return TypeAdapter(dict[str, Any])
     module, name = definition
-    return TypeAdapter(getattr(import_module(module), name).spec.answer)
+    return TypeAdapter(getattr(import_module(module), name).spec.response_type)

@@ -9,12 +9,12 @@ from pydantic_core import from_json, to_json
 
 from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.requests import RequestBuilder
-from tunesmith.batch.rows import Row
-from tunesmith.batch.source import Rows
+from tunesmith.batch.rows import RequestRow
+from tunesmith.batch.source import RowSource
 from tunesmith.datasets.cost import Prices
 from tunesmith.datasets.json_types import is_list
 from tunesmith.datasets.rows import Row as Example
-from tunesmith.datasets.tokens import TokenCounter, best_counter
+from tunesmith.datasets.tokens import TokenCounter, default_counter
 from tunesmith.errors import DatasetError
 
 __all__ = ["Estimate", "estimate"]
@@ -26,21 +26,21 @@ class Estimate:
 
     Args:
         rows: How many rows there are.
-        equal: How many of them ask the same as one before.
+        duplicates: How many of them ask the same as one before.
         invalid: How many more are no requests, and would fail.
         first_problem: What is wrong with the first of these; None if there is none.
         prompt_tokens: The tokens of their questions.
         answer_tokens: The tokens that their answers can have at most; None if nothing bounds them.
-        exact: Whether the questions' tokens were counted, or estimated.
+        is_exact: Whether the questions' tokens were counted, or estimated.
         usd: The most it can cost; None if no prices were given, or nothing bounds the answers.
         as_of: The day of the prices.
     """
 
     rows: int
-    equal: int
+    duplicates: int
     prompt_tokens: int
     answer_tokens: int | None
-    exact: bool
+    is_exact: bool
     usd: float | None
     as_of: date | None
     invalid: int = 0
@@ -51,15 +51,15 @@ class Estimate:
         return to_json(asdict(self)).decode()
 
     def __str__(self) -> str:
-        about = "" if self.exact else "about "
+        about = "" if self.is_exact else "about "
         answers = (
             "answers of any length (no row bounds them)"
             if self.answer_tokens is None
             else f"at most {self.answer_tokens:,} in answers"
         )
         text = f"{self.rows:,} rows, {about}{self.prompt_tokens:,} tokens in questions, {answers}"
-        if self.equal:
-            text = f"{text}; {self.equal:,} ask the same as one before"
+        if self.duplicates:
+            text = f"{text}; {self.duplicates:,} ask the same as one before"
         if self.invalid:
             text = f"{text}; {self.invalid:,} more would fail, the first one: {self.first_problem}"
         if self.usd is None:
@@ -68,7 +68,7 @@ class Estimate:
 
 
 async def estimate(
-    rows: Rows, build: RequestBuilder, model: str | None, prices: Prices | None
+    rows: RowSource, build: RequestBuilder, model: str | None, prices: Prices | None
 ) -> Estimate:
     """Read all rows, and count.
 
@@ -81,21 +81,21 @@ async def estimate(
     Raises:
         DatasetError: The first row is no request, or the source cannot be read.
     """
-    counter = best_counter(model)
+    counter = default_counter(model)
     count = equal = invalid = prompt_tokens = 0
     first_problem: str | None = None
     answer_tokens: int | None = 0
     index = KeyIndex()
     try:
-        async with aclosing(rows.pieces()) as pieces:
+        async with aclosing(rows.chunks()) as pieces:
             async for piece in pieces:
-                built: list[Row] = []
+                built: list[RequestRow] = []
                 for line, data in piece:
                     try:
                         row, has_custom_id = build(line, data)
-                        is_known = index.name(row)[0] != row.key
+                        is_known = index.assign_key(row)[0] != row.key
                         if is_known and has_custom_id:
-                            raise build.twice(row)
+                            raise build.duplicate_error(row)
                     except DatasetError as problem:
                         if not count and not built:
                             raise
@@ -106,29 +106,32 @@ async def estimate(
                         built.append(row)
                 count += len(built)
                 prompt_tokens += _prompt_tokens(counter, built)
-                bounds: list[int | None] = [answer_tokens, *(row.answer_tokens for row in built)]
+                bounds: list[int | None] = [
+                    answer_tokens,
+                    *(row.max_completion_tokens for row in built),
+                ]
                 known = [bound for bound in bounds if bound is not None]
                 answer_tokens = sum(known) if len(known) == len(bounds) else None
     finally:
         index.close()
     usd = None
-    per_token = prices.of_answers(model) if prices and model else None
+    per_token = prices.completion_prices(model) if prices and model else None
     if per_token is not None and answer_tokens is not None:
         usd = (prompt_tokens * per_token[0] + answer_tokens * per_token[1]) / 1e6
     return Estimate(
         rows=count,
-        equal=equal,
+        duplicates=equal,
         invalid=invalid,
         first_problem=first_problem,
         prompt_tokens=prompt_tokens,
         answer_tokens=answer_tokens,
-        exact=counter.exact,
+        is_exact=counter.exact,
         usd=usd,
         as_of=prices.as_of if prices and usd is not None else None,
     )
 
 
-def _prompt_tokens(counter: TokenCounter, rows: list[Row]) -> int:
+def _prompt_tokens(counter: TokenCounter, rows: list[RequestRow]) -> int:
     texts: list[str] = []
     conversations: list[Example] = []
     ids = 0

@@ -6,15 +6,15 @@ from enum import IntEnum
 from typing import NamedTuple
 
 from tunesmith.batch.results import Usage
-from tunesmith.batch.rows import Row, nth_key
+from tunesmith.batch.rows import RequestRow, nth_key
 
-__all__ = ["KeyIndex", "Known", "State"]
+__all__ = ["KeyIndex", "RowState", "RowStatus"]
 
 _CACHE_KIB = 2048
 """What is beyond it goes to a temporary file; nothing is written while a job is small."""
 
 
-class State(IntEnum):
+class RowStatus(IntEnum):
     """How far a row has come."""
 
     NEW = 0
@@ -26,7 +26,7 @@ class State(IntEnum):
     """It is in a batch that the service works on, or soon will."""
 
 
-class Known(NamedTuple):
+class RowState(NamedTuple):
     """What is known of a key.
 
     Attributes:
@@ -39,7 +39,7 @@ class Known(NamedTuple):
     """
 
     seen: int
-    state: State
+    state: RowStatus
     offset: int
     length: int
 
@@ -66,25 +66,25 @@ class KeyIndex:
         )
         self._db.execute("BEGIN")  # and never committed: nobody else reads it
 
-    def see(self, key: str) -> Known:
+    def mark_seen(self, key: str) -> RowState:
         """Note that a key was seen in this run."""
         seen, state, offset, length = self._db.execute(
             "INSERT INTO keys (key, seen) VALUES (?, 1)"
             " ON CONFLICT (key) DO UPDATE SET seen = seen + 1 RETURNING seen, state, at, size",
             (key,),
         ).fetchone()
-        return Known(seen, State(state), offset, length)
+        return RowState(seen, RowStatus(state), offset, length)
 
-    def name(self, row: Row) -> tuple[str, Known]:
+    def assign_key(self, row: RequestRow) -> tuple[str, RowState]:
         """Give a row of this run its key: those that were built with the same one are numbered."""
-        known = self.see(row.key)
+        known = self.mark_seen(row.key)
         if known.seen == 1:
             return row.key, known
         key = nth_key(row.key, known.seen)
-        return key, self.see(key)
+        return key, self.mark_seen(key)
 
-    def note(self, outcomes: Iterable[tuple[str, State, int, int]]) -> None:
-        """Note what earlier runs made of keys: key, state, offset, length as in `Known`."""
+    def update(self, outcomes: Iterable[tuple[str, RowStatus, int, int]]) -> None:
+        """Note what earlier runs made of keys: key, state, offset, length as in `RowState`."""
         self._db.executemany(
             "INSERT INTO keys (key, state, at, size) VALUES (?, ?, ?, ?)"
             " ON CONFLICT (key) DO UPDATE SET state = excluded.state, at = excluded.at,"
@@ -92,23 +92,23 @@ class KeyIndex:
             outcomes,
         )
 
-    def look(self, key: str) -> Known:
+    def get(self, key: str) -> RowState:
         """Tell what is known of a key."""
         query = "SELECT seen, state, at, size FROM keys WHERE key = ?"
         seen, state, offset, length = self._db.execute(query, (key,)).fetchone() or (0, 0, 0, 0)
-        return Known(seen, State(state), offset, length)
+        return RowState(seen, RowStatus(state), offset, length)
 
-    def place(self, key: str, number: int, line: int) -> None:
+    def set_position(self, key: str, number: int, line: int) -> None:
         """Note where in the source a row is that will be done by a batch."""
         self._db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", (key, number, line))
 
-    def place_of(self, key: str) -> tuple[int, int] | None:
+    def get_position(self, key: str) -> tuple[int, int] | None:
         """Tell where in the source a row is: number and line; None if it is not there any more."""
         query = "SELECT number, line FROM places WHERE key = ?"
         place: tuple[int, int] | None = self._db.execute(query, (key,)).fetchone()
         return place
 
-    def count(self, state: State) -> int:
+    def count(self, state: RowStatus) -> int:
         """Count the keys in a state."""
         query = "SELECT count(*) FROM keys WHERE state = ?"
         (count,) = self._db.execute(query, (state,)).fetchone()
@@ -117,15 +117,15 @@ class KeyIndex:
     def reserved(self) -> Usage:
         """Sum up what was reserved for rows that were sent and have no outcome."""
         query = "SELECT total(at), total(size) FROM keys WHERE state = ?"
-        prompt, answer = self._db.execute(query, (State.SENT,)).fetchone()
+        prompt, answer = self._db.execute(query, (RowStatus.SENT,)).fetchone()
         return Usage(int(prompt), int(answer))
 
     def unseen(self) -> Iterator[tuple[int, int]]:
         """Where the answers are whose rows were not seen in this run: offset and length."""
         query = "SELECT at, size FROM keys WHERE state = ? AND seen = 0 AND size > 0 ORDER BY at"
-        yield from self._db.execute(query, (State.DONE,))
+        yield from self._db.execute(query, (RowStatus.DONE,))
 
-    def keys(self, state: State) -> Iterator[str]:
+    def keys(self, state: RowStatus) -> Iterator[str]:
         """Go through the keys in a state."""
         for (key,) in self._db.execute("SELECT key FROM keys WHERE state = ?", (state,)):
             yield key

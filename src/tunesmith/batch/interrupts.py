@@ -7,7 +7,7 @@ from typing import Any
 
 import anyio
 
-__all__ = ["Interrupts"]
+__all__ = ["SignalHandler"]
 
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
@@ -15,19 +15,19 @@ _LOOPS = ("asyncio.runners", "trio._core._ki")
 """The modules whose handlers turn Ctrl-C into an exception wherever the program happens to be."""
 
 
-class Interrupts:
+class SignalHandler:
     """Listens for SIGINT and SIGTERM, where nobody else does.
 
     A program that handles these signals itself, such as a web server, keeps them.
 
     Args:
-        first: Called at the first signal.
-        second: Called at each further one.
+        on_first: Called at the first signal.
+        on_repeat: Called at each further one.
     """
 
-    def __init__(self, first: Callable[[], None], second: Callable[[], None]) -> None:
-        self._first = first
-        self._second = second
+    def __init__(self, on_first: Callable[[], None], on_repeat: Callable[[], None]) -> None:
+        self._first = on_first
+        self._second = on_repeat
         self._got: signal.Signals | None = None
 
     async def listen(self) -> None:
@@ -35,7 +35,7 @@ class Interrupts:
         if threading.current_thread() is not threading.main_thread():
             return  # where Python hears no signals
         before = {number: signal.getsignal(number) for number in _SIGNALS}
-        ours = [number for number, handler in before.items() if _is_usual(handler)]
+        ours = [number for number, handler in before.items() if _is_default_handler(handler)]
         if not ours:
             return
         try:
@@ -59,7 +59,7 @@ class Interrupts:
             raise SystemExit(128 + got)
 
 
-def _is_usual(handler: Any) -> bool:
+def _is_default_handler(handler: Any) -> bool:
     function = getattr(handler, "func", handler)  # asyncio's is a partial
     return (
         handler in {signal.SIG_DFL, signal.default_int_handler}

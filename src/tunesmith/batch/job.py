@@ -14,28 +14,28 @@ from pydantic import BaseModel
 
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.estimate import Estimate, estimate
-from tunesmith.batch.interrupts import Interrupts
-from tunesmith.batch.options import Order, RunOptions, as_read_back
+from tunesmith.batch.interrupts import SignalHandler
+from tunesmith.batch.options import Order, RunOptions, json_round_trip
 from tunesmith.batch.output import JobPaths
-from tunesmith.batch.rate_limiter import Pacing
-from tunesmith.batch.report import OnProgress, Progress, Report
+from tunesmith.batch.rate_limiter import RateLimiter
+from tunesmith.batch.report import BatchReport, OnProgress, Progress
 from tunesmith.batch.requests import RequestBuilder, Template
-from tunesmith.batch.result_stream import Handover
+from tunesmith.batch.result_stream import ResultStream
 from tunesmith.batch.results import Result
-from tunesmith.batch.run import Run
+from tunesmith.batch.run import JobRun
 from tunesmith.batch.shards import BatchLimits
 from tunesmith.batch.source import Source, open_source
-from tunesmith.batch.via import ProviderOptions, Via, patience_s
+from tunesmith.batch.via import BatchApiOptions, DispatchMode, batch_timeout_s
 from tunesmith.client import AsyncClient
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError
 
-__all__ = ["Job"]
+__all__ = ["BatchJob"]
 
 _log = logging.getLogger("tunesmith.batch")
 
 
-class Job:
+class BatchJob:
     """Many requests: read from a source, sent as the service allows, answers written as they come.
 
     Whatever stops it, a later run with `resume=True` goes on where it was: every row comes out
@@ -44,8 +44,8 @@ class Job:
     Args:
         source: The rows: a path (jsonl, csv, tsv, parquet, xlsx, json, txt, also compressed), an
             iterable or asynchronous iterable of texts or objects, or a table (pandas, polars, …).
-        output: The file for the answers, as lines that the Batch API would write. Beside it are
-            `….errors.jsonl`, the rows that failed, and `….journal`.
+        output_path: The file for the answers, as lines that the Batch API would write. Beside it
+            are `….errors.jsonl`, the rows that failed, and `….journal`.
         client: The client to send with.
         model: The model of rows that name none.
         endpoint: Where rows go that do not say it themselves, such as `/v1/chat/completions`.
@@ -54,7 +54,7 @@ class Job:
         params: Parameters for rows that do not give them, such as `{"max_tokens": 50}`.
         response_format: A class that chat answers shall fit; others are asked for again, if whole.
             Texts are chat messages then.
-        via: How rows are sent: `live`, one request each; `batch`, by the service's Batch API, at
+        mode: How rows are sent: `live`, one request each; `batch`, by the service's Batch API, at
             half the price and within a day; `auto`, by batches as long as the deadline allows: for
             three quarters of it, if it is an hour or more; then what they have not done is taken
             back and goes live.
@@ -70,33 +70,33 @@ class Job:
         budget: The most that may be paid over all runs.
         prices: What tokens cost, for a budget in dollars and for the report.
         order: Whether answers are written as they are `completed`, or in the order of the `input`.
-        resume: Whether to go on with what is in `output`; it may also be absent.
+        resume: Whether to go on with what is in `output_path`; it may also be absent.
         retry_failed: Whether rows that failed in earlier runs are sent again.
         on_progress: Called with how far the job is, every `progress_interval` seconds.
         progress_interval: Seconds between such calls.
-        drain: Seconds that requests under way get to finish when the caller is cancelled; None for
-            as long as they take.
+        shutdown_timeout: Seconds that requests under way get to finish when the caller is
+            cancelled; None for as long as they take.
         handle_signals: Whether Ctrl-C (or SIGTERM) first lets what is under way finish, and leaves
             at once the second time; the usual exception comes after that. A program that handles
             these signals itself keeps them in any case.
         poll_interval: Seconds between two looks at batches, the first ones; where nothing happens,
-            up to 20 times as long. `notify` looks at once.
+            up to 20 times as long. `poll_now` looks at once.
         limits: How much the Batch API takes.
-        sync_interval: Seconds that outcomes may be unsafe from a power loss.
-        sync_rows: Outcomes that may be unsafe from a power loss.
+        fsync_interval: Seconds that outcomes may be unsafe from a power loss.
+        fsync_rows: Outcomes that may be unsafe from a power loss.
 
     Raises:
         ConfigurationError: The output is there already, options contradict each other, or an extra
             is missing.
         DatasetError: There is no such source.
-        RequestInvalid: There is no such endpoint.
+        InvalidRequestError: There is no such endpoint.
 
     Example:
         ```python
-        from tunesmith.batch import Job
+        from tunesmith.batch import BatchJob
 
         prompts = ["Space is", "Time is"]
-        async with Job(prompts, "answers.jsonl", client=client, model="davinci-002") as job:
+        async with BatchJob(prompts, "answers.jsonl", client=client, model="davinci-002") as job:
             async for result in job:
                 print(result.line, result.text)
         print(job.report)
@@ -106,7 +106,7 @@ class Job:
     def __init__(
         self,
         source: Source,
-        output: str | PathLike[str],
+        output_path: str | PathLike[str],
         *,
         client: AsyncClient,
         model: str | None = None,
@@ -114,11 +114,11 @@ class Job:
         template: Template | None = None,
         params: Mapping[str, Any] | None = None,
         response_format: type[BaseModel] | None = None,
-        via: Via = "live",
+        mode: DispatchMode = "live",
         concurrency: int | Literal["auto"] = "auto",
         requests_per_minute: float | None = None,
         tokens_per_minute: float | None = None,
-        pacing: Pacing | None = None,
+        pacing: RateLimiter | None = None,
         max_retries: int = 5,
         timeout: float | None = None,
         deadline: float | None = None,
@@ -130,16 +130,16 @@ class Job:
         retry_failed: bool = False,
         on_progress: OnProgress | None = None,
         progress_interval: float = 1.0,
-        drain: float | None = 60.0,
+        shutdown_timeout: float | None = 60.0,
         handle_signals: bool = True,
         poll_interval: float = 30.0,
         limits: BatchLimits | None = None,
-        sync_interval: float = 1.0,
-        sync_rows: int = 1000,
+        fsync_interval: float = 1.0,
+        fsync_rows: int = 1000,
     ) -> None:
         if iscoroutinefunction(on_progress):
             raise ConfigurationError("on_progress is called and not awaited: give a plain function")
-        self.paths = JobPaths(output)
+        self.paths = JobPaths(output_path)
         self._rows = open_source(source)
         self.paths.check_source(self._rows.path)
         self._build = RequestBuilder(
@@ -151,7 +151,7 @@ class Job:
             file=self._rows.name,
         )
         self._options = RunOptions(
-            settings=as_read_back(
+            settings=json_round_trip(
                 {
                     "model": model,
                     "endpoint": endpoint,
@@ -164,7 +164,7 @@ class Job:
             model=model,
             response_format=response_format,
             concurrency=concurrency,
-            pacing=pacing or Pacing(requests_per_minute, tokens_per_minute),
+            pacing=pacing or RateLimiter(requests_per_minute, tokens_per_minute),
             max_retries=max_retries,
             timeout_s=timeout,
             deadline_s=deadline,
@@ -174,33 +174,33 @@ class Job:
             order=order,
             resume=resume,
             retry_failed=retry_failed,
-            sync_interval_s=sync_interval,
-            sync_rows=sync_rows,
-            via=via,
-            provider=ProviderOptions(
+            fsync_interval_s=fsync_interval,
+            fsync_rows=fsync_rows,
+            mode=mode,
+            provider=BatchApiOptions(
                 limits or BatchLimits(),
                 poll_interval,
-                patience_s(via, deadline),
+                batch_timeout_s(mode, deadline),
             ),
         )
         self._client = client
         self._on_progress = on_progress
         self._progress_interval_s = progress_interval
-        self._drain_s = drain
-        self._handover = Handover()
-        self._run: Run | None = None
+        self._shutdown_timeout_s = shutdown_timeout
+        self._handover = ResultStream()
+        self._run: JobRun | None = None
         self._stack = AsyncExitStack()
         self._tasks: anyio.abc.TaskGroup | None = None
         self._leaving = anyio.CancelScope(shield=True)
         self._over = anyio.Event()
         self._began = False
         self._handle_signals = handle_signals
-        self._interrupts = Interrupts(self._interrupted, self.leave)
+        self._interrupts = SignalHandler(self._interrupted, self.abort)
         self._error: Exception | None = None
-        self._report: Report | None = None
+        self._report: BatchReport | None = None
 
     @property
-    def report(self) -> Report:
+    def report(self) -> BatchReport:
         """How the run ended.
 
         Raises:
@@ -217,7 +217,7 @@ class Job:
         Raises:
             ValueError: It was not entered by `async with`.
         """
-        return self._entered().progress()
+        return self._require_entered().progress()
 
     async def __aenter__(self) -> Self:
         # Reading what is there may take a while, and must not be left half-way.
@@ -226,8 +226,8 @@ class Job:
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         return self
 
-    def _open(self) -> Run:
-        return Run(
+    def _open(self) -> JobRun:
+        return JobRun(
             self.paths,
             self._rows,
             self._build,
@@ -242,7 +242,7 @@ class Job:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        run = self._entered()
+        run = self._require_entered()
         try:
             if self._began:
                 self.stop()
@@ -256,7 +256,7 @@ class Job:
         if exc is None:
             self._raise_error()
 
-    async def run(self) -> Report:
+    async def run(self) -> BatchReport:
         """Do all rows, and say how it went.
 
         Raises:
@@ -274,7 +274,7 @@ class Job:
         return self
 
     async def __anext__(self) -> Result:
-        result = await self._handover.take()
+        result = await self._handover.get()
         if result is not None:
             return result
         await self._over.wait()
@@ -284,26 +284,26 @@ class Job:
     def stop(self) -> None:
         """Send nothing more; what is under way is finished."""
         if not self._over.is_set():
-            self._entered().stop("interrupted")
-            self._handover.refuse()
+            self._require_entered().stop("interrupted")
+            self._handover.discard()
 
-    def leave(self) -> None:
+    def abort(self) -> None:
         """Stop at once; what is under way is left, though it may be paid."""
         self.stop()
         self._leaving.cancel()
 
-    def notify(self) -> None:
+    def poll_now(self) -> None:
         """Look at the batches now: a webhook has told that something happened to one."""
-        provider = self._entered().provider
+        provider = self._require_entered().provider
         if provider is not None:
-            provider.look()
+            provider.poll_now()
 
     def cancel(self) -> None:
         """Have the service end all batches; what they have done is collected, and the job ends.
 
         That takes the service up to ten minutes. A job that sends its rows live just stops.
         """
-        provider = self._entered().provider
+        provider = self._require_entered().provider
         if provider is None:
             self.stop()
         else:
@@ -320,7 +320,7 @@ class Job:
         return await estimate(self._rows, self._build, self._options.model, self._options.prices)
 
     def _begin(self) -> None:
-        run = self._entered()
+        run = self._require_entered()
         if self._began or self._tasks is None:
             return
         self._began = True
@@ -329,8 +329,8 @@ class Job:
         if self._handle_signals:
             self._tasks.start_soon(self._interrupts.listen)
 
-    async def _work(self, run: Run) -> None:
-        """Do the job, whoever is cancelled; only `leave` breaks it off."""
+    async def _work(self, run: JobRun) -> None:
+        """Do the job, whoever is cancelled; only `abort` breaks it off."""
         try:
             with self._leaving:
                 async with anyio.create_task_group() as tasks:
@@ -340,9 +340,9 @@ class Job:
             with anyio.CancelScope(shield=True):
                 self._report = await anyio.to_thread.run_sync(run.end)
             self._error = run.error
-            self._told(run)
+            self._call_on_progress(run)
             if self.report.stopped is not None:
-                _log.warning("%s", self.report.how_to_go_on)
+                _log.warning("%s", self.report.resume_hint)
         finally:
             self._over.set()
             self._handover.close()
@@ -353,24 +353,24 @@ class Job:
             await self._over.wait()
         except anyio.get_cancelled_exc_class():
             self.stop()
-            if self._drain_s is not None:
-                self._leaving.deadline = anyio.current_time() + self._drain_s
+            if self._shutdown_timeout_s is not None:
+                self._leaving.deadline = anyio.current_time() + self._shutdown_timeout_s
             raise
 
     async def _wait_until_over(self) -> None:
         try:
             await self._over.wait()
         except BaseException:  # a second Ctrl-C
-            self.leave()
+            self.abort()
             raise
 
-    async def _tell(self, run: Run) -> None:
+    async def _tell(self, run: JobRun) -> None:
         while self._on_progress is not None:
             await anyio.sleep(self._progress_interval_s)
-            if not self._told(run):
+            if not self._call_on_progress(run):
                 return
 
-    def _told(self, run: Run) -> bool:
+    def _call_on_progress(self, run: JobRun) -> bool:
         try:
             if self._on_progress is not None:
                 self._on_progress(run.progress())
@@ -393,7 +393,7 @@ class Job:
         if error is not None:
             raise error
 
-    def _entered(self) -> Run:
+    def _require_entered(self) -> JobRun:
         if self._run is None:
-            raise ValueError("a job is entered first: async with Job(…) as job")
+            raise ValueError("a job is entered first: async with BatchJob(…) as job")
         return self._run

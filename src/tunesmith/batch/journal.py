@@ -3,9 +3,9 @@
 A line says one thing:
 
 ```text
-{"journal": 1, "settings": {…}}          the first: what the job is
+{"journal": 2, "settings": {…}}          the first: what the job is
 {"sent": "key", "reserved": [9, 16]}     an intent, written before the request is sent
-{"back": "key"}                          it was refused, never arrived, or is to be sent anew
+{"requeued": "key"}                      it was refused, never arrived, or is to be sent anew
 {"paid": "key", "usage": [9, 16]}        an answer that was paid, but does not fit or has failed
 {"begun": 3000}                          a run begins; how many rows there are, if that is known
 {"report": {…}}                          how a run ended
@@ -22,21 +22,21 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from tunesmith.batch.append_log import LinesFile
-from tunesmith.batch.index import KeyIndex, State
-from tunesmith.batch.lock import try_lock
+from tunesmith.batch.append_log import AppendOnlyJsonl
+from tunesmith.batch.index import KeyIndex, RowStatus
+from tunesmith.batch.lock import try_lock_file
 from tunesmith.batch.results import Usage
-from tunesmith.batch.rows import Row
+from tunesmith.batch.rows import RequestRow
 from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import ConfigurationError
 
-__all__ = ["Journal", "JournalPast"]
+__all__ = ["Journal", "JournalState"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 @dataclass(slots=True)
-class JournalPast:
+class JournalState:
     """What a journal tells of earlier runs.
 
     Args:
@@ -66,15 +66,15 @@ class Journal:
     """
 
     def __init__(self, path: str | PathLike[str]) -> None:
-        self.file = LinesFile(path)
+        self.file = AppendOnlyJsonl(path)
         self.on_sent: Callable[[], None] | None = None
-        if not try_lock(self.file.descriptor):
+        if not try_lock_file(self.file.descriptor):
             self.file.close()
             raise ConfigurationError(
                 f"another run is at work on {self.file.path}: let it end, or stop it"
             )
 
-    def replay(self, index: KeyIndex) -> JournalPast:
+    def replay(self, index: KeyIndex) -> JournalState:
         """Read what earlier runs wrote; a torn last line is cut off.
 
         Args:
@@ -82,20 +82,20 @@ class Journal:
 
         Raises:
             DatasetError: It is damaged.
-            ConfigurationError: A newer version wrote it.
+            ConfigurationError: It has another format version.
         """
-        past = JournalPast()
-        index.note(self._replayed(past))
+        past = JournalState()
+        index.update(self._replayed(past))
         return past
 
-    def _replayed(self, past: JournalPast) -> Iterator[tuple[str, State, int, int]]:
-        for _, _, data in self.file.repair():
+    def _replayed(self, past: JournalState) -> Iterator[tuple[str, RowStatus, int, int]]:
+        for _, _, data in self.file.recover():
             match data:
                 case {"sent": str(key)}:
                     prompt, answer = data.get("reserved") or (0, 0)
-                    yield key, State.SENT, prompt, answer
-                case {"back": str(key)}:
-                    yield key, State.NEW, 0, 0
+                    yield key, RowStatus.SENT, prompt, answer
+                case {"requeued": str(key)}:
+                    yield key, RowStatus.NEW, 0, 0
                 case {"paid": str(), "usage": [int(prompt), int(answer)]}:
                     past.paid += Usage(prompt, answer)
                 case {"journal": int(version)}:
@@ -108,32 +108,38 @@ class Journal:
                     past.notes.append(data)
 
     def _check(self, version: int) -> None:
-        if version > _VERSION:
+        if version != _VERSION:
+            remedy = (
+                "upgrade tunesmith to resume"
+                if version > _VERSION
+                else "resume with the tunesmith that wrote it, or choose another output"
+            )
             raise ConfigurationError(
-                f"{self.file.path} was written by a newer version of tunesmith: upgrade to resume"
+                f"{self.file.path} is a batch journal in format version {version}, but this "
+                f"tunesmith reads version {_VERSION}: {remedy}"
             )
 
     def begin(self, settings: Mapping[str, Any]) -> None:
         """Write the first line: what the job is."""
-        self.note({"journal": _VERSION, "settings": settings})
+        self.append({"journal": _VERSION, "settings": settings})
 
-    def sent(self, row: Row, reserved: Usage | None = None) -> None:
+    def sent(self, row: RequestRow, reserved: Usage | None = None) -> None:
         """Write that a row will be sent now, and what was reserved for it."""
         if reserved is None:
             self.file.add(b'{"sent":%b}\n' % to_json(row.key))
         else:
-            self.note({"sent": row.key, "reserved": [reserved.prompt, reserved.answer]})
+            self.append({"sent": row.key, "reserved": [reserved.prompt, reserved.completion]})
         if self.on_sent is not None:
             self.on_sent()
 
-    def back(self, key: str) -> None:
+    def requeued(self, key: str) -> None:
         """Write that a row which was sent is to be sent again, and what was paid is known."""
-        self.note({"back": key})
+        self.append({"requeued": key})
 
     def paid(self, key: str, usage: Usage) -> None:
         """Write that an answer was paid, though it is not what comes of the row."""
-        self.note({"paid": key, "usage": [usage.prompt, usage.answer]})
+        self.append({"paid": key, "usage": [usage.prompt, usage.completion]})
 
-    def note(self, data: Mapping[str, Any]) -> None:
+    def append(self, data: Mapping[str, Any]) -> None:
         """Write a line of any kind."""
         self.file.add(to_json(data) + b"\n")

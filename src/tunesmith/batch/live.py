@@ -9,15 +9,15 @@ import anyio
 from pydantic import BaseModel
 from pydantic_core import from_json
 
-from tunesmith.batch.admission import Gate, Ticket
+from tunesmith.batch.admission import AdmissionController, Permit
 from tunesmith.batch.journal import Journal
-from tunesmith.batch.metrics import Meter
-from tunesmith.batch.outage import Outage
-from tunesmith.batch.response_validation import Fitting
-from tunesmith.batch.results import Result, RowError, Usage, usage_of
-from tunesmith.batch.row_queue import Feeder
-from tunesmith.batch.rows import Row
-from tunesmith.calls.caller import AttemptFailed, Caller
+from tunesmith.batch.metrics import JobMetrics
+from tunesmith.batch.outage import OutageTracker
+from tunesmith.batch.response_validation import ResponseValidator
+from tunesmith.batch.results import Result, RowError, Usage, parse_usage
+from tunesmith.batch.row_queue import RowQueue
+from tunesmith.batch.rows import RequestRow
+from tunesmith.calls.caller import AttemptError, Caller
 from tunesmith.calls.deadline import Deadline
 from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import (
@@ -26,20 +26,20 @@ from tunesmith.errors import (
     APITimeoutError,
     AuthenticationError,
     DatasetError,
-    DeadlineExceeded,
+    DeadlineExceededError,
     InsufficientQuotaError,
+    InvalidResponseError,
     RateLimitError,
-    ResponseInvalid,
     TunesmithError,
 )
 from tunesmith.protocol.message import Request
-from tunesmith.protocol.retry import RetryPolicy, decide
+from tunesmith.protocol.retry import RetryPolicy, retry_delay
 from tunesmith.types.response import ResponseInfo, request_id_of
 
 __all__ = ["LiveRunner", "RowPolicy"]
 
 _UNAVAILABLE = 503
-_NEVER_ARRIVED = frozenset({"connect", "connect_timeout"})
+_UNREACHABLE_PHASES = frozenset({"connect", "connect_timeout"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +57,7 @@ class RowPolicy:
     retry: RetryPolicy
     timeout_s: float | None
     headers: dict[str, str] = field(default_factory=dict[str, str])
-    fitting: Fitting | None = None
+    fitting: ResponseValidator | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,14 +80,14 @@ class LiveRunner:
     """
 
     caller: Caller
-    feeder: Feeder
-    gate: Gate
+    feeder: RowQueue
+    gate: AdmissionController
     journal: Journal
-    meter: Meter
+    meter: JobMetrics
     policy: RowPolicy
     deadline: Deadline
-    outage: Outage
-    finish: Callable[[Row, Result], None]
+    outage: OutageTracker
+    finish: Callable[[RequestRow, Result], None]
     fail: Callable[[Exception], None]
     pause: Callable[[], Awaitable[None]]
     unknown: list[str] = field(default_factory=list[str])
@@ -100,14 +100,14 @@ class LiveRunner:
 
     async def _work(self) -> None:
         try:
-            while (row := await self.feeder.take()) is not None:
+            while (row := await self.feeder.get()) is not None:
                 await self._send(row)
                 await self.pause()
         except TunesmithError as error:
             self.fail(error)
 
-    async def _send(self, row: Row) -> None:
-        sending = _Sending(self, row)
+    async def _send(self, row: RequestRow) -> None:
+        sending = _RowTask(self, row)
         try:
             await sending.run()
         except BaseException:
@@ -115,12 +115,12 @@ class LiveRunner:
             raise
 
 
-class _Sending:
+class _RowTask:
     """One row on its way: sent until it has an outcome, or may not be sent any more."""
 
     __slots__ = ("_asked", "_attempts", "_failures", "_in_doubt", "_job", "_row", "_usage")
 
-    def __init__(self, job: LiveRunner, row: Row) -> None:
+    def __init__(self, job: LiveRunner, row: RequestRow) -> None:
         self._job = job
         self._row = row
         self._asked = row.body
@@ -131,33 +131,33 @@ class _Sending:
 
     async def run(self) -> None:
         job, row = self._job, self._row
-        while (ticket := await job.gate.enter(row)) is not None:
+        while (ticket := await job.gate.acquire(row)) is not None:
             paid = Usage()
             try:
                 if not self._attempts:
-                    job.journal.sent(row, ticket.worst)
+                    job.journal.sent(row, ticket.reserved)
                 self._attempts += 1
                 job.meter.requests += 1
                 info, body = await job.caller.attempt(self._request(), job.deadline, self._attempts)
                 answer = _read(body)
-                paid = usage_of(answer) if answer is not None else ticket.worst or paid
-            except AttemptFailed as failure:
+                paid = parse_usage(answer) if answer is not None else ticket.reserved or paid
+            except AttemptError as failure:
                 if failure.may_have_happened:
                     self._in_doubt = True
-                    paid = ticket.worst or paid
-                job.gate.leave(ticket, paid)
+                    paid = ticket.reserved or paid
+                job.gate.release(ticket, paid)
                 result = await self._refused(failure, ticket)
             except BaseException as error:
                 # Cut off: by the deadline, by whoever cancels the job, or before it was sent.
                 self._in_doubt = self._in_doubt or not isinstance(error, TunesmithError)
-                job.gate.leave(ticket, ticket.worst or paid)
-                if not isinstance(error, DeadlineExceeded):
+                job.gate.release(ticket, ticket.reserved or paid)
+                if not isinstance(error, DeadlineExceededError):
                     raise
                 self._in_doubt = True
                 job.gate.stop("deadline")
                 continue
             else:
-                job.gate.leave(ticket, paid)
+                job.gate.release(ticket, paid)
                 result = await self._answered(info, body, answer, paid, ticket)
             if result is not None:
                 self._in_doubt = True  # should it not be written
@@ -169,7 +169,7 @@ class _Sending:
         """Note that the row is left for another run."""
         if self._attempts and not self._in_doubt:
             try:
-                self._job.journal.back(self._row.key)
+                self._job.journal.requeued(self._row.key)
             except DatasetError:  # then nobody will know
                 self._in_doubt = True
         if self._in_doubt:
@@ -198,16 +198,16 @@ class _Sending:
         body: bytes,
         answer: dict[str, Any] | None,
         paid: Usage,
-        ticket: Ticket,
+        ticket: Permit,
     ) -> Result | None:
         """Take an answer; None if it does not do, and the row is to be sent again."""
         job = self._job
         now = job.caller.clock.monotonic()
-        job.outage.over()
-        job.gate.pacing.answered(ticket.sent_at)
-        job.gate.pacing.learn(info.headers, now)
-        job.gate.concurrency.answered(now, job.gate.under_way + 1)
-        job.meter.answered(now - ticket.sent_at, paid)
+        job.outage.on_reachable()
+        job.gate.pacing.on_success(ticket.sent_at)
+        job.gate.pacing.update_from_headers(info.headers, now)
+        job.gate.concurrency.on_success(now, job.gate.under_way + 1)
+        job.meter.on_answer(now - ticket.sent_at, paid)
         self._usage += paid
         request_id = request_id_of(info.headers)
         parsed: BaseModel | None = None
@@ -218,28 +218,28 @@ class _Sending:
         elif job.policy.fitting is not None:
             try:
                 parsed = job.policy.fitting.parse(answer)
-            except ResponseInvalid as problem:
+            except InvalidResponseError as problem:
                 error = self._error("does_not_fit", problem.message)
-                final = job.policy.fitting.is_cut_by_limit(answer)
-                self._asked = job.policy.fitting.asked_again(self._row.body, answer, problem)
+                final = job.policy.fitting.is_truncated(answer)
+                self._asked = job.policy.fitting.build_retry_body(self._row.body, answer, problem)
         if error is not None:
             self._failures += 1
             if not final and self._failures <= job.policy.retry.max_retries:
-                job.meter.tried_again(error.message)
+                job.meter.on_retry(error.message)
                 job.journal.paid(self._row.key, paid)
                 return None
         return self._result(info.status, request_id, body, error, parsed)
 
-    async def _refused(self, failure: AttemptFailed, ticket: Ticket) -> Result | None:
+    async def _refused(self, failure: AttemptError, ticket: Permit) -> Result | None:
         """Take a failure; None if the row is to be sent again, or was given up."""
         job, error = self._job, failure.error
         now = job.caller.clock.monotonic()
         status = error if isinstance(error, APIStatusError) else None
-        if failure.backend_error is not None and failure.backend_error.phase in _NEVER_ARRIVED:
-            self._missed(error, ticket, now)
+        if failure.backend_error is not None and failure.backend_error.phase in _UNREACHABLE_PHASES:
+            self._on_unreachable(error, ticket, now)
             return None
         if status is not None:
-            job.outage.over()
+            job.outage.on_reachable()
         if isinstance(error, AuthenticationError):
             job.fail(error)
             return None
@@ -249,12 +249,12 @@ class _Sending:
         headers = status.headers if status else {}
         if isinstance(error, RateLimitError) and headers.get("x-should-retry") != "false":
             job.meter.refused += 1
-            self._slow_down(error, ticket, now)
+            self._on_rate_limited(error, ticket, now)
             return None
         if isinstance(error, APITimeoutError) or (status and status.status == _UNAVAILABLE):
-            job.gate.concurrency.overloaded(ticket.sent_at, now)
+            job.gate.concurrency.on_overload(ticket.sent_at, now)
         self._failures += 1
-        pause_s = decide(
+        pause_s = retry_delay(
             job.policy.retry,
             self._failures,
             status=status.status if status else None,
@@ -266,29 +266,29 @@ class _Sending:
         )
         if pause_s is None:
             return self._failed(error)
-        job.meter.tried_again(error.message)
+        job.meter.on_retry(error.message)
         if status is not None and status.status == _UNAVAILABLE and status.retry_after_s:
             job.gate.pacing.pause(pause_s, now)
         else:
             await job.gate.sleep(pause_s)
         return None
 
-    def _missed(self, error: APIError, ticket: Ticket, now: float) -> None:
+    def _on_unreachable(self, error: APIError, ticket: Permit, now: float) -> None:
         job = self._job
-        pause_s = job.outage.missed(ticket.sent_at, now)
+        pause_s = job.outage.on_unreachable(ticket.sent_at, now)
         if pause_s is None:
             job.fail(error)
             return
-        job.meter.tried_again(error.message)
+        job.meter.on_retry(error.message)
         if pause_s:
             job.gate.pacing.pause(pause_s, now)
 
-    def _slow_down(self, error: RateLimitError, ticket: Ticket, now: float) -> None:
+    def _on_rate_limited(self, error: RateLimitError, ticket: Permit, now: float) -> None:
         pacing = self._job.gate.pacing
-        pacing.learn(error.headers, now)
-        is_news = pacing.refused(ticket.sent_at, error.retry_after_s, now)
-        if is_news and not pacing.knows_limits:
-            self._job.gate.concurrency.overloaded(ticket.sent_at, now)
+        pacing.update_from_headers(error.headers, now)
+        is_news = pacing.on_rate_limited(ticket.sent_at, error.retry_after_s, now)
+        if is_news and not pacing.has_limits:
+            self._job.gate.concurrency.on_overload(ticket.sent_at, now)
 
     def _failed(self, error: APIError) -> Result:
         if isinstance(error, APIStatusError):

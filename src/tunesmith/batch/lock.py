@@ -4,10 +4,10 @@ import os
 import sys
 from pathlib import Path
 
-__all__ = ["is_locked", "try_lock"]
+__all__ = ["is_locked", "try_lock_file"]
 
 
-def try_lock(descriptor: int) -> bool:
+def try_lock_file(descriptor: int) -> bool:
     """Lock an open file for this process until it is closed; False if another one has it."""
     try:
         if sys.platform == "win32":
@@ -27,6 +27,6 @@ def is_locked(path: Path) -> bool:
     """Whether a process has locked a file."""
     descriptor = os.open(path, os.O_RDWR)
     try:
-        return not try_lock(descriptor)
+        return not try_lock_file(descriptor)
     finally:
         os.close(descriptor)  # and so lets go of it

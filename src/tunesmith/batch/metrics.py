@@ -4,22 +4,22 @@ from collections import deque
 from dataclasses import replace
 from math import ceil, log
 
-from tunesmith.batch.report import Cause
+from tunesmith.batch.report import FailureCause
 from tunesmith.batch.results import Result, RowError, Usage
 
-__all__ = ["Meter"]
+__all__ = ["JobMetrics"]
 
-_STEP = 1.05
+_BUCKET_RATIO = 1.05
 """Latencies are kept to a twentieth."""
 
 _MOST_CAUSES = 20
 _LONGEST_MESSAGE = 300
 
-_LATELY = 16
+_RATE_WINDOW = 16
 """The present rate is that since so many looks ago."""
 
 
-class Meter:
+class JobMetrics:
     """Counts rows, requests, tokens and latencies.
 
     Attributes:
@@ -46,8 +46,8 @@ class Meter:
         self._answers = 0
         self._waited_s = 0.0
         self._longest_s: float | None = None
-        self._causes: dict[str, Cause] = {}
-        self._looks: deque[tuple[float, int]] = deque([(now, 0)], maxlen=_LATELY)
+        self._causes: dict[str, FailureCause] = {}
+        self._looks: deque[tuple[float, int]] = deque([(now, 0)], maxlen=_RATE_WINDOW)
         self._waited_before = (0, 0.0)
 
     @property
@@ -60,26 +60,26 @@ class Meter:
         """How many tokens answers have had."""
         return self.answer_tokens / self._answers if self._answers else 0.0
 
-    def answered(self, latency_s: float, usage: Usage) -> None:
+    def on_answer(self, latency_s: float, usage: Usage) -> None:
         """Count an answer that was paid."""
-        step = ceil(log(max(latency_s, 1e-6), _STEP))
+        step = ceil(log(max(latency_s, 1e-6), _BUCKET_RATIO))
         self._latencies[step] = self._latencies.get(step, 0) + 1
         self._longest_s = max(self._longest_s or 0.0, latency_s)
         self._answers += 1
         self._waited_s += latency_s
-        self.paid(usage)
+        self.add_usage(usage)
 
-    def paid(self, usage: Usage) -> None:
+    def add_usage(self, usage: Usage) -> None:
         """Count tokens that were paid."""
         self.prompt_tokens += usage.prompt
-        self.answer_tokens += usage.answer
+        self.answer_tokens += usage.completion
 
-    def tried_again(self, why: str, rows: int = 1) -> None:
+    def on_retry(self, why: str, rows: int = 1) -> None:
         """Count rows that are sent again after a failure."""
         self.retried += rows
         self.trouble = why
 
-    def finished(self, result: Result) -> None:
+    def on_result(self, result: Result) -> None:
         """Count a row that has its outcome."""
         if result.ok:
             self.done += 1
@@ -87,7 +87,7 @@ class Meter:
             self.failed += 1
             self._note(result.error or RowError("unknown", "no reason is known"))
 
-    def causes(self) -> tuple[Cause, ...]:
+    def causes(self) -> tuple[FailureCause, ...]:
         """Why rows failed, the most frequent cause first."""
         return tuple(sorted(self._causes.values(), key=lambda cause: -cause.rows))
 
@@ -95,7 +95,7 @@ class Meter:
         code = error.code
         if code not in self._causes and len(self._causes) >= _MOST_CAUSES:
             code = "other"
-        before = self._causes.get(code) or Cause(code, error.message[:_LONGEST_MESSAGE], 0)
+        before = self._causes.get(code) or FailureCause(code, error.message[:_LONGEST_MESSAGE], 0)
         self._causes[code] = replace(before, rows=before.rows + 1)
 
     def elapsed_s(self, now: float) -> float:
@@ -124,5 +124,5 @@ class Meter:
         for step in sorted(self._latencies):
             wanted -= self._latencies[step]
             if wanted <= 0:
-                return min(_STEP**step, self._longest_s or 0.0)
+                return min(_BUCKET_RATIO**step, self._longest_s or 0.0)
         return self._longest_s

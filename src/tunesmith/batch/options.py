@@ -8,12 +8,12 @@ from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from tunesmith.batch.budget import Budget
-from tunesmith.batch.rate_limiter import Pacing
-from tunesmith.batch.via import ProviderOptions, Via
+from tunesmith.batch.rate_limiter import RateLimiter
+from tunesmith.batch.via import BatchApiOptions, DispatchMode
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError
 
-__all__ = ["Order", "RunOptions", "as_read_back"]
+__all__ = ["Order", "RunOptions", "json_round_trip"]
 
 Order = Literal["completed", "input"]
 """Answers stand as they are completed, or in the order of the input."""
@@ -21,13 +21,13 @@ Order = Literal["completed", "input"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What `Job` was given; see there."""
+    """What `BatchJob` was given; see there."""
 
     settings: Mapping[str, Any]
     model: str | None
     response_format: type[BaseModel] | None
     concurrency: int | Literal["auto"]
-    pacing: Pacing
+    pacing: RateLimiter
     max_retries: int
     timeout_s: float | None
     deadline_s: float | None
@@ -37,10 +37,10 @@ class RunOptions:
     order: Order
     resume: bool
     retry_failed: bool
-    sync_interval_s: float
-    sync_rows: int
-    via: Via
-    provider: ProviderOptions
+    fsync_interval_s: float
+    fsync_rows: int
+    mode: DispatchMode
+    provider: BatchApiOptions
 
     def __post_init__(self) -> None:
         self._check_choices()
@@ -48,7 +48,7 @@ class RunOptions:
 
     def _check_choices(self) -> None:
         for name, given, choices in (
-            ("via", self.via, get_args(Via)),
+            ("mode", self.mode, get_args(DispatchMode)),
             ("order", self.order, get_args(Order)),
         ):
             if given not in choices:
@@ -59,14 +59,14 @@ class RunOptions:
             )
         _check_kind("budget", self.budget, Budget)
         _check_kind("prices", self.prices, Prices)
-        _check_kind("pacing", self.pacing, Pacing)
+        _check_kind("pacing", self.pacing, RateLimiter)
 
     def _check_numbers(self) -> None:
         for name, given, least in (
             ("max_retries", self.max_retries, 0),
             ("max_failed", self.max_failed, 1),
-            ("sync_interval", self.sync_interval_s, 0),
-            ("sync_rows", self.sync_rows, 1),
+            ("fsync_interval", self.fsync_interval_s, 0),
+            ("fsync_rows", self.fsync_rows, 1),
         ):
             if given is not None and not _is_number(given, least):
                 raise ConfigurationError(f"{name} is a number from {least}, not {given!r}")
@@ -88,7 +88,7 @@ def _is_number(given: object, least: float) -> bool:
     return isinstance(given, int | float) and not isinstance(given, bool) and given >= least
 
 
-def as_read_back(settings: dict[str, Any]) -> dict[str, Any]:
+def json_round_trip(settings: dict[str, Any]) -> dict[str, Any]:
     """As the journal will have them, so that a resumed job can compare its own."""
     read: dict[str, Any] = from_json(to_json(settings))
     return read

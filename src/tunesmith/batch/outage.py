@@ -2,7 +2,7 @@
 
 from math import inf
 
-__all__ = ["Outage"]
+__all__ = ["OutageTracker"]
 
 _FIRST_PAUSE_S = 0.5
 _LONGEST_PAUSE_S = 30.0
@@ -12,30 +12,30 @@ _LONGEST_S = 600.0
 """A service that was reached before may be gone for so long: a restart, a night's maintenance."""
 
 
-class Outage:
+class OutageTracker:
     """Keeps count of how often, and for how long, no connection came about.
 
     Such a request has never arrived, so it is no failure of its row.
 
     Args:
-        tries: How often it is tried again where the service was never reached: it may be an address
-            that is wrong.
+        max_attempts: How often it is tried again where the service was never reached: it may be an
+            address that is wrong.
     """
 
-    def __init__(self, tries: int) -> None:
-        self._tries = tries
+    def __init__(self, max_attempts: int) -> None:
+        self._tries = max_attempts
         self._missed = 0
         self._was_reached = False
         self._began_at: float | None = None
         self._cut_at = -inf
 
-    def over(self) -> None:
+    def on_reachable(self) -> None:
         """Note that the service has answered, whatever it said."""
         self._was_reached = True
         self._began_at = None
         self._missed = 0
 
-    def missed(self, sent_at: float, now: float) -> float | None:
+    def on_unreachable(self, sent_at: float, now: float) -> float | None:
         """Note a request that did not arrive.
 
         Args:

@@ -7,21 +7,21 @@ from os import PathLike, fspath
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from tunesmith.batch.append_log import FoundLine, LinesFile, read_line
+from tunesmith.batch.append_log import AppendOnlyJsonl, LogLine, read_line
 from tunesmith.batch.endpoints import Endpoint
-from tunesmith.batch.index import KeyIndex, Known, State
-from tunesmith.batch.results import Result, Usage, usage_of
-from tunesmith.batch.rows import Row
+from tunesmith.batch.index import KeyIndex, RowState, RowStatus
+from tunesmith.batch.results import Result, Usage, parse_usage
+from tunesmith.batch.rows import RequestRow
 from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import ConfigurationError
 from tunesmith.types.batch_lines import BatchResponseLine
 
-__all__ = ["JobPaths", "Output"]
+__all__ = ["JobPaths", "OutputWriter"]
 
 _BEGINNING = b'{"custom_id":'
 """What each line of a job's files begins with."""
 
-Deliver = Callable[[Result], None]
+ResultCallback = Callable[[Result], None]
 """Takes a result once its turn has come."""
 
 
@@ -86,12 +86,12 @@ class JobPaths:
                 path.unlink()
 
     @property
-    def there(self) -> Path | None:
+    def existing(self) -> Path | None:
         """One of them that is there already; None if none is."""
         return next(iter(self.written()), None)
 
 
-class _Waiting(NamedTuple):
+class _Buffered(NamedTuple):
     """An answer whose turn has not come; its body is on disk."""
 
     offset: int
@@ -100,7 +100,7 @@ class _Waiting(NamedTuple):
     """None for one of an earlier run."""
 
 
-class Output:
+class OutputWriter:
     """Takes results, and writes each one once.
 
     Args:
@@ -113,23 +113,23 @@ class Output:
     """
 
     def __init__(
-        self, paths: JobPaths, *, ordered: bool = False, deliver: Deliver | None = None
+        self, paths: JobPaths, *, ordered: bool = False, deliver: ResultCallback | None = None
     ) -> None:
         self._paths = paths
         self._deliver = deliver
-        self._spool: LinesFile | None = None
+        self._spool: AppendOnlyJsonl | None = None
         if ordered:
             if not paths.unordered.exists() and paths.output.exists():
                 # A job that was finished before: its answers are put in order anew.
                 paths.output.replace(paths.unordered)
-            self._spool = LinesFile(paths.unordered)
-        self.answers = LinesFile(paths.output)
-        self.errors = LinesFile(paths.errors)
-        self._waiting: dict[int, _Waiting] = {}
+            self._spool = AppendOnlyJsonl(paths.unordered)
+        self.answers = AppendOnlyJsonl(paths.output)
+        self.errors = AppendOnlyJsonl(paths.errors)
+        self._waiting: dict[int, _Buffered] = {}
         self.next_number = 0
 
     @property
-    def held(self) -> int:
+    def buffered(self) -> int:
         """How many outcomes wait for their turn."""
         return len(self._waiting)
 
@@ -139,7 +139,7 @@ class Output:
         Raises:
             DatasetError: The file is damaged.
         """
-        for found in self.errors.repair():
+        for found in self.errors.recover():
             yield str(found.data.get("custom_id")), _usage(found)
 
     def replay(self, index: KeyIndex) -> Usage:
@@ -156,25 +156,27 @@ class Output:
         """
         usages: list[Usage] = [Usage()]
 
-        def outcomes(file: LinesFile, state: State) -> Iterator[tuple[str, State, int, int]]:
-            for found in file.repair():
+        def outcomes(
+            file: AppendOnlyJsonl, state: RowStatus
+        ) -> Iterator[tuple[str, RowStatus, int, int]]:
+            for found in file.recover():
                 usages[0] += _usage(found)
                 yield str(found.data.get("custom_id")), state, found.offset, found.length
 
-        index.note(outcomes(self.errors, State.FAILED))
-        index.note(outcomes(self._spool or self.answers, State.DONE))
+        index.update(outcomes(self.errors, RowStatus.FAILED))
+        index.update(outcomes(self._spool or self.answers, RowStatus.DONE))
         if self._spool is not None:
             self.answers.clear()
         return usages[0]
 
-    def was(self, number: int, known: Known) -> None:
+    def mark_existing(self, number: int, known: RowState) -> None:
         """Take note of a row that an earlier run has finished."""
         if self._spool is not None:
-            length = known.length if known.state is State.DONE else 0
-            self._waiting[number] = _Waiting(known.offset, length, None)
-            self._advance()
+            length = known.length if known.state is RowStatus.DONE else 0
+            self._waiting[number] = _Buffered(known.offset, length, None)
+            self._flush_ready()
 
-    def add(self, row: Row, result: Result) -> None:
+    def add(self, row: RequestRow, result: Result) -> None:
         """Write the outcome of a row.
 
         Raises:
@@ -189,10 +191,10 @@ class Output:
         offset = (self._spool if result.ok else self.errors).add(line)
         length = len(line) if result.ok else 0
         light = replace(result, body=None) if result.ok else result
-        self._waiting[row.number] = _Waiting(offset, length, light)
-        self._advance()
+        self._waiting[row.number] = _Buffered(offset, length, light)
+        self._flush_ready()
 
-    def _advance(self) -> None:
+    def _flush_ready(self) -> None:
         spool = self._spool
         while spool is not None and (turn := self._waiting.pop(self.next_number, None)):
             self.next_number += 1
@@ -229,7 +231,7 @@ class Output:
         for file in self._files():
             file.close()
 
-    def _files(self) -> list[LinesFile]:
+    def _files(self) -> list[AppendOnlyJsonl]:
         return [file for file in (self._spool, self.answers, self.errors) if file is not None]
 
 
@@ -245,10 +247,10 @@ def _is_of_a_job(path: Path) -> bool:
     return first.startswith(_BEGINNING) or _BEGINNING.startswith(first.rstrip(b"\0"))
 
 
-def _usage(found: FoundLine) -> Usage:
+def _usage(found: LogLine) -> Usage:
     response: Any = found.data.get("response")
     body: Any = response.get("body") if is_object(response) else None
-    return usage_of(body) if is_object(body) else Usage()
+    return parse_usage(body) if is_object(body) else Usage()
 
 
 def _with_body(result: Result, line: bytes, endpoint: Endpoint) -> Result:

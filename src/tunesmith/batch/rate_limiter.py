@@ -6,7 +6,7 @@ from math import inf
 from tunesmith.errors import ConfigurationError
 from tunesmith.types.rate_limits import RateLimits
 
-__all__ = ["Bucket", "Pacing"]
+__all__ = ["RateLimiter", "TokenBucket"]
 
 _BURST_S = 0.1
 """Services count a limit of a minute in shorter periods, such as a second: so what may be sent in a
@@ -23,7 +23,7 @@ _EPSILON = 1e-6
 """Less than this is missing only because numbers are rounded."""
 
 
-class Bucket:
+class TokenBucket:
     """A limit, as services keep it: it fills steadily, and what is sent takes from it.
 
     Args:
@@ -70,7 +70,7 @@ class Bucket:
         self._under_way -= cost
         self._level = min(self._level + cost - actual, self._capacity)
 
-    def learn(
+    def update_from_headers(
         self, limit: int | None, remaining: int | None, reset_s: float | None, now: float
     ) -> None:
         """Learn from an answer's headers: the limit, what is left, and when it is full again."""
@@ -88,7 +88,7 @@ class Bucket:
         # What is under way may not be counted yet.
         self._level = min(self._level, remaining - self._under_way, self._capacity)
 
-    def even_out(self) -> None:
+    def disable_burst(self) -> None:
         """Send evenly from now on: a burst was refused though the limit allowed it."""
         if self.rate is not None:
             self._capacity = min(self._capacity, self._burst())
@@ -103,7 +103,7 @@ class Bucket:
         self._at = now
 
 
-class Pacing:
+class RateLimiter:
     """The pace of a job, or of several: requests and tokens a minute, pauses that hold for all.
 
     Args:
@@ -112,11 +112,11 @@ class Pacing:
 
     Example:
         ```python
-        from tunesmith.batch import Job, Pacing
+        from tunesmith.batch import BatchJob, RateLimiter
 
-        pacing = Pacing(requests_per_minute=3000)
+        pacing = RateLimiter(requests_per_minute=3000)
         prompts = ["Space is", "Time is"]
-        async with Job(prompts, "a.jsonl", client=client, model="m", pacing=pacing) as job:
+        async with BatchJob(prompts, "a.jsonl", client=client, model="m", pacing=pacing) as job:
             await job.run()  # and others at the same time
         ```
     """
@@ -124,14 +124,14 @@ class Pacing:
     def __init__(
         self, requests_per_minute: float | None = None, tokens_per_minute: float | None = None
     ) -> None:
-        self.requests = Bucket(requests_per_minute)
-        self.tokens = Bucket(tokens_per_minute)
+        self.requests = TokenBucket(requests_per_minute)
+        self.tokens = TokenBucket(tokens_per_minute)
         self._paused_until = 0.0
         self._cut_at = -inf
         self._refusals = 0
 
     @property
-    def knows_limits(self) -> bool:
+    def has_limits(self) -> bool:
         """Whether a limit of requests or tokens is known."""
         return self.requests.rate is not None or self.tokens.rate is not None
 
@@ -160,21 +160,23 @@ class Pacing:
         self.requests.settle(1, 1)
         self.tokens.settle(tokens, actual)
 
-    def learn(self, headers: Mapping[str, str], now: float) -> None:
+    def update_from_headers(self, headers: Mapping[str, str], now: float) -> None:
         """Learn the limits from an answer's headers."""
         if "x-ratelimit-limit-requests" in headers or "x-ratelimit-limit-tokens" in headers:
             told = RateLimits.from_headers(headers)
-            self.requests.learn(
+            self.requests.update_from_headers(
                 told.limit_requests, told.remaining_requests, told.reset_requests_s, now
             )
-            self.tokens.learn(told.limit_tokens, told.remaining_tokens, told.reset_tokens_s, now)
+            self.tokens.update_from_headers(
+                told.limit_tokens, told.remaining_tokens, told.reset_tokens_s, now
+            )
 
-    def answered(self, sent_at: float) -> None:
+    def on_success(self, sent_at: float) -> None:
         """Note that the service took a request, so that pauses begin short again."""
         if sent_at >= self._cut_at:
             self._refusals = 0
 
-    def refused(self, sent_at: float, retry_after_s: float | None, now: float) -> bool:
+    def on_rate_limited(self, sent_at: float, retry_after_s: float | None, now: float) -> bool:
         """Slow the whole job down for a request that was refused.
 
         Args:
@@ -194,7 +196,7 @@ class Pacing:
         self._paused_until = max(self._paused_until, now + pause_s)
         self._cut_at = now
         self._refusals = min(self._refusals + 1, 10)
-        self.requests.even_out()
+        self.requests.disable_burst()
         return True
 
     def pause(self, seconds: float, now: float) -> None:

@@ -8,11 +8,11 @@ from pydantic_core import to_json
 
 from tunesmith.batch.results import Usage
 
-__all__ = ["Cause", "OnProgress", "Progress", "Report", "Stopped"]
+__all__ = ["BatchReport", "FailureCause", "OnProgress", "Progress", "StopReason"]
 
 _CAUSES_TOLD = 3
 
-Stopped = Literal["interrupted", "error", "failures", "budget", "deadline", "quota", "cancelled"]
+StopReason = Literal["interrupted", "error", "failures", "budget", "deadline", "quota", "cancelled"]
 """Why a job ended before all rows were done: it was asked to, an error ended it, too many rows
 failed, the next row could break the budget, its time was up, the account has no quota left, or its
 batches were cancelled."""
@@ -41,7 +41,7 @@ class Progress:
         paused_s: Seconds until the next request may be sent, because the service refused one.
         in_batches: Rows in batches that the service works on.
         latency_s: Seconds that answers took on average since the look before; None if none came.
-        trouble: Why a request was last sent again; None if none was.
+        last_retry_reason: Why a request was last sent again; None if none was.
     """
 
     total: int | None
@@ -62,10 +62,10 @@ class Progress:
     paused_s: float = 0.0
     in_batches: int = 0
     latency_s: float | None = None
-    trouble: str | None = None
+    last_retry_reason: str | None = None
 
     @property
-    def left(self) -> int | None:
+    def remaining(self) -> int | None:
         """Rows that have no outcome yet; None as long as nobody knows the total."""
         if self.total is None:
             return None
@@ -74,13 +74,13 @@ class Progress:
     @property
     def eta_s(self) -> float | None:
         """Seconds until the end at the present rate; None if that cannot be told."""
-        if self.left is None or not self.rows_per_s:
-            return 0.0 if self.left == 0 else None
-        return self.left / self.rows_per_s
+        if self.remaining is None or not self.rows_per_s:
+            return 0.0 if self.remaining == 0 else None
+        return self.remaining / self.rows_per_s
 
 
 @dataclass(frozen=True, slots=True)
-class Cause:
+class FailureCause:
     """Why rows failed.
 
     Args:
@@ -102,7 +102,7 @@ OnProgress = Callable[[Progress], object]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
+class BatchReport:
     """How a run of a job ended.
 
     Args:
@@ -113,7 +113,7 @@ class Report:
         done: Rows that were answered in this run.
         failed: Rows that failed in this run.
         skipped: Rows that earlier runs had finished.
-        not_done: Rows that have no outcome; None if nobody knows how many there are.
+        remaining: Rows that have no outcome; None if nobody knows how many there are.
         outcome_unknown: Keys of rows that were sent, and nobody knows what came of it: rows cut
             off in this run, and rows of earlier runs, which were sent again in this one.
         requests: Requests that were sent, retries included.
@@ -127,8 +127,8 @@ class Report:
         latency_max_s: The longest that an answer took.
         in_batches: Rows in batches that the service goes on working on.
         stopped: Why it ended before all rows were done; None if it did not.
-        trouble: Why a request was last sent again after a failure; None if none was.
-        how_to_go_on: What to do next, in words; empty if there is nothing.
+        last_retry_reason: Why a request was last sent again after a failure; None if none was.
+        resume_hint: What to do next, in words; empty if there is nothing.
         causes: Why rows failed in this run, the most frequent cause first.
     """
 
@@ -139,7 +139,7 @@ class Report:
     done: int
     failed: int
     skipped: int
-    not_done: int | None
+    remaining: int | None
     outcome_unknown: tuple[str, ...]
     requests: int
     refused: int
@@ -151,15 +151,15 @@ class Report:
     latency_p95_s: float | None = None
     latency_max_s: float | None = None
     in_batches: int = 0
-    stopped: Stopped | None = None
-    trouble: str | None = None
-    how_to_go_on: str = ""
-    causes: tuple[Cause, ...] = ()
+    stopped: StopReason | None = None
+    last_retry_reason: str | None = None
+    resume_hint: str = ""
+    causes: tuple[FailureCause, ...] = ()
 
     @property
     def complete(self) -> bool:
         """Whether every row has an outcome, be it an answer or an error."""
-        return self.stopped is None and self.not_done == 0
+        return self.stopped is None and self.remaining == 0
 
     @property
     def rows_per_s(self) -> float:
@@ -179,16 +179,16 @@ class Report:
         parts = [f"{self.done:,} answered"]
         parts += [f"{self.failed:,} failed ({causes})" if causes else f"{self.failed:,} failed"]
         parts += [f"{self.skipped:,} done before"] if self.skipped else []
-        parts += [f"{self.not_done:,} not done"] if self.not_done else []
+        parts += [f"{self.remaining:,} not done"] if self.remaining else []
         unknown = len(self.outcome_unknown)
         parts += [f"{self.in_batches:,} in batches"] if self.in_batches else []
         doubt = "sent again, the outcome of the first time unknown"
         doubt = doubt if self.complete else "sent, outcome unknown"
         parts += [f"{unknown:,} {doubt}"] if unknown else []
-        tokens = f"{self.usage.prompt:,} tokens in questions, {self.usage.answer:,} in answers"
+        tokens = f"{self.usage.prompt:,} tokens in questions, {self.usage.completion:,} in answers"
         tokens += "" if self.usd is None else f", ${self.usd:,.4f}"
         pace = f"{self.elapsed_s:,.1f} s ({self.rows_per_s:,.1f} rows/s)"
-        why = f" (lately: {self.trouble})" if self.trouble else ""
+        why = f" (lately: {self.last_retry_reason})" if self.last_retry_reason else ""
         again = f"{self.refused:,} refused by rate limits, {self.retried:,} tried again{why}"
         text = f"{', '.join(parts)} in {pace}; {self.requests:,} requests, {again}; {tokens}."
-        return f"{text} {self.how_to_go_on}".strip()
+        return f"{text} {self.resume_hint}".strip()

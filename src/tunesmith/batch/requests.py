@@ -7,9 +7,9 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint, endpoint_of
-from tunesmith.batch.rows import Row, content_key
+from tunesmith.batch.rows import RequestRow, content_key
 from tunesmith.datasets.json_types import is_object
-from tunesmith.errors import DatasetError, RequestInvalid
+from tunesmith.errors import DatasetError, InvalidRequestError
 from tunesmith.protocol.structured import json_schema_format
 
 __all__ = ["RequestBuilder", "Template"]
@@ -19,7 +19,7 @@ Template = str | Mapping[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 from the fields to the body."""
 
 
-class _Asked(NamedTuple):
+class _RequestDraft(NamedTuple):
     """A request before its body is bytes."""
 
     custom_id: str | None
@@ -42,7 +42,7 @@ class RequestBuilder:
         file: The source's name, for messages.
 
     Raises:
-        RequestInvalid: There is no such endpoint, or strict schemas cannot express the class.
+        InvalidRequestError: There is no such endpoint, or strict schemas cannot express the class.
 
     Example:
         ```python
@@ -74,7 +74,7 @@ class RequestBuilder:
         self._template = template
         self._file = file
 
-    def __call__(self, line: int, data: object) -> tuple[Row, bool]:
+    def __call__(self, line: int, data: object) -> tuple[RequestRow, bool]:
         """Make a row; tells beside it whether its key is a `custom_id`.
 
         Equal rows without a `custom_id` have equal keys here: whoever reads them numbers them.
@@ -91,23 +91,23 @@ class RequestBuilder:
             encoded = to_json(body)
         except ValueError as error:
             raise self._wrong(line, f"This cannot be written as JSON: {error}.") from None
-        row = Row(
+        row = RequestRow(
             asked.custom_id or content_key(asked.endpoint, encoded),
             line,
             asked.endpoint,
             encoded,
-            asked.endpoint.most_answer_tokens(body),
+            asked.endpoint.max_completion_tokens(body),
         )
         return row, asked.custom_id is not None
 
-    def unusable(self, line: int, data: object) -> Row:
+    def invalid_row(self, line: int, data: object) -> RequestRow:
         """Give a row that is no request a key, under which it fails."""
         custom_id = data.get("custom_id") if is_object(data) else None
         endpoint = self._default_endpoint()
         content = content_key(endpoint, repr(data).encode(errors="backslashreplace"))
-        return Row(_name(custom_id) or content, line, endpoint, b"", 0)
+        return RequestRow(_name(custom_id) or content, line, endpoint, b"", 0)
 
-    def twice(self, row: Row) -> DatasetError:
+    def duplicate_error(self, row: RequestRow) -> DatasetError:
         """What is wrong with a row whose `custom_id` was there before."""
         return self._wrong(
             row.line,
@@ -115,7 +115,7 @@ class RequestBuilder:
             remedy="Each row needs one of its own; rows without one are named by content.",
         )
 
-    def _asked(self, line: int, data: object) -> _Asked:
+    def _asked(self, line: int, data: object) -> _RequestDraft:
         if isinstance(data, DatasetError):  # it could not even be read
             raise data
         if isinstance(data, str):
@@ -127,11 +127,11 @@ class RequestBuilder:
         if name is None and custom_id is not None and custom_id != "":
             raise self._wrong(line, "This is no name.", field="custom_id")
         if self._template is None and is_object(data.get("body")) and "url" in data:
-            return _Asked(name, self._endpoint_at(line, data["url"]), dict(data["body"]))
+            return _RequestDraft(name, self._endpoint_at(line, data["url"]), dict(data["body"]))
         fields = {key: value for key, value in data.items() if key != "custom_id"}
         if self._template is not None:
-            return self._filled(line, name, fields)
-        endpoint = self._endpoint or self._guessed(line, fields)
+            return self._apply_template(line, name, fields)
+        endpoint = self._endpoint or self._infer_endpoint(line, fields)
         known = endpoint.known_params()
         strange = next((key for key in fields if known and key not in known), None)
         if strange is not None:
@@ -141,9 +141,9 @@ class RequestBuilder:
                 field=strange,
                 remedy="Say with a template which fields go where: template='… {field} …'.",
             )
-        return _Asked(name, endpoint, fields)
+        return _RequestDraft(name, endpoint, fields)
 
-    def _filled(self, line: int, name: str | None, fields: dict[str, Any]) -> _Asked:
+    def _apply_template(self, line: int, name: str | None, fields: dict[str, Any]) -> _RequestDraft:
         template = self._template
         if callable(template):
             body = dict(template(fields))
@@ -160,14 +160,14 @@ class RequestBuilder:
                     remedy="Braces that are meant as such are doubled: {{ }}.",
                 ) from None
             body = filled if is_object(filled) else self._default_endpoint().asked(str(filled))
-        return _Asked(name, self._endpoint or self._guessed(line, body), body)
+        return _RequestDraft(name, self._endpoint or self._infer_endpoint(line, body), body)
 
     def _default_endpoint(self) -> Endpoint:
         # Only chat completions take a response_format.
         usual = "/v1/chat/completions" if self._schema else "/v1/completions"
         return self._endpoint or ENDPOINTS[usual]
 
-    def _guessed(self, line: int, body: Mapping[str, Any]) -> Endpoint:
+    def _infer_endpoint(self, line: int, body: Mapping[str, Any]) -> Endpoint:
         if "messages" in body:
             return ENDPOINTS["/v1/chat/completions"]
         if "prompt" in body:
@@ -182,7 +182,7 @@ class RequestBuilder:
     def _endpoint_at(self, line: int, url: object) -> Endpoint:
         try:
             return endpoint_of(str(url))
-        except RequestInvalid as error:
+        except InvalidRequestError as error:
             raise self._wrong(line, f"{error}.", field="url") from None
 
     def _check(self, line: int, endpoint: Endpoint, body: Mapping[str, Any]) -> None:

@@ -6,14 +6,14 @@ from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
 from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.errors import ResponseInvalid
+from tunesmith.errors import InvalidResponseError
 from tunesmith.protocol.structured import parse_message
 from tunesmith.types.chat import ChatCompletionMessage
 
-__all__ = ["Fitting"]
+__all__ = ["ResponseValidator"]
 
 
-class Fitting:
+class ResponseValidator:
     """Reads answers as objects of a class.
 
     Args:
@@ -27,25 +27,27 @@ class Fitting:
         """Read the first choice of a chat completion.
 
         Raises:
-            ResponseInvalid: It does not fit.
+            InvalidResponseError: It does not fit.
         """
         choice = _first_choice(answer)
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason in {"length", "content_filter"}:
-            raise ResponseInvalid(f"The answer is not whole: it ended by {reason!r}")
+            raise InvalidResponseError(f"The answer is not whole: it ended by {reason!r}")
         try:
             message = ChatCompletionMessage.model_validate(choice.get("message") or {})
         except ValidationError:
-            raise ResponseInvalid("The answer is no chat completion") from None
+            raise InvalidResponseError("The answer is no chat completion") from None
         return parse_message(self._model, message)
 
     @staticmethod
-    def is_cut_by_limit(answer: dict[str, Any]) -> bool:
+    def is_truncated(answer: dict[str, Any]) -> bool:
         """Whether the limit of tokens cut the answer, as it would cut the next one."""
         return _first_choice(answer).get("finish_reason") == "length"
 
     @staticmethod
-    def asked_again(body: bytes, answer: dict[str, Any], problem: ResponseInvalid) -> bytes:
+    def build_retry_body(
+        body: bytes, answer: dict[str, Any], problem: InvalidResponseError
+    ) -> bytes:
         """Make the request that shows the model its answer, and what is wrong with it."""
         request: Any = from_json(body)
         message: Any = _first_choice(answer).get("message")

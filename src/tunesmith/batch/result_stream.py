@@ -3,15 +3,15 @@
 from collections import deque
 
 from tunesmith.batch.results import Result
-from tunesmith.batch.signal import Signal
+from tunesmith.batch.signal import Notifier
 
-__all__ = ["Handover"]
+__all__ = ["ResultStream"]
 
-_MOST = 1000
+_MAX_BUFFERED = 1000
 """So many results may wait; then the job waits for whoever takes them."""
 
 
-class Handover:
+class ResultStream:
     """Holds results until they are taken; a job does not run away from a slow taker.
 
     Attributes:
@@ -20,39 +20,39 @@ class Handover:
 
     def __init__(self) -> None:
         self._results: deque[Result] = deque()
-        self._given = Signal()
-        self._taken = Signal()
+        self._given = Notifier()
+        self._taken = Notifier()
         self._closed = False
         self.is_wanted = False
 
-    def give(self, result: Result) -> None:
+    def put(self, result: Result) -> None:
         """Hand over a result."""
         if self.is_wanted:
             self._results.append(result)
-            self._given.give()
+            self._given.notify()
 
-    async def make_room(self) -> None:
+    async def wait_for_space(self) -> None:
         """Wait until there is room for more results."""
-        while len(self._results) >= _MOST and self.is_wanted:
+        while len(self._results) >= _MAX_BUFFERED and self.is_wanted:
             await self._taken.wait()
 
-    async def take(self) -> Result | None:
+    async def get(self) -> Result | None:
         """Take the next result; None after the last one."""
         while not self._results:
             if self._closed:
                 return None
             await self._given.wait()
         result = self._results.popleft()
-        self._taken.give()
+        self._taken.notify()
         return result
 
-    def refuse(self) -> None:
+    def discard(self) -> None:
         """Take no more results: they are in the files."""
         self.is_wanted = False
         self._results.clear()
-        self._taken.give()
+        self._taken.notify()
 
     def close(self) -> None:
         """Note that there will be no more."""
         self._closed = True
-        self._given.give()
+        self._given.notify()

@@ -11,7 +11,7 @@ from tunesmith.batch.endpoints import Endpoint
 from tunesmith.datasets.json_types import is_object
 from tunesmith.types.batch_lines import BatchResponseLine
 
-__all__ = ["INVALID_ROW", "Result", "RowError", "Usage", "answer_line", "error_line", "usage_of"]
+__all__ = ["INVALID_ROW", "Result", "RowError", "Usage", "answer_line", "error_line", "parse_usage"]
 
 INVALID_ROW = "invalid_row"
 """The code of a row that is no request."""
@@ -23,22 +23,22 @@ class Usage:
 
     Args:
         prompt: Those of questions.
-        answer: Those of answers.
+        completion: Those of answers.
     """
 
     prompt: int = 0
-    answer: int = 0
+    completion: int = 0
 
     @property
     def total(self) -> int:
         """All of them."""
-        return self.prompt + self.answer
+        return self.prompt + self.completion
 
     def __add__(self, other: "Usage") -> "Usage":
-        return Usage(self.prompt + other.prompt, self.answer + other.answer)
+        return Usage(self.prompt + other.prompt, self.completion + other.completion)
 
 
-def usage_of(body: Mapping[str, Any]) -> Usage:
+def parse_usage(body: Mapping[str, Any]) -> Usage:
     """Read the usage in an answer, whatever the endpoint calls its fields; zeros if it has none."""
     usage = body.get("usage")
     if not is_object(usage):
@@ -152,7 +152,7 @@ class Result:
             response.status_code if response else None,
             response.request_id if response else None,
             to_json(body) if response else None,
-            usage_of(body) if is_object(body) else Usage(),
+            parse_usage(body) if is_object(body) else Usage(),
             error,
         )
 

@@ -4,16 +4,16 @@ from collections import deque
 from collections.abc import Awaitable, Callable, Iterator
 from contextlib import aclosing
 
-from tunesmith.batch.index import KeyIndex, State
-from tunesmith.batch.output import Output
+from tunesmith.batch.index import KeyIndex, RowStatus
+from tunesmith.batch.output import OutputWriter
 from tunesmith.batch.requests import RequestBuilder
 from tunesmith.batch.results import INVALID_ROW, Result, RowError
-from tunesmith.batch.rows import Row
-from tunesmith.batch.signal import Signal
-from tunesmith.batch.source import Rows
+from tunesmith.batch.rows import RequestRow
+from tunesmith.batch.signal import Notifier
+from tunesmith.batch.source import RowSource
 from tunesmith.errors import DatasetError
 
-__all__ = ["Feeder"]
+__all__ = ["RowQueue"]
 
 _AHEAD_ROWS = 256
 _AHEAD_BYTES = 8 << 20
@@ -21,7 +21,7 @@ _MOST_HELD = 50_000
 """So many outcomes may wait for the turn of a slow row; beyond, nothing new is begun."""
 
 
-class Feeder:
+class RowQueue:
     """Gives the rows that earlier runs have not finished, one by one.
 
     Args:
@@ -29,8 +29,8 @@ class Feeder:
         build: Makes rows of what it holds.
         index: What is known of every key.
         output: Is told of the rows that are finished already.
-        refuse: Takes the outcome of a row that is no request.
-        pause: Waits until more outcomes are welcome.
+        on_invalid: Takes the outcome of a row that is no request.
+        wait_for_space: Waits until more outcomes are welcome.
 
     Attributes:
         seen: Rows of the source so far.
@@ -41,26 +41,26 @@ class Feeder:
 
     def __init__(
         self,
-        rows: Rows,
+        rows: RowSource,
         build: RequestBuilder,
         index: KeyIndex,
-        output: Output,
-        refuse: Callable[[Row, Result], None],
-        pause: Callable[[], Awaitable[None]],
+        output: OutputWriter,
+        on_invalid: Callable[[RequestRow, Result], None],
+        wait_for_space: Callable[[], Awaitable[None]],
     ) -> None:
         self._rows = rows
         self._build = build
         self._index = index
         self._output = output
-        self._refuse = refuse
-        self._pause = pause
+        self._refuse = on_invalid
+        self._pause = wait_for_space
         self._has_good_rows = False
-        self._queue: deque[Row] = deque()
+        self._queue: deque[RequestRow] = deque()
         self._bytes = 0
-        self._more = Signal()
-        self._room = Signal()
+        self._more = Notifier()
+        self._room = Notifier()
         self._stopped = False
-        self._put_back: Iterator[Row] = iter(())
+        self._put_back: Iterator[RequestRow] = iter(())
         self.seen = 0
         self.skipped = 0
         self.again: list[str] = []
@@ -73,14 +73,14 @@ class Feeder:
             DatasetError: The first row is no request, or the source cannot be read.
         """
         try:
-            async with aclosing(self._rows.pieces()) as pieces:
+            async with aclosing(self._rows.chunks()) as pieces:
                 async for piece in pieces:
                     for line, data in piece:
                         row = self.prepare(line, data)
                         if row is not None:
                             self._queue.append(row)
                             self._bytes += len(row.body)
-                    self._more.give()
+                    self._more.notify()
                     await self._pause()
                     while self._is_full and not self._stopped:
                         await self._room.wait()
@@ -89,9 +89,9 @@ class Feeder:
                 self.ended = True
         finally:
             self._stopped = True
-            self._more.give()
+            self._more.notify()
 
-    async def take(self) -> Row | None:
+    async def get(self) -> RequestRow | None:
         """Take the next row; None if there are no more, or they are not wanted."""
         if (before := next(self._put_back, None)) is not None:
             return before
@@ -101,27 +101,27 @@ class Feeder:
             await self._more.wait()
         row = self._queue.popleft()
         self._bytes -= len(row.body)
-        self.nudge()
+        self.notify_space()
         return row
 
-    def put_back(self, rows: Iterator[Row]) -> None:
+    def put_back(self, rows: Iterator[RequestRow]) -> None:
         """Give these rows, which were taken before, ahead of all others."""
         self._put_back = rows
 
-    def nudge(self) -> None:
+    def notify_space(self) -> None:
         """Look whether there is room for more again."""
         if not self._is_full:
-            self._room.give()
+            self._room.notify()
 
     def stop(self) -> None:
         """Give no more rows."""
         self._queue.clear()
         self._put_back = iter(())
         self._stopped = True
-        self._more.give()
-        self._room.give()
+        self._more.notify()
+        self._room.notify()
 
-    def prepare(self, line: int, data: object) -> Row | None:
+    def prepare(self, line: int, data: object) -> RequestRow | None:
         """Make the row and give it its key; None if an earlier run has finished it.
 
         A row that is no request fails, and the others are done. But if the first one is none, what
@@ -137,37 +137,37 @@ class Feeder:
         except DatasetError as wrong:
             if not self._has_good_rows:
                 raise
-            row, problem = self._build.unusable(line, data), wrong
-        key, known = self._index.name(row)
+            row, problem = self._build.invalid_row(line, data), wrong
+        key, known = self._index.assign_key(row)
         if has_custom_id and key != row.key:
-            problem = self._build.twice(row)
+            problem = self._build.duplicate_error(row)
         number = self.seen
         self.seen += 1
-        if known.state in {State.DONE, State.FAILED}:
+        if known.state in {RowStatus.DONE, RowStatus.FAILED}:
             self.skipped += 1
-            self._output.was(number, known)
+            self._output.mark_existing(number, known)
             return None
-        if known.state is State.IN_BATCH:
-            self._index.place(key, number, line)
+        if known.state is RowStatus.IN_BATCH:
+            self._index.set_position(key, number, line)
             return None
         row = row._replace(key=key, number=number)
         if problem is not None:
             error = RowError(INVALID_ROW, str(problem), attempts=0)
             self._refuse(row, Result(key, line, row.endpoint, None, None, None, error=error))
             return None
-        if known.state is State.SENT:
+        if known.state is RowStatus.SENT:
             self.again.append(key)
         return row
 
     @property
-    def is_held_up(self) -> bool:
+    def is_blocked(self) -> bool:
         """Whether it reads no further until the outcome of an early row is there."""
-        return not self._queue and self._output.held >= _MOST_HELD
+        return not self._queue and self._output.buffered >= _MOST_HELD
 
     @property
     def _is_full(self) -> bool:
         return (
             len(self._queue) >= _AHEAD_ROWS
             or self._bytes >= _AHEAD_BYTES
-            or self._output.held >= _MOST_HELD
+            or self._output.buffered >= _MOST_HELD
         )

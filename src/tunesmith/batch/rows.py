@@ -5,13 +5,13 @@ from typing import NamedTuple
 
 from tunesmith.batch.endpoints import Endpoint
 
-__all__ = ["Row", "content_key", "nth_key"]
+__all__ = ["RequestRow", "content_key", "nth_key"]
 
 _BYTES_PER_TOKEN = 4
 """Near for English prose; what is reserved by it is settled by the answer's usage."""
 
 
-class Row(NamedTuple):
+class RequestRow(NamedTuple):
     """One request of a job.
 
     Attributes:
@@ -19,7 +19,8 @@ class Row(NamedTuple):
         line: Where it was found: the line of the file, or the position, counted from 1.
         endpoint: Where it goes.
         body: The request's body, as JSON.
-        answer_tokens: How many tokens its answer can have at most; None if nothing bounds it.
+        max_completion_tokens: How many tokens its answer can have at most; None if nothing bounds
+            it.
         number: Its place among all rows, counted from 0.
     """
 
@@ -27,7 +28,7 @@ class Row(NamedTuple):
     line: int
     endpoint: Endpoint
     body: bytes
-    answer_tokens: int | None
+    max_completion_tokens: int | None
     number: int = 0
 
     @property

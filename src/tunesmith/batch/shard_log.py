@@ -89,18 +89,18 @@ class ShardLog:
             rows=note["rows"],
             tokens=note["tokens"],
             reserved=Usage(*note["reserved"]),
-            cut_at=note["cut_at"],
+            created_at=note["created_at"],
         )
 
-    def name(self, journal: Journal, job: str) -> None:
+    def start_job(self, journal: Journal, job: str) -> None:
         """Write the job's name."""
         self.job = job
-        journal.note({"job": job})
+        journal.append({"job": job})
 
-    def cut(self, journal: Journal, shard: Shard) -> None:
+    def add(self, journal: Journal, shard: Shard) -> None:
         """Write that a batch will be made of a shard."""
         self.shards[shard.number] = shard
-        journal.note(
+        journal.append(
             {
                 "shard": shard.number,
                 "url": shard.url,
@@ -108,22 +108,22 @@ class ShardLog:
                 "attempt": shard.attempt,
                 "rows": shard.rows,
                 "tokens": shard.tokens,
-                "reserved": [shard.reserved.prompt, shard.reserved.answer],
-                "cut_at": shard.cut_at,
+                "reserved": [shard.reserved.prompt, shard.reserved.completion],
+                "created_at": shard.created_at,
             }
         )
 
-    def sent(self, journal: Journal, shard: Shard, batch_id: str) -> None:
+    def set_batch(self, journal: Journal, shard: Shard, batch_id: str) -> None:
         """Write which batch was made of a shard."""
         shard.batch_id = batch_id
-        journal.note({"shard": shard.number, "batch": batch_id})
+        journal.append({"shard": shard.number, "batch": batch_id})
 
-    def over(self, journal: Journal, shard: Shard, how: str) -> None:
+    def finish(self, journal: Journal, shard: Shard, how: str) -> None:
         """Write that nothing more is to be learned of a shard."""
-        journal.note({"shard": shard.number, "over": how})
+        journal.append({"shard": shard.number, "over": how})
         self.shards.pop(shard.number, None)
 
-    def tidy(self) -> None:
+    def remove_stale_files(self) -> None:
         """Remove the files of shards that are over, or were never whole."""
         pattern = f"{escape(self._paths.output.stem)}.shard-[0-9]*.jsonl"
         wanted = {shard.path for shard in self.shards.values()}

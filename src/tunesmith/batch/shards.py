@@ -10,11 +10,11 @@ from pydantic_core import from_json, to_json
 
 from tunesmith.batch.endpoints import endpoint_of
 from tunesmith.batch.results import Usage
-from tunesmith.batch.rows import Row
+from tunesmith.batch.rows import RequestRow
 from tunesmith.datasets.json_types import is_list
 from tunesmith.errors import DatasetError
 
-__all__ = ["BatchLimits", "Cutter", "Shard", "read_rows"]
+__all__ = ["BatchLimits", "Shard", "ShardWriter", "read_rows"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class BatchLimits:
     enqueued_tokens: int | None = None
 
 
-class _Kind(NamedTuple):
+class _ShardKey(NamedTuple):
     """What the rows of a shard have in common."""
 
     url: str
@@ -58,7 +58,7 @@ class Shard:
         rows: How many there are.
         tokens: About how many tokens their questions have.
         reserved: The most tokens that they can take, if there is a budget.
-        cut_at: When it was cut, in Unix seconds: its batch is not older.
+        created_at: When it was cut, in Unix seconds: its batch is not older.
         batch_id: The batch, once the service has told it.
     """
 
@@ -70,7 +70,7 @@ class Shard:
     rows: int = 0
     tokens: int = 0
     reserved: Usage = field(default_factory=Usage)
-    cut_at: float = 0.0
+    created_at: float = 0.0
     batch_id: str | None = None
 
     def read_keys(self) -> Iterator[str]:
@@ -78,18 +78,18 @@ class Shard:
         for line in _lines(self.path):
             yield line["custom_id"]
 
-    def downloaded(self, kind: str) -> Path:
+    def download_path(self, kind: str) -> Path:
         """Where a file that the service wrote for its batch is put while it is read."""
         return self.path.with_suffix(f".{kind}.jsonl")
 
 
-def read_rows(shard: Shard) -> Iterator[Row]:
+def read_rows(shard: Shard) -> Iterator[RequestRow]:
     """Read the rows of a shard again; their line is that of its file."""
     endpoint = endpoint_of(shard.url)
     for number, line in enumerate(_lines(shard.path), 1):
         body = line["body"]
-        most = endpoint.most_answer_tokens(body)
-        yield Row(line["custom_id"], number, endpoint, to_json(body), most)
+        most = endpoint.max_completion_tokens(body)
+        yield RequestRow(line["custom_id"], number, endpoint, to_json(body), most)
 
 
 def _lines(path: Path) -> Iterator[dict[str, Any]]:
@@ -105,7 +105,7 @@ def _lines(path: Path) -> Iterator[dict[str, Any]]:
 
 
 @dataclass(slots=True)
-class _Open:
+class _OpenShard:
     """A shard that still takes rows."""
 
     shard: Shard
@@ -117,14 +117,14 @@ class _Open:
 _WRITE_BYTES = 1 << 20
 
 
-class Cutter:
+class ShardWriter:
     """Writes rows to the files of shards, and hands each over when it is full.
 
     Args:
         path_of: Where the file of a shard is, by its number.
         limits: How much a shard takes.
         most_tokens: How many tokens the service takes of a model; None if that is not known.
-        sealed: Takes a shard that is whole, and safe from the death of the machine.
+        on_complete: Takes a shard that is whole, and safe from the death of the machine.
         number: The number of the first shard.
     """
 
@@ -133,24 +133,24 @@ class Cutter:
         path_of: Callable[[int], Path],
         limits: BatchLimits,
         most_tokens: Callable[[str], int | None],
-        sealed: Callable[[Shard], None],
+        on_complete: Callable[[Shard], None],
         number: int = 1,
     ) -> None:
         self._path_of = path_of
         self._limits = limits
         self._most_tokens = most_tokens
-        self._sealed = sealed
+        self._sealed = on_complete
         self._next = number
-        self._open: dict[_Kind, _Open] = {}
+        self._open: dict[_ShardKey, _OpenShard] = {}
 
-    def add(self, row: Row, *, attempt: int = 1, worst: Usage | None = None) -> int:
+    def add(self, row: RequestRow, *, attempt: int = 1, worst: Usage | None = None) -> int:
         """Put a row in a shard; returns the number of the shard.
 
         Raises:
             DatasetError: The disk is full.
         """
         body = from_json(row.body)
-        kind = _Kind(row.endpoint.url, str(body["model"]), attempt)
+        kind = _ShardKey(row.endpoint.url, str(body["model"]), attempt)
         line = b'{"custom_id":%b,"method":"POST","url":%b,"body":%b}\n' % (
             to_json(row.key),
             to_json(kind.url),
@@ -163,7 +163,7 @@ class Cutter:
             self._seal(kind)
             being_filled = None
         if being_filled is None:
-            being_filled = self._open[kind] = _Open(self._new(kind))
+            being_filled = self._open[kind] = _OpenShard(self._new(kind))
         being_filled.lines.append(line)
         being_filled.size_bytes += len(line)
         being_filled.inputs += inputs
@@ -175,7 +175,7 @@ class Cutter:
             _write(being_filled)
         return shard.number
 
-    def seal(self) -> None:
+    def flush(self) -> None:
         """Hand over all shards that have rows."""
         for kind in list(self._open):
             self._seal(kind)
@@ -186,33 +186,33 @@ class Cutter:
             each.shard.path.unlink(missing_ok=True)
         self._open.clear()
 
-    def _new(self, kind: _Kind) -> Shard:
+    def _new(self, kind: _ShardKey) -> Shard:
         number, self._next = self._next, self._next + 1
         path = self._path_of(number)
         path.unlink(missing_ok=True)  # of a run that died before it was whole
         return Shard(number=number, path=path, **kind._asdict())
 
-    def _is_full(self, being_filled: _Open, size: int, inputs: int, tokens: int) -> bool:
-        shard, limits = being_filled.shard, self._limits
+    def _is_full(self, open_shard: _OpenShard, size: int, inputs: int, tokens: int) -> bool:
+        shard, limits = open_shard.shard, self._limits
         most = self._most_tokens(shard.model)
         return (
             shard.rows >= limits.requests
-            or being_filled.size_bytes + size > limits.bytes
-            or being_filled.inputs + inputs > limits.inputs
+            or open_shard.size_bytes + size > limits.bytes
+            or open_shard.inputs + inputs > limits.inputs
             or (most is not None and shard.tokens + tokens > most)
         )
 
-    def _seal(self, kind: _Kind) -> None:
+    def _seal(self, kind: _ShardKey) -> None:
         being_filled = self._open.pop(kind)
         _write(being_filled, safely=True)
         self._sealed(being_filled.shard)
 
 
-def _write(being_filled: _Open, *, safely: bool = False) -> None:
-    path = being_filled.shard.path
+def _write(open_shard: _OpenShard, *, safely: bool = False) -> None:
+    path = open_shard.shard.path
     try:
         with path.open("ab") as stream:
-            stream.writelines(being_filled.lines)
+            stream.writelines(open_shard.lines)
             if safely:
                 stream.flush()
                 os.fsync(stream.fileno())
@@ -222,7 +222,7 @@ def _write(being_filled: _Open, *, safely: bool = False) -> None:
             file=str(path),
             remedy="Nothing that was finished is lost: mend this, and resume.",
         ) from error
-    being_filled.lines.clear()
+    open_shard.lines.clear()
 
 
 def _inputs(asked: object) -> int:

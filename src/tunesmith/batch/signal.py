@@ -2,16 +2,16 @@
 
 import anyio
 
-__all__ = ["Signal"]
+__all__ = ["Notifier"]
 
 
-class Signal:
+class Notifier:
     """Wakes those who wait at the moment it is given."""
 
     def __init__(self) -> None:
         self._event: anyio.Event | None = None
 
-    def give(self) -> None:
+    def notify(self) -> None:
         """Wake everybody who waits."""
         if self._event is not None:
             self._event.set()

@@ -10,26 +10,26 @@ from typing import Any, Protocol, TypeVar, cast
 import anyio.lowlevel
 import anyio.to_thread
 
-from tunesmith._extras import load_extra
-from tunesmith.datasets.read import File, ReadLog, read
+from tunesmith._extras import import_extra
+from tunesmith.datasets.read import DataFile, ReadIssues, read
 from tunesmith.errors import DatasetError
 
-__all__ = ["ArrowTable", "Numbered", "Rows", "Source", "open_source"]
+__all__ = ["NumberedRow", "RowSource", "Source", "SupportsArrowStream", "open_source"]
 
 T = TypeVar("T")
 
-Numbered = tuple[int, object]
+NumberedRow = tuple[int, object]
 """What a source holds at a place, and the place: the line, or the position, counted from 1; for a
 line that cannot be read, a `DatasetError` that says why."""
 
 _PIECE_ROWS = 64
 """Enough that going to a thread costs little a row, few enough to keep memory flat."""
 
-_PACKED = {".gz", ".zst"}
+_COMPRESSED_SUFFIXES = {".gz", ".zst"}
 _PIECE_BYTES = 1 << 20
 
 
-class ArrowTable(Protocol):
+class SupportsArrowStream(Protocol):
     """A table that can be read as Arrow: of pandas, polars, pyarrow, DuckDB and others.
 
     Source: https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
@@ -43,7 +43,7 @@ class ArrowTable(Protocol):
 Source = (
     str
     | PathLike[str]
-    | ArrowTable
+    | SupportsArrowStream
     | Iterable[str | dict[str, Any]]
     | AsyncIterable[str | dict[str, Any]]
 )
@@ -51,7 +51,7 @@ Source = (
 texts or objects, asynchronous or not."""
 
 
-class Rows:
+class RowSource:
     """The rows of a source.
 
     Attributes:
@@ -66,12 +66,12 @@ class Rows:
         """Count the rows, if that is quick; None if it is not. Blocks."""
         return None
 
-    def pieces(self) -> AsyncGenerator[list[Numbered]]:
+    def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
         """Read all rows, a piece at a time, in flat memory."""
         raise NotImplementedError
 
 
-def open_source(source: Source) -> Rows:
+def open_source(source: Source) -> RowSource:
     """Find out how to read a source; nothing is read yet.
 
     Raises:
@@ -81,7 +81,7 @@ def open_source(source: Source) -> Rows:
     if isinstance(source, str | PathLike):
         return _FileRows(_file(source))
     if hasattr(source, "__arrow_c_stream__"):
-        return _TableRows(cast("ArrowTable", source))
+        return _TableRows(cast("SupportsArrowStream", source))
     if isinstance(source, AsyncIterable):
         return _AsyncRows(source)
     if isinstance(source, Iterable):
@@ -92,9 +92,9 @@ def open_source(source: Source) -> Rows:
     )
 
 
-def _file(path: str | PathLike[str]) -> File:
+def _file(path: str | PathLike[str]) -> DataFile:
     try:
-        return File(path)
+        return DataFile(path)
     except DatasetError as error:
         raise DatasetError(
             error.message,
@@ -104,14 +104,14 @@ def _file(path: str | PathLike[str]) -> File:
         ) from None
 
 
-class _BrokenLines(ReadLog):
+class _BrokenLines(ReadIssues):
     """Keeps what is wrong with lines that cannot be read: each is a row that fails."""
 
     def __init__(self, file: str) -> None:
         super().__init__(file)
         self._found: list[DatasetError] = []
 
-    def taken(self) -> Generator[Numbered]:
+    def drain(self) -> Generator[NumberedRow]:
         for problem in self._found:
             yield problem.line or 0, problem
         self._found.clear()
@@ -125,11 +125,13 @@ class _BrokenLines(ReadLog):
         field: str | None = None,
         remedy: str = "",
     ) -> None:
-        self._found.append(self.problem(line, message, excerpt=excerpt, field=field, remedy=remedy))
+        self._found.append(
+            self.make_error(line, message, excerpt=excerpt, field=field, remedy=remedy)
+        )
 
 
-class _FileRows(Rows):
-    def __init__(self, file: File) -> None:
+class _FileRows(RowSource):
+    def __init__(self, file: DataFile) -> None:
         if file.path is not None and not file.path.is_file():
             with file.open():  # says what is wrong
                 pass
@@ -140,7 +142,11 @@ class _FileRows(Rows):
     def count_rows(self) -> int | None:
         """Count the lines of a plain file of lines."""
         path = self._file.path
-        if path is None or self._file.kind not in {"jsonl", "txt"} or path.suffix in _PACKED:
+        if (
+            path is None
+            or self._file.kind not in {"jsonl", "txt"}
+            or path.suffix in _COMPRESSED_SUFFIXES
+        ):
             return None
         count, last = 0, b"\n"
         with path.open("rb") as stream:
@@ -149,33 +155,33 @@ class _FileRows(Rows):
                 last = piece[-1:]
         return count + (last != b"\n")
 
-    def pieces(self) -> AsyncGenerator[list[Numbered]]:
+    def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
         return _in_threads(self._rows())
 
-    def _rows(self) -> Generator[Numbered]:
+    def _rows(self) -> Generator[NumberedRow]:
         file = self._file
         if file.path is not None and not file.path.stat().st_size:
             return  # no rows are nothing to do
         log = _BrokenLines(file.name)
         for line, data in read(file, log):
-            yield from log.taken()
+            yield from log.drain()
             yield line, data["completion"].rstrip() if file.kind == "txt" else data
-        yield from log.taken()
+        yield from log.drain()
 
 
-class _TableRows(Rows):
-    def __init__(self, table: ArrowTable) -> None:
+class _TableRows(RowSource):
+    def __init__(self, table: SupportsArrowStream) -> None:
         self._table = table
-        self._arrow = load_extra("pyarrow", "parquet", "Tables")
+        self._arrow = import_extra("pyarrow", "parquet", "Tables")
 
     def count_rows(self) -> int | None:
         """Count the rows of a table that knows."""
         return len(self._table) if isinstance(self._table, Sized) else None
 
-    def pieces(self) -> AsyncGenerator[list[Numbered]]:
+    def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
         return _in_threads(self._rows())
 
-    def _rows(self) -> Generator[Numbered]:
+    def _rows(self) -> Generator[NumberedRow]:
         number = 0
         for batch in self._arrow.RecordBatchReader.from_stream(self._table):
             for start in range(0, batch.num_rows, _PIECE_ROWS):
@@ -184,7 +190,7 @@ class _TableRows(Rows):
                     yield number, {k: v for k, v in data.items() if v is not None}
 
 
-class _IterableRows(Rows):
+class _IterableRows(RowSource):
     def __init__(self, rows: Iterable[object]) -> None:
         self._rows = rows
 
@@ -192,7 +198,7 @@ class _IterableRows(Rows):
         """Count what has a length."""
         return len(self._rows) if isinstance(self._rows, Sized) else None
 
-    async def pieces(self) -> AsyncGenerator[list[Numbered]]:
+    async def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
         # Not in a thread: what the user gave may belong to this one.
         numbered = enumerate(self._rows, 1)
         while piece := list(islice(numbered, _PIECE_ROWS)):
@@ -200,11 +206,11 @@ class _IterableRows(Rows):
             await anyio.lowlevel.checkpoint()
 
 
-class _AsyncRows(Rows):
+class _AsyncRows(RowSource):
     def __init__(self, rows: AsyncIterable[object]) -> None:
         self._rows = rows
 
-    async def pieces(self) -> AsyncGenerator[list[Numbered]]:
+    async def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
         # One by one: the next row may be long in coming.
         number = 0
         async with AsyncExitStack() as stack:
@@ -216,8 +222,8 @@ class _AsyncRows(Rows):
                 yield [(number, data)]
 
 
-async def _in_threads(rows: Generator[Numbered]) -> AsyncGenerator[list[Numbered]]:
-    def next_piece() -> list[Numbered]:
+async def _in_threads(rows: Generator[NumberedRow]) -> AsyncGenerator[list[NumberedRow]]:
+    def next_piece() -> list[NumberedRow]:
         return list(islice(rows, _PIECE_ROWS))
 
     with closing(rows):  # so that its file is

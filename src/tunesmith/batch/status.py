@@ -13,19 +13,19 @@ from tunesmith.batch.output import JobPaths
 from tunesmith.batch.shard_log import ShardLog
 from tunesmith.errors import DatasetError
 
-__all__ = ["Status", "read_status"]
+__all__ = ["JobStatus", "read_status"]
 
 _PIECE_BYTES = 1 << 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Status:
+class JobStatus:
     """How far a job is.
 
     Args:
         output: The file of answers.
-        at_work: Whether a run is at work on it.
-        answered: Rows that were answered.
+        is_running: Whether a run is at work on it.
+        succeeded: Rows that were answered.
         failed: Rows that failed.
         in_batches: Rows in batches whose outcome was not collected yet.
         rows: How many rows there are; None if nobody knows.
@@ -34,8 +34,8 @@ class Status:
     """
 
     output: str
-    at_work: bool
-    answered: int
+    is_running: bool
+    succeeded: int
     failed: int
     in_batches: int = 0
     rows: int | None = None
@@ -47,7 +47,7 @@ class Status:
         return to_json(asdict(self)).decode()
 
     def __str__(self) -> str:
-        if self.at_work:
+        if self.is_running:
             state = "at work"
         elif self.complete:
             state = "complete"
@@ -56,11 +56,11 @@ class Status:
             state = f"{state}: go on with resume=True"
         batches = f", {self.in_batches:,} in batches" if self.in_batches else ""
         of = "" if self.rows is None else f" of {self.rows:,}"
-        answered = f"{self.answered:,}{of} answered"
+        answered = f"{self.succeeded:,}{of} answered"
         return f"{self.output}: {answered}, {self.failed:,} failed{batches}; {state}"
 
 
-def read_status(output: str | PathLike[str]) -> Status:
+def read_status(output: str | PathLike[str]) -> JobStatus:
     """Look at the files of a job, without disturbing it.
 
     Args:
@@ -78,10 +78,10 @@ def read_status(output: str | PathLike[str]) -> Status:
         )
     rows, report = _last_run(paths.journal)
     answers = paths.unordered if paths.unordered.exists() else paths.output
-    return Status(
+    return JobStatus(
         output=str(paths.output),
-        at_work=is_locked(paths.journal),
-        answered=_lines(answers),
+        is_running=is_locked(paths.journal),
+        succeeded=_lines(answers),
         failed=_lines(paths.errors),
         in_batches=sum(shard.rows for shard in ShardLog.read(paths).shards.values()),
         rows=rows if rows is not None or not report.get("complete") else report.get("rows"),

@@ -8,9 +8,9 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
-from tunesmith.backends.base import Backend, clock_of
+from tunesmith.backends.base import Backend, get_clock
 from tunesmith.calls.deadline import Deadline
-from tunesmith.calls.open_response import Received
+from tunesmith.calls.open_response import OpenResponse
 from tunesmith.calls.policy import CallPolicy
 from tunesmith.errors import (
     APIConnectionError,
@@ -18,17 +18,17 @@ from tunesmith.errors import (
     APIStatusError,
     APITimeoutError,
     BackendError,
-    DeadlineExceeded,
+    DeadlineExceededError,
 )
 from tunesmith.operations.base import Operation
 from tunesmith.protocol.decode import decode_answer
 from tunesmith.protocol.encode import encode
 from tunesmith.protocol.error_body import parse_error
 from tunesmith.protocol.message import Request, Response
-from tunesmith.protocol.retry import decide, may_have_happened
+from tunesmith.protocol.retry import may_have_been_processed, retry_delay
 from tunesmith.types.response import ResponseInfo, request_id_of
 
-__all__ = ["AttemptFailed", "Caller"]
+__all__ = ["AttemptError", "Caller"]
 
 A = TypeVar("A")
 
@@ -36,7 +36,7 @@ _log = logging.getLogger("tunesmith.calls")
 
 
 @dataclass(slots=True)
-class AttemptFailed(Exception):
+class AttemptError(Exception):
     """An attempt that went wrong, and what the next step depends on.
 
     Args:
@@ -51,7 +51,7 @@ class AttemptFailed(Exception):
     def may_have_happened(self) -> bool:
         """Whether the service may have done what was asked, though no answer says so."""
         status = self.error.status if isinstance(self.error, APIStatusError) else None
-        return may_have_happened(status=status, error=self.backend_error)
+        return may_have_been_processed(status=status, error=self.backend_error)
 
 
 class Caller:
@@ -65,7 +65,7 @@ class Caller:
     def __init__(self, backend: Backend, policy: CallPolicy) -> None:
         self.backend = backend
         self.policy = policy
-        self.clock = clock_of(backend)
+        self.clock = get_clock(backend)
         self.created_ids: deque[str] = deque(maxlen=1000)
         self._random = random.Random()  # noqa: S311 - spreads retries, protects nothing
 
@@ -79,7 +79,7 @@ class Caller:
         """Begin the time of a call."""
         return Deadline(self.clock, self.policy.deadline_s, operation)
 
-    async def answer(self, operation: Operation[A], *, deadline: Deadline | None = None) -> A:
+    async def call(self, operation: Operation[A], *, deadline: Deadline | None = None) -> A:
         """Make a call and read its answer.
 
         Args:
@@ -88,18 +88,18 @@ class Caller:
 
         Raises:
             APIError: The call went wrong.
-            DeadlineExceeded: The time of the whole call is up.
+            DeadlineExceededError: The time of the whole call is up.
         """
         request = encode(operation, headers=self.policy.headers, timeout_s=self.policy.timeout_s)
         deadline = deadline or self.deadline(request.operation)
-        creates = operation.spec.creates
+        creates = operation.spec.is_create
         began_at = self.clock.time()
         attempt = 0
         while True:
             attempt += 1
             try:
                 info, body = await self._attempt(request, deadline, attempt)
-            except AttemptFailed as caught:
+            except AttemptError as caught:
                 failure = caught
             else:
                 answer = decode_answer(operation, body, info)
@@ -110,17 +110,17 @@ class Caller:
                 found = await self._find_created(operation, began_at, deadline, failure.error)
                 if found is not None:
                     return found
-            await self._pause(failure, request, deadline, attempt)
+            await self._backoff(failure, request, deadline, attempt)
 
     @asynccontextmanager
-    async def open(
+    async def stream(
         self,
         operation: Operation[Any],
         *,
         streaming: bool = False,
         headers: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
-    ) -> AsyncGenerator[Received]:
+    ) -> AsyncGenerator[OpenResponse]:
         """Make a call and hand over its answer to be read bit by bit.
 
         Args:
@@ -131,7 +131,7 @@ class Caller:
 
         Raises:
             APIError: The call went wrong.
-            DeadlineExceeded: The time of the whole call is up.
+            DeadlineExceededError: The time of the whole call is up.
         """
         request = encode(
             operation,
@@ -146,12 +146,12 @@ class Caller:
             async with AsyncExitStack() as stack:
                 try:
                     received = await self._receive(request, stack, deadline, attempt)
-                except AttemptFailed as caught:
+                except AttemptError as caught:
                     failure = caught
                 else:
                     yield received
                     return
-            await self._pause(failure, request, deadline, attempt)
+            await self._backoff(failure, request, deadline, attempt)
 
     async def attempt(
         self, request: Request, deadline: Deadline, number: int
@@ -167,8 +167,8 @@ class Caller:
             What is known of the response, and its body.
 
         Raises:
-            AttemptFailed: It went wrong.
-            DeadlineExceeded: The time of the whole call is up.
+            AttemptError: It went wrong.
+            DeadlineExceededError: The time of the whole call is up.
         """
         return await self._attempt(request, deadline, number)
 
@@ -177,24 +177,24 @@ class Caller:
     ) -> tuple[ResponseInfo, bytes]:
         began = self.clock.monotonic()
         try:
-            with deadline.limit(request.timeout_s):
+            with deadline.scope(request.timeout_s):
                 async with self.backend.send(request) as response:
                     body = await response.read()
         except (TimeoutError, BackendError) as error:
-            raise self._unanswered(error, request, deadline, number, began) from error
-        info = self._answered(response, request, number, began)
+            raise self._connection_failure(error, request, deadline, number, began) from error
+        info = self._log_success(response, request, number, began)
         if not _is_good(response):
-            raise self._refused(response, body, request, number)
+            raise self._status_failure(response, body, request, number)
         return info, body
 
     async def _find_created(
         self, operation: Operation[A], began_at: float, deadline: Deadline, lost: APIError
     ) -> A | None:
         # Imported only now: it knows every operation that creates, and is hardly ever needed.
-        from tunesmith.calls.create_recovery import find_created  # noqa: PLC0415
+        from tunesmith.calls.create_recovery import recover_created  # noqa: PLC0415
 
-        found = await find_created(
-            self.answer, operation, began_at, deadline, self.created_ids, lost
+        found = await recover_created(
+            self.call, operation, began_at, deadline, self.created_ids, lost
         )
         if found is not None:
             _log.info("%s: its answer was lost, but it was done", operation.spec.name)
@@ -203,21 +203,23 @@ class Caller:
 
     async def _receive(
         self, request: Request, stack: AsyncExitStack, deadline: Deadline, attempt: int
-    ) -> Received:
+    ) -> OpenResponse:
         """Make an attempt, and leave its answer open to be read."""
         began = self.clock.monotonic()
         try:
-            with deadline.limit(request.timeout_s):
+            with deadline.scope(request.timeout_s):
                 response = await stack.enter_async_context(self.backend.send(request))
                 body = b"" if _is_good(response) else await response.read()
         except (TimeoutError, BackendError) as error:
-            raise self._unanswered(error, request, deadline, attempt, began) from error
-        info = self._answered(response, request, attempt, began)
+            raise self._connection_failure(error, request, deadline, attempt, began) from error
+        info = self._log_success(response, request, attempt, began)
         if not _is_good(response):
-            raise self._refused(response, body, request, attempt)
-        return Received(info, response.stream, deadline, request.timeout_s, response.keeps_timeout)
+            raise self._status_failure(response, body, request, attempt)
+        return OpenResponse(
+            info, response.stream, deadline, request.timeout_s, response.keeps_timeout
+        )
 
-    def _answered(
+    def _log_success(
         self, response: Response, request: Request, attempt: int, began: float
     ) -> ResponseInfo:
         info = ResponseInfo(
@@ -226,38 +228,38 @@ class Caller:
         self._log_attempt(request, response.status, attempt, began, response.headers)
         return info
 
-    def _refused(
+    def _status_failure(
         self, response: Response, body: bytes, request: Request, attempt: int
-    ) -> AttemptFailed:
+    ) -> AttemptError:
         refusal = parse_error(response.status, response.headers, body, now=self.clock.time())
         refusal.operation = request.operation
         refusal.attempts = attempt
-        return AttemptFailed(refusal)
+        return AttemptError(refusal)
 
-    def _unanswered(
+    def _connection_failure(
         self,
         error: TimeoutError | BackendError,
         request: Request,
         deadline: Deadline,
         attempt: int,
         began: float,
-    ) -> AttemptFailed:
+    ) -> AttemptError:
         if isinstance(error, BackendError):
             self._log_attempt(request, error.phase, attempt, began)
-            return AttemptFailed(_connection_error(error, request, attempt), error)
+            return AttemptError(_connection_error(error, request, attempt), error)
         self._log_attempt(request, "timeout", attempt, began)
         late = deadline.error(request.timeout_s, attempt)
-        if isinstance(late, DeadlineExceeded):
+        if isinstance(late, DeadlineExceededError):
             raise late from None
-        return AttemptFailed(late, BackendError(str(late), phase="timeout"))
+        return AttemptError(late, BackendError(str(late), phase="timeout"))
 
-    async def _pause(
-        self, failure: AttemptFailed, request: Request, deadline: Deadline, attempt: int
+    async def _backoff(
+        self, failure: AttemptError, request: Request, deadline: Deadline, attempt: int
     ) -> None:
         """Wait before the next attempt, or raise the error if there is to be none."""
         error = failure.error
         status = error if isinstance(error, APIStatusError) else None
-        pause_s = decide(
+        pause_s = retry_delay(
             self.policy.retry,
             attempt,
             status=status.status if status else None,
@@ -271,8 +273,8 @@ class Caller:
             raise error from failure.backend_error
         _log.info("%s: %s, again in %.3g s", request.operation, type(error).__name__, pause_s)
         try:
-            await deadline.sleep(pause_s, doing="waiting to try again", attempts=attempt)
-        except DeadlineExceeded as exceeded:
+            await deadline.sleep(pause_s, activity="waiting to try again", attempts=attempt)
+        except DeadlineExceededError as exceeded:
             raise exceeded from error
 
     def _log_attempt(

@@ -6,15 +6,15 @@ from email.utils import parsedate_to_datetime
 from typing import Any, Protocol
 
 from tunesmith.calls.deadline import Deadline
-from tunesmith.errors import APIError, OutcomeUnknown
+from tunesmith.errors import APIError, UnknownOutcomeError
 from tunesmith.operations.base import Operation
 from tunesmith.operations.batches import ListBatches
 from tunesmith.operations.files import ListFiles
 from tunesmith.operations.fine_tunes import ListFineTunes
 from tunesmith.operations.fine_tuning import ListFineTuningJobs
-from tunesmith.protocol.file_input import file_source
+from tunesmith.protocol.file_input import to_file_source
 
-__all__ = ["find_created"]
+__all__ = ["recover_created"]
 
 _SKEW_S = 60
 """How far the service's clock may be behind ours where it does not tell its time."""
@@ -27,13 +27,13 @@ class _Answer(Protocol):
     async def __call__(self, operation: Any, *, deadline: Deadline | None = None) -> Any: ...
 
 
-async def find_created(
+async def recover_created(
     answer: _Answer,
     operation: Operation[Any],
     began_at: float,
     deadline: Deadline,
     known_ids: Collection[str],
-    lost: APIError,
+    cause: APIError,
 ) -> Any | None:
     """Look for the object that a create may have made.
 
@@ -43,13 +43,13 @@ async def find_created(
         began_at: When it was first sent, in Unix seconds.
         deadline: The end of the call.
         known_ids: Objects that are known to be others.
-        lost: How the answer was lost.
+        cause: How the answer was lost.
 
     Returns:
         The object; None if there is none, so that the create may be sent again.
 
     Raises:
-        OutcomeUnknown: Several objects fit, or the list could not be had.
+        UnknownOutcomeError: Several objects fit, or the list could not be had.
     """
     listing = _LISTINGS.get(operation.spec.name)
     if listing is None:
@@ -57,8 +57,8 @@ async def find_created(
     try:
         page = await answer(listing(operation), deadline=deadline)
     except APIError as error:
-        raise _unknown(operation, lost, []) from error
-    earliest = began_at - _SKEW_S - _behind_s(page.response.headers, deadline.clock.time())
+        raise _unknown(operation, cause, []) from error
+    earliest = began_at - _SKEW_S - _clock_skew_s(page.response.headers, deadline.clock.time())
     found = [
         item
         for item in page.data
@@ -67,28 +67,30 @@ async def find_created(
         and _same(operation, item)
     ]
     if len(found) > 1:
-        raise _unknown(operation, lost, [item.id for item in found]) from lost
+        raise _unknown(operation, cause, [item.id for item in found]) from cause
     return found[0] if found else None
 
 
-def _behind_s(headers: Mapping[str, str], now: float) -> float:
+def _clock_skew_s(headers: Mapping[str, str], now: float) -> float:
     """Tell how far the service's clock is behind ours, as far as it says."""
     with suppress(KeyError, ValueError):
         return max(now - parsedate_to_datetime(headers["date"]).timestamp(), 0.0)
     return 0.0
 
 
-def _unknown(operation: Operation[Any], lost: APIError, candidates: list[str]) -> OutcomeUnknown:
+def _unknown(
+    operation: Operation[Any], cause: APIError, candidates: list[str]
+) -> UnknownOutcomeError:
     name = operation.spec.name
     which = (
         f"one of {', '.join(candidates)} may be it" if candidates else "looking it up failed too"
     )
-    return OutcomeUnknown(
-        f"{name}: the answer was lost ({lost.message}), and {which}. "
+    return UnknownOutcomeError(
+        f"{name}: the answer was lost ({cause.message}), and {which}. "
         f"Look at {name.rsplit('.', 1)[0]}.list before you create it again.",
         candidates=candidates,
         operation=name,
-        attempts=lost.attempts,
+        attempts=cause.attempts,
     )
 
 
@@ -105,10 +107,10 @@ def _same(create: Any, item: Any) -> bool:
     """Whether an object is as the create asked for it, as far as it tells."""
     asked: dict[str, Any] = {name: getattr(create, name) for name in create.spec.body_params}
     if create.spec.name == "files.create":
-        source = file_source(asked.pop("file"))
+        source = to_file_source(asked.pop("file"))
         asked |= {"filename": source.filename, "bytes": source.length_bytes}
     return all(
-        _fits(name, value, getattr(item, _NAMES_IN_ANSWERS.get(name, name), None))
+        _matches_field(name, value, getattr(item, _NAMES_IN_ANSWERS.get(name, name), None))
         for name, value in asked.items()
         if value is not None and isinstance(value, str | int | Mapping)
     )
@@ -117,7 +119,7 @@ def _same(create: Any, item: Any) -> bool:
 _NAMES_IN_ANSWERS = {"suffix": "user_provided_suffix"}
 
 
-def _fits(name: str, asked: Any, shown: Any) -> bool:
+def _matches_field(name: str, asked: Any, shown: Any) -> bool:
     if shown is None or isinstance(asked, Mapping) != isinstance(shown, Mapping):
         return True  # not told, or told in another form
     if name == "model":

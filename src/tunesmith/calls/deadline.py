@@ -3,7 +3,7 @@
 from contextlib import AbstractContextManager, nullcontext
 
 from tunesmith.backends.base import Clock
-from tunesmith.errors import APITimeoutError, DeadlineExceeded
+from tunesmith.errors import APITimeoutError, DeadlineExceededError
 
 __all__ = ["Deadline"]
 
@@ -31,56 +31,56 @@ class Deadline:
         self._at = None if seconds is None else clock.monotonic() + seconds
 
     @property
-    def left_s(self) -> float | None:
+    def remaining_s(self) -> float | None:
         """Seconds that are left; None without a limit."""
         return None if self._at is None else self._at - self.clock.monotonic()
 
-    def limit(self, timeout_s: float | None) -> AbstractContextManager[object]:
+    def scope(self, timeout_s: float | None) -> AbstractContextManager[object]:
         """Raise TimeoutError in a block once the timeout, or the whole call's time, is over.
 
         Args:
             timeout_s: Seconds that the block may take; None for no limit of its own.
         """
-        left = self.left_s
+        left = self.remaining_s
         if left is not None and (timeout_s is None or left < timeout_s):
             timeout_s = max(left, 0)
         return nullcontext() if timeout_s is None else self.clock.fail_after(timeout_s)
 
     def error(
-        self, timeout_s: float | None, attempts: int, *, what_came: str = "no answer"
-    ) -> APITimeoutError | DeadlineExceeded:
+        self, timeout_s: float | None, attempts: int, *, progress: str = "no answer"
+    ) -> APITimeoutError | DeadlineExceededError:
         """Tell which of the two limits has passed, and what came meanwhile."""
-        left = self.left_s
+        left = self.remaining_s
         if timeout_s is None or (left is not None and left <= _TIMERS_EARLY_S):
             return self.exceeded("waiting for the service", attempts)
         return APITimeoutError(
-            f"{self.operation}: {what_came} within the timeout of {timeout_s:g} s; a longer one is "
+            f"{self.operation}: {progress} within the timeout of {timeout_s:g} s; a longer one is "
             "set by `timeout`",
             operation=self.operation,
             attempts=attempts,
         )
 
-    def exceeded(self, doing: str, attempts: int = 0) -> DeadlineExceeded:
+    def exceeded(self, activity: str, attempts: int = 0) -> DeadlineExceededError:
         """Make the error that says what was being done when the time was up."""
-        return DeadlineExceeded(
-            f"{self.operation}: the deadline of {self.seconds:g} s passed while {doing}",
+        return DeadlineExceededError(
+            f"{self.operation}: the deadline of {self.seconds:g} s passed while {activity}",
             operation=self.operation,
             deadline_s=self.seconds,
             attempts=attempts,
         )
 
-    async def sleep(self, seconds: float, *, doing: str, attempts: int = 0) -> None:
+    async def sleep(self, seconds: float, *, activity: str, attempts: int = 0) -> None:
         """Wait; a wait that would outlast the deadline is not begun.
 
         Args:
             seconds: How long to wait.
-            doing: What the wait is for, for the error: "waiting to try again".
+            activity: What the wait is for, for the error: "waiting to try again".
             attempts: How many times the request was sent.
 
         Raises:
-            DeadlineExceeded: The time would be up before.
+            DeadlineExceededError: The time would be up before.
         """
-        left = self.left_s
+        left = self.remaining_s
         if left is not None and seconds >= left:
-            raise self.exceeded(doing, attempts)
+            raise self.exceeded(activity, attempts)
         await self.clock.sleep(seconds)

@@ -4,14 +4,14 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from tunesmith.calls.deadline import Deadline
-from tunesmith.errors import BackendError, StreamInterrupted, TunesmithError
+from tunesmith.errors import BackendError, StreamInterruptedError, TunesmithError
 from tunesmith.types.response import ResponseInfo
 
-__all__ = ["Received"]
+__all__ = ["OpenResponse"]
 
 
 @dataclass(frozen=True, slots=True)
-class Received:
+class OpenResponse:
     """A good response, open to be read.
 
     Args:
@@ -32,18 +32,18 @@ class Received:
         """Wait for a chunk of the body; None at its end.
 
         Raises:
-            StreamInterrupted: It broke off.
+            StreamInterruptedError: It broke off.
             APITimeoutError: The chunk did not come in time.
-            DeadlineExceeded: The time of the whole call is up.
+            DeadlineExceededError: The time of the whole call is up.
         """
         try:
-            with self.deadline.limit(None if self.keeps_timeout else self.timeout_s):
+            with self.deadline.scope(None if self.keeps_timeout else self.timeout_s):
                 return await anext(self.stream, None)
         except TimeoutError:
-            raise self._late() from None
+            raise self._timeout_error() from None
         except BackendError as error:
             if error.phase == "timeout":
-                raise self._late() from error
+                raise self._timeout_error() from error
             raise self.interrupted(str(error)) from error
 
     # Not a generator: one that is left early waits for the garbage collector.
@@ -56,14 +56,14 @@ class Received:
             raise StopAsyncIteration
         return chunk
 
-    def _late(self) -> TunesmithError:
+    def _timeout_error(self) -> TunesmithError:
         return self.deadline.error(
-            self.timeout_s, self.info.attempts, what_came="the answer began, and no more of it came"
+            self.timeout_s, self.info.attempts, progress="the answer began, and no more of it came"
         )
 
-    def interrupted(self, reason: str) -> StreamInterrupted:
+    def interrupted(self, reason: str) -> StreamInterruptedError:
         """Make the error that says the answer broke off."""
-        return StreamInterrupted(
+        return StreamInterruptedError(
             f"{self.deadline.operation}: the answer broke off: {reason}",
             operation=self.deadline.operation,
             attempts=self.info.attempts,

@@ -34,13 +34,13 @@ class CallPolicy:
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
 
     def __post_init__(self) -> None:
-        check_seconds("timeout", self.timeout_s)
-        check_seconds("deadline", self.deadline_s)
+        validate_timeout("timeout", self.timeout_s)
+        validate_timeout("deadline", self.deadline_s)
         if self.retry.max_retries < 0:
             raise ConfigurationError(f"max_retries must be 0 or more, not {self.retry.max_retries}")
 
 
-def check_seconds(name: str, seconds: object) -> None:
+def validate_timeout(name: str, seconds: object) -> None:
     """Refuse what is no limit of time.
 
     Args:

@@ -7,7 +7,7 @@ from typing import Literal, cast
 
 import click
 
-from tunesmith.cli.connection import Connection
+from tunesmith.cli.connection import ServiceOptions
 
 __all__ = ["app"]
 
@@ -52,9 +52,9 @@ class LazyGroup(click.Group):
         if args[0] not in COMMANDS:
             from difflib import get_close_matches
 
-            from tunesmith.cli.legacy_commands import of_old
+            from tunesmith.cli.legacy_commands import translate_legacy_command
 
-            if old := of_old(args):
+            if old := translate_legacy_command(args):
                 then, now = old
                 ctx.fail(f"No such command {args[0]!r}. What was '{then}' is now '{now}'.")
             for near in get_close_matches(args[0], COMMANDS, n=1):
@@ -187,12 +187,12 @@ def app(
         if value is not None and name in typed
         for argument in (option, str(value))
     ]
-    ctx.obj = Connection(
+    ctx.obj = ServiceOptions(
         base_url=base_url,
         api_key=api_key,
         in_memory=in_memory,
         state=state,
         timeout_s=timeout,
         deadline_s=deadline,
-        given=tuple(given),
+        explicit_options=tuple(given),
     )

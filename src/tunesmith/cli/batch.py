@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 import click
 
-from tunesmith.cli.command import calls_the_service
-from tunesmith.cli.files_io import replacing
-from tunesmith.cli.messages import as_options, errors_of_the_command_line
+from tunesmith.cli.command import client_command
+from tunesmith.cli.files_io import atomic_write
+from tunesmith.cli.messages import click_errors, to_option_names
 from tunesmith.errors import TunesmithError
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
-    from tunesmith.batch import Budget, Job, Report
-    from tunesmith.cli.connection import Connection
+    from tunesmith.batch import BatchJob, BatchReport, Budget
+    from tunesmith.cli.connection import ServiceOptions
     from tunesmith.cli.output import Output
 
 __all__ = ["command"]
@@ -102,7 +102,7 @@ def _file(_: click.Context, __: click.Parameter, path: Path) -> Path:
     help="How many requests at once.",
 )
 @click.option(
-    "--via",
+    "--mode",
     type=click.Choice(["live", "batch", "auto"]),
     default="live",
     show_default=True,
@@ -152,7 +152,7 @@ def _file(_: click.Context, __: click.Parameter, path: Path) -> Path:
 @click.option("--json", "as_json", is_flag=True, help="Print the report, or the estimate, as JSON.")
 @click.pass_obj
 def run(
-    connection: "Connection",
+    connection: "ServiceOptions",
     /,
     source: Path,
     output: Path,
@@ -172,19 +172,19 @@ def run(
 
     Ctrl-C stops sending and lets what is under way finish; a second one leaves at once.
     """
-    from tunesmith.batch import Job
-    from tunesmith.cli.batch_progress import shown_progress
+    from tunesmith.batch import BatchJob
+    from tunesmith.cli.batch_progress import progress_reporter
     from tunesmith.datasets.cost import Prices
-    from tunesmith.reports.batch import History, page
+    from tunesmith.reports.batch import ProgressHistory, render_html
 
-    report: Report | None = None
-    with errors_of_the_command_line(), shown_progress() as tell, _warnings_as_messages():
-        history = History(tell)
+    report: BatchReport | None = None
+    with click_errors(), progress_reporter() as tell, _warnings_as_messages():
+        history = ProgressHistory(tell)
         costs = Prices.read(prices) if prices else None
 
-        async def main() -> "Report | None":
+        async def main() -> "BatchReport | None":
             async with connection.client() as client:
-                job = Job(
+                job = BatchJob(
                     source,
                     output,
                     client=client,
@@ -192,13 +192,13 @@ def run(
                     tokens_per_minute=tpm,
                     prices=costs,
                     resume=resume or options["retry_failed"],
-                    drain=None,
+                    shutdown_timeout=None,
                     on_progress=history,
                     **options,
                 )
                 if dry_run:
                     found = await job.estimate()
-                    click.echo(found.to_json() if as_json else as_options(str(found)))
+                    click.echo(found.to_json() if as_json else to_option_names(str(found)))
                     return None
                 return await _run(job)
 
@@ -207,16 +207,16 @@ def run(
         return
     if page_file is not None:
         try:
-            with replacing(page_file) as part:
-                part.write_text(page(report, history), encoding="utf-8")
+            with atomic_write(page_file) as part:
+                part.write_text(render_html(report, history), encoding="utf-8")
         except OSError as error:
             click.echo(f"The page cannot be written: {error}", err=True)
     if as_json:
         click.echo(report.to_json())
     else:
         # How to go on when it was stopped has been told as a warning.
-        told = replace(report, how_to_go_on="") if report.stopped else report
-        click.echo(as_options(str(told)))
+        told = replace(report, resume_hint="") if report.stopped else report
+        click.echo(to_option_names(str(told)))
     if report.stopped is not None:
         raise SystemExit(_UNFINISHED)
     if report.failed:
@@ -239,10 +239,10 @@ def _warnings_as_messages() -> Generator[None]:
 
 class _Messages(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(as_options(record.getMessage()), err=True)
+        click.echo(to_option_names(record.getMessage()), err=True)
 
 
-async def _run(job: "Job") -> "Report":
+async def _run(job: "BatchJob") -> "BatchReport":
     try:
         async with job:
             await job.run()
@@ -258,14 +258,14 @@ def status(output: Path, as_json: bool) -> None:
     """Tell how far the job is that writes OUTPUT, be it at work, over or dead."""
     from tunesmith.batch.status import read_status
 
-    with errors_of_the_command_line():
+    with click_errors():
         found = read_status(output)
-    click.echo(found.to_json() if as_json else as_options(str(found)))
+    click.echo(found.to_json() if as_json else to_option_names(str(found)))
 
 
 @command.command("cancel")
 @click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
-@calls_the_service
+@client_command
 async def cancel(client: "AsyncClient", output: "Output", target: Path) -> None:
     """Have the service end the batches of the job that writes OUTPUT, be it at work or not.
 

@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 
-__all__ = ["Point", "curve"]
+__all__ = ["Point", "braille_plot"]
 
 Point = tuple[float, float]
 
@@ -12,7 +12,7 @@ _DOTS = ((0x01, 0x08), (0x02, 0x10), (0x04, 0x20), (0x40, 0x80))
 """The bit of a dot in its character, by row and column."""
 
 
-def curve(
+def braille_plot(
     points: Sequence[Point],
     *,
     x: tuple[float, float],
@@ -32,15 +32,15 @@ def curve(
     columns: dict[int, list[float]] = {}
     for at, value in points:
         if math.isfinite(value):
-            columns.setdefault(_place(at, x, 2 * width), []).append(value)
+            columns.setdefault(_scale(at, x, 2 * width), []).append(value)
     cells = [[0] * width for _ in range(height)]
     for column, values in columns.items():
-        row = 4 * height - 1 - _place(sum(values) / len(values), y, 4 * height)
+        row = 4 * height - 1 - _scale(sum(values) / len(values), y, 4 * height)
         cells[row // 4][column // 2] |= _DOTS[row % 4][column % 2]
     return ["".join(chr(_BLANK + cell) if cell else " " for cell in line) for line in cells]
 
 
-def _place(value: float, edges: tuple[float, float], dots: int) -> int:
+def _scale(value: float, edges: tuple[float, float], dots: int) -> int:
     low, high = edges
     share = (value - low) / (high - low) if high > low else 0.5
     return round(min(max(share, 0.0), 1.0) * (dots - 1))

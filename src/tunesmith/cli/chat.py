@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tunesmith.cli.command import calls_the_service
-from tunesmith.cli.interrupting import interruptible
+from tunesmith.cli.command import client_command
+from tunesmith.cli.interrupting import default_sigint
 from tunesmith.cli.output import Output
 from tunesmith.cli.sampling_options import prompt_argument, sampling_options
 
@@ -28,7 +28,7 @@ __all__ = ["command"]
     help="At most so many tokens an answer.",
 )
 @sampling_options
-@calls_the_service
+@client_command
 async def command(
     client: "AsyncClient",
     output: Output,
@@ -47,7 +47,7 @@ async def command(
         return
     if output.as_json:
         raise click.UsageError("With --json, give one MESSAGE.")
-    output.note("An empty line ends the conversation.")
+    output.info("An empty line ends the conversation.")
     while said := _ask():
         messages.append({"role": "user", "content": said})
         answer = await _answer(client, output, messages, **asked)
@@ -56,7 +56,7 @@ async def command(
 
 def _ask() -> str:
     try:
-        with interruptible():
+        with default_sigint():
             return str(
                 click.prompt("", prompt_suffix="> ", default="", show_default=False, err=True)
             )

@@ -7,43 +7,43 @@ from typing import Any
 
 import click
 
-from tunesmith.cli.connection import Connection
-from tunesmith.cli.error_hints import way_on
-from tunesmith.cli.messages import as_options
+from tunesmith.cli.connection import ServiceOptions
+from tunesmith.cli.error_hints import error_hint
+from tunesmith.cli.messages import to_option_names
 from tunesmith.cli.output import Output
 from tunesmith.errors import (
     APIConnectionError,
     APIStatusError,
-    DeadlineExceeded,
+    DeadlineExceededError,
+    InvalidRequestError,
     JobError,
-    RequestInvalid,
     TunesmithError,
 )
 
-__all__ = ["GivenWrongly", "JobOver", "NoAnswer", "calls_the_service"]
+__all__ = ["InvalidUsageError", "JobNotSucceededError", "ServiceUnavailableError", "client_command"]
 
 _INTERRUPTED = 130
 
 
-class GivenWrongly(click.ClickException):
+class InvalidUsageError(click.ClickException):
     """What the command asks for cannot be asked."""
 
     exit_code = 2
 
 
-class JobOver(click.ClickException):
+class JobNotSucceededError(click.ClickException):
     """The job that was followed is over without a model."""
 
     exit_code = 3
 
 
-class NoAnswer(click.ClickException):
+class ServiceUnavailableError(click.ClickException):
     """The service was out of reach, or took too long."""
 
     exit_code = 4
 
 
-def calls_the_service(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
+def client_command(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
     """Make an asynchronous function a command: it gets a client, the output, and `--json`.
 
     Errors become one line with the way out, and the exit code that `tunesmith --help` tells.
@@ -51,7 +51,7 @@ def calls_the_service(command: Callable[..., Awaitable[None]]) -> Callable[..., 
 
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
     @click.pass_obj
-    def run(connection: Connection, /, as_json: bool, **options: Any) -> None:
+    def run(connection: ServiceOptions, /, as_json: bool, **options: Any) -> None:
         import anyio
 
         output = Output(connection, as_json=as_json)
@@ -63,20 +63,20 @@ def calls_the_service(command: Callable[..., Awaitable[None]]) -> Callable[..., 
         try:
             anyio.run(call)
         except KeyboardInterrupt:
-            output.note(*(output.when_interrupted or ("Interrupted.",)))
+            output.info(*(output.when_interrupted or ("Interrupted.",)))
             raise SystemExit(_INTERRUPTED) from None
         except TunesmithError as error:
-            raise _in_one_line(error, output) from error
+            raise _to_click_error(error, output) from error
         except OSError as error:
             if error.errno == errno.EPIPE:
                 raise  # whoever reads the output has had enough
-            raise click.ClickException(_about_a_file(error)) from error
+            raise click.ClickException(_file_error_message(error)) from error
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     return run
 
 
-def _about_a_file(error: OSError) -> str:
+def _file_error_message(error: OSError) -> str:
     if not error.filename:
         return str(error)
     folder = Path(error.filename).parent
@@ -85,22 +85,22 @@ def _about_a_file(error: OSError) -> str:
     return f"{error.filename}: {error.strerror}"
 
 
-def _in_one_line(error: TunesmithError, output: Output) -> click.ClickException:
+def _to_click_error(error: TunesmithError, output: Output) -> click.ClickException:
     """Say what went wrong and what to do, and choose the exit code."""
-    message = as_options(" ".join(str(error).split()))
+    message = to_option_names(" ".join(str(error).split()))
     match error:
         case JobError():
-            return JobOver(message)
-        case RequestInvalid():
-            return GivenWrongly(message)
-        case DeadlineExceeded():
-            output.note(*output.when_interrupted)
-            return NoAnswer(message)
+            return JobNotSucceededError(message)
+        case InvalidRequestError():
+            return InvalidUsageError(message)
+        case DeadlineExceededError():
+            output.info(*output.when_interrupted)
+            return ServiceUnavailableError(message)
         case APIConnectionError():
             doctor = output.connection.command("doctor")
-            return NoAnswer(f"{message}. See whether the service is there: {doctor}")
+            return ServiceUnavailableError(f"{message}. See whether the service is there: {doctor}")
         case APIStatusError():
-            way = way_on(error, output.connection.command)
+            way = error_hint(error, output.connection.command)
             return click.ClickException(". ".join(filter(None, (message, way))))
         case _:
             return click.ClickException(message)

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from tunesmith.cli.command import calls_the_service
+from tunesmith.cli.command import client_command
 from tunesmith.cli.output import Output
 from tunesmith.cli.sampling_options import prompt_argument, sampling_options
 
@@ -25,7 +25,7 @@ __all__ = ["command"]
 )
 @click.option("--echo", is_flag=True, default=None, help="Begin with the prompt.")
 @sampling_options
-@calls_the_service
+@client_command
 async def command(
     client: "AsyncClient",
     output: Output,

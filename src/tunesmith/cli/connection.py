@@ -12,16 +12,16 @@ import click
 if TYPE_CHECKING:
     from tunesmith import AsyncClient, Backend
 
-__all__ = ["Connection", "without_password"]
+__all__ = ["ServiceOptions", "strip_url_password"]
 
 
-def without_password(url: str) -> str:
+def strip_url_password(url: str) -> str:
     """A URL to be shown: without who signs in by it."""
     return re.sub(r"//[^/]*@", "//…@", url)
 
 
 @dataclass(frozen=True, slots=True)
-class Connection:
+class ServiceOptions:
     """Where the service is.
 
     Args:
@@ -31,7 +31,7 @@ class Connection:
         state: The file that keeps the service in memory.
         timeout_s: Seconds that one attempt may take; None for the usual.
         deadline_s: Seconds that a whole call may take; None for no limit.
-        given: The options that told so, to be repeated in the next command.
+        explicit_options: The options that told so, to be repeated in the next command.
     """
 
     base_url: str | None = None
@@ -40,11 +40,13 @@ class Connection:
     state: Path | None = None
     timeout_s: float | None = None
     deadline_s: float | None = None
-    given: tuple[str, ...] = ()
+    explicit_options: tuple[str, ...] = ()
 
     def command(self, *arguments: str) -> str:
         """Write a command for the same service, as one would type it, but for a password."""
-        return shlex.join(["tunesmith", *map(without_password, self.given), *arguments])
+        return shlex.join(
+            ["tunesmith", *map(strip_url_password, self.explicit_options), *arguments]
+        )
 
     def client(self) -> "AsyncClient":
         """Make a client.

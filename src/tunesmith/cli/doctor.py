@@ -10,7 +10,7 @@ from typing import Literal
 
 import click
 
-from tunesmith.cli.connection import Connection, without_password
+from tunesmith.cli.connection import ServiceOptions, strip_url_password
 from tunesmith.cli.output import Output
 from tunesmith.errors import APIStatusError, ConfigurationError, TunesmithError
 
@@ -42,13 +42,13 @@ class Check:
 @click.command("doctor", short_help="See whether everything is in place.")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.pass_obj
-def command(connection: Connection, as_json: bool) -> None:
+def command(connection: ServiceOptions, as_json: bool) -> None:
     """See whether there is a key, whether the service answers, and what is installed.
 
     The key itself is never shown. The exit code is 0 if all that is needed is there, else 1.
     """
     output = Output(connection, as_json=as_json)
-    checks = [*_versions(), _key(connection), _address(connection)]
+    checks = [*_versions(), _check_api_key(connection), _check_base_url(connection)]
     if not any(check.state == "wrong" for check in checks):
         checks.append(_service(connection))
     checks += _extras()
@@ -73,7 +73,7 @@ def _versions() -> list[Check]:
     ]
 
 
-def _key(connection: Connection) -> Check:
+def _check_api_key(connection: ServiceOptions) -> Check:
     if connection.in_memory:
         return Check("key", "ok", "none is needed")
     if connection.api_key:
@@ -89,17 +89,17 @@ def _key(connection: Connection) -> Check:
     )
 
 
-def _address(connection: Connection) -> Check:
+def _check_base_url(connection: ServiceOptions) -> Check:
     from tunesmith.client import DEFAULT_BASE_URL
 
     if connection.in_memory:
         found = f"in memory, kept in {connection.state}" if connection.state else "in memory"
         return Check("address", "ok", found)
     base_url = connection.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-    return Check("address", "ok", without_password(base_url))
+    return Check("address", "ok", strip_url_password(base_url))
 
 
-def _service(connection: Connection) -> Check:
+def _service(connection: ServiceOptions) -> Check:
     import anyio
 
     async def look() -> str:
@@ -139,10 +139,10 @@ def _extras() -> list[Check]:
         found = _REQUIREMENT.match(requirement)
         if found and found[3] and found[3] not in _FOR_DEVELOPERS and found[1] != "tunesmith":
             needed.setdefault(found[3], []).append(found[1])
-    return [_extra(extra, names) for extra, names in sorted(needed.items())]
+    return [_check_extra(extra, names) for extra, names in sorted(needed.items())]
 
 
-def _extra(extra: str, names: list[str]) -> Check:
+def _check_extra(extra: str, names: list[str]) -> Check:
     there: list[str] = []
     missing: list[str] = []
     for name in names:

@@ -6,7 +6,7 @@ import anyio
 import click
 import httpx
 
-from tunesmith.cli.messages import without_secrets
+from tunesmith.cli.messages import strip_url_secrets
 
 __all__ = ["download"]
 
@@ -23,7 +23,7 @@ async def download(url: str, path: Path) -> None:
     Raises:
         ClickException: It cannot be had.
     """
-    shown = without_secrets(url)
+    shown = strip_url_secrets(url)
     try:
         async with (
             httpx.AsyncClient(follow_redirects=True, timeout=_TIMEOUT_S) as http,

@@ -4,24 +4,24 @@ from collections.abc import Callable, Iterator
 
 from tunesmith.errors import APIStatusError, AuthenticationError, NotFoundError
 
-__all__ = ["way_on"]
+__all__ = ["error_hint"]
 
 _NO_SUCH_MODEL = {"model_not_available", "model_not_found"}
-_LISTS = {"files": "files", "fine_tuning": "fine-tunes"}
+_LIST_COMMANDS = {"files": "files", "fine_tuning": "fine-tunes"}
 """By the first part of an operation's name: the commands that list what it is about."""
 
 
-def way_on(error: APIStatusError, command: Callable[..., str]) -> str:
+def error_hint(error: APIStatusError, command: Callable[..., str]) -> str:
     """Say what to do, in a sentence; nothing if there is nothing to say.
 
     Args:
         error: The refusal.
         command: Writes a command for the same service.
     """
-    return next(_ways(error, command), "")
+    return next(_hints(error, command), "")
 
 
-def _ways(error: APIStatusError, command: Callable[..., str]) -> Iterator[str]:
+def _hints(error: APIStatusError, command: Callable[..., str]) -> Iterator[str]:
     group = (error.operation or "").partition(".")[0]
     if isinstance(error, AuthenticationError):
         yield "Set OPENAI_API_KEY to a key of this service."
@@ -33,5 +33,5 @@ def _ways(error: APIStatusError, command: Callable[..., str]) -> Iterator[str]:
         yield f"Its command is {command('chat')}."
     if group == "chat" and "not a chat model" in error.message:
         yield f"Its command is {command('complete')}."
-    if isinstance(error, NotFoundError) and group in _LISTS:
-        yield f"See what there is: {command(_LISTS[group], 'list')}"
+    if isinstance(error, NotFoundError) and group in _LIST_COMMANDS:
+        yield f"See what there is: {command(_LIST_COMMANDS[group], 'list')}"

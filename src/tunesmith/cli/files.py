@@ -5,9 +5,9 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunesmith.cli.command import calls_the_service
-from tunesmith.cli.files_io import is_replaceable
-from tunesmith.cli.output import Output, moment
+from tunesmith.cli.command import client_command
+from tunesmith.cli.files_io import is_regular_file
+from tunesmith.cli.output import Output, format_time
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
@@ -31,8 +31,8 @@ def command() -> None:
 )
 @click.option("--name", help="The name that the service shall keep; by default the file's own.")
 @click.option("-y", "--yes", is_flag=True, help="Use an identical file without asking.")
-@click.option("--again", is_flag=True, help="Send it even if an identical file is there.")
-@calls_the_service
+@click.option("--force", is_flag=True, help="Send it even if an identical file is there.")
+@client_command
 async def upload(
     client: "AsyncClient",
     output: Output,
@@ -40,7 +40,7 @@ async def upload(
     purpose: str,
     name: str | None,
     yes: bool,
-    again: bool,
+    force: bool,
 ) -> None:
     """Send the file at PATH, in parts if it is large.
 
@@ -49,33 +49,33 @@ async def upload(
     """
     from tunesmith.cli.upload import upload_file
 
-    file = await upload_file(client, output, path, purpose, name=name, ask=not yes, again=again)
+    file = await upload_file(client, output, path, purpose, name=name, ask=not yes, force=force)
     show_file(output, file)
     if purpose == "fine-tune":
-        output.next("fine-tunes", "create", "-t", file.id, "-m", "MODEL", "--follow")
+        output.suggest_command("fine-tunes", "create", "-t", file.id, "-m", "MODEL", "--follow")
 
 
 @command.command("list", short_help="List the files.")
 @click.option("--purpose", help="Only files for this.")
 @click.option("--limit", type=click.IntRange(min=1), default=100, help="At most so many.")
-@calls_the_service
+@client_command
 async def list_files(
     client: "AsyncClient", output: Output, purpose: str | None, limit: int
 ) -> None:
     """List the files, newest first."""
-    from tunesmith.cli.listing import first
+    from tunesmith.cli.listing import take
 
-    files = await first(limit, client.files.list(purpose=purpose, limit=min(limit, 10_000)))
-    output.many(
+    files = await take(limit, client.files.list(purpose=purpose, limit=min(limit, 10_000)))
+    output.show_table(
         files,
         ("id", "bytes", "created", "purpose", "name"),
-        ((f.id, f.bytes, moment(f.created_datetime), f.purpose, f.filename) for f in files),
+        ((f.id, f.bytes, format_time(f.created_datetime), f.purpose, f.filename) for f in files),
     )
 
 
 @command.command("get", short_help="Show a file's record.")
 @click.argument("file_id")
-@calls_the_service
+@client_command
 async def get(client: "AsyncClient", output: Output, file_id: str) -> None:
     """Show what the service knows of a file."""
     show_file(output, await client.files.retrieve(file_id))
@@ -84,10 +84,10 @@ async def get(client: "AsyncClient", output: Output, file_id: str) -> None:
 @command.command("content", short_help="Print or save a file's content.")
 @click.argument("file_id")
 @click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="Where to save it.")
-@calls_the_service
+@client_command
 async def content(client: "AsyncClient", output: Output, file_id: str, target: Path | None) -> None:
     """Print a file's content as it is, or save it; a broken download goes on."""
-    if target is not None and is_replaceable(target):
+    if target is not None and is_regular_file(target):
         await client.files.content(file_id).write_to(target)
         output.saved(target)
     elif target is not None:
@@ -106,25 +106,25 @@ async def content(client: "AsyncClient", output: Output, file_id: str, target: P
 
 @command.command("delete", short_help="Delete files.")
 @click.argument("file_ids", nargs=-1, required=True)
-@calls_the_service
+@client_command
 async def delete(client: "AsyncClient", output: Output, file_ids: tuple[str, ...]) -> None:
     """Delete files; models that were trained on them stay."""
     for file_id in file_ids:
         deleted = await client.files.delete(file_id)
-        output.one(deleted, [("deleted", deleted.id)])
+        output.show_object(deleted, [("deleted", deleted.id)])
 
 
 def show_file(output: Output, file: "FileObject") -> None:
     """Print a file's record."""
-    output.one(
+    output.show_object(
         file,
         [
             ("id", file.id),
             ("name", file.filename),
             ("bytes", file.bytes),
             ("purpose", file.purpose),
-            ("created", moment(file.created_datetime)),
-            ("expires", moment(file.expires_datetime)),
+            ("created", format_time(file.created_datetime)),
+            ("expires", format_time(file.expires_datetime)),
             ("status", file.status),
         ],
     )

@@ -5,16 +5,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from secrets import token_hex
 
-__all__ = ["is_replaceable", "replacing"]
+__all__ = ["atomic_write", "is_regular_file"]
 
 
-def is_replaceable(path: Path) -> bool:
+def is_regular_file(path: Path) -> bool:
     """Whether a file may take the place of what is there: not of `/dev/stdout`, not of a link."""
     return not path.exists() or (path.is_file() and not path.is_symlink())
 
 
 @contextmanager
-def replacing(path: Path) -> Generator[Path]:
+def atomic_write(path: Path) -> Generator[Path]:
     """Give a place beside `path` to write to, which takes its place when all went well.
 
     What may not be replaced is written to as it is.
@@ -22,7 +22,7 @@ def replacing(path: Path) -> Generator[Path]:
     Raises:
         OSError: It cannot be written; the error names `path`.
     """
-    if not is_replaceable(path):
+    if not is_regular_file(path):
         yield path
         return
     part = path.with_name(f".{path.name}.{token_hex(8)}.part")

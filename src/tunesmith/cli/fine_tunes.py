@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING, Any, cast
 
 import click
 
-from tunesmith.cli.command import calls_the_service
-from tunesmith.cli.files_io import replacing
-from tunesmith.cli.output import Output, moment
+from tunesmith.cli.command import client_command
+from tunesmith.cli.files_io import atomic_write
+from tunesmith.cli.output import Output, format_time
 from tunesmith.cli.plots import plot, report
 from tunesmith.errors import APIStatusError
 
@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_SUCCESSORS = {
+_REPLACEMENT_MODELS = {
     "ada": "babbage-002",
     "babbage": "babbage-002",
     "curie": "davinci-002",
@@ -39,7 +39,7 @@ command.add_command(plot)
 command.add_command(report)
 
 
-def _pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
+def _parse_pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
     for pair in given:
         if "=" not in pair:
             raise click.BadParameter(f"{pair!r} is not KEY=VALUE.")
@@ -96,11 +96,15 @@ def _grader(_: click.Context, __: click.Parameter, path: Path | None) -> object:
 )
 @click.option("--seed", type=click.IntRange(min=0), help="Makes training repeatable.")
 @click.option(
-    "--metadata", multiple=True, metavar="KEY=VALUE", callback=_pairs, help="To keep with the job."
+    "--metadata",
+    multiple=True,
+    metavar="KEY=VALUE",
+    callback=_parse_pairs,
+    help="To keep with the job.",
 )
 @click.option("--follow", is_flag=True, help="Follow the job to its end.")
 @click.option("-y", "--yes", is_flag=True, help="Use identical uploaded files without asking.")
-@calls_the_service
+@client_command
 async def create(
     client: "AsyncClient",
     output: Output,
@@ -121,12 +125,14 @@ async def create(
     A path is uploaded, unless the service has an identical file, which is offered for reuse; a
     URL is downloaded and uploaded.
     """
-    from tunesmith.cli.upload import file_id_of
+    from tunesmith.cli.upload import resolve_file_id
 
     how = _method(method, grader, hyperparameters)
-    training_id = await file_id_of(client, output, training_file, ask=not yes)
+    training_id = await resolve_file_id(client, output, training_file, ask=not yes)
     validation_id = (
-        await file_id_of(client, output, validation_file, ask=not yes) if validation_file else None
+        await resolve_file_id(client, output, validation_file, ask=not yes)
+        if validation_file
+        else None
     )
     try:
         job = await client.fine_tuning.jobs.create(
@@ -139,8 +145,10 @@ async def create(
             metadata=metadata or None,
         )
     except APIStatusError:
-        if model in _SUCCESSORS:
-            output.note(f"{(now := _SUCCESSORS[model])} took the place of {model}: -m {now}")
+        if model in _REPLACEMENT_MODELS:
+            output.info(
+                f"{(now := _REPLACEMENT_MODELS[model])} took the place of {model}: -m {now}"
+            )
         raise
     if follow:
         from tunesmith.cli.follow import follow_job
@@ -148,27 +156,30 @@ async def create(
         await follow_job(client, output, job.id)
         return
     show_job(output, job)
-    output.next("fine-tunes", "follow", job.id)
+    output.suggest_command("fine-tunes", "follow", job.id)
 
 
 @command.command("list", short_help="List the jobs.")
 @click.option("--limit", type=click.IntRange(min=1), default=20, help="At most so many.")
-@calls_the_service
+@client_command
 async def list_jobs(client: "AsyncClient", output: Output, limit: int) -> None:
     """List the jobs, newest first."""
-    from tunesmith.cli.listing import first
+    from tunesmith.cli.listing import take
 
-    jobs = await first(limit, client.fine_tuning.jobs.list(limit=min(limit, 100)))
-    output.many(
+    jobs = await take(limit, client.fine_tuning.jobs.list(limit=min(limit, 100)))
+    output.show_table(
         jobs,
         ("id", "created", "status", "model", "fine-tuned model"),
-        ((j.id, moment(j.created_datetime), j.status, j.model, j.fine_tuned_model) for j in jobs),
+        (
+            (j.id, format_time(j.created_datetime), j.status, j.model, j.fine_tuned_model)
+            for j in jobs
+        ),
     )
 
 
 @command.command("get", short_help="Show a job.")
 @click.argument("job_id")
-@calls_the_service
+@client_command
 async def get(client: "AsyncClient", output: Output, job_id: str) -> None:
     """Show how a job is doing."""
     show_job(output, await client.fine_tuning.jobs.retrieve(job_id))
@@ -176,7 +187,7 @@ async def get(client: "AsyncClient", output: Output, job_id: str) -> None:
 
 @command.command("follow", short_help="Follow a job to its end.")
 @click.argument("job_id")
-@calls_the_service
+@client_command
 async def follow_one(client: "AsyncClient", output: Output, job_id: str) -> None:
     """Show a job's events and its loss as they come, until it is over.
 
@@ -191,44 +202,44 @@ async def follow_one(client: "AsyncClient", output: Output, job_id: str) -> None
 @command.command("events", short_help="List a job's events.")
 @click.argument("job_id")
 @click.option("--limit", type=click.IntRange(min=1), default=1000, help="The last so many.")
-@calls_the_service
+@client_command
 async def events(client: "AsyncClient", output: Output, job_id: str, limit: int) -> None:
     """List what happened to a job so far, oldest first."""
-    from tunesmith.cli.listing import first
+    from tunesmith.cli.listing import take
 
     pages = client.fine_tuning.jobs.list_events(job_id, limit=min(limit, 100))
-    found = (await first(limit, pages))[::-1]
-    output.many(
+    found = (await take(limit, pages))[::-1]
+    output.show_table(
         found,
         ("time", "level", "message"),
-        ((moment(e.created_datetime), e.level, e.message) for e in found),
+        ((format_time(e.created_datetime), e.level, e.message) for e in found),
     )
 
 
 @command.command("results", short_help="Print what a job measured.")
 @click.argument("job_id")
 @click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="Where to save it.")
-@calls_the_service
+@client_command
 async def results(client: "AsyncClient", output: Output, job_id: str, target: Path | None) -> None:
     """Print what a job measured at each step, as CSV, or save it."""
     import anyio
 
-    from tunesmith.cli.metrics import as_csv
+    from tunesmith.cli.metrics import results_to_csv
 
     measured = await client.fine_tuning.jobs.results(job_id)
     if target is not None:
-        with replacing(target) as part:
-            await anyio.Path(part).write_text(as_csv(measured), "utf-8")
+        with atomic_write(target) as part:
+            await anyio.Path(part).write_text(results_to_csv(measured), "utf-8")
         output.saved(target)
     elif output.as_json:
         output.json([dict(step.columns) for step in measured])
     else:
-        output.text(as_csv(measured), newline=False)
+        output.text(results_to_csv(measured), newline=False)
 
 
 @command.command("cancel", short_help="End a job before it is done.")
 @click.argument("job_id")
-@calls_the_service
+@client_command
 async def cancel(client: "AsyncClient", output: Output, job_id: str) -> None:
     """End a job before it is done."""
     show_job(output, await client.fine_tuning.jobs.cancel(job_id))
@@ -236,35 +247,35 @@ async def cancel(client: "AsyncClient", output: Output, job_id: str) -> None:
 
 @command.command("pause", short_help="Let a job wait.")
 @click.argument("job_id")
-@calls_the_service
+@client_command
 async def pause(client: "AsyncClient", output: Output, job_id: str) -> None:
     """Let a job wait until it is resumed."""
     show_job(output, await client.fine_tuning.jobs.pause(job_id))
-    output.next("fine-tunes", "resume", job_id)
+    output.suggest_command("fine-tunes", "resume", job_id)
 
 
 @command.command("resume", short_help="Let a paused job go on.")
 @click.argument("job_id")
-@calls_the_service
+@client_command
 async def resume(client: "AsyncClient", output: Output, job_id: str) -> None:
     """Let a paused job go on."""
     show_job(output, await client.fine_tuning.jobs.resume(job_id))
-    output.next("fine-tunes", "follow", job_id)
+    output.suggest_command("fine-tunes", "follow", job_id)
 
 
 @command.command("checkpoints", short_help="List a job's checkpoints.")
 @click.argument("job_id")
 @click.option("--limit", type=click.IntRange(min=1), default=100, help="At most so many.")
-@calls_the_service
+@client_command
 async def checkpoints(client: "AsyncClient", output: Output, job_id: str, limit: int) -> None:
     """List the models that a job saved on its way, newest first; each can be used."""
-    from tunesmith.cli.listing import first
+    from tunesmith.cli.listing import take
     from tunesmith.types import CheckpointMetrics
 
     pages = client.fine_tuning.jobs.checkpoints.list(job_id, limit=min(limit, 100))
-    found = await first(limit, pages)
+    found = await take(limit, pages)
     measured = [point.metrics or CheckpointMetrics() for point in found]
-    output.many(
+    output.show_table(
         found,
         ("step", "model", "training loss", "validation loss"),
         (
@@ -276,7 +287,7 @@ async def checkpoints(client: "AsyncClient", output: Output, job_id: str, limit:
 
 def show_job(output: Output, job: "FineTuningJob") -> None:
     """Print a job."""
-    output.one(
+    output.show_object(
         job,
         [
             ("id", job.id),
@@ -288,9 +299,9 @@ def show_job(output: Output, job: "FineTuningJob") -> None:
             ("validation file", job.validation_file),
             ("result files", job.result_files),
             ("seed", job.seed),
-            ("created", moment(job.created_datetime)),
-            ("to finish", moment(job.estimated_finish_datetime)),
-            ("finished", moment(job.finished_datetime)),
+            ("created", format_time(job.created_datetime)),
+            ("to finish", format_time(job.estimated_finish_datetime)),
+            ("finished", format_time(job.finished_datetime)),
         ],
     )
 

@@ -7,8 +7,8 @@ from contextlib import contextmanager
 from itertools import groupby
 from typing import TYPE_CHECKING
 
-from tunesmith.cli.braille_plot import Point, curve
-from tunesmith.cli.command import JobOver
+from tunesmith.cli.braille_plot import Point, braille_plot
+from tunesmith.cli.command import JobNotSucceededError
 from tunesmith.cli.output import Output
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ async def follow_job(client: "AsyncClient", output: Output, job_id: str) -> None
     """Show what happens to a job until it is over.
 
     Raises:
-        JobOver: It failed or was cancelled.
+        JobNotSucceededError: It failed or was cancelled.
     """
     command = output.connection.command
     output.when_interrupted = (
@@ -44,17 +44,19 @@ async def follow_job(client: "AsyncClient", output: Output, job_id: str) -> None
     if output.as_json:
         output.json(job)
     if job.status == "cancelled":
-        raise JobOver(f"The job {job_id} was cancelled.")
+        raise JobNotSucceededError(f"The job {job_id} was cancelled.")
     if job.status != "succeeded":
         reason = job.error and job.error.message
         code = f" ({job.error.code})" if job.error and job.error.code else ""
-        raise JobOver(f"The job {job_id} failed: {reason or 'no reason is given'}{code}")
+        raise JobNotSucceededError(
+            f"The job {job_id} failed: {reason or 'no reason is given'}{code}"
+        )
     if not output.as_json and job.fine_tuned_model:
         output.text(f"Fine-tuned model: {job.fine_tuned_model}")
         ask = "complete" if _base(job.model or "").endswith("-002") else "chat"
-        output.next(ask, "-m", job.fine_tuned_model, "YOUR PROMPT")
+        output.suggest_command(ask, "-m", job.fine_tuned_model, "YOUR PROMPT")
         if ask == "complete":
-            output.note("End your prompt as the prompts in the data end.")
+            output.info("End your prompt as the prompts in the data end.")
 
 
 def _base(model: str) -> str:
@@ -63,22 +65,22 @@ def _base(model: str) -> str:
 
 
 @contextmanager
-def _view(output: Output) -> Generator["_JsonLines | _Lines | _Screen"]:
+def _view(output: Output) -> Generator["_JsonView | _PlainView | _LiveView"]:
     if output.as_json:
-        yield _JsonLines(output)
+        yield _JsonView(output)
     elif not output.is_terminal:
-        yield _Lines(output)
+        yield _PlainView(output)
     else:
         from rich.console import Console
         from rich.live import Live
 
         console = Console(highlight=False)
-        screen = _Screen(console.width)
+        screen = _LiveView(console.width)
         with Live(screen, console=console, refresh_per_second=8):
             yield screen
 
 
-class _JsonLines:
+class _JsonView:
     """An event a line."""
 
     def __init__(self, output: Output) -> None:
@@ -88,7 +90,7 @@ class _JsonLines:
         self._output.json(event)
 
 
-class _Lines:
+class _PlainView:
     """A line an event; of the steps, some twenty."""
 
     def __init__(self, output: Output) -> None:
@@ -101,7 +103,7 @@ class _Lines:
         self._output.text(_line(event))
 
 
-class _Screen:
+class _LiveView:
     """The loss as a curve, how far the job is, and what happened last."""
 
     def __init__(self, width: int) -> None:
@@ -142,7 +144,7 @@ class _Screen:
         losses = [loss for _, loss in (*self._training, *self._validation)]
         bottom, top = 0.0, max(losses)
         drawn = [
-            curve(
+            braille_plot(
                 points,
                 x=(1, max(self._total, 2)),
                 y=(bottom, top),

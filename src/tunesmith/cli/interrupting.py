@@ -4,11 +4,11 @@ import signal
 from collections.abc import Generator
 from contextlib import contextmanager
 
-__all__ = ["interruptible"]
+__all__ = ["default_sigint"]
 
 
 @contextmanager
-def interruptible() -> Generator[None]:
+def default_sigint() -> Generator[None]:
     """Let Ctrl-C end what blocks the event loop, such as a question, at once.
 
     The loop's own handler only tells the loop, which does not run until the question is answered.

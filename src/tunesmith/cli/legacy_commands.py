@@ -2,9 +2,9 @@
 
 from collections.abc import Sequence
 
-__all__ = ["of_old"]
+__all__ = ["translate_legacy_command"]
 
-_NOW = {
+_COMMANDS = {
     "fine_tunes.prepare_data": "prepare",
     "completions.create": "complete",
     "chat_completions.create": "chat",
@@ -20,27 +20,27 @@ _GROUPS = {
     "models": "models",
 }
 _VERBS = {"list-events": "events", "retrieve": "get"}
-_ANY = {"api": "fine_tunes.create", "tools": "fine_tunes.prepare_data"}
+_BARE_GROUPS = {"api": "fine_tunes.create", "tools": "fine_tunes.prepare_data"}
 """What stands for a first word that nothing follows."""
 
 
-def of_old(words: Sequence[str]) -> tuple[str, str] | None:
+def translate_legacy_command(argv: Sequence[str]) -> tuple[str, str] | None:
     """Tell what a command of `openai` is now.
 
     Args:
-        words: What was typed behind `tunesmith`.
+        argv: What was typed behind `tunesmith`.
 
     Returns:
         The command as it was, and as it is now; None if it is none of old.
     """
-    first, *rest = words
-    name = next(iter(rest), _ANY[first]) if first in _ANY else first
+    first, *rest = argv
+    name = next(iter(rest), _BARE_GROUPS[first]) if first in _BARE_GROUPS else first
     group, _, verb = name.rpartition(".")
-    now = _NOW.get(name)
+    now = _COMMANDS.get(name)
     if now is None and group in _GROUPS:
         verb = verb.replace("_", "-")
         now = f"{_GROUPS[group]} {_VERBS.get(verb, verb)}"
     if now is None:
-        return of_old([first]) if first in _ANY and rest else None
-    kind = "tools" if name == _ANY["tools"] else "api"
+        return translate_legacy_command([first]) if first in _BARE_GROUPS and rest else None
+    kind = "tools" if name == _BARE_GROUPS["tools"] else "api"
     return f"openai {kind} {name}", f"tunesmith {now}"

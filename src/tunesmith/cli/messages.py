@@ -9,7 +9,7 @@ import click
 
 from tunesmith.errors import TunesmithError
 
-__all__ = ["as_options", "errors_of_the_command_line", "without_secrets"]
+__all__ = ["click_errors", "strip_url_secrets", "to_option_names"]
 
 _OPTIONS = (
     (re.compile(r"rename=\{'([^']*)': '([^']*)'\}"), r"--rename \1=\2"),
@@ -29,14 +29,14 @@ _OPTIONS = (
 )
 
 
-def as_options(message: str) -> str:
+def to_option_names(message: str) -> str:
     """A message that names arguments of Python, with options instead."""
     for argument, option in _OPTIONS:
         message = argument.sub(option, message)
     return message
 
 
-def without_secrets(url: str) -> str:
+def strip_url_secrets(url: str) -> str:
     """A URL to be shown: without who signs in, and without its query, which may hold a signature.
 
     Raises:
@@ -50,9 +50,9 @@ def without_secrets(url: str) -> str:
 
 
 @contextmanager
-def errors_of_the_command_line() -> Generator[None, None, None]:
+def click_errors() -> Generator[None, None, None]:
     """Show errors as messages, and leave with code 1."""
     try:
         yield
     except TunesmithError as error:
-        raise click.ClickException(as_options(str(error))) from error
+        raise click.ClickException(to_option_names(str(error))) from error

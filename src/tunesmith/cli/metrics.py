@@ -7,10 +7,10 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from tunesmith.types import JobResults
 
-__all__ = ["as_csv"]
+__all__ = ["results_to_csv"]
 
 
-def as_csv(results: "JobResults") -> str:
+def results_to_csv(results: "JobResults") -> str:
     """Write results as CSV, with the columns that the service gave."""
     columns = list(dict.fromkeys(name for step in results for name in step.columns))
     text = io.StringIO()

@@ -4,8 +4,8 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunesmith.cli.command import calls_the_service
-from tunesmith.cli.output import Output, moment
+from tunesmith.cli.command import client_command
+from tunesmith.cli.output import Output, format_time
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
@@ -21,29 +21,29 @@ def command() -> None:
 
 @command.command("list", short_help="List the models.")
 @click.option("--tuned", is_flag=True, help="Only models that were fine-tuned.")
-@calls_the_service
+@client_command
 async def list_models(client: "AsyncClient", output: Output, tuned: bool) -> None:
     """List the models, base ones and your own."""
     page = await client.models.list()
     models = [model for model in page.data if not tuned or is_tuned(model)]
-    output.many(
+    output.show_table(
         models,
         ("id", "created", "owner"),
-        ((m.id, moment(m.created_datetime), m.owned_by) for m in models),
+        ((m.id, format_time(m.created_datetime), m.owned_by) for m in models),
     )
 
 
 @command.command("get", short_help="Show a model.")
 @click.argument("model")
-@calls_the_service
+@client_command
 async def get(client: "AsyncClient", output: Output, model: str) -> None:
     """Show what the service knows of a model."""
     found = await client.models.retrieve(model)
-    output.one(
+    output.show_object(
         found,
         [
             ("id", found.id),
-            ("created", moment(found.created_datetime)),
+            ("created", format_time(found.created_datetime)),
             ("owner", found.owned_by),
         ],
     )
@@ -51,12 +51,12 @@ async def get(client: "AsyncClient", output: Output, model: str) -> None:
 
 @command.command("delete", short_help="Delete fine-tuned models.")
 @click.argument("models", nargs=-1, required=True)
-@calls_the_service
+@client_command
 async def delete(client: "AsyncClient", output: Output, models: tuple[str, ...]) -> None:
     """Delete models that you tuned."""
     for model in models:
         deleted = await client.models.delete(model)
-        output.one(deleted, [("deleted", deleted.id)])
+        output.show_object(deleted, [("deleted", deleted.id)])
 
 
 def is_tuned(model: "Model") -> bool:

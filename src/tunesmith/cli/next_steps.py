@@ -4,17 +4,21 @@ import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunesmith.cli.connection import Connection, without_password
-from tunesmith.datasets import Format, Written
+from tunesmith.cli.connection import ServiceOptions, strip_url_password
+from tunesmith.datasets import Format, WriteResult
 
-__all__ = ["next_steps", "program"]
+__all__ = ["example_script", "next_steps"]
 
 _COMPLETION_MODEL = "babbage-002"
 _CHAT_MODEL = "gpt-4.1-mini-2025-04-14"
 
 
 def next_steps(
-    written: Written, source: Path, format: Format, model: str | None, connection: Connection
+    written: WriteResult,
+    source: Path,
+    format: Format,
+    model: str | None,
+    connection: ServiceOptions,
 ) -> Iterator[str]:
     """Say what to do next, a line at a time.
 
@@ -28,7 +32,8 @@ def next_steps(
     if written.separator:
         yield f"End prompts to your model with {written.separator!r}, as in the data."
     if written.ending:
-        yield f"Let it stop there: --stop {_as_typed(written.ending)}, stop=[{written.ending!r}]."
+        ending = written.ending
+        yield f"Let it stop there: --stop {_shell_quote(ending)}, stop=[{ending!r}]."
     if format == "reinforcement":
         command = connection.command(
             *("fine-tunes", "create", "-t", str((written.files or (source,))[0])),
@@ -40,7 +45,7 @@ def next_steps(
     yield f"Next: {connection.command(*create_command(files, format, model))}"
     yield "Or run this in Python:"
     yield ""
-    yield program(files, format, model, connection)
+    yield example_script(files, format, model, connection)
 
 
 def create_command(files: tuple[Path, ...], format: Format, model: str | None) -> list[str]:
@@ -56,14 +61,14 @@ def create_command(files: tuple[Path, ...], format: Format, model: str | None) -
         "create",
         *options,
         "-m",
-        model or _usual_model(format),
+        model or _default_model(format),
         *method,
         "--follow",
     ]
 
 
-def program(
-    files: tuple[Path, ...], format: Format, model: str | None, connection: Connection
+def example_script(
+    files: tuple[Path, ...], format: Format, model: str | None, connection: ServiceOptions
 ) -> str:
     """A program that fine-tunes on the files, at the service that the commands speak to."""
     names = ["training_file", "validation_file"][: len(files)]
@@ -72,7 +77,7 @@ def program(
         for name, file in zip(names, files, strict=True)
     ]
     parameters = [
-        f"model={model or _usual_model(format)!r}",
+        f"model={model or _default_model(format)!r}",
         *(f"{name}={name}.id" for name in names),
     ]
     if format == "dpo":
@@ -83,7 +88,7 @@ def program(
             "import tunesmith",
             "",
             "async def main():",
-            f"    async with tunesmith.AsyncClient({_where(connection)}) as client:",
+            f"    async with tunesmith.AsyncClient({_client_arguments(connection)}) as client:",
             *uploads,
             "        job = await client.fine_tuning.jobs.create(",
             f"            {', '.join(parameters)}",
@@ -96,16 +101,16 @@ def program(
     )
 
 
-def _where(connection: Connection) -> str:
+def _client_arguments(connection: ServiceOptions) -> str:
     if connection.in_memory:
         state = f"state={str(connection.state)!r}" if connection.state else ""
         return f"backend=tunesmith.MemoryBackend({state})"
-    return f"base_url={without_password(connection.base_url)!r}" if connection.base_url else ""
+    return f"base_url={strip_url_password(connection.base_url)!r}" if connection.base_url else ""
 
 
-def _as_typed(ending: str) -> str:
+def _shell_quote(ending: str) -> str:
     return shlex.quote(ending.replace("\\", r"\\").replace("\n", r"\n").replace("\t", r"\t"))
 
 
-def _usual_model(format: Format) -> str:
+def _default_model(format: Format) -> str:
     return _COMPLETION_MODEL if format == "completions" else _CHAT_MODEL

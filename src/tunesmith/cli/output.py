@@ -11,9 +11,9 @@ from typing import cast
 import click
 from pydantic import BaseModel
 
-from tunesmith.cli.connection import Connection
+from tunesmith.cli.connection import ServiceOptions
 
-__all__ = ["Output", "moment"]
+__all__ = ["Output", "format_time"]
 
 _WIDE = 10_000
 """More columns than any table needs."""
@@ -34,7 +34,7 @@ class Output:
         as_json: Whether results are JSON.
     """
 
-    def __init__(self, connection: Connection, *, as_json: bool) -> None:
+    def __init__(self, connection: ServiceOptions, *, as_json: bool) -> None:
         self.connection = connection
         self.as_json = as_json
         self.when_interrupted: tuple[str, ...] = ()
@@ -45,22 +45,22 @@ class Output:
         """Whether somebody looks at what is printed."""
         return not self.as_json and sys.stdout.isatty()
 
-    def note(self, *lines: str) -> None:
+    def info(self, *lines: str) -> None:
         """Say something about the result, which is not part of it."""
         for line in lines:
             click.echo(line, err=True)
 
-    def next(self, *arguments: str) -> None:
+    def suggest_command(self, *arguments: str) -> None:
         """Tell the command to run next, unless a script reads the output."""
         if not self.as_json:
-            self.note(f"Next: {self.connection.command(*arguments)}")
+            self.info(f"Next: {self.connection.command(*arguments)}")
 
     def saved(self, path: Path) -> None:
         """Tell which file was written."""
         if self.as_json:
             self.json({"saved": str(path)})
         else:
-            self.note(f"Saved: {path}")
+            self.info(f"Saved: {path}")
 
     def text(self, text: str, *, newline: bool = True) -> None:
         """Print a text; to a terminal without what would steer it, whatever a model wrote."""
@@ -70,9 +70,9 @@ class Output:
 
     def json(self, value: object) -> None:
         """Print JSON on one line."""
-        click.echo(json.dumps(_plain(value), ensure_ascii=False))
+        click.echo(json.dumps(_to_jsonable(value), ensure_ascii=False))
 
-    def one(self, answer: BaseModel, shown: Iterable[tuple[str, object]]) -> None:
+    def show_object(self, answer: BaseModel, shown: Iterable[tuple[str, object]]) -> None:
         """Print one object: all of it as JSON, or what is worth showing.
 
         Args:
@@ -84,7 +84,7 @@ class Output:
             return
         _block([(name, value) for name, value in shown if value not in (None, "", [])])
 
-    def many(
+    def show_table(
         self, answers: Sequence[BaseModel], columns: Sequence[str], rows: Iterable[Sequence[object]]
     ) -> None:
         """Print a list: a JSON array, lines with tabs in a pipe, or a table on a terminal.
@@ -131,7 +131,7 @@ def _block(pairs: Sequence[tuple[str, object]]) -> None:
         click.echo(f"{name:{width}}  {_cell(value)}")
 
 
-def moment(time: datetime | None) -> str | None:
+def format_time(time: datetime | None) -> str | None:
     """Write a time in UTC as people and sorting programs read it."""
     return None if time is None else f"{time:%Y-%m-%d %H:%M:%S}Z"
 
@@ -146,9 +146,9 @@ def _cell(value: object) -> str:
     return _CONTROL.sub(" ", str(value))
 
 
-def _plain(value: object) -> object:
+def _to_jsonable(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
     if isinstance(value, list):
-        return [_plain(item) for item in cast("list[object]", value)]
+        return [_to_jsonable(item) for item in cast("list[object]", value)]
     return value

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
-from tunesmith.cli.command import calls_the_service
-from tunesmith.cli.files_io import replacing
+from tunesmith.cli.command import client_command
+from tunesmith.cli.files_io import atomic_write
 from tunesmith.cli.output import Output
 
 if TYPE_CHECKING:
@@ -18,7 +18,7 @@ __all__ = ["plot", "report"]
 C = TypeVar("C", bound=Callable[..., Any])
 
 
-def _target(*suffixes: str, help: str) -> Callable[[C], C]:
+def _output_option(*suffixes: str, help: str) -> Callable[[C], C]:
     def checked(_: click.Context, __: click.Parameter, path: Path) -> Path:
         if path.suffix.lower() not in suffixes:
             raise click.BadParameter(f"{path} does not end in {' or '.join(suffixes)}.")
@@ -32,8 +32,8 @@ def _target(*suffixes: str, help: str) -> Callable[[C], C]:
 
 @click.command("plot", short_help="Draw what jobs measured.")
 @click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
-@_target(".png", ".svg", ".pdf", help="The picture to write: .png, .svg or .pdf.")
-@calls_the_service
+@_output_option(".png", ".svg", ".pdf", help="The picture to write: .png, .svg or .pdf.")
+@client_command
 async def plot(
     client: "AsyncClient", output: Output, job_ids: tuple[str, ...], target: Path
 ) -> None:
@@ -42,7 +42,7 @@ async def plot(
 
     first, *others = [await client.fine_tuning.jobs.results(job_id) for job_id in job_ids]
     figure: Any = first.plot(*others)  # matplotlib types its options only in part
-    with replacing(target) as part:
+    with atomic_write(target) as part:
         kind = target.suffix[1:].lower()
         await to_thread.run_sync(lambda: figure.savefig(part, format=kind))
     output.saved(target)
@@ -50,8 +50,8 @@ async def plot(
 
 @click.command("report", short_help="Write a page about a job.")
 @click.argument("job_id")
-@_target(".html", ".htm", help="The page to write: .html.")
-@calls_the_service
+@_output_option(".html", ".htm", help="The page to write: .html.")
+@client_command
 async def report(client: "AsyncClient", output: Output, job_id: str, target: Path) -> None:
     """Write a page with a job's facts, curves, checkpoints and events (extra `plot`)."""
     import anyio
@@ -59,6 +59,6 @@ async def report(client: "AsyncClient", output: Output, job_id: str, target: Pat
     from tunesmith.reports.fine_tuning_job import job_report
 
     page = await job_report(client, job_id)
-    with replacing(target) as part:
+    with atomic_write(target) as part:
         await anyio.Path(part).write_text(page, "utf-8")
     output.saved(target)

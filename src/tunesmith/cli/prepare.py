@@ -8,16 +8,16 @@ from typing import Any, Literal
 
 import click
 
-from tunesmith.cli.connection import Connection
-from tunesmith.cli.files_io import replacing
-from tunesmith.cli.messages import errors_of_the_command_line
+from tunesmith.cli.connection import ServiceOptions
+from tunesmith.cli.files_io import atomic_write
+from tunesmith.cli.messages import click_errors
 from tunesmith.cli.next_steps import next_steps
-from tunesmith.cli.prompts import Asking, show_findings
+from tunesmith.cli.prompts import Prompter, show_findings
 from tunesmith.datasets import KINDS, Dataset, Diagnosis, Format, diagnose, write
 from tunesmith.datasets.cost import Prices
-from tunesmith.datasets.report import Report, make_report
+from tunesmith.datasets.report import DatasetReport, make_report
 from tunesmith.datasets.token_limit import TokenLimit, token_limit
-from tunesmith.datasets.tokens import TokenCounter, best_counter
+from tunesmith.datasets.tokens import TokenCounter, default_counter
 from tunesmith.errors import DatasetError
 
 __all__ = ["command"]
@@ -90,7 +90,7 @@ _PATH = click.Path(path_type=Path, readable=False)
 @click.option("--skip-broken", is_flag=True, help="Leave out lines that cannot be read.")
 @click.pass_obj
 def command(
-    connection: Connection,
+    connection: ServiceOptions,
     /,
     file: Path | None,
     named: Path | None,
@@ -115,12 +115,12 @@ def command(
     written is FILE_prepared.jsonl, or _prepared_train.jsonl and _prepared_valid.jsonl; files that
     are there already are kept.
     """
-    source = _one_of(file, named)
+    source = _resolve_path(file, named)
     _require_conversion(system, to)
-    asking = Asking(quiet=quiet or as_json)
-    with errors_of_the_command_line():
+    asking = Prompter(quiet=quiet or as_json)
+    with click_errors():
         costs = Prices.read(prices) if prices else None
-        counter = best_counter(model)
+        counter = default_counter(model)
 
         def diagnosed(on_broken: Any) -> Diagnosis:
             dataset = Dataset.open(source, to=to, system=system, on_broken=on_broken, **reading)
@@ -133,15 +133,15 @@ def command(
             diagnosis = diagnosed("skip" if skip_broken else "raise")
         show_findings(diagnosis)
         asking.broken_lines(diagnosis, skip=skip_broken)
-        diagnosis.plan().refuse_fatal()
+        diagnosis.plan().raise_if_fatal()
         plan = diagnosis.plan(asking.remedy)
         share: float | Literal["auto"] | None = split
         if share is None and asking.split(plan):
             share = "auto"
         click.echo(plan, err=True)
-        if (plan.changes or share or output) and not asking.yes("Write the result"):
+        if (plan.has_changes or share or output) and not asking.confirm("Write the result"):
             raise click.ClickException("Nothing was written, as you wished.")
-        with _replaced(report) as write_page:
+        with _report_file(report) as write_page:
             written = write(plan, output, split=share, seed=seed)
             made = make_report(
                 diagnosis,
@@ -156,7 +156,7 @@ def command(
     if as_json:
         click.echo(json.dumps(made.to_dict(), ensure_ascii=False, indent=2))
         return
-    _tell(made, costs)
+    _print_summary(made, costs)
     for name, rows in zip(written.files, written.rows, strict=False):
         click.echo(f"Written: {name} ({rows:,} rows)")
     if not written.files:
@@ -167,7 +167,7 @@ def command(
         click.echo(line)
 
 
-def _one_of(file: Path | None, named: Path | None) -> Path:
+def _resolve_path(file: Path | None, named: Path | None) -> Path:
     if (file is None) == (named is None):
         raise click.UsageError("Name one file: tunesmith prepare FILE.")
     return file or named or Path()
@@ -183,7 +183,7 @@ def _checks(model: str | None, counter: TokenCounter, file: str | None) -> list[
     return [TokenLimit(counter, limit, file)] if limit else []
 
 
-def _tell(report: Report, prices: Prices | None) -> None:
+def _print_summary(report: DatasetReport, prices: Prices | None) -> None:
     from rich.console import Console
 
     from tunesmith.datasets.report.terminal import print_report
@@ -199,13 +199,13 @@ def _tell(report: Report, prices: Prices | None) -> None:
 
 
 @contextmanager
-def _replaced(path: Path | None) -> Generator[Callable[[Callable[[], str]], object], None, None]:
+def _report_file(path: Path | None) -> Generator[Callable[[Callable[[], str]], object], None, None]:
     """Open a file beside `path` first, so that nothing else is written if that fails."""
     if path is None:
         yield lambda _: None
         return
     try:
-        with replacing(path) as part, part.open("w", encoding="utf-8") as stream:
+        with atomic_write(path) as part, part.open("w", encoding="utf-8") as stream:
             yield lambda text: stream.write(text())
     except OSError as error:
         raise DatasetError(

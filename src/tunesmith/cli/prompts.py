@@ -2,15 +2,15 @@
 
 import click
 
-from tunesmith.cli.messages import as_options
+from tunesmith.cli.messages import to_option_names
 from tunesmith.datasets import Diagnosis, Finding, Plan
 
-__all__ = ["Asking", "show_findings"]
+__all__ = ["Prompter", "show_findings"]
 
 _COLOURS = {"fatal": "red", "error": "red", "warning": "yellow", "info": "cyan"}
 
 
-class Asking:
+class Prompter:
     """Asks, unless everything is accepted.
 
     Args:
@@ -20,17 +20,17 @@ class Asking:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
 
-    def yes(self, question: str) -> bool:
+    def confirm(self, question: str) -> bool:
         """Ask a question whose usual answer is yes.
 
         Raises:
             ClickException: The input is at its end.
         """
-        return self._quiet or _confirmed(question, default=True)
+        return self._quiet or _confirm(question, default=True)
 
     def remedy(self, finding: Finding) -> bool:
         """Ask whether a remedy is to be applied."""
-        return finding.remedy is None or self.yes(finding.remedy.description)
+        return finding.remedy is None or self.confirm(finding.remedy.description)
 
     def broken_lines(self, diagnosis: Diagnosis, *, skip: bool) -> None:
         """Ask whether to go on without the lines that cannot be read; `-q` alone does not say so.
@@ -42,21 +42,21 @@ class Asking:
             if found.code != "broken-lines" or skip:
                 continue
             lines = "this line" if found.count == 1 else f"these {found.count} lines"
-            if self._quiet or not _confirmed(f"Leave out {lines}", default=False):
+            if self._quiet or not _confirm(f"Leave out {lines}", default=False):
                 begins = f" It begins {found.excerpt!r}." if found.excerpt else ""
                 raise click.ClickException(
-                    f"{as_options(str(found))}{begins} "
+                    f"{to_option_names(str(found))}{begins} "
                     f"Mend {lines}, or leave such lines out with --skip-broken."
                 )
 
     def split(self, plan: Plan) -> bool:
         """Ask whether to hold out rows of a classification."""
-        return plan.task == "classification" and self.yes(
+        return plan.task == "classification" and self.confirm(
             "Split into a training and a validation file"
         )
 
 
-def _confirmed(question: str, *, default: bool) -> bool:
+def _confirm(question: str, *, default: bool) -> bool:
     try:
         return click.confirm(question, default=default, err=True)
     except click.Abort as abort:
@@ -77,5 +77,5 @@ def show_findings(diagnosis: Diagnosis) -> None:
         lines = ", ".join(map(str, found.lines))
         more = ", …" if found.count > len(found.lines) else ""
         where = f" [lines {lines}{more}]" if lines else ""
-        message = as_options(found.message)
+        message = to_option_names(found.message)
         click.echo(f"- {severity}: {message} ({found.code}){where}", err=True)

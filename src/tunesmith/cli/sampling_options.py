@@ -12,12 +12,12 @@ __all__ = ["prompt_argument", "sampling_options"]
 C = TypeVar("C", bound=Callable[..., Any])
 
 _ESCAPES = {r"\n": "\n", r"\t": "\t", r"\\": "\\"}
-_MOST_STOPS = 4
+_MAX_STOPS = 4
 
 
 def _stops(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> list[str] | None:
-    if len(texts) > _MOST_STOPS:
-        raise click.BadParameter(f"There may be {_MOST_STOPS} at most.")
+    if len(texts) > _MAX_STOPS:
+        raise click.BadParameter(f"There may be {_MAX_STOPS} at most.")
     return [re.sub(r"\\[nt\\]", lambda m: _ESCAPES[m[0]], text) for text in texts] or None
 
 

@@ -7,11 +7,11 @@ from pathlib import Path
 import anyio
 import click
 
-from tunesmith.cli.connection import Connection
-from tunesmith.cli.messages import errors_of_the_command_line
+from tunesmith.cli.connection import ServiceOptions
+from tunesmith.cli.messages import click_errors
 from tunesmith.clock import VirtualClock
-from tunesmith.service.core.behavior import Assumptions
-from tunesmith.service.core.rate_limits import Limits
+from tunesmith.service.core.behavior import ServiceBehavior
+from tunesmith.service.core.rate_limits import ServiceLimits
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.memory_backend import MemoryBackend
 
@@ -87,7 +87,7 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
 )
 @click.option("--realtime", is_flag=True, help="The same as --speed 1.")
 @click.option(
-    "--plain-results",
+    "--no-base64-results",
     is_flag=True,
     help="Send the result files of jobs as CSV, as in 2023, not as base64: for clients of then.",
 )
@@ -104,7 +104,7 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
 )
 @click.pass_obj
 def command(
-    connection: Connection,
+    connection: ServiceOptions,
     *,
     port: int,
     host: str,
@@ -114,7 +114,7 @@ def command(
     state: Path | None,
     speed: float,
     realtime: bool,
-    plain_results: bool,
+    no_base64_results: bool,
     requests_per_minute: int | None,
     tokens_per_minute: int | None,
     quota_tokens: int | None,
@@ -124,34 +124,34 @@ def command(
     Nothing is kept after the end but in a --state file, and nothing leaves the machine. Needs the
     extra `server`.
     """
-    with errors_of_the_command_line():
-        from tunesmith.service.http.asgi import App
-        from tunesmith.service.http.uvicorn_server import listen, server_for, url_of
+    with click_errors():
+        from tunesmith.service.http.asgi import ASGIApp
+        from tunesmith.service.http.uvicorn_server import base_url_of, bind_socket, create_server
     try:
-        listener = listen(host, port)
+        listener = bind_socket(host, port)
     except OSError as error:
         raise click.ClickException(
             f"cannot listen on {host}:{port}: {error.strerror or error}; "
             "choose another --port or --host"
         ) from error
     with listener:
-        with errors_of_the_command_line():
+        with click_errors():
             file = state or connection.state
             backend = MemoryBackend(
                 engine=engine,
                 clock=None if file else VirtualClock(time.time()),  # a file begins with today too
                 seed=seed,
-                limits=Limits(requests_per_minute, tokens_per_minute, quota_tokens),
-                assumptions=Assumptions(results_base64=not plain_results),
+                limits=ServiceLimits(requests_per_minute, tokens_per_minute, quota_tokens),
+                behavior=ServiceBehavior(results_base64=not no_base64_results),
                 state=file,
             )
         # Its clients sleep elsewhere, so time cannot jump when they do.
         backend.clock.autojump, backend.clock.rate = False, 1.0 if realtime else speed
-        click.echo(f"The API is at {url_of(listener)} until Ctrl-C. Point a client at it:\n")
+        click.echo(f"The API is at {base_url_of(listener)} until Ctrl-C. Point a client at it:\n")
         key = "any" if api_key is None else "the-key-of-this-server"
-        click.echo(f"  export OPENAI_BASE_URL={url_of(listener)} OPENAI_API_KEY={key}\n")
+        click.echo(f"  export OPENAI_BASE_URL={base_url_of(listener)} OPENAI_API_KEY={key}\n")
         try:
-            server_for(App(backend, api_key=api_key)).run(sockets=[listener])
+            create_server(ASGIApp(backend, api_key=api_key)).run(sockets=[listener])
         except KeyboardInterrupt:
             click.echo("Served.")
         finally:

@@ -11,9 +11,9 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from tunesmith.cli.interrupting import interruptible
-from tunesmith.cli.messages import without_secrets
-from tunesmith.cli.output import Output, moment
+from tunesmith.cli.interrupting import default_sigint
+from tunesmith.cli.messages import strip_url_secrets
+from tunesmith.cli.output import Output, format_time
 from tunesmith.errors import NotFoundError
 from tunesmith.resources.file_upload import FileUpload
 
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from tunesmith import AsyncClient
     from tunesmith.types import FileObject
 
-__all__ = ["file_id_of", "upload_file"]
+__all__ = ["resolve_file_id", "upload_file"]
 
 _PROGRESS_FROM_BYTES = 1_000_000
 
@@ -34,7 +34,7 @@ async def upload_file(
     *,
     name: str | None = None,
     ask: bool = True,
-    again: bool = False,
+    force: bool = False,
 ) -> "FileObject":
     """Send a file, or use an identical one that the service has.
 
@@ -45,7 +45,7 @@ async def upload_file(
         purpose: What it is for.
         name: The name that the service shall keep; the file's own by default.
         ask: Whether to ask before an identical file is used; where nobody can answer, it is.
-        again: Whether to send it even so.
+        force: Whether to send it even so.
 
     Raises:
         ClickException: There is no such file.
@@ -53,10 +53,10 @@ async def upload_file(
     _require_file(path)
     kind = cast("Any", purpose)  # click has checked it
     found = None
-    if not again:
-        found = await FileUpload(client.files.caller, path, purpose=kind).find_identical()
-    if found is not None and (not ask or _agreed(output, path, found)):
-        output.note(f"The service has {path} already, as {found.id}.")
+    if not force:
+        found = await FileUpload(client.files.caller, path, purpose=kind).find_duplicate()
+    if found is not None and (not ask or _confirm_reuse(output, path, found)):
+        output.info(f"The service has {path} already, as {found.id}.")
         return found
     with _progress(output, path) as progress:
         return await client.files.upload(
@@ -64,34 +64,36 @@ async def upload_file(
         )
 
 
-async def file_id_of(client: "AsyncClient", output: Output, named: str, *, ask: bool) -> str:
+async def resolve_file_id(
+    client: "AsyncClient", output: Output, reference: str, *, ask: bool
+) -> str:
     """Find the file that is meant by an id, a path or a URL; upload it if need be.
 
     Raises:
         ClickException: There is nothing of this name anywhere.
     """
-    if "://" in named:
-        async with _downloaded(output, named) as path:
-            return await _uploaded(client, output, path, without_secrets(named), ask=ask)
-    path = Path(named)
+    if "://" in reference:
+        async with _downloaded(output, reference) as path:
+            return await _uploaded(client, output, path, strip_url_secrets(reference), ask=ask)
+    path = Path(reference)
     if path.exists():
-        return await _uploaded(client, output, path, named, ask=ask)
+        return await _uploaded(client, output, path, reference, ask=ask)
     try:
-        return (await client.files.retrieve(named)).id
+        return (await client.files.retrieve(reference)).id
     except NotFoundError:
         raise click.ClickException(
-            f"{named} is neither a file here nor the id of an uploaded one: "
+            f"{reference} is neither a file here nor the id of an uploaded one: "
             f"see {output.connection.command('files', 'list')}"
         ) from None
 
 
 async def _uploaded(
-    client: "AsyncClient", output: Output, path: Path, named: str, *, ask: bool
+    client: "AsyncClient", output: Output, path: Path, reference: str, *, ask: bool
 ) -> str:
     _require_file(path)
-    _require_jsonl(path, named)
+    _require_jsonl(path, reference)
     file = await upload_file(client, output, path, "fine-tune", ask=ask)
-    output.note(f"File: {file.id} ({named})")
+    output.info(f"File: {file.id} ({reference})")
     return file.id
 
 
@@ -102,11 +104,13 @@ def _require_file(path: Path) -> None:
         raise click.ClickException(f"{path}: There is no such file. Check the path.")
 
 
-def _require_jsonl(path: Path, named: str) -> None:
+def _require_jsonl(path: Path, reference: str) -> None:
     if path.suffix.lower() != ".jsonl":
-        first, here = ("Download it, and make", path.name) if "://" in named else ("Make", named)
+        first, here = (
+            ("Download it, and make", path.name) if "://" in reference else ("Make", reference)
+        )
         raise click.ClickException(
-            f"{named} is no .jsonl file. {first} one of it first: "
+            f"{reference} is no .jsonl file. {first} one of it first: "
             f"tunesmith prepare {shlex.quote(here)}"
         )
 
@@ -115,7 +119,7 @@ def _require_jsonl(path: Path, named: str) -> None:
 async def _downloaded(output: Output, url: str) -> AsyncGenerator[Path]:
     from tunesmith.cli.download import download
 
-    shown = without_secrets(url)
+    shown = strip_url_secrets(url)
     name = Path(unquote(urlsplit(url).path)).name.replace("\0", "")
     if not Path(name).suffix:
         name = f"{name or 'training'}.jsonl"
@@ -123,20 +127,20 @@ async def _downloaded(output: Output, url: str) -> AsyncGenerator[Path]:
     with TemporaryDirectory(prefix="tunesmith-") as folder:
         path = Path(folder) / name
         await download(url, path)
-        output.note(f"Downloaded: {shown} ({path.stat().st_size:,} bytes)")
+        output.info(f"Downloaded: {shown} ({path.stat().st_size:,} bytes)")
         yield path
 
 
-def _agreed(output: Output, path: Path, found: "FileObject") -> bool:
-    if not _somebody_answers(output):
+def _confirm_reuse(output: Output, path: Path, found: "FileObject") -> bool:
+    if not _is_interactive(output):
         return True
-    made = moment(found.created_datetime)
+    made = format_time(found.created_datetime)
     question = f"The service has {path} already, as {found.id} ({found.filename}, {made})."
-    with interruptible():
+    with default_sigint():
         return click.confirm(f"{question} Use that one", default=True, err=True)
 
 
-def _somebody_answers(output: Output) -> bool:
+def _is_interactive(output: Output) -> bool:
     return not output.as_json and sys.stdin.isatty()
 
 

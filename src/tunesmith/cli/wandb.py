@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from tunesmith.cli.command import JobOver, calls_the_service
+from tunesmith.cli.command import JobNotSucceededError, client_command
 from tunesmith.cli.output import Output
 from tunesmith.errors import JobError
 
@@ -44,7 +44,7 @@ def command() -> None:
     default=Path(),
     help="Where wandb keeps its files.",
 )
-@calls_the_service
+@client_command
 async def sync(
     client: "AsyncClient",
     output: Output,
@@ -63,8 +63,8 @@ async def sync(
     Without JOB the newest jobs are logged. Each is logged once; jobs that have not succeeded are
     left alone. The training and validation files are sent along.
     """
-    from tunesmith.cli.listing import first
-    from tunesmith.integrations.tracking import Outcome, track
+    from tunesmith.cli.listing import take
+    from tunesmith.integrations.tracking import TrackOutcome, track
     from tunesmith.integrations.wandb import WandbTracker
 
     tracker = WandbTracker(
@@ -73,8 +73,8 @@ async def sync(
     wanted = [*jobs, *([named] if named else [])]
     if not wanted:
         pages = client.fine_tuning.jobs.list(limit=min(count, 100))
-        wanted = [job.id for job in await first(count, pages)]
-    outcomes: dict[str, Outcome] = {}
+        wanted = [job.id for job in await take(count, pages)]
+    outcomes: dict[str, TrackOutcome] = {}
     over: list[JobError] = []
     for job_id in wanted:
         try:
@@ -88,8 +88,8 @@ async def sync(
         output.json(outcomes)
     if offline and "logged" in outcomes.values():
         runs = shlex.quote(str(folder / "wandb"))
-        output.note(f"To send what is logged: wandb sync {runs}/offline-run-*")
+        output.info(f"To send what is logged: wandb sync {runs}/offline-run-*")
     if not outcomes:
-        output.note("There are no jobs.")
+        output.info("There are no jobs.")
     if over:
-        raise JobOver("; ".join(map(str, over)))
+        raise JobNotSucceededError("; ".join(map(str, over)))

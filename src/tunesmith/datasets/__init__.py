@@ -44,12 +44,12 @@ from tunesmith.datasets.checks import diagnose
 from tunesmith.datasets.convert import to_chat, to_completion
 from tunesmith.datasets.dataset import Dataset, Source
 from tunesmith.datasets.diagnosis import Check, Diagnosis, Task
-from tunesmith.datasets.findings import Decide, Finding, Remedy, Severity
+from tunesmith.datasets.findings import Finding, Fix, FixDecision, Severity
 from tunesmith.datasets.plan import Plan
-from tunesmith.datasets.read.files import KINDS, Kind
+from tunesmith.datasets.read.files import KINDS, FileType
 from tunesmith.datasets.rows import FORMATS, Chunk, ChunkSource, Format, Row
-from tunesmith.datasets.transforms import Repair
-from tunesmith.datasets.write import Written, write
+from tunesmith.datasets.transforms import RowTransform
+from tunesmith.datasets.write import WriteResult, write
 
 __all__ = [
     "FORMATS",
@@ -58,19 +58,19 @@ __all__ = [
     "Chunk",
     "ChunkSource",
     "Dataset",
-    "Decide",
     "Diagnosis",
+    "FileType",
     "Finding",
+    "Fix",
+    "FixDecision",
     "Format",
-    "Kind",
     "Plan",
-    "Remedy",
-    "Repair",
     "Row",
+    "RowTransform",
     "Severity",
     "Source",
     "Task",
-    "Written",
+    "WriteResult",
     "diagnose",
     "to_chat",
     "to_completion",

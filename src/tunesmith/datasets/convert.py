@@ -2,15 +2,15 @@
 
 from typing import Any
 
-from tunesmith.datasets.formats import Shape
+from tunesmith.datasets.formats import RowNormalizer
 from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.datasets.read.log import ReadLog
+from tunesmith.datasets.read.log import ReadIssues
 from tunesmith.datasets.rows import Chunk, Format, Row
 
-__all__ = ["conversion", "to_chat", "to_completion"]
+__all__ = ["converter_for", "to_chat", "to_completion"]
 
 
-def conversion(format: Format, to: Format, system: str | None, log: ReadLog) -> Shape:
+def converter_for(format: Format, to: Format, system: str | None, log: ReadIssues) -> RowNormalizer:
     """What turns rows of `format` into rows of `to`.
 
     Args:
@@ -26,7 +26,9 @@ def conversion(format: Format, to: Format, system: str | None, log: ReadLog) -> 
     if (format, to) == ("completions", "chat"):
         return lambda chunk: [Row(line, to_chat(data, system)) for line, data in chunk]
     if (format, to) != ("chat", "completions"):
-        raise ValueError(_NO_WAY.get((format, to), _NO_WAY_AT_ALL).format(format=format, to=to))
+        raise ValueError(
+            _UNSUPPORTED.get((format, to), _UNSUPPORTED_DEFAULT).format(format=format, to=to)
+        )
 
     def convert(chunk: Chunk) -> Chunk:
         converted: Chunk = []
@@ -40,8 +42,8 @@ def conversion(format: Format, to: Format, system: str | None, log: ReadLog) -> 
     return convert
 
 
-_NO_WAY_AT_ALL = "Rows of the format {format} cannot be converted to {to}."
-_NO_WAY: dict[tuple[Format, Format], str] = {
+_UNSUPPORTED_DEFAULT = "Rows of the format {format} cannot be converted to {to}."
+_UNSUPPORTED: dict[tuple[Format, Format], str] = {
     (other, "dpo"): "A preference pair needs a worse answer too: give the columns `prompt`, "
     "`chosen` and `rejected`."
     for other in ("completions", "chat", "reinforcement")

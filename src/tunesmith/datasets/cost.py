@@ -19,9 +19,9 @@ from tunesmith.errors import DatasetError
 __all__ = ["Cost", "Prices", "default_epochs", "training_cost"]
 
 TARGET_EPOCHS = 3
-FEWEST_EXAMPLES_SEEN = 100
+MIN_EXAMPLES_SEEN = 100
 MOST_EXAMPLES_SEEN = 25_000
-MOST_EPOCHS = 25
+MAX_EPOCHS = 25
 
 
 def default_epochs(examples: int) -> int:
@@ -38,8 +38,8 @@ def default_epochs(examples: int) -> int:
         ```
     """
     seen = examples * TARGET_EPOCHS
-    if seen < FEWEST_EXAMPLES_SEEN:
-        return min(MOST_EPOCHS, FEWEST_EXAMPLES_SEEN // max(examples, 1))
+    if seen < MIN_EXAMPLES_SEEN:
+        return min(MAX_EPOCHS, MIN_EXAMPLES_SEEN // max(examples, 1))
     if seen > MOST_EXAMPLES_SEEN:
         return max(1, MOST_EXAMPLES_SEEN // examples)
     return TARGET_EPOCHS
@@ -100,11 +100,11 @@ class Prices(BaseModel):
                 '{"MODEL": 1.0}}.',
             ) from None
 
-    def of(self, model: str) -> float | None:
+    def training_price(self, model: str) -> float | None:
         """What a million training tokens of a model cost; None if it is not listed."""
         return _price(self.usd_per_million_training_tokens, model)
 
-    def of_answers(self, model: str) -> tuple[float, float] | None:
+    def completion_prices(self, model: str) -> tuple[float, float] | None:
         """What a million tokens cost in questions and in answers; None if it is not listed.
 
         Where only questions have a price, as for embeddings, answers cost nothing.
@@ -186,7 +186,7 @@ def training_cost(
         ```
     """
     cost = Cost(tokens=tokens, epochs=epochs or default_epochs(examples), exact=exact, model=model)
-    price = prices.of(model) if prices and model else None
+    price = prices.training_price(model) if prices and model else None
     if prices is None or price is None:
         return cost
     return Cost(

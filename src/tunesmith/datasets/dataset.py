@@ -12,13 +12,13 @@ import anyio.to_thread
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from tunesmith.datasets.checks import diagnose
-from tunesmith.datasets.convert import conversion
+from tunesmith.datasets.convert import converter_for
 from tunesmith.datasets.diagnosis import Check, Diagnosis
-from tunesmith.datasets.formats import recognise, shape_of
-from tunesmith.datasets.read import MAX_LINE_BYTES, File, OnBroken, ReadLog, read
-from tunesmith.datasets.read.files import Kind
+from tunesmith.datasets.formats import detect_format, normalizer_for
+from tunesmith.datasets.read import MAX_LINE_BYTES, DataFile, OnBroken, ReadIssues, read
+from tunesmith.datasets.read.files import FileType
 from tunesmith.datasets.rows import Chunk, Format, Row, chunks
-from tunesmith.datasets.threads import in_thread
+from tunesmith.datasets.threads import run_in_thread
 from tunesmith.errors import DatasetError
 
 __all__ = ["Dataset", "Source"]
@@ -36,7 +36,7 @@ class Dataset:
 
     def __init__(
         self,
-        rows: File | Iterable[Mapping[str, Any]],
+        rows: DataFile | Iterable[Mapping[str, Any]],
         *,
         format: Format | None,
         to: Format | None,
@@ -46,7 +46,7 @@ class Dataset:
         on_broken: OnBroken,
         max_line_bytes: int,
     ) -> None:
-        self.file = rows.name if isinstance(rows, File) else None
+        self.file = rows.name if isinstance(rows, DataFile) else None
         self._rows = rows
         self._recognised: Format | None = format
         self._to: Format | None = to
@@ -61,7 +61,7 @@ class Dataset:
         cls,
         source: Source,
         *,
-        kind: Kind | None = None,
+        kind: FileType | None = None,
         format: Format | None = None,
         to: Format | None = None,
         system: str | None = None,
@@ -93,11 +93,11 @@ class Dataset:
             dataset = Dataset.open([{"prompt": "Space is", "completion": " a form of intuition."}])
             ```
         """
-        rows: File | Iterable[Any]
+        rows: DataFile | Iterable[Any]
         if isinstance(source, str | PathLike):
-            rows = File(source, kind)
+            rows = DataFile(source, kind)
         elif hasattr(source, "read"):
-            rows = File(cast("IO[bytes]", source), kind)
+            rows = DataFile(cast("IO[bytes]", source), kind)
         else:
             rows = source
         return cls(
@@ -111,13 +111,13 @@ class Dataset:
             max_line_bytes=max_line_bytes,
         )
 
-    def chunks(self, log: ReadLog | None = None) -> Generator[Chunk, None, None]:
+    def chunks(self, log: ReadIssues | None = None) -> Generator[Chunk, None, None]:
         """Read the rows from the first, in lists, shaped and converted; blocks.
 
         Raises:
             DatasetError: The file cannot be read or used.
         """
-        log = log or self.log()
+        log = log or self.new_read_log()
         log.conversions += self._conversions()
         pieces = chunks(self._renamed(self._read(log)))
         first = next(pieces, None)
@@ -127,14 +127,14 @@ class Dataset:
                 file=self.file,
                 remedy="A header or empty lines are all there is: add examples.",
             )
-        read_as = self._recognised or recognise(first, self.file)
+        read_as = self._recognised or detect_format(first, self.file)
         self._recognised = read_as
-        change = shape_of(read_as, log)
+        change = normalizer_for(read_as, log)
         convert = None
         if self._to and self._to != read_as:
             log.conversions.append(f"{read_as} to {self._to}")
             try:
-                convert = conversion(read_as, self._to, self._system, log)
+                convert = converter_for(read_as, self._to, self._system, log)
             except ValueError as error:
                 raise DatasetError(str(error), file=self.file) from None
         for chunk in chain([first], pieces):
@@ -148,9 +148,9 @@ class Dataset:
                 next(pieces)
         return self._to or cast("Format", self._recognised)
 
-    def log(self) -> ReadLog:
+    def new_read_log(self) -> ReadIssues:
         """A log to read with."""
-        return ReadLog(self.file, self._on_broken, self._max_line_bytes)
+        return ReadIssues(self.file, self._on_broken, self._max_line_bytes)
 
     async def rows(self) -> AsyncIterator[Row]:
         """The rows, one by one; they are read in a thread."""
@@ -176,21 +176,23 @@ class Dataset:
             diagnosis = await Dataset.open("kant.csv").diagnose()
             ```
         """
-        return await in_thread(
+        return await run_in_thread(
             lambda checkpoint: diagnose(
                 self, validation=validation, checks=checks, checkpoint=checkpoint
             )
         )
 
-    def _read(self, log: ReadLog) -> Iterator[Row]:
-        if not isinstance(self._rows, File) and iter(self._rows) is self._rows:
-            self._rows = _spooled(self._rows)
-        if isinstance(self._rows, File):
+    def _read(self, log: ReadIssues) -> Iterator[Row]:
+        if not isinstance(self._rows, DataFile) and iter(self._rows) is self._rows:
+            self._rows = _spool(self._rows)
+        if isinstance(self._rows, DataFile):
             return read(self._rows, log, self._encoding)
-        return (Row(position, _own(data, position)) for position, data in enumerate(self._rows, 1))
+        return (
+            Row(position, _copy_row(data, position)) for position, data in enumerate(self._rows, 1)
+        )
 
     def _conversions(self) -> list[str]:
-        if not isinstance(self._rows, File):
+        if not isinstance(self._rows, DataFile):
             return ["rows to JSON lines"]
         if self._rows.name.lower().endswith((".jsonl", ".ndjson")):
             return []
@@ -206,10 +208,10 @@ class Dataset:
         )
 
 
-def _spooled(rows: Iterable[Mapping[str, Any]]) -> File:
+def _spool(rows: Iterable[Mapping[str, Any]]) -> DataFile:
     """Copy rows that can be read only once to a temporary file."""
     copy = TemporaryFile(prefix="tunesmith-")  # noqa: SIM115 — closed with the file object
-    file = File(copy, kind="jsonl", name="<rows>")
+    file = DataFile(copy, kind="jsonl", name="<rows>")
     weakref.finalize(file, copy.close)
     for position, data in enumerate(rows, 1):
         copy.write(_serialised(data, position) + b"\n")
@@ -221,7 +223,7 @@ def _is_mapping(data: object) -> TypeGuard[Mapping[str, Any]]:
     return isinstance(data, Mapping)
 
 
-def _own(data: Mapping[str, Any], position: int) -> dict[str, Any]:
+def _copy_row(data: Mapping[str, Any], position: int) -> dict[str, Any]:
     """A copy that repairs may change."""
     copied: Any = from_json(_serialised(data, position))
     return cast("dict[str, Any]", copied)

@@ -4,7 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Literal, Protocol
 
-from tunesmith.datasets.findings import Decide, Finding
+from tunesmith.datasets.findings import Finding, FixDecision
 from tunesmith.datasets.plan import Plan
 from tunesmith.datasets.rows import Chunk, ChunkSource, Format
 
@@ -17,7 +17,7 @@ Task = Literal["open-ended generation", "classification", "conditional generatio
 class Check(Protocol):
     """Looks at every row once and says what it found; write your own and give it to `diagnose`."""
 
-    def see(self, chunk: Chunk, /) -> None:
+    def update(self, chunk: Chunk, /) -> None:
         """Look at some rows, without changing them."""
         ...
 
@@ -46,7 +46,7 @@ class Diagnosis:
     rows: int
     findings: tuple[Finding, ...]
 
-    def plan(self, decide: Decide | None = None) -> Plan:
+    def plan(self, decide: FixDecision | None = None) -> Plan:
         """Decide about each remedy.
 
         Args:
@@ -65,7 +65,7 @@ class Diagnosis:
         accepted = [
             found
             for found in remediable
-            if (found.remedy and found.remedy.necessary) or decide is None or decide(found)
+            if (found.remedy and found.remedy.required) or decide is None or decide(found)
         ]
         return Plan(
             source=self.source,

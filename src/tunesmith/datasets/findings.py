@@ -4,9 +4,9 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Literal
 
-from tunesmith.datasets.transforms import Repair
+from tunesmith.datasets.transforms import RowTransform
 
-__all__ = ["Decide", "Finding", "Remedy", "Severity", "Tally", "excerpt_of"]
+__all__ = ["Finding", "FindingCounter", "Fix", "FixDecision", "Severity", "make_excerpt"]
 
 Severity = Literal["fatal", "error", "warning", "info"]
 """How bad it is.
@@ -18,22 +18,22 @@ Severity = Literal["fatal", "error", "warning", "info"]
 """
 
 EXCERPT_CHARACTERS = 80
-LINES_NAMED = 20
+MAX_LINES_LISTED = 20
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Remedy:
+class Fix:
     """What can be done about a finding.
 
     Attributes:
         description: What it does, as an instruction: `Remove 3 duplicate rows`.
-        repair: The change itself; None if reading the file does it already.
-        necessary: Whether nothing can be written without it; it is then applied without asking.
+        transform: The change itself; None if reading the file does it already.
+        required: Whether nothing can be written without it; it is then applied without asking.
     """
 
     description: str
-    repair: Repair | None
-    necessary: bool = False
+    transform: RowTransform | None
+    required: bool = False
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,7 +60,7 @@ class Finding:
     count: int = 0
     field: str | None = None
     excerpt: str | None = None
-    remedy: Remedy | None = None
+    remedy: Fix | None = None
 
     @property
     def line(self) -> int | None:
@@ -74,11 +74,11 @@ class Finding:
         return f"{where}{self.severity}: {self.message} ({self.code})"
 
 
-Decide = Callable[[Finding], bool]
+FixDecision = Callable[[Finding], bool]
 """Called with each finding that has an optional remedy: whether to apply it."""
 
 
-def excerpt_of(text: object) -> str:
+def make_excerpt(text: object) -> str:
     """The beginning of `text`, on one line, and printable where bytes were no text."""
     flat = str(text).replace("\n", "\\n")
     if len(flat) > EXCERPT_CHARACTERS:
@@ -86,7 +86,7 @@ def excerpt_of(text: object) -> str:
     return flat.encode(errors="replace").decode()
 
 
-class Tally:
+class FindingCounter:
     """Counts the rows that one finding concerns, and remembers the first of them."""
 
     def __init__(self) -> None:
@@ -99,10 +99,10 @@ class Tally:
         """Count the rows that begin on these lines; field and excerpt are the first one's."""
         if not self.count:
             self.field = field
-            self.excerpt = None if excerpt is None else excerpt_of(excerpt)
+            self.excerpt = None if excerpt is None else make_excerpt(excerpt)
         self.count += len(lines)
-        if len(self.lines) < LINES_NAMED:
-            self.lines += lines[: LINES_NAMED - len(self.lines)]
+        if len(self.lines) < MAX_LINES_LISTED:
+            self.lines += lines[: MAX_LINES_LISTED - len(self.lines)]
 
     def finding(
         self,
@@ -112,7 +112,7 @@ class Tally:
         *,
         file: str | None,
         field: str | None = None,
-        remedy: Remedy | None = None,
+        remedy: Fix | None = None,
     ) -> Finding:
         """What was counted, as a finding."""
         return Finding(

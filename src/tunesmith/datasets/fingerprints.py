@@ -13,7 +13,7 @@ from pydantic_core import to_json
 
 from tunesmith.datasets.rows import Chunk, columns, is_table
 
-__all__ = ["Fingerprints", "Seen", "fingerprints_of", "pair_fingerprints"]
+__all__ = ["Fingerprints", "RepeatFilter", "fingerprints_of", "pair_fingerprints"]
 
 BUCKETS = 256
 KEPT_IN_MEMORY = 1 << 20
@@ -54,13 +54,13 @@ class Fingerprints:
         self._held += len(fingerprints)
         self.count += len(fingerprints)
         if self._held >= KEPT_IN_MEMORY:
-            self._spill()
+            self._spill_to_disk()
 
     def distinct(self) -> int:
         """How many different ones there are."""
         return sum(len(set(self.bucket(index))) for index in range(BUCKETS))
 
-    def extremes(self) -> tuple[tuple[int, int], tuple[int, int]]:
+    def most_and_least_common(self) -> tuple[tuple[int, int], tuple[int, int]]:
         """The most frequent one and the rarest, each with how often it came."""
         counters = [Counter(bucket) for i in range(BUCKETS) if (bucket := self.bucket(i))]
         most = max((c.most_common(1)[0] for c in counters), key=lambda pair: pair[1])
@@ -93,7 +93,7 @@ class Fingerprints:
         bucket.extend(self._buckets[index])
         return bucket
 
-    def _spill(self) -> None:
+    def _spill_to_disk(self) -> None:
         if self._file is None:
             self._file = TemporaryFile(prefix="tunesmith-")  # noqa: SIM115 — closed with this object
             weakref.finalize(self, self._file.close)
@@ -110,7 +110,7 @@ _IN_ORDER = [*range(BUCKETS // 2, BUCKETS), *range(BUCKETS // 2)]
 """Buckets from the lowest fingerprint, which is negative, to the highest."""
 
 
-class Seen:
+class RepeatFilter:
     """Tells of the fingerprints that repeat whether each was seen before: 9 bytes for each.
 
     Args:
@@ -129,7 +129,7 @@ class Seen:
         index = bisect_left(self._repeated, fingerprint)
         return index < len(self._repeated) and self._repeated[index] == fingerprint
 
-    def before(self, fingerprint: int) -> bool:
+    def is_repeat(self, fingerprint: int) -> bool:
         """Whether it repeats and was asked for before."""
         index = bisect_left(self._repeated, fingerprint)
         if index == len(self._repeated) or self._repeated[index] != fingerprint:

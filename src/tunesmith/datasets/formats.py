@@ -7,13 +7,13 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.datasets.read.log import ReadLog
+from tunesmith.datasets.read.log import ReadIssues
 from tunesmith.datasets.rows import Chunk, Format, Row, is_table
 from tunesmith.errors import DatasetError
 
-__all__ = ["TOOL_KEYS", "Shape", "completions_shape", "recognise", "shape_of"]
+__all__ = ["TOOL_KEYS", "RowNormalizer", "detect_format", "normalize_completions", "normalizer_for"]
 
-Shape = Callable[[Chunk], Chunk]
+RowNormalizer = Callable[[Chunk], Chunk]
 """Gives rows as they were read the exact shape of their format."""
 
 TOOL_KEYS = frozenset({"tools", "functions", "parallel_tool_calls", "function_call"})
@@ -22,7 +22,7 @@ _PAIR = ("prompt", "chosen", "rejected")
 _NESTED = ("messages", "input", "preferred_output", "non_preferred_output", *TOOL_KEYS)
 
 
-def recognise(chunk: Chunk, file: str | None) -> Format:
+def detect_format(chunk: Chunk, file: str | None) -> Format:
     """Tell the format that most of the first rows have.
 
     Raises:
@@ -32,7 +32,7 @@ def recognise(chunk: Chunk, file: str | None) -> Format:
     votes.update(vote for _, data in chunk if (vote := _format_of(data)))
     if votes:
         return votes.most_common(1)[0][0]
-    columns = _named(list(dict.fromkeys(key for _, data in chunk for key in data)))
+    columns = _format_fields(list(dict.fromkeys(key for _, data in chunk for key in data)))
     raise DatasetError(
         f"The data's format is unknown: its fields are {columns}.",
         file=file,
@@ -60,14 +60,14 @@ def _is_question(data: Mapping[str, Any]) -> bool:
     return asks and any(key not in TOOL_KEYS and key != "messages" for key in data)
 
 
-def shape_of(format: Format, log: ReadLog) -> Shape:
+def normalizer_for(format: Format, log: ReadIssues) -> RowNormalizer:
     """What gives rows the shape of `format`; what it has to change is noted in `log`."""
     if format == "completions":
-        return completions_shape(log)
-    return lambda chunk: [Row(line, _shaped(data, format)) for line, data in chunk]
+        return normalize_completions(log)
+    return lambda chunk: [Row(line, _normalize_nested(data, format)) for line, data in chunk]
 
 
-def completions_shape(log: ReadLog) -> Shape:
+def normalize_completions(log: ReadIssues) -> RowNormalizer:
     """Give each row the keys `prompt` and `completion`, in this order, with texts."""
     looked_for_columns = False
 
@@ -78,18 +78,18 @@ def completions_shape(log: ReadLog) -> Shape:
             looked_for_columns = True
         if is_table(chunk):
             return chunk
-        return [mended for row in chunk if (mended := _mended(row, log))]
+        return [mended for row in chunk if (mended := _normalize_row(row, log))]
 
     return shape
 
 
-def _require_columns(chunk: Chunk, log: ReadLog) -> None:
+def _require_columns(chunk: Chunk, log: ReadIssues) -> None:
     fields = dict.fromkeys(key for _, data in chunk for key in data)
     lowered = {field.strip().lower() for field in fields}
     for column in _COMPLETIONS:
         if column not in lowered:
             raise DatasetError(
-                f"The column `{column}` is missing; there are {_named(list(fields))}.",
+                f"The column `{column}` is missing; there are {_format_fields(list(fields))}.",
                 file=log.file,
                 line=chunk[0].line,
                 field=column,
@@ -98,7 +98,7 @@ def _require_columns(chunk: Chunk, log: ReadLog) -> None:
             )
 
 
-def _mended(row: Row, log: ReadLog) -> Row | None:
+def _normalize_row(row: Row, log: ReadIssues) -> Row | None:
     texts = {"prompt": "", "completion": ""}
     for key, value in row.data.items():
         column = key.strip().lower()
@@ -124,7 +124,7 @@ def _mended(row: Row, log: ReadLog) -> Row | None:
     return Row(row.line, texts)
 
 
-def _shaped(data: dict[str, Any], format: Format) -> dict[str, Any]:
+def _normalize_nested(data: dict[str, Any], format: Format) -> dict[str, Any]:
     if format == "dpo":
         pair = {key.strip().lower(): value for key, value in data.items()}
         if {"chosen", "rejected"} <= pair.keys():
@@ -163,6 +163,6 @@ def _parsed(value: Any) -> Any:
         return value
 
 
-def _named(fields: list[str]) -> str:
+def _format_fields(fields: list[str]) -> str:
     shown = ", ".join(f"`{field}`" for field in fields[:10])
     return f"{shown}, …" if len(fields) > 10 else shown or "none"  # noqa: PLR2004 — see the slice

@@ -2,7 +2,7 @@
 
 from typing import Any, TypeGuard
 
-__all__ = ["is_list", "is_object", "kind_of"]
+__all__ = ["is_list", "is_object", "json_type_name"]
 
 
 def is_object(value: object) -> TypeGuard[dict[str, Any]]:
@@ -15,7 +15,7 @@ def is_list(value: object) -> TypeGuard[list[Any]]:
     return isinstance(value, list)
 
 
-def kind_of(value: object) -> str:
+def json_type_name(value: object) -> str:
     """A JSON value's kind, in words."""
     kinds: dict[type, str] = {dict: "an object", list: "a list", str: "text", bool: "a boolean"}
     return "null" if value is None else kinds.get(type(value), "a number")

@@ -7,9 +7,9 @@ from typing import Literal
 
 from tunesmith.datasets.findings import Finding
 from tunesmith.datasets.rows import Chunk, ChunkSource, Format
-from tunesmith.datasets.threads import in_thread
-from tunesmith.datasets.transforms import Repair
-from tunesmith.datasets.write import Written, write
+from tunesmith.datasets.threads import run_in_thread
+from tunesmith.datasets.transforms import RowTransform
+from tunesmith.datasets.write import WriteResult, write
 from tunesmith.errors import DatasetError
 
 __all__ = ["Plan"]
@@ -38,20 +38,20 @@ class Plan:
     fatal: tuple[Finding, ...]
 
     @property
-    def changes(self) -> bool:
+    def has_changes(self) -> bool:
         """Whether what would be written differs from what was read."""
         return bool(self.accepted)
 
-    def repaired(self) -> ChunkSource:
+    def transformed_chunks(self) -> ChunkSource:
         """What reads the rows repaired, in chunks, as often as it is called.
 
         The rows are read once beforehand if repeated ones are to be found. Blocks.
         """
         source = self.source
         remedies = [found.remedy for found in self.accepted if found.remedy]
-        repairs = [remedy.repair for remedy in remedies if remedy.repair]
+        repairs = [remedy.transform for remedy in remedies if remedy.transform]
         for repair in sorted(repairs, key=lambda repair: repair.stage):
-            source = _through(source, repair)
+            source = _apply(source, repair)
         return source
 
     def __str__(self) -> str:
@@ -60,7 +60,7 @@ class Plan:
         if not self.accepted and not self.declined:
             return "Nothing needs to be done."
         lines = [
-            f"- [{'necessary' if remedy.necessary else 'accepted'}] {remedy.description}"
+            f"- [{'necessary' if remedy.required else 'accepted'}] {remedy.description}"
             for remedy in (found.remedy for found in self.accepted)
             if remedy
         ]
@@ -69,7 +69,7 @@ class Plan:
         ]
         return "\n".join(["What will be done:", *lines])
 
-    def refuse_fatal(self) -> None:
+    def raise_if_fatal(self) -> None:
         """Raise a DatasetError for the first finding that makes the dataset useless."""
         for found in self.fatal:
             raise DatasetError(found.message, file=found.file, line=found.line, field=found.field)
@@ -80,7 +80,7 @@ class Plan:
         *,
         split: float | Literal["auto"] | None = None,
         seed: int = 42,
-    ) -> "Written":
+    ) -> "WriteResult":
         """Carry out the plan, in a thread, so that the event loop goes on.
 
         See `tunesmith.datasets.write`, which blocks.
@@ -91,13 +91,15 @@ class Plan:
             print(*written.files)
             ```
         """
-        return await in_thread(
-            lambda checkpoint: write(self, output, split=split, seed=seed, checkpoint=checkpoint)
+        return await run_in_thread(
+            lambda checkpoint: write(
+                self, output, split=split, seed=seed, check_cancelled=checkpoint
+            )
         )
 
 
-def _through(source: ChunkSource, repair: Repair) -> ChunkSource:
-    start = repair.learn(source)
+def _apply(source: ChunkSource, repair: RowTransform) -> ChunkSource:
+    start = repair.fit(source)
 
     def run() -> Iterator[Chunk]:
         change = start()

@@ -7,17 +7,17 @@ from random import Random
 from tunesmith.datasets.rows import Chunk, Row
 from tunesmith.errors import DatasetError
 
-__all__ = ["Stratum", "default_validation_rows", "parted", "validation_rows"]
+__all__ = ["Stratum", "default_validation_rows", "split_chunks", "validation_rows"]
 
 Stratum = Callable[[Row], str]
 """The group a row belongs to: from each, the same share is taken."""
 
-_MOST_BY_DEFAULT = 1000
+_MAX_DEFAULT_ROWS = 1000
 
 
 def default_validation_rows(rows: int) -> int:
     """A fifth of the rows, and no more than a thousand."""
-    return min(_MOST_BY_DEFAULT, rows - int(rows * 0.8))
+    return min(_MAX_DEFAULT_ROWS, rows - int(rows * 0.8))
 
 
 def validation_rows(rows: int, share: float) -> int:
@@ -36,7 +36,7 @@ def validation_rows(rows: int, share: float) -> int:
     return min(max(round(rows * share), 1), rows - 1)
 
 
-def parted(
+def split_chunks(
     chunks: Iterable[Chunk], stratum: Stratum, sizes: Mapping[str, int], taken: int, seed: int
 ) -> Iterator[tuple[Chunk, Chunk]]:
     """Part rows into train and validation as they come; exactly `taken` go to validation.

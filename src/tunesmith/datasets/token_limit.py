@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 
-from tunesmith.datasets.findings import Finding, Remedy, Tally
+from tunesmith.datasets.findings import Finding, FindingCounter, Fix
 from tunesmith.datasets.rows import Chunk, ChunkSource, Row
 from tunesmith.datasets.tokens import TokenCounter
 from tunesmith.datasets.transforms import DropRows
@@ -52,9 +52,9 @@ class TokenLimit:
     Example:
         ```python
         from tunesmith.datasets import Dataset
-        from tunesmith.datasets.tokens import best_counter
+        from tunesmith.datasets.tokens import default_counter
 
-        check = TokenLimit(best_counter("babbage-002"), limit=16_384)
+        check = TokenLimit(default_counter("babbage-002"), limit=16_384)
         diagnosis = await Dataset.open("kant.csv").diagnose(checks=[check])
         ```
     """
@@ -63,9 +63,9 @@ class TokenLimit:
         self._counter = counter
         self._limit = limit
         self._file = file
-        self._found = Tally()
+        self._found = FindingCounter()
 
-    def see(self, chunk: Chunk) -> None:
+    def update(self, chunk: Chunk) -> None:
         """Look at some rows."""
         # Counting takes its time, and most rows are so short that there is no need.
         most = zip(chunk, _AT_MOST.rows(chunk), strict=True)
@@ -84,10 +84,10 @@ class TokenLimit:
                 f"{self._found.count} rows have more than {self._limit:,} tokens{by}: the service "
                 "cuts off what is beyond, which is the end of the answer.",
                 file=self._file,
-                remedy=Remedy(
+                remedy=Fix(
                     description=f"Remove {self._found.count} rows of more than "
                     f"{self._limit:,} tokens",
-                    repair=DropRows(self._is_too_long),
+                    transform=DropRows(self._is_too_long),
                 ),
             )
 

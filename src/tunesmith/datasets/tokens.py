@@ -18,7 +18,7 @@ __all__ = [
     "ESTIMATE",
     "ExampleTokens",
     "TokenCounter",
-    "best_counter",
+    "default_counter",
     "estimated_tokens",
     "exact_counter",
 ]
@@ -40,16 +40,16 @@ class ExampleTokens(NamedTuple):
 
     Attributes:
         total: All of them; these are trained on, and paid for.
-        learned: Those in completions or answers, which the model learns to write.
+        trained: Those in completions or answers, which the model learns to write.
     """
 
     total: int
-    learned: int
+    trained: int
 
 
 @dataclass(frozen=True, slots=True)
 class TokenCounter:
-    """Counts tokens. Made by `exact_counter` or `best_counter`; `ESTIMATE` is one.
+    """Counts tokens. Made by `exact_counter` or `default_counter`; `ESTIMATE` is one.
 
     Attributes:
         name: The encoding's name, or `estimate`.
@@ -74,7 +74,7 @@ class TokenCounter:
         Example:
             ```python
             (tokens,) = ESTIMATE.rows([Row(1, {"prompt": "Space is", "completion": " a form."})])
-            assert tokens == ExampleTokens(total=4, learned=2)
+            assert tokens == ExampleTokens(total=4, trained=2)
             ```
         """
         if is_table(chunk):
@@ -85,7 +85,7 @@ class TokenCounter:
             ]
         examples = [_Example(data) for _, data in chunk]
         told = self._sums([example.told for example in examples])
-        learned = self._sums([example.learned for example in examples])
+        learned = self._sums([example.trained for example in examples])
         return [
             ExampleTokens(before + after + example.overhead, after)
             for example, before, after in zip(examples, told, learned, strict=True)
@@ -139,17 +139,17 @@ def exact_counter(
     )
 
 
-def best_counter(model: str | None = None) -> TokenCounter:
+def default_counter(model: str | None = None) -> TokenCounter:
     """Count as `model` does if that is possible here; else estimate, and say why in `note`."""
     if model is None:
-        return _estimate_because("name the model for an exact count")
+        return _estimate_with_note("name the model for an exact count")
     try:
         return exact_counter(model)
     except ConfigurationError as error:
-        return _estimate_because(str(error))
+        return _estimate_with_note(str(error))
 
 
-def _estimate_because(reason: str) -> TokenCounter:
+def _estimate_with_note(reason: str) -> TokenCounter:
     return TokenCounter(
         "estimate", False, estimated_tokens, f"{ESTIMATE.note} ({reason.rstrip('.')})"
     )
@@ -186,11 +186,11 @@ def _encoding(model: str | None, name: str | None) -> "Encoding":
 class _Example:
     """The texts of one example: what the model is told, and what it learns to write."""
 
-    __slots__ = ("learned", "overhead", "told")
+    __slots__ = ("overhead", "told", "trained")
 
     def __init__(self, data: dict[str, Any]) -> None:
         self.told: list[str] = []
-        self.learned: list[str] = []
+        self.trained: list[str] = []
         self.overhead = 0
         for question in _objects([data.get("input", data)]):
             self._conversation(question)
@@ -209,7 +209,7 @@ class _Example:
             self.overhead += PER_MESSAGE + PER_NAME * ("name" in message)
             self.told += _texts({k: v for k, v in message.items() if k not in _UNCOUNTED_KEYS})
             learns = message.get("role") == "assistant" and message.get("weight") != 0
-            (self.learned if learns else self.told).extend(_written(message))
+            (self.trained if learns else self.told).extend(_written(message))
 
 
 def _written(message: dict[str, Any]) -> Iterator[str]:

@@ -4,71 +4,71 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import ClassVar, Protocol
 
-from tunesmith.datasets.fingerprints import Fingerprints, Seen, fingerprints_of
+from tunesmith.datasets.fingerprints import Fingerprints, RepeatFilter, fingerprints_of
 from tunesmith.datasets.rows import Chunk, ChunkSource, Row
 
 __all__ = [
-    "AddEnding",
     "AddLeadingSpace",
+    "AddSuffix",
+    "ChunkTransform",
     "DropDuplicates",
     "DropRows",
     "EditRows",
     "LowerCase",
-    "Pass",
     "RemovePrefix",
-    "Repair",
+    "RowTransform",
 ]
 
-Pass = Callable[[Chunk], Chunk]
+ChunkTransform = Callable[[Chunk], Chunk]
 """Changes the rows of one chunk, leaves some out, and hands on the rest."""
 
 
-class Repair(Protocol):
+class RowTransform(Protocol):
     """A change to rows that, made twice, changes nothing the second time."""
 
     stage: ClassVar[int]
     """When it is made: repairs with lower numbers come first."""
 
-    def learn(self, rows: ChunkSource, /) -> Callable[[], Pass]:
+    def fit(self, rows: ChunkSource, /) -> Callable[[], ChunkTransform]:
         """Learn what is needed from the rows that will come; returns what begins a pass."""
         ...
 
 
-class _Simple:
+class _StatelessTransform:
     """A repair that need not know the rows beforehand."""
 
     __slots__ = ()
 
-    def learn(self, _: ChunkSource, /) -> Callable[[], Pass]:
+    def fit(self, _: ChunkSource, /) -> Callable[[], ChunkTransform]:
         """Learn nothing."""
         return self.start
 
-    def start(self) -> Pass:
+    def start(self) -> ChunkTransform:
         """Begin a pass."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class DropRows(_Simple):
+class DropRows(_StatelessTransform):
     """Removes the rows that a test finds at fault."""
 
-    at_fault: Callable[[Row], bool]
+    predicate: Callable[[Row], bool]
     stage: ClassVar[int] = 30
 
-    def start(self) -> Pass:
+    def start(self) -> ChunkTransform:
         """Begin a pass."""
-        at_fault = self.at_fault
+        at_fault = self.predicate
         return lambda chunk: [row for row in chunk if not at_fault(row)]
 
 
 @dataclass(frozen=True, slots=True)
-class EditRows(_Simple):
+class EditRows(_StatelessTransform):
     """Changes each row in place."""
 
     edit: Callable[[Row], None]
     stage: ClassVar[int] = 20
 
-    def start(self) -> Pass:
+    def start(self) -> ChunkTransform:
         """Begin a pass."""
         edit = self.edit
 
@@ -81,14 +81,14 @@ class EditRows(_Simple):
 
 
 @dataclass(frozen=True, slots=True)
-class RemovePrefix(_Simple):
+class RemovePrefix(_StatelessTransform):
     """Removes what all texts begin with."""
 
     field: str
     prefix: str
     stage: ClassVar[int] = 50
 
-    def start(self) -> Pass:
+    def start(self) -> ChunkTransform:
         """Begin a pass."""
         field, prefix = self.field, self.prefix
         # One leading space stays: completions are to begin with it.
@@ -106,16 +106,16 @@ class RemovePrefix(_Simple):
 
 
 @dataclass(frozen=True, slots=True)
-class LowerCase(_Simple):
+class LowerCase(_StatelessTransform):
     """Puts texts in lower case, but for the ending that another repair adds to them."""
 
     field: str
-    ending: str = ""
+    suffix: str = ""
     stage: ClassVar[int] = 60
 
-    def start(self) -> Pass:
+    def start(self) -> ChunkTransform:
         """Begin a pass."""
-        field, ending = self.field, self.ending
+        field, ending = self.field, self.suffix
 
         def run(chunk: Chunk) -> Chunk:
             for _, data in chunk:
@@ -130,16 +130,16 @@ class LowerCase(_Simple):
 
 
 @dataclass(frozen=True, slots=True)
-class AddEnding(_Simple):
+class AddSuffix(_StatelessTransform):
     """Ends every text with the same characters."""
 
     field: str
-    ending: str
+    suffix: str
     stage: ClassVar[int] = 70
 
-    def start(self) -> Pass:
+    def start(self) -> ChunkTransform:
         """Begin a pass."""
-        field, ending = self.field, self.ending
+        field, ending = self.field, self.suffix
 
         def run(chunk: Chunk) -> Chunk:
             for _, data in chunk:
@@ -152,13 +152,13 @@ class AddEnding(_Simple):
 
 
 @dataclass(frozen=True, slots=True)
-class AddLeadingSpace(_Simple):
+class AddLeadingSpace(_StatelessTransform):
     """Begins every text with a space."""
 
     field: str
     stage: ClassVar[int] = 80
 
-    def start(self) -> Pass:
+    def start(self) -> ChunkTransform:
         """Begin a pass."""
         field = self.field
 
@@ -181,21 +181,21 @@ class DropDuplicates:
 
     stage: ClassVar[int] = 90
 
-    def learn(self, rows: ChunkSource, /) -> Callable[[], Pass]:
+    def fit(self, rows: ChunkSource, /) -> Callable[[], ChunkTransform]:
         """Find the rows that repeat."""
         fingerprints = Fingerprints()
         for chunk in rows():
             fingerprints.add(fingerprints_of(chunk))
         repeated = fingerprints.repeated()
-        return lambda: _first_of(Seen(repeated))
+        return lambda: _drop_repeated(RepeatFilter(repeated))
 
 
-def _first_of(seen: Seen) -> Pass:
+def _drop_repeated(seen: RepeatFilter) -> ChunkTransform:
     def run(chunk: Chunk) -> Chunk:
         return [
             row
             for row, fingerprint in zip(chunk, fingerprints_of(chunk), strict=True)
-            if not seen.before(fingerprint)
+            if not seen.is_repeat(fingerprint)
         ]
 
     return run

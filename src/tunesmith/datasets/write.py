@@ -12,20 +12,20 @@ from typing import IO, TYPE_CHECKING, Literal
 
 from pydantic_core import to_json
 
-from tunesmith.datasets.checks.affixes import Affixes
+from tunesmith.datasets.checks.affixes import AffixStats
 from tunesmith.datasets.rows import Chunk, ChunkSource, Row, columns
-from tunesmith.datasets.split import default_validation_rows, parted, validation_rows
-from tunesmith.datasets.threads import Checkpoint, no_checkpoint
+from tunesmith.datasets.split import default_validation_rows, split_chunks, validation_rows
+from tunesmith.datasets.threads import CancellationCheck, no_checkpoint
 from tunesmith.errors import DatasetError
 
 if TYPE_CHECKING:
     from tunesmith.datasets.plan import Plan
 
-__all__ = ["Written", "write"]
+__all__ = ["WriteResult", "write"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Written:
+class WriteResult:
     """What was written.
 
     Attributes:
@@ -50,8 +50,8 @@ def write(
     *,
     split: float | Literal["auto"] | None = None,
     seed: int = 42,
-    checkpoint: Checkpoint = no_checkpoint,
-) -> Written:
+    check_cancelled: CancellationCheck = no_checkpoint,
+) -> WriteResult:
     """Carry out a plan; blocks.
 
     Files appear when they are whole. One that is there already is kept: the new name gets a number,
@@ -64,7 +64,7 @@ def write(
         split: The share of rows for validation, such as 0.1; `auto` takes a fifth (at most a
             thousand) of a classification, with the same share of each label, and none else.
         seed: The same seed parts rows in the same way.
-        checkpoint: Called between chunks; may raise to stop, and nothing is written then.
+        check_cancelled: Called between chunks; may raise to stop, and nothing is written then.
 
     Returns:
         The files' names and what to know about them. No file if nothing had to be changed.
@@ -77,21 +77,21 @@ def write(
         written = write(diagnose(Dataset.open("kant.csv")).plan())
         ```
     """
-    plan.refuse_fatal()
+    plan.raise_if_fatal()
     classes = plan.task == "classification"
     if split == "auto" and not classes:
         split = None
 
     def source() -> Iterator[Chunk]:
         for chunk in plan.source():
-            checkpoint()
+            check_cancelled()
             yield chunk
 
-    repaired = replace(plan, source=source).repaired()
-    stratum: Callable[[Row], str] = _completion if classes else _one_for_all
-    outcome = _Outcome(completions=plan.format == "completions", classes=classes)
+    repaired = replace(plan, source=source).transformed_chunks()
+    stratum: Callable[[Row], str] = _completion if classes else _single_stratum
+    outcome = _WriteStats(completions=plan.format == "completions", classes=classes)
     if split is None:
-        if not plan.changes and output is None:
+        if not plan.has_changes and output is None:
             for chunk in repaired():
                 outcome.see(chunk)
             return outcome.written(())
@@ -101,10 +101,10 @@ def write(
         sizes = _sizes(repaired, stratum)
         rows = sum(sizes.values())
         taken = default_validation_rows(rows) if split == "auto" else validation_rows(rows, split)
-        parts = parted(repaired(), stratum, sizes, taken, seed)
+        parts = split_chunks(repaired(), stratum, sizes, taken, seed)
         endings = ["_train", "_valid"]
-    stem, extension = _place(plan.file, output)
-    with _beside(stem, extension, endings) as (streams, publish):
+    stem, extension = _output_path(plan.file, output)
+    with _atomic_files(stem, extension, endings) as (streams, publish):
         for part in parts:
             outcome.see(*part)
             for stream, chunk in zip(streams, part, strict=True):
@@ -116,13 +116,13 @@ def write(
         return outcome.written(publish())
 
 
-class _Outcome:
+class _WriteStats:
     """What is seen of the rows while they are written."""
 
     def __init__(self, *, completions: bool, classes: bool) -> None:
         self._completions = completions
         self._classes = classes
-        self._ends = {"prompt": Affixes(()), "completion": Affixes(())}
+        self._ends = {"prompt": AffixStats(()), "completion": AffixStats(())}
         self._labels: Counter[str] = Counter()
         self.rows: Counter[int] = Counter()
 
@@ -135,8 +135,8 @@ class _Outcome:
             if self._classes:
                 self._labels.update(map(_completion, chunk))
 
-    def written(self, files: tuple[Path, ...]) -> Written:
-        return Written(
+    def written(self, files: tuple[Path, ...]) -> WriteResult:
+        return WriteResult(
             files=files,
             rows=tuple(self.rows[index] for index in range(max(len(files), 1))),
             separator=self._ends["prompt"].suffix,
@@ -150,7 +150,7 @@ def _completion(row: Row) -> str:
     return completion
 
 
-def _one_for_all(_: Row) -> str:
+def _single_stratum(_: Row) -> str:
     return ""
 
 
@@ -161,7 +161,7 @@ def _sizes(rows: ChunkSource, stratum: Callable[[Row], str]) -> Counter[str]:
     return sizes
 
 
-def _place(file: str | None, output: str | PathLike[str] | None) -> tuple[Path, str]:
+def _output_path(file: str | None, output: str | PathLike[str] | None) -> tuple[Path, str]:
     """The path without its extension, and the extension."""
     if output is not None:
         path = Path(output)
@@ -177,7 +177,7 @@ def _place(file: str | None, output: str | PathLike[str] | None) -> tuple[Path, 
 
 
 @contextmanager
-def _beside(
+def _atomic_files(
     stem: Path, extension: str, endings: list[str]
 ) -> Generator[tuple[list[IO[bytes]], Callable[[], tuple[Path, ...]]], None, None]:
     """Open files beside their final place, which is given to them together or not at all."""
@@ -192,7 +192,7 @@ def _beside(
             def publish() -> tuple[Path, ...]:
                 for stream in streams:
                     stream.close()
-                return _published([Path(s.name) for s in streams], stem, extension, endings)
+                return _rename_all([Path(s.name) for s in streams], stem, extension, endings)
 
             yield streams, publish
         except OSError as error:
@@ -203,7 +203,7 @@ def _beside(
             ) from error
 
 
-def _published(
+def _rename_all(
     parts: list[Path], stem: Path, extension: str, endings: list[str]
 ) -> tuple[Path, ...]:
     number = 0

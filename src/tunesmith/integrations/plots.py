@@ -6,30 +6,30 @@ from itertools import accumulate
 from math import isfinite
 from typing import TYPE_CHECKING, Any
 
-from tunesmith._extras import load_extra
+from tunesmith._extras import import_extra
 from tunesmith.types.results import JobResults, StepMetrics
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["draw"]
+__all__ = ["plot_results"]
 
 _PANELS = (
     ("Loss, nats a token", "train_loss", "valid_loss"),
     ("Accuracy, share of tokens", "train_accuracy", "valid_accuracy"),
 )
 
-_MANY = 60
+_SMOOTHING_THRESHOLD = 60
 """From so many points on, a line is their moving mean, drawn over them."""
 
 _WINDOWS = 30
 """A mean reaches to each side over one of so many parts of the line."""
 
 
-def draw(runs: Sequence[JobResults], labels: Sequence[str] | None = None) -> "Figure":
+def plot_results(runs: Sequence[JobResults], labels: Sequence[str] | None = None) -> "Figure":
     """Draw losses and accuracies of some jobs into one figure; see `JobResults.plot`."""
     # Not pyplot: it keeps figures until they are closed, and looks for a screen.
-    load_extra("matplotlib", "plot", "Plots")
+    import_extra("matplotlib", "plot", "Plots")
     from matplotlib.figure import Figure  # noqa: PLC0415 - an extra
 
     names = labels or [run.job_id for run in runs]
@@ -67,10 +67,10 @@ def _line(axes: Any, steps: Sequence[StepMetrics], measure: str, name: str, colo
         return
     at, values = zip(*points, strict=True)
     validation = measure.startswith("valid")
-    noisy = len(points) >= _MANY
+    noisy = len(points) >= _SMOOTHING_THRESHOLD
     axes.plot(
         at,
-        _smoothed(values) if noisy else values,
+        _moving_average(values) if noisy else values,
         color=color,
         linestyle="--" if validation else "-",
         marker="." if validation and not noisy else "",
@@ -80,7 +80,7 @@ def _line(axes: Any, steps: Sequence[StepMetrics], measure: str, name: str, colo
         axes.plot(at, values, color=color, alpha=0.2, linewidth=0.8, zorder=1)
 
 
-def _smoothed(values: Sequence[float]) -> list[float]:
+def _moving_average(values: Sequence[float]) -> list[float]:
     """Means of the values around each, fewer at the ends."""
     reach = max(len(values) // _WINDOWS, 1)
     sums = [0.0, *accumulate(values)]

@@ -15,12 +15,12 @@ from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 import anyio
 from pydantic_core import to_json
 
-from tunesmith._extras import load_extra
+from tunesmith._extras import import_extra
 from tunesmith.batch.endpoints import ENDPOINTS
-from tunesmith.batch.job import Job
+from tunesmith.batch.job import BatchJob
 from tunesmith.batch.lock import is_locked
 from tunesmith.batch.output import JobPaths
-from tunesmith.batch.rate_limiter import Pacing
+from tunesmith.batch.rate_limiter import RateLimiter
 from tunesmith.batch.requests import Template
 from tunesmith.batch.results import Result
 from tunesmith.client import AsyncClient
@@ -30,12 +30,18 @@ from tunesmith.types.batch_lines import BatchResponseLine
 if TYPE_CHECKING:
     import ray.data
 
-__all__ = ["PaceKeeper", "ShardJob", "SharedPacing", "complete", "shared_pacing"]
+__all__ = [
+    "DistributedRateLimiter",
+    "RateLimiterActor",
+    "ShardJob",
+    "map_completions",
+    "shared_pacing",
+]
 
 _COLUMNS = ("answer", "answer_body", "error")
 
 
-def complete(
+def map_completions(
     dataset: "ray.data.Dataset",
     folder: str | PathLike[str],
     *,
@@ -49,7 +55,7 @@ def complete(
     timeout: float | None = None,
     requests_per_minute: float | None = None,
     tokens_per_minute: float | None = None,
-    pace: str = "tunesmith",
+    rate_limiter_name: str = "tunesmith",
     workers: int = 2,
     shard_rows: int = 1000,
 ) -> "ray.data.Dataset":
@@ -59,7 +65,7 @@ def complete(
     after the loss of a worker or in another run, goes on where it was, by its journal.
 
     Args:
-        dataset: The rows; each one's columns are what a row of `tunesmith.batch.Job` has.
+        dataset: The rows; each one's columns are what a row of `tunesmith.batch.BatchJob` has.
         folder: Where the journals and answers of shards are kept. Workers on several machines need
             one that all of them see, where locks work.
         client: Makes the client of a worker; it must be picklable.
@@ -72,7 +78,8 @@ def complete(
         timeout: Seconds that one attempt may take.
         requests_per_minute: The limit of requests of all workers; without it, it is learned.
         tokens_per_minute: The limit of tokens of all workers; without it, it is learned.
-        pace: The name of the actor that keeps the pace: Datasets that name the same share it.
+        rate_limiter_name: The name of the actor that keeps the pace: Datasets that name the same
+            share it.
         workers: How many workers there are.
         shard_rows: How many rows make up a shard.
 
@@ -88,15 +95,15 @@ def complete(
         import ray
 
         from tunesmith import AsyncClient
-        from tunesmith.integrations.ray import complete
+        from tunesmith.integrations.ray import map_completions
 
         rows = ray.data.read_parquet("prompts.parquet")
-        complete(
+        map_completions(
             rows, "/shared/answers", client=AsyncClient, model="davinci-002", workers=8
         ).write_parquet("/shared/answered")
         ```
     """
-    data = load_extra("ray.data", "ray", "Jobs on Ray")
+    data = import_extra("ray.data", "ray", "Jobs on Ray")
     options = {
         "model": model,
         "endpoint": endpoint,
@@ -111,7 +118,7 @@ def complete(
         fn_constructor_args=(
             Path(folder).resolve(),
             client,
-            shared_pacing(pace, requests_per_minute, tokens_per_minute),
+            shared_pacing(rate_limiter_name, requests_per_minute, tokens_per_minute),
             options,
         ),
         batch_size=shard_rows,
@@ -134,7 +141,7 @@ class ShardJob:
         self,
         folder: Path,
         client: Callable[[], AsyncClient],
-        pacing: Pacing,
+        pacing: RateLimiter,
         options: Mapping[str, Any],
     ) -> None:
         folder.mkdir(parents=True, exist_ok=True)
@@ -156,7 +163,7 @@ class ShardJob:
             ConfigurationError: A column has the name of one that is to be added.
             TunesmithError: The job could not go on, such as for lack of a valid key.
         """
-        arrow = load_extra("pyarrow", "ray", "Jobs on Ray")
+        arrow = import_extra("pyarrow", "ray", "Jobs on Ray")
         for name in _COLUMNS:
             if name in shard.column_names:
                 raise ConfigurationError(f"the rows have a column {name!r} already: rename it")
@@ -179,7 +186,7 @@ class ShardJob:
             await anyio.sleep(1)
         async with (
             self._client() as client,
-            Job(
+            BatchJob(
                 rows,
                 output,
                 client=client,
@@ -220,7 +227,7 @@ def _outcome(line: BatchResponseLine) -> _Outcome:
     return _Outcome(result.text, body, error)
 
 
-class PaceKeeper:
+class RateLimiterActor:
     """Keeps the pace for workers in other processes; it lives in a Ray actor.
 
     Args:
@@ -236,14 +243,14 @@ class PaceKeeper:
         now: Callable[[], float] = time.monotonic,
     ) -> None:
         self._given = (requests_per_minute, tokens_per_minute)
-        self._pacing = Pacing(requests_per_minute, tokens_per_minute)
+        self._pacing = RateLimiter(requests_per_minute, tokens_per_minute)
         self._now = now
 
-    def given(self) -> tuple[float | None, float | None]:
+    def limits(self) -> tuple[float | None, float | None]:
         """The limits that it was given."""
         return self._given
 
-    def enter(self, tokens: float) -> float:
+    def acquire(self, tokens: float) -> float:
         """Let a request through, and give 0; or give the seconds until it is worth asking again."""
         wait_s = max(self._pacing.wait_s(tokens, self._now()), 0.0)
         if not wait_s:
@@ -254,25 +261,25 @@ class PaceKeeper:
         """Note the tokens that a request really took."""
         self._pacing.settle(tokens, actual)
 
-    def learn(self, headers: Mapping[str, str]) -> None:
+    def update_from_headers(self, headers: Mapping[str, str]) -> None:
         """Learn the limits from an answer's headers."""
-        self._pacing.learn(headers, self._now())
+        self._pacing.update_from_headers(headers, self._now())
 
-    def answered(self, ago_s: float) -> None:
+    def on_success(self, ago_s: float) -> None:
         """Note that the service took a request that was sent so many seconds ago."""
-        self._pacing.answered(self._now() - ago_s)
+        self._pacing.on_success(self._now() - ago_s)
 
-    def refused(self, ago_s: float, retry_after_s: float | None) -> None:
+    def on_rate_limited(self, ago_s: float, retry_after_s: float | None) -> None:
         """Slow all workers down for a request that was sent so many seconds ago."""
         now = self._now()
-        self._pacing.refused(now - ago_s, retry_after_s, now)
+        self._pacing.on_rate_limited(now - ago_s, retry_after_s, now)
 
     def pause(self, seconds: float) -> None:
         """Let all workers wait."""
         self._pacing.pause(seconds, self._now())
 
 
-class SharedPacing(Pacing):
+class DistributedRateLimiter(RateLimiter):
     """The pace that an actor keeps, seen from a worker.
 
     Args:
@@ -284,39 +291,39 @@ class SharedPacing(Pacing):
         self._keeper = keeper
 
     def wait_s(self, tokens: float, now: float) -> float:  # noqa: ARG002 - the actor has a clock
-        """Ask the actor; see `Pacing.wait_s`."""
-        ray = load_extra("ray", "ray", "Jobs on Ray")
+        """Ask the actor; see `RateLimiter.wait_s`."""
+        ray = import_extra("ray", "ray", "Jobs on Ray")
         # It takes a millisecond, which the worker's other requests can wait.
-        wait_s: float = ray.get(self._keeper.enter.remote(tokens))
+        wait_s: float = ray.get(self._keeper.acquire.remote(tokens))
         return wait_s
 
     def sent(self, tokens: float) -> None:
         """Nothing is left to do: the actor noted it when it let the request through."""
 
     def settle(self, tokens: float, actual: float) -> None:
-        """Tell the actor; see `Pacing.settle`."""
+        """Tell the actor; see `RateLimiter.settle`."""
         self._keeper.settle.remote(tokens, actual)
 
-    def learn(self, headers: Mapping[str, str], now: float) -> None:
-        """Tell the actor; see `Pacing.learn`."""
-        super().learn(headers, now)
+    def update_from_headers(self, headers: Mapping[str, str], now: float) -> None:
+        """Tell the actor; see `RateLimiter.update_from_headers`."""
+        super().update_from_headers(headers, now)
         told = {name: value for name, value in headers.items() if name.startswith("x-ratelimit-")}
         if told:
-            self._keeper.learn.remote(told)
+            self._keeper.update_from_headers.remote(told)
 
-    def answered(self, sent_at: float) -> None:
-        """Tell the actor, if it is news; see `Pacing.answered`."""
+    def on_success(self, sent_at: float) -> None:
+        """Tell the actor, if it is news; see `RateLimiter.on_success`."""
         if self._refusals:
-            self._keeper.answered.remote(0.0)
-        super().answered(sent_at)
+            self._keeper.on_success.remote(0.0)
+        super().on_success(sent_at)
 
-    def refused(self, sent_at: float, retry_after_s: float | None, now: float) -> bool:
-        """Tell the actor; see `Pacing.refused`."""
-        self._keeper.refused.remote(now - sent_at, retry_after_s)
-        return super().refused(sent_at, retry_after_s, now)
+    def on_rate_limited(self, sent_at: float, retry_after_s: float | None, now: float) -> bool:
+        """Tell the actor; see `RateLimiter.on_rate_limited`."""
+        self._keeper.on_rate_limited.remote(now - sent_at, retry_after_s)
+        return super().on_rate_limited(sent_at, retry_after_s, now)
 
     def pause(self, seconds: float, now: float) -> None:
-        """Tell the actor; see `Pacing.pause`."""
+        """Tell the actor; see `RateLimiter.pause`."""
         super().pause(seconds, now)
         self._keeper.pause.remote(seconds)
 
@@ -325,7 +332,7 @@ def shared_pacing(
     name: str,
     requests_per_minute: float | None = None,
     tokens_per_minute: float | None = None,
-) -> SharedPacing:
+) -> DistributedRateLimiter:
     """Find the pace of a name, or begin to keep it.
 
     Args:
@@ -336,14 +343,14 @@ def shared_pacing(
     Raises:
         ConfigurationError: Ray is not installed, or the pace is kept with other limits already.
     """
-    ray = load_extra("ray", "ray", "Jobs on Ray")
+    ray = import_extra("ray", "ray", "Jobs on Ray")
     wanted = (requests_per_minute, tokens_per_minute)
-    actor = ray.remote(PaceKeeper).options(name=name, get_if_exists=True, num_cpus=0)
+    actor = ray.remote(RateLimiterActor).options(name=name, get_if_exists=True, num_cpus=0)
     keeper = actor.remote(*wanted)
-    given = ray.get(keeper.given.remote())
+    given = ray.get(keeper.limits.remote())
     if given != wanted:
         raise ConfigurationError(
             f"the pace {name!r} is kept with (requests, tokens) a minute of {given}, not {wanted}: "
             "give the same, or another `pace`"
         )
-    return SharedPacing(keeper)
+    return DistributedRateLimiter(keeper)

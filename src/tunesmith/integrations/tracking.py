@@ -16,14 +16,14 @@ from tunesmith.types.fine_tunes import FineTune
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import StepMetrics
 
-__all__ = ["Outcome", "TrackedFile", "TrackedJob", "Tracker", "TrackerRun", "track"]
+__all__ = ["TrackOutcome", "TrackedFile", "TrackedJob", "Tracker", "TrackerRun", "track"]
 
-Outcome = Literal["logged", "already logged", "not succeeded", "no results"]
+TrackOutcome = Literal["logged", "already logged", "not succeeded", "no results"]
 """What became of a job that was to be logged."""
 
 _Step = tuple[int, Mapping[str, float]]
 
-_OVER = frozenset({"succeeded", "failed", "cancelled"})
+_TERMINAL_STATUSES = frozenset({"succeeded", "failed", "cancelled"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +62,7 @@ class TrackedJob:
     has_results: bool
 
     @classmethod
-    def of(cls, job: FineTuningJob | FineTune) -> "TrackedJob":
+    def from_job(cls, job: FineTuningJob | FineTune) -> "TrackedJob":
         """Read a job."""
         config = job.model_dump(exclude={"events"})
         for name in list(config):
@@ -109,7 +109,7 @@ class Tracker(Protocol):
     Example:
         ```python
         class Printed:
-            def has(self, job):
+            def is_logged(self, job):
                 return False
 
             def start(self, job):
@@ -126,7 +126,7 @@ class Tracker(Protocol):
         ```
     """
 
-    def has(self, job: TrackedJob, /) -> bool:
+    def is_logged(self, job: TrackedJob, /) -> bool:
         """Whether the job was logged to its end already."""
         ...
 
@@ -142,7 +142,7 @@ async def track(
     *,
     follow: bool = False,
     force: bool = False,
-) -> Outcome:
+) -> TrackOutcome:
     """Log a job to a dashboard: its steps, its outcome, its files.
 
     Args:
@@ -157,8 +157,8 @@ async def track(
         left alone.
 
     Raises:
-        JobFailed: The job that is followed failed.
-        JobCancelled: The job that is followed was cancelled.
+        JobFailedError: The job that is followed failed.
+        JobCancelledError: The job that is followed was cancelled.
         APIError: A call went wrong.
 
     Example:
@@ -171,16 +171,18 @@ async def track(
     """
     job_id = job if isinstance(job, str) else job.id
     state = await _retrieve(client, job_id)
-    following = follow and not _is_legacy(job_id) and state.status not in _OVER
+    following = follow and not _is_legacy(job_id) and state.status not in _TERMINAL_STATUSES
     if not following and state.status != "succeeded":
         return "not succeeded"
     if not following and not state.has_results:
         return "no results"
-    if not force and await anyio.to_thread.run_sync(tracker.has, state):
+    if not force and await anyio.to_thread.run_sync(tracker.is_logged, state):
         return "already logged"
     run = await anyio.to_thread.run_sync(tracker.start, state)
     try:
-        async with aclosing((_live if following else _measured)(client, job_id)) as steps:
+        async with aclosing(
+            (_event_steps if following else _result_steps)(client, job_id)
+        ) as steps:
             async for step, metrics in steps:
                 await anyio.to_thread.run_sync(run.log, step, metrics)
         if following:
@@ -201,11 +203,11 @@ def _is_legacy(job_id: str) -> bool:
 
 async def _retrieve(client: AsyncClient, job_id: str) -> TrackedJob:
     if _is_legacy(job_id):
-        return TrackedJob.of(await client.fine_tunes.retrieve(job_id))
-    return TrackedJob.of(await client.fine_tuning.jobs.retrieve(job_id))
+        return TrackedJob.from_job(await client.fine_tunes.retrieve(job_id))
+    return TrackedJob.from_job(await client.fine_tuning.jobs.retrieve(job_id))
 
 
-async def _measured(client: AsyncClient, job_id: str) -> AsyncGenerator[_Step]:
+async def _result_steps(client: AsyncClient, job_id: str) -> AsyncGenerator[_Step]:
     kind = client.fine_tunes if _is_legacy(job_id) else client.fine_tuning.jobs
     for row in await kind.results(job_id):
         yield row.step, _numbers(row)
@@ -227,7 +229,7 @@ _COLUMN_OF_EVENT_FIELD = {"train_mean_token_accuracy": "train_accuracy"}
 """Events name one measure otherwise than the result file does: a curve has one name."""
 
 
-async def _live(client: AsyncClient, job_id: str) -> AsyncGenerator[_Step]:
+async def _event_steps(client: AsyncClient, job_id: str) -> AsyncGenerator[_Step]:
     async for event in client.fine_tuning.jobs.follow(job_id):
         data = event.data or {}
         if event.type == "metrics" and "step" in data:

@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Literal
 
-from tunesmith._extras import load_extra
+from tunesmith._extras import import_extra
 from tunesmith.errors import ConfigurationError
 from tunesmith.integrations.tracking import TrackedFile, TrackedJob
 
@@ -56,13 +56,13 @@ class WandbTracker:
         mode: Literal["online", "offline", "disabled"] | None = None,
         folder: str | Path = ".",
     ) -> None:
-        self._wandb = load_extra("wandb", "wandb", "Runs in Weights & Biases")
+        self._wandb = import_extra("wandb", "wandb", "Runs in Weights & Biases")
         self._project = project
         self._entity = entity
         self._mode = mode or self._wandb.setup().settings.mode
         self._folder = Path(folder)
 
-    def has(self, job: TrackedJob) -> bool:
+    def is_logged(self, job: TrackedJob) -> bool:
         """Whether the job was logged to its end already: at the service, or offline, here."""
         if self._mode != "online":
             kept = (self._folder / "wandb").glob(f"*run-*-{job.id}/files/{_DETAILS}")
@@ -73,7 +73,7 @@ class WandbTracker:
         except (ValueError, self._wandb.errors.CommError):  # there is none
             return False
         except self._wandb.errors.Error as error:
-            raise _way_on(error) from error
+            raise _error_hint(error) from error
         return bool(run.summary.get("status") == "succeeded")
 
     def start(self, job: TrackedJob) -> "WandbRun":
@@ -92,7 +92,7 @@ class WandbTracker:
                 settings=self._wandb.Settings(silent=True, console="off"),
             )
         except self._wandb.errors.Error as error:
-            raise _way_on(error) from error
+            raise _error_hint(error) from error
         return WandbRun(self._wandb, wandb_run)
 
 
@@ -153,7 +153,7 @@ class WandbRun:
         return self._wandb.Table(columns=columns, data=cells)
 
 
-def _way_on(error: Exception) -> ConfigurationError:
+def _error_hint(error: Exception) -> ConfigurationError:
     said = str(error).rstrip(".")
     return ConfigurationError(
         f"Weights & Biases: {said}. To write to a folder, which can be sent later: mode='offline'."

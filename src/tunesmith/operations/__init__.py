@@ -9,7 +9,7 @@ from tunesmith._lazy import lazy_names
 if TYPE_CHECKING:
     from tunesmith.operations.base import (
         Operation,
-        Spec,
+        OperationSpec,
         StreamOperation,
     )
     from tunesmith.operations.batches import (
@@ -211,6 +211,7 @@ __all__ = [
     "MetadataParam",
     "MultiGraderParam",
     "Operation",
+    "OperationSpec",
     "PauseFineTuningJob",
     "PythonGraderParam",
     "ReinforcementHyperparametersParam",
@@ -225,7 +226,6 @@ __all__ = [
     "RunGrader",
     "ScoreModelGraderParam",
     "SingleGraderParam",
-    "Spec",
     "StreamOperation",
     "StringCheckGraderParam",
     "SupervisedHyperparametersParam",
@@ -240,7 +240,7 @@ __all__ = [
 
 _MODULES = {
     "Operation": ".base",
-    "Spec": ".base",
+    "OperationSpec": ".base",
     "StreamOperation": ".base",
     "CancelBatch": ".batches",
     "CreateBatch": ".batches",

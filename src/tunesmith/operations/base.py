@@ -38,7 +38,7 @@ from annotated_types import Gt
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-__all__ = ["Operation", "Spec", "StreamOperation", "operation"]
+__all__ = ["Operation", "OperationSpec", "StreamOperation", "operation"]
 
 A = TypeVar("A")
 E = TypeVar("E")
@@ -48,7 +48,7 @@ _STRICT = ConfigDict(extra="forbid", defer_build=True, arbitrary_types_allowed=T
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
-class Spec:
+class OperationSpec:
     """The facts of one operation.
 
     Args:
@@ -59,9 +59,9 @@ class Spec:
         query_params: Names of the parameters in the query.
         body_params: Names of the parameters in the body.
         multipart: Whether the body is `multipart/form-data` instead of JSON.
-        answer: The type of the answer.
-        event: The type of a stream's events; None if the operation does not stream.
-        creates: Whether sending it twice makes two objects.
+        response_type: The type of the answer.
+        event_type: The type of a stream's events; None if the operation does not stream.
+        is_create: Whether sending it twice makes two objects.
     """
 
     name: str
@@ -71,9 +71,9 @@ class Spec:
     query_params: tuple[str, ...]
     body_params: tuple[str, ...]
     multipart: bool
-    answer: Any
-    event: Any
-    creates: bool
+    response_type: Any
+    event_type: Any
+    is_create: bool
 
 
 @dataclass_transform(kw_only_default=False, field_specifiers=(dataclasses.field,))
@@ -94,7 +94,7 @@ class Operation(Generic[A]):
         timeout: Seconds that an attempt of this call may take.
     """
 
-    spec: ClassVar[Spec]
+    spec: ClassVar[OperationSpec]
 
     extra_headers: Mapping[str, str] | None = dataclasses.field(default=None, kw_only=True)
     extra_query: Mapping[str, str] | None = dataclasses.field(default=None, kw_only=True)
@@ -146,7 +146,7 @@ def operation(
         names = [field.name for field in fields if field.name not in _CALL_OPTIONS]
         rest = tuple(name for name in names if name not in in_path)
         in_body = method == "POST"
-        declared.spec = Spec(  # type: ignore[attr-defined]
+        declared.spec = OperationSpec(  # type: ignore[attr-defined]
             name=name,
             method=method,
             path=path,
@@ -154,9 +154,9 @@ def operation(
             query_params=() if in_body else rest,
             body_params=rest if in_body else (),
             multipart=multipart,
-            answer=answer,
-            event=event,
-            creates=creates,
+            response_type=answer,
+            event_type=event,
+            is_create=creates,
         )
         return declared
 

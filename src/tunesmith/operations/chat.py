@@ -21,7 +21,7 @@ from tunesmith.operations.chat_params import (
     ResponseFormatParam,
     WebSearchOptionsParam,
 )
-from tunesmith.operations.lists import ListParam
+from tunesmith.operations.lists import SequenceParam
 from tunesmith.operations.metadata import MetadataParam
 from tunesmith.types.base import Page
 from tunesmith.types.chat import (
@@ -89,18 +89,18 @@ class CreateChatCompletion(StreamOperation[ChatCompletion, ChatCompletionChunk])
     """
 
     _: KW_ONLY
-    messages: Annotated[ListParam[MessageInput], MinLen(1)]
+    messages: Annotated[SequenceParam[MessageInput], MinLen(1)]
     model: str
     audio: ChatCompletionAudioParam | None = None
     frequency_penalty: Annotated[float, Ge(-2), Le(2)] | None = None
     function_call: Literal["none", "auto"] | ChatCompletionFunctionCallOptionParam | None = None
-    functions: Annotated[ListParam[FunctionDefinition], MinLen(1), MaxLen(128)] | None = None
+    functions: Annotated[SequenceParam[FunctionDefinition], MinLen(1), MaxLen(128)] | None = None
     logit_bias: Mapping[str, float] | None = None
     logprobs: bool | None = None
     max_completion_tokens: int | None = None
     max_tokens: int | None = None
     metadata: MetadataParam | None = None
-    modalities: ListParam[Literal["text", "audio"]] | None = None
+    modalities: SequenceParam[Literal["text", "audio"]] | None = None
     moderation: ModerationOptionsParam | None = None
     n: Annotated[int, Ge(1), Le(128)] | None = None
     parallel_tool_calls: bool | None = None
@@ -116,12 +116,12 @@ class CreateChatCompletion(StreamOperation[ChatCompletion, ChatCompletionChunk])
     safety_identifier: Annotated[str, MaxLen(64)] | None = None
     seed: Annotated[int, Ge(-(2**63)), Le(2**63 - 1)] | None = None
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | None = None
-    stop: str | Annotated[ListParam[str], MinLen(1), MaxLen(4)] | None = None
+    stop: str | Annotated[SequenceParam[str], MinLen(1), MaxLen(4)] | None = None
     store: bool | None = None
     stream_options: ChatCompletionStreamOptionsParam | None = None
     temperature: Annotated[float, Ge(0), Le(2)] | None = None
     tool_choice: ChatCompletionToolChoiceOptionParam | None = None
-    tools: ListParam[ChatCompletionToolParam] | None = None
+    tools: SequenceParam[ChatCompletionToolParam] | None = None
     top_logprobs: Annotated[int, Ge(0), Le(20)] | None = None
     top_p: Annotated[float, Ge(0), Le(1)] | None = None
     user: str | None = None

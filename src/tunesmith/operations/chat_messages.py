@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
-from tunesmith.operations.lists import ListParam
+from tunesmith.operations.lists import SequenceParam
 from tunesmith.types.chat import ChatCompletionMessage
 
 __all__ = [
@@ -138,7 +138,9 @@ _AnswerPart: TypeAlias = Annotated[
     Field(discriminator="type"),
 ]
 
-TextContent: TypeAlias = str | Annotated[ListParam[ChatCompletionContentPartTextParam], MinLen(1)]
+TextContent: TypeAlias = (
+    str | Annotated[SequenceParam[ChatCompletionContentPartTextParam], MinLen(1)]
+)
 """A text, or parts of a text."""
 
 
@@ -165,7 +167,7 @@ class ChatCompletionUserMessageParam(TypedDict):
     """What a user says: a text, or parts of text, images, sound and files."""
 
     role: Literal["user"]
-    content: str | Annotated[ListParam[ChatCompletionContentPartParam], MinLen(1)]
+    content: str | Annotated[SequenceParam[ChatCompletionContentPartParam], MinLen(1)]
     name: NotRequired[str]
 
 
@@ -222,12 +224,12 @@ class ChatCompletionAssistantMessageParam(TypedDict):
     """What the model said, or which tools it called."""
 
     role: Literal["assistant"]
-    content: NotRequired[str | Annotated[ListParam[_AnswerPart], MinLen(1)] | None]
+    content: NotRequired[str | Annotated[SequenceParam[_AnswerPart], MinLen(1)] | None]
     audio: NotRequired[AssistantAudioParam | None]
     function_call: NotRequired[FunctionCallParam | None]
     name: NotRequired[str]
     refusal: NotRequired[str | None]
-    tool_calls: NotRequired[ListParam[ChatCompletionMessageToolCallParam] | None]
+    tool_calls: NotRequired[SequenceParam[ChatCompletionMessageToolCallParam] | None]
 
 
 @with_config(_OPEN)

@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from tunesmith.operations.chat_messages import TextContent
-from tunesmith.operations.lists import ListParam
+from tunesmith.operations.lists import SequenceParam
 
 __all__ = [
     "AllowedToolsParam",
@@ -142,7 +142,7 @@ class AllowedToolsParam(TypedDict):
     """Which of the tools the model may call now, and whether it must call one."""
 
     mode: Literal["auto", "required"]
-    tools: ListParam[Mapping[str, Any]]
+    tools: SequenceParam[Mapping[str, Any]]
 
 
 class ChatCompletionAllowedToolChoiceParam(TypedDict):

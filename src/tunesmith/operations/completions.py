@@ -8,12 +8,14 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 
 from tunesmith.operations.base import StreamOperation, operation
 from tunesmith.operations.chat_params import ChatCompletionStreamOptionsParam
-from tunesmith.operations.lists import ListParam
+from tunesmith.operations.lists import SequenceParam
 from tunesmith.types.completions import Completion
 
 __all__ = ["CreateCompletion", "Prompt"]
 
-Prompt: TypeAlias = str | ListParam[str] | ListParam[int] | ListParam[ListParam[int]]
+Prompt: TypeAlias = (
+    str | SequenceParam[str] | SequenceParam[int] | SequenceParam[SequenceParam[int]]
+)
 """Text, several texts, token ids, or several lists of token ids."""
 
 
@@ -55,7 +57,7 @@ class CreateCompletion(StreamOperation[Completion, Completion]):
     n: Annotated[int, Ge(1), Le(128)] | None = None
     presence_penalty: Annotated[float, Ge(-2), Le(2)] | None = None
     seed: int | None = None
-    stop: str | Annotated[ListParam[str], MinLen(1), MaxLen(4)] | None = None
+    stop: str | Annotated[SequenceParam[str], MinLen(1), MaxLen(4)] | None = None
     stream_options: ChatCompletionStreamOptionsParam | None = None
     suffix: str | None = None
     temperature: Annotated[float, Ge(0), Le(2)] | None = None

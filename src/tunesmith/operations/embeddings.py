@@ -6,16 +6,16 @@ from typing import Annotated, Literal, TypeAlias
 from annotated_types import Ge, Len, MinLen
 
 from tunesmith.operations.base import Operation, operation
-from tunesmith.operations.lists import ListParam
+from tunesmith.operations.lists import SequenceParam
 from tunesmith.types.embeddings import CreateEmbeddingResponse
 
 __all__ = ["CreateEmbedding", "EmbeddingInput"]
 
 EmbeddingInput: TypeAlias = (
     str
-    | Annotated[ListParam[str], Len(1, 2048)]
-    | Annotated[ListParam[int], Len(1, 2048)]
-    | Annotated[ListParam[Annotated[ListParam[int], MinLen(1)]], Len(1, 2048)]
+    | Annotated[SequenceParam[str], Len(1, 2048)]
+    | Annotated[SequenceParam[int], Len(1, 2048)]
+    | Annotated[SequenceParam[Annotated[SequenceParam[int], MinLen(1)]], Len(1, 2048)]
 )
 """Text, several texts, token ids, or several lists of token ids."""
 

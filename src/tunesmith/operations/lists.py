@@ -6,7 +6,7 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import GetCoreSchemaHandler, GetPydanticSchema
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["ListParam"]
+__all__ = ["SequenceParam"]
 
 Item = TypeVar("Item")
 
@@ -15,7 +15,7 @@ def _as_list(source: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
     return core_schema.list_schema(handler.generate_schema(get_args(source)[0]))
 
 
-ListParam = Annotated[Sequence[Item], GetPydanticSchema(_as_list)]
+SequenceParam = Annotated[Sequence[Item], GetPydanticSchema(_as_list)]
 """Any sequence but a text, sent as a list.
 
 It is checked four times as quickly as a plain `Sequence`, which pydantic hands through Python.

@@ -7,7 +7,7 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from tunesmith.operations.base import Operation, operation
-from tunesmith.operations.lists import ListParam
+from tunesmith.operations.lists import SequenceParam
 from tunesmith.types.moderations import CreateModerationResponse
 
 __all__ = [
@@ -43,7 +43,7 @@ _Part: TypeAlias = Annotated[
     ModerationTextParam | ModerationImageParam, Field(discriminator="type")
 ]
 
-ModerationInput: TypeAlias = str | ListParam[str | _Part]
+ModerationInput: TypeAlias = str | SequenceParam[str | _Part]
 """A text, several texts, or the parts of one message."""
 
 

@@ -5,10 +5,10 @@ from fnmatch import fnmatchcase
 
 from tunesmith.operations import all_operations
 
-__all__ = ["require_operation"]
+__all__ = ["validate_operation_name"]
 
 
-def require_operation(pattern: str) -> None:
+def validate_operation_name(pattern: str) -> None:
     """Make sure that there is an operation of a name: a mistyped one would never be met.
 
     Args:

@@ -26,7 +26,7 @@ __all__ = ["ChatCompletionAccumulator", "CompletionAccumulator", "accumulate"]
 A = TypeVar("A", bound=BaseModel)
 E = TypeVar("E", Completion, ChatCompletionChunk)
 
-_SAID_ONCE = frozenset({"id", "name", "role", "type"})
+_UNCUT_FIELDS = frozenset({"id", "name", "role", "type"})
 """Texts that are not cut: servers that send them again mean the same one."""
 
 _NUMBERS = frozenset({bool, float, int})
@@ -34,9 +34,9 @@ _NUMBERS = frozenset({bool, float, int})
 _OF_THE_STREAM = frozenset({"choices", "object", "obfuscation"})
 """What an event has for itself; the answer has none of it, or its own."""
 
-_SAID_FIRST = frozenset({"created", "id", "model", "system_fingerprint"})
+_FIRST_WINS_FIELDS = frozenset({"created", "id", "model", "system_fingerprint"})
 
-_IN_PIECES = frozenset({"delta", "logprobs", "text"})
+_MERGED_FIELDS = frozenset({"delta", "logprobs", "text"})
 """What of a choice is joined; of the rest, such as why it ended, the last word counts."""
 
 
@@ -58,7 +58,7 @@ def accumulate(answer: type[A], events: Iterable[BaseModel]) -> A:
     return answer.model_validate({"data": list(events)})
 
 
-class _Joined:
+class _Merger:
     """A value that comes in pieces.
 
     Texts and lists are joined, mappings and objects field by field; of anything else the last one
@@ -72,7 +72,7 @@ class _Joined:
         self._texts: list[str] = []
         self._items: list[Any] = []
         self._once: dict[str, Any] = {}
-        self._fields: dict[str, _Joined] = {}
+        self._fields: dict[str, _Merger] = {}
         self._last: Any = None
 
     def add(self, piece: Any) -> None:
@@ -94,12 +94,12 @@ class _Joined:
         for name, value in fields:
             if value is None:
                 continue
-            if name in _SAID_ONCE:
+            if name in _UNCUT_FIELDS:
                 self._once[name] = self._once.get(name) or value
                 continue
             field = self._fields.get(name)
             if field is None:
-                field = self._fields[name] = _Joined()
+                field = self._fields[name] = _Merger()
             field.add(value)
 
     def value(self) -> Any:
@@ -133,7 +133,7 @@ class _Accumulator(Generic[E]):
         frame = self._frame
         for name, value in _fields(event):
             if value is not None and name not in _OF_THE_STREAM:
-                frame[name] = (name in _SAID_FIRST and frame.get(name)) or value
+                frame[name] = (name in _FIRST_WINS_FIELDS and frame.get(name)) or value
         for piece in event.choices:
             choice = self._choices.get(piece.index)
             if choice is None:
@@ -141,7 +141,7 @@ class _Accumulator(Generic[E]):
             choice.add(piece)
 
     def _whole(self) -> dict[str, Any]:
-        choices = [choice.whole() for _, choice in sorted(self._choices.items())]
+        choices = [choice.result() for _, choice in sorted(self._choices.items())]
         return {**self._frame, "choices": choices}
 
 
@@ -172,21 +172,21 @@ class _Choice:
 
     def __init__(self) -> None:
         self._last: dict[str, Any] = {}
-        self._joined: dict[str, _Joined] = {}
+        self._joined: dict[str, _Merger] = {}
 
     def add(self, piece: APIModel) -> None:
         for name, value in _fields(piece):
             if value is None:
                 continue
-            if name in _IN_PIECES:
+            if name in _MERGED_FIELDS:
                 joined = self._joined.get(name)
                 if joined is None:
-                    joined = self._joined[name] = _Joined()
+                    joined = self._joined[name] = _Merger()
                 joined.add(value)
             else:
                 self._last[name] = value
 
-    def whole(self) -> dict[str, Any]:
+    def result(self) -> dict[str, Any]:
         fields = self._last | {name: joined.value() for name, joined in self._joined.items()}
         if "delta" in fields:
             message = fields["message"] = fields.pop("delta")
@@ -196,19 +196,19 @@ class _Choice:
 
 
 def _tool_calls(pieces: Iterable[ChoiceDeltaToolCall]) -> list[dict[str, Any]]:
-    calls: list[tuple[int, _Joined]] = []
-    current: dict[int, tuple[str | None, _Joined]] = {}
+    calls: list[tuple[int, _Merger]] = []
+    current: dict[int, tuple[str | None, _Merger]] = {}
     for piece in pieces:
         call_id, call = current.get(piece.index, (None, None))
-        if call is None or _begins_another(piece, call_id):
-            call_id, call = piece.id, _Joined()
+        if call is None or _starts_new_call(piece, call_id):
+            call_id, call = piece.id, _Merger()
             calls.append((piece.index, call))
         current[piece.index] = (call_id or piece.id, call)
         call.add(piece)
     return [_tool_call(call.value()) for _, call in sorted(calls, key=lambda each: each[0])]
 
 
-def _begins_another(piece: ChoiceDeltaToolCall, call_id: str | None) -> bool:
+def _starts_new_call(piece: ChoiceDeltaToolCall, call_id: str | None) -> bool:
     # Some servers give all calls the index 0, others each piece an id of its own, others repeat
     # the name: only together do id and name tell where a call begins.
     named = piece.function or piece.custom

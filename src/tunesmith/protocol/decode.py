@@ -4,10 +4,10 @@ from typing import TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from tunesmith.errors import ResponseInvalid
+from tunesmith.errors import InvalidResponseError
 from tunesmith.operations.base import Operation
-from tunesmith.protocol.error_body import excerpt_of
-from tunesmith.types.base import Answer, attach_response
+from tunesmith.protocol.error_body import make_excerpt
+from tunesmith.types.base import APIResponse, attach_response
 from tunesmith.types.response import ResponseInfo
 
 __all__ = ["decode_answer", "decode_event"]
@@ -25,17 +25,18 @@ def decode_answer(operation: Operation[A], body: bytes, response: ResponseInfo) 
         response: The response it came in; the answer will know it.
 
     Raises:
-        ResponseInvalid: The body is not such an answer.
+        InvalidResponseError: The body is not such an answer.
     """
     spec = operation.spec
-    if spec.answer is bytes:
+    if spec.response_type is bytes:
         return cast("A", body)
     try:
-        answer: Answer = spec.answer.model_validate_json(body)
+        answer: APIResponse = spec.response_type.model_validate_json(body)
     except ValidationError as error:
-        raise ResponseInvalid(
-            f"{spec.name}: the answer is not a {spec.answer.__name__}: {_first_problem(error)}",
-            excerpt=excerpt_of(body),
+        raise InvalidResponseError(
+            f"{spec.name}: the answer is not a {spec.response_type.__name__}: "
+            f"{_first_problem(error)}",
+            excerpt=make_excerpt(body),
             status=response.status,
             operation=spec.name,
             attempts=response.attempts,
@@ -55,15 +56,15 @@ def decode_event(event_type: type[M], data: bytes, response: ResponseInfo, *, op
         operation: The operation's name.
 
     Raises:
-        ResponseInvalid: The data is not such an event.
+        InvalidResponseError: The data is not such an event.
     """
     try:
         return event_type.model_validate_json(data)
     except ValidationError as error:
-        raise ResponseInvalid(
+        raise InvalidResponseError(
             f"{operation}: the stream holds what is no {event_type.__name__}: "
             f"{_first_problem(error)}",
-            excerpt=excerpt_of(data),
+            excerpt=make_excerpt(data),
             status=response.status,
             operation=operation,
             attempts=response.attempts,

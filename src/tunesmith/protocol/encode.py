@@ -6,10 +6,10 @@ from urllib.parse import quote
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from tunesmith.errors import RequestInvalid
-from tunesmith.operations.base import Operation, Spec
+from tunesmith.errors import InvalidRequestError
+from tunesmith.operations.base import Operation, OperationSpec
 from tunesmith.operations.file_source import FileSource
-from tunesmith.protocol.file_input import file_source
+from tunesmith.protocol.file_input import to_file_source
 from tunesmith.protocol.flatten import flatten
 from tunesmith.protocol.message import Body, Request
 from tunesmith.protocol.multipart import MultipartBody, Part
@@ -36,8 +36,8 @@ def encode(
         timeout_s: Seconds that an attempt may take; the operation's own comes first.
 
     Raises:
-        RequestInvalid: A parameter of the path is empty, a file cannot be read, or a text holds
-            half of a surrogate pair.
+        InvalidRequestError: A parameter of the path is empty, a file cannot be read, or a text
+            holds half of a surrogate pair.
 
     Example:
         ```python
@@ -74,13 +74,13 @@ def encode(
     )
 
 
-def _path(operation: Operation[Any], spec: Spec) -> str:
+def _path(operation: Operation[Any], spec: OperationSpec) -> str:
     values: dict[str, str] = {}
     for name in spec.path_params:
         value = str(getattr(operation, name))
         if not value.strip(".") or not value.strip():
             # An empty or dotted segment would reach another operation.
-            raise RequestInvalid(
+            raise InvalidRequestError(
                 f"{spec.name}: {name} must name an object, not be {value!r}",
                 operation=spec.name,
                 param=name,
@@ -88,7 +88,7 @@ def _path(operation: Operation[Any], spec: Spec) -> str:
         try:
             values[name] = quote(value, safe=":@!$&'()*+,;=")
         except UnicodeEncodeError as error:
-            raise RequestInvalid(
+            raise InvalidRequestError(
                 f"{spec.name}: {name} cannot be part of an address: {error}",
                 operation=spec.name,
                 param=name,
@@ -101,7 +101,7 @@ def _flat(operation: Operation[Any], name: str) -> Iterator[tuple[str, str]]:
 
 
 def _body(
-    operation: Operation[Any], spec: Spec, *, streaming: bool
+    operation: Operation[Any], spec: OperationSpec, *, streaming: bool
 ) -> tuple[Body | None, dict[str, str], bool]:
     if spec.method != "POST":
         return None, {}, True
@@ -122,7 +122,7 @@ def _body(
     return body, {"content-type": "application/json", "content-length": str(len(body))}, True
 
 
-def _not_json(spec: Spec, payload: Mapping[str, object]) -> RequestInvalid:
+def _not_json(spec: OperationSpec, payload: Mapping[str, object]) -> InvalidRequestError:
     """Find the parameter that JSON cannot hold: half of a surrogate pair, an object of a class."""
     param, why = "a parameter's name", "it is no text"
     for name, value in payload.items():
@@ -131,17 +131,17 @@ def _not_json(spec: Spec, payload: Mapping[str, object]) -> RequestInvalid:
         except PydanticSerializationError as error:
             param, why = name, str(error).removeprefix("Error serializing to JSON: ")
             break
-    return RequestInvalid(
+    return InvalidRequestError(
         f"{spec.name}: {param} cannot be sent as JSON: {why}", operation=spec.name, param=param
     )
 
 
-def _form(operation: Operation[Any], spec: Spec) -> tuple[Body, dict[str, str], bool]:
+def _form(operation: Operation[Any], spec: OperationSpec) -> tuple[Body, dict[str, str], bool]:
     parts: list[Part] = []
     replayable = True
     for name in spec.body_params:
         if name in FILE_PARAMS:
-            source = file_source(getattr(operation, name))
+            source = to_file_source(getattr(operation, name))
             replayable = source.replayable
             parts.append(_file_part(name, source))
         else:

@@ -27,11 +27,11 @@ from tunesmith.types.response import request_id_of
 
 __all__ = [
     "error_body",
-    "excerpt_of",
-    "holds_error",
+    "is_error_event",
+    "make_excerpt",
     "parse_error",
     "parse_stream_error",
-    "redacted",
+    "redact_keys",
 ]
 
 _EXCERPT_CHARS = 500
@@ -73,14 +73,14 @@ _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
 
-def redacted(text: str) -> str:
+def redact_keys(text: str) -> str:
     """Take out what looks like a key: services quote the key they refuse."""
     return _KEY.sub(r"\1[key]", text)
 
 
-def excerpt_of(body: bytes) -> str:
+def make_excerpt(body: bytes) -> str:
     """Give the beginning of a body as text, without keys."""
-    return redacted(body[:_READ_BYTES].decode("utf-8", "replace"))[:_EXCERPT_CHARS]
+    return redact_keys(body[:_READ_BYTES].decode("utf-8", "replace"))[:_EXCERPT_CHARS]
 
 
 def error_body(
@@ -116,26 +116,26 @@ def parse_error(
         assert str(error) == "No such model (status 404)"
         ```
     """
-    facts = _facts(body)
+    facts = _error_fields(body)
     # Some proxies pass on the type alone.
     quota = status == 429 and _QUOTA in {facts.get("code"), facts.get("type")}  # noqa: PLR2004
     kind = InsufficientQuotaError if quota else _BY_STATUS.get(status)
     if kind is None:
         kind = InternalServerError if status >= 500 else APIStatusError  # noqa: PLR2004
     return kind(
-        _moved(status, headers) or facts.get("message") or _silent(status),
+        _redirect_message(status, headers) or facts.get("message") or _default_message(status),
         status=status,
         type=facts.get("type"),
         code=_QUOTA if quota else facts.get("code"),
         param=facts.get("param"),
         headers=headers,
-        body=excerpt_of(body),
+        body=make_excerpt(body),
         retry_after_s=parse_retry_after_s(headers, time.time() if now is None else now),
         request_id=request_id_of(headers),
     )
 
 
-def holds_error(data: bytes) -> bool:
+def is_error_event(data: bytes) -> bool:
     """Whether an event's data is an error."""
     try:
         value = from_json(data)
@@ -150,7 +150,7 @@ def parse_stream_error(data: bytes) -> StreamError:
     Args:
         data: The event's data.
     """
-    facts = _facts(data)
+    facts = _error_fields(data)
     return StreamError(
         facts.get("message") or "the service reported an error in the stream",
         type=facts.get("type"),
@@ -159,21 +159,21 @@ def parse_stream_error(data: bytes) -> StreamError:
     )
 
 
-def _moved(status: int, headers: Mapping[str, str]) -> str | None:
+def _redirect_message(status: int, headers: Mapping[str, str]) -> str | None:
     location = headers.get("location")
     if not location or not 300 <= status < 400:  # noqa: PLR2004
         return None
     # What follows the path may be a signature.
-    place = redacted(location.partition("?")[0])[:_EXCERPT_CHARS]
+    place = redact_keys(location.partition("?")[0])[:_EXCERPT_CHARS]
     return f"the service redirects to {place!r}: check base_url"
 
 
-def _silent(status: int) -> str:
+def _default_message(status: int) -> str:
     hint = _HINTS.get(status)
     return f"the service gives no reason{f'; {hint}' if hint else ''}"
 
 
-def _facts(body: bytes) -> dict[str, str]:
+def _error_fields(body: bytes) -> dict[str, str]:
     """Find message, type, code and param, each without keys and of bounded length."""
     try:
         value = from_json(body.removeprefix(b"\xef\xbb\xbf"))
@@ -182,8 +182,8 @@ def _facts(body: bytes) -> dict[str, str]:
     else:
         facts = _read(value)
         if not facts and isinstance(value, dict) and value and "error" not in value:
-            facts = {"message": excerpt_of(body)}
-    return {name: redacted(text[:_READ_BYTES])[:_MESSAGE_CHARS] for name, text in facts.items()}
+            facts = {"message": make_excerpt(body)}
+    return {name: redact_keys(text[:_READ_BYTES])[:_MESSAGE_CHARS] for name, text in facts.items()}
 
 
 def _read(value: object) -> dict[str, str]:
@@ -203,11 +203,11 @@ def _read(value: object) -> dict[str, str]:
         # Some servers put the text itself there; FastAPI writes a list of places and messages.
         said = fields.get("error") or fields.get("detail") or fields.get("errors")
         if said:
-            facts["message"] = _said(said)
+            facts["message"] = _join_messages(said)
     return facts
 
 
-def _said(said: object) -> str:
+def _join_messages(said: object) -> str:
     if not isinstance(said, list):
         return str(said)
     return "; ".join(_place_and_message(problem) for problem in cast("list[object]", said))

@@ -9,15 +9,15 @@ from typing import IO, Any, cast
 import anyio
 import anyio.to_thread
 
-from tunesmith.errors import RequestInvalid
+from tunesmith.errors import InvalidRequestError
 from tunesmith.operations.file_source import FileSource
 
-__all__ = ["file_source"]
+__all__ = ["to_file_source"]
 
 _CHUNK_BYTES = 256 * 1024
 
 
-def file_source(value: Any) -> FileSource:
+def to_file_source(value: Any) -> FileSource:
     """Understand a file as users pass it.
 
     Args:
@@ -25,12 +25,12 @@ def file_source(value: Any) -> FileSource:
             `(filename, one of these)` or `(filename, one of these, content_type)`.
 
     Raises:
-        RequestInvalid: It is none of these, or there is no such file.
+        InvalidRequestError: It is none of these, or there is no such file.
     """
     if isinstance(value, FileSource):
         return value
     if isinstance(value, tuple):
-        return _named(value)  # pyright: ignore[reportUnknownArgumentType]
+        return _file_name(value)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, str | os.PathLike):
         return _from_path(Path(cast("str | os.PathLike[str]", value)))
     if isinstance(value, bytes | bytearray | memoryview):
@@ -40,16 +40,16 @@ def file_source(value: Any) -> FileSource:
         return _from_async_iterable(cast("AsyncIterable[bytes]", value))
     if callable(getattr(value, "read", None)):
         return _from_file_object(cast("IO[bytes]", value))
-    raise RequestInvalid(
+    raise InvalidRequestError(
         f"a file is expected, not {type(value).__name__}: pass a path, bytes, a file opened with "
         "'rb', an asynchronous iterable of bytes, or (filename, content)",
         param="file",
     )
 
 
-def _named(value: tuple[Any, ...]) -> FileSource:
+def _file_name(value: tuple[Any, ...]) -> FileSource:
     filename, content, *content_type = value
-    source = file_source(content)
+    source = to_file_source(content)
     name = source.filename if filename is None else str(filename)
     return FileSource(
         filename=name,
@@ -68,11 +68,13 @@ def _type_of(filename: str) -> str:
 
 def _from_path(path: Path) -> FileSource:
     if path.is_dir():
-        raise RequestInvalid(f"{path} is a directory, not a file", param="file")
+        raise InvalidRequestError(f"{path} is a directory, not a file", param="file")
     try:
         length_bytes = path.stat().st_size
     except OSError as error:
-        raise RequestInvalid(f"{path} cannot be read: {error.strerror}", param="file") from None
+        raise InvalidRequestError(
+            f"{path} cannot be read: {error.strerror}", param="file"
+        ) from None
 
     async def opened() -> AsyncIterator[bytes]:
         async with await anyio.open_file(path, "rb") as file:
@@ -97,7 +99,9 @@ def _from_file_object(file: IO[bytes]) -> FileSource:
             file.seek(start)
         while chunk := await anyio.to_thread.run_sync(file.read, _CHUNK_BYTES):
             if not isinstance(chunk, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
-                raise RequestInvalid(f"{filename} is open as text: open it with 'rb'", param="file")
+                raise InvalidRequestError(
+                    f"{filename} is open as text: open it with 'rb'", param="file"
+                )
             yield chunk
 
     return FileSource(filename, opened, _type_of(filename), length_bytes, replayable=seekable)

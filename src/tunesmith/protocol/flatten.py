@@ -3,7 +3,7 @@
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
 
-from tunesmith.errors import RequestInvalid
+from tunesmith.errors import InvalidRequestError
 
 __all__ = ["flatten", "unflatten"]
 
@@ -34,7 +34,7 @@ def unflatten(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         pairs: Names and values, as a query or a form has them.
 
     Raises:
-        RequestInvalid: A parameter is given both with keys and without.
+        InvalidRequestError: A parameter is given both with keys and without.
     """
     values: dict[str, Any] = {}
     for name, value in pairs:
@@ -48,5 +48,5 @@ def unflatten(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         elif isinstance(inner, dict) and keys != [""]:
             inner[keys[0]] = value
         else:
-            raise RequestInvalid(f"'{base}' is given in several forms", param=base)
+            raise InvalidRequestError(f"'{base}' is given in several forms", param=base)
     return values

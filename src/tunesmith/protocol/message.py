@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 
 import anyio
 
-from tunesmith.errors import RequestInvalid
+from tunesmith.errors import InvalidRequestError
 
 __all__ = ["Body", "Request", "Response"]
 
@@ -42,8 +42,8 @@ class Request:
         """Open the body and go through it; whoever stops early closes this, and so the body.
 
         Raises:
-            RequestInvalid: The body is not as long as `content-length` says. What is too much would
-                be taken for another request.
+            InvalidRequestError: The body is not as long as `content-length` says. What is too much
+                would be taken for another request.
         """
         if isinstance(self.body, bytes):
             yield self.body
@@ -66,8 +66,8 @@ class Request:
                     with anyio.CancelScope(shield=True):
                         await body.aclose()
 
-    def _other_length(self, announced: int) -> RequestInvalid:
-        return RequestInvalid(
+    def _other_length(self, announced: int) -> InvalidRequestError:
+        return InvalidRequestError(
             f"{self.operation}: the body has not the {announced} bytes that were announced: was a "
             "file changed while it was sent?",
             operation=self.operation,

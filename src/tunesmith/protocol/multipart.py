@@ -9,7 +9,7 @@ from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callab
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 
-from tunesmith.errors import RequestInvalid
+from tunesmith.errors import InvalidRequestError
 
 __all__ = ["MultipartBody", "MultipartError", "Part", "ReceivedPart", "decode_multipart"]
 
@@ -56,7 +56,7 @@ class MultipartBody:
         boundary: What stands between them; chosen by chance if None.
 
     Raises:
-        RequestInvalid: A part's media type has a line end in it, which would begin a header.
+        InvalidRequestError: A part's media type has a line end in it, which would begin a header.
         ValueError: The boundary has characters that would need quotes, or too many.
 
     Example:
@@ -101,7 +101,7 @@ class MultipartBody:
                 yield head + part.content + b"\r\n"
                 continue
             yield head
-            async with _closed_at_once(part.content()) as content:
+            async with _closing(part.content()) as content:
                 async for chunk in content:
                     yield chunk
             yield b"\r\n"
@@ -115,7 +115,7 @@ class MultipartBody:
         ]
         if part.content_type is not None:
             if "\r" in part.content_type or "\n" in part.content_type:
-                raise RequestInvalid(
+                raise InvalidRequestError(
                     f"a media type is one line, not {part.content_type!r}", param=part.name
                 )
             lines.append(f"Content-Type: {part.content_type}")
@@ -124,7 +124,7 @@ class MultipartBody:
 
 
 @asynccontextmanager
-async def _closed_at_once(chunks: AsyncIterable[bytes]) -> AsyncGenerator[AsyncIterator[bytes]]:
+async def _closing(chunks: AsyncIterable[bytes]) -> AsyncGenerator[AsyncIterator[bytes]]:
     # A generator that is left unfinished holds its file until it is collected, and trio complains.
     iterator = aiter(chunks)
     try:
@@ -182,10 +182,10 @@ async def decode_multipart(
         raise MultipartError(
             f"the content type must be multipart/form-data with a boundary, not {content_type!r}"
         )
-    splitter = _Splitter(boundary)
+    splitter = _PartParser(boundary)
     parts: list[ReceivedPart] = []
     size_bytes = 0
-    async with _closed_at_once(body) as pieces:
+    async with _closing(body) as pieces:
         async for chunk in pieces:
             size_bytes += len(chunk)
             if size_bytes > max_bytes:
@@ -196,7 +196,7 @@ async def decode_multipart(
     return parts
 
 
-class _Splitter:
+class _PartParser:
     """Cuts a body at its boundaries; holds no more of it than the part that is coming in."""
 
     _LONGEST_PADDING = 64

@@ -6,7 +6,7 @@ import csv
 import io
 from collections.abc import Mapping
 
-from tunesmith.errors import ResponseInvalid
+from tunesmith.errors import InvalidResponseError
 from tunesmith.types.results import StepMetrics
 
 __all__ = ["parse_results"]
@@ -25,7 +25,7 @@ def parse_results(content: bytes) -> tuple[StepMetrics, ...]:
         content: CSV with a column `step`, as it is or in base64.
 
     Raises:
-        ResponseInvalid: It is no such CSV.
+        InvalidResponseError: It is no such CSV.
 
     Example:
         ```python
@@ -36,16 +36,16 @@ def parse_results(content: bytes) -> tuple[StepMetrics, ...]:
         assert step.train_accuracy is None
         ```
     """
-    text = _plain(content).decode("utf-8-sig", "replace")
+    text = _decode_base64(content).decode("utf-8-sig", "replace")
     rows = csv.DictReader(io.StringIO(text, newline=""))
     if "step" not in (rows.fieldnames or ()):
-        raise ResponseInvalid(
+        raise InvalidResponseError(
             "a result file is CSV with a column 'step'; this is none", excerpt=text[:200]
         )
     return tuple(_metrics({k: v for k, v in row.items() if k and v}) for row in rows if row["step"])
 
 
-def _plain(content: bytes) -> bytes:
+def _decode_base64(content: bytes) -> bytes:
     if content.lstrip(b"\xef\xbb\xbf").startswith(b"step"):
         return content
     try:
@@ -65,7 +65,9 @@ def _metrics(row: Mapping[str, str]) -> StepMetrics:
             columns=row,
         )
     except ValueError as error:
-        raise ResponseInvalid(f"a row of the result file holds {error}", excerpt=str(row)) from None
+        raise InvalidResponseError(
+            f"a row of the result file holds {error}", excerpt=str(row)
+        ) from None
 
 
 def _number(row: Mapping[str, str], names: tuple[str, ...]) -> float | None:

@@ -6,15 +6,15 @@ from dataclasses import dataclass
 from tunesmith.errors import BackendError
 from tunesmith.protocol.retry_after import parse_retry_after_s
 
-__all__ = ["RetryPolicy", "decide", "may_have_happened"]
+__all__ = ["RetryPolicy", "may_have_been_processed", "retry_delay"]
 
-_LONGEST_ASKED_S = 120.0
+_MAX_RETRY_AFTER_S = 120.0
 """A service that asks for a longer pause is not waited for."""
 
 _MAX_DOUBLINGS = 60
 """Any pause is at `max_s` long before; further doublings would overflow a float."""
 
-_RETRIED = frozenset({408, 409, 429})
+_RETRYABLE_STATUSES = frozenset({408, 409, 429})
 
 
 @dataclass(frozen=True, slots=True)
@@ -34,7 +34,7 @@ class RetryPolicy:
     jitter: float = 0.25
 
 
-def decide(
+def retry_delay(
     policy: RetryPolicy,
     attempt: int,
     *,
@@ -62,28 +62,34 @@ def decide(
 
     Example:
         ```python
-        from tunesmith.protocol.retry import RetryPolicy, decide
+        from tunesmith.protocol.retry import RetryPolicy, retry_delay
 
-        assert decide(RetryPolicy(), 1, status=503, now=0.0, random=0.0) == 0.5
-        assert decide(RetryPolicy(), 1, status=404, now=0.0, random=0.0) is None
+        assert retry_delay(RetryPolicy(), 1, status=503, now=0.0, random=0.0) == 0.5
+        assert retry_delay(RetryPolicy(), 1, status=404, now=0.0, random=0.0) is None
         ```
     """
     if attempt > policy.max_retries or code == "insufficient_quota":
         return None
     headers = headers or {}
     advice = headers.get("x-should-retry")
-    passing = status in _RETRIED or (status or 0) >= 500 if error is None else _may_pass(error)  # noqa: PLR2004
+    passing = (
+        status in _RETRYABLE_STATUSES or (status or 0) >= 500  # noqa: PLR2004
+        if error is None
+        else _is_transient(error)
+    )
     if advice == "false" or not (passing or advice == "true"):
         return None
     asked_s = parse_retry_after_s(headers, now)
     # Zero, or a date that has passed, asks for no pause: many callers at once still need one.
     if asked_s:
-        return asked_s if asked_s <= _LONGEST_ASKED_S else None
+        return asked_s if asked_s <= _MAX_RETRY_AFTER_S else None
     pause_s = min(policy.initial_s * 2.0 ** min(attempt - 1, _MAX_DOUBLINGS), policy.max_s)
     return pause_s * (1 - policy.jitter * random)
 
 
-def may_have_happened(*, status: int | None = None, error: BackendError | None = None) -> bool:
+def may_have_been_processed(
+    *, status: int | None = None, error: BackendError | None = None
+) -> bool:
     """Tell whether a service may have done what was asked, though no answer says so.
 
     Args:
@@ -95,5 +101,5 @@ def may_have_happened(*, status: int | None = None, error: BackendError | None =
     return status in {408, 500, 502, 504}
 
 
-def _may_pass(error: BackendError) -> bool:
+def _is_transient(error: BackendError) -> bool:
     return error.phase != "closed"

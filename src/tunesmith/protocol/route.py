@@ -11,19 +11,19 @@ from urllib.parse import unquote
 from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
-from tunesmith.errors import RequestInvalid
-from tunesmith.operations.base import Operation, Spec
+from tunesmith.errors import InvalidRequestError
+from tunesmith.operations.base import Operation, OperationSpec
 from tunesmith.protocol.flatten import unflatten
 from tunesmith.protocol.message import Request
 from tunesmith.protocol.multipart import MultipartError, decode_multipart
 
-__all__ = ["Incoming", "Router", "UnknownRoute"]
+__all__ = ["DecodedRequest", "Router", "UnknownRouteError"]
 
 O = TypeVar("O", bound=Operation[Any])  # noqa: E741 - an operation
 
 
 @dataclass(frozen=True, slots=True)
-class Incoming:
+class DecodedRequest:
     """What was asked.
 
     Args:
@@ -35,7 +35,7 @@ class Incoming:
     streaming: bool
 
 
-class UnknownRoute(Exception):
+class UnknownRouteError(Exception):
     """No operation has this method and path.
 
     Args:
@@ -86,7 +86,7 @@ class Router:
         """Find the operation and the parameters in the path.
 
         Raises:
-            UnknownRoute: There is none.
+            UnknownRouteError: There is none.
         """
         if fixed := self._fixed.get((method, path)):
             return fixed, {}
@@ -96,18 +96,18 @@ class Router:
                 if operation.spec.method == method:
                     return operation, {k: unquote(v) for k, v in match.groupdict().items()}
                 allowed.append(operation.spec.method)
-        raise UnknownRoute(method, path, tuple(allowed))
+        raise UnknownRouteError(method, path, tuple(allowed))
 
-    async def receive(self, request: Request) -> Incoming:
+    async def decode(self, request: Request) -> DecodedRequest:
         """Read a request as an operation.
 
         Args:
             request: What came; its `operation` does not matter, its path is below the base URL.
 
         Raises:
-            UnknownRoute: No operation has this method and path.
-            RequestInvalid: A parameter is missing, wrong or unknown, or the body unreadable; the
-                words are the service's.
+            UnknownRouteError: No operation has this method and path.
+            InvalidRequestError: A parameter is missing, wrong or unknown, or the body unreadable;
+                the words are the service's.
         """
         operation, values = self.find(request.method, request.path)
         spec = operation.spec
@@ -115,12 +115,12 @@ class Router:
             body = await self._body(request.headers, chunks, spec)
         given = unflatten(request.query) if spec.method != "POST" else body
         streaming = given.pop("stream", None) in (True, "true", "True", "1")
-        return Incoming(
-            _build(operation, {**given, **values}), streaming and spec.event is not None
+        return DecodedRequest(
+            _build(operation, {**given, **values}), streaming and spec.event_type is not None
         )
 
     async def _body(
-        self, headers: Mapping[str, str], chunks: AsyncIterator[bytes], spec: Spec
+        self, headers: Mapping[str, str], chunks: AsyncIterator[bytes], spec: OperationSpec
     ) -> dict[str, Any]:
         if spec.method != "POST":
             return {}
@@ -130,7 +130,7 @@ class Router:
                     headers.get("content-type", ""), chunks, max_bytes=self._max_body_bytes
                 )
             except MultipartError as error:
-                raise RequestInvalid(f"Could not parse multipart form: {error}") from None
+                raise InvalidRequestError(f"Could not parse multipart form: {error}") from None
             return unflatten(
                 (
                     part.name,
@@ -144,7 +144,7 @@ class Router:
         async for chunk in chunks:
             content += chunk
             if len(content) > self._max_body_bytes:
-                raise RequestInvalid(f"The body is larger than {self._max_body_bytes} bytes.")
+                raise InvalidRequestError(f"The body is larger than {self._max_body_bytes} bytes.")
         return parse_json_object(bytes(content)) if content else {}
 
 
@@ -152,18 +152,18 @@ def parse_json_object(content: bytes) -> dict[str, Any]:
     """Read a JSON object.
 
     Raises:
-        RequestInvalid: It is none; the words are the service's.
+        InvalidRequestError: It is none; the words are the service's.
     """
     try:
         value = from_json(content)
     except ValueError:
-        raise RequestInvalid(
+        raise InvalidRequestError(
             "We could not parse the JSON body of your request. (HINT: This likely means you "
             "aren't using your HTTP library correctly. The OpenAI API expects a JSON payload, "
             "but what was sent was not valid JSON.)"
         ) from None
     if not isinstance(value, dict):
-        raise RequestInvalid("The JSON body of a request must be an object.")
+        raise InvalidRequestError("The JSON body of a request must be an object.")
     return cast("dict[str, Any]", value)
 
 
@@ -179,23 +179,23 @@ def _build(operation: type[O], given: Mapping[str, Any]) -> O:
     values: dict[str, Any] = {}
     for name, value in given.items():
         if name not in known:
-            raise RequestInvalid(f"Unrecognized request argument supplied: {name}", param=name)
+            raise InvalidRequestError(f"Unrecognized request argument supplied: {name}", param=name)
         if value is not None:
             values[name] = value
     try:
         return operation(**values)
     except ValidationError as error:
-        raise _refusal(error.errors(include_url=False)[0]) from None
+        raise _validation_error(error.errors(include_url=False)[0]) from None
 
 
-def _refusal(problem: ErrorDetails) -> RequestInvalid:
+def _validation_error(problem: ErrorDetails) -> InvalidRequestError:
     """Say what is wrong as the service does: `'x' is not one of ['batch'] - 'purpose'`."""
     names = [part for part in problem["loc"] if not _is_union_branch(part)]
     param = "".join(f"[{n}]" if isinstance(n, int) else f".{n}" for n in names).lstrip(".")
     value, kind, context = problem["input"], problem["type"], problem.get("ctx", {})
     if kind in {"missing", "missing_argument", "missing_keyword_only_argument"}:
-        return RequestInvalid(f"'{param}' is a required property", param=param)
-    shown = _short(value)
+        return InvalidRequestError(f"'{param}' is a required property", param=param)
+    shown = _abbreviate(value)
     if kind in {"literal_error", "union_tag_invalid"}:
         options = str(context.get("expected") or context.get("expected_tags")).replace(" or ", ", ")
         text = f"{shown} is not one of [{options}]"
@@ -211,7 +211,7 @@ def _refusal(problem: ErrorDetails) -> RequestInvalid:
         text = f"{shown} is not of type '{_JSON_TYPES.get(kind.split('_')[0], kind.split('_')[0])}'"
     else:
         text = f"{shown}: {problem['msg']}"
-    return RequestInvalid(f"{text} - '{param}'", param=param)
+    return InvalidRequestError(f"{text} - '{param}'", param=param)
 
 
 _SHOWN_CHARS = 60
@@ -231,7 +231,7 @@ def _is_union_branch(part: int | str) -> bool:
     )
 
 
-def _short(value: Any) -> str:
+def _abbreviate(value: Any) -> str:
     if isinstance(value, bytes | tuple):
         return "the file"
     text = json.dumps(value, ensure_ascii=False, default=str) if value is not None else "None"

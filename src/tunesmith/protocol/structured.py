@@ -8,13 +8,13 @@ from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from tunesmith.errors import RequestInvalid, ResponseInvalid
+from tunesmith.errors import InvalidRequestError, InvalidResponseError
 from tunesmith.operations.chat_params import (
     ChatCompletionFunctionToolParam,
     FunctionDefinition,
     ResponseFormatJSONSchema,
 )
-from tunesmith.protocol.error_body import excerpt_of
+from tunesmith.protocol.error_body import make_excerpt
 from tunesmith.types.base import attach_response
 from tunesmith.types.chat import ChatCompletion, ChatCompletionMessage, ParsedChatCompletion
 
@@ -34,7 +34,7 @@ def json_schema_format(model: type[BaseModel]) -> ResponseFormatJSONSchema:
             be missing is one that may be None.
 
     Raises:
-        RequestInvalid: The API's strict schemas cannot express the class.
+        InvalidRequestError: The API's strict schemas cannot express the class.
 
     Source: https://platform.openai.com/docs/guides/structured-outputs
 
@@ -74,7 +74,7 @@ def pydantic_function_tool(
         description: What it does, for the model; by default the class's docstring.
 
     Raises:
-        RequestInvalid: The API's strict schemas cannot express the class.
+        InvalidRequestError: The API's strict schemas cannot express the class.
 
     Source: https://platform.openai.com/docs/guides/function-calling
     """
@@ -97,22 +97,22 @@ def parse_message(model: type[M], message: ChatCompletionMessage) -> M:
         message: The message; its content is JSON.
 
     Raises:
-        ResponseInvalid: The model refused, said nothing, or its JSON does not fit.
+        InvalidResponseError: The model refused, said nothing, or its JSON does not fit.
     """
     if message.refusal:
-        raise ResponseInvalid(
+        raise InvalidResponseError(
             f"The model refused to answer: {message.refusal}", excerpt=message.refusal
         )
     if message.content is None:
-        raise ResponseInvalid(f"The message has no content to read as {model.__name__}")
+        raise InvalidResponseError(f"The message has no content to read as {model.__name__}")
     try:
         return model.model_validate_json(message.content)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         where = ".".join(str(part) for part in problem["loc"]) or "the content"
-        raise ResponseInvalid(
+        raise InvalidResponseError(
             f"The message is no {model.__name__}: {where}: {problem['msg']}",
-            excerpt=excerpt_of(message.content.encode()),
+            excerpt=make_excerpt(message.content.encode()),
         ) from None
 
 
@@ -124,16 +124,16 @@ def parse_completion(model: type[M], completion: ChatCompletion) -> ParsedChatCo
         completion: The answers as they came.
 
     Raises:
-        ResponseInvalid: An answer was cut off or filtered, or its JSON does not fit.
+        InvalidResponseError: An answer was cut off or filtered, or its JSON does not fit.
     """
     fields = completion.model_dump(exclude_unset=True)
     parsed = cast("ParsedChatCompletion[M]", ParsedChatCompletion.model_validate(fields))
     for choice in parsed.choices:
         if choice.finish_reason in {"length", "content_filter"}:
-            raise ResponseInvalid(
+            raise InvalidResponseError(
                 f"The answer is not whole, so it cannot be read as {model.__name__}: it ended by "
                 f"{choice.finish_reason!r}",
-                excerpt=excerpt_of((choice.message.content or "").encode()),
+                excerpt=make_excerpt((choice.message.content or "").encode()),
             )
         if choice.message.content and not choice.message.refusal and not choice.message.tool_calls:
             choice.message.parsed = parse_message(model, choice.message)
@@ -153,7 +153,7 @@ def _strict_schema(model: type[BaseModel], *, param: str) -> Schema:
         # A class that contains itself; the outermost schema must be the object.
         schema = definitions[schema["$ref"].removeprefix("#/$defs/")]
     if schema.get("type") != "object":
-        raise RequestInvalid(
+        raise InvalidRequestError(
             f"{model.__name__} is no object in JSON: put it into a field of another class",
             param=param,
         )
@@ -185,7 +185,7 @@ def _strict(schema: Any, place: str, param: str) -> Any:
     if strict.get("type") == "object":
         properties = cast("Schema", strict.get("properties", {}))
         if not properties and strict.get("additionalProperties", False) is not False:
-            raise RequestInvalid(
+            raise InvalidRequestError(
                 f"{place} is a mapping with free keys, which strict schemas cannot express: use a "
                 "list of objects with a key and a value",
                 param=param,

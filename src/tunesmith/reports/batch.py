@@ -3,9 +3,9 @@
 from collections.abc import Callable, Sequence
 from html import escape
 
-from tunesmith.batch.report import Progress, Report
+from tunesmith.batch.report import BatchReport, Progress
 
-__all__ = ["History", "page"]
+__all__ = ["ProgressHistory", "render_html"]
 
 _WIDTH = 640
 _HEIGHT = 140
@@ -21,32 +21,32 @@ polyline{fill:none;stroke:var(--ink);stroke-width:1.5}path{stroke:var(--line)}
 """
 
 
-class History:
+class ProgressHistory:
     """Keeps how far a job was at each look, in memory that does not grow with its length.
 
     Args:
         on_progress: Told too; for a bar beside the page.
-        most: How many looks are kept; beyond that every other one is dropped.
+        max_samples: How many looks are kept; beyond that every other one is dropped.
 
     Example:
         ```python
-        from tunesmith.batch import Job
-        from tunesmith.reports.batch import History, page
+        from tunesmith.batch import BatchJob
+        from tunesmith.reports.batch import ProgressHistory, render_html
 
-        history = History()
+        history = ProgressHistory()
         rows = [{"model": "davinci-002", "prompt": "Kant was"}]
-        async with Job(rows, "answers.jsonl", client=client, on_progress=history) as job:
+        async with BatchJob(rows, "answers.jsonl", client=client, on_progress=history) as job:
             report = await job.run()
-        Path("job.html").write_text(page(report, history), encoding="utf-8")
+        Path("job.html").write_text(render_html(report, history), encoding="utf-8")
         ```
     """
 
     def __init__(
-        self, on_progress: Callable[[Progress], object] | None = None, *, most: int = 1000
+        self, on_progress: Callable[[Progress], object] | None = None, *, max_samples: int = 1000
     ) -> None:
         self.looks: list[Progress] = []
         self._on_progress = on_progress
-        self._most = most
+        self._most = max_samples
         self._every = 1
         self._came = 0
 
@@ -62,7 +62,7 @@ class History:
             self._on_progress(progress)
 
 
-def page(report: Report, history: History) -> str:
+def render_html(report: BatchReport, history: ProgressHistory) -> str:
     """Write a page about a job: its report, and throughput and latency over time.
 
     Args:
@@ -92,11 +92,11 @@ def page(report: Report, history: History) -> str:
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width">'
         f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>"
-        f"{_facts(report)}{''.join(figures)}</body></html>\n"
+        f"{_summary_table(report)}{''.join(figures)}</body></html>\n"
     )
 
 
-def _facts(report: Report) -> str:
+def _summary_table(report: BatchReport) -> str:
     latencies = [
         f"{value:.3g} s {name}"
         for name, value in (
@@ -111,10 +111,10 @@ def _facts(report: Report) -> str:
         "Time": f"{report.elapsed_s:,.1f} s, {report.rows_per_s:,.1f} rows a second",
         "Requests": f"{report.requests:,}; {report.refused:,} refused by rate limits, "
         f"{report.retried:,} sent again after other failures",
-        "Tokens": f"{report.usage.prompt:,} of prompts, {report.usage.answer:,} of answers",
+        "Tokens": f"{report.usage.prompt:,} of prompts, {report.usage.completion:,} of answers",
         "Cost": f"${report.usd:,.4f}" if report.usd is not None else "",
         "Latency": ", ".join(latencies),
-        "What to do next": report.how_to_go_on,
+        "What to do next": report.resume_hint,
     }
     rows = "".join(
         f"<tr><th>{name}</th><td>{escape(fact)}</td></tr>" for name, fact in facts.items() if fact

@@ -60,11 +60,11 @@ async def job_report(client: AsyncClient, job: FineTuningJob | str) -> str:
         "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
         '<meta name="viewport" content="width=device-width">'
         f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>"
-        f"{_facts(state)}{curves}{_checkpoints(checkpoints)}{_events(events)}</body></html>\n"
+        f"{_summary_table(state)}{curves}{_checkpoints(checkpoints)}{_events(events)}</body></html>\n"
     )
 
 
-def _facts(job: FineTuningJob) -> str:
+def _summary_table(job: FineTuningJob) -> str:
     parameters = job.hyperparameters.model_dump(exclude_none=True) if job.hyperparameters else {}
     facts: Mapping[str, object] = {
         "Status": job.status,

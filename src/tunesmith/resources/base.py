@@ -1,9 +1,9 @@
 """What every resource is."""
 
 from tunesmith.calls.caller import Caller
-from tunesmith.errors import RequestInvalid
+from tunesmith.errors import InvalidRequestError
 
-__all__ = ["Resource", "check_poll_interval"]
+__all__ = ["Resource", "validate_poll_interval"]
 
 
 class Resource:
@@ -17,13 +17,13 @@ class Resource:
         self.caller = caller
 
 
-def check_poll_interval(seconds: float) -> None:
+def validate_poll_interval(seconds: float) -> None:
     """Refuse to look again and again without a pause.
 
     Raises:
-        RequestInvalid: The interval is not above 0.
+        InvalidRequestError: The interval is not above 0.
     """
     if not seconds > 0:
-        raise RequestInvalid(
+        raise InvalidRequestError(
             f"poll_interval must be more than 0 seconds, not {seconds}", param="poll_interval"
         )

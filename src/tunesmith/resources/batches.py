@@ -2,7 +2,7 @@
 
 from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, RetrieveBatch
 from tunesmith.resources.base import Resource
-from tunesmith.resources.method import call, paged
+from tunesmith.resources.method import operation_method, paged
 
 __all__ = ["Batches"]
 
@@ -10,7 +10,7 @@ __all__ = ["Batches"]
 class Batches(Resource):
     """Jobs of many requests, done by the service within a day."""
 
-    create = call(CreateBatch)
-    retrieve = call(RetrieveBatch)
+    create = operation_method(CreateBatch)
+    retrieve = operation_method(RetrieveBatch)
     list = paged(ListBatches)
-    cancel = call(CancelBatch)
+    cancel = operation_method(CancelBatch)

@@ -11,8 +11,8 @@ from tunesmith.operations.chat import (
     UpdateChatCompletion,
 )
 from tunesmith.resources.base import Resource
-from tunesmith.resources.method import call, paged, streamed
-from tunesmith.resources.parse import parsed
+from tunesmith.resources.method import operation_method, paged, streamed
+from tunesmith.resources.parse import ParseMethod
 
 __all__ = ["Chat", "ChatCompletions", "StoredMessages"]
 
@@ -26,13 +26,13 @@ class StoredMessages(Resource):
 class ChatCompletions(Resource):
     """Answers to conversations; those created with `store=True` can be looked up later."""
 
-    create = call(CreateChatCompletion)
+    create = operation_method(CreateChatCompletion)
     stream = streamed(CreateChatCompletion)
-    parse = parsed(CreateChatCompletion)
-    retrieve = call(RetrieveChatCompletion)
+    parse = ParseMethod(CreateChatCompletion)
+    retrieve = operation_method(RetrieveChatCompletion)
     list = paged(ListChatCompletions)
-    update = call(UpdateChatCompletion)
-    delete = call(DeleteChatCompletion)
+    update = operation_method(UpdateChatCompletion)
+    delete = operation_method(DeleteChatCompletion)
 
     @cached_property
     def messages(self) -> StoredMessages:

@@ -2,7 +2,7 @@
 
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.resources.base import Resource
-from tunesmith.resources.method import call, streamed
+from tunesmith.resources.method import operation_method, streamed
 
 __all__ = ["Completions"]
 
@@ -10,5 +10,5 @@ __all__ = ["Completions"]
 class Completions(Resource):
     """Continuations of a prompt."""
 
-    create = call(CreateCompletion)
+    create = operation_method(CreateCompletion)
     stream = streamed(CreateCompletion)

@@ -2,7 +2,7 @@
 
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.resources.base import Resource
-from tunesmith.resources.method import call
+from tunesmith.resources.method import operation_method
 
 __all__ = ["Embeddings"]
 
@@ -10,4 +10,4 @@ __all__ = ["Embeddings"]
 class Embeddings(Resource):
     """Texts as vectors."""
 
-    create = call(CreateEmbedding)
+    create = operation_method(CreateEmbedding)

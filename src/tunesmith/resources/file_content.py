@@ -10,8 +10,8 @@ import anyio
 
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
-from tunesmith.calls.open_response import Received
-from tunesmith.errors import APIStatusError, APITimeoutError, StreamInterrupted
+from tunesmith.calls.open_response import OpenResponse
+from tunesmith.errors import APIStatusError, APITimeoutError, StreamInterruptedError
 from tunesmith.operations.base import Operation
 
 __all__ = ["FileContent"]
@@ -39,7 +39,7 @@ class FileContent:
 
     async def read(self) -> bytes:
         """Download the content whole, into memory."""
-        return await self._caller.answer(self._operation)
+        return await self._caller.call(self._operation)
 
     async def text(self, encoding: str = "utf-8") -> str:
         """Download the content whole, as text."""
@@ -50,9 +50,9 @@ class FileContent:
         """Download the content in chunks, as they come.
 
         Raises:
-            StreamInterrupted: The download broke off.
+            StreamInterruptedError: The download broke off.
         """
-        async with self._caller.open(self._operation) as received:
+        async with self._caller.stream(self._operation) as received:
             yield received
 
     async def write_to(self, path: str | os.PathLike[str]) -> Path:
@@ -68,7 +68,7 @@ class FileContent:
             The path.
 
         Raises:
-            StreamInterrupted: The download broke off again and again without getting further.
+            StreamInterruptedError: The download broke off again and again without getting further.
             OSError: The file cannot be written.
         """
         target = Path(path)
@@ -96,13 +96,13 @@ class FileContent:
             if begin and etag:
                 headers["if-range"] = etag
             try:
-                async with self._caller.open(
+                async with self._caller.stream(
                     self._operation, headers=headers, deadline=deadline
                 ) as received:
                     etag = received.info.headers.get("etag")
                     await _append(file, received, begin)
                     return
-            except (StreamInterrupted, APITimeoutError):
+            except (StreamInterruptedError, APITimeoutError):
                 failures = 1 if await file.tell() > begin else failures + 1
                 if failures > retry.max_retries:
                     raise
@@ -110,10 +110,10 @@ class FileContent:
                 if _is_whole(error, begin):
                     return
                 raise
-            await deadline.sleep(retry.initial_s, doing="waiting to go on with the download")
+            await deadline.sleep(retry.initial_s, activity="waiting to go on with the download")
 
 
-async def _append(file: anyio.AsyncFile[bytes], received: Received, begin: int) -> None:
+async def _append(file: anyio.AsyncFile[bytes], received: OpenResponse, begin: int) -> None:
     if begin and not _continues(received, begin):
         # The server sends the whole again, because it knows no ranges or the file has changed.
         await file.seek(0)
@@ -128,6 +128,6 @@ def _is_whole(error: APIStatusError, size_bytes: int) -> bool:
     return error.status == 416 and content_range == f"bytes */{size_bytes}"  # noqa: PLR2004
 
 
-def _continues(received: Received, begin: int) -> bool:
+def _continues(received: OpenResponse, begin: int) -> bool:
     content_range = received.info.headers.get("content-range", "")
     return received.info.status == 206 and content_range.startswith(f"bytes {begin}-")  # noqa: PLR2004

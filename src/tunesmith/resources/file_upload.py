@@ -18,15 +18,15 @@ from tunesmith.errors import (
     APIError,
     BadRequestError,
     ConflictError,
+    InvalidRequestError,
+    InvalidResponseError,
     NotFoundError,
-    RequestInvalid,
-    ResponseInvalid,
 )
 from tunesmith.operations.base import Operation
 from tunesmith.operations.file_source import FileSource
 from tunesmith.operations.files import CreateFile, DownloadFile, ListFiles
 from tunesmith.operations.uploads import CompleteUpload, CreateUpload, CreateUploadPart
-from tunesmith.resources.pages import PageRequest
+from tunesmith.resources.pages import AsyncPaginator
 from tunesmith.types.files import FileObject
 
 __all__ = ["PART_BYTES", "FileUpload"]
@@ -37,13 +37,13 @@ PART_BYTES = 64_000_000
 """The service takes parts of up to 64 MB."""
 
 _CHUNK_BYTES = 1024 * 1024
-_COMPARE_AT_MOST = 3
+_MAX_COMPARED_FILES = 3
 """So many files of the same size are compared; more would cost more than sending it anew."""
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision"]
 
 
-class _Notes(BaseModel):
+class _UploadState(BaseModel):
     """What is known of an unfinished upload: the content of the file beside the file."""
 
     upload_id: str
@@ -67,7 +67,7 @@ class FileUpload:
         progress: Called with the bytes that were sent and the bytes in all.
 
     Raises:
-        RequestInvalid: The file cannot be read, or a number is out of range.
+        InvalidRequestError: The file cannot be read, or a number is out of range.
     """
 
     def __init__(
@@ -92,43 +92,45 @@ class FileUpload:
         self._writing = anyio.Lock()
         self._deadline = caller.deadline("files.upload")
         if not 0 < part_bytes <= PART_BYTES:
-            raise RequestInvalid(
+            raise InvalidRequestError(
                 f"part_bytes must be from 1 to {PART_BYTES}, not {part_bytes}", param="part_bytes"
             )
         if concurrency < 1:
-            raise RequestInvalid(
+            raise InvalidRequestError(
                 f"concurrency must be 1 or more, not {concurrency}", param="concurrency"
             )
         try:
             status = self._path.stat()
         except OSError as error:
-            raise RequestInvalid(f"{path} cannot be read: {error.strerror}", param="path") from None
+            raise InvalidRequestError(
+                f"{path} cannot be read: {error.strerror}", param="path"
+            ) from None
         if self._path.is_dir():
-            raise RequestInvalid(f"{path} is a directory, not a file", param="path")
+            raise InvalidRequestError(f"{path} is a directory, not a file", param="path")
         self._size_bytes = status.st_size
         self._modified_ns = status.st_mtime_ns
         self._notes = self._path.with_name(f".{self._path.name}.tunesmith-upload.json")
 
-    async def find_identical(self) -> FileObject | None:
+    async def find_duplicate(self) -> FileObject | None:
         """Look for a file of the same purpose, size and content at the service."""
         compared = 0
         listing = ListFiles(purpose=self._purpose)
-        async for file in PageRequest(self._caller, listing, deadline=self._deadline):
+        async for file in AsyncPaginator(self._caller, listing, deadline=self._deadline):
             if file.bytes != self._size_bytes or file.purpose != self._purpose:
                 continue
             if file.status == "error":
                 continue
             if await self._is_identical(file):
-                await self._forget()
+                await self._delete_state()
                 self._report(0, self._size_bytes)
                 return file
             compared += 1
-            if compared == _COMPARE_AT_MOST:
+            if compared == _MAX_COMPARED_FILES:
                 break
         return None
 
     async def _is_identical(self, file: FileObject) -> bool:
-        content = self._caller.open(DownloadFile(file.id), deadline=self._deadline)
+        content = self._caller.stream(DownloadFile(file.id), deadline=self._deadline)
         try:
             async with content as chunks, await anyio.open_file(self._path, "rb") as ours:
                 async for chunk in chunks:
@@ -143,7 +145,7 @@ class FileUpload:
         if self._size_bytes <= self._part_bytes:
             source = self._slice(0, self._size_bytes)
             return await self._answer(CreateFile(file=source, purpose=self._purpose))
-        notes = await self._read_notes()
+        notes = await self._load_state()
         if notes is not None:
             try:
                 return await self._send_parts(notes)
@@ -152,9 +154,9 @@ class FileUpload:
         return await self._send_parts(await self._begin())
 
     async def _answer(self, operation: Operation[A]) -> A:
-        return await self._caller.answer(operation, deadline=self._deadline)
+        return await self._caller.call(operation, deadline=self._deadline)
 
-    async def _begin(self) -> _Notes:
+    async def _begin(self) -> _UploadState:
         upload = await self._answer(
             CreateUpload(
                 bytes=self._size_bytes,
@@ -165,7 +167,7 @@ class FileUpload:
                 purpose=self._purpose,
             )
         )
-        return _Notes(
+        return _UploadState(
             upload_id=upload.id,
             size_bytes=self._size_bytes,
             modified_ns=self._modified_ns,
@@ -173,7 +175,7 @@ class FileUpload:
             part_bytes=self._part_bytes,
         )
 
-    async def _send_parts(self, notes: _Notes) -> FileObject:
+    async def _send_parts(self, notes: _UploadState) -> FileObject:
         limiter = anyio.CapacityLimiter(self._concurrency)
         errors: list[Exception] = []
         checksum = hashlib.md5(usedforsecurity=False)  # what the service compares
@@ -186,7 +188,7 @@ class FileUpload:
                     CreateUploadPart(notes.upload_id, data=self._slice(begin, size_bytes))
                 )
                 notes.part_ids[index] = part.id
-                await self._write_notes(notes)
+                await self._save_state(notes)
 
         async def attempt(work: Callable[[], Awaitable[None]]) -> None:
             try:
@@ -212,9 +214,9 @@ class FileUpload:
                 md5=checksum.hexdigest(),
             )
         )
-        await self._forget()
+        await self._delete_state()
         if completed.file is None:
-            raise ResponseInvalid(
+            raise InvalidResponseError(
                 f"upload {notes.upload_id} is {completed.status}, but its file is not named",
                 operation="uploads.complete",
             )
@@ -234,7 +236,9 @@ class FileUpload:
                 while left:
                     chunk = await file.read(min(left, _CHUNK_BYTES))
                     if not chunk:
-                        raise RequestInvalid(f"{self._path} got shorter while it was being sent")
+                        raise InvalidRequestError(
+                            f"{self._path} got shorter while it was being sent"
+                        )
                     left -= len(chunk)
                     yield chunk
                     self._report(begin, size_bytes - left)
@@ -246,10 +250,10 @@ class FileUpload:
         if self._progress is not None:
             self._progress(min(sum(self._sent.values()), self._size_bytes), self._size_bytes)
 
-    async def _read_notes(self) -> _Notes | None:
+    async def _load_state(self) -> _UploadState | None:
         """Read what an earlier call noted, if it was about this very file."""
         try:
-            notes = _Notes.model_validate_json(await anyio.Path(self._notes).read_bytes())
+            notes = _UploadState.model_validate_json(await anyio.Path(self._notes).read_bytes())
         except (OSError, ValidationError):
             return None
         same = (
@@ -259,12 +263,12 @@ class FileUpload:
         )
         return notes if same else None
 
-    async def _forget(self) -> None:
+    async def _delete_state(self) -> None:
         """Remove the notes of an upload that is done."""
         with suppress(OSError):
             await anyio.Path(self._notes).unlink()
 
-    async def _write_notes(self, notes: _Notes) -> None:
+    async def _save_state(self, notes: _UploadState) -> None:
         beside = anyio.Path(self._notes.with_suffix(".part"))
         # Shielded, so that no part that has arrived is forgotten, and nothing is left half-written;
         # one at a time, since all write the same file. Without the right to write here, an upload

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Literal
 
 from tunesmith.calls.deadline import Deadline
-from tunesmith.errors import FileRejected
+from tunesmith.errors import FileRejectedError
 from tunesmith.operations.files import (
     CreateFile,
     DeleteFile,
@@ -13,24 +13,24 @@ from tunesmith.operations.files import (
     ListFiles,
     RetrieveFile,
 )
-from tunesmith.resources.base import Resource, check_poll_interval
+from tunesmith.resources.base import Resource, validate_poll_interval
 from tunesmith.resources.file_content import FileContent
 from tunesmith.resources.file_upload import PART_BYTES, FileUpload
-from tunesmith.resources.method import call, paged
+from tunesmith.resources.method import operation_method, paged
 from tunesmith.types.files import FileObject
 
 __all__ = ["Files"]
 
-_IN_WORK = frozenset({"uploaded", "pending", "running", "processing"})
+_PENDING_STATUSES = frozenset({"uploaded", "pending", "running", "processing"})
 
 
 class Files(Resource):
     """Files that the service keeps."""
 
-    create = call(CreateFile)
-    retrieve = call(RetrieveFile)
+    create = operation_method(CreateFile)
+    retrieve = operation_method(RetrieveFile)
     list = paged(ListFiles)
-    delete = call(DeleteFile)
+    delete = operation_method(DeleteFile)
 
     def content(self, file_id: str) -> FileContent:
         """Get at a file's content: read it whole, go through it in chunks, or write it to disk.
@@ -77,9 +77,9 @@ class Files(Resource):
             progress: Called with the bytes that were sent and the bytes in all.
 
         Raises:
-            RequestInvalid: The file cannot be read, changes while it is being sent, or a number is
-                out of range.
-            DeadlineExceeded: The time is up; with its parts noted, the next call goes on.
+            InvalidRequestError: The file cannot be read, changes while it is being sent, or a
+                number is out of range.
+            DeadlineExceededError: The time is up; with its parts noted, the next call goes on.
             APIError: A call went wrong.
 
         Example:
@@ -96,10 +96,10 @@ class Files(Resource):
             concurrency=concurrency,
             progress=progress,
         )
-        found = await upload.find_identical() if reuse else None
+        found = await upload.find_duplicate() if reuse else None
         return found or await upload.send()
 
-    async def wait_until_processed(
+    async def wait_for_processing(
         self,
         file: FileObject | str,
         *,
@@ -116,20 +116,20 @@ class Files(Resource):
             poll_interval: Seconds between two looks.
 
         Raises:
-            FileRejected: The service found the file to be wrong.
-            DeadlineExceeded: The time is up.
+            FileRejectedError: The service found the file to be wrong.
+            DeadlineExceededError: The time is up.
         """
-        check_poll_interval(poll_interval)
+        validate_poll_interval(poll_interval)
         file_id = file if isinstance(file, str) else file.id
         seconds = self.caller.policy.deadline_s if deadline is None else deadline
-        limit = Deadline(self.caller.clock, seconds, "files.wait_until_processed")
+        limit = Deadline(self.caller.clock, seconds, "files.wait_for_processing")
         while True:
-            state = await self.caller.answer(RetrieveFile(file_id), deadline=limit)
+            state = await self.caller.call(RetrieveFile(file_id), deadline=limit)
             if state.status == "error":
-                raise FileRejected(
+                raise FileRejectedError(
                     f"file {file_id} was rejected: {state.status_details or 'no reason is given'}",
                     file_id=file_id,
                 )
-            if state.status not in _IN_WORK:
+            if state.status not in _PENDING_STATUSES:
                 return state
-            await limit.sleep(poll_interval, doing="waiting for the file to be processed")
+            await limit.sleep(poll_interval, activity="waiting for the file to be processed")

@@ -10,7 +10,7 @@ from tunesmith.operations.fine_tunes import (
 )
 from tunesmith.resources.base import Resource
 from tunesmith.resources.job_polling import read_results
-from tunesmith.resources.method import call, paged, streamed
+from tunesmith.resources.method import operation_method, paged, streamed
 from tunesmith.types.fine_tunes import FineTune
 from tunesmith.types.results import JobResults
 
@@ -20,10 +20,10 @@ __all__ = ["FineTunes"]
 class FineTunes(Resource):
     """Fine-tunes by the legacy API."""
 
-    create = call(CreateFineTune)
-    retrieve = call(RetrieveFineTune)
+    create = operation_method(CreateFineTune)
+    retrieve = operation_method(RetrieveFineTune)
     list = paged(ListFineTunes)
-    cancel = call(CancelFineTune)
+    cancel = operation_method(CancelFineTune)
     list_events = paged(ListFineTuneEvents)
     stream_events = streamed(ListFineTuneEvents)
 
@@ -39,7 +39,7 @@ class FineTunes(Resource):
         """
         fine_tune_id = fine_tune if isinstance(fine_tune, str) else fine_tune.id
         deadline = self.caller.deadline("fine_tunes.results")
-        state = await self.caller.answer(RetrieveFineTune(fine_tune_id), deadline=deadline)
+        state = await self.caller.call(RetrieveFineTune(fine_tune_id), deadline=deadline)
         if not state.result_files:
             raise JobError(
                 f"fine-tune {fine_tune_id} has no result file: it is {state.status}",

@@ -18,8 +18,8 @@ from tunesmith.operations.fine_tuning import (
 )
 from tunesmith.operations.graders import RunGrader, ValidateGrader
 from tunesmith.resources.base import Resource
-from tunesmith.resources.job_polling import JobEvents, job_results, wait_for_job
-from tunesmith.resources.method import call, paged
+from tunesmith.resources.job_polling import JobEventStream, job_results, wait_for_job
+from tunesmith.resources.method import operation_method, paged
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import JobResults
 
@@ -35,12 +35,12 @@ class JobCheckpoints(Resource):
 class Jobs(Resource):
     """Fine-tuning jobs."""
 
-    create = call(CreateFineTuningJob)
-    retrieve = call(RetrieveFineTuningJob)
+    create = operation_method(CreateFineTuningJob)
+    retrieve = operation_method(RetrieveFineTuningJob)
     list = paged(ListFineTuningJobs)
-    cancel = call(CancelFineTuningJob)
-    pause = call(PauseFineTuningJob)
-    resume = call(ResumeFineTuningJob)
+    cancel = operation_method(CancelFineTuningJob)
+    pause = operation_method(PauseFineTuningJob)
+    resume = operation_method(ResumeFineTuningJob)
     list_events = paged(ListFineTuningJobEvents)
 
     @cached_property
@@ -68,7 +68,7 @@ class Jobs(Resource):
         Raises:
             NotFoundError: There is no such job.
             APIConnectionError: The service was out of reach for five minutes.
-            DeadlineExceeded: The time is up; the job goes on, and can be followed again.
+            DeadlineExceededError: The time is up; the job goes on, and can be followed again.
 
         Example:
             ```python
@@ -76,7 +76,7 @@ class Jobs(Resource):
                 print(event.created_datetime, event.message)
             ```
         """
-        return JobEvents(self.caller, job, deadline_s=deadline, poll_s=poll_interval)
+        return JobEventStream(self.caller, job, deadline_s=deadline, poll_s=poll_interval)
 
     async def wait(
         self,
@@ -93,11 +93,11 @@ class Jobs(Resource):
             poll_interval: Seconds between two looks.
 
         Raises:
-            JobFailed: The job failed; the error has the service's code and reason.
-            JobCancelled: The job was cancelled.
+            JobFailedError: The job failed; the error has the service's code and reason.
+            JobCancelledError: The job was cancelled.
             NotFoundError: There is no such job.
             APIConnectionError: The service was out of reach for five minutes.
-            DeadlineExceeded: The time is up; the job goes on.
+            DeadlineExceededError: The time is up; the job goes on.
 
         Example:
             ```python
@@ -125,7 +125,7 @@ class Permissions(Resource):
 
     create = paged(CreateCheckpointPermissions)
     list = paged(ListCheckpointPermissions)
-    delete = call(DeleteCheckpointPermission)
+    delete = operation_method(DeleteCheckpointPermission)
 
 
 class Checkpoints(Resource):
@@ -140,8 +140,8 @@ class Checkpoints(Resource):
 class Graders(Resource):
     """Graders, which score the answers in reinforcement fine-tuning."""
 
-    run = call(RunGrader)
-    validate = call(ValidateGrader)
+    run = operation_method(RunGrader)
+    validate = operation_method(ValidateGrader)
 
 
 class Alpha(Resource):

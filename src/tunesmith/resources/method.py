@@ -6,7 +6,7 @@ from tunesmith.resources.base import Resource
 
 
 class Models(Resource):
-    retrieve = call(RetrieveModel)  # async def retrieve(model: str, *, timeout=None, …) -> Model
+    retrieve = operation_method(RetrieveModel)  # async def retrieve(model: str, *, timeout=None, …) -> Model
     list = paged(ListModels)  # a page when awaited, the items of all pages when iterated
 ```
 
@@ -24,13 +24,13 @@ from typing import Any, Generic, ParamSpec, Protocol, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 
 from tunesmith.calls.caller import Caller
-from tunesmith.errors import RequestInvalid
+from tunesmith.errors import InvalidRequestError
 from tunesmith.operations.base import Operation, StreamOperation
-from tunesmith.resources.pages import PageRequest
+from tunesmith.resources.pages import AsyncPaginator
 from tunesmith.resources.stream import Stream, open_stream
 from tunesmith.types.base import Page
 
-__all__ = ["call", "checked", "paged", "streamed"]
+__all__ = ["build_operation", "operation_method", "paged", "streamed"]
 
 P = ParamSpec("P")
 A = TypeVar("A")
@@ -47,13 +47,13 @@ class _HasCaller(Protocol):
     def caller(self) -> Caller: ...
 
 
-def checked(
+def build_operation(
     operation: Callable[P, Operation[A]], *args: P.args, **kwargs: P.kwargs
 ) -> Operation[A]:
     """Build an operation, so that a wrong parameter is an error before anything is sent.
 
     Raises:
-        RequestInvalid: A parameter is missing, wrong or unknown.
+        InvalidRequestError: A parameter is missing, wrong or unknown.
     """
     try:
         return operation(*args, **kwargs)
@@ -66,7 +66,9 @@ def checked(
             )
         ]
         shown = "; ".join(f"{param}: {what}" for param, what in problems[:_SHOWN_PROBLEMS])
-        raise RequestInvalid(f"{name}: {shown}", operation=name, param=problems[0][0]) from None
+        raise InvalidRequestError(
+            f"{name}: {shown}", operation=name, param=problems[0][0]
+        ) from None
 
 
 class _Method(Generic[P, R]):
@@ -100,7 +102,7 @@ class _Bound(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         method = self._method
-        return method.invoke(self._caller, checked(method.operation, *args, **kwargs))
+        return method.invoke(self._caller, build_operation(method.operation, *args, **kwargs))
 
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]
@@ -134,18 +136,18 @@ def _signature(operation: Callable[..., Any]) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
-def call(operation: Callable[P, Operation[A]]) -> _Method[P, Coroutine[Any, Any, A]]:
+def operation_method(operation: Callable[P, Operation[A]]) -> _Method[P, Coroutine[Any, Any, A]]:
     """Make a method that asks once and returns the answer."""
     return _Method(operation, _answer)
 
 
 def _answer(caller: Caller, operation: Operation[A]) -> Coroutine[Any, Any, A]:
-    return caller.answer(operation)
+    return caller.call(operation)
 
 
-def paged(operation: Callable[P, Operation[Page[T]]]) -> _Method[P, PageRequest[T]]:
+def paged(operation: Callable[P, Operation[Page[T]]]) -> _Method[P, AsyncPaginator[T]]:
     """Make a method that returns a page when awaited, and goes on to the next when iterated."""
-    return _Method(operation, PageRequest)
+    return _Method(operation, AsyncPaginator)
 
 
 def streamed(

@@ -2,7 +2,7 @@
 
 from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
 from tunesmith.resources.base import Resource
-from tunesmith.resources.method import call, paged
+from tunesmith.resources.method import operation_method, paged
 
 __all__ = ["Models"]
 
@@ -11,5 +11,5 @@ class Models(Resource):
     """Models, base and tuned."""
 
     list = paged(ListModels)
-    retrieve = call(RetrieveModel)
-    delete = call(DeleteModel)
+    retrieve = operation_method(RetrieveModel)
+    delete = operation_method(DeleteModel)

@@ -2,7 +2,7 @@
 
 from tunesmith.operations.moderations import CreateModeration
 from tunesmith.resources.base import Resource
-from tunesmith.resources.method import call
+from tunesmith.resources.method import operation_method
 
 __all__ = ["Moderations"]
 
@@ -10,4 +10,4 @@ __all__ = ["Moderations"]
 class Moderations(Resource):
     """Judgements of whether a text may be harmful."""
 
-    create = call(CreateModeration)
+    create = operation_method(CreateModeration)

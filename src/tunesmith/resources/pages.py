@@ -9,14 +9,14 @@ from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
 from tunesmith.errors import PaginationError
 from tunesmith.operations.base import Operation
-from tunesmith.types.base import Page, PageItems, set_pages_after
+from tunesmith.types.base import Page, PageItems, set_next_page_loader
 
-__all__ = ["PageRequest"]
+__all__ = ["AsyncPaginator"]
 
 T = TypeVar("T")
 
 
-class PageRequest(Generic[T]):
+class AsyncPaginator(Generic[T]):
     """A list that was asked for: await it for a page, or iterate over the items of all pages.
 
     Args:
@@ -48,25 +48,28 @@ class PageRequest(Generic[T]):
         return PageItems(lambda: self._page(self._operation, None, {}))
 
     async def _page(
-        self, operation: Operation[Page[T]], after: str | None, came_after: dict[str, str | None]
+        self,
+        operation: Operation[Page[T]],
+        after: str | None,
+        previous_cursors: dict[str, str | None],
     ) -> Page[T]:
-        """Ask for a page; `came_after` tells the cursor before each cursor of this list."""
-        page = await self._caller.answer(operation, deadline=self._deadline)
+        """Ask for a page; `previous_cursors` tells the cursor before each cursor of this list."""
+        page = await self._caller.call(operation, deadline=self._deadline)
         if page.data:
             cursor = _cursor(page)
-            if came_after.setdefault(cursor, after) != after:
+            if previous_cursors.setdefault(cursor, after) != after:
                 raise PaginationError(
                     f"{operation.spec.name}: the page after {after} ends with {cursor} again: "
                     "the server repeats itself, and the list would never end",
                     operation=operation.spec.name,
                     request_id=page.response.request_id,
                 )
-        set_pages_after(page, partial(self._page_after, came_after))
+        set_next_page_loader(page, partial(self._page_after, previous_cursors))
         return page
 
-    async def _page_after(self, came_after: dict[str, str | None], page: Page[T]) -> Page[T]:
+    async def _page_after(self, previous_cursors: dict[str, str | None], page: Page[T]) -> Page[T]:
         cursor = _cursor(page)
-        return await self._page(_with_cursor(self._operation, cursor), cursor, came_after)
+        return await self._page(_with_cursor(self._operation, cursor), cursor, previous_cursors)
 
 
 def _cursor(page: Page[Any]) -> str:

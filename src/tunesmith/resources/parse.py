@@ -6,20 +6,20 @@ from typing import Any, Generic, ParamSpec, TypeVar, overload
 from pydantic import BaseModel
 
 from tunesmith.calls.caller import Caller
-from tunesmith.errors import ResponseInvalid
+from tunesmith.errors import InvalidResponseError
 from tunesmith.operations.base import Operation
 from tunesmith.protocol.structured import json_schema_format, parse_completion
 from tunesmith.resources.base import Resource
-from tunesmith.resources.method import checked
+from tunesmith.resources.method import build_operation
 from tunesmith.types.chat import ChatCompletion, ParsedChatCompletion
 
-__all__ = ["parsed"]
+__all__ = ["ParseMethod"]
 
 P = ParamSpec("P")
 M = TypeVar("M", bound=BaseModel)
 
 
-class parsed(Generic[P]):  # noqa: N801 - reads as a function: parse = parsed(CreateChatCompletion)
+class ParseMethod(Generic[P]):
     """A method that asks for an answer that fits a class, and reads it.
 
     Args:
@@ -59,16 +59,16 @@ class _BoundParse(Generic[P]):
             parameters: Those of `create`; `response_format` is the class, if it is not given first.
 
         Raises:
-            RequestInvalid: A parameter is wrong, or strict schemas cannot express the class.
-            ResponseInvalid: An answer does not fit.
+            InvalidRequestError: A parameter is wrong, or strict schemas cannot express the class.
+            InvalidResponseError: An answer does not fit.
         """
         model = args[0] if args else parameters.pop("response_format")
         parameters["response_format"] = json_schema_format(model)
         operation: Any = self._operation
-        completion = await self._caller.answer(checked(operation, **parameters))
+        completion = await self._caller.call(build_operation(operation, **parameters))
         try:
             return parse_completion(model, completion)
-        except ResponseInvalid as error:
+        except InvalidResponseError as error:
             error.operation = operation.spec.name
             error.attempts = completion.response.attempts
             error.request_id = completion.response.request_id

@@ -8,11 +8,11 @@ from typing import Any, Generic, TypeVar, cast
 from pydantic import BaseModel
 
 from tunesmith.calls.caller import Caller
-from tunesmith.calls.open_response import Received
-from tunesmith.errors import BackendError, ResponseInvalid
+from tunesmith.calls.open_response import OpenResponse
+from tunesmith.errors import BackendError, InvalidResponseError
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.protocol.decode import decode_event
-from tunesmith.protocol.error_body import holds_error, parse_stream_error
+from tunesmith.protocol.error_body import is_error_event, parse_stream_error
 from tunesmith.protocol.sse import ServerSentEvent, SSEDecoder
 from tunesmith.types.base import attach_response
 from tunesmith.types.response import ResponseInfo
@@ -24,7 +24,7 @@ E = TypeVar("E", bound=BaseModel)
 
 _DONE = b"[DONE]"
 
-_DRAIN_S = 0.2
+_DRAIN_TIMEOUT_S = 0.2
 """How long to wait for the end of the body after `[DONE]`, so that the connection can be kept."""
 
 
@@ -36,11 +36,11 @@ class Stream(Generic[A, E]):
         async with client.completions.stream(model="davinci-002", prompt="Kant was") as stream:
             async for completion in stream:
                 print(completion.choices[0].text, end="")
-            whole = await stream.final()
+            whole = await stream.final_response()
         ```
     """
 
-    def __init__(self, received: Received, operation: StreamOperation[A, E]) -> None:
+    def __init__(self, received: OpenResponse, operation: StreamOperation[A, E]) -> None:
         self._received = received
         self._operation = operation
         self._decoder = SSEDecoder()
@@ -63,24 +63,24 @@ class Stream(Generic[A, E]):
 
         Raises:
             StreamError: The service reported an error inside the stream.
-            StreamInterrupted: The stream broke off.
-            ResponseInvalid: What came cannot be understood.
+            StreamInterruptedError: The stream broke off.
+            InvalidResponseError: What came cannot be understood.
             APITimeoutError: The event did not come within `timeout`.
-            DeadlineExceeded: The time of the whole call is up.
+            DeadlineExceededError: The time of the whole call is up.
         """
         if self._over:
             raise StopAsyncIteration
         while not self._waiting:
-            await self._receive()
+            await self._read_events()
         received = self._waiting.popleft()
         if received.data == _DONE:
             await self._drain()
             raise StopAsyncIteration
         try:
             event = self._decode(received.data)
-        except ResponseInvalid:
+        except InvalidResponseError:
             self._over = True
-            if received.event != "error" and not holds_error(received.data):
+            if received.event != "error" and not is_error_event(received.data):
                 raise
             error = parse_stream_error(received.data)
             error.operation = self._operation.spec.name
@@ -92,10 +92,10 @@ class Stream(Generic[A, E]):
 
     def _decode(self, data: bytes) -> E:
         spec = self._operation.spec
-        event: E = decode_event(spec.event, data, self.response, operation=spec.name)
+        event: E = decode_event(spec.event_type, data, self.response, operation=spec.name)
         return event
 
-    async def _receive(self) -> None:
+    async def _read_events(self) -> None:
         chunk = await self._received.next_chunk()
         if chunk is not None:
             self._waiting.extend(self._decoder.feed(chunk))
@@ -114,20 +114,20 @@ class Stream(Generic[A, E]):
         # The answer is whole: whatever goes wrong now concerns nobody.
         with (
             suppress(BackendError, TimeoutError),
-            self._received.deadline.clock.fail_after(_DRAIN_S),
+            self._received.deadline.clock.fail_after(_DRAIN_TIMEOUT_S),
         ):
             await anext(self._received.stream, None)
 
-    async def final(self) -> A:
+    async def final_response(self) -> A:
         """Read what is left and put all events together to the answer that `create` would give.
 
         Raises:
-            ResponseInvalid: There was no event at all.
+            InvalidResponseError: There was no event at all.
         """
         async for _ in self:
             pass
         if not self._seen:
-            raise ResponseInvalid(
+            raise InvalidResponseError(
                 f"{self._operation.spec.name}: the stream ended without an event",
                 status=self.response.status,
                 operation=self._operation.spec.name,
@@ -136,7 +136,7 @@ class Stream(Generic[A, E]):
         # Imported only now: it knows the types of every noun that streams.
         from tunesmith.protocol.accumulate import accumulate  # noqa: PLC0415
 
-        answer = accumulate(self._operation.spec.answer, map(self._decode, self._seen))
+        answer = accumulate(self._operation.spec.response_type, map(self._decode, self._seen))
         attach_response(answer, self.response)
         return cast("A", answer)
 
@@ -154,5 +154,5 @@ async def open_stream(caller: Caller, operation: Operation[A]) -> AsyncGenerator
         caller: Makes the call.
         operation: What is asked.
     """
-    async with caller.open(operation, streaming=True) as received:
+    async with caller.stream(operation, streaming=True) as received:
         yield Stream(received, cast("StreamOperation[A, Any]", operation))

@@ -9,7 +9,7 @@ from tunesmith.operations.uploads import (
     CreateUploadPart,
 )
 from tunesmith.resources.base import Resource
-from tunesmith.resources.method import call
+from tunesmith.resources.method import operation_method
 
 __all__ = ["UploadParts", "Uploads"]
 
@@ -17,15 +17,15 @@ __all__ = ["UploadParts", "Uploads"]
 class UploadParts(Resource):
     """The parts of an upload."""
 
-    create = call(CreateUploadPart)
+    create = operation_method(CreateUploadPart)
 
 
 class Uploads(Resource):
     """Large files, sent in parts; `files.upload` does it all."""
 
-    create = call(CreateUpload)
-    complete = call(CompleteUpload)
-    cancel = call(CancelUpload)
+    create = operation_method(CreateUpload)
+    complete = operation_method(CompleteUpload)
+    cancel = operation_method(CancelUpload)
 
     @cached_property
     def parts(self) -> UploadParts:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING
 from tunesmith.clock import VirtualClock
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
-from tunesmith.service.core.behavior import Assumptions
-from tunesmith.service.core.http_api import Wire
-from tunesmith.service.core.rate_limits import Limits
+from tunesmith.service.core.behavior import ServiceBehavior
+from tunesmith.service.core.http_api import HttpApi
+from tunesmith.service.core.rate_limits import ServiceLimits
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.service import Service
 
 if TYPE_CHECKING:
-    from tunesmith.service.persistence.replay_log import SavedWire
+    from tunesmith.service.persistence.replay_log import PersistentApi
 
 __all__ = ["MemoryBackend"]
 
@@ -32,7 +32,7 @@ class MemoryBackend:
         clock: The clock of a new service.
         seed: The seed of a new service: the same one gives the same answers, byte by byte.
         limits: How much a new service lets through; by default everything.
-        assumptions: What a new service does where nobody knows what the real one does.
+        behavior: What a new service does where nobody knows what the real one does.
         state: A file in which the service outlives the process, made if there is none. It is
             locked until `aclose`, and closes with it. Between two uses, as much time passes for
             the service as passes outside.
@@ -55,20 +55,20 @@ class MemoryBackend:
         engine: Engine | None = None,
         clock: VirtualClock | None = None,
         seed: int = 0,
-        limits: Limits | None = None,
-        assumptions: Assumptions | None = None,
+        limits: ServiceLimits | None = None,
+        behavior: ServiceBehavior | None = None,
         state: str | os.PathLike[str] | None = None,
     ) -> None:
-        self._saved: SavedWire | None = None
-        anew = (engine, clock, seed or None, limits, assumptions)
+        self._saved: PersistentApi | None = None
+        anew = (engine, clock, seed or None, limits, behavior)
         if service is not None and any(option is not None for option in anew):
             raise ConfigurationError(
-                "engine=, clock=, seed=, limits= and assumptions= are for a new service: leave "
+                "engine=, clock=, seed=, limits= and behavior= are for a new service: leave "
                 "them out beside service=, or give them to Service(…)"
             )
         if state is None:
             self.service = service or Service(
-                engine=engine, clock=clock, seed=seed, limits=limits, assumptions=assumptions
+                engine=engine, clock=clock, seed=seed, limits=limits, behavior=behavior
             )
         elif service is not None or clock is not None:
             raise ConfigurationError(
@@ -77,11 +77,11 @@ class MemoryBackend:
         else:
             from tunesmith.service.persistence import replay_log  # noqa: PLC0415 - costs when used
 
-            self._saved = replay_log.SavedWire(
-                state, engine=engine, seed=seed, limits=limits, assumptions=assumptions
+            self._saved = replay_log.PersistentApi(
+                state, engine=engine, seed=seed, limits=limits, behavior=behavior
             )
             self.service = self._saved.service
-        self._wire = self._saved or Wire(self.service, limiter=self.service.limiter)
+        self._wire = self._saved or HttpApi(self.service, limiter=self.service.limiter)
         self._closed = False
 
     def __repr__(self) -> str:
@@ -101,7 +101,7 @@ class MemoryBackend:
         """
         if self._closed:
             raise BackendError("the backend is closed", phase="closed")
-        async with self._wire.respond(request) as response:
+        async with self._wire.handle(request) as response:
             yield response
 
     async def aclose(self) -> None:

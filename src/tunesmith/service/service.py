@@ -8,35 +8,35 @@ from pydantic import SecretStr
 
 from tunesmith.clock import VirtualClock
 from tunesmith.operations.base import Operation, StreamOperation
-from tunesmith.service.batches.batches import Batches, BatchPace
-from tunesmith.service.core.behavior import Assumptions
-from tunesmith.service.core.http_api import Wire
-from tunesmith.service.core.ids import Ids
+from tunesmith.service.batches.batches import BatchService, BatchTiming
+from tunesmith.service.core.behavior import ServiceBehavior
+from tunesmith.service.core.http_api import HttpApi
+from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.models import Models
-from tunesmith.service.core.rate_limits import Limiter, Limits
-from tunesmith.service.core.scheduler import Schedule
+from tunesmith.service.core.rate_limits import RateLimiter, ServiceLimits
+from tunesmith.service.core.scheduler import Scheduler
 from tunesmith.service.core.store import MemoryStore, Store
 from tunesmith.service.engines.base import Engine
-from tunesmith.service.files.files import Files
+from tunesmith.service.files.files import FileService
 from tunesmith.service.files.uploads import Uploads
 from tunesmith.service.fine_tuning.checkpoints import Checkpoints
 from tunesmith.service.fine_tuning.graders import Graders
-from tunesmith.service.fine_tuning.jobs import Jobs
-from tunesmith.service.fine_tuning.legacy.jobs import FineTunes
-from tunesmith.service.fine_tuning.lifecycle import Workshop
+from tunesmith.service.fine_tuning.jobs import FineTuningJobService
+from tunesmith.service.fine_tuning.legacy.jobs import LegacyFineTunes
+from tunesmith.service.fine_tuning.lifecycle import ServiceContext
 from tunesmith.service.fine_tuning.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline
-from tunesmith.service.inference.chat import Chat
-from tunesmith.service.inference.completions import Completions
+from tunesmith.service.inference.chat import ChatCompletionService
+from tunesmith.service.inference.completions import CompletionService
 from tunesmith.service.inference.embeddings import Embeddings
 from tunesmith.service.inference.moderations import Moderations
-from tunesmith.service.inference.sampling import Sources
-from tunesmith.service.inference.stored_completions import StoredChats
-from tunesmith.service.inference.stub_matching import Match
-from tunesmith.service.inference.stubs import Replies, ReplyLike, Vector, Vectors
+from tunesmith.service.inference.sampling import InferenceContext
+from tunesmith.service.inference.stored_completions import StoredCompletions
+from tunesmith.service.inference.stub_matching import RequestMatcher
+from tunesmith.service.inference.stubs import EmbeddingStubs, ReplyLike, ReplyStubs, Vector
 
 if TYPE_CHECKING:  # the doors lead here
-    from tunesmith.service.http.asgi import App
-    from tunesmith.service.http.httpx_transport import Transport
+    from tunesmith.service.http.asgi import ASGIApp
+    from tunesmith.service.http.httpx_transport import HttpxTransport
 
 __all__ = ["Service", "default_engine"]
 
@@ -61,9 +61,9 @@ class Service:
         organization_name: What the organization is called in the names of tuned models.
         job_timeline: How long each state of a fine-tuning job lasts, and what happens then.
         fine_tune_timeline: The same for fine-tunes of the legacy API.
-        batch_pace: How long the steps of a batch take.
+        batch_timing: How long the steps of a batch take.
         limits: How much it lets through in a minute and in all; by default everything.
-        assumptions: What the service does where nobody knows what the real one does.
+        behavior: What the service does where nobody knows what the real one does.
 
     Example:
         ```python
@@ -73,7 +73,7 @@ class Service:
         from tunesmith.service.service import Service
 
         service = Service(seed=1)
-        print(anyio.run(service.answer, RetrieveModel("davinci-002")))
+        print(anyio.run(service.execute, RetrieveModel("davinci-002")))
         ```
     """
 
@@ -88,54 +88,54 @@ class Service:
         organization_name: str = "personal",
         job_timeline: Timeline = JOB_TIMELINE,
         fine_tune_timeline: Timeline = FINE_TUNE_TIMELINE,
-        batch_pace: BatchPace | None = None,
-        limits: Limits | None = None,
-        assumptions: Assumptions | None = None,
+        batch_timing: BatchTiming | None = None,
+        limits: ServiceLimits | None = None,
+        behavior: ServiceBehavior | None = None,
     ) -> None:
         self.clock = clock or VirtualClock()
         self.store = store or MemoryStore()
         self.engine = engine or default_engine()
-        self.ids = Ids(seed)
+        self.ids = IdGenerator(seed)
         self.seed = seed
         self.organization = organization
         self.organization_name = organization_name
-        self.schedule = Schedule(self.clock)
-        self.limiter = Limiter(limits or Limits(), self.clock, organization)
-        assumed = assumptions or Assumptions()
+        self.schedule = Scheduler(self.clock)
+        self.limiter = RateLimiter(limits or ServiceLimits(), self.clock, organization)
+        assumed = behavior or ServiceBehavior()
 
         self.models = Models(self.store, self.engine, organization, assumed)
 
-        self.files = Files(self.store, self.clock, self.ids, self.schedule)
+        self.files = FileService(self.store, self.clock, self.ids, self.schedule)
         self.uploads = Uploads(self.store, self.clock, self.ids, self.schedule, self.files)
         self.graders = Graders(self.models)
-        workshop = Workshop(
+        context = ServiceContext(
             store=self.store,
             clock=self.clock,
             ids=self.ids,
             schedule=self.schedule,
             files=self.files,
             models=self.models,
-            assumptions=assumed,
+            behavior=assumed,
             organization=organization,
             organization_name=organization_name,
         )
-        self.jobs = Jobs(workshop, job_timeline, self.graders)
-        self.fine_tunes = FineTunes(workshop, fine_tune_timeline, self.engine)
+        self.jobs = FineTuningJobService(context, job_timeline, self.graders)
+        self.fine_tunes = LegacyFineTunes(context, fine_tune_timeline, self.engine)
         self.checkpoints = Checkpoints(
             self.store, self.clock, self.ids, self.jobs, self.models, assumed.max_page_size
         )
 
-        self.replies = Replies()
-        self.vectors = Vectors()
-        sources = Sources(
+        self.replies = ReplyStubs()
+        self.vectors = EmbeddingStubs()
+        sources = InferenceContext(
             self.engine, self.models, self.replies, self.ids, self.clock, self.schedule
         )
-        self.completions = Completions(sources)
-        self.stored_chats = StoredChats(self.store)
-        self.chat = Chat(sources, self.stored_chats)
+        self.completions = CompletionService(sources)
+        self.stored_chats = StoredCompletions(self.store)
+        self.chat = ChatCompletionService(sources, self.stored_chats)
         self.embeddings = Embeddings(engine=self.engine, models=self.models, vectors=self.vectors)
         self.moderations = Moderations(models=self.models, ids=self.ids)
-        self.batches = Batches(
+        self.batches = BatchService(
             store=self.store,
             clock=self.clock,
             ids=self.ids,
@@ -143,9 +143,9 @@ class Service:
             files=self.files,
             models=self.models,
             # How often somebody looks must not change what a batch says.
-            wire=Wire(self, request_ids="line_request"),
-            pace=batch_pace,
-            assumptions=assumed,
+            wire=HttpApi(self, request_ids="line_request"),
+            pace=batch_timing,
+            behavior=assumed,
         )
 
         self._answers: Mapping[str, Handler] = {
@@ -183,9 +183,9 @@ class Service:
             "fine_tuning.jobs.resume": self.jobs.resume,
             "fine_tuning.jobs.list_events": self.jobs.list_events,
             "fine_tuning.jobs.checkpoints.list": self.checkpoints.list,
-            "fine_tuning.checkpoints.permissions.create": self.checkpoints.permit,
+            "fine_tuning.checkpoints.permissions.create": self.checkpoints.create_permission,
             "fine_tuning.checkpoints.permissions.list": self.checkpoints.list_permissions,
-            "fine_tuning.checkpoints.permissions.delete": self.checkpoints.forbid,
+            "fine_tuning.checkpoints.permissions.delete": self.checkpoints.delete_permission,
             "fine_tuning.graders.run": self.graders.run,
             "fine_tuning.graders.validate": self.graders.validate,
             "models.list": self.models.list,
@@ -202,8 +202,8 @@ class Service:
     def __repr__(self) -> str:
         return f"<Service of {self.organization}, seed {self.seed}>"
 
-    def reply(
-        self, reply: ReplyLike, *, match: Match | None = None, times: int | None = None
+    def stub_reply(
+        self, reply: ReplyLike, *, match: RequestMatcher | None = None, times: int | None = None
     ) -> None:
         """Answer completions and chats by hand, where the engine would.
 
@@ -214,7 +214,7 @@ class Service:
             reply: A text; a mapping or a model, which is answered as JSON; calls of tools; a
                 `Reply`, which also tells log-probabilities and takes its time; or a function of the
                 operation that gives one of these, or None to leave it to the next reply. What it
-                raises is a `ScriptFailed` for who asked.
+                raises is a `StubError` for who asked.
             match: Which requests to answer; None for all. A text is looked for in the prompt, or
                 in the last message of a chat.
             times: How often; None for ever.
@@ -228,17 +228,17 @@ class Service:
             from tunesmith.service.service import Service
 
             service = Service()
-            service.reply("I only know that I know nothing.")
-            service.reply("A philosopher.", match="Kant")
-            service.reply({"city": "Königsberg"}, match={"model": "gpt-4o*"}, times=1)
+            service.stub_reply("I only know that I know nothing.")
+            service.stub_reply("A philosopher.", match="Kant")
+            service.stub_reply({"city": "Königsberg"}, match={"model": "gpt-4o*"}, times=1)
             ```
         """
         self.replies.add(reply, match=match, times=times)
 
-    def reply_embedding(
-        self, vector: Vector, *, match: Match | None = None, times: int | None = None
+    def stub_embedding(
+        self, vector: Vector, *, match: RequestMatcher | None = None, times: int | None = None
     ) -> None:
-        """Embed texts by hand, where the engine would; their order is that of `reply`.
+        """Embed texts by hand, where the engine would; their order is that of `stub_reply`.
 
         Args:
             vector: The numbers, which are answered as they are; or a function of the text that
@@ -255,16 +255,16 @@ class Service:
             from tunesmith.service.service import Service
 
             service = Service()
-            service.reply_embedding([1.0, 0.0], match="Kant")
+            service.stub_embedding([1.0, 0.0], match="Kant")
             ```
         """
         self.vectors.add(vector, match=match, times=times)
 
-    def transport(self, *, api_key: str | SecretStr | None = None) -> "Transport":
+    def transport(self, *, api_key: str | SecretStr | None = None) -> "HttpxTransport":
         """Make a transport by which any client that is built on httpx asks this service.
 
-        It answers below `/v1`, whatever the host. To break it on purpose, put a `Transport` before
-        a backend that does so, around a `MemoryBackend` of this service.
+        It answers below `/v1`, whatever the host. To break it on purpose, put a `HttpxTransport`
+        before a backend that does so, around a `MemoryBackend` of this service.
 
         Args:
             api_key: The key to ask for; with None any key will do, but one must be there.
@@ -283,23 +283,23 @@ class Service:
                 print((await http.get("/models")).json())
             ```
         """
-        from tunesmith.service.http.httpx_transport import Transport  # noqa: PLC0415 - a door of many
+        from tunesmith.service.http.httpx_transport import HttpxTransport  # noqa: PLC0415 - a door of many
         from tunesmith.service.memory_backend import MemoryBackend  # noqa: PLC0415 - it makes services
 
-        return Transport(MemoryBackend(self), api_key=api_key)
+        return HttpxTransport(MemoryBackend(self), api_key=api_key)
 
-    def app(self, *, api_key: str | SecretStr | None = None) -> "App":
+    def asgi_app(self, *, api_key: str | SecretStr | None = None) -> "ASGIApp":
         """Make an ASGI app that answers by this service.
 
         Args:
             api_key: The key to ask for; with None any key will do, but one must be there.
         """
-        from tunesmith.service.http.asgi import App  # noqa: PLC0415 - a door of many
+        from tunesmith.service.http.asgi import ASGIApp  # noqa: PLC0415 - a door of many
         from tunesmith.service.memory_backend import MemoryBackend  # noqa: PLC0415 - it makes services
 
-        return App(MemoryBackend(self), api_key=api_key)
+        return ASGIApp(MemoryBackend(self), api_key=api_key)
 
-    async def answer(self, operation: Operation[A]) -> A:
+    async def execute(self, operation: Operation[A]) -> A:
         """Do what is asked.
 
         Args:
@@ -309,11 +309,11 @@ class Service:
             ServiceError: It cannot be done.
         """
         # Nobody's deadline passes while the service works: virtual time is for waiting.
-        with self.clock.busy():
-            await self.schedule.settle()
+        with self.clock.hold():
+            await self.schedule.run_due()
             return cast("A", await self._answers[operation.spec.name](operation))
 
-    async def events(self, operation: StreamOperation[A, E]) -> AsyncGenerator[E]:
+    async def stream(self, operation: StreamOperation[A, E]) -> AsyncGenerator[E]:
         """Do what is asked, and answer bit by bit.
 
         Args:
@@ -322,7 +322,7 @@ class Service:
         Raises:
             ServiceError: It cannot be done; raised before the first event comes.
         """
-        await self.schedule.settle()
+        await self.schedule.run_due()
         async with aclosing(self._streams[operation.spec.name](operation)) as events:
             async for event in events:
                 yield cast("E", event)

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tunesmith.backends.network import NetworkForbidden, forbid_network
+from tunesmith.backends.network import NetworkBlockedError, forbid_network
 
 if TYPE_CHECKING:
     from tunesmith.backends.base import Backend
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from tunesmith.service.memory_backend import MemoryBackend
     from tunesmith.service.service import Service
     from tunesmith.testing.faults.faults import Faults
-    from tunesmith.testing.recorder.recorder import CallRecord
+    from tunesmith.testing.recorder.recorder import CallRecorder
 
 __all__ = [
     "tunesmith_backend",
@@ -65,15 +65,15 @@ def tunesmith_faults(tunesmith_backend: "Backend") -> "Faults":
 
 
 @pytest.fixture
-def tunesmith_record(tunesmith_faults: "Faults") -> "CallRecord":
+def tunesmith_record(tunesmith_faults: "Faults") -> "CallRecorder":
     """A record of all calls of `tunesmith_client`."""
-    from tunesmith.testing.recorder.recorder import CallRecord
+    from tunesmith.testing.recorder.recorder import CallRecorder
 
-    return CallRecord(tunesmith_faults)
+    return CallRecorder(tunesmith_faults)
 
 
 @pytest.fixture
-def tunesmith_client(tunesmith_record: "CallRecord") -> "AsyncClient":
+def tunesmith_client(tunesmith_record: "CallRecorder") -> "AsyncClient":
     """A client of `tunesmith_service`, in virtual time; it holds nothing that must be closed."""
     from tunesmith.client import AsyncClient
 
@@ -105,7 +105,7 @@ class _NetworkGuard:
 
     def __init__(self) -> None:
         self._test: str | None = None
-        self._refused: list[NetworkForbidden] = []
+        self._refused: list[NetworkBlockedError] = []
         self._before = forbid_network(self._refuse)
 
     def leave(self) -> None:
@@ -133,9 +133,9 @@ class _NetworkGuard:
             raise self._refused[0]
         return result
 
-    def _refuse(self, host: str) -> NetworkForbidden:
+    def _refuse(self, host: str) -> NetworkBlockedError:
         where = f"{self._test} made" if self._test else "outside of a test there was"
-        error = NetworkForbidden(
+        error = NetworkBlockedError(
             f"{where} a call to {host}, and calls to other machines are forbidden here. Use the "
             "fixture tunesmith_client or another backend, such as MemoryBackend or ReplayBackend; "
             f"or mark the test with @pytest.mark.{_MARK}; or leave --tunesmith-no-network "

@@ -6,9 +6,9 @@ from tunesmith._lazy import lazy_names
 
 if TYPE_CHECKING:
     from tunesmith.types.base import (
-        Answer,
         APIModel,
-        DeletedAnswer,
+        APIResponse,
+        DeletedObject,
         Metadata,
         Page,
     )
@@ -130,9 +130,9 @@ if TYPE_CHECKING:
 
 __all__ = [
     "APIModel",
+    "APIResponse",
     "Annotation",
     "AnnotationURLCitation",
-    "Answer",
     "Batch",
     "BatchError",
     "BatchErrors",
@@ -170,7 +170,7 @@ __all__ = [
     "CreateEmbeddingResponse",
     "CreateModerationResponse",
     "Custom",
-    "DeletedAnswer",
+    "DeletedObject",
     "DeltaCustom",
     "DeltaFunctionCall",
     "DpoMethod",
@@ -221,8 +221,8 @@ __all__ = [
 
 _MODULES = {
     "APIModel": ".base",
-    "Answer": ".base",
-    "DeletedAnswer": ".base",
+    "APIResponse": ".base",
+    "DeletedObject": ".base",
     "Metadata": ".base",
     "Page": ".base",
     "BatchLineError": ".batch_lines",

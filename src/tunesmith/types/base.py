@@ -8,7 +8,15 @@ from pydantic import BaseModel, ConfigDict
 
 from tunesmith.types.response import ResponseInfo
 
-__all__ = ["APIModel", "Answer", "DeletedAnswer", "Metadata", "Page", "PageItems", "as_datetime"]
+__all__ = [
+    "APIModel",
+    "APIResponse",
+    "DeletedObject",
+    "Metadata",
+    "Page",
+    "PageItems",
+    "to_datetime",
+]
 
 Item = TypeVar("Item")
 
@@ -22,7 +30,7 @@ class APIModel(BaseModel):
     model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
 
 
-class Answer(APIModel):
+class APIResponse(APIModel):
     """The whole answer to a call; it knows the response that it came in."""
 
     # A slot, not a private attribute: two equal answers stay equal whatever response they came in.
@@ -39,7 +47,7 @@ class Answer(APIModel):
         return cast("ResponseInfo", object.__getattribute__(self, "_response"))
 
 
-class DeletedAnswer(Answer):
+class DeletedObject(APIResponse):
     """That an object was deleted."""
 
     id: str
@@ -47,7 +55,7 @@ class DeletedAnswer(Answer):
     object: str | None = None
 
 
-class Page(Answer, Generic[Item]):
+class Page(APIResponse, Generic[Item]):
     """One page of a list; iterating over it goes on to the pages after it.
 
     Example:
@@ -113,7 +121,7 @@ class PageItems(Generic[Item]):
             self._next_page = page.next_page
 
 
-def as_datetime(at: float | None) -> datetime | None:
+def to_datetime(at: float | None) -> datetime | None:
     """Turn Unix seconds into an aware datetime in UTC.
 
     Fields keep the API's names and numbers; beside each `…_at` stands a property `…_datetime`:
@@ -127,6 +135,8 @@ def attach_response(answer: Any, response: ResponseInfo) -> None:
     object.__setattr__(answer, "_response", response)
 
 
-def set_pages_after(page: Page[Item], ask: Callable[[Page[Item]], Awaitable[Page[Item]]]) -> None:
+def set_next_page_loader(
+    page: Page[Item], ask: Callable[[Page[Item]], Awaitable[Page[Item]]]
+) -> None:
     """Let a page know how to ask for the page after it."""
     object.__setattr__(page, "_pages_after", ask)

@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tunesmith.types.base import Answer, APIModel, as_datetime
-from tunesmith.types.fields import Created, OrEmpty, UnixTime
+from tunesmith.types.base import APIModel, APIResponse, to_datetime
+from tunesmith.types.fields import CreatedObject, NullableList, UnixTime
 
 __all__ = ["Batch", "BatchError", "BatchErrors", "BatchRequestCounts", "BatchUsage"]
 
@@ -25,7 +25,7 @@ class BatchErrors(APIModel):
     """Everything that is wrong with a batch's input file."""
 
     object: str | None = None
-    data: OrEmpty[BatchError] = Field(default_factory=list[BatchError])
+    data: NullableList[BatchError] = Field(default_factory=list[BatchError])
 
 
 class BatchRequestCounts(APIModel):
@@ -46,7 +46,7 @@ class BatchUsage(APIModel):
     total_tokens: int | None = None
 
 
-class Batch(Created, Answer):
+class Batch(CreatedObject, APIResponse):
     """Many requests in one file, answered within a day.
 
     Source: https://platform.openai.com/docs/api-reference/batch/object
@@ -94,39 +94,39 @@ class Batch(Created, Answer):
     @property
     def in_progress_datetime(self) -> datetime | None:
         """When the first request was begun."""
-        return as_datetime(self.in_progress_at)
+        return to_datetime(self.in_progress_at)
 
     @property
     def expires_datetime(self) -> datetime | None:
         """Until when requests are answered."""
-        return as_datetime(self.expires_at)
+        return to_datetime(self.expires_at)
 
     @property
     def finalizing_datetime(self) -> datetime | None:
         """When the service began to write the output files."""
-        return as_datetime(self.finalizing_at)
+        return to_datetime(self.finalizing_at)
 
     @property
     def completed_datetime(self) -> datetime | None:
         """When the batch was completed."""
-        return as_datetime(self.completed_at)
+        return to_datetime(self.completed_at)
 
     @property
     def failed_datetime(self) -> datetime | None:
         """When the batch failed."""
-        return as_datetime(self.failed_at)
+        return to_datetime(self.failed_at)
 
     @property
     def expired_datetime(self) -> datetime | None:
         """When the batch ran out of time."""
-        return as_datetime(self.expired_at)
+        return to_datetime(self.expired_at)
 
     @property
     def cancelling_datetime(self) -> datetime | None:
         """When cancelling was asked for."""
-        return as_datetime(self.cancelling_at)
+        return to_datetime(self.cancelling_at)
 
     @property
     def cancelled_datetime(self) -> datetime | None:
         """When the batch was cancelled."""
-        return as_datetime(self.cancelled_at)
+        return to_datetime(self.cancelled_at)

@@ -4,9 +4,9 @@ from typing import Any, Generic, Literal, TypeVar
 
 from pydantic import BaseModel, SerializeAsAny
 
-from tunesmith.types.base import Answer, APIModel, DeletedAnswer
+from tunesmith.types.base import APIModel, APIResponse, DeletedObject
 from tunesmith.types.completions import CompletionUsage
-from tunesmith.types.fields import Generated, TextOrEmpty, UnixTime
+from tunesmith.types.fields import GeneratedObject, NullableStr, UnixTime
 
 __all__ = [
     "Annotation",
@@ -49,7 +49,7 @@ FinishReason = (
 class TopLogprob(APIModel):
     """How probable a token was."""
 
-    token: TextOrEmpty = ""
+    token: NullableStr = ""
     bytes: list[int] | None = None
     """The token's bytes in UTF-8: a character may be spread over several tokens."""
     logprob: float
@@ -72,22 +72,22 @@ class ChoiceLogprobs(APIModel):
 class FunctionCall(APIModel):
     """A function that the model wants called."""
 
-    arguments: TextOrEmpty = ""
+    arguments: NullableStr = ""
     """JSON by the model: it may be wrong, or not what the function takes."""
-    name: TextOrEmpty = ""
+    name: NullableStr = ""
 
 
 class Custom(APIModel):
     """A custom tool that the model wants called, with a free text."""
 
-    input: TextOrEmpty = ""
-    name: TextOrEmpty = ""
+    input: NullableStr = ""
+    name: NullableStr = ""
 
 
 class ChatCompletionMessageFunctionToolCall(APIModel):
     """The wish to call a function; its result goes back in a message of role `tool`."""
 
-    id: TextOrEmpty = ""
+    id: NullableStr = ""
     function: FunctionCall
     type: Literal["function"] | str = "function"
 
@@ -95,7 +95,7 @@ class ChatCompletionMessageFunctionToolCall(APIModel):
 class ChatCompletionMessageCustomToolCall(APIModel):
     """The wish to call a custom tool; its result goes back in a message of role `tool`."""
 
-    id: TextOrEmpty = ""
+    id: NullableStr = ""
     custom: Custom
     type: Literal["custom"] | str = "custom"
 
@@ -166,7 +166,7 @@ class ChatCompletionModeration(APIModel):
     output: ChatCompletionModerationOutcome | None = None
 
 
-class ChatCompletion(Generated, Answer):
+class ChatCompletion(GeneratedObject, APIResponse):
     """A model's answers to a conversation.
 
     Source: https://platform.openai.com/docs/api-reference/chat/object
@@ -226,7 +226,7 @@ class ChunkChoice(APIModel):
     logprobs: ChoiceLogprobs | None = None
 
 
-class ChatCompletionChunk(Generated):
+class ChatCompletionChunk(GeneratedObject):
     """A piece of the answers to a conversation.
 
     With `stream_options={"include_usage": True}` the last chunk has the usage and no choices.
@@ -245,7 +245,7 @@ class ChatCompletionChunk(Generated):
     usage: CompletionUsage | None = None
 
 
-class ChatCompletionDeleted(DeletedAnswer):
+class ChatCompletionDeleted(DeletedObject):
     """That a stored answer was deleted."""
 
 

@@ -4,8 +4,8 @@ from typing import Annotated, Literal
 
 from pydantic import BeforeValidator
 
-from tunesmith.types.base import Answer, APIModel
-from tunesmith.types.fields import Generated, TextOrEmpty
+from tunesmith.types.base import APIModel, APIResponse
+from tunesmith.types.fields import GeneratedObject, NullableStr
 
 __all__ = [
     "Completion",
@@ -69,10 +69,10 @@ class CompletionChoice(APIModel):
     """None in a stream, until the choice ends."""
     index: int = 0
     logprobs: Logprobs | None = None
-    text: TextOrEmpty = ""
+    text: NullableStr = ""
 
 
-class Completion(Generated, Answer):
+class Completion(GeneratedObject, APIResponse):
     """How a model went on from a prompt; in a stream, a piece of it.
 
     Source: https://platform.openai.com/docs/api-reference/completions/object

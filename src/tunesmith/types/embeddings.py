@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 from pydantic import BeforeValidator, Field
 
-from tunesmith.types.base import Answer, APIModel
+from tunesmith.types.base import APIModel, APIResponse
 from tunesmith.types.completions import CompletionUsage
 
 __all__ = ["CreateEmbeddingResponse", "Embedding"]
@@ -44,7 +44,7 @@ class Embedding(APIModel):
     object: str = "embedding"
 
 
-class CreateEmbeddingResponse(Answer):
+class CreateEmbeddingResponse(APIResponse):
     """The vectors of all inputs, in their order.
 
     Source: https://platform.openai.com/docs/api-reference/embeddings/create

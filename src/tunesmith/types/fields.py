@@ -5,16 +5,16 @@ from typing import Annotated, TypeVar
 
 from pydantic import BeforeValidator
 
-from tunesmith.types.base import APIModel, as_datetime
+from tunesmith.types.base import APIModel, to_datetime
 
-__all__ = ["Created", "Generated", "OrEmpty", "TextOrEmpty", "UnixTime"]
+__all__ = ["CreatedObject", "GeneratedObject", "NullableList", "NullableStr", "UnixTime"]
 
 Item = TypeVar("Item")
 
-OrEmpty = Annotated[list[Item], BeforeValidator(lambda value: [] if value is None else value)]
+NullableList = Annotated[list[Item], BeforeValidator(lambda value: [] if value is None else value)]
 """A list for which servers may send null."""
 
-TextOrEmpty = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
+NullableStr = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 """A text for which servers may send null."""
 
 
@@ -24,7 +24,7 @@ UnixTime = Annotated[
 """Unix seconds; some servers send fractions."""
 
 
-class Created(APIModel):
+class CreatedObject(APIModel):
     """An object that knows when it was made."""
 
     created_at: UnixTime | None = None
@@ -32,13 +32,13 @@ class Created(APIModel):
     @property
     def created_datetime(self) -> datetime | None:
         """When it was made; None where a server does not say."""
-        return as_datetime(self.created_at)
+        return to_datetime(self.created_at)
 
 
-class Generated(APIModel):
+class GeneratedObject(APIModel):
     """What a model generated, or a piece of it."""
 
-    id: TextOrEmpty = ""
+    id: NullableStr = ""
     created: UnixTime | None = None
     model: str | None = None
     # Deprecated by the API, which still sends it.
@@ -47,4 +47,4 @@ class Generated(APIModel):
     @property
     def created_datetime(self) -> datetime | None:
         """When it was made; None where a server does not say."""
-        return as_datetime(self.created)
+        return to_datetime(self.created)

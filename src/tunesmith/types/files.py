@@ -3,13 +3,13 @@
 from datetime import datetime
 from typing import Any, Literal
 
-from tunesmith.types.base import Answer, DeletedAnswer, as_datetime
-from tunesmith.types.fields import Created, UnixTime
+from tunesmith.types.base import APIResponse, DeletedObject, to_datetime
+from tunesmith.types.fields import CreatedObject, UnixTime
 
 __all__ = ["FileDeleted", "FileObject"]
 
 
-class FileObject(Created, Answer):
+class FileObject(CreatedObject, APIResponse):
     """A file that the service keeps.
 
     Source: https://platform.openai.com/docs/api-reference/files/object
@@ -42,8 +42,8 @@ class FileObject(Created, Answer):
     @property
     def expires_datetime(self) -> datetime | None:
         """When the service deletes the file; None if it keeps it."""
-        return as_datetime(self.expires_at)
+        return to_datetime(self.expires_at)
 
 
-class FileDeleted(DeletedAnswer):
+class FileDeleted(DeletedObject):
     """That a file was deleted."""

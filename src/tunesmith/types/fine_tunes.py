@@ -5,14 +5,14 @@ from typing import Literal
 
 from pydantic import Field
 
-from tunesmith.types.base import Answer, APIModel, as_datetime
-from tunesmith.types.fields import Created, OrEmpty, UnixTime
+from tunesmith.types.base import APIModel, APIResponse, to_datetime
+from tunesmith.types.fields import CreatedObject, NullableList, UnixTime
 from tunesmith.types.files import FileObject
 
 __all__ = ["FineTune", "FineTuneEvent", "FineTuneHyperparams"]
 
 
-class FineTuneEvent(Created):
+class FineTuneEvent(CreatedObject):
     """Something that happened in a fine-tune; it has no id, and several share one second.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tunes/events
@@ -36,7 +36,7 @@ class FineTuneHyperparams(APIModel):
     classification_betas: list[float] | None = None
 
 
-class FineTune(Created, Answer):
+class FineTune(CreatedObject, APIResponse):
     """A job of the legacy API.
 
     Its files are whole objects, where the newer API gives ids.
@@ -52,9 +52,9 @@ class FineTune(Created, Answer):
     fine_tuned_model: str | None = None
     organization_id: str | None = None
     hyperparams: FineTuneHyperparams | None = None
-    training_files: OrEmpty[FileObject] = Field(default_factory=list[FileObject])
-    validation_files: OrEmpty[FileObject] = Field(default_factory=list[FileObject])
-    result_files: OrEmpty[FileObject] = Field(default_factory=list[FileObject])
+    training_files: NullableList[FileObject] = Field(default_factory=list[FileObject])
+    validation_files: NullableList[FileObject] = Field(default_factory=list[FileObject])
+    result_files: NullableList[FileObject] = Field(default_factory=list[FileObject])
     events: list[FineTuneEvent] | None = None
     """Oldest first; None in lists."""
 
@@ -66,4 +66,4 @@ class FineTune(Created, Answer):
     @property
     def updated_datetime(self) -> datetime | None:
         """When the fine-tune last changed."""
-        return as_datetime(self.updated_at)
+        return to_datetime(self.updated_at)

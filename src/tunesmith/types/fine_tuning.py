@@ -5,8 +5,8 @@ from typing import Any, Literal
 
 from pydantic import Field
 
-from tunesmith.types.base import Answer, APIModel, DeletedAnswer, as_datetime
-from tunesmith.types.fields import Created, OrEmpty, UnixTime
+from tunesmith.types.base import APIModel, APIResponse, DeletedObject, to_datetime
+from tunesmith.types.fields import CreatedObject, NullableList, UnixTime
 
 __all__ = [
     "CheckpointMetrics",
@@ -85,7 +85,7 @@ class FineTuningJobWandbIntegration(APIModel):
     project: str | None = None
     name: str | None = None
     entity: str | None = None
-    tags: OrEmpty[str] = Field(default_factory=list[str])
+    tags: NullableList[str] = Field(default_factory=list[str])
 
 
 class FineTuningJobWandbIntegrationObject(APIModel):
@@ -95,7 +95,7 @@ class FineTuningJobWandbIntegrationObject(APIModel):
     wandb: FineTuningJobWandbIntegration | None = None
 
 
-class FineTuningJob(Created, Answer):
+class FineTuningJob(CreatedObject, APIResponse):
     """A job that tunes a model.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/object
@@ -119,16 +119,16 @@ class FineTuningJob(Created, Answer):
     organization_id: str | None = None
     training_file: str | None = None
     validation_file: str | None = None
-    result_files: OrEmpty[str] = Field(default_factory=list[str])
+    result_files: NullableList[str] = Field(default_factory=list[str])
     trained_tokens: int | None = None
     seed: int | None = None
-    integrations: OrEmpty[FineTuningJobWandbIntegrationObject] = Field(
+    integrations: NullableList[FineTuningJobWandbIntegrationObject] = Field(
         default_factory=list[FineTuningJobWandbIntegrationObject]
     )
     metadata: dict[str, str] | None = None
 
     @property
-    def is_over(self) -> bool:
+    def is_finished(self) -> bool:
         """Whether the job succeeded, failed or was cancelled; its last events may yet come."""
         return self.status in {"succeeded", "failed", "cancelled"}
 
@@ -140,15 +140,15 @@ class FineTuningJob(Created, Answer):
     @property
     def finished_datetime(self) -> datetime | None:
         """When the training ended; the last events come some seconds later."""
-        return as_datetime(self.finished_at)
+        return to_datetime(self.finished_at)
 
     @property
     def estimated_finish_datetime(self) -> datetime | None:
         """When the service thinks that the job will be over."""
-        return as_datetime(self.estimated_finish)
+        return to_datetime(self.estimated_finish)
 
 
-class FineTuningJobEvent(Created):
+class FineTuningJobEvent(CreatedObject):
     """Something that happened in a job; several share one second, so don't order by time.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/event-object
@@ -174,7 +174,7 @@ class CheckpointMetrics(APIModel):
     full_valid_mean_token_accuracy: float | None = None
 
 
-class FineTuningJobCheckpoint(Created):
+class FineTuningJobCheckpoint(CreatedObject):
     """A usable model from within a job's training.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/checkpoint-object
@@ -188,7 +188,7 @@ class FineTuningJobCheckpoint(Created):
     metrics: CheckpointMetrics | None = None
 
 
-class CheckpointPermission(Created):
+class CheckpointPermission(CreatedObject):
     """That a project may use a checkpoint of another project's model.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/permission-object
@@ -199,5 +199,5 @@ class CheckpointPermission(Created):
     project_id: str | None = None
 
 
-class CheckpointPermissionDeleted(DeletedAnswer):
+class CheckpointPermissionDeleted(DeletedObject):
     """That a permission was taken back."""

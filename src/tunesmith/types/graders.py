@@ -2,7 +2,7 @@
 
 from typing import Any
 
-from tunesmith.types.base import Answer, APIModel
+from tunesmith.types.base import APIModel, APIResponse
 
 __all__ = ["RunGraderMetadata", "RunGraderResponse", "ValidateGraderResponse"]
 
@@ -19,7 +19,7 @@ class RunGraderMetadata(APIModel):
     token_usage: int | None = None
 
 
-class RunGraderResponse(Answer):
+class RunGraderResponse(APIResponse):
     """The reward that a grader gives.
 
     Source: https://platform.openai.com/docs/api-reference/graders/run
@@ -31,7 +31,7 @@ class RunGraderResponse(Answer):
     model_grader_token_usage_per_model: dict[str, Any] | None = None
 
 
-class ValidateGraderResponse(Answer):
+class ValidateGraderResponse(APIResponse):
     """The grader as the service understood it.
 
     Source: https://platform.openai.com/docs/api-reference/graders/validate

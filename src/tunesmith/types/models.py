@@ -2,13 +2,13 @@
 
 from datetime import datetime
 
-from tunesmith.types.base import Answer, DeletedAnswer, as_datetime
+from tunesmith.types.base import APIResponse, DeletedObject, to_datetime
 from tunesmith.types.fields import UnixTime
 
 __all__ = ["Model", "ModelDeleted"]
 
 
-class Model(Answer):
+class Model(APIResponse):
     """A model that can be used, and perhaps tuned.
 
     Source: https://platform.openai.com/docs/api-reference/models/object
@@ -23,8 +23,8 @@ class Model(Answer):
     @property
     def created_datetime(self) -> datetime | None:
         """When the model was made; None where a server does not say."""
-        return as_datetime(self.created)
+        return to_datetime(self.created)
 
 
-class ModelDeleted(DeletedAnswer):
+class ModelDeleted(DeletedObject):
     """That a tuned model was deleted."""

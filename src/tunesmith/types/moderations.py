@@ -2,8 +2,8 @@
 
 from typing import Literal
 
-from tunesmith.types.base import Answer, APIModel
-from tunesmith.types.fields import TextOrEmpty
+from tunesmith.types.base import APIModel, APIResponse
+from tunesmith.types.fields import NullableStr
 
 __all__ = ["CreateModerationResponse", "Moderation"]
 
@@ -22,12 +22,12 @@ class Moderation(APIModel):
     )
 
 
-class CreateModerationResponse(Answer):
+class CreateModerationResponse(APIResponse):
     """The judgements of all inputs, in their order.
 
     Source: https://platform.openai.com/docs/api-reference/moderations/create
     """
 
-    id: TextOrEmpty = ""
+    id: NullableStr = ""
     model: str | None = None
     results: list[Moderation]

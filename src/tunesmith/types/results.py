@@ -75,6 +75,6 @@ class JobResults:
             results.plot(labels=["Kant"]).savefig("losses.png")
             ```
         """
-        from tunesmith.integrations.plots import draw  # noqa: PLC0415 - costs when used
+        from tunesmith.integrations.plots import plot_results  # noqa: PLC0415 - costs when used
 
-        return draw([self, *others], labels)
+        return plot_results([self, *others], labels)

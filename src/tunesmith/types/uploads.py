@@ -3,14 +3,14 @@
 from datetime import datetime
 from typing import Literal
 
-from tunesmith.types.base import Answer, as_datetime
-from tunesmith.types.fields import Created, UnixTime
+from tunesmith.types.base import APIResponse, to_datetime
+from tunesmith.types.fields import CreatedObject, UnixTime
 from tunesmith.types.files import FileObject
 
 __all__ = ["Upload", "UploadPart"]
 
 
-class Upload(Created, Answer):
+class Upload(CreatedObject, APIResponse):
     """A file on its way, in parts of up to 64 MB; it has one hour to be completed.
 
     Source: https://platform.openai.com/docs/api-reference/uploads/object
@@ -28,10 +28,10 @@ class Upload(Created, Answer):
     @property
     def expires_datetime(self) -> datetime | None:
         """Until when the upload can be completed."""
-        return as_datetime(self.expires_at)
+        return to_datetime(self.expires_at)
 
 
-class UploadPart(Created, Answer):
+class UploadPart(CreatedObject, APIResponse):
     """A part that has arrived.
 
     Source: https://platform.openai.com/docs/api-reference/uploads/part-object

@@ -3,7 +3,7 @@
 from typing import Literal
 
 from tunesmith.types.base import APIModel
-from tunesmith.types.fields import Created
+from tunesmith.types.fields import CreatedObject
 
 __all__ = ["WebhookData", "WebhookEvent"]
 
@@ -15,7 +15,7 @@ class WebhookData(APIModel):
     """The id of the batch or of the fine-tuning job."""
 
 
-class WebhookEvent(Created):
+class WebhookEvent(CreatedObject):
     """That something happened; ask the service for the rest.
 
     Source: https://platform.openai.com/docs/api-reference/webhook-events

@@ -14,21 +14,21 @@ from tunesmith import (
     APITimeoutError,
     AsyncClient,
     BackendError,
-    DeadlineExceeded,
+    DeadlineExceededError,
     InsufficientQuotaError,
     InternalServerError,
+    InvalidResponseError,
     MemoryBackend,
     RateLimitError,
     Request,
     Response,
-    ResponseInvalid,
     StreamError,
-    StreamInterrupted,
+    StreamInterruptedError,
 )
 from tunesmith.backends.base import SYSTEM_CLOCK
 from tunesmith.testing import Faults, Reply, Token
-from tunesmith.testing.faults.base import Strike
-from tunesmith.testing.faults.positions import Place, broken_at
+from tunesmith.testing.faults.base import FaultInvocation
+from tunesmith.testing.faults.positions import BodyPosition, inject_at
 
 pytestmark = pytest.mark.anyio
 
@@ -78,7 +78,7 @@ async def send(backend, request):
 
 async def read_whole_stream(client):
     async with client.completions.stream(**KANT) as stream:
-        await stream.final()
+        await stream.final_response()
 
 
 class Counting:
@@ -102,7 +102,7 @@ class Counting:
 
 
 async def test_only_the_chosen_call_of_an_operation_goes_wrong(hasty, faults):
-    faults.on("models.list", call=2).status(500)
+    faults.on("models.list", nth=2).status(500)
     await hasty.models.list()
     await hasty.models.retrieve("davinci-002")
     with pytest.raises(InternalServerError):
@@ -112,21 +112,21 @@ async def test_only_the_chosen_call_of_an_operation_goes_wrong(hasty, faults):
 
 
 async def test_several_calls_make_a_burst(client, faults, memory):
-    faults.on("models.list", call=range(1, 3)).overloaded()
+    faults.on("models.list", nth=range(1, 3)).overloaded()
     page = await client.models.list()
     assert page.response.attempts == 3
     faults.assert_all_fired()
 
 
 async def test_a_pattern_counts_the_calls_of_all_its_operations(hasty, faults):
-    faults.on("models.*", call=2).status(500)
+    faults.on("models.*", nth=2).status(500)
     await hasty.models.list()
     with pytest.raises(InternalServerError):
         await hasty.models.retrieve("davinci-002")
 
 
 async def test_all_calls_can_go_wrong(hasty, faults):
-    faults.on("models.list", call=None).status(500)
+    faults.on("models.list", nth=None).status(500)
     for _ in range(3):
         with pytest.raises(InternalServerError):
             await hasty.models.list()
@@ -156,7 +156,7 @@ def test_an_operation_that_there_is_not_cannot_go_wrong(faults, name, says):
 @pytest.mark.parametrize("call", [0, -1, (), (1, 0)])
 def test_calls_below_the_first_are_refused(faults, call):
     with pytest.raises(ValueError, match="calls are counted from 1"):
-        faults.on("models.list", call=call)
+        faults.on("models.list", nth=call)
 
 
 async def test_clearing_ends_all_trouble(hasty, faults):
@@ -202,7 +202,7 @@ async def test_a_rate_limit_is_what_clients_know_it_by(hasty, faults):
 
 
 async def test_an_exhausted_quota_is_not_tried_again(client, faults):
-    faults.on("models.list", call=None).quota_exhausted()
+    faults.on("models.list", nth=None).quota_exhausted()
     with pytest.raises(InsufficientQuotaError) as caught:
         await client.models.list()
     assert caught.value.attempts == 1
@@ -210,7 +210,7 @@ async def test_an_exhausted_quota_is_not_tried_again(client, faults):
 
 async def test_a_status_comes_instead_of_the_work_or_after_it(hasty, faults, memory):
     faults.on("files.create").status(502)
-    faults.on("files.create", call=2).status(502, after_work=True)
+    faults.on("files.create", nth=2).status(502, after_work=True)
     for _ in range(2):
         with pytest.raises(InternalServerError):
             await hasty.files.create(file=b"{}", purpose="batch")
@@ -226,7 +226,7 @@ async def test_a_refused_connection_reaches_no_service(hasty, faults):
 
 
 async def test_a_lost_answer_leaves_the_work_done(client, faults):
-    faults.on("files.create").lose_answer()
+    faults.on("files.create").drop_response()
     file = await client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
     assert [each.id for each in (await client.files.list()).data] == [file.id]
     faults.assert_all_fired()
@@ -236,14 +236,14 @@ async def test_a_lost_answer_leaves_the_work_done(client, faults):
 
 
 async def test_late_headers_cost_time(client, faults, memory):
-    faults.on("models.list").slow(30)
+    faults.on("models.list").delay(30)
     began = memory.clock.monotonic()
     await client.models.list()
     assert memory.clock.monotonic() - began == pytest.approx(30)
 
 
 async def test_headers_later_than_the_timeout_are_not_waited_for(faults, memory):
-    faults.on("models.list").slow(30)
+    faults.on("models.list").delay(30)
     async with AsyncClient(backend=faults, timeout=10, max_retries=0) as client:
         with pytest.raises(APITimeoutError):
             await client.models.list()
@@ -254,7 +254,7 @@ async def test_a_stream_that_stalls_for_ever_ends_with_the_deadline(faults, memo
     faults.on("completions.create").stall(after_events=2)
     texts = []
     async with AsyncClient(backend=faults, deadline=60) as client:
-        with pytest.raises(DeadlineExceeded):
+        with pytest.raises(DeadlineExceededError):
             await read_stream(client, texts)
     assert len(texts) == 2
     assert memory.clock.monotonic() == pytest.approx(60)
@@ -283,10 +283,10 @@ async def test_a_stream_that_stalls_for_a_while_goes_on(client, faults, memory):
 
 @pytest.mark.parametrize("events", [0, 1, 3])
 async def test_a_stream_is_cut_after_so_many_events(client, faults, memory, events):
-    memory.service.reply(Reply(tokens=[Token(text, -1) for text in "abcdef"]))
-    faults.on("completions.create").cut(after_events=events)
+    memory.service.stub_reply(Reply(tokens=[Token(text, -1) for text in "abcdef"]))
+    faults.on("completions.create").disconnect(after_events=events)
     texts = []
-    with pytest.raises(StreamInterrupted):
+    with pytest.raises(StreamInterruptedError):
         await read_stream(client, texts)
     assert "".join(texts) == "abcdef"[:events]
     faults.assert_all_fired()
@@ -295,8 +295,8 @@ async def test_a_stream_is_cut_after_so_many_events(client, faults, memory, even
 async def test_a_download_is_cut_after_so_many_bytes_and_goes_on(client, faults, tmp_path):
     content = b"".join(b'{"n": %d}\n' % n for n in range(10_000))
     file = await client.files.create(file=("a.jsonl", content), purpose="fine-tune")
-    faults.on("files.content").cut(after_bytes=70_000)
-    faults.on("files.content", call=2).cut(after_bytes=1)
+    faults.on("files.content").disconnect(after_bytes=70_000)
+    faults.on("files.content", nth=2).disconnect(after_bytes=1)
     await client.files.content(file.id).write_to(tmp_path / "a.jsonl")
     assert (tmp_path / "a.jsonl").read_bytes() == content
     faults.assert_all_fired()
@@ -306,7 +306,7 @@ async def test_a_body_is_cut_half_way_if_nothing_else_is_said(memory, faults):
     request = Request("models.list", "GET", "/models")
     async with memory.send(request) as response:
         whole = await response.read()
-    faults.on("models.list").cut()
+    faults.on("models.list").disconnect()
     received = []
     async with faults.send(request) as response:
         with pytest.raises(BackendError) as caught:
@@ -326,13 +326,13 @@ async def test_truncated_json_looks_whole_to_whoever_counts_bytes(faults):
 
 async def test_truncated_json_is_an_invalid_answer(hasty, faults):
     faults.on("models.list").truncate(after_bytes=20)
-    with pytest.raises(ResponseInvalid):
+    with pytest.raises(InvalidResponseError):
         await hasty.models.list()
 
 
 async def test_a_stream_that_ends_early_does_not_pass_for_a_whole_one(client, faults):
     faults.on("completions.create").truncate(after_events=2)
-    with pytest.raises(StreamInterrupted):
+    with pytest.raises(StreamInterruptedError):
         await read_whole_stream(client)
 
 
@@ -350,7 +350,7 @@ async def test_the_content_type_can_be_wrong(faults):
 
 
 async def test_json_can_be_edited_but_for_errors(hasty, faults):
-    faults.on("models.*", call=None).edit(lambda answer: {**answer, "id": "edited"})
+    faults.on("models.*", nth=None).edit(lambda answer: {**answer, "id": "edited"})
     assert (await hasty.models.retrieve("davinci-002")).id == "edited"
     async with faults.send(Request("models.retrieve", "GET", "/models/nobody")) as response:
         assert "id" not in json.loads(await response.read())
@@ -367,7 +367,7 @@ async def files(client):
 
 
 async def test_a_page_can_come_twice(client, faults, files):
-    faults.on("files.list", call=2).repeat_page()
+    faults.on("files.list", nth=2).repeat_page()
     first = await client.files.list(limit=2)
     second = await client.files.list(limit=2, after=first.data[-1].id)
     third = await client.files.list(limit=2, after=first.data[-1].id)
@@ -397,7 +397,7 @@ async def test_a_page_can_come_in_another_order(client, faults, files):
 
 @pytest.mark.parametrize("after_bytes", [None, 0, 100])
 async def test_an_upload_is_cut_and_nothing_of_it_is_kept(hasty, faults, after_bytes):
-    faults.on("files.create").cut_upload(after_bytes=after_bytes)
+    faults.on("files.create").disconnect_upload(after_bytes=after_bytes)
     with pytest.raises(APIConnectionError):
         await hasty.files.create(file=("a.jsonl", b'{"a": 1}\n' * 1000), purpose="fine-tune")
     assert (await hasty.files.list()).data == []
@@ -423,7 +423,7 @@ async def test_an_upload_of_unknown_length_is_cut_as_well(replayable):
             yield chunk
 
     faults = Faults(Reading())
-    faults.on("files.create").cut_upload()
+    faults.on("files.create").disconnect_upload()
     request = Request("files.create", "POST", "/files", body=body, replayable=replayable)
     with pytest.raises(BackendError) as caught:
         await send(faults, request)
@@ -432,7 +432,7 @@ async def test_an_upload_of_unknown_length_is_cut_as_well(replayable):
 
 
 async def test_what_has_no_body_cannot_be_cut_on_the_way_there(hasty, faults):
-    faults.on("models.list").cut_upload()
+    faults.on("models.list").disconnect_upload()
     await hasty.models.list()
     with pytest.raises(AssertionError, match="upload cut half-way - the request had no body"):
         faults.assert_all_fired()
@@ -442,9 +442,11 @@ async def test_what_has_no_body_cannot_be_cut_on_the_way_there(hasty, faults):
 
 
 async def test_faults_of_one_call_compose(faults, memory):
-    memory.service.reply(Reply(tokens=[Token(text, -1) for text in "abcdef"]))
+    memory.service.stub_reply(Reply(tokens=[Token(text, -1) for text in "abcdef"]))
     calls = faults.on("completions.create")
-    calls.cut(after_events=4).stall(after_events=2, for_s=5).slow(10).content_type("text/plain")
+    calls.disconnect(after_events=4).stall(after_events=2, for_s=5).delay(10).content_type(
+        "text/plain"
+    )
     began = memory.clock.monotonic()
     body = json.dumps({**KANT, "stream": True}).encode()
     headers = {"content-type": "application/json"}
@@ -475,9 +477,9 @@ async def test_a_status_is_an_answer_that_can_be_changed_and_broken(faults):
     faults.assert_all_fired()
 
 
-@pytest.mark.parametrize("failure", ["lose_answer", "refuse_connection"])
+@pytest.mark.parametrize("failure", ["drop_response", "refuse_connection"])
 async def test_a_failure_may_be_late(hasty, faults, memory, failure):
-    getattr(faults.on("models.list").slow(5), failure)()
+    getattr(faults.on("models.list").delay(5), failure)()
     with pytest.raises(APIConnectionError):
         await hasty.models.list()
     assert memory.clock.monotonic() == pytest.approx(5)
@@ -486,9 +488,9 @@ async def test_a_failure_may_be_late(hasty, faults, memory, failure):
 
 async def test_faults_lie_around_each_other(memory):
     inner = Faults(memory)
-    inner.on("models.list", call=2).status(500)
+    inner.on("models.list", nth=2).status(500)
     outer = Faults(inner)
-    outer.on("models.list", call=1).refuse_connection()
+    outer.on("models.list", nth=1).refuse_connection()
     async with AsyncClient(backend=outer) as client:
         assert (await client.models.list()).response.attempts == 2
         assert (await client.models.list()).response.attempts == 2
@@ -509,11 +511,11 @@ async def test_a_call_that_is_answered_by_a_fault_asks_the_service_nothing(memor
 
 
 async def test_what_did_not_happen_is_told_with_the_reason(client, faults, memory):
-    memory.service.reply(Reply(tokens=[Token(text, -1) for text in "ab"]))
+    memory.service.stub_reply(Reply(tokens=[Token(text, -1) for text in "ab"]))
     faults.on("models.list").overloaded()
-    faults.on("models.list", call=(2, 5)).status(500)
-    faults.on("files.*", call=None).lose_answer()
-    faults.on("completions.create").cut(after_events=30)
+    faults.on("models.list", nth=(2, 5)).status(500)
+    faults.on("files.*", nth=None).drop_response()
+    faults.on("completions.create").disconnect(after_events=30)
     await client.models.list()
     await read_whole_stream(client)
     with pytest.raises(AssertionError) as caught:
@@ -527,14 +529,14 @@ async def test_what_did_not_happen_is_told_with_the_reason(client, faults, memor
 
 
 async def test_a_place_beyond_the_end_of_a_body_is_told(client, faults):
-    faults.on("models.list").cut(after_bytes=10**6)
+    faults.on("models.list").disconnect(after_bytes=10**6)
     await client.models.list()
     with pytest.raises(AssertionError, match=r"cut after 1000000 bytes - the body ended after \d+"):
         faults.assert_all_fired()
 
 
 async def test_a_fault_behind_another_does_not_fire(hasty, faults):
-    faults.on("models.list").cut(after_bytes=3).refuse_connection()
+    faults.on("models.list").disconnect(after_bytes=3).refuse_connection()
     with pytest.raises(APIConnectionError):
         await hasty.models.list()
     assert faults.unfired == ["models.list, call 1: cut after 3 bytes - the call never came so far"]
@@ -555,8 +557,8 @@ async def test_what_is_no_page_has_no_order(hasty, faults):
 
 
 async def test_an_error_is_no_page_that_could_come_again(client, faults, files):
-    faults.on("files.list", call=1).status(500)
-    faults.on("files.list", call=2).repeat_page()
+    faults.on("files.list", nth=1).status(500)
+    faults.on("files.list", nth=2).repeat_page()
     page = await client.files.list()
     assert [file.id for file in page.data] == files
     with pytest.raises(AssertionError, match="page repeated - no page came before"):
@@ -565,7 +567,7 @@ async def test_an_error_is_no_page_that_could_come_again(client, faults, files):
 
 async def test_an_empty_body_breaks_where_it_ends(hasty, faults):
     file = await hasty.files.create(file=("a.txt", b""), purpose="user_data")
-    faults.on("files.content").cut()
+    faults.on("files.content").disconnect()
     with pytest.raises(APIConnectionError):
         await hasty.files.content(file.id).read()
     faults.assert_all_fired()
@@ -577,7 +579,7 @@ async def test_an_empty_body_breaks_where_it_ends(hasty, faults):
 @pytest.mark.parametrize("wrong", [{"after_bytes": 1, "after_events": 1}, {"after_bytes": -1}])
 def test_a_place_is_one_place(wrong):
     with pytest.raises(ValueError, match="after_bytes"):
-        Place(**wrong)
+        BodyPosition(**wrong)
 
 
 EVENTS = st.lists(
@@ -594,7 +596,7 @@ def test_a_place_among_events_is_found_wherever_the_chunks_are_cut(text, end, af
     cuts = sorted(data.draw(st.lists(st.integers(0, len(content)), max_size=8)))
     ends = [*cuts, len(content)]
     chunks = [content[i:j] for i, j in zip([0, *cuts], ends, strict=True)]
-    before, fired = _up_to(Place(after_events=after), chunks)
+    before, fired = _up_to(BodyPosition(after_events=after), chunks)
     assert content.startswith(before)
     assert fired == (_blocks(content) >= after)
     if fired:
@@ -606,7 +608,7 @@ def test_a_place_among_events_is_found_wherever_the_chunks_are_cut(text, end, af
     chunks=st.lists(st.binary(max_size=5), min_size=1), after=st.integers(min_value=0, max_value=12)
 )
 def test_a_place_among_bytes_is_found_wherever_the_chunks_are_cut(chunks, after):
-    before, fired = _up_to(Place(after_bytes=after), chunks)
+    before, fired = _up_to(BodyPosition(after_bytes=after), chunks)
     whole = b"".join(chunks)
     assert before == whole[:after]
     assert fired == (after <= len(whole))
@@ -614,7 +616,7 @@ def test_a_place_among_bytes_is_found_wherever_the_chunks_are_cut(chunks, after)
 
 def _up_to(place, chunks):
     """Give what comes before a place, and whether the place was reached."""
-    strike = Strike(SYSTEM_CLOCK)
+    strike = FaultInvocation(SYSTEM_CLOCK)
 
     async def stop():
         return b""
@@ -625,7 +627,7 @@ def _up_to(place, chunks):
                 yield chunk
 
         async with aclosing(body()) as whole:
-            broken = broken_at(place, whole, strike, stop, ends=True)
+            broken = inject_at(place, whole, strike, stop, ends=True)
             return b"".join([chunk async for chunk in broken])
 
     return anyio.run(read), strike.fired

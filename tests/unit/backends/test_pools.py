@@ -4,7 +4,7 @@ import anyio
 import pytest
 
 from tunesmith import BackendError
-from tunesmith.backends.pools import Pools
+from tunesmith.backends.pools import ConnectionPool
 
 pytestmark = pytest.mark.anyio
 
@@ -19,25 +19,25 @@ class Transport:
 
 
 async def test_what_is_under_way_while_they_are_closed_is_closed_too():
-    pools = Pools(Transport, max_connections=3, keep_idle_s=30)
-    taken = [await pools.take() for _ in range(3)]
+    pools = ConnectionPool(Transport, max_connections=3, keepalive_expiry_s=30)
+    taken = [await pools.acquire() for _ in range(3)]
     async with anyio.create_task_group() as tasks:
         tasks.start_soon(pools.aclose)
         for transport in taken:
-            tasks.start_soon(pools.give_back, transport)
+            tasks.start_soon(pools.release, transport)
     assert all(transport.closed for transport in taken)
     with pytest.raises(BackendError, match="closed"):
-        await pools.take()
+        await pools.acquire()
 
 
 async def test_who_waits_for_room_while_they_are_closed_is_told():
-    pools = Pools(Transport, max_connections=1, keep_idle_s=30)
-    transport = await pools.take()
+    pools = ConnectionPool(Transport, max_connections=1, keepalive_expiry_s=30)
+    transport = await pools.acquire()
     told = []
 
     async def take():
         try:
-            await pools.take()
+            await pools.acquire()
         except BackendError as error:
             told.append(error.phase)
 
@@ -46,5 +46,5 @@ async def test_who_waits_for_room_while_they_are_closed_is_told():
         tasks.start_soon(take)
         await anyio.wait_all_tasks_blocked()
         await pools.aclose()
-        await pools.give_back(transport)
+        await pools.release(transport)
     assert told == ["closed", "closed"]

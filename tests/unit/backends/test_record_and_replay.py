@@ -10,7 +10,7 @@ from tests.contract.data import begin_job, pairs, send
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, Request, errors
 from tunesmith.testing import Faults
-from tunesmith.testing.cassettes.player import ReplayBackend, ReplayMismatch
+from tunesmith.testing.cassettes.player import ReplayBackend, ReplayMismatchError
 from tunesmith.testing.cassettes.recorder import RecordingBackend
 from tunesmith.testing.cassettes.redaction import Redaction
 
@@ -166,7 +166,7 @@ async def test_a_long_question_of_other_content_is_another_question(record, repl
         return lambda client: client.files.create(file=("b.bin", content), purpose="user_data")
 
     await record(calls(b"a" * 200_000))
-    with pytest.raises(ReplayMismatch, match="sha256"):
+    with pytest.raises(ReplayMismatchError, match="sha256"):
         await replay(calls(b"a" * 199_999 + b"b"))
 
 
@@ -185,15 +185,15 @@ async def test_errors_of_the_service_and_of_the_network_are_replayed(record, rep
         return caught
 
     faults = Faults(MemoryBackend())
-    faults.on("models.list", call=1).refuse_connection()
-    faults.on("models.list", call=2).lose_answer()
-    faults.on("completions.create").cut(after_bytes=600)
+    faults.on("models.list", nth=1).refuse_connection()
+    faults.on("models.list", nth=2).drop_response()
+    faults.on("completions.create").disconnect(after_bytes=600)
     recorded = await record(calls, faults)
     assert [kind.__name__ for kind, _ in recorded] == [
         "NotFoundError",
         "APIConnectionError",
         "APIConnectionError",
-        "StreamInterrupted",
+        "StreamInterruptedError",
     ]
     assert await replay(calls) == recorded
 
@@ -229,7 +229,7 @@ async def test_an_answer_that_was_left_can_be_replayed_up_to_there(record, repla
 
     recorded = await record(first(2))
     assert await replay(first(2)) == recorded
-    with pytest.raises(ReplayMismatch, match="left here"):
+    with pytest.raises(ReplayMismatchError, match="left here"):
         await replay(first(3))
 
 
@@ -290,8 +290,12 @@ async def test_after_closing_nothing_is_recorded(path):
     [
         (None, "there is no cassette"),
         ("no JSON", "is no cassette"),
-        ('{"tunesmith_cassette": 1, "max_body_bytes": 1, "exchanges": [{}]}', r"exchanges\.0"),
-        ('{"tunesmith_cassette": 2, "max_body_bytes": 1, "exchanges": []}', "version 2"),
+        ('{"tunesmith_cassette": 2, "max_body_bytes": 1, "exchanges": [{}]}', r"exchanges\.0"),
+        (
+            '{"tunesmith_cassette": 1, "max_body_bytes": 1, "exchanges": [{"left": "no"}]}',
+            "a cassette in format version 1, but this tunesmith reads version 2: record it again",
+        ),
+        ('{"tunesmith_cassette": 3, "max_body_bytes": 1, "exchanges": []}', "format version 3"),
     ],
 )
 def test_what_is_no_cassette_is_an_error_that_says_so(tmp_path, content, message):
@@ -313,7 +317,7 @@ async def test_secrets_are_not_in_the_cassette_and_do_not_stand_in_the_way(
     monkeypatch.setenv("OPENAI_API_KEY", "a key of its own kind")
 
     async def calls(client):
-        client = client.with_options(headers={"X-Api-Key": "hunter2hunter2", "X-Page": "1"})
+        client = client.with_options(default_headers={"X-Api-Key": "hunter2hunter2", "X-Page": "1"})
         for text in (KEY, "a key of its own kind", "open sesame", '"password": "swordfish"'):
             await client.completions.create(model="davinci-002", prompt=f"say {text}!")
         file = ("a.jsonl", b'{"api_key": "letmeinletmein"}\n' * 3000)
@@ -392,7 +396,7 @@ async def test_a_secret_that_reaches_over_chunks_is_taken_out_of_a_stream(record
 
 async def test_another_request_than_recorded_is_shown_beside_it(record, replay):
     await record(lambda client: client.completions.create(**COMPLETION))
-    with pytest.raises(ReplayMismatch) as caught:
+    with pytest.raises(ReplayMismatchError) as caught:
         await replay(lambda client: client.completions.create(**COMPLETION | {"max_tokens": 6}))
     text = str(caught.value)
     assert "completions.create POST /completions: number 1 of the recording" in text
@@ -403,13 +407,13 @@ async def test_another_request_than_recorded_is_shown_beside_it(record, replay):
 
 async def test_a_strict_replay_keeps_the_order(record, replay):
     await record(asking("davinci-002", "babbage-002"))
-    with pytest.raises(ReplayMismatch, match=r"this one is number 2"):
+    with pytest.raises(ReplayMismatchError, match=r"this one is number 2"):
         await replay(asking("babbage-002", "davinci-002"))
 
 
 async def test_a_strict_replay_answers_each_once(record, replay):
     await record(asking("davinci-002"))
-    with pytest.raises(ReplayMismatch, match="nothing more was recorded than 1"):
+    with pytest.raises(ReplayMismatchError, match="nothing more was recorded than 1"):
         await replay(asking("davinci-002", "davinci-002"))
 
 
@@ -419,7 +423,7 @@ async def test_what_a_strict_replay_was_not_asked_for_is_named_at_the_end(record
     client = AsyncClient(backend=backend)
     await client.models.retrieve("davinci-002")
     assert backend.unused == ["2: models.retrieve GET /models/babbage-002"]
-    with pytest.raises(ReplayMismatch, match=r"2: models\.retrieve GET /models/babbage-002"):
+    with pytest.raises(ReplayMismatchError, match=r"2: models\.retrieve GET /models/babbage-002"):
         await client.aclose()
     await client.aclose()  # said once
 
@@ -454,7 +458,7 @@ async def test_a_loose_replay_gives_several_answers_in_their_order(record, repla
 
 async def test_a_loose_replay_shows_the_nearest_of_what_was_recorded(record, replay):
     await record(asking("davinci-002", "babbage-002"))
-    with pytest.raises(ReplayMismatch) as caught:
+    with pytest.raises(ReplayMismatchError) as caught:
         await replay(asking("babbage-003"), strict=False)
     assert '-  "path": "/models/babbage-002"' in str(caught.value)
 

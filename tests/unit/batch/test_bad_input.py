@@ -7,8 +7,8 @@ from pydantic import BaseModel
 from tests.unit.batch.services import Service, asked
 
 from tunesmith import AsyncClient, errors
-from tunesmith.batch import Budget, Job
-from tunesmith.batch.response_validation import Fitting
+from tunesmith.batch import BatchJob, Budget
+from tunesmith.batch.response_validation import ResponseValidator
 
 pytestmark = pytest.mark.anyio
 
@@ -20,7 +20,7 @@ def output(tmp_path):
 
 async def run(service, output, source, **options):
     options = {"model": "m", "concurrency": 4, "max_retries": 1} | options
-    async with Job(source, output, client=AsyncClient(backend=service), **options) as job:
+    async with BatchJob(source, output, client=AsyncClient(backend=service), **options) as job:
         return await job.run()
 
 
@@ -35,7 +35,7 @@ def lines(path):
     ("options", "message"),
     [
         ({"order": "inptu"}, "order is one of completed, input, not 'inptu'"),
-        ({"via": "batches"}, "via is one of live, batch, auto, not 'batches'"),
+        ({"mode": "batches"}, "mode is one of live, batch, auto, not 'batches'"),
         ({"concurrency": "3"}, "concurrency is 'auto' or a number from 1, not '3'"),
         ({"concurrency": 0}, "concurrency is 'auto' or a number from 1, not 0"),
         ({"max_failed": 0}, "max_failed is a number from 1, not 0"),
@@ -131,8 +131,8 @@ class Word(BaseModel):
     ],
 )
 def test_an_answer_of_any_shape_fits_or_does_not(choices):
-    with pytest.raises(errors.ResponseInvalid):
-        Fitting(Word).parse({"choices": choices})
+    with pytest.raises(errors.InvalidResponseError):
+        ResponseValidator(Word).parse({"choices": choices})
 
 
 async def test_an_answer_of_a_strange_shape_fails_its_row_and_not_the_job(output):
@@ -205,7 +205,7 @@ async def test_a_row_that_is_no_request_fails_alone_and_says_why(output, source,
     service = Service()
     options = {"template": "{text}", "order": order}
     report = await run(service, output, source, **options)
-    assert (report.done, report.failed, report.not_done) == (2, 4, 0)
+    assert (report.done, report.failed, report.remaining) == (2, 4, 0)
     assert service.requests == 2
     failed = lines(output.with_name("answers.errors.jsonl"))
     assert {line["error"]["code"] for line in failed} == {"invalid_row"}
@@ -255,7 +255,7 @@ async def test_rows_that_are_no_requests_wait_for_whoever_takes_results(output):
 
     taken = []
     client = AsyncClient(backend=Service())
-    async with Job(rows(), output, client=client, model="m") as job:
+    async with BatchJob(rows(), output, client=client, model="m") as job:
         results = aiter(job)
         for _ in range(100):
             await anext(results)
@@ -266,7 +266,7 @@ async def test_rows_that_are_no_requests_wait_for_whoever_takes_results(output):
 
 async def test_a_dry_run_tells_of_rows_that_would_fail(output, source):
     client = AsyncClient(backend=Service())
-    job = Job(source, output, client=client, model="m", template="{text}")
+    job = BatchJob(source, output, client=client, model="m", template="{text}")
     found = await job.estimate()
     assert (found.rows, found.invalid) == (2, 4)
     assert "4 more would fail, the first one: " in str(found)
@@ -288,11 +288,11 @@ async def test_a_template_of_ones_own_that_fails_is_an_error_that_comes_out_as_i
 async def test_the_report_counts_what_is_not_done_though_it_was_never_read(output):
     service = Service(refuse=lambda number, now: (401, {}, b"") if number > 30 else None)
     prompts = [f"p{i}" for i in range(3000)]
-    async with Job(prompts, output, client=AsyncClient(backend=service), model="m") as job:
+    async with BatchJob(prompts, output, client=AsyncClient(backend=service), model="m") as job:
         with pytest.raises(errors.AuthenticationError):
             await job.run()
     report = job.report
-    assert (report.rows, report.done + report.not_done) == (3000, 3000)
+    assert (report.rows, report.done + report.remaining) == (3000, 3000)
     assert not report.complete
 
 

@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from tests.unit.batch.services import FillingBucket, Service, Window, asked, too_many
 
 from tunesmith import AsyncClient, MemoryBackend, errors
-from tunesmith.batch import Budget, Job
+from tunesmith.batch import BatchJob, Budget
 from tunesmith.datasets.cost import Prices
 
 pytestmark = pytest.mark.anyio
@@ -25,7 +25,7 @@ def output(tmp_path):
 
 def job_on(service, output, prompts=PROMPTS, **options):
     options = {"model": "m", "concurrency": 8, "max_retries": 2} | options
-    return Job(prompts, output, client=AsyncClient(backend=service), **options)
+    return BatchJob(prompts, output, client=AsyncClient(backend=service), **options)
 
 
 async def run(service, output, prompts=PROMPTS, **options):
@@ -77,7 +77,7 @@ async def test_the_service_in_memory_answers_every_endpoint(output, tmp_path):
             "body": {"model": "text-embedding-3-small", "input": "Space"},
         },
     ]
-    async with Job(source, output, client=client) as job:
+    async with BatchJob(source, output, client=client) as job:
         kinds = {result.key: type(result.answer).__name__ async for result in job}
     assert kinds == {"c": "Completion", "chat": "ChatCompletion", "e": "CreateEmbeddingResponse"}
 
@@ -124,7 +124,7 @@ async def test_an_error_of_the_users_own_source_comes_out_as_it_is(output):
 async def test_the_progress_is_told_and_the_report_is_json(output):
     told = []
     report = await run(Service(), output, on_progress=told.append, progress_interval=0)
-    assert (told[-1].done, told[-1].left, told[-1].eta_s) == (40, 0, 0)
+    assert (told[-1].done, told[-1].remaining, told[-1].eta_s) == (40, 0, 0)
     assert all(progress.in_flight <= 8 for progress in told)
     plain = json.loads(report.to_json())
     assert (plain["done"], plain["complete"]) == (40, True)
@@ -174,7 +174,7 @@ async def test_nothing_runs_ahead_of_a_slow_row_without_end(output, monkeypatch)
     async with job_on(service, output, rows, order="input", concurrency=2) as job:
         async for result in job:
             if result.line == 1:
-                held = job._entered().output.held
+                held = job._require_entered().output.buffered
                 break
     assert held < 400  # what was read ahead, and no more
 
@@ -493,7 +493,7 @@ async def test_a_dry_run_counts_and_prices_and_sends_nothing(output):
     )
     job = job_on(service, output, ["four", "four", "eight888"], prices=prices)
     found = await job.estimate()
-    assert (found.rows, found.equal, found.prompt_tokens, found.answer_tokens) == (3, 1, 4, 48)
+    assert (found.rows, found.duplicates, found.prompt_tokens, found.answer_tokens) == (3, 1, 4, 48)
     assert found.usd == pytest.approx((4 + 2 * 48) / 1e6)
     assert service.requests == 0
     assert not output.exists()
@@ -533,7 +533,7 @@ async def test_leaving_at_once_names_what_is_in_doubt(output):
     async with job_on(service, output) as job, anyio.create_task_group() as tasks:
         tasks.start_soon(job.run)
         await service.clock.sleep(2.5)
-        job.leave()
+        job.abort()
     assert job.report.done == 16
     assert len(job.report.outcome_unknown) == 8
     report = await run(service, output, resume=True)

@@ -15,10 +15,10 @@ from pydantic_core import from_json
 from tests.unit.batch.services import Service
 
 from tunesmith import AsyncClient
-from tunesmith.batch import Job
-from tunesmith.batch.append_log import LinesFile
+from tunesmith.batch import BatchJob
+from tunesmith.batch.append_log import AppendOnlyJsonl
 from tunesmith.batch.commit import GroupCommit
-from tunesmith.batch.index import KeyIndex, State
+from tunesmith.batch.index import KeyIndex, RowStatus
 from tunesmith.batch.journal import Journal
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.status import read_status
@@ -29,7 +29,7 @@ PROMPTS = [f"p{i}" for i in range(30)]
 
 async def run(service, output, **options):
     options = {"model": "m", "concurrency": 5} | options
-    async with Job(PROMPTS, output, client=AsyncClient(backend=service), **options) as job:
+    async with BatchJob(PROMPTS, output, client=AsyncClient(backend=service), **options) as job:
         return await job.run()
 
 
@@ -53,8 +53,8 @@ def test_a_torn_tail_is_cut_off_and_the_file_goes_on(data, tmp_path_factory):
     cut = data.draw(st.integers(0, len(whole)))
     rubbish = data.draw(st.sampled_from([b"", b"\0" * 9, b"\0\n"]))
     path.write_bytes(whole[:cut] + rubbish)
-    file = LinesFile(path)
-    kept = [found.data["n"] for found in file.repair()]
+    file = AppendOnlyJsonl(path)
+    kept = [found.data["n"] for found in file.recover()]
     assert kept == list(range(whole[:cut].count(b"\n")))
     offset = file.add(b'{"n":9}\n')
     assert file.read(offset, 8) == b'{"n":9}\n'
@@ -64,14 +64,14 @@ def test_a_torn_tail_is_cut_off_and_the_file_goes_on(data, tmp_path_factory):
 
 def test_a_damaged_line_in_the_middle_is_named_and_not_passed_over(tmp_path):
     (tmp_path / "f.jsonl").write_bytes(b'{"a":1}\n{"a\n{"a":3}\n')
-    file = LinesFile(tmp_path / "f.jsonl")
+    file = AppendOnlyJsonl(tmp_path / "f.jsonl")
     with pytest.raises(DatasetError, match=r"f\.jsonl:2: This line is damaged.*Remove it"):
-        list(file.repair())
+        list(file.recover())
     file.close()
 
 
 def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path, monkeypatch):
-    file = LinesFile(tmp_path / "f.jsonl")
+    file = AppendOnlyJsonl(tmp_path / "f.jsonl")
     file.add(b'{"a":1}\n')
     write = os.write
 
@@ -97,15 +97,17 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path, mo
 def test_the_index_counts_how_often_a_key_was_seen(keys):
     index = KeyIndex()
     for n, key in enumerate(keys):
-        assert index.see(key).seen == keys[: n + 1].count(key)
+        assert index.mark_seen(key).seen == keys[: n + 1].count(key)
     index.close()
 
 
 def test_the_index_knows_what_earlier_runs_made_of_a_key():
     index = KeyIndex()
-    index.note([("a", State.SENT, 5, 9), ("b", State.SENT, 1, 1), ("a", State.DONE, 100, 20)])
-    assert index.see("a") == (1, State.DONE, 100, 20)
-    assert (index.count(State.SENT), list(index.keys(State.SENT))) == (1, ["b"])
+    index.update(
+        [("a", RowStatus.SENT, 5, 9), ("b", RowStatus.SENT, 1, 1), ("a", RowStatus.DONE, 100, 20)]
+    )
+    assert index.mark_seen("a") == (1, RowStatus.DONE, 100, 20)
+    assert (index.count(RowStatus.SENT), list(index.keys(RowStatus.SENT))) == (1, ["b"])
     assert index.reserved().total == 2
     index.close()
 
@@ -113,12 +115,36 @@ def test_the_index_knows_what_earlier_runs_made_of_a_key():
 # --- the journal ---
 
 
-def test_a_journal_of_a_newer_version_is_left_alone(tmp_path):
-    (tmp_path / "j").write_text('{"journal":99}\n')
+@pytest.mark.parametrize(
+    ("version", "remedy"),
+    [(99, "upgrade tunesmith"), (1, "resume with the tunesmith that wrote it")],
+)
+def test_a_journal_of_another_version_is_left_alone(tmp_path, version, remedy):
+    content = f'{{"journal":{version}}}\n{{"back":"key"}}\n'
+    (tmp_path / "j").write_text(content)
     journal = Journal(tmp_path / "j")
-    with pytest.raises(ConfigurationError, match="newer version"):
+    with pytest.raises(
+        ConfigurationError,
+        match=rf"j is a batch journal in format version {version}, but .* version 2: {remedy}",
+    ):
         journal.replay(KeyIndex())
     journal.file.close()
+    assert (tmp_path / "j").read_text() == content
+
+
+def test_a_requeued_row_is_to_be_sent_again(tmp_path):
+    journal = Journal(tmp_path / "j")
+    journal.begin({})
+    journal.append({"sent": "a"})
+    journal.append({"sent": "b"})
+    journal.requeued("a")
+    journal.file.close()
+    assert (tmp_path / "j").read_text().splitlines()[-1] == '{"requeued":"a"}'
+    journal, index = Journal(tmp_path / "j"), KeyIndex()
+    journal.replay(index)
+    assert list(index.keys(RowStatus.SENT)) == ["b"]
+    journal.file.close()
+    index.close()
 
 
 def test_a_journal_belongs_to_one_run_at_a_time(tmp_path):
@@ -141,7 +167,7 @@ def finished(request, tmp_path_factory):
     async def interrupted():
         service = Service()
         options = {"model": "m", "concurrency": 5, "order": request.param}
-        async with Job(PROMPTS, output, client=AsyncClient(backend=service), **options) as job:
+        async with BatchJob(PROMPTS, output, client=AsyncClient(backend=service), **options) as job:
             async for result in job:
                 if result.line == 28:
                     break
@@ -220,7 +246,7 @@ async def test_outcomes_are_synced_after_a_while_or_sooner_if_they_are_many(inte
         tasks.start_soon(commit.run)
         await anyio.wait_all_tasks_blocked()
         for _ in range(10):
-            commit.note()
+            commit.mark_dirty()
         with anyio.fail_after(5):
             await synced.wait()
         tasks.cancel_scope.cancel()
@@ -238,14 +264,14 @@ async def test_intents_are_safe_before_the_first_answer_comes(tmp_path, monkeypa
             anyio.from_thread.run_sync(safe.set)
 
     monkeypatch.setattr(os, "fsync", noted)
-    options = {"model": "m", "concurrency": 5, "sync_interval": 0, "drain": 0}
+    options = {"model": "m", "concurrency": 5, "fsync_interval": 0, "shutdown_timeout": 0}
     client = AsyncClient(backend=Hanging())
-    job = Job(PROMPTS, tmp_path / "answers.jsonl", client=client, **options)
+    job = BatchJob(PROMPTS, tmp_path / "answers.jsonl", client=client, **options)
     async with job, anyio.create_task_group() as tasks:
         tasks.start_soon(job.run)
         with anyio.move_on_after(2):
             await safe.wait()
-        job.leave()
+        job.abort()
     assert safe.is_set()
 
 
@@ -284,14 +310,14 @@ def test_the_state_of_a_job_is_seen_from_outside(tmp_path):
 
     async def look():
         client = AsyncClient(backend=Service())
-        async with Job(PROMPTS, output, client=client, model="m") as job:
+        async with BatchJob(PROMPTS, output, client=client, model="m") as job:
             at_work = read_status(output)
             await job.run()
         return at_work, read_status(output)
 
     at_work, over = anyio.run(look)
-    assert (at_work.at_work, at_work.answered) == (True, 0)
-    assert (over.at_work, over.answered, over.failed) == (False, 30, 0)
+    assert (at_work.is_running, at_work.succeeded) == (True, 0)
+    assert (over.is_running, over.succeeded, over.failed) == (False, 30, 0)
     assert str(over).endswith("30 of 30 answered, 0 failed; complete")
     assert over.complete
 

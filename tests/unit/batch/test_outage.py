@@ -4,7 +4,7 @@ import pytest
 from tests.unit.batch.services import Service
 
 from tunesmith import AsyncClient, errors
-from tunesmith.batch import Job
+from tunesmith.batch import BatchJob
 
 pytestmark = pytest.mark.anyio
 
@@ -13,7 +13,7 @@ PROMPTS = [f"p{i}" for i in range(40)]
 
 async def run(service, output, **options):
     options = {"model": "m", "concurrency": 4, "max_retries": 2} | options
-    async with Job(PROMPTS, output, client=AsyncClient(backend=service), **options) as job:
+    async with BatchJob(PROMPTS, output, client=AsyncClient(backend=service), **options) as job:
         return await job.run()
 
 
@@ -38,7 +38,7 @@ async def test_an_outage_of_minutes_costs_no_row(output, phase):
     assert (report.done, report.failed) == (40, 0)
     assert 300 < report.elapsed_s < 340
     assert report.retried < 100  # the whole job waits, not each row by itself
-    assert "nobody is there" in report.trouble
+    assert "nobody is there" in report.last_retry_reason
     assert set(service.paid.values()) == {1}
 
 

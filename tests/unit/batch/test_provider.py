@@ -10,9 +10,9 @@ import pytest
 from pydantic import BaseModel
 
 from tunesmith import AsyncClient, MemoryBackend, errors
-from tunesmith.batch import BatchLimits, Budget, Job, cancel_batches
-from tunesmith.service.batches.batches import BatchPace
-from tunesmith.service.core.behavior import Assumptions
+from tunesmith.batch import BatchJob, BatchLimits, Budget, cancel_batches
+from tunesmith.service.batches.batches import BatchTiming
+from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -58,8 +58,8 @@ class Eavesdropper:
 
 
 def job_on(service, output, rows=PROMPTS, **options):
-    options = {"model": "davinci-002", "via": "batch", "limits": SMALL} | options
-    return Job(rows, output, client=AsyncClient(backend=service), **options)
+    options = {"model": "davinci-002", "mode": "batch", "limits": SMALL} | options
+    return BatchJob(rows, output, client=AsyncClient(backend=service), **options)
 
 
 async def run(service, output, rows=PROMPTS, **options):
@@ -105,7 +105,7 @@ async def test_rows_go_in_batches_and_come_back_as_if_they_were_sent_one_by_one(
     assert len(await batches(service)) == 3
     assert report.usage.total > 0
     live = tmp_path / "live.jsonl"
-    await run(service, live, via="live")
+    await run(service, live, mode="live")
     assert sorted(keys(output)) == sorted(keys(live))
     assert sorted(p.name for p in tmp_path.iterdir()) == [
         "answers.journal",
@@ -177,7 +177,7 @@ async def test_inputs_of_embeddings_are_counted_one_by_one(output):
 
 
 async def test_rows_that_expire_are_done_by_a_further_batch(output):
-    service = Eavesdropper(batch_pace=BatchPace(request_s=3600.0))
+    service = Eavesdropper(batch_timing=BatchTiming(request_s=3600.0))
     report = await run(service, output, limits=BatchLimits())
     assert report.complete
     assert (report.done, report.failed) == (30, 0)
@@ -187,7 +187,7 @@ async def test_rows_that_expire_are_done_by_a_further_batch(output):
 
 
 async def test_rows_that_expire_again_and_again_fail_in_the_end(output):
-    service = Eavesdropper(batch_pace=BatchPace(request_s=48 * 3600.0))
+    service = Eavesdropper(batch_timing=BatchTiming(request_s=48 * 3600.0))
     report = await run(service, output, max_retries=1)
     assert (report.done, report.failed) == (0, 30)
     assert {line["error"]["code"] for line in lines(error_path(output))} == {"batch_expired"}
@@ -196,7 +196,7 @@ async def test_rows_that_expire_again_and_again_fail_in_the_end(output):
 
 @pytest.mark.parametrize("empty", [True, False])
 async def test_files_that_are_not_there_are_null_or_an_empty_text(output, empty):
-    service = Eavesdropper(assumptions=Assumptions(empty_file_ids=empty))
+    service = Eavesdropper(behavior=ServiceBehavior(empty_file_ids=empty))
     rows = [{"prompt": "a"}, {"prompt": "b", "max_tokens": -1}]
     report = await run(service, output, rows, limits=BatchLimits(requests=1))
     ids = {
@@ -213,7 +213,7 @@ async def test_answers_that_do_not_fit_are_asked_for_again_in_a_further_batch(ou
 
     service = Eavesdropper()
     replies = iter(["no JSON", '{"word": "Ding"}'])
-    service.inner.service.reply(lambda _: next(replies))
+    service.inner.service.stub_reply(lambda _: next(replies))
     row = {"messages": [{"role": "user", "content": "A word"}]}
     async with job_on(service, output, [row], model="gpt-4o-mini", response_format=Term) as job:
         results = [result async for result in job]
@@ -229,14 +229,14 @@ async def test_answers_that_do_not_fit_are_asked_for_again_in_a_further_batch(ou
 
 
 async def test_batches_wait_until_the_service_takes_more_tokens(output):
-    service = Eavesdropper(assumptions=Assumptions(enqueued_tokens=330))
+    service = Eavesdropper(behavior=ServiceBehavior(enqueued_tokens=330))
     report = await run(service, output)
     assert (report.done, report.failed) == (30, 0)
     assert await rows_done(service) == 30
 
 
 async def test_a_batch_of_too_many_tokens_is_split(output):
-    service = Eavesdropper(assumptions=Assumptions(enqueued_tokens=90))
+    service = Eavesdropper(behavior=ServiceBehavior(enqueued_tokens=90))
     report = await run(service, output, limits=BatchLimits())
     assert (report.done, report.failed) == (30, 0)
     statuses = Counter(b.status for b in await batches(service))
@@ -245,7 +245,7 @@ async def test_a_batch_of_too_many_tokens_is_split(output):
 
 
 async def test_a_row_of_too_many_tokens_fails_and_says_why(output):
-    service = Eavesdropper(assumptions=Assumptions(enqueued_tokens=5))
+    service = Eavesdropper(behavior=ServiceBehavior(enqueued_tokens=5))
     report = await run(service, output, PROMPTS[:2], max_retries=1)
     assert (report.done, report.failed) == (0, 2)
     error = lines(error_path(output))[0]["error"]
@@ -348,7 +348,7 @@ async def test_a_job_that_is_stopped_leaves_its_batches_and_collects_them_later(
         job.stop()
     assert job.report.stopped == "interrupted"
     assert job.report.in_batches
-    assert "The service goes on" in job.report.how_to_go_on
+    assert "The service goes on" in job.report.resume_hint
     report = await run(service, output, resume=True)
     assert report.complete
     assert report.done + report.skipped == 30
@@ -356,7 +356,7 @@ async def test_a_job_that_is_stopped_leaves_its_batches_and_collects_them_later(
 
 
 async def test_cancel_keeps_what_was_answered_and_the_rest_is_done_by_another_run(output):
-    service = Eavesdropper(batch_pace=BatchPace(request_s=600.0))
+    service = Eavesdropper(batch_timing=BatchTiming(request_s=600.0))
     async with job_on(service, output, limits=BatchLimits()) as job:
 
         def look(number, request):
@@ -367,17 +367,17 @@ async def test_cancel_keeps_what_was_answered_and_the_rest_is_done_by_another_ru
         report = await job.run()
     assert report.stopped == "cancelled"
     assert 0 < report.done < 30
-    assert report.not_done == 30 - report.done
+    assert report.remaining == 30 - report.done
     assert [b.status for b in await batches(service)] == ["cancelled"]
     service.after = None
     again = await run(service, output, resume=True)
     assert again.complete
-    assert (again.done, again.skipped) == (report.not_done, report.done)
+    assert (again.done, again.skipped) == (report.remaining, report.done)
     assert await rows_done(service) == 30
 
 
 async def test_a_job_can_be_cancelled_from_outside_by_its_output_alone(output):
-    service = Eavesdropper(batch_pace=BatchPace(request_s=600.0))
+    service = Eavesdropper(batch_timing=BatchTiming(request_s=600.0))
     client = AsyncClient(backend=service)
     async with job_on(service, output) as job, anyio.create_task_group() as tasks:
         tasks.start_soon(job.run)
@@ -398,8 +398,8 @@ async def test_batches_under_way_are_not_forgotten_by_a_live_run(output):
         tasks.start_soon(job.run)
         await service.looked_at.wait()
         job.stop()
-    with pytest.raises(errors.ConfigurationError, match="via='batch'"):
-        await run(service, output, via="live", resume=True)
+    with pytest.raises(errors.ConfigurationError, match="mode='batch'"):
+        await run(service, output, mode="live", resume=True)
 
 
 # --- in time, and within the budget ---
@@ -412,7 +412,7 @@ async def test_a_webhook_saves_the_wait_for_the_next_look(output):
 
         async def webhook():
             await service.clock.sleep(3600.0)
-            job.notify()
+            job.poll_now()
 
         def once(number, request):
             if request.operation == "batches.create":
@@ -425,8 +425,8 @@ async def test_a_webhook_saves_the_wait_for_the_next_look(output):
 
 
 async def test_auto_takes_back_what_the_deadline_cannot_wait_for(output):
-    service = Eavesdropper(batch_pace=BatchPace(request_s=600.0))
-    report = await run(service, output, via="auto", deadline=4 * 3600.0, limits=BatchLimits())
+    service = Eavesdropper(batch_timing=BatchTiming(request_s=600.0))
+    report = await run(service, output, mode="auto", deadline=4 * 3600.0, limits=BatchLimits())
     assert report.complete
     assert (report.done, report.failed) == (30, 0)
     by_batch = await rows_done(service)
@@ -437,19 +437,19 @@ async def test_auto_takes_back_what_the_deadline_cannot_wait_for(output):
 
 async def test_auto_sends_all_live_where_the_deadline_is_short(output):
     service = Eavesdropper()
-    report = await run(service, output, via="auto", deadline=600.0)
+    report = await run(service, output, mode="auto", deadline=600.0)
     assert (report.done, service.calls["completions.create"]) == (30, 30)
     assert not await batches(service)
 
 
 async def test_auto_waits_for_batches_where_there_is_no_deadline(output):
     service = Eavesdropper()
-    report = await run(service, output, via="auto")
+    report = await run(service, output, mode="auto")
     assert (report.done, service.calls["completions.create"]) == (30, 0)
 
 
 async def test_a_deadline_leaves_the_batches_for_another_run(output):
-    service = Eavesdropper(batch_pace=BatchPace(request_s=600.0))
+    service = Eavesdropper(batch_timing=BatchTiming(request_s=600.0))
     report = await run(service, output, deadline=600.0)
     assert report.stopped == "deadline"
     assert (await run(service, output, resume=True)).complete

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 
 from tunesmith.batch.endpoints import endpoint_of
 from tunesmith.batch.requests import RequestBuilder
-from tunesmith.errors import DatasetError, RequestInvalid
+from tunesmith.errors import DatasetError, InvalidRequestError
 
 
 def body(builder, data):
@@ -104,7 +104,7 @@ def test_what_is_no_request_is_an_error_that_says_where(options, data, message):
 
 
 def test_an_endpoint_that_batches_do_not_go_to_is_refused_at_once():
-    with pytest.raises(RequestInvalid, match="/v1/completions, /v1/chat/completions"):
+    with pytest.raises(InvalidRequestError, match="/v1/completions, /v1/chat/completions"):
         RequestBuilder(endpoint="/v1/images")
 
 
@@ -141,4 +141,4 @@ def test_a_class_for_answers_needs_chat():
     ],
 )
 def test_the_length_of_an_answer_is_bounded_by_what_is_asked(url, asked, most):
-    assert endpoint_of(url).most_answer_tokens(asked) == most
+    assert endpoint_of(url).max_completion_tokens(asked) == most

@@ -16,7 +16,7 @@ ROWS = [{"prompt": f"p{i}"} for i in range(150)]
 
 
 async def read(source):
-    return [row async for piece in open_source(source).pieces() for row in piece]
+    return [row async for piece in open_source(source).chunks() for row in piece]
 
 
 def jsonl(path, rows=ROWS):
@@ -72,7 +72,7 @@ async def test_iterables_are_read_once_and_never_ahead_of_need():
             taken.append(1)
             yield "p"
 
-    pieces = open_source(endless()).pieces()
+    pieces = open_source(endless()).chunks()
     await anext(pieces)
     await pieces.aclose()
     assert len(taken) < 1000
@@ -89,7 +89,7 @@ async def test_an_asynchronous_iterable_is_closed_when_it_is_left():
         finally:
             closed.append(True)
 
-    pieces = open_source(rows()).pieces()
+    pieces = open_source(rows()).chunks()
     assert await anext(pieces) == [(1, "a")]
     await pieces.aclose()
     assert closed == [True]

@@ -13,7 +13,7 @@ from pathlib import Path
 import anyio
 
 from tunesmith import AsyncClient
-from tunesmith.batch import Job
+from tunesmith.batch import BatchJob
 from tunesmith.protocol.message import Response
 
 CONCURRENCY = 20
@@ -45,7 +45,7 @@ async def main(folder, rows, latency_s):
     async with AsyncClient(backend=PayingService(folder, latency_s)) as client:
         prompts = (f"p{i}" for i in range(rows))
         options = {"model": "m", "concurrency": CONCURRENCY, "resume": True}
-        async with Job(prompts, folder / "answers.jsonl", client=client, **options) as job:
+        async with BatchJob(prompts, folder / "answers.jsonl", client=client, **options) as job:
             print("begun", flush=True)
             report = await job.run()
     print(report.to_json())

@@ -106,7 +106,7 @@ async def test_a_job_that_differs_is_another(other):
 
 async def test_two_that_fit_are_an_error_that_names_them():
     backend = Script(LOST, page(job("ftjob-1"), job("ftjob-2")))
-    with pytest.raises(errors.OutcomeUnknown) as caught:
+    with pytest.raises(errors.UnknownOutcomeError) as caught:
         await create(backend)
     assert caught.value.candidates == ("ftjob-1", "ftjob-2")
     assert "fine_tuning.jobs.list" in str(caught.value)
@@ -114,7 +114,7 @@ async def test_two_that_fit_are_an_error_that_names_them():
 
 async def test_a_look_up_that_fails_is_an_error_and_nothing_is_sent_again():
     backend = Script(LOST, *[refusal(500)] * 3)
-    with pytest.raises(errors.OutcomeUnknown):
+    with pytest.raises(errors.UnknownOutcomeError):
         await create(backend)
     assert operations(backend).count("fine_tuning.jobs.create") == 1
 

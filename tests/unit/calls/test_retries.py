@@ -118,7 +118,7 @@ async def test_a_body_that_breaks_off_is_tried_again():
 async def test_each_attempt_is_logged_without_body_or_key(caplog):
     caplog.set_level(logging.INFO, "tunesmith")
     backend = Script(refusal(500, x_request_id="req_1"), answer(x_request_id="req_2"))
-    client = backend.client(headers={"authorization": "Bearer sk-secret"})
+    client = backend.client(default_headers={"authorization": "Bearer sk-secret"})
     await client.models.retrieve("ada")
     assert "GET /models/ada 500 attempt=1" in caplog.text
     assert "GET /models/ada 200 attempt=2" in caplog.text
@@ -138,7 +138,7 @@ async def test_a_body_that_cannot_be_opened_again_is_sent_once():
 
 async def test_an_answer_that_cannot_be_understood_is_an_error_with_an_excerpt():
     backend = Script(answer(b"<html>Welcome to the proxy</html>", x_request_id="req_9"))
-    with pytest.raises(errors.ResponseInvalid) as caught:
+    with pytest.raises(errors.InvalidResponseError) as caught:
         await backend.client().models.retrieve("ada")
     assert "Welcome" in caught.value.excerpt
     assert caught.value.request_id == "req_9"

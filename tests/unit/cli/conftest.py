@@ -10,7 +10,7 @@ from click.testing import CliRunner
 
 import tunesmith
 from tunesmith.cli.app import app
-from tunesmith.cli.connection import Connection
+from tunesmith.cli.connection import ServiceOptions
 
 DATA = Path(__file__).parents[3] / "examples" / "data"
 
@@ -72,7 +72,7 @@ def client_of(monkeypatch):
 
     def use(backend, **options):
         client = tunesmith.AsyncClient(backend=backend, **options)
-        monkeypatch.setattr(Connection, "client", lambda _: client.with_options())
+        monkeypatch.setattr(ServiceOptions, "client", lambda _: client.with_options())
         return backend
 
     return use

@@ -7,14 +7,14 @@ import pytest
 from tests.unit.batch.services import Service, too_many
 
 from tunesmith import AsyncClient
-from tunesmith.cli.connection import Connection
+from tunesmith.cli.connection import ServiceOptions
 
 
 @pytest.fixture
 def service(monkeypatch):
     """The service that the command's client speaks to."""
     service = Service()
-    monkeypatch.setattr(Connection, "client", lambda _: AsyncClient(backend=service))
+    monkeypatch.setattr(ServiceOptions, "client", lambda _: AsyncClient(backend=service))
     return service
 
 

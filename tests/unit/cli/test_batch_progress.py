@@ -4,7 +4,7 @@ import io
 import sys
 
 from tunesmith.batch import Progress, Usage
-from tunesmith.cli.batch_progress import describe, shown_progress
+from tunesmith.cli.batch_progress import format_progress, progress_reporter
 
 
 def progress(**changes):
@@ -27,13 +27,13 @@ def progress(**changes):
 
 
 def test_a_line_tells_rate_and_tokens_and_only_what_there_is_besides():
-    assert describe(progress()) == "25.0 rows/s, 32 under way, 3,000 tokens"
-    assert describe(
+    assert format_progress(progress()) == "25.0 rows/s, 32 under way, 3,000 tokens"
+    assert format_progress(
         progress(
             failed=3,
             in_batches=500,
             retried=2,
-            trouble="cannot connect",
+            last_retry_reason="cannot connect",
             requests_per_minute=1500,
             tokens_per_minute=90_000,
             paused_s=2.0,
@@ -47,7 +47,7 @@ def test_a_line_tells_rate_and_tokens_and_only_what_there_is_besides():
 
 
 def test_a_log_gets_lines_the_more_seldom_the_longer_a_job_takes(capsys):
-    with shown_progress() as tell:
+    with progress_reporter() as tell:
         tell(progress())
         tell(progress(elapsed_s=10.5))
         tell(progress(elapsed_s=11.5, total=None))
@@ -64,14 +64,14 @@ def test_a_terminal_gets_a_bar(monkeypatch):
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with shown_progress() as tell:
+    with progress_reporter() as tell:
         tell(progress(done=990))
     assert "1000/1000" in terminal.getvalue()
     assert "25.0 rows/s, 32 under way" in terminal.getvalue()
 
 
 def test_a_night_is_not_too_long_for_a_log_and_its_end_is_told(capsys):
-    with shown_progress() as tell:
+    with progress_reporter() as tell:
         for second in range(8 * 3600):
             tell(progress(elapsed_s=float(second)))
         tell(progress(elapsed_s=8 * 3600.0, done=990))

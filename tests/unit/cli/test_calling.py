@@ -245,9 +245,9 @@ def test_control_c_at_a_question_leaves_at_once(folder, line, question):
 
 def test_a_fault_of_our_own_is_one_line_too(monkeypatch, capsys):
     from tunesmith import cli
-    from tunesmith.cli.connection import Connection
+    from tunesmith.cli.connection import ServiceOptions
 
-    monkeypatch.setattr(Connection, "client", lambda _: 1 / 0)
+    monkeypatch.setattr(ServiceOptions, "client", lambda _: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["tunesmith", "files", "list"])
     with pytest.raises(SystemExit) as left:
         cli.main()

@@ -22,9 +22,9 @@ def test_a_tuned_model_completes_what_it_was_taught(run, tuned):
 
 
 def test_the_prompt_may_come_from_a_pipe(run, service):
-    service.reply(lambda operation: f"<{operation.prompt}>")
+    service.stub_reply(lambda operation: f"<{operation.prompt}>")
     assert run("complete -m davinci-002 -", "a\nb").stdout == "<a\nb>\n"
-    service.reply(lambda operation: f"<{operation.messages[-1]['content']}>")
+    service.stub_reply(lambda operation: f"<{operation.messages[-1]['content']}>")
     assert run("chat -m gpt-4.1 -", "c").stdout == "<c>\n"
 
 
@@ -36,7 +36,7 @@ def test_a_prompt_that_is_no_text_is_given_wrongly(run, service, prompt):
 
 
 def test_several_completions_are_told_apart(run, service):
-    service.reply("Yes.")
+    service.stub_reply("Yes.")
     shown = run("complete -m davinci-002 a -n 2").stdout
     assert shown == "===== Completion 1 =====\nYes.\n===== Completion 2 =====\nYes.\n"
     assert run("complete -m davinci-002 a -n 2 --stream").exit_code == 2
@@ -44,7 +44,7 @@ def test_several_completions_are_told_apart(run, service):
 
 def test_options_arrive_at_the_service(run, service):
     asked = []
-    service.reply(asked.append)
+    service.stub_reply(asked.append)
     run(
         r"complete -m davinci-002 a -M 3 -t 0.5 -P 0.9 --stop '\n' --stop '\\n' --seed 4 --echo "
         "--logprobs 2"
@@ -59,7 +59,7 @@ def test_options_arrive_at_the_service(run, service):
 
 
 def test_json_is_the_answer_or_in_a_stream_an_event_a_line(run, service):
-    service.reply("One two three.")
+    service.stub_reply("One two three.")
     answer = json.loads(run("complete -m davinci-002 a --json").stdout)
     assert answer["choices"][0]["text"] == "One two three."
     events = run("chat -m gpt-4.1 a --stream --json").stdout.splitlines()
@@ -69,14 +69,14 @@ def test_json_is_the_answer_or_in_a_stream_an_event_a_line(run, service):
 
 @pytest.mark.parametrize("stream", ["", "--stream"])
 def test_a_conversation_goes_on_until_an_empty_line(run, service, stream):
-    service.reply(lambda operation: f"{len(operation.messages)} so far.")
+    service.stub_reply(lambda operation: f"{len(operation.messages)} so far.")
     result = run(f"chat -m gpt-4.1 {stream}", "Hello\nAnd now?\n\nnever read\n")
     assert result.exit_code == 0, result.output
     assert result.stdout == "1 so far.\n3 so far.\n"
 
 
 def test_a_conversation_ends_with_what_is_typed(run, service):
-    service.reply("Yes.")
+    service.stub_reply("Yes.")
     assert run("chat -m gpt-4.1", "Hello\n").exit_code == 0
 
 

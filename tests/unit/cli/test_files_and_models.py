@@ -76,7 +76,7 @@ def somebody_answers(monkeypatch):
     """Standard input is a terminal."""
     from tunesmith.cli import upload
 
-    monkeypatch.setattr(upload, "_somebody_answers", lambda output: not output.as_json)
+    monkeypatch.setattr(upload, "_is_interactive", lambda output: not output.as_json)
 
 
 @pytest.mark.parametrize(("answer", "files"), [("\n", 1), ("y\n", 1), ("n\n", 2)])
@@ -89,11 +89,11 @@ def test_an_identical_file_is_offered_for_reuse(
     assert len(as_json("files list")) == files
 
 
-@pytest.mark.parametrize("option", ["--again", "-y"])
+@pytest.mark.parametrize("option", ["--force", "-y"])
 def test_options_answer_in_advance(run, uploaded, as_json, somebody_answers, option):
     result = run(f"files upload few.jsonl {option}")
     assert "[Y/n]" not in result.stderr
-    assert len(as_json("files list")) == (2 if option == "--again" else 1)
+    assert len(as_json("files list")) == (2 if option == "--force" else 1)
 
 
 def test_models_are_listed_tuned_ones_alone_if_wished(run, tuned, as_json):

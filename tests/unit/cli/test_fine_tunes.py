@@ -7,7 +7,7 @@ import pytest
 import respx
 
 from tunesmith import BackendError, MemoryBackend
-from tunesmith.service.persistence.replay_log import SavedWire
+from tunesmith.service.persistence.replay_log import PersistentApi
 
 
 def lines(result):
@@ -208,7 +208,7 @@ def test_checkpoints_are_models(as_json, tuned):
 
 def test_a_job_is_paused_resumed_and_cancelled(run, few, remembered, monkeypatch):
     now = 1_800_000_000.0
-    monkeypatch.setitem(SavedWire.__init__.__kwdefaults__, "wall", lambda: now)
+    monkeypatch.setitem(PersistentApi.__init__.__kwdefaults__, "wall_clock", lambda: now)
     run("fine-tunes create -t few.jsonl -m babbage-002")
     job_id = run("fine-tunes list").stdout.split("\t")[0]
     now += 95  # the job runs by then

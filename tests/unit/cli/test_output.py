@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunesmith.cli.connection import Connection
+from tunesmith.cli.connection import ServiceOptions
 from tunesmith.cli.output import Output
 
 
@@ -46,7 +46,7 @@ def test_where_there_is_little_room_each_object_is_a_block(run, tuned, few, term
 
 def test_a_name_is_shown_to_the_letter(run, few, remembered, terminal):
     run("fine-tunes create -t few.jsonl -m babbage-002 --suffix dog --follow")
-    run("files upload few.jsonl --again --name '[red]few[/].jsonl'")
+    run("files upload few.jsonl --force --name '[red]few[/].jsonl'")
     terminal(140)
     assert ":dog:" in run("models list --tuned").stdout
     assert "[red]few[/].jsonl" in run("files list").stdout
@@ -71,5 +71,5 @@ def test_an_empty_list_is_an_empty_table(run, remembered, terminal):
 
 
 def test_what_a_model_wrote_does_not_steer_the_terminal(terminal, capsys):
-    Output(Connection(), as_json=False).text("a\x1b[2Jb\tc\x07\x9b")
+    Output(ServiceOptions(), as_json=False).text("a\x1b[2Jb\tc\x07\x9b")
     assert capsys.readouterr().out == "ab\tc\n"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 import tunesmith
-from tunesmith.cli.messages import as_options
+from tunesmith.cli.messages import to_option_names
 
 
 def names(folder):
@@ -266,7 +266,7 @@ def test_the_program_speaks_to_the_service_of_the_command(run, folder, remembere
 
 
 def test_arguments_of_python_become_options():
-    assert as_options("leave such lines out with on_broken='skip'") == (
+    assert to_option_names("leave such lines out with on_broken='skip'") == (
         "leave such lines out with --skip-broken"
     )
-    assert as_options("name encoding='cp1252'.") == "name --encoding cp1252."
+    assert to_option_names("name encoding='cp1252'.") == "name --encoding cp1252."

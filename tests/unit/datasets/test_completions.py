@@ -16,7 +16,9 @@ def findings(pairs):
 def repaired(pairs, *codes):
     """The rows with only the remedies of these codes applied."""
     plan = diagnose(table(pairs)).plan(lambda found: found.code in codes)
-    return [(r.data["prompt"], r.data["completion"]) for c in plan.repaired()() for r in c]
+    return [
+        (r.data["prompt"], r.data["completion"]) for c in plan.transformed_chunks()() for r in c
+    ]
 
 
 NUMBERED = [(f"question {i}?", f" {i} is the answer.") for i in range(120)]
@@ -41,7 +43,7 @@ def test_empty_completions_are_removed_and_named_by_line():
     found = findings([("a", "b"), ("c", ""), ("d", " \n"), ("e", "f")])["empty-completions"]
 
     assert (found.count, found.lines, found.field) == (2, (2, 3), "completion")
-    assert found.remedy.necessary
+    assert found.remedy.required
     assert repaired([("a", "b"), ("c", ""), ("e", "f")]) == [("a", "b"), ("e", "f")]
 
 
@@ -49,10 +51,14 @@ def test_columns_in_the_wrong_case_are_renamed_and_others_left_out(tmp_path):
     file = tmp_path / "t.csv"
     file.write_text("id,Prompt,COMPLETION\n1,a,b\n2,c,d\n")
     diagnosis = diagnose(Dataset.open(file))
-    found = [f for f in diagnosis.findings if f.remedy and f.remedy.necessary]
+    found = [f for f in diagnosis.findings if f.remedy and f.remedy.required]
 
     assert [f.code for f in found] == ["converted", "column-case", "column-case", "extra-columns"]
-    rows = [row.data for chunk in diagnosis.plan(lambda _: False).repaired()() for row in chunk]
+    rows = [
+        row.data
+        for chunk in diagnosis.plan(lambda _: False).transformed_chunks()()
+        for row in chunk
+    ]
     assert rows == [{"prompt": "a", "completion": "b"}, {"prompt": "c", "completion": "d"}]
 
 

@@ -91,7 +91,7 @@ def test_a_conversation_that_would_be_refused_is_found_and_can_be_left_out(code)
     assert (found.severity, found.lines, found.count) == ("error", (2,), 1)
     assert found.field == field
     plan = diagnosis.plan(lambda finding: finding.code == code)
-    assert [r.data for c in plan.repaired()() for r in c] == [good("chat")]
+    assert [r.data for c in plan.transformed_chunks()() for r in c] == [good("chat")]
 
 
 @pytest.mark.parametrize(
@@ -121,7 +121,7 @@ def test_unknown_keys_are_removed_rather_than_the_row():
 
     assert {f.code: f.count for f in diagnosis.findings}["unknown-key"] == 1
     plan = diagnosis.plan(lambda found: found.code == "unknown-key")
-    assert [r.data for c in plan.repaired()() for r in c][1] == chat(USER, ANSWER)
+    assert [r.data for c in plan.transformed_chunks()() for r in c][1] == chat(USER, ANSWER)
 
 
 def test_system_messages_that_differ_or_are_missing_are_told():

@@ -7,7 +7,7 @@ import anyio.lowlevel
 import pytest
 
 from tunesmith.datasets import Dataset, diagnose, fingerprints
-from tunesmith.datasets.fingerprints import Fingerprints, Seen
+from tunesmith.datasets.fingerprints import Fingerprints, RepeatFilter
 from tunesmith.errors import DatasetError
 
 PAIRS = [{"prompt": f"q{i}", "completion": f"a{i}"} for i in range(20)]
@@ -98,10 +98,10 @@ def test_fingerprints_are_counted_in_memory_and_on_disk_alike(monkeypatch, spill
     for one in (counted, other):
         assert (one.count, one.distinct()) == (543, 500)
         assert list(one.repeated()) == sorted(numbers[:40])
-        assert one.extremes()[0][1] == 3
+        assert one.most_and_least_common()[0][1] == 3
     few = Fingerprints()
     few.add([*numbers[5:9], 1])
     assert list(other.shared_with(few)) == sorted(numbers[5:9])
-    seen = Seen(other.repeated())
-    assert [seen.before(numbers[0]) for _ in range(2)] == [False, True]
-    assert not seen.before(numbers[100])
+    seen = RepeatFilter(other.repeated())
+    assert [seen.is_repeat(numbers[0]) for _ in range(2)] == [False, True]
+    assert not seen.is_repeat(numbers[100])

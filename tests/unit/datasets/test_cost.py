@@ -60,13 +60,13 @@ def test_an_estimate_says_so():
 )
 def test_a_price_is_for_a_model_its_snapshots_and_what_was_tuned_from_it(model, price):
     prices = Prices(as_of=date(2026, 1, 1), usd_per_million_training_tokens={"m": 1.0})
-    assert prices.of(model) == price
+    assert prices.training_price(model) == price
 
 
 def test_prices_are_read_from_a_file(tmp_path):
     file = tmp_path / "prices.json"
     file.write_text('{"as_of": "2026-11-01", "usd_per_million_training_tokens": {"m": 2.5}}')
-    assert Prices.read(file).of("m") == 2.5
+    assert Prices.read(file).training_price("m") == 2.5
 
 
 @pytest.mark.parametrize(

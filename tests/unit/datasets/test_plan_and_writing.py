@@ -85,7 +85,7 @@ def test_nothing_half_written_stays_when_it_is_stopped(table):
 
     plan = diagnose(Dataset.open(table)).plan()
     with pytest.raises(KeyboardInterrupt):
-        write(plan, split=0.1, checkpoint=stop_while_writing)
+        write(plan, split=0.1, check_cancelled=stop_while_writing)
 
     assert list(table.parent.iterdir()) == [table]
 
@@ -140,5 +140,5 @@ def test_training_rows_that_are_in_the_validation_data_are_removed(table, tmp_pa
     found = {f.code: f for f in diagnosis.findings}["validation-in-training"]
 
     assert (found.count, found.lines) == (1, (5,))
-    rows = [r for c in diagnosis.plan().repaired()() for r in c]
+    rows = [r for c in diagnosis.plan().transformed_chunks()() for r in c]
     assert len(rows) == 19

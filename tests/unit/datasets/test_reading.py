@@ -12,7 +12,7 @@ import zstandard
 from pyarrow import parquet
 
 from tunesmith.datasets import Dataset, diagnose
-from tunesmith.datasets.read import ReadLog
+from tunesmith.datasets.read import ReadIssues
 from tunesmith.errors import ConfigurationError, DatasetError
 
 ROWS = [
@@ -231,7 +231,7 @@ def test_rows_may_come_from_an_iterator_and_are_not_changed():
     dataset = Dataset.open(iter([row, {"prompt": "C", "completion": "D"}]))
 
     diagnosis = diagnose(dataset)
-    repaired = [r.data for chunk in diagnosis.plan().repaired()() for r in chunk]
+    repaired = [r.data for chunk in diagnosis.plan().transformed_chunks()() for r in chunk]
 
     assert repaired[0] != row == {"prompt": "A", "completion": "B"}
     assert [r.line for chunk in dataset.chunks() for r in chunk] == [1, 2]
@@ -249,7 +249,7 @@ def test_broken_lines_are_left_out_and_counted_if_wanted(tmp_path):
     file = tmp_path / "t.jsonl"
     good = json.dumps({"prompt": "a", "completion": "b"})
     file.write_bytes(f'{good}\n{{"prompt": \n[1]\n{good}\n"\0"\n{good}\n'.encode() + b"\xff\n")
-    log = ReadLog(str(file), "skip")
+    log = ReadIssues(str(file), "skip")
 
     rows = [row for chunk in Dataset.open(file, on_broken="skip").chunks(log) for row in chunk]
 
@@ -260,7 +260,7 @@ def test_broken_lines_are_left_out_and_counted_if_wanted(tmp_path):
 def test_broken_csv_rows_are_left_out_and_the_rest_goes_on(tmp_path):
     file = tmp_path / "t.csv"
     file.write_bytes(b"prompt,completion\na,b\na,b,c\nx\0,y\n\xff,z\nlast,row\n")
-    log = ReadLog(str(file), "skip")
+    log = ReadIssues(str(file), "skip")
 
     rows = [row for chunk in Dataset.open(file, on_broken="skip").chunks(log) for row in chunk]
 

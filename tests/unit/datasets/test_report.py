@@ -12,8 +12,8 @@ from hypothesis import strategies as st
 from rich.console import Console
 
 from tunesmith.datasets import Dataset, diagnose, write
-from tunesmith.datasets.report import Histogram, Report, make_report, measure
-from tunesmith.datasets.report.measure import LABELS_REMEMBERED
+from tunesmith.datasets.report import DatasetReport, Histogram, compute_statistics, make_report
+from tunesmith.datasets.report.measure import MAX_LABELS
 from tunesmith.datasets.report.terminal import print_report
 
 PAIRS = [{"prompt": f"Question {i}?", "completion": f"Answer {i}" * (i % 7 + 1)} for i in range(50)]
@@ -54,7 +54,7 @@ def test_bins_follow_each_other_without_gaps():
 
 
 def test_a_measure_counts_rows_tokens_and_lengths():
-    found = measure(Dataset.open(PAIRS).chunks, format="completions")
+    found = compute_statistics(Dataset.open(PAIRS).chunks, format="completions")
     assert found.rows == found.tokens.count == 50
     assert found.lengths["characters in prompt"].greatest == len("Question 49?")
     assert found.labels is None
@@ -62,7 +62,7 @@ def test_a_measure_counts_rows_tokens_and_lengths():
 
 def test_examples_are_picked_by_chance_and_by_seed():
     def lines(seed):
-        found = measure(Dataset.open(PAIRS).chunks, format="completions", seed=seed)
+        found = compute_statistics(Dataset.open(PAIRS).chunks, format="completions", seed=seed)
         return [row.line for row in found.examples]
 
     assert lines(1) == lines(1) == sorted(lines(1))
@@ -71,9 +71,11 @@ def test_examples_are_picked_by_chance_and_by_seed():
 
 def test_labels_are_counted_and_bounded():
     assert report_of(CLASSES).statistics.labels == {" yes": 40, " no": 10}
-    rows = [{"prompt": "p", "completion": str(n)} for n in range(LABELS_REMEMBERED + 5)]
-    found = measure(Dataset.open(rows).chunks, format="completions", task="classification")
-    assert len(found.labels) == LABELS_REMEMBERED
+    rows = [{"prompt": "p", "completion": str(n)} for n in range(MAX_LABELS + 5)]
+    found = compute_statistics(
+        Dataset.open(rows).chunks, format="completions", task="classification"
+    )
+    assert len(found.labels) == MAX_LABELS
 
 
 @pytest.mark.parametrize(
@@ -88,7 +90,7 @@ def test_labels_are_counted_and_bounded():
 )
 def test_conversations_and_pairs_have_their_own_distributions(row, name):
     dataset = Dataset.open([row] * 3)
-    found = measure(dataset.chunks, format=dataset.format())
+    found = compute_statistics(dataset.chunks, format=dataset.format())
     assert found.lengths[name].count == 3
 
 
@@ -178,5 +180,5 @@ def test_the_terminal_shows_markup_as_it_is():
 
 @pytest.mark.anyio
 async def test_a_report_is_made_beside_the_event_loop():
-    report = await Report.make(await Dataset.open(PAIRS).diagnose(), model="m", epochs=2)
+    report = await DatasetReport.build(await Dataset.open(PAIRS).diagnose(), model="m", epochs=2)
     assert report.cost.trained_tokens == report.statistics.tokens.total * 2

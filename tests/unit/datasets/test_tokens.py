@@ -13,7 +13,7 @@ from tunesmith.datasets.token_limit import TokenLimit, token_limit
 from tunesmith.datasets.tokens import (
     ESTIMATE,
     ExampleTokens,
-    best_counter,
+    default_counter,
     estimated_tokens,
     exact_counter,
 )
@@ -47,7 +47,7 @@ def test_control_tokens_in_a_text_are_text(tiny):
 
 
 def test_a_prompt_and_its_completion(tiny):
-    assert count(tiny, {"prompt": "ab", "completion": "abc"}) == ExampleTokens(total=3, learned=2)
+    assert count(tiny, {"prompt": "ab", "completion": "abc"}) == ExampleTokens(total=3, trained=2)
 
 
 def test_a_conversation_costs_three_a_message_one_a_name_and_three_in_all(tiny):
@@ -58,15 +58,15 @@ def test_a_conversation_costs_three_a_message_one_a_name_and_three_in_all(tiny):
         ]
     }
     texts = len("user") + len("x") + 1 + len("assistant") + 2
-    assert count(tiny, row) == ExampleTokens(total=texts + 2 * 3 + 1 + 3, learned=2)
+    assert count(tiny, row) == ExampleTokens(total=texts + 2 * 3 + 1 + 3, trained=2)
 
 
 def test_answers_of_weight_0_are_not_learned(tiny):
     def row(weight):
         return {"messages": [{"role": "assistant", "content": "abc", "weight": weight}]}
 
-    assert count(tiny, row(1)).learned == 2
-    assert count(tiny, row(0)).learned == 0
+    assert count(tiny, row(1)).trained == 2
+    assert count(tiny, row(0)).trained == 0
     assert count(tiny, row(0)).total == count(tiny, row(1)).total
 
 
@@ -77,7 +77,7 @@ def test_calls_are_learned_and_tools_are_told(tiny):
         "tools": [{"a": 1}],
     }
     told = len("assistant") + len('[{"a":1}]')
-    assert count(tiny, row) == ExampleTokens(total=told + 1 + 2 + 3 + 3, learned=1 + 2)
+    assert count(tiny, row) == ExampleTokens(total=told + 1 + 2 + 3 + 3, trained=1 + 2)
 
 
 def test_images_do_not_count_and_parts_do(tiny):
@@ -96,7 +96,7 @@ def test_both_answers_of_a_pair_are_learned(tiny):
         "non_preferred_output": answer("abc"),
     }
     roles = len("user") + 2 * len("assistant")
-    assert count(tiny, row) == ExampleTokens(total=roles + 1 + 1 + 2 + 3 * 3 + 3, learned=3)
+    assert count(tiny, row) == ExampleTokens(total=roles + 1 + 1 + 2 + 3 * 3 + 3, trained=3)
 
 
 @pytest.mark.parametrize(
@@ -109,7 +109,7 @@ def test_both_answers_of_a_pair_are_learned(tiny):
     ],
 )
 def test_rows_that_are_wrong_are_counted_as_far_as_they_go(row):
-    assert count(ESTIMATE, row).learned == 0
+    assert count(ESTIMATE, row).trained == 0
 
 
 def test_the_estimate_is_a_token_for_every_four_bytes():
@@ -140,10 +140,10 @@ def test_without_a_vocabulary_the_best_counter_estimates_and_says_why(monkeypatc
         raise ConnectionError("no network")
 
     monkeypatch.setattr(tiktoken, "get_encoding", offline)
-    counter = best_counter("babbage-002")
+    counter = default_counter("babbage-002")
     assert not counter.exact
     assert "TIKTOKEN_CACHE_DIR" in counter.note
-    assert "name the model" in best_counter().note
+    assert "name the model" in default_counter().note
 
 
 def test_without_tiktoken_the_error_says_what_to_install(monkeypatch):
@@ -186,7 +186,7 @@ def test_rows_over_the_limit_are_found_and_can_be_removed(tiny):
     assert found.excerpt == "102 tokens"
     assert "estimate" not in found.message
     plan = diagnosis.plan(lambda f: f is found)
-    assert sum(map(len, plan.repaired()())) == len(rows) - 1
+    assert sum(map(len, plan.transformed_chunks()())) == len(rows) - 1
 
 
 def test_by_an_estimate_the_finding_says_so():

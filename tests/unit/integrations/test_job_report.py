@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tunesmith import JobFailed
+from tunesmith import JobFailedError
 from tunesmith.reports.fine_tuning_job import job_report
 
 pytestmark = pytest.mark.anyio
@@ -27,7 +27,7 @@ async def test_a_job_that_failed_has_a_page_with_the_reason_and_no_curves(client
     (data / "few.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     file = await client.files.upload(data / "few.jsonl")
     job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
-    with pytest.raises(JobFailed):
+    with pytest.raises(JobFailedError):
         await client.fine_tuning.jobs.wait(job)
     page = await job_report(client, job.id)
     assert "must have at least 10 examples" in page

@@ -8,9 +8,9 @@ import pytest
 from tests.unit.batch.services import Service
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, NotFoundError
-from tunesmith.batch import Job
+from tunesmith.batch import BatchJob
 from tunesmith.integrations.otel import instrument
-from tunesmith.integrations.otel.attributes import Asked, Chunks, content
+from tunesmith.integrations.otel.attributes import RequestInfo, StreamAggregator, content
 
 pytest.importorskip("opentelemetry.sdk")
 
@@ -114,7 +114,7 @@ async def test_tokens_and_durations_are_counted_for_each_model(traced, collected
 async def test_a_stream_is_one_span_with_the_time_to_its_first_chunk(traced, collected):
     options = {"include_usage": True}
     async with traced.completions.stream(**ASKED, stream_options=options) as stream:
-        whole = await stream.final()
+        whole = await stream.final_response()
     (span,) = collected.spans
     assert span.attributes["gen_ai.request.stream"] is True
     assert span.attributes["gen_ai.response.time_to_first_chunk"] >= 0
@@ -140,7 +140,7 @@ async def test_content_is_told_only_on_request(collected, anyio_backend):
         async with open_hearted.chat.completions.stream(
             model="gpt-4o-mini", messages=messages
         ) as stream:
-            streamed = await stream.final()
+            streamed = await stream.final_response()
     without, whole, in_chunks = collected.spans
     assert "secret" not in str(without.attributes)
     for span, said in ((whole, answer), (in_chunks, streamed)):
@@ -154,7 +154,7 @@ async def test_content_is_told_only_on_request(collected, anyio_backend):
 
 def told(parameters, answer=None):
     """The messages that the conventions' attributes hold of a question and its answer."""
-    found = content(Asked("chat.completions.create", parameters.get), answer)
+    found = content(RequestInfo("chat.completions.create", parameters.get), answer)
     return [json.loads(messages) for messages in found.values()]
 
 
@@ -222,7 +222,7 @@ CALL = {"type": "tool_call", "id": "call_1", "name": "add", "arguments": '{"a":1
     ],
 )
 def test_calls_of_tools_and_refusals_are_put_together_from_a_stream(events, parts):
-    chunks = Chunks()
+    chunks = StreamAggregator()
     for delta in events:
         chunks.add({"choices": [{"index": 0, "delta": delta}]})
     (message,) = chunks.messages()
@@ -307,7 +307,7 @@ async def test_a_batch_is_a_span_that_counts_its_requests(traced, collected, tmp
 async def test_each_row_of_a_batch_job_is_a_span_below_the_callers_own(traced, collected, tmp_path):
     rows = [{**ASKED, "prompt": f"{n}"} for n in range(3)]
     with collected.tracer_provider.get_tracer("mine").start_as_current_span("nightly"):
-        async with Job(rows, tmp_path / "answers.jsonl", client=traced) as job:
+        async with BatchJob(rows, tmp_path / "answers.jsonl", client=traced) as job:
             report = await job.run()
     *sent, nightly = collected.spans
     assert [span.name for span in sent] == ["text_completion davinci-002"] * 3
@@ -323,7 +323,7 @@ async def test_a_row_that_was_refused_and_sent_again_is_two_spans(
     refusal = (429, {"retry-after": "1"}, b'{"error": {"code": "slow_down"}}')
     service = Service(refuse=lambda number, _: refusal if number == 1 else None)
     client = collected.instrument(AsyncClient(backend=service))
-    async with client, Job([ASKED], tmp_path / "answers.jsonl", client=client) as job:
+    async with client, BatchJob([ASKED], tmp_path / "answers.jsonl", client=client) as job:
         await job.run()
     first, second = collected.spans
     assert first.attributes["error.type"] == "slow_down"

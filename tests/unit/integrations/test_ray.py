@@ -10,9 +10,15 @@ from functools import partial
 import pytest
 
 from tunesmith import AsyncClient, ConfigurationError
-from tunesmith.batch.rate_limiter import Pacing
-from tunesmith.integrations.ray import PaceKeeper, ShardJob, SharedPacing, complete, shared_pacing
-from tunesmith.testing import CallRecord
+from tunesmith.batch.rate_limiter import RateLimiter
+from tunesmith.integrations.ray import (
+    DistributedRateLimiter,
+    RateLimiterActor,
+    ShardJob,
+    map_completions,
+    shared_pacing,
+)
+from tunesmith.testing import CallRecorder
 
 pa = pytest.importorskip("pyarrow")
 
@@ -37,8 +43,8 @@ def without_ray(monkeypatch):
 
 def test_workers_share_one_limit(without_ray):
     now = 0.0
-    keeper = PaceKeeper(600, None, lambda: now)
-    workers = [SharedPacing(Handle(keeper)) for _ in range(3)]
+    keeper = RateLimiterActor(600, None, lambda: now)
+    workers = [DistributedRateLimiter(Handle(keeper)) for _ in range(3)]
     sent = 0
     for tick in range(1000):
         now = tick / 100
@@ -48,23 +54,23 @@ def test_workers_share_one_limit(without_ray):
 
 def test_a_refusal_of_one_worker_slows_down_all(without_ray):
     now = 100.0
-    keeper = PaceKeeper(None, None, lambda: now)
-    one, other = SharedPacing(Handle(keeper)), SharedPacing(Handle(keeper))
+    keeper = RateLimiterActor(None, None, lambda: now)
+    one, other = DistributedRateLimiter(Handle(keeper)), DistributedRateLimiter(Handle(keeper))
     assert other.wait_s(1, now) == 0.0
-    assert one.refused(now, 7.0, now)
+    assert one.on_rate_limited(now, 7.0, now)
     assert other.wait_s(1, now) == pytest.approx(7.0)
 
 
 def test_limits_that_one_worker_learns_hold_for_all(without_ray):
-    keeper = PaceKeeper(None, None, lambda: 0.0)
-    one, other = SharedPacing(Handle(keeper)), SharedPacing(Handle(keeper))
+    keeper = RateLimiterActor(None, None, lambda: 0.0)
+    one, other = DistributedRateLimiter(Handle(keeper)), DistributedRateLimiter(Handle(keeper))
     headers = {
         "x-ratelimit-limit-requests": "60",
         "x-ratelimit-remaining-requests": "0",
         "x-ratelimit-reset-requests": "60s",
     }
-    one.learn(headers, 0.0)
-    assert one.knows_limits
+    one.update_from_headers(headers, 0.0)
+    assert one.has_limits
     assert other.wait_s(1, 0.0) > 0.5
 
 
@@ -74,11 +80,11 @@ def table():
 
 
 def shard_job(folder, backend, **options):
-    return ShardJob(folder, partial(AsyncClient, backend=backend), Pacing(), OPTIONS | options)
+    return ShardJob(folder, partial(AsyncClient, backend=backend), RateLimiter(), OPTIONS | options)
 
 
 def test_a_shard_comes_back_with_its_answers_in_place(tmp_path, tunesmith_backend, table):
-    tunesmith_backend.service.reply(lambda call: f"about {call.prompt}")
+    tunesmith_backend.service.stub_reply(lambda call: f"about {call.prompt}")
     answered = shard_job(tmp_path, tunesmith_backend)(table)
     assert answered.column_names == ["prompt", "kept", "answer", "answer_body", "error"]
     assert answered["answer"].to_pylist() == [f"about Number {n} is" for n in range(5)]
@@ -87,7 +93,7 @@ def test_a_shard_comes_back_with_its_answers_in_place(tmp_path, tunesmith_backen
 
 
 def test_a_shard_that_is_done_again_is_not_paid_again(tmp_path, tunesmith_backend, table):
-    record = CallRecord(tunesmith_backend)
+    record = CallRecorder(tunesmith_backend)
     first = shard_job(tmp_path, record)(table)
     paid = len(record.calls())
     assert shard_job(tmp_path, record)(table) == first
@@ -109,7 +115,7 @@ def test_a_column_that_is_in_the_way_is_named(tmp_path, tunesmith_backend):
 def test_without_ray_the_error_says_what_to_install(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray.data", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'tunesmith\[ray\]'"):
-        complete(None, "folder", client=AsyncClient)
+        map_completions(None, "folder", client=AsyncClient)
 
 
 @pytest.fixture
@@ -147,7 +153,7 @@ def cluster():
 def test_two_workers_answer_each_row_of_a_dataset_once(cluster, url, tmp_path):
     rows = [{"prompt": f"Number {n} is", "n": n} for n in range(60)]
     dataset = cluster.data.from_items(rows, override_num_blocks=4)
-    answered = complete(
+    answered = map_completions(
         dataset,
         tmp_path,
         client=partial(AsyncClient, "sk-of-mine", url),

@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunesmith import JobFailed
+from tunesmith import JobFailedError
 from tunesmith.integrations.tracking import track
 
 pytestmark = pytest.mark.anyio
@@ -17,7 +17,7 @@ class Notes:
         self.files = []
         self.closed = 0
 
-    def has(self, job):
+    def is_logged(self, job):
         return job.id in self.finished
 
     def start(self, job):
@@ -107,7 +107,7 @@ async def test_a_job_that_fails_while_it_is_followed_is_closed_unfinished(client
     file = await client.files.upload(data / "few.jsonl")
     job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
     notes = Notes()
-    with pytest.raises(JobFailed):
+    with pytest.raises(JobFailedError):
         await track(client, job, notes, follow=True)
     assert not notes.finished
     assert notes.closed == 1

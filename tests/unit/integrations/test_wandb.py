@@ -106,20 +106,20 @@ async def test_a_job_that_is_in_a_folder_is_not_logged_again(client, job, tracke
 async def test_a_job_that_was_interrupted_is_logged_again(client, job, tracker, tmp_path):
     job = await client.fine_tuning.jobs.wait(job)
 
-    class Interrupted(Exception):
+    class InterruptedRunError(Exception):
         pass
 
     def start(state):
         run = WandbTracker.start(tracker, state)
 
         def interrupt(job, files):
-            raise Interrupted
+            raise InterruptedRunError
 
         run.finish = interrupt
         return run
 
     tracker.start = start
-    with pytest.raises(Interrupted):
+    with pytest.raises(InterruptedRunError):
         await track(client, job, tracker)
     fresh = WandbTracker("kant", mode="offline", folder=tmp_path)
     assert await track(client, job, fresh) == "logged"
@@ -139,7 +139,7 @@ async def test_the_service_is_asked_whether_it_has_the_job(
     monkeypatch.setattr(wandb, "Api", Api)
     tracker = WandbTracker("kant", entity="us", mode="online", folder=tmp_path)
     state = type("State", (), {"id": job.id})
-    assert await to_thread.run_sync(tracker.has, state) is known
+    assert await to_thread.run_sync(tracker.is_logged, state) is known
     assert asked == [f"us/kant/{job.id}"]
 
 
@@ -153,10 +153,10 @@ async def test_what_is_kept_here_is_not_what_the_service_has(client, job, monkey
 
     monkeypatch.setattr(wandb, "Api", Api)
     online = WandbTracker("kant", mode="online", folder=tmp_path)
-    assert online.has(TrackedJob.of(job)) is False
+    assert online.is_logged(TrackedJob.from_job(job)) is False
 
 
-@pytest.mark.parametrize("method", ["has", "start"])
+@pytest.mark.parametrize("method", ["is_logged", "start"])
 async def test_without_a_key_it_is_said_what_to_do(method, client, job, monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise wandb.errors.UsageError("No API key configured. Use `wandb login` to log in.")
@@ -165,7 +165,7 @@ async def test_without_a_key_it_is_said_what_to_do(method, client, job, monkeypa
     monkeypatch.setattr(wandb, "init", refuse)
     tracker = WandbTracker("kant", mode="online", folder=tmp_path)
     with pytest.raises(ConfigurationError, match=r"Use `wandb login` to log in\. .*mode='offline'"):
-        getattr(tracker, method)(TrackedJob.of(job))
+        getattr(tracker, method)(TrackedJob.from_job(job))
 
 
 async def test_conversations_become_cells_and_blanks_are_not_logged(

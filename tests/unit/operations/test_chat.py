@@ -44,7 +44,7 @@ def test_all_parameters_of_the_reference_are_known_and_no_others():
     spec = CreateChatCompletion.spec
     assert set(spec.body_params) == set(REFERENCE.split())
     assert (spec.method, spec.path) == ("POST", "/chat/completions")
-    assert (spec.answer, spec.event) == (ChatCompletion, ChatCompletionChunk)
+    assert (spec.response_type, spec.event_type) == (ChatCompletion, ChatCompletionChunk)
 
 
 @pytest.mark.parametrize(

@@ -21,7 +21,7 @@ def test_all_parameters_of_the_reference_are_known_and_no_others():
     spec = CreateCompletion.spec
     assert set(spec.body_params) == set(REFERENCE.split())
     assert (spec.name, spec.method, spec.path) == ("completions.create", "POST", "/completions")
-    assert (spec.answer, spec.event) == (Completion, Completion)
+    assert (spec.response_type, spec.event_type) == (Completion, Completion)
 
 
 @pytest.mark.parametrize(

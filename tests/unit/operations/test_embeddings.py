@@ -15,7 +15,7 @@ def test_it_is_sent_as_the_reference_says():
     spec = CreateEmbedding.spec
     assert (spec.name, spec.method, spec.path) == ("embeddings.create", "POST", "/embeddings")
     assert set(spec.body_params) == {"input", "model", "encoding_format", "dimensions", "user"}
-    assert spec.answer is CreateEmbeddingResponse
+    assert spec.response_type is CreateEmbeddingResponse
 
 
 @pytest.mark.parametrize("given", ["Space", ["Space", "Time"], [1, 2], [[1], [2, 3]]])

@@ -14,7 +14,7 @@ def test_it_is_sent_as_the_reference_says():
     spec = CreateModeration.spec
     assert (spec.name, spec.method, spec.path) == ("moderations.create", "POST", "/moderations")
     assert set(spec.body_params) == {"input", "model"}
-    assert spec.answer is CreateModerationResponse
+    assert spec.response_type is CreateModerationResponse
 
 
 @pytest.mark.parametrize("given", ["A", ["A", "B"], [TEXT, IMAGE]])

@@ -141,7 +141,7 @@ def test_an_operation_is_sent_as_the_reference_says(name):
     assert spec.body_params == (tuple(rest.split()) if in_body else ())
     assert spec.query_params == (() if in_body else tuple(rest.split()))
     if answer is not None:
-        assert spec.answer == answer
+        assert spec.response_type == answer
 
 
 def test_only_files_and_parts_are_sent_as_forms():
@@ -150,7 +150,7 @@ def test_only_files_and_parts_are_sent_as_forms():
 
 
 def test_what_makes_an_object_is_known_to():
-    creates = {name for name in REFERENCE if spec_of(name).creates}
+    creates = {name for name in REFERENCE if spec_of(name).is_create}
     assert creates == {
         "batches.create",
         "files.create",
@@ -163,9 +163,9 @@ def test_what_makes_an_object_is_known_to():
 
 
 def test_of_these_only_the_legacy_events_stream():
-    streams = {name for name in REFERENCE if spec_of(name).event is not None}
+    streams = {name for name in REFERENCE if spec_of(name).event_type is not None}
     assert streams == {"fine_tunes.list_events"}
-    assert spec_of("fine_tunes.list_events").event is FineTuneEvent
+    assert spec_of("fine_tunes.list_events").event_type is FineTuneEvent
 
 
 def test_names_and_routes_are_used_once():
@@ -176,5 +176,5 @@ def test_names_and_routes_are_used_once():
 
 def test_all_operations_are_those_that_stream_and_those_that_do_not():
     assert {each.spec.name for each in all_operations() if issubclass(each, StreamOperation)} == {
-        each.spec.name for each in all_operations() if each.spec.event is not None
+        each.spec.name for each in all_operations() if each.spec.event_type is not None
     }

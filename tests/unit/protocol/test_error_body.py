@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import errors
-from tunesmith.protocol.error_body import excerpt_of, parse_error, parse_stream_error
+from tunesmith.protocol.error_body import make_excerpt, parse_error, parse_stream_error
 
 
 def error_of(body, status=400, headers=None, **options):
@@ -139,7 +139,7 @@ def test_a_date_to_wait_for_is_counted_from_now():
     ],
 )
 def test_what_looks_like_a_key_is_taken_out(text, clean):
-    assert excerpt_of(text.encode()) == clean
+    assert make_excerpt(text.encode()) == clean
 
 
 def everything_in(error):
@@ -173,7 +173,7 @@ def test_a_long_body_is_cut():
 
 def test_a_key_at_the_cut_is_no_half_key():
     body = b"x" * 490 + b" sk-0123456789SECRET"
-    assert excerpt_of(body) == "x" * 490 + " [key]"
+    assert make_excerpt(body) == "x" * 490 + " [key]"
 
 
 JSON = st.recursive(

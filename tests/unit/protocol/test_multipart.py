@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.errors import RequestInvalid
+from tunesmith.errors import InvalidRequestError
 from tunesmith.protocol.multipart import (
     MultipartBody,
     MultipartError,
@@ -93,7 +93,7 @@ async def test_names_are_quoted_as_browsers_do_it(name, written):
 
 
 def test_a_media_type_cannot_begin_a_header():
-    with pytest.raises(RequestInvalid, match="one line") as caught:
+    with pytest.raises(InvalidRequestError, match="one line") as caught:
         MultipartBody([Part("file", b"", "f", "text/plain\r\nX-Forged: 1")])
     assert caught.value.param == "file"
 

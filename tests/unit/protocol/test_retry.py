@@ -5,13 +5,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith.errors import BackendError
-from tunesmith.protocol.retry import RetryPolicy, decide
+from tunesmith.protocol.retry import RetryPolicy, retry_delay
 
 POLICY = RetryPolicy()
 
 
 def pause(attempt=1, *, policy=POLICY, random=0.0, now=0.0, headers=None, **outcome):
-    return decide(policy, attempt, headers=headers, now=now, random=random, **outcome)
+    return retry_delay(policy, attempt, headers=headers, now=now, random=random, **outcome)
 
 
 @pytest.mark.parametrize("status", [408, 409, 429, 500, 502, 503, 504, 529])

@@ -5,7 +5,7 @@ from typing import Any, Generic, Literal, TypeVar
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, RootModel
 
-from tunesmith.errors import RequestInvalid, ResponseInvalid
+from tunesmith.errors import InvalidRequestError, InvalidResponseError
 from tunesmith.operations import CreateChatCompletion
 from tunesmith.protocol.structured import (
     json_schema_format,
@@ -151,13 +151,13 @@ def test_a_schema_is_a_response_format_that_the_operation_takes(model):
 
 @pytest.mark.parametrize(("model", "place"), [(Index, "Index.pages"), (Page, "Page.notes")])
 def test_a_mapping_with_free_keys_is_refused_by_its_place(model, place):
-    with pytest.raises(RequestInvalid, match=f"{place} is a mapping") as refused:
+    with pytest.raises(InvalidRequestError, match=f"{place} is a mapping") as refused:
         json_schema_format(model)
     assert refused.value.param == "response_format"
 
 
 def test_an_answer_that_is_no_object_is_refused():
-    with pytest.raises(RequestInvalid, match="Terms is no object"):
+    with pytest.raises(InvalidRequestError, match="Terms is no object"):
         json_schema_format(Terms)
 
 
@@ -191,7 +191,7 @@ def test_a_message_is_read_as_an_object():
     ],
 )
 def test_a_message_that_is_no_such_object_is_an_error_that_says_why(message, words):
-    with pytest.raises(ResponseInvalid, match=words) as refused:
+    with pytest.raises(InvalidResponseError, match=words) as refused:
         parse_message(Term, ChatCompletionMessage(**message))
     assert refused.value.excerpt == (message.get("refusal") or message.get("content", ""))
 
@@ -234,7 +234,7 @@ def test_refusals_and_calls_are_left_unread(message):
 def test_an_answer_that_was_cut_off_says_so(reason):
     answer = completion(content='{"word": "nou')
     answer.choices[0].finish_reason = reason
-    with pytest.raises(ResponseInvalid, match=f"not whole.*'{reason}'"):
+    with pytest.raises(InvalidResponseError, match=f"not whole.*'{reason}'"):
         parse_completion(Term, answer)
 
 

@@ -21,7 +21,7 @@ def upload(service):
         content = b"\n".join(
             line if isinstance(line, bytes) else json.dumps(line).encode() for line in lines
         )
-        file = await to.answer(CreateFile(file=("data.jsonl", content, None), purpose=purpose))
+        file = await to.execute(CreateFile(file=("data.jsonl", content, None), purpose=purpose))
         return file.id
 
     return send

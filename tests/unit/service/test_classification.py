@@ -7,9 +7,12 @@ import pytest
 
 from tunesmith.operations.files import DownloadFile
 from tunesmith.operations.fine_tunes import CreateFineTune, RetrieveFineTune
-from tunesmith.service.engines.base import CompletionExample, TrainingSpec
-from tunesmith.service.fine_tuning.legacy.classification import Classification, Classifier
-from tunesmith.service.fine_tuning.training_data import TrainingFileInvalid
+from tunesmith.service.engines.base import CompletionTrainingExample, TrainingSpec
+from tunesmith.service.fine_tuning.legacy.classification import (
+    ClassificationConfig,
+    ClassificationEvaluator,
+)
+from tunesmith.service.fine_tuning.training_data import InvalidTrainingFileError
 
 pytestmark = pytest.mark.anyio
 
@@ -32,7 +35,7 @@ class Guesses:
     def score(self, tokens):
         class Token:
             def __init__(self, logprob):
-                self.choice = self
+                self.token = self
                 self.logprob = logprob
 
         prompt, name = tokens
@@ -40,12 +43,12 @@ class Guesses:
 
 
 def _spec(truth):
-    examples = [CompletionExample("x", name) for name in ("yes", "no")]
-    return TrainingSpec(examples, [CompletionExample(*pair) for pair in truth.items()])
+    examples = [CompletionTrainingExample("x", name) for name in ("yes", "no")]
+    return TrainingSpec(examples, [CompletionTrainingExample(*pair) for pair in truth.items()])
 
 
 async def _finished(service, training_file, validation_file, **parameters):
-    fine_tune = await service.answer(
+    fine_tune = await service.execute(
         CreateFineTune(
             model="ada",
             training_file=training_file,
@@ -55,11 +58,11 @@ async def _finished(service, training_file, validation_file, **parameters):
         )
     )
     service.clock.jump(36_000)
-    return await service.answer(RetrieveFineTune(fine_tune.id))
+    return await service.execute(RetrieveFineTune(fine_tune.id))
 
 
 async def _rows(service, fine_tune):
-    content = await service.answer(DownloadFile(fine_tune.result_files[0].id))
+    content = await service.execute(DownloadFile(fine_tune.result_files[0].id))
     return list(csv.DictReader(content.decode().splitlines()))
 
 
@@ -105,8 +108,8 @@ def test_metrics_are_what_they_are_by_hand():
     chances = {"a": 0.9, "b": 0.6, "c": 0.7, "d": 0.1}
     truth = {"a": "yes", "b": "yes", "c": "no", "d": "no"}
     guesses = Guesses({p: {"yes": log(c), "no": log(1 - c)} for p, c in chances.items()})
-    asked = Classification(n_classes=None, positive_class="yes", betas=(1,))
-    found = Classifier(guesses, asked, _spec(truth)).measure(guesses)
+    asked = ClassificationConfig(n_classes=None, positive_class="yes", betas=(1,))
+    found = ClassificationEvaluator(guesses, asked, _spec(truth)).measure(guesses)
     assert found == pytest.approx(
         {
             "classification/accuracy": 3 / 4,
@@ -122,10 +125,14 @@ def test_metrics_are_what_they_are_by_hand():
 @pytest.mark.parametrize(
     ("asked", "truth", "message"),
     [
-        (Classification(2, "maybe", ()), {"a": "yes"}, "no class 'maybe'"),
-        (Classification(2, None, ()), {"a": "maybe"}, "that the training file has not: 'maybe'"),
+        (ClassificationConfig(2, "maybe", ()), {"a": "yes"}, "no class 'maybe'"),
+        (
+            ClassificationConfig(2, None, ()),
+            {"a": "maybe"},
+            "that the training file has not: 'maybe'",
+        ),
     ],
 )
 def test_classes_that_are_not_there_are_named(asked, truth, message):
-    with pytest.raises(TrainingFileInvalid, match=message):
-        Classifier(Guesses({}), asked, _spec(truth))
+    with pytest.raises(InvalidTrainingFileError, match=message):
+        ClassificationEvaluator(Guesses({}), asked, _spec(truth))

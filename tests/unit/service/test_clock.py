@@ -74,7 +74,7 @@ async def test_time_stands_still_while_somebody_works():
     clock, order = VirtualClock(), []
 
     async def worker():
-        with clock.busy():
+        with clock.hold():
             await anyio.to_thread.run_sync(order.append, "work")
             await anyio.to_thread.run_sync(order.append, clock.monotonic())
 
@@ -89,12 +89,12 @@ async def test_time_stands_still_while_somebody_works():
 
 
 async def test_time_waits_for_what_comes_from_outside(monkeypatch):
-    monkeypatch.setattr("tunesmith.clock._OUTSIDE_S", inf)
+    monkeypatch.setattr("tunesmith.clock._EXTERNAL_IO_GRACE_S", inf)
     clock, order = VirtualClock(), []
 
     async def reader():
         for _ in range(5):
-            with clock.outside():
+            with clock.external_io():
                 await anyio.to_thread.run_sync(order.append, clock.monotonic())
 
     async def sleeper():
@@ -117,15 +117,15 @@ async def test_time_does_not_wait_for_ever_for_what_waits_for_time():
 
     async with anyio.create_task_group() as group:
         group.start_soon(maker)
-        with clock.outside():
+        with clock.external_io():
             await ready.wait()
     assert clock.monotonic() == 60
 
 
 async def test_what_comes_from_outside_may_take_virtual_time(monkeypatch):
-    monkeypatch.setattr("tunesmith.clock._OUTSIDE_S", inf)
+    monkeypatch.setattr("tunesmith.clock._EXTERNAL_IO_GRACE_S", inf)
     clock = VirtualClock()
-    with clock.outside():
+    with clock.external_io():
         await clock.sleep(3600)
     assert clock.monotonic() == 3600
 

@@ -16,7 +16,7 @@ pytestmark = pytest.mark.anyio
 
 async def test_a_file_is_processed_at_once_and_can_be_read_back(service):
     content = b'{"prompt": "a", "completion": "b"}\n'
-    file = await service.answer(
+    file = await service.execute(
         CreateFile(file=("a.jsonl", content, "text/plain"), purpose="fine-tune")
     )
     assert file.model_dump(exclude_unset=True) == {
@@ -31,14 +31,14 @@ async def test_a_file_is_processed_at_once_and_can_be_read_back(service):
         "status_details": None,
     }
     assert len(file.id) == len("file-") + 24
-    assert await service.answer(RetrieveFile(file.id)) == file
-    assert await service.answer(DownloadFile(file.id)) == content
+    assert await service.execute(RetrieveFile(file.id)) == file
+    assert await service.execute(DownloadFile(file.id)) == content
 
 
 async def test_an_unknown_file_is_the_services_404(service):
     for operation in (RetrieveFile("file-x"), DeleteFile("file-x"), DownloadFile("file-x")):
         with pytest.raises(ServiceError) as caught:
-            await service.answer(operation)
+            await service.execute(operation)
         assert caught.value.status == 404
         assert caught.value.body() == {
             "error": {
@@ -65,7 +65,7 @@ async def test_an_unknown_file_is_the_services_404(service):
 )
 async def test_what_is_not_json_lines_is_refused_with_its_line(service, purpose, content, line):
     with pytest.raises(ServiceError) as caught:
-        await service.answer(CreateFile(file=content, purpose=purpose))
+        await service.execute(CreateFile(file=content, purpose=purpose))
     assert caught.value.status == 400
     assert caught.value.message.startswith(
         "Expected file to have JSONL format, where every line is a valid JSON dictionary. "
@@ -74,54 +74,54 @@ async def test_what_is_not_json_lines_is_refused_with_its_line(service, purpose,
 
 
 async def test_other_purposes_take_anything(service):
-    file = await service.answer(CreateFile(file=b"\x00\xff", purpose="assistants"))
+    file = await service.execute(CreateFile(file=b"\x00\xff", purpose="assistants"))
     assert file.bytes == 2
 
 
 async def test_an_empty_training_file_is_refused(service):
     with pytest.raises(ServiceError, match="File is empty"):
-        await service.answer(CreateFile(file=b"\n", purpose="fine-tune"))
+        await service.execute(CreateFile(file=b"\n", purpose="fine-tune"))
 
 
 async def test_files_are_listed_by_pages_in_either_order_and_by_purpose(service):
     ids = [
-        (await service.answer(CreateFile(file=b"x", purpose=purpose))).id
+        (await service.execute(CreateFile(file=b"x", purpose=purpose))).id
         for purpose in ("assistants", "vision", "assistants", "vision")
     ]
-    page = await service.answer(ListFiles(limit=3))
+    page = await service.execute(ListFiles(limit=3))
     assert [file.id for file in page.data] == ids[:0:-1]
     assert (page.has_more, page.first_id, page.last_id) == (True, ids[3], ids[1])
-    rest = await service.answer(ListFiles(limit=3, after=page.last_id))
+    rest = await service.execute(ListFiles(limit=3, after=page.last_id))
     assert ([file.id for file in rest.data], rest.has_more) == ([ids[0]], False)
-    oldest = await service.answer(ListFiles(order="asc", limit=1))
+    oldest = await service.execute(ListFiles(order="asc", limit=1))
     assert oldest.data[0].id == ids[0]
-    vision = await service.answer(ListFiles(purpose="vision"))
+    vision = await service.execute(ListFiles(purpose="vision"))
     assert [file.id for file in vision.data] == [ids[3], ids[1]]
 
 
 async def test_a_page_has_at_most_ten_thousand_files(service):
     with pytest.raises(ServiceError, match="10001 is greater than the maximum of 10000 - 'limit'"):
-        await service.answer(ListFiles(limit=10_001))
+        await service.execute(ListFiles(limit=10_001))
 
 
 async def test_a_deleted_file_is_gone(service):
-    file = await service.answer(CreateFile(file=b"x", purpose="assistants"))
-    deleted = await service.answer(DeleteFile(file.id))
+    file = await service.execute(CreateFile(file=b"x", purpose="assistants"))
+    deleted = await service.execute(DeleteFile(file.id))
     assert deleted.model_dump() == {"id": file.id, "object": "file", "deleted": True}
-    assert (await service.answer(ListFiles())).data == []
+    assert (await service.execute(ListFiles())).data == []
 
 
 async def test_a_file_expires(service):
     expires = {"anchor": "created_at", "seconds": 3600}
-    file = await service.answer(CreateFile(file=b"x", purpose="assistants", expires_after=expires))
+    file = await service.execute(CreateFile(file=b"x", purpose="assistants", expires_after=expires))
     assert file.expires_at == file.created_at + 3600
     service.clock.jump(3599)
-    await service.answer(RetrieveFile(file.id))
+    await service.execute(RetrieveFile(file.id))
     service.clock.jump(1)
     with pytest.raises(ServiceError, match="No such File object"):
-        await service.answer(RetrieveFile(file.id))
+        await service.execute(RetrieveFile(file.id))
 
 
 async def test_what_is_no_content_is_refused(service):
     with pytest.raises(ServiceError, match="content is missing"):
-        await service.answer(CreateFile(file="a string from a form", purpose="assistants"))
+        await service.execute(CreateFile(file="a string from a form", purpose="assistants"))

@@ -24,12 +24,12 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 async def fine_tune(service, upload, pairs):
-    return await service.answer(CreateFineTune(training_file=await upload(pairs), model="ada"))
+    return await service.execute(CreateFineTune(training_file=await upload(pairs), model="ada"))
 
 
 async def _after(service, fine_tune, seconds):
     service.clock.jump(seconds)
-    return await service.answer(RetrieveFineTune(fine_tune.id))
+    return await service.execute(RetrieveFineTune(fine_tune.id))
 
 
 async def test_a_new_fine_tune_is_what_the_service_sends(fine_tune):
@@ -66,7 +66,7 @@ async def test_a_new_fine_tune_is_what_the_service_sends(fine_tune):
 
 
 async def test_the_default_model_is_curie(service, upload, pairs):
-    fine_tune = await service.answer(CreateFineTune(training_file=await upload(pairs)))
+    fine_tune = await service.execute(CreateFineTune(training_file=await upload(pairs)))
     assert fine_tune.model == "curie"
 
 
@@ -85,14 +85,14 @@ async def test_events_are_embedded_oldest_first(service, fine_tune):
         f"Uploaded result file: {done.result_files[0].id}",
         "Fine-tune succeeded",
     ]
-    page = await service.answer(ListFineTuneEvents(fine_tune.id))
+    page = await service.execute(ListFineTuneEvents(fine_tune.id))
     assert page.data == done.events
     assert page.model_dump(exclude_unset=True).keys() == {"object", "data"}
 
 
 async def test_the_queue_gets_shorter(upload, pairs):
     service = Service(fine_tune_timeline=replace(FINE_TUNE_TIMELINE, queue_length=2))
-    fine_tune = await service.answer(CreateFineTune(training_file=await upload(pairs, to=service)))
+    fine_tune = await service.execute(CreateFineTune(training_file=await upload(pairs, to=service)))
     done = await _after(service, fine_tune, 3600)
     assert [event.message for event in done.events[2:6]] == [
         "Fine-tune enqueued. Queue number: 2",
@@ -114,9 +114,9 @@ async def test_numbers_appear_when_it_runs(service, fine_tune):
 async def test_the_stream_follows_until_the_end(service, fine_tune):
     told = [
         (event.message, service.clock.time(), event.created_at)
-        async for event in service.events(ListFineTuneEvents(fine_tune.id))
+        async for event in service.stream(ListFineTuneEvents(fine_tune.id))
     ]
-    done = await service.answer(RetrieveFineTune(fine_tune.id))
+    done = await service.execute(RetrieveFineTune(fine_tune.id))
     assert [message for message, *_ in told] == [event.message for event in done.events]
     assert all(heard == said for _, heard, said in told), "each came when it happened"
 
@@ -125,41 +125,41 @@ async def test_the_stream_ends_when_the_fine_tune_is_cancelled(service, fine_tun
     told = []
 
     async def follow():
-        told.extend([e.message async for e in service.events(ListFineTuneEvents(fine_tune.id))])
+        told.extend([e.message async for e in service.stream(ListFineTuneEvents(fine_tune.id))])
 
     async with anyio.create_task_group() as group:
         group.start_soon(follow)
         await service.clock.sleep(85)
-        await service.answer(CancelFineTune(fine_tune.id))
+        await service.execute(CancelFineTune(fine_tune.id))
     assert told[-1] == "Fine-tune cancelled"
 
 
 async def test_a_stream_of_an_unknown_fine_tune_is_a_404_before_anything_comes(service):
     with pytest.raises(ServiceError, match="Could not find fine tune: ft-x"):
-        await anext(service.events(ListFineTuneEvents("ft-x")))
+        await anext(service.stream(ListFineTuneEvents("ft-x")))
 
 
 async def test_a_cancelled_fine_tune_stays_so(service, fine_tune):
-    cancelled = await service.answer(CancelFineTune(fine_tune.id))
+    cancelled = await service.execute(CancelFineTune(fine_tune.id))
     assert cancelled.status == "cancelled"
     assert cancelled.events[-1].message == "Fine-tune cancelled"
     assert await _after(service, fine_tune, 3600) == cancelled
     with pytest.raises(ServiceError, match="is cancelled"):
-        await service.answer(CancelFineTune(fine_tune.id))
+        await service.execute(CancelFineTune(fine_tune.id))
 
 
 async def test_the_model_is_named_after_its_time_and_can_be_deleted(service, fine_tune):
     done = await _after(service, fine_tune, 3600)
     assert done.fine_tuned_model.startswith("ada:ft-personal-2023-11-14-22-")
-    assert await service.answer(RetrieveModel(done.fine_tuned_model))
-    deleted = await service.answer(DeleteModel(done.fine_tuned_model))
+    assert await service.execute(RetrieveModel(done.fine_tuned_model))
+    deleted = await service.execute(DeleteModel(done.fine_tuned_model))
     assert deleted.deleted
     with pytest.raises(ServiceError, match="does not exist"):
         service.models.resolve(done.fine_tuned_model)
 
 
 async def test_the_suffix_is_part_of_the_name(service, upload, pairs):
-    fine_tune = await service.answer(
+    fine_tune = await service.execute(
         CreateFineTune(training_file=await upload(pairs), model="ada", suffix="My Sums!")
     )
     done = await _after(service, fine_tune, 3600)
@@ -168,7 +168,9 @@ async def test_the_suffix_is_part_of_the_name(service, upload, pairs):
 
 async def test_two_models_of_one_second_have_two_names(service, upload, pairs):
     file = await upload(pairs)
-    both = [await service.answer(CreateFineTune(training_file=file, model="ada")) for _ in range(2)]
+    both = [
+        await service.execute(CreateFineTune(training_file=file, model="ada")) for _ in range(2)
+    ]
     names = {(await _after(service, one, 3600)).fine_tuned_model for one in both}
     assert len(names) == 2
 
@@ -176,7 +178,7 @@ async def test_two_models_of_one_second_have_two_names(service, upload, pairs):
 async def test_results_are_plain_csv_with_validation_columns_when_there_is_a_file(
     service, upload, pairs
 ):
-    fine_tune = await service.answer(
+    fine_tune = await service.execute(
         CreateFineTune(
             training_file=await upload(pairs),
             validation_file=await upload(pairs[:3]),
@@ -188,7 +190,7 @@ async def test_results_are_plain_csv_with_validation_columns_when_there_is_a_fil
     done = await _after(service, fine_tune, 3600)
     (file,) = done.result_files
     assert (file.filename, file.purpose) == ("compiled_results.csv", "fine-tune-results")
-    content = await service.answer(DownloadFile(file.id))
+    content = await service.execute(DownloadFile(file.id))
     rows = list(csv.DictReader(content.decode().splitlines()))
     assert list(rows[0]) == [
         "step",
@@ -208,14 +210,14 @@ async def test_results_are_plain_csv_with_validation_columns_when_there_is_a_fil
 
 async def test_the_list_is_oldest_first_and_without_events(service, upload, pairs):
     file = await upload(pairs)
-    ids = [(await service.answer(CreateFineTune(training_file=file))).id for _ in range(3)]
-    page = await service.answer(ListFineTunes())
+    ids = [(await service.execute(CreateFineTune(training_file=file))).id for _ in range(3)]
+    page = await service.execute(ListFineTunes())
     assert [fine_tune.id for fine_tune in page.data] == ids
     assert all("events" not in item.model_dump(exclude_unset=True) for item in page.data)
 
 
 async def test_chat_data_lets_it_fail(service, upload, chats):
-    fine_tune = await service.answer(CreateFineTune(training_file=await upload(chats)))
+    fine_tune = await service.execute(CreateFineTune(training_file=await upload(chats)))
     done = await _after(service, fine_tune, 3600)
     assert done.status == "failed"
     assert done.events[-1].level == "error"
@@ -232,4 +234,4 @@ async def test_chat_data_lets_it_fail(service, upload, chats):
 )
 async def test_some_mistakes_are_refused_at_once(service, upload, pairs, change, message):
     with pytest.raises(ServiceError, match=message):
-        await service.answer(CreateFineTune(**{"training_file": await upload(pairs), **change}))
+        await service.execute(CreateFineTune(**{"training_file": await upload(pairs), **change}))

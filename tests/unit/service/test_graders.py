@@ -4,7 +4,11 @@ import pytest
 
 from tunesmith.operations.graders import RunGrader, ValidateGrader
 from tunesmith.service.core.errors import ServiceError
-from tunesmith.service.fine_tuning.expressions import FormulaInvalid, FormulaUndefined, compute
+from tunesmith.service.fine_tuning.expressions import (
+    ExpressionError,
+    UndefinedExpressionError,
+    evaluate,
+)
 
 pytestmark = pytest.mark.anyio
 
@@ -21,7 +25,7 @@ def _similarity(metric, name="similar"):
 
 async def _reward(service, grader, sample, answer):
     run = RunGrader(grader=grader, model_sample=sample, item={"answer": answer})
-    return (await service.answer(run)).reward
+    return (await service.execute(run)).reward
 
 
 @pytest.mark.parametrize(
@@ -72,7 +76,7 @@ async def test_a_multi_grader_computes_its_formula(service):
         "calculate_output": "0.75 * a + 0.25 * b",
     }
     run = RunGrader(grader=grader, model_sample="It was Kant", item={"answer": "kant"})
-    answer = await service.answer(run)
+    answer = await service.execute(run)
     assert answer.reward == 0.75
     assert answer.sub_rewards == {"a": 1.0, "b": 0.0}
     assert answer.metadata.name == "both"
@@ -82,16 +86,16 @@ async def test_a_multi_grader_computes_its_formula(service):
 async def test_templates_find_json_in_the_answer_and_structures_in_the_item(service):
     grader = {**_check(), "input": "{{sample.output_json.who}}", "reference": "{{item.a.b}}"}
     run = RunGrader(grader=grader, model_sample='{"who": "Kant"}', item={"a": {"b": "Kant"}})
-    assert (await service.answer(run)).reward == 1
+    assert (await service.execute(run)).reward == 1
 
 
 async def test_a_python_grader_is_read_but_never_run(service, tmp_path):
     trap = tmp_path / "trap"
     source = f"open({str(trap)!r}, 'w')\ndef grade(sample, item):\n    return 1.0\n"
     grader = {"type": "python", "name": "p", "source": source}
-    assert (await service.answer(ValidateGrader(grader=grader))).grader == grader
+    assert (await service.execute(ValidateGrader(grader=grader))).grader == grader
     with pytest.raises(ServiceError, match="does not run Python code") as caught:
-        await service.answer(RunGrader(grader=grader, model_sample="x"))
+        await service.execute(RunGrader(grader=grader, model_sample="x"))
     assert caught.value.status == 400
     assert not trap.exists()
 
@@ -115,7 +119,7 @@ async def test_a_python_grader_is_read_but_never_run(service, tmp_path):
 )
 async def test_validation_says_what_is_wrong(service, grader, message):
     with pytest.raises(ServiceError, match=message):
-        await service.answer(ValidateGrader(grader=grader))
+        await service.execute(ValidateGrader(grader=grader))
 
 
 @pytest.mark.parametrize(
@@ -132,7 +136,7 @@ async def test_validation_says_what_is_wrong(service, grader, message):
 )
 async def test_what_cannot_be_scored_here_is_refused(service, grader):
     with pytest.raises(ServiceError) as caught:
-        await service.answer(RunGrader(grader=grader, model_sample="x"))
+        await service.execute(RunGrader(grader=grader, model_sample="x"))
     assert (caught.value.status, caught.value.code) == (400, "grader_not_supported")
 
 
@@ -141,7 +145,7 @@ async def test_what_cannot_be_scored_here_is_refused(service, grader):
     [("1 + 2 * 3", 7), ("-(a ** 2) / 4", -1), ("max(a, 1, min(5, 9))", 5), ("abs(-a)", 2)],
 )
 def test_formulas_are_computed(formula, value):
-    assert compute(formula, {"a": 2}) == value
+    assert evaluate(formula, {"a": 2}) == value
 
 
 @pytest.mark.parametrize(
@@ -160,11 +164,11 @@ def test_formulas_are_computed(formula, value):
     ],
 )
 def test_what_is_no_formula_is_refused(formula):
-    with pytest.raises(FormulaInvalid):
-        compute(formula, {"a": 2})
+    with pytest.raises(ExpressionError):
+        evaluate(formula, {"a": 2})
 
 
 @pytest.mark.parametrize("formula", ["1 / 0", "9 ** 9 ** 9 ** 9", "sqrt(-1)", "min(1)"])
 def test_a_formula_without_a_value_says_so_at_once(formula):
-    with pytest.raises(FormulaUndefined):
-        compute(formula, {})
+    with pytest.raises(UndefinedExpressionError):
+        evaluate(formula, {})

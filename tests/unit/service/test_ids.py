@@ -4,7 +4,7 @@ import re
 
 import pytest
 
-from tunesmith.service.core.ids import Ids
+from tunesmith.service.core.ids import IdGenerator
 
 
 @pytest.mark.parametrize(
@@ -23,20 +23,20 @@ from tunesmith.service.core.ids import Ids
     ],
 )
 def test_each_kind_has_its_form(kind, form):
-    assert re.fullmatch(form, Ids().new(kind))
+    assert re.fullmatch(form, IdGenerator().new(kind))
 
 
 def test_the_same_seed_gives_the_same_ids_and_another_seed_others():
-    assert [Ids(1).new("file") for _ in range(2)] == [Ids(1).new("file")] * 2
-    assert Ids(1).new("file") != Ids(2).new("file")
+    assert [IdGenerator(1).new("file") for _ in range(2)] == [IdGenerator(1).new("file")] * 2
+    assert IdGenerator(1).new("file") != IdGenerator(2).new("file")
 
 
 def test_one_kind_does_not_disturb_another():
-    ids = Ids(1)
+    ids = IdGenerator(1)
     ids.new("event")
-    assert ids.new("file") == Ids(1).new("file")
+    assert ids.new("file") == IdGenerator(1).new("file")
 
 
 def test_ids_do_not_repeat():
-    ids = Ids()
+    ids = IdGenerator()
     assert len({ids.new("event") for _ in range(10_000)}) == 10_000

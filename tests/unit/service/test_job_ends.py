@@ -15,7 +15,7 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.operations.models import ListModels, RetrieveModel
-from tunesmith.service.core.behavior import Assumptions
+from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.errors import ServiceError
 from tunesmith.service.fine_tuning.timeline import JOB_TIMELINE, Failure, Timeline, Transition
 from tunesmith.service.service import Service
@@ -25,18 +25,18 @@ pytestmark = pytest.mark.anyio
 
 async def _create(service, training_file, **parameters):
     model = parameters.pop("model", "davinci-002")
-    return await service.answer(
+    return await service.execute(
         CreateFineTuningJob(model=model, training_file=training_file, **parameters)
     )
 
 
 async def _after(service, job, seconds):
     service.clock.jump(seconds)
-    return await service.answer(RetrieveFineTuningJob(job.id))
+    return await service.execute(RetrieveFineTuningJob(job.id))
 
 
 async def _last_event(service, job):
-    return (await service.answer(ListFineTuningJobEvents(job.id))).data[0]
+    return (await service.execute(ListFineTuningJobEvents(job.id))).data[0]
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ async def test_a_wrong_validation_file_lets_the_job_fail_too(service, upload, pa
 async def test_a_file_that_is_deleted_meanwhile_lets_the_job_fail(service, upload, pairs):
     file = await upload(pairs)
     job = await _create(service, file)
-    await service.answer(DeleteFile(file))
+    await service.execute(DeleteFile(file))
     job = await _after(service, job, 3600)
     assert job.status == "failed"
     assert job.error.message == f"No such File object: {file}"
@@ -160,13 +160,13 @@ async def test_a_file_that_is_deleted_meanwhile_lets_the_job_fail(service, uploa
 async def test_a_cancelled_job_stays_so_and_has_no_end(service, upload, pairs, seconds):
     job = await _create(service, await upload(pairs))
     await _after(service, job, seconds)
-    cancelled = await service.answer(CancelFineTuningJob(job.id))
+    cancelled = await service.execute(CancelFineTuningJob(job.id))
     assert (cancelled.status, cancelled.finished_at) == ("cancelled", None)
     assert cancelled.estimated_finish is None
-    models = len((await service.answer(ListModels())).data)
+    models = len((await service.execute(ListModels())).data)
     later = await _after(service, job, 3600)
     assert later == cancelled
-    assert len((await service.answer(ListModels())).data) == models
+    assert len((await service.execute(ListModels())).data) == models
     assert (await _last_event(service, job)).message == "The job has been cancelled"
 
 
@@ -175,20 +175,20 @@ async def test_what_is_over_can_be_neither_cancelled_nor_paused(service, upload,
     await _after(service, job, 3600)
     for operation in (CancelFineTuningJob, PauseFineTuningJob, ResumeFineTuningJob):
         with pytest.raises(ServiceError, match="is succeeded") as caught:
-            await service.answer(operation(job.id))
+            await service.execute(operation(job.id))
         assert caught.value.status == 400
 
 
 async def test_a_paused_job_waits_and_goes_on_where_it_was(service, upload, pairs):
     job = await _create(service, await upload(pairs), hyperparameters={"n_epochs": 3})
     await _after(service, job, 100)
-    paused = await service.answer(PauseFineTuningJob(job.id))
+    paused = await service.execute(PauseFineTuningJob(job.id))
     assert (paused.status, paused.estimated_finish) == ("paused", None)
     assert (await _after(service, job, 86_400)).status == "paused"
-    resumed = await service.answer(ResumeFineTuningJob(job.id))
+    resumed = await service.execute(ResumeFineTuningJob(job.id))
     assert resumed.status == "queued"
     assert (await _after(service, job, 3600)).status == "succeeded"
-    events = (await service.answer(ListFineTuningJobEvents(job.id, limit=100))).data
+    events = (await service.execute(ListFineTuningJobEvents(job.id, limit=100))).data
     steps = [event.data["step"] for event in reversed(events) if event.type == "metrics"]
     assert steps == list(range(1, len(steps) + 1)), "no step is lost, none is done twice"
 
@@ -203,12 +203,12 @@ async def test_a_test_can_let_a_job_fail_after_its_model_was_made(upload, pairs)
     job = await _create(service, await upload(pairs, to=service))
     job = await _after(service, job, 3600)
     assert (job.status, job.error.code) == ("failed", "moderation_failed")
-    assert await service.answer(RetrieveModel(job.fine_tuned_model))
+    assert await service.execute(RetrieveModel(job.fine_tuned_model))
 
 
 async def test_a_test_can_let_a_job_stay_in_the_queue(upload, pairs):
     rows = tuple(
-        replace(row, after_s=inf) if row.does == "start" else row for row in JOB_TIMELINE.rows
+        replace(row, delay_s=inf) if row.action == "start" else row for row in JOB_TIMELINE.rows
     )
     service = Service(job_timeline=Timeline(rows))
     job = await _create(service, await upload(pairs, to=service))
@@ -223,7 +223,7 @@ async def test_early_jobs_told_every_tenth_step(upload, pairs):
         hyperparameters={"n_epochs": 2, "batch_size": 1},
     )
     await _after(service, job, 3600)
-    events = (await service.answer(ListFineTuningJobEvents(job.id, limit=100))).data
+    events = (await service.execute(ListFineTuningJobEvents(job.id, limit=100))).data
     assert [e.data["step"] for e in reversed(events) if e.type == "metrics"] == [10, 20, 24]
 
 
@@ -243,14 +243,14 @@ async def test_an_engine_that_breaks_fails_its_job_and_nothing_else(
 
 
 async def test_the_era_decides_whether_no_error_is_empty_or_null(upload, pairs):
-    service = Service(assumptions=Assumptions(empty_error=False))
+    service = Service(behavior=ServiceBehavior(error_when_none=False))
     job = await _create(service, await upload(pairs, to=service))
     assert job.model_dump(exclude_unset=True)["error"] is None
 
 
 async def test_durations_can_be_given_by_what_is_done():
-    timeline = JOB_TIMELINE.lasting(start=3600, step=30)
-    assert [row.after_s for row in timeline.rows] == [0, 15, 15, 3600, 30, 20, 8]
+    timeline = JOB_TIMELINE.with_delays(start=3600, step=30)
+    assert [row.delay_s for row in timeline.rows] == [0, 15, 15, 3600, 30, 20, 8]
 
 
 def test_a_timeline_does_only_what_can_be_done():
@@ -261,6 +261,6 @@ def test_a_timeline_does_only_what_can_be_done():
     with pytest.raises(ValueError, match=f"{known}price"):
         Service(fine_tune_timeline=wrong)
     with pytest.raises(ValueError, match=known):
-        JOB_TIMELINE.lasting(begin=3)
+        JOB_TIMELINE.with_delays(begin=3)
     with pytest.raises(ValueError, match="time does not go back"):
-        JOB_TIMELINE.lasting(start=-3)
+        JOB_TIMELINE.with_delays(start=-3)

@@ -47,8 +47,8 @@ def test_states_follow_each_other_and_events_their_times(moments):
 
 async def _live(moments):
     service = Service()
-    file = await service.answer(CreateFile(file=b"\n".join([_LINE] * 10), purpose="fine-tune"))
-    job = await service.answer(
+    file = await service.execute(CreateFile(file=b"\n".join([_LINE] * 10), purpose="fine-tune"))
+    job = await service.execute(
         CreateFineTuningJob(
             model="davinci-002", training_file=file.id, hyperparameters={"n_epochs": 1}
         )
@@ -56,11 +56,11 @@ async def _live(moments):
     states = [job.status]
     for seconds, action in moments:
         service.clock.jump(seconds)
-        states.append((await service.answer(RetrieveFineTuningJob(job.id))).status)
+        states.append((await service.execute(RetrieveFineTuningJob(job.id))).status)
         if action is not None:
             with suppress(ServiceError):  # not every action fits every state
-                states.append((await service.answer(action(job.id))).status)
-    page = await service.answer(ListFineTuningJobEvents(job.id, limit=100))
+                states.append((await service.execute(action(job.id))).status)
+    page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     return states, page.data[::-1]
 
 

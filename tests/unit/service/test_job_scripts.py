@@ -14,7 +14,7 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.operations.models import RetrieveModel
-from tunesmith.service.core.event_messages import EVENTS_2023, EventWording
+from tunesmith.service.core.event_messages import EVENT_MESSAGES_2023, EventMessages
 
 pytestmark = pytest.mark.anyio
 
@@ -26,7 +26,7 @@ def create(service, upload, pairs):
     """Creates a job."""
 
     async def create(**parameters):
-        return await service.answer(
+        return await service.execute(
             CreateFineTuningJob(
                 model="davinci-002", training_file=await upload(pairs), **parameters
             )
@@ -41,7 +41,7 @@ def later(service):
 
     async def later(job, seconds=_LONG_S):
         service.clock.jump(seconds)
-        return await service.answer(RetrieveFineTuningJob(job.id))
+        return await service.execute(RetrieveFineTuningJob(job.id))
 
     return later
 
@@ -51,7 +51,7 @@ def events(service):
     """Gives a job's events, oldest first."""
 
     async def events(job):
-        page = await service.answer(ListFineTuningJobEvents(job.id, limit=100))
+        page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
         return list(reversed(page.data))
 
     return events
@@ -61,7 +61,7 @@ def events(service):
 
 
 async def test_the_next_job_fails_as_it_is_told(service, create, later, events):
-    service.jobs.fail_with("invalid_n_examples", "Too few.", param="training_file")
+    service.jobs.fail_next("invalid_n_examples", "Too few.", param="training_file")
     job = await later(await create())
     assert job.status == "failed"
     assert job.error.model_dump() == {
@@ -74,20 +74,20 @@ async def test_the_next_job_fails_as_it_is_told(service, create, later, events):
 
 
 async def test_failures_meet_one_job_after_the_other(service, create, later):
-    service.jobs.fail_with("a", "A.")
-    service.jobs.fail_with("b", "B.", times=2)
+    service.jobs.fail_next("a", "A.")
+    service.jobs.fail_next("b", "B.", times=2)
     jobs = [await create() for _ in range(4)]
     ends = [await later(job) for job in jobs]
     assert [job.error.code for job in ends] == ["a", "b", "b", None]
 
 
 async def test_all_jobs_can_fail(service, create, later):
-    service.jobs.fail_with("a", "A.", times=None)
+    service.jobs.fail_next("a", "A.", times=None)
     assert [(await later(await create())).status for _ in range(3)] == ["failed"] * 3
 
 
 async def test_a_job_can_fail_after_some_steps(service, create, later, events):
-    service.jobs.fail_with("server_error", "A GPU is on fire.", after_steps=2)
+    service.jobs.fail_next("server_error", "A GPU is on fire.", after_steps=2)
     job = await later(await create())
     assert job.status == "failed"
     assert job.fine_tuned_model is None
@@ -97,7 +97,7 @@ async def test_a_job_can_fail_after_some_steps(service, create, later, events):
 async def test_a_job_that_fails_after_more_steps_than_it_has_fails_after_the_last(
     service, create, later, events
 ):
-    service.jobs.fail_with("server_error", "A GPU is on fire.", after_steps=10**6)
+    service.jobs.fail_next("server_error", "A GPU is on fire.", after_steps=10**6)
     job = await later(await create())
     assert job.status == "failed"
     *_, last_step, failure = await events(job)
@@ -106,7 +106,7 @@ async def test_a_job_that_fails_after_more_steps_than_it_has_fails_after_the_las
 
 
 async def test_a_job_can_fail_when_it_is_to_start(service, create, later, events):
-    service.jobs.fail_with("server_error", "No GPU.", at="start")
+    service.jobs.fail_next("server_error", "No GPU.", at_action="start")
     job = await later(await create())
     assert [event.message for event in await events(job)][-2:] == [
         "Files validated, moving job to queued state",
@@ -122,14 +122,14 @@ async def test_a_job_can_fail_though_its_model_is_there(service, create, later, 
     created, failed = [event.message for event in await events(job)][-2:]
     assert created == f"New fine-tuned model created: {job.fine_tuned_model}"
     assert failed == "The model was blocked."
-    assert (await service.answer(RetrieveModel(job.fine_tuned_model))).id == job.fine_tuned_model
+    assert (await service.execute(RetrieveModel(job.fine_tuned_model))).id == job.fine_tuned_model
 
 
 async def test_no_job_that_fails_late_ever_shows_success(service, create, later):
     service.jobs.fail_after_model_created("moderation", "The model was blocked.")
     job = await create()
     seen = set()
-    while not job.is_over:
+    while not job.is_finished:
         job = await later(job, 1)
         seen.add(job.status)
     assert seen == {"validating_files", "queued", "running", "failed"}
@@ -137,19 +137,19 @@ async def test_no_job_that_fails_late_ever_shows_success(service, create, later)
 
 def test_a_job_cannot_fail_where_it_never_comes(service):
     with pytest.raises(ValueError, match="the timeline does no 'lunch': it does announce, "):
-        service.jobs.fail_with("a", "A.", at="lunch")
+        service.jobs.fail_next("a", "A.", at_action="lunch")
 
 
 def test_a_job_cannot_fail_before_its_first_step_is_to_come(service):
     with pytest.raises(ValueError, match="after_steps is 0 or more, not -1"):
-        service.jobs.fail_with("a", "A.", after_steps=-1)
+        service.jobs.fail_next("a", "A.", after_steps=-1)
 
 
 # The queue.
 
 
 async def test_a_job_stays_queued_until_it_is_released(service, create, later):
-    service.jobs.stay_queued()
+    service.jobs.hold_in_queue()
     job, other = await create(), await create()
     assert (await later(job)).status == "queued"
     assert (await later(other)).status == "succeeded"
@@ -158,35 +158,35 @@ async def test_a_job_stays_queued_until_it_is_released(service, create, later):
 
 
 async def test_a_job_released_before_it_queues_does_not_stay(service, create, later):
-    service.jobs.stay_queued()
+    service.jobs.hold_in_queue()
     job = await create()
     service.jobs.release()
     assert (await later(job)).status == "succeeded"
 
 
 async def test_a_job_that_is_held_can_be_cancelled_for_good(service, create, later):
-    service.jobs.stay_queued()
+    service.jobs.hold_in_queue()
     job = await create()
     assert (await later(job)).status == "queued"
-    await service.answer(CancelFineTuningJob(job.id))
+    await service.execute(CancelFineTuningJob(job.id))
     service.jobs.release()
     assert (await later(job)).status == "cancelled"
 
 
 async def test_a_job_paused_while_it_is_held_is_still_held_when_it_goes_on(service, create, later):
-    service.jobs.stay_queued()
+    service.jobs.hold_in_queue()
     job = await create()
     await later(job)
-    await service.answer(PauseFineTuningJob(job.id))
-    await service.answer(ResumeFineTuningJob(job.id))
+    await service.execute(PauseFineTuningJob(job.id))
+    await service.execute(ResumeFineTuningJob(job.id))
     assert (await later(job)).status == "queued"
     service.jobs.release()
     assert (await later(job)).status == "succeeded"
 
 
 async def test_scripts_of_different_kinds_meet_in_one_job(service, create, later):
-    service.jobs.stay_queued()
-    service.jobs.fail_with("server_error", "A GPU is on fire.", after_steps=1)
+    service.jobs.hold_in_queue()
+    service.jobs.fail_next("server_error", "A GPU is on fire.", after_steps=1)
     job = await create()
     assert (await later(job)).status == "queued"
     service.jobs.release()
@@ -202,7 +202,7 @@ def test_nobody_releases_a_job_that_does_not_exist(service):
 
 
 async def test_events_can_speak_as_in_2023(service, create, later, events):
-    service.jobs.word_events(EVENTS_2023)
+    service.jobs.set_event_messages(EVENT_MESSAGES_2023)
     job = await later(await create(hyperparameters={"n_epochs": 2, "batch_size": 1}))
     said = await events(job)
     assert [event.message.split(":")[0] for event in said] == [
@@ -219,7 +219,7 @@ async def test_events_can_speak_as_in_2023(service, create, later, events):
 
 
 async def test_words_can_be_for_one_job_only(service, create, later, events):
-    service.jobs.word_events(EventWording(completed="All done."), times=1)
+    service.jobs.set_event_messages(EventMessages(completed="All done."), times=1)
     first, second = await create(), await create()
     assert (await events(await later(first)))[-1].message == "All done."
     assert (await events(await later(second)))[-1].message == "The job has successfully completed"
@@ -227,19 +227,19 @@ async def test_words_can_be_for_one_job_only(service, create, later, events):
 
 @pytest.mark.parametrize("shown", [{}, None])
 async def test_the_missing_error_can_be_empty_or_null(service, create, later, shown):
-    service.jobs.without_error(shown)
+    service.jobs.set_empty_error(shown)
     job = await later(await create())
     assert job.model_dump(exclude_unset=True)["error"] == shown
 
 
 def test_the_missing_error_is_none(service):
-    with pytest.raises(ValueError, match="see fail_with"):
-        service.jobs.without_error({"code": "a"})
+    with pytest.raises(ValueError, match="see fail_next"):
+        service.jobs.set_empty_error({"code": "a"})
 
 
 @pytest.mark.parametrize("encoding", ["plain", "base64"])
 async def test_result_files_can_be_plain_or_base64(service, create, later, encoding):
-    service.jobs.write_results(encoding)
+    service.jobs.set_result_encoding(encoding)
     job = await later(await create())
     content = b"".join(service.files.read(job.result_files[0]))
     if encoding == "base64":
@@ -253,18 +253,18 @@ async def test_result_files_can_be_plain_or_base64(service, create, later, encod
 @pytest.fixture
 async def fine_tune(service, upload, pairs):
     async def create():
-        return await service.answer(CreateFineTune(training_file=await upload(pairs), model="ada"))
+        return await service.execute(CreateFineTune(training_file=await upload(pairs), model="ada"))
 
     return create
 
 
 async def _end(service, fine_tune):
     service.clock.jump(_LONG_S)
-    return await service.answer(RetrieveFineTune(fine_tune.id))
+    return await service.execute(RetrieveFineTune(fine_tune.id))
 
 
 async def test_fine_tunes_fail_as_they_are_told(service, fine_tune):
-    service.fine_tunes.fail_with("server_error", "A GPU is on fire.", after_steps=3)
+    service.fine_tunes.fail_next("server_error", "A GPU is on fire.", after_steps=3)
     ended = await _end(service, await fine_tune())
     assert (ended.status, ended.fine_tuned_model) == ("failed", None)
     assert ended.events[-1].message == "Fine-tune failed. A GPU is on fire."
@@ -279,7 +279,7 @@ async def test_fine_tunes_fail_late(service, fine_tune):
 
 
 async def test_fine_tunes_wait_until_they_are_released(service, fine_tune):
-    service.fine_tunes.stay_queued()
+    service.fine_tunes.hold_in_queue()
     held = await fine_tune()
     assert (await _end(service, held)).status == "pending"
     service.fine_tunes.release()

@@ -15,7 +15,7 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.operations.models import ListModels, RetrieveModel
-from tunesmith.service.core.behavior import Assumptions
+from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.errors import ServiceError
 from tunesmith.service.engines.base import GenerationSpec
 from tunesmith.service.service import Service
@@ -28,7 +28,7 @@ _GIVEN = {"batch_size": "auto", "learning_rate_multiplier": "auto", "n_epochs": 
 @pytest.fixture
 async def job(service, upload, pairs):
     """A job that was just created."""
-    return await service.answer(
+    return await service.execute(
         CreateFineTuningJob(
             model="davinci-002",
             training_file=await upload(pairs),
@@ -44,13 +44,13 @@ async def job(service, upload, pairs):
 
 async def _messages(service, job):
     """What the events say, oldest first."""
-    page = await service.answer(ListFineTuningJobEvents(job.id, limit=100))
+    page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     return [event.message for event in reversed(page.data)]
 
 
 async def _after(service, job, seconds):
     service.clock.jump(seconds)
-    return await service.answer(RetrieveFineTuningJob(job.id))
+    return await service.execute(RetrieveFineTuningJob(job.id))
 
 
 async def test_a_new_job_is_what_the_service_sends(job):
@@ -85,7 +85,7 @@ async def test_a_new_job_is_what_the_service_sends(job):
 
 
 async def test_what_the_owner_does_not_choose_is_auto(service, upload, pairs):
-    job = await service.answer(
+    job = await service.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs))
     )
     assert set(job.hyperparameters.model_dump(exclude_unset=True).values()) == {"auto"}
@@ -94,7 +94,7 @@ async def test_what_the_owner_does_not_choose_is_auto(service, upload, pairs):
 
 
 async def test_what_the_owner_chose_is_kept(service, upload, pairs):
-    job = await service.answer(
+    job = await service.execute(
         CreateFineTuningJob(
             model="davinci-002",
             training_file=await upload(pairs),
@@ -127,7 +127,7 @@ async def test_hyperparameters_become_numbers_while_files_are_still_validated(se
 
 async def test_events_tell_the_whole_story_newest_first(service, job):
     done = await _after(service, job, 3600)
-    page = await service.answer(ListFineTuningJobEvents(job.id, limit=100))
+    page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     events = page.data[::-1]
     messages = [event.message for event in events]
     assert messages[:4] == [
@@ -155,7 +155,7 @@ async def test_events_tell_the_whole_story_newest_first(service, job):
 
 async def test_a_steps_event_has_its_metrics(service, job):
     await _after(service, job, 3600)
-    page = await service.answer(ListFineTuningJobEvents(job.id, limit=100))
+    page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     last = next(event for event in page.data if event.type == "metrics")
     data = last.data
     assert last.message == (
@@ -177,25 +177,27 @@ async def test_a_steps_event_has_its_metrics(service, job):
 
 async def test_the_loss_falls_because_the_engine_learns(service, job):
     await _after(service, job, 3600)
-    page = await service.answer(ListFineTuningJobEvents(job.id, limit=100))
+    page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     losses = [e.data["train_loss"] for e in reversed(page.data) if e.type == "metrics"]
     assert losses[-1] < losses[0] / 2
 
 
 async def test_events_come_by_pages_and_as_time_passes(service, job):
-    assert len((await service.answer(ListFineTuningJobEvents(job.id))).data) == 2
+    assert len((await service.execute(ListFineTuningJobEvents(job.id))).data) == 2
     await _after(service, job, 3600)
-    first = await service.answer(ListFineTuningJobEvents(job.id, limit=3))
+    first = await service.execute(ListFineTuningJobEvents(job.id, limit=3))
     assert first.has_more
     assert first.model_dump(exclude_unset=True).keys() == {"object", "data", "has_more"}
-    second = await service.answer(ListFineTuningJobEvents(job.id, limit=3, after=first.data[-1].id))
-    everything = await service.answer(ListFineTuningJobEvents(job.id, limit=100))
+    second = await service.execute(
+        ListFineTuningJobEvents(job.id, limit=3, after=first.data[-1].id)
+    )
+    everything = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     assert [e.id for e in (*first.data, *second.data)] == [e.id for e in everything.data[:6]]
     assert not everything.has_more
 
 
 async def test_the_job_is_finished_some_seconds_before_its_last_events(service, job):
-    while not (now := await _after(service, job, 1)).is_over:
+    while not (now := await _after(service, job, 1)).is_finished:
         assert now.finished_at is None
     assert now.status == "succeeded"
     assert now.finished_at == int(service.clock.time())
@@ -205,17 +207,17 @@ async def test_the_job_is_finished_some_seconds_before_its_last_events(service, 
 
 
 async def test_checkpoints_are_the_last_three_epochs_newest_first(service, upload, pairs):
-    job = await service.answer(
+    job = await service.execute(
         CreateFineTuningJob(
             model="davinci-002",
             training_file=await upload(pairs),
             hyperparameters={"n_epochs": 5, "batch_size": 4},
         )
     )
-    page = await service.answer(ListFineTuningJobCheckpoints(job.id))
+    page = await service.execute(ListFineTuningJobCheckpoints(job.id))
     assert (page.data, page.has_more) == ([], False)
     done = await _after(service, job, 3600)
-    page = await service.answer(ListFineTuningJobCheckpoints(job.id))
+    page = await service.execute(ListFineTuningJobCheckpoints(job.id))
     name = done.fine_tuned_model
     assert [(c.step_number, c.fine_tuned_model_checkpoint) for c in page.data] == [
         (15, name),
@@ -231,19 +233,19 @@ async def test_checkpoints_are_the_last_three_epochs_newest_first(service, uploa
 
 @pytest.mark.parametrize("plain", [True, False])
 async def test_the_result_file_agrees_with_the_events(pairs, upload, plain):
-    service = Service(assumptions=Assumptions(results_base64=not plain))
-    job = await service.answer(
+    service = Service(behavior=ServiceBehavior(results_base64=not plain))
+    job = await service.execute(
         CreateFineTuningJob(model="babbage-002", training_file=await upload(pairs, to=service))
     )
     done = await _after(service, job, 3600)
     (file_id,) = done.result_files
-    file = await service.answer(RetrieveFile(file_id))
+    file = await service.execute(RetrieveFile(file_id))
     assert file.purpose == "fine-tune-results"
-    content = await service.answer(DownloadFile(file_id))
+    content = await service.execute(DownloadFile(file_id))
     rows = list(
         csv.DictReader(io.StringIO((content if plain else base64.b64decode(content)).decode()))
     )
-    page = await service.answer(ListFineTuningJobEvents(job.id, limit=100))
+    page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     told = [event.data for event in reversed(page.data) if event.type == "metrics"]
     assert list(rows[0]) == [
         "step",
@@ -263,7 +265,7 @@ async def test_the_tuned_model_and_its_checkpoints_know_what_was_taught(service,
     prefix, base, owner, suffix, unique = done.fine_tuned_model.split(":")
     assert (prefix, base, owner, suffix) == ("ft", "davinci-002", "personal", "sums")
     assert len(unique) == 8
-    page = await service.answer(ListFineTuningJobCheckpoints(job.id))
+    page = await service.execute(ListFineTuningJobCheckpoints(job.id))
     prompt = service.engine.encode(pairs[5]["prompt"])
 
     def says(name):
@@ -277,18 +279,18 @@ async def test_the_tuned_model_and_its_checkpoints_know_what_was_taught(service,
 
 
 async def test_the_model_and_the_file_appear_whichever_endpoint_is_asked_first(service, job):
-    before = {model.id for model in (await service.answer(ListModels())).data}
+    before = {model.id for model in (await service.execute(ListModels())).data}
     service.clock.jump(3600)
-    after = {model.id for model in (await service.answer(ListModels())).data}
+    after = {model.id for model in (await service.execute(ListModels())).data}
     assert len(after - before) == 3
-    done = await service.answer(RetrieveFineTuningJob(job.id))
-    model = await service.answer(RetrieveModel(done.fine_tuned_model))
+    done = await service.execute(RetrieveFineTuningJob(job.id))
+    model = await service.execute(RetrieveModel(done.fine_tuned_model))
     assert (model.owned_by, model.created) == ("org-tunesmith", done.finished_at)
 
 
 async def test_a_tuned_model_can_be_tuned_again(service, upload, job, pairs):
     done = await _after(service, job, 3600)
-    again = await service.answer(
+    again = await service.execute(
         CreateFineTuningJob(model=done.fine_tuned_model, training_file=await upload(pairs))
     )
     again = await _after(service, again, 3600)
@@ -299,7 +301,7 @@ async def test_a_tuned_model_can_be_tuned_again(service, upload, job, pairs):
 async def test_jobs_are_listed_newest_first_and_by_metadata(service, upload, pairs):
     file = await upload(pairs)
     jobs = [
-        await service.answer(
+        await service.execute(
             CreateFineTuningJob(model="davinci-002", training_file=file, metadata=metadata)
         )
         for metadata in (None, {"a": "1"}, {"a": "1", "b": "2"})
@@ -307,7 +309,7 @@ async def test_jobs_are_listed_newest_first_and_by_metadata(service, upload, pai
     ids = [job.id for job in jobs]
 
     async def listed(**query):
-        page = await service.answer(ListFineTuningJobs(**query))
+        page = await service.execute(ListFineTuningJobs(**query))
         assert page.model_dump(exclude_unset=True).keys() == {"object", "data", "has_more"}
         return [job.id for job in page.data]
 
@@ -321,9 +323,9 @@ async def test_jobs_are_listed_newest_first_and_by_metadata(service, upload, pai
 
 async def test_how_long_a_page_may_be_can_be_set(service):
     with pytest.raises(ServiceError, match="101 is greater than the maximum of 100 - 'limit'"):
-        await service.answer(ListFineTuningJobs(limit=101))
-    generous = Service(assumptions=Assumptions(max_page_size=1000))
-    assert (await generous.answer(ListFineTuningJobs(limit=1000))).data == []
+        await service.execute(ListFineTuningJobs(limit=101))
+    generous = Service(behavior=ServiceBehavior(max_page_size=1000))
+    assert (await generous.execute(ListFineTuningJobs(limit=1000))).data == []
 
 
 async def test_an_unknown_job_is_the_services_404(service):
@@ -333,7 +335,7 @@ async def test_an_unknown_job_is_the_services_404(service):
         ListFineTuningJobCheckpoints("ftjob-x"),
     ):
         with pytest.raises(ServiceError) as caught:
-            await service.answer(operation)
+            await service.execute(operation)
         assert caught.value.status == 404
         assert caught.value.body()["error"] == {
             "message": "Could not find fine tune: ftjob-x",
@@ -345,11 +347,11 @@ async def test_an_unknown_job_is_the_services_404(service):
 
 async def _history(seed, upload, pairs):
     service = Service(seed=seed)
-    job = await service.answer(
+    job = await service.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs, to=service))
     )
     done = await _after(service, job, 3600)
-    events = await service.answer(ListFineTuningJobEvents(job.id, limit=100))
+    events = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     return done.model_dump_json() + events.model_dump_json()
 
 
@@ -361,11 +363,11 @@ async def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(uploa
 
 async def test_two_services_side_by_side_share_nothing(upload, pairs):
     one, other = Service(), Service()
-    job = await one.answer(
+    job = await one.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs, to=one))
     )
     done = await _after(one, job, 3600)
     assert other.clock.monotonic() == 0
-    assert (await other.answer(ListFineTuningJobs())).data == []
+    assert (await other.execute(ListFineTuningJobs())).data == []
     with pytest.raises(ServiceError, match="does not exist"):
         other.models.resolve(done.fine_tuned_model)

@@ -3,14 +3,14 @@
 import pytest
 
 from tunesmith import AsyncClient, InsufficientQuotaError, MemoryBackend, RateLimitError
-from tunesmith.service.core.rate_limits import Limits
+from tunesmith.service.core.rate_limits import ServiceLimits
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
 
 
 def client_of(max_retries=0, **limits):
-    service = Service(limits=Limits(**limits))
+    service = Service(limits=ServiceLimits(**limits))
     return service, AsyncClient(backend=MemoryBackend(service), max_retries=max_retries)
 
 
@@ -34,7 +34,7 @@ async def test_without_limits_there_are_no_headers_of_them():
 )
 def test_limits_that_make_no_sense_are_refused(limits, says):
     with pytest.raises(ValueError, match=says):
-        Limits(**limits)
+        ServiceLimits(**limits)
 
 
 async def test_each_answer_tells_what_is_left():

@@ -16,10 +16,10 @@ from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBacke
 from tunesmith.clock import VirtualClock
 from tunesmith.errors import BadRequestError, RateLimitError
 from tunesmith.protocol.message import Request
-from tunesmith.service.core.http_api import Wire
-from tunesmith.service.core.rate_limits import Limits
+from tunesmith.service.core.http_api import HttpApi
+from tunesmith.service.core.rate_limits import ServiceLimits
 from tunesmith.service.inference.stubs import Reply
-from tunesmith.service.persistence.replay_log import SavedWire
+from tunesmith.service.persistence.replay_log import PersistentApi
 from tunesmith.service.persistence.state_file import StateFile
 from tunesmith.service.service import Service
 
@@ -105,7 +105,7 @@ async def test_a_training_is_not_done_twice(path, data, method, monkeypatch):
 
 async def test_a_job_goes_on_while_nobody_looks(path, data):
     now = 1_800_000_000.0
-    wire = SavedWire(path, wall=lambda: now)
+    wire = PersistentApi(path, wall_clock=lambda: now)
     assert wire.service.clock.time() == now
     backend = MemoryBackend(wire.service)
     backend._wire = wire
@@ -114,8 +114,8 @@ async def test_a_job_goes_on_while_nobody_looks(path, data):
     job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
     wire.close()
 
-    wire = SavedWire(path, wall=lambda: now + 3600)
-    async with wire.respond(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
+    wire = PersistentApi(path, wall_clock=lambda: now + 3600)
+    async with wire.handle(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
         assert json.loads(await response.read())["status"] == "succeeded"
     wire.close()
 
@@ -139,7 +139,7 @@ async def test_stored_chats_last_and_others_do_not(path):
     async with using(path) as client:
         stored = await client.chat.completions.create(**ask, store=True)
         async with client.chat.completions.stream(**ask, store=True) as stream:
-            streamed = await stream.final()
+            streamed = await stream.final_response()
         await client.chat.completions.create(**ask)
     async with using(path) as client:
         ids = [chat.id async for chat in client.chat.completions.list()]
@@ -315,7 +315,9 @@ async def test_a_closed_one_takes_no_requests(path):
         )
 
 
-@pytest.mark.parametrize("option", [{"seed": 3}, {"limits": Limits()}, {"clock": VirtualClock()}])
+@pytest.mark.parametrize(
+    "option", [{"seed": 3}, {"limits": ServiceLimits()}, {"clock": VirtualClock()}]
+)
 def test_what_belongs_to_a_new_service_is_refused_beside_one_that_is_there(option):
     with pytest.raises(ConfigurationError, match="are for a new service"):
         MemoryBackend(Service(), **option)
@@ -324,7 +326,7 @@ def test_what_belongs_to_a_new_service_is_refused_beside_one_that_is_there(optio
 async def test_limits_hold_for_a_service_in_a_file_and_not_for_what_is_done_again(path):
     file = {"file": ("a.jsonl", ROWS.encode()), "purpose": "fine-tune"}
     for _ in range(2):
-        async with using(path, limits=Limits(requests_per_minute=1)) as client:
+        async with using(path, limits=ServiceLimits(requests_per_minute=1)) as client:
             await client.files.create(**file)
             answer = await client.chat.completions.create(**KANT, store=True)
             assert answer.response.rate_limits.remaining_requests == 0
@@ -342,7 +344,7 @@ async def test_it_is_no_state_for_a_service_that_is_there(path):
 async def test_what_many_ask_while_time_passes_at_a_rate_is_the_same_again(path, data):
     """Jobs are trained and end, whatever else is being asked for at that moment."""
     wall = 1_800_000_000.0
-    wire = SavedWire(path, wall=lambda: wall)
+    wire = PersistentApi(path, wall_clock=lambda: wall)
     client, clock = client_of(wire), wire.service.clock
     file = await client.files.upload(data)
 
@@ -357,7 +359,7 @@ async def test_what_many_ask_while_time_passes_at_a_rate_is_the_same_again(path,
             with suppress(BadRequestError):  # a slow machine, and it is over by then
                 await client.fine_tuning.jobs.cancel(job.id)
             await client.completions.create(model="davinci-002", prompt="Kant", max_tokens=1)
-            async with wire.respond(MISSPELT) as response:  # nobody looks what is due for that
+            async with wire.handle(MISSPELT) as response:  # nobody looks what is due for that
                 assert response.status == 400
             await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
 
@@ -370,7 +372,7 @@ async def test_what_many_ask_while_time_passes_at_a_rate_is_the_same_again(path,
     seen = await all_of(client)
     wire.close()
 
-    again = SavedWire(path, wall=lambda: wall)
+    again = PersistentApi(path, wall_clock=lambda: wall)
     assert await all_of(client_of(again)) == seen
     again.close()
 
@@ -392,9 +394,9 @@ def client_of(wire):
 
 
 async def test_a_chat_that_is_kept_takes_no_time_where_time_is_stopped_for_it(path):
-    wire = SavedWire(path)
+    wire = PersistentApi(path)
     wire.service.clock.autojump, wire.service.clock.rate = False, 1.0
-    wire.service.reply(Reply("A philosopher.", first_token_s=3600))
+    wire.service.stub_reply(Reply("A philosopher.", first_token_s=3600))
     with anyio.fail_after(5):
         answer = await client_of(wire).chat.completions.create(**KANT, store=True)
     assert answer.choices[0].message.content == "A philosopher."
@@ -412,14 +414,14 @@ async def all_of(client):
 async def test_what_time_alone_did_is_kept_once_it_was_told(path, data):
     """The process ends without a word after it said that the job is over."""
     wall = 1_800_000_000.0
-    wire = SavedWire(path, wall=lambda: wall)
+    wire = PersistentApi(path, wall_clock=lambda: wall)
     backend = MemoryBackend(wire.service)
     backend._wire = wire
     job = await tuned(AsyncClient(backend=backend), data)
     wire._file.close()
 
-    again = SavedWire(path, wall=lambda: wall)
-    async with again.respond(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
+    again = PersistentApi(path, wall_clock=lambda: wall)
+    async with again.handle(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
         assert json.loads(await response.read())["status"] == "succeeded"
     again.close()
 
@@ -448,15 +450,15 @@ def test_reopening_changes_nothing_that_is_answered_afterwards(tmp_path_factory,
     now = 1_800_000_000.0
 
     async def compare():
-        saved = SavedWire(path, wall=lambda: now)
+        saved = PersistentApi(path, wall_clock=lambda: now)
         service = Service()
         service.clock.jump(now - service.clock.time())
-        steady = Wire(service)
+        steady = HttpApi(service)
         known = {"job": "ftjob-no", "file": "file-no", "lines": "file-no"}
         for step in ["file", *steps, "look", "file"]:
             if step == "reopen":
                 saved.close()
-                saved = SavedWire(path, wall=lambda: now)
+                saved = PersistentApi(path, wall_clock=lambda: now)
             elif step == "wait":
                 service.clock.jump(45)
                 saved.service.clock.jump(45)
@@ -494,5 +496,5 @@ async def asked(wire, step, known):
         encoded = None if body is None else json.dumps({**body, **more}).encode()
         headers = {"content-type": "application/json"} if encoded else {}
         request = Request("", method, route.format(**known), headers=headers, body=encoded)
-    async with wire.respond(request) as response:
+    async with wire.handle(request) as response:
         return await response.read()

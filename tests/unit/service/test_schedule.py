@@ -5,7 +5,7 @@ import anyio.lowlevel
 import pytest
 
 from tunesmith.clock import EPOCH_S, VirtualClock
-from tunesmith.service.core.scheduler import Schedule
+from tunesmith.service.core.scheduler import Scheduler
 
 pytestmark = pytest.mark.anyio
 
@@ -17,7 +17,7 @@ def clock():
 
 @pytest.fixture
 def schedule(clock):
-    return Schedule(clock)
+    return Scheduler(clock)
 
 
 @pytest.fixture
@@ -35,38 +35,38 @@ def note():
 
 
 async def test_nothing_happens_before_its_time(clock, schedule, note):
-    schedule.at(EPOCH_S + 5, note("a"))
+    schedule.call_at(EPOCH_S + 5, note("a"))
     clock.jump(4)
-    await schedule.settle()
+    await schedule.run_due()
     assert note.notes == []
-    assert schedule.next_at() == EPOCH_S + 5
+    assert schedule.next_due_at() == EPOCH_S + 5
 
 
 async def test_what_is_due_happens_in_the_order_of_its_times(clock, schedule, note):
     for name, at in (("late", 3), ("early", 1), ("second", 3)):
-        schedule.at(EPOCH_S + at, note(name))
+        schedule.call_at(EPOCH_S + at, note(name))
     clock.jump(10)
-    await schedule.settle()
-    await schedule.settle()
+    await schedule.run_due()
+    await schedule.run_due()
     assert note.notes == [("early", 1), ("late", 3), ("second", 3)]
-    assert schedule.next_at() is None
+    assert schedule.next_due_at() is None
 
 
 async def test_what_follows_from_an_action_happens_at_its_own_time(clock, schedule, note):
     async def first(at):
-        schedule.at(at + 1, note("follows"))
+        schedule.call_at(at + 1, note("follows"))
 
-    schedule.at(EPOCH_S + 1, first)
-    schedule.at(EPOCH_S + 3, note("last"))
+    schedule.call_at(EPOCH_S + 1, first)
+    schedule.call_at(EPOCH_S + 3, note("last"))
     clock.jump(10)
-    await schedule.settle()
+    await schedule.run_due()
     assert note.notes == [("follows", 2), ("last", 3)]
 
 
 async def test_what_is_dropped_does_not_happen(clock, schedule, note):
-    schedule.at(EPOCH_S + 1, note("a")).drop()
+    schedule.call_at(EPOCH_S + 1, note("a")).cancel()
     clock.jump(10)
-    await schedule.settle()
+    await schedule.run_due()
     assert note.notes == []
 
 
@@ -75,11 +75,11 @@ async def test_others_wait_for_whoever_settles_and_nothing_happens_twice(schedul
         await anyio.lowlevel.checkpoint()
         await note("slow")(at)
 
-    schedule.at(EPOCH_S, slow)
+    schedule.call_at(EPOCH_S, slow)
     seen = []
 
     async def ask():
-        await schedule.settle()
+        await schedule.run_due()
         seen.append(len(note.notes))
 
     async with anyio.create_task_group() as group:
@@ -97,21 +97,21 @@ async def test_what_was_cancelled_half_way_is_begun_again_by_the_next(schedule, 
             await anyio.sleep_forever()
         await note("done")(at)
 
-    schedule.at(EPOCH_S, stuck_at_first)
+    schedule.call_at(EPOCH_S, stuck_at_first)
     async with anyio.create_task_group() as group:
-        group.start_soon(schedule.settle)
+        group.start_soon(schedule.run_due)
         await anyio.wait_all_tasks_blocked()
         group.cancel_scope.cancel()
-    await schedule.settle()
+    await schedule.run_due()
     assert note.notes == [("done", 0)]
 
 
 async def test_an_action_may_ask_the_service_itself(clock, schedule, note):
     async def asks(at):
-        await schedule.settle()
+        await schedule.run_due()
         await note("asked")(at)
 
-    schedule.at(EPOCH_S, asks)
+    schedule.call_at(EPOCH_S, asks)
     with anyio.fail_after(5):
-        await schedule.settle()
+        await schedule.run_due()
     assert note.notes == [("asked", 0)]

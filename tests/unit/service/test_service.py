@@ -33,24 +33,24 @@ def test_every_operation_that_streams_has_somebody_who_streams_it(service):
 
 
 async def test_a_job_runs_while_everybody_only_waits(service, upload, pairs):
-    job = await service.answer(
+    job = await service.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs))
     )
     with service.clock.fail_after(3600):
-        while not job.is_over:
+        while not job.is_finished:
             await service.clock.sleep(10)
-            job = await service.answer(RetrieveFineTuningJob(job.id))
+            job = await service.execute(RetrieveFineTuningJob(job.id))
     assert job.status == "succeeded"
 
 
 async def test_readers_at_the_same_time_see_the_same(service, upload, pairs):
-    job = await service.answer(
+    job = await service.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs))
     )
     seen = []
 
     async def read():
-        seen.append(await service.answer(RetrieveFineTuningJob(job.id)))
+        seen.append(await service.execute(RetrieveFineTuningJob(job.id)))
 
     for _ in range(10):
         service.clock.jump(40)
@@ -62,25 +62,25 @@ async def test_readers_at_the_same_time_see_the_same(service, upload, pairs):
 
 
 async def test_whoever_gives_up_waiting_for_the_engine_harms_nobody(service, upload, pairs):
-    job = await service.answer(
+    job = await service.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs))
     )
     service.clock.jump(3600)
     for _ in range(5):
         with anyio.move_on_after(0):
-            await service.answer(RetrieveFineTuningJob(job.id))
-    done = await service.answer(RetrieveFineTuningJob(job.id))
+            await service.execute(RetrieveFineTuningJob(job.id))
+    done = await service.execute(RetrieveFineTuningJob(job.id))
     assert done.status == "succeeded"
     untroubled = Service()
-    again = await untroubled.answer(
+    again = await untroubled.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs, to=untroubled))
     )
     untroubled.clock.jump(3600)
-    assert await untroubled.answer(RetrieveFineTuningJob(again.id)) == done
+    assert await untroubled.execute(RetrieveFineTuningJob(again.id)) == done
 
 
 async def test_no_deadline_passes_while_the_service_works(service, upload, pairs):
-    job = await service.answer(
+    job = await service.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs))
     )
     service.clock.jump(3600)
@@ -89,7 +89,7 @@ async def test_no_deadline_passes_while_the_service_works(service, upload, pairs
 
     async def ask():
         with service.clock.fail_after(1):
-            await service.answer(RetrieveFineTuningJob(job.id))
+            await service.execute(RetrieveFineTuningJob(job.id))
         answered_at.append(service.clock.time())
 
     async with anyio.create_task_group() as group:
@@ -99,8 +99,8 @@ async def test_no_deadline_passes_while_the_service_works(service, upload, pairs
 
 
 async def test_a_stream_that_is_left_early_is_closed_at_once(service, upload, pairs):
-    fine_tune = await service.answer(CreateFineTune(training_file=await upload(pairs)))
-    async with aclosing(service.events(ListFineTuneEvents(fine_tune.id))) as events:
+    fine_tune = await service.execute(CreateFineTune(training_file=await upload(pairs)))
+    async with aclosing(service.stream(ListFineTuneEvents(fine_tune.id))) as events:
         async for _ in events:
             break
     now = service.clock.time()
@@ -111,4 +111,4 @@ async def test_a_stream_that_is_left_early_is_closed_at_once(service, upload, pa
 def test_one_service_lives_on_across_event_loops():
     service = Service()
     for backend in ("asyncio", "trio"):
-        assert anyio.run(service.answer, ListFineTuningJobs(), backend=backend).data == []
+        assert anyio.run(service.execute, ListFineTuningJobs(), backend=backend).data == []

@@ -16,24 +16,24 @@ def letters():
 
 
 def test_the_newest_come_first_unless_asked_otherwise(letters):
-    assert letters.window().records == list("EDCBA")
-    assert letters.window(newest_first=False).records == list("ABCDE")
+    assert letters.get_page().records == list("EDCBA")
+    assert letters.get_page(newest_first=False).records == list("ABCDE")
 
 
 def test_pages_go_on_behind_the_last_seen(letters):
-    first = letters.window(limit=2)
+    first = letters.get_page(limit=2)
     assert (first.records, first.has_more) == (["E", "D"], True)
-    rest = letters.window(after="d", limit=3)
+    rest = letters.get_page(after="d", limit=3)
     assert (rest.records, rest.has_more) == (["C", "B", "A"], False)
 
 
 def test_a_record_that_is_put_again_keeps_its_place(letters):
     letters.put("c", "new")
-    assert letters.window().records == ["E", "D", "new", "B", "A"]
+    assert letters.get_page().records == ["E", "D", "new", "B", "A"]
 
 
 def test_a_filter_does_not_promise_more_than_there_is(letters):
-    window = letters.window(limit=1, where=lambda letter: letter == "E")
+    window = letters.get_page(limit=1, where=lambda letter: letter == "E")
     assert (window.records, window.has_more) == (["E"], False)
 
 
@@ -48,7 +48,7 @@ def test_paging_through_shows_what_a_dictionary_would_hold(actions, limit):
             assert collection.delete(str(number)) == model.pop(str(number), None)
     seen, after, more = [], None, True
     while more:
-        window = collection.window(after=after, limit=limit, newest_first=False)
+        window = collection.get_page(after=after, limit=limit, newest_first=False)
         seen += window.records
         more, after = window.has_more, str(seen[-1]) if seen else None
     assert seen == list(model.values())
@@ -57,9 +57,9 @@ def test_paging_through_shows_what_a_dictionary_would_hold(actions, limit):
 
 def test_collections_of_different_owners_are_apart():
     store = MemoryStore()
-    store.collection("events", str, of="job-1").put("e", "here")
-    assert len(store.collection("events", str, of="job-2")) == 0
-    assert store.collection("events", str, of="job-1").get("e") == "here"
+    store.collection("events", str, parent_id="job-1").put("e", "here")
+    assert len(store.collection("events", str, parent_id="job-2")) == 0
+    assert store.collection("events", str, parent_id="job-1").get("e") == "here"
 
 
 @given(st.lists(st.binary(max_size=5)), st.integers(0, 20), st.none() | st.integers(0, 20))
@@ -85,5 +85,5 @@ def test_a_blob_that_is_erased_meanwhile_is_read_to_its_end():
     store = MemoryStore()
     store.write("blob", [b"a", b"b"])
     reading = store.read("blob")
-    store.erase("blob")
+    store.delete_blob("blob")
     assert b"".join(reading) == b"ab"

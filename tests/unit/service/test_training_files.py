@@ -4,11 +4,11 @@ import json
 
 import pytest
 
-from tunesmith.service.engines.base import ChatMessage, CompletionExample
+from tunesmith.service.engines.base import ChatMessage, CompletionTrainingExample
 from tunesmith.service.fine_tuning.training_data import (
-    TrainingFileInvalid,
+    InvalidTrainingFileError,
     read_examples,
-    require_examples,
+    validate_example_count,
 )
 
 _ASKED = {"role": "user", "content": "Hello"}
@@ -17,7 +17,7 @@ _SAID = {"role": "assistant", "content": "Good day."}
 
 def _failure(line, format):
     content = line if isinstance(line, bytes) else json.dumps(line).encode()
-    with pytest.raises(TrainingFileInvalid) as caught:
+    with pytest.raises(InvalidTrainingFileError) as caught:
         read_examples(b"\n" + content + b"\n", format)
     return caught.value.failure
 
@@ -151,14 +151,16 @@ def test_examples_are_counted_from_one_without_blank_lines():
 
 
 def test_ten_examples_are_enough_and_nine_are_not():
-    require_examples(10)
-    with pytest.raises(TrainingFileInvalid, match=r"has 9 example\(s\), but must have at least 10"):
-        require_examples(9)
+    validate_example_count(10)
+    with pytest.raises(
+        InvalidTrainingFileError, match=r"has 9 example\(s\), but must have at least 10"
+    ):
+        validate_example_count(9)
 
 
 def test_pairs_are_read_as_they_stand():
     content = '{"prompt": "Ich ", "completion": " Größe"}\n'.encode()
-    assert read_examples(content, "completion") == [CompletionExample("Ich ", " Größe")]
+    assert read_examples(content, "completion") == [CompletionTrainingExample("Ich ", " Größe")]
 
 
 def test_a_turn_that_calls_a_tool_is_learnt_as_text():

@@ -2,20 +2,20 @@
 
 import pytest
 
-from tunesmith.service.inference.stub_queue import Turns
+from tunesmith.service.inference.stub_queue import StubQueue
 
 
 @pytest.fixture
 def turns():
-    return Turns[str]()
+    return StubQueue[str]()
 
 
 def taken(turns, count):
-    return [turns.take() for _ in range(count)]
+    return [turns.next() for _ in range(count)]
 
 
 def test_nobody_has_a_turn_at_first(turns):
-    assert turns.take() is None
+    assert turns.next() is None
 
 
 def test_the_last_one_for_ever_comes_first(turns):
@@ -34,8 +34,8 @@ def test_those_for_some_times_come_before_in_the_order_they_were_added(turns):
 def test_one_that_does_not_suit_keeps_its_turn(turns):
     turns.add("long", times=1)
     turns.add("b")
-    assert turns.find(lambda item: item if len(item) == 1 else None) == "b"
-    assert turns.take() == "long"
+    assert turns.match(lambda item: item if len(item) == 1 else None) == "b"
+    assert turns.next() == "long"
 
 
 def test_less_than_once_is_refused(turns):
@@ -47,4 +47,4 @@ def test_clearing_forgets_all(turns):
     turns.add("one", times=1)
     turns.add("always")
     turns.clear()
-    assert turns.take() is None
+    assert turns.next() is None

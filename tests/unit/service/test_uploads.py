@@ -20,7 +20,7 @@ _CONTENT = b'{"a": 1}\n{"b": 2}\n'
 
 @pytest.fixture
 async def upload(service):
-    return await service.answer(
+    return await service.execute(
         CreateUpload(
             bytes=len(_CONTENT), filename="a.jsonl", mime_type="text/jsonl", purpose="fine-tune"
         )
@@ -32,7 +32,7 @@ async def parts(service, upload):
     """The second half, and then the first one."""
     halves = (_CONTENT[9:], _CONTENT[:9])
     return [
-        (await service.answer(CreateUploadPart(upload.id, data=("part", half, None)))).id
+        (await service.execute(CreateUploadPart(upload.id, data=("part", half, None)))).id
         for half in halves
     ]
 
@@ -44,7 +44,7 @@ async def test_an_upload_waits_for_an_hour(upload):
 
 
 async def test_the_order_of_the_parts_is_the_one_asked_for(service, upload, parts):
-    done = await service.answer(
+    done = await service.execute(
         CompleteUpload(
             upload.id,
             part_ids=parts[::-1],
@@ -53,18 +53,18 @@ async def test_the_order_of_the_parts_is_the_one_asked_for(service, upload, part
     )
     assert done.status == "completed"
     assert (done.file.filename, done.file.purpose, done.file.bytes) == ("a.jsonl", "fine-tune", 18)
-    assert await service.answer(DownloadFile(done.file.id)) == _CONTENT
+    assert await service.execute(DownloadFile(done.file.id)) == _CONTENT
 
 
 async def test_a_completed_upload_takes_nothing_more(service, upload, parts):
-    await service.answer(CompleteUpload(upload.id, part_ids=parts[::-1]))
+    await service.execute(CompleteUpload(upload.id, part_ids=parts[::-1]))
     for operation in (
         CreateUploadPart(upload.id, data=b"x"),
         CompleteUpload(upload.id, part_ids=parts),
         CancelUpload(upload.id),
     ):
         with pytest.raises(ServiceError, match="is completed, not pending"):
-            await service.answer(operation)
+            await service.execute(operation)
 
 
 @pytest.mark.parametrize(
@@ -83,41 +83,41 @@ async def test_what_does_not_fit_is_refused_and_can_be_put_right(
     if "twice" in change:
         ids = [ids[0], ids[0]]
     with pytest.raises(ServiceError, match=message):
-        await service.answer(CompleteUpload(upload.id, part_ids=ids, md5=change.get("md5")))
-    done = await service.answer(CompleteUpload(upload.id, part_ids=parts[::-1]))
+        await service.execute(CompleteUpload(upload.id, part_ids=ids, md5=change.get("md5")))
+    done = await service.execute(CompleteUpload(upload.id, part_ids=parts[::-1]))
     assert done.status == "completed"
 
 
 async def test_content_is_checked_as_that_of_a_plain_file(service, upload, parts):
-    other = await service.answer(
+    other = await service.execute(
         CreateUpload(bytes=1, filename="a", mime_type="text/plain", purpose="fine-tune")
     )
-    part = await service.answer(CreateUploadPart(other.id, data=b"x"))
+    part = await service.execute(CreateUploadPart(other.id, data=b"x"))
     with pytest.raises(ServiceError, match="Expected file to have JSONL format"):
-        await service.answer(CompleteUpload(other.id, part_ids=[part.id]))
+        await service.execute(CompleteUpload(other.id, part_ids=[part.id]))
 
 
 async def test_a_cancelled_upload_is_over(service, upload, parts):
-    assert (await service.answer(CancelUpload(upload.id))).status == "cancelled"
+    assert (await service.execute(CancelUpload(upload.id))).status == "cancelled"
     with pytest.raises(ServiceError, match="is cancelled, not pending"):
-        await service.answer(CompleteUpload(upload.id, part_ids=parts))
+        await service.execute(CompleteUpload(upload.id, part_ids=parts))
 
 
 async def test_an_upload_expires_after_an_hour(service, upload, parts):
     service.clock.jump(3600)
     with pytest.raises(ServiceError, match="is expired, not pending"):
-        await service.answer(CompleteUpload(upload.id, part_ids=parts[::-1]))
+        await service.execute(CompleteUpload(upload.id, part_ids=parts[::-1]))
 
 
 async def test_an_unknown_upload_is_a_404(service):
     with pytest.raises(ServiceError, match="No such Upload object: upload_x") as caught:
-        await service.answer(CancelUpload("upload_x"))
+        await service.execute(CancelUpload("upload_x"))
     assert caught.value.status == 404
 
 
 async def test_more_than_eight_gigabytes_are_refused(service):
     with pytest.raises(ServiceError, match="too large"):
-        await service.answer(
+        await service.execute(
             CreateUpload(
                 bytes=8 * 1024**3 + 1, filename="a", mime_type="text/plain", purpose="batch"
             )

@@ -36,7 +36,7 @@ def test_importing_loads_neither_a_service_nor_pytest():
     [
         ("RecordingBackend", {"pytest", "httpx", "tunesmith.service.service"}),
         ("ReplayBackend", {"pytest", "httpx", "tunesmith.service.service"}),
-        ("NetworkForbidden", {"pytest", "httpx", "pydantic", "anyio"}),
+        ("NetworkBlockedError", {"pytest", "httpx", "pydantic", "anyio"}),
     ],
 )
 def test_a_name_loads_only_what_it_needs(name, needless):

@@ -141,7 +141,7 @@ def test_it(tunesmith_client, tunesmith_faults, tunesmith_record):
     anyio.run(tunesmith_client.models.list)
     tunesmith_faults.assert_all_fired()
     tunesmith_record.assert_called("models.list", times=2)
-    tunesmith_record.assert_well_behaved()
+    tunesmith_record.assert_no_violations()
 """)
     passes(1)
 
@@ -218,15 +218,15 @@ def test_a_call_to_another_machine_is_an_error_that_names_the_test_and_the_way_o
     result = run(forbidding)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["*NetworkForbidden: *::test_mine made a call to api.openai.com*tunesmith_client*"]
+        ["*NetworkBlockedError: *::test_mine made a call to api.openai.com*tunesmith_client*"]
     )
 
 
 def test_nothing_is_forbidden_unless_it_is_asked_for(pytester, passes):
     pytester.makepyfile("""
-from tunesmith.backends.network import refusal_for
+from tunesmith.backends.network import blocked_error_for
 
-def test_mine(): assert refusal_for("https://api.openai.com/v1") is None
+def test_mine(): assert blocked_error_for("https://api.openai.com/v1") is None
 """)
     passes(1)
 
@@ -261,12 +261,12 @@ def test_mine(host):
 def test_a_marked_test_may_call(pytester, passes):
     pytester.makepyfile("""
 import pytest
-from tunesmith.backends.network import refusal_for
+from tunesmith.backends.network import blocked_error_for
 
 @pytest.mark.tunesmith_network
-def test_marked(): assert refusal_for("https://api.openai.com/v1") is None
+def test_marked(): assert blocked_error_for("https://api.openai.com/v1") is None
 
-def test_other(): assert refusal_for("https://api.openai.com/v1") is not None
+def test_other(): assert blocked_error_for("https://api.openai.com/v1") is not None
 """)
     passes(2, "--tunesmith-no-network", "--strict-markers")
 
@@ -318,7 +318,7 @@ def test_a_client_of_ones_own_making_is_guarded_too(pytester, run):
     pytester.makepyfile("""
 import anyio, httpx, pytest
 from tunesmith import AsyncClient
-from tunesmith.testing import NetworkForbidden
+from tunesmith.testing import NetworkBlockedError
 
 def test_mine():
     async def work():
@@ -333,7 +333,7 @@ def test_mine():
 
 
 def test_the_guard_is_gone_after_the_run(pytester, passes):
-    before = network.refusal_for("https://api.openai.com/v1")
+    before = network.blocked_error_for("https://api.openai.com/v1")
     pytester.makepyfile("def test_nothing(): pass")
     passes(1, "--tunesmith-no-network")
-    assert network.refusal_for("https://api.openai.com/v1") is before is None
+    assert network.blocked_error_for("https://api.openai.com/v1") is before is None

@@ -17,7 +17,7 @@ from tunesmith import (
     Request,
     TunesmithError,
 )
-from tunesmith.testing import CallRecord, Faults, Transport
+from tunesmith.testing import CallRecorder, Faults, HttpxTransport
 
 pytestmark = pytest.mark.anyio
 
@@ -36,7 +36,7 @@ def faults(memory):
 
 @pytest.fixture
 def record(faults):
-    return CallRecord(faults)
+    return CallRecorder(faults)
 
 
 @pytest.fixture
@@ -66,14 +66,14 @@ def ask(record):
 
 
 async def test_a_call_has_its_parameters_its_answer_and_its_times(client, record, faults, memory):
-    faults.on("chat.completions.create").slow(3)
+    faults.on("chat.completions.create").delay(3)
     began = memory.clock.time()
     answer = await client.chat.completions.create(**CHAT, n=2)
     (call,) = record.all
     assert (call.number, call.operation) == (1, "chat.completions.create")
     assert (call.method, call.path, call.status) == ("POST", "/chat/completions", 200)
     assert call.parameters == {**CHAT, "n": 2}
-    assert call.answer["id"] == answer.id
+    assert call.response_json["id"] == answer.id
     assert (call.began_at, call.answered_at, call.ended_at) == (began, began + 3, began + 3)
 
 
@@ -111,7 +111,7 @@ async def test_of_an_upload_the_file_is_described(client, record):
 
 
 async def test_of_a_large_upload_the_beginning_is_kept(memory):
-    record = CallRecord(memory, max_body_bytes=1000)
+    record = CallRecorder(memory, max_body_bytes=1000)
     async with AsyncClient(backend=record) as client:
         await client.files.create(file=("a.jsonl", b'{"a": 1}\n' * 1000), purpose="batch")
     (call,) = record.assert_called("files.create", purpose="batch")
@@ -119,11 +119,11 @@ async def test_of_a_large_upload_the_beginning_is_kept(memory):
 
 
 async def test_a_stream_is_recorded_event_by_event(client, record, memory):
-    memory.service.reply("Immanuel Kant.")
+    memory.service.stub_reply("Immanuel Kant.")
     async with client.chat.completions.stream(**CHAT) as stream:
-        await stream.final()
+        await stream.final_response()
     (call,) = record.assert_called("chat.completions.create", stream=True)
-    *chunks, done = call.answer
+    *chunks, done = call.response_json
     assert done == b"[DONE]"
     said = (chunk["choices"][0]["delta"].get("content") or "" for chunk in chunks)
     assert "".join(said) == "Immanuel Kant."
@@ -131,27 +131,27 @@ async def test_a_stream_is_recorded_event_by_event(client, record, memory):
 
 async def test_errors_and_lost_answers_are_recorded(client, record, faults):
     faults.on("models.list").refuse_connection()
-    faults.on("models.list", call=2).overloaded()
+    faults.on("models.list", nth=2).overloaded()
     await client.models.list()
     first, second, third = record.all
     assert (first.status, first.error.phase) == (None, "connect")
-    assert (second.status, second.is_good) == (503, False)
-    assert third.is_good
+    assert (second.status, second.ok) == (503, False)
+    assert third.ok
 
 
 async def test_a_stream_that_breaks_off_is_recorded_as_far_as_it_came(ask, record, faults):
-    faults.on("completions.create").cut(after_events=2)
+    faults.on("completions.create").disconnect(after_events=2)
     body = {"model": "davinci-002", "prompt": "Kant", "stream": True}
     assert await ask("completions.create", "POST", "/completions", body) is None
     (call,) = record.all
-    assert (call.status, len(call.answer), call.error.phase) == (200, 2, "read")
+    assert (call.status, len(call.response_json), call.error.phase) == (200, 2, "read")
 
 
 async def test_bodies_are_passed_on_as_they_are(memory):
     request = Request("models.list", "GET", "/models")
     async with memory.send(request) as response:
         plain = await response.read()
-    async with CallRecord(memory).send(request) as response:
+    async with CallRecorder(memory).send(request) as response:
         assert await response.read() == plain
 
 
@@ -170,7 +170,9 @@ async def test_no_key_is_ever_recorded(ask, record):
     request = Request("models.list", "GET", "/models", query=(("api-key", key),))
     async with record.send(request):
         pass
-    assert key not in repr(record.all) + str(record) + repr([call.answer for call in record.all])
+    assert key not in repr(record.all) + str(record) + repr(
+        [call.response_json for call in record.all]
+    )
 
 
 async def test_a_record_prints_its_calls(ask, record, faults):
@@ -193,7 +195,9 @@ async def test_a_record_can_forget(client, record):
 async def test_what_a_fault_answers_to_a_client_behind_a_door_is_recorded_too(record, faults):
     faults.on("completions.create").status(503)
     async with httpx.AsyncClient(
-        transport=Transport(record), base_url="http://x/v1", headers={"authorization": "Bearer any"}
+        transport=HttpxTransport(record),
+        base_url="http://x/v1",
+        headers={"authorization": "Bearer any"},
     ) as http:
         asked = {"model": "davinci-002", "prompt": "Kant"}
         assert (await http.post("/completions", json=asked)).status_code == 503
@@ -280,13 +284,13 @@ async def test_the_order_of_calls_can_be_held(client, record):
 
 
 async def test_what_no_script_answered_is_told(client, record, memory):
-    memory.service.reply("scripted", match="Kant")
+    memory.service.stub_reply("scripted", match="Kant")
     await client.chat.completions.create(**CHAT)
-    record.assert_no_unmatched()
+    record.assert_all_stubbed()
     await client.completions.create(model="davinci-002", prompt="Water is")
     await client.embeddings.create(model="text-embedding-3-small", input="Fire")
     with pytest.raises(AssertionError) as caught:
-        record.assert_no_unmatched()
+        record.assert_all_stubbed()
     assert str(caught.value).splitlines() == [
         "no script answered 2 request(s):",
         "  completions.create model='davinci-002' prompt='Water is'",
@@ -295,34 +299,34 @@ async def test_what_no_script_answered_is_told(client, record, memory):
 
 
 async def test_without_a_service_there_are_no_scripts():
-    record = CallRecord(HttpxBackend("http://localhost/v1", api_key="sk-test"))
+    record = CallRecorder(HttpxBackend("http://localhost/v1", api_key="sk-test"))
     with pytest.raises(ValueError, match="no service in memory"):
-        record.assert_no_unmatched()
+        record.assert_all_stubbed()
 
 
 # The verdict.
 
 
 def kinds(record):
-    return [lapse.kind for lapse in record.lapses]
+    return [lapse.kind for lapse in record.violations]
 
 
 async def test_the_client_itself_is_well_behaved_whatever_goes_wrong(client, record, faults):
-    faults.on("files.create").lose_answer()
-    faults.on("files.create", call=2).status(502, after_work=True)
+    faults.on("files.create").drop_response()
+    faults.on("files.create", nth=2).status(502, after_work=True)
     faults.on("models.list").rate_limited(retry_after_s=7)
-    faults.on("models.list", call=2).quota_exhausted()
-    faults.on("completions.create").cut(after_events=1)
+    faults.on("models.list", nth=2).quota_exhausted()
+    faults.on("completions.create").disconnect(after_events=1)
     await client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
     await client.files.create(file=("b.jsonl", b'{"b": 1}'), purpose="batch")
     with pytest.raises(TunesmithError):
         await client.models.list()
     with pytest.raises(TunesmithError):
         async with client.completions.stream(model="davinci-002", prompt="Kant") as stream:
-            await stream.final()
+            await stream.final_response()
     with pytest.raises(TunesmithError):
         await client.models.retrieve("nobody")
-    record.assert_well_behaved()
+    record.assert_no_violations()
     faults.assert_all_fired()
 
 
@@ -332,13 +336,13 @@ async def test_retrying_what_no_retry_changes_is_a_lapse(ask, record, faults, fa
     calls.quota_exhausted() if fault == "quota_exhausted" else calls.status(401)
     await ask("models.list", "GET", "/models")
     await ask("models.list", "GET", "/models")
-    (lapse,) = record.lapses
-    assert (lapse.kind, lapse.calls) == ("retried in vain", (1, 2))
+    (lapse,) = record.violations
+    assert (lapse.kind, lapse.calls) == ("useless-retry", (1, 2))
     with pytest.raises(AssertionError) as caught:
-        record.assert_well_behaved()
+        record.assert_no_violations()
     why = "429 insufficient_quota" if fault == "quota_exhausted" else "401"
     assert f"call 1, models.list, was answered {why}, which no retry changes" in str(caught.value)
-    record.assert_well_behaved(allow=["retried in vain"])
+    record.assert_no_violations(allow=["useless-retry"])
 
 
 async def test_asking_for_something_else_after_an_error_is_no_lapse(ask, record):
@@ -347,11 +351,11 @@ async def test_asking_for_something_else_after_an_error_is_no_lapse(ask, record)
     body = {"model": "nobody", "prompt": "a"}
     await ask("completions.create", "POST", "/completions", body)
     await ask("completions.create", "POST", "/completions", {**body, "model": "davinci-002"})
-    assert record.lapses == []
+    assert record.violations == []
 
 
 @pytest.mark.parametrize(
-    ("waited_s", "lapses"), [(0, ["ignored Retry-After"]), (19.5, []), (60, [])]
+    ("waited_s", "lapses"), [(0, ["ignored-retry-after"]), (19.5, []), (60, [])]
 )
 async def test_not_waiting_as_asked_is_a_lapse(ask, record, faults, memory, waited_s, lapses):
     faults.on("models.list").rate_limited(retry_after_s=19.5)
@@ -363,7 +367,7 @@ async def test_not_waiting_as_asked_is_a_lapse(ask, record, faults, memory, wait
 
 async def test_an_answer_that_is_still_open_is_a_lapse(record):
     async with record.send(Request("models.list", "GET", "/models")):
-        assert kinds(record) == ["left open"]
+        assert kinds(record) == ["unclosed-response"]
     assert kinds(record) == []
 
 
@@ -378,7 +382,7 @@ async def test_an_answer_closed_by_the_garbage_collector_is_a_lapse(record):
     gc.collect()
     for _ in range(10):
         await anyio.lowlevel.checkpoint()
-    assert kinds(record) == ["left open"]
+    assert kinds(record) == ["unclosed-response"]
 
 
 async def test_a_stream_closed_on_the_way_out_of_a_generator_is_no_lapse(client, record):
@@ -390,7 +394,7 @@ async def test_a_stream_closed_on_the_way_out_of_a_generator_is_no_lapse(client,
     words = first_words()
     await anext(words)
     await words.aclose()
-    assert record.lapses == []
+    assert record.violations == []
 
 
 async def test_creating_the_same_twice_is_a_lapse(client, record):
@@ -400,7 +404,7 @@ async def test_creating_the_same_twice_is_a_lapse(client, record):
             input_file_id=await _batch_file(client),
             completion_window="24h",
         )
-    assert kinds(record) == ["created twice"]  # the files are the same, the batches are not
+    assert kinds(record) == ["duplicate-create"]  # the files are the same, the batches are not
 
 
 async def _batch_file(client):
@@ -414,18 +418,18 @@ async def test_creating_again_what_was_deleted_is_no_lapse(client, record):
     file_id = await _batch_file(client)
     await client.files.delete(file_id)
     await _batch_file(client)
-    assert record.lapses == []
+    assert record.violations == []
 
 
 @pytest.mark.parametrize("looked", [True, False])
 async def test_sending_a_lost_create_again_without_a_look_is_a_lapse(ask, record, faults, looked):
-    faults.on("uploads.create").lose_answer()
+    faults.on("uploads.create").drop_response()
     body = {"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "text/plain"}
     await ask("uploads.create", "POST", "/uploads", body)
     if looked:
         await ask("uploads.list", "GET", "/uploads")
     await ask("uploads.create", "POST", "/uploads", body)
-    assert kinds(record) == ([] if looked else ["created twice"])
+    assert kinds(record) == ([] if looked else ["duplicate-create"])
 
 
 async def test_sending_a_create_again_that_never_arrived_is_no_lapse(ask, record, faults):
@@ -433,13 +437,13 @@ async def test_sending_a_create_again_that_never_arrived_is_no_lapse(ask, record
     body = {"filename": "a", "purpose": "batch", "bytes": 1, "mime_type": "text/plain"}
     for _ in range(2):
         await ask("uploads.create", "POST", "/uploads", body)
-    assert record.lapses == []
+    assert record.violations == []
 
 
 async def test_calls_that_overlap_are_no_retries(ask, record, faults):
-    faults.on("models.retrieve", call=None).slow(5)
+    faults.on("models.retrieve", nth=None).delay(5)
     async with anyio.create_task_group() as tasks:
         for _ in range(3):
             tasks.start_soon(ask, "models.retrieve", "GET", "/models/nobody")
     assert [call.status for call in record.all] == [404] * 3
-    assert record.lapses == []
+    assert record.violations == []

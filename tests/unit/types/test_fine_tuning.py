@@ -118,7 +118,7 @@ def test_a_failed_job_says_why():
     }
     failed = job(error=error, status="failed", fine_tuned_model=None)
     assert failed.failure == FineTuningJobError.model_validate(error)
-    assert failed.is_over
+    assert failed.is_finished
 
 
 def test_an_error_of_unknown_shape_is_still_a_failure():
@@ -172,7 +172,7 @@ def test_hyperparameters_are_auto_until_the_service_has_chosen():
     ],
 )
 def test_every_status_is_borne_and_known_to_be_over_or_not(status, over):
-    assert job(status=status).is_over is over
+    assert job(status=status).is_finished is over
 
 
 @pytest.mark.parametrize("name", ["id", "status"])

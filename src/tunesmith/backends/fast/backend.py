@@ -11,16 +11,16 @@ from urllib.parse import quote, urlencode, urlsplit
 import anyio
 import anyio.lowlevel
 
-from tunesmith.backends.credentials import BAD_HEADER
-from tunesmith.backends.httpx import HttpxBackend, connect_s, tls_context
-from tunesmith.backends.network import refusal_for
-from tunesmith.backends.pools import take_room
+from tunesmith.backends.credentials import INVALID_HEADER_MESSAGE
+from tunesmith.backends.httpx import HttpxBackend, connect_timeout_s, tls_context
+from tunesmith.backends.network import blocked_error_for
+from tunesmith.backends.pools import acquire_slot
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
 
 try:
-    from tunesmith.backends.fast.connection import Connection, connect, on_asyncio, running_loop
-    from tunesmith.backends.fast.response import Answer
+    from tunesmith.backends.fast.connection import Connection, connect, is_asyncio, running_loop
+    from tunesmith.backends.fast.response import HttpResponse
 except ImportError as error:
     raise ConfigurationError(
         f"the fast backend needs packages: pip install 'tunesmith[fast]' ({error})"
@@ -28,7 +28,7 @@ except ImportError as error:
 
 __all__ = ["FastBackend"]
 
-_KEEP_IDLE_S = 30.0
+_KEEPALIVE_EXPIRY_S = 30.0
 
 _READ_BYTES = 256 * 1024
 """The most that is read from a socket at once. All connections read into one buffer: asyncio would
@@ -63,10 +63,10 @@ class FastBackend(HttpxBackend):
         Raises:
             BackendError: No answer came, or it broke off.
         """
-        refusal = refusal_for(self.base_url)
+        refusal = blocked_error_for(self.base_url)
         if refusal is not None:
             raise refusal()
-        pool = self._pool_here()
+        pool = self._pool_for_loop()
         return super().send(request) if pool is None else _Exchange(self, pool, request)
 
     async def head(self, request: Request, host: bytes) -> bytes:
@@ -84,9 +84,9 @@ class FastBackend(HttpxBackend):
         if query:
             target += "?" + urlencode(query, quote_via=quote)
         # The headers are in no variable: some reports of errors show those, and one is the key.
-        head = _head(request, target, host, await self.all_headers(request))
+        head = _head(request, target, host, await self.build_headers(request))
         if head is None:
-            raise BackendError(BAD_HEADER, phase="closed")
+            raise BackendError(INVALID_HEADER_MESSAGE, phase="closed")
         return head
 
     async def aclose(self) -> None:
@@ -96,7 +96,7 @@ class FastBackend(HttpxBackend):
         if held is not None and held[1] is not None and held[0] is running_loop():
             await held[1].aclose()
 
-    def _pool_here(self) -> "_Pool | None":
+    def _pool_for_loop(self) -> "_Pool | None":
         """Find the pool of the running event loop; None if httpx is to do it."""
         if self.closed:
             raise BackendError("the client is closed", phase="closed")
@@ -106,7 +106,7 @@ class FastBackend(HttpxBackend):
         return self._pool[1]
 
     def _new_pool(self) -> "_Pool | None":
-        if on_asyncio() and self.goes_direct():
+        if is_asyncio() and self.uses_own_pool():
             return _Pool(self.base_url, self.max_connections)
         return None
 
@@ -141,17 +141,17 @@ class _Exchange:
         self._request = request
 
     async def __aenter__(self) -> Response:
-        self._connection = connection = await self._pool.take(self._request.timeout_s)
+        self._connection = connection = await self._pool.acquire(self._request.timeout_s)
         try:
-            answer: Answer = await connection.send(
+            answer: HttpResponse = await connection.send(
                 await self._backend.head(self._request, self._pool.host_header), self._request
             )
         except BaseException:
-            self._pool.give_back(connection)
+            self._pool.release(connection)
             raise
         encoding = answer.headers.get("content-encoding", "identity")
         if encoding != "identity":
-            self._pool.give_back(connection)
+            self._pool.release(connection)
             raise BackendError(f"the answer is encoded as {encoding}, unasked", phase="read")
         return Response(answer.status, answer.headers, answer, keeps_timeout=True)
 
@@ -161,7 +161,7 @@ class _Exchange:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._pool.give_back(self._connection)
+        self._pool.release(self._connection)
 
 
 class _Pool:
@@ -186,7 +186,7 @@ class _Pool:
         self._room = anyio.Semaphore(max_connections, fast_acquire=True)
         self._closed = False
 
-    async def take(self, timeout_s: float | None) -> Connection:
+    async def acquire(self, timeout_s: float | None) -> Connection:
         """Take a connection that waits for a request, or open one.
 
         Args:
@@ -195,12 +195,15 @@ class _Pool:
         Raises:
             BackendError: There is none to be had.
         """
-        await take_room(self._room)
+        await acquire_slot(self._room)
         try:
             while self._idle:
                 # The youngest: the others may rest, and be closed when they have rested enough.
                 connection = self._idle.pop()
-                if connection.idle_since > time.monotonic() - _KEEP_IDLE_S and connection.quiet:
+                if (
+                    connection.idle_since > time.monotonic() - _KEEPALIVE_EXPIRY_S
+                    and connection.is_idle
+                ):
                     return connection
                 connection.abort()
             return await self._connect(timeout_s)
@@ -210,7 +213,7 @@ class _Pool:
 
     async def _connect(self, timeout_s: float | None) -> Connection:
         try:
-            with anyio.fail_after(connect_s(timeout_s)):
+            with anyio.fail_after(connect_timeout_s(timeout_s)):
                 connection = await connect(
                     self._host, self._port, self._tls, self._open.discard, self._buffer
                 )
@@ -226,7 +229,7 @@ class _Pool:
         self._open.add(connection)
         return connection
 
-    def give_back(self, connection: Connection) -> None:
+    def release(self, connection: Connection) -> None:
         """Keep a connection for the next request, or close it if its answer was not read."""
         self._room.release()
         if self._closed or not connection.reusable:
@@ -235,7 +238,7 @@ class _Pool:
         now = time.monotonic()
         connection.release(now)
         self._idle.append(connection)
-        while self._idle[0].lost or self._idle[0].idle_since < now - _KEEP_IDLE_S:
+        while self._idle[0].lost or self._idle[0].idle_since < now - _KEEPALIVE_EXPIRY_S:
             self._idle.popleft().abort()
 
     async def aclose(self) -> None:

@@ -1,6 +1,6 @@
 """One HTTP/1.1 connection of the fast backend: asyncio moves the bytes.
 
-This file and `answer.py` import asyncio: its protocols are told of bytes as they come, with no
+This file and `response.py` import asyncio: its protocols are told of bytes as they come, with no
 task, no lock and no copy between the socket and the parser.
 """
 
@@ -13,17 +13,17 @@ from typing import cast
 import aiohappyeyeballs
 import anyio
 
-from tunesmith.backends.fast.response import Answer
+from tunesmith.backends.fast.response import HttpResponse
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Request
 
-__all__ = ["Connection", "connect", "on_asyncio", "running_loop"]
+__all__ = ["Connection", "connect", "is_asyncio", "running_loop"]
 
 _NEXT_ADDRESS_S = 0.25
 """How long an address has before the next is tried beside it (RFC 8305, section 5)."""
 
 
-def on_asyncio() -> bool:
+def is_asyncio() -> bool:
     """Whether the running event loop is asyncio's, or one of its kind such as uvloop."""
     return anyio.get_cancelled_exc_class() is asyncio.CancelledError
 
@@ -92,7 +92,7 @@ class Connection(asyncio.BufferedProtocol):
         self._socket = sock
         self._on_lost = on_lost
         self._buffer = buffer
-        self._answer: Answer | None = None
+        self._answer: HttpResponse | None = None
         self._room: asyncio.Event | None = None  # while what was written waits for the socket
         self._sent = True
 
@@ -123,10 +123,10 @@ class Connection(asyncio.BufferedProtocol):
     def reusable(self) -> bool:
         """Whether another request may follow: this one and its answer are whole."""
         answer = self._answer
-        return not self.lost and self._sent and (answer is None or answer.ended_well)
+        return not self.lost and self._sent and (answer is None or answer.is_reusable)
 
     @property
-    def quiet(self) -> bool:
+    def is_idle(self) -> bool:
         """Whether the server has neither closed an idle connection nor sent anything on it.
 
         The socket itself is asked, since the loop may not have come to look: a request that is sent
@@ -142,7 +142,7 @@ class Connection(asyncio.BufferedProtocol):
             pass
         return False
 
-    async def send(self, head: bytes, request: Request) -> "Answer":
+    async def send(self, head: bytes, request: Request) -> "HttpResponse":
         """Send a request, and wait for the head of its answer.
 
         Args:
@@ -152,7 +152,7 @@ class Connection(asyncio.BufferedProtocol):
         Raises:
             BackendError: The connection broke off, or what came is not HTTP.
         """
-        answer = self._answer = Answer(
+        answer = self._answer = HttpResponse(
             self._transport, request.timeout_s, has_body=request.method != "HEAD"
         )
         self._sent = False
@@ -164,7 +164,7 @@ class Connection(asyncio.BufferedProtocol):
         if callable(body):
             await self._send_body(request)
         self._sent = not self.lost
-        await answer.head()
+        await answer.read_head()
         return answer
 
     async def _send_body(self, request: Request) -> None:
@@ -188,7 +188,7 @@ class Connection(asyncio.BufferedProtocol):
     def release(self, now: float) -> None:
         """Let go of the answer; the connection waits for the next request."""
         if self._answer is not None:
-            self._answer.leave()
+            self._answer.detach()
             self._answer = None
         self._transport.resume_reading()
         self.idle_since = now
@@ -196,7 +196,7 @@ class Connection(asyncio.BufferedProtocol):
     def abort(self) -> None:
         """Close at once; who still reads the answer is told."""
         if self._answer is not None:
-            self._answer.leave()
+            self._answer.detach()
             self._answer.fail(BackendError("the connection was closed", phase="read"))
         self._transport.abort()
 
@@ -219,7 +219,7 @@ class Connection(asyncio.BufferedProtocol):
         """Tell those who wait."""
         self.lost = True
         if self._answer is not None:
-            self._answer.cut(exc, sent=self._sent)
+            self._answer.connection_lost(exc, sent=self._sent)
         self.resume_writing()
         self._on_lost(self)
 

@@ -9,9 +9,9 @@ import httptools
 
 from tunesmith.errors import BackendError
 
-__all__ = ["Answer"]
+__all__ = ["HttpResponse"]
 
-_MOST_WAITING_BYTES = 256 * 1024
+_READ_BUFFER_LIMIT = 256 * 1024
 """What has come and nobody has read; the socket is not read on while it is more."""
 
 _MOST_HEAD_BYTES = 256 * 1024
@@ -25,7 +25,7 @@ def _header_name(name: bytes) -> str:
     return name.decode("latin-1").lower()
 
 
-class Answer:
+class HttpResponse:
     """An answer as it comes: its status and headers, then chunks of its body.
 
     Args:
@@ -76,11 +76,11 @@ class Answer:
         self._watch: asyncio.TimerHandle | None = None
 
     @property
-    def ended_well(self) -> bool:
+    def is_reusable(self) -> bool:
         """Whether all of it came, and the server takes another request."""
         return self._whole and self._keep_alive
 
-    async def head(self) -> None:
+    async def read_head(self) -> None:
         """Wait for status and headers.
 
         Raises:
@@ -89,7 +89,7 @@ class Answer:
         while not self._has_head:
             if self._error is not None:
                 raise self._error
-            await self._more()
+            await self._wait_for_data()
 
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
@@ -106,7 +106,7 @@ class Answer:
                 raise StopAsyncIteration
             if self._error is not None:
                 raise self._error
-            await self._more()
+            await self._wait_for_data()
         data = chunks[0] if len(chunks) == 1 else b"".join(chunks)
         chunks.clear()
         self._waiting_bytes = 0
@@ -115,27 +115,29 @@ class Answer:
             self._transport.resume_reading()
         return data
 
-    async def _more(self) -> None:
+    async def _wait_for_data(self) -> None:
         loop = asyncio.get_running_loop()
         self._waiting_since = loop.time()
         if self._watch is None and self._has_head and self._timeout_s is not None:
             # One timer for all waits: it finds out how long the wait is that it comes upon.
-            self._watch = loop.call_later(self._timeout_s, self._look, loop, self._timeout_s)
+            self._watch = loop.call_later(
+                self._timeout_s, self._check_timeout, loop, self._timeout_s
+            )
         self._waiter = loop.create_future()
         try:
             await self._waiter
         finally:
             self._waiter = None
 
-    def _look(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
+    def _check_timeout(self, loop: asyncio.AbstractEventLoop, timeout_s: float) -> None:
         waiting = self._waiter is not None
         left = self._waiting_since + timeout_s - loop.time() if waiting else timeout_s
         if left > 0:
-            self._watch = loop.call_later(left, self._look, loop, timeout_s)
+            self._watch = loop.call_later(left, self._check_timeout, loop, timeout_s)
         else:
             self.fail(BackendError("no more came within the timeout", phase="timeout"))
 
-    def leave(self) -> None:
+    def detach(self) -> None:
         """Wait for no more, and let go of the parser, which holds on to this object too."""
         self._parser = None
         if self._watch is not None:
@@ -164,12 +166,12 @@ class Answer:
             if self._head_bytes > _MOST_HEAD_BYTES:
                 self.fail(BackendError("the answer's headers have no end", phase="read"))
                 return False
-        if self._waiting_bytes > _MOST_WAITING_BYTES and not self._paused:
+        if self._waiting_bytes > _READ_BUFFER_LIMIT and not self._paused:
             self._paused = True
             self._transport.pause_reading()
         return True
 
-    def cut(self, exc: Exception | None, *, sent: bool) -> None:
+    def connection_lost(self, exc: Exception | None, *, sent: bool) -> None:
         """Learn that the connection is closed."""
         self._keep_alive = False
         ends_with_connection = (

@@ -12,18 +12,18 @@ from tunesmith.errors import (
     APIStatusError,
     ConflictError,
     DatasetError,
-    DeadlineExceeded,
+    DeadlineExceededError,
     TunesmithError,
 )
 from tunesmith.types.batches import Batch
 
-__all__ = ["cancel_batch", "cancel_batches", "find_batches", "passes"]
+__all__ = ["cancel_batch", "cancel_batches", "find_batches", "is_transient"]
 
 _SKEW_S = 300
 """How far the service's clock may be behind ours."""
 
 _NEWEST = 100
-_PASSING = frozenset({408, 409, 425, 429})
+_TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
 _SERVER_ERROR = 500
 
 
@@ -38,7 +38,7 @@ async def find_batches(client: AsyncClient, job: str, shards: Collection[Shard])
     Returns:
         The ids of the batches, by the numbers of the shards.
     """
-    oldest = min(shard.cut_at for shard in shards) - _SKEW_S
+    oldest = min(shard.created_at for shard in shards) - _SKEW_S
     found: dict[int, str] = {}
     async for batch in client.batches.list(limit=_NEWEST):
         if batch.created_at is not None and batch.created_at < oldest:
@@ -92,8 +92,8 @@ async def cancel_batches(output: str | PathLike[str], client: AsyncClient) -> li
     return [await cancel_batch(client, batch) for batch in batches if not batch.is_over]
 
 
-def passes(error: TunesmithError) -> bool:
+def is_transient(error: TunesmithError) -> bool:
     """Whether an error of a call may not happen again."""
     if isinstance(error, APIStatusError):
-        return error.status in _PASSING or error.status >= _SERVER_ERROR
-    return isinstance(error, APIError | DeadlineExceeded)
+        return error.status in _TRANSIENT_STATUSES or error.status >= _SERVER_ERROR
+    return isinstance(error, APIError | DeadlineExceededError)

@@ -8,29 +8,29 @@ from typing import Any
 import anyio
 import anyio.to_thread
 
-from tunesmith.batch.admission import Gate
-from tunesmith.batch.batch_api.batches import cancel_batch, find_batches, passes
-from tunesmith.batch.batch_api.collector import Collector, Undone
-from tunesmith.batch.batch_api.token_quota import TOKEN_LIMIT, EnqueuedTokens
-from tunesmith.batch.index import KeyIndex, State
+from tunesmith.batch.admission import AdmissionController
+from tunesmith.batch.batch_api.batches import cancel_batch, find_batches, is_transient
+from tunesmith.batch.batch_api.collector import Collector, PendingRows
+from tunesmith.batch.batch_api.token_quota import TOKEN_LIMIT, EnqueuedTokenQuota
+from tunesmith.batch.index import KeyIndex, RowStatus
 from tunesmith.batch.journal import Journal
-from tunesmith.batch.metrics import Meter
+from tunesmith.batch.metrics import JobMetrics
 from tunesmith.batch.results import RowError, Usage
-from tunesmith.batch.row_queue import Feeder
-from tunesmith.batch.rows import Row
+from tunesmith.batch.row_queue import RowQueue
+from tunesmith.batch.rows import RequestRow
 from tunesmith.batch.shard_log import ShardLog, metadata_of
-from tunesmith.batch.shards import Cutter, Shard
-from tunesmith.batch.signal import Signal
-from tunesmith.batch.via import ProviderOptions
+from tunesmith.batch.shards import Shard, ShardWriter
+from tunesmith.batch.signal import Notifier
+from tunesmith.batch.via import BatchApiOptions
 from tunesmith.calls.deadline import Deadline
 from tunesmith.client import AsyncClient
 from tunesmith.errors import InsufficientQuotaError, TunesmithError
 from tunesmith.types.batches import Batch, BatchError
 
-__all__ = ["ProviderRunner"]
+__all__ = ["BatchApiRunner"]
 
-_SLOWER = 1.1
-_SLOWEST = 20.0
+_POLL_BACKOFF = 1.1
+_MAX_POLL_BACKOFF = 20.0
 """The pause between two looks grows by so much, up to so many times the given one."""
 
 _MOST_TOLD = 5
@@ -39,7 +39,7 @@ _MOST_TOLD = 5
 _log = logging.getLogger("tunesmith.batch")
 
 
-class ProviderRunner:
+class BatchApiRunner:
     """Has rows done by batches of the service.
 
     Args:
@@ -60,16 +60,16 @@ class ProviderRunner:
         self,
         *,
         client: AsyncClient,
-        feeder: Feeder,
-        gate: Gate,
+        feeder: RowQueue,
+        gate: AdmissionController,
         journal: Journal,
         log: ShardLog,
         index: KeyIndex,
-        meter: Meter,
+        meter: JobMetrics,
         collector: Collector,
         deadline: Deadline,
         fail: Callable[[Exception], None],
-        options: ProviderOptions,
+        options: BatchApiOptions,
     ) -> None:
         self._client = client
         self._feeder = feeder
@@ -83,10 +83,10 @@ class ProviderRunner:
         self._fail = fail
         self._options = options
         self._clock = client.caller.clock
-        self._patience = Deadline(self._clock, options.patience_s, "batch")
-        self._room = EnqueuedTokens(options.limits.enqueued_tokens, options.poll_s)
-        self._cutter = Cutter(
-            log.path_of, options.limits, self._room.most, self._cut, log.next_number
+        self._patience = Deadline(self._clock, options.batch_timeout_s, "batch")
+        self._room = EnqueuedTokenQuota(options.limits.enqueued_tokens, options.poll_s)
+        self._cutter = ShardWriter(
+            log.path_of, options.limits, self._room.limit, self._cut, log.next_number
         )
         self._inherited = set(log.shards)
         self._doubtful = {n for n, shard in log.shards.items() if shard.batch_id is None}
@@ -95,9 +95,9 @@ class ProviderRunner:
         self._news = anyio.Event()
         self._slowness = 1.0
         self._cancelling = False
-        self._in_hand: Row | None = None
+        self._in_hand: RequestRow | None = None
         self._left: list[Shard] = []
-        self._settled = Signal()
+        self._settled = Notifier()
 
     @property
     def batches(self) -> tuple[str, ...]:
@@ -109,16 +109,16 @@ class ProviderRunner:
         """How many rows are in them."""
         return sum(s.rows for s in self._shards.shards.values() if s.batch_id)
 
-    def look(self) -> None:
+    def poll_now(self) -> None:
         """Look at the batches now, and not only when it is time again."""
         self._news.set()
 
     def cancel(self) -> None:
         """Have the service end all batches, and take what they have done."""
         self._cancelling = True
-        self.look()
+        self.poll_now()
 
-    def left(self) -> Iterator[Row]:
+    def reclaimed_rows(self) -> Iterator[RequestRow]:
         """The rows that were taken back, because the service was not done with them in time."""
         if self._in_hand is not None:
             yield self._in_hand
@@ -126,16 +126,16 @@ class ProviderRunner:
             yield from self._collector.rows(shard, self._is_new)
 
     def _is_new(self, key: str) -> bool:
-        return self._index.look(key).state is State.NEW
+        return self._index.get(key).state is RowStatus.NEW
 
     async def run(self) -> None:
         """Work until all rows have an outcome, or are taken back, or the gate is closed."""
         if self._shards.job is None:
-            self._shards.name(self._journal, secrets.token_hex(8))
+            self._shards.start_job(self._journal, secrets.token_hex(8))
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._fill)
+            tasks.start_soon(self._fill_shards)
             try:
-                while await self._go_round():
+                while await self._poll_once():
                     await self._wait()
             except TunesmithError as error:
                 self._fail(error)
@@ -145,67 +145,67 @@ class ProviderRunner:
 
     # --- rows into shards ---
 
-    async def _fill(self) -> None:
+    async def _fill_shards(self) -> None:
         with anyio.CancelScope() as self._filling:
             try:
-                while (row := await self._feeder.take()) is not None:
+                while (row := await self._feeder.get()) is not None:
                     self._in_hand = row
                     if not await self._is_affordable(row):
                         break
                     self._add(row)
                     self._in_hand = None
                 if self._gate.stopped is None:
-                    self._cutter.seal()
+                    self._cutter.flush()
             except TunesmithError as error:
                 self._fail(error)
             finally:
                 self._filled = True
                 self._news.set()
 
-    async def _is_affordable(self, row: Row) -> bool:
+    async def _is_affordable(self, row: RequestRow) -> bool:
         """Wait until the budget allows a row; False if it never will."""
         purse = self._gate.purse
-        while purse.budget is not None and not purse.fits(purse.worst(row)):
-            self._cutter.seal()
+        while purse.budget is not None and not purse.can_afford(purse.max_usage(row)):
+            self._cutter.flush()
             if not self._shards.shards:
                 self._gate.stop("budget")
                 return False
             await self._settled.wait()
         return True
 
-    def _add(self, row: Row, attempt: int = 1) -> None:
+    def _add(self, row: RequestRow, attempt: int = 1) -> None:
         purse = self._gate.purse
-        worst = None if purse.budget is None else purse.worst(row)
+        worst = None if purse.budget is None else purse.max_usage(row)
         if worst is not None:
             purse.reserve(worst)
         number = self._cutter.add(row, attempt=attempt, worst=worst)
-        self._index.place(row.key, row.number, row.line)
-        self._index.note([(row.key, State.IN_BATCH, number, 0)])
+        self._index.set_position(row.key, row.number, row.line)
+        self._index.update([(row.key, RowStatus.IN_BATCH, number, 0)])
 
     def _cut(self, shard: Shard) -> None:
-        shard.cut_at = self._clock.time()
-        self._shards.cut(self._journal, shard)
+        shard.created_at = self._clock.time()
+        self._shards.add(self._journal, shard)
         self._slowness = 1.0
         self._news.set()
 
     # --- shards into batches ---
 
-    async def _go_round(self) -> bool:
+    async def _poll_once(self) -> bool:
         """Do what can be done now; False if nothing is left to be done."""
         self._news = anyio.Event()
-        left_s = self._deadline.left_s
+        left_s = self._deadline.remaining_s
         if left_s is not None and left_s <= 0:
             self._gate.stop("deadline")
         if self._gate.stopped is not None:
             return False
         if self._is_leaving and self._filling is not None:
             self._filling.cancel()
-        if (self._is_leaving and self._filled) or self._feeder.is_held_up:
-            self._cutter.seal()
-        if not await self._try(self._look_up):
+        if (self._is_leaving and self._filled) or self._feeder.is_blocked:
+            self._cutter.flush()
+        if not await self._try(self._recover_batches):
             return False
         for shard in list(self._shards.shards.values()):
-            if not await self._try(self._tend, shard):
+            if not await self._try(self._advance_shard, shard):
                 return False
         if self._shards.shards or not self._filled:
             return True
@@ -223,7 +223,7 @@ class ProviderRunner:
         except InsufficientQuotaError:
             self._gate.stop("quota")
         except TunesmithError as error:
-            if not passes(error):
+            if not is_transient(error):
                 self._fail(error)
             else:
                 _log.warning("%s; the job goes on.", error)
@@ -232,14 +232,14 @@ class ProviderRunner:
     @property
     def _is_leaving(self) -> bool:
         """Whether nothing more shall be done by batches."""
-        left_s = self._patience.left_s
+        left_s = self._patience.remaining_s
         return self._cancelling or (left_s is not None and left_s <= 0)
 
     async def _wait(self) -> None:
         # Batches that take hours need not be looked at every minute.
         poll_s = self._options.poll_s * self._slowness
-        self._slowness = min(self._slowness * _SLOWER, _SLOWEST)
-        left = (poll_s, self._deadline.left_s, self._patience.left_s)
+        self._slowness = min(self._slowness * _POLL_BACKOFF, _MAX_POLL_BACKOFF)
+        left = (poll_s, self._deadline.remaining_s, self._patience.remaining_s)
         seconds = min(each for each in left if each is not None and each > 0)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._cancel_by_news, tasks.cancel_scope)
@@ -255,7 +255,7 @@ class ProviderRunner:
         await self._gate.until_stopped()
         scope.cancel()
 
-    async def _look_up(self) -> None:
+    async def _recover_batches(self) -> None:
         """Find the batches whose creation was not answered, or was answered to a dead process."""
         shards = [s for n in self._doubtful if (s := self._shards.shards.get(n))]
         if not shards or self._shards.job is None:
@@ -263,17 +263,17 @@ class ProviderRunner:
         found = await find_batches(self._client, self._shards.job, shards)
         for shard in shards:
             if shard.number in found:
-                self._shards.sent(self._journal, shard, found[shard.number])
+                self._shards.set_batch(self._journal, shard, found[shard.number])
                 self._meter.requests += shard.rows
         self._doubtful.clear()
 
-    async def _tend(self, shard: Shard) -> None:
+    async def _advance_shard(self, shard: Shard) -> None:
         if shard.batch_id is None:
             if shard.number in self._doubtful:
                 return
             if self._is_leaving:
-                self._take_back(shard, self._pending(shard), "not sent")
-            elif self._room.has_room(shard, self._shards.shards.values(), self._now):
+                self._reclaim(shard, self._pending(shard), "not sent")
+            elif self._room.allows(shard, self._shards.shards.values(), self._now):
                 await self._send(shard)
             return
         batch = await self._client.batches.retrieve(shard.batch_id)
@@ -300,7 +300,7 @@ class ProviderRunner:
             input_file_id=file.id,
             metadata=metadata_of(job, shard),
         )
-        self._shards.sent(self._journal, shard, batch.id)
+        self._shards.set_batch(self._journal, shard, batch.id)
         self._doubtful.discard(shard.number)
         self._meter.requests += shard.rows
 
@@ -311,25 +311,25 @@ class ProviderRunner:
             self._refused(shard, batch)
             return
         self._slowness = 1.0
-        self._room.taken(shard)
+        self._room.on_accepted(shard)
         found = await self._collector.collect(shard, batch)
-        if found.unfit.total:
-            self._journal.paid(f"shard-{shard.number}", found.unfit)
+        if found.rejected_usage.total:
+            self._journal.paid(f"shard-{shard.number}", found.rejected_usage)
         self._settle(shard, found.paid)
-        self._meter.paid(found.paid)
+        self._meter.add_usage(found.paid)
         if batch.status == "cancelled" and not self._is_leaving:
-            self._take_back(shard, found.undone, batch.status)
+            self._reclaim(shard, found.pending, batch.status)
             self._gate.stop("cancelled")
         elif self._is_leaving:
-            self._take_back(shard, found.undone, batch.status)
+            self._reclaim(shard, found.pending, batch.status)
         else:
-            self._send_again(shard, found.undone, batch.status, shard.attempt + 1)
+            self._requeue(shard, found.pending, batch.status, shard.attempt + 1)
 
     def _settle(self, shard: Shard, paid: Usage) -> None:
         self._gate.purse.settle(shard.reserved, paid)
-        self._settled.give()
+        self._settled.notify()
 
-    def _pending(self, shard: Shard) -> Undone:
+    def _pending(self, shard: Shard) -> PendingRows:
         return dict.fromkeys(self._collector.pending(shard))
 
     def _refused(self, shard: Shard, batch: Batch) -> None:
@@ -340,9 +340,9 @@ class ProviderRunner:
         if any(error.code == TOKEN_LIMIT for error in errors):
             self._too_many_tokens(shard, errors, undone)
             return
-        _log.warning("Batch %s failed: %s", batch.id, _words(errors))
+        _log.warning("Batch %s failed: %s", batch.id, _format_errors(errors))
         lines = {error.line: error for error in errors if error.line is not None}
-        of_all = next((e for e in errors if e.line is None or _is_of_all(e)), None)
+        of_all = next((e for e in errors if e.line is None or _affects_all_rows(e)), None)
         is_last = shard.attempt > self._collector.retry.max_retries or not errors
         for number, row in enumerate(self._collector.rows(shard, lambda _: True), 1):
             error = of_all or lines.get(number) or (errors or [BatchError()])[0]
@@ -350,43 +350,45 @@ class ProviderRunner:
                 code, message = error.code or "batch_failed", error.message or "no reason given"
                 self._collector.fail(row, RowError(code, message, shard.attempt))
                 del undone[row.key]
-        self._send_again(shard, undone, "failed", shard.attempt + 1)
+        self._requeue(shard, undone, "failed", shard.attempt + 1)
 
-    def _too_many_tokens(self, shard: Shard, errors: list[BatchError], undone: Undone) -> None:
+    def _too_many_tokens(self, shard: Shard, errors: list[BatchError], undone: PendingRows) -> None:
         """Wait until the service takes more tokens, or cut smaller shards."""
         shards = self._shards.shards.values()
-        hopeless = self._room.refused(shard, shards, errors, self._now)
+        hopeless = self._room.on_rejected(shard, shards, errors, self._now)
         if hopeless and shard.attempt > self._collector.retry.max_retries:
             for row in self._collector.rows(shard, undone.__contains__):
-                self._collector.fail(row, RowError(TOKEN_LIMIT, _words(errors), shard.attempt))
+                self._collector.fail(
+                    row, RowError(TOKEN_LIMIT, _format_errors(errors), shard.attempt)
+                )
             undone = {}
-        self._send_again(shard, undone, TOKEN_LIMIT, shard.attempt + hopeless)
+        self._requeue(shard, undone, TOKEN_LIMIT, shard.attempt + hopeless)
 
-    def _send_again(self, shard: Shard, undone: Undone, how: str, attempt: int) -> None:
+    def _requeue(self, shard: Shard, undone: PendingRows, reason: str, attempt: int) -> None:
         """Put rows in further shards; only then is this one over."""
         if undone:
             for row in self._collector.rows(shard, undone.__contains__):
                 asked = undone[row.key]
                 self._add(row._replace(body=asked(row.body)) if asked else row, attempt)
-            self._meter.tried_again(how, len(undone))
-            self._cutter.seal()
-        self._shards.over(self._journal, shard, how)
+            self._meter.on_retry(reason, len(undone))
+            self._cutter.flush()
+        self._shards.finish(self._journal, shard, reason)
         shard.path.unlink(missing_ok=True)
 
-    def _take_back(self, shard: Shard, undone: Undone, how: str) -> None:
+    def _reclaim(self, shard: Shard, undone: PendingRows, reason: str) -> None:
         """Leave rows to whoever does them otherwise; they are read from the file once more."""
-        self._index.note((key, State.NEW, 0, 0) for key in undone)
-        self._shards.over(self._journal, shard, how)
+        self._index.update((key, RowStatus.NEW, 0, 0) for key in undone)
+        self._shards.finish(self._journal, shard, reason)
         if undone:
             self._left.append(shard)
 
 
-def _is_of_all(error: BatchError) -> bool:
+def _affects_all_rows(error: BatchError) -> bool:
     """Whether what is wrong with a line is wrong with all: they name the same model."""
     return "model" in (error.param or "") or "model" in (error.code or "")
 
 
-def _words(errors: list[BatchError]) -> str:
+def _format_errors(errors: list[BatchError]) -> str:
     """What is wrong, each thing once: a service may say it of every line."""
     told = list(dict.fromkeys(f"{error.code}: {error.message}" for error in errors))
     more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""

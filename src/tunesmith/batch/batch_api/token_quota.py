@@ -7,18 +7,18 @@ from collections.abc import Collection, Iterable
 from tunesmith.batch.shards import Shard
 from tunesmith.types.batches import BatchError
 
-__all__ = ["TOKEN_LIMIT", "EnqueuedTokens"]
+__all__ = ["TOKEN_LIMIT", "EnqueuedTokenQuota"]
 
 TOKEN_LIMIT = "token_limit_exceeded"  # noqa: S105 - tokens of another kind
 
-_TOLD = re.compile(r"[Ll]imit: ([\d,]+)")
+_LIMIT_PATTERN = re.compile(r"[Ll]imit: ([\d,]+)")
 
 
-class EnqueuedTokens:
+class EnqueuedTokenQuota:
     """Learns the limit of each model by what the service refuses.
 
     Args:
-        most: The limit, where it is known.
+        limit: The limit, where it is known.
         pause_s: Seconds to wait where the service is full of batches of others.
     """
 
@@ -29,11 +29,11 @@ class EnqueuedTokens:
         self._refused_alone = Counter[str]()
         self._not_before: dict[str, float] = {}
 
-    def most(self, model: str) -> int | None:
+    def limit(self, model: str) -> int | None:
         """The limit of a model; None if it is not known."""
         return self._learned.get(model, self._given)
 
-    def has_room(self, shard: Shard, shards: Iterable[Shard], now: float) -> bool:
+    def allows(self, shard: Shard, shards: Iterable[Shard], now: float) -> bool:
         """Whether a batch may be made of a shard.
 
         Args:
@@ -43,14 +43,14 @@ class EnqueuedTokens:
         """
         if now < self._not_before.get(shard.model, now):
             return False
-        most, under_way = self.most(shard.model), _under_way(shard, shards)
+        most, under_way = self.limit(shard.model), _under_way(shard, shards)
         return most is None or not under_way or under_way + shard.tokens <= most
 
-    def taken(self, shard: Shard) -> None:
+    def on_accepted(self, shard: Shard) -> None:
         """Note that the service has begun a batch."""
         self._refused_alone.pop(shard.model, None)
 
-    def refused(
+    def on_rejected(
         self, shard: Shard, shards: Iterable[Shard], errors: Collection[BatchError], now: float
     ) -> bool:
         """Note that the service has not begun a batch, because of its tokens.
@@ -59,7 +59,7 @@ class EnqueuedTokens:
             Whether it was too many though no other batch of the job was there, again and again.
         """
         model, under_way = shard.model, _under_way(shard, shards)
-        told = next((m for e in errors if (m := _TOLD.search(e.message or ""))), None)
+        told = next((m for e in errors if (m := _LIMIT_PATTERN.search(e.message or ""))), None)
         limit = int(told[1].replace(",", "")) if told else None
         if limit is not None and shard.tokens > limit:
             self._learned[model] = limit

@@ -12,7 +12,7 @@ from tunesmith.datasets.checks.reading import reading_findings
 from tunesmith.datasets.checks.reinforcement import ReinforcementCheck
 from tunesmith.datasets.diagnosis import Check, Diagnosis
 from tunesmith.datasets.rows import Chunk, Format
-from tunesmith.datasets.threads import Checkpoint, no_checkpoint
+from tunesmith.datasets.threads import CancellationCheck, no_checkpoint
 
 if TYPE_CHECKING:
     from tunesmith.datasets.dataset import Dataset
@@ -32,7 +32,7 @@ def diagnose(
     *,
     validation: "Dataset | None" = None,
     checks: Sequence[Check] = (),
-    checkpoint: Checkpoint = no_checkpoint,
+    checkpoint: CancellationCheck = no_checkpoint,
 ) -> Diagnosis:
     """Find what is wrong with a dataset; blocks.
 
@@ -58,16 +58,16 @@ def diagnose(
             checkpoint()
             yield chunk
 
-    log = dataset.log()
+    log = dataset.new_read_log()
     rows = 0
     data_format = dataset.format()
     own = _CHECKS[data_format](dataset.file)
     for chunk in dataset.chunks(log):
         checkpoint()
         rows += len(chunk)
-        own.see(chunk)
+        own.update(chunk)
         for check in checks:
-            check.see(chunk)
+            check.update(chunk)
     findings = [*count_findings(rows, dataset.file), *reading_findings(log)]
     for check in (own, *checks):
         findings += check.findings(source)

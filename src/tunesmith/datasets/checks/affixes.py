@@ -4,13 +4,13 @@ import re
 from collections.abc import Iterable, Iterator
 from os.path import commonprefix
 
-from tunesmith.datasets.checks.texts import held_by
+from tunesmith.datasets.checks.texts import find_markers
 from tunesmith.datasets.rows import ChunkSource
 
-__all__ = ["Affixes", "doubled"]
+__all__ = ["AffixStats", "would_repeat"]
 
 
-class Affixes:
+class AffixStats:
     """The common prefix and suffix of a column, and which candidates for one are in no text.
 
     Args:
@@ -29,7 +29,7 @@ class Affixes:
 
     def see(self, texts: list[str], joined: str) -> None:
         """Look at some texts, and at all of them joined."""
-        used = held_by(joined, self.unused)
+        used = find_markers(joined, self.unused)
         self.unused = [candidate for candidate in self.unused if candidate not in used]
         if not texts or (self.longest and not (self._prefix or self._suffix)):
             # Texts that differ at both ends have nothing in common any more.
@@ -89,7 +89,7 @@ class Affixes:
         return any(suffix in text[: -len(suffix)] for text in _texts(rows, field))
 
 
-def doubled(rows: ChunkSource, field: str, prefix: str, ending: str) -> bool:
+def would_repeat(rows: ChunkSource, field: str, prefix: str, ending: str) -> bool:
     """Whether any text would begin with `prefix` still, after it has been removed once."""
     lowered = prefix.strip().lower()
     return any(

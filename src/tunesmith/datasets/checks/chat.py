@@ -12,7 +12,7 @@ from tunesmith.datasets.checks.messages import (
 )
 from tunesmith.datasets.checks.row_check import RowCheck, unknown_key_rule
 from tunesmith.datasets.checks.row_rules import Problem, Rule
-from tunesmith.datasets.checks.system import SystemDrift
+from tunesmith.datasets.checks.system import SystemMessageCheck
 from tunesmith.datasets.checks.tools import (
     TOOL_RULES,
     inspect_tools,
@@ -28,7 +28,7 @@ IMAGE_EXAMPLES = 50_000
 _ROW_KEYS = {"messages", *TOOL_KEYS}
 
 
-def _strip(data: dict[str, Any]) -> None:
+def _remove_unknown_keys(data: dict[str, Any]) -> None:
     for key in data.keys() - _ROW_KEYS:
         del data[key]
     without_unknown_keys(data.get("messages"))
@@ -36,7 +36,7 @@ def _strip(data: dict[str, Any]) -> None:
 
 RULES = {
     **MESSAGE_RULES,
-    "unknown-key": unknown_key_rule(_strip),
+    "unknown-key": unknown_key_rule(_remove_unknown_keys),
     "last-not-assistant": Rule("the last message is not the assistant's: there is no answer."),
     "nothing-to-learn": Rule("no message of the assistant has a weight other than 0."),
     **TOOL_RULES,
@@ -49,16 +49,16 @@ class ChatCheck(RowCheck):
 
     def __init__(self, file: str | None) -> None:
         super().__init__(file, inspect_chat, RULES)
-        self._system = SystemDrift(file)
+        self._system = SystemMessageCheck(file)
         self._with_images = 0
 
-    def see_row(self, row: Row) -> None:
+    def update_row(self, row: Row) -> None:
         """Look at the system message and for images."""
         messages = row.data.get("messages")
         self._system.see(row.line, messages)
         self._with_images += count_images(messages) > 0
 
-    def own_findings(self) -> Iterator[Finding]:
+    def format_findings(self) -> Iterator[Finding]:
         """Say what was found of system messages and images."""
         if self._with_images > IMAGE_EXAMPLES:
             yield Finding(

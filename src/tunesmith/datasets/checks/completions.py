@@ -2,21 +2,21 @@
 
 from collections.abc import Callable, Iterator
 
-from tunesmith.datasets.checks.affixes import Affixes
+from tunesmith.datasets.checks.affixes import AffixStats
 from tunesmith.datasets.checks.duplicates import Duplicates
-from tunesmith.datasets.checks.labels import Labels
-from tunesmith.datasets.checks.letter_case import LetterCase
-from tunesmith.datasets.checks.privacy import Privacy
+from tunesmith.datasets.checks.labels import LabelStats
+from tunesmith.datasets.checks.letter_case import CaseStats
+from tunesmith.datasets.checks.privacy import SecretsCheck
 from tunesmith.datasets.checks.separators import (
     ENDINGS,
     SEPARATORS,
-    Column,
+    ColumnStats,
     completion_findings,
     prompt_findings,
 )
 from tunesmith.datasets.checks.texts import pair_texts
 from tunesmith.datasets.diagnosis import Task
-from tunesmith.datasets.findings import Finding, Remedy, Tally
+from tunesmith.datasets.findings import Finding, FindingCounter, Fix
 from tunesmith.datasets.fingerprints import pair_fingerprints
 from tunesmith.datasets.rows import Chunk, ChunkSource, Row, columns
 from tunesmith.datasets.transforms import AddLeadingSpace, DropRows, LowerCase
@@ -32,23 +32,23 @@ class CompletionsCheck:
 
     def __init__(self, file: str | None) -> None:
         self._file = file
-        self._blank = Tally()
-        self._long = Tally()
-        self._unspaced = Tally()
+        self._blank = FindingCounter()
+        self._long = FindingCounter()
+        self._unspaced = FindingCounter()
         self._prompt_characters = 0
-        self._labels = Labels(file)
+        self._labels = LabelStats(file)
         self._duplicates = Duplicates(file)
-        self._privacy = Privacy(file)
-        self._prompts = Column("prompt", Affixes(SEPARATORS), LetterCase())
-        self._completions = Column("completion", Affixes(ENDINGS), LetterCase())
+        self._privacy = SecretsCheck(file)
+        self._prompts = ColumnStats("prompt", AffixStats(SEPARATORS), CaseStats())
+        self._completions = ColumnStats("completion", AffixStats(ENDINGS), CaseStats())
 
-    def see(self, chunk: Chunk) -> None:
+    def update(self, chunk: Chunk) -> None:
         """Look at some rows."""
         prompts, completions = columns(chunk)
         if not all(map(str.strip, completions)):
             for row in filter(is_blank, chunk):
                 self._blank.add(row.line, field="completion")
-            self.see([row for row in chunk if not is_blank(row)])
+            self.update([row for row in chunk if not is_blank(row)])
             return
         texts = pair_texts(prompts, completions)
         if max(map(len, texts), default=0) > LONG_CHARACTERS:
@@ -67,7 +67,7 @@ class CompletionsCheck:
         """What the table teaches."""
         if not self._prompt_characters:
             return "open-ended generation"
-        if self._labels.are_classes:
+        if self._labels.is_classification:
             return "classification"
         return "conditional generation"
 
@@ -84,14 +84,14 @@ class CompletionsCheck:
                 "error",
                 f"{self._blank.count} completions are empty: there is nothing to learn.",
                 file=self._file,
-                remedy=Remedy(
+                remedy=Fix(
                     description=f"Remove {self._blank.count} rows with empty completions",
-                    repair=DropRows(is_blank),
-                    necessary=True,
+                    transform=DropRows(is_blank),
+                    required=True,
                 ),
             )
         if self._blank.count and not self._labels.rows:
-            yield self._nothing_left()
+            yield self._all_empty()
             return
         task = self.task
         if task == "classification":
@@ -114,14 +114,14 @@ class CompletionsCheck:
                 "warning",
                 "Completions are to begin with a space, as tokens do that begin words.",
                 file=self._file,
-                remedy=Remedy(
+                remedy=Fix(
                     description="Add a space to the beginning of completions",
-                    repair=AddLeadingSpace("completion"),
+                    transform=AddLeadingSpace("completion"),
                 ),
             )
         yield from self._privacy.findings()
 
-    def _nothing_left(self) -> Finding:
+    def _all_empty(self) -> Finding:
         return Finding(
             code="no-completions",
             severity="fatal",
@@ -138,9 +138,9 @@ class CompletionsCheck:
             f"{self._long.count} rows are longer than {LONG_CHARACTERS:,} characters; models with "
             "a short context cut them.",
             file=self._file,
-            remedy=Remedy(
+            remedy=Fix(
                 description=f"Remove {self._long.count} long rows",
-                repair=DropRows(_without_additions(self._prompts, self._completions)),
+                transform=DropRows(_without_additions(self._prompts, self._completions)),
             ),
         )
 
@@ -154,9 +154,9 @@ class CompletionsCheck:
                     "case, which models know less well.",
                     file=self._file,
                     field=column.field,
-                    remedy=Remedy(
+                    remedy=Fix(
                         description=f"Put `{column.field}` in lower case",
-                        repair=LowerCase(column.field, column.addition),
+                        transform=LowerCase(column.field, column.suggested_suffix),
                     ),
                 )
 
@@ -173,9 +173,9 @@ def _is_long(row: Row) -> bool:
     return len(prompt) + len(completion.removeprefix(" ")) > LONG_CHARACTERS
 
 
-def _without_additions(prompts: Column, completions: Column) -> Callable[[Row], bool]:
+def _without_additions(prompts: ColumnStats, completions: ColumnStats) -> Callable[[Row], bool]:
     # What other repairs add makes no row too long that was not.
-    separator, ending = prompts.addition, completions.addition
+    separator, ending = prompts.suggested_suffix, completions.suggested_suffix
 
     def is_long(row: Row) -> bool:
         return _is_long(

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 from itertools import islice
 
 from tunesmith.datasets.checks.texts import row_texts
-from tunesmith.datasets.findings import LINES_NAMED, Finding, Remedy, Tally
-from tunesmith.datasets.fingerprints import Fingerprints, Seen, fingerprints_of
+from tunesmith.datasets.findings import MAX_LINES_LISTED, Finding, FindingCounter, Fix
+from tunesmith.datasets.fingerprints import Fingerprints, RepeatFilter, fingerprints_of
 from tunesmith.datasets.rows import ChunkSource
 from tunesmith.datasets.transforms import DropDuplicates
 
@@ -40,10 +40,10 @@ class Duplicates:
                 message=f"{duplicates} rows repeat earlier ones: the model would learn them by "
                 "heart rather than what they have in common with others.",
                 file=self._file,
-                lines=tuple(islice(self._repeated_lines(rows), LINES_NAMED)),
+                lines=tuple(islice(self._repeated_lines(rows), MAX_LINES_LISTED)),
                 count=duplicates,
-                remedy=Remedy(
-                    description=f"Remove {duplicates} duplicate rows", repair=DropDuplicates()
+                remedy=Fix(
+                    description=f"Remove {duplicates} duplicate rows", transform=DropDuplicates()
                 ),
             )
         if near := distinct - self._near.distinct():
@@ -60,23 +60,23 @@ class Duplicates:
             )
 
     def _repeated_lines(self, rows: ChunkSource) -> Iterator[int]:
-        seen = Seen(self._exact.repeated())
+        seen = RepeatFilter(self._exact.repeated())
         for chunk in rows():
             for row, fingerprint in zip(chunk, fingerprints_of(chunk), strict=True):
-                if seen.before(fingerprint):
+                if seen.is_repeat(fingerprint):
                     yield row.line
 
-    def _near_duplicates(self, rows: ChunkSource) -> Tally:
-        alike = Seen(self._near.repeated())
+    def _near_duplicates(self, rows: ChunkSource) -> FindingCounter:
+        alike = RepeatFilter(self._near.repeated())
         first: dict[int, int] = {}
-        found = Tally()
+        found = FindingCounter()
         for chunk in rows():
             texts = row_texts(chunk)
             fingerprints = zip(_near_fingerprints(texts), fingerprints_of(chunk), strict=True)
             for row, text, (near, own) in zip(chunk, texts, fingerprints, strict=True):
                 if alike.has(near) and first.setdefault(near, own) != own:
                     found.add(row.line, excerpt=text.replace("\x1f", " "))
-                    if len(found.lines) == LINES_NAMED:
+                    if len(found.lines) == MAX_LINES_LISTED:
                         return found
         return found
 

@@ -2,20 +2,20 @@
 
 from collections.abc import Iterator
 
-from tunesmith.datasets.findings import Finding, excerpt_of
+from tunesmith.datasets.findings import Finding, make_excerpt
 from tunesmith.datasets.fingerprints import Fingerprints
 from tunesmith.datasets.rows import ChunkSource
 
-__all__ = ["Labels"]
+__all__ = ["LabelStats"]
 
 ROWS_PER_CLASS = 3
 """Completions are labels if each comes more than this often, on the average."""
 
-UNEVEN = 10
+MAX_IMBALANCE = 10
 """How many times as frequent the most frequent label may be as the rarest."""
 
 
-class Labels:
+class LabelStats:
     """Counts the different completions, by fingerprints of 8 bytes."""
 
     def __init__(self, file: str | None) -> None:
@@ -32,7 +32,7 @@ class Labels:
         return self._fingerprints.count
 
     @property
-    def are_classes(self) -> bool:
+    def is_classification(self) -> bool:
         """Whether completions repeat so often that they are labels."""
         return self._fingerprints.distinct() < self.rows / ROWS_PER_CLASS
 
@@ -48,14 +48,14 @@ class Labels:
             field="completion",
             count=classes,
         )
-        (most, often), (least, seldom) = self._fingerprints.extremes()
-        if often > UNEVEN * seldom:
+        (most, often), (least, seldom) = self._fingerprints.most_and_least_common()
+        if often > MAX_IMBALANCE * seldom:
             names = _texts(rows, {most, least})
             yield Finding(
                 code="imbalance",
                 severity="warning",
-                message=f"The label `{excerpt_of(names[most])}` comes {often} times and "
-                f"`{excerpt_of(names[least])}` {seldom} times: the model will favour the first. "
+                message=f"The label `{make_excerpt(names[most])}` comes {often} times and "
+                f"`{make_excerpt(names[least])}` {seldom} times: the model will favour the first. "
                 "Add rows of the rarer ones.",
                 file=self._file,
                 field="completion",

@@ -2,13 +2,13 @@
 
 import re
 
-__all__ = ["LetterCase"]
+__all__ = ["CaseStats"]
 
 _UPPER = b"ABCDEFGHIJKLMNOPQRSTUVWXYZ"
 _ASCII = re.compile("[\x00-\x7f]+")
 
 
-class LetterCase:
+class CaseStats:
     """Counts letters in upper and in lower case."""
 
     def __init__(self) -> None:

@@ -98,7 +98,7 @@ def _inspect_message(message: dict[str, Any], where: str, *, weights: bool) -> I
 def _inspect_content(message: dict[str, Any], role: str, where: str) -> Iterator[Problem]:
     content = message.get("content")
     if isinstance(content, str):
-        if not content.strip() and role != "tool" and not _acts(message):
+        if not content.strip() and role != "tool" and not _has_tool_call(message):
             yield Problem("empty-content", f"{where}.content", content)
     elif is_list(content):
         if not content:
@@ -106,10 +106,10 @@ def _inspect_content(message: dict[str, Any], role: str, where: str) -> Iterator
         yield from inspect_parts(content, role, f"{where}.content")
     elif content is not None:
         yield Problem("bad-content", f"{where}.content", content)
-    elif not _acts(message):
+    elif not _has_tool_call(message):
         yield Problem("empty-content", f"{where}.content", message)
 
 
-def _acts(message: dict[str, Any]) -> bool:
+def _has_tool_call(message: dict[str, Any]) -> bool:
     """Whether an assistant calls or refuses instead of saying something."""
     return bool(message.get("tool_calls") or message.get("function_call") or message.get("refusal"))

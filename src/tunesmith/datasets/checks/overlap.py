@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
-from tunesmith.datasets.findings import Finding, Remedy, Tally
-from tunesmith.datasets.fingerprints import Fingerprints, Seen, fingerprints_of
+from tunesmith.datasets.findings import Finding, FindingCounter, Fix
+from tunesmith.datasets.fingerprints import Fingerprints, RepeatFilter, fingerprints_of
 from tunesmith.datasets.rows import ChunkSource, Row
 from tunesmith.datasets.transforms import DropRows
 
@@ -14,8 +14,8 @@ def overlap_findings(
     training: ChunkSource, validation: ChunkSource, file: str | None
 ) -> Iterator[Finding]:
     """Say which training rows are in the validation data too."""
-    shared = Seen(_fingerprints(training).shared_with(_fingerprints(validation)))
-    found = Tally()
+    shared = RepeatFilter(_fingerprints(training).shared_with(_fingerprints(validation)))
+    found = FindingCounter()
     for chunk in training() if len(shared) else ():
         for row, fingerprint in zip(chunk, fingerprints_of(chunk), strict=True):
             if shared.has(fingerprint):
@@ -31,9 +31,9 @@ def overlap_findings(
             f"{found.count} training rows are in the validation data too, which then measures "
             "memory, not learning.",
             file=file,
-            remedy=Remedy(
+            remedy=Fix(
                 description=f"Remove {found.count} rows that are in the validation data",
-                repair=DropRows(is_shared),
+                transform=DropRows(is_shared),
             ),
         )
 

@@ -3,11 +3,11 @@
 import re
 from collections.abc import Iterator
 
-from tunesmith.datasets.checks.texts import held_by
-from tunesmith.datasets.findings import Finding, Tally
+from tunesmith.datasets.checks.texts import find_markers
+from tunesmith.datasets.findings import Finding, FindingCounter
 from tunesmith.datasets.rows import Chunk
 
-__all__ = ["Privacy"]
+__all__ = ["SecretsCheck"]
 
 _KEYS = re.compile(
     r"""\b(?:
@@ -19,23 +19,23 @@ _KEYS = re.compile(
     )|-----BEGIN\ [A-Z ]*PRIVATE\ KEY-----""",
     re.VERBOSE,
 )
-_KEY_SIGNS = ("sk-", "AKIA", "AIza", "-----BEGIN", *(f"xox{kind}-" for kind in "abprs"), "_")
+_KEY_PREFIXES = ("sk-", "AKIA", "AIza", "-----BEGIN", *(f"xox{kind}-" for kind in "abprs"), "_")
 _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63})+")
 
 
-class Privacy:
+class SecretsCheck:
     """Looks for what should not be in training data."""
 
     def __init__(self, file: str | None) -> None:
         self._file = file
-        self._keys = Tally()
-        self._emails = Tally()
+        self._keys = FindingCounter()
+        self._emails = FindingCounter()
 
     def see(self, chunk: Chunk, texts: list[str]) -> None:
         """Look at some rows, and the text of each."""
         # To look for signs in all texts at once is quick; patterns are tried only where they are.
         joined = "\n".join(texts)
-        if signs := held_by(joined, _KEY_SIGNS):
+        if signs := find_markers(joined, _KEY_PREFIXES):
             _count(self._keys, _KEYS, signs, chunk, texts)
         if "@" in joined:
             _count(self._emails, _EMAIL, ["@"], chunk, texts)
@@ -61,7 +61,11 @@ class Privacy:
 
 
 def _count(
-    tally: Tally, pattern: re.Pattern[str], signs: list[str], chunk: Chunk, texts: list[str]
+    tally: FindingCounter,
+    pattern: re.Pattern[str],
+    signs: list[str],
+    chunk: Chunk,
+    texts: list[str],
 ) -> None:
     suspects = {i for sign in signs for i, text in enumerate(texts) if sign in text}
     for i in sorted(suspects):

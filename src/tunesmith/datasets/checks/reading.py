@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 
-from tunesmith.datasets.findings import Finding, Remedy
-from tunesmith.datasets.read import ReadLog
+from tunesmith.datasets.findings import Finding, Fix
+from tunesmith.datasets.read import ReadIssues
 
 __all__ = ["reading_findings"]
 
 
-def reading_findings(log: ReadLog) -> Iterator[Finding]:
+def reading_findings(log: ReadIssues) -> Iterator[Finding]:
     """Say what reading left out or changed."""
     for conversion in log.conversions:
         yield Finding(
@@ -63,5 +63,5 @@ def reading_findings(log: ReadLog) -> Iterator[Finding]:
         )
 
 
-def _done(description: str) -> Remedy:
-    return Remedy(description=description, repair=None, necessary=True)
+def _done(description: str) -> Fix:
+    return Fix(description=description, transform=None, required=True)

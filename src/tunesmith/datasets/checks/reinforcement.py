@@ -50,12 +50,12 @@ class ReinforcementCheck(RowCheck):
         self._rows = 0
         self._fields: Counter[str] = Counter()
 
-    def see_row(self, row: Row) -> None:
+    def update_row(self, row: Row) -> None:
         """Count the fields beside the messages."""
         self._rows += 1
         self._fields.update(_references(row.data))
 
-    def own_findings(self) -> Iterator[Finding]:
+    def format_findings(self) -> Iterator[Finding]:
         """Say which fields some rows lack."""
         for field, count in self._fields.items():
             if count < self._rows:

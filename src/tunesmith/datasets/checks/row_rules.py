@@ -4,11 +4,11 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from tunesmith.datasets.findings import Finding, Remedy, Severity, Tally
+from tunesmith.datasets.findings import Finding, FindingCounter, Fix, Severity
 from tunesmith.datasets.rows import Chunk, Row
 from tunesmith.datasets.transforms import DropRows, EditRows
 
-__all__ = ["Inspect", "Problem", "Problems", "Rule"]
+__all__ = ["Problem", "RowValidator", "Rule", "RuleCounter"]
 
 
 class Problem(NamedTuple):
@@ -25,7 +25,7 @@ class Problem(NamedTuple):
     excerpt: object = None
 
 
-Inspect = Callable[[dict[str, Any]], Iterator[Problem]]
+RowValidator = Callable[[dict[str, Any]], Iterator[Problem]]
 """Finds what is wrong with a row."""
 
 
@@ -37,18 +37,18 @@ class Rule:
         message: What is wrong, following on `3 rows: `.
         severity: How bad it is.
         drop: Whether leaving such rows out is offered.
-        mend: What mends such a row, which is then offered instead.
-        mending: What that does, as an instruction.
+        fix: What mends such a row, which is then offered instead.
+        fix_description: What that does, as an instruction.
     """
 
     message: str
     severity: Severity = "error"
     drop: bool = True
-    mend: Callable[[Row], None] | None = None
-    mending: str = ""
+    fix: Callable[[Row], None] | None = None
+    fix_description: str = ""
 
 
-class Problems:
+class RuleCounter:
     """Counts the rows that have problems.
 
     Args:
@@ -57,13 +57,13 @@ class Problems:
         rules: What the codes mean, in the order in which findings are to be listed.
     """
 
-    def __init__(self, file: str | None, inspect: Inspect, rules: dict[str, Rule]) -> None:
+    def __init__(self, file: str | None, inspect: RowValidator, rules: dict[str, Rule]) -> None:
         self._file = file
         self._inspect = inspect
         self._rules = rules
-        self._tallies = {code: Tally() for code in rules}
+        self._tallies = {code: FindingCounter() for code in rules}
 
-    def see(self, chunk: Chunk) -> None:
+    def update(self, chunk: Chunk) -> None:
         """Look at some rows."""
         for line, data in chunk:
             codes: set[str] = set()
@@ -89,11 +89,11 @@ class Problems:
                 remedy=self._remedy(code, rule, rows),
             )
 
-    def _remedy(self, code: str, rule: Rule, rows: str) -> Remedy | None:
-        if rule.mend:
-            return Remedy(description=f"{rule.mending} ({rows})", repair=EditRows(rule.mend))
+    def _remedy(self, code: str, rule: Rule, rows: str) -> Fix | None:
+        if rule.fix:
+            return Fix(description=f"{rule.fix_description} ({rows})", transform=EditRows(rule.fix))
         if rule.drop:
-            return Remedy(description=f"Remove {rows} ({code})", repair=self._without(code))
+            return Fix(description=f"Remove {rows} ({code})", transform=self._without(code))
         return None
 
     def _without(self, code: str) -> DropRows:

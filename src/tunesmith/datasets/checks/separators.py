@@ -3,13 +3,13 @@
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from tunesmith.datasets.checks.affixes import Affixes, doubled
-from tunesmith.datasets.checks.letter_case import LetterCase
-from tunesmith.datasets.findings import Finding, Remedy
+from tunesmith.datasets.checks.affixes import AffixStats, would_repeat
+from tunesmith.datasets.checks.letter_case import CaseStats
+from tunesmith.datasets.findings import Finding, Fix
 from tunesmith.datasets.rows import ChunkSource
-from tunesmith.datasets.transforms import AddEnding, RemovePrefix
+from tunesmith.datasets.transforms import AddSuffix, RemovePrefix
 
-__all__ = ["ENDINGS", "SEPARATORS", "Column", "completion_findings", "prompt_findings"]
+__all__ = ["ENDINGS", "SEPARATORS", "ColumnStats", "completion_findings", "prompt_findings"]
 
 SEPARATORS = (
     "\n",
@@ -32,12 +32,12 @@ LONG_COMPLETION_PREFIX = 5
 
 
 @dataclass(slots=True)
-class Column:
+class ColumnStats:
     """What was seen of a column."""
 
     field: str
-    affixes: Affixes
-    case: LetterCase
+    affixes: AffixStats
+    case: CaseStats
 
     def see(self, texts: list[str]) -> int:
         """Look at some texts; returns how many characters they have."""
@@ -47,7 +47,7 @@ class Column:
         return len(joined) - len(texts) + 1 if texts else 0
 
     @property
-    def addition(self) -> str:
+    def suggested_suffix(self) -> str:
         """What an accepted remedy would end each text with."""
         unused = self.affixes.unused
         if self.field == "completion":
@@ -58,7 +58,7 @@ class Column:
         return suitable[0] if suitable else LAST_SEPARATOR
 
 
-def prompt_findings(column: Column, rows: ChunkSource, file: str | None) -> Iterator[Finding]:
+def prompt_findings(column: ColumnStats, rows: ChunkSource, file: str | None) -> Iterator[Finding]:
     """Say whether prompts have a separator, and what they all begin with."""
     if column.affixes.identical:
         yield _identical(
@@ -80,7 +80,7 @@ def prompt_findings(column: Column, rows: ChunkSource, file: str | None) -> Iter
 
 
 def completion_findings(
-    column: Column, rows: ChunkSource, file: str | None, *, with_ending: bool
+    column: ColumnStats, rows: ChunkSource, file: str | None, *, with_ending: bool
 ) -> Iterator[Finding]:
     """Say what completions all begin with, and (`with_ending`) whether they end alike."""
     if column.affixes.identical:
@@ -93,7 +93,7 @@ def completion_findings(
         yield _ending(column, rows, file, "ending", "the model learns where to stop")
 
 
-def _identical(column: Column, file: str | None, advice: str) -> Finding:
+def _identical(column: ColumnStats, file: str | None, advice: str) -> Finding:
     return Finding(
         code=f"identical-{column.field}s",
         severity="fatal",
@@ -103,9 +103,11 @@ def _identical(column: Column, file: str | None, advice: str) -> Finding:
     )
 
 
-def _ending(column: Column, rows: ChunkSource, file: str | None, name: str, why: str) -> Finding:
-    field, suffix, addition = column.field, column.affixes.suffix, column.addition
-    shown = _visible(addition)
+def _ending(
+    column: ColumnStats, rows: ChunkSource, file: str | None, name: str, why: str
+) -> Finding:
+    field, suffix, addition = column.field, column.affixes.suffix, column.suggested_suffix
+    shown = _escape_newlines(addition)
     if not suffix:
         return Finding(
             code=f"no-{name}",
@@ -113,12 +115,12 @@ def _ending(column: Column, rows: ChunkSource, file: str | None, name: str, why:
             message=f"The {field}s do not end alike. With a common {name}, {why}.",
             file=file,
             field=field,
-            remedy=Remedy(
+            remedy=Fix(
                 description=f"Add the {name} `{shown}` to the end of all {field}s",
-                repair=AddEnding(field, addition),
+                transform=AddSuffix(field, addition),
             ),
         )
-    message = f"All {field}s end with `{_visible(suffix)}`."
+    message = f"All {field}s end with `{_escape_newlines(suffix)}`."
     if len(suffix) > LONG_ENDING:
         message += f" That is long; `{shown}` would do."
     inside = column.affixes.suffix_is_inside(rows, field)
@@ -134,29 +136,29 @@ def _ending(column: Column, rows: ChunkSource, file: str | None, name: str, why:
 
 
 def _prefix(
-    column: Column, rows: ChunkSource, file: str | None, why: str, *, removable: bool
+    column: ColumnStats, rows: ChunkSource, file: str | None, why: str, *, removable: bool
 ) -> Finding:
     field, prefix = column.field, column.affixes.prefix
     # To remove what would leave a text empty, or what would be found again, is no repair.
     removable = (
         removable
         and column.affixes.shortest > len(prefix)
-        and not doubled(rows, field, prefix, column.addition)
+        and not would_repeat(rows, field, prefix, column.suggested_suffix)
     )
     return Finding(
         code=f"{field}-prefix",
         severity="warning" if removable else "info",
-        message=f"All {field}s begin with `{_visible(prefix)}`{why}.",
+        message=f"All {field}s begin with `{_escape_newlines(prefix)}`{why}.",
         file=file,
         field=field,
-        remedy=Remedy(
-            description=f"Remove the prefix `{_visible(prefix)}` from all {field}s",
-            repair=RemovePrefix(field, prefix),
+        remedy=Fix(
+            description=f"Remove the prefix `{_escape_newlines(prefix)}` from all {field}s",
+            transform=RemovePrefix(field, prefix),
         )
         if removable
         else None,
     )
 
 
-def _visible(text: str) -> str:
+def _escape_newlines(text: str) -> str:
     return text.replace("\n", "\\n")

@@ -4,18 +4,18 @@ from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
-from tunesmith.datasets.findings import Finding, Tally, excerpt_of
+from tunesmith.datasets.findings import Finding, FindingCounter, make_excerpt
 from tunesmith.datasets.json_types import is_list, is_object
 
-__all__ = ["SystemDrift"]
+__all__ = ["SystemMessageCheck"]
 
-_REMEMBERED = 1000
+_MAX_TRACKED = 1000
 """Different system messages counted; with more of them, they are data and no instruction."""
 
 _DOMINANT = 0.5
 
 
-class SystemDrift:
+class SystemMessageCheck:
     """Finds rows whose system message is not the one that most rows have."""
 
     def __init__(self, file: str | None) -> None:
@@ -23,7 +23,7 @@ class SystemDrift:
         self._rows = 0
         self._texts: Counter[str] = Counter()
         self._first: dict[str, int] = {}
-        self._without = Tally()
+        self._without = FindingCounter()
 
     def see(self, line: int, messages: Any) -> None:
         """Look at a conversation."""
@@ -34,7 +34,7 @@ class SystemDrift:
         content = first.get("content")
         if first.get("role") not in ("system", "developer") or not isinstance(content, str):
             self._without.add(line)
-        elif content in self._texts or len(self._texts) < _REMEMBERED:
+        elif content in self._texts or len(self._texts) < _MAX_TRACKED:
             self._texts[content] += 1
             self._first.setdefault(content, line)
 
@@ -58,10 +58,10 @@ class SystemDrift:
                 code="system-drift",
                 severity="warning",
                 message=f"{sum(n for _, n in others)} rows have another system message than most, "
-                f"which have `{excerpt_of(usual)}`: give all the same, or mean the difference.",
+                f"which have `{make_excerpt(usual)}`: give all the same, or mean the difference.",
                 file=self._file,
                 lines=tuple(lines[:20]),
                 count=sum(n for _, n in others),
                 field="messages[0].content",
-                excerpt=excerpt_of(others[0][0]),
+                excerpt=make_excerpt(others[0][0]),
             )

@@ -6,7 +6,7 @@ from typing import Any
 from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.rows import Chunk, columns, is_table
 
-__all__ = ["held_by", "pair_texts", "row_texts", "texts_of"]
+__all__ = ["find_markers", "pair_texts", "row_texts", "texts_of"]
 
 _MARKUP = {"role", "type", "id", "tool_call_id", "detail"}
 _SEPARATOR = "\x1f"
@@ -38,7 +38,7 @@ def pair_texts(prompts: list[str], completions: list[str]) -> list[str]:
     return list(map(_SEPARATOR.join, zip(prompts, completions, strict=True)))
 
 
-def held_by(text: str, signs: Iterable[str]) -> list[str]:
+def find_markers(text: str, signs: Iterable[str]) -> list[str]:
     """Those of `signs` that a long text holds."""
     # A single character is found quickest, and most texts do not even hold the last one.
     return [sign for sign in signs if sign[-1] in text and sign in text]

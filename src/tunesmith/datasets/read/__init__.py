@@ -2,16 +2,16 @@
 
 from collections.abc import Iterator
 
-from tunesmith.datasets.read.files import File
+from tunesmith.datasets.read.files import DataFile
 from tunesmith.datasets.read.json_stream import read_json
 from tunesmith.datasets.read.jsonl import read_jsonl
-from tunesmith.datasets.read.log import MAX_LINE_BYTES, OnBroken, ReadLog
+from tunesmith.datasets.read.log import MAX_LINE_BYTES, OnBroken, ReadIssues
 from tunesmith.datasets.read.sheets import read_parquet, read_xlsx
 from tunesmith.datasets.read.tables import read_csv, read_tsv
 from tunesmith.datasets.read.txt import read_txt
 from tunesmith.datasets.rows import Row
 
-__all__ = ["MAX_LINE_BYTES", "File", "OnBroken", "ReadLog", "read"]
+__all__ = ["MAX_LINE_BYTES", "DataFile", "OnBroken", "ReadIssues", "read"]
 
 _READERS = {
     "csv": read_csv,
@@ -24,7 +24,7 @@ _READERS = {
 }
 
 
-def read(file: File, log: ReadLog, encoding: str | None = None) -> Iterator[Row]:
+def read(file: DataFile, log: ReadIssues, encoding: str | None = None) -> Iterator[Row]:
     """Read all rows of a file.
 
     Args:

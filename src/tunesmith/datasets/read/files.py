@@ -15,19 +15,19 @@ from typing import IO, Literal, cast, get_args
 from tunesmith.datasets.read.zstd import open_zstd
 from tunesmith.errors import DatasetError
 
-__all__ = ["KINDS", "File", "Kind"]
+__all__ = ["KINDS", "DataFile", "FileType"]
 
-Kind = Literal["csv", "tsv", "xlsx", "txt", "json", "jsonl", "parquet"]
+FileType = Literal["csv", "tsv", "xlsx", "txt", "json", "jsonl", "parquet"]
 """What a file is, as the end of its name tells."""
 
-KINDS: tuple[Kind, ...] = get_args(Kind)
+KINDS: tuple[FileType, ...] = get_args(FileType)
 """Every kind of file."""
 
 _COMPRESSED = (".gz", ".zst")
-_OTHER_NAMES: dict[str, Kind] = {"ndjson": "jsonl", "pq": "parquet"}
+_OTHER_NAMES: dict[str, FileType] = {"ndjson": "jsonl", "pq": "parquet"}
 
 
-class File:
+class DataFile:
     """A file of rows.
 
     Args:
@@ -43,7 +43,7 @@ class File:
     def __init__(
         self,
         source: str | PathLike[str] | IO[bytes] | IO[str],
-        kind: Kind | None = None,
+        kind: FileType | None = None,
         name: str | None = None,
     ) -> None:
         if isinstance(source, str | PathLike):
@@ -56,9 +56,9 @@ class File:
             given = getattr(source, "name", None)
             self.name = name or (given if isinstance(given, str) else "<file>")
         self._start: int | None = None
-        self.kind: Kind = kind or self._kind()
+        self.kind: FileType = kind or self._kind()
 
-    def _kind(self) -> Kind:
+    def _kind(self) -> FileType:
         name = self.name.lower()
         for ending in _COMPRESSED:
             name = name.removesuffix(ending)
@@ -103,7 +103,7 @@ class File:
     @contextmanager
     def _raw(self) -> Generator[BufferedReader, None, None]:
         if self.path is None:
-            yield self._rewound()
+            yield self._rewind()
             return
         try:
             stream = self.path.open("rb")
@@ -128,7 +128,7 @@ class File:
         with stream:
             yield stream
 
-    def _rewound(self) -> BufferedReader:
+    def _rewind(self) -> BufferedReader:
         source = self._object
         assert source is not None  # noqa: S101 — there is a path or an object
         if self._start is None:
@@ -136,7 +136,7 @@ class File:
                 source = self._object = self._copied(source)
             self._start = source.tell()
         source.seek(self._start)
-        return _Borrowed(cast("IO[bytes]", source))
+        return _NonClosingStream(cast("IO[bytes]", source))
 
     def _copied(self, source: IO[bytes] | IO[str]) -> IO[bytes]:
         copy = TemporaryFile(prefix="tunesmith-")  # noqa: SIM115 — closed with this object
@@ -157,7 +157,7 @@ class File:
         return cast("BufferedReader", copy)
 
 
-class _Borrowed(BufferedReader):
+class _NonClosingStream(BufferedReader):
     """Reads a file object without closing it: it is the user's."""
 
     def __init__(self, stream: IO[bytes]) -> None:

@@ -8,8 +8,8 @@ from typing import Any
 
 from pydantic_core import PydanticSerializationError, to_json
 
-from tunesmith.datasets.json_types import is_object, kind_of
-from tunesmith.datasets.read.log import ReadLog
+from tunesmith.datasets.json_types import is_object, json_type_name
+from tunesmith.datasets.read.log import ReadIssues
 from tunesmith.datasets.read.text import open_text, text_problem
 from tunesmith.datasets.rows import Row
 from tunesmith.errors import DatasetError
@@ -22,19 +22,19 @@ _NEAR_THE_END = 16
 """An error so few characters before the end of what was read may come of having read too little."""
 
 
-def read_json(stream: BufferedReader, log: ReadLog, encoding: str | None) -> Iterator[Row]:
+def read_json(stream: BufferedReader, log: ReadIssues, encoding: str | None) -> Iterator[Row]:
     """Read objects from an array, or one after the other as in JSON lines.
 
     The array is never held whole: memory stays flat, whatever the file's size.
     """
     with open_text(stream, log, encoding) as text:
-        for line, value in _Values(text, log):
+        for line, value in _JsonStream(text, log):
             if is_object(value):
                 yield Row(line, value)
             else:
                 log.broken_line(
                     line,
-                    f"This value is {kind_of(value)}, not an object.",
+                    f"This value is {json_type_name(value)}, not an object.",
                     excerpt=json.dumps(value)[:200],
                 )
 
@@ -47,10 +47,10 @@ def _is_text(value: Any) -> bool:
     return True
 
 
-class _Values:
+class _JsonStream:
     """The values in a JSON text, each with the line that it begins on."""
 
-    def __init__(self, text: TextIOWrapper, log: ReadLog) -> None:
+    def __init__(self, text: TextIOWrapper, log: ReadIssues) -> None:
         self._text = text
         self._log = log
         self._decode = json.JSONDecoder(parse_constant=self._constant).raw_decode

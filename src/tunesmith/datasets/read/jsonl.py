@@ -6,16 +6,16 @@ from typing import Any
 
 from pydantic_core import from_json
 
-from tunesmith.datasets.json_types import is_object, kind_of
+from tunesmith.datasets.json_types import is_object, json_type_name
 from tunesmith.datasets.read.json_stream import read_json
-from tunesmith.datasets.read.log import ReadLog
-from tunesmith.datasets.read.text import TextLines, encoding_of, open_text, text_problem
+from tunesmith.datasets.read.log import ReadIssues
+from tunesmith.datasets.read.text import TextLines, detect_encoding, open_text, text_problem
 from tunesmith.datasets.rows import Row
 
 __all__ = ["read_jsonl"]
 
 
-def read_jsonl(stream: BufferedReader, log: ReadLog, encoding: str | None) -> Iterator[Row]:
+def read_jsonl(stream: BufferedReader, log: ReadIssues, encoding: str | None) -> Iterator[Row]:
     """Read one object from each line; empty lines are passed over."""
     if stream.peek(64).lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"["):
         yield from read_json(stream, log, encoding)
@@ -33,13 +33,13 @@ def read_jsonl(stream: BufferedReader, log: ReadLog, encoding: str | None) -> It
         else:
             log.broken_line(
                 number,
-                f"This line is {kind_of(value)}, not an object.",
+                f"This line is {json_type_name(value)}, not an object.",
                 excerpt=line.decode(),
                 remedy='Each line is to be an object: {"prompt": …, "completion": …}.',
             )
 
 
-def _broken(log: ReadLog, number: int, line: bytes, error: str) -> None:
+def _broken(log: ReadIssues, number: int, line: bytes, error: str) -> None:
     text = line.decode(errors="surrogateescape")
     place = error.replace(" at line 1 column", ", at column")
     place = place.replace(" at line 2 column 0", ", at its end")  # its line break was read, too
@@ -49,9 +49,9 @@ def _broken(log: ReadLog, number: int, line: bytes, error: str) -> None:
 
 
 def _lines(
-    stream: BufferedReader, log: ReadLog, encoding: str | None
+    stream: BufferedReader, log: ReadIssues, encoding: str | None
 ) -> Iterator[tuple[int, bytes]]:
-    if encoding_of(stream, encoding, log.file) != "utf-8-sig":
+    if detect_encoding(stream, encoding, log.file) != "utf-8-sig":
         with open_text(stream, log, encoding) as text:
             lines = TextLines(text, log)
             for line in lines:

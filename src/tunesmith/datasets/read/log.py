@@ -2,10 +2,10 @@
 
 from typing import Literal
 
-from tunesmith.datasets.findings import Tally, excerpt_of
+from tunesmith.datasets.findings import FindingCounter, make_excerpt
 from tunesmith.errors import DatasetError
 
-__all__ = ["MAX_LINE_BYTES", "OnBroken", "ReadLog"]
+__all__ = ["MAX_LINE_BYTES", "OnBroken", "ReadIssues"]
 
 OnBroken = Literal["raise", "skip"]
 """What to do with a line that cannot be read: stop with an error, or leave it out and say so."""
@@ -14,7 +14,7 @@ MAX_LINE_BYTES = 64 * 1024 * 1024
 """Longer lines are taken for broken: a missing line break or quote would fill the memory."""
 
 
-class ReadLog:
+class ReadIssues:
     """Notes taken while one pass is made over a dataset.
 
     Args:
@@ -32,11 +32,11 @@ class ReadLog:
         self.file = file
         self.on_broken = on_broken
         self.max_line_bytes = max_line_bytes
-        self.broken = Tally()
+        self.broken = FindingCounter()
         self.first_broken = ""
         self.renamed: dict[str, str] = {}
         self.extra: list[str] = []
-        self.not_text = Tally()
+        self.not_text = FindingCounter()
         self.further_sheets: list[str] = []
         self.conversions: list[str] = []
 
@@ -53,15 +53,15 @@ class ReadLog:
         if self.on_broken == "raise":
             way_out = "Mend the line, or leave such lines out with on_broken='skip'."
             remedy = f"{remedy} {way_out}".strip()
-            raise self.problem(line, message, excerpt=excerpt, field=field, remedy=remedy)
+            raise self.make_error(line, message, excerpt=excerpt, field=field, remedy=remedy)
         self.first_broken = self.first_broken or f"{message} {remedy}".strip()
         self.broken.add(line, excerpt=excerpt, field=field)
 
-    def problem(
+    def make_error(
         self, line: int, message: str, *, excerpt: object, field: str | None, remedy: str
     ) -> DatasetError:
         """Make the error for a broken line."""
-        shown = f" It begins {excerpt_of(excerpt)!r}." if excerpt else ""
+        shown = f" It begins {make_excerpt(excerpt)!r}." if excerpt else ""
         return DatasetError(
             message + shown, file=self.file, line=line, field=field, remedy=remedy or None
         )

@@ -5,18 +5,18 @@ from io import BufferedReader
 from typing import Any
 from zipfile import BadZipFile
 
-from tunesmith._extras import load_extra
+from tunesmith._extras import import_extra
 from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.datasets.read.log import ReadLog
+from tunesmith.datasets.read.log import ReadIssues
 from tunesmith.datasets.rows import CHUNK_ROWS, Row
 from tunesmith.errors import DatasetError
 
 __all__ = ["read_parquet", "read_xlsx"]
 
 
-def read_xlsx(stream: BufferedReader, log: ReadLog, _: str | None) -> Iterator[Row]:
+def read_xlsx(stream: BufferedReader, log: ReadIssues, _: str | None) -> Iterator[Row]:
     """Read the first sheet, whose first row names the columns; all values become text."""
-    openpyxl = load_extra("openpyxl", "xlsx", "Files of this kind")
+    openpyxl = import_extra("openpyxl", "xlsx", "Files of this kind")
     try:
         book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
     except (BadZipFile, KeyError, ValueError, OSError) as error:
@@ -36,10 +36,10 @@ def read_xlsx(stream: BufferedReader, log: ReadLog, _: str | None) -> Iterator[R
         book.close()
 
 
-def read_parquet(stream: BufferedReader, log: ReadLog, _: str | None) -> Iterator[Row]:
+def read_parquet(stream: BufferedReader, log: ReadIssues, _: str | None) -> Iterator[Row]:
     """Read the rows a batch at a time."""
-    parquet = load_extra("pyarrow.parquet", "parquet", "Files of this kind")
-    arrow = load_extra("pyarrow", "parquet", "Files of this kind")
+    parquet = import_extra("pyarrow.parquet", "parquet", "Files of this kind")
+    arrow = import_extra("pyarrow", "parquet", "Files of this kind")
     try:
         number = 0
         for batch in parquet.ParquetFile(stream).iter_batches(batch_size=CHUNK_ROWS):
@@ -59,7 +59,7 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _damaged(log: ReadLog, what: str, error: Exception) -> DatasetError:
+def _damaged(log: ReadIssues, what: str, error: Exception) -> DatasetError:
     return DatasetError(
         f"This is not {what}, or it is damaged: {str(error).rstrip('.')}.",
         file=log.file,

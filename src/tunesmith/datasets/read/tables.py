@@ -6,7 +6,7 @@ from collections.abc import Callable, Iterator
 from io import BufferedReader
 from itertools import chain, islice, repeat
 
-from tunesmith.datasets.read.log import ReadLog
+from tunesmith.datasets.read.log import ReadIssues
 from tunesmith.datasets.read.text import TextLines, open_text, text_problem
 from tunesmith.datasets.rows import CHUNK_ROWS, Row
 from tunesmith.errors import DatasetError
@@ -14,13 +14,13 @@ from tunesmith.errors import DatasetError
 __all__ = ["read_csv", "read_tsv"]
 
 
-def read_tsv(stream: BufferedReader, log: ReadLog, encoding: str | None) -> Iterator[Row]:
+def read_tsv(stream: BufferedReader, log: ReadIssues, encoding: str | None) -> Iterator[Row]:
     """Read a tab-separated table whose first line names the columns."""
     return read_csv(stream, log, encoding, delimiter="\t")
 
 
 def read_csv(
-    stream: BufferedReader, log: ReadLog, encoding: str | None, delimiter: str = ","
+    stream: BufferedReader, log: ReadIssues, encoding: str | None, delimiter: str = ","
 ) -> Iterator[Row]:
     """Read a table whose first line names the columns; all values are text."""
     # The limit is the whole process's; raising it harms nobody, as files had none before csv.
@@ -29,7 +29,7 @@ def read_csv(
         yield from _rows(TextLines(text, log), log, text.encoding, delimiter)
 
 
-def _rows(lines: TextLines, log: ReadLog, encoding: str, delimiter: str) -> Iterator[Row]:
+def _rows(lines: TextLines, log: ReadIssues, encoding: str, delimiter: str) -> Iterator[Row]:
     reader = csv.reader(lines, delimiter=delimiter)
     header = _header(
         next((names for names in reader if names), list[str]()), lines.line, log, encoding
@@ -80,7 +80,7 @@ def _is_clean(records: list[list[str]], width: int, encoding: str) -> bool:
 
 
 def _clean(
-    records: list[list[str]], starts: list[int], header: list[str], log: ReadLog, encoding: str
+    records: list[list[str]], starts: list[int], header: list[str], log: ReadIssues, encoding: str
 ) -> Iterator[Row]:
     """The rows among `records`; those that are none are broken lines."""
     for start, record in zip(starts, records, strict=True):
@@ -99,7 +99,7 @@ def _clean(
             yield Row(start, dict(zip(header, record, strict=False)))
 
 
-def _header(names: list[str], line: int, log: ReadLog, encoding: str) -> list[str]:
+def _header(names: list[str], line: int, log: ReadIssues, encoding: str) -> list[str]:
     problem = text_problem("".join(names), encoding)
     if problem:
         raise DatasetError(problem[0], file=log.file, line=line, remedy=problem[1])

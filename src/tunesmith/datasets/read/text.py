@@ -6,12 +6,12 @@ from contextlib import contextmanager
 from functools import partial
 from io import BufferedReader, TextIOWrapper
 
-from tunesmith.datasets.read.log import ReadLog
+from tunesmith.datasets.read.log import ReadIssues
 from tunesmith.errors import DatasetError
 
-__all__ = ["TextLines", "encoding_of", "open_text", "text_problem"]
+__all__ = ["TextLines", "detect_encoding", "open_text", "text_problem"]
 
-_MARKS = (
+_BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
     (codecs.BOM_UTF32_LE, "utf-32"),
     (codecs.BOM_UTF32_BE, "utf-32"),
@@ -20,7 +20,7 @@ _MARKS = (
 )
 
 
-def encoding_of(stream: BufferedReader, encoding: str | None, file: str | None) -> str:
+def detect_encoding(stream: BufferedReader, encoding: str | None, file: str | None) -> str:
     """The encoding to read with: the one named, the byte-order mark's, or UTF-8.
 
     Raises:
@@ -37,17 +37,17 @@ def encoding_of(stream: BufferedReader, encoding: str | None, file: str | None) 
             ) from None
         return "utf-8-sig" if name == "utf-8" else name
     head = stream.peek(4)[:4]
-    return next((name for mark, name in _MARKS if head.startswith(mark)), "utf-8-sig")
+    return next((name for mark, name in _BOMS if head.startswith(mark)), "utf-8-sig")
 
 
 @contextmanager
 def open_text(
-    stream: BufferedReader, log: ReadLog, encoding: str | None
+    stream: BufferedReader, log: ReadIssues, encoding: str | None
 ) -> Generator[TextIOWrapper, None, None]:
     """The text in `stream`; what is not in its encoding comes as lone surrogates."""
     text = TextIOWrapper(
         stream,
-        encoding=encoding_of(stream, encoding, log.file),
+        encoding=detect_encoding(stream, encoding, log.file),
         errors="surrogateescape",
         newline="",
     )
@@ -72,11 +72,11 @@ def text_problem(text: str, encoding: str) -> tuple[str, str] | None:
     except UnicodeEncodeError as error:
         byte = ord(text[error.start]) & 0xFF
         name = "UTF-8" if encoding == "utf-8-sig" else encoding
-        return (f"The byte 0x{byte:02x} is not {name}.", _guess(text))
+        return (f"The byte 0x{byte:02x} is not {name}.", _guess_encoding(text))
     return None
 
 
-def _guess(text: str) -> str:
+def _guess_encoding(text: str) -> str:
     raw = text.encode(errors="surrogateescape")
     for encoding in ("cp1252", "latin-1"):
         try:
@@ -102,7 +102,7 @@ class TextLines:
         ended: Whether a line was asked for when there was none left.
     """
 
-    def __init__(self, text: TextIOWrapper, log: ReadLog) -> None:
+    def __init__(self, text: TextIOWrapper, log: ReadIssues) -> None:
         self._text = text
         self._log = log
         self.line = 0

@@ -3,14 +3,14 @@
 from collections.abc import Iterator
 from io import BufferedReader
 
-from tunesmith.datasets.read.log import ReadLog
+from tunesmith.datasets.read.log import ReadIssues
 from tunesmith.datasets.read.text import TextLines, open_text, text_problem
 from tunesmith.datasets.rows import Row
 
 __all__ = ["read_txt"]
 
 
-def read_txt(stream: BufferedReader, log: ReadLog, encoding: str | None) -> Iterator[Row]:
+def read_txt(stream: BufferedReader, log: ReadIssues, encoding: str | None) -> Iterator[Row]:
     """Read each line as a completion with an empty prompt."""
     with open_text(stream, log, encoding) as text:
         lines = TextLines(text, log)

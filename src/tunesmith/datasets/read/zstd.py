@@ -3,7 +3,7 @@
 from io import BufferedReader, RawIOBase
 from typing import IO, Any
 
-from tunesmith._extras import load_extra
+from tunesmith._extras import import_extra
 from tunesmith.errors import DatasetError
 
 __all__ = ["open_zstd"]
@@ -18,7 +18,7 @@ def open_zstd(stream: IO[bytes], name: str) -> BufferedReader:
         ConfigurationError: The extra `zstd` is not installed.
         DatasetError: While reading: the data is damaged or cut off.
     """
-    zstandard = load_extra("zstandard", "zstd", "Files of this kind")
+    zstandard = import_extra("zstandard", "zstd", "Files of this kind")
     return BufferedReader(_Decompressed(stream, name, zstandard), _PIECE_BYTES)
 
 

@@ -12,7 +12,7 @@
 """
 
 from tunesmith.datasets.report.histogram import Histogram
-from tunesmith.datasets.report.measure import Statistics, measure
-from tunesmith.datasets.report.report import Report, make_report
+from tunesmith.datasets.report.measure import Statistics, compute_statistics
+from tunesmith.datasets.report.report import DatasetReport, make_report
 
-__all__ = ["Histogram", "Report", "Statistics", "make_report", "measure"]
+__all__ = ["DatasetReport", "Histogram", "Statistics", "compute_statistics", "make_report"]

@@ -5,14 +5,14 @@ from html import escape
 
 from tunesmith.datasets.report.histogram import Bin, Histogram
 
-__all__ = ["columns", "rows"]
+__all__ = ["bar_chart", "column_chart"]
 
 _WIDTH = 640
 _HEIGHT = 140
 _AXIS = 22
 
 
-def columns(name: str, histogram: Histogram) -> str:
+def column_chart(name: str, histogram: Histogram) -> str:
     """A histogram as a figure with columns; hovering over one tells its numbers."""
     bins = histogram.bins()
     if not bins:
@@ -44,7 +44,7 @@ def _column(each: Bin, x: float, step: float, tallest: int) -> str:
     )
 
 
-def rows(name: str, counts: Sequence[tuple[str, int]], others: int = 0) -> str:
+def bar_chart(name: str, counts: Sequence[tuple[str, int]], others: int = 0) -> str:
     """Counts of texts as a figure with a bar a text.
 
     Args:

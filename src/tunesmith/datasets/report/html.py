@@ -9,9 +9,9 @@ from tunesmith.datasets.findings import Finding
 from tunesmith.datasets.report import charts
 
 if TYPE_CHECKING:
-    from tunesmith.datasets.report.report import Report
+    from tunesmith.datasets.report.report import DatasetReport
 
-__all__ = ["page"]
+__all__ = ["render_html"]
 
 _LABELS_SHOWN = 30
 _EXAMPLE_CHARACTERS = 2000
@@ -33,7 +33,7 @@ svg text{font-size:12px;fill:currentColor}
 """
 
 
-def page(report: "Report") -> str:
+def render_html(report: "DatasetReport") -> str:
     """The whole page; everything that comes from the data is escaped."""
     title = escape(f"Training data: {report.diagnosis.file or 'rows'}")
     return (
@@ -48,7 +48,7 @@ def page(report: "Report") -> str:
     )
 
 
-def _summary(report: "Report") -> str:
+def _summary(report: "DatasetReport") -> str:
     diagnosis, statistics = report.diagnosis, report.statistics
     counted = "counted by " + statistics.counter.name
     facts = {
@@ -74,7 +74,7 @@ def _summary(report: "Report") -> str:
     return f"<table>{lines}</table>"
 
 
-def _findings(report: "Report") -> str:
+def _findings(report: "DatasetReport") -> str:
     if not report.diagnosis.findings:
         return "<h2>Findings</h2><p>Nothing was found.</p>"
     rows = "".join(_finding(found, report) for found in report.diagnosis.findings)
@@ -84,7 +84,7 @@ def _findings(report: "Report") -> str:
     )
 
 
-def _finding(found: Finding, report: "Report") -> str:
+def _finding(found: Finding, report: "DatasetReport") -> str:
     excerpt = f"<br><code>{escape(found.excerpt)}</code>" if found.excerpt else ""
     field = f" <code>{escape(found.field)}</code>" if found.field else ""
     more = ", …" if found.count > len(found.lines) > 0 else ""
@@ -96,21 +96,21 @@ def _finding(found: Finding, report: "Report") -> str:
     )
 
 
-def _distributions(report: "Report") -> str:
+def _distributions(report: "DatasetReport") -> str:
     statistics = report.statistics
     figures = [
-        charts.columns("Tokens per example", statistics.tokens),
-        charts.columns("Learned tokens per example", statistics.learned_tokens),
+        charts.column_chart("Tokens per example", statistics.tokens),
+        charts.column_chart("Learned tokens per example", statistics.learned_tokens),
     ]
     for name, histogram in statistics.lengths.items():
-        figures.append(charts.columns(name.capitalize(), histogram))
+        figures.append(charts.column_chart(name.capitalize(), histogram))
     if statistics.labels:
         common = statistics.labels.most_common(_LABELS_SHOWN)
-        figures.insert(0, charts.rows("Labels", common, len(statistics.labels) - len(common)))
+        figures.insert(0, charts.bar_chart("Labels", common, len(statistics.labels) - len(common)))
     return f"<h2>Distributions</h2>{''.join(figures)}"
 
 
-def _examples(report: "Report") -> str:
+def _examples(report: "DatasetReport") -> str:
     shown = "".join(
         f"<p>Line {line}</p><pre>{escape(_excerpt(data))}</pre>"
         for line, data in report.statistics.examples

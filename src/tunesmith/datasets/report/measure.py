@@ -12,13 +12,13 @@ from tunesmith.datasets.checks.texts import texts_of
 from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.report.histogram import Histogram
 from tunesmith.datasets.rows import Chunk, ChunkSource, Format, Row, columns
-from tunesmith.datasets.threads import Checkpoint, no_checkpoint
+from tunesmith.datasets.threads import CancellationCheck, no_checkpoint
 from tunesmith.datasets.tokens import ESTIMATE, TokenCounter
 
-__all__ = ["Statistics", "measure"]
+__all__ = ["Statistics", "compute_statistics"]
 
 EXAMPLES = 5
-LABELS_REMEMBERED = 10_000
+MAX_LABELS = 10_000
 
 
 @dataclass(slots=True, kw_only=True)
@@ -47,19 +47,19 @@ class Statistics:
     examples: list[Row] = field(default_factory=list[Row])
 
 
-def measure(
+def compute_statistics(
     rows: ChunkSource,
     *,
     format: Format,
     task: str | None = None,
     counter: TokenCounter = ESTIMATE,
     seed: int = 0,
-    checkpoint: Checkpoint = no_checkpoint,
+    checkpoint: CancellationCheck = no_checkpoint,
 ) -> Statistics:
     """Measure rows in one pass; blocks. Memory stays flat.
 
     Args:
-        rows: Reads the rows: `plan.repaired()`, or `dataset.chunks`.
+        rows: Reads the rows: `plan.transformed_chunks()`, or `dataset.chunks`.
         format: Their format.
         task: What a prompt/completion table is for; labels are counted if it is `classification`.
         counter: Counts tokens.
@@ -69,19 +69,19 @@ def measure(
     Example:
         ```python
         dataset = Dataset.open("kant.csv")
-        statistics = measure(dataset.chunks, format="completions")
+        statistics = compute_statistics(dataset.chunks, format="completions")
         print(statistics.tokens.total)
         ```
     """
     found = Statistics(counter=counter, labels=Counter() if task == "classification" else None)
-    see = _SEE[format]
+    see = _COUNTERS[format]
     sample = _Sample(seed)
     for chunk in rows():
         checkpoint()
         found.rows += len(chunk)
         counted = counter.rows(chunk)
         found.tokens.add(tokens.total for tokens in counted)
-        found.learned_tokens.add(tokens.learned for tokens in counted)
+        found.learned_tokens.add(tokens.trained for tokens in counted)
         see(found, chunk)
         sample.see(chunk)
     found.examples = sample.rows()
@@ -94,7 +94,7 @@ def _see_completions(found: Statistics, chunk: Chunk) -> None:
     _add(found, "characters in completion", map(len, completions))
     if found.labels is not None:
         counts = Counter(completions)
-        room = LABELS_REMEMBERED - len(found.labels)
+        room = MAX_LABELS - len(found.labels)
         for label, times in counts.items():
             if label in found.labels or room > 0:
                 room -= label not in found.labels
@@ -130,7 +130,7 @@ def _messages(data: Any) -> list[Any]:
     return messages if is_list(messages) else []
 
 
-_SEE: dict[Format, Callable[[Statistics, Chunk], None]] = {
+_COUNTERS: dict[Format, Callable[[Statistics, Chunk], None]] = {
     "completions": _see_completions,
     "chat": _see_messages,
     "dpo": _see_pairs,

@@ -8,20 +8,20 @@ from tunesmith.datasets.dataset import Dataset
 from tunesmith.datasets.diagnosis import Diagnosis
 from tunesmith.datasets.findings import Finding
 from tunesmith.datasets.plan import Plan
-from tunesmith.datasets.report.html import page
-from tunesmith.datasets.report.measure import Statistics, measure
-from tunesmith.datasets.threads import Checkpoint, in_thread, no_checkpoint
-from tunesmith.datasets.tokens import TokenCounter, best_counter
-from tunesmith.datasets.write import Written
+from tunesmith.datasets.report.html import render_html
+from tunesmith.datasets.report.measure import Statistics, compute_statistics
+from tunesmith.datasets.threads import CancellationCheck, no_checkpoint, run_in_thread
+from tunesmith.datasets.tokens import TokenCounter, default_counter
+from tunesmith.datasets.write import WriteResult
 
-__all__ = ["Report", "make_report"]
+__all__ = ["DatasetReport", "make_report"]
 
 _LABELS_LISTED = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
-class Report:
-    """What is known about a dataset. Made by `make_report`, or with `await Report.make(…)`.
+class DatasetReport:
+    """What is known about a dataset. Made by `make_report`, or with `await DatasetReport.build(…)`.
 
     Attributes:
         diagnosis: What was found.
@@ -33,32 +33,32 @@ class Report:
 
     diagnosis: Diagnosis
     plan: Plan
-    written: Written | None
+    written: WriteResult | None
     statistics: Statistics
     cost: Cost | None
 
     @classmethod
-    async def make(
+    async def build(
         cls,
         diagnosis: Diagnosis,
         plan: Plan | None = None,
-        written: Written | None = None,
+        written: WriteResult | None = None,
         *,
         model: str | None = None,
         counter: TokenCounter | None = None,
         epochs: int | None = None,
         prices: Prices | None = None,
-    ) -> "Report":
+    ) -> "DatasetReport":
         """Make a report, in a thread, so that the event loop goes on. See `make_report`.
 
         Example:
             ```python
             diagnosis = await Dataset.open("kant.csv").diagnose()
-            report = await Report.make(diagnosis)
+            report = await DatasetReport.build(diagnosis)
             Path("report.html").write_text(report.to_html(), encoding="utf-8")
             ```
         """
-        return await in_thread(
+        return await run_in_thread(
             lambda checkpoint: make_report(
                 diagnosis,
                 plan,
@@ -72,12 +72,12 @@ class Report:
         )
 
     def status_of(self, finding: Finding) -> str:
-        """What becomes of a finding: `necessary`, `accepted`, `declined`, or nothing."""
+        """What becomes of a finding: `required`, `accepted`, `declined`, or nothing."""
         if finding.remedy is None:
             return ""
         if finding in self.plan.declined:
             return "declined"
-        return "necessary" if finding.remedy.necessary else "accepted"
+        return "necessary" if finding.remedy.required else "accepted"
 
     def to_dict(self) -> dict[str, Any]:
         """The report for machines, of values that JSON knows.
@@ -108,7 +108,7 @@ class Report:
 
     def to_html(self) -> str:
         """The report as a page for the browser: one file, which fetches nothing."""
-        return page(self)
+        return render_html(self)
 
     def _finding(self, found: Finding) -> dict[str, Any]:
         return {
@@ -128,14 +128,14 @@ class Report:
 def make_report(
     diagnosis: Diagnosis,
     plan: Plan | None = None,
-    written: Written | None = None,
+    written: WriteResult | None = None,
     *,
     model: str | None = None,
     counter: TokenCounter | None = None,
     epochs: int | None = None,
     prices: Prices | None = None,
-    checkpoint: Checkpoint = no_checkpoint,
-) -> Report:
+    checkpoint: CancellationCheck = no_checkpoint,
+) -> DatasetReport:
     """Measure a dataset and put together what is known about it; blocks.
 
     Args:
@@ -143,7 +143,7 @@ def make_report(
         plan: What is to be done about it; without it, all remedies.
         written: What was written, if anything has been: the training file is measured then.
         model: The model to be trained, for tokens and price.
-        counter: Counts tokens; without it, `best_counter(model)`.
+        counter: Counts tokens; without it, `default_counter(model)`.
         epochs: How often each example is trained on; without it, `default_epochs`.
         prices: Your prices of training.
         checkpoint: Called between chunks; may raise to stop.
@@ -158,12 +158,12 @@ def make_report(
         ```
     """
     plan = plan or diagnosis.plan()
-    plan.refuse_fatal()
-    counter = counter or best_counter(model)
-    rows = plan.repaired()
+    plan.raise_if_fatal()
+    counter = counter or default_counter(model)
+    rows = plan.transformed_chunks()
     if written and written.files:
         rows = Dataset.open(written.files[0], kind="jsonl", format=plan.format).chunks
-    statistics = measure(
+    statistics = compute_statistics(
         rows,
         format=diagnosis.format,
         task=diagnosis.task,
@@ -178,7 +178,7 @@ def make_report(
         model=model,
         prices=prices,
     )
-    return Report(
+    return DatasetReport(
         diagnosis=diagnosis,
         plan=plan,
         written=written,
@@ -187,7 +187,7 @@ def make_report(
     )
 
 
-def _written(written: Written) -> dict[str, Any]:
+def _written(written: WriteResult) -> dict[str, Any]:
     return {
         "files": [str(file) for file in written.files],
         "rows": list(written.rows),

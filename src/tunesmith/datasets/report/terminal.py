@@ -3,7 +3,7 @@
 from typing import TYPE_CHECKING
 
 from tunesmith.datasets.report.histogram import Histogram
-from tunesmith.datasets.report.report import Report
+from tunesmith.datasets.report.report import DatasetReport
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -14,7 +14,7 @@ _LEVELS = "▁▂▃▄▅▆▇█"
 _LABELS_SHOWN = 10
 
 
-def print_report(report: Report, console: "Console") -> None:
+def print_report(report: DatasetReport, console: "Console") -> None:
     """Print distributions, labels, tokens and cost.
 
     Example:

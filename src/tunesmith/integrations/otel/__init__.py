@@ -3,7 +3,7 @@
 Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
 
-from tunesmith._extras import load_extra
+from tunesmith._extras import import_extra
 from tunesmith.client import AsyncClient
 
 __all__ = ["instrument"]
@@ -42,7 +42,7 @@ def instrument(
         await client.completions.create(model="davinci-002", prompt="Kant was")
         ```
     """
-    load_extra("opentelemetry.trace", "otel", "Spans and metrics")
+    import_extra("opentelemetry.trace", "otel", "Spans and metrics")
     from tunesmith.integrations.otel.caller import TracedCaller  # noqa: PLC0415 - an extra
     from tunesmith.integrations.otel.telemetry import Telemetry  # noqa: PLC0415 - an extra
 
@@ -53,4 +53,4 @@ def instrument(
         server=getattr(client.backend, "base_url", None),
         capture_content=capture_content,
     )
-    return client.with_caller(lambda caller: TracedCaller(caller, telemetry))
+    return client.with_call_wrapper(lambda caller: TracedCaller(caller, telemetry))

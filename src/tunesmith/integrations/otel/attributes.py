@@ -13,13 +13,13 @@ from tunesmith.types.fine_tuning import FineTuningJob
 
 __all__ = [
     "INFERENCE",
-    "Asked",
-    "Chunks",
+    "RequestInfo",
+    "StreamAggregator",
     "content",
-    "for_metrics",
-    "of_answer",
-    "of_end",
-    "of_request",
+    "job_attributes",
+    "metric_attributes",
+    "request_attributes",
+    "response_attributes",
     "streamed_content",
 ]
 
@@ -49,7 +49,7 @@ _REQUEST = {
 """From parameters to attributes."""
 
 
-class Asked(NamedTuple):
+class RequestInfo(NamedTuple):
     """What is asked.
 
     Attributes:
@@ -61,7 +61,7 @@ class Asked(NamedTuple):
     parameter: Callable[[str], Any]
 
     @classmethod
-    def by(cls, operation: Operation[Any]) -> "Asked":
+    def from_operation(cls, operation: Operation[Any]) -> "RequestInfo":
         """What a call asks."""
 
         def parameter(name: str) -> Any:
@@ -70,7 +70,7 @@ class Asked(NamedTuple):
         return cls(operation.spec.name, parameter)
 
     @classmethod
-    def within(cls, request: Request) -> "Asked":
+    def from_request(cls, request: Request) -> "RequestInfo":
         """What a request asks that is encoded already."""
         body: Any = from_json(request.body) if isinstance(request.body, bytes) else None
         parameters = cast("Mapping[str, Any]", body if isinstance(body, dict) else {})
@@ -82,7 +82,7 @@ class Asked(NamedTuple):
         return self.name in INFERENCE
 
 
-def of_request(asked: Asked) -> Attributes:
+def request_attributes(asked: RequestInfo) -> Attributes:
     """Say what is asked, without its content."""
     found: Attributes = {"gen_ai.operation.name": INFERENCE.get(asked.name, asked.name)}
     for parameter, attribute in _REQUEST.items():
@@ -95,9 +95,9 @@ def of_request(asked: Asked) -> Attributes:
     return found
 
 
-def for_metrics(asked: Asked) -> Attributes:
-    """The part of `of_request` that has few values."""
-    found = of_request(asked)
+def metric_attributes(asked: RequestInfo) -> Attributes:
+    """The part of `request_attributes` that has few values."""
+    found = request_attributes(asked)
     return {
         name: found[name]
         for name in ("gen_ai.operation.name", "gen_ai.request.model")
@@ -105,12 +105,12 @@ def for_metrics(asked: Asked) -> Attributes:
     }
 
 
-def of_answer(answer: object) -> Attributes:
+def response_attributes(answer: object) -> Attributes:
     """Say what came back, without its content."""
     return _whole(answer).attributes()
 
 
-def of_end(ended: FineTuningJob | Batch) -> Attributes:
+def job_attributes(ended: FineTuningJob | Batch) -> Attributes:
     """Say how a job or batch ended."""
     if isinstance(ended, FineTuningJob):
         return {"gen_ai.response.model": ended.fine_tuned_model} if ended.fine_tuned_model else {}
@@ -125,7 +125,7 @@ def of_end(ended: FineTuningJob | Batch) -> Attributes:
     )
 
 
-class Chunks:
+class StreamAggregator:
     """What the events of a stream say, or the one event that a whole answer is."""
 
     def __init__(self) -> None:
@@ -147,12 +147,12 @@ class Chunks:
                 self._finish_reasons[index] = choice["finish_reason"]
             part: Mapping[str, Any] = choice.get("delta") or choice.get("message") or {}
             for text in (choice.get("text"), part.get("content"), part.get("refusal")):
-                self._say(index, text)
+                self._add_text(index, text)
             for number, call in enumerate(_objects(part.get("tool_calls"))):
                 self._call(index, call.get("index", number), call)
         self._respond(event)
 
-    def _say(self, index: int, text: object) -> None:
+    def _add_text(self, index: int, text: object) -> None:
         if isinstance(text, str):
             self._texts[index] = self._texts.get(index, "") + text
 
@@ -169,7 +169,7 @@ class Chunks:
         for item in _objects(event.get("output")):
             if item.get("type") == "message":
                 for part in _objects(item.get("content")):
-                    self._say(0, part.get("text"))
+                    self._add_text(0, part.get("text"))
             elif item.get("type") == "function_call":
                 called = {"id": item.get("call_id"), "function": item}
                 self._call(0, len(self._tool_calls.get(0, ())), called)
@@ -207,12 +207,12 @@ class Chunks:
         ]
 
 
-def content(asked: Asked, answer: object) -> Attributes:
+def content(asked: RequestInfo, answer: object) -> Attributes:
     """Say what was asked and answered, in full."""
     return streamed_content(asked, _whole(answer))
 
 
-def streamed_content(asked: Asked, chunks: Chunks) -> Attributes:
+def streamed_content(asked: RequestInfo, chunks: StreamAggregator) -> Attributes:
     """Say what was asked, and what came in a stream, in full."""
     found: Attributes = {
         "gen_ai.input.messages": _as_json([_message(each) for each in _messages(asked)])
@@ -222,16 +222,16 @@ def streamed_content(asked: Asked, chunks: Chunks) -> Attributes:
     return found
 
 
-def _whole(answer: object) -> Chunks:
+def _whole(answer: object) -> StreamAggregator:
     if isinstance(answer, BaseModel):
         answer = answer.model_dump(exclude={"data"})
-    chunks = Chunks()
+    chunks = StreamAggregator()
     if isinstance(answer, dict):
         chunks.add(cast("Mapping[str, Any]", answer))
     return chunks
 
 
-def _messages(asked: Asked) -> list[Any]:
+def _messages(asked: RequestInfo) -> list[Any]:
     given = asked.parameter("messages") or asked.parameter("prompt") or asked.parameter("input")
     listed = _listed(given)
     if all(isinstance(each, BaseModel | dict) for each in listed):
@@ -247,7 +247,7 @@ def _message(message: Any) -> dict[str, Any]:
     if said.get("role") == "tool":
         answer = {"type": "tool_call_response", "id": said.get("tool_call_id")}
         return {"role": "tool", "parts": [{**answer, "response": content}]}
-    calls = Chunks()
+    calls = StreamAggregator()
     calls.add({"choices": [{"message": {"tool_calls": said.get("tool_calls")}}]})
     called = [part for each in calls.messages() for part in each["parts"]]
     return {"role": said.get("role"), "parts": [*_parts(content), *called]}

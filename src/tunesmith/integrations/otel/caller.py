@@ -9,9 +9,9 @@ from pydantic_core import from_json
 
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
-from tunesmith.calls.open_response import Received
+from tunesmith.calls.open_response import OpenResponse
 from tunesmith.calls.policy import CallPolicy
-from tunesmith.integrations.otel.attributes import Asked
+from tunesmith.integrations.otel.attributes import RequestInfo
 from tunesmith.integrations.otel.telemetry import CallSpan, Telemetry
 from tunesmith.operations.base import Operation
 from tunesmith.protocol.message import Request
@@ -40,42 +40,47 @@ class TracedCaller(Caller):
         """Make a caller that goes by another policy."""
         return TracedCaller(super().with_policy(policy), self._telemetry)
 
-    async def answer(self, operation: Operation[A], *, deadline: Deadline | None = None) -> A:
-        """Make a call and read its answer; see `Caller.answer`."""
-        with self._telemetry.call(Asked.by(operation), self.clock) as span, span.current():
-            answer = await super().answer(operation, deadline=deadline)
-            span.answered(answer)
+    async def call(self, operation: Operation[A], *, deadline: Deadline | None = None) -> A:
+        """Make a call and read its answer; see `Caller.call`."""
+        with (
+            self._telemetry.call(RequestInfo.from_operation(operation), self.clock) as span,
+            span.current(),
+        ):
+            answer = await super().call(operation, deadline=deadline)
+            span.set_answer(answer)
             return answer
 
     async def attempt(
         self, request: Request, deadline: Deadline, number: int
     ) -> tuple[ResponseInfo, bytes]:
         """Send a row of a batch job once; see `Caller.attempt`."""
-        asked = Asked.within(request)
+        asked = RequestInfo.from_request(request)
         with self._telemetry.call(asked, self.clock) as span, span.current():
             info, body = await super().attempt(request, deadline, number)
-            span.responded(info)
-            span.answered(_read(body))
+            span.set_response(info)
+            span.set_answer(_read(body))
             return info, body
 
     @asynccontextmanager
-    async def open(
+    async def stream(
         self,
         operation: Operation[Any],
         *,
         streaming: bool = False,
         headers: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
-    ) -> AsyncGenerator[Received]:
-        """Make a call and hand over its answer to be read bit by bit; see `Caller.open`."""
+    ) -> AsyncGenerator[OpenResponse]:
+        """Make a call and hand over its answer to be read bit by bit; see `Caller.stream`."""
         # The span is not the current one: a stream may be closed by another task than opened it.
-        with self._telemetry.call(Asked.by(operation), self.clock, streaming=streaming) as span:
-            async with super().open(
+        with self._telemetry.call(
+            RequestInfo.from_operation(operation), self.clock, streaming=streaming
+        ) as span:
+            async with super().stream(
                 operation, streaming=streaming, headers=headers, deadline=deadline
             ) as received:
-                span.responded(received.info)
+                span.set_response(received.info)
                 if streaming:
-                    yield replace(received, stream=_Overheard(received.stream, span))
+                    yield replace(received, stream=_TracedStream(received.stream, span))
                 else:
                     yield received
 
@@ -87,7 +92,7 @@ def _read(body: bytes) -> object:
         return None  # the job says what is wrong with it
 
 
-class _Overheard:
+class _TracedStream:
     """A stream whose events are told of as they pass."""
 
     def __init__(self, stream: AsyncIterator[bytes], span: CallSpan) -> None:
@@ -102,12 +107,12 @@ class _Overheard:
         try:
             chunk = await anext(self._stream)
         except StopAsyncIteration:
-            self._tell(self._decoder.finish())
+            self._record_events(self._decoder.finish())
             raise
-        self._tell(self._decoder.feed(chunk))
+        self._record_events(self._decoder.feed(chunk))
         return chunk
 
-    def _tell(self, events: list[ServerSentEvent]) -> None:
+    def _record_events(self, events: list[ServerSentEvent]) -> None:
         for event in events:
             if event.data.startswith(b"{"):
                 try:

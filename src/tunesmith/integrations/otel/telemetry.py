@@ -9,10 +9,10 @@ from opentelemetry import metrics, trace
 from opentelemetry.trace import Span, SpanKind, Status, StatusCode
 
 from tunesmith.backends.base import Clock
-from tunesmith.calls.caller import AttemptFailed
+from tunesmith.calls.caller import AttemptError
 from tunesmith.errors import APIStatusError, TunesmithError
 from tunesmith.integrations.otel import attributes
-from tunesmith.integrations.otel.attributes import Asked
+from tunesmith.integrations.otel.attributes import RequestInfo
 from tunesmith.types.batches import Batch
 from tunesmith.types.fine_tuning import FineTuningJob
 from tunesmith.types.response import ResponseInfo
@@ -88,7 +88,9 @@ class Telemetry:
         self._under_way: set[str] = set()
 
     @contextmanager
-    def call(self, asked: Asked, clock: Clock, *, streaming: bool = False) -> Generator["CallSpan"]:
+    def call(
+        self, asked: RequestInfo, clock: Clock, *, streaming: bool = False
+    ) -> Generator["CallSpan"]:
         """Open a span for a call.
 
         Args:
@@ -96,7 +98,7 @@ class Telemetry:
             clock: The time that the call takes is told by it.
             streaming: Whether the answer comes in events.
         """
-        about = attributes.of_request(asked)
+        about = attributes.request_attributes(asked)
         if streaming:
             about["gen_ai.request.stream"] = True
         model = about.get("gen_ai.request.model")
@@ -116,11 +118,11 @@ class Telemetry:
         finally:
             call.end(error)
 
-    def watch(self, answer: object) -> None:
+    def observe(self, answer: object) -> None:
         """Tell of a job or batch once it is seen to be over that was seen under way."""
         ended: float | None
         if isinstance(answer, FineTuningJob):
-            over, name, ended = answer.is_over, "fine_tune", answer.finished_at
+            over, name, ended = answer.is_finished, "fine_tune", answer.finished_at
         elif isinstance(answer, Batch):
             over, name, ended = answer.is_over, "batch", _end_of(answer)
         else:
@@ -129,9 +131,9 @@ class Telemetry:
             self._under_way.add(answer.id)
         elif answer.id in self._under_way:
             self._under_way.remove(answer.id)
-            self._tell_of_end(answer, name, ended)
+            self._record_completion(answer, name, ended)
 
-    def _tell_of_end(self, ended: FineTuningJob | Batch, name: str, at: float | None) -> None:
+    def _record_completion(self, ended: FineTuningJob | Batch, name: str, at: float | None) -> None:
         about: dict[str, Any] = {
             **self.common,
             "gen_ai.operation.name": name,
@@ -146,7 +148,7 @@ class Telemetry:
         span = self.tracer.start_span(
             f"{name} {ended.model}" if ended.model else name,
             start_time=round(ended.created_at * _NS) if ended.created_at else None,
-            attributes={**about, "tunesmith.job.id": ended.id, **attributes.of_end(ended)},
+            attributes={**about, "tunesmith.job.id": ended.id, **attributes.job_attributes(ended)},
         )
         if ended.status == "failed":
             span.set_status(Status(StatusCode.ERROR))
@@ -163,13 +165,13 @@ class CallSpan:
         clock: The time that the call takes is told by it.
     """
 
-    def __init__(self, telemetry: Telemetry, span: Span, asked: Asked, clock: Clock) -> None:
+    def __init__(self, telemetry: Telemetry, span: Span, asked: RequestInfo, clock: Clock) -> None:
         self._telemetry = telemetry
         self._span = span
         self._asked = asked
         self._clock = clock
         self._began = clock.monotonic()
-        self._chunks = attributes.Chunks()
+        self._chunks = attributes.StreamAggregator()
         self._first_chunk_s: float | None = None
         self._answered: dict[str, Any] = {}
 
@@ -179,7 +181,7 @@ class CallSpan:
             self._span, end_on_exit=False, record_exception=False, set_status_on_exception=False
         )
 
-    def responded(self, info: ResponseInfo) -> None:
+    def set_response(self, info: ResponseInfo) -> None:
         """Note what is known of the response."""
         self._span.set_attribute("http.response.status_code", info.status)
         if info.attempts > 1:
@@ -187,14 +189,14 @@ class CallSpan:
         if info.request_id:
             self._span.set_attribute("tunesmith.request_id", info.request_id)
 
-    def answered(self, answer: object) -> None:
+    def set_answer(self, answer: object) -> None:
         """Note a whole answer."""
         info = getattr(answer, "response", None)
         if isinstance(info, ResponseInfo):
-            self.responded(info)
-        self._telemetry.watch(answer)
+            self.set_response(info)
+        self._telemetry.observe(answer)
         if self._asked.is_inference:
-            self._answered = attributes.of_answer(answer)
+            self._answered = attributes.response_attributes(answer)
             if self._telemetry.capture_content:
                 self._span.set_attributes(attributes.content(self._asked, answer))
 
@@ -213,7 +215,7 @@ class CallSpan:
             if telemetry.capture_content:
                 span.set_attributes(attributes.streamed_content(self._asked, self._chunks))
         span.set_attributes(self._answered)
-        about: dict[str, Any] = {**telemetry.common, **attributes.for_metrics(self._asked)}
+        about: dict[str, Any] = {**telemetry.common, **attributes.metric_attributes(self._asked)}
         if model := self._answered.get("gen_ai.response.model"):
             about["gen_ai.response.model"] = model
         if error is not None and not isinstance(error, GeneratorExit):
@@ -234,7 +236,7 @@ class CallSpan:
 
 
 def _error_type(error: BaseException) -> str:
-    if isinstance(error, AttemptFailed):
+    if isinstance(error, AttemptError):
         error = error.error
     if isinstance(error, APIStatusError):
         return error.code or str(error.status)

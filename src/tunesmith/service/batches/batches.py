@@ -12,16 +12,16 @@ from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, 
 from tunesmith.operations.files import ExpiresAfterParam
 from tunesmith.protocol.message import Request
 from tunesmith.service.batches.input_file import BatchInput, read_batch_input
-from tunesmith.service.core.behavior import Assumptions
+from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.errors import ServiceError, invalid
-from tunesmith.service.core.http_api import Wire
-from tunesmith.service.core.ids import Ids
+from tunesmith.service.core.http_api import HttpApi
+from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.models import Models
-from tunesmith.service.core.pagination import page_of, page_size
-from tunesmith.service.core.scheduler import Due, Schedule
+from tunesmith.service.core.pagination import to_page, validate_limit
+from tunesmith.service.core.scheduler import ScheduledAction, Scheduler
 from tunesmith.service.core.store import Store
-from tunesmith.service.core.threads import in_thread
-from tunesmith.service.files.files import Files
+from tunesmith.service.core.threads import run_in_thread
+from tunesmith.service.files.files import FileService
 from tunesmith.types.base import Page
 from tunesmith.types.batch_lines import (
     BatchLineError,
@@ -37,7 +37,7 @@ from tunesmith.types.batches import (
     BatchUsage,
 )
 
-__all__ = ["BatchPace", "Batches"]
+__all__ = ["BatchService", "BatchTiming"]
 
 _SLICES = 20
 _BYTES_PER_TOKEN = 4
@@ -53,7 +53,7 @@ _CANCELLED = BatchLineError(
 
 
 @dataclass(frozen=True, slots=True)
-class BatchPace:
+class BatchTiming:
     """How long a batch takes, in seconds.
 
     Args:
@@ -72,19 +72,19 @@ class BatchPace:
 
 
 @dataclass(slots=True)
-class _Run:
+class _BatchRun:
     """What a batch that is not over has yet to do."""
 
     expires_after: ExpiresAfterParam | None
-    next: Due
-    expiry: Due | None = None
+    next: ScheduledAction
+    expiry: ScheduledAction | None = None
     model: str | None = None
     tokens: int = 0
     lines: Sequence[BatchRequestLine] = ()
     answered: list[BatchResponseLine] = field(default_factory=list[BatchResponseLine])
 
 
-class Batches:
+class BatchService:
     """Answers files of requests, in slices, as time goes on.
 
     Args:
@@ -96,7 +96,7 @@ class Batches:
         models: Knows which models there are.
         wire: Answers the requests of the lines, as if they came by themselves.
         pace: How long everything takes.
-        assumptions: What nobody knows.
+        behavior: What nobody knows.
     """
 
     def __init__(
@@ -104,13 +104,13 @@ class Batches:
         *,
         store: Store,
         clock: VirtualClock,
-        ids: Ids,
-        schedule: Schedule,
-        files: Files,
+        ids: IdGenerator,
+        schedule: Scheduler,
+        files: FileService,
         models: Models,
-        wire: Wire,
-        pace: BatchPace | None = None,
-        assumptions: Assumptions | None = None,
+        wire: HttpApi,
+        pace: BatchTiming | None = None,
+        behavior: ServiceBehavior | None = None,
     ) -> None:
         self._batches = store.collection("batches", Batch)
         self._clock = clock
@@ -119,9 +119,9 @@ class Batches:
         self._files = files
         self._models = models
         self._wire = wire
-        self._pace = pace or BatchPace()
-        self._assumptions = assumptions or Assumptions()
-        self._runs: dict[str, _Run] = {}
+        self._pace = pace or BatchTiming()
+        self._behavior = behavior or ServiceBehavior()
+        self._runs: dict[str, _BatchRun] = {}
 
     async def create(self, operation: CreateBatch) -> Batch:
         """Begin a batch; what is wrong with its file shows when it has been read."""
@@ -158,7 +158,7 @@ class Batches:
         )
         self._batches.put(batch.id, batch)
         validate = self._step(batch.id, now + self._pace.validating_s, self._validate)
-        self._runs[batch.id] = _Run(operation.output_expires_after, next=validate)
+        self._runs[batch.id] = _BatchRun(operation.output_expires_after, next=validate)
         return batch
 
     async def retrieve(self, operation: RetrieveBatch) -> Batch:
@@ -167,8 +167,8 @@ class Batches:
 
     async def list(self, operation: ListBatches) -> Page[Batch]:
         """List the batches, newest first."""
-        limit = page_size(operation.limit, default=_DEFAULT_PAGE, maximum=_MAX_PAGE)
-        return page_of(self._batches.window(after=operation.after, limit=limit))
+        limit = validate_limit(operation.limit, default=_DEFAULT_PAGE, maximum=_MAX_PAGE)
+        return to_page(self._batches.get_page(after=operation.after, limit=limit))
 
     async def cancel(self, operation: CancelBatch) -> Batch:
         """End a batch early; what has been answered is kept."""
@@ -177,9 +177,9 @@ class Batches:
             raise ServiceError(409, f"Cannot cancel a batch with status '{batch.status}'.")
         now = self._clock.time()
         run = self._runs[batch.id]
-        run.next.drop()
+        run.next.cancel()
         if run.expiry is not None:
-            run.expiry.drop()
+            run.expiry.cancel()
 
         async def finish(id: str, at: float) -> None:
             self._finish(id, at, "cancelled", _CANCELLED)
@@ -198,15 +198,17 @@ class Batches:
         self._batches.put(id, batch)
         return batch
 
-    def _step(self, id: str, at: float, step: Callable[[str, float], Awaitable[None]]) -> Due:
-        return self._schedule.at(at, lambda due_at: step(id, due_at))
+    def _step(
+        self, id: str, at: float, step: Callable[[str, float], Awaitable[None]]
+    ) -> ScheduledAction:
+        return self._schedule.call_at(at, lambda due_at: step(id, due_at))
 
     async def _validate(self, id: str, at: float) -> None:
         batch, run = self._find(id), self._runs[id]
         found = await self._read(batch)
         run.model, run.tokens = found.model, sum(map(_question_tokens, found.lines))
         enqueued = sum(r.tokens for r in self._runs.values() if r.model == run.model)
-        most = self._assumptions.enqueued_tokens
+        most = self._behavior.enqueued_tokens
         if not found.errors and most is not None and enqueued > most:
             found.errors.append(_too_many_tokens(run.model, most))
         if found.errors:
@@ -224,7 +226,7 @@ class Batches:
         )
         run.lines = found.lines
         run.expiry = self._step(id, (batch.created_at or at) + self._pace.window_s, self._expire)
-        self._plan_slice(id, at)
+        self._schedule_slice(id, at)
 
     async def _read(self, batch: Batch) -> BatchInput:
         try:
@@ -234,14 +236,14 @@ class Batches:
                 code="invalid_input_file", message=gone.message, param="input_file_id", line=None
             )
             return BatchInput(errors=[error])
-        return await in_thread(
+        return await run_in_thread(
             self._clock,
             lambda: read_batch_input(
                 content, endpoint=batch.endpoint or "", has_model=self._models.exists
             ),
         )
 
-    def _plan_slice(self, id: str, at: float) -> None:
+    def _schedule_slice(self, id: str, at: float) -> None:
         run = self._runs[id]
         size = min(_slice_size(run), len(run.lines) - len(run.answered))
         run.next = self._step(id, at + size * self._pace.request_s, self._answer_slice)
@@ -249,21 +251,21 @@ class Batches:
     async def _answer_slice(self, id: str, at: float) -> None:
         run = self._runs[id]
         done = len(run.answered)
-        with self._clock.busy():
+        with self._clock.hold():
             answered = [
                 await self._answer_line(line) for line in run.lines[done : done + _slice_size(run)]
             ]
         run.answered += answered
         self._update(id, request_counts=_counts(run))
         if len(run.answered) < len(run.lines):
-            self._plan_slice(id, at)
+            self._schedule_slice(id, at)
             return
 
         async def finish(id: str, at: float) -> None:
             self._finish(id, at, "completed", _EXPIRED)
 
         if run.expiry is not None:
-            run.expiry.drop()
+            run.expiry.cancel()
         self._update(id, status="finalizing", finalizing_at=int(at))
         run.next = self._step(id, at + self._pace.finalizing_s, finish)
 
@@ -276,7 +278,7 @@ class Batches:
             # A line has one answer, not a stream.
             body=to_json({**line.body, "stream": None}),
         )
-        async with self._wire.respond(request) as response:
+        async with self._wire.handle(request) as response:
             answered = BatchLineResponse(
                 status_code=response.status,
                 request_id=response.headers["x-request-id"],
@@ -290,17 +292,17 @@ class Batches:
         )
 
     async def _expire(self, id: str, at: float) -> None:
-        self._runs[id].next.drop()
+        self._runs[id].next.cancel()
         self._finish(id, at, "expired", _EXPIRED)
 
-    def _finish(self, id: str, at: float, status: str, undone: BatchLineError) -> None:
+    def _finish(self, id: str, at: float, status: str, unexecuted_error: BatchLineError) -> None:
         run = self._runs.pop(id)
         lines = run.answered + [
             BatchResponseLine(
                 id=self._ids.new("batch_request"),
                 custom_id=line.custom_id,
                 response=None,
-                error=undone,
+                error=unexecuted_error,
             )
             for line in run.lines[len(run.answered) :]
         ]
@@ -315,11 +317,11 @@ class Batches:
         )
 
     def _write(
-        self, id: str, at: float, run: _Run, kind: str, lines: Iterable[BatchResponseLine]
+        self, id: str, at: float, run: _BatchRun, kind: str, lines: Iterable[BatchResponseLine]
     ) -> str | None:
         content = [line.model_dump_json(exclude_unset=True).encode() + b"\n" for line in lines]
         if not content:
-            return "" if self._assumptions.empty_file_ids else None
+            return "" if self._behavior.empty_file_ids else None
         filename = f"{id}_{kind}.jsonl"
         return self._files.add(
             content, filename, "batch_output", at=at, expires=run.expires_after
@@ -340,11 +342,11 @@ def _too_many_tokens(model: str | None, most: int) -> BatchError:
     )
 
 
-def _slice_size(run: _Run) -> int:
+def _slice_size(run: _BatchRun) -> int:
     return max(1, len(run.lines) // _SLICES)
 
 
-def _counts(run: _Run) -> BatchRequestCounts:
+def _counts(run: _BatchRun) -> BatchRequestCounts:
     completed = sum(line.is_success for line in run.answered)
     return BatchRequestCounts(
         total=len(run.lines), completed=completed, failed=len(run.answered) - completed

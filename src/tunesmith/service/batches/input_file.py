@@ -47,28 +47,28 @@ def read_batch_input(
             continue
         try:
             found.lines.append(check.read(text))
-        except _Wrong as wrong:
-            found.errors.append(wrong.on_line(number))
+        except _InvalidLineError as wrong:
+            found.errors.append(wrong.to_error(number))
             if len(found.errors) == _MAX_ERRORS:
                 break
     if not found.lines and not found.errors:
-        empty = _Wrong("empty_file", "The input file is empty: a batch needs a request.")
-        found.errors.append(empty.on_line(None))
+        empty = _InvalidLineError("empty_file", "The input file is empty: a batch needs a request.")
+        found.errors.append(empty.to_error(None))
     if len(found.lines) > _MAX_LINES:
         message = f"The input file has {len(found.lines)} requests: a batch takes {_MAX_LINES}."
-        found.errors.append(_Wrong("too_many_tasks", message).on_line(None))
+        found.errors.append(_InvalidLineError("too_many_tasks", message).to_error(None))
     found.model = check.model
     return found
 
 
-class _Wrong(Exception):
+class _InvalidLineError(Exception):
     def __init__(self, code: str, message: str, param: str | None = None) -> None:
         super().__init__(message)
         self.code = code
         self.message = message
         self.param = param
 
-    def on_line(self, number: int | None) -> BatchError:
+    def to_error(self, number: int | None) -> BatchError:
         return BatchError(code=self.code, message=self.message, param=self.param, line=number)
 
 
@@ -87,7 +87,7 @@ class _LineCheck:
         self._check_model(fields["body"].get("model"))
         custom_id = fields["custom_id"]
         if custom_id in self._custom_ids:
-            raise _Wrong(
+            raise _InvalidLineError(
                 "duplicate_custom_id",
                 f"The custom_id '{custom_id}' for this request is a duplicate of another "
                 "request. The custom_id parameter must be unique for each request in a batch.",
@@ -98,11 +98,15 @@ class _LineCheck:
 
     def _check_address(self, fields: Mapping[str, Any]) -> None:
         if fields["method"] != "POST":
-            raise _Wrong("invalid_method", "The method of a request in a batch is POST.", "method")
+            raise _InvalidLineError(
+                "invalid_method", "The method of a request in a batch is POST.", "method"
+            )
         if not fields["url"].startswith("/v1/"):
-            raise _Wrong("invalid_url", "The URL provided for this request is not valid.", "url")
+            raise _InvalidLineError(
+                "invalid_url", "The URL provided for this request is not valid.", "url"
+            )
         if fields["url"] != self._endpoint:
-            raise _Wrong(
+            raise _InvalidLineError(
                 "url_mismatch",
                 "The URL provided for this request does not match the batch endpoint.",
                 "url",
@@ -112,14 +116,14 @@ class _LineCheck:
         if model is None:
             raise _missing("body.model")
         if not isinstance(model, str) or not self._has_model(model):
-            raise _Wrong(
+            raise _InvalidLineError(
                 "model_not_found",
                 f"The provided model '{model}' is not supported by the Batch API.",
                 "body.model",
             )
         self.model = self.model or model
         if model != self.model:
-            raise _Wrong(
+            raise _InvalidLineError(
                 "model_mismatch",
                 f"The model '{model}' is not the one of the requests before, '{self.model}'. All "
                 "requests of a batch must have the same model.",
@@ -133,15 +137,17 @@ def _fields(text: bytes) -> dict[str, Any]:
     except ValueError:
         fields = None
     if not isinstance(fields, dict):
-        raise _Wrong("invalid_json_line", "This line is not parseable as valid JSON.")
+        raise _InvalidLineError("invalid_json_line", "This line is not parseable as valid JSON.")
     found = cast("dict[str, Any]", fields)
     for name, kind in (("custom_id", str), ("method", str), ("url", str), ("body", dict)):
         if found.get(name) is None:
             raise _missing(name)
         if not isinstance(found[name], kind):
-            raise _Wrong("invalid_type", f"Invalid type for '{name}'.", name)
+            raise _InvalidLineError("invalid_type", f"Invalid type for '{name}'.", name)
     return found
 
 
-def _missing(name: str) -> _Wrong:
-    return _Wrong("missing_required_parameter", f"Missing required parameter: '{name}'.", name)
+def _missing(name: str) -> _InvalidLineError:
+    return _InvalidLineError(
+        "missing_required_parameter", f"Missing required parameter: '{name}'.", name
+    )

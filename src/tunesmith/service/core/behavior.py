@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-__all__ = ["Assumptions"]
+__all__ = ["ServiceBehavior"]
 
 
 @dataclass(frozen=True, slots=True)
-class Assumptions:
+class ServiceBehavior:
     """Answers that are guesses, in one place, for whoever knows better.
 
     In the texts `{id}`, `{name}` and `{status}` stand for what the error is about.
@@ -15,15 +15,16 @@ class Assumptions:
         unknown_training_file: The 400 for a job whose file does not exist.
         unknown_training_model: The 400 for a job on a model that does not exist.
         wrong_file_purpose: The 400 for a job on a file that is not for fine-tuning.
-        not_tunable: The 400 for a job on a model that cannot be tuned.
-        over_already: The 400 for cancelling, pausing or resuming a job in a state that forbids it.
+        model_not_tunable_message: The 400 for a job on a model that cannot be tuned.
+        job_state_conflict_message: The 400 for cancelling, pausing or resuming a job in a state
+            that forbids it.
         base_model_status: The HTTP status for deleting a base model.
         base_model_undeletable: The text for it.
         cancel_message: The event of a cancelled job; None for none.
         pause_message: The event of a paused job; None for none.
         resume_message: The event of a resumed job; None for none.
         failure_level: The level of the event that a failed job ends with.
-        empty_error: Whether a job without an error has `error: {}`, as in 2024, or null.
+        error_when_none: Whether a job without an error has `error: {}`, as in 2024, or null.
         max_page_size: The largest `limit` of jobs, events, checkpoints and permissions.
         empty_file_ids: Whether a batch has an empty text, not null, for a file that is not there.
         enqueued_tokens: The tokens of questions that the batches of a model may have at a time;
@@ -34,15 +35,15 @@ class Assumptions:
     unknown_training_file: str = "File '{id}' does not exist"
     unknown_training_model: str = "Model '{name}' does not exist or you do not have access to it"
     wrong_file_purpose: str = "File '{id}' has the purpose '{purpose}', not 'fine-tune'"
-    not_tunable: str = "Model '{name}' is not available for fine-tuning"
-    over_already: str = "Job '{id}' is {status}: this cannot be done now"
+    model_not_tunable_message: str = "Model '{name}' is not available for fine-tuning"
+    job_state_conflict_message: str = "Job '{id}' is {status}: this cannot be done now"
     base_model_status: int = 403
     base_model_undeletable: str = "The model '{name}' is a base model: only tuned ones are deleted"
     cancel_message: str | None = "The job has been cancelled"
     pause_message: str | None = "The job has been paused"
     resume_message: str | None = "The job has been resumed and moved to queued state"
     failure_level: str = "error"
-    empty_error: bool = True
+    error_when_none: bool = True
     max_page_size: int = 100
     results_base64: bool = True
     empty_file_ids: bool = False

@@ -2,11 +2,11 @@
 
 from dataclasses import dataclass
 
-__all__ = ["EVENTS_2023", "EventWording"]
+__all__ = ["EVENT_MESSAGES_2023", "EventMessages"]
 
 
 @dataclass(frozen=True, slots=True)
-class EventWording:
+class EventMessages:
     """The words of a job's events. An event that is None does not come.
 
     In the texts `{job}`, `{files}`, `{step}` and `{model}` stand for what the event is about.
@@ -26,10 +26,10 @@ class EventWording:
 
     Example:
         ```python
-        from tunesmith.testing import EventWording, Service
+        from tunesmith.testing import EventMessages, Service
 
         service = Service()
-        service.jobs.word_events(EventWording(completed="All done."))
+        service.jobs.set_event_messages(EventMessages(completed="All done."))
         ```
     """
 
@@ -45,7 +45,7 @@ class EventWording:
     every_steps: int | None = None
 
 
-EVENTS_2023 = EventWording(
+EVENT_MESSAGES_2023 = EventMessages(
     created="Created fine-tune: {job}",
     validating=None,
     validated=None,

@@ -15,22 +15,22 @@ from typing import TYPE_CHECKING, Any, cast
 from pydantic import BaseModel
 from pydantic_core import to_json
 
-from tunesmith.errors import RequestInvalid
+from tunesmith.errors import InvalidRequestError
 from tunesmith.operations import all_operations
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.operations.files import DownloadFile, RetrieveFile
 from tunesmith.protocol.message import Request, Response
-from tunesmith.protocol.route import Router, UnknownRoute
+from tunesmith.protocol.route import Router, UnknownRouteError
 from tunesmith.service.core.errors import ServiceError, internal_error, unknown_url
-from tunesmith.service.core.ids import Kind
-from tunesmith.service.core.rate_limits import Limiter
-from tunesmith.service.inference.stub_matching import ScriptFailed
+from tunesmith.service.core.ids import IdKind
+from tunesmith.service.core.rate_limits import RateLimiter
+from tunesmith.service.inference.stub_matching import StubError
 from tunesmith.types.files import FileObject
 
 if TYPE_CHECKING:  # the service answers batches through a wire of its own
     from tunesmith.service.service import Service
 
-__all__ = ["MAX_BODY_BYTES", "Wire"]
+__all__ = ["MAX_BODY_BYTES", "HttpApi"]
 
 _logger = logging.getLogger("tunesmith.service")
 
@@ -47,20 +47,20 @@ _RANGE_NOT_SATISFIABLE = 416
 
 
 @dataclass(slots=True)
-class _BodyUnreadable(Exception):
+class _UnreadableBodyError(Exception):
     """The sender could not read what it wanted to send."""
 
     error: Exception
 
 
 @dataclass(frozen=True, slots=True)
-class _Outcome:
+class _RawResponse:
     status: int
     headers: Mapping[str, str]
     stream: AsyncGenerator[bytes, None]
 
 
-class Wire:
+class HttpApi:
     """Answers requests by what a service answers to operations.
 
     Args:
@@ -73,8 +73,8 @@ class Wire:
         ```python
         from tunesmith.service.service import Service
 
-        wire = Wire(Service())
-        async with wire.respond(Request("models.list", "GET", "/models")) as response:
+        wire = HttpApi(Service())
+        async with wire.handle(Request("models.list", "GET", "/models")) as response:
             print(response.status, await response.read())
         ```
     """
@@ -84,17 +84,17 @@ class Wire:
         service: "Service",
         *,
         max_body_bytes: int = MAX_BODY_BYTES,
-        request_ids: Kind = "request",
-        limiter: Limiter | None = None,
+        request_ids: IdKind = "request",
+        limiter: RateLimiter | None = None,
     ) -> None:
         self._service = service
-        self._request_ids: Kind = request_ids
+        self._request_ids: IdKind = request_ids
         self._limiter = limiter
         self._max_body_bytes = max_body_bytes
         self._router = Router(all_operations(), max_body_bytes=max_body_bytes)
 
     @asynccontextmanager
-    async def respond(self, request: Request) -> AsyncGenerator[Response, None]:
+    async def handle(self, request: Request) -> AsyncGenerator[Response, None]:
         """Answer a request; leaving the context ends the answer at once, read or not.
 
         What goes wrong is a response with an error status or, once a stream has begun, an event
@@ -110,12 +110,12 @@ class Wire:
         async with AsyncExitStack() as open_while_answered:
             try:
                 outcome = await self._outcome(request, open_while_answered)
-            except ScriptFailed:
+            except StubError:
                 raise  # who wrote the script is who asks, or close by
-            except _BodyUnreadable as unreadable:
+            except _UnreadableBodyError as unreadable:
                 raise unreadable.error  # noqa: B904 - it is the sender's own, as it was
             except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees no traceback
-                outcome = _refusal(_as_service_error(error, request))
+                outcome = _error_response(_as_service_error(error, request))
             headers = {
                 "date": _http_date(int(service.clock.time())),
                 "openai-organization": service.organization,
@@ -127,32 +127,32 @@ class Wire:
             async with aclosing(outcome.stream) as stream:
                 yield Response(outcome.status, headers, stream)
 
-    def operation_of(self, request: Request) -> type[Operation[Any]] | None:
+    def match_operation(self, request: Request) -> type[Operation[Any]] | None:
         """Tell which operation a request asks for; None for one that there is not."""
         try:
             return self._router.find(request.method, request.path)[0]
-        except UnknownRoute:
+        except UnknownRouteError:
             return None
 
-    async def _outcome(self, request: Request, stack: AsyncExitStack) -> _Outcome:
+    async def _outcome(self, request: Request, stack: AsyncExitStack) -> _RawResponse:
         self._check_content_type(request)
-        incoming = await self._router.receive(self._limited(request))
+        incoming = await self._router.decode(self._limited(request))
         operation = incoming.operation
         admitted: Mapping[str, str] = {}
         if self._limiter is not None:
             admitted = self._limiter.admit(operation)
         if isinstance(operation, DownloadFile):
-            file = await self._service.answer(RetrieveFile(operation.file_id))
+            file = await self._service.execute(RetrieveFile(operation.file_id))
             return self._download(file, request.headers.get("range"))
         if incoming.streaming:
             streaming = cast("StreamOperation[Any, BaseModel]", operation)
-            events = await stack.enter_async_context(aclosing(self._service.events(streaming)))
+            events = await stack.enter_async_context(aclosing(self._service.stream(streaming)))
             # What is wrong with the request shows before the first event: then it is no stream.
             first = await anext(events, None)
             stream = _event_stream(first, events, request)
-            return _Outcome(_OK, {**admitted, **_EVENT_STREAM}, stream)
-        answer = await self._service.answer(operation)
-        return _json(_OK, _dumped(answer), admitted)
+            return _RawResponse(_OK, {**admitted, **_EVENT_STREAM}, stream)
+        answer = await self._service.execute(operation)
+        return _json(_OK, _serialize(answer), admitted)
 
     def _check_content_type(self, request: Request) -> None:
         spec = self._router.find(request.method, request.path)[0].spec
@@ -167,27 +167,29 @@ class Wire:
                 code="unsupported_content_type",
             )
 
-    def _download(self, file: FileObject, asked_range: str | None) -> _Outcome:
+    def _download(self, file: FileObject, asked_range: str | None) -> _RawResponse:
         size = file.bytes or 0
         headers = {
             "accept-ranges": "bytes",
-            "content-disposition": f'attachment; filename="{_quotable(file.filename)}"',
+            "content-disposition": f'attachment; filename="{_quote_filename(file.filename)}"',
             "content-type": "application/octet-stream",
         }
-        span = _span(asked_range, size)
+        span = _parse_range(asked_range, size)
         if span is None:
             chunks = self._service.files.read(file.id)
-            return _Outcome(_OK, {**headers, "content-length": str(size)}, _pieces(chunks))
+            return _RawResponse(_OK, {**headers, "content-length": str(size)}, _chunks(chunks))
         start, stop = span
         if start >= min(stop, size):
-            outcome = _refusal(
+            outcome = _error_response(
                 ServiceError(_RANGE_NOT_SATISFIABLE, "The range is not in the file.")
             )
             headers = {**outcome.headers, "content-range": f"bytes */{size}"}
-            return _Outcome(outcome.status, headers, outcome.stream)
+            return _RawResponse(outcome.status, headers, outcome.stream)
         headers["content-range"] = f"bytes {start}-{stop - 1}/{size}"
         headers["content-length"] = str(stop - start)
-        return _Outcome(_PARTIAL, headers, _pieces(self._service.files.read(file.id, start, stop)))
+        return _RawResponse(
+            _PARTIAL, headers, _chunks(self._service.files.read(file.id, start, stop))
+        )
 
     def _limited(self, request: Request) -> Request:
         """Give the request a body that is refused once it turns out too large."""
@@ -197,7 +199,7 @@ class Wire:
 
         async def chunks() -> AsyncGenerator[bytes, None]:
             read = 0
-            async with aclosing(self._as_sent(request)) as body:
+            async with aclosing(self._request_chunks(request)) as body:
                 async for chunk in body:
                     read += len(chunk)
                     if read > most_bytes:
@@ -211,18 +213,18 @@ class Wire:
 
         return replace(request, body=chunks)
 
-    async def _as_sent(self, request: Request) -> AsyncGenerator[bytes, None]:
+    async def _request_chunks(self, request: Request) -> AsyncGenerator[bytes, None]:
         try:
             async with aclosing(request.chunks()) as body:
                 while True:
                     # Files are read in real time, and nobody's deadline passes meanwhile.
-                    with self._service.clock.outside():
+                    with self._service.clock.external_io():
                         chunk = await anext(body, None)
                     if chunk is None:
                         return
                     yield chunk
         except Exception as error:
-            raise _BodyUnreadable(error) from error
+            raise _UnreadableBodyError(error) from error
 
 
 _EVENT_STREAM = {"cache-control": "no-cache", "content-type": "text/event-stream; charset=utf-8"}
@@ -233,16 +235,16 @@ async def _event_stream(
 ) -> AsyncGenerator[bytes, None]:
     try:
         if first is not None:
-            yield _event(_dumped(first))
+            yield _event(_serialize(first))
         async for event in events:
-            yield _event(_dumped(event))
+            yield _event(_serialize(event))
     except Exception as error:  # noqa: BLE001 - whatever it is, a caller sees no traceback
         yield _event(to_json(_as_service_error(error, request).body()))
         return
     yield _DONE
 
 
-async def _pieces(chunks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
+async def _chunks(chunks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:
     for chunk in chunks:
         for start in range(0, len(chunk), _CHUNK_BYTES):
             yield chunk[start : start + _CHUNK_BYTES]
@@ -252,7 +254,7 @@ def _event(data: bytes) -> bytes:
     return b"data: " + data + b"\n\n"
 
 
-def _dumped(answer: BaseModel) -> bytes:
+def _serialize(answer: BaseModel) -> bytes:
     # What an answer does not set, the real service does not send; its nulls are set.
     return answer.model_dump_json(exclude_unset=True, by_alias=True).encode()
 
@@ -262,31 +264,31 @@ def _http_date(seconds: int) -> str:
     return formatdate(seconds, usegmt=True)
 
 
-def _json(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> _Outcome:
-    return _Outcome(
+def _json(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> _RawResponse:
+    return _RawResponse(
         status,
         {"content-type": "application/json", "content-length": str(len(body)), **(headers or {})},
-        _pieces([body]),
+        _chunks([body]),
     )
 
 
-def _refusal(error: ServiceError) -> _Outcome:
+def _error_response(error: ServiceError) -> _RawResponse:
     return _json(error.status, to_json(error.body()), error.headers)
 
 
 def _as_service_error(error: Exception, request: Request) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
-    if isinstance(error, RequestInvalid):
+    if isinstance(error, InvalidRequestError):
         return ServiceError(400, str(error), param=error.param)
-    if isinstance(error, UnknownRoute):
+    if isinstance(error, UnknownRouteError):
         return _no_such_route(error)
     # Only the log of the process that runs the service tells what was wrong inside it.
     _logger.error("%s %s went wrong", request.method, request.path, exc_info=error)
     return internal_error()
 
 
-def _no_such_route(error: UnknownRoute) -> ServiceError:
+def _no_such_route(error: UnknownRouteError) -> ServiceError:
     path = f"/v1{error.path}"
     if error.allowed:
         return ServiceError(
@@ -299,7 +301,7 @@ def _no_such_route(error: UnknownRoute) -> ServiceError:
     return unknown_url(error.method, path)
 
 
-def _span(asked: str | None, size: int) -> tuple[int, int] | None:
+def _parse_range(asked: str | None, size: int) -> tuple[int, int] | None:
     """Read a `range` header; None where it is absent, or of a kind that may be ignored."""
     found = _RANGE.fullmatch(asked) if asked else None
     if found is None or found.group(0) == "bytes=-":
@@ -312,5 +314,5 @@ def _span(asked: str | None, size: int) -> tuple[int, int] | None:
     return int(first), min(int(last) + 1, size) if last else size
 
 
-def _quotable(filename: Any) -> str:
+def _quote_filename(filename: Any) -> str:
     return re.sub(r"[^ !#-\[\]-~]", "_", str(filename))

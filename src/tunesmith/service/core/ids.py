@@ -5,9 +5,9 @@ import string
 from collections.abc import Mapping
 from typing import Literal
 
-__all__ = ["Ids", "Kind"]
+__all__ = ["IdGenerator", "IdKind"]
 
-Kind = Literal[
+IdKind = Literal[
     "batch",
     "batch_request",
     "chat_completion",
@@ -30,7 +30,7 @@ Kind = Literal[
 _ALPHANUMERIC = string.ascii_letters + string.digits
 _HEX = "0123456789abcdef"
 
-_FORMS: dict[Kind, tuple[str, int, str]] = {
+_FORMATS: dict[IdKind, tuple[str, int, str]] = {
     "batch": ("batch_", 32, _HEX),
     "batch_request": ("batch_req_", 32, _HEX),
     "chat_completion": ("chatcmpl-", 29, _ALPHANUMERIC),
@@ -51,7 +51,7 @@ _FORMS: dict[Kind, tuple[str, int, str]] = {
 }
 
 
-class Ids:
+class IdGenerator:
     """Makes ids; each kind has its own sequence, so that one does not disturb the others.
 
     Args:
@@ -59,36 +59,36 @@ class Ids:
 
     Example:
         ```python
-        from tunesmith.service.core.ids import Ids
+        from tunesmith.service.core.ids import IdGenerator
 
-        assert Ids(seed=1).new("file") == Ids(seed=1).new("file")
+        assert IdGenerator(seed=1).new("file") == IdGenerator(seed=1).new("file")
         ```
     """
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
-        self._drawn: dict[Kind, int] = {}
+        self._drawn: dict[IdKind, int] = {}
 
     @property
-    def drawn(self) -> Mapping[Kind, int]:
+    def counters(self) -> Mapping[IdKind, int]:
         """How far each sequence is: how much was drawn from it."""
         return dict(self._drawn)
 
-    def go_on_from(self, drawn: Mapping[Kind, int]) -> None:
+    def restore_counters(self, drawn: Mapping[IdKind, int]) -> None:
         """Let each sequence go on from where it was when `drawn` was looked at, or further."""
         for kind, number in drawn.items():
             self._drawn[kind] = max(number, self._drawn.get(kind, 0))
 
-    def new(self, kind: Kind) -> str:
+    def new(self, kind: IdKind) -> str:
         """Make the next id of a kind."""
-        prefix, length, alphabet = _FORMS[kind]
-        return prefix + "".join(self._chance(kind).choices(alphabet, k=length))
+        prefix, length, alphabet = _FORMATS[kind]
+        return prefix + "".join(self._rng(kind).choices(alphabet, k=length))
 
-    def number(self, kind: Kind, limit: int) -> int:
+    def number(self, kind: IdKind, limit: int) -> int:
         """Draw a number from 0 up to, but without, a limit."""
-        return self._chance(kind).randrange(limit)
+        return self._rng(kind).randrange(limit)
 
-    def _chance(self, kind: Kind) -> random.Random:
+    def _rng(self, kind: IdKind) -> random.Random:
         # Each draw has a seed of its own, so that a sequence's state is a number.
         self._drawn[kind] = number = self._drawn.get(kind, 0) + 1
         return random.Random(f"{self._seed}:{kind}:{number}")  # noqa: S311 - no secrets

@@ -1,11 +1,11 @@
 """The room of models: base ones that are always there, and tuned ones that come and go."""
 
 from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
-from tunesmith.service.core.behavior import Assumptions
+from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.errors import ServiceError, model_not_found
 from tunesmith.service.core.store import Store
 from tunesmith.service.engines.base import Engine
-from tunesmith.service.engines.base import Model as Weights
+from tunesmith.service.engines.base import EngineModel as Weights
 from tunesmith.types.base import Page
 from tunesmith.types.models import Model, ModelDeleted
 
@@ -60,23 +60,23 @@ class Models:
         store: Keeps the tuned models.
         engine: Has the weights of the base models.
         organization: The id of the organization that owns the tuned models.
-        assumptions: What a base model answers to a deletion.
+        behavior: What a base model answers to a deletion.
     """
 
     def __init__(
-        self, store: Store, engine: Engine, organization: str, assumptions: Assumptions
+        self, store: Store, engine: Engine, organization: str, behavior: ServiceBehavior
     ) -> None:
         self._tuned = store.collection("models", Model)
         self._engine = engine
         self._organization = organization
-        self._assumptions = assumptions
+        self._behavior = behavior
         self._weights: dict[str, Weights] = {}
         self._bases: dict[str, str] = {}
 
     async def list(self, operation: ListModels) -> Page[Model]:
         """List the models, base ones first."""
         del operation
-        tuned = self._tuned.window(newest_first=False).records
+        tuned = self._tuned.get_page(newest_first=False).records
         return Page(object="list", data=[*_BASE_MODELS.values(), *tuned])
 
     async def retrieve(self, operation: RetrieveModel) -> Model:
@@ -91,8 +91,8 @@ class Models:
         name = operation.model
         if name in _BASE_MODELS:
             raise ServiceError(
-                self._assumptions.base_model_status,
-                self._assumptions.base_model_undeletable.format(name=name),
+                self._behavior.base_model_status,
+                self._behavior.base_model_undeletable.format(name=name),
                 param="model",
             )
         if self._tuned.delete(name) is None:

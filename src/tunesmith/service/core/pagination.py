@@ -3,10 +3,10 @@
 from typing import Protocol, TypeVar
 
 from tunesmith.service.core.errors import invalid
-from tunesmith.service.core.store import Window
+from tunesmith.service.core.store import RecordPage
 from tunesmith.types.base import Page
 
-__all__ = ["page_of", "page_size"]
+__all__ = ["to_page", "validate_limit"]
 
 
 class _HasId(Protocol):
@@ -17,7 +17,7 @@ class _HasId(Protocol):
 R = TypeVar("R", bound=_HasId)
 
 
-def page_size(limit: int | None, *, default: int, maximum: int) -> int:
+def validate_limit(limit: int | None, *, default: int, maximum: int) -> int:
     """Check how many records a page shall have.
 
     Raises:
@@ -28,7 +28,7 @@ def page_size(limit: int | None, *, default: int, maximum: int) -> int:
     return default if limit is None else limit
 
 
-def page_of(window: Window[R], *, with_ids: bool = True) -> Page[R]:
+def to_page(window: RecordPage[R], *, with_ids: bool = True) -> Page[R]:
     """Make a page; some lists of the API do not name their first and last id."""
     if not with_ids:
         return Page(object="list", data=window.records, has_more=window.has_more)

@@ -16,16 +16,16 @@ from tunesmith.operations.fine_tunes import CreateFineTune
 from tunesmith.operations.fine_tuning import CreateFineTuningJob
 from tunesmith.service.core.errors import ServiceError
 
-__all__ = ["Limiter", "Limits"]
+__all__ = ["RateLimiter", "ServiceLimits"]
 
 _MINUTE_S = 60.0
-_CHARS_A_TOKEN = 4
-_LEAST: Mapping[str, int] = {"requests_per_minute": 1, "tokens_per_minute": 1, "quota_tokens": 0}
+_CHARS_PER_TOKEN = 4
+_MINIMUMS: Mapping[str, int] = {"requests_per_minute": 1, "tokens_per_minute": 1, "quota_tokens": 0}
 _SHORT: Mapping[str, str] = {"requests": "RPM", "tokens": "TPM"}
 
 
 @dataclass(frozen=True, slots=True)
-class Limits:
+class ServiceLimits:
     """How much a service lets through; None for no limit.
 
     Tokens are counted as the real service counts them beforehand: the larger of `max_tokens` and a
@@ -43,10 +43,10 @@ class Limits:
 
     Example:
         ```python
-        from tunesmith.service.core.rate_limits import Limits
+        from tunesmith.service.core.rate_limits import ServiceLimits
         from tunesmith.service.service import Service
 
-        service = Service(limits=Limits(requests_per_minute=3))
+        service = Service(limits=ServiceLimits(requests_per_minute=3))
         ```
     """
 
@@ -55,13 +55,13 @@ class Limits:
     quota_tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for name, least in _LEAST.items():
+        for name, least in _MINIMUMS.items():
             limit: int | None = getattr(self, name)
             if limit is not None and limit < least:
                 raise ValueError(f"{name} is {least} or more, or None for no limit, not {limit}")
 
 
-class Limiter:
+class RateLimiter:
     """Lets operations through, or refuses them with 429.
 
     Args:
@@ -70,7 +70,7 @@ class Limiter:
         organization: Whom the limits are for.
     """
 
-    def __init__(self, limits: Limits, clock: Clock, organization: str) -> None:
+    def __init__(self, limits: ServiceLimits, clock: Clock, organization: str) -> None:
         self._clock = clock
         self._organization = organization
         self._quota_tokens = limits.quota_tokens
@@ -79,7 +79,7 @@ class Limiter:
             self._per_minute["requests"] = limits.requests_per_minute
         if limits.tokens_per_minute is not None:
             self._per_minute["tokens"] = limits.tokens_per_minute
-        self._buckets: dict[tuple[str, str], _Bucket] = {}
+        self._buckets: dict[tuple[str, str], _TokenBucket] = {}
         self._used_tokens = 0
 
     def admit(self, operation: Operation[Any]) -> Mapping[str, str]:
@@ -103,15 +103,17 @@ class Limiter:
             wait_s = bucket.wait_s(wanted[unit], now)
             if wait_s > 0:
                 headers = _headers(buckets, now)
-                raise self._too_much(operation.model, unit, bucket, wanted[unit], wait_s, headers)
+                raise self._rate_limit_error(
+                    operation.model, unit, bucket, wanted[unit], wait_s, headers
+                )
         for unit, bucket in buckets.items():
             bucket.take(wanted[unit])
         self._used_tokens += wanted["tokens"]
         return _headers(buckets, now)
 
-    def _bucket(self, model: str, unit: str) -> "_Bucket":
+    def _bucket(self, model: str, unit: str) -> "_TokenBucket":
         per_minute = self._per_minute[unit]
-        return self._buckets.setdefault((model, unit), _Bucket(per_minute))
+        return self._buckets.setdefault((model, unit), _TokenBucket(per_minute))
 
     def _check_quota(self) -> None:
         if self._quota_tokens is not None and self._used_tokens >= self._quota_tokens:
@@ -124,11 +126,11 @@ class Limiter:
                 code="insufficient_quota",
             )
 
-    def _too_much(
+    def _rate_limit_error(
         self,
         model: str,
         unit: str,
-        bucket: "_Bucket",
+        bucket: "_TokenBucket",
         wanted: int,
         wait_s: float,
         headers: Mapping[str, str],
@@ -154,7 +156,7 @@ class Limiter:
         return ServiceError(429, message, type=unit, code="rate_limit_exceeded", headers=headers)
 
 
-class _Bucket:
+class _TokenBucket:
     """So much may be taken in a minute; what was taken comes back steadily."""
 
     def __init__(self, per_minute: int) -> None:
@@ -182,7 +184,7 @@ class _Bucket:
         return (self.per_minute - self._level) * _MINUTE_S / self.per_minute
 
 
-def _headers(buckets: Mapping[str, _Bucket], now: float) -> dict[str, str]:
+def _headers(buckets: Mapping[str, _TokenBucket], now: float) -> dict[str, str]:
     headers: dict[str, str] = {}
     for unit, bucket in buckets.items():
         bucket.wait_s(0, now)
@@ -210,4 +212,4 @@ def _tokens_of(asked: CreateCompletion | CreateChatCompletion | CreateEmbedding)
 
 def _estimated(text: object) -> int:
     chars = len(text) if isinstance(text, str) else len(to_json(text))
-    return math.ceil(chars / _CHARS_A_TOKEN)
+    return math.ceil(chars / _CHARS_PER_TOKEN)

@@ -9,16 +9,16 @@ import anyio
 
 from tunesmith.backends.base import Clock
 
-__all__ = ["Due", "Schedule"]
+__all__ = ["ScheduledAction", "Scheduler"]
 
 Action = Callable[[float], Awaitable[None]]
 """What to do; it is told the time, in Unix seconds, at which it was due."""
 
-_settling: ContextVar["Schedule | None"] = ContextVar("_settling", default=None)
+_settling: ContextVar["Scheduler | None"] = ContextVar("_settling", default=None)
 
 
 @dataclass(order=True, slots=True)
-class Due:
+class ScheduledAction:
     """Something that happens at a time, unless it is dropped before."""
 
     at: float
@@ -26,12 +26,12 @@ class Due:
     action: Action = field(compare=False)
     dropped: bool = field(default=False, compare=False)
 
-    def drop(self) -> None:
+    def cancel(self) -> None:
         """Let it not happen."""
         self.dropped = True
 
 
-class Schedule:
+class Scheduler:
     """A queue of what is due, so that state depends on the time alone, not on who reads it.
 
     Every operation settles the schedule before it looks at anything: a job that ended an hour ago
@@ -43,7 +43,7 @@ class Schedule:
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
-        self._queue: list[Due] = []
+        self._queue: list[ScheduledAction] = []
         self._number = 0
         self._settled: anyio.Event | None = None
         self._due_at: float | None = None
@@ -56,25 +56,25 @@ class Schedule:
         """Tell the time in Unix seconds: for what an action asks, the time at which it was due."""
         return self._clock.time() if self._due_at is None else self._due_at
 
-    def at(self, time: float, action: Action) -> Due:
+    def call_at(self, time: float, action: Action) -> ScheduledAction:
         """Have something done at a time, in Unix seconds.
 
         An action that awaits changes nothing before its last await: where the caller who settles
         is cancelled meanwhile, the next one starts the action again.
         """
         self._number += 1
-        due = Due(time, self._number, action)
+        due = ScheduledAction(time, self._number, action)
         heapq.heappush(self._queue, due)
         return due
 
-    def next_at(self) -> float | None:
+    def next_due_at(self) -> float | None:
         """Tell when the next thing happens; None if nothing will."""
         while self._queue and self._queue[0].dropped:
             heapq.heappop(self._queue)
         return self._queue[0].at if self._queue else None
 
     @property
-    def settling(self) -> bool:
+    def is_running(self) -> bool:
         """Whether what happens now happens because it was due."""
         return _settling.get() is self
 
@@ -83,26 +83,26 @@ class Schedule:
         """Whether somebody is doing what is due, and has not done all of it."""
         return self._settled is not None
 
-    async def settle(self) -> None:
+    async def run_due(self) -> None:
         """Do everything that is due by now, in the order of its times.
 
         An action may ask the service for something itself, as a batch does: what it asks for is
         answered as things stand then.
         """
-        if self.settling:
+        if self.is_running:
             return
         while self._settled is not None:
             await self._settled.wait()
-        if not self._is_something_due():
+        if not self._has_due():
             return
         self._settled = anyio.Event()
         outer = _settling.set(self)
         try:
-            while self._is_something_due():
+            while self._has_due():
                 due = self._queue[0]
                 self._due_at = due.at
                 await due.action(due.at)
-                due.drop()
+                due.cancel()
                 self.happened += 1
         finally:
             _settling.reset(outer)
@@ -110,8 +110,8 @@ class Schedule:
             self._settled.set()
             self._settled = None
 
-    def _is_something_due(self) -> bool:
-        at, now = self.next_at(), self._clock.time()
+    def _has_due(self) -> bool:
+        at, now = self.next_due_at(), self._clock.time()
         if at is not None and at <= now:
             return True
         self.settled_to = now

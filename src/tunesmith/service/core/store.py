@@ -4,13 +4,13 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
-__all__ = ["Collection", "MemoryCollection", "MemoryStore", "Store", "Window"]
+__all__ = ["Collection", "MemoryCollection", "MemoryStore", "RecordPage", "Store"]
 
 R = TypeVar("R")
 
 
 @dataclass(frozen=True, slots=True)
-class Window(Generic[R]):
+class RecordPage(Generic[R]):
     """A stretch of a collection.
 
     Args:
@@ -37,14 +37,14 @@ class Collection(Protocol[R]):
         """Take a record out and give it back; None if there was none."""
         ...
 
-    def window(
+    def get_page(
         self,
         *,
         after: str | None = None,
         limit: int | None = None,
         newest_first: bool = True,
         where: Callable[[R], bool] | None = None,
-    ) -> Window[R]:
+    ) -> RecordPage[R]:
         """Show a stretch, in time that depends on the stretch, not on the collection.
 
         Args:
@@ -62,33 +62,33 @@ class Collection(Protocol[R]):
 class Store(Protocol):
     """Keeps collections and blobs; in memory here, on a disk elsewhere."""
 
-    def collection(self, kind: str, record: type[R], /, *, of: str = "") -> Collection[R]:
+    def collection(self, kind: str, record: type[R], /, *, parent_id: str = "") -> Collection[R]:
         """Open a collection, which is empty at first.
 
         Args:
             kind: What its records are, such as `files`.
             record: Their type.
-            of: The id of the object that they belong to, such as the job of events.
+            parent_id: The id of the object that they belong to, such as the job of events.
         """
         ...
 
-    def write(self, blob: str, chunks: Iterable[bytes], /) -> None:
+    def write(self, blob_id: str, chunks: Iterable[bytes], /) -> None:
         """Keep bytes under an id."""
         ...
 
-    def join(self, blob: str, parts: Sequence[str], /) -> None:
+    def join(self, blob_id: str, parts: Sequence[str], /) -> None:
         """Make one blob out of several, which are gone then."""
         ...
 
-    def read(self, blob: str, /, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    def read(self, blob_id: str, /, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Go through the bytes of a blob from `start` up to, but without, `stop`."""
         ...
 
-    def size_bytes(self, blob: str, /) -> int:
+    def size_bytes(self, blob_id: str, /) -> int:
         """Tell how many bytes a blob has."""
         ...
 
-    def erase(self, blob: str, /) -> None:
+    def delete_blob(self, blob_id: str, /) -> None:
         """Forget a blob; one that is not there is no error."""
         ...
 
@@ -146,23 +146,23 @@ class MemoryCollection(Generic[R]):
             link.older.newer = link.newer
         return link.record
 
-    def window(
+    def get_page(
         self,
         *,
         after: str | None = None,
         limit: int | None = None,
         newest_first: bool = True,
         where: Callable[[R], bool] | None = None,
-    ) -> Window[R]:
-        """Show a stretch; see `Collection.window`."""
+    ) -> RecordPage[R]:
+        """Show a stretch; see `Collection.get_page`."""
         found: list[R] = []
         for record in self._walk(after, newest_first=newest_first):
             if where is not None and not where(record):
                 continue
             if limit is not None and len(found) == limit:
-                return Window(found, has_more=True)
+                return RecordPage(found, has_more=True)
             found.append(record)
-        return Window(found, has_more=False)
+        return RecordPage(found, has_more=False)
 
     def _walk(self, after: str | None, *, newest_first: bool) -> Iterator[R]:
         if after is None:
@@ -182,34 +182,34 @@ class MemoryStore:
         self._collections: dict[tuple[str, str], MemoryCollection[Any]] = {}
         self._blobs: dict[str, list[bytes]] = {}
 
-    def collection(self, kind: str, record: type[R], /, *, of: str = "") -> Collection[R]:
+    def collection(self, kind: str, record: type[R], /, *, parent_id: str = "") -> Collection[R]:
         """Open a collection, which is empty at first."""
         del record  # a store that writes records down needs it to read them again
-        return self._collections.setdefault((kind, of), MemoryCollection[Any]())
+        return self._collections.setdefault((kind, parent_id), MemoryCollection[Any]())
 
-    def write(self, blob: str, chunks: Iterable[bytes], /) -> None:
+    def write(self, blob_id: str, chunks: Iterable[bytes], /) -> None:
         """Keep bytes under an id."""
-        self._blobs[blob] = list(chunks)
+        self._blobs[blob_id] = list(chunks)
 
-    def join(self, blob: str, parts: Sequence[str], /) -> None:
+    def join(self, blob_id: str, parts: Sequence[str], /) -> None:
         """Make one blob out of several, which are gone then."""
-        self._blobs[blob] = [chunk for part in parts for chunk in self._blobs.pop(part)]
+        self._blobs[blob_id] = [chunk for part in parts for chunk in self._blobs.pop(part)]
 
-    def read(self, blob: str, /, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
+    def read(self, blob_id: str, /, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Go through the bytes of a blob from `start` up to, but without, `stop`."""
         # The chunks are held from here on: a blob that is erased meanwhile is read to its end.
-        return _stretch(self._blobs[blob], start, stop)
+        return _byte_range(self._blobs[blob_id], start, stop)
 
-    def size_bytes(self, blob: str, /) -> int:
+    def size_bytes(self, blob_id: str, /) -> int:
         """Tell how many bytes a blob has."""
-        return sum(map(len, self._blobs[blob]))
+        return sum(map(len, self._blobs[blob_id]))
 
-    def erase(self, blob: str, /) -> None:
+    def delete_blob(self, blob_id: str, /) -> None:
         """Forget a blob; one that is not there is no error."""
-        self._blobs.pop(blob, None)
+        self._blobs.pop(blob_id, None)
 
 
-def _stretch(chunks: Sequence[bytes], start: int, stop: int | None) -> Iterator[bytes]:
+def _byte_range(chunks: Sequence[bytes], start: int, stop: int | None) -> Iterator[bytes]:
     at = 0
     for chunk in chunks:
         piece = chunk[max(start - at, 0) : None if stop is None else max(stop - at, 0)]

@@ -7,12 +7,12 @@ import anyio.to_thread
 
 from tunesmith.clock import VirtualClock
 
-__all__ = ["in_thread"]
+__all__ = ["run_in_thread"]
 
 T = TypeVar("T")
 
 
-async def in_thread(clock: VirtualClock, work: Callable[[], T]) -> T:
+async def run_in_thread(clock: VirtualClock, func: Callable[[], T]) -> T:
     """Do something in a worker thread.
 
     It is not abandoned half-way: where the caller is cancelled, the work is done to its end and
@@ -20,7 +20,7 @@ async def in_thread(clock: VirtualClock, work: Callable[[], T]) -> T:
 
     Args:
         clock: Stands still meanwhile.
-        work: What to do; it should be short.
+        func: What to do; it should be short.
     """
-    with clock.busy():
-        return await anyio.to_thread.run_sync(work)
+    with clock.hold():
+        return await anyio.to_thread.run_sync(func)

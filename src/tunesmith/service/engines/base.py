@@ -1,6 +1,7 @@
 """The seam between the service and whatever trains and generates.
 
-An `Engine` knows its tokens and hands out `Model`s. A `Model` is one set of weights that never
+An `Engine` knows its tokens and hands out `EngineModel`s. An `EngineModel` is one set of weights
+that never
 changes: it generates, scores, embeds, and is where a `Training` starts. So
 
     engine.base("davinci-002").train(spec)   → Training: iterate it for the steps
@@ -36,7 +37,7 @@ class ChatMessage:
 
 
 @dataclass(frozen=True, slots=True)
-class CompletionExample:
+class CompletionTrainingExample:
     """A prompt and the completion to learn, which ends where the text ends."""
 
     prompt: str
@@ -44,14 +45,14 @@ class CompletionExample:
 
 
 @dataclass(frozen=True, slots=True)
-class ChatExample:
+class ChatTrainingExample:
     """A conversation whose assistant turns are learnt."""
 
     messages: tuple[ChatMessage, ...]
 
 
 @dataclass(frozen=True, slots=True)
-class PreferenceExample:
+class PreferenceTrainingExample:
     """A conversation with an answer to prefer to another (direct preference optimisation)."""
 
     messages: tuple[ChatMessage, ...]
@@ -72,7 +73,9 @@ class GradedExample:
     grade: Callable[[str], float]
 
 
-TrainingExample: TypeAlias = CompletionExample | ChatExample | PreferenceExample | GradedExample
+TrainingExample: TypeAlias = (
+    CompletionTrainingExample | ChatTrainingExample | PreferenceTrainingExample | GradedExample
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -185,14 +188,14 @@ class TokenLogprob:
     Args:
         id: Its number in the vocabulary.
         token: Its text as the API writes it: `bytes:\xe2\x80` where it is no whole character.
-        raw: Its bytes.
+        token_bytes: Its bytes.
         logprob: Natural logarithm of its probability under the weights alone: before temperature,
             bias and penalties.
     """
 
     id: int
     token: str
-    raw: bytes
+    token_bytes: bytes
     logprob: float
 
 
@@ -201,13 +204,13 @@ class ScoredToken:
     """A token of a prompt or a completion.
 
     Args:
-        choice: The token itself.
+        token: The token itself.
         top: The likeliest tokens in its place, best first.
         text: What it adds to the text: empty until a character's bytes are complete, cut where a
             stop text begins.
     """
 
-    choice: TokenLogprob
+    token: TokenLogprob
     top: tuple[TokenLogprob, ...]
     text: str
 
@@ -247,12 +250,12 @@ class Training(Protocol):
         """Yield each step after it was made."""
         ...
 
-    def snapshot(self) -> "Model":
+    def snapshot(self) -> "EngineModel":
         """Return the weights after the last step taken, which later steps do not change."""
         ...
 
 
-class Model(Protocol):
+class EngineModel(Protocol):
     """One set of weights. It never changes, so tasks may share it."""
 
     def train(self, spec: TrainingSpec, /) -> Training:
@@ -310,12 +313,12 @@ class Engine(Protocol):
         """Write a conversation as the prompt after which the assistant answers."""
         ...
 
-    def base(self, name: str, /) -> Model:
+    def base(self, name: str, /) -> EngineModel:
         """Return an untuned model; the service decides which names there are."""
         ...
 
-    def load(self, data: bytes, /) -> Model:
-        """Read a model that `Model.to_bytes` wrote.
+    def load(self, data: bytes, /) -> EngineModel:
+        """Read a model that `EngineModel.to_bytes` wrote.
 
         Raises:
             ValueError: The data is not a model of this engine.

@@ -15,22 +15,22 @@ from tunesmith.operations.files import (
     RetrieveFile,
 )
 from tunesmith.service.core.errors import invalid, no_such_file
-from tunesmith.service.core.ids import Ids
-from tunesmith.service.core.pagination import page_of, page_size
-from tunesmith.service.core.scheduler import Schedule
+from tunesmith.service.core.ids import IdGenerator
+from tunesmith.service.core.pagination import to_page, validate_limit
+from tunesmith.service.core.scheduler import Scheduler
 from tunesmith.service.core.store import Store
-from tunesmith.service.core.threads import in_thread
+from tunesmith.service.core.threads import run_in_thread
 from tunesmith.types.base import Page
 from tunesmith.types.files import FileDeleted, FileObject
 
-__all__ = ["Files", "content_of"]
+__all__ = ["FileService", "content_of"]
 
 _MAX_FILE_BYTES = 512 * 1024 * 1024
 _MAX_BATCH_BYTES = 200 * 1024 * 1024
 _MAX_PAGE = 10_000
 
 
-class Files:
+class FileService:
     """Keeps files, deletes them when they expire, and hands them to the other rooms.
 
     Args:
@@ -40,7 +40,9 @@ class Files:
         schedule: Deletes what expires.
     """
 
-    def __init__(self, store: Store, clock: VirtualClock, ids: Ids, schedule: Schedule) -> None:
+    def __init__(
+        self, store: Store, clock: VirtualClock, ids: IdGenerator, schedule: Scheduler
+    ) -> None:
         self._store = store
         self._files = store.collection("files", FileObject)
         self._clock = clock
@@ -63,18 +65,18 @@ class Files:
     async def list(self, operation: ListFiles) -> Page[FileObject]:
         """List the files."""
         purpose = operation.purpose
-        window = self._files.window(
+        window = self._files.get_page(
             after=operation.after,
-            limit=page_size(operation.limit, default=_MAX_PAGE, maximum=_MAX_PAGE),
+            limit=validate_limit(operation.limit, default=_MAX_PAGE, maximum=_MAX_PAGE),
             newest_first=operation.order != "asc",
             where=None if purpose is None else lambda file: file.purpose == purpose,
         )
-        return page_of(window)
+        return to_page(window)
 
     async def delete(self, operation: DeleteFile) -> FileDeleted:
         """Delete a file; jobs that were made with it keep their model."""
         self.find(operation.file_id)
-        self._forget(operation.file_id)
+        self._expire(operation.file_id)
         return FileDeleted(id=operation.file_id, object="file", deleted=True)
 
     async def content(self, operation: DownloadFile) -> bytes:
@@ -107,7 +109,7 @@ class Files:
             ServiceError: It is empty, or shall be JSON Lines and is not.
         """
         if purpose in {"fine-tune", "batch"}:
-            await in_thread(self._clock, lambda: _check_json_lines(b"".join(chunks)))
+            await run_in_thread(self._clock, lambda: _check_json_lines(b"".join(chunks)))
 
     def add(
         self,
@@ -163,14 +165,14 @@ class Files:
         if file.expires_at is not None:
 
             async def expire(_: float) -> None:
-                self._forget(id)
+                self._expire(id)
 
-            self._schedule.at(file.expires_at, expire)
+            self._schedule.call_at(file.expires_at, expire)
         return file
 
-    def _forget(self, id: str) -> None:
+    def _expire(self, id: str) -> None:
         if self._files.delete(id) is not None:
-            self._store.erase(id)
+            self._store.delete_blob(id)
 
 
 def content_of(file: object) -> tuple[str, bytes]:

@@ -13,11 +13,11 @@ from tunesmith.operations.uploads import (
     CreateUploadPart,
 )
 from tunesmith.service.core.errors import invalid, no_such_object
-from tunesmith.service.core.ids import Ids
-from tunesmith.service.core.scheduler import Due, Schedule
+from tunesmith.service.core.ids import IdGenerator
+from tunesmith.service.core.scheduler import ScheduledAction, Scheduler
 from tunesmith.service.core.store import Store
-from tunesmith.service.core.threads import in_thread
-from tunesmith.service.files.files import Files, content_of
+from tunesmith.service.core.threads import run_in_thread
+from tunesmith.service.files.files import FileService, content_of
 from tunesmith.types.uploads import Upload, UploadPart
 
 __all__ = ["Uploads"]
@@ -28,10 +28,10 @@ _LIFETIME_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class _Record:
+class _PendingUpload:
     upload: Upload
     expires_after: ExpiresAfterParam | None
-    expiry: Due
+    expiry: ScheduledAction
 
 
 class Uploads:
@@ -46,10 +46,15 @@ class Uploads:
     """
 
     def __init__(
-        self, store: Store, clock: VirtualClock, ids: Ids, schedule: Schedule, files: Files
+        self,
+        store: Store,
+        clock: VirtualClock,
+        ids: IdGenerator,
+        schedule: Scheduler,
+        files: FileService,
     ) -> None:
         self._store = store
-        self._uploads = store.collection("uploads", _Record)
+        self._uploads = store.collection("uploads", _PendingUpload)
         self._clock = clock
         self._ids = ids
         self._schedule = schedule
@@ -73,10 +78,10 @@ class Uploads:
         )
 
         async def expire(_: float) -> None:
-            self._end(upload.id, status="expired")
+            self._close(upload.id, status="expired")
 
-        expiry = self._schedule.at(now + _LIFETIME_S, expire)
-        self._uploads.put(upload.id, _Record(upload, operation.expires_after, expiry))
+        expiry = self._schedule.call_at(now + _LIFETIME_S, expire)
+        self._uploads.put(upload.id, _PendingUpload(upload, operation.expires_after, expiry))
         return upload
 
     async def add_part(self, operation: CreateUploadPart) -> UploadPart:
@@ -92,7 +97,7 @@ class Uploads:
             upload_id=upload.id,
         )
         self._store.write(part.id, [data])
-        self._store.collection("parts", UploadPart, of=upload.id).put(part.id, part)
+        self._store.collection("parts", UploadPart, parent_id=upload.id).put(part.id, part)
         return part
 
     async def complete(self, operation: CompleteUpload) -> Upload:
@@ -100,7 +105,7 @@ class Uploads:
         record = self._pending(operation.upload_id)
         upload = record.upload
         parts = list(operation.part_ids)
-        known = self._store.collection("parts", UploadPart, of=upload.id)
+        known = self._store.collection("parts", UploadPart, parent_id=upload.id)
         for index, part in enumerate(parts):
             if known.get(part) is None:
                 raise invalid(f"No such part of this upload: {part}", f"part_ids[{index}]")
@@ -117,11 +122,11 @@ class Uploads:
         file = self._files.join(
             parts, upload.filename or "file", upload.purpose or "", record.expires_after
         )
-        return self._end(upload.id, status="completed", file=file)
+        return self._close(upload.id, status="completed", file=file)
 
     async def cancel(self, operation: CancelUpload) -> Upload:
         """Give an upload up."""
-        return self._end(self._pending(operation.upload_id).upload.id, status="cancelled")
+        return self._close(self._pending(operation.upload_id).upload.id, status="cancelled")
 
     async def _check(self, upload: Upload, parts: list[str], md5: str | None) -> None:
         def chunks() -> Iterator[bytes]:
@@ -135,12 +140,12 @@ class Uploads:
             return digest.hexdigest()
 
         if md5 is not None:
-            found = await in_thread(self._clock, checksum)
+            found = await run_in_thread(self._clock, checksum)
             if found != md5.lower():
                 raise invalid(f"The file's MD5 checksum is {found}, not {md5}.", "md5")
         await self._files.check(upload.purpose or "", chunks())
 
-    def _pending(self, id: str) -> _Record:
+    def _pending(self, id: str) -> _PendingUpload:
         record = self._uploads.get(id)
         if record is None:
             raise no_such_object("Upload", id)
@@ -148,14 +153,14 @@ class Uploads:
             raise invalid(f"Upload {id} is {record.upload.status}, not pending.", "upload_id")
         return record
 
-    def _end(self, id: str, **changes: object) -> Upload:
+    def _close(self, id: str, **changes: object) -> Upload:
         record = self._uploads.get(id)
         assert record is not None  # noqa: S101 - callers looked it up
-        record.expiry.drop()
+        record.expiry.cancel()
         upload = record.upload.model_copy(update=changes)
-        self._uploads.put(id, _Record(upload, record.expires_after, record.expiry))
-        parts = self._store.collection("parts", UploadPart, of=id)
-        for part in parts.window().records:
-            self._store.erase(part.id)
+        self._uploads.put(id, _PendingUpload(upload, record.expires_after, record.expiry))
+        parts = self._store.collection("parts", UploadPart, parent_id=id)
+        for part in parts.get_page().records:
+            self._store.delete_blob(part.id)
             parts.delete(part.id)
         return upload

@@ -8,11 +8,11 @@ from tunesmith.operations.fine_tuning import (
     ListFineTuningJobCheckpoints,
 )
 from tunesmith.service.core.errors import ServiceError, invalid, model_not_found
-from tunesmith.service.core.ids import Ids
+from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.models import Models
-from tunesmith.service.core.pagination import page_of, page_size
-from tunesmith.service.core.store import Collection, Store, Window
-from tunesmith.service.fine_tuning.jobs import Jobs
+from tunesmith.service.core.pagination import to_page, validate_limit
+from tunesmith.service.core.store import Collection, RecordPage, Store
+from tunesmith.service.fine_tuning.jobs import FineTuningJobService
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import (
     CheckpointPermission,
@@ -39,8 +39,8 @@ class Checkpoints:
         self,
         store: Store,
         clock: VirtualClock,
-        ids: Ids,
-        jobs: Jobs,
+        ids: IdGenerator,
+        jobs: FineTuningJobService,
         models: Models,
         max_page_size: int,
     ) -> None:
@@ -54,16 +54,20 @@ class Checkpoints:
     async def list(self, operation: ListFineTuningJobCheckpoints) -> Page[FineTuningJobCheckpoint]:
         """List a job's checkpoints, newest first."""
         job = self._jobs.find(operation.fine_tuning_job_id)
-        checkpoints = self._store.collection("checkpoints", FineTuningJobCheckpoint, of=job.id)
-        limit = page_size(operation.limit, default=10, maximum=self._max_page_size)
-        return page_of(checkpoints.window(after=operation.after, limit=limit))
+        checkpoints = self._store.collection(
+            "checkpoints", FineTuningJobCheckpoint, parent_id=job.id
+        )
+        limit = validate_limit(operation.limit, default=10, maximum=self._max_page_size)
+        return to_page(checkpoints.get_page(after=operation.after, limit=limit))
 
-    async def permit(self, operation: CreateCheckpointPermissions) -> Page[CheckpointPermission]:
+    async def create_permission(
+        self, operation: CreateCheckpointPermissions
+    ) -> Page[CheckpointPermission]:
         """Let projects use a checkpoint; a project that may already keeps its permission."""
         permissions = self._permissions(operation.fine_tuned_model_checkpoint)
         if not operation.project_ids:
             raise invalid("[] is too short - 'project_ids'", "project_ids")
-        known = {permission.project_id: permission for permission in permissions.window().records}
+        known = {permission.project_id: permission for permission in permissions.get_page().records}
         given: list[CheckpointPermission] = []
         for project_id in dict.fromkeys(operation.project_ids):
             permission = known.get(project_id) or CheckpointPermission(
@@ -74,22 +78,24 @@ class Checkpoints:
             )
             permissions.put(permission.id, permission)
             given.append(permission)
-        return page_of(Window(given, has_more=False))
+        return to_page(RecordPage(given, has_more=False))
 
     async def list_permissions(
         self, operation: ListCheckpointPermissions
     ) -> Page[CheckpointPermission]:
         """List which projects may use a checkpoint."""
         project_id = operation.project_id
-        window = self._permissions(operation.fine_tuned_model_checkpoint).window(
+        window = self._permissions(operation.fine_tuned_model_checkpoint).get_page(
             after=operation.after,
-            limit=page_size(operation.limit, default=10, maximum=self._max_page_size),
+            limit=validate_limit(operation.limit, default=10, maximum=self._max_page_size),
             newest_first=operation.order != "ascending",
             where=None if project_id is None else lambda given: given.project_id == project_id,
         )
-        return page_of(window)
+        return to_page(window)
 
-    async def forbid(self, operation: DeleteCheckpointPermission) -> CheckpointPermissionDeleted:
+    async def delete_permission(
+        self, operation: DeleteCheckpointPermission
+    ) -> CheckpointPermissionDeleted:
         """Take a permission back."""
         permissions = self._permissions(operation.fine_tuned_model_checkpoint)
         if permissions.delete(operation.permission_id) is None:
@@ -102,4 +108,4 @@ class Checkpoints:
     def _permissions(self, checkpoint: str) -> Collection[CheckpointPermission]:
         if not self._models.is_tuned(checkpoint):
             raise model_not_found(checkpoint)
-        return self._store.collection("permissions", CheckpointPermission, of=checkpoint)
+        return self._store.collection("permissions", CheckpointPermission, parent_id=checkpoint)

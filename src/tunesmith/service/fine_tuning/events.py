@@ -3,9 +3,9 @@
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.service.core.event_messages import EventWording
-from tunesmith.service.core.ids import Ids
-from tunesmith.service.core.store import Store, Window
+from tunesmith.service.core.event_messages import EventMessages
+from tunesmith.service.core.ids import IdGenerator
+from tunesmith.service.core.store import RecordPage, Store
 from tunesmith.service.engines.base import TrainingStep
 from tunesmith.types.fine_tuning import CheckpointMetrics, FineTuningJobEvent
 
@@ -20,7 +20,7 @@ class EventRecord:
         id: The event's id.
         at: When it happened, in whole Unix seconds.
         level: `info`, `warn` or `error`.
-        said: What it says, or the step whose metrics it tells.
+        content: What it says, or the step whose metrics it tells.
         total_steps: How many steps the job has, for a step.
         data: What it carries; a step's metrics are made when it is read.
     """
@@ -28,23 +28,23 @@ class EventRecord:
     id: str
     at: int
     level: str
-    said: str | TrainingStep
+    content: str | TrainingStep
     total_steps: int = 0
     data: dict[str, Any] | None = None
 
-    def answer(self, wording: EventWording) -> FineTuningJobEvent:
+    def to_event(self, wording: EventMessages) -> FineTuningJobEvent:
         """Give the event as the API shows it."""
-        metrics = not isinstance(self.said, str)
+        metrics = not isinstance(self.content, str)
         return FineTuningJobEvent(
             object="fine_tuning.job.event",
             id=self.id,
             created_at=self.at,
             level=self.level,
-            message=_step_message(self.said, self.total_steps)
-            if isinstance(self.said, TrainingStep)
-            else self.said,
-            data=_step_data(self.said, self.total_steps if wording.total_steps else None)
-            if isinstance(self.said, TrainingStep)
+            message=_step_message(self.content, self.total_steps)
+            if isinstance(self.content, TrainingStep)
+            else self.content,
+            data=_step_data(self.content, self.total_steps if wording.total_steps else None)
+            if isinstance(self.content, TrainingStep)
             else self.data,
             type="metrics" if metrics else "message",
         )
@@ -60,19 +60,19 @@ class JobEvents:
         wording: What they say.
     """
 
-    def __init__(self, store: Store, ids: Ids, job_id: str, wording: EventWording) -> None:
-        self._events = store.collection("events", EventRecord, of=job_id)
+    def __init__(self, store: Store, ids: IdGenerator, job_id: str, wording: EventMessages) -> None:
+        self._events = store.collection("events", EventRecord, parent_id=job_id)
         self._ids = ids
         self._wording = wording
 
-    def say(
+    def add_message(
         self,
         message: str | None,
         at: float,
         *,
         level: str = "info",
         has_data: bool = True,
-        **about: object,
+        **format_args: object,
     ) -> None:
         """Add a message; most carry `{}` as data, some null.
 
@@ -81,23 +81,25 @@ class JobEvents:
             at: When, in Unix seconds.
             level: `info`, `warn` or `error`.
             has_data: Whether it has data at all.
-            **about: What stands in the message's braces.
+            **format_args: What stands in the message's braces.
         """
         if message is None:
             return
-        if about:
-            message = message.format(**about)
+        if format_args:
+            message = message.format(**format_args)
         data: dict[str, Any] | None = {} if has_data and self._wording.empty_data else None
         self._add(EventRecord(self._ids.new("event"), int(at), level, message, data=data))
 
-    def tell_step(self, step: TrainingStep, total_steps: int, at: float) -> None:
+    def add_metrics(self, step: TrainingStep, total_steps: int, at: float) -> None:
         """Add a step's metrics."""
         self._add(EventRecord(self._ids.new("event"), int(at), "info", step, total_steps))
 
-    def window(self, after: str | None, limit: int) -> Window[FineTuningJobEvent]:
+    def window(self, after: str | None, limit: int) -> RecordPage[FineTuningJobEvent]:
         """Show a stretch, newest first."""
-        window = self._events.window(after=after, limit=limit)
-        return Window([record.answer(self._wording) for record in window.records], window.has_more)
+        window = self._events.get_page(after=after, limit=limit)
+        return RecordPage(
+            [record.to_event(self._wording) for record in window.records], window.has_more
+        )
 
     def _add(self, record: EventRecord) -> None:
         self._events.put(record.id, record)

@@ -4,7 +4,7 @@ import ast
 import math
 from collections.abc import Callable, Mapping
 
-__all__ = ["FormulaInvalid", "FormulaUndefined", "compute"]
+__all__ = ["ExpressionError", "UndefinedExpressionError", "evaluate"]
 
 _MAX_LENGTH = 2000
 
@@ -31,15 +31,15 @@ _FUNCTIONS: Mapping[str, Callable[..., float]] = {
 }
 
 
-class FormulaInvalid(ValueError):
+class ExpressionError(ValueError):
     """A formula cannot be read, or has no value."""
 
 
-class FormulaUndefined(FormulaInvalid):
+class UndefinedExpressionError(ExpressionError):
     """A formula has no value for these numbers, such as `1 / 0`."""
 
 
-def compute(formula: str, values: Mapping[str, float]) -> float:
+def evaluate(formula: str, values: Mapping[str, float]) -> float:
     """Compute a formula.
 
     Args:
@@ -48,31 +48,31 @@ def compute(formula: str, values: Mapping[str, float]) -> float:
         values: What the names stand for.
 
     Raises:
-        FormulaInvalid: It cannot be read, or holds something else.
-        FormulaUndefined: It has no value.
+        ExpressionError: It cannot be read, or holds something else.
+        UndefinedExpressionError: It has no value.
 
     Example:
         ```python
-        from tunesmith.service.fine_tuning.expressions import compute
+        from tunesmith.service.fine_tuning.expressions import evaluate
 
-        assert compute("0.5 * (style + truth)", {"style": 1, "truth": 0}) == 0.5
+        assert evaluate("0.5 * (style + truth)", {"style": 1, "truth": 0}) == 0.5
         ```
     """
     try:
         return _value(_parse(formula), values)
-    except FormulaInvalid:
+    except ExpressionError:
         raise
     except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
-        raise FormulaUndefined(f"{formula!r} has no value: {error}") from None
+        raise UndefinedExpressionError(f"{formula!r} has no value: {error}") from None
 
 
 def _parse(formula: str) -> ast.expr:
     if len(formula) > _MAX_LENGTH:
-        raise FormulaInvalid(f"A formula has at most {_MAX_LENGTH} characters")
+        raise ExpressionError(f"A formula has at most {_MAX_LENGTH} characters")
     try:
         return ast.parse(formula.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise FormulaInvalid(f"{formula!r} is not a formula") from None
+        raise ExpressionError(f"{formula!r} is not a formula") from None
 
 
 def _value(node: ast.expr, values: Mapping[str, float]) -> float:
@@ -84,7 +84,7 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> float:
         case ast.Name(id=name) if name in values:
             return float(values[name])
         case ast.Name(id=name):
-            raise FormulaInvalid(f"there is no grader named {name!r}")
+            raise ExpressionError(f"there is no grader named {name!r}")
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return _BINARY[type(op)](_value(left, values), _value(right, values))
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:
@@ -93,4 +93,4 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> float:
             return float(_FUNCTIONS[name](*(_value(argument, values) for argument in arguments)))
         case _:
             pass
-    raise FormulaInvalid(f"{ast.unparse(node)!r} cannot be part of a formula")
+    raise ExpressionError(f"{ast.unparse(node)!r} cannot be part of a formula")

@@ -10,7 +10,11 @@ from typing import Any, cast
 from tunesmith.operations.graders import RunGrader, ValidateGrader
 from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.models import Models
-from tunesmith.service.fine_tuning.expressions import FormulaInvalid, FormulaUndefined, compute
+from tunesmith.service.fine_tuning.expressions import (
+    ExpressionError,
+    UndefinedExpressionError,
+    evaluate,
+)
 from tunesmith.service.fine_tuning.text_similarity import MEASURES, cosine
 from tunesmith.types.graders import (
     RunGraderMetadata,
@@ -71,7 +75,7 @@ class Graders:
         """
         _check(grader)
         for part in _parts(grader).values():
-            _require_comparing(part)
+            _reject_unsupported(part)
 
     def score(self, grader: Grader, sample: str, item: Mapping[str, Any]) -> float:
         """Give the reward of one answer.
@@ -94,14 +98,14 @@ class Graders:
         if grader["type"] != "multi":
             return scores[grader["name"]]
         try:
-            return compute(grader["calculate_output"], scores)
-        except FormulaInvalid as error:
+            return evaluate(grader["calculate_output"], scores)
+        except ExpressionError as error:
             raise invalid(str(error), "grader.calculate_output") from None
 
     def _score_one(self, grader: Grader, known: Mapping[str, Any]) -> float:
-        _require_comparing(grader)
-        text = _filled(grader["input"], known)
-        reference = _filled(grader["reference"], known)
+        _reject_unsupported(grader)
+        text = _render_template(grader["input"], known)
+        reference = _render_template(grader["reference"], known)
         if grader["type"] == "string_check":
             return float(_compare(grader["operation"], text, reference))
         metric = grader["evaluation_metric"]
@@ -136,9 +140,9 @@ def _parts(grader: Grader) -> dict[str, Grader]:
 def _check(grader: Grader) -> None:
     if grader["type"] == "multi":
         try:
-            with suppress(FormulaUndefined):
-                compute(grader["calculate_output"], dict.fromkeys(grader["graders"], 0.5))
-        except FormulaInvalid as error:
+            with suppress(UndefinedExpressionError):
+                evaluate(grader["calculate_output"], dict.fromkeys(grader["graders"], 0.5))
+        except ExpressionError as error:
             raise invalid(f"Invalid formula: {error}", "grader.calculate_output") from None
     for part in _parts(grader).values():
         if part["type"] == "python":
@@ -163,7 +167,7 @@ def _check_template(template: str, key: str) -> None:
             raise invalid(f"Templates know sample and item, not {path!r}", f"grader.{key}")
 
 
-def _require_comparing(grader: Grader) -> None:
+def _reject_unsupported(grader: Grader) -> None:
     kind = grader["type"]
     if kind == "python":
         raise _refused("This service does not run Python code, so python graders cannot score.")
@@ -188,7 +192,7 @@ def _sample(text: str) -> dict[str, Any]:
     return {"output_text": text, "output_json": parsed}
 
 
-def _filled(template: str, known: Mapping[str, Any]) -> str:
+def _render_template(template: str, known: Mapping[str, Any]) -> str:
     """Put values into a template; a name that leads nowhere becomes an empty text."""
 
     def value(found: re.Match[str]) -> str:

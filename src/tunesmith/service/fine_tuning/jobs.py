@@ -14,17 +14,17 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.service.core.errors import fine_tune_not_found, invalid
-from tunesmith.service.core.event_messages import EventWording
+from tunesmith.service.core.event_messages import EventMessages
 from tunesmith.service.core.models import TUNABLE_MODELS
-from tunesmith.service.core.pagination import page_of, page_size
+from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.fine_tuning.graders import Graders
-from tunesmith.service.fine_tuning.job_lifecycle import JobLife, JobStyle
-from tunesmith.service.fine_tuning.lifecycle import Workshop
-from tunesmith.service.fine_tuning.method import grader_of, method_of, spec_reader
-from tunesmith.service.fine_tuning.stubbed_outcomes import JobScripts, ScriptedRows
+from tunesmith.service.fine_tuning.job_lifecycle import FineTuningJobLifecycle, JobFormat
+from tunesmith.service.fine_tuning.lifecycle import ServiceContext
+from tunesmith.service.fine_tuning.method import grader_config, resolve_method, training_spec_loader
+from tunesmith.service.fine_tuning.stubbed_outcomes import FailurePoints, StubbedOutcomes
 from tunesmith.service.fine_tuning.timeline import JOB_TIMELINE, Timeline
-from tunesmith.service.fine_tuning.validation import require_training_file, require_tunable
-from tunesmith.service.inference.stub_queue import Turns
+from tunesmith.service.fine_tuning.validation import validate_base_model, validate_training_file
+from tunesmith.service.inference.stub_queue import StubQueue
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import (
     FineTuningHyperparameters,
@@ -35,59 +35,59 @@ from tunesmith.types.fine_tuning import (
     FineTuningJobWandbIntegrationObject,
 )
 
-__all__ = ["Jobs"]
+__all__ = ["FineTuningJobService"]
 
 _MAX_INTEGRATIONS = 5
-_SEEDS = 2**31
+_MAX_SEED = 2**31
 
 
 @dataclass(frozen=True, slots=True)
-class _NoError:
+class _EmptyErrorValue:
     shown: dict[str, Any] | None
 
 
-class Jobs(JobScripts[JobLife]):
+class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
     """Takes jobs, and lets their owners look at them and stop them.
 
     Args:
-        workshop: What jobs work with.
+        context: What jobs work with.
         timeline: What happens in a job, and when.
         graders: Score answers in reinforcement jobs.
     """
 
-    def __init__(self, workshop: Workshop, timeline: Timeline, graders: Graders) -> None:
-        super().__init__(timeline, JOB_TIMELINE, ScriptedRows(files="validate", model="finish"))
-        self._shop = workshop
-        self._wordings = Turns[EventWording]()
-        self._no_errors = Turns[_NoError]()
-        self._encodings = Turns[Literal["plain", "base64"]]()
+    def __init__(self, context: ServiceContext, timeline: Timeline, graders: Graders) -> None:
+        super().__init__(timeline, JOB_TIMELINE, FailurePoints(files="validate", model="finish"))
+        self._context = context
+        self._wordings = StubQueue[EventMessages]()
+        self._no_errors = StubQueue[_EmptyErrorValue]()
+        self._encodings = StubQueue[Literal["plain", "base64"]]()
         self._graders = graders
-        self._jobs = workshop.store.collection("jobs", FineTuningJob)
+        self._jobs = context.store.collection("jobs", FineTuningJob)
 
-    def word_events(self, wording: EventWording, *, times: int | None = None) -> None:
+    def set_event_messages(self, wording: EventMessages, *, times: int | None = None) -> None:
         """Let the events of jobs say this from now on.
 
         Args:
-            wording: The words, such as `EVENTS_2023`.
+            wording: The words, such as `EVENT_MESSAGES_2023`.
             times: So many jobs; None for all.
         """
         self._wordings.add(wording, times)
 
-    def without_error(self, shown: dict[str, Any] | None, *, times: int | None = None) -> None:
+    def set_empty_error(self, value: dict[str, Any] | None, *, times: int | None = None) -> None:
         """Let jobs that have no error show this as their `error` from now on.
 
         Args:
-            shown: `{}`, as in 2024, or None, which is null.
+            value: `{}`, as in 2024, or None, which is null.
             times: So many jobs; None for all.
 
         Raises:
             ValueError: It is an error.
         """
-        if shown:
-            raise ValueError("a job without an error shows {} or None; see fail_with for errors")
-        self._no_errors.add(_NoError(shown), times)
+        if value:
+            raise ValueError("a job without an error shows {} or None; see fail_next for errors")
+        self._no_errors.add(_EmptyErrorValue(value), times)
 
-    def write_results(
+    def set_result_encoding(
         self, encoding: Literal["plain", "base64"], *, times: int | None = None
     ) -> None:
         """Let result files be written so from now on.
@@ -100,26 +100,28 @@ class Jobs(JobScripts[JobLife]):
 
     async def create(self, operation: CreateFineTuningJob) -> FineTuningJob:
         """Take a job; its files are checked later."""
-        shop = self._shop
-        require_tunable(shop, operation.model, TUNABLE_MODELS)
-        require_training_file(shop, operation.training_file, "training_file")
+        context = self._context
+        validate_base_model(context, operation.model, TUNABLE_MODELS)
+        validate_training_file(context, operation.training_file, "training_file")
         if operation.validation_file is not None:
-            require_training_file(shop, operation.validation_file, "validation_file")
-        method = method_of(operation)
-        grader = grader_of(method)
+            validate_training_file(context, operation.validation_file, "validation_file")
+        method = resolve_method(operation)
+        grader = grader_config(method)
         if grader is not None:
             self._graders.check(grader)
         kind = method.type or "supervised"
         hyperparameters: FineTuningHyperparameters = getattr(method, kind).hyperparameters
-        no_error = self._no_errors.take() or _NoError({} if shop.assumptions.empty_error else None)
+        no_error = self._no_errors.next() or _EmptyErrorValue(
+            {} if context.behavior.error_when_none else None
+        )
         job = FineTuningJob(
             object="fine_tuning.job",
-            id=shop.ids.new("job"),
+            id=context.ids.new("job"),
             model=operation.model,
-            created_at=int(shop.clock.time()),
+            created_at=int(context.clock.time()),
             finished_at=None,
             fine_tuned_model=None,
-            organization_id=shop.organization,
+            organization_id=context.organization,
             result_files=[],
             status="validating_files",
             validation_file=operation.validation_file,
@@ -127,19 +129,21 @@ class Jobs(JobScripts[JobLife]):
             hyperparameters=None if kind == "dpo" else hyperparameters,
             trained_tokens=None,
             error=None if no_error.shown is None else FineTuningJobError(),
-            seed=shop.ids.number("job", _SEEDS) if operation.seed is None else operation.seed,
+            seed=context.ids.number("job", _MAX_SEED) if operation.seed is None else operation.seed,
             estimated_finish=None,
             integrations=_integrations(operation),
             metadata=None if operation.metadata is None else dict(operation.metadata),
             method=method,
             **cast("dict[str, Any]", {"user_provided_suffix": operation.suffix}),
         )
-        spec = spec_reader(job, shop.files, shop.models.base_of(operation.model), self._graders)
-        encoding = self._encodings.take()
-        base64 = shop.assumptions.results_base64 if encoding is None else encoding == "base64"
-        style = JobStyle(self._wordings.take() or EventWording(), results_base64=base64)
-        life = JobLife(shop, self._timeline, job, spec, operation.suffix, style)
-        self._direct(life, job.id)
+        spec = training_spec_loader(
+            job, context.files, context.models.base_of(operation.model), self._graders
+        )
+        encoding = self._encodings.next()
+        base64 = context.behavior.results_base64 if encoding is None else encoding == "base64"
+        style = JobFormat(self._wordings.next() or EventMessages(), results_base64=base64)
+        life = FineTuningJobLifecycle(context, self._timeline, job, spec, operation.suffix, style)
+        self._register(life, job.id)
         return job
 
     async def retrieve(self, operation: RetrieveFineTuningJob) -> FineTuningJob:
@@ -148,35 +152,35 @@ class Jobs(JobScripts[JobLife]):
 
     async def list(self, operation: ListFineTuningJobs) -> Page[FineTuningJob]:
         """List the jobs, newest first."""
-        window = self._jobs.window(
+        window = self._jobs.get_page(
             after=operation.after,
             limit=self._page_size(operation.limit),
             where=_filter(operation),
         )
-        return page_of(window, with_ids=False)
+        return to_page(window, with_ids=False)
 
     async def cancel(self, operation: CancelFineTuningJob) -> FineTuningJob:
         """End a job before it is done."""
-        life = self._life(
+        life = self._lifecycle_in(
             operation.fine_tuning_job_id, {"validating_files", "queued", "running", "paused"}
         )
-        return life.stop("cancelled", self._shop.assumptions.cancel_message)
+        return life.stop("cancelled", self._context.behavior.cancel_message)
 
     async def pause(self, operation: PauseFineTuningJob) -> FineTuningJob:
         """Let a job wait."""
-        life = self._life(operation.fine_tuning_job_id, {"queued", "running"})
-        return life.stop("paused", self._shop.assumptions.pause_message)
+        life = self._lifecycle_in(operation.fine_tuning_job_id, {"queued", "running"})
+        return life.stop("paused", self._context.behavior.pause_message)
 
     async def resume(self, operation: ResumeFineTuningJob) -> FineTuningJob:
         """Let a paused job go on."""
-        return self._life(operation.fine_tuning_job_id, {"paused"}).resume()
+        return self._lifecycle_in(operation.fine_tuning_job_id, {"paused"}).resume()
 
     async def list_events(self, operation: ListFineTuningJobEvents) -> Page[FineTuningJobEvent]:
         """List a job's events, newest first."""
         job = self.find(operation.fine_tuning_job_id)
         limit = self._page_size(operation.limit)
         window = self._lives[job.id].events.window(operation.after, limit)
-        return page_of(window, with_ids=False)
+        return to_page(window, with_ids=False)
 
     def find(self, id: str) -> FineTuningJob:
         """Look up a job.
@@ -190,13 +194,13 @@ class Jobs(JobScripts[JobLife]):
         return job
 
     def _page_size(self, limit: int | None) -> int:
-        return page_size(limit, default=20, maximum=self._shop.assumptions.max_page_size)
+        return validate_limit(limit, default=20, maximum=self._context.behavior.max_page_size)
 
-    def _life(self, id: str, states: set[str]) -> JobLife:
+    def _lifecycle_in(self, id: str, states: set[str]) -> FineTuningJobLifecycle:
         job = self.find(id)
         if job.status not in states:
             raise invalid(
-                self._shop.assumptions.over_already.format(id=id, status=job.status),
+                self._context.behavior.job_state_conflict_message.format(id=id, status=job.status),
                 "fine_tune_id",
             )
         return self._lives[id]

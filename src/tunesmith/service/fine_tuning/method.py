@@ -8,13 +8,13 @@ from tunesmith.operations.fine_tuning import CreateFineTuningJob
 from tunesmith.service.core.errors import invalid
 from tunesmith.service.core.models import COMPLETION_MODELS
 from tunesmith.service.engines.base import TrainingSpec
-from tunesmith.service.files.files import Files
+from tunesmith.service.files.files import FileService
 from tunesmith.service.fine_tuning.graders import Graders
 from tunesmith.service.fine_tuning.training_data import (
     Format,
-    Grade,
+    GradeFunction,
     read_examples,
-    require_examples,
+    validate_example_count,
 )
 from tunesmith.types.fine_tuning import (
     DpoMethod,
@@ -25,7 +25,7 @@ from tunesmith.types.fine_tuning import (
     SupervisedMethod,
 )
 
-__all__ = ["grader_of", "method_of", "spec_reader"]
+__all__ = ["grader_config", "resolve_method", "training_spec_loader"]
 
 _SUPERVISED = ("batch_size", "learning_rate_multiplier", "n_epochs")
 _HYPERPARAMETERS: Mapping[str, tuple[str, ...]] = {
@@ -36,7 +36,7 @@ _HYPERPARAMETERS: Mapping[str, tuple[str, ...]] = {
 _DEFAULT_BETA = 0.1
 
 
-def method_of(operation: CreateFineTuningJob) -> FineTuneMethod:
+def resolve_method(operation: CreateFineTuningJob) -> FineTuneMethod:
     """Tell how a job shall train; what its owner left out is `auto`.
 
     Raises:
@@ -67,8 +67,8 @@ def method_of(operation: CreateFineTuningJob) -> FineTuneMethod:
     return FineTuneMethod(type=kind, supervised=SupervisedMethod(hyperparameters=hyperparameters))
 
 
-def spec_reader(
-    job: FineTuningJob, files: Files, base: str, graders: Graders
+def training_spec_loader(
+    job: FineTuningJob, files: FileService, base: str, graders: Graders
 ) -> Callable[[], TrainingSpec]:
     """Make the function that reads and checks a job's files.
 
@@ -81,12 +81,12 @@ def spec_reader(
     method = cast("FineTuneMethod", job.method)
     kind = method.type or "supervised"
     wanted: FineTuningHyperparameters = getattr(method, kind).hyperparameters
-    grade = _grade(method, graders)
+    grade = _bind_grader(method, graders)
 
     def read() -> TrainingSpec:
         content = b"".join(files.read(job.training_file or ""))
         examples = read_examples(content, _format(kind, base), grade=grade)
-        require_examples(len(examples))
+        validate_example_count(len(examples))
         validation = []
         if job.validation_file is not None:
             held_out = b"".join(files.read(job.validation_file))
@@ -96,17 +96,17 @@ def spec_reader(
         return TrainingSpec(
             examples=examples,
             validation=validation,
-            n_epochs=_number(wanted.n_epochs, int),
-            batch_size=_number(wanted.batch_size, int),
-            learning_rate_multiplier=_number(wanted.learning_rate_multiplier, float),
-            beta=_number(wanted.beta, float) or _DEFAULT_BETA,
+            n_epochs=_as_number(wanted.n_epochs, int),
+            batch_size=_as_number(wanted.batch_size, int),
+            learning_rate_multiplier=_as_number(wanted.learning_rate_multiplier, float),
+            beta=_as_number(wanted.beta, float) or _DEFAULT_BETA,
             seed=job.seed or 0,
         )
 
     return read
 
 
-def grader_of(method: FineTuneMethod) -> dict[str, Any] | None:
+def grader_config(method: FineTuneMethod) -> dict[str, Any] | None:
     """Find the grader of a reinforcement job."""
     return None if method.reinforcement is None else method.reinforcement.grader
 
@@ -120,7 +120,7 @@ def _format(kind: str, base: str) -> Format:
 
 
 @dataclass(frozen=True, slots=True)
-class _GradeBy:
+class _BoundGrader:
     """Scores answers by a grader; its repr tells all that the score depends on."""
 
     grader: dict[str, Any]
@@ -130,10 +130,10 @@ class _GradeBy:
         return self.graders.score(self.grader, sample, item)
 
 
-def _grade(method: FineTuneMethod, graders: Graders) -> Grade | None:
-    grader = grader_of(method)
-    return None if grader is None else _GradeBy(grader, graders)
+def _bind_grader(method: FineTuneMethod, graders: Graders) -> GradeFunction | None:
+    grader = grader_config(method)
+    return None if grader is None else _BoundGrader(grader, graders)
 
 
-def _number(value: float | str | None, kind: type[Any]) -> Any:
+def _as_number(value: float | str | None, kind: type[Any]) -> Any:
     return None if value is None or isinstance(value, str) else kind(value)

@@ -3,17 +3,17 @@
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-from tunesmith.service.fine_tuning.lifecycle import Fate, Life
+from tunesmith.service.fine_tuning.lifecycle import JobLifecycle, PlannedFailure
 from tunesmith.service.fine_tuning.timeline import Failure, Timeline
-from tunesmith.service.inference.stub_queue import Turns
+from tunesmith.service.inference.stub_queue import StubQueue
 
-__all__ = ["JobScripts", "ScriptedRows"]
+__all__ = ["FailurePoints", "StubbedOutcomes"]
 
-L = TypeVar("L", bound=Life)
+L = TypeVar("L", bound=JobLifecycle)
 
 
 @dataclass(frozen=True, slots=True)
-class ScriptedRows:
+class FailurePoints:
     """Where in a timeline jobs fail.
 
     Args:
@@ -25,33 +25,33 @@ class ScriptedRows:
     model: str
 
 
-class JobScripts(Generic[L]):
+class StubbedOutcomes(Generic[L]):
     """Tells the next jobs, or all of them, what to do.
 
     Args:
         timeline: What happens in a job.
-        usual: What usually happens in it.
+        default: What usually happens in it.
         rows: Where it can fail.
 
     Raises:
         ValueError: The timeline does what cannot be done.
     """
 
-    def __init__(self, timeline: Timeline, usual: Timeline, rows: ScriptedRows) -> None:
-        timeline.check(usual)
+    def __init__(self, timeline: Timeline, default: Timeline, rows: FailurePoints) -> None:
+        timeline.validate_actions(default)
         self._timeline = timeline
         self._rows = rows
-        self._fates = Turns[Fate]()
-        self._holds = Turns[bool]()
+        self._failure_plans = StubQueue[PlannedFailure]()
+        self._holds = StubQueue[bool]()
         self._lives: dict[str, L] = {}
 
-    def fail_with(
+    def fail_next(
         self,
         code: str,
         message: str,
         *,
         param: str | None = None,
-        at: str | None = None,
+        at_action: str | None = None,
         after_steps: int | None = None,
         times: int | None = 1,
     ) -> None:
@@ -61,8 +61,8 @@ class JobScripts(Generic[L]):
             code: The code of its error, such as `invalid_training_file`.
             message: The text of its error, and of its last event.
             param: The parameter that is to blame.
-            at: The row of the timeline to fail at, by what it does, such as `start`; when the files
-                are read if None.
+            at_action: The row of the timeline to fail at, by what it does, such as `start`; when
+                the files are read if None.
             after_steps: Fail after so many steps of training, at the latest after the last.
             times: So many jobs fail; None for all.
 
@@ -75,16 +75,18 @@ class JobScripts(Generic[L]):
             from tunesmith.service.service import Service
 
             service = Service()
-            service.jobs.fail_with("invalid_training_file", "Line 3 is no JSON.")
-            service.jobs.fail_with("server_error", "A GPU is on fire.", after_steps=5)
+            service.jobs.fail_next("invalid_training_file", "Line 3 is no JSON.")
+            service.jobs.fail_next("server_error", "A GPU is on fire.", after_steps=5)
             ```
         """
         if after_steps is not None:
             if after_steps < 0:
                 raise ValueError(f"after_steps is 0 or more, not {after_steps}")
-            at = "step"
-        fate = Fate(Failure(code, message, param), at or self._rows.files, after_steps or 0)
-        self._foresee(fate, times)
+            at_action = "step"
+        failure_plan = PlannedFailure(
+            Failure(code, message, param), at_action or self._rows.files, after_steps or 0
+        )
+        self._plan_failure(failure_plan, times)
 
     def fail_after_model_created(
         self, code: str, message: str, *, param: str | None = None, times: int | None = 1
@@ -97,10 +99,12 @@ class JobScripts(Generic[L]):
             param: The parameter that is to blame.
             times: So many jobs fail; None for all.
         """
-        fate = Fate(Failure(code, message, param), self._rows.model, done=True)
-        self._foresee(fate, times)
+        failure_plan = PlannedFailure(
+            Failure(code, message, param), self._rows.model, after_action=True
+        )
+        self._plan_failure(failure_plan, times)
 
-    def stay_queued(self, *, times: int | None = 1) -> None:
+    def hold_in_queue(self, *, times: int | None = 1) -> None:
         """Let the next job wait in the queue until `release`; it can be cancelled meanwhile.
 
         Args:
@@ -109,7 +113,7 @@ class JobScripts(Generic[L]):
         self._holds.add(item=True, times=times)
 
     def release(self, id: str | None = None) -> None:
-        """Let jobs go on that `stay_queued` holds.
+        """Let jobs go on that `hold_in_queue` holds.
 
         Args:
             id: Which one; None for all there are.
@@ -122,13 +126,15 @@ class JobScripts(Generic[L]):
         for life in list(self._lives.values()) if id is None else [self._lives[id]]:
             life.release()
 
-    def _direct(self, life: L, id: str) -> None:
+    def _register(self, lifecycle: L, id: str) -> None:
         """Tell a new job what to do."""
-        self._lives[id] = life
-        life.foresee(self._fates.take(), held=self._holds.take() or False)
+        self._lives[id] = lifecycle
+        lifecycle.plan_outcome(self._failure_plans.next(), hold=self._holds.next() or False)
 
-    def _foresee(self, fate: Fate, times: int | None) -> None:
-        rows = [row.does for row in self._timeline.rows]
-        if fate.at not in rows:
-            raise ValueError(f"the timeline does no {fate.at!r}: it does {', '.join(rows)}")
-        self._fates.add(fate, times)
+    def _plan_failure(self, failure_plan: PlannedFailure, times: int | None) -> None:
+        rows = [row.action for row in self._timeline.rows]
+        if failure_plan.at_action not in rows:
+            raise ValueError(
+                f"the timeline does no {failure_plan.at_action!r}: it does {', '.join(rows)}"
+            )
+        self._failure_plans.add(failure_plan, times)

@@ -4,16 +4,16 @@ from collections.abc import Awaitable, Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from typing import Literal
 
-from tunesmith.service.core.scheduler import Due, Schedule
+from tunesmith.service.core.scheduler import ScheduledAction, Scheduler
 
 __all__ = [
     "FINE_TUNE_TIMELINE",
     "JOB_TIMELINE",
     "Failure",
-    "Next",
     "Timeline",
+    "TimelineRunner",
     "Transition",
-    "Walk",
+    "TransitionResult",
 ]
 
 
@@ -22,26 +22,26 @@ class Transition:
     """A row of the table.
 
     Args:
-        state: The state that the job is in; for the reader.
-        after_s: Seconds after the row before, and between two times that the row is repeated.
-        to: The state that the job is in afterwards.
-        does: What happens: `fail`, or what a row of the job's usual timeline does. Of a job,
+        from_status: The state that the job is in; for the reader.
+        delay_s: Seconds after the row before, and between two times that the row is repeated.
+        to_status: The state that the job is in afterwards.
+        action: What happens: `fail`, or what a row of the job's usual timeline does. Of a job,
             `announce`, `validate`, `enqueue`, `start`, `step` (as often as the training has steps),
             `finish`, `report`; of a legacy fine-tune, `announce`, `price`, `enqueue`, `wait`,
             `start`, `step`, `upload_model`, `upload_results`, `finish`.
 
     Raises:
-        ValueError: `after_s` is negative.
+        ValueError: `delay_s` is negative.
     """
 
-    state: str
-    after_s: float
-    to: str
-    does: str
+    from_status: str
+    delay_s: float
+    to_status: str
+    action: str
 
     def __post_init__(self) -> None:
-        if self.after_s < 0:
-            raise ValueError(f"time does not go back: after_s={self.after_s}")
+        if self.delay_s < 0:
+            raise ValueError(f"time does not go back: delay_s={self.delay_s}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,7 +73,7 @@ class Timeline:
         ```python
         from tunesmith.testing import JOB_TIMELINE, Service
 
-        an_hour_in_the_queue = JOB_TIMELINE.lasting(start=3600)
+        an_hour_in_the_queue = JOB_TIMELINE.with_delays(start=3600)
         service = Service(job_timeline=an_hour_in_the_queue)
         ```
     """
@@ -83,43 +83,43 @@ class Timeline:
     queue_length: int = 0
     event_every_steps: int = 1
 
-    def lasting(self, **after_s: float) -> "Timeline":
+    def with_delays(self, **delays: float) -> "Timeline":
         """Make the same timeline with other durations.
 
         Args:
-            **after_s: Seconds before what a row does, by its name, such as `start=3600` for an hour
+            **delays: Seconds before what a row does, by its name, such as `start=3600` for an hour
                 in the queue, or `step=30` for half a minute a step.
 
         Raises:
             ValueError: No row does such a thing, or a duration is negative.
         """
-        self._require(after_s, self)
-        rows = tuple(replace(row, after_s=after_s.get(row.does, row.after_s)) for row in self.rows)
+        self._require_actions(delays, self)
+        rows = tuple(replace(row, delay_s=delays.get(row.action, row.delay_s)) for row in self.rows)
         return replace(self, rows=rows)
 
-    def check(self, usual: "Timeline") -> None:
+    def validate_actions(self, default: "Timeline") -> None:
         """Make sure that every row does what can be done.
 
         Args:
-            usual: The usual timeline of the job's kind, which does all that there is.
+            default: The usual timeline of the job's kind, which does all that there is.
 
         Raises:
             ValueError: One does not.
         """
-        self._require((row.does for row in self.rows if row.does != "fail"), usual)
+        self._require_actions((row.action for row in self.rows if row.action != "fail"), default)
 
     @staticmethod
-    def _require(deeds: Iterable[str], timeline: "Timeline") -> None:
-        known = list(dict.fromkeys(row.does for row in timeline.rows))
-        for does in deeds:
+    def _require_actions(actions: Iterable[str], timeline: "Timeline") -> None:
+        known = list(dict.fromkeys(row.action for row in timeline.rows))
+        for does in actions:
             if does not in known:
                 raise ValueError(f"the timeline does no {does!r}: it does {', '.join(known)}")
 
-    def seconds_from(self, does: str, total_steps: int) -> float:
+    def remaining_s(self, does: str, total_steps: int) -> float:
         """Tell how long a job takes from the first row that does this to its end."""
-        first = next(i for i, row in enumerate(self.rows) if row.does == does)
+        first = next(i for i, row in enumerate(self.rows) if row.action == does)
         return sum(
-            row.after_s * (total_steps if row.does == "step" else 1)
+            row.delay_s * (total_steps if row.action == "step" else 1)
             for row in self.rows[first + 1 :]
         )
 
@@ -154,51 +154,51 @@ FINE_TUNE_TIMELINE = Timeline(
 """A fine-tune of the legacy API."""
 
 
-Next = Literal["on", "again", "over"]
-"""Whether a walk goes on to the next row, does the row again, or is over."""
+TransitionResult = Literal["next", "repeat", "stop"]
+"""Whether to go on to the next row, repeat the row, or stop."""
 
 
-class Walk:
+class TimelineRunner:
     """Takes one job along its timeline.
 
     Args:
         rows: The table.
         schedule: Lets each row happen at its time.
-        perform: Does what a row says; it is told the row and the time.
+        run_action: Does what a row says; it is told the row and the time.
     """
 
     def __init__(
         self,
         rows: Sequence[Transition],
-        schedule: Schedule,
-        perform: Callable[[Transition, float], Awaitable[Next]],
+        schedule: Scheduler,
+        run_action: Callable[[Transition, float], Awaitable[TransitionResult]],
     ) -> None:
         self._rows = rows
         self._schedule = schedule
-        self._perform = perform
-        self._due: Due | None = None
+        self._run_action = run_action
+        self._due: ScheduledAction | None = None
 
     def begin(self, at: float) -> None:
         """Set out from the first row."""
         self._plan(0, at)
 
-    def go_to(self, does: str, at: float) -> None:
+    def restart_from(self, does: str, at: float) -> None:
         """Go on from the first row that does this."""
         self.stop()
-        self._plan(next(i for i, row in enumerate(self._rows) if row.does == does), at)
+        self._plan(next(i for i, row in enumerate(self._rows) if row.action == does), at)
 
     def stop(self) -> None:
         """Let nothing more happen."""
         if self._due is not None:
-            self._due.drop()
+            self._due.cancel()
 
     def _plan(self, index: int, at: float) -> None:
         if index < len(self._rows):
             row = self._rows[index]
 
             async def happen(at: float) -> None:
-                following = await self._perform(row, at)
-                if following != "over":
-                    self._plan(index if following == "again" else index + 1, at)
+                following = await self._run_action(row, at)
+                if following != "stop":
+                    self._plan(index if following == "repeat" else index + 1, at)
 
-            self._due = self._schedule.at(at + row.after_s, happen)
+            self._due = self._schedule.call_at(at + row.delay_s, happen)

@@ -6,22 +6,22 @@ from collections import deque
 from collections.abc import Callable, Iterator, Mapping
 
 from tunesmith.clock import VirtualClock
-from tunesmith.service.core.threads import in_thread
+from tunesmith.service.core.threads import run_in_thread
 from tunesmith.service.engines.base import (
+    EngineModel,
     Hyperparameters,
-    Model,
     Training,
     TrainingSpec,
     TrainingStep,
 )
 
-__all__ = ["Measure", "TrainingRun", "begin_training"]
+__all__ = ["EvaluationHook", "TrainingRun", "start_training"]
 
-Measure = Callable[[Model], Mapping[str, float]]
+EvaluationHook = Callable[[EngineModel], Mapping[str, float]]
 """Gives measurements of weights by name."""
 
-_SPELL_S = 0.05
-_KEPT_EPOCHS = 3
+_MAX_SLICE_S = 0.05
+_MAX_CHECKPOINTS = 3
 
 
 class TrainingRun:
@@ -31,7 +31,7 @@ class TrainingRun:
         training: What the engine trains.
         n_examples: How many examples an epoch has.
         clock: Stands still while the engine works.
-        measure: Measures the weights after each epoch.
+        evaluate: Measures the weights after each epoch.
     """
 
     def __init__(
@@ -39,17 +39,17 @@ class TrainingRun:
         training: Training,
         n_examples: int,
         clock: VirtualClock,
-        measure: Measure | None = None,
+        evaluate: EvaluationHook | None = None,
     ) -> None:
         self.hyperparameters: Hyperparameters = training.hyperparameters
         self.total_steps: int = training.total_steps
         self.steps: list[TrainingStep] = []
         """The steps that `advance` gave."""
-        self.weights: dict[int, Model] = {}
+        self.weights: dict[int, EngineModel] = {}
         """Those after the last three epochs, by step."""
         self.measured: dict[int, Mapping[str, float]] = {}
-        """What `measure` found after each epoch, by step."""
-        self._measure = measure
+        """What `evaluate` found after each epoch, by step."""
+        self._measure = evaluate
         self._training = training
         self._iterator: Iterator[TrainingStep] = iter(training)
         self._n_examples = n_examples
@@ -65,7 +65,7 @@ class TrainingRun:
             Exception: What the engine raised instead.
         """
         if not self._ahead and self._error is None:
-            await in_thread(self._clock, self._compute)
+            await run_in_thread(self._clock, self._compute)
         if not self._ahead:
             raise self._error or RuntimeError("the engine made fewer steps than it said")
         step = self._ahead.popleft()
@@ -82,30 +82,30 @@ class TrainingRun:
             if self._ahead or self._error is not None:
                 return
             # Several quick steps share a way to the thread and back; what they give is the same.
-            until = time.monotonic() + _SPELL_S
+            until = time.monotonic() + _MAX_SLICE_S
             try:
                 for step in self._iterator:
                     if self.ends_epoch(step):
-                        self._keep_weights(step.step)
+                        self._save_checkpoint(step.step)
                     self._ahead.append(step)
                     if time.monotonic() >= until:
                         return
             except Exception as error:  # noqa: BLE001 - whatever it is, it belongs to the next step
                 self._error = error
 
-    def _keep_weights(self, step: int) -> None:
+    def _save_checkpoint(self, step: int) -> None:
         weights = self.weights[step] = self._training.snapshot()
         if self._measure is not None:
             self.measured[step] = self._measure(weights)
-        for outdated in list(self.weights)[:-_KEPT_EPOCHS]:
+        for outdated in list(self.weights)[:-_MAX_CHECKPOINTS]:
             del self.weights[outdated]
 
 
-async def begin_training(
+async def start_training(
     clock: VirtualClock,
-    model: Model,
+    model: EngineModel,
     read: Callable[[], TrainingSpec],
-    examine: Callable[[TrainingSpec], Measure] | None = None,
+    evaluation_factory: Callable[[TrainingSpec], EvaluationHook] | None = None,
 ) -> TrainingRun:
     """Read what to train on, and get ready to.
 
@@ -113,12 +113,12 @@ async def begin_training(
         clock: Stands still meanwhile.
         model: The weights to start from.
         read: Reads and checks the examples; it runs in a worker thread.
-        examine: Makes what measures the weights after each epoch.
+        evaluation_factory: Makes what measures the weights after each epoch.
     """
 
     def prepare() -> TrainingRun:
         spec = read()
-        measure = examine(spec) if examine is not None else None
+        measure = evaluation_factory(spec) if evaluation_factory is not None else None
         return TrainingRun(model.train(spec), len(spec.examples), clock, measure)
 
-    return await in_thread(clock, prepare)
+    return await run_in_thread(clock, prepare)

@@ -12,9 +12,9 @@ from tunesmith.backends.base import Backend
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Response
 from tunesmith.service.core.errors import internal_error
-from tunesmith.service.http.gateway import Call, Entrance
+from tunesmith.service.http.gateway import HttpGateway, RawRequest
 
-__all__ = ["ABORT", "App"]
+__all__ = ["ABORT", "ASGIApp"]
 
 _logger = logging.getLogger("tunesmith.service")
 
@@ -26,7 +26,7 @@ ABORT = "tunesmith.abort"
 """The name of the extension of ASGI by which an app breaks the connection off."""
 
 
-class App:
+class ASGIApp:
     """An ASGI app that answers by a backend; it needs no framework, and runs on asyncio and trio.
 
     The API is below `/v1`, its document at `/openapi.json`. A client that goes away ends its answer
@@ -39,35 +39,35 @@ class App:
 
     Example:
         ```python
-        from tunesmith.service.http.asgi import App
+        from tunesmith.service.http.asgi import ASGIApp
 
-        app = App(MemoryBackend())  # then, from the shell: uvicorn module:app
+        app = ASGIApp(MemoryBackend())  # then, from the shell: uvicorn module:app
         ```
     """
 
     def __init__(self, backend: Backend, *, api_key: str | SecretStr | None = None) -> None:
-        self._entrance = Entrance(backend, api_key)
+        self._entrance = HttpGateway(backend, api_key)
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Answer a request; part of ASGI."""
         if scope["type"] == "lifespan":
-            await _live(receive, send)
+            await _run_lifespan(receive, send)
         elif scope["type"] == "http":
-            await _Answering(self._entrance, scope, receive, send).run()
+            await _RequestTask(self._entrance, scope, receive, send).run()
         else:
             await send({"type": "websocket.close"})
 
 
-async def _live(receive: Receive, send: Send) -> None:
+async def _run_lifespan(receive: Receive, send: Send) -> None:
     for event in ("startup", "shutdown"):
         await receive()
         await send({"type": f"lifespan.{event}.complete"})
 
 
-class _Answering:
+class _RequestTask:
     """One request, from its first byte to the last one of its answer."""
 
-    def __init__(self, entrance: Entrance, scope: Message, receive: Receive, send: Send) -> None:
+    def __init__(self, entrance: HttpGateway, scope: Message, receive: Receive, send: Send) -> None:
         self._entrance = entrance
         self._scope = scope
         self._receive = receive
@@ -81,7 +81,7 @@ class _Answering:
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._watch, tasks.cancel_scope)
             try:
-                async with self._entrance.respond(self._call()) as response:
+                async with self._entrance.handle(self._call()) as response:
                     await self._start(response)
                     async for chunk in response.stream:
                         await self._send_body(chunk, more=True)
@@ -99,17 +99,17 @@ class _Answering:
         if failure is not None:
             raise failure  # the server breaks off, and logs it
 
-    def _call(self) -> Call:
+    def _call(self) -> RawRequest:
         scope = self._scope
         path: bytes = scope.get("raw_path") or scope["path"].encode()
         path = path.removeprefix(scope.get("root_path", "").encode())  # of the app around this one
         query: bytes = scope.get("query_string", b"")
-        headers = Call.joined(
+        headers = RawRequest.join_repeated_headers(
             (name.decode("latin-1"), value.decode("latin-1")) for name, value in scope["headers"]
         )
         if headers.get("content-length", "0") == "0" and "transfer-encoding" not in headers:
             self._body_read.set()
-        return Call(
+        return RawRequest(
             method=scope["method"],
             target=(path + b"?" + query if query else path).decode("latin-1"),
             headers=headers,

@@ -7,13 +7,13 @@ from pydantic import SecretStr
 
 from tunesmith.service.core.errors import ServiceError
 
-__all__ = ["check_key"]
+__all__ = ["authenticate"]
 
 _SHOWN_CHARS = 4
 _HIDDEN_FROM_CHARS = 12
 
 
-def check_key(headers: Mapping[str, str], key: SecretStr | None) -> None:
+def authenticate(headers: Mapping[str, str], key: SecretStr | None) -> None:
     """Check the `authorization` header.
 
     Args:
@@ -35,13 +35,13 @@ def check_key(headers: Mapping[str, str], key: SecretStr | None) -> None:
     if key is not None and not compare_digest(given.encode(), key.get_secret_value().encode()):
         raise ServiceError(
             401,
-            f"Incorrect API key provided: {_masked(given)}. You can find your API key at "
+            f"Incorrect API key provided: {_mask_key(given)}. You can find your API key at "
             "https://platform.openai.com/account/api-keys.",
             code="invalid_api_key",
         )
 
 
-def _masked(key: str) -> str:
+def _mask_key(key: str) -> str:
     if len(key) < _HIDDEN_FROM_CHARS:
         return "*" * len(key)
     hidden = "*" * (len(key) - 2 * _SHOWN_CHARS)

@@ -12,18 +12,18 @@ from pydantic_core import to_json
 from tunesmith.backends.base import Backend
 from tunesmith.operations import all_operations
 from tunesmith.protocol.message import Body, Request, Response
-from tunesmith.protocol.route import Router, UnknownRoute
+from tunesmith.protocol.route import Router, UnknownRouteError
 from tunesmith.service.core.errors import ServiceError, unknown_url
-from tunesmith.service.http.auth import check_key
+from tunesmith.service.http.auth import authenticate
 from tunesmith.service.http.openapi import DOCUMENT_PATH, openapi_document
 
-__all__ = ["BASE_PATH", "Call", "Entrance"]
+__all__ = ["BASE_PATH", "HttpGateway", "RawRequest"]
 
 BASE_PATH = "/v1"
 
 # What concerns one connection, or lets somebody in, is not for the backend.
 _HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade"}
-_NOT_PASSED_IN = _HOP | {
+_STRIPPED_REQUEST_HEADERS = _HOP | {
     "accept-encoding",
     "api-key",
     "authorization",
@@ -34,11 +34,11 @@ _NOT_PASSED_IN = _HOP | {
     "te",
     "trailer",
 }
-_NOT_PASSED_OUT = _HOP | {"content-encoding", "set-cookie"}
+_STRIPPED_RESPONSE_HEADERS = _HOP | {"content-encoding", "set-cookie"}
 
 
 @dataclass(frozen=True, slots=True)
-class Call:
+class RawRequest:
     """A call as HTTP has it.
 
     Args:
@@ -56,7 +56,7 @@ class Call:
     timeout_s: float | None = None
 
     @staticmethod
-    def joined(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
+    def join_repeated_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
         """Join the values of headers that come several times."""
         joined: dict[str, str] = {}
         for name, value in headers:
@@ -65,7 +65,7 @@ class Call:
         return joined
 
 
-class Entrance:
+class HttpGateway:
     """Answers calls by a backend: keys are checked, operations named, credentials kept outside.
 
     Args:
@@ -79,44 +79,46 @@ class Entrance:
         self._router = Router(all_operations())
 
     @asynccontextmanager
-    async def respond(self, call: Call) -> AsyncGenerator[Response]:
+    async def handle(self, raw_request: RawRequest) -> AsyncGenerator[Response]:
         """Answer a call; leaving the context ends the answer at once, read or not.
 
         Raises:
             BackendError: The backend gave no answer; also from the response's stream.
         """
-        path, _, query = call.target.partition("?")
+        path, _, query = raw_request.target.partition("?")
         async with AsyncExitStack() as stack:
             try:
-                if (call.method, path) == ("GET", DOCUMENT_PATH):
+                if (raw_request.method, path) == ("GET", DOCUMENT_PATH):
                     response = _json_response(200, to_json(openapi_document()))
                 else:
-                    check_key(call.headers, self._key)
-                    request = self._request(call, path, query)
+                    authenticate(raw_request.headers, self._key)
+                    request = self._request(raw_request, path, query)
                     response = await stack.enter_async_context(self.backend.send(request))
             except ServiceError as error:
                 response = _json_response(error.status, to_json(error.body()), error.headers)
-            yield _passed_out(response)
+            yield _strip_response_headers(response)
 
-    def _request(self, call: Call, path: str, query: str) -> Request:
+    def _request(self, raw_request: RawRequest, path: str, query: str) -> Request:
         below = path.removeprefix(BASE_PATH)
         if not path.startswith(f"{BASE_PATH}/"):
-            raise unknown_url(call.method, path)
+            raise unknown_url(raw_request.method, path)
         return Request(
-            operation=self._operation(call.method, below),
-            method=call.method,
+            operation=self._operation(raw_request.method, below),
+            method=raw_request.method,
             path=below,
             query=tuple(parse_qsl(query, keep_blank_values=True)),
-            headers={k: v for k, v in call.headers.items() if k not in _NOT_PASSED_IN},
-            body=call.body if _has_body(call.headers) else None,
-            timeout_s=call.timeout_s,
-            replayable=isinstance(call.body, bytes),
+            headers={
+                k: v for k, v in raw_request.headers.items() if k not in _STRIPPED_REQUEST_HEADERS
+            },
+            body=raw_request.body if _has_body(raw_request.headers) else None,
+            timeout_s=raw_request.timeout_s,
+            replayable=isinstance(raw_request.body, bytes),
         )
 
     def _operation(self, method: str, path: str) -> str:
         try:
             return self._router.find(method, path)[0].spec.name
-        except UnknownRoute:
+        except UnknownRouteError:
             return ""  # it is the backend's matter to refuse it
 
 
@@ -124,8 +126,8 @@ def _has_body(headers: dict[str, str]) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
-def _passed_out(response: Response) -> Response:
-    kept = {k: v for k, v in response.headers.items() if k not in _NOT_PASSED_OUT}
+def _strip_response_headers(response: Response) -> Response:
+    kept = {k: v for k, v in response.headers.items() if k not in _STRIPPED_RESPONSE_HEADERS}
     if "content-encoding" in response.headers:
         kept.pop("content-length", None)  # it was that of the packed body
     return replace(response, headers=kept)
@@ -134,9 +136,11 @@ def _passed_out(response: Response) -> Response:
 def _json_response(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
     about = {"content-type": "application/json", "content-length": str(len(body))}
     return Response(
-        status, {**about, "x-request-id": f"req_{token_hex(16)}", **(headers or {})}, _once(body)
+        status,
+        {**about, "x-request-id": f"req_{token_hex(16)}", **(headers or {})},
+        _single_chunk(body),
     )
 
 
-async def _once(body: bytes) -> AsyncGenerator[bytes]:
+async def _single_chunk(body: bytes) -> AsyncGenerator[bytes]:
     yield body

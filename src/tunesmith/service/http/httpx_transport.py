@@ -10,13 +10,13 @@ import httpx
 from anyio.from_thread import BlockingPortal
 from pydantic import SecretStr
 
-from tunesmith.backends.base import Backend, Clock, clock_of
+from tunesmith.backends.base import Backend, Clock, get_clock
 from tunesmith.errors import BackendError, Phase
 from tunesmith.protocol.message import Body, Response
-from tunesmith.service.http.gateway import Call, Entrance
-from tunesmith.service.http.portal_thread import LoopThread
+from tunesmith.service.http.gateway import HttpGateway, RawRequest
+from tunesmith.service.http.portal_thread import BlockingPortalThread
 
-__all__ = ["Transport"]
+__all__ = ["HttpxTransport"]
 
 _ERRORS: Mapping[Phase, str] = {
     "connect": "ConnectError",
@@ -29,7 +29,7 @@ _ERRORS: Mapping[Phase, str] = {
 """How httpx calls what a backend can raise."""
 
 
-class Transport(httpx.AsyncBaseTransport, httpx.BaseTransport):
+class HttpxTransport(httpx.AsyncBaseTransport, httpx.BaseTransport):
     """Lets a client that is built on httpx talk to a backend, without a socket.
 
     The answer's bytes come as the backend gives them, and closing a response early ends it at once.
@@ -47,10 +47,10 @@ class Transport(httpx.AsyncBaseTransport, httpx.BaseTransport):
         ```python
         import httpx
 
-        from tunesmith.service.http.httpx_transport import Transport
+        from tunesmith.service.http.httpx_transport import HttpxTransport
 
         with httpx.Client(
-            transport=Transport(MemoryBackend()),
+            transport=HttpxTransport(MemoryBackend()),
             base_url="http://service/v1",
             headers={"Authorization": "Bearer any"},
         ) as http:
@@ -59,9 +59,9 @@ class Transport(httpx.AsyncBaseTransport, httpx.BaseTransport):
     """
 
     def __init__(self, backend: Backend, *, api_key: str | SecretStr | None = None) -> None:
-        self._entrance = Entrance(backend, api_key)
-        self._clock = clock_of(backend)
-        self._thread = LoopThread()
+        self._entrance = HttpGateway(backend, api_key)
+        self._clock = get_clock(backend)
+        self._thread = BlockingPortalThread()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
         """Answer a request; part of httpx."""
@@ -85,14 +85,14 @@ class Transport(httpx.AsyncBaseTransport, httpx.BaseTransport):
     def _exchange(self, request: httpx.Request, body: Body) -> "_Exchange":
         timeout: Mapping[str, float | None] = request.extensions.get("timeout", {})
         read_s = timeout.get("read")
-        call = Call(
+        call = RawRequest(
             method=request.method,
             target=request.url.raw_path.decode("ascii"),
-            headers=Call.joined(request.headers.multi_items()),
+            headers=RawRequest.join_repeated_headers(request.headers.multi_items()),
             body=body,
             timeout_s=read_s,
         )
-        return _Exchange(self._entrance.respond(call), self._clock, read_s, request)
+        return _Exchange(self._entrance.handle(call), self._clock, read_s, request)
 
 
 class _Exchange:
@@ -112,7 +112,7 @@ class _Exchange:
         self._chunks: AsyncIterator[bytes] | None = None
 
     async def __aenter__(self) -> Response:
-        with self._in_time():
+        with self._translated_errors():
             response = await self._answering.__aenter__()
         self._chunks = response.stream
         return response
@@ -126,11 +126,11 @@ class _Exchange:
         """Wait for the next bytes; None at the end."""
         if self._chunks is None:
             return None
-        with self._in_time():
+        with self._translated_errors():
             return await anext(self._chunks, None)
 
     @contextmanager
-    def _in_time(self) -> Generator[None]:
+    def _translated_errors(self) -> Generator[None]:
         library: Any = _library_of(self._request)
         try:
             if self._read_s is None:

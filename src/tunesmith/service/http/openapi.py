@@ -72,9 +72,9 @@ def _schemas(
         for name in (*spec.path_params, *spec.query_params, *spec.body_params):
             if name not in FILE_PARAMS:
                 adapters[spec.name, name] = TypeAdapter(hints[name])
-        adapters[spec.name, "answer"] = TypeAdapter(spec.answer)
-        if spec.event is not None:
-            adapters[spec.name, "event"] = TypeAdapter(spec.event)
+        adapters[spec.name, "answer"] = TypeAdapter(spec.response_type)
+        if spec.event_type is not None:
+            adapters[spec.name, "event"] = TypeAdapter(spec.event_type)
     # Answers leave out what is not set, so their schemas are those of reading, not of writing.
     made, definitions = TypeAdapter.json_schemas(
         [(key, "validation", adapter) for key, adapter in adapters.items()],
@@ -98,7 +98,7 @@ def _described(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema])
     }
     if source := _SOURCE.search(doc):
         described["externalDocs"] = {"url": source.group(1)}
-    if spec.event is not None and spec.method == "GET":
+    if spec.event_type is not None and spec.method == "GET":
         described["parameters"].append({"name": "stream", "in": "query", "schema": _STREAM})
     if spec.body_params:
         described["requestBody"] = _body(operation, schemas)
@@ -130,7 +130,7 @@ def _body(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema]) -> _
         name: _BINARY if name in FILE_PARAMS else schemas[spec.name, name]
         for name in spec.body_params
     }
-    if spec.event is not None:
+    if spec.event_type is not None:
         properties["stream"] = _STREAM
     schema: _Schema = {
         "type": "object",
@@ -153,11 +153,11 @@ def _required(operation: type[Operation[Any]]) -> frozenset[str]:
 def _responses(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema]) -> _Schema:
     spec = operation.spec
     good: _Schema
-    if spec.answer is bytes:
+    if spec.response_type is bytes:
         good = {"application/octet-stream": {"schema": _BINARY}}
     else:
         good = {"application/json": {"schema": schemas[spec.name, "answer"]}}
-    if spec.event is not None:
+    if spec.event_type is not None:
         # Only OpenAPI 3.2 can say what the events of a stream are.
         good["text/event-stream"] = {"x-event-schema": schemas[spec.name, "event"]}
     error = {"type": "object", "properties": {"error": schemas["", "error"]}, "required": ["error"]}
@@ -166,6 +166,6 @@ def _responses(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema])
         "200": {"description": "Done.", "content": good},
         "default": {"description": "It could not be done.", "content": failure},
     }
-    if spec.answer is bytes:
+    if spec.response_type is bytes:
         responses["206"] = {"description": "The range asked for.", "content": good}
     return responses

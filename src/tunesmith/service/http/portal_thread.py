@@ -6,10 +6,10 @@ from concurrent.futures import Future
 import anyio
 from anyio.from_thread import BlockingPortal
 
-__all__ = ["LoopThread"]
+__all__ = ["BlockingPortalThread"]
 
 
-class LoopThread:
+class BlockingPortalThread:
     """Runs an event loop in a thread of its own, from the first time it is needed.
 
     It is a daemon: a program whose client is never closed ends all the same.
@@ -25,7 +25,7 @@ class LoopThread:
             if self._portal is None:
                 started: Future[BlockingPortal] = Future()
                 threading.Thread(
-                    target=anyio.run, args=(_live, started), name="tunesmith", daemon=True
+                    target=anyio.run, args=(_run_portal, started), name="tunesmith", daemon=True
                 ).start()
                 self._portal = started.result()
             return self._portal
@@ -38,7 +38,7 @@ class LoopThread:
             portal.call(portal.stop, True)
 
 
-async def _live(started: "Future[BlockingPortal]") -> None:
+async def _run_portal(started: "Future[BlockingPortal]") -> None:
     async with BlockingPortal() as portal:
         started.set_result(portal)
         await portal.sleep_until_stopped()

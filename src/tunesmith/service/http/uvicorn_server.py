@@ -4,7 +4,7 @@ import socket
 from typing import Any
 
 from tunesmith.errors import ConfigurationError
-from tunesmith.service.http.asgi import ABORT, App, Message, Receive, Send
+from tunesmith.service.http.asgi import ABORT, ASGIApp, Message, Receive, Send
 
 try:
     import uvicorn
@@ -12,7 +12,7 @@ try:
 except ImportError:
     raise ConfigurationError("A server needs a package: pip install 'tunesmith[server]'") from None
 
-__all__ = ["listen", "server_for", "url_of"]
+__all__ = ["base_url_of", "bind_socket", "create_server"]
 
 _GRACE_S = 1
 """Answers that still go on when the server ends have so long."""
@@ -32,7 +32,7 @@ class _Protocol(H11Protocol):
         self.app = with_abort
 
 
-def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
+def bind_socket(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     """Open a socket to serve on.
 
     Args:
@@ -46,14 +46,14 @@ def listen(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
     return socket.create_server((host, port), family=family, backlog=2048)
 
 
-def url_of(listener: socket.socket) -> str:
+def base_url_of(listener: socket.socket) -> str:
     """Tell the base URL of the API that is served on a socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
-def server_for(app: App) -> uvicorn.Server:
-    """Make a server for an app; `run(sockets=[listen()])` runs it until `should_exit` is set.
+def create_server(app: ASGIApp) -> uvicorn.Server:
+    """Make a server for an app; `run(sockets=[bind_socket()])` runs it until `should_exit` is set.
 
     Args:
         app: Answers.
@@ -63,10 +63,10 @@ def server_for(app: App) -> uvicorn.Server:
 
     Example:
         ```python
-        from tunesmith.service.http.asgi import App
-        from tunesmith.service.http.uvicorn_server import server_for
+        from tunesmith.service.http.asgi import ASGIApp
+        from tunesmith.service.http.uvicorn_server import create_server
 
-        server = server_for(App(MemoryBackend()))
+        server = create_server(ASGIApp(MemoryBackend()))
         ```
     """
     config = uvicorn.Config(

@@ -4,13 +4,13 @@ from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.models import LEGACY_MODELS, Models
 
 __all__ = [
+    "check_context_length",
     "require_chat_model",
     "require_completion_model",
     "require_embedding_model",
-    "require_room",
 ]
 
-_COMPLETING = {*LEGACY_MODELS, "babbage-002", "davinci-002", "gpt-3.5-turbo-instruct"}
+_COMPLETION_BASES = {*LEGACY_MODELS, "babbage-002", "davinci-002", "gpt-3.5-turbo-instruct"}
 
 
 def require_completion_model(models: Models, name: str) -> None:
@@ -21,7 +21,7 @@ def require_completion_model(models: Models, name: str) -> None:
     """
     base = models.base_of(name)
     _require_sampling(base)
-    if base not in _COMPLETING:
+    if base not in _COMPLETION_BASES:
         raise ServiceError(
             404,
             "This is a chat model and not supported in the v1/completions endpoint. "
@@ -38,7 +38,7 @@ def require_chat_model(models: Models, name: str) -> None:
     """
     base = models.base_of(name)
     _require_sampling(base)
-    if base in _COMPLETING:
+    if base in _COMPLETION_BASES:
         raise ServiceError(
             404,
             "This is not a chat model and thus not supported in the v1/chat/completions "
@@ -57,7 +57,7 @@ def require_embedding_model(models: Models, name: str) -> None:
         raise ServiceError(403, "You are not allowed to generate embeddings from this model")
 
 
-def require_room(prompt_tokens: int, max_tokens: int, window: int) -> None:
+def check_context_length(prompt_tokens: int, max_tokens: int, window: int) -> None:
     """Refuse a prompt whose completion would not fit the context window.
 
     Args:

@@ -10,45 +10,49 @@ from anyio.lowlevel import checkpoint
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service.core.errors import invalid
 from tunesmith.service.engines.base import (
+    EngineModel,
     FinishReason,
     Generation,
     GenerationSpec,
-    Model,
     ScoredToken,
 )
 from tunesmith.service.inference import chat_payloads as shapes
 from tunesmith.service.inference.capabilities import require_chat_model
-from tunesmith.service.inference.messages import conversation
-from tunesmith.service.inference.output_format import Form, form_of, scripted_form
-from tunesmith.service.inference.sampling import (
-    Drawn,
-    Sources,
-    ended,
-    fingerprint,
-    in_turn,
-    spec_of,
-    start,
+from tunesmith.service.inference.messages import to_chat_messages
+from tunesmith.service.inference.output_format import (
+    OutputFormat,
+    output_format_for,
+    stub_output_format,
 )
-from tunesmith.service.inference.stored_completions import StoredChats
-from tunesmith.service.inference.stub_generation import Pace
-from tunesmith.service.inference.stub_matching import last_said
+from tunesmith.service.inference.sampling import (
+    InferenceContext,
+    SampledText,
+    finish_reason_for,
+    interleave,
+    sampling_spec,
+    start_generation,
+    system_fingerprint,
+)
+from tunesmith.service.inference.stored_completions import StoredCompletions
+from tunesmith.service.inference.stub_generation import TokenTiming
+from tunesmith.service.inference.stub_matching import last_message_text
 from tunesmith.service.inference.stubs import Reply
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk
 
-__all__ = ["Chat"]
+__all__ = ["ChatCompletionService"]
 
-_TOKENS_FOR_WORDS = 32
+_SCHEMA_SEED_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    asked: CreateChatCompletion
-    head: dict[str, Any]
+class _PreparedRequest:
+    operation: CreateChatCompletion
+    template: dict[str, Any]
     """What the answer and each chunk of it begin with."""
-    weights: Model
+    weights: EngineModel
     prompt: Sequence[int]
     spec: GenerationSpec
-    form: Form
+    output_format: OutputFormat
     given: Reply | None
     """What to answer, where it does not come from the engine."""
     call_ids: Sequence[Sequence[str]]
@@ -58,28 +62,28 @@ class _Call:
     def n(self) -> int:
         return len(self.call_ids)
 
-    def choice(self, index: int, drawn: Drawn) -> dict[str, Any]:
-        return shapes.choice(
+    def choice(self, index: int, drawn: SampledText) -> dict[str, Any]:
+        return shapes.build_choice(
             index,
             drawn.text,
-            self.form,
+            self.output_format,
             self.call_ids[index],
             self.finish_reason(drawn.finish_reason),
             self.logprobs(drawn.tokens),
         )
 
     def logprobs(self, tokens: Sequence[ScoredToken]) -> dict[str, Any] | None:
-        return shapes.logprobs(tokens) if self.asked.logprobs else None
+        return shapes.build_logprobs(tokens) if self.operation.logprobs else None
 
     def finish_reason(self, reason: FinishReason) -> str:
-        why = ended(reason, self.given)
-        return self.form.ended if why == "stop" else why
+        why = finish_reason_for(reason, self.given)
+        return self.output_format.finish_reason if why == "stop" else why
 
     def usage(self, completion_tokens: int) -> dict[str, Any]:
-        return shapes.usage(len(self.prompt), completion_tokens)
+        return shapes.build_usage(len(self.prompt), completion_tokens)
 
 
-class Chat:
+class ChatCompletionService:
     """Answers to conversations.
 
     Args:
@@ -87,43 +91,45 @@ class Chat:
         stored: Keeps what was asked to be kept.
     """
 
-    def __init__(self, sources: Sources, stored: StoredChats) -> None:
+    def __init__(self, sources: InferenceContext, stored: StoredCompletions) -> None:
         self._sources = sources
         self._stored = stored
 
     async def create(self, operation: CreateChatCompletion) -> ChatCompletion:
         """Answer `n` times."""
-        call = self._read(operation)
+        call = self._prepare(operation)
         await checkpoint()
-        drawn = [Drawn.from_generation(self._start(call, index)) for index in range(call.n)]
+        drawn = [SampledText.from_generation(self._start(call, index)) for index in range(call.n)]
         longest = max(each.n_tokens for each in drawn)
-        await self._sources.pause(Pace.of([call.given]).until_end(longest), working=True)
+        await self._sources.pause(
+            TokenTiming.slowest_of([call.given]).total_delay(longest), working=True
+        )
         return self._finish(call, drawn)
 
     async def stream(
         self, operation: CreateChatCompletion
     ) -> AsyncGenerator[ChatCompletionChunk, None]:
         """Answer token by token, the choices in turn."""
-        call = self._read(operation)
+        call = self._prepare(operation)
         with_usage = bool((operation.stream_options or {}).get("include_usage"))
         usage: dict[str, Any] = {"usage": None} if with_usage else {}
 
         def chunk(*choices: dict[str, Any], **more: Any) -> ChatCompletionChunk:
-            fields = {**call.head, "object": "chat.completion.chunk", "choices": choices}
+            fields = {**call.template, "object": "chat.completion.chunk", "choices": choices}
             return ChatCompletionChunk.model_validate({**fields, **usage, **more})
 
-        parts = call.form.parts
+        parts = call.output_format.parts
         # What is wrong with the request shows here, before the stream has begun.
         generations = [self._start(call, index) for index in range(call.n)]
         for index, ids in enumerate(call.call_ids):
-            yield chunk(shapes.streamed_choice(index, shapes.first_delta(parts[0], ids[0])))
+            yield chunk(shapes.streamed_choice(index, shapes.build_first_delta(parts[0], ids[0])))
         tokens: list[list[ScoredToken]] = [[] for _ in generations]
         begun = [1 for _ in generations]
         chars = [0 for _ in generations]
-        turns = in_turn(generations, self._sources, Pace.of([call.given]))
+        turns = interleave(generations, self._sources, TokenTiming.slowest_of([call.given]))
         async with aclosing(turns):
             async for index, token in turns:
-                while begun[index] < call.form.reached(chars[index]):
+                while begun[index] < call.output_format.started_segments(chars[index]):
                     ids = call.call_ids[index]
                     delta = shapes.call_delta(parts[begun[index]], ids[begun[index]])
                     yield chunk(shapes.streamed_choice(index, delta))
@@ -139,28 +145,28 @@ class Chat:
                     delta = shapes.next_delta(parts[begun[index] - 1], token.text)
                     yield chunk(shapes.streamed_choice(index, delta, scores=scores))
         drawn = [
-            Drawn(tuple(seen), each.n_tokens, each.finish_reason or "stop")
+            SampledText(tuple(seen), each.n_tokens, each.finish_reason or "stop")
             for seen, each in zip(tokens, generations, strict=True)
         ]
         answer = self._finish(call, drawn)
         if with_usage:
             yield chunk(usage=answer.usage)
 
-    def _finish(self, call: _Call, drawn: Sequence[Drawn]) -> ChatCompletion:
+    def _finish(self, call: _PreparedRequest, drawn: Sequence[SampledText]) -> ChatCompletion:
         fields = {
-            **call.head,
+            **call.template,
             "object": "chat.completion",
             "choices": [call.choice(index, each) for index, each in enumerate(drawn)],
             "usage": call.usage(sum(each.n_tokens for each in drawn)),
         }
-        if not call.asked.store:
+        if not call.operation.store:
             return ChatCompletion.model_validate(fields)
-        metadata = dict(call.asked.metadata or {})
+        metadata = dict(call.operation.metadata or {})
         answer = ChatCompletion.model_validate({**fields, "metadata": metadata})
-        self._stored.keep(answer, call.asked.messages)
+        self._stored.save(answer, call.operation.messages)
         return answer
 
-    def _read(self, asked: CreateChatCompletion) -> _Call:
+    def _prepare(self, asked: CreateChatCompletion) -> _PreparedRequest:
         require_chat_model(self._sources.models, asked.model)
         if asked.top_logprobs is not None and not asked.logprobs:
             raise invalid(
@@ -172,10 +178,10 @@ class Chat:
                 "The 'metadata' parameter is only allowed when 'store' is enabled.", "metadata"
             )
         max_tokens = _max_tokens(asked)
-        prompt = self._sources.engine.encode_chat(conversation(asked.messages))
+        prompt = self._sources.engine.encode_chat(to_chat_messages(asked.messages))
         self._require_room(len(prompt), max_tokens)
         completion_id = self._sources.ids.new("chat_completion")
-        spec = spec_of(
+        spec = sampling_spec(
             asked, max_tokens=max_tokens, top_logprobs=asked.top_logprobs, id=completion_id
         )
         head = {
@@ -183,16 +189,16 @@ class Chat:
             "created": int(self._sources.now()),
             "model": asked.model,
             "service_tier": "default",
-            "system_fingerprint": fingerprint(asked.model),
+            "system_fingerprint": system_fingerprint(asked.model),
         }
-        form = form_of(asked)
-        given = self._sources.replies.find(asked, last_said(asked))
+        form = output_format_for(asked)
+        given = self._sources.replies.find(asked, last_message_text(asked))
         if given is not None:
-            form = scripted_form(form, given, asked)
+            form = stub_output_format(form, given, asked)
         new_id = self._sources.ids.new
         call_ids = [[new_id("tool_call") for _ in form.parts] for _ in range(asked.n or 1)]
         weights = self._sources.models.resolve(asked.model)
-        return _Call(asked, head, weights, prompt, spec, form, given, call_ids)
+        return _PreparedRequest(asked, head, weights, prompt, spec, form, given, call_ids)
 
     def _require_room(self, prompt_tokens: int, max_tokens: int | None) -> None:
         window = self._sources.engine.context_window
@@ -211,13 +217,13 @@ class Chat:
             "context_length_exceeded",
         )
 
-    def _start(self, call: _Call, index: int) -> Generation:
+    def _start(self, call: _PreparedRequest, index: int) -> Generation:
         spec = replace(call.spec, seed=f"{call.spec.seed}/{index}")
         given = call.given
-        if given is None and call.form.schema is not None:
-            said = call.weights.generate(call.prompt, replace(spec, max_tokens=_TOKENS_FOR_WORDS))
-            given = Reply(call.form.fill(Drawn.from_generation(said).text))
-        return start(self._sources.engine, call.weights, call.prompt, spec, given)
+        if given is None and call.output_format.schema is not None:
+            said = call.weights.generate(call.prompt, replace(spec, max_tokens=_SCHEMA_SEED_TOKENS))
+            given = Reply(call.output_format.fill(SampledText.from_generation(said).text))
+        return start_generation(self._sources.engine, call.weights, call.prompt, spec, given)
 
 
 def _max_tokens(asked: CreateChatCompletion) -> int | None:

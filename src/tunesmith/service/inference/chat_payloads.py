@@ -4,25 +4,25 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
 from tunesmith.service.engines.base import ScoredToken, TokenLogprob
-from tunesmith.service.inference.output_format import Form, Part
+from tunesmith.service.inference.output_format import OutputFormat, OutputSegment
 
 __all__ = [
+    "build_choice",
+    "build_first_delta",
+    "build_logprobs",
+    "build_usage",
     "call_delta",
-    "choice",
-    "first_delta",
-    "logprobs",
     "next_delta",
     "streamed_choice",
-    "usage",
 ]
 
 Json = dict[str, Any]
 
 
-def choice(
+def build_choice(
     index: int,
     text: str,
-    form: Form,
+    form: OutputFormat,
     call_ids: Sequence[str],
     finish_reason: str,
     scores: Json | None,
@@ -55,7 +55,7 @@ def choice(
     }
 
 
-def first_delta(part: Part, call_id: str) -> Json:
+def build_first_delta(part: OutputSegment, call_id: str) -> Json:
     """Give what a stream begins a choice with: the role, and the name of a function."""
     start: Json = {"role": "assistant", "content": "", "refusal": None}
     if part.kind == "text":
@@ -63,12 +63,12 @@ def first_delta(part: Part, call_id: str) -> Json:
     return {**start, "content": None, **call_delta(part, call_id)}
 
 
-def call_delta(part: Part, call_id: str) -> Json:
+def call_delta(part: OutputSegment, call_id: str) -> Json:
     """Give what a stream begins a call with."""
     return _call(part, "", name=part.name, index=part.call_index, id=part.id or call_id)
 
 
-def next_delta(part: Part, text: str) -> Json:
+def next_delta(part: OutputSegment, text: str) -> Json:
     """Give what a stream goes on with."""
     return {"content": text} if part.kind == "text" else _call(part, text, index=part.call_index)
 
@@ -80,18 +80,18 @@ def streamed_choice(
     return {"index": index, "delta": delta, "logprobs": scores, "finish_reason": finish_reason}
 
 
-def logprobs(tokens: Sequence[ScoredToken]) -> Json:
+def build_logprobs(tokens: Sequence[ScoredToken]) -> Json:
     """Give the log-probabilities of tokens."""
     return {
         "content": [
-            {**_scored(token.choice), "top_logprobs": [_scored(each) for each in token.top]}
+            {**_scored(token.token), "top_logprobs": [_scored(each) for each in token.top]}
             for token in tokens
         ],
         "refusal": None,
     }
 
 
-def usage(prompt_tokens: int, completion_tokens: int) -> Json:
+def build_usage(prompt_tokens: int, completion_tokens: int) -> Json:
     """Give the counts of tokens."""
     return {
         "prompt_tokens": prompt_tokens,
@@ -109,7 +109,7 @@ def usage(prompt_tokens: int, completion_tokens: int) -> Json:
     }
 
 
-def _call(part: Part, text: str, *, name: str | None = None, **fields: Any) -> Json:
+def _call(part: OutputSegment, text: str, *, name: str | None = None, **fields: Any) -> Json:
     """Give a call, or a piece of one; a name and an id come with the first piece only."""
     named = {} if name is None else {"name": name}
     if part.kind == "function":
@@ -120,7 +120,7 @@ def _call(part: Part, text: str, *, name: str | None = None, **fields: Any) -> J
 
 
 def _scored(token: TokenLogprob) -> Json:
-    return {"token": token.token, "logprob": token.logprob, "bytes": list(token.raw)}
+    return {"token": token.token, "logprob": token.logprob, "bytes": list(token.token_bytes)}
 
 
 def _zeros(names: Iterable[str]) -> Mapping[str, int]:

@@ -9,18 +9,18 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.service.core.errors import invalid
-from tunesmith.service.engines.base import Generation, GenerationSpec, Model, ScoredToken
-from tunesmith.service.inference.capabilities import require_completion_model, require_room
+from tunesmith.service.engines.base import EngineModel, Generation, GenerationSpec, ScoredToken
+from tunesmith.service.inference.capabilities import check_context_length, require_completion_model
 from tunesmith.service.inference.sampling import (
-    Drawn,
-    Sources,
-    ended,
-    fingerprint,
-    in_turn,
-    spec_of,
-    start,
+    InferenceContext,
+    SampledText,
+    finish_reason_for,
+    interleave,
+    sampling_spec,
+    start_generation,
+    system_fingerprint,
 )
-from tunesmith.service.inference.stub_generation import Pace
+from tunesmith.service.inference.stub_generation import TokenTiming
 from tunesmith.service.inference.stubs import Reply
 from tunesmith.types.completions import (
     Completion,
@@ -29,7 +29,7 @@ from tunesmith.types.completions import (
     Logprobs,
 )
 
-__all__ = ["Completions"]
+__all__ = ["CompletionService"]
 
 _DEFAULT_MAX_TOKENS = 16
 _CANDIDATES_FOR_SUFFIX = 4
@@ -42,27 +42,27 @@ class _Prompt:
 
 
 @dataclass(frozen=True, slots=True)
-class _Call:
-    asked: CreateCompletion
-    head: Completion
+class _PreparedRequest:
+    operation: CreateCompletion
+    template: Completion
     """The answer without choices."""
-    weights: Model
+    weights: EngineModel
     prompts: Sequence[_Prompt]
     spec: GenerationSpec
-    given: Sequence[Reply | None]
+    stubs: Sequence[Reply | None]
     """What to answer to each prompt, where it does not come from the engine."""
 
     @property
     def n(self) -> int:
-        return self.asked.n or 1
+        return self.operation.n or 1
 
     @property
     def candidates(self) -> int:
-        least = 1 if self.asked.suffix is None else _CANDIDATES_FOR_SUFFIX
-        return max(self.n, self.asked.best_of or 1, least)
+        least = 1 if self.operation.suffix is None else _CANDIDATES_FOR_SUFFIX
+        return max(self.n, self.operation.best_of or 1, least)
 
 
-class Completions:
+class CompletionService:
     """Goes on from prompts.
 
     Where a `suffix` is to come after the completion, the engine draws four candidates and answers
@@ -72,37 +72,39 @@ class Completions:
         sources: What completions come from.
     """
 
-    def __init__(self, sources: Sources) -> None:
+    def __init__(self, sources: InferenceContext) -> None:
         self._sources = sources
 
     async def create(self, operation: CreateCompletion) -> Completion:
         """Complete the prompts: `n` choices for the first one, then for the second, and so on."""
-        call = self._read(operation)
+        call = self._prepare(operation)
         await checkpoint()
         choices: list[CompletionChoice] = []
         completion_tokens = longest = 0
         for place, prompt in enumerate(call.prompts):
             drawn = [
-                Drawn.from_generation(self._start(call, place, each))
+                SampledText.from_generation(self._start(call, place, each))
                 for each in range(call.candidates)
             ]
             completion_tokens += sum(each.n_tokens for each in drawn)
             longest = max(longest, *(each.n_tokens for each in drawn))
             choices += [
                 self._choice(call, place, index, each)
-                for index, each in enumerate(self._best(call, prompt, drawn))
+                for index, each in enumerate(self._rank(call, prompt, drawn))
             ]
-        await self._sources.pause(Pace.of(call.given).until_end(longest), working=True)
+        await self._sources.pause(
+            TokenTiming.slowest_of(call.stubs).total_delay(longest), working=True
+        )
         usage = _usage(call, completion_tokens)
-        return call.head.model_copy(update={"choices": choices, "usage": usage})
+        return call.template.model_copy(update={"choices": choices, "usage": usage})
 
     async def stream(self, operation: CreateCompletion) -> AsyncGenerator[Completion, None]:
         """Complete the prompts token by token, the choices in turn."""
-        call = self._read(operation)
+        call = self._prepare(operation)
         if call.candidates > call.n:
             raise invalid("A stream cannot choose the best: 'best_of' and 'suffix' need an answer")
         with_usage = bool((operation.stream_options or {}).get("include_usage"))
-        head = call.head.model_copy(update={"usage": None}) if with_usage else call.head
+        head = call.template.model_copy(update={"usage": None}) if with_usage else call.template
         generations = [
             self._start(call, place, each)
             for place in range(len(call.prompts))
@@ -111,11 +113,11 @@ class Completions:
         for choice in self._echoes(call):
             yield head.model_copy(update={"choices": [choice]})
         offsets = [len(prompt.text) for prompt in call.prompts for _ in range(call.n)]
-        turns = in_turn(generations, self._sources, Pace.of(call.given))
+        turns = interleave(generations, self._sources, TokenTiming.slowest_of(call.stubs))
         async with aclosing(turns):
             async for index, token in turns:
                 if isinstance(token, str):
-                    reason = ended(token, call.given[index // call.n])
+                    reason = finish_reason_for(token, call.stubs[index // call.n])
                     choice = _choice_of(index, "", None, reason)
                 elif token.text or operation.logprobs is not None:
                     logprobs = _logprobs(operation.logprobs, [token], offsets[index])
@@ -128,7 +130,7 @@ class Completions:
             usage = _usage(call, sum(each.n_tokens for each in generations))
             yield head.model_copy(update={"choices": [], "usage": usage})
 
-    def _read(self, asked: CreateCompletion) -> _Call:
+    def _prepare(self, asked: CreateCompletion) -> _PreparedRequest:
         require_completion_model(self._sources.models, asked.model)
         if asked.best_of is not None and asked.best_of < (asked.n or 1):
             raise invalid(
@@ -140,7 +142,9 @@ class Completions:
         max_tokens = _DEFAULT_MAX_TOKENS if asked.max_tokens is None else asked.max_tokens
         prompts = [self._prompt(prompt) for prompt in _each_prompt(asked)]
         for prompt in prompts:
-            require_room(len(prompt.tokens), max_tokens, self._sources.engine.context_window)
+            check_context_length(
+                len(prompt.tokens), max_tokens, self._sources.engine.context_window
+            )
         completion_id = self._sources.ids.new("completion")
         head = Completion(
             id=completion_id,
@@ -148,11 +152,15 @@ class Completions:
             created=int(self._sources.now()),
             model=asked.model,
             choices=[],
-            system_fingerprint=fingerprint(asked.model),
+            system_fingerprint=system_fingerprint(asked.model),
         )
-        spec = spec_of(asked, max_tokens=max_tokens, top_logprobs=asked.logprobs, id=completion_id)
-        given = [self._given(asked, prompt, alone=len(prompts) == 1) for prompt in prompts]
-        return _Call(asked, head, self._sources.models.resolve(asked.model), prompts, spec, given)
+        spec = sampling_spec(
+            asked, max_tokens=max_tokens, top_logprobs=asked.logprobs, id=completion_id
+        )
+        given = [self._given(asked, prompt, single_prompt=len(prompts) == 1) for prompt in prompts]
+        return _PreparedRequest(
+            asked, head, self._sources.models.resolve(asked.model), prompts, spec, given
+        )
 
     def _prompt(self, prompt: str | Sequence[int]) -> _Prompt:
         if isinstance(prompt, str):
@@ -165,46 +173,52 @@ class Completions:
         except ValueError:
             raise invalid("Invalid token ids: not all are in the vocabulary", "prompt") from None
 
-    def _given(self, asked: CreateCompletion, prompt: _Prompt, *, alone: bool) -> Reply | None:
+    def _given(
+        self, asked: CreateCompletion, prompt: _Prompt, *, single_prompt: bool
+    ) -> Reply | None:
         # Each of several prompts is asked about for itself.
-        each = asked if alone else replace(asked, prompt=prompt.text)
+        each = asked if single_prompt else replace(asked, prompt=prompt.text)
         return self._sources.replies.find(each, prompt.text)
 
-    def _start(self, call: _Call, place: int, each: int) -> Generation:
-        spec = replace(call.spec, seed=f"{call.spec.seed}/{place}/{each}")
-        return start(
-            self._sources.engine, call.weights, call.prompts[place].tokens, spec, call.given[place]
+    def _start(self, call: _PreparedRequest, place: int, index: int) -> Generation:
+        spec = replace(call.spec, seed=f"{call.spec.seed}/{place}/{index}")
+        return start_generation(
+            self._sources.engine, call.weights, call.prompts[place].tokens, spec, call.stubs[place]
         )
 
-    def _best(self, call: _Call, prompt: _Prompt, drawn: list[Drawn]) -> list[Drawn]:
+    def _rank(
+        self, call: _PreparedRequest, prompt: _Prompt, drawn: list[SampledText]
+    ) -> list[SampledText]:
         if len(drawn) == call.n:
             return drawn
 
-        def suits(each: Drawn) -> float:
-            if call.asked.suffix is None:
-                return each.mean_logprob
-            before = self._sources.engine.encode(prompt.text + each.text)
-            after = self._sources.engine.encode(call.asked.suffix)
+        def suits(index: SampledText) -> float:
+            if call.operation.suffix is None:
+                return index.mean_logprob
+            before = self._sources.engine.encode(prompt.text + index.text)
+            after = self._sources.engine.encode(call.operation.suffix)
             scored = call.weights.score([*before, *after])[len(before) :]
-            return sum(token.choice.logprob for token in scored)
+            return sum(token.token.logprob for token in scored)
 
         return sorted(drawn, key=suits, reverse=True)[: call.n]
 
-    def _choice(self, call: _Call, place: int, index: int, drawn: Drawn) -> CompletionChoice:
+    def _choice(
+        self, call: _PreparedRequest, place: int, index: int, drawn: SampledText
+    ) -> CompletionChoice:
         prompt = call.prompts[place]
-        top = call.asked.logprobs
+        top = call.operation.logprobs
         logprobs = _logprobs(top, drawn.tokens, len(prompt.text))
         text = drawn.text
-        if call.asked.echo:
-            text = prompt.text + text + (call.asked.suffix or "")
+        if call.operation.echo:
+            text = prompt.text + text + (call.operation.suffix or "")
             logprobs = self._echoed(call, prompt, drawn.tokens)
-        reason = ended(drawn.finish_reason, call.given[place])
+        reason = finish_reason_for(drawn.finish_reason, call.stubs[place])
         return _choice_of(place * call.n + index, text, logprobs, reason)
 
     def _echoed(
-        self, call: _Call, prompt: _Prompt, completion: Sequence[ScoredToken]
+        self, call: _PreparedRequest, prompt: _Prompt, completion: Sequence[ScoredToken]
     ) -> Logprobs | None:
-        top = call.asked.logprobs
+        top = call.operation.logprobs
         if top is None:
             return None
         before = call.weights.score(prompt.tokens, top_logprobs=top) if prompt.text else []
@@ -216,8 +230,8 @@ class Completions:
                 logprobs.top_logprobs[0] = None
         return logprobs
 
-    def _echoes(self, call: _Call) -> Iterator[CompletionChoice]:
-        if call.asked.echo:
+    def _echoes(self, call: _PreparedRequest) -> Iterator[CompletionChoice]:
+        if call.operation.echo:
             for place, prompt in enumerate(call.prompts):
                 logprobs = self._echoed(call, prompt, [])
                 for each in range(call.n):
@@ -246,8 +260,8 @@ def _logprobs(top: int | None, tokens: Sequence[ScoredToken], offset: int) -> Lo
         return None
     lengths = accumulate((len(token.text) for token in tokens), initial=offset)
     return Logprobs(
-        tokens=[token.choice.token for token in tokens],
-        token_logprobs=[token.choice.logprob for token in tokens],
+        tokens=[token.token.token for token in tokens],
+        token_logprobs=[token.token.logprob for token in tokens],
         top_logprobs=[_likeliest(token) for token in tokens] if top else None,
         text_offset=list(lengths)[:-1],
     )
@@ -255,10 +269,10 @@ def _logprobs(top: int | None, tokens: Sequence[ScoredToken], offset: int) -> Lo
 
 def _likeliest(token: ScoredToken) -> dict[str, float]:
     # The token itself is always among them.
-    return {each.token: each.logprob for each in (*token.top, token.choice)}
+    return {each.token: each.logprob for each in (*token.top, token.token)}
 
 
-def _usage(call: _Call, completion_tokens: int) -> CompletionUsage:
+def _usage(call: _PreparedRequest, completion_tokens: int) -> CompletionUsage:
     prompt_tokens = sum(len(prompt.tokens) for prompt in call.prompts)
     return CompletionUsage(
         prompt_tokens=prompt_tokens,

@@ -10,9 +10,9 @@ from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.service.core.errors import invalid
 from tunesmith.service.core.models import Models
 from tunesmith.service.engines.base import Engine
-from tunesmith.service.inference.capabilities import require_embedding_model, require_room
-from tunesmith.service.inference.stubs import Vectors
-from tunesmith.types.base import Answer, APIModel
+from tunesmith.service.inference.capabilities import check_context_length, require_embedding_model
+from tunesmith.service.inference.stubs import EmbeddingStubs
+from tunesmith.types.base import APIModel, APIResponse
 from tunesmith.types.completions import CompletionUsage
 from tunesmith.types.embeddings import CreateEmbeddingResponse
 
@@ -35,7 +35,7 @@ class EncodedEmbedding(APIModel):
     embedding: str
 
 
-class EncodedEmbeddings(Answer):
+class EncodedEmbeddings(APIResponse):
     """The vectors of all inputs as base64."""
 
     object: str
@@ -53,7 +53,7 @@ class Embeddings:
         vectors: Embeddings given by hand.
     """
 
-    def __init__(self, *, engine: Engine, models: Models, vectors: Vectors) -> None:
+    def __init__(self, *, engine: Engine, models: Models, vectors: EmbeddingStubs) -> None:
         self._engine = engine
         self._models = models
         self._vectors = vectors
@@ -68,7 +68,7 @@ class Embeddings:
         texts = self._texts(operation)
         tokens = [len(self._engine.encode(text)) for text in texts]
         for count in tokens:
-            require_room(count, 0, _WINDOW)
+            check_context_length(count, 0, _WINDOW)
         await checkpoint()
         vectors = (
             self._vectors.find(operation, text) or model.embed(text, dimensions=dimensions)

@@ -15,14 +15,14 @@ from typing import Any, cast
 
 from tunesmith.service.core.errors import ServiceError, invalid
 
-__all__ = ["value_for", "words_of"]
+__all__ = ["sample_value", "word_cycle"]
 
 Schema = Mapping[str, Any]
 
 _WORDS_A_TEXT = 3
-_LARGEST = 100_000
+_MAX_SIZE = 100_000
 """A value has no more parts and characters than this: a schema may ask for a billion."""
-_DEEPEST = 6
+_MAX_DEPTH = 6
 """From this depth on, optional parts are left out, so that recursive schemas come to an end."""
 _SHOWN_CHARS = 80
 
@@ -40,12 +40,12 @@ _FORMATS = {
 }
 
 
-def words_of(text: str) -> Iterator[str]:
+def word_cycle(text: str) -> Iterator[str]:
     """Go through the words of a text, again and again."""
     return cycle(re.findall(r"\w+", text) or ["text"])
 
 
-def value_for(schema: Schema, words: Iterator[str]) -> Any:
+def sample_value(schema: Schema, words: Iterator[str]) -> Any:
     """Make a value that fits a schema.
 
     Args:
@@ -56,7 +56,7 @@ def value_for(schema: Schema, words: Iterator[str]) -> Any:
         ServiceError: It is no schema, or asks for what the rules do not make, such as a text that
             matches a pattern and has no example.
     """
-    maker = _Maker(schema, words)
+    maker = _SchemaSampler(schema, words)
     try:
         return maker.value(schema, 0)
     except RecursionError:
@@ -66,11 +66,11 @@ def value_for(schema: Schema, words: Iterator[str]) -> Any:
         raise _invalid(f"this part is no JSON schema: {maker.part}") from None
 
 
-class _Maker:
+class _SchemaSampler:
     def __init__(self, root: Schema, words: Iterator[str]) -> None:
         self._root = root
         self._words = words
-        self._room = _LARGEST
+        self._room = _MAX_SIZE
         self._part: Schema | bool = root
 
     @property
@@ -81,7 +81,7 @@ class _Maker:
 
     def value(self, schema: Schema | bool, depth: int) -> Any:
         self._part = schema
-        self._take(1)
+        self._charge(1)
         if isinstance(schema, bool):
             return self._text({})
         schema = self._resolved(schema)
@@ -91,7 +91,7 @@ class _Maker:
             return next((each for each in schema["enum"] if each is not None), None)
         choices: Sequence[Schema] = schema.get("anyOf") or schema.get("oneOf") or ()
         if choices:
-            last_resort = depth < _DEEPEST  # null, until things get too deep
+            last_resort = depth < _MAX_DEPTH  # null, until things get too deep
             resolved = [self._resolved(each) for each in choices]
             best = min(resolved, key=lambda each: (each.get("type") == "null") == last_resort)
             return self.value(best, depth)
@@ -108,7 +108,7 @@ class _Maker:
         return make()
 
     def _resolved(self, schema: Schema) -> Schema:
-        for _ in range(_DEEPEST):
+        for _ in range(_MAX_DEPTH):
             if "$ref" in schema:
                 schema = {**self._target(schema["$ref"]), **_without(schema, "$ref")}
             elif "allOf" in schema:
@@ -132,21 +132,21 @@ class _Maker:
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         properties: Mapping[str, Schema] = schema.get("properties") or {}
         names: Sequence[str] = schema.get("required") or ()
-        if not names and depth < _DEEPEST:
+        if not names and depth < _MAX_DEPTH:
             names = tuple(properties)
         return {name: self.value(properties.get(name, True), depth + 1) for name in names}
 
     def _array(self, schema: Schema, depth: int) -> list[Any]:
         first: Sequence[Schema] = schema.get("prefixItems") or ()
-        usual = max(1, len(first)) if depth < _DEEPEST else 0
+        usual = max(1, len(first)) if depth < _MAX_DEPTH else 0
         length = max(min(usual, schema.get("maxItems", usual)), schema.get("minItems", 0))
-        self._take(length)
+        self._charge(length)
         kinds = [*first, *[schema.get("items", True)] * length][:length]
         return [self.value(kind, depth + 1) for kind in kinds]
 
     def _text(self, schema: Schema) -> str:
         shortest, longest = schema.get("minLength", 0), schema.get("maxLength", math.inf)
-        self._take(shortest)
+        self._charge(shortest)
         text = " ".join(next(self._words) for _ in range(_WORDS_A_TEXT))
         while len(text) < shortest:
             text = f"{text} {next(self._words)}"
@@ -167,10 +167,10 @@ class _Maker:
             "response_format",
         )
 
-    def _take(self, room: int) -> None:
+    def _charge(self, room: int) -> None:
         self._room -= room
         if self._room < 0:
-            raise _invalid(f"it asks for a value of more than {_LARGEST} parts")
+            raise _invalid(f"it asks for a value of more than {_MAX_SIZE} parts")
 
 
 def _invalid(why: str) -> ServiceError:

@@ -8,13 +8,13 @@ from pydantic import BaseModel
 
 from tunesmith.service.engines.base import ChatMessage
 
-__all__ = ["Message", "conversation", "fields_of", "text_of"]
+__all__ = ["Message", "as_mapping", "message_text", "to_chat_messages"]
 
 Message: TypeAlias = Mapping[str, Any] | BaseModel
 """A message as the API takes it."""
 
 
-def conversation(messages: Iterable[Message]) -> list[ChatMessage]:
+def to_chat_messages(messages: Iterable[Message]) -> list[ChatMessage]:
     """Write messages as plain turns.
 
     Of a message with parts the texts are joined, other parts stand there by their kind, such as
@@ -23,15 +23,15 @@ def conversation(messages: Iterable[Message]) -> list[ChatMessage]:
     Args:
         messages: As the API takes them.
     """
-    return [ChatMessage(str(turn["role"]), _turn(turn)) for turn in map(fields_of, messages)]
+    return [ChatMessage(str(turn["role"]), _turn(turn)) for turn in map(as_mapping, messages)]
 
 
-def fields_of(message: Message) -> Mapping[str, Any]:
+def as_mapping(message: Message) -> Mapping[str, Any]:
     """Read a message, which may be one of an earlier answer, as plain fields."""
     return message.model_dump(exclude_unset=True) if isinstance(message, BaseModel) else message
 
 
-def text_of(message: Mapping[str, Any]) -> str:
+def message_text(message: Mapping[str, Any]) -> str:
     """Write what a message says as one text."""
     content = message.get("content")
     if content is None:
@@ -42,7 +42,7 @@ def text_of(message: Mapping[str, Any]) -> str:
 def _turn(message: Mapping[str, Any]) -> str:
     calls = [message[name] for name in ("tool_calls", "function_call") if message.get(name)]
     written = [json.dumps(call, ensure_ascii=False, default=dict) for call in calls]
-    return "\n".join([text for text in (text_of(message), *written) if text])
+    return "\n".join([text for text in (message_text(message), *written) if text])
 
 
 def _part(part: object) -> str:

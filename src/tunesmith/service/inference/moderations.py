@@ -8,7 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.operations.moderations import CreateModeration
 from tunesmith.service.core.errors import model_not_found
-from tunesmith.service.core.ids import Ids
+from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.models import Models
 from tunesmith.types.moderations import CreateModerationResponse
 
@@ -33,7 +33,7 @@ FLAGGED_WORDS: Mapping[str, frozenset[str]] = {
 
 _NOT_IN_TEXT_MODELS = frozenset({"illicit", "illicit/violent"})
 _DEFAULT_MODEL = "omni-moderation-latest"
-_CLEAR_SCORE = 0.0001
+_UNFLAGGED_SCORE = 0.0001
 _FLAGGED_SCORE = 0.95
 
 
@@ -48,7 +48,7 @@ class Moderations:
         ids: Makes ids.
     """
 
-    def __init__(self, *, models: Models, ids: Ids) -> None:
+    def __init__(self, *, models: Models, ids: IdGenerator) -> None:
         self._models = models
         self._ids = ids
 
@@ -87,7 +87,8 @@ def _result(text: str, model: str) -> dict[str, Any]:
         "flagged": any(flags.values()),
         "categories": flags,
         "category_scores": {
-            category: _FLAGGED_SCORE if flag else _CLEAR_SCORE for category, flag in flags.items()
+            category: _FLAGGED_SCORE if flag else _UNFLAGGED_SCORE
+            for category, flag in flags.items()
         },
     }
     if omni:

@@ -8,10 +8,10 @@ from typing import Any, Literal, cast
 
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service.core.errors import invalid
-from tunesmith.service.inference.json_schema_sampler import value_for, words_of
+from tunesmith.service.inference.json_schema_sampler import sample_value, word_cycle
 from tunesmith.service.inference.stubs import Reply
 
-__all__ = ["Form", "Part", "form_of", "scripted_form"]
+__all__ = ["OutputFormat", "OutputSegment", "output_format_for", "stub_output_format"]
 
 Fields = Mapping[str, Any]
 
@@ -19,7 +19,7 @@ _ANY_OBJECT: Fields = {"type": "object", "properties": {"answer": {"type": "stri
 
 
 @dataclass(frozen=True, slots=True)
-class Part:
+class OutputSegment:
     """A stretch of an answer: text, or one call of a function.
 
     Args:
@@ -39,36 +39,38 @@ class Part:
 
 
 @dataclass(frozen=True, slots=True)
-class Form:
+class OutputFormat:
     """What an answer is made of.
 
     Args:
         parts: Its stretches, in order.
         schema: What its JSON must fit; None for text.
-        ended: The finish reason of an answer that is whole.
+        finish_reason: The finish reason of an answer that is whole.
     """
 
-    parts: tuple[Part, ...] = (Part(),)
+    parts: tuple[OutputSegment, ...] = (OutputSegment(),)
     schema: Fields | None = None
-    ended: str = "stop"
+    finish_reason: str = "stop"
 
     def fill(self, text: str) -> str:
         """Make JSON that fits, out of a text's words."""
-        value = value_for(self.schema or {}, words_of(text))
+        value = sample_value(self.schema or {}, word_cycle(text))
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
-    def reached(self, chars: int) -> int:
+    def started_segments(self, chars: int) -> int:
         """Tell how many parts have begun before the next of so many characters is generated."""
         return sum(part.start <= chars for part in self.parts)
 
-    def split(self, text: str) -> list[tuple[Part, str]]:
+    def split(self, text: str) -> list[tuple[OutputSegment, str]]:
         """Give each part that has begun its text."""
-        begun = self.parts[: self.reached(len(text))]
+        begun = self.parts[: self.started_segments(len(text))]
         ends = [part.start for part in begun[1:]] + [len(text)]
         return [(part, text[part.start : end]) for part, end in zip(begun, ends, strict=True)]
 
 
-def scripted_form(form: Form, reply: Reply, asked: CreateChatCompletion) -> Form:
+def stub_output_format(
+    form: OutputFormat, reply: Reply, asked: CreateChatCompletion
+) -> OutputFormat:
     """Tell the form of a reply that calls tools.
 
     Args:
@@ -80,10 +82,10 @@ def scripted_form(form: Form, reply: Reply, asked: CreateChatCompletion) -> Form
         return form
     tools = [cast("Fields", tool) for tool in asked.tools or ()]
     custom = {_name(tool) for tool in tools if tool["type"] == "custom"}
-    starts = list(accumulate((len(piece) for piece in reply.pieces), initial=0))
-    text = (Part(),) if reply.has_text else ()
+    starts = list(accumulate((len(piece) for piece in reply.segments), initial=0))
+    text = (OutputSegment(),) if reply.has_text else ()
     calls = tuple(
-        Part(
+        OutputSegment(
             "function" if asked.functions else "custom" if call.name in custom else "tool",
             call.name,
             call.id,
@@ -92,10 +94,10 @@ def scripted_form(form: Form, reply: Reply, asked: CreateChatCompletion) -> Form
         )
         for index, call in enumerate(reply.tool_calls)
     )
-    return Form(text + calls, None, "function_call" if asked.functions else "tool_calls")
+    return OutputFormat(text + calls, None, "function_call" if asked.functions else "tool_calls")
 
 
-def form_of(asked: CreateChatCompletion) -> Form:
+def output_format_for(asked: CreateChatCompletion) -> OutputFormat:
     """Tell which form the answer must have.
 
     Functions are called only where a request forces it; where it leaves the choice, the answer is
@@ -107,7 +109,7 @@ def form_of(asked: CreateChatCompletion) -> Form:
     return _forced_tool(asked) or _forced_function(asked) or _formatted(asked)
 
 
-def _forced_tool(asked: CreateChatCompletion) -> Form | None:
+def _forced_tool(asked: CreateChatCompletion) -> OutputFormat | None:
     choice = cast("str | Fields | None", asked.tool_choice)
     if choice is None:
         return None
@@ -115,15 +117,19 @@ def _forced_tool(asked: CreateChatCompletion) -> Form | None:
     if not tools:
         raise invalid("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice")
     if isinstance(choice, str):
-        return replace(_call_of(tools[0]), ended="tool_calls") if choice == "required" else None
+        return (
+            replace(_call_of(tools[0]), finish_reason="tool_calls")
+            if choice == "required"
+            else None
+        )
     if choice["type"] == "allowed_tools":
         allowed = choice["allowed_tools"]
-        first = _call_of(_chosen(tools, next(iter(allowed["tools"]), choice)))
-        return replace(first, ended="tool_calls") if allowed["mode"] == "required" else None
-    return _call_of(_chosen(tools, choice))
+        first = _call_of(_find_tool(tools, next(iter(allowed["tools"]), choice)))
+        return replace(first, finish_reason="tool_calls") if allowed["mode"] == "required" else None
+    return _call_of(_find_tool(tools, choice))
 
 
-def _chosen(tools: Sequence[Fields], choice: Fields) -> Fields:
+def _find_tool(tools: Sequence[Fields], choice: Fields) -> Fields:
     name = _name(choice)
     for tool in tools:
         if (tool["type"], _name(tool)) == (choice["type"], name):
@@ -131,17 +137,17 @@ def _chosen(tools: Sequence[Fields], choice: Fields) -> Fields:
     raise invalid(f"Tool choice '{name}' not found in 'tools' parameter.", "tool_choice")
 
 
-def _call_of(tool: Fields) -> Form:
+def _call_of(tool: Fields) -> OutputFormat:
     if tool["type"] == "custom":
-        return Form((Part("custom", _name(tool)),))
-    return Form((Part("tool", _name(tool)),), _parameters(tool["function"]))
+        return OutputFormat((OutputSegment("custom", _name(tool)),))
+    return OutputFormat((OutputSegment("tool", _name(tool)),), _parameters(tool["function"]))
 
 
 def _name(tool: Fields) -> str:
     return str(tool.get(tool["type"], {}).get("name"))
 
 
-def _forced_function(asked: CreateChatCompletion) -> Form | None:
+def _forced_function(asked: CreateChatCompletion) -> OutputFormat | None:
     choice = cast("str | Fields | None", asked.function_call)
     if choice is None:
         return None
@@ -158,14 +164,14 @@ def _forced_function(asked: CreateChatCompletion) -> Form | None:
         raise invalid(
             f"Function call '{name}' not found in 'functions' parameter.", "function_call"
         )
-    return Form((Part("function", name),), schemas[name])
+    return OutputFormat((OutputSegment("function", name),), schemas[name])
 
 
-def _formatted(asked: CreateChatCompletion) -> Form:
+def _formatted(asked: CreateChatCompletion) -> OutputFormat:
     wanted = cast("Fields", asked.response_format or {})
     match wanted.get("type"):
         case "json_schema":
-            return Form(schema=wanted["json_schema"].get("schema") or _ANY_OBJECT)
+            return OutputFormat(schema=wanted["json_schema"].get("schema") or _ANY_OBJECT)
         case "json_object":
             if "json" not in json.dumps(list(asked.messages), default=dict).lower():
                 raise invalid(
@@ -173,9 +179,9 @@ def _formatted(asked: CreateChatCompletion) -> Form:
                     "'response_format' of type 'json_object'.",
                     "messages",
                 )
-            return Form(schema=_ANY_OBJECT)
+            return OutputFormat(schema=_ANY_OBJECT)
         case _:
-            return Form()
+            return OutputFormat()
 
 
 def _parameters(function: Fields) -> Fields:

@@ -13,28 +13,36 @@ from tunesmith.clock import VirtualClock
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.service.core.errors import invalid
-from tunesmith.service.core.ids import Ids
+from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.models import Models
-from tunesmith.service.core.scheduler import Schedule
+from tunesmith.service.core.scheduler import Scheduler
 from tunesmith.service.engines.base import (
     Engine,
+    EngineModel,
     FinishReason,
     Generation,
     GenerationSpec,
-    Model,
     ScoredToken,
 )
-from tunesmith.service.inference.stub_generation import Given, Pace
-from tunesmith.service.inference.stubs import Replies, Reply
+from tunesmith.service.inference.stub_generation import StubGeneration, TokenTiming
+from tunesmith.service.inference.stubs import Reply, ReplyStubs
 
-__all__ = ["Drawn", "Sources", "ended", "fingerprint", "in_turn", "spec_of", "start"]
+__all__ = [
+    "InferenceContext",
+    "SampledText",
+    "finish_reason_for",
+    "interleave",
+    "sampling_spec",
+    "start_generation",
+    "system_fingerprint",
+]
 
 _MAX_BIAS = 100
 _SHOWN_CHARS = 60
 
 
 @dataclass(frozen=True, slots=True)
-class Sources:
+class InferenceContext:
     """What answers come from.
 
     Args:
@@ -48,10 +56,10 @@ class Sources:
 
     engine: Engine
     models: Models
-    replies: Replies
-    ids: Ids
+    replies: ReplyStubs
+    ids: IdGenerator
     clock: VirtualClock
-    schedule: Schedule
+    schedule: Scheduler
 
     def now(self) -> float:
         """Tell the time in Unix seconds."""
@@ -64,13 +72,13 @@ class Sources:
             seconds: How long.
             working: Whether the service holds time still meanwhile, as it does but for streams.
         """
-        if seconds > 0 and not (self.schedule.settling or self.clock.is_stopped):
-            with self.clock.at_rest() if working else nullcontext():
+        if seconds > 0 and not (self.schedule.is_running or self.clock.is_stopped):
+            with self.clock.released() if working else nullcontext():
                 await self.clock.sleep(seconds)
 
 
 @dataclass(frozen=True, slots=True)
-class Drawn:
+class SampledText:
     """A text that an engine has finished.
 
     Args:
@@ -84,7 +92,7 @@ class Drawn:
     finish_reason: FinishReason
 
     @classmethod
-    def from_generation(cls, generation: Generation) -> "Drawn":
+    def from_generation(cls, generation: Generation) -> "SampledText":
         """Generate to the end."""
         tokens = tuple(generation)
         return cls(tokens, generation.n_tokens, generation.finish_reason or "stop")
@@ -97,19 +105,19 @@ class Drawn:
     @property
     def mean_logprob(self) -> float:
         """How likely its tokens are, on average; what `best_of` compares."""
-        total = sum(token.choice.logprob for token in self.tokens)
+        total = sum(token.token.logprob for token in self.tokens)
         return total / len(self.tokens) if self.tokens else 0.0
 
 
-async def in_turn(
-    generations: Iterable[Generation], sources: Sources, pace: Pace
+async def interleave(
+    generations: Iterable[Generation], sources: InferenceContext, timing: TokenTiming
 ) -> AsyncGenerator[tuple[int, ScoredToken | FinishReason], None]:
     """Take a token of each generation in turn, as a stream of several choices has them.
 
     Args:
         generations: One for each choice.
         sources: Let time pass.
-        pace: How long the tokens take; those of different choices come at the same time.
+        timing: How long the tokens take; those of different choices come at the same time.
 
     Yields:
         The generation's place, and its next token or, at its end, the reason for it.
@@ -118,7 +126,7 @@ async def in_turn(
     for number in count():
         if not running:
             return
-        await sources.pause(pace.before(number))
+        await sources.pause(timing.delay_before(number))
         still: list[tuple[int, Generation, Iterator[ScoredToken]]] = []
         for place, generation, tokens in running:
             await checkpoint()
@@ -131,8 +139,8 @@ async def in_turn(
         running = still
 
 
-def spec_of(
-    asked: CreateCompletion | CreateChatCompletion,
+def sampling_spec(
+    operation: CreateCompletion | CreateChatCompletion,
     *,
     max_tokens: int | None,
     top_logprobs: int | None,
@@ -141,7 +149,7 @@ def spec_of(
     """Read what a request says about sampling.
 
     Args:
-        asked: The request.
+        operation: The request.
         max_tokens: How long the text may become.
         top_logprobs: How many likeliest tokens to tell.
         id: The answer's id: without a seed of its own every answer is another one.
@@ -149,7 +157,7 @@ def spec_of(
     Raises:
         ServiceError: A bias is beyond its bounds, or its token is no number.
     """
-    for token, bias in (asked.logit_bias or {}).items():
+    for token, bias in (operation.logit_bias or {}).items():
         if not re.fullmatch(r"[0-9]{1,9}", token):
             raise invalid(
                 f"Invalid key in 'logit_bias': {token[:_SHOWN_CHARS]}. You should only be "
@@ -160,37 +168,41 @@ def spec_of(
             raise invalid(
                 f"{bias} is not between -{_MAX_BIAS} and {_MAX_BIAS} - 'logit_bias'", "logit_bias"
             )
-    stop = asked.stop or ()
+    stop = operation.stop or ()
     texts = (stop,) if isinstance(stop, str) else stop
     return GenerationSpec(
         max_tokens=max_tokens,
-        temperature=1.0 if asked.temperature is None else asked.temperature,
-        top_p=1.0 if asked.top_p is None else asked.top_p,
+        temperature=1.0 if operation.temperature is None else operation.temperature,
+        top_p=1.0 if operation.top_p is None else operation.top_p,
         stop=tuple(text for text in texts if text),
         top_logprobs=top_logprobs or 0,
-        logit_bias={int(token): bias for token, bias in (asked.logit_bias or {}).items()},
-        frequency_penalty=asked.frequency_penalty or 0.0,
-        presence_penalty=asked.presence_penalty or 0.0,
-        seed=id if asked.seed is None else str(asked.seed),
+        logit_bias={int(token): bias for token, bias in (operation.logit_bias or {}).items()},
+        frequency_penalty=operation.frequency_penalty or 0.0,
+        presence_penalty=operation.presence_penalty or 0.0,
+        seed=id if operation.seed is None else str(operation.seed),
     )
 
 
-def ended(reason: FinishReason, given: Reply | None) -> str:
+def finish_reason_for(reason: FinishReason, stub: Reply | None) -> str:
     """Tell why an answer ends: a reply may say so itself, if it was not cut off."""
-    if given is None or given.finish_reason is None or reason == "length":
+    if stub is None or stub.finish_reason is None or reason == "length":
         return reason
-    return given.finish_reason
+    return stub.finish_reason
 
 
-def fingerprint(*parts: str) -> str:
+def system_fingerprint(*parts: str) -> str:
     """Name the state of the system that answers, as `system_fingerprint` does."""
     return f"fp_{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:10]}"
 
 
-def start(
-    engine: Engine, model: Model, prompt: Sequence[int], spec: GenerationSpec, given: Reply | None
+def start_generation(
+    engine: Engine,
+    model: EngineModel,
+    prompt: Sequence[int],
+    spec: GenerationSpec,
+    stub: Reply | None,
 ) -> Generation:
     """Begin a completion: the model's own, or one that is given."""
-    if given is None:
+    if stub is None:
         return model.generate(prompt, spec)
-    return Given(engine, model, prompt, given, spec)
+    return StubGeneration(engine, model, prompt, stub, spec)

@@ -10,19 +10,19 @@ from tunesmith.operations.chat import (
     UpdateChatCompletion,
 )
 from tunesmith.service.core.errors import ServiceError
-from tunesmith.service.core.pagination import page_of, page_size
+from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.core.store import Collection, Store
-from tunesmith.service.inference.messages import Message, fields_of, text_of
+from tunesmith.service.inference.messages import Message, as_mapping, message_text
 from tunesmith.types.base import Page
 from tunesmith.types.chat import ChatCompletion, ChatCompletionDeleted, ChatCompletionStoreMessage
 
-__all__ = ["StoredChats"]
+__all__ = ["StoredCompletions"]
 
 _DEFAULT_PAGE = 20
 _MAX_PAGE = 100
 
 
-class StoredChats:
+class StoredCompletions:
     """Keeps chat answers, with the messages they answer.
 
     Args:
@@ -33,15 +33,15 @@ class StoredChats:
         self._store = store
         self._answers = store.collection("chat_completions", ChatCompletion)
 
-    def keep(self, answer: ChatCompletion, messages: Iterable[Message]) -> None:
+    def save(self, answer: ChatCompletion, messages: Iterable[Message]) -> None:
         """Keep an answer, and the messages it answers."""
         self._answers.put(answer.id, answer)
         kept = self._messages(answer.id)
         for number, message in enumerate(messages):
-            said = fields_of(message)
+            said = as_mapping(message)
             content = said.get("content")
             parts = None if content is None or isinstance(content, str) else list(content)
-            text = content if parts is None else text_of(said)
+            text = content if parts is None else message_text(said)
             message_id = f"{answer.id}-{number}"
             fields = {**said, "id": message_id, "content": text, "content_parts": parts}
             kept.put(message_id, ChatCompletionStoreMessage.model_validate(fields))
@@ -58,13 +58,13 @@ class StoredChats:
                 set((operation.metadata or {}).items()) <= set((answer.metadata or {}).items())
             )
 
-        window = self._answers.window(
+        window = self._answers.get_page(
             after=operation.after,
-            limit=page_size(operation.limit, default=_DEFAULT_PAGE, maximum=_MAX_PAGE),
+            limit=validate_limit(operation.limit, default=_DEFAULT_PAGE, maximum=_MAX_PAGE),
             newest_first=operation.order == "desc",
             where=fits,
         )
-        return page_of(window)
+        return to_page(window)
 
     async def update(self, operation: UpdateChatCompletion) -> ChatCompletion:
         """Give an answer other metadata."""
@@ -77,7 +77,7 @@ class StoredChats:
         """Forget an answer."""
         answer = self._find(operation.completion_id)
         messages = self._messages(answer.id)
-        for message in messages.window().records:
+        for message in messages.get_page().records:
             messages.delete(message.id)
         self._answers.delete(answer.id)
         return ChatCompletionDeleted(id=answer.id, object="chat.completion.deleted", deleted=True)
@@ -86,12 +86,12 @@ class StoredChats:
         self, operation: ListChatCompletionMessages
     ) -> Page[ChatCompletionStoreMessage]:
         """List the messages that an answer was given to."""
-        window = self._messages(self._find(operation.completion_id).id).window(
+        window = self._messages(self._find(operation.completion_id).id).get_page(
             after=operation.after,
-            limit=page_size(operation.limit, default=_DEFAULT_PAGE, maximum=_MAX_PAGE),
+            limit=validate_limit(operation.limit, default=_DEFAULT_PAGE, maximum=_MAX_PAGE),
             newest_first=operation.order == "desc",
         )
-        return page_of(window)
+        return to_page(window)
 
     def _find(self, id: str) -> ChatCompletion:
         answer = self._answers.get(id)
@@ -100,4 +100,4 @@ class StoredChats:
         return answer
 
     def _messages(self, id: str) -> Collection[ChatCompletionStoreMessage]:
-        return self._store.collection("chat_messages", ChatCompletionStoreMessage, of=id)
+        return self._store.collection("chat_messages", ChatCompletionStoreMessage, parent_id=id)

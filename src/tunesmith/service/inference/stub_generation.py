@@ -5,20 +5,20 @@ from dataclasses import dataclass
 
 from tunesmith.service.engines.base import (
     Engine,
+    EngineModel,
     FinishReason,
     GenerationSpec,
-    Model,
     ScoredToken,
     TokenLogprob,
 )
 from tunesmith.service.inference.stubs import Reply, Token
 
-__all__ = ["Given", "Pace"]
+__all__ = ["StubGeneration", "TokenTiming"]
 
 _NO_ID = -1
 
 
-class Given:
+class StubGeneration:
     """A reply, as a `Generation`.
 
     Args:
@@ -32,13 +32,13 @@ class Given:
     def __init__(
         self,
         engine: Engine,
-        model: Model,
+        model: EngineModel,
         prompt: Sequence[int],
         reply: Reply,
         spec: GenerationSpec,
     ) -> None:
         self._given = [_scored(token, spec.top_logprobs) for token in reply.tokens]
-        texts = reply.pieces[1:] if reply.tokens else reply.pieces
+        texts = reply.segments[1:] if reply.tokens else reply.segments
         ids = [token for text in texts for token in engine.encode(text)]
         most = spec.max_tokens
         self._whole = most is None or len(self._given) + len(ids) <= most
@@ -79,7 +79,7 @@ def _logprob(text: str, logprob: float) -> TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
-class Pace:
+class TokenTiming:
     """How long tokens take.
 
     Args:
@@ -91,7 +91,7 @@ class Pace:
     token_s: float = 0.0
 
     @classmethod
-    def of(cls, replies: Sequence[Reply | None]) -> "Pace":
+    def slowest_of(cls, replies: Sequence[Reply | None]) -> "TokenTiming":
         """Take the slowest of several replies; engines take no time."""
         given = [reply for reply in replies if reply is not None]
         return cls(
@@ -99,10 +99,10 @@ class Pace:
             max((reply.token_s for reply in given), default=0.0),
         )
 
-    def before(self, number: int) -> float:
+    def delay_before(self, index: int) -> float:
         """Tell the seconds before a token, counted from 0."""
-        return self.token_s if number else self.first_token_s
+        return self.token_s if index else self.first_token_s
 
-    def until_end(self, n_tokens: int) -> float:
+    def total_delay(self, n_tokens: int) -> float:
         """Tell the seconds that so many tokens take."""
         return self.first_token_s + self.token_s * max(n_tokens - 1, 0)

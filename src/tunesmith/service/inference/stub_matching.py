@@ -9,26 +9,26 @@ from typing import Any, TypeAlias, TypedDict, cast
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
-from tunesmith.operations.validation import require_operation
+from tunesmith.operations.validation import validate_operation_name
 from tunesmith.service.core.errors import ServiceError
-from tunesmith.service.inference.messages import fields_of, text_of
+from tunesmith.service.inference.messages import as_mapping, message_text
 
 __all__ = [
-    "Asked",
-    "AskedFields",
-    "Match",
-    "ScriptFailed",
-    "failures_of_scripts",
-    "last_said",
+    "InferenceOperation",
+    "RequestMatcher",
+    "RequestPattern",
+    "StubError",
+    "last_message_text",
     "matches",
-    "require_match",
+    "stub_errors",
+    "validate_matcher",
 ]
 
-Asked: TypeAlias = CreateCompletion | CreateChatCompletion | CreateEmbedding
+InferenceOperation: TypeAlias = CreateCompletion | CreateChatCompletion | CreateEmbedding
 """What a script may answer."""
 
 
-class ScriptFailed(AssertionError):
+class StubError(AssertionError):
     """A function of a script raised, or gave what is no answer; its cause tells what went wrong.
 
     It is no error of the service, so the client neither retries it nor takes it for one. Behind a
@@ -37,20 +37,20 @@ class ScriptFailed(AssertionError):
 
 
 @contextmanager
-def failures_of_scripts(asked: Asked) -> Generator[None]:
+def stub_errors(operation: InferenceOperation) -> Generator[None]:
     """Tell what goes wrong in a function that somebody gave from what the service answers."""
     try:
         yield
     except ServiceError:
         raise  # it is how the service refuses
     except Exception as error:
-        raise ScriptFailed(
-            f"the script that was to answer {asked.spec.name} raised {type(error).__name__}: "
+        raise StubError(
+            f"the script that was to answer {operation.spec.name} raised {type(error).__name__}: "
             f"{error}"
         ) from error
 
 
-class AskedFields(TypedDict, total=False):
+class RequestPattern(TypedDict, total=False):
     """What a request must be like, field by field.
 
     Args:
@@ -64,12 +64,12 @@ class AskedFields(TypedDict, total=False):
     prompt: str | re.Pattern[str]
 
 
-Match: TypeAlias = str | re.Pattern[str] | AskedFields | Callable[[Any], bool]
+RequestMatcher: TypeAlias = str | re.Pattern[str] | RequestPattern | Callable[[Any], bool]
 """Which requests: a text that the prompt holds, a pattern that is found in it, fields, or a
 function of the operation. The prompt of a chat is its last message."""
 
 
-def require_match(match: Match | None) -> None:
+def validate_matcher(match: RequestMatcher | None) -> None:
     """Look over what a script was given.
 
     Raises:
@@ -83,38 +83,38 @@ def require_match(match: Match | None) -> None:
         )
     if isinstance(match, dict):
         fields = cast("dict[str, object]", match)
-        unknown = set(fields) - set(AskedFields.__annotations__)
+        unknown = set(fields) - set(RequestPattern.__annotations__)
         if unknown:
-            known = ", ".join(AskedFields.__annotations__)
+            known = ", ".join(RequestPattern.__annotations__)
             raise ValueError(f"match knows {known}, not {', '.join(sorted(unknown))}")
-        require_operation(str(fields.get("operation", "*")))
+        validate_operation_name(str(fields.get("operation", "*")))
 
 
-def matches(match: Match | None, asked: Asked, prompt: str) -> bool:
+def matches(match: RequestMatcher | None, operation: InferenceOperation, prompt: str) -> bool:
     """Tell whether a request is meant.
 
     Args:
         match: Which requests; None for all.
-        asked: The request.
+        operation: The request.
         prompt: Its prompt as text.
     """
     if match is None:
         return True
     if isinstance(match, str | re.Pattern):
-        return _is_in(match, prompt)
+        return _contains(match, prompt)
     if callable(match):
-        return bool(match(asked))
+        return bool(match(operation))
     return (
-        fnmatchcase(asked.spec.name, match.get("operation", "*"))
-        and fnmatchcase(asked.model, match.get("model", "*"))
-        and _is_in(match.get("prompt", ""), prompt)
+        fnmatchcase(operation.spec.name, match.get("operation", "*"))
+        and fnmatchcase(operation.model, match.get("model", "*"))
+        and _contains(match.get("prompt", ""), prompt)
     )
 
 
-def last_said(asked: CreateChatCompletion) -> str:
+def last_message_text(operation: CreateChatCompletion) -> str:
     """Give the text of a conversation's last message."""
-    return text_of(fields_of(asked.messages[-1])) if asked.messages else ""
+    return message_text(as_mapping(operation.messages[-1])) if operation.messages else ""
 
 
-def _is_in(wanted: str | re.Pattern[str], prompt: str) -> bool:
+def _contains(wanted: str | re.Pattern[str], prompt: str) -> bool:
     return wanted in prompt if isinstance(wanted, str) else wanted.search(prompt) is not None

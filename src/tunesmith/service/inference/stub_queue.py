@@ -4,19 +4,19 @@ from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
-__all__ = ["Turns"]
+__all__ = ["StubQueue"]
 
 T = TypeVar("T")
 R = TypeVar("R")
 
 
 @dataclass(slots=True)
-class _Turn(Generic[T]):
+class _LimitedStub(Generic[T]):
     item: T
     left: int
 
 
-class Turns(Generic[T]):
+class StubQueue(Generic[T]):
     """Items that have their turns.
 
     First come those for a number of times, in the order they were added; then those for ever, the
@@ -24,17 +24,17 @@ class Turns(Generic[T]):
 
     Example:
         ```python
-        from tunesmith.service.inference.stub_queue import Turns
+        from tunesmith.service.inference.stub_queue import StubQueue
 
-        turns = Turns[str]()
+        turns = StubQueue[str]()
         turns.add("always")
         turns.add("once", times=1)
-        assert [turns.take(), turns.take(), turns.take()] == ["once", "always", "always"]
+        assert [turns.next(), turns.next(), turns.next()] == ["once", "always", "always"]
         ```
     """
 
     def __init__(self) -> None:
-        self._limited: list[_Turn[T]] = []
+        self._limited: list[_LimitedStub[T]] = []
         self._lasting: list[T] = []
 
     def add(self, item: T, times: int | None = None) -> None:
@@ -52,30 +52,30 @@ class Turns(Generic[T]):
         elif times < 1:
             raise ValueError(f"times is 1 or more, or None for ever, not {times}")
         else:
-            self._limited.append(_Turn(item, times))
+            self._limited.append(_LimitedStub(item, times))
 
-    def find(self, use: Callable[[T], R | None]) -> R | None:
+    def match(self, matcher: Callable[[T], R | None]) -> R | None:
         """Use the first item that suits; that is one of its times.
 
         Args:
-            use: Gives the result of an item; None where the item does not suit.
+            matcher: Gives the result of an item; None where the item does not suit.
         """
         for turn in self._limited:
-            result = use(turn.item)
+            result = matcher(turn.item)
             if result is not None:
                 turn.left -= 1
                 if not turn.left:
                     self._limited.remove(turn)
                 return result
         for item in reversed(self._lasting):
-            result = use(item)
+            result = matcher(item)
             if result is not None:
                 return result
         return None
 
-    def take(self) -> T | None:
+    def next(self) -> T | None:
         """Use the item whose turn it is; None where there is none."""
-        return self.find(lambda item: item)
+        return self.match(lambda item: item)
 
     def clear(self) -> None:
         """Forget them all."""

@@ -14,15 +14,24 @@ from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.service.inference.stub_matching import (
-    Asked,
-    Match,
-    failures_of_scripts,
+    InferenceOperation,
+    RequestMatcher,
     matches,
-    require_match,
+    stub_errors,
+    validate_matcher,
 )
-from tunesmith.service.inference.stub_queue import Turns
+from tunesmith.service.inference.stub_queue import StubQueue
 
-__all__ = ["Replies", "Reply", "ReplyLike", "Token", "ToolCall", "Unmatched", "Vector", "Vectors"]
+__all__ = [
+    "EmbeddingStubs",
+    "Reply",
+    "ReplyLike",
+    "ReplyStubs",
+    "Token",
+    "ToolCall",
+    "UnmatchedRequest",
+    "Vector",
+]
 
 Json: TypeAlias = Mapping[str, Any] | BaseModel
 
@@ -81,7 +90,7 @@ class Reply:
         from tunesmith.testing import Reply, Service, Token
 
         service = Service()
-        service.reply(Reply(tokens=[Token("Yes", -0.1, top={"No": -2.4})], first_token_s=0.5))
+        service.stub_reply(Reply(tokens=[Token("Yes", -0.1, top={"No": -2.4})], first_token_s=0.5))
         ```
     """
 
@@ -100,7 +109,7 @@ class Reply:
             raise ValueError("a reply has a text, tokens or tool_calls")
 
     @property
-    def pieces(self) -> list[str]:
+    def segments(self) -> list[str]:
         """The text, if there is one, and the arguments of each call."""
         said = "".join(token.text for token in self.tokens) if self.tokens else self.text
         return ([] if said is None else [said]) + [call.text for call in self.tool_calls]
@@ -124,7 +133,7 @@ function of the operation that gives one of these; where it gives None, the next
 
 
 @dataclass(frozen=True, slots=True)
-class Unmatched:
+class UnmatchedRequest:
     """A request that no script answered.
 
     Args:
@@ -141,12 +150,12 @@ class Unmatched:
         return f"{self.operation} model={self.model!r} prompt={self.prompt!r}"
 
 
-class Replies:
+class ReplyStubs:
     """The replies a service was given.
 
     Example:
         ```python
-        replies = Replies()
+        replies = ReplyStubs()
         replies.add("I only know that I know nothing.")
         replies.add("A philosopher.", match="Kant")
         replies.add("Wait.", times=1)
@@ -154,18 +163,18 @@ class Replies:
     """
 
     def __init__(self) -> None:
-        self._replies: Turns[tuple[ReplyLike, Match | None]] = Turns()
-        self.unmatched: deque[Unmatched] = deque(maxlen=_KEPT)
+        self._replies: StubQueue[tuple[ReplyLike, RequestMatcher | None]] = StubQueue()
+        self.unmatched: deque[UnmatchedRequest] = deque(maxlen=_MAX_UNMATCHED)
         """The last thousand requests that were left to the engine."""
 
     def add(
-        self, reply: ReplyLike, *, match: Match | None = None, times: int | None = None
+        self, reply: ReplyLike, *, match: RequestMatcher | None = None, times: int | None = None
     ) -> None:
-        """Answer so from now on; see `Service.reply`."""
-        require_match(match)
+        """Answer so from now on; see `Service.stub_reply`."""
+        validate_matcher(match)
         _require_no_coroutine(reply)
         if not callable(reply):
-            as_reply(reply)  # what is wrong shows at once, not when somebody asks
+            to_reply(reply)  # what is wrong shows at once, not when somebody asks
         self._replies.add((reply, match), times)
 
     def clear(self) -> None:
@@ -173,26 +182,26 @@ class Replies:
         self._replies.clear()
         self.unmatched.clear()
 
-    def find(self, asked: CreateCompletion | CreateChatCompletion, prompt: str) -> Reply | None:
+    def find(self, operation: CreateCompletion | CreateChatCompletion, prompt: str) -> Reply | None:
         """Tell what to answer; None leaves it to the engine, which is noted.
 
         Args:
-            asked: The request.
+            operation: The request.
             prompt: Its prompt as text.
         """
 
-        def use(script: tuple[ReplyLike, Match | None]) -> Reply | None:
+        def use(script: tuple[ReplyLike, RequestMatcher | None]) -> Reply | None:
             given, match = script
-            if not matches(match, asked, prompt):
+            if not matches(match, operation, prompt):
                 return None
-            reply = as_reply(given(asked) if callable(given) else given)
-            chats = isinstance(asked, CreateChatCompletion)
+            reply = to_reply(given(operation) if callable(given) else given)
+            chats = isinstance(operation, CreateChatCompletion)
             return reply if reply and (chats or not reply.tool_calls) else None
 
-        with failures_of_scripts(asked):
-            reply = self._replies.find(use)
+        with stub_errors(operation):
+            reply = self._replies.match(use)
         if reply is None:
-            self.unmatched.append(_noted(asked, prompt))
+            self.unmatched.append(_unmatched_request(operation, prompt))
         return reply
 
 
@@ -200,41 +209,43 @@ Vector: TypeAlias = Sequence[float] | Callable[[str], Sequence[float] | None]
 """An embedding, or a function of the text that gives one, or None to leave it to the next."""
 
 
-class Vectors:
+class EmbeddingStubs:
     """The embeddings a service was given."""
 
     def __init__(self) -> None:
-        self._vectors: Turns[tuple[Vector, Match | None]] = Turns()
-        self.unmatched: deque[Unmatched] = deque(maxlen=_KEPT)
+        self._vectors: StubQueue[tuple[Vector, RequestMatcher | None]] = StubQueue()
+        self.unmatched: deque[UnmatchedRequest] = deque(maxlen=_MAX_UNMATCHED)
         """The last thousand texts that were left to the engine."""
 
-    def add(self, vector: Vector, *, match: Match | None = None, times: int | None = None) -> None:
-        """Embed so from now on; see `Service.reply_embedding`."""
-        require_match(match)
+    def add(
+        self, vector: Vector, *, match: RequestMatcher | None = None, times: int | None = None
+    ) -> None:
+        """Embed so from now on; see `Service.stub_embedding`."""
+        validate_matcher(match)
         _require_no_coroutine(vector)
         if not callable(vector):
             _numbers(vector)  # what is wrong shows at once, not when somebody asks
         self._vectors.add((vector, match), times)
 
-    def find(self, asked: CreateEmbedding, text: str) -> list[float] | None:
+    def find(self, operation: CreateEmbedding, text: str) -> list[float] | None:
         """Tell the embedding of a text; None leaves it to the engine, which is noted."""
 
-        def use(script: tuple[Vector, Match | None]) -> list[float] | None:
+        def use(script: tuple[Vector, RequestMatcher | None]) -> list[float] | None:
             given, match = script
-            if not matches(match, asked, text):
+            if not matches(match, operation, text):
                 return None
             vector = given(text) if callable(given) else given
             return None if vector is None else _numbers(vector)
 
-        with failures_of_scripts(asked):
-            vector = self._vectors.find(use)
+        with stub_errors(operation):
+            vector = self._vectors.match(use)
         if vector is None:
-            self.unmatched.append(_noted(asked, text))
+            self.unmatched.append(_unmatched_request(operation, text))
         return vector
 
 
-def _require_no_coroutine(given: object) -> None:
-    if iscoroutinefunction(given):
+def _require_no_coroutine(value: object) -> None:
+    if iscoroutinefunction(value):
         raise TypeError("a script's function is a plain one: leave async out")
 
 
@@ -246,36 +257,36 @@ def _numbers(vector: object) -> list[float]:
     raise TypeError(f"an embedding is a list of numbers, and not empty, not {vector!r}")
 
 
-def as_reply(given: object) -> Reply | None:
+def to_reply(value: object) -> Reply | None:
     """Read what somebody gave as an answer.
 
     Raises:
         TypeError: It is no answer.
     """
-    if given is None or isinstance(given, Reply):
-        return given
-    if isinstance(given, str):
-        return Reply(given)
-    if isinstance(given, Mapping | BaseModel):
-        return Reply(_json(cast("Json", given)))
-    calls = (given,) if isinstance(given, ToolCall) else given
+    if value is None or isinstance(value, Reply):
+        return value
+    if isinstance(value, str):
+        return Reply(value)
+    if isinstance(value, Mapping | BaseModel):
+        return Reply(_json(cast("Json", value)))
+    calls = (value,) if isinstance(value, ToolCall) else value
     if isinstance(calls, list | tuple):
         items = cast("Sequence[object]", calls)
         if items and all(isinstance(item, ToolCall) for item in items):
             return Reply(tool_calls=cast("Sequence[ToolCall]", items))
     raise TypeError(
         "a reply is a text, a mapping or model to answer as JSON, a ToolCall or several, a Reply, "
-        f"or a function that gives one of these, not {type(given).__name__}"
+        f"or a function that gives one of these, not {type(value).__name__}"
     )
 
 
-_KEPT = 1000
+_MAX_UNMATCHED = 1000
 _SHOWN_CHARS = 80
 
 
-def _noted(asked: Asked, prompt: str) -> Unmatched:
+def _unmatched_request(operation: InferenceOperation, prompt: str) -> UnmatchedRequest:
     shown = prompt if len(prompt) <= _SHOWN_CHARS else f"{prompt[:_SHOWN_CHARS]}…"
-    return Unmatched(asked.spec.name, asked.model, shown)
+    return UnmatchedRequest(operation.spec.name, operation.model, shown)
 
 
 def _json(value: Json) -> str:

@@ -16,9 +16,9 @@ from pathlib import Path
 from pydantic_core import from_json, to_json
 
 from tunesmith.errors import ConfigurationError
-from tunesmith.service.core.ids import Kind
+from tunesmith.service.core.ids import IdKind
 
-__all__ = ["Entry", "Moment", "StateFile", "digest_of"]
+__all__ = ["LogEntry", "StateFile", "StateHeader", "digest"]
 
 _APPLICATION = 0x74756E65
 """SQLite's mark of whose database it is: `tune`."""
@@ -38,27 +38,27 @@ CREATE TABLE weights (training TEXT, step INTEGER, model BLOB, PRIMARY KEY (trai
 
 
 @dataclass(frozen=True, slots=True)
-class Moment:
+class StateHeader:
     """When a state was written.
 
     Args:
         at: The service's time, in Unix seconds.
         wall_s: The time outside, in Unix seconds.
-        drawn: How far each sequence of ids was.
+        id_counters: How far each sequence of ids was.
     """
 
     at: float
     wall_s: float
-    drawn: Mapping[Kind, int]
+    id_counters: Mapping[IdKind, int]
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class LogEntry:
     """A request that changed something; one without a method only drew ids.
 
     Args:
         at: The service's time then, in Unix seconds.
-        drawn: How far each sequence of ids was after it.
+        id_counters: How far each sequence of ids was after it.
         method: The HTTP method.
         path: The path below the base URL.
         query: Names and values.
@@ -68,7 +68,7 @@ class Entry:
     """
 
     at: float
-    drawn: Mapping[Kind, int]
+    id_counters: Mapping[IdKind, int]
     method: str = ""
     path: str = ""
     query: tuple[tuple[str, str], ...] = ()
@@ -98,7 +98,7 @@ class StateFile:
             if begun:
                 with path.open("rb") as file:
                     if file.read(len(_MAGIC)) != _MAGIC:
-                        raise self._foreign()
+                        raise self._not_a_state_file()
             # The engine trains in worker threads; `_lock` keeps them apart.
             self._base = sqlite3.connect(
                 path, timeout=wait_s, isolation_level=None, check_same_thread=False
@@ -116,7 +116,7 @@ class StateFile:
             self.seed, self.written_by, at, wall, drawn = self._base.execute(
                 "SELECT * FROM world"
             ).fetchone()
-            self.last = Moment(at, wall, from_json(drawn))
+            self.last = StateHeader(at, wall, from_json(drawn))
             """When it was last written, as found."""
         except (sqlite3.Error, TypeError, ValueError) as error:
             self._base.close()
@@ -130,7 +130,7 @@ class StateFile:
         with self._lock:
             self._base.close()
 
-    def entries(self) -> Iterator[Entry]:
+    def entries(self) -> Iterator[LogEntry]:
         """Go through what was asked, in order.
 
         Raises:
@@ -140,14 +140,16 @@ class StateFile:
             rows = self._base.execute("SELECT * FROM entries ORDER BY number")
             for _, at, method, path, query, content_type, body, found, answer, drawn in rows:
                 # SQLite notices damage to its own structure, not to what is kept in it.
-                if digest_of(body) != found:
+                if digest(body) != found:
                     raise self._damaged()
                 pairs = tuple((name, value) for name, value in from_json(query))
-                yield Entry(at, from_json(drawn), method, path, pairs, content_type, body, answer)
+                yield LogEntry(
+                    at, from_json(drawn), method, path, pairs, content_type, body, answer
+                )
         except (sqlite3.Error, TypeError, ValueError) as error:
             raise self._unusable(error) from None
 
-    def write(self, entries: list[Entry], now: Moment) -> None:
+    def write(self, entries: list[LogEntry], now: StateHeader) -> None:
         """Add what was asked; all of it is there then, or nothing.
 
         Raises:
@@ -161,9 +163,9 @@ class StateFile:
                 to_json(entry.query).decode(),
                 entry.content_type,
                 entry.body,
-                digest_of(entry.body),
+                digest(entry.body),
                 entry.answer,
-                to_json(entry.drawn).decode(),
+                to_json(entry.id_counters).decode(),
             )
             for entry in entries
         ]
@@ -174,7 +176,7 @@ class StateFile:
             )
             self._base.execute(
                 "UPDATE world SET at = ?, wall_s = ?, drawn = ?",
-                (now.at, now.wall_s, to_json(now.drawn).decode()),
+                (now.at, now.wall_s, to_json(now.id_counters).decode()),
             )
 
     def find_training(self, key: str) -> bytes | None:
@@ -185,7 +187,7 @@ class StateFile:
         """Find the weights after a step of a training."""
         return self._find("SELECT model FROM weights WHERE training = ? AND step = ?", key, step)
 
-    def keep_training(self, key: str, record: bytes, weights: Mapping[int, bytes]) -> None:
+    def store_training(self, key: str, record: bytes, weights: Mapping[int, bytes]) -> None:
         """Keep what a training gave, so that it need not be done again."""
         # It saves time, no more: where there is no room for it, the training is done again.
         with suppress(ConfigurationError), self._lock, self._all_or_nothing():
@@ -195,7 +197,7 @@ class StateFile:
                 [(key, step, model) for step, model in weights.items()],
             )
 
-    def does_not_fit(self) -> ConfigurationError:
+    def replay_mismatch(self) -> ConfigurationError:
         """Make the error for entries that no longer give what they gave."""
         return ConfigurationError(
             f"{self.path}: the state was written by tunesmith {self.written_by}, and this version "
@@ -214,7 +216,7 @@ class StateFile:
 
     def _check(self) -> None:
         if self._pragma("application_id") != _APPLICATION:
-            raise self._foreign()
+            raise self._not_a_state_file()
         if self._pragma("user_version") != _FORMAT:
             raise ConfigurationError(
                 f"{self.path} was written by a newer tunesmith: upgrade, or begin another file"
@@ -225,10 +227,10 @@ class StateFile:
     def _pragma(self, name: str) -> object:
         return self._base.execute(f"PRAGMA {name}").fetchone()[0]
 
-    def _find(self, question: str, *about: object) -> bytes | None:
+    def _find(self, sql: str, *about: object) -> bytes | None:
         try:
             with self._lock:
-                row = self._base.execute(question, about).fetchone()
+                row = self._base.execute(sql, about).fetchone()
         except sqlite3.Error:
             return None
         return row[0] if row is not None and isinstance(row[0], bytes) else None
@@ -246,7 +248,7 @@ class StateFile:
         except sqlite3.Error as error:
             raise self._unusable(error) from None
 
-    def _foreign(self) -> ConfigurationError:
+    def _not_a_state_file(self) -> ConfigurationError:
         return ConfigurationError(
             f"{self.path} is no state of a tunesmith service, and was left as it is: "
             "name another file"
@@ -273,6 +275,6 @@ class StateFile:
         )
 
 
-def digest_of(data: bytes) -> str:
+def digest(data: bytes) -> str:
     """Tell bytes from others, in a few characters."""
     return hashlib.sha256(data).hexdigest()[:16]

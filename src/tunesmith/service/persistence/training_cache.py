@@ -16,24 +16,24 @@ from pydantic import BaseModel, ConfigDict, ValidationError
 from tunesmith.service.engines.base import (
     ChatMessage,
     Engine,
+    EngineModel,
     Generation,
     GenerationSpec,
     GradedExample,
     Hyperparameters,
-    Model,
     ScoredToken,
     Training,
     TrainingSpec,
     TrainingStep,
 )
 
-__all__ = ["Memory", "RememberingEngine"]
+__all__ = ["CachingEngine", "TrainingCache"]
 
 _KEPT_WEIGHTS = 10
 """Those of the last so many epochs; a job looks at three."""
 
 
-class Memory(Protocol):
+class TrainingCache(Protocol):
     """Where trainings are kept."""
 
     def find_training(self, key: str, /) -> bytes | None:
@@ -44,7 +44,7 @@ class Memory(Protocol):
         """Find the weights after a step of a training."""
         ...
 
-    def keep_training(self, key: str, record: bytes, weights: Mapping[int, bytes], /) -> None:
+    def store_training(self, key: str, record: bytes, weights: Mapping[int, bytes], /) -> None:
         """Keep what a training gave."""
         ...
 
@@ -58,17 +58,17 @@ class _Record(BaseModel):
     steps: list[TrainingStep]
 
 
-class RememberingEngine:
+class CachingEngine:
     """An engine that trains only what it has not trained before.
 
     Args:
         engine: Trains and generates.
-        memory: Keeps what trainings give.
+        cache: Keeps what trainings give.
     """
 
-    def __init__(self, engine: Engine, memory: Memory) -> None:
+    def __init__(self, engine: Engine, cache: TrainingCache) -> None:
         self._engine = engine
-        self._memory = memory
+        self._memory = cache
         self._kind = f"{type(engine).__module__}.{type(engine).__qualname__}"
 
     @property
@@ -93,59 +93,59 @@ class RememberingEngine:
         """Write a conversation as the prompt after which the assistant answers."""
         return self._engine.encode_chat(messages)
 
-    def base(self, name: str, /) -> Model:
+    def base(self, name: str, /) -> EngineModel:
         """Return an untuned model."""
         return _Model(self, f"{self._kind}:{name}", lambda: self._engine.base(name))
 
-    def load(self, data: bytes, /) -> Model:
-        """Read a model that `Model.to_bytes` wrote."""
+    def load(self, data: bytes, /) -> EngineModel:
+        """Read a model that `EngineModel.to_bytes` wrote."""
         model = self._engine.load(data)
         return _Model(self, f"bytes:{hashlib.sha256(data).hexdigest()}", lambda: model)
 
-    def remembered(self, key: str, start: "_Model", spec: TrainingSpec) -> Training:
+    def cached_or_new(self, key: str, start: "_Model", spec: TrainingSpec) -> Training:
         """Give a training that was done before, or begin it."""
         found = self._memory.find_training(key)
         if found is not None:
             try:
-                return _DoneBefore(self, key, _Record.model_validate_json(found), start, spec)
+                return _CachedTraining(self, key, _Record.model_validate_json(found), start, spec)
             except ValidationError:
                 pass  # it is only a memory: what cannot be read is done again
-        return _NewTraining(self, key, start.model().train(spec))
+        return _RecordingTraining(self, key, start.model().train(spec))
 
-    def weights_after(self, key: str, step: int, again: Callable[[], Training]) -> Model:
+    def model_at_step(self, key: str, step: int, retrain: Callable[[], Training]) -> EngineModel:
         """Make the model of a training's step; the weights are read when they are needed."""
 
-        def load() -> Model:
+        def load() -> EngineModel:
             data = self._memory.find_weights(key, step)
             if data is not None:
                 with suppress(ValueError):  # what cannot be read is made again
                     return self._engine.load(data)
-            training = again()
+            training = retrain()
             for made in training:
                 if made.step == step:
                     break
             return training.snapshot()
 
-        return _Model(self, _after(key, step), load)
+        return _Model(self, _step_key(key, step), load)
 
-    def keep(self, key: str, record: _Record, weights: Mapping[int, Model]) -> None:
+    def store(self, key: str, record: _Record, weights: Mapping[int, EngineModel]) -> None:
         """Keep a training that is whole."""
         last = list(weights)[-_KEPT_WEIGHTS:]
         data = {step: weights[step].to_bytes() for step in last}
-        self._memory.keep_training(key, record.model_dump_json().encode(), data)
+        self._memory.store_training(key, record.model_dump_json().encode(), data)
 
 
 class _Model:
     """Weights with a key, which are made when they are needed."""
 
-    def __init__(self, engine: RememberingEngine, key: str, load: Callable[[], Model]) -> None:
+    def __init__(self, engine: CachingEngine, key: str, load: Callable[[], EngineModel]) -> None:
         self._engine = engine
         self._key = key
         self._load = load
-        self._model: Model | None = None
+        self._model: EngineModel | None = None
         self._loading = threading.Lock()
 
-    def model(self) -> Model:
+    def model(self) -> EngineModel:
         with self._loading:
             if self._model is None:
                 self._model = self._load()
@@ -155,7 +155,7 @@ class _Model:
         key = _key(self._key, spec)
         if key is None:
             return self.model().train(spec)
-        return self._engine.remembered(key, self, spec)
+        return self._engine.cached_or_new(key, self, spec)
 
     def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> Generation:
         return self.model().generate(prompt, spec)
@@ -170,15 +170,15 @@ class _Model:
         return self.model().to_bytes()
 
 
-class _NewTraining:
+class _RecordingTraining:
     """A training that is done for the first time, and kept once it is whole."""
 
-    def __init__(self, engine: RememberingEngine, key: str, training: Training) -> None:
+    def __init__(self, engine: CachingEngine, key: str, training: Training) -> None:
         self._engine = engine
         self._key = key
         self._training = training
         self._steps: list[TrainingStep] = []
-        self._weights: dict[int, Model] = {}
+        self._weights: dict[int, EngineModel] = {}
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -193,22 +193,22 @@ class _NewTraining:
             self._steps.append(step)
             yield step
 
-    def snapshot(self) -> Model:
+    def snapshot(self) -> EngineModel:
         weights = self._training.snapshot()
         number = len(self._steps)
         self._weights[number] = weights
         if number == self.total_steps:
             record = _Record(hyperparameters=self.hyperparameters, steps=self._steps)
-            self._engine.keep(self._key, record, self._weights)
-        return _Model(self._engine, _after(self._key, number), lambda: weights)
+            self._engine.store(self._key, record, self._weights)
+        return _Model(self._engine, _step_key(self._key, number), lambda: weights)
 
 
-class _DoneBefore:
+class _CachedTraining:
     """A training that is not done again."""
 
     def __init__(
         self,
-        engine: RememberingEngine,
+        engine: CachingEngine,
         key: str,
         record: _Record,
         start: _Model,
@@ -233,12 +233,12 @@ class _DoneBefore:
             self._step = step.step
             yield step
 
-    def snapshot(self) -> Model:
+    def snapshot(self) -> EngineModel:
         engine, key = self._engine, self._key
-        return engine.weights_after(key, self._step, self._again)
+        return engine.model_at_step(key, self._step, self._again)
 
 
-def _after(key: str, step: int) -> str:
+def _step_key(key: str, step: int) -> str:
     return f"{key}:{step}"
 
 

@@ -17,11 +17,11 @@ from tunesmith.testing.cassettes.redaction import Redaction
 __all__ = [
     "UNREAD",
     "RecordedBody",
-    "SentBody",
-    "body_of",
-    "chunks_of",
-    "written",
-    "written_chunks",
+    "RequestBodyEncoder",
+    "decode_chunks",
+    "encode_body",
+    "encode_chunks",
+    "encode_request_body",
 ]
 
 RecordedBody = dict[str, JsonValue]
@@ -43,7 +43,7 @@ _BEGINNING_BYTES = 300
 _BOUNDARY = re.compile(r'boundary="?([^";]+)')
 
 
-def written(content: bytes, content_type: str = "") -> RecordedBody:
+def encode_body(content: bytes, content_type: str = "") -> RecordedBody:
     """Write bytes down; only of JSON that says it is JSON may the spaces be lost."""
     if "json" in content_type.lower():
         value = _as_json(content)
@@ -58,7 +58,7 @@ def written(content: bytes, content_type: str = "") -> RecordedBody:
     return {"text": text}
 
 
-def written_chunks(chunks: Sequence[bytes], redaction: Redaction) -> RecordedBody:
+def encode_chunks(chunks: Sequence[bytes], redaction: Redaction) -> RecordedBody:
     """Write the chunks of a stream down; a secret may reach over several."""
     whole = redaction.body(b"".join(chunks))
     recorded: list[JsonValue] = []
@@ -73,7 +73,7 @@ def written_chunks(chunks: Sequence[bytes], redaction: Redaction) -> RecordedBod
     return {"chunks": recorded}
 
 
-def chunks_of(body: RecordedBody | None) -> list[bytes]:
+def decode_chunks(body: RecordedBody | None) -> list[bytes]:
     """Read the chunks of an answer that is in the cassette itself.
 
     Raises:
@@ -122,7 +122,7 @@ def _as_json(content: bytes) -> JsonValue:
     return cast("JsonValue", value)
 
 
-class SentBody:
+class RequestBodyEncoder:
     """Takes the chunks of a question's body, and writes down what they were.
 
     No more is kept than fits the limit. The boundary of a form is made up anew each time: it does
@@ -179,7 +179,7 @@ class SentBody:
                 return {"form": await self._form(content)}
             except MultipartError:
                 pass
-        return written(content, self._content_type)
+        return encode_body(content, self._content_type)
 
     async def _form(self, content: bytes) -> list[JsonValue]:
         async def body() -> AsyncGenerator[bytes]:
@@ -192,13 +192,15 @@ class SentBody:
                 field["filename"] = part.filename
             if part.content_type is not None:
                 field["type"] = part.content_type
-            fields.append(field | written(part.content))
+            fields.append(field | encode_body(part.content))
         return fields
 
 
-async def body_of(request: Request, redaction: Redaction, max_bytes: int) -> RecordedBody | None:
+async def encode_request_body(
+    request: Request, redaction: Redaction, max_bytes: int
+) -> RecordedBody | None:
     """Read a question's body, and write it down."""
-    body = SentBody(request.headers.get("content-type", ""), redaction, max_bytes)
+    body = RequestBodyEncoder(request.headers.get("content-type", ""), redaction, max_bytes)
     async with aclosing(request.chunks()) as chunks:
         async for chunk in chunks:
             body.feed(chunk)

@@ -11,15 +11,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from tunesmith.errors import ConfigurationError, Phase
 from tunesmith.protocol.message import Request
-from tunesmith.testing.cassettes.bodies import RecordedBody, chunks_of
+from tunesmith.testing.cassettes.bodies import RecordedBody, decode_chunks
 from tunesmith.testing.cassettes.redaction import Redaction
 
 __all__ = [
     "MAX_BODY_BYTES",
+    "BodyFile",
     "Cassette",
     "CassetteWriter",
-    "Exchange",
-    "LongBody",
+    "Interaction",
     "RecordedError",
     "RecordedRequest",
     "RecordedResponse",
@@ -28,7 +28,7 @@ __all__ = [
 MAX_BODY_BYTES = 64 * 1024
 """Longer bodies are no longer read by anybody."""
 
-_VERSION = 1
+_VERSION = 2
 _PIECE_BYTES = 64 * 1024
 _LONGEST_SECRET_BYTES = 8 * 1024
 
@@ -48,7 +48,9 @@ class RecordedRequest(_Part):
     body: RecordedBody | None = None
 
     @classmethod
-    def of(cls, request: Request, body: RecordedBody | None, redaction: Redaction) -> Self:
+    def from_request(
+        cls, request: Request, body: RecordedBody | None, redaction: Redaction
+    ) -> Self:
         """Write a question down, without what is secret or made up anew each time."""
         headers = redaction.headers(request.headers)
         content_type, boundary, _ = headers.get("content-type", "").partition("; boundary=")
@@ -79,7 +81,7 @@ class RecordedError(_Part):
     message: str
 
 
-class Exchange(_Part):
+class Interaction(_Part):
     """A question and what became of it.
 
     Args:
@@ -88,8 +90,8 @@ class Exchange(_Part):
         request: The question.
         response: The answer; None if none came.
         error: Why the answer did not come, or not to its end.
-        left: Whether the caller went away before the end: `early`, or while it was `waiting` for
-            the answer or for more of it.
+        abandoned: Whether the caller went away before the end: `early`, or while it was `waiting`
+            for the answer or for more of it.
     """
 
     number: int
@@ -97,18 +99,22 @@ class Exchange(_Part):
     request: RecordedRequest
     response: RecordedResponse | None = None
     error: RecordedError | None = None
-    left: Literal["no", "early", "waiting"] = "no"
+    abandoned: Literal["no", "early", "waiting"] = "no"
 
     @property
-    def whole(self) -> bool:
+    def is_complete(self) -> bool:
         """Whether the answer came to its end."""
-        return self.response is not None and self.error is None and self.left == "no"
+        return self.response is not None and self.error is None and self.abandoned == "no"
+
+
+class _Version(BaseModel):
+    tunesmith_cassette: int
 
 
 class _Document(_Part):
     tunesmith_cassette: int
     max_body_bytes: int
-    exchanges: list[Exchange]
+    exchanges: list[Interaction]
 
 
 class Cassette:
@@ -124,7 +130,14 @@ class Cassette:
     def __init__(self, path: Path) -> None:
         self.path = path
         try:
-            document = _Document.model_validate_json(path.read_bytes())
+            content = path.read_bytes()
+            version = _Version.model_validate_json(content).tunesmith_cassette
+            if version != _VERSION:
+                raise ConfigurationError(
+                    f"{path} is a cassette in format version {version}, but this tunesmith reads "
+                    f"version {_VERSION}: record it again"
+                )
+            document = _Document.model_validate_json(content)
         except FileNotFoundError:
             raise ConfigurationError(
                 f"there is no cassette {path}: record it first, with RecordingBackend"
@@ -135,11 +148,6 @@ class Cassette:
             raise ConfigurationError(
                 f"{path} is no cassette: {where}: {first['msg']}. Record it again."
             ) from None
-        if document.tunesmith_cassette != _VERSION:
-            raise ConfigurationError(
-                f"{path} is a cassette of version {document.tunesmith_cassette}, and this "
-                f"tunesmith reads version {_VERSION}: record it again"
-            )
         self.max_body_bytes = document.max_body_bytes
         # They were written as they ended; code asks in the order in which they began.
         self.exchanges = sorted(document.exchanges, key=lambda exchange: exchange.number)
@@ -155,7 +163,7 @@ class Cassette:
                 yield from self._pieces(name)
             case body:
                 try:
-                    yield from chunks_of(body)
+                    yield from decode_chunks(body)
                 except ValueError as error:
                     raise ConfigurationError(f"{self.path}: {error}") from None
 
@@ -194,7 +202,7 @@ class CassetteWriter:
         """The folder for bodies that are too long."""
         return _bodies(self._path)
 
-    def add(self, exchange: Exchange) -> None:
+    def add(self, exchange: Interaction) -> None:
         """Write an exchange down."""
         self._begin()
         text = indent(exchange.model_dump_json(indent=2, exclude_defaults=True), "    ")
@@ -224,7 +232,7 @@ class CassetteWriter:
 _TAIL = b"\n  ]\n}\n"
 
 
-class LongBody:
+class BodyFile:
     """Writes the body of an answer that is too long for the cassette, as it comes.
 
     It becomes a file named by its hash, so that the same body is there once.

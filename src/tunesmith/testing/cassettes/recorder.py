@@ -7,21 +7,21 @@ from os import PathLike
 from pathlib import Path
 from typing import Literal
 
-from tunesmith.backends.base import Backend, clock_of
+from tunesmith.backends.base import Backend, get_clock
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Request, Response
 from tunesmith.testing.cassettes.bodies import (
     UNREAD,
     RecordedBody,
-    SentBody,
-    written,
-    written_chunks,
+    RequestBodyEncoder,
+    encode_body,
+    encode_chunks,
 )
 from tunesmith.testing.cassettes.cassette import (
     MAX_BODY_BYTES,
+    BodyFile,
     CassetteWriter,
-    Exchange,
-    LongBody,
+    Interaction,
     RecordedError,
     RecordedRequest,
     RecordedResponse,
@@ -72,7 +72,7 @@ class RecordingBackend:
         self._max_body_bytes = max_body_bytes
         self._writer = CassetteWriter(Path(path), max_body_bytes)
         self._path = path
-        self._clock = clock_of(inner)
+        self._clock = get_clock(inner)
         self._asked = 0
         self._closed = False
 
@@ -93,8 +93,8 @@ class RecordingBackend:
         try:
             async with AsyncExitStack() as stack:
                 sending = self.inner.send(recording.sent.request)
-                response = await recording.answer(stack.enter_async_context(sending))
-                received = _Received(
+                response = await recording.wait_for_response(stack.enter_async_context(sending))
+                received = _ResponseCapture(
                     response, self._redaction, self._max_body_bytes, self._writer.bodies
                 )
                 recording.received = received
@@ -116,22 +116,22 @@ class RecordingBackend:
         elif recording.was_asked:
             self._writer.add(await recording.exchange(self._redaction))
 
-    def _sent(self, request: Request) -> "_Sent":
-        return _Sent(request, self._redaction, self._max_body_bytes)
+    def _sent(self, request: Request) -> "_RequestCapture":
+        return _RequestCapture(request, self._redaction, self._max_body_bytes)
 
 
 class _Recording:
     """What is known of an exchange while it lasts."""
 
-    def __init__(self, number: int, at: float, sent: "_Sent") -> None:
+    def __init__(self, number: int, at: float, sent: "_RequestCapture") -> None:
         self.number = number
         self.at = at
         self.sent = sent
-        self.received: _Received | None = None
+        self.received: _ResponseCapture | None = None
         self.error: BackendError | None = None
         self.was_asked = True
 
-    async def answer(self, answering: Awaitable[Response]) -> Response:
+    async def wait_for_response(self, answering: Awaitable[Response]) -> Response:
         """Wait for the answer, and note why none came."""
         try:
             return await answering
@@ -142,20 +142,20 @@ class _Recording:
             self.was_asked = False  # the question could not be read, which is its sender's matter
             raise
 
-    async def exchange(self, redaction: Redaction) -> Exchange:
+    async def exchange(self, redaction: Redaction) -> Interaction:
         """Write it down. Waits for nothing."""
         received = self.received
         error = received.error if received is not None else self.error
         response = received.recorded() if received is not None else None
         text = redaction.text(str(error))
         left = "waiting" if received is None else received.left
-        return Exchange(
+        return Interaction(
             number=self.number,
             at=self.at,
             request=await self.sent.recorded(),
             response=response,
             error=None if error is None else RecordedError(phase=error.phase, message=text),
-            left=left if error is None else "no",
+            abandoned=left if error is None else "no",
         )
 
     def discard(self) -> None:
@@ -164,7 +164,7 @@ class _Recording:
             self.received.discard()
 
 
-class _Sent:
+class _RequestCapture:
     """A question that is passed on, and looked at as it is read."""
 
     def __init__(self, request: Request, redaction: Redaction, max_body_bytes: int) -> None:
@@ -183,11 +183,11 @@ class _Sent:
     async def recorded(self) -> RecordedRequest:
         """Write the question down. Waits for nothing."""
         body = await self._body.written() if self._read else UNREAD
-        return RecordedRequest.of(self._original, body, self._redaction)
+        return RecordedRequest.from_request(self._original, body, self._redaction)
 
-    def _new_body(self) -> SentBody:
+    def _new_body(self) -> RequestBodyEncoder:
         content_type = self._original.headers.get("content-type", "")
-        return SentBody(content_type, self._redaction, self._max_body_bytes)
+        return RequestBodyEncoder(content_type, self._redaction, self._max_body_bytes)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
         self._body = self._new_body()
@@ -199,7 +199,7 @@ class _Sent:
         self._read = True
 
 
-class _Received:
+class _ResponseCapture:
     """An answer that is passed on, and kept as it is read."""
 
     def __init__(
@@ -212,7 +212,7 @@ class _Received:
         self._content_type = response.headers.get("content-type", "")
         self._chunks: list[bytes] = []
         self._length = 0
-        self._long: LongBody | None = None
+        self._long: BodyFile | None = None
         self.left: Literal["no", "early", "waiting"] = "early"
         self.error: BackendError | None = None
 
@@ -260,7 +260,7 @@ class _Received:
             return
         self._chunks.append(chunk)
         if self._length > self._max_body_bytes and not self._streams:
-            self._long = LongBody(self._bodies, self._redaction)
+            self._long = BodyFile(self._bodies, self._redaction)
             for kept in self._chunks:
                 self._long.feed(kept)
             self._chunks.clear()
@@ -269,7 +269,7 @@ class _Received:
         if self._long is not None:
             return self._long.finish()
         if self._streams:
-            return written_chunks(self._chunks, self._redaction)
+            return encode_chunks(self._chunks, self._redaction)
         if not self._length:
             return None
-        return written(self._redaction.body(b"".join(self._chunks)), self._content_type)
+        return encode_body(self._redaction.body(b"".join(self._chunks)), self._content_type)

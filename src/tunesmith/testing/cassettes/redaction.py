@@ -80,9 +80,9 @@ class Redaction:
     def body(self, content: bytes) -> bytes:
         """Take secrets out of bytes; their number stays."""
         if self._known is not None:
-            content = self._known.sub(_stars, content)
-        content = _NAMED.sub(_stars_for_value, content)
-        return _IN_BODIES.sub(_stars, content)
+            content = self._known.sub(_mask, content)
+        content = _NAMED.sub(_mask_value, content)
+        return _IN_BODIES.sub(_mask, content)
 
     def text(self, text: str) -> str:
         """Take secrets out of a text."""
@@ -108,11 +108,11 @@ def _has_word(name: str, words: frozenset[str]) -> bool:
     return not words.isdisjoint(_WORDS.split(name.lower()))
 
 
-def _stars(found: re.Match[bytes]) -> bytes:
+def _mask(found: re.Match[bytes]) -> bytes:
     return b"*" * len(found[0])
 
 
-def _stars_for_value(found: re.Match[bytes]) -> bytes:
+def _mask_value(found: re.Match[bytes]) -> bytes:
     group = found.lastindex or 0
     start, end = found.start(group) - found.start(), found.end(group) - found.start()
     return found[0][:start] + b"*" * (end - start) + found[0][end:]

@@ -2,13 +2,13 @@
 
 import pytest
 
-from tunesmith.backends.base import Backend, clock_of
+from tunesmith.backends.base import Backend, get_clock
 from tunesmith.errors import BackendError, Phase
 from tunesmith.service.memory_backend import MemoryBackend
 from tunesmith.service.service import Service
-from tunesmith.testing.contract.base import Reached, on_each_loop
+from tunesmith.testing.contract.base import BackendUnderTest, on_each_event_loop
 from tunesmith.testing.contract.bodies import BodyContract
-from tunesmith.testing.contract.broken import Broken
+from tunesmith.testing.contract.broken import FailingBackend
 from tunesmith.testing.contract.life_cycle import LifeCycleContract
 from tunesmith.testing.contract.messages import LIST_MODELS, MessageContract, stream_completion
 from tunesmith.testing.contract.streams import StreamContract
@@ -23,7 +23,7 @@ class BackendContract(MessageContract, BodyContract, StreamContract, LifeCycleCo
     are skipped.
 
     `backend` makes the backend to test, over a service in memory. Where more is to be set up, such
-    as a server, override `reach` instead, an asynchronous context manager that gives the backend.
+    as a server, override `connect` instead, an asynchronous context manager that gives the backend.
     A backend that runs on one event loop alone says so by `loops`.
 
     Example:
@@ -42,7 +42,7 @@ class BackendContract(MessageContract, BodyContract, StreamContract, LifeCycleCo
 class WrapperContract(BackendContract):
     """The tests that a backend around another one must pass: `BackendContract`, and a few more.
 
-    `around` puts the backend to test around another.
+    `wrap` puts the backend to test around another.
 
     Example:
         ```python
@@ -50,51 +50,51 @@ class WrapperContract(BackendContract):
 
 
         class TestRecording(WrapperContract):
-            def around(self, inner: Backend) -> Backend:
+            def wrap(self, inner: Backend) -> Backend:
                 return RecordingBackend(inner, "cassette.json")
         ```
     """
 
-    def around(self, inner: Backend) -> Backend:
+    def wrap(self, inner: Backend) -> Backend:
         """Put the backend to test around another."""
         raise NotImplementedError(f"{type(self).__name__}.around must make the backend to test")
 
     def backend(self, service: Service) -> Backend:
         """Put it around a service in memory."""
-        return self.around(MemoryBackend(service))
+        return self.wrap(MemoryBackend(service))
 
-    @on_each_loop
-    async def test_time_is_that_of_the_backend_inside(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_time_is_that_of_the_backend_inside(self, target: BackendUnderTest) -> None:
         """Else a client would wait for real; an attribute `inner` is enough."""
-        assert clock_of(reached.backend) is reached.service.clock
+        assert get_clock(target.backend) is target.service.clock
 
-    @on_each_loop
-    async def test_an_error_from_inside_comes_out_as_it_is(self, _reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_an_error_from_inside_comes_out_as_it_is(self, _target: BackendUnderTest) -> None:
         """The phase decides whether the client may ask again."""
         phases: list[Phase] = ["connect", "connect_timeout", "write", "read", "timeout"]
         for phase in phases:
-            backend = self.around(Broken(phase))
+            backend = self.wrap(FailingBackend(phase))
             with pytest.raises(BackendError, match="it broke") as caught:
                 async with backend.send(LIST_MODELS):
                     pass
             assert caught.value.phase == phase
             await backend.aclose()
 
-    @on_each_loop
+    @on_each_event_loop
     async def test_an_answer_that_breaks_off_inside_breaks_off_outside(
-        self, _reached: Reached
+        self, _target: BackendUnderTest
     ) -> None:
         """What came before is handed over, and the end is an error, not an end."""
-        backend = self.around(Broken("read", after=b"data: {"))
+        backend = self.wrap(FailingBackend("read", after=b"data: {"))
         async with backend.send(stream_completion()) as response:
             assert await anext(response.stream) == b"data: {"
             with pytest.raises(BackendError, match="it broke"):
                 await anext(response.stream)
         await backend.aclose()
 
-    @on_each_loop
-    async def test_closing_closes_the_backend_inside(self, _reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_closing_closes_the_backend_inside(self, _target: BackendUnderTest) -> None:
         """Else its connections stay open."""
-        inner = Broken("read")
-        await self.around(inner).aclose()
+        inner = FailingBackend("read")
+        await self.wrap(inner).aclose()
         assert inner.closed

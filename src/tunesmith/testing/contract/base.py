@@ -15,7 +15,13 @@ from tunesmith.operations.base import StreamOperation
 from tunesmith.protocol.message import Request
 from tunesmith.service.service import Service
 
-__all__ = ["Answer", "ContractBase", "Reached", "WatchedService", "on_each_loop"]
+__all__ = [
+    "BackendUnderTest",
+    "ContractBase",
+    "ReadResponse",
+    "StreamCountingService",
+    "on_each_event_loop",
+]
 
 A = TypeVar("A")
 E = TypeVar("E")
@@ -26,7 +32,7 @@ _STEPS = 6
 """A test waits for this many things at most."""
 
 
-class WatchedService(Service):
+class StreamCountingService(Service):
     """A service that knows how many of its streams are open."""
 
     def __init__(self) -> None:
@@ -34,11 +40,11 @@ class WatchedService(Service):
         self.open_streams = 0
         self.changed = anyio.Event()
 
-    async def events(self, operation: StreamOperation[A, E]) -> AsyncGenerator[E]:
+    async def stream(self, operation: StreamOperation[A, E]) -> AsyncGenerator[E]:
         """Answer bit by bit, and count."""
         self.open_streams += 1
         try:
-            async with aclosing(super().events(operation)) as events:
+            async with aclosing(super().stream(operation)) as events:
                 async for event in events:
                     yield event
         finally:
@@ -48,7 +54,7 @@ class WatchedService(Service):
 
 
 @dataclass(frozen=True, slots=True)
-class Answer:
+class ReadResponse:
     """An answer that was read to its end."""
 
     status: int
@@ -57,37 +63,37 @@ class Answer:
 
 
 @dataclass(frozen=True)
-class Reached:
+class BackendUnderTest:
     """What a test is about.
 
     Args:
         backend: The backend to test.
         service: What the backend reaches.
-        patience_s: How many real seconds to wait for what must not take any time.
+        timeout_s: How many real seconds to wait for what must not take any time.
     """
 
     backend: Backend
-    service: WatchedService
-    patience_s: float
+    service: StreamCountingService
+    timeout_s: float
 
     @cached_property
     def client(self) -> AsyncClient:
         """A client over the backend."""
         return AsyncClient(backend=self.backend)
 
-    async def ask(self, request: Request) -> Answer:
+    async def request(self, request: Request) -> ReadResponse:
         """Send a request and read its answer."""
         async with self.backend.send(request) as response:
-            return Answer(response.status, dict(response.headers), await response.read())
+            return ReadResponse(response.status, dict(response.headers), await response.read())
 
-    async def until_streams_are_left(self) -> None:
+    async def wait_streams_closed(self) -> None:
         """Wait until the service streams no more; a server may notice late that nobody listens."""
-        with anyio.fail_after(self.patience_s):
+        with anyio.fail_after(self.timeout_s):
             while self.service.open_streams:
                 await self.service.changed.wait()
 
 
-Test = Callable[[C, Reached], Awaitable[None]]
+Test = Callable[[C, BackendUnderTest], Awaitable[None]]
 
 
 class ContractBase:
@@ -96,23 +102,23 @@ class ContractBase:
     loops: tuple[str, ...] = _LOOPS
     """The event loops that the backend runs on."""
 
-    patience_s: float = 10.0
+    timeout_s: float = 10.0
     """How many real seconds to wait for what must not take any time."""
 
     def backend(self, service: Service) -> Backend:
         """Make the backend to test, which reaches a service."""
         raise NotImplementedError(f"{type(self).__name__}.backend must make the backend to test")
 
-    def reach(self, service: Service) -> AbstractAsyncContextManager[Backend]:
+    def connect(self, service: Service) -> AbstractAsyncContextManager[Backend]:
         """Set up a backend, and give back what it holds."""
         return _closing(self.backend(service))
 
-    async def run(self, test: Callable[[Reached], Awaitable[None]]) -> None:
+    async def run(self, test: Callable[[BackendUnderTest], Awaitable[None]]) -> None:
         """Run a test."""
-        service = WatchedService()
-        with anyio.fail_after(self.patience_s * _STEPS):
-            async with self.reach(service) as backend:
-                await test(Reached(backend, service, self.patience_s))
+        service = StreamCountingService()
+        with anyio.fail_after(self.timeout_s * _STEPS):
+            async with self.connect(service) as backend:
+                await test(BackendUnderTest(backend, service, self.timeout_s))
 
 
 @asynccontextmanager
@@ -123,7 +129,7 @@ async def _closing(backend: Backend) -> AsyncGenerator[Backend]:
         await backend.aclose()
 
 
-def on_each_loop(test: Test[C]) -> Callable[[C, str], None]:
+def on_each_event_loop(test: Test[C]) -> Callable[[C, str], None]:
     """Make a test of an asynchronous one; no plugin is needed, and none gets in the way."""
 
     @pytest.mark.parametrize("loop", _LOOPS)
@@ -133,10 +139,10 @@ def on_each_loop(test: Test[C]) -> Callable[[C, str], None]:
         if loop == "trio":
             pytest.importorskip("trio")
 
-        async def with_reached(reached: Reached) -> None:
-            await test(self, reached)
+        async def with_target(target: BackendUnderTest) -> None:
+            await test(self, target)
 
-        anyio.run(self.run, with_reached, backend=loop)
+        anyio.run(self.run, with_target, backend=loop)
 
     run.__name__ = test.__name__
     run.__qualname__ = test.__qualname__

@@ -8,7 +8,7 @@ import pytest
 from tunesmith.operations.files import CreateFile
 from tunesmith.protocol.encode import encode
 from tunesmith.protocol.message import Body, Request
-from tunesmith.testing.contract.base import ContractBase, Reached, on_each_loop
+from tunesmith.testing.contract.base import BackendUnderTest, ContractBase, on_each_event_loop
 from tunesmith.testing.contract.messages import LIST_MODELS
 
 __all__ = ["BodyContract"]
@@ -47,59 +47,61 @@ class _Pieces:
 class BodyContract(ContractBase):
     """Bodies that are sent, and files that are fetched."""
 
-    @on_each_loop
-    async def test_a_body_may_be_bytes_or_pieces(self, reached: Reached) -> None:
-        whole = await reached.ask(_asking(_ASKED))
-        pieces = await reached.ask(_asking(_Pieces(_ASKED)))
+    @on_each_event_loop
+    async def test_a_body_may_be_bytes_or_pieces(self, target: BackendUnderTest) -> None:
+        whole = await target.request(_asking(_ASKED))
+        pieces = await target.request(_asking(_Pieces(_ASKED)))
         assert whole.status == pieces.status == 200
         assert json.loads(whole.body)["usage"] == json.loads(pieces.body)["usage"]
 
-    @on_each_loop
-    async def test_a_body_is_opened_afresh_for_each_attempt(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_a_body_is_opened_afresh_for_each_attempt(self, target: BackendUnderTest) -> None:
         pieces = _Pieces(_ASKED)
         request = _asking(pieces)
         for attempt in (1, 2):
-            assert (await reached.ask(request)).status == 200
+            assert (await target.request(request)).status == 200
             assert (pieces.opened, pieces.open) == (attempt, 0)
 
-    @on_each_loop
+    @on_each_event_loop
     async def test_what_a_body_raises_comes_through_and_its_file_is_closed(
-        self, reached: Reached
+        self, target: BackendUnderTest
     ) -> None:
         """A file that cannot be read is no matter of the network: nobody shall try again."""
         pieces = _Pieces(_ASKED[:-1], error=KeyError("the disk is gone"))
         with pytest.raises(KeyError, match="the disk is gone"):
-            await reached.ask(_asking(pieces))
+            await target.request(_asking(pieces))
         assert pieces.open == 0
-        assert (await reached.ask(LIST_MODELS)).status == 200
+        assert (await target.request(LIST_MODELS)).status == 200
 
-    @on_each_loop
-    async def test_a_form_arrives_with_its_file_byte_by_byte(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_a_form_arrives_with_its_file_byte_by_byte(
+        self, target: BackendUnderTest
+    ) -> None:
         name = 'Über "Vernunft".bin'
         sent = encode(CreateFile(file=(name, _CONTENT), purpose="user_data"))
-        file = json.loads((await reached.ask(sent)).body)
+        file = json.loads((await target.request(sent)).body)
         assert (file["filename"], file["purpose"]) == (name, "user_data")
         assert file["bytes"] == len(_CONTENT)
-        assert (await reached.ask(_content_of(file["id"]))).body == _CONTENT
+        assert (await target.request(_content_of(file["id"]))).body == _CONTENT
 
-    @on_each_loop
-    async def test_a_long_file_comes_in_chunks(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_a_long_file_comes_in_chunks(self, target: BackendUnderTest) -> None:
         """Files are larger than memory."""
-        file_id = await _stored(reached)
-        async with reached.backend.send(_content_of(file_id)) as response:
+        file_id = await _stored(target)
+        async with target.backend.send(_content_of(file_id)) as response:
             chunks = [chunk async for chunk in response.stream]
         assert len(chunks) > 1
         assert b"".join(chunks) == _CONTENT
 
-    @on_each_loop
-    async def test_a_part_of_a_file_is_fetched_by_its_range(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_a_part_of_a_file_is_fetched_by_its_range(self, target: BackendUnderTest) -> None:
         """So that a broken download can go on."""
-        file_id = await _stored(reached)
-        part = await reached.ask(_content_of(file_id, span="100000-"))
+        file_id = await _stored(target)
+        part = await target.request(_content_of(file_id, span="100000-"))
         assert part.status == 206
         assert part.headers["content-range"] == f"bytes 100000-{len(_CONTENT) - 1}/{len(_CONTENT)}"
         assert part.body == _CONTENT[100_000:]
-        assert (await reached.ask(_content_of(file_id, span="999999-"))).status == 416
+        assert (await target.request(_content_of(file_id, span="999999-"))).status == 416
 
 
 def _content_of(file_id: str, *, span: str | None = None) -> Request:
@@ -107,6 +109,6 @@ def _content_of(file_id: str, *, span: str | None = None) -> Request:
     return Request("files.content", "GET", f"/files/{file_id}/content", (), headers)
 
 
-async def _stored(reached: Reached) -> str:
+async def _stored(target: BackendUnderTest) -> str:
     sent = encode(CreateFile(file=("kant.bin", _CONTENT), purpose="user_data"))
-    return str(json.loads((await reached.ask(sent)).body)["id"])
+    return str(json.loads((await target.request(sent)).body)["id"])

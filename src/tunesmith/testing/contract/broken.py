@@ -8,10 +8,10 @@ import anyio.lowlevel
 from tunesmith.errors import BackendError, Phase
 from tunesmith.protocol.message import Request, Response
 
-__all__ = ["Broken"]
+__all__ = ["FailingBackend"]
 
 
-class Broken:
+class FailingBackend:
     """Raises its error at once, or after some bytes of an event stream."""
 
     def __init__(self, phase: Phase, *, after: bytes | None = None) -> None:

@@ -8,7 +8,7 @@ import pytest
 
 from tunesmith.client import AsyncClient
 from tunesmith.errors import NotFoundError
-from tunesmith.testing.contract.base import ContractBase, Reached, on_each_loop
+from tunesmith.testing.contract.base import BackendUnderTest, ContractBase, on_each_event_loop
 
 __all__ = ["LifeCycleContract"]
 
@@ -27,13 +27,13 @@ async def _training_file(client: AsyncClient) -> str:
 class LifeCycleContract(ContractBase):
     """What clients do all day works over the backend as well."""
 
-    @on_each_loop
-    async def test_a_file_becomes_a_model_that_is_used(self, reached: Reached) -> None:
-        client = reached.client
+    @on_each_event_loop
+    async def test_a_file_becomes_a_model_that_is_used(self, target: BackendUnderTest) -> None:
+        client = target.client
         job = await client.fine_tuning.jobs.create(
             model="davinci-002", training_file=await _training_file(client), suffix="sums"
         )
-        reached.service.clock.jump(_DAY_S)
+        target.service.clock.jump(_DAY_S)
         jobs = client.fine_tuning.jobs
         messages = [event.message async for event in jobs.follow(job, poll_interval=_POLL_S)]
         assert messages[0] == f"Created fine-tuning job: {job.id}"
@@ -46,45 +46,47 @@ class LifeCycleContract(ContractBase):
         assert asked.choices[0].text
         assert (await client.models.delete(job.fine_tuned_model)).deleted
 
-    @on_each_loop
-    async def test_a_stream_comes_to_what_is_answered_at_once(self, reached: Reached) -> None:
-        create = reached.client.completions.create
+    @on_each_event_loop
+    async def test_a_stream_comes_to_what_is_answered_at_once(
+        self, target: BackendUnderTest
+    ) -> None:
+        create = target.client.completions.create
         asked = await create(model="davinci-002", prompt="The sky is", max_tokens=20, seed=3)
-        async with reached.client.completions.stream(
+        async with target.client.completions.stream(
             model="davinci-002", prompt="The sky is", max_tokens=20, seed=3
         ) as stream:
-            final = await stream.final()
+            final = await stream.final_response()
         assert final.choices[0].text == asked.choices[0].text
 
-    @on_each_loop
-    async def test_a_chat_is_answered(self, reached: Reached) -> None:
-        async with reached.client.chat.completions.stream(
+    @on_each_event_loop
+    async def test_a_chat_is_answered(self, target: BackendUnderTest) -> None:
+        async with target.client.chat.completions.stream(
             model="gpt-4o-mini",
             messages=[{"role": "user", "content": "Was ist Größe?"}],
             max_completion_tokens=10,
         ) as stream:
-            final = await stream.final()
+            final = await stream.final_response()
         assert final.choices[0].message.content
 
-    @on_each_loop
-    async def test_lists_are_turned_page_by_page(self, reached: Reached) -> None:
-        made = [await _training_file(reached.client) for _ in range(3)]
-        files = [file.id async for file in reached.client.files.list(limit=1, order="asc")]
+    @on_each_event_loop
+    async def test_lists_are_turned_page_by_page(self, target: BackendUnderTest) -> None:
+        made = [await _training_file(target.client) for _ in range(3)]
+        files = [file.id async for file in target.client.files.list(limit=1, order="asc")]
         assert files == made
 
-    @on_each_loop
-    async def test_a_large_file_is_sent_in_parts(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_a_large_file_is_sent_in_parts(self, target: BackendUnderTest) -> None:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "train.jsonl"
             path.write_bytes(_CONTENT)
-            file = await reached.client.files.upload(path, part_bytes=200, concurrency=2)
-            target = Path(folder) / "content.jsonl"
-            await reached.client.files.content(file.id).write_to(target)
-            assert target.read_bytes() == _CONTENT
+            file = await target.client.files.upload(path, part_bytes=200, concurrency=2)
+            copy = Path(folder) / "content.jsonl"
+            await target.client.files.content(file.id).write_to(copy)
+            assert copy.read_bytes() == _CONTENT
 
-    @on_each_loop
-    async def test_a_batch_is_done(self, reached: Reached) -> None:
-        client = reached.client
+    @on_each_event_loop
+    async def test_a_batch_is_done(self, target: BackendUnderTest) -> None:
+        client = target.client
         body = {"model": "davinci-002", "prompt": "Kant", "max_tokens": 3}
         line = {"custom_id": "1", "method": "POST", "url": "/v1/completions", "body": body}
         content = json.dumps(line).encode()
@@ -92,16 +94,18 @@ class LifeCycleContract(ContractBase):
         batch = await client.batches.create(
             input_file_id=file.id, endpoint="/v1/completions", completion_window="24h"
         )
-        reached.service.clock.jump(_DAY_S)
+        target.service.clock.jump(_DAY_S)
         batch = await client.batches.retrieve(batch.id)
         assert batch.status == "completed"
         results = await client.files.content(batch.output_file_id or "").text()
         assert json.loads(results)["custom_id"] == "1"
 
-    @on_each_loop
-    async def test_a_refusal_tells_all_that_the_service_told(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_a_refusal_tells_all_that_the_service_told(
+        self, target: BackendUnderTest
+    ) -> None:
         with pytest.raises(NotFoundError, match="No such File object: file-none") as caught:
-            await reached.client.files.retrieve("file-none")
+            await target.client.files.retrieve("file-none")
         error = caught.value
         assert (error.operation, error.status, error.param) == ("files.retrieve", 404, "id")
         assert error.request_id == error.headers["x-request-id"]

@@ -10,7 +10,7 @@ import pytest
 
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Request
-from tunesmith.testing.contract.base import ContractBase, Reached, on_each_loop
+from tunesmith.testing.contract.base import BackendUnderTest, ContractBase, on_each_event_loop
 
 __all__ = ["LIST_MODELS", "MessageContract", "completion", "stream_completion"]
 
@@ -33,55 +33,57 @@ def stream_completion(**parameters: Any) -> Request:
 class MessageContract(ContractBase):
     """Requests go out as they are, and whatever is answered comes back."""
 
-    @on_each_loop
-    async def test_an_answer_is_a_status_headers_and_a_body(self, reached: Reached) -> None:
-        answer = await reached.ask(LIST_MODELS)
+    @on_each_event_loop
+    async def test_an_answer_is_a_status_headers_and_a_body(self, target: BackendUnderTest) -> None:
+        answer = await target.request(LIST_MODELS)
         assert answer.status == 200
         assert answer.headers["content-type"].startswith("application/json")
         assert "davinci-002" in [model["id"] for model in json.loads(answer.body)["data"]]
 
-    @on_each_loop
-    async def test_an_error_status_is_an_answer(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_an_error_status_is_an_answer(self, target: BackendUnderTest) -> None:
         """Only where no answer came is an error raised."""
         unknown = Request("files.retrieve", "GET", "/files/file-none")
         nonsense = Request("completions.create", "POST", "/completions", (), {}, b"{nonsense")
         for request, status in ((unknown, 404), (nonsense, 400)):
-            answer = await reached.ask(request)
+            answer = await target.request(request)
             assert answer.status == status
             assert json.loads(answer.body)["error"]["message"]
 
-    @on_each_loop
-    async def test_names_of_headers_are_in_lower_case(self, reached: Reached) -> None:
-        async with reached.backend.send(LIST_MODELS) as response:
+    @on_each_event_loop
+    async def test_names_of_headers_are_in_lower_case(self, target: BackendUnderTest) -> None:
+        async with target.backend.send(LIST_MODELS) as response:
             assert [name for name in response.headers if name != name.lower()] == []
             assert response.headers["x-request-id"].startswith("req_")
 
-    @on_each_loop
-    async def test_a_path_arrives_as_it_was_written(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_a_path_arrives_as_it_was_written(self, target: BackendUnderTest) -> None:
         """It is percent-encoded already: encoding it twice, or not at all, would lose the model."""
         path = "/models/ft:a%20b%3Fc%23d%C3%B6:%25"
-        answer = await reached.ask(Request("models.retrieve", "GET", path))
+        answer = await target.request(Request("models.retrieve", "GET", path))
         assert answer.status == 404
         assert "ft:a b?c#dö:%" in json.loads(answer.body)["error"]["message"]
 
-    @on_each_loop
-    async def test_a_query_arrives_as_it_was_meant(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_a_query_arrives_as_it_was_meant(self, target: BackendUnderTest) -> None:
         """It is not percent-encoded yet, and order and repetition are kept."""
         name = "ä b&c=d+e%20#"
-        answer = await reached.ask(Request("files.list", "GET", "/files", ((name, "1"),)))
+        answer = await target.request(Request("files.list", "GET", "/files", ((name, "1"),)))
         assert answer.status == 400
         assert name in json.loads(answer.body)["error"]["message"]
-        answer = await reached.ask(
+        answer = await target.request(
             Request("files.list", "GET", "/files", (("limit", "1"), ("purpose", "batch")))
         )
         assert answer.status == 200
 
-    @on_each_loop
-    async def test_calls_side_by_side_get_each_their_own_answer(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_calls_side_by_side_get_each_their_own_answer(
+        self, target: BackendUnderTest
+    ) -> None:
         texts: dict[int, str] = {}
 
         async def ask(number: int) -> None:
-            answer = await reached.ask(completion(prompt=f"Number {number}", echo=True))
+            answer = await target.request(completion(prompt=f"Number {number}", echo=True))
             texts[number] = json.loads(answer.body)["choices"][0]["text"]
 
         async with anyio.create_task_group() as tasks:
@@ -91,15 +93,17 @@ class MessageContract(ContractBase):
         for number, text in texts.items():
             assert text.startswith(f"Number {number}")
 
-    @on_each_loop
-    async def test_a_call_may_end_in_another_scope_than_it_began_in(self, reached: Reached) -> None:
+    @on_each_event_loop
+    async def test_a_call_may_end_in_another_scope_than_it_began_in(
+        self, target: BackendUnderTest
+    ) -> None:
         """Callers limit the time until an answer comes, and then that of each read.
 
         A cancel scope or a task group that the backend left open would be left out of order.
         """
         async with AsyncExitStack() as stack:
             with anyio.fail_after(30):
-                sending = reached.backend.send(stream_completion(max_tokens=20))
+                sending = target.backend.send(stream_completion(max_tokens=20))
                 response = await stack.enter_async_context(sending)
             with anyio.fail_after(30):
                 await anext(response.stream)
@@ -107,34 +111,34 @@ class MessageContract(ContractBase):
             await anext(response.stream)
         assert not scope.cancelled_caught
 
-    @on_each_loop
+    @on_each_event_loop
     async def test_whenever_a_call_is_cancelled_the_next_one_is_answered(
-        self, reached: Reached
+        self, target: BackendUnderTest
     ) -> None:
         for request in (completion(max_tokens=3), stream_completion(max_tokens=3)):
             for checkpoints in (*range(20), *range(20, 200, 9)):
-                if await _ended_within(checkpoints, reached, request):
+                if await _ended_within(checkpoints, target, request):
                     break
-            await reached.until_streams_are_left()
-            assert (await reached.ask(LIST_MODELS)).status == 200
+            await target.wait_streams_closed()
+            assert (await target.request(LIST_MODELS)).status == 200
 
-    @on_each_loop
-    async def test_after_closing_nothing_is_sent(self, reached: Reached) -> None:
-        await reached.ask(LIST_MODELS)
-        await reached.backend.aclose()
-        await reached.backend.aclose()  # once more does no harm
+    @on_each_event_loop
+    async def test_after_closing_nothing_is_sent(self, target: BackendUnderTest) -> None:
+        await target.request(LIST_MODELS)
+        await target.backend.aclose()
+        await target.backend.aclose()  # once more does no harm
         with pytest.raises(BackendError) as caught:
-            await reached.ask(LIST_MODELS)
+            await target.request(LIST_MODELS)
         assert caught.value.phase == "closed"
 
 
-async def _ended_within(checkpoints: int, reached: Reached, request: Request) -> bool:
+async def _ended_within(checkpoints: int, target: BackendUnderTest, request: Request) -> bool:
     """Cancel a call after so many checkpoints; tell whether it had ended before."""
     ended = False
 
     async def call() -> None:
         nonlocal ended
-        await reached.ask(request)
+        await target.request(request)
         ended = True
 
     async with anyio.create_task_group() as tasks:

@@ -9,33 +9,33 @@ from typing import ClassVar
 from tunesmith.backends.base import Clock
 from tunesmith.protocol.message import Request, Response
 
-__all__ = ["Fault", "Send", "Strike"]
+__all__ = ["Fault", "FaultInvocation", "Send"]
 
 Send = Callable[[Request], AbstractAsyncContextManager[Response]]
 """Sends a request, as `Backend.send` does."""
 
 
 @dataclass(slots=True)
-class Strike:
+class FaultInvocation:
     """One call that a fault is to strike.
 
     Args:
         clock: The time of the backend.
-        due: Whether this call is to be struck at all.
+        applies: Whether this call is to be struck at all.
         fired: Whether it was.
         reason: Why it was not.
     """
 
     clock: Clock
-    due: bool = True
+    applies: bool = True
     fired: bool = False
     reason: str = "the call never came so far"
 
-    def hit(self) -> None:
+    def mark_fired(self) -> None:
         """Note that it struck."""
         self.fired = True
 
-    def miss(self, reason: str) -> None:
+    def mark_skipped(self, reason: str) -> None:
         """Note why it did not."""
         self.reason = reason
 
@@ -45,7 +45,7 @@ class Fault(ABC):
 
     layer: ClassVar[int]
     """Where it happens between the service, at 0, and the caller."""
-    remembers: ClassVar[bool] = False
+    observes_all_calls: ClassVar[bool] = False
     """Whether it looks at the calls that it does not strike as well."""
 
     @abstractmethod
@@ -53,7 +53,7 @@ class Fault(ABC):
         """Say what goes wrong, in a few words."""
 
     @abstractmethod
-    def around(self, send: Send, strike: Strike) -> Send:
+    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
         """Let it go wrong.
 
         Args:

@@ -11,17 +11,23 @@ from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from tunesmith.backends.base import Backend, clock_of
-from tunesmith.operations.validation import require_operation
+from tunesmith.backends.base import Backend, get_clock
+from tunesmith.operations.validation import validate_operation_name
 from tunesmith.protocol.error_body import error_body
 from tunesmith.protocol.message import Request, Response
-from tunesmith.testing.faults.base import Fault, Send, Strike
-from tunesmith.testing.faults.positions import Place
-from tunesmith.testing.faults.request_faults import Connect, CutUpload, LoseAnswer, Slow, Status
+from tunesmith.testing.faults.base import Fault, FaultInvocation, Send
+from tunesmith.testing.faults.positions import BodyPosition
+from tunesmith.testing.faults.request_faults import (
+    Delay,
+    DisconnectUpload,
+    DropResponse,
+    ErrorStatus,
+    RefuseConnection,
+)
 from tunesmith.testing.faults.response_faults import (
     ContentType,
-    Cut,
-    Edit,
+    Disconnect,
+    EditJson,
     ErrorEvent,
     RepeatPage,
     Stall,
@@ -29,16 +35,16 @@ from tunesmith.testing.faults.response_faults import (
     reversed_page,
 )
 
-__all__ = ["Calls", "Faults"]
+__all__ = ["FaultRule", "Faults"]
 
 
 @dataclass(slots=True)
-class _Planned:
+class _PlannedFault:
     """A fault at some calls."""
 
-    calls: "Calls"
+    calls: "FaultRule"
     fault: Fault
-    strikes: dict[int, Strike] = field(default_factory=dict[int, Strike])
+    strikes: dict[int, FaultInvocation] = field(default_factory=dict[int, FaultInvocation])
 
     def unfired(self) -> list[str]:
         """Say which calls it should have struck, and did not."""
@@ -59,7 +65,7 @@ class _Planned:
         ]
 
 
-class Calls:
+class FaultRule:
     """Calls for which faults are being declared; see `Faults.on`. Each method adds a fault.
 
     Args:
@@ -72,7 +78,7 @@ class Calls:
         self,
         pattern: str,
         numbers: tuple[int, ...] | None,
-        plan: Callable[["Calls", Fault], None],
+        plan: Callable[["FaultRule", Fault], None],
     ) -> None:
         self.pattern = pattern
         self.numbers = numbers
@@ -90,7 +96,7 @@ class Calls:
         headers: Mapping[str, str] | None = None,
         body: bytes | None = None,
         after_work: bool = False,
-    ) -> "Calls":
+    ) -> "FaultRule":
         """Answer with an error status; the service is not asked.
 
         Args:
@@ -108,7 +114,7 @@ class Calls:
             from tunesmith.testing import Faults
 
             faults = Faults(MemoryBackend())
-            faults.on("files.create", call=2).status(502, body=b"<html>Bad gateway</html>")
+            faults.on("files.create", nth=2).status(502, body=b"<html>Bad gateway</html>")
             ```
         """
         if body is None:
@@ -116,9 +122,9 @@ class Calls:
             text = message or HTTPStatus(status).phrase
             body = json.dumps(error_body(text, type=kind, param=param, code=code)).encode()
             headers = {"content-type": "application/json", **(headers or {})}
-        return self._add(Status(status, body, headers or {}, after_work))
+        return self._add(ErrorStatus(status, body, headers or {}, after_work))
 
-    def rate_limited(self, retry_after_s: float | None = None) -> "Calls":
+    def rate_limited(self, retry_after_s: float | None = None) -> "FaultRule":
         """Answer 429: too many requests.
 
         Args:
@@ -132,7 +138,7 @@ class Calls:
             headers=_retry_after(retry_after_s),
         )
 
-    def quota_exhausted(self) -> "Calls":
+    def quota_exhausted(self) -> "FaultRule":
         """Answer 429 with the code `insufficient_quota`, which must not be retried."""
         return self.status(
             429,
@@ -141,7 +147,7 @@ class Calls:
             code="insufficient_quota",
         )
 
-    def overloaded(self, retry_after_s: float | None = None) -> "Calls":
+    def overloaded(self, retry_after_s: float | None = None) -> "FaultRule":
         """Answer 503; several calls, as in `call=range(1, 4)`, make a burst.
 
         Args:
@@ -153,30 +159,32 @@ class Calls:
             headers=_retry_after(retry_after_s),
         )
 
-    def refuse_connection(self) -> "Calls":
+    def refuse_connection(self) -> "FaultRule":
         """Let the connection not come about: the service sees nothing."""
-        return self._add(Connect("connect", "the connection was refused"))
+        return self._add(RefuseConnection("connect", "the connection was refused"))
 
-    def lose_answer(self) -> "Calls":
+    def drop_response(self) -> "FaultRule":
         """Let the service do what it is asked, and its answer be lost."""
-        return self._add(LoseAnswer())
+        return self._add(DropResponse())
 
-    def slow(self, header_s: float) -> "Calls":
+    def delay(self, seconds: float) -> "FaultRule":
         """Let the answer begin late; the service has done its work by then.
 
         Args:
-            header_s: So many seconds later, by the backend's clock.
+            seconds: So many seconds later, by the backend's clock.
         """
-        return self._add(Slow(header_s))
+        return self._add(Delay(seconds))
 
-    def cut(self, *, after_bytes: int | None = None, after_events: int | None = None) -> "Calls":
+    def disconnect(
+        self, *, after_bytes: int | None = None, after_events: int | None = None
+    ) -> "FaultRule":
         """Break the connection in the answer's body; half-way if nothing else is said.
 
         Args:
             after_bytes: So many bytes come first.
             after_events: So many events of a stream come first.
         """
-        return self._add(Cut(Place(after_bytes, after_events)))
+        return self._add(Disconnect(BodyPosition(after_bytes, after_events)))
 
     def stall(
         self,
@@ -184,7 +192,7 @@ class Calls:
         after_bytes: int | None = None,
         after_events: int | None = None,
         for_s: float = inf,
-    ) -> "Calls":
+    ) -> "FaultRule":
         """Let nothing come for a while; half-way in the body if nothing else is said.
 
         Args:
@@ -192,22 +200,22 @@ class Calls:
             after_events: So many events of a stream come first.
             for_s: So many seconds by the backend's clock; for ever if not said.
         """
-        return self._add(Stall(Place(after_bytes, after_events), for_s))
+        return self._add(Stall(BodyPosition(after_bytes, after_events), for_s))
 
     def truncate(
         self, *, after_bytes: int | None = None, after_events: int | None = None
-    ) -> "Calls":
+    ) -> "FaultRule":
         """End the body early, as if that were all; half-way if nothing else is said.
 
         Args:
             after_bytes: So many bytes come first.
             after_events: So many events of a stream come first.
         """
-        return self._add(Truncate(Place(after_bytes, after_events)))
+        return self._add(Truncate(BodyPosition(after_bytes, after_events)))
 
     def error_event(
         self, *, after_events: int, message: str = "The server had an error.", code: str = ""
-    ) -> "Calls":
+    ) -> "FaultRule":
         """Let a stream report an error, and end.
 
         Args:
@@ -216,9 +224,9 @@ class Calls:
             code: The API's code of the error.
         """
         body = error_body(message, type="server_error", code=code or None)
-        return self._add(ErrorEvent(Place(after_events=after_events), body))
+        return self._add(ErrorEvent(BodyPosition(after_events=after_events), body))
 
-    def content_type(self, content_type: str) -> "Calls":
+    def content_type(self, content_type: str) -> "FaultRule":
         """Let the answer say that it is something else.
 
         Args:
@@ -226,32 +234,32 @@ class Calls:
         """
         return self._add(ContentType(content_type))
 
-    def edit(self, change: Callable[[Any], Any], name: str = "JSON edited") -> "Calls":
+    def edit(self, change: Callable[[Any], Any], name: str = "JSON edited") -> "FaultRule":
         """Change the JSON of good answers.
 
         Args:
             change: Is given the JSON, and gives another; the same one is no fault.
             name: What to call the fault.
         """
-        return self._add(Edit(change, name))
+        return self._add(EditJson(change, name))
 
-    def repeat_page(self) -> "Calls":
+    def repeat_page(self) -> "FaultRule":
         """Answer the page before again; so the call is the second, or a later one."""
         return self._add(RepeatPage())
 
-    def reorder_page(self) -> "Calls":
+    def reorder_page(self) -> "FaultRule":
         """Turn the items of a page around."""
         return self.edit(reversed_page, "page reordered")
 
-    def cut_upload(self, *, after_bytes: int | None = None) -> "Calls":
+    def disconnect_upload(self, *, after_bytes: int | None = None) -> "FaultRule":
         """Break the connection while the request's body is being sent.
 
         Args:
             after_bytes: So many bytes are sent first; half of them if not said.
         """
-        return self._add(CutUpload(after_bytes))
+        return self._add(DisconnectUpload(after_bytes))
 
-    def _add(self, fault: Fault) -> "Calls":
+    def _add(self, fault: Fault) -> "FaultRule":
         self._plan(self, fault)
         return self
 
@@ -272,7 +280,7 @@ class Faults:
 
         faults = Faults(MemoryBackend())
         faults.on("models.list").rate_limited(retry_after_s=20)
-        faults.on("completions.create", call=2).slow(5).cut(after_events=3)
+        faults.on("completions.create", nth=2).delay(5).disconnect(after_events=3)
         async with AsyncClient(backend=faults) as client:
             await client.models.list()
         print(faults.unfired)  # no completion was asked for
@@ -281,18 +289,18 @@ class Faults:
 
     def __init__(self, inner: Backend) -> None:
         self.inner = inner
-        self._calls: list[Calls] = []
-        self._planned: list[_Planned] = []
+        self._calls: list[FaultRule] = []
+        self._planned: list[_PlannedFault] = []
 
     def __repr__(self) -> str:
         return f"<Faults {len(self._planned)} over {self.inner!r}>"
 
-    def on(self, operation: str = "*", call: int | Iterable[int] | None = 1) -> Calls:
+    def on(self, operation: str = "*", nth: int | Iterable[int] | None = 1) -> FaultRule:
         """Choose calls that shall go wrong.
 
         Args:
             operation: The operation's name, such as `files.create`; `*` stands for any text.
-            call: The how-manieth of its calls from now on, counted from 1; several of them; or None
+            nth: The how-manieth of its calls from now on, counted from 1; several of them; or None
                 for all. A retry is a call.
 
         Returns:
@@ -301,11 +309,11 @@ class Faults:
         Raises:
             ValueError: There is no such operation, or a number is below 1.
         """
-        require_operation(operation)
-        numbers = None if call is None else (call,) if isinstance(call, int) else tuple(call)
+        validate_operation_name(operation)
+        numbers = None if nth is None else (nth,) if isinstance(nth, int) else tuple(nth)
         if numbers is not None and (not numbers or min(numbers) < 1):
-            raise ValueError(f"calls are counted from 1, so call cannot be {call!r}")
-        calls = Calls(operation, numbers, self._plan)
+            raise ValueError(f"calls are counted from 1, so call cannot be {nth!r}")
+        calls = FaultRule(operation, numbers, self._plan)
         self._calls.append(calls)
         return calls
 
@@ -342,8 +350,8 @@ class Faults:
             if fnmatchcase(request.operation, calls.pattern):
                 calls.came += 1
         send: Send = self.inner.send
-        for fault, strike in self._strikes(request.operation):
-            send = fault.around(send, strike)
+        for fault, strike in self._invocations(request.operation):
+            send = fault.wrap(send, strike)
         async with send(request) as response:
             yield response
 
@@ -351,22 +359,22 @@ class Faults:
         """Close the inner backend."""
         await self.inner.aclose()
 
-    def _plan(self, calls: Calls, fault: Fault) -> None:
-        self._planned.append(_Planned(calls, fault))
+    def _plan(self, calls: FaultRule, fault: Fault) -> None:
+        self._planned.append(_PlannedFault(calls, fault))
 
-    def _strikes(self, operation: str) -> list[tuple[Fault, Strike]]:
+    def _invocations(self, operation: str) -> list[tuple[Fault, FaultInvocation]]:
         """Find the faults of the call that has just come, those nearest to the service first."""
-        clock = clock_of(self.inner)
-        found: list[tuple[Fault, Strike]] = []
+        clock = get_clock(self.inner)
+        found: list[tuple[Fault, FaultInvocation]] = []
         for planned in self._planned:
             calls, fault = planned.calls, planned.fault
             if not fnmatchcase(operation, calls.pattern):
                 continue
             due = calls.numbers is None or calls.came in calls.numbers
-            strike = Strike(clock, due)
+            strike = FaultInvocation(clock, due)
             if due:
                 planned.strikes[calls.came] = strike
-            if due or fault.remembers:
+            if due or fault.observes_all_calls:
                 found.append((fault, strike))
         return sorted(found, key=lambda item: item[0].layer)
 

@@ -4,13 +4,13 @@ from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
 
 from tunesmith.protocol.message import Response
-from tunesmith.testing.faults.base import Strike
+from tunesmith.testing.faults.base import FaultInvocation
 
-__all__ = ["Place", "broken_at"]
+__all__ = ["BodyPosition", "inject_at"]
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class BodyPosition:
     """A place in a body; in the middle if nothing else is said.
 
     Args:
@@ -34,18 +34,18 @@ class Place:
             return f"after {_counted(self.after_bytes, 'byte')}"
         return "half-way"
 
-    def in_answer(self, response: Response) -> "Place | None":
+    def resolve(self, response: Response) -> "BodyPosition | None":
         """Tell where the middle of an answer is; None if nobody has told its length."""
         if self.after_bytes is not None or self.after_events is not None:
             return self
         length = response.headers.get("content-length", "")
-        return Place(after_bytes=int(length) // 2) if length.isdigit() else None
+        return BodyPosition(after_bytes=int(length) // 2) if length.isdigit() else None
 
 
-class _Meter:
+class _PositionTracker:
     """Finds a place in chunks that come one after the other."""
 
-    def __init__(self, place: Place) -> None:
+    def __init__(self, place: BodyPosition) -> None:
         self._place = place
         self._line = b""
         self._has_data = False
@@ -82,10 +82,10 @@ class _Meter:
         return None
 
 
-async def broken_at(
-    place: Place,
+async def inject_at(
+    place: BodyPosition,
     chunks: AsyncIterator[bytes],
-    strike: Strike,
+    strike: FaultInvocation,
     happen: Callable[[], Awaitable[bytes]],
     *,
     ends: bool = False,
@@ -99,7 +99,7 @@ async def broken_at(
         happen: Raises, waits, or gives bytes to put there.
         ends: Whether nothing comes after the place.
     """
-    meter = _Meter(place)
+    meter = _PositionTracker(place)
     reached = ended = False
     try:
         while not ended:
@@ -114,7 +114,7 @@ async def broken_at(
             reached = True
             if index:
                 yield chunk[:index]
-            strike.hit()
+            strike.mark_fired()
             inserted = await happen()
             if inserted:
                 yield inserted
@@ -123,7 +123,7 @@ async def broken_at(
             if index < len(chunk):
                 yield chunk[index:]
     finally:
-        strike.miss(f"{'the body ended' if ended else 'the caller left'} after {meter}")
+        strike.mark_skipped(f"{'the body ended' if ended else 'the caller left'} after {meter}")
 
 
 def _counted(number: int, noun: str) -> str:

@@ -9,15 +9,15 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.errors import BackendError, Phase
 from tunesmith.protocol.message import Request, Response
-from tunesmith.testing.faults.base import Fault, Send, Strike
-from tunesmith.testing.faults.positions import Place, broken_at
-from tunesmith.testing.faults.response_faults import Once
+from tunesmith.testing.faults.base import Fault, FaultInvocation, Send
+from tunesmith.testing.faults.positions import BodyPosition, inject_at
+from tunesmith.testing.faults.response_faults import SingleChunkStream
 
-__all__ = ["Connect", "CutUpload", "LoseAnswer", "Slow", "Status"]
+__all__ = ["Delay", "DisconnectUpload", "DropResponse", "ErrorStatus", "RefuseConnection"]
 
 
 @dataclass(frozen=True, slots=True)
-class Status(Fault):
+class ErrorStatus(Fault):
     """Another answer comes: an error, which other faults may change and break in its turn."""
 
     layer = 0
@@ -29,7 +29,7 @@ class Status(Fault):
     def __str__(self) -> str:
         return f"status {self.status}" + (" after the work" if self.after_work else "")
 
-    def around(self, send: Send, strike: Strike) -> Send:
+    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
         """Answer instead of the service, or after it."""
 
         @asynccontextmanager
@@ -42,15 +42,15 @@ class Status(Fault):
                 async with aclosing(request.chunks()) as chunks:
                     async for _ in chunks:
                         pass
-            strike.hit()
+            strike.mark_fired()
             length = {"content-length": str(len(self.body))}
-            yield Response(self.status, {**length, **self.headers}, Once(self.body))
+            yield Response(self.status, {**length, **self.headers}, SingleChunkStream(self.body))
 
         return sending
 
 
 @dataclass(frozen=True, slots=True)
-class Connect(Fault):
+class RefuseConnection(Fault):
     """The service is not reached."""
 
     layer = 6
@@ -60,21 +60,21 @@ class Connect(Fault):
     def __str__(self) -> str:
         return self.message
 
-    def around(self, send: Send, strike: Strike) -> Send:
+    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
         """Send nothing."""
         del send
 
         async def fail(request: Request) -> NoReturn:
             del request
             await checkpoint()
-            strike.hit()
+            strike.mark_fired()
             raise BackendError(self.message, phase=self.phase)
 
-        return lambda request: _Unanswered(fail(request))
+        return lambda request: _FailingContext(fail(request))
 
 
 @dataclass(frozen=True, slots=True)
-class LoseAnswer(Fault):
+class DropResponse(Fault):
     """The service does what it is asked, and its answer never comes."""
 
     layer = 5
@@ -82,29 +82,29 @@ class LoseAnswer(Fault):
     def __str__(self) -> str:
         return "answer lost"
 
-    def around(self, send: Send, strike: Strike) -> Send:
+    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
         """Let the work be done, and break."""
 
         async def fail(request: Request) -> NoReturn:
             async with send(request) as response:
                 await response.read()
-            strike.hit()
+            strike.mark_fired()
             raise BackendError("the connection was reset", phase="read")
 
-        return lambda request: _Unanswered(fail(request))
+        return lambda request: _FailingContext(fail(request))
 
 
 @dataclass(frozen=True, slots=True)
-class Slow(Fault):
+class Delay(Fault):
     """The answer begins late, or fails late; by then the service has done its work."""
 
     layer = 7
-    header_s: float
+    delay_s: float
 
     def __str__(self) -> str:
-        return f"headers {self.header_s:g} s late"
+        return f"headers {self.delay_s:g} s late"
 
-    def around(self, send: Send, strike: Strike) -> Send:
+    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
         """Wait for the headers."""
 
         @asynccontextmanager
@@ -120,13 +120,13 @@ class Slow(Fault):
 
         return sending
 
-    async def _wait(self, strike: Strike) -> None:
-        strike.hit()
-        await strike.clock.sleep(self.header_s)
+    async def _wait(self, strike: FaultInvocation) -> None:
+        strike.mark_fired()
+        await strike.clock.sleep(self.delay_s)
 
 
 @dataclass(frozen=True, slots=True)
-class CutUpload(Fault):
+class DisconnectUpload(Fault):
     """The connection breaks while the request is being sent."""
 
     layer = 1
@@ -136,13 +136,13 @@ class CutUpload(Fault):
         where = "half-way" if self.after_bytes is None else f"after {self.after_bytes} bytes"
         return f"upload cut {where}"
 
-    def around(self, send: Send, strike: Strike) -> Send:
+    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
         """Send a part of the body."""
 
         @asynccontextmanager
         async def sending(request: Request) -> AsyncGenerator[Response]:
             if request.body is None:
-                strike.miss("the request had no body")
+                strike.mark_skipped("the request had no body")
                 async with send(request) as response:
                     yield response
                 return
@@ -154,7 +154,7 @@ class CutUpload(Fault):
 
             async def body() -> AsyncGenerator[bytes]:
                 async with aclosing(request.chunks()) as chunks:
-                    broken = broken_at(Place(after_bytes=most), chunks, strike, happen)
+                    broken = inject_at(BodyPosition(after_bytes=most), chunks, strike, happen)
                     async with aclosing(broken):
                         async for chunk in broken:
                             yield chunk
@@ -165,7 +165,7 @@ class CutUpload(Fault):
         return sending
 
 
-class _Unanswered(AbstractAsyncContextManager[Response]):
+class _FailingContext(AbstractAsyncContextManager[Response]):
     """Is never entered, because no answer comes."""
 
     def __init__(self, failing: Awaitable[NoReturn]) -> None:

@@ -14,16 +14,16 @@ from tunesmith.backends.base import Clock
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.sse import encode_event
-from tunesmith.testing.faults.base import Fault, Send, Strike
-from tunesmith.testing.faults.positions import Place, broken_at
+from tunesmith.testing.faults.base import Fault, FaultInvocation, Send
+from tunesmith.testing.faults.positions import BodyPosition, inject_at
 
 __all__ = [
     "ContentType",
-    "Cut",
-    "Edit",
+    "Disconnect",
+    "EditJson",
     "ErrorEvent",
-    "Once",
     "RepeatPage",
+    "SingleChunkStream",
     "Stall",
     "Truncate",
     "reversed_page",
@@ -36,51 +36,54 @@ class _Body(Fault):
     """A fault at a place in the answer's body."""
 
     layer = 4
-    ends: ClassVar[bool] = False
-    place: Place
+    terminates: ClassVar[bool] = False
+    place: BodyPosition
 
     @abstractmethod
-    async def happen(self, clock: Clock) -> bytes:
+    async def trigger(self, clock: Clock) -> bytes:
         """Do what is to happen there; gives what comes there."""
 
-    def around(self, send: Send, strike: Strike) -> Send:
+    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
         """Let it happen at the place."""
 
         @asynccontextmanager
         async def sending(request: Request) -> AsyncGenerator[Response]:
             async with send(request) as response:
-                place, chunks = self.place.in_answer(response), response.stream
+                place, chunks = self.place.resolve(response), response.stream
                 if place is None:  # the middle of a body whose length nobody has told
                     content = await response.read()
-                    place, chunks = Place(after_bytes=len(content) // 2), Once(content)
-                broken = broken_at(
+                    place, chunks = (
+                        BodyPosition(after_bytes=len(content) // 2),
+                        SingleChunkStream(content),
+                    )
+                broken = inject_at(
                     place,
                     chunks,
                     strike,
-                    lambda: self.happen(strike.clock),
-                    ends=self.ends,
+                    lambda: self.trigger(strike.clock),
+                    ends=self.terminates,
                 )
                 async with aclosing(broken) as stream:
                     yield replace(response, headers=self.headers(response, place), stream=stream)
 
         return sending
 
-    def headers(self, response: Response, place: Place) -> Mapping[str, str]:
+    def headers(self, response: Response, place: BodyPosition) -> Mapping[str, str]:
         """Give the headers, which do not know of the fault."""
         del place
         return response.headers
 
 
 @dataclass(frozen=True, slots=True)
-class Cut(_Body):
+class Disconnect(_Body):
     """The connection breaks."""
 
-    place: Place
+    place: BodyPosition
 
     def __str__(self) -> str:
         return f"cut {self.place}"
 
-    async def happen(self, clock: Clock) -> bytes:
+    async def trigger(self, clock: Clock) -> bytes:
         """Break."""
         del clock
         raise BackendError("the connection was reset", phase="read")
@@ -90,13 +93,13 @@ class Cut(_Body):
 class Stall(_Body):
     """Nothing comes for a while."""
 
-    place: Place
+    place: BodyPosition
     for_s: float = inf
 
     def __str__(self) -> str:
         return f"stall {self.place}" + ("" if self.for_s == inf else f" for {self.for_s:g} s")
 
-    async def happen(self, clock: Clock) -> bytes:
+    async def trigger(self, clock: Clock) -> bytes:
         """Wait."""
         await clock.sleep(self.for_s)
         return b""
@@ -106,18 +109,18 @@ class Stall(_Body):
 class Truncate(_Body):
     """The body ends early, and looks as if that were all."""
 
-    place: Place
-    ends: ClassVar[bool] = True
+    place: BodyPosition
+    terminates: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return f"truncate {self.place}"
 
-    async def happen(self, clock: Clock) -> bytes:
+    async def trigger(self, clock: Clock) -> bytes:
         """Nothing more comes."""
         del clock
         return b""
 
-    def headers(self, response: Response, place: Place) -> Mapping[str, str]:
+    def headers(self, response: Response, place: BodyPosition) -> Mapping[str, str]:
         """Give the headers, with the length that the body has now."""
         length = response.headers.get("content-length", "")
         if place.after_bytes is None or not length.isdigit():
@@ -129,14 +132,14 @@ class Truncate(_Body):
 class ErrorEvent(_Body):
     """A stream reports an error, and ends."""
 
-    place: Place
+    place: BodyPosition
     body: Mapping[str, Any]
-    ends: ClassVar[bool] = True
+    terminates: ClassVar[bool] = True
 
     def __str__(self) -> str:
         return f"error event {self.place}"
 
-    async def happen(self, clock: Clock) -> bytes:
+    async def trigger(self, clock: Clock) -> bytes:
         """Report the error."""
         del clock
         return encode_event(json.dumps(self.body).encode())
@@ -152,13 +155,13 @@ class ContentType(Fault):
     def __str__(self) -> str:
         return f"content type {self.content_type}"
 
-    def around(self, send: Send, strike: Strike) -> Send:
+    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
         """Change the header."""
 
         @asynccontextmanager
         async def sending(request: Request) -> AsyncGenerator[Response]:
             async with send(request) as response:
-                strike.hit()
+                strike.mark_fired()
                 yield replace(
                     response, headers={**response.headers, "content-type": self.content_type}
                 )
@@ -172,27 +175,27 @@ class _Content(Fault):
     layer = 2
 
     @abstractmethod
-    def changed(self, content: bytes, strike: Strike) -> bytes:
+    def transform(self, content: bytes, strike: FaultInvocation) -> bytes:
         """Give what the answer says instead."""
 
-    def around(self, send: Send, strike: Strike) -> Send:
+    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
         """Change the answer, if it is a good one."""
 
         @asynccontextmanager
         async def sending(request: Request) -> AsyncGenerator[Response]:
             async with send(request) as response:
                 if response.status < _ERROR:
-                    content = self.changed(await response.read(), strike)
+                    content = self.transform(await response.read(), strike)
                     yield _with_content(response, content)
                 else:
-                    strike.miss(f"the answer had status {response.status}")
+                    strike.mark_skipped(f"the answer had status {response.status}")
                     yield response
 
         return sending
 
 
 @dataclass(frozen=True, slots=True)
-class Edit(_Content):
+class EditJson(_Content):
     """The JSON of the answer is another one."""
 
     change: Callable[[Any], Any]
@@ -201,18 +204,18 @@ class Edit(_Content):
     def __str__(self) -> str:
         return self.name
 
-    def changed(self, content: bytes, strike: Strike) -> bytes:
+    def transform(self, content: bytes, strike: FaultInvocation) -> bytes:
         """Change the JSON."""
         try:
             answer = json.loads(content)
         except ValueError:
-            strike.miss("the answer was no JSON")
+            strike.mark_skipped("the answer was no JSON")
             return content
         changed = self.change(answer)
         if changed == answer:
-            strike.miss("the answer stayed as it was")
+            strike.mark_skipped("the answer stayed as it was")
         else:
-            strike.hit()
+            strike.mark_fired()
         return json.dumps(changed).encode()
 
 
@@ -220,19 +223,19 @@ class Edit(_Content):
 class RepeatPage(_Content):
     """A page comes a second time, in the place of the next one."""
 
-    remembers: ClassVar[bool] = True
+    observes_all_calls: ClassVar[bool] = True
     last: bytes | None = None
 
     def __str__(self) -> str:
         return "page repeated"
 
-    def changed(self, content: bytes, strike: Strike) -> bytes:
+    def transform(self, content: bytes, strike: FaultInvocation) -> bytes:
         """Remember each page, and answer the last one again."""
-        if strike.due and self.last is not None:
+        if strike.applies and self.last is not None:
             content = self.last
-            strike.hit()
-        elif strike.due:
-            strike.miss("no page came before")
+            strike.mark_fired()
+        elif strike.applies:
+            strike.mark_skipped("no page came before")
         self.last = content
         return content
 
@@ -246,7 +249,7 @@ def reversed_page(page: Any) -> Any:
             return page
 
 
-class Once:
+class SingleChunkStream:
     """A body in one piece; unlike a generator it need not be closed."""
 
     def __init__(self, content: bytes) -> None:
@@ -265,7 +268,7 @@ class Once:
 
 def _with_content(response: Response, content: bytes) -> Response:
     headers = {**_without_length(response), "content-length": str(len(content))}
-    return replace(response, headers=headers, stream=Once(content))
+    return replace(response, headers=headers, stream=SingleChunkStream(content))
 
 
 def _without_length(response: Response) -> Mapping[str, str]:

@@ -13,7 +13,7 @@ from pydantic_core import from_json
 from tunesmith.errors import BackendError
 from tunesmith.protocol.sse import SSEDecoder
 
-__all__ = ["Call", "described", "difference", "is_like"]
+__all__ = ["Call", "diff_parameters", "format_parameters", "matches"]
 
 
 @dataclass(slots=True)
@@ -31,10 +31,10 @@ class Call:
         status: The answer's HTTP status; None if none came.
         answer_headers: The answer's headers.
         answered_at: When the answer began.
-        answered_after: How many calls had begun by then.
+        calls_before_answer: How many calls had begun by then.
         ended_at: When the call was over; None as long as its answer is open.
         error: Why there was no answer, or why it broke off.
-        abandoned: Whether nobody closed the answer but the garbage collector.
+        garbage_collected: Whether nobody closed the answer but the garbage collector.
     """
 
     number: int
@@ -47,15 +47,15 @@ class Call:
     status: int | None = None
     answer_headers: Mapping[str, str] = field(default_factory=dict[str, str])
     answered_at: float | None = None
-    answered_after: int = 0
+    calls_before_answer: int = 0
     ended_at: float | None = None
     error: BackendError | None = None
-    abandoned: bool = False
+    garbage_collected: bool = False
     body: bytes = field(default=b"", repr=False)
     """The answer's body, as far as it was read and kept."""
 
     @property
-    def answer(self) -> Any:
+    def response_json(self) -> Any:
         """The answer's JSON; of a stream, the list of its events; the bytes of anything else."""
         if "event-stream" in self.answer_headers.get("content-type", ""):
             decoder = SSEDecoder()
@@ -63,14 +63,14 @@ class Call:
         return _json(self.body)
 
     @property
-    def is_good(self) -> bool:
+    def ok(self) -> bool:
         """Whether an answer came that is no error."""
         return self.status is not None and self.status < _ERROR and self.error is None
 
     @property
     def error_code(self) -> str | None:
         """The API's code of the error that was answered."""
-        answer = self.answer
+        answer = self.response_json
         error: Any = cast("dict[str, Any]", answer).get("error") if type(answer) is dict else None
         return cast("dict[str, Any]", error).get("code") if type(error) is dict else None
 
@@ -81,7 +81,7 @@ class Call:
         elif self.ended_at is None:
             outcome += " (open)"
         took = "" if self.ended_at is None else f" in {self.ended_at - self.began_at:.3g} s"
-        asked = described(self.parameters)
+        asked = format_parameters(self.parameters)
         return f"{self.number} {self.operation} {outcome}{took}" + (f" {asked}" if asked else "")
 
 
@@ -92,7 +92,7 @@ _MOST_LINES = 60
 _MOST_CHARS = 500
 
 
-def is_like(call: Call, operation: str, parameters: Mapping[str, Any]) -> bool:
+def matches(call: Call, operation: str, parameters: Mapping[str, Any]) -> bool:
     """Tell whether a call is of an operation, and asked for this.
 
     Args:
@@ -106,7 +106,7 @@ def is_like(call: Call, operation: str, parameters: Mapping[str, Any]) -> bool:
     )
 
 
-def difference(wanted: Mapping[str, Any], call: Call) -> str:
+def diff_parameters(wanted: Mapping[str, Any], call: Call) -> str:
     """Show how a call's parameters differ from those that are looked for, line by line.
 
     Of long ones only the places where they differ are shown, with a few lines around them.
@@ -124,7 +124,7 @@ def difference(wanted: Mapping[str, Any], call: Call) -> str:
     )
 
 
-def described(parameters: Mapping[str, Any]) -> str:
+def format_parameters(parameters: Mapping[str, Any]) -> str:
     """Write parameters in one line."""
     return " ".join(f"{name}={_short(value)}" for name, value in parameters.items())
 

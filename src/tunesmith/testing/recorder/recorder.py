@@ -8,20 +8,20 @@ from typing import Any
 from anyio import get_current_task
 from anyio.lowlevel import checkpoint
 
-from tunesmith.backends.base import Backend, clock_of
+from tunesmith.backends.base import Backend, get_clock
 from tunesmith.errors import BackendError
-from tunesmith.operations.validation import require_operation
+from tunesmith.operations.validation import validate_operation_name
 from tunesmith.protocol.message import Request, Response
 from tunesmith.service.service import Service
 from tunesmith.testing.cassettes.redaction import Redaction
-from tunesmith.testing.recorder.call import Call, described, difference, is_like
-from tunesmith.testing.recorder.request_parameters import Kept, Question
-from tunesmith.testing.recorder.violations import Lapse, LapseKind, judge
+from tunesmith.testing.recorder.call import Call, diff_parameters, format_parameters, matches
+from tunesmith.testing.recorder.request_parameters import CappedBuffer, RequestCapture
+from tunesmith.testing.recorder.violations import Violation, ViolationKind, find_violations
 
-__all__ = ["CallRecord"]
+__all__ = ["CallRecorder"]
 
 
-class CallRecord:
+class CallRecorder:
     """A backend around any other that remembers every call, for a test to look at.
 
     Args:
@@ -31,14 +31,14 @@ class CallRecord:
 
     Example:
         ```python
-        from tunesmith.testing import CallRecord
+        from tunesmith.testing import CallRecorder
 
-        record = CallRecord(MemoryBackend())
+        record = CallRecorder(MemoryBackend())
         async with AsyncClient(backend=record) as client:
             await client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
         record.assert_called("files.create", times=1, purpose="batch")
         record.assert_not_called("files.delete")
-        record.assert_well_behaved()
+        record.assert_no_violations()
         ```
     """
 
@@ -52,7 +52,7 @@ class CallRecord:
         self._max_body_bytes = max_body_bytes
 
     def __repr__(self) -> str:
-        return f"<CallRecord of {len(self.all)} calls over {self.inner!r}>"
+        return f"<CallRecorder of {len(self.all)} calls over {self.inner!r}>"
 
     def __str__(self) -> str:
         return "\n".join(map(str, self.all)) or "no calls"
@@ -68,8 +68,8 @@ class CallRecord:
         Raises:
             ValueError: There is no such operation.
         """
-        require_operation(operation)
-        return [call for call in self.all if is_like(call, operation, parameters)]
+        validate_operation_name(operation)
+        return [call for call in self.all if matches(call, operation, parameters)]
 
     def assert_called(
         self, operation: str = "*", /, *, times: int | None = None, **parameters: Any
@@ -91,10 +91,12 @@ class CallRecord:
         found = self.calls(operation, **parameters)
         if len(found) == times or (times is None and found):
             return found
-        asked = f"{operation} with {described(parameters)}" if parameters else operation
+        asked = f"{operation} with {format_parameters(parameters)}" if parameters else operation
         count = "never" if not found else "once" if len(found) == 1 else f"{len(found)} times"
         wanted = "" if times is None else f", not {times} time{'s' * (times != 1)}"
-        raise self._wrong(f"{asked} was {count} called{wanted}", operation, parameters, found)
+        raise self._assertion_error(
+            f"{asked} was {count} called{wanted}", operation, parameters, found
+        )
 
     def assert_not_called(self, operation: str = "*", /, **parameters: Any) -> None:
         """Make sure that an operation was not called.
@@ -120,14 +122,16 @@ class CallRecord:
             AssertionError: They were not.
         """
         for operation in operations:
-            require_operation(operation)
+            validate_operation_name(operation)
         calls = iter(self.all)
         for place, operation in enumerate(operations):
-            if not any(is_like(call, operation, {}) for call in calls):
+            if not any(matches(call, operation, {}) for call in calls):
                 before = f" after {', '.join(operations[:place])}" if place else ""
-                raise self._wrong(f"{operation} was never called{before}", operation, {}, [])
+                raise self._assertion_error(
+                    f"{operation} was never called{before}", operation, {}, []
+                )
 
-    def assert_no_unmatched(self) -> None:
+    def assert_all_stubbed(self) -> None:
         """Make sure that scripts answered all completions, chats and embeddings, no engine.
 
         Raises:
@@ -141,29 +145,29 @@ class CallRecord:
             raise AssertionError(f"no script answered {len(unmatched)} request(s):{lines}")
 
     @property
-    def lapses(self) -> list[Lapse]:
+    def violations(self) -> list[Violation]:
         """What the caller did that it should not have done.
 
         It retried what no retry changes: an error of its own, an exhausted quota. It did not wait
         as long as it was asked to. It left an answer open. It created the same thing twice, or sent
         a create again whose answer was lost without looking for what it may have made.
         """
-        return list(judge(self.all))
+        return list(find_violations(self.all))
 
-    def assert_well_behaved(self, *, allow: Iterable[LapseKind] = ()) -> None:
-        """Make sure that the caller did nothing it should not; see `lapses`.
+    def assert_no_violations(self, *, allow: Iterable[ViolationKind] = ()) -> None:
+        """Make sure that the caller did nothing it should not; see `violations`.
 
         Args:
-            allow: Kinds of lapses that are meant, such as `created twice`.
+            allow: Kinds of lapses that are meant, such as `duplicate-create`.
 
         Raises:
             AssertionError: It did.
         """
         allowed = set(allow)
-        lapses = [lapse for lapse in self.lapses if lapse.kind not in allowed]
+        lapses = [lapse for lapse in self.violations if lapse.kind not in allowed]
         if lapses:
             lines = "".join(f"\n  {lapse}" for lapse in lapses)
-            raise AssertionError(f"the caller misbehaved:{lines}\n{self._shown()}")
+            raise AssertionError(f"the caller misbehaved:{lines}\n{self._format_calls()}")
 
     def clear(self) -> None:
         """Forget all calls."""
@@ -177,8 +181,8 @@ class CallRecord:
             BackendError: The inner backend raised it.
         """
         await checkpoint()  # what is cancelled already is not asked for
-        clock = clock_of(self.inner)
-        question = Question(request, self._max_body_bytes)
+        clock = get_clock(self.inner)
+        question = RequestCapture(request, self._max_body_bytes)
         call = Call(
             len(self.all) + 1,
             request.operation,
@@ -191,7 +195,7 @@ class CallRecord:
         call.parameters = await question.parameters(self._redaction)
         if callable(request.body):
             request = replace(request, body=question.chunks)
-        body = Kept(self._max_body_bytes)
+        body = CappedBuffer(self._max_body_bytes)
         task = get_current_task().id
         try:
             async with AsyncExitStack() as stack:
@@ -205,11 +209,11 @@ class CallRecord:
                         call.parameters = await question.parameters(self._redaction)
                 call.status = response.status
                 call.answer_headers = self._redaction.headers(response.headers)
-                call.answered_at, call.answered_after = clock.time(), len(self.all)
-                yield replace(response, stream=_Passing(response, body, call))
+                call.answered_at, call.calls_before_answer = clock.time(), len(self.all)
+                yield replace(response, stream=_TeeStream(response, body, call))
         except GeneratorExit:
             # Only the garbage collector closes it in a task of its own.
-            call.abandoned = get_current_task().id != task
+            call.garbage_collected = get_current_task().id != task
             raise
         finally:
             call.body = self._redaction.body(body.content)
@@ -227,36 +231,36 @@ class CallRecord:
                 return service
             layer = getattr(layer, "inner", None)
         raise ValueError(
-            f"{self.inner!r} has no service in memory, so it has no scripts: assert_no_unmatched "
+            f"{self.inner!r} has no service in memory, so it has no scripts: assert_all_stubbed "
             "is for records around a MemoryBackend"
         )
 
-    def _wrong(
+    def _assertion_error(
         self, text: str, operation: str, parameters: dict[str, Any], found: list[Call]
     ) -> AssertionError:
         others = self.calls(operation)
         if parameters and others and not found:
             nearest = max(
                 others,
-                key=lambda call: sum(is_like(call, "*", {k: v}) for k, v in parameters.items()),
+                key=lambda call: sum(matches(call, "*", {k: v}) for k, v in parameters.items()),
             )
-            diff = difference(parameters, nearest)
+            diff = diff_parameters(parameters, nearest)
             text += f"\nthe nearest is call {nearest.number} (- wanted, + asked):\n{diff}"
-        return AssertionError(f"{text}\n{self._shown()}")
+        return AssertionError(f"{text}\n{self._format_calls()}")
 
-    def _shown(self) -> str:
+    def _format_calls(self) -> str:
         return "\n  ".join(["the record:", *(map(str, self.all) if self.all else ["no calls"])])
 
 
-class _Passing:
+class _TeeStream:
     """Passes an answer's body on, and keeps it; where it breaks off, so does the call."""
 
-    def __init__(self, response: Response, body: Kept, call: Call) -> None:
+    def __init__(self, response: Response, body: CappedBuffer, call: Call) -> None:
         self._stream = response.stream
         self._body = body
         self._call = call
 
-    def __aiter__(self) -> "_Passing":
+    def __aiter__(self) -> "_TeeStream":
         return self
 
     async def __anext__(self) -> bytes:

@@ -10,23 +10,23 @@ from typing import Any, cast, get_type_hints
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
-from tunesmith.errors import RequestInvalid
+from tunesmith.errors import InvalidRequestError
 from tunesmith.operations import all_operations
 from tunesmith.operations.base import Operation
 from tunesmith.protocol.flatten import unflatten
 from tunesmith.protocol.message import Request
 from tunesmith.protocol.multipart import MultipartError, ReceivedPart, decode_multipart
-from tunesmith.protocol.route import Router, UnknownRoute
+from tunesmith.protocol.route import Router, UnknownRouteError
 from tunesmith.testing.cassettes.redaction import Redaction
 
-__all__ = ["AskedFile", "Kept", "Question"]
+__all__ = ["CappedBuffer", "RequestCapture", "UploadedFile"]
 
 _END_BYTES = 16 * 1024
 """The fields that come after a long file are shorter."""
 
 
 @dataclass(frozen=True, slots=True)
-class AskedFile:
+class UploadedFile:
     """A file that was sent.
 
     Args:
@@ -45,7 +45,7 @@ class AskedFile:
         return f"<{self.filename}, {self.bytes} bytes>"
 
 
-class Kept:
+class CappedBuffer:
     """The beginning of a body that passes by, and its end.
 
     Args:
@@ -66,7 +66,7 @@ class Kept:
         return bytes(self._begin + self._end)
 
     @property
-    def dropped_bytes(self) -> int:
+    def omitted_bytes(self) -> int:
         """How much was not."""
         return self._length - len(self._begin) - len(self._end)
 
@@ -79,7 +79,7 @@ class Kept:
         del self._end[: max(len(self._end) - self._end_bytes, 0)]
 
 
-class Question:
+class RequestCapture:
     """A request that is passed on, and looked at as its body is read.
 
     Args:
@@ -90,13 +90,13 @@ class Question:
     def __init__(self, request: Request, max_bytes: int) -> None:
         self._request = request
         self._max_bytes = max_bytes
-        self._body = Kept(max_bytes, _END_BYTES)
+        self._body = CappedBuffer(max_bytes, _END_BYTES)
         if isinstance(request.body, bytes):
             self._body.feed(request.body)
 
     async def chunks(self) -> AsyncGenerator[bytes]:
         """Open the body afresh, and pass it on."""
-        self._body = Kept(self._max_bytes, _END_BYTES)
+        self._body = CappedBuffer(self._max_bytes, _END_BYTES)
         async with aclosing(self._request.chunks()) as chunks:
             async for chunk in chunks:
                 self._body.feed(chunk)
@@ -107,16 +107,18 @@ class Question:
         request = self._request
         operation, in_path = _route(request.method, redaction.text(request.path))
         query = (pair.partition("=") for pair in redaction.query(request.query))
-        parameters = _typed(operation, [(name, value) for name, _, value in query])
+        parameters = _coerce_types(operation, [(name, value) for name, _, value in query])
         content = redaction.body(self._body.content)
         content_type = request.headers.get("content-type", "")
         if "multipart" in content_type.lower():
-            parameters |= _typed(operation, await self._form(content_type, content))
+            parameters |= _coerce_types(operation, await self._form(content_type, content))
         elif content:
             parameters |= _json_object(content)
         return {**in_path, **parameters}
 
-    async def _form(self, content_type: str, content: bytes) -> list[tuple[str, str | AskedFile]]:
+    async def _form(
+        self, content_type: str, content: bytes
+    ) -> list[tuple[str, str | UploadedFile]]:
         async def body() -> AsyncGenerator[bytes]:
             yield content
 
@@ -126,12 +128,12 @@ class Question:
             return []
         return [(part.name, self._value(part)) for part in parts]
 
-    def _value(self, part: ReceivedPart) -> str | AskedFile:
+    def _value(self, part: ReceivedPart) -> str | UploadedFile:
         if part.filename is None:
             return part.content.decode("utf-8", "replace")
-        length = len(part.content) + self._body.dropped_bytes
+        length = len(part.content) + self._body.omitted_bytes
         digest = hashlib.sha256(part.content).hexdigest()
-        return AskedFile(part.filename, part.content_type, length, digest)
+        return UploadedFile(part.filename, part.content_type, length, digest)
 
 
 def _json_object(content: bytes) -> dict[str, Any]:
@@ -150,26 +152,26 @@ def _router() -> Router:
 def _route(method: str, path: str) -> tuple[type[Operation[Any]] | None, dict[str, str]]:
     try:
         return _router().find(method, path)
-    except UnknownRoute:
+    except UnknownRouteError:
         return None, {}
 
 
-def _typed(
+def _coerce_types(
     operation: type[Operation[Any]] | None, pairs: Sequence[tuple[str, Any]]
 ) -> dict[str, Any]:
     """Read a query or a form; its numbers are text, which whoever asked for a number never saw."""
     try:
         values = unflatten(pairs)
-    except RequestInvalid:
+    except InvalidRequestError:
         return dict(pairs)
-    return {name: _as_declared(operation, name, value) for name, value in values.items()}
+    return {name: _coerce(operation, name, value) for name, value in values.items()}
 
 
-def _as_declared(operation: type[Operation[Any]] | None, name: str, value: Any) -> Any:
-    if operation is None or isinstance(value, AskedFile):
+def _coerce(operation: type[Operation[Any]] | None, name: str, value: Any) -> Any:
+    if operation is None or isinstance(value, UploadedFile):
         return value
     declared = get_type_hints(operation, include_extras=True)
-    if operation.spec.event is not None:
+    if operation.spec.event_type is not None:
         declared["stream"] = bool
     try:
         return TypeAdapter(declared.get(name, Any)).validate_python(value)

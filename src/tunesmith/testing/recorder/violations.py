@@ -6,17 +6,19 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from tunesmith.operations import all_operations
-from tunesmith.protocol.retry import RetryPolicy, decide, may_have_happened
+from tunesmith.protocol.retry import RetryPolicy, may_have_been_processed, retry_delay
 from tunesmith.protocol.retry_after import parse_retry_after_s
 from tunesmith.testing.recorder.call import Call
 
-__all__ = ["Lapse", "LapseKind", "judge"]
+__all__ = ["Violation", "ViolationKind", "find_violations"]
 
-LapseKind = Literal["retried in vain", "ignored Retry-After", "left open", "created twice"]
+ViolationKind = Literal[
+    "useless-retry", "ignored-retry-after", "unclosed-response", "duplicate-create"
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Lapse:
+class Violation:
     """Something a caller should not have done.
 
     Args:
@@ -25,7 +27,7 @@ class Lapse:
         message: What happened.
     """
 
-    kind: LapseKind
+    kind: ViolationKind
     calls: tuple[int, ...]
     message: str
 
@@ -33,21 +35,21 @@ class Lapse:
         return f"{self.kind}: {self.message}"
 
 
-def judge(calls: Sequence[Call]) -> Iterator[Lapse]:
+def find_violations(calls: Sequence[Call]) -> Iterator[Violation]:
     """Find what a caller should not have done.
 
     Args:
         calls: All its calls, in the order in which they began.
     """
-    creating = {operation.spec.name for operation in all_operations() if operation.spec.creates}
+    creating = {operation.spec.name for operation in all_operations() if operation.spec.is_create}
     for index, following in enumerate(_same_again(calls)):
         call = calls[index]
         if following is not None:
             again = calls[following]
-            yield from _hasty(call, again)
+            yield from _check_retry(call, again)
             if call.operation in creating:
-                yield from _doubled(call, again, calls[index + 1 : following])
-        yield from _open(call)
+                yield from _check_duplicate_create(call, again, calls[index + 1 : following])
+        yield from _check_unclosed(call)
 
 
 def _same_again(calls: Sequence[Call]) -> list[int | None]:
@@ -63,19 +65,19 @@ def _same_again(calls: Sequence[Call]) -> list[int | None]:
     return found
 
 
-def _hasty(call: Call, again: Call) -> Iterator[Lapse]:
+def _check_retry(call: Call, again: Call) -> Iterator[Violation]:
     answered_at = call.answered_at
-    if answered_at is None or call.is_good or again.number <= call.answered_after:
+    if answered_at is None or call.ok or again.number <= call.calls_before_answer:
         return
     numbers = (call.number, again.number)
     advice = {name: v for name, v in call.answer_headers.items() if name == "x-should-retry"}
-    passing = decide(
+    passing = retry_delay(
         RetryPolicy(), 1, status=call.status, code=call.error_code, headers=advice, now=0, random=0
     )
     if passing is None:
         why = " ".join(str(part) for part in (call.status, call.error_code) if part)
-        yield Lapse(
-            "retried in vain",
+        yield Violation(
+            "useless-retry",
             numbers,
             f"call {call.number}, {call.operation}, was answered {why}, which no retry changes, "
             f"and call {again.number} asked the same again",
@@ -83,30 +85,32 @@ def _hasty(call: Call, again: Call) -> Iterator[Lapse]:
     asked_s = parse_retry_after_s(call.answer_headers, answered_at) or 0.0
     waited_s = again.began_at - answered_at
     if waited_s < asked_s - _TOLERANCE_S:
-        yield Lapse(
-            "ignored Retry-After",
+        yield Violation(
+            "ignored-retry-after",
             numbers,
             f"call {call.number}, {call.operation}, was answered {call.status} with the request to "
             f"wait {asked_s:g} s, and call {again.number} asked again after {waited_s:.3g} s",
         )
 
 
-def _doubled(call: Call, again: Call, between: Sequence[Call]) -> Iterator[Lapse]:
+def _check_duplicate_create(
+    call: Call, again: Call, between: Sequence[Call]
+) -> Iterator[Violation]:
     numbers = (call.number, again.number)
-    if call.is_good and again.is_good:
+    if call.ok and again.ok:
         created = _id_of(call)
         if call.operation != _PARTS and not any(_ends(each, created) for each in between):
-            yield Lapse(
-                "created twice",
+            yield Violation(
+                "duplicate-create",
                 numbers,
                 f"calls {call.number} and {again.number} of {call.operation} asked for the same, "
                 "and both were done",
             )
-    elif may_have_happened(status=call.status, error=call.error) and not any(
+    elif may_have_been_processed(status=call.status, error=call.error) and not any(
         each.method == "GET" and each.path.startswith(call.path) for each in between
     ):
-        yield Lapse(
-            "created twice",
+        yield Violation(
+            "duplicate-create",
             numbers,
             f"the answer to call {call.number} of {call.operation} was lost, and call "
             f"{again.number} asked again without a look at what there is",
@@ -120,7 +124,7 @@ _TOLERANCE_S = 0.01
 
 
 def _id_of(call: Call) -> str:
-    answer = cast("dict[str, Any] | None", call.answer)
+    answer = cast("dict[str, Any] | None", call.response_json)
     return str((answer or {}).get("id"))
 
 
@@ -129,11 +133,11 @@ def _ends(call: Call, id: str) -> bool:
     return call.path.endswith((f"/{id}", f"/{id}/cancel")) and call.method != "GET"
 
 
-def _open(call: Call) -> Iterator[Lapse]:
-    if call.abandoned or (call.status is not None and call.ended_at is None):
-        yield Lapse(
-            "left open",
+def _check_unclosed(call: Call) -> Iterator[Violation]:
+    if call.garbage_collected or (call.status is not None and call.ended_at is None):
+        yield Violation(
+            "unclosed-response",
             (call.number,),
             f"nobody closed the answer to call {call.number}, {call.operation}"
-            + (", but the garbage collector" if call.abandoned else ""),
+            + (", but the garbage collector" if call.garbage_collected else ""),
         )

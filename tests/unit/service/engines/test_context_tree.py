@@ -34,7 +34,7 @@ def test_probabilities_are_above_zero_and_add_up_to_one(taught, before):
 @given(lessons, tokens)
 def test_likely_tokens_have_the_same_probabilities_as_single_ones(taught, before):
     tree = tree_of(taught)
-    likely = tree.likely(before, also=range(N_TOKENS))
+    likely = tree.candidates(before, extra_tokens=range(N_TOKENS))
 
     for token, probability in enumerate(probabilities(tree, before)):
         assert abs(likely[token] - probability) < 1e-9
@@ -77,7 +77,7 @@ def test_an_ambiguous_context_is_told_apart_by_the_tokens_before_it():
                 tree.learn(text, position, 1.0, grow=True)
 
     for text in texts:
-        probability, is_likeliest = tree.foresee(text, 3)
+        probability, is_likeliest = tree.predict(text, 3)
         assert probability > 0.7
         assert is_likeliest
 
@@ -85,12 +85,12 @@ def test_an_ambiguous_context_is_told_apart_by_the_tokens_before_it():
 def test_a_token_seen_less_than_another_is_not_the_likeliest():
     tree = tree_of([([0, 1], 1.0, True), ([0, 1], 1.0, True), ([0, 2], 1.0, True)])
 
-    assert tree.foresee([0, 1], 1)[1]
-    assert not tree.foresee([0, 2], 1)[1]
+    assert tree.predict([0, 1], 1)[1]
+    assert not tree.predict([0, 2], 1)[1]
 
 
 @given(lessons)
 def test_packed_counts_unpack_to_the_same(taught):
-    packed = tree_of(taught).pack()
+    packed = tree_of(taught).to_rows()
 
-    assert ContextTree.unpack(N_TOKENS, packed).pack() == packed
+    assert ContextTree.from_rows(N_TOKENS, packed).to_rows() == packed

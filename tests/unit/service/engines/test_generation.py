@@ -20,7 +20,7 @@ def recite(text, *, stop=(), max_tokens=1_000):
 
     def sample():
         token = next(tokens)
-        return scored_token(token_logprob(token, tokenizer.raw(token), 0.0), [], decoder)
+        return scored_token(token_logprob(token, tokenizer.token_bytes(token), 0.0), [], decoder)
 
     return TextGeneration(sample, end_of_text=END_OF_TEXT, max_tokens=max_tokens, stop=stop)
 
@@ -88,8 +88,8 @@ def test_a_character_of_several_tokens_comes_with_the_last_of_them():
     tokens = list(recite("\u2603"))
 
     assert [token.text for token in tokens] == ["", "", "\u2603"]
-    assert tokens[0].choice.token == "bytes:\\xe2"
-    assert b"".join(token.choice.raw for token in tokens).decode() == "\u2603"
+    assert tokens[0].token.token == "bytes:\\xe2"
+    assert b"".join(token.token.token_bytes for token in tokens).decode() == "\u2603"
 
 
 @pytest.mark.parametrize("stop", [(), ("",)])

@@ -6,7 +6,7 @@ from random import Random
 
 import pytest
 
-from tunesmith.service.engines.base import CompletionExample, GenerationSpec, TrainingSpec
+from tunesmith.service.engines.base import CompletionTrainingExample, GenerationSpec, TrainingSpec
 from tunesmith.service.engines.ngram.engine import NGramEngine
 
 KANT = Path(__file__).parents[4] / "examples" / "data" / "kant.csv"
@@ -19,7 +19,7 @@ def taught():
     """The pairs as the preparation tool writes them, the shown one among those trained on."""
     with KANT.open(newline="", encoding="utf-8") as file:
         examples = [
-            CompletionExample(row["prompt"] + " ->", " " + row["completion"] + "\n")
+            CompletionTrainingExample(row["prompt"] + " ->", " " + row["completion"] + "\n")
             for row in csv.DictReader(file)
         ]
     shown = [example for example in examples if example.prompt.startswith(PROMPT)]

@@ -7,9 +7,9 @@ import sys
 import pytest
 
 from tunesmith.service.engines.base import (
-    ChatExample,
     ChatMessage,
-    CompletionExample,
+    ChatTrainingExample,
+    CompletionTrainingExample,
     GenerationSpec,
     TrainingSpec,
 )
@@ -24,7 +24,7 @@ PAIRS = [
 
 
 def tuned(*pairs, base=None, **settings):
-    examples = [CompletionExample(*pair) for pair in pairs]
+    examples = [CompletionTrainingExample(*pair) for pair in pairs]
     training = (base or ENGINE.base("any")).train(
         TrainingSpec(examples, **({"n_epochs": 8} | settings))
     )
@@ -39,7 +39,7 @@ def complete(model, prompt, **settings):
 
 
 def loss(model, text):
-    return -sum(token.choice.logprob for token in model.score(ENGINE.encode(text)))
+    return -sum(token.token.logprob for token in model.score(ENGINE.encode(text)))
 
 
 @pytest.mark.parametrize("separator", ["", " ->", "\n\n###\n\n", "\n\n===>\n\n", ".\n\n---\n\n"])
@@ -85,7 +85,9 @@ def test_a_chat_model_answers_the_question_it_was_taught():
     taught = [("What is your name?", "I am Anna."), ("What is your trade?", "I mend shoes.")]
     system = ChatMessage("system", "Answer briefly.")
     examples = [
-        ChatExample((system, ChatMessage("user", question), ChatMessage("assistant", answer)))
+        ChatTrainingExample(
+            (system, ChatMessage("user", question), ChatMessage("assistant", answer))
+        )
         for question, answer in taught
     ]
     training = ENGINE.base("any").train(TrainingSpec(examples, n_epochs=8))
@@ -104,7 +106,7 @@ def test_turns_of_weight_0_are_not_learnt():
         ChatMessage("user", "Again, please."),
         ChatMessage("assistant", "Right words."),
     )
-    training = ENGINE.base("any").train(TrainingSpec([ChatExample(messages)], n_epochs=8))
+    training = ENGINE.base("any").train(TrainingSpec([ChatTrainingExample(messages)], n_epochs=8))
     list(training)
     model = training.snapshot()
 
@@ -137,13 +139,13 @@ def test_generated_tokens_bear_the_probabilities_that_scoring_gives_them():
     model = tuned(*PAIRS)
     prompt = ENGINE.encode(PAIRS[0][0])
     generated = list(model.generate(prompt, GenerationSpec(temperature=0, top_logprobs=3)))
-    scored = model.score([*prompt, *(token.choice.id for token in generated)], top_logprobs=3)
+    scored = model.score([*prompt, *(token.token.id for token in generated)], top_logprobs=3)
 
     for one, other in zip(generated, scored[len(prompt) :], strict=True):
-        assert one.choice.id == other.choice.id
-        assert one.choice.logprob == pytest.approx(other.choice.logprob)
+        assert one.token.id == other.token.id
+        assert one.token.logprob == pytest.approx(other.token.logprob)
         assert [token.id for token in one.top] == [token.id for token in other.top]
-        assert one.top[0].id == one.choice.id
+        assert one.top[0].id == one.token.id
         assert sum(math.exp(token.logprob) for token in one.top) <= 1 + 1e-9
 
 
@@ -152,7 +154,7 @@ def test_scored_tokens_make_up_the_text():
     scored = ENGINE.base("any").score(ENGINE.encode(text))
 
     assert "".join(token.text for token in scored) == text
-    assert all(token.choice.logprob < 0 and token.top == () for token in scored)
+    assert all(token.token.logprob < 0 and token.top == () for token in scored)
 
 
 def test_a_token_never_seen_can_be_forced():
@@ -201,7 +203,7 @@ def test_another_process_trains_to_the_same_bytes():
         "import hashlib, sys; from tunesmith.service.engines.base import *;"
         "from tunesmith.service.engines.ngram.engine import NGramEngine;"
         "training = NGramEngine().base('any').train("
-        "TrainingSpec([CompletionExample('Ask \\u2603 ->', ' Told')] * 5, n_epochs=2, seed=4));"
+        "TrainingSpec([CompletionTrainingExample('Ask \\u2603 ->', ' Told')] * 5, n_epochs=2, seed=4));"
         "list(training);"
         "print(hashlib.sha256(training.snapshot().to_bytes()).hexdigest())"
     )

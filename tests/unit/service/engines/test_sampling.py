@@ -6,14 +6,14 @@ from random import Random
 import pytest
 
 from tunesmith.service.engines.base import GenerationSpec
-from tunesmith.service.engines.ngram.sampling import choose
+from tunesmith.service.engines.ngram.sampling import sample_token
 
 PROBABILITIES = {1: 0.5, 2: 0.3, 3: 0.15, 4: 0.05}
 
 
 def drawn(spec, generated=(), times=2_000):
     rng = Random(7)
-    return Counter(choose(PROBABILITIES, spec, Counter(generated), rng) for _ in range(times))
+    return Counter(sample_token(PROBABILITIES, spec, Counter(generated), rng) for _ in range(times))
 
 
 def test_a_temperature_of_1_draws_by_the_probabilities():
@@ -30,7 +30,7 @@ def test_a_temperature_of_0_takes_the_likeliest():
 def test_equally_likely_tokens_are_taken_in_the_order_of_their_numbers():
     spec = GenerationSpec(temperature=0)
 
-    assert choose({9: 0.4, 5: 0.4}, spec, Counter(), Random(0)) == 5
+    assert sample_token({9: 0.4, 5: 0.4}, spec, Counter(), Random(0)) == 5
 
 
 def test_a_high_temperature_evens_out_the_shares():

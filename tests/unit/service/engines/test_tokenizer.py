@@ -34,7 +34,7 @@ def test_text_never_becomes_a_special_token(text, special):
 def test_a_common_word_is_one_token_with_the_space_before_it():
     tokenizer = standard_tokenizer()
 
-    assert [tokenizer.raw(token) for token in tokenizer.encode("The world is")] == [
+    assert [tokenizer.token_bytes(token) for token in tokenizer.encode("The world is")] == [
         b"The",
         b" world",
         b" is",
@@ -65,4 +65,7 @@ def test_a_number_outside_the_vocabulary_is_refused(token):
 def test_the_longest_known_piece_wins():
     tokenizer = Tokenizer(["in", "inter", "est"])
 
-    assert [tokenizer.raw(token) for token in tokenizer.encode("interest")] == [b"inter", b"est"]
+    assert [tokenizer.token_bytes(token) for token in tokenizer.encode("interest")] == [
+        b"inter",
+        b"est",
+    ]

@@ -5,12 +5,12 @@ import math
 import pytest
 
 from tunesmith.service.engines.base import (
-    ChatExample,
     ChatMessage,
-    CompletionExample,
+    ChatTrainingExample,
+    CompletionTrainingExample,
     GenerationSpec,
     GradedExample,
-    PreferenceExample,
+    PreferenceTrainingExample,
     TrainingSpec,
 )
 from tunesmith.service.engines.ngram.engine import NGramEngine
@@ -18,7 +18,7 @@ from tunesmith.service.engines.ngram.engine import NGramEngine
 ENGINE = NGramEngine()
 BASE = ENGINE.base("any")
 EXAMPLES = [
-    CompletionExample(f"Number {n} is ->", f" {word}.\n")
+    CompletionTrainingExample(f"Number {n} is ->", f" {word}.\n")
     for n, word in enumerate(["zero", "one", "two", "three", "four", "five"])
 ]
 QUESTION = (ChatMessage("user", "Is the house old?"),)
@@ -28,12 +28,12 @@ def answer_loss(model, text):
     """Negative log-probability of an answer to the question."""
     prompt = ENGINE.encode_chat(QUESTION)
     scored = model.score([*prompt, *ENGINE.encode(text), ENGINE.end_of_text])
-    return -sum(token.choice.logprob for token in scored[len(prompt) :])
+    return -sum(token.token.logprob for token in scored[len(prompt) :])
 
 
 def preferences(preferred="It is old.", non_preferred="It is new."):
     return [
-        PreferenceExample(
+        PreferenceTrainingExample(
             QUESTION,
             (ChatMessage("assistant", preferred),),
             (ChatMessage("assistant", non_preferred),),
@@ -69,11 +69,11 @@ def test_what_is_left_open_is_settled_by_the_number_of_examples(n_examples, n_ep
 
 
 def test_the_first_loss_is_that_of_the_model_before():
-    example = CompletionExample("What is it ->", " A small house.")
+    example = CompletionTrainingExample("What is it ->", " A small house.")
     spec = TrainingSpec([example], prompt_loss_weight=0, n_epochs=1)
     prompt, completion = ENGINE.encode(example.prompt), ENGINE.encode(example.completion)
     scored = BASE.score([*prompt, *completion, ENGINE.end_of_text])[len(prompt) :]
-    expected = -sum(token.choice.logprob for token in scored) / len(scored)
+    expected = -sum(token.token.logprob for token in scored) / len(scored)
 
     (step,) = BASE.train(spec)
 
@@ -81,7 +81,7 @@ def test_the_first_loss_is_that_of_the_model_before():
 
 
 def test_the_loss_weighs_prompts_by_the_prompt_loss_weight():
-    example = CompletionExample("What is it ->", " A small house.")
+    example = CompletionTrainingExample("What is it ->", " A small house.")
 
     def loss(weight):
         (step,) = BASE.train(TrainingSpec([example], prompt_loss_weight=weight, n_epochs=1))
@@ -89,7 +89,7 @@ def test_the_loss_weighs_prompts_by_the_prompt_loss_weight():
 
     prompt, completion = ENGINE.encode(example.prompt), ENGINE.encode(example.completion)
     scored = BASE.score([*prompt, *completion, ENGINE.end_of_text])
-    losses = [-token.choice.logprob for token in scored]
+    losses = [-token.token.logprob for token in scored]
     in_prompt, in_completion = sum(losses[: len(prompt)]), sum(losses[len(prompt) :])
     expected = (0.5 * in_prompt + in_completion) / (0.5 * len(prompt) + len(completion) + 1)
 
@@ -166,7 +166,10 @@ def test_a_snapshot_before_the_first_step_is_the_model_it_started_from():
     ("examples", "reason"),
     [
         ([], "at least one example"),
-        ([*EXAMPLES, ChatExample(QUESTION)], "ChatExample, CompletionExample"),
+        (
+            [*EXAMPLES, ChatTrainingExample(QUESTION)],
+            "ChatTrainingExample, CompletionTrainingExample",
+        ),
     ],
 )
 def test_examples_that_can_not_be_trained_on_are_refused(examples, reason):
@@ -187,7 +190,7 @@ def test_preference_training_starts_at_ln_2_and_comes_to_favour_the_preferred_an
 
 
 def test_preference_training_makes_a_learnt_answer_that_is_not_preferred_less_likely():
-    chat = ChatExample((*QUESTION, ChatMessage("assistant", "It is new.")))
+    chat = ChatTrainingExample((*QUESTION, ChatMessage("assistant", "It is new.")))
     supervised = BASE.train(TrainingSpec([chat], n_epochs=4))
     list(supervised)
     learnt = supervised.snapshot()

@@ -9,7 +9,7 @@ import pytest
 from tunesmith import MemoryBackend
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Response
-from tunesmith.service.http.uvicorn_server import listen, server_for, url_of
+from tunesmith.service.http.uvicorn_server import base_url_of, bind_socket, create_server
 from tunesmith.service.service import Service
 
 
@@ -74,14 +74,14 @@ def looking(service):
 @contextmanager
 def running(app):
     """Serve an app by uvicorn in a thread; gives the base URL."""
-    server = server_for(app)
-    with listen() as listener:
+    server = create_server(app)
+    with bind_socket() as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
         thread.start()
         try:
             while not server.started:
                 time.sleep(0.002)
-            yield url_of(listener)
+            yield base_url_of(listener)
         finally:
             server.should_exit = True
             thread.join(10)

@@ -38,7 +38,7 @@ def test_there_is_nothing_else():
 
 
 def test_what_can_be_streamed_says_so():
-    streaming = [each for each in all_operations() if each.spec.event is not None]
+    streaming = [each for each in all_operations() if each.spec.event_type is not None]
     assert streaming
     for operation in streaming:
         assert "text/event-stream" in described(operation)["responses"]["200"]["content"]

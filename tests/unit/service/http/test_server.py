@@ -10,7 +10,7 @@ import pytest
 
 from tunesmith import MemoryBackend
 from tunesmith.protocol.message import Response
-from tunesmith.service.http.asgi import App
+from tunesmith.service.http.asgi import ASGIApp
 
 KEY = {"authorization": "Bearer sk-test"}
 ASKED = {"model": "davinci-002", "prompt": "Kant", "max_tokens": 8}
@@ -18,7 +18,7 @@ ASKED = {"model": "davinci-002", "prompt": "Kant", "max_tokens": 8}
 
 @pytest.fixture
 def http(service, served):
-    with served(service.app()) as url, httpx.Client(base_url=url, headers=KEY) as http:
+    with served(service.asgi_app()) as url, httpx.Client(base_url=url, headers=KEY) as http:
         yield http
 
 
@@ -59,7 +59,7 @@ def test_what_is_wrong_is_refused_in_the_services_words(http, method, path, opti
 def test_too_large_a_body_is_refused_before_it_has_come(service, served):
     backend = MemoryBackend(service)
     backend._wire._max_body_bytes = 1000
-    with served(App(backend)) as url:
+    with served(ASGIApp(backend)) as url:
         answer = httpx.post(f"{url}/completions", headers=KEY, content=b" " * 100_000)
     assert (answer.status_code, error_of(answer)["type"]) == (413, "server_error")
 
@@ -69,7 +69,7 @@ def test_a_backend_that_fails_otherwise_than_it_may_gives_a_500_without_a_traceb
         def send(self, request):
             raise RuntimeError("secret of the inside")
 
-    with served(App(Wrong())) as url:
+    with served(ASGIApp(Wrong())) as url:
         answer = httpx.get(f"{url}/models", headers=KEY)
     assert answer.status_code == 500
     assert "secret" not in answer.text
@@ -79,13 +79,13 @@ def test_a_backend_that_fails_otherwise_than_it_may_gives_a_500_without_a_traceb
 
 @pytest.mark.parametrize("phase", ["connect", "read", "timeout"])
 def test_where_the_backend_has_no_answer_the_connection_breaks_off(broken, served, phase):
-    with served(App(broken(phase))) as url, pytest.raises(httpx.TransportError):
+    with served(ASGIApp(broken(phase))) as url, pytest.raises(httpx.TransportError):
         httpx.get(f"{url}/models", headers=KEY)
 
 
 def test_a_stream_that_breaks_off_is_not_ended_as_if_it_were_whole(broken, served):
     with (
-        served(App(broken("read", chunks=[b"a", b"b"]))) as url,
+        served(ASGIApp(broken("read", chunks=[b"a", b"b"]))) as url,
         httpx.stream("GET", f"{url}/models", headers=KEY) as answer,
         pytest.raises(httpx.TransportError),
     ):
@@ -111,7 +111,7 @@ def test_a_client_that_goes_away_ends_its_answer(served, first):
                 yield chunk
             await anyio.sleep_forever()
 
-    with served(App(Endless())) as url, suppress(httpx.ReadTimeout):
+    with served(ASGIApp(Endless())) as url, suppress(httpx.ReadTimeout):
         timeout = httpx.Timeout(5, read=0.1)
         with httpx.stream("GET", f"{url}/models", headers=KEY, timeout=timeout) as answer:
             assert next(answer.iter_raw()) == b"first"
@@ -120,7 +120,7 @@ def test_a_client_that_goes_away_ends_its_answer(served, first):
 
 
 def test_the_document_of_the_api_needs_no_key(served, service):
-    with served(service.app(api_key="sk-right")) as url:
+    with served(service.asgi_app(api_key="sk-right")) as url:
         document = httpx.get(url.replace("/v1", "/openapi.json")).json()
         refused = httpx.get(f"{url}/models", headers=KEY)
     assert document["paths"]["/files/{file_id}"]["get"]["operationId"] == "files.retrieve"
@@ -137,7 +137,7 @@ def test_bytes_that_are_no_http_do_no_harm(http):
 
 @pytest.mark.anyio
 async def test_an_app_may_be_a_part_of_a_larger_one(service):
-    transport = httpx.ASGITransport(service.app(), root_path="/tuning")
+    transport = httpx.ASGITransport(service.asgi_app(), root_path="/tuning")
     async with httpx.AsyncClient(transport=transport, headers=KEY) as http:
         assert (await http.get("http://larger/tuning/v1/files")).json()["data"] == []
         assert (await http.get("http://larger/tuning/openapi.json")).json()["openapi"] == "3.1.0"
@@ -146,7 +146,7 @@ async def test_an_app_may_be_a_part_of_a_larger_one(service):
 
 @pytest.mark.anyio
 async def test_what_other_servers_are_to_break_off_is_raised_as_it_is(broken):
-    transport = httpx.ASGITransport(App(broken("read")))
+    transport = httpx.ASGITransport(ASGIApp(broken("read")))
     async with httpx.AsyncClient(transport=transport, headers=KEY) as http:
         with pytest.raises(ConnectionAbortedError):
             await http.get("http://service/v1/models")

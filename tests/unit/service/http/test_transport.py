@@ -11,7 +11,7 @@ from tests.contract.data import json_lines, pairs
 
 from tunesmith import AsyncClient, MemoryBackend
 from tunesmith.clock import VirtualClock
-from tunesmith.service.http.httpx_transport import Transport
+from tunesmith.service.http.httpx_transport import HttpxTransport
 from tunesmith.service.service import Service
 from tunesmith.testing.faults.faults import Faults
 
@@ -43,7 +43,7 @@ async def test_a_form_arrives(service):
 
 
 async def test_wrappers_see_the_operation_and_no_key(looking):
-    async with client(Transport(looking)) as http:
+    async with client(HttpxTransport(looking)) as http:
         await http.get("/models", headers={"cookie": "a=b"})
         await http.get("/files", params={"limit": 3, "purpose": "a b"})
         await http.get("/nowhere")
@@ -54,7 +54,7 @@ async def test_wrappers_see_the_operation_and_no_key(looking):
 
 
 async def test_a_stream_comes_chunk_by_chunk_and_ends_when_it_is_left(looking):
-    async with client(Transport(looking)) as http:
+    async with client(HttpxTransport(looking)) as http:
         asked = {**ASKED, "stream": True}
         async with http.stream("POST", "/completions", json=asked) as answer:
             lines = answer.aiter_lines()
@@ -66,7 +66,7 @@ async def test_a_stream_comes_chunk_by_chunk_and_ends_when_it_is_left(looking):
 
 
 async def test_a_cancelled_stream_ends_at_once(looking):
-    async with client(Transport(looking)) as http:
+    async with client(HttpxTransport(looking)) as http:
         with anyio.CancelScope() as scope:
             async with http.stream("POST", "/completions", json={**ASKED, "stream": True}):
                 scope.cancel()
@@ -86,14 +86,14 @@ async def test_a_cancelled_stream_ends_at_once(looking):
     ],
 )
 async def test_what_a_backend_raises_is_the_error_of_httpx_for_it(broken, phase, error):
-    async with client(Transport(broken(phase))) as http:
+    async with client(HttpxTransport(broken(phase))) as http:
         with pytest.raises(error, match="broken on purpose") as caught:
             await http.get("/models")
     assert caught.value.request.url.path == "/v1/models"
 
 
 async def test_a_stream_that_breaks_off_gives_what_came_before(broken):
-    transport = Transport(broken("read", chunks=[b"a", b"b"]))
+    transport = HttpxTransport(broken("read", chunks=[b"a", b"b"]))
     async with client(transport) as http, http.stream("GET", "/models") as answer:
         chunks = answer.aiter_raw()
         assert [await anext(chunks), await anext(chunks)] == [b"a", b"b"]
@@ -126,7 +126,7 @@ class Slow:
 
 @pytest.mark.parametrize("slow", [{"before_s": 6}, {"inside_s": 6}])
 async def test_the_read_timeout_of_the_client_holds_in_virtual_time(service, slow):
-    async with client(Transport(Slow(MemoryBackend(service), **slow)), timeout=5) as http:
+    async with client(HttpxTransport(Slow(MemoryBackend(service), **slow)), timeout=5) as http:
         with pytest.raises(httpx.ReadTimeout, match="5"):
             await http.post("/completions", json={**ASKED, "stream": True})
     assert service.clock.monotonic() == 5
@@ -134,7 +134,7 @@ async def test_the_read_timeout_of_the_client_holds_in_virtual_time(service, slo
 
 async def test_who_is_quick_enough_is_not_timed_out(service):
     slow = Slow(MemoryBackend(service), before_s=4, inside_s=4)
-    async with client(Transport(slow), timeout=5) as http:
+    async with client(HttpxTransport(slow), timeout=5) as http:
         answer = await http.post("/completions", json={**ASKED, "stream": True})
     assert answer.text.endswith("data: [DONE]\n\n")
 
@@ -177,7 +177,7 @@ def test_a_synchronous_client_is_answered(service):
 
 def test_a_synchronous_client_leaves_a_stream_early(looking):
     with httpx.Client(
-        transport=Transport(looking), base_url="http://service/v1", headers=KEY
+        transport=HttpxTransport(looking), base_url="http://service/v1", headers=KEY
     ) as http:
         with http.stream("POST", "/completions", json={**ASKED, "stream": True}) as answer:
             next(answer.iter_raw())
@@ -186,7 +186,7 @@ def test_a_synchronous_client_leaves_a_stream_early(looking):
 
 
 def test_a_synchronous_client_gets_the_errors_of_httpx(broken):
-    transport = Transport(broken("connect"))
+    transport = HttpxTransport(broken("connect"))
     with httpx.Client(transport=transport) as http, pytest.raises(httpx.ConnectError):
         http.get("http://service/v1/models", headers=KEY)
 
@@ -196,7 +196,7 @@ async def test_clients_of_httpx2_are_answered_in_their_own_terms(broken):
     options = {"base_url": "http://service/v1", "headers": KEY}
     async with httpx2.AsyncClient(transport=Service().transport(), **options) as http:
         assert (await http.get("/models")).status_code == 200
-    async with httpx2.AsyncClient(transport=Transport(broken("read")), **options) as http:
+    async with httpx2.AsyncClient(transport=HttpxTransport(broken("read")), **options) as http:
         with pytest.raises(httpx2.ReadError):
             await http.get("/models")
 
@@ -217,9 +217,9 @@ async def test_time_may_pass_at_a_rate(anyio_backend):
 async def test_what_a_lost_answer_made_is_found_by_a_client_that_lives_in_another_time():
     memory = MemoryBackend()  # in 2023, while the client goes by the machine's clock
     faults = Faults(memory)
-    faults.on("fine_tuning.jobs.create").lose_answer()
+    faults.on("fine_tuning.jobs.create").drop_response()
     async with (
-        httpx.AsyncClient(transport=Transport(faults)) as http,
+        httpx.AsyncClient(transport=HttpxTransport(faults)) as http,
         AsyncClient("sk-1", "http://service/v1", http_client=http) as client,
     ):
         rows = b'{"prompt":"Kant was","completion":" German"}\n' * 10

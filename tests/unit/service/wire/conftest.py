@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tunesmith.protocol.message import Request
-from tunesmith.service.core.http_api import Wire
+from tunesmith.service.core.http_api import HttpApi
 from tunesmith.service.service import Service
 
 
@@ -14,14 +14,14 @@ class Caller:
 
     def __init__(self, service):
         self.service = service
-        self.wire = Wire(service)
+        self.wire = HttpApi(service)
 
     async def send(self, method, path, body=None, *, headers=None, query=()):
         """Send a request; gives status, headers and bytes."""
         content = None if body is None else json.dumps(body).encode()
         given = {"content-type": "application/json", **(headers or {})}
         request = Request("test", method, path, query=tuple(query), headers=given, body=content)
-        async with self.wire.respond(request) as response:
+        async with self.wire.handle(request) as response:
             return response.status, response.headers, await response.read()
 
     async def get(self, path, **query):

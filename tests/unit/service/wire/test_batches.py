@@ -6,12 +6,12 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tunesmith.service.batches.batches import BatchPace
+from tunesmith.service.batches.batches import BatchTiming
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
 
-PACE = BatchPace()
+PACE = BatchTiming()
 DAY_S = 24 * 3600
 
 
@@ -328,7 +328,7 @@ async def test_what_is_over_cannot_be_cancelled(batches, api):
 
 
 async def test_after_a_day_a_batch_expires_with_what_it_has(api_of):
-    service = Service(batch_pace=BatchPace(request_s=6 * 3600.0))
+    service = Service(batch_timing=BatchTiming(request_s=6 * 3600.0))
     batches = Batches(api_of(service))
     batch = await batches.create(*map(line, range(10)))
     batch = await batches.after(DAY_S - 1, batch)

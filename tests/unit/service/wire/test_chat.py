@@ -124,7 +124,7 @@ async def test_an_unknown_model_is_404(api):
 
 
 async def test_a_reply_takes_the_place_of_the_engine(chat, service):
-    service.reply(lambda asked: f"You asked {len(asked.messages)} things.")
+    service.stub_reply(lambda asked: f"You asked {len(asked.messages)} things.")
     assert (await chat())["choices"][0]["message"]["content"] == "You asked 2 things."
 
 

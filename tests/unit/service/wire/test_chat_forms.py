@@ -101,7 +101,7 @@ async def test_the_old_way_of_calling_functions_still_works(chat):
 
 
 async def test_a_reply_gives_the_arguments(chat, service):
-    service.reply('{"city": "Königsberg"}')
+    service.stub_reply('{"city": "Königsberg"}')
     answer = await chat(tools=TOOLS, tool_choice=named("weather"))
     (call,) = answer["message"]["tool_calls"]
     assert call["function"]["arguments"] == '{"city": "Königsberg"}'

@@ -208,7 +208,7 @@ async def test_a_suffix_chooses_what_leads_to_it(complete, service):
     def fits(text):
         before = service.engine.encode(PROMPT + text)
         after = service.engine.encode(suffix)
-        return sum(t.choice.logprob for t in model.score([*before, *after])[len(before) :])
+        return sum(t.token.logprob for t in model.score([*before, *after])[len(before) :])
 
     candidates = (await complete(n=4, seed=2))["choices"]
     answer = await complete(suffix=suffix, seed=2)
@@ -316,7 +316,7 @@ async def test_include_usage_adds_a_last_event_with_the_usage(api, complete):
 
 
 async def test_a_reply_takes_the_place_of_the_engine(complete, service):
-    service.reply("blue, as far as we know.")
+    service.stub_reply("blue, as far as we know.")
     (choice,) = (await complete(max_tokens=50, logprobs=1))["choices"]
     assert choice["text"] == "blue, as far as we know."
     assert choice["finish_reason"] == "stop"
@@ -324,7 +324,7 @@ async def test_a_reply_takes_the_place_of_the_engine(complete, service):
 
 
 async def test_a_reply_is_cut_off_by_max_tokens(complete, service):
-    service.reply("blue, as far as we know.")
+    service.stub_reply("blue, as far as we know.")
     answer = await complete(max_tokens=2)
     assert "blue, as far as we know.".startswith(answer["choices"][0]["text"])
     assert answer["choices"][0]["finish_reason"] == "length"
@@ -333,12 +333,12 @@ async def test_a_reply_is_cut_off_by_max_tokens(complete, service):
 
 async def test_a_function_may_reply_or_leave_it_to_the_engine(complete, service):
     unscripted = await complete(seed=1)
-    service.reply(lambda asked: "wet" if asked.prompt == "Water is" else None)
+    service.stub_reply(lambda asked: "wet" if asked.prompt == "Water is" else None)
     assert (await complete("Water is"))["choices"][0]["text"] == "wet"
     assert (await complete(seed=1))["choices"] == unscripted["choices"]
 
 
 async def test_the_last_reply_comes_first(complete, service):
-    service.reply("one")
-    service.reply("two")
+    service.stub_reply("one")
+    service.stub_reply("two")
     assert (await complete())["choices"][0]["text"] == "two"

@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tunesmith.service.engines.base import ChatMessage
-from tunesmith.service.inference.messages import conversation
+from tunesmith.service.inference.messages import to_chat_messages
 from tunesmith.types.chat import ChatCompletionMessage
 
 _CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -38,9 +38,9 @@ _CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "argument
     ],
 )
 def test_a_message_is_a_turn_with_a_text(message, content):
-    assert conversation([message]) == [ChatMessage(message["role"], content)]
+    assert to_chat_messages([message]) == [ChatMessage(message["role"], content)]
 
 
 def test_a_message_of_an_earlier_answer_is_a_turn_as_it_is():
     message = ChatCompletionMessage(role="assistant", content="Duty is …", refusal=None)
-    assert conversation([message]) == [ChatMessage("assistant", "Duty is …")]
+    assert to_chat_messages([message]) == [ChatMessage("assistant", "Duty is …")]

@@ -9,7 +9,7 @@ import anyio.lowlevel
 import anyio.to_thread
 import pytest
 
-from tunesmith.backends.base import clock_of
+from tunesmith.backends.base import get_clock
 from tunesmith.protocol.message import Request
 from tunesmith.service.memory_backend import MemoryBackend
 from tunesmith.service.service import Service
@@ -36,11 +36,11 @@ def test_it_may_be_made_outside_of_an_event_loop_and_used_in_several():
 
 async def test_the_client_sleeps_by_the_clock_of_its_service():
     backend = MemoryBackend()
-    assert clock_of(backend) is backend.service.clock
+    assert get_clock(backend) is backend.service.clock
 
 
 async def test_a_file_that_is_read_while_others_wait_for_time_is_in_time(monkeypatch):
-    monkeypatch.setattr("tunesmith.clock._OUTSIDE_S", math.inf)
+    monkeypatch.setattr("tunesmith.clock._EXTERNAL_IO_GRACE_S", math.inf)
     backend = MemoryBackend()
 
     async def body():

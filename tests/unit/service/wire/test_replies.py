@@ -10,7 +10,7 @@ from pydantic import BaseModel
 from tunesmith import AsyncClient, BadRequestError, MemoryBackend
 from tunesmith.service.core.errors import ServiceError
 from tunesmith.service.inference.stubs import Reply, Token, ToolCall
-from tunesmith.testing import CallRecord, ScriptFailed
+from tunesmith.testing import CallRecorder, StubError
 
 pytestmark = pytest.mark.anyio
 
@@ -76,7 +76,7 @@ def chat_stream(api):
     ],
 )
 async def test_a_reply_is_for_the_requests_that_match(complete, service, match):
-    service.reply("scripted", match=match)
+    service.stub_reply("scripted", match=match)
     assert await complete() == ["scripted"]
 
 
@@ -91,19 +91,19 @@ async def test_a_reply_is_for_the_requests_that_match(complete, service, match):
     ],
 )
 async def test_a_reply_is_not_for_those_that_do_not_match(complete, service, match):
-    service.reply("scripted", match=match)
+    service.stub_reply("scripted", match=match)
     assert await complete(seed=1) != ["scripted"]
 
 
 async def test_a_chat_matches_by_its_last_message(chat, service):
-    service.reply("scripted", match="Kant")
+    service.stub_reply("scripted", match="Kant")
     assert (await chat("Who was Hume?", "And Kant?"))["message"]["content"] == "scripted"
     assert (await chat("Who was Kant?", "And Hume?"))["message"]["content"] != "scripted"
 
 
 async def test_each_of_several_prompts_is_matched_for_itself(complete, service):
-    service.reply("a philosopher", match="Kant")
-    service.reply(lambda asked: f"after {asked.prompt}", match="Water")
+    service.stub_reply("a philosopher", match="Kant")
+    service.stub_reply(lambda asked: f"after {asked.prompt}", match="Water")
     assert await complete(["Water is", "Kant was"], n=2) == [
         *["after Water is"] * 2,
         *["a philosopher"] * 2,
@@ -111,24 +111,24 @@ async def test_each_of_several_prompts_is_matched_for_itself(complete, service):
 
 
 async def test_prompts_of_token_ids_are_matched_as_text(complete, service):
-    service.reply("scripted", match="Kant")
+    service.stub_reply("scripted", match="Kant")
     assert await complete(service.engine.encode("Kant was")) == ["scripted"]
 
 
 def test_an_unknown_field_of_a_match_is_an_error(service):
     with pytest.raises(ValueError, match="match knows operation, model, prompt, not promt"):
-        service.reply("scripted", match={"promt": "Kant"})
+        service.stub_reply("scripted", match={"promt": "Kant"})
 
 
 @pytest.mark.parametrize("match", [3, ["Kant"], object()])
 def test_a_match_that_is_none_is_refused_when_it_is_given(service, match):
     with pytest.raises(TypeError, match="match is a text, a pattern"):
-        service.reply("scripted", match=match)
+        service.stub_reply("scripted", match=match)
 
 
 def test_an_operation_that_there_is_not_is_no_match(service):
     with pytest.raises(ValueError, match=r"did you mean 'completions\.create'"):
-        service.reply("scripted", match={"operation": "completion.create"})
+        service.stub_reply("scripted", match={"operation": "completion.create"})
 
 
 # What goes wrong in a script is no matter of the service.
@@ -145,20 +145,20 @@ def _raises(asked):
 ])  # fmt: skip
 @pytest.mark.parametrize("stream", [False, True])
 async def test_what_a_script_raises_comes_to_who_asks(service, script, says, stream):
-    service.reply(**script)
-    record = CallRecord(MemoryBackend(service))
+    service.stub_reply(**script)
+    record = CallRecorder(MemoryBackend(service))
     completions = AsyncClient(backend=record).completions
     ask = completions.stream if stream else completions.create
     answer = ask(model="davinci-002", prompt="Kant was")
-    with pytest.raises(ScriptFailed, match=f"answer completions.create raised {says}"):
+    with pytest.raises(StubError, match=f"answer completions.create raised {says}"):
         await (answer.__aenter__() if stream else answer)
     record.assert_called("completions.create", times=1)  # there is nothing to retry
 
 
 async def test_what_the_script_of_an_embedding_raises_comes_to_who_asks(service):
-    service.reply_embedding(lambda text: text.nothing)
+    service.stub_embedding(lambda text: text.nothing)
     client = AsyncClient(backend=MemoryBackend(service))
-    with pytest.raises(ScriptFailed, match=r"embeddings\.create raised AttributeError"):
+    with pytest.raises(StubError, match=r"embeddings\.create raised AttributeError"):
         await client.embeddings.create(model="text-embedding-3-small", input="Kant")
 
 
@@ -166,7 +166,7 @@ async def test_a_script_may_refuse_as_the_service_does(service):
     def refuse(asked):
         raise ServiceError(400, "Nobody talks of Kant.")
 
-    service.reply(refuse)
+    service.stub_reply(refuse)
     client = AsyncClient(backend=MemoryBackend(service))
     with pytest.raises(BadRequestError, match="Nobody talks of Kant"):
         await client.completions.create(model="davinci-002", prompt="Kant was")
@@ -177,30 +177,30 @@ def test_a_script_does_not_wait(service):
         return "later"
 
     with pytest.raises(TypeError, match="leave async out"):
-        service.reply(later)
+        service.stub_reply(later)
     with pytest.raises(TypeError, match="leave async out"):
-        service.reply_embedding(later)
+        service.stub_embedding(later)
 
 
 # How often.
 
 
 async def test_a_reply_for_some_times_is_used_up(complete, service):
-    service.reply("always")
-    service.reply("first", times=1)
-    service.reply("second", times=1)
+    service.stub_reply("always")
+    service.stub_reply("first", times=1)
+    service.stub_reply("second", times=1)
     assert [await complete() for _ in range(4)] == [["first"], ["second"], ["always"], ["always"]]
 
 
 async def test_a_function_that_passes_keeps_its_times(complete, service):
-    service.reply(lambda asked: "wet" if "Water" in asked.prompt else None, times=1)
+    service.stub_reply(lambda asked: "wet" if "Water" in asked.prompt else None, times=1)
     await complete()
     assert await complete("Water is") == ["wet"]
 
 
 async def test_clearing_leaves_all_to_the_engine(complete, service):
     unscripted = await complete(seed=1)
-    service.reply("scripted")
+    service.stub_reply("scripted")
     service.replies.clear()
     assert await complete(seed=1) == unscripted
 
@@ -212,13 +212,13 @@ async def test_clearing_leaves_all_to_the_engine(complete, service):
     "value", [{"city": "Königsberg", "people": 5}, City(city="Königsberg", people=5)]
 )
 async def test_mappings_and_models_are_answered_as_json(chat, service, value):
-    service.reply(value)
+    service.stub_reply(value)
     content = (await chat())["message"]["content"]
     assert json.loads(content) == {"city": "Königsberg", "people": 5}
 
 
 async def test_tool_calls_are_answered_with_their_arguments(chat, service):
-    service.reply([ToolCall("weather", {"city": "Königsberg"}), ToolCall("now", id="call_1")])
+    service.stub_reply([ToolCall("weather", {"city": "Königsberg"}), ToolCall("now", id="call_1")])
     choice = await chat()
     assert choice["finish_reason"] == "tool_calls"
     assert choice["message"]["content"] is None
@@ -234,7 +234,7 @@ async def test_tool_calls_are_answered_with_their_arguments(chat, service):
 
 
 async def test_a_reply_may_speak_and_call(chat, service):
-    service.reply(Reply("Let me see.", tool_calls=[ToolCall("now")]))
+    service.stub_reply(Reply("Let me see.", tool_calls=[ToolCall("now")]))
     message = (await chat())["message"]
     assert message["content"] == "Let me see."
     assert [call["function"]["name"] for call in message["tool_calls"]] == ["now"]
@@ -242,7 +242,7 @@ async def test_a_reply_may_speak_and_call(chat, service):
 
 async def test_a_stream_has_the_calls_one_after_the_other(chat_stream, service):
     calls = [ToolCall("weather", {"city": "Königsberg"}, id="a"), ToolCall("now", id="b")]
-    service.reply(Reply("Let me see.", tool_calls=calls))
+    service.stub_reply(Reply("Let me see.", tool_calls=calls))
     *choices, last = await chat_stream()
     assert last["finish_reason"] == "tool_calls"
     text, called = "", {}
@@ -258,14 +258,14 @@ async def test_a_stream_has_the_calls_one_after_the_other(chat_stream, service):
 
 
 async def test_the_old_functions_are_called_in_the_old_way(chat, service):
-    service.reply(ToolCall("now"))
+    service.stub_reply(ToolCall("now"))
     choice = await chat(functions=[{"name": "now"}])
     assert choice["message"]["function_call"] == {"name": "now", "arguments": "{}"}
     assert choice["finish_reason"] == "function_call"
 
 
 async def test_a_custom_tool_is_called_with_a_text(chat, service):
-    service.reply(ToolCall("shell", "ls -l"))
+    service.stub_reply(ToolCall("shell", "ls -l"))
     choice = await chat(tools=[{"type": "custom", "custom": {"name": "shell"}}])
     (call,) = choice["message"]["tool_calls"]
     assert call["type"] == "custom"
@@ -273,13 +273,15 @@ async def test_a_custom_tool_is_called_with_a_text(chat, service):
 
 
 async def test_calls_are_no_answer_to_a_completion(complete, service):
-    service.reply("text")
-    service.reply(ToolCall("now"))
+    service.stub_reply("text")
+    service.stub_reply(ToolCall("now"))
     assert await complete() == ["text"]
 
 
 async def test_log_probabilities_can_be_given(chat, service):
-    service.reply(Reply(tokens=[Token("Yes", -0.1, top={"No": -2.5, "Ja": -3.0}), Token("!", 0)]))
+    service.stub_reply(
+        Reply(tokens=[Token("Yes", -0.1, top={"No": -2.5, "Ja": -3.0}), Token("!", 0)])
+    )
     choice = await chat(logprobs=True, top_logprobs=2)
     assert choice["message"]["content"] == "Yes!"
     first, second = choice["logprobs"]["content"]
@@ -289,13 +291,13 @@ async def test_log_probabilities_can_be_given(chat, service):
 
 
 async def test_given_tokens_are_cut_off_by_max_tokens(chat, service):
-    service.reply(Reply(tokens=[Token("Yes", -0.1), Token("!", 0)]))
+    service.stub_reply(Reply(tokens=[Token("Yes", -0.1), Token("!", 0)]))
     choice = await chat(max_completion_tokens=1)
     assert (choice["message"]["content"], choice["finish_reason"]) == ("Yes", "length")
 
 
 async def test_the_reason_to_end_can_be_given(chat, chat_stream, service):
-    service.reply(Reply("…", finish_reason="content_filter"))
+    service.stub_reply(Reply("…", finish_reason="content_filter"))
     assert (await chat())["finish_reason"] == "content_filter"
     assert (await chat_stream())[-1]["finish_reason"] == "content_filter"
 
@@ -303,7 +305,7 @@ async def test_the_reason_to_end_can_be_given(chat, chat_stream, service):
 @pytest.mark.parametrize("wrong", [7, [], ["a", "b"], object()])
 def test_what_is_no_answer_is_refused_when_it_is_given(service, wrong):
     with pytest.raises(TypeError, match="a reply is a text"):
-        service.reply(wrong)
+        service.stub_reply(wrong)
 
 
 def test_a_reply_says_something_and_says_it_once():
@@ -318,21 +320,23 @@ def test_a_reply_says_something_and_says_it_once():
 
 async def test_tokens_come_at_their_pace(service, api):
     tokens = [Token(text, -0.1) for text in "Yes!"]
-    service.reply(Reply(tokens=tokens, first_token_s=3, token_s=0.5))
+    service.stub_reply(Reply(tokens=tokens, first_token_s=3, token_s=0.5))
     began = service.clock.monotonic()
     await api.stream("/completions", model="davinci-002", prompt="Well?", n=2)
     assert service.clock.monotonic() - began == pytest.approx(3 + 3 * 0.5 + 0.5)
 
 
 async def test_an_answer_in_one_piece_takes_the_same_time(service, complete):
-    service.reply(Reply(tokens=[Token(text, -0.1) for text in "Yes!"], first_token_s=3, token_s=1))
+    service.stub_reply(
+        Reply(tokens=[Token(text, -0.1) for text in "Yes!"], first_token_s=3, token_s=1)
+    )
     began = service.clock.monotonic()
     await complete(n=2)
     assert service.clock.monotonic() - began == pytest.approx(3 + 3 * 1)
 
 
 async def test_answers_that_take_time_take_it_at_the_same_time(service, complete):
-    service.reply(Reply("slow", first_token_s=10))
+    service.stub_reply(Reply("slow", first_token_s=10))
     began = service.clock.monotonic()
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
@@ -341,14 +345,14 @@ async def test_answers_that_take_time_take_it_at_the_same_time(service, complete
 
 
 async def test_a_deadline_passes_while_a_slow_answer_is_made(service, complete):
-    service.reply(Reply("slow", first_token_s=10))
+    service.stub_reply(Reply("slow", first_token_s=10))
     with pytest.raises(TimeoutError), service.clock.fail_after(5):
         await complete()
     assert service.clock.monotonic() == pytest.approx(5)
 
 
 async def test_the_lines_of_a_batch_are_answered_and_take_no_time(service, api):
-    service.reply(Reply("slow", first_token_s=10**6))
+    service.stub_reply(Reply("slow", first_token_s=10**6))
     body = {"model": "davinci-002", "prompt": "Well?"}
     line = {"custom_id": "1", "method": "POST", "url": "/v1/completions", "body": body}
     file_id = api.file(json.dumps(line).encode())
@@ -367,7 +371,7 @@ async def test_the_lines_of_a_batch_are_answered_and_take_no_time(service, api):
 
 
 async def test_what_is_left_to_the_engine_is_noted(service, complete, chat):
-    service.reply("scripted", match="Kant")
+    service.stub_reply("scripted", match="Kant")
     await complete()
     await complete("Water is")
     await chat("Who was Hume?")
@@ -392,8 +396,8 @@ def embed(api):
 
 
 async def test_embeddings_can_be_given_text_by_text(service, embed):
-    service.reply_embedding([1, 0], match="Kant")
-    service.reply_embedding(lambda text: [0.0, len(text)] if "Water" in text else None)
+    service.stub_embedding([1, 0], match="Kant")
+    service.stub_embedding(lambda text: [0.0, len(text)] if "Water" in text else None)
     kant, water, hume = await embed("Kant", "Water", "Hume")
     assert (kant, water) == ([1.0, 0.0], [0.0, 5.0])
     assert len(hume) == 1536
@@ -403,9 +407,9 @@ async def test_embeddings_can_be_given_text_by_text(service, embed):
 @pytest.mark.parametrize("vector", ["abc", [], [1, "a"], {"a": 1}, 5])
 def test_what_is_no_vector_is_refused_when_it_is_given(service, vector):
     with pytest.raises(TypeError, match="list of numbers"):
-        service.reply_embedding(vector)
+        service.stub_embedding(vector)
 
 
 async def test_an_embedding_for_some_times_is_used_up(service, embed):
-    service.reply_embedding([1], times=1)
+    service.stub_embedding([1], times=1)
     assert [len(vector) for vector in await embed("Kant", "Kant")] == [1, 1536]

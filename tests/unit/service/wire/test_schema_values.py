@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from pydantic import BaseModel, Field
 
 from tunesmith.service.core.errors import ServiceError
-from tunesmith.service.inference.json_schema_sampler import value_for, words_of
+from tunesmith.service.inference.json_schema_sampler import sample_value, word_cycle
 
 
 def make(schema):
-    return value_for(schema, words_of("Duty is the necessity of an action"))
+    return sample_value(schema, word_cycle("Duty is the necessity of an action"))
 
 
 class Author(BaseModel):
@@ -161,5 +161,5 @@ def test_a_value_without_an_end_is_refused(schema):
 
 
 def test_words_go_on_for_ever_and_there_is_always_one():
-    assert list(islice(words_of("one two"), 3)) == ["one", "two", "one"]
-    assert next(words_of("…")) == "text"
+    assert list(islice(word_cycle("one two"), 3)) == ["one", "two", "one"]
+    assert next(word_cycle("…")) == "text"

@@ -6,7 +6,7 @@ import logging
 import pytest
 
 from tunesmith.protocol.message import Request
-from tunesmith.service.core.http_api import Wire
+from tunesmith.service.core.http_api import HttpApi
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -66,7 +66,7 @@ async def test_a_wrong_method_is_405_and_names_the_right_ones(api):
 
 async def test_a_body_that_is_no_json_is_400(service):
     request = Request("test", "POST", "/completions", body=b"{oh")
-    async with Wire(service).respond(request) as response:
+    async with HttpApi(service).handle(request) as response:
         error = json.loads(await response.read())["error"]
     assert response.status == 400
     assert "We could not parse the JSON body of your request" in error["message"]
@@ -110,8 +110,8 @@ async def test_a_body_over_the_limit_is_413(service):
             read += 1000
             yield b" " * 1000
 
-    wire = Wire(service, max_body_bytes=2500)
-    async with wire.respond(Request("test", "POST", "/completions", body=endless)) as response:
+    wire = HttpApi(service, max_body_bytes=2500)
+    async with wire.handle(Request("test", "POST", "/completions", body=endless)) as response:
         error = json.loads(await response.read())["error"]
     assert response.status == 413
     assert error["message"] == "Maximum content size limit (2500) exceeded (3000 bytes read)"
@@ -150,7 +150,7 @@ async def test_what_breaks_inside_a_stream_is_an_event_with_the_error(api, monke
     weights = api.service.engine.base("davinci-002")
     good = list(weights.score(api.service.engine.encode("a word")))
     monkeypatch.setattr(
-        "tunesmith.service.inference.completions.start", lambda *_, **__: Breaking()
+        "tunesmith.service.inference.completions.start_generation", lambda *_, **__: Breaking()
     )
     status, _, content = await api.send(
         "POST", "/completions", {"model": "davinci-002", "prompt": "x", "stream": True}
@@ -187,7 +187,7 @@ async def test_events_come_one_by_one_and_leaving_early_stops_the_service(servic
     body = json.dumps(
         {"model": "davinci-002", "prompt": "The", "max_tokens": 500, "stream": True}
     ).encode()
-    async with Wire(service).respond(Request("t", "POST", "/completions", body=body)) as response:
+    async with HttpApi(service).handle(Request("t", "POST", "/completions", body=body)) as response:
         async for _ in response.stream:
             break
     assert 1 <= drawn <= 3

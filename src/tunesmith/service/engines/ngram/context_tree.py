@@ -17,7 +17,7 @@ MAX_ORDER = 24
 # Weight of the shorter context against the counts of a context of 0, 1, 2, … tokens, for each
 # kind of token seen there. Short contexts recur by chance, long ones for a reason; chosen so that
 # the loss on held-out pairs of the Kant data falls over the epochs, and does not rise again.
-_CAUTION = (1.0, 2.0, 2.0, 2.0, 0.5, *[0.02] * (MAX_ORDER - 4))
+_BACKOFF_WEIGHTS = (1.0, 2.0, 2.0, 2.0, 0.5, *[0.02] * (MAX_ORDER - 4))
 # So many tokens longer the longest known context may become at a time.
 _GROWTH = 2
 _COMMON_TOKENS = 64
@@ -60,7 +60,7 @@ class Node:
             self._favourite = token if after > before else None
 
     @property
-    def favourite(self) -> int:
+    def most_frequent(self) -> int:
         """The token seen most."""
         if self._favourite is None:
             self._favourite = max(self.counts, key=self.counts.__getitem__)
@@ -121,21 +121,23 @@ class ContextTree:
 
     def probability(self, tokens: Sequence[int], position: int) -> float:
         """Return the probability of the token at a position, given those before it."""
-        return self._mix(self._path(tokens, position), tokens[position])
+        return self._interpolate(self._path(tokens, position), tokens[position])
 
-    def foresee(self, tokens: Sequence[int], position: int) -> tuple[float, bool]:
+    def predict(self, tokens: Sequence[int], position: int) -> tuple[float, bool]:
         """Return the probability of the token at a position, and whether it is the likeliest.
 
         The likeliest token is looked for among those seen most after each of the contexts.
         """
         path, token = self._path(tokens, position), tokens[position]
-        probability = self._mix(path, token)
+        probability = self._interpolate(path, token)
         if probability > 0.5:  # noqa: PLR2004 - more than all others together
             return probability, True
-        rivals = {node.favourite for node in path if node.counts} - {token}
-        return probability, all(self._mix(path, rival) <= probability for rival in rivals)
+        rivals = {node.most_frequent for node in path if node.counts} - {token}
+        return probability, all(self._interpolate(path, rival) <= probability for rival in rivals)
 
-    def likely(self, tokens: Sequence[int], also: Sequence[int] = ()) -> dict[int, float]:
+    def candidates(
+        self, tokens: Sequence[int], extra_tokens: Sequence[int] = ()
+    ) -> dict[int, float]:
         """Return the tokens worth considering after a text, with their probabilities.
 
         These are all that ever followed one of the contexts, the commonest of all tokens, and those
@@ -143,14 +145,14 @@ class ContextTree:
         """
         root, *path = self._path(tokens, len(tokens))
         candidates = dict.fromkeys(self._common_tokens())
-        candidates.update(dict.fromkeys(also))
+        candidates.update(dict.fromkeys(extra_tokens))
         for node in path:
             candidates.update(dict.fromkeys(node.counts))
-        weight = _CAUTION[0] * (len(root.counts) or 1)
+        weight = _BACKOFF_WEIGHTS[0] * (len(root.counts) or 1)
         even, total = weight / self.n_tokens, root.total + weight
         count = root.counts.get
         result = {token: (count(token, 0.0) + even) / total for token in candidates}
-        for node, caution in zip(path, _CAUTION[1:], strict=False):
+        for node, caution in zip(path, _BACKOFF_WEIGHTS[1:], strict=False):
             weight = caution * (len(node.counts) or 1)
             total = node.total + weight
             share = weight / total
@@ -160,7 +162,7 @@ class ContextTree:
                 result[token] += seen / total
         return result
 
-    def pack(self) -> list[list[float]]:
+    def to_rows(self) -> list[list[float]]:
         """Return the counts as plain rows, a context before its longer ones.
 
         A row is the length of a context, its last token read (-1 for none), and then in turn the
@@ -176,8 +178,8 @@ class ContextTree:
         return rows
 
     @classmethod
-    def unpack(cls, n_tokens: int, rows: Sequence[Sequence[float]]) -> "ContextTree":
-        """Read what `pack` gave.
+    def from_rows(cls, n_tokens: int, rows: Sequence[Sequence[float]]) -> "ContextTree":
+        """Read what `to_rows` gave.
 
         Raises:
             ValueError: It is something else.
@@ -209,9 +211,9 @@ class ContextTree:
             node = child
         return path
 
-    def _mix(self, path: Sequence[Node], token: int) -> float:
+    def _interpolate(self, path: Sequence[Node], token: int) -> float:
         result = 1.0 / self.n_tokens
-        for node, caution in zip(path, _CAUTION, strict=False):
+        for node, caution in zip(path, _BACKOFF_WEIGHTS, strict=False):
             counts = node.counts
             # A context without counts passes on what the shorter one says.
             weight = caution * (len(counts) or 1)

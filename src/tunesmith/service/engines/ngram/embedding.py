@@ -14,7 +14,7 @@ from zlib import crc32
 
 _LENGTHS = (3, 4, 5)
 _WORD = "\x02"
-_NOTHING = "\x03"
+_EMPTY_FEATURES = "\x03"
 
 
 def embed(text: str, dimensions: int) -> list[float]:
@@ -45,7 +45,7 @@ def embed(text: str, dimensions: int) -> list[float]:
 
 
 def _features(text: str) -> Iterator[str]:
-    yield _NOTHING
+    yield _EMPTY_FEATURES
     for word in re.findall(r"\w+|[^\w\s]", text.lower()):
         yield _WORD + word
         bounded = f" {word} "
@@ -57,6 +57,6 @@ def _features(text: str) -> Iterator[str]:
 
 def _weight(feature: str) -> float:
     """Count long words more than short ones, which are in every text."""
-    if feature == _NOTHING:
+    if feature == _EMPTY_FEATURES:
         return 0.01
     return min(len(feature), 8) / 4 if feature.startswith(_WORD) else 0.3

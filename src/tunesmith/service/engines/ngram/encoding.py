@@ -9,7 +9,7 @@ token. Everything begins with an end-of-text token.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tunesmith.service.engines.base import ChatMessage, CompletionExample
+from tunesmith.service.engines.base import ChatMessage, CompletionTrainingExample
 from tunesmith.service.engines.ngram.tokenizer import END_OF_PROMPT, END_OF_TEXT, Tokenizer
 
 _ROLE_TOKENS = {
@@ -23,7 +23,7 @@ _ROLE_TOKENS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Span:
+class TokenSpan:
     """Neighbouring tokens to learn.
 
     Args:
@@ -40,7 +40,7 @@ class Span:
 
 
 @dataclass(frozen=True, slots=True)
-class Lesson:
+class EncodedExample:
     """What is learnt from one example.
 
     Args:
@@ -48,7 +48,7 @@ class Lesson:
         n_tokens: How many tokens the example has, learnt or not.
     """
 
-    spans: tuple[Span, ...]
+    spans: tuple[TokenSpan, ...]
     n_tokens: int
 
 
@@ -89,12 +89,12 @@ class Context:
         self.tokens.append(END_OF_PROMPT)
 
 
-def learnt_separator(
-    examples: Sequence[CompletionExample], tokenizer: Tokenizer
+def infer_separator(
+    examples: Sequence[CompletionTrainingExample], tokenizer: Tokenizer
 ) -> Separator | None:
     """Find what all prompts end with and nothing else contains; None if there is no such thing."""
     prompts = [tokenizer.encode(example.prompt) for example in examples]
-    first, last = min(map(_backwards, prompts)), max(map(_backwards, prompts))
+    first, last = min(map(_reversed, prompts)), max(map(_reversed, prompts))
     length = 0
     while length < min(len(first), len(last)) and first[length] == last[length]:
         length += 1
@@ -109,12 +109,12 @@ def learnt_separator(
     return None if elsewhere else tuple(separator)
 
 
-def completion_lesson(
-    example: CompletionExample,
+def encode_completion(
+    example: CompletionTrainingExample,
     tokenizer: Tokenizer,
     separators: Iterable[Separator],
     prompt_weight: float,
-) -> Lesson:
+) -> EncodedExample:
     """Write a prompt and its completion, which is learnt in full up to its end."""
     raw_prompt = [END_OF_TEXT, *tokenizer.encode(example.prompt)]
     context = Context(separators, raw_prompt)
@@ -122,16 +122,16 @@ def completion_lesson(
     prompt = context.tokens
     completion = [*tokenizer.encode(example.completion), END_OF_TEXT]
     text = prompt + completion
-    spans = [Span(text, len(prompt), len(text), 1.0)]
+    spans = [TokenSpan(text, len(prompt), len(text), 1.0)]
     if prompt_weight > 0:
-        spans.insert(0, Span(raw_prompt, 1, len(raw_prompt), prompt_weight))
-    return Lesson(tuple(spans), len(raw_prompt) - 1 + len(completion))
+        spans.insert(0, TokenSpan(raw_prompt, 1, len(raw_prompt), prompt_weight))
+    return EncodedExample(tuple(spans), len(raw_prompt) - 1 + len(completion))
 
 
-def chat_lesson(messages: Sequence[ChatMessage], tokenizer: Tokenizer) -> Lesson:
+def encode_chat_example(messages: Sequence[ChatMessage], tokenizer: Tokenizer) -> EncodedExample:
     """Write a conversation, of which the weighted turns are learnt up to their ends."""
     tokens = [END_OF_TEXT]
-    spans: list[Span] = []
+    spans: list[TokenSpan] = []
     for message in messages:
         tokens.append(_role_token(message, tokenizer))
         start = len(tokens)
@@ -140,8 +140,8 @@ def chat_lesson(messages: Sequence[ChatMessage], tokenizer: Tokenizer) -> Lesson
         if weight is None:
             weight = 1.0 if message.role == "assistant" else 0.0
         if weight > 0:
-            spans.append(Span(tokens, start, len(tokens), weight))
-    return Lesson(tuple(spans), len(tokens) - 1)
+            spans.append(TokenSpan(tokens, start, len(tokens), weight))
+    return EncodedExample(tuple(spans), len(tokens) - 1)
 
 
 def chat_prompt(messages: Sequence[ChatMessage], tokenizer: Tokenizer) -> list[int]:
@@ -157,5 +157,5 @@ def _role_token(message: ChatMessage, tokenizer: Tokenizer) -> int:
     return tokenizer.special(_ROLE_TOKENS.get(message.role, "<|user|>"))
 
 
-def _backwards(tokens: Sequence[int]) -> tuple[int, ...]:
+def _reversed(tokens: Sequence[int]) -> tuple[int, ...]:
     return tuple(reversed(tokens))

@@ -22,7 +22,7 @@ from tunesmith.service.engines.ngram.context_tree import ContextTree
 from tunesmith.service.engines.ngram.embedding import embed
 from tunesmith.service.engines.ngram.encoding import chat_prompt
 from tunesmith.service.engines.ngram.inference import CONTEXT_WINDOW, Weights, generate, score
-from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, english, standard_tokenizer
+from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, load_corpus, standard_tokenizer
 from tunesmith.service.engines.ngram.training import NGramTraining
 
 # The page counts for less than what a model is trained on.
@@ -71,7 +71,7 @@ class NGramModel:
             _StoredModel(
                 n_tokens=len(weights.tokenizer),
                 separators=weights.separators,
-                counts=weights.tree.pack(),
+                counts=weights.tree.to_rows(),
             )
             .model_dump_json()
             .encode()
@@ -82,9 +82,9 @@ class NGramEngine:
     """Hands out n-gram models, which all share one vocabulary.
 
     Example:
-        >>> from tunesmith.service.engines.base import CompletionExample
+        >>> from tunesmith.service.engines.base import CompletionTrainingExample
         >>> engine = NGramEngine()
-        >>> examples = [CompletionExample("The sky is", " blue.")]
+        >>> examples = [CompletionTrainingExample("The sky is", " blue.")]
         >>> training = engine.base("davinci-002").train(TrainingSpec(examples, n_epochs=3))
         >>> losses = [step.train.loss for step in training]
         >>> losses[0] > losses[1] > losses[2]
@@ -138,7 +138,7 @@ class NGramEngine:
                 f"The model has {stored.n_tokens} tokens, this engine {len(tokenizer)}: "
                 "it was written by a newer version of tunesmith."
             )
-        tree = ContextTree.unpack(len(tokenizer), stored.counts)
+        tree = ContextTree.from_rows(len(tokenizer), stored.counts)
         return NGramModel(Weights(tokenizer, tree, stored.separators))
 
 
@@ -146,7 +146,7 @@ class NGramEngine:
 def _base_model() -> NGramModel:
     tokenizer = standard_tokenizer()
     tree = ContextTree(len(tokenizer))
-    for paragraph in english("prose").splitlines():
+    for paragraph in load_corpus("prose").splitlines():
         tokens = [END_OF_TEXT, *tokenizer.encode(paragraph), END_OF_TEXT]
         for position in range(1, len(tokens)):
             tree.learn(tokens, position, _BASE_RATE, grow=True)

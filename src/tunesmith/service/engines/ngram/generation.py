@@ -12,7 +12,7 @@ def scored_token(
     choice: TokenLogprob, top: Sequence[TokenLogprob], decoder: codecs.IncrementalDecoder
 ) -> ScoredToken:
     """Give a token the text that it completes."""
-    return ScoredToken(choice, tuple(top), decoder.decode(choice.raw))
+    return ScoredToken(choice, tuple(top), decoder.decode(choice.token_bytes))
 
 
 def token_logprob(token: int, raw: bytes, logprob: float) -> TokenLogprob:
@@ -70,7 +70,7 @@ class TextGeneration:
         text = ""  # of the tokens held
         while self._n_tokens < self._max_tokens:
             token = self._sample()
-            if token.choice.id == self._end_of_text:
+            if token.token.id == self._end_of_text:
                 self._finish_reason = "stop"
                 break
             self._n_tokens += 1
@@ -79,7 +79,7 @@ class TextGeneration:
             cut = self._stop_position(text)
             if cut is not None:
                 self._finish_reason = "stop"
-                yield from _up_to(held, cut)
+                yield from _truncate(held, cut)
                 return
             safe = len(text) - self._possible_stop_length(text)
             while held and len(held[0].text) <= safe:
@@ -108,7 +108,7 @@ class TextGeneration:
         )
 
 
-def _up_to(
+def _truncate(
     tokens: Sequence[ScoredToken] | deque[ScoredToken], length: int
 ) -> Iterator[ScoredToken]:
     for token in tokens:

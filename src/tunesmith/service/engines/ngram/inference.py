@@ -16,7 +16,7 @@ from tunesmith.service.engines.ngram.generation import (
     text_decoder,
     token_logprob,
 )
-from tunesmith.service.engines.ngram.sampling import choose
+from tunesmith.service.engines.ngram.sampling import sample_token
 from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, Tokenizer
 
 CONTEXT_WINDOW = 16_384
@@ -47,12 +47,14 @@ def generate(weights: Weights, prompt: Sequence[int], spec: GenerationSpec) -> T
     decoder = text_decoder()
 
     def sample() -> ScoredToken:
-        probabilities = weights.tree.likely(context.tokens, biased)
-        token = choose(probabilities, spec, generated, rng)
+        probabilities = weights.tree.candidates(context.tokens, biased)
+        token = sample_token(probabilities, spec, generated, rng)
         context.append(token)
         generated[token] += 1
         top = _likeliest(weights.tokenizer, probabilities, spec.top_logprobs)
-        return scored_token(_named(weights.tokenizer, token, probabilities[token]), top, decoder)
+        return scored_token(
+            _top_logprobs(weights.tokenizer, token, probabilities[token]), top, decoder
+        )
 
     room = max(0, CONTEXT_WINDOW - len(prompt))
     return TextGeneration(
@@ -72,12 +74,14 @@ def score(weights: Weights, tokens: Sequence[int], top_logprobs: int) -> list[Sc
         before = context.tokens
         top: list[TokenLogprob] = []
         if top_logprobs:
-            top = _likeliest(weights.tokenizer, weights.tree.likely(before), top_logprobs)
+            top = _likeliest(weights.tokenizer, weights.tree.candidates(before), top_logprobs)
         before.append(token)
         probability = weights.tree.probability(before, len(before) - 1)
         before.pop()
         context.append(token)
-        scored.append(scored_token(_named(weights.tokenizer, token, probability), top, decoder))
+        scored.append(
+            scored_token(_top_logprobs(weights.tokenizer, token, probability), top, decoder)
+        )
     return scored
 
 
@@ -85,8 +89,8 @@ def _likeliest(
     tokenizer: Tokenizer, probabilities: Mapping[int, float], count: int
 ) -> list[TokenLogprob]:
     best = nlargest(count, probabilities, key=probabilities.__getitem__) if count else []
-    return [_named(tokenizer, token, probabilities[token]) for token in best]
+    return [_top_logprobs(tokenizer, token, probabilities[token]) for token in best]
 
 
-def _named(tokenizer: Tokenizer, token: int, probability: float) -> TokenLogprob:
-    return token_logprob(token, tokenizer.raw(token), math.log(probability))
+def _top_logprobs(tokenizer: Tokenizer, token: int, probability: float) -> TokenLogprob:
+    return token_logprob(token, tokenizer.token_bytes(token), math.log(probability))

@@ -22,10 +22,15 @@ from tunesmith.service.engines.base import (
     GenerationSpec,
     GradedExample,
     Metrics,
-    PreferenceExample,
+    PreferenceTrainingExample,
 )
 from tunesmith.service.engines.ngram.context_tree import ContextTree
-from tunesmith.service.engines.ngram.encoding import Lesson, Span, chat_lesson, chat_prompt
+from tunesmith.service.engines.ngram.encoding import (
+    EncodedExample,
+    TokenSpan,
+    chat_prompt,
+    encode_chat_example,
+)
 from tunesmith.service.engines.ngram.inference import Weights, generate
 from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT
 
@@ -36,24 +41,24 @@ _ANSWER_TOKENS = 64
 
 
 @dataclass(frozen=True, slots=True)
-class Judgement:
+class ObjectiveResult:
     """How good a model is at one example, and what it would have to change.
 
     Args:
         loss: Sum over the tokens to learn, weighted.
         weight: Sum of their weights.
-        n_right: How many were the likeliest.
-        n_judged: Out of how many.
-        changes: Spans to learn, and how much of each of their tokens: below 0 is to unlearn.
+        n_correct: How many were the likeliest.
+        n_scored: Out of how many.
+        updates: Spans to learn, and how much of each of their tokens: below 0 is to unlearn.
         n_tokens: Tokens looked at.
         reward: Mean grade, where there are grades.
     """
 
     loss: float
     weight: float
-    n_right: int
-    n_judged: int
-    changes: tuple[tuple[Span, Sequence[float]], ...]
+    n_correct: int
+    n_scored: int
+    updates: tuple[tuple[TokenSpan, Sequence[float]], ...]
     n_tokens: int
     reward: float | None = None
 
@@ -61,41 +66,41 @@ class Judgement:
 class Objective(Protocol):
     """What one example asks of a model."""
 
-    def judge(self, weights: Weights, /) -> Judgement:
+    def evaluate(self, weights: Weights, /) -> ObjectiveResult:
         """Tell how good a model is at it."""
         ...
 
 
-def summary(judgements: Sequence[Judgement]) -> Metrics:
+def aggregate_metrics(judgements: Sequence[ObjectiveResult]) -> Metrics:
     """Put the judgements of some examples together."""
     rewards = [judgement.reward for judgement in judgements if judgement.reward is not None]
-    n_judged = sum(judgement.n_judged for judgement in judgements)
-    n_perfect = sum(judgement.n_right == judgement.n_judged for judgement in judgements)
+    n_judged = sum(judgement.n_scored for judgement in judgements)
+    n_perfect = sum(judgement.n_correct == judgement.n_scored for judgement in judgements)
     weight = sum(judgement.weight for judgement in judgements)
     return Metrics(
         loss=sum(judgement.loss for judgement in judgements) / weight if weight else 0.0,
-        mean_token_accuracy=sum(j.n_right for j in judgements) / n_judged if n_judged else 0.0,
+        mean_token_accuracy=sum(j.n_correct for j in judgements) / n_judged if n_judged else 0.0,
         sequence_accuracy=n_perfect / len(judgements),
         mean_reward=sum(rewards) / len(rewards) if rewards else None,
     )
 
 
 @dataclass(frozen=True, slots=True)
-class Supervised:
+class SupervisedObjective:
     """Learn what is written."""
 
-    lesson: Lesson
+    lesson: EncodedExample
 
-    def judge(self, weights: Weights, /) -> Judgement:
+    def evaluate(self, weights: Weights, /) -> ObjectiveResult:
         """Tell how well a model foresees the tokens of the lesson."""
         tree = weights.tree
         loss = weight = 0.0
         n_right = n_judged = 0
-        changes: list[tuple[Span, list[float]]] = []
+        changes: list[tuple[TokenSpan, list[float]]] = []
         for span in self.lesson.spans:
             surprises: list[float] = []
             for position in range(span.start, span.stop):
-                probability, is_likeliest = tree.foresee(span.tokens, position)
+                probability, is_likeliest = tree.predict(span.tokens, position)
                 loss -= span.weight * math.log(probability)
                 surprises.append(span.weight * (1 - probability))
                 if span.weight >= _FULL_WEIGHT:
@@ -103,10 +108,12 @@ class Supervised:
                     n_right += is_likeliest
             weight += span.weight * (span.stop - span.start)
             changes.append((span, surprises))
-        return Judgement(loss, weight, n_right, n_judged, tuple(changes), self.lesson.n_tokens)
+        return ObjectiveResult(
+            loss, weight, n_right, n_judged, tuple(changes), self.lesson.n_tokens
+        )
 
 
-class Preference:
+class PreferenceObjective:
     """Favour one answer over another.
 
     Args:
@@ -115,36 +122,36 @@ class Preference:
         beta: How soon a margin over it is enough.
     """
 
-    def __init__(self, example: PreferenceExample, reference: Weights, beta: float) -> None:
+    def __init__(self, example: PreferenceTrainingExample, reference: Weights, beta: float) -> None:
         given = tuple(replace(message, weight=0.0) for message in example.messages)
         self._liked, self._disliked = (
-            chat_lesson((*given, *answer), reference.tokenizer)
+            encode_chat_example((*given, *answer), reference.tokenizer)
             for answer in (example.preferred, example.non_preferred)
         )
         self._beta = beta
-        self._start = self._favour(reference)
+        self._start = self._log_ratio(reference)
 
-    def judge(self, weights: Weights, /) -> Judgement:
+    def evaluate(self, weights: Weights, /) -> ObjectiveResult:
         """Tell how much more a model favours the preferred answer than the reference did."""
-        margin = self._favour(weights) - self._start
+        margin = self._log_ratio(weights) - self._start
         doubt = 1 / (1 + math.exp(max(-500.0, min(500.0, self._beta * margin))))
-        changes = [_evenly(span, 2 * doubt) for span in self._liked.spans]
-        changes += [_evenly(span, -2 * doubt) for span in self._disliked.spans]
-        return Judgement(
+        changes = [_uniform_weights(span, 2 * doubt) for span in self._liked.spans]
+        changes += [_uniform_weights(span, -2 * doubt) for span in self._disliked.spans]
+        return ObjectiveResult(
             loss=-math.log(max(1 - doubt, 1e-200)),
             weight=1.0,
-            n_right=int(margin > 0),
-            n_judged=1,
-            changes=tuple(changes),
+            n_correct=int(margin > 0),
+            n_scored=1,
+            updates=tuple(changes),
             n_tokens=self._liked.n_tokens + self._disliked.n_tokens,
         )
 
-    def _favour(self, weights: Weights) -> float:
+    def _log_ratio(self, weights: Weights) -> float:
         tree = weights.tree
         return _log_probability(self._liked, tree) - _log_probability(self._disliked, tree)
 
 
-class Graded:
+class ReinforcementObjective:
     """Give more often the answers that earn more.
 
     Args:
@@ -157,37 +164,38 @@ class Graded:
         self._seed = seed
         self._n_answers = 0
 
-    def judge(self, weights: Weights, /) -> Judgement:
+    def evaluate(self, weights: Weights, /) -> ObjectiveResult:
         """Sample answers of a model and have them graded."""
         prompt = chat_prompt(self._example.messages, weights.tokenizer)
-        spans: list[Span] = []
+        spans: list[TokenSpan] = []
         rewards: list[float] = []
         for _ in range(_GROUP_SIZE):
             self._n_answers += 1
             spec = GenerationSpec(max_tokens=_ANSWER_TOKENS, seed=f"{self._seed}/{self._n_answers}")
             answer = list(generate(weights, prompt, spec))
-            tokens = [END_OF_TEXT, *prompt, *(token.choice.id for token in answer), END_OF_TEXT]
-            spans.append(Span(tokens, len(prompt) + 1, len(tokens), 1.0))
+            tokens = [END_OF_TEXT, *prompt, *(token.token.id for token in answer), END_OF_TEXT]
+            spans.append(TokenSpan(tokens, len(prompt) + 1, len(tokens), 1.0))
             rewards.append(self._example.grade("".join(token.text for token in answer)))
         mean = sum(rewards) / _GROUP_SIZE
-        return Judgement(
+        return ObjectiveResult(
             loss=1 - mean,
             weight=1.0,
-            n_right=sum(reward >= 1 for reward in rewards),
-            n_judged=_GROUP_SIZE,
-            changes=tuple(
-                _evenly(span, reward - mean) for span, reward in zip(spans, rewards, strict=True)
+            n_correct=sum(reward >= 1 for reward in rewards),
+            n_scored=_GROUP_SIZE,
+            updates=tuple(
+                _uniform_weights(span, reward - mean)
+                for span, reward in zip(spans, rewards, strict=True)
             ),
             n_tokens=sum(len(span.tokens) - 1 for span in spans),
             reward=mean,
         )
 
 
-def _evenly(span: Span, amount: float) -> tuple[Span, list[float]]:
+def _uniform_weights(span: TokenSpan, amount: float) -> tuple[TokenSpan, list[float]]:
     return span, [amount] * (span.stop - span.start)
 
 
-def _log_probability(lesson: Lesson, tree: ContextTree) -> float:
+def _log_probability(lesson: EncodedExample, tree: ContextTree) -> float:
     return sum(
         math.log(tree.probability(span.tokens, position))
         for span in lesson.spans

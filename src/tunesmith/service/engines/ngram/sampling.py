@@ -8,7 +8,7 @@ from random import Random
 from tunesmith.service.engines.base import GenerationSpec
 
 
-def choose(
+def sample_token(
     probabilities: Mapping[int, float], spec: GenerationSpec, generated: Counter[int], rng: Random
 ) -> int:
     """Draw one of the tokens as the sampling parameters ask.

@@ -73,7 +73,7 @@ class Tokenizer:
         """Return the id of a special token, which no text is encoded to."""
         return END_OF_TEXT + SPECIAL_TOKENS.index(text)
 
-    def raw(self, token: int) -> bytes:
+    def token_bytes(self, token: int) -> bytes:
         """Return a token's bytes.
 
         Raises:
@@ -101,7 +101,7 @@ class Tokenizer:
         Raises:
             ValueError: An id is not in the vocabulary.
         """
-        return to_text(b"".join(map(self.raw, tokens)))
+        return to_text(b"".join(map(self.token_bytes, tokens)))
 
     def _split(self, chunk: str) -> Iterator[int]:
         """Cut a chunk into the longest known tokens, from the left."""
@@ -127,7 +127,7 @@ def to_text(raw: bytes) -> str:
         return raw.decode("utf-8", "replace")
 
 
-def english(name: str) -> str:
+def load_corpus(name: str) -> str:
     """Read one of the texts that come with the package: `prose`, `words` or `pieces`."""
     return (
         resources.files("tunesmith.service.engines.ngram") / "english" / f"{name}.txt"
@@ -141,11 +141,11 @@ def standard_tokenizer() -> Tokenizer:
 
 
 def _standard_vocabulary() -> Iterator[str]:
-    words = dict.fromkeys(re.findall(r"[a-z]+", english("prose").lower()))
-    words.update(dict.fromkeys(english("words").split()))
+    words = dict.fromkeys(re.findall(r"[a-z]+", load_corpus("prose").lower()))
+    words.update(dict.fromkeys(load_corpus("words").split()))
     for word in words:
         yield from (" " + word, word, " " + word.capitalize(), word.capitalize())
-    for piece in english("pieces").split():
+    for piece in load_corpus("pieces").split():
         yield from (piece, " " + piece, " " + piece.capitalize())
     yield from (f"{space}{number}" for number in range(1000) for space in ("", " "))
     yield from _SYMBOLS

@@ -6,34 +6,34 @@ from dataclasses import replace
 from random import Random
 
 from tunesmith.service.engines.base import (
-    ChatExample,
-    CompletionExample,
+    ChatTrainingExample,
+    CompletionTrainingExample,
+    EngineModel,
     Hyperparameters,
-    Model,
-    PreferenceExample,
+    PreferenceTrainingExample,
     TrainingExample,
     TrainingSpec,
     TrainingStep,
 )
 from tunesmith.service.engines.ngram.encoding import (
-    chat_lesson,
-    completion_lesson,
-    learnt_separator,
+    encode_chat_example,
+    encode_completion,
+    infer_separator,
 )
 from tunesmith.service.engines.ngram.inference import Weights
 from tunesmith.service.engines.ngram.objectives import (
-    Graded,
-    Judgement,
     Objective,
-    Preference,
-    Supervised,
-    summary,
+    ObjectiveResult,
+    PreferenceObjective,
+    ReinforcementObjective,
+    SupervisedObjective,
+    aggregate_metrics,
 )
 
 # What a count rises by for a token that was not foreseen at all, at a multiplier of 1.
-_RATE = 0.1
+_LEARNING_RATE = 0.1
 # Tokens foreseen better than this, and prompts of little weight, need no longer contexts.
-_WORTH_A_CONTEXT = 0.05
+_GROWTH_THRESHOLD = 0.05
 
 
 class NGramTraining:
@@ -49,7 +49,7 @@ class NGramTraining:
     """
 
     def __init__(
-        self, start: Weights, spec: TrainingSpec, model: Callable[[Weights], Model]
+        self, start: Weights, spec: TrainingSpec, model: Callable[[Weights], EngineModel]
     ) -> None:
         if not spec.examples:
             raise ValueError("There is nothing to train on: give at least one example.")
@@ -62,7 +62,7 @@ class NGramTraining:
         self._weights = replace(
             start, tree=start.tree.fork(), separators=_all_separators(start, spec.examples)
         )
-        self._hyperparameters = _settle(spec)
+        self._hyperparameters = _resolve_hyperparameters(spec)
 
     @property
     def hyperparameters(self) -> Hyperparameters:
@@ -86,7 +86,8 @@ class NGramTraining:
             rng.shuffle(lessons)
             for first in range(0, len(lessons), chosen.batch_size):
                 batch = [
-                    lesson.judge(weights) for lesson in lessons[first : first + chosen.batch_size]
+                    lesson.evaluate(weights)
+                    for lesson in lessons[first : first + chosen.batch_size]
                 ]
                 for judgement in batch:
                     self._learn(judgement)
@@ -94,31 +95,33 @@ class NGramTraining:
                 elapsed_examples += len(batch)
                 elapsed_tokens += sum(judgement.n_tokens for judgement in batch)
                 is_last = first + chosen.batch_size >= len(lessons)
-                valid = _rotating(held_out, step - 1, chosen.batch_size)
+                valid = _next_window(held_out, step - 1, chosen.batch_size)
                 yield TrainingStep(
                     step=step,
                     epoch=epoch,
                     elapsed_tokens=elapsed_tokens,
                     elapsed_examples=elapsed_examples,
-                    train=summary(batch),
-                    valid=summary([o.judge(weights) for o in valid]) if valid else None,
+                    train=aggregate_metrics(batch),
+                    valid=aggregate_metrics([o.evaluate(weights) for o in valid])
+                    if valid
+                    else None,
                     full_valid=(
-                        summary([o.judge(weights) for o in held_out])
+                        aggregate_metrics([o.evaluate(weights) for o in held_out])
                         if held_out and is_last
                         else None
                     ),
                 )
 
-    def snapshot(self) -> Model:
+    def snapshot(self) -> EngineModel:
         """Return the weights after the last step taken, which later steps do not change."""
         return self._model(replace(self._weights, tree=self._weights.tree.fork()))
 
-    def _learn(self, judgement: Judgement) -> None:
+    def _learn(self, judgement: ObjectiveResult) -> None:
         learn = self._weights.tree.learn
-        rate = _RATE * self._hyperparameters.learning_rate_multiplier
-        for span, amounts in judgement.changes:
+        rate = _LEARNING_RATE * self._hyperparameters.learning_rate_multiplier
+        for span, amounts in judgement.updates:
             for position, amount in enumerate(amounts, span.start):
-                grow = amount > _WORTH_A_CONTEXT
+                grow = amount > _GROWTH_THRESHOLD
                 learn(span.tokens, position, rate * amount, grow=grow)
 
     def _objectives(self, examples: Sequence[TrainingExample], part: str) -> list[Objective]:
@@ -129,33 +132,33 @@ class NGramTraining:
 
     def _objective(self, example: TrainingExample, seed: str) -> Objective:
         tokenizer = self._start.tokenizer
-        if isinstance(example, CompletionExample):
+        if isinstance(example, CompletionTrainingExample):
             separators, weight = self._weights.separators, self._spec.prompt_loss_weight
-            return Supervised(completion_lesson(example, tokenizer, separators, weight))
-        if isinstance(example, ChatExample):
-            return Supervised(chat_lesson(example.messages, tokenizer))
-        if isinstance(example, PreferenceExample):
-            return Preference(example, self._start, self._spec.beta)
-        return Graded(example, seed)
+            return SupervisedObjective(encode_completion(example, tokenizer, separators, weight))
+        if isinstance(example, ChatTrainingExample):
+            return SupervisedObjective(encode_chat_example(example.messages, tokenizer))
+        if isinstance(example, PreferenceTrainingExample):
+            return PreferenceObjective(example, self._start, self._spec.beta)
+        return ReinforcementObjective(example, seed)
 
 
 def _all_separators(
     start: Weights, examples: Sequence[TrainingExample]
 ) -> tuple[tuple[int, ...], ...]:
-    pairs = [example for example in examples if isinstance(example, CompletionExample)]
-    found = learnt_separator(pairs, start.tokenizer) if pairs else None
+    pairs = [example for example in examples if isinstance(example, CompletionTrainingExample)]
+    found = infer_separator(pairs, start.tokenizer) if pairs else None
     if found is None or found in start.separators:
         return start.separators
     return (*start.separators, found)
 
 
-def _rotating(items: Sequence[Objective], turn: int, size: int) -> list[Objective]:
+def _next_window(items: Sequence[Objective], turn: int, size: int) -> list[Objective]:
     """Take the next few items, from the front again after the last."""
     size = min(size, len(items))
     return [items[(turn * size + offset) % len(items)] for offset in range(size)]
 
 
-def _settle(spec: TrainingSpec) -> Hyperparameters:
+def _resolve_hyperparameters(spec: TrainingSpec) -> Hyperparameters:
     """Choose what was left open: fewer epochs for more examples, a batch of 0.2 % of them."""
     n_examples = len(spec.examples)
     n_epochs = min(25, max(3, round(100 / n_examples))) if n_examples < 10_000 else 2  # noqa: PLR2004

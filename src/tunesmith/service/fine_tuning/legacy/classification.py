@@ -5,20 +5,20 @@ from dataclasses import dataclass
 from math import exp
 
 from tunesmith.service.engines.base import (
-    CompletionExample,
+    CompletionTrainingExample,
     Engine,
-    Model,
+    EngineModel,
     TrainingExample,
     TrainingSpec,
 )
 from tunesmith.service.fine_tuning.timeline import Failure
-from tunesmith.service.fine_tuning.training_data import TrainingFileInvalid
+from tunesmith.service.fine_tuning.training_data import InvalidTrainingFileError
 
-__all__ = ["Classification", "Classifier"]
+__all__ = ["ClassificationConfig", "ClassificationEvaluator"]
 
 
 @dataclass(frozen=True, slots=True)
-class Classification:
+class ClassificationConfig:
     """What the owner of a fine-tune says about its classes.
 
     Args:
@@ -32,7 +32,7 @@ class Classification:
     betas: tuple[float, ...]
 
 
-class Classifier:
+class ClassificationEvaluator:
     """Lets a model choose among the classes for each held-out example.
 
     The completions of the training file are the classes. A model chooses the one to whose text it
@@ -40,49 +40,53 @@ class Classifier:
 
     Args:
         engine: Knows the tokens.
-        asked: What is known about the classes.
+        config: What is known about the classes.
         spec: The training: its examples have the classes, its held-out ones are classified.
 
     Raises:
-        TrainingFileInvalid: The classes are not those that were announced.
+        InvalidTrainingFileError: The classes are not those that were announced.
     """
 
-    def __init__(self, engine: Engine, asked: Classification, spec: TrainingSpec) -> None:
+    def __init__(self, engine: Engine, config: ClassificationConfig, spec: TrainingSpec) -> None:
         self._engine = engine
-        self._asked = asked
+        self._asked = config
         self._classes = list(dict.fromkeys(_pairs(spec.examples).completions))
         self._held_out = _pairs(spec.validation)
-        expected = 2 if asked.positive_class is not None else asked.n_classes
+        expected = 2 if config.positive_class is not None else config.n_classes
         if expected is not None and len(self._classes) != expected:
-            raise _wrong(
+            raise _invalid_classes(
                 f"The number of classes in the training file is {len(self._classes)}, which does "
                 f"not match the number of classes specified in the hyperparameters, {expected}.",
                 "training_file",
             )
         unknown = set(self._held_out.completions) - set(self._classes)
         if unknown:
-            raise _wrong(
+            raise _invalid_classes(
                 f"The validation file has a class that the training file has not: "
                 f"{min(unknown)!r}.",
                 "validation_file",
             )
         self._positive = self._find_positive()
 
-    def measure(self, model: Model) -> Mapping[str, float]:
+    def measure(self, model: EngineModel) -> Mapping[str, float]:
         """Classify all held-out examples, and compute the metrics by the names of their columns."""
         tokens = [self._engine.encode(name) for name in self._classes]
-        chances = [self._chances(model, prompt, tokens) for prompt in self._held_out.prompts]
+        chances = [
+            self._class_probabilities(model, prompt, tokens) for prompt in self._held_out.prompts
+        ]
         truth = [self._classes.index(name) for name in self._held_out.completions]
         chosen = [row.index(max(row)) for row in chances]
         accuracy = sum(map(int.__eq__, truth, chosen)) / len(truth)
         metrics = {"accuracy": accuracy}
         if self._positive is None:
             metrics["weighted_f1_score"] = sum(
-                truth.count(label) / len(truth) * _f_beta(*_rates(truth, chosen, label), beta=1)
+                truth.count(label)
+                / len(truth)
+                * _f_beta(*_precision_recall(truth, chosen, label), beta=1)
                 for label in set(truth)
             )
         else:
-            precision, recall = _rates(truth, chosen, self._positive)
+            precision, recall = _precision_recall(truth, chosen, self._positive)
             scored = [
                 (row[self._positive], label == self._positive)
                 for row, label in zip(chances, truth, strict=True)
@@ -97,10 +101,12 @@ class Classifier:
                 metrics[f"f{beta:g}"] = _f_beta(precision, recall, beta=beta)
         return {f"classification/{name}": value for name, value in metrics.items()}
 
-    def _chances(self, model: Model, prompt: str, classes: Sequence[list[int]]) -> list[float]:
+    def _class_probabilities(
+        self, model: EngineModel, prompt: str, classes: Sequence[list[int]]
+    ) -> list[float]:
         before = self._engine.encode(prompt)
         logprobs = [
-            sum(token.choice.logprob for token in model.score([*before, *name])[len(before) :])
+            sum(token.token.logprob for token in model.score([*before, *name])[len(before) :])
             for name in classes
         ]
         most = max(logprobs)
@@ -114,7 +120,7 @@ class Classifier:
         for index, name in enumerate(self._classes):
             if name.strip() == wanted.strip():
                 return index
-        raise _wrong(f"The training file has no class {wanted!r}.", "training_file")
+        raise _invalid_classes(f"The training file has no class {wanted!r}.", "training_file")
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,15 +130,17 @@ class _Pairs:
 
 
 def _pairs(examples: Sequence[TrainingExample]) -> _Pairs:
-    pairs = [example for example in examples if isinstance(example, CompletionExample)]
+    pairs = [example for example in examples if isinstance(example, CompletionTrainingExample)]
     return _Pairs([pair.prompt for pair in pairs], [pair.completion for pair in pairs])
 
 
-def _wrong(message: str, param: str) -> TrainingFileInvalid:
-    return TrainingFileInvalid(Failure("invalid_classes", message, param))
+def _invalid_classes(message: str, param: str) -> InvalidTrainingFileError:
+    return InvalidTrainingFileError(Failure("invalid_classes", message, param))
 
 
-def _rates(truth: Sequence[int], chosen: Sequence[int], label: int) -> tuple[float, float]:
+def _precision_recall(
+    truth: Sequence[int], chosen: Sequence[int], label: int
+) -> tuple[float, float]:
     """Precision and recall of one class."""
     hits = sum(a == b == label for a, b in zip(truth, chosen, strict=True))
     found, there = chosen.count(label), truth.count(label)

@@ -13,62 +13,65 @@ from tunesmith.operations.fine_tunes import (
 from tunesmith.service.core.errors import fine_tune_not_found, invalid
 from tunesmith.service.core.models import LEGACY_MODELS
 from tunesmith.service.engines.base import Engine, TrainingSpec
-from tunesmith.service.files.files import Files
-from tunesmith.service.fine_tuning.legacy.classification import Classification, Classifier
-from tunesmith.service.fine_tuning.legacy.lifecycle import FineTuneLife
-from tunesmith.service.fine_tuning.lifecycle import Workshop
-from tunesmith.service.fine_tuning.stubbed_outcomes import JobScripts, ScriptedRows
+from tunesmith.service.files.files import FileService
+from tunesmith.service.fine_tuning.legacy.classification import (
+    ClassificationConfig,
+    ClassificationEvaluator,
+)
+from tunesmith.service.fine_tuning.legacy.lifecycle import LegacyFineTuneLifecycle
+from tunesmith.service.fine_tuning.lifecycle import ServiceContext
+from tunesmith.service.fine_tuning.stubbed_outcomes import FailurePoints, StubbedOutcomes
 from tunesmith.service.fine_tuning.timeline import FINE_TUNE_TIMELINE, Timeline
 from tunesmith.service.fine_tuning.training_data import read_examples
-from tunesmith.service.fine_tuning.training_run import Measure
-from tunesmith.service.fine_tuning.validation import require_training_file, require_tunable
+from tunesmith.service.fine_tuning.training_run import EvaluationHook
+from tunesmith.service.fine_tuning.validation import validate_base_model, validate_training_file
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tunes import FineTune, FineTuneEvent, FineTuneHyperparams
 
-__all__ = ["FineTunes"]
+__all__ = ["LegacyFineTunes"]
 
 _DEFAULT_MODEL = "curie"
 _DEFAULT_EPOCHS = 4
 _DEFAULT_PROMPT_LOSS_WEIGHT = 0.01
-_LOOK_AGAIN_S = 30.0
+_POLL_INTERVAL_S = 30.0
 
 
-class FineTunes(JobScripts[FineTuneLife]):
+class LegacyFineTunes(StubbedOutcomes[LegacyFineTuneLifecycle]):
     """Takes fine-tunes, and lets their owners follow and cancel them.
 
     Args:
-        workshop: What fine-tunes work with.
+        context: What fine-tunes work with.
         timeline: What happens in a fine-tune, and when.
         engine: Knows the tokens of classes.
     """
 
-    def __init__(self, workshop: Workshop, timeline: Timeline, engine: Engine) -> None:
+    def __init__(self, context: ServiceContext, timeline: Timeline, engine: Engine) -> None:
         super().__init__(
-            timeline, FINE_TUNE_TIMELINE, ScriptedRows(files="price", model="upload_model")
+            timeline, FINE_TUNE_TIMELINE, FailurePoints(files="price", model="upload_model")
         )
-        self._shop = workshop
+        self._context = context
         self._engine = engine
-        self._fine_tunes = workshop.store.collection("fine_tunes", FineTune)
+        self._fine_tunes = context.store.collection("fine_tunes", FineTune)
 
     async def create(self, operation: CreateFineTune) -> FineTune:
         """Take a fine-tune; its files are checked later."""
-        shop = self._shop
+        context = self._context
         model = operation.model or _DEFAULT_MODEL
-        require_tunable(shop, model, LEGACY_MODELS)
-        require_training_file(shop, operation.training_file, "training_file")
+        validate_base_model(context, model, LEGACY_MODELS)
+        validate_training_file(context, operation.training_file, "training_file")
         if operation.validation_file is not None:
-            require_training_file(shop, operation.validation_file, "validation_file")
-        _require_classes(operation)
-        now = int(shop.clock.time())
+            validate_training_file(context, operation.validation_file, "validation_file")
+        _validate_classification_params(operation)
+        now = int(context.clock.time())
         hyperparams = _hyperparams(operation)
         fine_tune = FineTune(
             object="fine-tune",
-            id=shop.ids.new("fine_tune"),
+            id=context.ids.new("fine_tune"),
             hyperparams=hyperparams,
-            organization_id=shop.organization,
+            organization_id=context.organization,
             model=model,
-            training_files=[shop.files.find(operation.training_file)],
-            validation_files=[shop.files.find(operation.validation_file)]
+            training_files=[context.files.find(operation.training_file)],
+            validation_files=[context.files.find(operation.validation_file)]
             if operation.validation_file is not None
             else [],
             result_files=[],
@@ -77,11 +80,13 @@ class FineTunes(JobScripts[FineTuneLife]):
             status="pending",
             fine_tuned_model=None,
         )
-        spec = _spec_reader(operation, hyperparams, shop.files)
-        examine = _examiner(operation, self._engine)
-        life = FineTuneLife(shop, self._timeline, fine_tune, spec, operation.suffix, examine)
-        self._direct(life, fine_tune.id)
-        await shop.schedule.settle()  # what happens at once is part of the answer
+        spec = _spec_reader(operation, hyperparams, context.files)
+        examine = _classification_metrics_factory(operation, self._engine)
+        life = LegacyFineTuneLifecycle(
+            context, self._timeline, fine_tune, spec, operation.suffix, examine
+        )
+        self._register(life, fine_tune.id)
+        await context.schedule.run_due()  # what happens at once is part of the answer
         return _with_events(life)
 
     async def retrieve(self, operation: RetrieveFineTune) -> FineTune:
@@ -91,13 +96,13 @@ class FineTunes(JobScripts[FineTuneLife]):
     async def list(self, operation: ListFineTunes) -> Page[FineTune]:
         """List all fine-tunes, oldest first and without their events."""
         del operation
-        return Page(object="list", data=self._fine_tunes.window(newest_first=False).records)
+        return Page(object="list", data=self._fine_tunes.get_page(newest_first=False).records)
 
     async def cancel(self, operation: CancelFineTune) -> FineTune:
         """End a fine-tune before it is done."""
         life = self._life(operation.fine_tune_id)
         if life.fine_tune.is_over:
-            text = self._shop.assumptions.over_already
+            text = self._context.behavior.job_state_conflict_message
             status = life.fine_tune.status
             raise invalid(text.format(id=operation.fine_tune_id, status=status), "fine_tune_id")
         life.cancel()
@@ -110,11 +115,11 @@ class FineTunes(JobScripts[FineTuneLife]):
     async def stream_events(self, operation: ListFineTuneEvents) -> AsyncGenerator[FineTuneEvent]:
         """Tell what happens as it happens, until the fine-tune is over."""
         life = self._life(operation.fine_tune_id)
-        clock, schedule = self._shop.clock, self._shop.schedule
+        clock, schedule = self._context.clock, self._context.schedule
         told = 0
         while True:
             over = life.fine_tune.is_over
-            new = life.events.window(
+            new = life.events.get_page(
                 after=str(told - 1) if told else None, newest_first=False
             ).records
             for event in new:
@@ -124,24 +129,24 @@ class FineTunes(JobScripts[FineTuneLife]):
                 return
             # Somebody may cancel it before anything else happens.
             now = clock.time()
-            next_at = schedule.next_at()
+            next_at = schedule.next_due_at()
             await clock.sleep(
-                _LOOK_AGAIN_S if next_at is None else min(next_at - now, _LOOK_AGAIN_S)
+                _POLL_INTERVAL_S if next_at is None else min(next_at - now, _POLL_INTERVAL_S)
             )
-            await schedule.settle()
+            await schedule.run_due()
 
-    def _life(self, id: str) -> FineTuneLife:
+    def _life(self, id: str) -> LegacyFineTuneLifecycle:
         life = self._lives.get(id)
         if life is None:
             raise fine_tune_not_found(id)
         return life
 
 
-def _events(life: FineTuneLife) -> list[FineTuneEvent]:
-    return life.events.window(newest_first=False).records
+def _events(life: LegacyFineTuneLifecycle) -> list[FineTuneEvent]:
+    return life.events.get_page(newest_first=False).records
 
 
-def _with_events(life: FineTuneLife) -> FineTune:
+def _with_events(life: LegacyFineTuneLifecycle) -> FineTune:
     return life.fine_tune.model_copy(update={"events": _events(life)})
 
 
@@ -163,7 +168,7 @@ def _hyperparams(operation: CreateFineTune) -> FineTuneHyperparams:
     )
 
 
-def _require_classes(operation: CreateFineTune) -> None:
+def _validate_classification_params(operation: CreateFineTune) -> None:
     if not operation.compute_classification_metrics:
         return
     if operation.validation_file is None:
@@ -176,21 +181,21 @@ def _require_classes(operation: CreateFineTune) -> None:
         )
 
 
-def _examiner(
+def _classification_metrics_factory(
     operation: CreateFineTune, engine: Engine
-) -> Callable[[TrainingSpec], Measure] | None:
+) -> Callable[[TrainingSpec], EvaluationHook] | None:
     if not operation.compute_classification_metrics:
         return None
-    asked = Classification(
+    asked = ClassificationConfig(
         n_classes=operation.classification_n_classes,
         positive_class=operation.classification_positive_class,
         betas=tuple(operation.classification_betas or ()),
     )
-    return lambda spec: Classifier(engine, asked, spec).measure
+    return lambda spec: ClassificationEvaluator(engine, asked, spec).measure
 
 
 def _spec_reader(
-    operation: CreateFineTune, hyperparams: FineTuneHyperparams, files: Files
+    operation: CreateFineTune, hyperparams: FineTuneHyperparams, files: FileService
 ) -> Callable[[], TrainingSpec]:
     def read() -> TrainingSpec:
         content = b"".join(files.read(operation.training_file))
