@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 import click
 
+from tunesmith._atomic import atomic_write
 from tunesmith.cli.command import client_command
-from tunesmith.cli.files_io import atomic_write
 from tunesmith.cli.messages import click_errors, to_option_names
 from tunesmith.errors import TunesmithError
 

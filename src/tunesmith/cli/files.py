@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import click
 
+from tunesmith._atomic import is_replaceable
 from tunesmith.cli.command import client_command
-from tunesmith.cli.files_io import is_regular_file
 from tunesmith.cli.output import Output, format_time
 
 if TYPE_CHECKING:
@@ -87,7 +87,7 @@ async def get(client: "AsyncClient", output: Output, file_id: str) -> None:
 @client_command
 async def content(client: "AsyncClient", output: Output, file_id: str, target: Path | None) -> None:
     """Print a file's content as it is, or save it; a broken download goes on."""
-    if target is not None and is_regular_file(target):
+    if target is not None and is_replaceable(target):
         await client.files.content(file_id).write_to(target)
         output.saved(target)
     elif target is not None:

@@ -6,8 +6,8 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import click
 
+from tunesmith._atomic import atomic_write
 from tunesmith.cli.command import client_command
-from tunesmith.cli.files_io import atomic_write
 from tunesmith.cli.output import Output
 
 if TYPE_CHECKING:

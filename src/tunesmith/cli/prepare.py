@@ -8,8 +8,8 @@ from typing import Any, Literal
 
 import click
 
+from tunesmith._atomic import atomic_write
 from tunesmith.cli.connection import ServiceOptions
-from tunesmith.cli.files_io import atomic_write
 from tunesmith.cli.messages import click_errors
 from tunesmith.cli.next_steps import next_steps
 from tunesmith.cli.prompts import Prompter, show_findings

@@ -6,7 +6,7 @@ from tunesmith.resources.base import Resource
 
 
 class Models(Resource):
-    retrieve = operation_method(RetrieveModel)  # async def retrieve(model: str, *, timeout=None, …) -> Model
+    retrieve = operation_method(RetrieveModel)  # retrieve(model, *, timeout=None) -> Model
     list = paged(ListModels)  # a page when awaited, the items of all pages when iterated
 ```
 

@@ -203,7 +203,8 @@ def test_another_process_trains_to_the_same_bytes():
         "import hashlib, sys; from tunesmith.service.engines.base import *;"
         "from tunesmith.service.engines.ngram.engine import NGramEngine;"
         "training = NGramEngine().base('any').train("
-        "TrainingSpec([CompletionTrainingExample('Ask \\u2603 ->', ' Told')] * 5, n_epochs=2, seed=4));"
+        "TrainingSpec([CompletionTrainingExample('Ask \\u2603 ->', ' Told')] * 5,"
+        "n_epochs=2, seed=4));"
         "list(training);"
         "print(hashlib.sha256(training.snapshot().to_bytes()).hexdigest())"
     )
