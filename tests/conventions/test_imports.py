@@ -42,7 +42,7 @@ ALLOWED = {
         "client",
         "service",
     },
-    "datasets": {"errors", "_extras", "_atomic", "_json_types"},
+    "datasets": {"errors", "_extras", "_atomic", "_json_types", "reports._charts", "reports._html"},
     "integrations": {
         "errors",
         "_atomic",

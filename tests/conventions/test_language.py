@@ -29,7 +29,6 @@ PENDING = {
     "lifecycle.py",
     "operations",
     "protocol",
-    "reports",
     "resources",
     "service/batches",
     "service/core",

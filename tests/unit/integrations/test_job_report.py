@@ -1,4 +1,4 @@
-"""The page about a job."""
+"""HTML reports of fine-tuning jobs."""
 
 import re
 
@@ -10,7 +10,7 @@ from tunesmith.reports.fine_tuning_job import job_report
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_page_tells_of_a_job_from_its_creation_to_its_curves(client, job):
+async def test_a_report_shows_a_job_from_its_creation_to_its_curves(client, job):
     job = await client.fine_tuning.jobs.wait(job)
     page = await job_report(client, job)
     assert job.fine_tuned_model in page
@@ -23,7 +23,7 @@ async def test_a_page_tells_of_a_job_from_its_creation_to_its_curves(client, job
         assert checkpoint.fine_tuned_model_checkpoint in page
 
 
-async def test_a_job_that_failed_has_a_page_with_the_reason_and_no_curves(client, data):
+async def test_the_report_of_a_failed_job_shows_the_error_and_no_curves(client, data):
     (data / "few.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     file = await client.files.upload(data / "few.jsonl")
     job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
@@ -34,7 +34,7 @@ async def test_a_job_that_failed_has_a_page_with_the_reason_and_no_curves(client
     assert "<svg" not in page
 
 
-async def test_what_comes_from_the_job_is_escaped(client, data):
+async def test_text_of_the_job_is_escaped(client, data):
     file = await client.files.upload(data / "train.jsonl")
     job = await client.fine_tuning.jobs.create(
         model="babbage-002", training_file=file.id, metadata={"note": "<script>alert(1)</script>"}

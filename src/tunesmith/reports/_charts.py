@@ -1,0 +1,157 @@
+"""Line charts as inline SVG, for HTML reports."""
+
+import math
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from tunesmith.reports._html import Html, tag
+
+__all__ = ["Series", "line_chart"]
+
+_WIDTH, _HEIGHT = 720, 280
+_LEFT, _RIGHT, _TOP, _BOTTOM = 76, 20, 16, 56
+_TICKS = 5
+_MAX_POINTS = 500
+
+Point = tuple[float, float]
+
+
+class Series(NamedTuple):
+    """A line of a chart.
+
+    Attributes:
+        name: Its name in the legend.
+        points: Its points, by x.
+        is_dashed: Whether its line is dashed.
+    """
+
+    name: str
+    points: Sequence[Point]
+    is_dashed: bool = False
+
+
+def line_chart(
+    title: str,
+    series: Sequence[Series],
+    *,
+    x_label: str,
+    y_label: str,
+    format_x: Callable[[float], str] | None = None,
+) -> Html:
+    """Draw lines with labelled axes, a grid and a legend outside of the data.
+
+    Points that are not finite are left out; a chart without points is empty markup.
+
+    Args:
+        title: The heading.
+        series: The lines; colours go by their order.
+        x_label: Quantity and unit of the x axis.
+        y_label: Quantity and unit of the y axis.
+        format_x: Writes a value of the x axis.
+    """
+    lines = [line._replace(points=_thin(line.points)) for line in series]
+    points = [point for line in lines for point in line.points]
+    if not points:
+        return Html("")
+    xs, ys = [x for x, _ in points], [y for _, y in points]
+    x_ticks = _ticks(min(xs), max(xs))
+    if all(float(x).is_integer() for x in xs):
+        x_ticks = [tick for tick in x_ticks if tick.is_integer()]
+    y_ticks = _ticks(min(0.0, *ys), max(ys))
+    left, right = min(xs), max(*xs, min(xs) + 1e-9)
+    low, high = y_ticks[0], y_ticks[-1]
+
+    def x_of(value: float) -> float:
+        return _LEFT + (value - left) / (right - left) * (_WIDTH - _LEFT - _RIGHT)
+
+    def y_of(value: float) -> float:
+        return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
+
+    grid = [
+        part
+        for tick in y_ticks
+        for part in (
+            _rule(_LEFT, y_of(tick), _WIDTH - _RIGHT, y_of(tick)),
+            _text(_LEFT - 8, y_of(tick) + 4, f"{tick:,.4g}", "end"),
+        )
+    ]
+    write_x = format_x or (lambda value: f"{value:,.4g}")
+    grid += [
+        part
+        for tick in x_ticks
+        if left <= tick <= right
+        for part in (
+            _rule(x_of(tick), _HEIGHT - _BOTTOM, x_of(tick), _HEIGHT - _BOTTOM + 5),
+            _text(x_of(tick), _HEIGHT - _BOTTOM + 22, write_x(tick), "middle"),
+        )
+    ]
+    shapes = [
+        _line(line, number, [(x_of(x), y_of(y)) for x, y in line.points])
+        for number, line in enumerate(lines, 1)
+        if line.points
+    ]
+    svg = tag(
+        "svg",
+        *grid,
+        *shapes,
+        _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 6, x_label, "middle"),
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        role="img",
+        aria_label=f"{title}: {y_label} over {x_label}",
+    )
+    legend = tag(
+        "div",
+        *(
+            tag("span", tag("i", style=_border(line, number)), line.name)
+            for number, line in enumerate(lines, 1)
+            if line.points
+        ),
+        class_="legend",
+    )
+    caption = tag("figcaption", y_label)
+    return tag("figure", tag("h3", title), caption, svg, *([legend] if len(series) > 1 else []))
+
+
+def _line(line: Series, number: int, points: Sequence[Point]) -> Html:
+    dashes = "6 4" if line.is_dashed else None
+    colour = f"stroke:var(--c{number})"
+    if len(points) == 1:
+        ((x, y),) = points
+        return tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=4, style=f"fill:var(--c{number})")
+    path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
+    return tag("polyline", points=path, style=colour, stroke_dasharray=dashes)
+
+
+def _border(line: Series, number: int) -> str:
+    style = "dashed" if line.is_dashed else "solid"
+    return f"border-top-style:{style};border-top-color:var(--c{number})"
+
+
+def _rule(x1: float, y1: float, x2: float, y2: float) -> Html:
+    ends = {"x1": x1, "y1": y1, "x2": x2, "y2": y2}
+    return tag("line", class_="rule", **{name: f"{value:.1f}" for name, value in ends.items()})
+
+
+def _text(x: float, y: float, text: str, anchor: str) -> Html:
+    return tag("text", text, x=f"{x:.1f}", y=f"{y:.1f}", text_anchor=anchor)
+
+
+def _thin(points: Sequence[Point]) -> list[Point]:
+    """Average neighbours where there are more points than pixels to show them."""
+    finite = [(x, y) for x, y in points if math.isfinite(x) and math.isfinite(y)]
+    size = -(-len(finite) // _MAX_POINTS)
+    if size <= 1:
+        return finite
+    groups = [finite[i : i + size] for i in range(0, len(finite), size)]
+    return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
+
+
+def _ticks(low: float, high: float) -> list[float]:
+    """Round values that cover a range: multiples of 1, 2 or 5 times a power of ten."""
+    if high - low <= max(abs(low), abs(high)) * 1e-9 + 1e-300:
+        high = low + max(abs(low), 1.0)
+    raw = (high - low) / _TICKS
+    power = 10.0 ** math.floor(math.log10(raw))
+    step = next(factor * power for factor in (1, 2, 5, 10) if factor * power >= raw)
+    first, last = math.floor(low / step), math.ceil(high / step)
+    return [number * step for number in range(first, last + 1)]
