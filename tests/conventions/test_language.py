@@ -12,10 +12,8 @@ SOURCE = ROOT / "src" / "tunesmith"
 
 # Where the wording is not settled yet. Only ever taken from.
 PENDING = {
-    "__init__.py",
     "__main__.py",
     "_extras.py",
-    "_lazy.py",
     "_version.py",
     "backends",
     "batch",
@@ -41,7 +39,6 @@ PENDING = {
     "service/persistence",
     "service/service.py",
     "testing",
-    "types",
     "webhooks.py",
 }
 

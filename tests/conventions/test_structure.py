@@ -21,7 +21,6 @@ PENDING_EDGES = {
     ("datasets.report.html", "datasets.report.report"),
     ("service.core.http_api", "service.service"),
     ("service.service", "service.memory_backend"),
-    ("types.results", "integrations.plots"),
 }
 
 

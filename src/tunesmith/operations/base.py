@@ -38,8 +38,6 @@ from annotated_types import Gt
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as pydantic_dataclass
 
-__all__ = ["Operation", "OperationSpec", "StreamOperation", "operation"]
-
 A = TypeVar("A")
 E = TypeVar("E")
 O = TypeVar("O")  # noqa: E741 - an operation's class

@@ -11,8 +11,6 @@ from tunesmith.operations.metadata import MetadataParam
 from tunesmith.types.base import Page
 from tunesmith.types.batches import Batch
 
-__all__ = ["CancelBatch", "CreateBatch", "ListBatches", "RetrieveBatch"]
-
 
 @operation("batches.create", "POST", "/batches", creates=True)
 class CreateBatch(Operation[Batch]):

@@ -31,15 +31,6 @@ from tunesmith.types.chat import (
     ChatCompletionStoreMessage,
 )
 
-__all__ = [
-    "CreateChatCompletion",
-    "DeleteChatCompletion",
-    "ListChatCompletionMessages",
-    "ListChatCompletions",
-    "RetrieveChatCompletion",
-    "UpdateChatCompletion",
-]
-
 
 @operation("chat.completions.create", "POST", "/chat/completions")
 class CreateChatCompletion(StreamOperation[ChatCompletion, ChatCompletionChunk]):

@@ -29,33 +29,6 @@ from typing_extensions import TypedDict
 from tunesmith.operations.lists import SequenceParam
 from tunesmith.types.chat import ChatCompletionMessage
 
-__all__ = [
-    "AssistantAudioParam",
-    "ChatCompletionAssistantMessageParam",
-    "ChatCompletionContentPartImageParam",
-    "ChatCompletionContentPartInputAudioParam",
-    "ChatCompletionContentPartParam",
-    "ChatCompletionContentPartRefusalParam",
-    "ChatCompletionContentPartTextParam",
-    "ChatCompletionDeveloperMessageParam",
-    "ChatCompletionFilePartParam",
-    "ChatCompletionFunctionMessageParam",
-    "ChatCompletionMessageCustomToolCallParam",
-    "ChatCompletionMessageFunctionToolCallParam",
-    "ChatCompletionMessageParam",
-    "ChatCompletionMessageToolCallParam",
-    "ChatCompletionSystemMessageParam",
-    "ChatCompletionToolMessageParam",
-    "ChatCompletionUserMessageParam",
-    "CustomToolInputParam",
-    "FileParam",
-    "FunctionCallParam",
-    "ImageURLParam",
-    "InputAudioParam",
-    "MessageInput",
-    "TextContent",
-]
-
 _OPEN = ConfigDict(extra="allow")
 
 

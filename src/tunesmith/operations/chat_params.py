@@ -11,40 +11,6 @@ from typing_extensions import TypedDict
 from tunesmith.operations.chat_messages import TextContent
 from tunesmith.operations.lists import SequenceParam
 
-__all__ = [
-    "AllowedToolsParam",
-    "ApproximateLocationParam",
-    "ChatCompletionAllowedToolChoiceParam",
-    "ChatCompletionAudioParam",
-    "ChatCompletionCustomToolParam",
-    "ChatCompletionFunctionCallOptionParam",
-    "ChatCompletionFunctionToolParam",
-    "ChatCompletionNamedToolChoiceCustomParam",
-    "ChatCompletionNamedToolChoiceParam",
-    "ChatCompletionPredictionContentParam",
-    "ChatCompletionStreamOptionsParam",
-    "ChatCompletionToolChoiceOptionParam",
-    "ChatCompletionToolParam",
-    "CustomFormatParam",
-    "CustomGrammarParam",
-    "CustomToolParam",
-    "CustomVoiceParam",
-    "FunctionDefinition",
-    "GrammarParam",
-    "JSONSchemaParam",
-    "ModerationModeParam",
-    "ModerationOptionsParam",
-    "ModerationPolicyParam",
-    "NamedParam",
-    "PromptCacheOptionsParam",
-    "ResponseFormatJSONObject",
-    "ResponseFormatJSONSchema",
-    "ResponseFormatParam",
-    "ResponseFormatText",
-    "UserLocationParam",
-    "WebSearchOptionsParam",
-]
-
 
 class ChatCompletionStreamOptionsParam(TypedDict, total=False):
     """Whether a stream ends with the usage, and whether its chunks are padded to a random length.

@@ -11,8 +11,6 @@ from tunesmith.operations.chat_params import ChatCompletionStreamOptionsParam
 from tunesmith.operations.lists import SequenceParam
 from tunesmith.types.completions import Completion
 
-__all__ = ["CreateCompletion", "Prompt"]
-
 Prompt: TypeAlias = (
     str | SequenceParam[str] | SequenceParam[int] | SequenceParam[SequenceParam[int]]
 )

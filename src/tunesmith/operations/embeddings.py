@@ -9,8 +9,6 @@ from tunesmith.operations.base import Operation, operation
 from tunesmith.operations.lists import SequenceParam
 from tunesmith.types.embeddings import CreateEmbeddingResponse
 
-__all__ = ["CreateEmbedding", "EmbeddingInput"]
-
 EmbeddingInput: TypeAlias = (
     str
     | Annotated[SequenceParam[str], Len(1, 2048)]

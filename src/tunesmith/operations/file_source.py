@@ -3,8 +3,6 @@
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 
-__all__ = ["FileSource"]
-
 
 @dataclass(frozen=True, slots=True)
 class FileSource:

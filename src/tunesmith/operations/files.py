@@ -14,17 +14,6 @@ from tunesmith.operations.file_source import FileSource
 from tunesmith.types.base import Page
 from tunesmith.types.files import FileDeleted, FileObject
 
-__all__ = [
-    "CreateFile",
-    "DeleteFile",
-    "DownloadFile",
-    "ExpiresAfterParam",
-    "FileContentInput",
-    "FileInput",
-    "ListFiles",
-    "RetrieveFile",
-]
-
 FileContentInput = str | os.PathLike[str] | bytes | IO[bytes] | AsyncIterable[bytes] | FileSource
 """A path (a str is a path, too), bytes, a file open for reading bytes, or an async iterator."""
 

@@ -11,15 +11,6 @@ from tunesmith.operations.base import Operation, StreamOperation, operation
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tunes import FineTune, FineTuneEvent
 
-__all__ = [
-    "CancelFineTune",
-    "CreateFineTune",
-    "FineTuneHyperparametersParam",
-    "ListFineTuneEvents",
-    "ListFineTunes",
-    "RetrieveFineTune",
-]
-
 
 class FineTuneHyperparametersParam(TypedDict, total=False):
     """How to train, as the last version of the legacy API wrote it; older ones: `n_epochs`."""

@@ -22,20 +22,6 @@ from tunesmith.types.fine_tuning import (
     FineTuningJobEvent,
 )
 
-__all__ = [
-    "CancelFineTuningJob",
-    "CreateCheckpointPermissions",
-    "CreateFineTuningJob",
-    "DeleteCheckpointPermission",
-    "ListCheckpointPermissions",
-    "ListFineTuningJobCheckpoints",
-    "ListFineTuningJobEvents",
-    "ListFineTuningJobs",
-    "PauseFineTuningJob",
-    "ResumeFineTuningJob",
-    "RetrieveFineTuningJob",
-]
-
 
 @operation("fine_tuning.jobs.create", "POST", "/fine_tuning/jobs", creates=True)
 class CreateFineTuningJob(Operation[FineTuningJob]):

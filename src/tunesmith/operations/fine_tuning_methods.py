@@ -8,18 +8,6 @@ from typing_extensions import TypedDict
 
 from tunesmith.operations.graders import GraderParam
 
-__all__ = [
-    "DpoHyperparametersParam",
-    "DpoMethodParam",
-    "FineTuneMethodParam",
-    "ReinforcementHyperparametersParam",
-    "ReinforcementMethodParam",
-    "SupervisedHyperparametersParam",
-    "SupervisedMethodParam",
-    "WandbIntegrationParam",
-    "WandbParam",
-]
-
 
 class SupervisedHyperparametersParam(TypedDict, total=False):
     """How to train on examples; what is left out, or `"auto"`, the service chooses."""

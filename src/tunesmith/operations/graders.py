@@ -11,21 +11,6 @@ from typing_extensions import TypedDict
 from tunesmith.operations.base import Operation, operation
 from tunesmith.types.graders import RunGraderResponse, ValidateGraderResponse
 
-__all__ = [
-    "GraderInputParam",
-    "GraderParam",
-    "GraderSamplingParams",
-    "LabelModelGraderParam",
-    "MultiGraderParam",
-    "PythonGraderParam",
-    "RunGrader",
-    "ScoreModelGraderParam",
-    "SingleGraderParam",
-    "StringCheckGraderParam",
-    "TextSimilarityGraderParam",
-    "ValidateGrader",
-]
-
 
 class StringCheckGraderParam(TypedDict):
     """Compares two texts: reward 1 if `operation` holds, else 0.

@@ -6,8 +6,6 @@ from typing import Annotated, Any, TypeVar, get_args
 from pydantic import GetCoreSchemaHandler, GetPydanticSchema
 from pydantic_core import CoreSchema, core_schema
 
-__all__ = ["SequenceParam"]
-
 Item = TypeVar("Item")
 
 

@@ -5,8 +5,6 @@ from typing import Annotated
 
 from annotated_types import MaxLen
 
-__all__ = ["MetadataParam"]
-
 MetadataParam = Annotated[
     Mapping[Annotated[str, MaxLen(64)], Annotated[str, MaxLen(512)]], MaxLen(16)
 ]

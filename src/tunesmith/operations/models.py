@@ -4,8 +4,6 @@ from tunesmith.operations.base import Operation, operation
 from tunesmith.types.base import Page
 from tunesmith.types.models import Model, ModelDeleted
 
-__all__ = ["DeleteModel", "ListModels", "RetrieveModel"]
-
 
 @operation("models.list", "GET", "/models")
 class ListModels(Operation[Page[Model]]):

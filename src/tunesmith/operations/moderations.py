@@ -10,14 +10,6 @@ from tunesmith.operations.base import Operation, operation
 from tunesmith.operations.lists import SequenceParam
 from tunesmith.types.moderations import CreateModerationResponse
 
-__all__ = [
-    "CreateModeration",
-    "ModerationImageParam",
-    "ModerationImageURLParam",
-    "ModerationInput",
-    "ModerationTextParam",
-]
-
 
 class ModerationTextParam(TypedDict):
     """A text."""

@@ -10,8 +10,6 @@ from tunesmith.operations.base import Operation, operation
 from tunesmith.operations.files import ExpiresAfterParam, FileInput
 from tunesmith.types.uploads import Upload, UploadPart
 
-__all__ = ["CancelUpload", "CompleteUpload", "CreateUpload", "CreateUploadPart"]
-
 
 @operation("uploads.create", "POST", "/uploads", creates=True)
 class CreateUpload(Operation[Upload]):

@@ -1,4 +1,4 @@
-"""The ground that all types of answers stand on: lenient models, and pages of them."""
+"""Base classes of all response types: lenient models, and pages of them."""
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
@@ -8,16 +8,6 @@ from pydantic import BaseModel, ConfigDict
 
 from tunesmith.types.response import ResponseInfo
 
-__all__ = [
-    "APIModel",
-    "APIResponse",
-    "DeletedObject",
-    "Metadata",
-    "Page",
-    "PageItems",
-    "to_datetime",
-]
-
 Item = TypeVar("Item")
 
 Metadata = Mapping[str, str]
@@ -25,30 +15,29 @@ Metadata = Mapping[str, str]
 
 
 class APIModel(BaseModel):
-    """Anything that a service sends: unknown fields are kept, so a newer service breaks nothing."""
+    """Object of the API. Unknown fields are kept, so newer services break nothing."""
 
     model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
 
 
 class APIResponse(APIModel):
-    """The whole answer to a call; it knows the response that it came in."""
+    """Top-level object of a response."""
 
-    # A slot, not a private attribute: two equal answers stay equal whatever response they came in.
+    # A slot, not a private attribute: equal objects stay equal whichever response they came in.
     __slots__ = ("_response",)
 
     @property
     def response(self) -> ResponseInfo:
-        """Request id, headers, rate limits and attempts of the response this answer came in.
+        """Request ID, headers, rate limits and attempts of the response.
 
         Raises:
-            AttributeError: The object was not an answer of its own, but part of one, or made by
-                hand.
+            AttributeError: The object is part of a response, or was not received at all.
         """
         return cast("ResponseInfo", object.__getattribute__(self, "_response"))
 
 
 class DeletedObject(APIResponse):
-    """That an object was deleted."""
+    """Confirmation that an object was deleted."""
 
     id: str
     deleted: bool
@@ -56,18 +45,18 @@ class DeletedObject(APIResponse):
 
 
 class Page(APIResponse, Generic[Item]):
-    """One page of a list; iterating over it goes on to the pages after it.
+    """One page of a list. Iterating over it continues with the following pages.
 
     Example:
         ```python
         page = await client.files.list(limit=20)
         print(len(page.data), page.has_more)
-        async for file in page:  # this page, and then the next ones
+        async for file in page:  # this page and all following ones
             print(file.id)
         ```
     """
 
-    __slots__ = ("_pages_after",)
+    __slots__ = ("_load_next",)
 
     object: str = "list"
     data: list[Item]
@@ -79,26 +68,26 @@ class Page(APIResponse, Generic[Item]):
         return PageItems(self.next_page, self.data)
 
     async def next_page(self) -> "Page[Item] | None":
-        """Ask for the page after this one; None if this is the last.
+        """Fetch the next page; None after the last.
 
         Raises:
-            PaginationError: The next page ends where an earlier one did: the list would never end.
+            PaginationError: The next page ends where an earlier one did, so the list is endless.
         """
         if not (self.has_more and self.data):
             return None
-        pages_after: Callable[[Page[Item]], Awaitable[Page[Item]]] | None
-        pages_after = getattr(self, "_pages_after", None)
-        return None if pages_after is None else await pages_after(self)
+        load: Callable[[Page[Item]], Awaitable[Page[Item]]] | None
+        load = getattr(self, "_load_next", None)
+        return None if load is None else await load(self)
 
 
 class PageItems(Generic[Item]):
-    """Goes through the items of pages.
+    """Iterator over the items of all pages.
 
-    It is no generator: one that is left early would wait for the garbage collector.
+    Not a generator, which would stay open until garbage collection when left early.
 
     Args:
-        next_page: Asks for the first page, or the next one; None after the last.
-        items: The items to begin with.
+        next_page: Function that fetches the next page; None after the last.
+        items: The items of the current page.
     """
 
     def __init__(
@@ -121,22 +110,21 @@ class PageItems(Generic[Item]):
             self._next_page = page.next_page
 
 
-def to_datetime(at: float | None) -> datetime | None:
-    """Turn Unix seconds into an aware datetime in UTC.
+def to_datetime(seconds: float | None) -> datetime | None:
+    """Convert Unix seconds to an aware datetime in UTC.
 
-    Fields keep the API's names and numbers; beside each `…_at` stands a property `…_datetime`:
-    `job.created_at` is 1721692800, `job.created_datetime` is midnight of 23 July 2024.
+    Fields keep the API's names and numbers; each `…_at` has a property `…_datetime` beside it.
     """
-    return None if at is None else datetime.fromtimestamp(at, UTC)
+    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
 
 
-def attach_response(answer: Any, response: ResponseInfo) -> None:
-    """Let an answer know its response."""
-    object.__setattr__(answer, "_response", response)
+def attach_response(value: Any, response: ResponseInfo) -> None:
+    """Attach the response that an object was received in."""
+    object.__setattr__(value, "_response", response)
 
 
 def set_next_page_loader(
-    page: Page[Item], ask: Callable[[Page[Item]], Awaitable[Page[Item]]]
+    page: Page[Item], load: Callable[[Page[Item]], Awaitable[Page[Item]]]
 ) -> None:
-    """Let a page know how to ask for the page after it."""
-    object.__setattr__(page, "_pages_after", ask)
+    """Set the function that fetches the page after a page."""
+    object.__setattr__(page, "_load_next", load)

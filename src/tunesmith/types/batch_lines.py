@@ -1,4 +1,4 @@
-r"""The lines of a batch's files.
+r"""Lines of batch input and output files.
 
 ```python
 line = BatchRequestLine(
@@ -14,27 +14,25 @@ from typing import Any, Literal
 
 from tunesmith.types.base import APIModel
 
-__all__ = ["BatchLineError", "BatchLineResponse", "BatchRequestLine", "BatchResponseLine"]
-
 _FIRST_ERROR_STATUS = 400
 
 
 class BatchRequestLine(APIModel):
-    """A line of the input file: one request.
+    """Line of the input file: one request.
 
     Source: https://platform.openai.com/docs/api-reference/batch/request-input
     """
 
     custom_id: str
-    """Your name of the request, used once in a file: answers come in any order."""
+    """Your identifier of the request, unique in the file; output lines come in any order."""
     method: Literal["POST"] = "POST"
     url: str
-    """The path, such as `/v1/completions`, the same in the whole file."""
+    """The path, such as `/v1/completions`; the same in the whole file."""
     body: dict[str, Any]
 
 
 class BatchLineResponse(APIModel):
-    """The answer to one request."""
+    """Response to one request."""
 
     status_code: int
     request_id: str | None = None
@@ -42,14 +40,14 @@ class BatchLineResponse(APIModel):
 
 
 class BatchLineError(APIModel):
-    """Why a request was not answered, such as `batch_expired`."""
+    """Reason why a request has no response, such as `batch_expired`."""
 
     code: str | None = None
     message: str | None = None
 
 
 class BatchResponseLine(APIModel):
-    """A line of the output or error file.
+    """Line of the output or error file.
 
     Source: https://platform.openai.com/docs/api-reference/batch/request-output
     """
@@ -61,5 +59,5 @@ class BatchResponseLine(APIModel):
 
     @property
     def is_success(self) -> bool:
-        """Whether the request was answered, and not by an error."""
+        """Whether the request succeeded."""
         return self.response is not None and self.response.status_code < _FIRST_ERROR_STATUS

@@ -1,4 +1,4 @@
-"""Batches: many requests in one file, answered within a day."""
+"""Batches: many requests in one file, processed within 24 hours."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -8,28 +8,26 @@ from pydantic import Field
 from tunesmith.types.base import APIModel, APIResponse, to_datetime
 from tunesmith.types.fields import CreatedObject, NullableList, UnixTime
 
-__all__ = ["Batch", "BatchError", "BatchErrors", "BatchRequestCounts", "BatchUsage"]
-
 
 class BatchError(APIModel):
-    """What is wrong with a batch's input file."""
+    """Error in a batch's input file."""
 
     code: str | None = None
     message: str | None = None
     param: str | None = None
     line: int | None = None
-    """The line of the input file, if it is one line's fault."""
+    """The line of the input file, if the error is in a line."""
 
 
 class BatchErrors(APIModel):
-    """Everything that is wrong with a batch's input file."""
+    """Errors in a batch's input file."""
 
     object: str | None = None
     data: NullableList[BatchError] = Field(default_factory=list[BatchError])
 
 
 class BatchRequestCounts(APIModel):
-    """How many requests a batch has; expired ones may not count as failed."""
+    """Number of requests in a batch. Expired requests may not count as failed."""
 
     total: int = 0
     completed: int = 0
@@ -37,7 +35,7 @@ class BatchRequestCounts(APIModel):
 
 
 class BatchUsage(APIModel):
-    """The tokens that a batch has used."""
+    """Tokens used by a batch."""
 
     input_tokens: int | None = None
     input_tokens_details: dict[str, Any] | None = None
@@ -47,7 +45,7 @@ class BatchUsage(APIModel):
 
 
 class Batch(CreatedObject, APIResponse):
-    """Many requests in one file, answered within a day.
+    """Many requests in one file, processed within 24 hours.
 
     Source: https://platform.openai.com/docs/api-reference/batch/object
     """
@@ -88,45 +86,45 @@ class Batch(CreatedObject, APIResponse):
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing more will come: it is completed, failed, expired or cancelled."""
+        """Whether the batch is completed, failed, expired or cancelled."""
         return self.status in {"completed", "failed", "expired", "cancelled"}
 
     @property
     def in_progress_datetime(self) -> datetime | None:
-        """When the first request was begun."""
+        """Time when processing began."""
         return to_datetime(self.in_progress_at)
 
     @property
     def expires_datetime(self) -> datetime | None:
-        """Until when requests are answered."""
+        """Time when the batch expires."""
         return to_datetime(self.expires_at)
 
     @property
     def finalizing_datetime(self) -> datetime | None:
-        """When the service began to write the output files."""
+        """Time when the service began writing the output files."""
         return to_datetime(self.finalizing_at)
 
     @property
     def completed_datetime(self) -> datetime | None:
-        """When the batch was completed."""
+        """Time when the batch was completed."""
         return to_datetime(self.completed_at)
 
     @property
     def failed_datetime(self) -> datetime | None:
-        """When the batch failed."""
+        """Time when the batch failed."""
         return to_datetime(self.failed_at)
 
     @property
     def expired_datetime(self) -> datetime | None:
-        """When the batch ran out of time."""
+        """Time when the batch expired."""
         return to_datetime(self.expired_at)
 
     @property
     def cancelling_datetime(self) -> datetime | None:
-        """When cancelling was asked for."""
+        """Time when cancellation was requested."""
         return to_datetime(self.cancelling_at)
 
     @property
     def cancelled_datetime(self) -> datetime | None:
-        """When the batch was cancelled."""
+        """Time when the batch was cancelled."""
         return to_datetime(self.cancelled_at)

@@ -1,4 +1,4 @@
-"""Answers to conversations, whole and in pieces."""
+"""Chat completions, whole and streamed."""
 
 from typing import Any, Generic, Literal, TypeVar
 
@@ -8,84 +8,54 @@ from tunesmith.types.base import APIModel, APIResponse, DeletedObject
 from tunesmith.types.completions import CompletionUsage
 from tunesmith.types.fields import GeneratedObject, NullableStr, UnixTime
 
-__all__ = [
-    "Annotation",
-    "AnnotationURLCitation",
-    "ChatCompletion",
-    "ChatCompletionAudio",
-    "ChatCompletionChunk",
-    "ChatCompletionDeleted",
-    "ChatCompletionMessage",
-    "ChatCompletionMessageCustomToolCall",
-    "ChatCompletionMessageFunctionToolCall",
-    "ChatCompletionModeration",
-    "ChatCompletionModerationOutcome",
-    "ChatCompletionStoreMessage",
-    "ChatCompletionTokenLogprob",
-    "Choice",
-    "ChoiceDelta",
-    "ChoiceDeltaToolCall",
-    "ChoiceLogprobs",
-    "ChunkChoice",
-    "Custom",
-    "DeltaCustom",
-    "DeltaFunctionCall",
-    "FinishReason",
-    "FunctionCall",
-    "ParsedChatCompletion",
-    "ParsedChatCompletionMessage",
-    "ParsedChoice",
-    "TopLogprob",
-]
-
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
 FinishReason = (
     Literal["stop", "length", "tool_calls", "content_filter", "function_call"] | str | None
 )
-"""Why a choice ended; None in a stream, until it does."""
+"""Why a choice ended; None in a stream until it does."""
 
 
 class TopLogprob(APIModel):
-    """How probable a token was."""
+    """Log probability of a token."""
 
     token: NullableStr = ""
     bytes: list[int] | None = None
-    """The token's bytes in UTF-8: a character may be spread over several tokens."""
+    """The token's bytes in UTF-8. A character may span several tokens."""
     logprob: float
-    """The natural logarithm of the probability; -9999 stands for hardly any."""
+    """Natural logarithm of the probability; -9999.0 if the token is very unlikely."""
 
 
 class ChatCompletionTokenLogprob(TopLogprob):
-    """How probable a token of the answer was, and which others were likely in its place."""
+    """Log probability of a token of the message, and of likely alternatives."""
 
     top_logprobs: list[TopLogprob] | None = None
 
 
 class ChoiceLogprobs(APIModel):
-    """How probable the tokens of a message were."""
+    """Log probabilities of the tokens of a message."""
 
     content: list[ChatCompletionTokenLogprob] | None = None
     refusal: list[ChatCompletionTokenLogprob] | None = None
 
 
 class FunctionCall(APIModel):
-    """A function that the model wants called."""
+    """Call of a function, requested by the model."""
 
     arguments: NullableStr = ""
-    """JSON by the model: it may be wrong, or not what the function takes."""
+    """JSON written by the model. It may be invalid or not match the function's parameters."""
     name: NullableStr = ""
 
 
 class Custom(APIModel):
-    """A custom tool that the model wants called, with a free text."""
+    """Call of a custom tool, with free text as input."""
 
     input: NullableStr = ""
     name: NullableStr = ""
 
 
 class ChatCompletionMessageFunctionToolCall(APIModel):
-    """The wish to call a function; its result goes back in a message of role `tool`."""
+    """Function call. Send its result back in a message of role `tool`."""
 
     id: NullableStr = ""
     function: FunctionCall
@@ -93,7 +63,7 @@ class ChatCompletionMessageFunctionToolCall(APIModel):
 
 
 class ChatCompletionMessageCustomToolCall(APIModel):
-    """The wish to call a custom tool; its result goes back in a message of role `tool`."""
+    """Custom tool call. Send its result back in a message of role `tool`."""
 
     id: NullableStr = ""
     custom: Custom
@@ -101,7 +71,7 @@ class ChatCompletionMessageCustomToolCall(APIModel):
 
 
 class AnnotationURLCitation(APIModel):
-    """A page that a part of the text rests on; places are counted in characters."""
+    """Web page cited by the text between two character offsets."""
 
     end_index: int | None = None
     start_index: int | None = None
@@ -110,14 +80,14 @@ class AnnotationURLCitation(APIModel):
 
 
 class Annotation(APIModel):
-    """A note on a part of a message."""
+    """Annotation of a part of a message."""
 
     type: Literal["url_citation"] | str | None = None
     url_citation: AnnotationURLCitation | None = None
 
 
 class ChatCompletionAudio(APIModel):
-    """A spoken answer; `data` is base64, `expires_at` Unix seconds."""
+    """Audio of a message; `data` is base64, `expires_at` in Unix seconds."""
 
     id: str | None = None
     data: str | None = None
@@ -126,7 +96,7 @@ class ChatCompletionAudio(APIModel):
 
 
 class ChatCompletionMessage(APIModel):
-    """A message of the model; it can be sent back as it is, to go on with the conversation."""
+    """Message of the model. It can be sent back unchanged to continue the conversation."""
 
     content: str | None = None
     refusal: str | None = None
@@ -141,7 +111,7 @@ class ChatCompletionMessage(APIModel):
 
 
 class Choice(APIModel):
-    """One answer."""
+    """One of the completions of a conversation."""
 
     finish_reason: FinishReason = None
     index: int = 0
@@ -150,7 +120,7 @@ class Choice(APIModel):
 
 
 class ChatCompletionModerationOutcome(APIModel):
-    """What a moderation came to: results, or why there are none."""
+    """Results of a moderation, or the error that prevented it."""
 
     type: Literal["moderation_results", "error"] | str | None = None
     model: str | None = None
@@ -160,14 +130,14 @@ class ChatCompletionModerationOutcome(APIModel):
 
 
 class ChatCompletionModeration(APIModel):
-    """Judgements on what was asked and what was answered, where `moderation` asked for them."""
+    """Moderation of the input and the output, if requested by `moderation`."""
 
     input: ChatCompletionModerationOutcome | None = None
     output: ChatCompletionModerationOutcome | None = None
 
 
 class ChatCompletion(GeneratedObject, APIResponse):
-    """A model's answers to a conversation.
+    """Completions of a conversation.
 
     Source: https://platform.openai.com/docs/api-reference/chat/object
     """
@@ -183,21 +153,21 @@ class ChatCompletion(GeneratedObject, APIResponse):
 
 
 class DeltaFunctionCall(APIModel):
-    """A piece of a function call: the name comes first, the arguments in pieces."""
+    """Piece of a function call. The name comes first, the arguments in pieces."""
 
     arguments: str | None = None
     name: str | None = None
 
 
 class DeltaCustom(APIModel):
-    """A piece of a custom tool's call: the name comes first, the input in pieces."""
+    """Piece of a custom tool call. The name comes first, the input in pieces."""
 
     input: str | None = None
     name: str | None = None
 
 
 class ChoiceDeltaToolCall(APIModel):
-    """A piece of a tool call; `index` tells which call it belongs to."""
+    """Piece of the tool call with this `index`."""
 
     index: int = 0
     custom: DeltaCustom | None = None
@@ -207,7 +177,7 @@ class ChoiceDeltaToolCall(APIModel):
 
 
 class ChoiceDelta(APIModel):
-    """A piece of a message."""
+    """Piece of a message."""
 
     content: str | None = None
     # Deprecated in favour of tool calls.
@@ -218,7 +188,7 @@ class ChoiceDelta(APIModel):
 
 
 class ChunkChoice(APIModel):
-    """A piece of one answer."""
+    """Piece of one of the completions."""
 
     delta: ChoiceDelta
     finish_reason: FinishReason = None
@@ -227,7 +197,7 @@ class ChunkChoice(APIModel):
 
 
 class ChatCompletionChunk(GeneratedObject):
-    """A piece of the answers to a conversation.
+    """Event of a stream of chat completions.
 
     With `stream_options={"include_usage": True}` the last chunk has the usage and no choices.
 
@@ -237,7 +207,7 @@ class ChatCompletionChunk(GeneratedObject):
     choices: list[ChunkChoice]
     moderation: ChatCompletionModeration | None = None
     obfuscation: str | None = None
-    """Padding of random length, so that the size of packets tells nothing about the text."""
+    """Padding of random length, which hides the length of the text from the network."""
     object: str = "chat.completion.chunk"
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | str | None = (
         None
@@ -246,34 +216,34 @@ class ChatCompletionChunk(GeneratedObject):
 
 
 class ChatCompletionDeleted(DeletedObject):
-    """That a stored answer was deleted."""
+    """Confirmation that a stored completion was deleted."""
 
 
 class ChatCompletionStoreMessage(ChatCompletionMessage):
-    """A message of a stored conversation, by whomever."""
+    """Message of a stored conversation, of any role."""
 
     id: str
     content_parts: list[dict[str, Any]] | None = None
-    """The parts of text and images, where the message was more than a text."""
+    """Text and image parts of a message that is more than text."""
     name: str | None = None
 
 
 class ParsedChatCompletionMessage(ChatCompletionMessage, Generic[Parsed]):
-    """A message whose content was read as a model of one's own."""
+    """Message whose content was parsed into `parsed`."""
 
     parsed: SerializeAsAny[Parsed] | None = None
-    """None where the model refused or called a tool."""
+    """None if the model refused or called a tool."""
 
 
 class ParsedChoice(Choice, Generic[Parsed]):
-    """One answer, read as a model of one's own."""
+    """Completion whose message was parsed."""
 
-    # Answers are read, not filled, so that the narrower type does no harm; so below.
+    # Responses are not assigned to, so a narrower type is safe; likewise below.
     message: ParsedChatCompletionMessage[Parsed]  # pyright: ignore[reportIncompatibleVariableOverride]
 
 
 class ParsedChatCompletion(ChatCompletion, Generic[Parsed]):
-    """A model's answers, read as a model of one's own.
+    """Completions whose messages were parsed.
 
     Example:
         ```python
@@ -282,12 +252,12 @@ class ParsedChatCompletion(ChatCompletion, Generic[Parsed]):
             meaning: str
 
 
-        answer = await client.chat.completions.parse(
+        completion = await client.chat.completions.parse(
             model="gpt-4o-mini",
             messages=[{"role": "user", "content": "What is a noumenon?"}],
             response_format=Term,
         )
-        print(answer.choices[0].message.parsed.meaning)
+        print(completion.choices[0].message.parsed.meaning)
         ```
     """
 

@@ -1,4 +1,4 @@
-"""How a model went on from a prompt."""
+"""Completions of prompts."""
 
 from typing import Annotated, Literal
 
@@ -7,20 +7,11 @@ from pydantic import BeforeValidator
 from tunesmith.types.base import APIModel, APIResponse
 from tunesmith.types.fields import GeneratedObject, NullableStr
 
-__all__ = [
-    "Completion",
-    "CompletionChoice",
-    "CompletionTokensDetails",
-    "CompletionUsage",
-    "Logprobs",
-    "PromptTokensDetails",
-]
-
 _Count = Annotated[int, BeforeValidator(lambda value: 0 if value is None else value)]
 
 
 class CompletionTokensDetails(APIModel):
-    """What the generated tokens were for."""
+    """Breakdown of the completion tokens."""
 
     accepted_prediction_tokens: int | None = None
     audio_tokens: int | None = None
@@ -30,7 +21,7 @@ class CompletionTokensDetails(APIModel):
 
 
 class PromptTokensDetails(APIModel):
-    """What the prompt's tokens were, and how many of them a cache held."""
+    """Breakdown of the prompt tokens."""
 
     audio_tokens: int | None = None
     cache_write_tokens: int | None = None
@@ -40,7 +31,7 @@ class PromptTokensDetails(APIModel):
 
 
 class CompletionUsage(APIModel):
-    """How many tokens a call took; what a server leaves out counts as none."""
+    """Number of tokens used by a call; 0 for counts that the server omits."""
 
     completion_tokens: _Count = 0
     prompt_tokens: _Count = 0
@@ -50,30 +41,30 @@ class CompletionUsage(APIModel):
 
 
 class Logprobs(APIModel):
-    """How probable the tokens were: four lists with one entry a token.
+    """Log probabilities of tokens: four lists with one entry per token.
 
-    With `echo` the first token has nothing before it, so its probabilities are None.
+    With `echo`, the first token has no context, so its entries are None.
     """
 
     text_offset: list[int] | None = None
-    """Where each token begins, in characters from the beginning of the prompt."""
+    """Offset of each token, in characters from the start of the prompt."""
     token_logprobs: list[float | None] | None = None
     tokens: list[str] | None = None
     top_logprobs: list[dict[str, float] | None] | None = None
 
 
 class CompletionChoice(APIModel):
-    """One way to go on."""
+    """One of the completions of a prompt."""
 
     finish_reason: Literal["stop", "length", "content_filter"] | str | None = None
-    """None in a stream, until the choice ends."""
+    """None in a stream until the choice ends."""
     index: int = 0
     logprobs: Logprobs | None = None
     text: NullableStr = ""
 
 
 class Completion(GeneratedObject, APIResponse):
-    """How a model went on from a prompt; in a stream, a piece of it.
+    """Completions of a prompt; in a stream, a piece of them.
 
     Source: https://platform.openai.com/docs/api-reference/completions/object
     """

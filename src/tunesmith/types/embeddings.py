@@ -1,4 +1,4 @@
-"""Texts as vectors."""
+"""Embeddings of texts."""
 
 import base64
 import binascii
@@ -11,41 +11,39 @@ from pydantic import BeforeValidator, Field
 from tunesmith.types.base import APIModel, APIResponse
 from tunesmith.types.completions import CompletionUsage
 
-__all__ = ["CreateEmbeddingResponse", "Embedding"]
 
-
-def _decoded(value: Any) -> Any:
+def _decode_base64(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     try:
         numbers = array("f", base64.b64decode(value, validate=True))
     except (binascii.Error, ValueError):
-        raise ValueError("the text is no base64 of 32-bit floats") from None
+        raise ValueError("the text must be base64 of 32-bit floats") from None
     if sys.byteorder == "big":
         numbers.byteswap()
     return numbers.tolist()
 
 
 class Embedding(APIModel):
-    """The vector of one input.
+    """Embedding of one input.
 
     Source: https://platform.openai.com/docs/api-reference/embeddings/object
     """
 
-    # Servers that do not pool give one vector for each token. Tried in turn: a whole number among
-    # the others would make pydantic look for a better fit in the second kind.
+    # Servers that do not pool return one vector per token. Tried in order: an integer among the
+    # numbers would make pydantic prefer the second type.
     embedding: Annotated[
         list[float] | list[list[float]],
         Field(union_mode="left_to_right"),
-        BeforeValidator(_decoded),
+        BeforeValidator(_decode_base64),
     ]
-    """The vector; base64, in which it may be sent, is read on arrival."""
+    """The vector; base64 is decoded."""
     index: int = 0
     object: str = "embedding"
 
 
 class CreateEmbeddingResponse(APIResponse):
-    """The vectors of all inputs, in their order.
+    """Embeddings of all inputs, in input order.
 
     Source: https://platform.openai.com/docs/api-reference/embeddings/create
     """

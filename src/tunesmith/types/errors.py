@@ -1,12 +1,10 @@
-"""What a service says when something went wrong."""
+"""Errors in responses and streams."""
 
 from tunesmith.types.base import APIModel
 
-__all__ = ["ErrorObject"]
-
 
 class ErrorObject(APIModel):
-    """The `error` of an error answer, or of an event inside a stream.
+    """The `error` of an error response, or of an event in a stream.
 
     Source: https://platform.openai.com/docs/guides/error-codes
     """

@@ -1,4 +1,4 @@
-"""Kinds of fields that several nouns share."""
+"""Fields shared by several types."""
 
 from datetime import datetime
 from typing import Annotated, TypeVar
@@ -7,36 +7,34 @@ from pydantic import BeforeValidator
 
 from tunesmith.types.base import APIModel, to_datetime
 
-__all__ = ["CreatedObject", "GeneratedObject", "NullableList", "NullableStr", "UnixTime"]
-
 Item = TypeVar("Item")
 
 NullableList = Annotated[list[Item], BeforeValidator(lambda value: [] if value is None else value)]
-"""A list for which servers may send null."""
+"""List that some servers send as null."""
 
 NullableStr = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
-"""A text for which servers may send null."""
+"""Text that some servers send as null."""
 
 
 UnixTime = Annotated[
     int, BeforeValidator(lambda value: int(value) if isinstance(value, float) else value)
 ]
-"""Unix seconds; some servers send fractions."""
+"""Unix seconds; fractions are cut off."""
 
 
 class CreatedObject(APIModel):
-    """An object that knows when it was made."""
+    """Object with a time of creation."""
 
     created_at: UnixTime | None = None
 
     @property
     def created_datetime(self) -> datetime | None:
-        """When it was made; None where a server does not say."""
+        """Time when the object was created; None if the server omits it."""
         return to_datetime(self.created_at)
 
 
 class GeneratedObject(APIModel):
-    """What a model generated, or a piece of it."""
+    """Output of a model, or a piece of it."""
 
     id: NullableStr = ""
     created: UnixTime | None = None
@@ -46,5 +44,5 @@ class GeneratedObject(APIModel):
 
     @property
     def created_datetime(self) -> datetime | None:
-        """When it was made; None where a server does not say."""
+        """Time when the object was created; None if the server omits it."""
         return to_datetime(self.created)

@@ -1,4 +1,4 @@
-"""Files that a service keeps."""
+"""Uploaded files."""
 
 from datetime import datetime
 from typing import Any, Literal
@@ -6,11 +6,9 @@ from typing import Any, Literal
 from tunesmith.types.base import APIResponse, DeletedObject, to_datetime
 from tunesmith.types.fields import CreatedObject, UnixTime
 
-__all__ = ["FileDeleted", "FileObject"]
-
 
 class FileObject(CreatedObject, APIResponse):
-    """A file that the service keeps.
+    """File stored by the service.
 
     Source: https://platform.openai.com/docs/api-reference/files/object
     """
@@ -41,9 +39,9 @@ class FileObject(CreatedObject, APIResponse):
 
     @property
     def expires_datetime(self) -> datetime | None:
-        """When the service deletes the file; None if it keeps it."""
+        """Time when the service deletes the file; None if never."""
         return to_datetime(self.expires_at)
 
 
 class FileDeleted(DeletedObject):
-    """That a file was deleted."""
+    """Confirmation that a file was deleted."""

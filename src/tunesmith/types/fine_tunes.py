@@ -1,4 +1,4 @@
-"""Fine-tunes of the legacy API, which came before fine-tuning jobs."""
+"""Fine-tunes of the legacy API, replaced by fine-tuning jobs."""
 
 from datetime import datetime
 from typing import Literal
@@ -9,11 +9,9 @@ from tunesmith.types.base import APIModel, APIResponse, to_datetime
 from tunesmith.types.fields import CreatedObject, NullableList, UnixTime
 from tunesmith.types.files import FileObject
 
-__all__ = ["FineTune", "FineTuneEvent", "FineTuneHyperparams"]
-
 
 class FineTuneEvent(CreatedObject):
-    """Something that happened in a fine-tune; it has no id, and several share one second.
+    """Event of a fine-tune. It has no ID, and several may share one second.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tunes/events
     """
@@ -24,7 +22,7 @@ class FineTuneEvent(CreatedObject):
 
 
 class FineTuneHyperparams(APIModel):
-    """How a fine-tune trains; null until the service has chosen."""
+    """Hyperparameters of a fine-tune; None until the service has chosen them."""
 
     batch_size: int | None = None
     learning_rate_multiplier: float | None = None
@@ -37,9 +35,9 @@ class FineTuneHyperparams(APIModel):
 
 
 class FineTune(CreatedObject, APIResponse):
-    """A job of the legacy API.
+    """Fine-tuning job of the legacy API.
 
-    Its files are whole objects, where the newer API gives ids.
+    Its files are objects, not IDs as in the newer API.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tunes/object
     """
@@ -65,5 +63,5 @@ class FineTune(CreatedObject, APIResponse):
 
     @property
     def updated_datetime(self) -> datetime | None:
-        """When the fine-tune last changed."""
+        """Time when the fine-tune last changed."""
         return to_datetime(self.updated_at)

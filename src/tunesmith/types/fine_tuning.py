@@ -8,26 +8,9 @@ from pydantic import Field
 from tunesmith.types.base import APIModel, APIResponse, DeletedObject, to_datetime
 from tunesmith.types.fields import CreatedObject, NullableList, UnixTime
 
-__all__ = [
-    "CheckpointMetrics",
-    "CheckpointPermission",
-    "CheckpointPermissionDeleted",
-    "DpoMethod",
-    "FineTuneMethod",
-    "FineTuningHyperparameters",
-    "FineTuningJob",
-    "FineTuningJobCheckpoint",
-    "FineTuningJobError",
-    "FineTuningJobEvent",
-    "FineTuningJobWandbIntegration",
-    "FineTuningJobWandbIntegrationObject",
-    "ReinforcementMethod",
-    "SupervisedMethod",
-]
-
 
 class FineTuningJobError(APIModel):
-    """Why a job failed."""
+    """Reason why a job failed."""
 
     code: str | None = None
     message: str | None = None
@@ -35,10 +18,10 @@ class FineTuningJobError(APIModel):
 
 
 class FineTuningHyperparameters(APIModel):
-    """How a job trains: `"auto"` until the service has chosen.
+    """Hyperparameters of a job; `"auto"` until the service has chosen them.
 
-    `beta` belongs to DPO; `compute_multiplier`, `eval_interval`, `eval_samples` and
-    `reasoning_effort` belong to reinforcement.
+    `beta` is for DPO; `compute_multiplier`, `eval_interval`, `eval_samples` and
+    `reasoning_effort` are for reinforcement.
     """
 
     batch_size: int | Literal["auto"] | str | None = None
@@ -52,26 +35,26 @@ class FineTuningHyperparameters(APIModel):
 
 
 class SupervisedMethod(APIModel):
-    """Training on examples of right answers."""
+    """Training on example completions."""
 
     hyperparameters: FineTuningHyperparameters | None = None
 
 
 class DpoMethod(APIModel):
-    """Training on pairs of a better and a worse answer."""
+    """Training on pairs of a preferred and a non-preferred completion."""
 
     hyperparameters: FineTuningHyperparameters | None = None
 
 
 class ReinforcementMethod(APIModel):
-    """Training on the scores that a grader gives."""
+    """Training on rewards computed by a grader."""
 
     grader: dict[str, Any] | None = None
     hyperparameters: FineTuningHyperparameters | None = None
 
 
 class FineTuneMethod(APIModel):
-    """How a job trains; the member named as `type` holds the rest."""
+    """Training method of a job; the field named by `type` has its settings."""
 
     type: Literal["supervised", "dpo", "reinforcement"] | str | None = None
     supervised: SupervisedMethod | None = None
@@ -80,7 +63,7 @@ class FineTuneMethod(APIModel):
 
 
 class FineTuningJobWandbIntegration(APIModel):
-    """Where in Weights & Biases a job reports."""
+    """Weights & Biases run that a job reports to."""
 
     project: str | None = None
     name: str | None = None
@@ -89,14 +72,14 @@ class FineTuningJobWandbIntegration(APIModel):
 
 
 class FineTuningJobWandbIntegrationObject(APIModel):
-    """That a job reports to Weights & Biases."""
+    """Weights & Biases integration of a job."""
 
     type: Literal["wandb"] | str | None = None
     wandb: FineTuningJobWandbIntegration | None = None
 
 
 class FineTuningJob(CreatedObject, APIResponse):
-    """A job that tunes a model.
+    """Fine-tuning job.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/object
     """
@@ -129,27 +112,27 @@ class FineTuningJob(CreatedObject, APIResponse):
 
     @property
     def is_finished(self) -> bool:
-        """Whether the job succeeded, failed or was cancelled; its last events may yet come."""
+        """Whether the job succeeded, failed or was cancelled. Its last events may still follow."""
         return self.status in {"succeeded", "failed", "cancelled"}
 
     @property
     def failure(self) -> FineTuningJobError | None:
-        """Why the job failed; None for an `error` that says nothing: null, `{}` or only nulls."""
+        """Reason why the job failed; None if `error` is null, `{}` or all nulls."""
         return self.error if self.error and any(dict(self.error).values()) else None
 
     @property
     def finished_datetime(self) -> datetime | None:
-        """When the training ended; the last events come some seconds later."""
+        """Time when training ended. The last events may follow some seconds later."""
         return to_datetime(self.finished_at)
 
     @property
     def estimated_finish_datetime(self) -> datetime | None:
-        """When the service thinks that the job will be over."""
+        """Time when the service expects the job to finish."""
         return to_datetime(self.estimated_finish)
 
 
 class FineTuningJobEvent(CreatedObject):
-    """Something that happened in a job; several share one second, so don't order by time.
+    """Event of a job. Several may share one second, so do not sort by time.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/event-object
     """
@@ -163,7 +146,7 @@ class FineTuningJobEvent(CreatedObject):
 
 
 class CheckpointMetrics(APIModel):
-    """What was measured when a checkpoint was made; losses in nats a token, accuracies 0 to 1."""
+    """Metrics at a checkpoint: losses in nats per token, accuracies from 0 to 1."""
 
     step: float | None = None
     train_loss: float | None = None
@@ -175,7 +158,7 @@ class CheckpointMetrics(APIModel):
 
 
 class FineTuningJobCheckpoint(CreatedObject):
-    """A usable model from within a job's training.
+    """Usable model saved during a job's training.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/checkpoint-object
     """
@@ -189,7 +172,7 @@ class FineTuningJobCheckpoint(CreatedObject):
 
 
 class CheckpointPermission(CreatedObject):
-    """That a project may use a checkpoint of another project's model.
+    """Permission of a project to use a checkpoint of another project.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/permission-object
     """
@@ -200,4 +183,4 @@ class CheckpointPermission(CreatedObject):
 
 
 class CheckpointPermissionDeleted(DeletedObject):
-    """That a permission was taken back."""
+    """Confirmation that a permission was revoked."""

@@ -1,14 +1,12 @@
-"""What graders answer."""
+"""Results of graders."""
 
 from typing import Any
 
 from tunesmith.types.base import APIModel, APIResponse
 
-__all__ = ["RunGraderMetadata", "RunGraderResponse", "ValidateGraderResponse"]
-
 
 class RunGraderMetadata(APIModel):
-    """How a grader came to its reward."""
+    """Details of how a reward was computed."""
 
     name: str | None = None
     type: str | None = None
@@ -20,7 +18,7 @@ class RunGraderMetadata(APIModel):
 
 
 class RunGraderResponse(APIResponse):
-    """The reward that a grader gives.
+    """Reward computed by a grader.
 
     Source: https://platform.openai.com/docs/api-reference/graders/run
     """
@@ -32,7 +30,7 @@ class RunGraderResponse(APIResponse):
 
 
 class ValidateGraderResponse(APIResponse):
-    """The grader as the service understood it.
+    """Validated grader.
 
     Source: https://platform.openai.com/docs/api-reference/graders/validate
     """

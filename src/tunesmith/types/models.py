@@ -1,15 +1,13 @@
-"""Models, base and tuned."""
+"""Base and fine-tuned models."""
 
 from datetime import datetime
 
 from tunesmith.types.base import APIResponse, DeletedObject, to_datetime
 from tunesmith.types.fields import UnixTime
 
-__all__ = ["Model", "ModelDeleted"]
-
 
 class Model(APIResponse):
-    """A model that can be used, and perhaps tuned.
+    """Base or fine-tuned model.
 
     Source: https://platform.openai.com/docs/api-reference/models/object
     """
@@ -22,9 +20,9 @@ class Model(APIResponse):
 
     @property
     def created_datetime(self) -> datetime | None:
-        """When the model was made; None where a server does not say."""
+        """Time when the model was created; None if the server omits it."""
         return to_datetime(self.created)
 
 
 class ModelDeleted(DeletedObject):
-    """That a tuned model was deleted."""
+    """Confirmation that a fine-tuned model was deleted."""

@@ -1,15 +1,13 @@
-"""Judgements of whether something may be harmful."""
+"""Moderations of texts and images."""
 
 from typing import Literal
 
 from tunesmith.types.base import APIModel, APIResponse
 from tunesmith.types.fields import NullableStr
 
-__all__ = ["CreateModerationResponse", "Moderation"]
-
 
 class Moderation(APIModel):
-    """The judgement of one input, by category, such as `self-harm/intent`.
+    """Moderation of one input, by category such as `self-harm/intent`.
 
     Source: https://platform.openai.com/docs/api-reference/moderations/object
     """
@@ -23,7 +21,7 @@ class Moderation(APIModel):
 
 
 class CreateModerationResponse(APIResponse):
-    """The judgements of all inputs, in their order.
+    """Moderations of all inputs, in input order.
 
     Source: https://platform.openai.com/docs/api-reference/moderations/create
     """

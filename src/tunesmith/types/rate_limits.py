@@ -1,4 +1,4 @@
-"""How many requests and tokens are left, as the service tells in its headers."""
+"""Rate limits, read from response headers."""
 
 import re
 import time
@@ -6,8 +6,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Self
-
-__all__ = ["RateLimits", "parse_reset_s"]
 
 _UNITS_S = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _COUNT = re.compile(r"-?\d{1,18}", re.ASCII)
@@ -17,18 +15,18 @@ _PIECE = re.compile(r"(\d+(?:\.\d+)?)(ms|s|m|h|d)", re.ASCII)
 
 @dataclass(frozen=True, slots=True)
 class RateLimits:
-    """How many requests and tokens are left; None where the service does not tell.
+    """Remaining requests and tokens; None for values that the service omits.
 
     Args:
-        limit_requests: Requests allowed in the service's period, mostly a minute.
-        remaining_requests: Requests that are left.
-        reset_requests_s: Seconds until all of them are there again.
-        limit_tokens: Tokens allowed in the period.
-        remaining_tokens: Tokens that are left.
-        reset_tokens_s: Seconds until all of them are there again.
-        limit_project_tokens: Tokens allowed to the project in the period.
-        remaining_project_tokens: Tokens of the project that are left.
-        reset_project_tokens_s: Seconds until all of them are there again.
+        limit_requests: Requests allowed per period, mostly a minute.
+        remaining_requests: Requests left in the period.
+        reset_requests_s: Seconds until the request limit resets.
+        limit_tokens: Tokens allowed per period.
+        remaining_tokens: Tokens left in the period.
+        reset_tokens_s: Seconds until the token limit resets.
+        limit_project_tokens: Tokens allowed to the project per period.
+        remaining_project_tokens: Tokens left to the project.
+        reset_project_tokens_s: Seconds until the project limit resets.
 
     Source: https://platform.openai.com/docs/guides/rate-limits
     """
@@ -48,13 +46,13 @@ class RateLimits:
         """Read the headers `x-ratelimit-*`.
 
         Args:
-            headers: An answer's headers, names in lower case.
-            now: The time in Unix seconds, for resets given as a time; the system's if None.
+            headers: Response headers, names in lower case.
+            now: Current Unix time, for resets given as a time; the system clock if None.
         """
 
         def count(name: str) -> int | None:
             text = headers.get(f"x-ratelimit-{name}", "")
-            # Proxies count below zero when a limit is overdrawn.
+            # Proxies report negative numbers when a limit is exceeded.
             return max(int(text), 0) if _COUNT.fullmatch(text) else None
 
         def reset_s(name: str) -> float | None:
@@ -74,14 +72,14 @@ class RateLimits:
 
 
 def parse_reset_s(text: str | None, now: float | None = None) -> float | None:
-    """Read a duration as services write it: `1s`, `6m0s`, `120ms`, `2m59.56s`, or a time.
+    """Parse a duration such as `1s`, `6m0s`, `120ms` or `2m59.56s`, or an RFC 3339 time.
 
     Args:
-        text: The header's value.
-        now: The time in Unix seconds, from which an RFC 3339 time counts; the system's if None.
+        text: The header value.
+        now: Current Unix time, subtracted from a time; the system clock if None.
 
     Returns:
-        Seconds, not below 0; None if it is no duration.
+        Seconds, at least 0; None if the text cannot be parsed.
 
     Example:
         ```python
@@ -98,14 +96,15 @@ def parse_reset_s(text: str | None, now: float | None = None) -> float | None:
     elif pieces and "".join(number + unit for number, unit in pieces) == text:
         seconds = sum(float(number) * _UNITS_S[unit] for number, unit in pieces)
     else:
-        return _until_s(text, now)
+        return _seconds_until(text, now)
     return seconds if seconds < float("inf") else None
 
 
-def _until_s(text: str, now: float | None) -> float | None:
+def _seconds_until(text: str, now: float | None) -> float | None:
     try:
-        at = datetime.fromisoformat(text)
+        time_of_reset = datetime.fromisoformat(text)
     except ValueError:
         return None
-    at = at if at.tzinfo else at.replace(tzinfo=UTC)
-    return max(at.timestamp() - (time.time() if now is None else now), 0.0)
+    if time_of_reset.tzinfo is None:
+        time_of_reset = time_of_reset.replace(tzinfo=UTC)
+    return max(time_of_reset.timestamp() - (time.time() if now is None else now), 0.0)

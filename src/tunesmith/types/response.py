@@ -1,35 +1,28 @@
-"""What is known of a response beside its body."""
+"""Metadata of a response."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
 
 from tunesmith.types.rate_limits import RateLimits
 
-__all__ = ["ResponseInfo", "request_id_of"]
-
-
-# Azure and proxies rename it.
+# Azure and proxies rename the header.
 _REQUEST_IDS = ("x-request-id", "apim-request-id", "x-ms-request-id", "request-id")
 
 
 def request_id_of(headers: Mapping[str, str]) -> str | None:
-    """Find the service's id of a request.
-
-    Args:
-        headers: The answer's headers, names in lower case.
-    """
+    """Return the service's ID of a request from response headers, names in lower case."""
     return next((headers[name] for name in _REQUEST_IDS if headers.get(name)), None)
 
 
 @dataclass(frozen=True, slots=True)
 class ResponseInfo:
-    """The response that an answer came in.
+    """Metadata of the response that an object was received in.
 
     Args:
         status: The HTTP status.
         headers: The headers, names in lower case.
-        attempts: How many times the request was sent.
-        elapsed_s: Seconds from the first attempt to the end of the answer's headers.
+        attempts: Number of times the request was sent.
+        elapsed_s: Seconds from the start of the attempt to the end of the response.
 
     Example:
         ```python
@@ -46,10 +39,10 @@ class ResponseInfo:
 
     @property
     def request_id(self) -> str | None:
-        """The service's id of the request, for its support."""
+        """The service's ID of the request, for support requests."""
         return request_id_of(self.headers)
 
     @property
     def rate_limits(self) -> RateLimits:
-        """How many requests and tokens are left, as far as the service tells."""
+        """Remaining requests and tokens."""
         return RateLimits.from_headers(self.headers)

@@ -1,4 +1,4 @@
-"""What a fine-tuning job measured, step by step."""
+"""Metrics of fine-tuning jobs."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -7,20 +7,18 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
 
-__all__ = ["JobResults", "StepMetrics"]
-
 
 @dataclass(frozen=True, slots=True)
 class StepMetrics:
-    """What was measured at one training step; None where it was not.
+    """Metrics of one training step; None for values that were not measured.
 
     Args:
         step: The step, counted from 1.
-        train_loss: Mean loss of the step's examples, in nats a token.
-        train_accuracy: Share of the step's tokens that were predicted right, 0 to 1.
-        valid_loss: Mean loss of a batch of validation examples, in nats a token.
-        valid_accuracy: Share of that batch's tokens that were predicted right, 0 to 1.
-        columns: The row as the service wrote it, blanks left out.
+        train_loss: Mean loss of the step's examples, in nats per token.
+        train_accuracy: Share of the step's tokens predicted correctly, 0 to 1.
+        valid_loss: Mean loss of a batch of validation examples, in nats per token.
+        valid_accuracy: Share of that batch's tokens predicted correctly, 0 to 1.
+        columns: All columns of the row as text, without empty ones.
     """
 
     step: int
@@ -33,11 +31,11 @@ class StepMetrics:
 
 @dataclass(frozen=True, slots=True)
 class JobResults:
-    """All steps of one job.
+    """Metrics of all steps of a job.
 
     Args:
-        job_id: The job.
-        steps: The steps, in order.
+        job_id: ID of the job.
+        steps: Metrics of the steps, in order.
 
     Example:
         ```python
@@ -56,18 +54,18 @@ class JobResults:
         return len(self.steps)
 
     def plot(self, *others: "JobResults", labels: Sequence[str] | None = None) -> "Figure":
-        """Draw losses and accuracies over the steps; needs the extra `plot`.
+        """Plot losses and accuracies over the steps; needs the extra `plot`.
 
         Args:
-            others: Further jobs to draw into the same figure.
-            labels: What to call the jobs, this one first; by default their ids.
+            others: Further jobs to plot into the same figure.
+            labels: Labels of the jobs, this one first; by default their IDs.
 
         Returns:
-            A matplotlib figure: a notebook shows it, `savefig` writes it.
+            A matplotlib figure, which notebooks show and `savefig` writes.
 
         Raises:
             ConfigurationError: matplotlib is not installed.
-            ValueError: There are not as many labels as jobs.
+            ValueError: The number of labels differs from the number of jobs.
 
         Example:
             ```python
@@ -75,6 +73,10 @@ class JobResults:
             results.plot(labels=["Kant"]).savefig("losses.png")
             ```
         """
-        from tunesmith.integrations.plots import plot_results  # noqa: PLC0415 - costs when used
+        from tunesmith._plots import plot_metrics  # noqa: PLC0415 - rarely used
 
-        return plot_results([self, *others], labels)
+        runs = [self, *others]
+        names = labels or [run.job_id for run in runs]
+        if len(names) != len(runs):
+            raise ValueError(f"pass one label per job: {len(names)} labels for {len(runs)} jobs")
+        return plot_metrics([(name, run.steps) for name, run in zip(names, runs, strict=True)])

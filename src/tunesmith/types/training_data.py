@@ -1,6 +1,6 @@
-r"""The lines of training files.
+r"""Lines of training files.
 
-Fields that a line knows are checked, others are kept. Write one without its empty fields:
+Known fields are checked, others are kept. Write a line without its empty fields:
 
 ```python
 line = CompletionExample(prompt="Space is", completion=" a form of outer intuition.")
@@ -14,40 +14,31 @@ from annotated_types import MinLen
 
 from tunesmith.types.base import APIModel
 
-__all__ = [
-    "ChatExample",
-    "CompletionExample",
-    "PreferenceExample",
-    "PreferenceInput",
-    "ReinforcementExample",
-    "TrainingMessage",
-]
-
 
 class CompletionExample(APIModel):
-    """A prompt and how to go on from it, for models that complete."""
+    """Prompt and completion, for completion models."""
 
     prompt: str
     completion: str
 
 
 class TrainingMessage(APIModel):
-    """A message of a conversation to learn from."""
+    """Message of a training conversation."""
 
     role: Literal["system", "developer", "user", "assistant", "tool", "function"]
     content: str | list[dict[str, Any]] | None = None
-    """Text, or parts of text and images; None where the assistant calls tools instead."""
+    """Text, or text and image parts; None if the assistant calls tools instead."""
     name: str | None = None
     refusal: str | None = None
     tool_calls: list[dict[str, Any]] | None = None
     tool_call_id: str | None = None
     function_call: dict[str, Any] | None = None
     weight: Literal[0, 1] | None = None
-    """Of assistants' messages: whether to learn from it."""
+    """Whether an assistant message is trained on."""
 
 
 class ChatExample(APIModel):
-    """A conversation to learn the assistant's messages from.
+    """Conversation whose assistant messages are trained on.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/chat-input
     """
@@ -59,7 +50,7 @@ class ChatExample(APIModel):
 
 
 class PreferenceInput(APIModel):
-    """A conversation up to the answer that is judged."""
+    """Conversation up to the compared completions."""
 
     messages: Annotated[list[TrainingMessage], MinLen(1)]
     tools: list[dict[str, Any]] | None = None
@@ -67,7 +58,7 @@ class PreferenceInput(APIModel):
 
 
 class PreferenceExample(APIModel):
-    """A better and a worse answer to one conversation, for DPO.
+    """Preferred and non-preferred completion of a conversation, for DPO.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/preference-input
     """
@@ -78,7 +69,7 @@ class PreferenceExample(APIModel):
 
 
 class ReinforcementExample(APIModel):
-    """A conversation to answer; whatever else the line holds, the grader finds as `item`.
+    """Conversation to complete; graders see the whole line as `item`.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/reinforcement-input
     """
@@ -89,5 +80,5 @@ class ReinforcementExample(APIModel):
 
     @property
     def reference(self) -> dict[str, Any]:
-        """What the line holds beside messages and tools."""
+        """Fields of the line other than messages and tools."""
         return self.model_extra or {}

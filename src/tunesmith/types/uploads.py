@@ -1,4 +1,4 @@
-"""Files that are sent in parts."""
+"""Files uploaded in parts."""
 
 from datetime import datetime
 from typing import Literal
@@ -7,11 +7,9 @@ from tunesmith.types.base import APIResponse, to_datetime
 from tunesmith.types.fields import CreatedObject, UnixTime
 from tunesmith.types.files import FileObject
 
-__all__ = ["Upload", "UploadPart"]
-
 
 class Upload(CreatedObject, APIResponse):
-    """A file on its way, in parts of up to 64 MB; it has one hour to be completed.
+    """Upload of a file in parts of up to 64 MB, to be completed within one hour.
 
     Source: https://platform.openai.com/docs/api-reference/uploads/object
     """
@@ -27,12 +25,12 @@ class Upload(CreatedObject, APIResponse):
 
     @property
     def expires_datetime(self) -> datetime | None:
-        """Until when the upload can be completed."""
+        """Time when the upload expires."""
         return to_datetime(self.expires_at)
 
 
 class UploadPart(CreatedObject, APIResponse):
-    """A part that has arrived.
+    """Part of an upload.
 
     Source: https://platform.openai.com/docs/api-reference/uploads/part-object
     """

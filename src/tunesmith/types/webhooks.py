@@ -1,22 +1,20 @@
-"""What a service tells by webhooks: that a batch or a fine-tuning job is over."""
+"""Webhook events, such as the end of a batch or a fine-tuning job."""
 
 from typing import Literal
 
 from tunesmith.types.base import APIModel
 from tunesmith.types.fields import CreatedObject
 
-__all__ = ["WebhookData", "WebhookEvent"]
-
 
 class WebhookData(APIModel):
-    """What the event is about."""
+    """Object that an event is about."""
 
-    id: str
-    """The id of the batch or of the fine-tuning job."""
+    id: str | None = None
+    """ID of the batch or fine-tuning job; None for events about other objects."""
 
 
 class WebhookEvent(CreatedObject):
-    """That something happened; ask the service for the rest.
+    """Event sent by a webhook.
 
     Source: https://platform.openai.com/docs/api-reference/webhook-events
     """

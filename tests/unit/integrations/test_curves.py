@@ -65,7 +65,7 @@ def test_a_loss_that_is_no_number_leaves_a_gap_and_spoils_nothing(count):
 
 
 def test_a_label_too_few_is_told_of():
-    with pytest.raises(ValueError, match="2 jobs cannot have 1 labels: give one for each"):
+    with pytest.raises(ValueError, match="pass one label per job: 1 labels for 2 jobs"):
         run("a", 1.0).plot(run("b", 2.0), labels=["first"])
 
 

@@ -32,7 +32,7 @@ def test_there_may_be_a_vector_for_each_token():
 
 @pytest.mark.parametrize("text", ["AAA=", "no base64", "AACAP"])
 def test_a_text_that_is_no_vector_is_refused(text):
-    with pytest.raises(ValidationError, match=r"no base64 of 32-bit floats"):
+    with pytest.raises(ValidationError, match=r"must be base64 of 32-bit floats"):
         Embedding(embedding=text)
 
 

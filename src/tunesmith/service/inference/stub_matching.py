@@ -9,7 +9,7 @@ from typing import Any, TypeAlias, TypedDict, cast
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
-from tunesmith.operations.validation import validate_operation_name
+from tunesmith.operations.registry import validate_operation_name
 from tunesmith.service.core.errors import ServiceError
 from tunesmith.service.inference.messages import as_mapping, message_text
 

@@ -12,7 +12,7 @@ from typing import Any
 from anyio.lowlevel import checkpoint
 
 from tunesmith.backends.base import Backend, get_clock
-from tunesmith.operations.validation import validate_operation_name
+from tunesmith.operations.registry import validate_operation_name
 from tunesmith.protocol.error_body import error_body
 from tunesmith.protocol.message import Request, Response
 from tunesmith.testing.faults.base import Fault, FaultInvocation, Send

@@ -10,7 +10,7 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.backends.base import Backend, get_clock
 from tunesmith.errors import BackendError
-from tunesmith.operations.validation import validate_operation_name
+from tunesmith.operations.registry import validate_operation_name
 from tunesmith.protocol.message import Request, Response
 from tunesmith.service.service import Service
 from tunesmith.testing.cassettes.redaction import Redaction
