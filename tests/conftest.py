@@ -1,7 +1,15 @@
-"""What all tests share."""
+"""Settings and fixtures shared by all tests."""
+
+from pathlib import Path
 
 import hypothesis
 import pytest
+
+TESTS = Path(__file__).parent
+
+# Whole folders that the fast lane (`-m "not slow"`) leaves out: they start other programs. Single
+# tests of other folders are marked where they stand.
+SLOW = {"clients", "docs", "examples", "packaging", "servers", "typing"}
 
 # How quickly a machine makes up inputs or runs one says nothing of the code: the first test of a
 # fresh checkout builds hypothesis' table of characters, and the cores are shared.
@@ -22,3 +30,9 @@ def _no_environment(monkeypatch):
     """No test sees a key or an address of whoever runs it."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.delenv(name, raising=False)
+
+
+def pytest_collection_modifyitems(items):
+    for item in items:
+        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW:
+            item.add_marker(pytest.mark.slow)

@@ -140,6 +140,7 @@ def moments():
         at += 1 + n // 12
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
 async def test_whenever_a_call_is_cancelled_nothing_is_left(backend, tmp_path, call):
     server = getattr(backend, "server", None)

@@ -172,6 +172,7 @@ def test_a_contract_without_a_backend_says_what_is_missing():
         Empty().test_names_of_headers_are_in_lower_case("asyncio")
 
 
+@pytest.mark.slow
 def test_a_third_party_checks_its_backend_in_three_lines(pytester):
     pytester.makepyfile("""
 from tunesmith import MemoryBackend

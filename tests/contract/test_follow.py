@@ -33,6 +33,7 @@ async def test_events_come_oldest_first_and_each_once(client):
     assert steps == [1, 2, 3]
 
 
+@pytest.mark.slow
 async def test_it_ends_only_after_the_last_events_which_come_after_the_job_is_over(client):
     job = await begin_job(client)
     last = (await follow(client, job, poll_interval=1))[-1]
@@ -41,6 +42,7 @@ async def test_it_ends_only_after_the_last_events_which_come_after_the_job_is_ov
     assert last.created_at > job.finished_at
 
 
+@pytest.mark.slow
 async def test_events_come_while_the_job_runs(client):
     job = await begin_job(client)
     async for event in client.fine_tuning.jobs.follow(job):
@@ -51,6 +53,7 @@ async def test_events_come_while_the_job_runs(client):
         pytest.fail("the job never started")
 
 
+@pytest.mark.slow
 async def test_dropped_connections_lose_and_repeat_nothing(backend):
     faults = Faults(backend)
     for operation in ("fine_tuning.jobs.retrieve", "fine_tuning.jobs.list_events"):

@@ -53,6 +53,7 @@ async def test_a_tuned_model_completes_what_it_was_taught(client):
     assert before.choices[0].text != after.choices[0].text
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("kind", "lines", "model"),
     [
@@ -120,6 +121,7 @@ async def test_a_paused_job_stands_still_until_it_is_resumed(client, service):
     assert (await client.fine_tuning.jobs.wait(job, poll_interval=30)).status == "succeeded"
 
 
+@pytest.mark.slow
 async def test_waiting_ends_at_the_deadline_and_the_job_goes_on(client, service):
     job = await begin_job(client)
     began = service.clock.monotonic()

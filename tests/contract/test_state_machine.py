@@ -255,6 +255,7 @@ class SideBySide(RuleBasedStateMachine):
         self.ask(Request("nonsense", method, path, tuple(query), headers, body))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 def test_memory_and_socket_answer_the_same(loop):
     class OnThisLoop(SideBySide):

@@ -161,6 +161,7 @@ def test_a_plain_import_loads_hardly_anything():
     assert len(loaded) <= 40  # all from the standard library, most of them quick
 
 
+@pytest.mark.slow
 def test_a_client_loads_neither_the_service_nor_what_it_does_not_use():
     loaded = loaded_by("import tunesmith; tunesmith.AsyncClient('sk-1').completions")
     unneeded = {

@@ -122,6 +122,7 @@ def served():
         yield url, objects
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_whatever_is_asked_the_answer_is_as_the_document_says(label, served):
     for mode in MODES:

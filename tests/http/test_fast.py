@@ -165,6 +165,7 @@ async def test_a_server_may_close_what_it_was_asked_to_close_or_rests():
         assert server.opened == 2
 
 
+@pytest.mark.slow
 async def test_a_call_leaves_nothing_for_the_garbage_collector():
     """A cycle in each answer would be work for the collector, and memory until it runs."""
     async with fast(good) as (_, client):
@@ -251,6 +252,7 @@ async def test_azure_may_be_fast_too():
     assert b"api-key: k\r\n" in head
 
 
+@pytest.mark.slow
 async def test_tls_is_checked(tmp_path, monkeypatch):
     authority = trustme.CA()
     trusted = tmp_path / "authority.pem"

@@ -22,6 +22,7 @@ def traced():
     tracemalloc.stop()
 
 
+@pytest.mark.slow
 async def test_calls_leave_nothing_in_memory(transport, traced):
     async def good(connection, number):
         await connection.send(GOOD)
@@ -38,6 +39,7 @@ async def test_calls_leave_nothing_in_memory(transport, traced):
         assert await many(client, 100) - before < 100 * 100
 
 
+@pytest.mark.slow
 async def test_a_large_download_is_never_whole_in_memory(transport, traced, tmp_path):
     size, part = 30_000_000, bytes(100_000)
 

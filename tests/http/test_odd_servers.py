@@ -341,6 +341,7 @@ async def named(request, transport, tmp_path, monkeypatch):
     tls_context.cache_clear()
 
 
+@pytest.mark.slow
 async def test_bytes_of_one_connection_never_reach_another(named):
     """All of `fast` are read into one buffer."""
     async with anyio.create_task_group() as calls:
@@ -350,6 +351,7 @@ async def test_bytes_of_one_connection_never_reach_another(named):
 
 
 # httpx leaves a socket to the garbage collector when a handshake of TLS is cancelled.
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
 async def test_whenever_a_call_is_cancelled_the_next_one_has_room(named):
     """While it connects, too: nobody is left with half a connection."""

@@ -79,6 +79,7 @@ def test_a_backend_takes_the_place_of_where_to_and_who(option):
         AsyncClient(backend=HttpxBackend(URL), **{option: "sk-1"})
 
 
+@pytest.mark.slow
 async def test_a_key_function_is_asked_before_each_attempt(service):
     """So a key can rotate while a call is being tried again."""
     keys = iter(["sk-old", "sk-new"])

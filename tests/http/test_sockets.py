@@ -97,6 +97,7 @@ async def test_a_connection_serves_one_call_after_the_other(serving):
         assert server.opened == 1
 
 
+@pytest.mark.slow
 async def test_connections_are_kept_at_the_concurrency_that_was_needed(serving):
     """A pool that keeps only twenty opens the other thirty anew in each round."""
 
@@ -129,6 +130,7 @@ async def test_a_stream_that_is_cut_is_an_error_not_an_end(serving):
                 await stream.final_response()
 
 
+@pytest.mark.slow
 async def test_a_body_that_is_cut_is_tried_again(serving):
     async def cut_once(connection, number):
         if number == 1:
@@ -160,7 +162,7 @@ async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(
         return key
 
     async with serving(good) as (server, other):
-        options = {"api_key": give_key} if place == "api_key" else {"headers": {"x-key": key}}
+        options = {"api_key": give_key} if place == "api_key" else {"default_headers": {"x-key": key}}
         options = {"api_key": "none", "base_url": other.backend.base_url, **options}
         options["transport"] = transport
         async with AsyncClient(**options) as client:
@@ -171,6 +173,7 @@ async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(
     assert server.requests == 0
 
 
+@pytest.mark.slow
 async def test_a_server_that_never_answers_runs_into_the_timeout(serving):
     async def silent(connection, number):
         await connection.receive()  # ends when the client goes away
@@ -298,6 +301,7 @@ anyio.run(call, backend=BACKEND)
 """
 
 
+@pytest.mark.slow
 def test_a_client_outlives_its_event_loop(anyio_backend, transport):
     """A second `anyio.run` opens connections of its own instead of using dead ones.
 

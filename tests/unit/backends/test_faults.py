@@ -587,6 +587,7 @@ EVENTS = st.lists(
 ).map("\n\n".join)
 
 
+@pytest.mark.slow
 @hypothesis.given(
     text=EVENTS, end=st.sampled_from(["\n", "\r\n"]), after=st.integers(0, 5), data=st.data()
 )
@@ -604,6 +605,7 @@ def test_a_place_among_events_is_found_wherever_the_chunks_are_cut(text, end, af
         assert before == b"" if after == 0 else before.endswith(end.encode() * 2)
 
 
+@pytest.mark.slow
 @hypothesis.given(
     chunks=st.lists(st.binary(max_size=5), min_size=1), after=st.integers(min_value=0, max_value=12)
 )

@@ -161,6 +161,7 @@ async def test_rows_that_failed_and_are_sent_again_are_not_in_doubt(output):
     assert report.outcome_unknown == ()
 
 
+@pytest.mark.slow
 async def test_what_failed_rows_have_cost_counts_in_the_budget_of_later_runs(output):
     service = Service()  # answers no JSON
     options = {
@@ -246,6 +247,7 @@ async def test_rows_that_are_no_requests_count_among_those_that_stop_the_job(out
     assert report.stopped == "failures"
 
 
+@pytest.mark.slow
 async def test_rows_that_are_no_requests_wait_for_whoever_takes_results(output):
     def rows():
         yield "a"

@@ -182,6 +182,7 @@ async def test_nothing_runs_ahead_of_a_slow_row_without_end(output, monkeypatch)
 # --- limits ---
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("bucket", "ratio"), [(FillingBucket, 1.25), (Window, 1.5)])
 @pytest.mark.parametrize("concurrency", [100, "auto"])
 async def test_a_storm_of_429_costs_no_row_and_little_time(output, bucket, ratio, concurrency):
@@ -194,6 +195,7 @@ async def test_a_storm_of_429_costs_no_row_and_little_time(output, bucket, ratio
     assert set(service.paid.values()) == {1}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("bucket", [FillingBucket, Window])
 async def test_a_storm_without_any_header_is_weathered_by_concurrency(output, bucket):
     service = Service(refuse=bucket())
@@ -203,6 +205,7 @@ async def test_a_storm_without_any_header_is_weathered_by_concurrency(output, bu
     assert report.refused < 400
 
 
+@pytest.mark.slow
 async def test_limits_that_are_given_are_never_run_into(output):
     service = Service(refuse=FillingBucket())
     prompts = [f"p{i}" for i in range(200)]
@@ -211,6 +214,7 @@ async def test_limits_that_are_given_are_never_run_into(output):
     assert report.elapsed_s == pytest.approx(200 / 25, abs=0.2)
 
 
+@pytest.mark.slow
 async def test_limits_are_learned_from_headers_before_anything_is_refused(output):
     """600 a minute, of which 30 are left: after those, ten a second."""
 
@@ -234,6 +238,7 @@ async def test_limits_are_learned_from_headers_before_anything_is_refused(output
     assert told[-1].requests_per_minute == pytest.approx(600, rel=0.05)
 
 
+@pytest.mark.slow
 async def test_a_minute_in_the_headers_and_a_second_in_the_bucket_are_both_learned(output):
     """The headers promise 1,500 at once; the service takes 25 a second."""
 
@@ -325,6 +330,7 @@ async def test_a_wrong_key_is_an_error_at_once_and_fails_no_row(output):
 # --- rows that fail ---
 
 
+@pytest.mark.slow
 async def test_failures_that_pass_are_tried_again(output):
     def flaky(number, now):
         if number % 3 == 0:

@@ -44,6 +44,7 @@ EVERYTHING = sorted(f"answer to {p}" for p in PROMPTS)
 # --- lines ---
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=60)
 def test_a_torn_tail_is_cut_off_and_the_file_goes_on(data, tmp_path_factory):
@@ -176,6 +177,7 @@ def finished(request, tmp_path_factory):
     return folder, request.param
 
 
+@pytest.mark.slow
 @given(data=st.data())
 @settings(max_examples=40)
 def test_after_a_power_loss_every_row_comes_out_once(finished, data, tmp_path_factory):

@@ -45,6 +45,7 @@ def answered(folder):
 EVERYTHING = Counter(f"p{i}" for i in range(ROWS))
 
 
+@pytest.mark.slow
 def test_however_often_it_is_killed_every_row_comes_out_once(tmp_path, anyio_backend):
     kills = 3
     chance = random.Random(anyio_backend)
@@ -70,6 +71,7 @@ def test_however_often_it_is_killed_every_row_comes_out_once(tmp_path, anyio_bac
     assert len(report["outcome_unknown"]) <= CONCURRENCY
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("presses", [1, 2])
 def test_ctrl_c_finishes_what_is_under_way_and_a_second_one_leaves(
     tmp_path, anyio_backend, presses

@@ -97,6 +97,7 @@ def output(tmp_path):
 # --- shards ---
 
 
+@pytest.mark.slow
 async def test_rows_go_in_batches_and_come_back_as_if_they_were_sent_one_by_one(output, tmp_path):
     service = Eavesdropper()
     report = await run(service, output)
@@ -176,6 +177,7 @@ async def test_inputs_of_embeddings_are_counted_one_by_one(output):
 # --- what comes of a batch ---
 
 
+@pytest.mark.slow
 async def test_rows_that_expire_are_done_by_a_further_batch(output):
     service = Eavesdropper(batch_timing=BatchTiming(request_s=3600.0))
     report = await run(service, output, limits=BatchLimits())
@@ -186,6 +188,7 @@ async def test_rows_that_expire_are_done_by_a_further_batch(output):
     assert await rows_done(service) == 30
 
 
+@pytest.mark.slow
 async def test_rows_that_expire_again_and_again_fail_in_the_end(output):
     service = Eavesdropper(batch_timing=BatchTiming(request_s=48 * 3600.0))
     report = await run(service, output, max_retries=1)
@@ -313,6 +316,7 @@ async def test_a_batch_lost_between_upload_and_create_is_found_by_its_metadata(o
     assert await rows_done(service) == 30
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("moment", ["before", "after"])
 async def test_a_run_killed_at_any_call_is_resumed_without_sending_a_row_twice(tmp_path, moment):
     whole = Eavesdropper()
@@ -339,6 +343,7 @@ async def test_a_run_killed_at_any_call_is_resumed_without_sending_a_row_twice(t
         assert await rows_done(service) == 30, f"paid twice after a death at call {death}"
 
 
+@pytest.mark.slow
 async def test_a_job_that_is_stopped_leaves_its_batches_and_collects_them_later(output):
     service = Eavesdropper()
 
@@ -355,6 +360,7 @@ async def test_a_job_that_is_stopped_leaves_its_batches_and_collects_them_later(
     assert await rows_done(service) == 30
 
 
+@pytest.mark.slow
 async def test_cancel_keeps_what_was_answered_and_the_rest_is_done_by_another_run(output):
     service = Eavesdropper(batch_timing=BatchTiming(request_s=600.0))
     async with job_on(service, output, limits=BatchLimits()) as job:
@@ -448,6 +454,7 @@ async def test_auto_waits_for_batches_where_there_is_no_deadline(output):
     assert (report.done, service.calls["completions.create"]) == (30, 0)
 
 
+@pytest.mark.slow
 async def test_a_deadline_leaves_the_batches_for_another_run(output):
     service = Eavesdropper(batch_timing=BatchTiming(request_s=600.0))
     report = await run(service, output, deadline=600.0)
@@ -456,6 +463,7 @@ async def test_a_deadline_leaves_the_batches_for_another_run(output):
     assert await rows_done(service) == 30
 
 
+@pytest.mark.slow
 async def test_nothing_is_sent_that_could_break_the_budget(output):
     service = Eavesdropper()
     budget = Budget(tokens=400)

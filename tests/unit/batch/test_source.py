@@ -45,6 +45,7 @@ async def test_compressed_lines_csv_and_text_are_read_too(tmp_path):
     assert await read(tmp_path / "rows.txt") == [(1, "Space is"), (2, "Time is")]
 
 
+@pytest.mark.slow
 async def test_parquet_and_arrow_tables_are_read(tmp_path, table):
     pq.write_table(table.slice(0, 150), tmp_path / "rows.parquet")
     assert [row for _, row in await read(tmp_path / "rows.parquet")] == ROWS

@@ -87,6 +87,7 @@ def test_ctrl_c_finishes_what_is_under_way_and_gives_code_3(run, service, folder
     assert set(service.paid.values()) == {1}
 
 
+@pytest.mark.slow
 def test_the_report_as_json_is_all_there_is_on_stdout(run, prompts, service, folder):
     done = batch(run, prompts, "--json")
     assert json.loads(done.stdout)["done"] == 2

@@ -3,6 +3,8 @@
 import io
 import sys
 
+import pytest
+
 from tunesmith.batch import Progress, Usage
 from tunesmith.cli.batch_progress import format_progress, progress_reporter
 
@@ -70,6 +72,7 @@ def test_a_terminal_gets_a_bar(monkeypatch):
     assert "25.0 rows/s, 32 under way" in terminal.getvalue()
 
 
+@pytest.mark.slow
 def test_a_night_is_not_too_long_for_a_log_and_its_end_is_told(capsys):
     with progress_reporter() as tell:
         for second in range(8 * 3600):

@@ -55,6 +55,7 @@ class Down:
         pass
 
 
+@pytest.mark.slow
 def test_a_password_in_the_address_is_not_shown(run, folder, monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-secret")
     for command in ("models list", "doctor"):
@@ -79,6 +80,7 @@ def test_a_deadline_is_exit_code_4_and_says_how_to_go_on(run, few, remembered):
     assert "To cancel it: tunesmith fine-tunes cancel ftjob-" in result.stderr
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("command", ["fine-tunes results {job}", "files content {file}"])
 def test_a_folder_that_is_not_there_is_named(run, tuned, command):
     command = command.format(job=tuned["id"], file=tuned["training_file"])
@@ -124,6 +126,7 @@ def test_errors_are_one_line_with_a_code(run, folder, line, code, said):
     assert "sk-secret" not in result.output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("typed", "begins"),
     [
@@ -193,6 +196,7 @@ class Running(BaseHTTPRequestHandler):
         pass
 
 
+@pytest.mark.slow
 def test_control_c_in_a_shell_leaves_at_once_and_without_a_traceback():
     with HTTPServer(("127.0.0.1", 0), Running) as server:
         threading.Thread(target=server.serve_forever).start()
@@ -216,6 +220,7 @@ def test_control_c_in_a_shell_leaves_at_once_and_without_a_traceback():
     assert stdout == ""
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 @pytest.mark.parametrize(
     ("line", "question"), [("chat -m gpt-4o-mini", "> "), ("prepare kant.csv", "[Y/n]: ")]

@@ -13,6 +13,7 @@ def service(client_of):
     return client_of(MemoryBackend()).service
 
 
+@pytest.mark.slow
 def test_a_tuned_model_completes_what_it_was_taught(run, tuned):
     model = tuned["fine_tuned_model"]
     result = run(rf"complete -m {model} 'What is 7? ->' -t 0 --stop '\n'")

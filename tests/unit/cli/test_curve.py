@@ -2,6 +2,7 @@
 
 import math
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -26,6 +27,7 @@ def test_what_is_no_number_is_left_out():
     assert braille_plot([(1, math.nan), (2, math.inf)], **EDGES, width=2, height=2) == ["  ", "  "]
 
 
+@pytest.mark.slow
 @given(
     points=st.lists(st.tuples(st.floats(0, 100), st.floats(allow_nan=True, allow_infinity=True))),
     edge=st.floats(0, 1000),

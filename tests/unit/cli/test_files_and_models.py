@@ -28,6 +28,7 @@ def test_content_is_saved_to_a_file(run, uploaded, few, folder):
     assert result.stdout == ""
 
 
+@pytest.mark.slow
 def test_a_link_is_written_through_and_stays_one(run, tuned, folder):
     for number, command in enumerate(
         (f"files content {tuned['training_file']}", f"fine-tunes results {tuned['id']}")
@@ -40,6 +41,7 @@ def test_a_link_is_written_through_and_stays_one(run, tuned, folder):
         assert target.read_text() == run(command).stdout
 
 
+@pytest.mark.slow
 def test_what_was_saved_is_told_to_scripts_too(as_json, tuned, folder):
     saved = as_json(f"files content {tuned['training_file']} -o a.jsonl")
     assert saved == {"saved": "a.jsonl"}
@@ -96,6 +98,7 @@ def test_options_answer_in_advance(run, uploaded, as_json, somebody_answers, opt
     assert len(as_json("files list")) == (2 if option == "--force" else 1)
 
 
+@pytest.mark.slow
 def test_models_are_listed_tuned_ones_alone_if_wished(run, tuned, as_json):
     names = [model["id"] for model in as_json("models list")]
     assert "babbage-002" in names
@@ -105,6 +108,7 @@ def test_models_are_listed_tuned_ones_alone_if_wished(run, tuned, as_json):
     assert run("models list --tuned").stdout.count("\torg-tunesmith\n") == len(own)
 
 
+@pytest.mark.slow
 def test_a_model_is_shown_and_deleted(run, tuned):
     name = tuned["fine_tuned_model"]
     assert f"id       {name}" in run(f"models get {name}").stdout

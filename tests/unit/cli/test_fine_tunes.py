@@ -56,6 +56,7 @@ def test_a_url_that_cannot_be_had_is_named(run, remembered, answer, said):
     assert result.stderr == expected
 
 
+@pytest.mark.slow
 @respx.mock
 def test_what_a_url_holds_of_secrets_is_not_shown(run, few, remembered):
     secret = "//me:password@data.example/a.jsonl?signature=secret"
@@ -138,6 +139,7 @@ def test_options_that_do_not_fit_are_wrong_usage(run, few, remembered, options):
     assert result.exit_code == 2
 
 
+@pytest.mark.slow
 def test_followed_in_a_pipe_it_is_a_line_an_event(run, few, remembered):
     result = run("fine-tunes create -t few.jsonl -m babbage-002 --n-epochs 4 --follow")
     assert result.exit_code == 0, result.output
@@ -156,12 +158,14 @@ def test_followed_in_a_pipe_it_is_a_line_an_event(run, few, remembered):
     )
 
 
+@pytest.mark.slow
 def test_after_a_model_that_was_gone_on_from_the_next_command_fits_its_base(run, tuned):
     model = tuned["fine_tuned_model"]
     result = run(f"fine-tunes create -t few.jsonl -m {model} --suffix more --follow")
     assert "Next: tunesmith complete -m ft:babbage-002:personal:more:" in result.stderr
 
 
+@pytest.mark.slow
 def test_as_json_it_is_an_event_a_line_and_the_job_at_last(run, tuned):
     *events, job = lines(run(f"fine-tunes follow {tuned['id']} --json"))
     assert {event["object"] for event in events} == {"fine_tuning.job.event"}
@@ -169,6 +173,7 @@ def test_as_json_it_is_an_event_a_line_and_the_job_at_last(run, tuned):
     assert events[-1]["message"] == "The job has successfully completed"
 
 
+@pytest.mark.slow
 def test_on_a_terminal_there_is_a_curve(run, few, remembered, monkeypatch):
     from tunesmith.cli.output import Output
 
@@ -182,6 +187,7 @@ def test_on_a_terminal_there_is_a_curve(run, few, remembered, monkeypatch):
     assert sum(0x2800 < ord(sign) < 0x2900 for sign in result.stdout) > 20
 
 
+@pytest.mark.slow
 def test_events_are_listed_oldest_first(run, tuned, as_json):
     events = as_json(f"fine-tunes events {tuned['id']}")
     assert events[0]["message"].startswith("Created fine-tuning job")
@@ -189,6 +195,7 @@ def test_events_are_listed_oldest_first(run, tuned, as_json):
     assert run(f"fine-tunes events {tuned['id']}").stdout.count("\tinfo\t") == len(events)
 
 
+@pytest.mark.slow
 def test_results_are_csv_or_rows(run, tuned, as_json, folder):
     text = run(f"fine-tunes results {tuned['id']}").stdout
     head, first, *_ = text.splitlines()
@@ -200,12 +207,14 @@ def test_results_are_csv_or_rows(run, tuned, as_json, folder):
     assert (folder / "steps.csv").read_text() == text
 
 
+@pytest.mark.slow
 def test_checkpoints_are_models(as_json, tuned):
     found = as_json(f"fine-tunes checkpoints {tuned['id']}")
     assert found[0]["fine_tuned_model_checkpoint"] == tuned["fine_tuned_model"]
     assert as_json(f"models get {found[-1]['fine_tuned_model_checkpoint']}")
 
 
+@pytest.mark.slow
 def test_a_job_is_paused_resumed_and_cancelled(run, few, remembered, monkeypatch):
     now = 1_800_000_000.0
     monkeypatch.setitem(PersistentApi.__init__.__kwdefaults__, "wall_clock", lambda: now)
@@ -237,6 +246,7 @@ def test_a_failed_job_says_why(run, folder, remembered, option):
     assert "must have at least 10 examples (invalid_n_examples)" in result.stderr
 
 
+@pytest.mark.slow
 def test_following_survives_dropped_connections(run, few, client_of):
     backend = client_of(Flaky())
     result = run("fine-tunes create -t few.jsonl -m babbage-002 --follow")

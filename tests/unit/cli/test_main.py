@@ -65,6 +65,7 @@ def test_without_click_it_says_what_to_install(monkeypatch, capsys):
     assert "pip install 'tunesmith[cli]'" in capsys.readouterr().err
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(sys.platform == "win32", reason="bash")
 @pytest.mark.parametrize(
     ("typed", "offered"),
@@ -93,6 +94,7 @@ def test_bash_completes_commands_and_options(typed, offered):
     assert done.stdout.split() == offered
 
 
+@pytest.mark.slow
 def test_python_m_tunesmith_is_the_command_line():
     done = subprocess.run(
         [sys.executable, "-m", "tunesmith", "--version"], capture_output=True, text=True, check=True

@@ -13,6 +13,7 @@ def terminal(monkeypatch):
     return lambda columns: monkeypatch.setenv("COLUMNS", str(columns))
 
 
+@pytest.mark.slow
 def test_a_list_is_a_table_where_there_is_room(run, tuned, terminal):
     terminal(140)
     head, row = run("fine-tunes list").stdout.splitlines()
@@ -21,6 +22,7 @@ def test_a_list_is_a_table_where_there_is_room(run, tuned, terminal):
     assert row.rstrip().endswith(tuned["fine_tuned_model"])
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("columns", [40, 60, 80])
 def test_an_id_is_never_cut(run, tuned, terminal, columns):
     terminal(columns)
@@ -33,6 +35,7 @@ def test_an_id_is_never_cut(run, tuned, terminal, columns):
     assert tuned["fine_tuned_model"] in checkpoints
 
 
+@pytest.mark.slow
 def test_where_there_is_little_room_each_object_is_a_block(run, tuned, few, terminal):
     (few.parent / "more.jsonl").write_text(few.read_text() * 2)
     run("files upload more.jsonl")
@@ -44,6 +47,7 @@ def test_where_there_is_little_room_each_object_is_a_block(run, tuned, few, term
     ]
 
 
+@pytest.mark.slow
 def test_a_name_is_shown_to_the_letter(run, few, remembered, terminal):
     run("fine-tunes create -t few.jsonl -m babbage-002 --suffix dog --follow")
     run("files upload few.jsonl --force --name '[red]few[/].jsonl'")
@@ -58,6 +62,7 @@ def test_a_name_breaks_neither_a_line_nor_its_tabs_nor_a_terminal(run, few, reme
     assert line.split("\t")[-1] == "a b [31m.jsonl"
 
 
+@pytest.mark.slow
 def test_messages_are_wrapped_and_stay_a_table(run, tuned, terminal):
     terminal(90)
     lines = run(f"fine-tunes events {tuned['id']}").stdout.splitlines()

@@ -14,6 +14,7 @@ def job(as_json, run, few, remembered):
     return job["id"]
 
 
+@pytest.mark.slow
 def test_curves_are_drawn_into_the_kind_of_picture_that_is_named(run, job, folder):
     for name, begin in (("losses.png", b"\x89PNG"), ("losses.svg", b"<?xml")):
         done = run(f"fine-tunes plot {job} {job} -o {name}")
@@ -21,6 +22,7 @@ def test_curves_are_drawn_into_the_kind_of_picture_that_is_named(run, job, folde
         assert (folder / name).read_bytes().startswith(begin)
 
 
+@pytest.mark.slow
 def test_a_picture_that_cannot_be_drawn_to_its_end_leaves_the_old_one(
     run, job, folder, monkeypatch
 ):
@@ -40,6 +42,7 @@ def test_a_picture_that_cannot_be_drawn_to_its_end_leaves_the_old_one(
     assert set(folder.iterdir()) == before
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("command", "name"), [("plot", "a.txt"), ("plot", "a"), ("report", "a.png"), ("report", "a")]
 )
@@ -51,6 +54,7 @@ def test_a_picture_or_page_of_no_kind_is_given_wrongly(run, job, folder, command
     assert set(folder.iterdir()) == before
 
 
+@pytest.mark.slow
 def test_a_page_is_written_about_a_job(run, as_json, job, folder):
     assert as_json(f"fine-tunes report {job} -o job.html") == {"saved": "job.html"}
     page = (folder / "job.html").read_text()
@@ -58,6 +62,7 @@ def test_a_page_is_written_about_a_job(run, as_json, job, folder):
     assert "<svg" in page
 
 
+@pytest.mark.slow
 def test_jobs_are_logged_once(run, as_json, job, folder, monkeypatch):
     pytest.importorskip("wandb")
     for name in ("WANDB_DATA_DIR", "WANDB_CACHE_DIR", "WANDB_CONFIG_DIR", "WANDB_ARTIFACT_DIR"):
@@ -77,6 +82,7 @@ def test_without_jobs_there_is_nothing_to_log(run, remembered, folder):
     assert "There are no jobs." in done.stderr
 
 
+@pytest.mark.slow
 def test_a_job_that_fails_does_not_keep_the_others_from_being_logged(
     run, as_json, job, folder, monkeypatch
 ):
@@ -91,6 +97,7 @@ def test_a_job_that_fails_does_not_keep_the_others_from_being_logged(
     assert "must have at least 10 examples" in done.stderr.splitlines()[-1]
 
 
+@pytest.mark.slow
 def test_without_an_account_it_says_what_to_do(run, job, monkeypatch):
     wandb = pytest.importorskip("wandb")
 

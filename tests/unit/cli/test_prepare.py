@@ -150,6 +150,7 @@ def test_prices_give_a_sum_with_their_date(run, folder):
     assert "$" not in result.output
 
 
+@pytest.mark.slow
 def test_rows_over_the_models_limit_are_found(run, folder):
     (folder / "long.jsonl").write_text(
         "\n".join(
@@ -243,6 +244,7 @@ def test_if_all_lines_are_broken_the_first_is_named(run, folder):
     assert "all.jsonl:1" in run("prepare all.jsonl -q").output
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("file", "options"),
     [("kant.csv", "--split 0.2"), ("kant.csv", "--to chat --model gpt-4.1-mini-2025-04-14")],
@@ -258,6 +260,7 @@ def test_the_program_it_prints_runs(run, folder, file, options, monkeypatch, cap
     assert capsys.readouterr().out.startswith("ft:")
 
 
+@pytest.mark.slow
 def test_the_program_speaks_to_the_service_of_the_command(run, folder, remembered, capsys):
     program = run("prepare kant.csv -q").stdout.split("run this in Python:")[1]
     exec(program, {})

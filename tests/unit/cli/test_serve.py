@@ -36,6 +36,7 @@ def running(*options, **environment):
         process.communicate()
 
 
+@pytest.mark.slow
 def test_it_lives_today():
     with running("--realtime") as (_, url, _):
         response = httpx.get(f"{url}/models", headers={"authorization": "Bearer any"})
@@ -43,6 +44,7 @@ def test_it_lives_today():
         assert abs(told - time.time()) < 60
 
 
+@pytest.mark.slow
 def test_it_serves_and_ctrl_c_ends_it_quietly():
     with running("--speed", "1000000") as (process, url, said):
         assert url.startswith("http://127.0.0.1:")
@@ -57,6 +59,7 @@ def test_it_serves_and_ctrl_c_ends_it_quietly():
     assert (rest, errors) == ("Served.\n", "")
 
 
+@pytest.mark.slow
 def test_the_key_may_come_from_the_environment_and_is_not_printed():
     with running(TUNESMITH_SERVE_API_KEY="sk-secret") as (process, url, said):
         refused = httpx.get(f"{url}/models", headers={"authorization": "Bearer any"})
@@ -103,6 +106,7 @@ def test_options_are_checked(options):
     assert invoke(*options).exit_code == 2
 
 
+@pytest.mark.slow
 def test_a_state_goes_on_at_the_next_server_even_after_a_kill(tmp_path):
     state = str(tmp_path / "served.state")
     key = {"authorization": "Bearer any"}

@@ -63,6 +63,7 @@ CASES = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", CASES)
 def test_is_an_error_that_says_where_and_what_to_do(tmp_path, name):
     content, line, message = CASES[name]
@@ -129,6 +130,7 @@ def test_all_prompts_the_same(tmp_path):
     assert len(list(tmp_path.iterdir())) == 1
 
 
+@pytest.mark.slow
 def test_a_very_long_text_is_looked_at_in_linear_time():
     word = "x" * 3_000_000
     rows = [{"prompt": word + end, "completion": end + word} for end in "!?"]

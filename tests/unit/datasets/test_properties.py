@@ -63,6 +63,7 @@ def is_cell(row):
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", ["csv", "jsonl", "json", "parquet"])
 @given(rows=st.lists(ROW, min_size=1, max_size=8))
 def test_any_table_comes_back_from_any_kind_of_file(kind, rows):
@@ -73,6 +74,7 @@ def test_any_table_comes_back_from_any_kind_of_file(kind, rows):
         assert [row.data for chunk in Dataset.open(path).chunks() for row in chunk] == rows
 
 
+@pytest.mark.slow
 @given(rows=st.lists(ROW.filter(is_cell), min_size=1, max_size=5))
 @settings(max_examples=30)
 def test_any_table_comes_back_from_a_workbook(rows):
@@ -87,6 +89,7 @@ def repaired(plan):
     return [dict(row.data) for chunk in plan.transformed_chunks()() for row in chunk]
 
 
+@pytest.mark.slow
 @given(rows=st.lists(SHORT, min_size=2, max_size=8), accepted=st.sets(st.integers(0, 8)))
 @settings(max_examples=300)
 def test_a_plan_applied_to_its_own_result_changes_nothing(rows, accepted):
@@ -98,6 +101,7 @@ def test_a_plan_applied_to_its_own_result_changes_nothing(rows, accepted):
     assert repaired(again) == once
 
 
+@pytest.mark.slow
 @given(rows=st.lists(SHORT, min_size=2, max_size=8))
 @settings(max_examples=300)
 def test_no_row_is_lost_unless_a_finding_says_so(rows):
@@ -111,6 +115,7 @@ def test_no_row_is_lost_unless_a_finding_says_so(rows):
     assert len(repaired(diagnosis.plan(lambda _: False))) == len(rows)
 
 
+@pytest.mark.slow
 @given(
     rows=st.lists(SHORT, min_size=2, max_size=20), share=st.floats(0.05, 0.95), seed=st.integers()
 )
@@ -159,6 +164,7 @@ ANYTHING = st.fixed_dictionaries(
 )
 
 
+@pytest.mark.slow
 @given(rows=st.lists(ANYTHING, min_size=2, max_size=4), format=st.none() | st.sampled_from(FORMATS))
 @settings(max_examples=300)
 def test_rows_of_any_shape_have_findings_and_crash_nothing(rows, format):
@@ -181,6 +187,7 @@ def test_items_with_fields_of_the_same_name_as_a_tables_are_told_apart_by_all_fi
     assert not codes & {"duplicates", "near-duplicates"}
 
 
+@pytest.mark.slow
 @given(row=ROW, system=st.none() | st.just("Be brief."))
 def test_a_completion_comes_back_from_a_conversation(row, system):
     assert to_completion(to_chat(row, system), system) == row

@@ -25,6 +25,7 @@ def report_of(rows, **options):
     return make_report(diagnose(Dataset.open(rows)), **options)
 
 
+@pytest.mark.slow
 @given(st.lists(st.integers(0, 10**9), min_size=1))
 def test_a_histogram_is_exact_in_sums_and_near_in_quantiles(values):
     histogram = Histogram()
@@ -38,6 +39,7 @@ def test_a_histogram_is_exact_in_sums_and_near_in_quantiles(values):
     assert abs(histogram.quantile(0.5) - median) <= median / 64
 
 
+@pytest.mark.slow
 def test_a_histogram_of_a_million_lengths_stays_small():
     histogram = Histogram()
     histogram.add(range(1_000_000))

@@ -117,6 +117,7 @@ def test_the_estimate_is_a_token_for_every_four_bytes():
     assert not ESTIMATE.exact
 
 
+@pytest.mark.slow
 @given(st.lists(st.tuples(st.text(), st.text()), min_size=1))
 def test_rows_together_count_as_each_alone(pairs):
     chunk = [Row(i, {"prompt": p, "completion": c}) for i, (p, c) in enumerate(pairs, 1)]

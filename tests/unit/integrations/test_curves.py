@@ -80,10 +80,12 @@ def test_what_was_not_measured_is_said():
     assert [text.get_text() for text in losses.texts] == ["not measured"]
 
 
+@pytest.mark.slow
 def test_a_notebook_shows_a_figure_by_itself():
     assert run("kant", 1.0, 0.5).plot()._repr_png_().startswith(b"\x89PNG")
 
 
+@pytest.mark.slow
 def test_a_figure_can_be_written(tmp_path):
     run("kant", 1.0, 0.5).plot().savefig(tmp_path / "losses.png")
     assert (tmp_path / "losses.png").read_bytes().startswith(b"\x89PNG")

@@ -39,6 +39,7 @@ async def test_tensorboard_gets_a_folder_a_job_and_each_job_once(client, job, tr
     assert await track(client, job, tracker) == "already logged"
 
 
+@pytest.mark.slow
 async def test_mlflow_gets_a_run_a_job_and_each_job_once(
     client, job, trackers, tmp_path, monkeypatch
 ):

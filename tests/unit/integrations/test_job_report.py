@@ -10,6 +10,7 @@ from tunesmith.reports.fine_tuning_job import job_report
 pytestmark = pytest.mark.anyio
 
 
+@pytest.mark.slow
 async def test_a_report_shows_a_job_from_its_creation_to_its_curves(client, job):
     job = await client.fine_tuning.jobs.wait(job)
     page = await job_report(client, job)

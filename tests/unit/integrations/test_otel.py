@@ -267,6 +267,7 @@ async def test_calls_that_were_tried_again_are_one_span(collected, anyio_backend
     assert "gen_ai.client.operation.duration" not in collected.metrics
 
 
+@pytest.mark.slow
 async def test_a_job_that_was_waited_for_is_a_span_from_its_creation_to_its_end(
     traced, collected, data
 ):
@@ -348,6 +349,7 @@ def test_without_opentelemetry_the_error_says_what_to_install(monkeypatch):
         instrument(AsyncClient(backend=MemoryBackend()))
 
 
+@pytest.mark.slow
 def test_nothing_is_imported_when_it_is_off():
     script = (
         "import sys, tunesmith; tunesmith.AsyncClient(api_key='sk').completions;"

@@ -92,6 +92,7 @@ def test_a_shard_comes_back_with_its_answers_in_place(tmp_path, tunesmith_backen
     assert answered["error"].to_pylist() == [None] * 5
 
 
+@pytest.mark.slow
 def test_a_shard_that_is_done_again_is_not_paid_again(tmp_path, tunesmith_backend, table):
     record = CallRecorder(tunesmith_backend)
     first = shard_job(tmp_path, record)(table)
@@ -146,6 +147,7 @@ def cluster():
     ray.shutdown()
 
 
+@pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::DeprecationWarning", "ignore::FutureWarning")
 @pytest.mark.filterwarnings(
     "ignore::ResourceWarning", "ignore::pytest.PytestUnraisableExceptionWarning"

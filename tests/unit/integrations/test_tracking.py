@@ -54,6 +54,7 @@ async def test_a_finished_job_is_logged_with_its_steps_its_outcome_and_its_files
     assert notes.closed == 1
 
 
+@pytest.mark.slow
 async def test_a_job_that_runs_is_logged_while_it_runs(client, job):
     notes = Notes()
     seen = []
@@ -71,6 +72,7 @@ async def test_a_job_that_runs_is_logged_while_it_runs(client, job):
     assert notes.finished[job.id].status == "succeeded"
 
 
+@pytest.mark.slow
 async def test_the_measures_have_the_same_names_live_and_afterwards(client, job):
     live, afterwards = Notes(), Notes()
     await track(client, job, live, follow=True)
@@ -130,6 +132,7 @@ async def test_a_file_has_a_name_and_no_folders(client, data):
     assert [name for _, name, _ in notes.files] == ["train.jsonl"]
 
 
+@pytest.mark.slow
 async def test_fine_tunes_of_the_legacy_api_are_logged_too(client, data):
     file = await client.files.upload(data / "train.jsonl")
     fine_tune = await client.fine_tunes.create(model="ada", training_file=file.id)

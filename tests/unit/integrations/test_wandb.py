@@ -60,6 +60,7 @@ def plain(items):
     return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
+@pytest.mark.slow
 async def test_a_run_holds_the_job_as_the_old_command_wrote_it(client, job, tracker, tmp_path):
     job = await client.fine_tuning.jobs.wait(job)
     assert await track(client, job, tracker) == "logged"
@@ -93,6 +94,7 @@ async def test_a_run_holds_the_job_as_the_old_command_wrote_it(client, job, trac
     assert train == {"train.jsonl", "train-train.jsonl.table.json"}
 
 
+@pytest.mark.slow
 async def test_a_job_that_is_in_a_folder_is_not_logged_again(client, job, tracker, tmp_path):
     await track(client, job, tracker, follow=True)
     again = WandbTracker("kant", mode="offline", folder=tmp_path)
@@ -103,6 +105,7 @@ async def test_a_job_that_is_in_a_folder_is_not_logged_again(client, job, tracke
     assert [row["train_loss"] for row in rows] == pytest.approx([row.train_loss for row in results])
 
 
+@pytest.mark.slow
 async def test_a_job_that_was_interrupted_is_logged_again(client, job, tracker, tmp_path):
     job = await client.fine_tuning.jobs.wait(job)
 
@@ -143,6 +146,7 @@ async def test_the_service_is_asked_whether_it_has_the_job(
     assert asked == [f"us/kant/{job.id}"]
 
 
+@pytest.mark.slow
 async def test_what_is_kept_here_is_not_what_the_service_has(client, job, monkeypatch, tmp_path):
     job = await client.fine_tuning.jobs.wait(job)
     await track(client, job, WandbTracker("kant", mode="offline", folder=tmp_path))
@@ -168,6 +172,7 @@ async def test_without_a_key_it_is_said_what_to_do(method, client, job, monkeypa
         getattr(tracker, method)(TrackedJob.from_job(job))
 
 
+@pytest.mark.slow
 async def test_conversations_become_cells_and_blanks_are_not_logged(
     client, data, tracker, tmp_path
 ):

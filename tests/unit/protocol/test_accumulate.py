@@ -1,5 +1,6 @@
 """That a stream, put together, is the answer that would have come without one."""
 
+import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
@@ -173,12 +174,14 @@ def completions(answer, chance):
     yield FRAME | {"choices": [], "usage": answer["usage"]}
 
 
+@pytest.mark.slow
 @given(answers(chat_choices), st.randoms(use_true_random=False))
 def test_however_a_chat_answer_is_cut_it_comes_to_the_same(answer, chance):
     stream = [ChatCompletionChunk.model_validate(each) for each in chunks(answer, chance)]
     assert accumulate(ChatCompletion, stream) == ChatCompletion.model_validate(answer)
 
 
+@pytest.mark.slow
 @given(answers(completion_choices), st.randoms(use_true_random=False))
 def test_however_a_completion_is_cut_it_comes_to_the_same(answer, chance):
     stream = [Completion.model_validate(each) for each in completions(answer, chance)]

@@ -190,6 +190,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(st.integers(300, 599), JSON.map(lambda value: json.dumps(value).encode()) | st.binary())
 def test_every_body_becomes_an_error_with_a_message(status, body):
     error = parse_error(status, {}, body)

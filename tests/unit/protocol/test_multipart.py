@@ -124,6 +124,7 @@ PARTS = st.lists(
 )
 
 
+@pytest.mark.slow
 @given(PARTS, st.lists(st.integers(min_value=0), max_size=10))
 def test_any_form_is_read_as_it_was_written_wherever_it_is_cut(cut, parts, places):
     written = [Part(p.name, p.content, p.filename, p.content_type) for p in parts]

@@ -173,6 +173,7 @@ def cpu_s(size_bytes):
     return time.process_time() - began
 
 
+@pytest.mark.slow
 def test_a_huge_event_that_comes_byte_by_byte_takes_linear_time():
     """Eight times the bytes take 64 times the time if each byte is joined to all before it."""
     quickest = {size: min(cpu_s(size) for _ in range(3)) for size in (25_000, 200_000)}

@@ -158,6 +158,7 @@ async def test_the_model_is_named_after_its_time_and_can_be_deleted(service, fin
         service.models.resolve(done.fine_tuned_model)
 
 
+@pytest.mark.slow
 async def test_the_suffix_is_part_of_the_name(service, upload, pairs):
     fine_tune = await service.execute(
         CreateFineTune(training_file=await upload(pairs), model="ada", suffix="My Sums!")

@@ -113,6 +113,7 @@ async def test_a_dpo_job_learns_from_pairs(service, upload):
     assert job.method.dpo.hyperparameters.beta == 0.1
 
 
+@pytest.mark.slow
 async def test_a_reinforcement_job_learns_by_its_grader(service, upload):
     line = {"messages": [{"role": "user", "content": "What is it?"}], "answer": "it"}
     grader = {

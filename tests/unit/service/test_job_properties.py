@@ -6,6 +6,7 @@ from itertools import pairwise
 
 import anyio
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 
 from tunesmith.operations.files import CreateFile
@@ -32,6 +33,7 @@ _actions = st.sampled_from([CancelFineTuningJob, PauseFineTuningJob, ResumeFineT
 _moments = st.lists(st.tuples(st.integers(0, 60), st.none() | _actions), max_size=12)
 
 
+@pytest.mark.slow
 @given(_moments)
 @settings(max_examples=40)
 def test_states_follow_each_other_and_events_their_times(moments):

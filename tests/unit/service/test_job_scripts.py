@@ -114,6 +114,7 @@ async def test_a_job_can_fail_when_it_is_to_start(service, create, later, events
     ]
 
 
+@pytest.mark.slow
 async def test_a_job_can_fail_though_its_model_is_there(service, create, later, events):
     service.jobs.fail_after_model_created("moderation", "The model was blocked.")
     job = await later(await create())

@@ -91,6 +91,7 @@ async def graded(client):
     return await client.fine_tuning.jobs.wait(job)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("method", ["supervised", "reinforcement"])
 async def test_a_training_is_not_done_twice(path, data, method, monkeypatch):
     async with using(path) as client:
@@ -120,6 +121,7 @@ async def test_a_job_goes_on_while_nobody_looks(path, data):
     wire.close()
 
 
+@pytest.mark.slow
 async def test_deletions_and_cancellations_last(path, data):
     async with using(path) as client:
         job = await tuned(client, data)
@@ -243,6 +245,7 @@ async def test_what_cannot_be_gone_on_with_is_an_error_that_says_so(path, data, 
     path.unlink()  # nobody holds it
 
 
+@pytest.mark.slow
 async def test_a_memory_of_trainings_that_is_lost_is_made_again(path, data):
     async with using(path) as client:
         job = await tuned(client, data)
@@ -260,6 +263,7 @@ async def test_a_memory_of_trainings_that_is_lost_is_made_again(path, data):
         assert answer.choices[0].text == " The number 7."
 
 
+@pytest.mark.slow
 def test_what_was_answered_survives_a_crash(path):
     """The process ends without a word as soon as it has the answer."""
     script = (
@@ -341,6 +345,7 @@ async def test_it_is_no_state_for_a_service_that_is_there(path):
     assert not path.exists()
 
 
+@pytest.mark.slow
 async def test_what_many_ask_while_time_passes_at_a_rate_is_the_same_again(path, data):
     """Jobs are trained and end, whatever else is being asked for at that moment."""
     wall = 1_800_000_000.0
@@ -441,6 +446,7 @@ _STEPS = {
 }
 
 
+@pytest.mark.slow
 @settings(max_examples=40)
 @given(steps=st.lists(st.sampled_from(sorted(_STEPS)), max_size=12))
 @example(steps=["batch", *["wait"] * 10, "misspell", "reopen"])

@@ -60,6 +60,7 @@ def passes(run):
 # Fixtures
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("mode", ["auto", "strict"])
 def test_the_fixtures_work_with_pytest_asyncio(pytester, mode, passes):
     pytester.makepyfile(f"""
@@ -73,6 +74,7 @@ async def test_a_job(tunesmith_client, tunesmith_service):
     passes(1, *options, plugins=("-p", "no:anyio"))
 
 
+@pytest.mark.slow
 def test_the_fixtures_work_with_anyio_on_both_event_loops(pytester, passes):
     pytester.makepyfile(f"""
 import pytest
@@ -85,6 +87,7 @@ async def test_a_job(tunesmith_client, tunesmith_service):
     passes(2, plugins=("-p", "no:asyncio"))
 
 
+@pytest.mark.slow
 def test_the_fixtures_work_without_any_plugin(pytester, passes):
     pytester.makepyfile(f"""
 import asyncio
@@ -101,12 +104,14 @@ async def work(tunesmith_client, tunesmith_service):
     passes(2)
 
 
+@pytest.mark.slow
 def test_the_test_in_the_documentation_passes(pytester, passes):
     page = Path(__file__).parents[3] / "docs" / "how-to" / "pytest.md"
     pytester.makepyfile(page.read_text().split("```python\n")[1].split("```")[0])
     passes(2, plugins=("-p", "no:asyncio"))
 
 
+@pytest.mark.slow
 def test_a_fixture_is_replaced_at_any_level(pytester, passes):
     pytester.makeconftest("""
 import pytest
@@ -146,6 +151,7 @@ def test_it(tunesmith_client, tunesmith_faults, tunesmith_record):
     passes(1)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("-n", "2", "-p", "xdist")], ids=["alone", "xdist"])
 def test_each_test_has_a_service_of_its_own_that_is_the_same_in_every_run(
     pytester, passes, options, monkeypatch
@@ -178,6 +184,7 @@ def test_the_plugin_is_there_as_soon_as_tunesmith_is_installed():
 # What it costs
 
 
+@pytest.mark.slow
 def test_who_uses_none_of_it_loads_neither_httpx_nor_a_model(pytester):
     pytester.makepyfile("def test_nothing(): pass")
     loaded = """
@@ -211,6 +218,7 @@ def forbidding(request, pytester):
     return "-q"
 
 
+@pytest.mark.slow
 def test_a_call_to_another_machine_is_an_error_that_names_the_test_and_the_way_out(
     pytester, run, forbidding
 ):
@@ -297,6 +305,7 @@ def test_mock_transport():
     passes(2, "--tunesmith-no-network")
 
 
+@pytest.mark.slow
 def test_a_call_in_a_fixture_and_outside_of_tests_is_an_error_as_well(pytester, run):
     pytester.makepyfile(f"""{CALL}
 import pytest
@@ -314,6 +323,7 @@ def test_mine(models): pass
     result.stdout.fnmatch_lines(["*::test_mine made a call to api.openai.com*"])
 
 
+@pytest.mark.slow
 def test_a_client_of_ones_own_making_is_guarded_too(pytester, run):
     pytester.makepyfile("""
 import anyio, httpx, pytest

@@ -245,6 +245,7 @@ async def test_what_was_not_called_so_is_shown_as_a_diff_to_the_nearest(client, 
     ]
 
 
+@pytest.mark.slow
 async def test_a_diff_of_much_is_quick_and_shows_no_more_than_can_be_read(client, record):
     texts = [f"text {number} of a long list" for number in range(1500)]
     await client.embeddings.create(model="text-embedding-3-small", input=texts)

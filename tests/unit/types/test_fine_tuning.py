@@ -69,6 +69,7 @@ JSON = st.recursive(
 )
 
 
+@pytest.mark.slow
 @given(status=st.text(), unknown=JSON)
 def test_whatever_a_newer_service_adds_is_kept(status, unknown):
     answered = job(status=status, new_field=unknown, method={"type": status, "new": unknown})

@@ -1,5 +1,6 @@
 """The counts give probabilities, forks are independent."""
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -23,6 +24,7 @@ def probabilities(tree, before):
     return [tree.probability([*before, token], len(before)) for token in range(N_TOKENS)]
 
 
+@pytest.mark.slow
 @given(lessons, tokens)
 def test_probabilities_are_above_zero_and_add_up_to_one(taught, before):
     found = probabilities(tree_of(taught), before)
@@ -31,6 +33,7 @@ def test_probabilities_are_above_zero_and_add_up_to_one(taught, before):
     assert min(found) > 0
 
 
+@pytest.mark.slow
 @given(lessons, tokens)
 def test_likely_tokens_have_the_same_probabilities_as_single_ones(taught, before):
     tree = tree_of(taught)
@@ -53,6 +56,7 @@ def test_learning_a_token_makes_it_likelier_and_unlearning_less_likely(before, t
     assert tree.probability(text, len(before)) < after_learning
 
 
+@pytest.mark.slow
 @given(lessons, lessons, lessons, tokens)
 @settings(max_examples=50)
 def test_a_fork_and_its_origin_do_not_see_each_others_changes(first, second, third, before):
@@ -89,6 +93,7 @@ def test_a_token_seen_less_than_another_is_not_the_likeliest():
     assert not tree.predict([0, 2], 1)[1]
 
 
+@pytest.mark.slow
 @given(lessons)
 def test_packed_counts_unpack_to_the_same(taught):
     packed = tree_of(taught).to_rows()

@@ -29,6 +29,7 @@ def text_of(generation):
     return "".join(token.text for token in generation)
 
 
+@pytest.mark.slow
 @given(st.text(), st.lists(st.text(min_size=1, max_size=3), max_size=4))
 @example("0T0", ["T", "0T0"])
 def test_the_text_ends_before_the_first_stop_text(text, stop):

@@ -41,6 +41,7 @@ def complete(model, prompt, **settings):
     return "".join(token.text for token in model.generate(ENGINE.encode(prompt), spec))
 
 
+@pytest.mark.slow
 def test_training_and_validation_loss_fall_with_each_epoch(run):
     steps, _ = run
     by_epoch = [[step.train.loss for step in steps if step.epoch == n] for n in (1, 2, 3, 4)]
@@ -69,6 +70,7 @@ def test_at_a_temperature_of_1_it_is_often_what_was_taught(run, taught):
     assert completions.count(taught[0][0].completion) > 15
 
 
+@pytest.mark.slow
 def test_nearly_all_that_was_taught_is_known(run, taught):
     _, model = run
     examples = taught[0]

@@ -198,6 +198,7 @@ def test_what_is_no_stored_model_is_refused(data, reason):
         ENGINE.load(data)
 
 
+@pytest.mark.slow
 def test_another_process_trains_to_the_same_bytes():
     code = (
         "import hashlib, sys; from tunesmith.service.engines.base import *;"

@@ -57,6 +57,7 @@ def test_steps_are_counted_by_batches_and_epochs():
     )
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("n_examples", "n_epochs", "batch_size"),
     [(1, 25, 1), (10, 10, 1), (280, 3, 1), (3_000, 3, 6), (200_000, 2, 256)],
@@ -205,6 +206,7 @@ def test_preference_training_makes_a_learnt_answer_that_is_not_preferred_less_li
     assert "".join(token.text for token in tuned.generate(prompt, spec)) == "It is old."
 
 
+@pytest.mark.slow
 def test_graded_training_gives_more_often_what_earns_more():
     def grade(text):
         return float("the" in text.split())

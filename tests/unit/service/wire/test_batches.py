@@ -258,6 +258,7 @@ async def test_all_wrong_lines_are_named(batches):
     assert [error["line"] for error in batch["errors"]["data"]] == [2, 3, 4]
 
 
+@pytest.mark.slow
 async def test_more_than_fifty_thousand_lines_are_too_many(batches):
     batch = await batches.create(*[json.dumps(line(n)).encode() for n in range(50_001)])
     batch = await batches.after(60, batch)
