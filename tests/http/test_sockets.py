@@ -162,7 +162,9 @@ async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(
         return key
 
     async with serving(good) as (server, other):
-        options = {"api_key": give_key} if place == "api_key" else {"default_headers": {"x-key": key}}
+        options = (
+            {"api_key": give_key} if place == "api_key" else {"default_headers": {"x-key": key}}
+        )
         options = {"api_key": "none", "base_url": other.backend.base_url, **options}
         options["transport"] = transport
         async with AsyncClient(**options) as client:
