@@ -1,0 +1,124 @@
+"""Whether an answer is a success: by its status, an `error` in it, and its shape.
+
+Gateways answer 200 with an error object, and files of batches hold rows with the status 0. Client,
+streams and batch jobs decide here, and only here.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, cast
+
+__all__ = ["AnswerError", "find_answer_error"]
+
+_SHAPES: Mapping[str, str] = {
+    "completions.create": "choices",
+    "chat.completions.create": "choices",
+    "embeddings.create": "data",
+    "responses.create": "output",
+}
+"""The list without which an answer of an operation is not one."""
+
+_SERVER_ERROR = 500
+_STATUSES = range(400, 600)
+_CODES: Mapping[str, int] = {
+    "insufficient_quota": 429,
+    "rate_limit_exceeded": 429,
+    "invalid_request_error": 400,
+    "server_error": 500,
+}
+_NO_REASON = "the service gives no reason"
+
+
+@dataclass(frozen=True, slots=True)
+class AnswerError:
+    """Why an answer is not a success.
+
+    Args:
+        code: The service's code, or `invalid_answer`, or `status_…`.
+        message: The service's words, or what is wrong with the answer.
+        status: The status that it stands for, whatever came with it: 429 and 5xx may pass.
+    """
+
+    code: str
+    message: str
+    status: int
+
+
+def find_answer_error(operation: str, status: int, body: object) -> AnswerError | None:
+    """Return why an answer is not a success; None if it is one.
+
+    Args:
+        operation: The name of the operation, such as `completions.create`.
+        status: The status that came with the answer.
+        body: The answer, read as JSON; None if it could not be read.
+
+    Example:
+        ```python
+        from tunesmith.protocol.outcome import find_answer_error
+
+        body = {"error": {"code": 429, "message": "Rate limit exceeded upstream"}}
+        error = find_answer_error("chat.completions.create", 200, body)
+        assert error is not None and error.status == 429
+        ```
+    """
+    fields = cast("dict[str, Any]", body) if isinstance(body, dict) else None
+    reported = _reported(fields) if fields is not None else None
+    is_good = 200 <= status < 300  # noqa: PLR2004
+    if reported is not None:
+        code, message, meant = reported
+        return AnswerError(
+            code or f"status_{meant}", message, meant if is_good else status or meant
+        )
+    if not is_good:
+        # Result files hold rows with the status 0 for requests that never reached the model.
+        detail = _text(fields.get("detail") or fields.get("message")) if fields else ""
+        return AnswerError(f"status_{status}", detail or _NO_REASON, status or _SERVER_ERROR)
+    if fields is None:
+        message = "the answer is not JSON" if body is None else "the answer is not a JSON object"
+        return AnswerError("invalid_answer", message, _SERVER_ERROR)
+    return _shape_error(operation, fields)
+
+
+def _reported(fields: dict[str, Any]) -> tuple[str, str, int] | None:
+    """Return code, message and status of an error that the body holds."""
+    if fields.get("error"):
+        return _read_error(fields["error"])
+    if fields.get("status") == "failed":
+        return "failed", _NO_REASON, _SERVER_ERROR
+    choices = fields.get("choices")
+    for choice in cast("list[object]", choices) if isinstance(choices, list) else []:
+        if isinstance(choice, dict):
+            parts = cast("dict[str, Any]", choice)
+            if parts.get("error"):
+                return _read_error(parts["error"])
+            if parts.get("finish_reason") == "error":
+                return "error", "the model ended with an error", _SERVER_ERROR
+    return None
+
+
+def _read_error(error: object) -> tuple[str, str, int]:
+    if not isinstance(error, dict):
+        return "error", _text(error), _SERVER_ERROR
+    fields = cast("dict[str, Any]", error)
+    code = fields.get("code") or fields.get("type") or ""
+    status = _CODES.get(str(code), _CODES.get(str(fields.get("type")), _SERVER_ERROR))
+    for candidate in (fields.get("code"), fields.get("status")):
+        text = str(candidate)
+        number = int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 0  # noqa: PLR2004
+        status = number if number in _STATUSES else status
+    return str(code), _text(fields.get("message")) or _NO_REASON, status
+
+
+def _shape_error(operation: str, fields: dict[str, Any]) -> AnswerError | None:
+    name = _SHAPES.get(operation)
+    if name is None:
+        return None if fields else AnswerError("invalid_answer", "the answer is empty", 500)
+    if isinstance(fields.get(name), list) and (fields[name] or name != "choices"):
+        return None
+    detail = _text(fields.get("detail") or fields.get("message"))
+    message = detail or f"the answer has no {name}"
+    return AnswerError("invalid_answer", message, _SERVER_ERROR)
+
+
+def _text(value: object) -> str:
+    return "" if value is None else str(value)[:2000]
