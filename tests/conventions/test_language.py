@@ -34,7 +34,6 @@ PENDING = {
     "service/files",
     "service/fine_tuning",
     "service/http",
-    "service/inference",
     "service/memory_backend.py",
     "service/persistence",
     "service/service.py",

@@ -133,8 +133,8 @@ class Service:
         self.completions = CompletionService(sources)
         self.stored_chats = StoredCompletions(self.store)
         self.chat = ChatCompletionService(sources, self.stored_chats)
-        self.embeddings = Embeddings(engine=self.engine, models=self.models, vectors=self.vectors)
-        self.moderations = Moderations(models=self.models, ids=self.ids)
+        self.embeddings = Embeddings(sources, self.vectors)
+        self.moderations = Moderations(sources)
         self.batches = BatchService(
             store=self.store,
             clock=self.clock,

@@ -1,4 +1,4 @@
-"""Which endpoints a model answers at, in the service's words where it does not."""
+"""Endpoints that each model supports, and the service's errors for the others."""
 
 from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.models import LEGACY_MODELS, Models
@@ -14,14 +14,12 @@ _COMPLETION_BASES = {*LEGACY_MODELS, "babbage-002", "davinci-002", "gpt-3.5-turb
 
 
 def require_completion_model(models: Models, name: str) -> None:
-    """Refuse a model that does not go on from a prompt.
+    """Refuse a model that does not complete prompts.
 
     Raises:
-        ServiceError: There is no such model, or it only chats, embeds or moderates.
+        ServiceError: The model is unknown, or only chats, embeds or moderates.
     """
-    base = models.base_of(name)
-    _require_sampling(base)
-    if base not in _COMPLETION_BASES:
+    if _sampling_base(models, name) not in _COMPLETION_BASES:
         raise ServiceError(
             404,
             "This is a chat model and not supported in the v1/completions endpoint. "
@@ -34,11 +32,9 @@ def require_chat_model(models: Models, name: str) -> None:
     """Refuse a model that does not chat.
 
     Raises:
-        ServiceError: There is no such model, or it only completes, embeds or moderates.
+        ServiceError: The model is unknown, or only completes, embeds or moderates.
     """
-    base = models.base_of(name)
-    _require_sampling(base)
-    if base in _COMPLETION_BASES:
+    if _sampling_base(models, name) in _COMPLETION_BASES:
         raise ServiceError(
             404,
             "This is not a chat model and thus not supported in the v1/chat/completions "
@@ -51,7 +47,7 @@ def require_embedding_model(models: Models, name: str) -> None:
     """Refuse a model that does not embed.
 
     Raises:
-        ServiceError: There is no such model, or it does something else.
+        ServiceError: The model is unknown, or does something else.
     """
     if not _embeds(models.base_of(name)):
         raise ServiceError(403, "You are not allowed to generate embeddings from this model")
@@ -61,26 +57,28 @@ def check_context_length(prompt_tokens: int, max_tokens: int, window: int) -> No
     """Refuse a prompt whose completion would not fit the context window.
 
     Args:
-        prompt_tokens: How long the prompt is.
-        max_tokens: How long the completion may become.
-        window: How many tokens the model can have in mind.
+        prompt_tokens: Length of the prompt.
+        max_tokens: Maximum length of the completion.
+        window: Size of the context window.
 
     Raises:
-        ServiceError: It does not fit.
+        ServiceError: They do not fit.
     """
-    asked = prompt_tokens + max_tokens
-    if asked > window:
+    requested = prompt_tokens + max_tokens
+    if requested > window:
         raise invalid(
             f"This model's maximum context length is {window} tokens, however you requested "
-            f"{asked} tokens ({prompt_tokens} in your prompt; {max_tokens} for the completion). "
-            "Please reduce your prompt; or completion length.",
+            f"{requested} tokens ({prompt_tokens} in your prompt; {max_tokens} for the "
+            "completion). Please reduce your prompt; or completion length.",
             code="context_length_exceeded",
         )
 
 
-def _require_sampling(base: str) -> None:
+def _sampling_base(models: Models, name: str) -> str:
+    base = models.base_of(name)
     if _embeds(base) or "moderation" in base:
         raise ServiceError(403, "You are not allowed to sample from this model")
+    return base
 
 
 def _embeds(base: str) -> bool:

@@ -1,6 +1,6 @@
-"""How chat answers look, whole and in pieces: the API's JSON, field by field."""
+"""JSON of chat completions and of their chunks, field by field."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from tunesmith.service.engines.base import ScoredToken, TokenLogprob
@@ -22,27 +22,27 @@ Json = dict[str, Any]
 def build_choice(
     index: int,
     text: str,
-    form: OutputFormat,
+    output_format: OutputFormat,
     call_ids: Sequence[str],
     finish_reason: str,
-    scores: Json | None,
+    logprobs: Json | None,
 ) -> Json:
-    """Give a whole choice.
+    """Return a choice.
 
     Args:
-        index: Its place.
-        text: What was generated: the answer, or the arguments of calls.
-        form: What it is made of.
-        call_ids: An id for each part, should it be a tool's call.
-        finish_reason: Why it ends.
-        scores: The log-probabilities.
+        index: The choice's index.
+        text: The generated text: the content, and the arguments of calls.
+        output_format: Its segments.
+        call_ids: An id for each segment that is a tool call.
+        finish_reason: The finish reason.
+        logprobs: The log-probabilities.
     """
     message: Json = {"role": "assistant", "content": None, "refusal": None, "annotations": []}
-    for (part, said), new_id in zip(form.split(text), call_ids, strict=False):
-        if part.kind == "text":
-            message["content"] = said
+    for (segment, content), new_id in zip(output_format.split(text), call_ids, strict=False):
+        if segment.kind == "text":
+            message["content"] = content
             continue
-        call = _call(part, said, name=part.name, id=part.id or new_id)
+        call = _call(segment, content, name=segment.name, id=segment.id or new_id)
         if "tool_calls" in message:
             message["tool_calls"] += call["tool_calls"]
         else:
@@ -50,41 +50,43 @@ def build_choice(
     return {
         "index": index,
         "message": message,
-        "logprobs": scores,
+        "logprobs": logprobs,
         "finish_reason": finish_reason,
     }
 
 
-def build_first_delta(part: OutputSegment, call_id: str) -> Json:
-    """Give what a stream begins a choice with: the role, and the name of a function."""
+def build_first_delta(segment: OutputSegment, call_id: str) -> Json:
+    """Return the first delta of a choice: its role and, for a call, the function's name."""
     start: Json = {"role": "assistant", "content": "", "refusal": None}
-    if part.kind == "text":
+    if segment.kind == "text":
         return start
-    return {**start, "content": None, **call_delta(part, call_id)}
+    return {**start, "content": None, **call_delta(segment, call_id)}
 
 
-def call_delta(part: OutputSegment, call_id: str) -> Json:
-    """Give what a stream begins a call with."""
-    return _call(part, "", name=part.name, index=part.call_index, id=part.id or call_id)
+def call_delta(segment: OutputSegment, call_id: str) -> Json:
+    """Return the first delta of a call."""
+    return _call(segment, "", name=segment.name, index=segment.call_index, id=segment.id or call_id)
 
 
-def next_delta(part: OutputSegment, text: str) -> Json:
-    """Give what a stream goes on with."""
-    return {"content": text} if part.kind == "text" else _call(part, text, index=part.call_index)
+def next_delta(segment: OutputSegment, text: str) -> Json:
+    """Return a later delta."""
+    if segment.kind == "text":
+        return {"content": text}
+    return _call(segment, text, index=segment.call_index)
 
 
 def streamed_choice(
-    index: int, delta: Json, *, finish_reason: str | None = None, scores: Json | None = None
+    index: int, delta: Json, *, finish_reason: str | None = None, logprobs: Json | None = None
 ) -> Json:
-    """Give a piece of a choice."""
-    return {"index": index, "delta": delta, "logprobs": scores, "finish_reason": finish_reason}
+    """Return a choice of a chunk."""
+    return {"index": index, "delta": delta, "logprobs": logprobs, "finish_reason": finish_reason}
 
 
 def build_logprobs(tokens: Sequence[ScoredToken]) -> Json:
-    """Give the log-probabilities of tokens."""
+    """Return the log-probabilities of tokens."""
     return {
         "content": [
-            {**_scored(token.token), "top_logprobs": [_scored(each) for each in token.top]}
+            {**_logprob(token.token), "top_logprobs": [_logprob(option) for option in token.top]}
             for token in tokens
         ],
         "refusal": None,
@@ -92,36 +94,30 @@ def build_logprobs(tokens: Sequence[ScoredToken]) -> Json:
 
 
 def build_usage(prompt_tokens: int, completion_tokens: int) -> Json:
-    """Give the counts of tokens."""
+    """Return the token usage."""
     return {
         "prompt_tokens": prompt_tokens,
         "completion_tokens": completion_tokens,
         "total_tokens": prompt_tokens + completion_tokens,
-        "prompt_tokens_details": _zeros(("cached_tokens", "audio_tokens")),
-        "completion_tokens_details": _zeros(
-            (
-                "reasoning_tokens",
-                "audio_tokens",
-                "accepted_prediction_tokens",
-                "rejected_prediction_tokens",
-            )
-        ),
+        "prompt_tokens_details": {"cached_tokens": 0, "audio_tokens": 0},
+        "completion_tokens_details": {
+            "reasoning_tokens": 0,
+            "audio_tokens": 0,
+            "accepted_prediction_tokens": 0,
+            "rejected_prediction_tokens": 0,
+        },
     }
 
 
-def _call(part: OutputSegment, text: str, *, name: str | None = None, **fields: Any) -> Json:
-    """Give a call, or a piece of one; a name and an id come with the first piece only."""
+def _call(segment: OutputSegment, text: str, *, name: str | None = None, **fields: Any) -> Json:
+    """Return a call or a part of one; only the first part has a name and an id."""
     named = {} if name is None else {"name": name}
-    if part.kind == "function":
+    if segment.kind == "function":
         return {"function_call": {**named, "arguments": text}}
-    kind, content = ("custom", "input") if part.kind == "custom" else ("function", "arguments")
+    kind, content = ("custom", "input") if segment.kind == "custom" else ("function", "arguments")
     typed = {} if name is None else {"type": kind}
     return {"tool_calls": [{**fields, **typed, kind: {**named, content: text}}]}
 
 
-def _scored(token: TokenLogprob) -> Json:
+def _logprob(token: TokenLogprob) -> Json:
     return {"token": token.token, "logprob": token.logprob, "bytes": list(token.token_bytes)}
-
-
-def _zeros(names: Iterable[str]) -> Mapping[str, int]:
-    return dict.fromkeys(names, 0)

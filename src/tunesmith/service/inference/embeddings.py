@@ -1,4 +1,4 @@
-"""The room of embeddings: the direction of a text's meaning."""
+"""Embeddings of texts."""
 
 import base64
 import struct
@@ -8,9 +8,9 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.service.core.errors import invalid
-from tunesmith.service.core.models import Models
-from tunesmith.service.engines.base import Engine
+from tunesmith.service.engines.base import EngineModel
 from tunesmith.service.inference.capabilities import check_context_length, require_embedding_model
+from tunesmith.service.inference.sampling import InferenceContext
 from tunesmith.service.inference.stubs import EmbeddingStubs
 from tunesmith.types.base import APIModel, APIResponse
 from tunesmith.types.completions import CompletionUsage
@@ -23,12 +23,13 @@ _DIMENSIONS = {
     "text-embedding-3-small": 1536,
     "text-embedding-3-large": 3072,
 }
-_FIXED = "text-embedding-ada-002"
+_FIXED_DIMENSIONS = "text-embedding-ada-002"
 _WINDOW = 8192
+_MAX_REQUEST_TOKENS = 300_000
 
 
 class EncodedEmbedding(APIModel):
-    """A vector as it is sent where `base64` is asked for: the client's type has it as numbers."""
+    """Embedding as base64; the client's type has it as numbers."""
 
     object: str
     index: int
@@ -36,7 +37,7 @@ class EncodedEmbedding(APIModel):
 
 
 class EncodedEmbeddings(APIResponse):
-    """The vectors of all inputs as base64."""
+    """Embeddings of all inputs as base64."""
 
     object: str
     data: list[EncodedEmbedding]
@@ -45,84 +46,98 @@ class EncodedEmbeddings(APIResponse):
 
 
 class Embeddings:
-    """Turns texts into vectors of length 1, nearer to each other for more similar texts.
+    """Embeddings by an engine or by stubs: vectors of length 1, closer for more similar texts.
 
     Args:
-        engine: Knows tokens.
-        models: Knows the weights.
-        vectors: Embeddings given by hand.
+        context: Dependencies shared by all endpoints that run models.
+        stubs: Stubbed embeddings.
     """
 
-    def __init__(self, *, engine: Engine, models: Models, vectors: EmbeddingStubs) -> None:
-        self._engine = engine
-        self._models = models
-        self._vectors = vectors
+    def __init__(self, context: InferenceContext, stubs: EmbeddingStubs) -> None:
+        self._context = context
+        self._stubs = stubs
 
     async def create(
         self, operation: CreateEmbedding
     ) -> CreateEmbeddingResponse | EncodedEmbeddings:
-        """Embed the inputs, each for itself."""
-        require_embedding_model(self._models, operation.model)
+        """Embed each input."""
+        context = self._context
+        require_embedding_model(context.models, operation.model)
         dimensions = _dimensions(operation)
-        model = self._models.resolve(operation.model)
-        texts = self._texts(operation)
-        tokens = [len(self._engine.encode(text)) for text in texts]
-        for count in tokens:
+        model = context.models.resolve(operation.model)
+        texts = self._read_texts(operation)
+        n_tokens = 0
+        for text in texts:
+            count = len(await context.encode(text, "input"))
             check_context_length(count, 0, _WINDOW)
+            n_tokens += count
+            if n_tokens > _MAX_REQUEST_TOKENS:
+                raise invalid(
+                    f"The inputs have more than {_MAX_REQUEST_TOKENS} tokens in all, which is the "
+                    "maximum of a request. Split them over several requests.",
+                    "input",
+                )
         await checkpoint()
-        vectors = (
-            self._vectors.find(operation, text) or model.embed(text, dimensions=dimensions)
-            for text in texts
-        )
-        encoded = operation.encoding_format == "base64"
-        data = [
-            {"object": "embedding", "index": index, "embedding": _base64(v) if encoded else v}
-            for index, v in enumerate(vectors)
-        ]
+        is_encoded = operation.encoding_format == "base64"
+        data: list[dict[str, object]] = []
+        for index, text in enumerate(texts):
+            vector = await self._embed(operation, model, text, dimensions)
+            embedding = _to_base64(vector) if is_encoded else vector
+            data.append({"object": "embedding", "index": index, "embedding": embedding})
         fields = {
             "object": "list",
             "data": data,
             "model": operation.model,
-            "usage": {"prompt_tokens": sum(tokens), "total_tokens": sum(tokens)},
+            "usage": {"prompt_tokens": n_tokens, "total_tokens": n_tokens},
         }
-        return (EncodedEmbeddings if encoded else CreateEmbeddingResponse).model_validate(fields)
+        return (EncodedEmbeddings if is_encoded else CreateEmbeddingResponse).model_validate(fields)
 
-    def _texts(self, asked: CreateEmbedding) -> list[str]:
-        given = asked.input
-        if isinstance(given, str):
-            inputs: list[str | Sequence[int]] = [given]
+    async def _embed(
+        self, operation: CreateEmbedding, model: EngineModel, text: str, dimensions: int
+    ) -> list[float]:
+        stub = self._stubs.find(operation, text)
+        if stub is not None:
+            return stub
+        return await self._context.run(
+            lambda: model.embed(text, dimensions=dimensions), size=len(text)
+        )
+
+    def _read_texts(self, operation: CreateEmbedding) -> list[str]:
+        value = operation.input
+        if isinstance(value, str):
+            inputs: list[str | Sequence[int]] = [value]
         else:
-            ids = [each for each in given if isinstance(each, int)]
-            inputs = [ids] if ids else [each for each in given if not isinstance(each, int)]
+            ids = [item for item in value if isinstance(item, int)]
+            inputs = [ids] if ids else [item for item in value if not isinstance(item, int)]
         if not inputs or not all(inputs):
             raise invalid(
                 "'$.input' is invalid. Please check the API reference: "
                 "https://platform.openai.com/docs/api-reference."
             )
-        return [each if isinstance(each, str) else self._decoded(each) for each in inputs]
+        return [item if isinstance(item, str) else self._decode(item) for item in inputs]
 
-    def _decoded(self, tokens: Sequence[int]) -> str:
+    def _decode(self, tokens: Sequence[int]) -> str:
         try:
-            return self._engine.decode(tokens)
+            return self._context.engine.decode(tokens)
         except ValueError:
             raise invalid("Invalid token ids: not all are in the vocabulary", "input") from None
 
 
-def _dimensions(asked: CreateEmbedding) -> int:
-    most = _DIMENSIONS.get(asked.model, _DIMENSIONS[_FIXED])
-    if asked.dimensions is None:
-        return most
-    if asked.model == _FIXED:
+def _dimensions(operation: CreateEmbedding) -> int:
+    maximum = _DIMENSIONS.get(operation.model, _DIMENSIONS[_FIXED_DIMENSIONS])
+    if operation.dimensions is None:
+        return maximum
+    if operation.model == _FIXED_DIMENSIONS:
         raise invalid("This model does not support specifying dimensions.")
-    if asked.dimensions > most:
+    if operation.dimensions > maximum:
         raise invalid(
-            f"Invalid value for 'dimensions' = {asked.dimensions}. Must be less than or equal to "
-            f"{most}.",
+            f"Invalid value for 'dimensions' = {operation.dimensions}. Must be less than or equal "
+            f"to {maximum}.",
             "dimensions",
         )
-    return asked.dimensions
+    return operation.dimensions
 
 
-def _base64(vector: Sequence[float]) -> str:
-    """Write a vector as the API does: 32-bit floats, little-endian, in base64."""
+def _to_base64(vector: Sequence[float]) -> str:
+    """Encode a vector as the API does: 32-bit floats, little-endian, in base64."""
     return base64.b64encode(struct.pack(f"<{len(vector)}f", *vector)).decode()

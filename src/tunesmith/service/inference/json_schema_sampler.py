@@ -1,17 +1,19 @@
-"""Values that fit a JSON schema: what structured answers and tool calls are made of.
+"""Sampling of values that fit a JSON schema, for structured outputs and tool calls.
 
-The rules are few, so that a test can tell beforehand what comes: of an object its required
-properties (all, if none is required), of an array one item, the first of several kinds or values
-that is not null, the smallest number from 1 on that is allowed, `true`, and for texts the next
-three words of what the engine said.
+Values are predictable, so that tests can rely on them: of an object its required properties (all,
+if none is required), of an array one item, the first option that is not null, the smallest allowed
+number from 1 on, `true`, and for a text the next three words of the engine's text.
 """
 
 import json
 import math
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from itertools import cycle
 from typing import Any, cast
+
+from pydantic_core import SchemaError, SchemaValidator, ValidationError, core_schema
 
 from tunesmith.service.core.errors import ServiceError, invalid
 
@@ -19,11 +21,13 @@ __all__ = ["sample_value", "word_cycle"]
 
 Schema = Mapping[str, Any]
 
-_WORDS_A_TEXT = 3
-_MAX_SIZE = 100_000
-"""A value has no more parts and characters than this: a schema may ask for a billion."""
+_WORDS_PER_TEXT = 3
+_MAX_SIZE = 50_000
+"""Parts of the schema that are read plus characters of the value: both may grow exponentially."""
 _MAX_DEPTH = 6
-"""From this depth on, optional parts are left out, so that recursive schemas come to an end."""
+"""Below this depth optional parts are left out, so that recursive schemas end."""
+_MAX_PATTERN_CHARS = 1000
+_PATTERN_COST = 500
 _SHOWN_CHARS = 80
 
 _FORMATS = {
@@ -41,36 +45,35 @@ _FORMATS = {
 
 
 def word_cycle(text: str) -> Iterator[str]:
-    """Go through the words of a text, again and again."""
+    """Yield the words of a text, repeated endlessly."""
     return cycle(re.findall(r"\w+", text) or ["text"])
 
 
 def sample_value(schema: Schema, words: Iterator[str]) -> Any:
-    """Make a value that fits a schema.
+    """Return a value that fits a schema.
 
     Args:
-        schema: A JSON schema; its references point into itself (`#/$defs/…`).
-        words: Where texts take their words from.
+        schema: A JSON schema; its references are local (`#/$defs/…`).
+        words: Words for its texts.
 
     Raises:
-        ServiceError: It is no schema, or asks for what the rules do not make, such as a text that
-            matches a pattern and has no example.
+        ServiceError: The schema is invalid or too large, or has a pattern without an example.
     """
-    maker = _SchemaSampler(schema, words)
+    sampler = _SchemaSampler(schema, words)
     try:
-        return maker.value(schema, 0)
+        return sampler.value(schema, 0)
     except RecursionError:
-        raise _invalid("what it requires has no end") from None
+        raise _invalid("its required parts are infinitely deep") from None
     except (ArithmeticError, AttributeError, LookupError, TypeError, ValueError, re.error):
-        # Whatever stands where a list, a number or a schema should be: there are too many ways.
-        raise _invalid(f"this part is no JSON schema: {maker.part}") from None
+        # Anything may stand in the place of a list, a number or a schema.
+        raise _invalid(f"this part is not a JSON schema: {sampler.part}") from None
 
 
 class _SchemaSampler:
     def __init__(self, root: Schema, words: Iterator[str]) -> None:
         self._root = root
         self._words = words
-        self._room = _MAX_SIZE
+        self._remaining_size = _MAX_SIZE
         self._part: Schema | bool = root
 
     @property
@@ -84,50 +87,51 @@ class _SchemaSampler:
         self._charge(1)
         if isinstance(schema, bool):
             return self._text({})
-        schema = self._resolved(schema)
+        schema = self._resolve(schema)
         if "const" in schema:
             return schema["const"]
         if "enum" in schema:
-            return next((each for each in schema["enum"] if each is not None), None)
-        choices: Sequence[Schema] = schema.get("anyOf") or schema.get("oneOf") or ()
-        if choices:
-            last_resort = depth < _MAX_DEPTH  # null, until things get too deep
-            resolved = [self._resolved(each) for each in choices]
-            best = min(resolved, key=lambda each: (each.get("type") == "null") == last_resort)
+            return next((option for option in schema["enum"] if option is not None), None)
+        options: Sequence[Schema] = schema.get("anyOf") or schema.get("oneOf") or ()
+        if options:
+            avoid_null = depth < _MAX_DEPTH
+            resolved = [self._resolve(option) for option in options]
+            best = min(resolved, key=lambda option: (option.get("type") == "null") == avoid_null)
             return self.value(best, depth)
         makers: dict[str, Callable[[], Any]] = {
             "array": lambda: self._array(schema, depth),
             "boolean": lambda: True,
-            "integer": lambda: _number(schema, whole=True),
+            "integer": lambda: _number(schema, is_integer=True),
             "null": lambda: None,
-            "number": lambda: _number(schema, whole=False),
+            "number": lambda: _number(schema, is_integer=False),
             "object": lambda: self._object(schema, depth),
             "string": lambda: self._text(schema),
         }
-        make = makers.get(_kind(schema), makers["string"])
-        return make()
+        return makers.get(_type(schema), makers["string"])()
 
-    def _resolved(self, schema: Schema) -> Schema:
+    def _resolve(self, schema: Schema) -> Schema:
         for _ in range(_MAX_DEPTH):
+            self._charge(1 + len(schema) + len(schema.get("properties") or ()))
             if "$ref" in schema:
-                schema = {**self._target(schema["$ref"]), **_without(schema, "$ref")}
+                schema = {**self._lookup(schema["$ref"]), **_without(schema, "$ref")}
             elif "allOf" in schema:
                 merged = dict(_without(schema, "allOf"))
                 for part in schema["allOf"]:
-                    merged = _merged(merged, self._resolved(part))
+                    merged = _merge(merged, self._resolve(part))
+                    self._charge(len(merged.get("properties") or ()))
                 schema = merged
             else:
                 return schema
-        raise _invalid("its references lead nowhere")
+        raise _invalid("its references do not end")
 
-    def _target(self, reference: str) -> Schema:
-        found: Schema | None = self._root
+    def _lookup(self, reference: str) -> Schema:
+        target: Schema | None = self._root
         for name in reference.removeprefix("#").strip("/").split("/"):
             if name:
-                found = _member(found, name.replace("~1", "/"))
-        if found is None:
-            raise _invalid(f"{reference} is not in it")
-        return found
+                target = _member(target, name.replace("~1", "/"))
+        if target is None:
+            raise _invalid(f"it does not contain {reference}")
+        return target
 
     def _object(self, schema: Schema, depth: int) -> dict[str, Any]:
         properties: Mapping[str, Schema] = schema.get("properties") or {}
@@ -137,44 +141,72 @@ class _SchemaSampler:
         return {name: self.value(properties.get(name, True), depth + 1) for name in names}
 
     def _array(self, schema: Schema, depth: int) -> list[Any]:
-        first: Sequence[Schema] = schema.get("prefixItems") or ()
-        usual = max(1, len(first)) if depth < _MAX_DEPTH else 0
-        length = max(min(usual, schema.get("maxItems", usual)), schema.get("minItems", 0))
+        prefix: Sequence[Schema] = schema.get("prefixItems") or ()
+        preferred = max(1, len(prefix)) if depth < _MAX_DEPTH else 0
+        length = max(min(preferred, schema.get("maxItems", preferred)), schema.get("minItems", 0))
         self._charge(length)
-        kinds = [*first, *[schema.get("items", True)] * length][:length]
-        return [self.value(kind, depth + 1) for kind in kinds]
+        items = [*prefix, *[schema.get("items", True)] * length][:length]
+        return [self.value(item, depth + 1) for item in items]
 
     def _text(self, schema: Schema) -> str:
         shortest, longest = schema.get("minLength", 0), schema.get("maxLength", math.inf)
         self._charge(shortest)
-        text = " ".join(next(self._words) for _ in range(_WORDS_A_TEXT))
+        text = " ".join(next(self._words) for _ in range(_WORDS_PER_TEXT))
         while len(text) < shortest:
             text = f"{text} {next(self._words)}"
         if len(text) > longest:
             text = text[:longest]
-        named = [
+        examples = [
             schema.get("default"),
             *schema.get("examples", ()),
             _FORMATS.get(schema.get("format", "")),
         ]
-        candidates = [each for each in named if isinstance(each, str)] or [text]
-        for each in candidates:
-            if re.search(schema.get("pattern", ""), each):
-                return each
+        candidates = [example for example in examples if isinstance(example, str)] or [text]
+        pattern = schema.get("pattern")
+        if not pattern:
+            return candidates[0]
+        self._charge(_PATTERN_COST)
+        for candidate in candidates:
+            self._charge(len(candidate))
+            if _matches_pattern(pattern, candidate):
+                return candidate
         raise invalid(
-            f"No text is known that matches {schema['pattern']!r}: give the schema an example, or "
-            "the service a reply.",
+            f"No text is known that matches {pattern!r}: add an example to the schema, or stub "
+            "the reply.",
             "response_format",
         )
 
-    def _charge(self, room: int) -> None:
-        self._room -= room
-        if self._room < 0:
+    def _charge(self, size: int) -> None:
+        self._remaining_size -= size
+        if self._remaining_size < 0:
             raise _invalid(f"it asks for a value of more than {_MAX_SIZE} parts")
 
 
-def _invalid(why: str) -> ServiceError:
-    return invalid(f"Invalid schema: {why}.", "response_format")
+def _invalid(reason: str) -> ServiceError:
+    return invalid(f"Invalid schema: {reason}.", "response_format")
+
+
+def _matches_pattern(pattern: str, text: str) -> bool:
+    if len(pattern) > _MAX_PATTERN_CHARS:
+        raise _invalid(f"a pattern is longer than {_MAX_PATTERN_CHARS} characters")
+    re.compile(pattern)  # raises for what is not a pattern in any syntax
+    validator = _pattern_validator(pattern)
+    if validator is None:
+        return False
+    try:
+        validator.validate_python(text)
+    except ValidationError:
+        return False
+    return True
+
+
+@lru_cache(maxsize=128)
+def _pattern_validator(pattern: str) -> SchemaValidator | None:
+    """Compile a pattern by an engine that takes linear time; None for what it does not support."""
+    try:
+        return SchemaValidator(core_schema.str_schema(pattern=pattern, regex_engine="rust-regex"))
+    except SchemaError:
+        return None
 
 
 def _member(schema: Schema | None, name: str) -> Schema | None:
@@ -182,41 +214,39 @@ def _member(schema: Schema | None, name: str) -> Schema | None:
     return cast("Schema", member) if isinstance(member, dict) else None
 
 
-def _kind(schema: Schema) -> str:
-    kinds: str | Sequence[str] | None = schema.get("type")
-    if kinds is None:
+def _type(schema: Schema) -> str:
+    types: str | Sequence[str] | None = schema.get("type")
+    if types is None:
         return "object" if "properties" in schema else "array" if "items" in schema else "string"
-    several = [kinds] if isinstance(kinds, str) else kinds
-    return next((kind for kind in several if kind != "null"), "null")
+    several = [types] if isinstance(types, str) else types
+    return next((name for name in several if name != "null"), "null")
 
 
-def _number(schema: Schema, *, whole: bool) -> float:
-    step = schema.get("multipleOf", 1 if whole else 0)
-    least = schema.get("minimum", -math.inf)
-    most = schema.get("maximum", math.inf)
-    above, below = (
-        schema.get("exclusiveMinimum", -math.inf),
-        schema.get("exclusiveMaximum", math.inf),
-    )
-    value: float = max(min(1, most), least)
+def _number(schema: Schema, *, is_integer: bool) -> float:
+    step = schema.get("multipleOf", 1 if is_integer else 0)
+    minimum = schema.get("minimum", -math.inf)
+    maximum = schema.get("maximum", math.inf)
+    above = schema.get("exclusiveMinimum", -math.inf)
+    below = schema.get("exclusiveMaximum", math.inf)
+    value: float = max(min(1, maximum), minimum)
     if value <= above:
-        value = above + (step or min(1, (min(most, below) - above) / 2))
+        value = above + (step or min(1, (min(maximum, below) - above) / 2))
     if value >= below:
-        value = below - (step or min(1, (below - max(least, above)) / 2))
+        value = below - (step or min(1, (below - max(minimum, above)) / 2))
     if step:
         value = math.ceil(value / step) * step
-        value = value if value <= most else value - step
+        value = value if value <= maximum else value - step
     if not math.isfinite(value):
         raise ValueError(f"{value} cannot be written as JSON")
-    return int(value) if whole else value
+    return int(value) if is_integer else value
 
 
-def _merged(one: Schema, other: Schema) -> dict[str, Any]:
-    merged = {**one, **other}
-    if "properties" in one or "properties" in other:
-        merged["properties"] = {**one.get("properties", {}), **other.get("properties", {})}
-    if "required" in one or "required" in other:
-        names = [*one.get("required", ()), *other.get("required", ())]
+def _merge(first: Schema, second: Schema) -> dict[str, Any]:
+    merged = {**first, **second}
+    if "properties" in first or "properties" in second:
+        merged["properties"] = {**first.get("properties", {}), **second.get("properties", {})}
+    if "required" in first or "required" in second:
+        names = [*first.get("required", ()), *second.get("required", ())]
         merged["required"] = list(dict.fromkeys(names))
     return merged
 

@@ -1,4 +1,4 @@
-"""The room of moderations: a list of words, not a judgement."""
+"""Moderations by a list of words."""
 
 import re
 from collections.abc import Mapping, Sequence
@@ -8,8 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.operations.moderations import CreateModeration
 from tunesmith.service.core.errors import model_not_found
-from tunesmith.service.core.ids import IdGenerator
-from tunesmith.service.core.models import Models
+from tunesmith.service.inference.sampling import InferenceContext
 from tunesmith.types.moderations import CreateModerationResponse
 
 __all__ = ["FLAGGED_WORDS", "Moderations"]
@@ -29,68 +28,65 @@ FLAGGED_WORDS: Mapping[str, frozenset[str]] = {
     "violence": frozenset({"kill", "murder"}),
     "violence/graphic": frozenset({"gore"}),
 }
-"""The words that flag a text, by category; those without words are never flagged."""
+"""Words that flag a text, by category; a category without words is never flagged."""
 
-_NOT_IN_TEXT_MODELS = frozenset({"illicit", "illicit/violent"})
+_OMNI_CATEGORIES = frozenset({"illicit", "illicit/violent"})
 _DEFAULT_MODEL = "omni-moderation-latest"
 _UNFLAGGED_SCORE = 0.0001
 _FLAGGED_SCORE = 0.95
 
 
 class Moderations:
-    """Flags what contains one of a few words, so that both outcomes can be tested.
+    """Moderations for tests: a text is flagged if it contains one of `FLAGGED_WORDS`.
 
-    This knows nothing of what a text means, and nothing of images: never rely on it to keep
-    anybody from harm. `FLAGGED_WORDS` has the words.
+    The meaning of texts is not examined, and images are ignored: never rely on it for safety.
 
     Args:
-        models: Knows which models there are.
-        ids: Makes ids.
+        context: Dependencies shared by all endpoints that run models.
     """
 
-    def __init__(self, *, models: Models, ids: IdGenerator) -> None:
-        self._models = models
-        self._ids = ids
+    def __init__(self, context: InferenceContext) -> None:
+        self._context = context
 
     async def create(self, operation: CreateModeration) -> CreateModerationResponse:
-        """Look for the words: in each text of a list, in all parts of a message together."""
+        """Moderate each text of a list, or all parts of a message together."""
         model = operation.model or _DEFAULT_MODEL
-        if "moderation" not in self._models.base_of(model):
+        if "moderation" not in self._context.models.base_of(model):
             raise model_not_found(model)
+        texts = _read_texts(operation)
         await checkpoint()
-        fields = {
-            "id": self._ids.new("moderation"),
-            "model": model,
-            "results": [_result(text, model) for text in _texts(operation)],
-        }
+        results = await self._context.run(
+            lambda: [_moderate(text, model) for text in texts], size=sum(map(len, texts))
+        )
+        fields = {"id": self._context.ids.new("moderation"), "model": model, "results": results}
         return CreateModerationResponse.model_validate(fields)
 
 
-def _texts(asked: CreateModeration) -> list[str]:
-    given = cast("str | Sequence[str | Mapping[str, Any]]", asked.input)
-    if isinstance(given, str):
-        return [given]
-    texts = [each for each in given if isinstance(each, str)]
-    parts = [str(each.get("text", "")) for each in given if not isinstance(each, str)]
+def _read_texts(operation: CreateModeration) -> list[str]:
+    value = cast("str | Sequence[str | Mapping[str, Any]]", operation.input)
+    if isinstance(value, str):
+        return [value]
+    texts = [item for item in value if isinstance(item, str)]
+    parts = [str(item.get("text", "")) for item in value if not isinstance(item, str)]
     return [*texts, " ".join(parts)] if parts else texts
 
 
-def _result(text: str, model: str) -> dict[str, Any]:
+def _moderate(text: str, model: str) -> dict[str, Any]:
     words = set(re.findall(r"[\w-]+", text.lower()))
-    omni = model.startswith("omni")
-    flags = {
+    is_omni = model.startswith("omni")
+    categories = {
         category: bool(words & flagged)
         for category, flagged in FLAGGED_WORDS.items()
-        if omni or category not in _NOT_IN_TEXT_MODELS
+        if is_omni or category not in _OMNI_CATEGORIES
     }
     result: dict[str, Any] = {
-        "flagged": any(flags.values()),
-        "categories": flags,
+        "flagged": any(categories.values()),
+        "categories": categories,
         "category_scores": {
-            category: _FLAGGED_SCORE if flag else _UNFLAGGED_SCORE
-            for category, flag in flags.items()
+            category: _FLAGGED_SCORE if is_flagged else _UNFLAGGED_SCORE
+            for category, is_flagged in categories.items()
         },
     }
-    if omni:
-        result["category_applied_input_types"] = {category: ["text"] for category in flags}
+    if is_omni:
+        result["category_applied_input_types"] = {category: ["text"] for category in categories}
     return result

@@ -1,8 +1,8 @@
-"""The form a chat answer must have: free text, JSON of a schema, or a call of a function."""
+"""Format of a chat completion: free text, JSON of a schema, or calls of tools."""
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from itertools import accumulate
 from typing import Any, Literal, cast
 
@@ -16,19 +16,20 @@ __all__ = ["OutputFormat", "OutputSegment", "output_format_for", "stub_output_fo
 Fields = Mapping[str, Any]
 
 _ANY_OBJECT: Fields = {"type": "object", "properties": {"answer": {"type": "string"}}}
+_MAX_TOOLS = 128
 
 
 @dataclass(frozen=True, slots=True)
 class OutputSegment:
-    """A stretch of an answer: text, or one call of a function.
+    """Part of a generated text: content, or the arguments of one call.
 
     Args:
-        kind: `tool` and `function` are calls of functions, in the new and in the old way of the
-            API; `custom` calls a tool with a text.
-        name: The function to call.
-        id: The id of a tool's call; None for a new one.
-        start: The place of its first character in all that is generated.
-        call_index: Which call of the answer it is.
+        kind: `tool` is a function of `tools`, `function` one of the deprecated `functions`;
+            `custom` is a tool that takes a text.
+        name: The function's name.
+        id: The tool call's id; None for a new one.
+        start: Offset of its first character in the generated text.
+        call_index: Index of the call in the message.
     """
 
     kind: Literal["text", "tool", "custom", "function"] = "text"
@@ -40,93 +41,100 @@ class OutputSegment:
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
-    """What an answer is made of.
+    """Format of a completion.
 
     Args:
-        parts: Its stretches, in order.
-        schema: What its JSON must fit; None for text.
-        finish_reason: The finish reason of an answer that is whole.
+        segments: Its segments, in order.
+        schema: JSON schema of the text; None for free text.
+        finish_reason: Finish reason of a complete text.
     """
 
-    parts: tuple[OutputSegment, ...] = (OutputSegment(),)
+    segments: tuple[OutputSegment, ...] = (OutputSegment(),)
     schema: Fields | None = None
     finish_reason: str = "stop"
 
-    def fill(self, text: str) -> str:
-        """Make JSON that fits, out of a text's words."""
+    def sample_json(self, text: str) -> str:
+        """Return JSON that fits the schema, with the words of a text."""
         value = sample_value(self.schema or {}, word_cycle(text))
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
 
-    def started_segments(self, chars: int) -> int:
-        """Tell how many parts have begun before the next of so many characters is generated."""
-        return sum(part.start <= chars for part in self.parts)
+    def count_started(self, n_chars: int) -> int:
+        """Return how many segments have started after a number of characters."""
+        return sum(segment.start <= n_chars for segment in self.segments)
 
     def split(self, text: str) -> list[tuple[OutputSegment, str]]:
-        """Give each part that has begun its text."""
-        begun = self.parts[: self.started_segments(len(text))]
-        ends = [part.start for part in begun[1:]] + [len(text)]
-        return [(part, text[part.start : end]) for part, end in zip(begun, ends, strict=True)]
+        """Return the segments that have started, with their texts."""
+        started = self.segments[: self.count_started(len(text))]
+        ends = [segment.start for segment in started[1:]] + [len(text)]
+        return [
+            (segment, text[segment.start : end]) for segment, end in zip(started, ends, strict=True)
+        ]
 
 
 def stub_output_format(
-    form: OutputFormat, reply: Reply, asked: CreateChatCompletion
+    requested: OutputFormat, stub: Reply, operation: CreateChatCompletion
 ) -> OutputFormat:
-    """Tell the form of a reply that calls tools.
+    """Return the format of a stubbed reply.
 
     Args:
-        form: The form that the request asks for.
-        reply: The reply.
-        asked: The request: its functions are called in the old way, its custom tools with a text.
+        requested: The format that the request asks for.
+        stub: The reply.
+        operation: The request, which tells deprecated functions and custom tools from tools.
     """
-    if not reply.tool_calls:
-        return form
-    tools = [cast("Fields", tool) for tool in asked.tools or ()]
+    if not stub.tool_calls:
+        return requested
+    tools = [cast("Fields", tool) for tool in operation.tools or ()]
     custom = {_name(tool) for tool in tools if tool["type"] == "custom"}
-    starts = list(accumulate((len(piece) for piece in reply.segments), initial=0))
-    text = (OutputSegment(),) if reply.has_text else ()
+    starts = list(accumulate((len(text) for text in stub.segments), initial=0))
+    content = (OutputSegment(),) if stub.has_text else ()
     calls = tuple(
         OutputSegment(
-            "function" if asked.functions else "custom" if call.name in custom else "tool",
+            "function" if operation.functions else "custom" if call.name in custom else "tool",
             call.name,
             call.id,
-            starts[len(text) + index],
+            starts[len(content) + index],
             index,
         )
-        for index, call in enumerate(reply.tool_calls)
+        for index, call in enumerate(stub.tool_calls)
     )
-    return OutputFormat(text + calls, None, "function_call" if asked.functions else "tool_calls")
+    return OutputFormat(
+        content + calls, None, "function_call" if operation.functions else "tool_calls"
+    )
 
 
-def output_format_for(asked: CreateChatCompletion) -> OutputFormat:
-    """Tell which form the answer must have.
+def output_format_for(operation: CreateChatCompletion) -> OutputFormat:
+    """Return the format that a request asks for.
 
-    Functions are called only where a request forces it; where it leaves the choice, the answer is
-    text.
+    Tools are called only if the request requires it; if it leaves the choice, the format is text.
 
     Raises:
-        ServiceError: The request contradicts itself.
+        ServiceError: The request is contradictory, or has too many tools.
     """
-    return _forced_tool(asked) or _forced_function(asked) or _formatted(asked)
+    n_tools = len(operation.tools or ())
+    if n_tools > _MAX_TOOLS:
+        raise invalid(
+            f"Invalid 'tools': array too long. Expected an array with maximum length {_MAX_TOOLS}, "
+            f"but got an array with length {n_tools} instead.",
+            "tools",
+            "array_above_max_length",
+        )
+    return _required_tool(operation) or _required_function(operation) or _content(operation)
 
 
-def _forced_tool(asked: CreateChatCompletion) -> OutputFormat | None:
-    choice = cast("str | Fields | None", asked.tool_choice)
+def _required_tool(operation: CreateChatCompletion) -> OutputFormat | None:
+    choice = cast("str | Fields | None", operation.tool_choice)
     if choice is None:
         return None
-    tools = [cast("Fields", tool) for tool in asked.tools or ()]
+    tools = [cast("Fields", tool) for tool in operation.tools or ()]
     if not tools:
         raise invalid("'tool_choice' is only allowed when 'tools' are specified.", "tool_choice")
     if isinstance(choice, str):
-        return (
-            replace(_call_of(tools[0]), finish_reason="tool_calls")
-            if choice == "required"
-            else None
-        )
+        return _tool_format(tools[0], "tool_calls") if choice == "required" else None
     if choice["type"] == "allowed_tools":
         allowed = choice["allowed_tools"]
-        first = _call_of(_find_tool(tools, next(iter(allowed["tools"]), choice)))
-        return replace(first, finish_reason="tool_calls") if allowed["mode"] == "required" else None
-    return _call_of(_find_tool(tools, choice))
+        first = _find_tool(tools, next(iter(allowed["tools"]), choice))
+        return _tool_format(first, "tool_calls") if allowed["mode"] == "required" else None
+    return _tool_format(_find_tool(tools, choice))
 
 
 def _find_tool(tools: Sequence[Fields], choice: Fields) -> Fields:
@@ -137,43 +145,41 @@ def _find_tool(tools: Sequence[Fields], choice: Fields) -> Fields:
     raise invalid(f"Tool choice '{name}' not found in 'tools' parameter.", "tool_choice")
 
 
-def _call_of(tool: Fields) -> OutputFormat:
+def _tool_format(tool: Fields, finish_reason: str = "stop") -> OutputFormat:
     if tool["type"] == "custom":
-        return OutputFormat((OutputSegment("custom", _name(tool)),))
-    return OutputFormat((OutputSegment("tool", _name(tool)),), _parameters(tool["function"]))
+        return OutputFormat((OutputSegment("custom", _name(tool)),), None, finish_reason)
+    segment = OutputSegment("tool", _name(tool))
+    return OutputFormat((segment,), _parameters(tool["function"]), finish_reason)
 
 
 def _name(tool: Fields) -> str:
     return str(tool.get(tool["type"], {}).get("name"))
 
 
-def _forced_function(asked: CreateChatCompletion) -> OutputFormat | None:
-    choice = cast("str | Fields | None", asked.function_call)
+def _required_function(operation: CreateChatCompletion) -> OutputFormat | None:
+    choice = cast("str | Fields | None", operation.function_call)
     if choice is None:
         return None
-    if not asked.functions:
+    if not operation.functions:
         raise invalid(
             "'function_call' is only allowed when 'functions' are specified.", "function_call"
         )
     if isinstance(choice, str):
         return None
-    given = [cast("Fields", function) for function in asked.functions]
-    schemas = {str(function["name"]): _parameters(function) for function in given}
     name = str(choice.get("name"))
-    if name not in schemas:
-        raise invalid(
-            f"Function call '{name}' not found in 'functions' parameter.", "function_call"
-        )
-    return OutputFormat((OutputSegment("function", name),), schemas[name])
+    for function in (cast("Fields", item) for item in operation.functions):
+        if function["name"] == name:
+            return OutputFormat((OutputSegment("function", name),), _parameters(function))
+    raise invalid(f"Function call '{name}' not found in 'functions' parameter.", "function_call")
 
 
-def _formatted(asked: CreateChatCompletion) -> OutputFormat:
-    wanted = cast("Fields", asked.response_format or {})
-    match wanted.get("type"):
+def _content(operation: CreateChatCompletion) -> OutputFormat:
+    response_format = cast("Fields", operation.response_format or {})
+    match response_format.get("type"):
         case "json_schema":
-            return OutputFormat(schema=wanted["json_schema"].get("schema") or _ANY_OBJECT)
+            return OutputFormat(schema=response_format["json_schema"].get("schema") or _ANY_OBJECT)
         case "json_object":
-            if "json" not in json.dumps(list(asked.messages), default=dict).lower():
+            if "json" not in json.dumps(list(operation.messages), default=dict).lower():
                 raise invalid(
                     "'messages' must contain the word 'json' in some form, to use "
                     "'response_format' of type 'json_object'.",

@@ -1,11 +1,13 @@
-"""What completions and chat have in common: they draw texts from an engine, token by token."""
+"""Sampling of texts from an engine, shared by completions and chat."""
 
 import hashlib
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator, Sequence
+import time
+from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
 from itertools import count
+from typing import TypeVar
 
 from anyio.lowlevel import checkpoint
 
@@ -16,43 +18,49 @@ from tunesmith.service.core.errors import invalid
 from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.models import Models
 from tunesmith.service.core.scheduler import Scheduler
+from tunesmith.service.core.threads import run_in_thread
 from tunesmith.service.engines.base import (
+    ChatMessage,
     Engine,
-    EngineModel,
     FinishReason,
     Generation,
     GenerationSpec,
     ScoredToken,
 )
-from tunesmith.service.inference.stub_generation import StubGeneration, TokenTiming
+from tunesmith.service.inference.stub_generation import TokenTiming
 from tunesmith.service.inference.stubs import Reply, ReplyStubs
 
 __all__ = [
+    "MAX_CHOICES",
+    "MAX_GENERATED_TOKENS",
     "InferenceContext",
     "SampledText",
     "finish_reason_for",
     "interleave",
     "sampling_spec",
-    "start_generation",
     "system_fingerprint",
 ]
 
+T = TypeVar("T")
+
+MAX_CHOICES = 2048
+"""Texts that one request may sample: prompts times candidates."""
+MAX_GENERATED_TOKENS = 32_768
+"""Tokens that one request may generate in all its choices."""
+
+_MAX_STOP_CHARS = 4096
 _MAX_BIAS = 100
+_MAX_BIASED_TOKENS = 1024
 _SHOWN_CHARS = 60
+_MAX_CHARS_PER_TOKEN = 16
+_INLINE_SIZE = 4096
+"""Inputs larger than this, in characters or tokens, are processed in a worker thread."""
+_MAX_BLOCKING_S = 0.005
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceContext:
-    """What answers come from.
-
-    Args:
-        engine: Knows tokens.
-        models: Knows the weights.
-        replies: Answers given by hand.
-        ids: Makes ids.
-        clock: Lets time pass where answers take time.
-        schedule: Knows whether it is the service itself that asks.
-    """
+    """Dependencies shared by all endpoints that run models."""
 
     engine: Engine
     models: Models
@@ -62,40 +70,100 @@ class InferenceContext:
     schedule: Scheduler
 
     def now(self) -> float:
-        """Tell the time in Unix seconds."""
+        """Return the time in Unix seconds."""
         return self.schedule.now()
 
-    async def pause(self, seconds: float, *, working: bool = False) -> None:
-        """Let a scripted answer take its time, but none in a batch or where time is stopped.
+    async def pause(self, seconds: float, *, release_clock: bool = False) -> None:
+        """Wait as long as a stubbed reply takes; not in a batch, nor while the clock is stopped.
 
         Args:
-            seconds: How long.
-            working: Whether the service holds time still meanwhile, as it does but for streams.
+            seconds: Time to wait, in seconds.
+            release_clock: Whether the caller holds the clock, as every handler but a stream does.
         """
         if seconds > 0 and not (self.schedule.is_running or self.clock.is_stopped):
-            with self.clock.released() if working else nullcontext():
+            with self.clock.released() if release_clock else nullcontext():
                 await self.clock.sleep(seconds)
+
+    async def run(self, func: Callable[[], T], *, size: int) -> T:
+        """Run a computation, in a worker thread if its input is large.
+
+        Args:
+            func: The computation.
+            size: Length of its input, in characters or tokens.
+        """
+        return func() if size <= _INLINE_SIZE else await run_in_thread(self.clock, func)
+
+    async def encode(self, text: str, param: str) -> list[int]:
+        """Split a text into tokens.
+
+        Args:
+            text: The text.
+            param: The parameter that holds it.
+
+        Raises:
+            ServiceError: The text has too many characters for any context window.
+        """
+        self.check_chars(len(text), param)
+        return await self.run(lambda: self.engine.encode(text), size=len(text))
+
+    async def encode_chat(self, messages: Sequence[ChatMessage]) -> list[int]:
+        """Return the prompt of a conversation.
+
+        Raises:
+            ServiceError: The messages have too many characters for any context window.
+        """
+        chars = sum(len(message.content) for message in messages)
+        self.check_chars(chars, "messages")
+        return await self.run(lambda: self.engine.encode_chat(messages), size=chars)
+
+    def check_chars(self, chars: int, param: str) -> None:
+        """Refuse a text that cannot fit the context window, before it is tokenized.
+
+        Raises:
+            ServiceError: The text has too many characters.
+        """
+        window = self.engine.context_window
+        if chars > window * _MAX_CHARS_PER_TOKEN:
+            raise invalid(
+                f"This model's maximum context length is {window} tokens, however '{param}' has "
+                f"{chars} characters. Please reduce its length.",
+                param,
+                "context_length_exceeded",
+            )
+
+    async def sample(self, generations: Iterable[Generation]) -> "list[SampledText]":
+        """Sample texts to their ends; other requests are served meanwhile.
+
+        Raises:
+            ServiceError: More tokens than a request may generate.
+        """
+        texts: list[SampledText] = []
+        turn = _Turn()
+        for generation in generations:
+            tokens: list[ScoredToken] = []
+            for token in generation:
+                tokens.append(token)
+                turn.count_token()
+                if turn.is_over:
+                    await turn.yield_to_others()
+            reason = generation.finish_reason or "stop"
+            texts.append(SampledText(tuple(tokens), generation.n_tokens, reason))
+        return texts
 
 
 @dataclass(frozen=True, slots=True)
 class SampledText:
-    """A text that an engine has finished.
+    """A finished text.
 
     Args:
-        tokens: What it is made of.
-        n_tokens: How many tokens were generated, those of a stop text included.
-        finish_reason: Why it ends.
+        tokens: Its tokens.
+        n_tokens: Number of tokens generated, including those of a stop text.
+        finish_reason: Reason for its end.
     """
 
     tokens: tuple[ScoredToken, ...]
     n_tokens: int
     finish_reason: FinishReason
-
-    @classmethod
-    def from_generation(cls, generation: Generation) -> "SampledText":
-        """Generate to the end."""
-        tokens = tuple(generation)
-        return cls(tokens, generation.n_tokens, generation.finish_reason or "stop")
 
     @property
     def text(self) -> str:
@@ -104,39 +172,66 @@ class SampledText:
 
     @property
     def mean_logprob(self) -> float:
-        """How likely its tokens are, on average; what `best_of` compares."""
+        """Mean log-probability of its tokens, by which `best_of` ranks."""
         total = sum(token.token.logprob for token in self.tokens)
         return total / len(self.tokens) if self.tokens else 0.0
 
 
+class _Turn:
+    """Share of the event loop that a request takes before it yields to others."""
+
+    def __init__(self) -> None:
+        self._began = time.perf_counter()
+        self._n_tokens = 0
+
+    def count_token(self) -> None:
+        self._n_tokens += 1
+        if self._n_tokens > MAX_GENERATED_TOKENS:
+            raise invalid(
+                f"The request generates more than {MAX_GENERATED_TOKENS} tokens in all its "
+                "choices. Reduce 'n', 'best_of', the maximum of tokens or the number of prompts."
+            )
+
+    @property
+    def is_over(self) -> bool:
+        return time.perf_counter() - self._began > _MAX_BLOCKING_S
+
+    async def yield_to_others(self) -> None:
+        await checkpoint()
+        self._began = time.perf_counter()
+
+
 async def interleave(
-    generations: Iterable[Generation], sources: InferenceContext, timing: TokenTiming
+    generations: Sequence[Generation], context: InferenceContext, timing: TokenTiming
 ) -> AsyncGenerator[tuple[int, ScoredToken | FinishReason], None]:
-    """Take a token of each generation in turn, as a stream of several choices has them.
+    """Take one token of each generation in turn, as in a stream with several choices.
 
     Args:
-        generations: One for each choice.
-        sources: Let time pass.
-        timing: How long the tokens take; those of different choices come at the same time.
+        generations: One per choice.
+        context: The clock to wait by.
+        timing: Delays between tokens; those of different choices come at the same time.
 
     Yields:
-        The generation's place, and its next token or, at its end, the reason for it.
+        The choice's index, and its next token or, at its end, the finish reason.
     """
-    running = [(place, each, iter(each)) for place, each in enumerate(generations)]
-    for number in count():
+    running = [(index, iter(generation)) for index, generation in enumerate(generations)]
+    turn = _Turn()
+    for position in count():
         if not running:
             return
-        await sources.pause(timing.delay_before(number))
-        still: list[tuple[int, Generation, Iterator[ScoredToken]]] = []
-        for place, generation, tokens in running:
-            await checkpoint()
+        await context.pause(timing.delay_before(position))
+        ended: set[int] = set()
+        for index, tokens in running:
             token = next(tokens, None)
             if token is None:
-                yield place, generation.finish_reason or "stop"
+                ended.add(index)
+                yield index, generations[index].finish_reason or "stop"
             else:
-                still.append((place, generation, tokens))
-                yield place, token
-        running = still
+                turn.count_token()
+                yield index, token
+            if turn.is_over:
+                await turn.yield_to_others()
+        running = [item for item in running if item[0] not in ended]
 
 
 def sampling_spec(
@@ -146,18 +241,25 @@ def sampling_spec(
     top_logprobs: int | None,
     id: str,
 ) -> GenerationSpec:
-    """Read what a request says about sampling.
+    """Return the sampling parameters of a request.
 
     Args:
         operation: The request.
-        max_tokens: How long the text may become.
-        top_logprobs: How many likeliest tokens to tell.
-        id: The answer's id: without a seed of its own every answer is another one.
+        max_tokens: Maximum length of the text, in tokens.
+        top_logprobs: Number of alternatives to return for each token.
+        id: The response's id, which seeds a request without a seed of its own.
 
     Raises:
-        ServiceError: A bias is beyond its bounds, or its token is no number.
+        ServiceError: A bias or a stop text is out of bounds.
     """
-    for token, bias in (operation.logit_bias or {}).items():
+    biases = operation.logit_bias or {}
+    if len(biases) > _MAX_BIASED_TOKENS:
+        raise invalid(
+            f"Invalid 'logit_bias': too many tokens. Expected at most {_MAX_BIASED_TOKENS}, but "
+            f"got {len(biases)} instead.",
+            "logit_bias",
+        )
+    for token, bias in biases.items():
         if not re.fullmatch(r"[0-9]{1,9}", token):
             raise invalid(
                 f"Invalid key in 'logit_bias': {token[:_SHOWN_CHARS]}. You should only be "
@@ -169,14 +271,20 @@ def sampling_spec(
                 f"{bias} is not between -{_MAX_BIAS} and {_MAX_BIAS} - 'logit_bias'", "logit_bias"
             )
     stop = operation.stop or ()
-    texts = (stop,) if isinstance(stop, str) else stop
+    stops = (stop,) if isinstance(stop, str) else stop
+    if any(len(text) > _MAX_STOP_CHARS for text in stops):
+        raise invalid(
+            f"Invalid 'stop': string too long. Expected at most {_MAX_STOP_CHARS} characters.",
+            "stop",
+            "string_above_max_length",
+        )
     return GenerationSpec(
         max_tokens=max_tokens,
         temperature=1.0 if operation.temperature is None else operation.temperature,
         top_p=1.0 if operation.top_p is None else operation.top_p,
-        stop=tuple(text for text in texts if text),
+        stop=tuple(text for text in stops if text),
         top_logprobs=top_logprobs or 0,
-        logit_bias={int(token): bias for token, bias in (operation.logit_bias or {}).items()},
+        logit_bias={int(token): bias for token, bias in biases.items()},
         frequency_penalty=operation.frequency_penalty or 0.0,
         presence_penalty=operation.presence_penalty or 0.0,
         seed=id if operation.seed is None else str(operation.seed),
@@ -184,25 +292,12 @@ def sampling_spec(
 
 
 def finish_reason_for(reason: FinishReason, stub: Reply | None) -> str:
-    """Tell why an answer ends: a reply may say so itself, if it was not cut off."""
+    """Return the finish reason to send: the stub's own, unless its text was cut off."""
     if stub is None or stub.finish_reason is None or reason == "length":
         return reason
     return stub.finish_reason
 
 
-def system_fingerprint(*parts: str) -> str:
-    """Name the state of the system that answers, as `system_fingerprint` does."""
-    return f"fp_{hashlib.sha256('/'.join(parts).encode()).hexdigest()[:10]}"
-
-
-def start_generation(
-    engine: Engine,
-    model: EngineModel,
-    prompt: Sequence[int],
-    spec: GenerationSpec,
-    stub: Reply | None,
-) -> Generation:
-    """Begin a completion: the model's own, or one that is given."""
-    if stub is None:
-        return model.generate(prompt, spec)
-    return StubGeneration(engine, model, prompt, stub, spec)
+def system_fingerprint(model: str) -> str:
+    """Return the `system_fingerprint` of a model."""
+    return f"fp_{hashlib.sha256(model.encode()).hexdigest()[:10]}"

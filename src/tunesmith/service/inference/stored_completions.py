@@ -1,4 +1,4 @@
-"""The room of stored chat answers: those that were created with `store`."""
+"""Chat completions created with `store`."""
 
 from collections.abc import Iterable
 
@@ -23,81 +23,83 @@ _MAX_PAGE = 100
 
 
 class StoredCompletions:
-    """Keeps chat answers, with the messages they answer.
+    """Stored chat completions, with the messages of their requests.
 
     Args:
-        store: Where they are kept.
+        store: Store of the records.
     """
 
     def __init__(self, store: Store) -> None:
         self._store = store
-        self._answers = store.collection("chat_completions", ChatCompletion)
+        self._completions = store.collection("chat_completions", ChatCompletion)
 
-    def save(self, answer: ChatCompletion, messages: Iterable[Message]) -> None:
-        """Keep an answer, and the messages it answers."""
-        self._answers.put(answer.id, answer)
-        kept = self._messages(answer.id)
+    def save(self, completion: ChatCompletion, messages: Iterable[Message]) -> None:
+        """Store a completion with the messages of its request."""
+        self._completions.put(completion.id, completion)
+        records = self._messages(completion.id)
         for number, message in enumerate(messages):
-            said = as_mapping(message)
-            content = said.get("content")
+            fields = as_mapping(message)
+            content = fields.get("content")
             parts = None if content is None or isinstance(content, str) else list(content)
-            text = content if parts is None else message_text(said)
-            message_id = f"{answer.id}-{number}"
-            fields = {**said, "id": message_id, "content": text, "content_parts": parts}
-            kept.put(message_id, ChatCompletionStoreMessage.model_validate(fields))
+            text = content if parts is None else message_text(fields)
+            message_id = f"{completion.id}-{number}"
+            record = {**fields, "id": message_id, "content": text, "content_parts": parts}
+            records.put(message_id, ChatCompletionStoreMessage.model_validate(record))
 
     async def retrieve(self, operation: RetrieveChatCompletion) -> ChatCompletion:
-        """Look up an answer."""
+        """Retrieve a completion."""
         return self._find(operation.completion_id)
 
     async def list(self, operation: ListChatCompletions) -> Page[ChatCompletion]:
-        """List the answers, oldest first."""
+        """List completions, oldest first."""
 
-        def fits(answer: ChatCompletion) -> bool:
-            return operation.model in {None, answer.model} and (
-                set((operation.metadata or {}).items()) <= set((answer.metadata or {}).items())
+        def is_listed(completion: ChatCompletion) -> bool:
+            return operation.model in {None, completion.model} and (
+                set((operation.metadata or {}).items()) <= set((completion.metadata or {}).items())
             )
 
-        window = self._answers.get_page(
+        records = self._completions.get_page(
             after=operation.after,
             limit=validate_limit(operation.limit, default=_DEFAULT_PAGE, maximum=_MAX_PAGE),
             newest_first=operation.order == "desc",
-            where=fits,
+            where=is_listed,
         )
-        return to_page(window)
+        return to_page(records)
 
     async def update(self, operation: UpdateChatCompletion) -> ChatCompletion:
-        """Give an answer other metadata."""
-        answer = self._find(operation.completion_id)
-        changed = answer.model_copy(update={"metadata": dict(operation.metadata)})
-        self._answers.put(answer.id, changed)
-        return changed
+        """Replace the metadata of a completion."""
+        completion = self._find(operation.completion_id)
+        updated = completion.model_copy(update={"metadata": dict(operation.metadata)})
+        self._completions.put(completion.id, updated)
+        return updated
 
     async def delete(self, operation: DeleteChatCompletion) -> ChatCompletionDeleted:
-        """Forget an answer."""
-        answer = self._find(operation.completion_id)
-        messages = self._messages(answer.id)
+        """Delete a completion and its messages."""
+        completion_id = self._find(operation.completion_id).id
+        messages = self._messages(completion_id)
         for message in messages.get_page().records:
             messages.delete(message.id)
-        self._answers.delete(answer.id)
-        return ChatCompletionDeleted(id=answer.id, object="chat.completion.deleted", deleted=True)
+        self._completions.delete(completion_id)
+        return ChatCompletionDeleted(
+            id=completion_id, object="chat.completion.deleted", deleted=True
+        )
 
     async def messages(
         self, operation: ListChatCompletionMessages
     ) -> Page[ChatCompletionStoreMessage]:
-        """List the messages that an answer was given to."""
-        window = self._messages(self._find(operation.completion_id).id).get_page(
+        """List the messages of a completion's request."""
+        records = self._messages(self._find(operation.completion_id).id).get_page(
             after=operation.after,
             limit=validate_limit(operation.limit, default=_DEFAULT_PAGE, maximum=_MAX_PAGE),
             newest_first=operation.order == "desc",
         )
-        return to_page(window)
+        return to_page(records)
 
     def _find(self, id: str) -> ChatCompletion:
-        answer = self._answers.get(id)
-        if answer is None:
+        completion = self._completions.get(id)
+        if completion is None:
             raise ServiceError(404, f"Chat completion with id '{id}' not found.", param="id")
-        return answer
+        return completion
 
     def _messages(self, id: str) -> Collection[ChatCompletionStoreMessage]:
         return self._store.collection("chat_messages", ChatCompletionStoreMessage, parent_id=id)

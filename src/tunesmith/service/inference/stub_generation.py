@@ -1,4 +1,4 @@
-"""An answer that is given beforehand, as an engine would generate it: token by token, in time."""
+"""Generation of stubbed replies: token by token, with delays."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -7,28 +7,42 @@ from tunesmith.service.engines.base import (
     Engine,
     EngineModel,
     FinishReason,
+    Generation,
     GenerationSpec,
     ScoredToken,
     TokenLogprob,
 )
 from tunesmith.service.inference.stubs import Reply, Token
 
-__all__ = ["StubGeneration", "TokenTiming"]
+__all__ = ["TokenTiming", "start_generation"]
 
 _NO_ID = -1
 
 
-class StubGeneration:
-    """A reply, as a `Generation`.
+def start_generation(
+    engine: Engine,
+    model: EngineModel,
+    prompt: Sequence[int],
+    spec: GenerationSpec,
+    stub: Reply | None,
+) -> Generation:
+    """Start to generate a text: the stub's or, without one, the model's.
 
     Args:
-        engine: Splits the text into tokens, where the reply has none of its own.
-        model: Tells how likely they are.
-        prompt: The tokens before.
-        reply: What is to come out.
-        spec: `max_tokens` may cut it off; what else steers sampling does not matter.
+        engine: The engine, which tokenizes the stub's text.
+        model: The model, which computes log-probabilities.
+        prompt: The tokens of the prompt.
+        spec: Sampling parameters; `max_tokens` truncates a stub, the others do not affect it.
+        stub: The stubbed reply.
     """
+    return (
+        model.generate(prompt, spec)
+        if stub is None
+        else _StubGeneration(engine, model, prompt, stub, spec)
+    )
 
+
+class _StubGeneration:
     def __init__(
         self,
         engine: Engine,
@@ -37,15 +51,13 @@ class StubGeneration:
         reply: Reply,
         spec: GenerationSpec,
     ) -> None:
-        self._given = [_scored(token, spec.top_logprobs) for token in reply.tokens]
         texts = reply.segments[1:] if reply.tokens else reply.segments
         ids = [token for text in texts for token in engine.encode(text)]
-        most = spec.max_tokens
-        self._whole = most is None or len(self._given) + len(ids) <= most
-        if most is not None:
-            self._given = self._given[:most]
-            ids = ids[: most - len(self._given)]
-        self._ids = ids
+        n_tokens = len(reply.tokens) + len(ids)
+        limit = n_tokens if spec.max_tokens is None else min(n_tokens, spec.max_tokens)
+        self._is_complete = limit == n_tokens
+        self._tokens = [_to_scored(token, spec.top_logprobs) for token in reply.tokens[:limit]]
+        self._ids = ids[: limit - len(self._tokens)]
         self._prompt = prompt
         self._model = model
         self._top_logprobs = spec.top_logprobs
@@ -53,24 +65,24 @@ class StubGeneration:
         self.finish_reason: FinishReason | None = None
 
     def __iter__(self) -> Iterator[ScoredToken]:
-        """Yield each token, with the given probability or the one that the model gives it."""
-        for token in [*self._given, *self._computed()]:
+        """Yield each token, with the stub's log-probability or the model's."""
+        for token in [*self._tokens, *self._score()]:
             self.n_tokens += 1
             yield token
-        self.finish_reason = "stop" if self._whole else "length"
+        self.finish_reason = "stop" if self._is_complete else "length"
 
-    def _computed(self) -> list[ScoredToken]:
+    def _score(self) -> list[ScoredToken]:
         if not self._ids:
             return []
         scored = self._model.score([*self._prompt, *self._ids], top_logprobs=self._top_logprobs)
         return scored[len(self._prompt) :]
 
 
-def _scored(token: Token, top_logprobs: int) -> ScoredToken:
-    everything = {token.text: token.logprob, **token.top}
-    best = sorted(everything.items(), key=lambda item: -item[1])[:top_logprobs]
+def _to_scored(token: Token, top_logprobs: int) -> ScoredToken:
+    options = {token.text: token.logprob, **token.top}
+    best = sorted(options.items(), key=lambda option: -option[1])[:top_logprobs]
     return ScoredToken(
-        _logprob(token.text, token.logprob), tuple(_logprob(*each) for each in best), token.text
+        _logprob(token.text, token.logprob), tuple(_logprob(*option) for option in best), token.text
     )
 
 
@@ -80,11 +92,11 @@ def _logprob(text: str, logprob: float) -> TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class TokenTiming:
-    """How long tokens take.
+    """Delays between tokens.
 
     Args:
-        first_token_s: Seconds until the first one.
-        token_s: Seconds until each further one.
+        first_token_s: Seconds before the first token.
+        token_s: Seconds before each later one.
     """
 
     first_token_s: float = 0.0
@@ -92,17 +104,17 @@ class TokenTiming:
 
     @classmethod
     def slowest_of(cls, replies: Sequence[Reply | None]) -> "TokenTiming":
-        """Take the slowest of several replies; engines take no time."""
-        given = [reply for reply in replies if reply is not None]
+        """Return the longest delays of several replies; engines have none."""
+        stubs = [reply for reply in replies if reply is not None]
         return cls(
-            max((reply.first_token_s for reply in given), default=0.0),
-            max((reply.token_s for reply in given), default=0.0),
+            max((stub.first_token_s for stub in stubs), default=0.0),
+            max((stub.token_s for stub in stubs), default=0.0),
         )
 
     def delay_before(self, index: int) -> float:
-        """Tell the seconds before a token, counted from 0."""
+        """Return the seconds before a token, counted from 0."""
         return self.token_s if index else self.first_token_s
 
     def total_delay(self, n_tokens: int) -> float:
-        """Tell the seconds that so many tokens take."""
+        """Return the seconds that a number of tokens take."""
         return self.first_token_s + self.token_s * max(n_tokens - 1, 0)

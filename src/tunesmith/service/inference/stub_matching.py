@@ -1,4 +1,4 @@
-"""Which requests a script is for."""
+"""Matching of requests to stubs."""
 
 import re
 from collections.abc import Callable, Generator
@@ -11,52 +11,49 @@ from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.operations.registry import validate_operation_name
 from tunesmith.service.core.errors import ServiceError
-from tunesmith.service.inference.messages import as_mapping, message_text
 
 __all__ = [
     "InferenceOperation",
     "RequestMatcher",
     "RequestPattern",
     "StubError",
-    "last_message_text",
     "matches",
     "stub_errors",
     "validate_matcher",
 ]
 
 InferenceOperation: TypeAlias = CreateCompletion | CreateChatCompletion | CreateEmbedding
-"""What a script may answer."""
+"""An operation that can be stubbed."""
 
 
 class StubError(AssertionError):
-    """A function of a script raised, or gave what is no answer; its cause tells what went wrong.
+    """A stub's function raised, or returned a value of a wrong type; see its cause.
 
-    It is no error of the service, so the client neither retries it nor takes it for one. Behind a
-    socket it is a 500, and the log tells of it.
+    It is an error of the test, not of the service: clients do not retry it. Behind a socket it is
+    a 500, and is logged.
     """
 
 
 @contextmanager
 def stub_errors(operation: InferenceOperation) -> Generator[None]:
-    """Tell what goes wrong in a function that somebody gave from what the service answers."""
+    """Raise errors of a stub's function as `StubError`; a `ServiceError` stays as it is."""
     try:
         yield
     except ServiceError:
-        raise  # it is how the service refuses
+        raise
     except Exception as error:
         raise StubError(
-            f"the script that was to answer {operation.spec.name} raised {type(error).__name__}: "
-            f"{error}"
+            f"the stub for {operation.spec.name} raised {type(error).__name__}: {error}"
         ) from error
 
 
 class RequestPattern(TypedDict, total=False):
-    """What a request must be like, field by field.
+    """Conditions on the fields of a request.
 
     Args:
-        operation: The operation's name; `*` stands for any text.
-        model: The model's name; `*` stands for any text.
-        prompt: A text that the prompt holds, or a pattern that is found in it.
+        operation: The operation's name; `*` matches any text.
+        model: The model's name; `*` matches any text.
+        prompt: A text that the prompt contains, or a regular expression that is found in it.
     """
 
     operation: str
@@ -65,20 +62,20 @@ class RequestPattern(TypedDict, total=False):
 
 
 RequestMatcher: TypeAlias = str | re.Pattern[str] | RequestPattern | Callable[[Any], bool]
-"""Which requests: a text that the prompt holds, a pattern that is found in it, fields, or a
-function of the operation. The prompt of a chat is its last message."""
+"""A text that the prompt contains, a regular expression that is found in it, conditions on fields,
+or a predicate of the operation. The prompt of a chat is its last message."""
 
 
 def validate_matcher(match: RequestMatcher | None) -> None:
-    """Look over what a script was given.
+    """Check a matcher before it is used.
 
     Raises:
-        TypeError: It is nothing that a request can be like.
-        ValueError: It names an unknown field, or an operation that there is not.
+        TypeError: It has a wrong type.
+        ValueError: It has an unknown field, or names an unknown operation.
     """
     if match is not None and not (isinstance(match, str | re.Pattern | dict) or callable(match)):
         raise TypeError(
-            "match is a text, a pattern, a mapping of fields or a function, "
+            "match must be a text, a regular expression, a mapping of fields or a function, "
             f"not {type(match).__name__}"
         )
     if isinstance(match, dict):
@@ -86,15 +83,15 @@ def validate_matcher(match: RequestMatcher | None) -> None:
         unknown = set(fields) - set(RequestPattern.__annotations__)
         if unknown:
             known = ", ".join(RequestPattern.__annotations__)
-            raise ValueError(f"match knows {known}, not {', '.join(sorted(unknown))}")
+            raise ValueError(f"unknown fields {', '.join(sorted(unknown))} in match; use {known}")
         validate_operation_name(str(fields.get("operation", "*")))
 
 
 def matches(match: RequestMatcher | None, operation: InferenceOperation, prompt: str) -> bool:
-    """Tell whether a request is meant.
+    """Return whether a request matches.
 
     Args:
-        match: Which requests; None for all.
+        match: The matcher; None matches all requests.
         operation: The request.
         prompt: Its prompt as text.
     """
@@ -111,10 +108,5 @@ def matches(match: RequestMatcher | None, operation: InferenceOperation, prompt:
     )
 
 
-def last_message_text(operation: CreateChatCompletion) -> str:
-    """Give the text of a conversation's last message."""
-    return message_text(as_mapping(operation.messages[-1])) if operation.messages else ""
-
-
-def _contains(wanted: str | re.Pattern[str], prompt: str) -> bool:
-    return wanted in prompt if isinstance(wanted, str) else wanted.search(prompt) is not None
+def _contains(pattern: str | re.Pattern[str], prompt: str) -> bool:
+    return pattern in prompt if isinstance(pattern, str) else pattern.search(prompt) is not None

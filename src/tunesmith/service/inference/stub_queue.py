@@ -1,4 +1,4 @@
-"""What is to be used for a number of times, or for ever: the order of all scripts."""
+"""Order of precedence of stubs."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,71 +13,68 @@ R = TypeVar("R")
 @dataclass(slots=True)
 class _LimitedStub(Generic[T]):
     item: T
-    left: int
+    remaining: int
 
 
 class StubQueue(Generic[T]):
-    """Items that have their turns.
+    """Queue of stubs.
 
-    First come those for a number of times, in the order they were added; then those for ever, the
-    last one first.
+    Stubs with a number of uses come first, in the order in which they were added; then those
+    without, the last one first.
 
     Example:
         ```python
         from tunesmith.service.inference.stub_queue import StubQueue
 
-        turns = StubQueue[str]()
-        turns.add("always")
-        turns.add("once", times=1)
-        assert [turns.next(), turns.next(), turns.next()] == ["once", "always", "always"]
+        queue = StubQueue[str]()
+        queue.add("always")
+        queue.add("once", times=1)
+        assert [queue.next(), queue.next(), queue.next()] == ["once", "always", "always"]
         ```
     """
 
     def __init__(self) -> None:
         self._limited: list[_LimitedStub[T]] = []
-        self._lasting: list[T] = []
+        self._unlimited: list[T] = []
 
     def add(self, item: T, times: int | None = None) -> None:
-        """Add an item.
+        """Add a stub.
 
         Args:
-            item: What to use.
-            times: How often; None for ever.
+            item: The stub.
+            times: Number of uses; None for unlimited.
 
         Raises:
-            ValueError: It is less than once.
+            ValueError: The number is less than 1.
         """
         if times is None:
-            self._lasting.append(item)
+            self._unlimited.append(item)
         elif times < 1:
-            raise ValueError(f"times is 1 or more, or None for ever, not {times}")
+            raise ValueError(f"times must be at least 1, or None for unlimited, not {times}")
         else:
             self._limited.append(_LimitedStub(item, times))
 
     def match(self, matcher: Callable[[T], R | None]) -> R | None:
-        """Use the first item that suits; that is one of its times.
+        """Use the first stub that matches, and return its result.
 
         Args:
-            matcher: Gives the result of an item; None where the item does not suit.
+            matcher: Returns the result of a stub; None if it does not match.
         """
-        for turn in self._limited:
-            result = matcher(turn.item)
+        for stub in self._limited:
+            result = matcher(stub.item)
             if result is not None:
-                turn.left -= 1
-                if not turn.left:
-                    self._limited.remove(turn)
+                stub.remaining -= 1
+                if not stub.remaining:
+                    self._limited.remove(stub)
                 return result
-        for item in reversed(self._lasting):
-            result = matcher(item)
-            if result is not None:
-                return result
-        return None
+        results = (matcher(item) for item in reversed(self._unlimited))
+        return next((result for result in results if result is not None), None)
 
     def next(self) -> T | None:
-        """Use the item whose turn it is; None where there is none."""
+        """Use the first stub; None if there is none."""
         return self.match(lambda item: item)
 
     def clear(self) -> None:
-        """Forget them all."""
+        """Remove all stubs."""
         self._limited.clear()
-        self._lasting.clear()
+        self._unlimited.clear()

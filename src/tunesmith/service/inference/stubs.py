@@ -1,4 +1,4 @@
-"""Answers given by hand, in front of the engine."""
+"""Stubbed replies and embeddings, which take precedence over the engine."""
 
 import json
 from collections import deque
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from inspect import iscoroutinefunction
 from numbers import Real
-from typing import Any, TypeAlias, cast
+from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
@@ -35,15 +35,17 @@ __all__ = [
 
 Json: TypeAlias = Mapping[str, Any] | BaseModel
 
+_MAX_UNMATCHED = 1000
+_SHOWN_CHARS = 80
+
 
 @dataclass(frozen=True, slots=True)
 class ToolCall:
-    """A call of a tool.
+    """Call of a tool.
 
     Args:
         name: The tool's name.
-        arguments: What it is called with: a mapping or an object, which is written as JSON, or the
-            text itself.
+        arguments: Its arguments: a mapping or a model, which is sent as JSON, or the text itself.
         id: The call's id; None for a new one.
     """
 
@@ -53,18 +55,18 @@ class ToolCall:
 
     @property
     def text(self) -> str:
-        """The arguments, as they are sent."""
-        return self.arguments if isinstance(self.arguments, str) else _json(self.arguments)
+        """The arguments as text."""
+        return self.arguments if isinstance(self.arguments, str) else _to_json(self.arguments)
 
 
 @dataclass(frozen=True, slots=True)
 class Token:
-    """A piece of a reply, with its log-probability.
+    """Token of a reply, with its log-probability.
 
     Args:
-        text: The piece.
-        logprob: The natural logarithm of its probability.
-        top: What else was likely, with its log-probability.
+        text: The token.
+        logprob: Natural logarithm of its probability.
+        top: Alternatives, with their log-probabilities.
     """
 
     text: str
@@ -74,15 +76,15 @@ class Token:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """An answer, word by word.
+    """Stubbed reply.
 
     Args:
-        text: What is said.
-        tool_calls: Which tools are called; a reply with calls answers chats only.
-        tokens: What is said, piece by piece, with log-probabilities; without them the text is
-            split, and its probabilities computed, by the engine.
-        finish_reason: Why it ends, such as `length` or `content_filter`; what is usual if None.
-        first_token_s: Seconds until the first token comes.
+        text: The text.
+        tool_calls: Tool calls; a reply with calls is used for chats only.
+        tokens: The text in tokens with log-probabilities; without them the engine tokenizes and
+            scores the text.
+        finish_reason: Finish reason, such as `length` or `content_filter`; None for the usual one.
+        first_token_s: Seconds before the first token.
         token_s: Seconds between two tokens.
 
     Example:
@@ -104,19 +106,21 @@ class Reply:
     def __post_init__(self) -> None:
         joined = "".join(token.text for token in self.tokens)
         if self.tokens and self.text not in {None, joined}:
-            raise ValueError(f"the tokens say {joined!r}, the text says {self.text!r}: give one")
+            raise ValueError(
+                f"text {self.text!r} and tokens {joined!r} of a reply differ: leave out one"
+            )
         if self.text is None and not (self.tokens or self.tool_calls):
-            raise ValueError("a reply has a text, tokens or tool_calls")
+            raise ValueError("a reply needs text, tokens or tool_calls")
 
     @property
     def segments(self) -> list[str]:
         """The text, if there is one, and the arguments of each call."""
-        said = "".join(token.text for token in self.tokens) if self.tokens else self.text
-        return ([] if said is None else [said]) + [call.text for call in self.tool_calls]
+        text = "".join(token.text for token in self.tokens) if self.tokens else self.text
+        return ([] if text is None else [text]) + [call.text for call in self.tool_calls]
 
     @property
     def has_text(self) -> bool:
-        """Whether anything is said beside the calls."""
+        """Whether the reply has a text beside its calls."""
         return self.text is not None or bool(self.tokens)
 
 
@@ -128,17 +132,21 @@ ReplyLike: TypeAlias = (
     | Json
     | Callable[[Any], "str | Reply | ToolCall | Sequence[ToolCall] | Json | None"]
 )
-"""A text, a call or calls of tools, a mapping or an object to answer as JSON, a `Reply`, or a
-function of the operation that gives one of these; where it gives None, the next reply is asked."""
+"""A text, one or several tool calls, a mapping or model to send as JSON, a `Reply`, or a function
+of the operation that returns one of these, or None to leave the request to the next stub."""
+
+Vector: TypeAlias = Sequence[float] | Callable[[str], Sequence[float] | None]
+"""An embedding, or a function of the text that returns one, or None to leave the text to the next
+stub."""
 
 
 @dataclass(frozen=True, slots=True)
 class UnmatchedRequest:
-    """A request that no script answered.
+    """Request that matched no stub.
 
     Args:
-        operation: The operation's name.
-        model: The model that was asked.
+        operation: Name of the operation.
+        model: The model.
         prompt: The beginning of the prompt.
     """
 
@@ -150,152 +158,142 @@ class UnmatchedRequest:
         return f"{self.operation} model={self.model!r} prompt={self.prompt!r}"
 
 
-class ReplyStubs:
-    """The replies a service was given.
+V = TypeVar("V")
+R = TypeVar("R")
+
+
+class _Stubs(Generic[V, R]):
+    """Stubs of one kind, in the order of their precedence.
+
+    Args:
+        convert: Conversion of a user's value to a result; raises TypeError for any other value.
+    """
+
+    def __init__(self, convert: Callable[[object], R | None]) -> None:
+        self._convert = convert
+        self._queue: StubQueue[tuple[V, RequestMatcher | None]] = StubQueue()
+        self.unmatched: deque[UnmatchedRequest] = deque(maxlen=_MAX_UNMATCHED)
+        """The last 1,000 requests that no stub matched."""
+
+    def add(
+        self, value: V, *, match: RequestMatcher | None = None, times: int | None = None
+    ) -> None:
+        """Add a stub; see `Service.stub_reply` and `Service.stub_embedding`."""
+        validate_matcher(match)
+        if iscoroutinefunction(value):
+            raise TypeError("the function of a stub must be synchronous: remove 'async'")
+        if not callable(value):
+            self._convert(value)  # raise for a wrong value here, not at the first request
+        self._queue.add((value, match), times)
+
+    def clear(self) -> None:
+        """Remove all stubs."""
+        self._queue.clear()
+        self.unmatched.clear()
+
+    def _find(
+        self,
+        operation: InferenceOperation,
+        prompt: str,
+        argument: object,
+        accepts: Callable[[R], bool],
+    ) -> R | None:
+        def use(stub: tuple[V, RequestMatcher | None]) -> R | None:
+            value, match = stub
+            if not matches(match, operation, prompt):
+                return None
+            result = self._convert(value(argument) if callable(value) else value)
+            return result if result is not None and accepts(result) else None
+
+        with stub_errors(operation):
+            result = self._queue.match(use)
+        if result is None:
+            shown = prompt if len(prompt) <= _SHOWN_CHARS else f"{prompt[:_SHOWN_CHARS]}…"
+            self.unmatched.append(UnmatchedRequest(operation.spec.name, operation.model, shown))
+        return result
+
+
+class ReplyStubs(_Stubs[ReplyLike, Reply]):
+    """Stubbed replies of a service.
 
     Example:
         ```python
-        replies = ReplyStubs()
-        replies.add("I only know that I know nothing.")
-        replies.add("A philosopher.", match="Kant")
-        replies.add("Wait.", times=1)
+        from tunesmith.service.inference.stubs import ReplyStubs
+
+        stubs = ReplyStubs()
+        stubs.add("I only know that I know nothing.")
+        stubs.add("A philosopher.", match="Kant")
+        stubs.add("Wait.", times=1)
         ```
     """
 
     def __init__(self) -> None:
-        self._replies: StubQueue[tuple[ReplyLike, RequestMatcher | None]] = StubQueue()
-        self.unmatched: deque[UnmatchedRequest] = deque(maxlen=_MAX_UNMATCHED)
-        """The last thousand requests that were left to the engine."""
-
-    def add(
-        self, reply: ReplyLike, *, match: RequestMatcher | None = None, times: int | None = None
-    ) -> None:
-        """Answer so from now on; see `Service.stub_reply`."""
-        validate_matcher(match)
-        _require_no_coroutine(reply)
-        if not callable(reply):
-            to_reply(reply)  # what is wrong shows at once, not when somebody asks
-        self._replies.add((reply, match), times)
-
-    def clear(self) -> None:
-        """Leave all answers to the engine again."""
-        self._replies.clear()
-        self.unmatched.clear()
+        super().__init__(to_reply)
 
     def find(self, operation: CreateCompletion | CreateChatCompletion, prompt: str) -> Reply | None:
-        """Tell what to answer; None leaves it to the engine, which is noted.
+        """Return the reply to a request; None leaves it to the engine.
 
         Args:
             operation: The request.
             prompt: Its prompt as text.
         """
-
-        def use(script: tuple[ReplyLike, RequestMatcher | None]) -> Reply | None:
-            given, match = script
-            if not matches(match, operation, prompt):
-                return None
-            reply = to_reply(given(operation) if callable(given) else given)
-            chats = isinstance(operation, CreateChatCompletion)
-            return reply if reply and (chats or not reply.tool_calls) else None
-
-        with stub_errors(operation):
-            reply = self._replies.match(use)
-        if reply is None:
-            self.unmatched.append(_unmatched_request(operation, prompt))
-        return reply
+        is_chat = isinstance(operation, CreateChatCompletion)
+        return self._find(
+            operation, prompt, operation, lambda reply: is_chat or not reply.tool_calls
+        )
 
 
-Vector: TypeAlias = Sequence[float] | Callable[[str], Sequence[float] | None]
-"""An embedding, or a function of the text that gives one, or None to leave it to the next."""
-
-
-class EmbeddingStubs:
-    """The embeddings a service was given."""
+class EmbeddingStubs(_Stubs[Vector, "list[float]"]):
+    """Stubbed embeddings of a service."""
 
     def __init__(self) -> None:
-        self._vectors: StubQueue[tuple[Vector, RequestMatcher | None]] = StubQueue()
-        self.unmatched: deque[UnmatchedRequest] = deque(maxlen=_MAX_UNMATCHED)
-        """The last thousand texts that were left to the engine."""
-
-    def add(
-        self, vector: Vector, *, match: RequestMatcher | None = None, times: int | None = None
-    ) -> None:
-        """Embed so from now on; see `Service.stub_embedding`."""
-        validate_matcher(match)
-        _require_no_coroutine(vector)
-        if not callable(vector):
-            _numbers(vector)  # what is wrong shows at once, not when somebody asks
-        self._vectors.add((vector, match), times)
+        super().__init__(_to_vector)
 
     def find(self, operation: CreateEmbedding, text: str) -> list[float] | None:
-        """Tell the embedding of a text; None leaves it to the engine, which is noted."""
-
-        def use(script: tuple[Vector, RequestMatcher | None]) -> list[float] | None:
-            given, match = script
-            if not matches(match, operation, text):
-                return None
-            vector = given(text) if callable(given) else given
-            return None if vector is None else _numbers(vector)
-
-        with stub_errors(operation):
-            vector = self._vectors.match(use)
-        if vector is None:
-            self.unmatched.append(_unmatched_request(operation, text))
-        return vector
-
-
-def _require_no_coroutine(value: object) -> None:
-    if iscoroutinefunction(value):
-        raise TypeError("a script's function is a plain one: leave async out")
-
-
-def _numbers(vector: object) -> list[float]:
-    if not isinstance(vector, str) and isinstance(vector, Sequence):
-        numbers = cast("Sequence[object]", vector)
-        if numbers and all(isinstance(each, Real) for each in numbers):
-            return [float(each) for each in cast("Sequence[float]", numbers)]
-    raise TypeError(f"an embedding is a list of numbers, and not empty, not {vector!r}")
+        """Return the embedding of a text; None leaves it to the engine."""
+        return self._find(operation, text, text, lambda _: True)
 
 
 def to_reply(value: object) -> Reply | None:
-    """Read what somebody gave as an answer.
+    """Convert a user's value to a reply.
 
     Raises:
-        TypeError: It is no answer.
+        TypeError: The value is not one of `ReplyLike`.
     """
     if value is None or isinstance(value, Reply):
         return value
     if isinstance(value, str):
         return Reply(value)
     if isinstance(value, Mapping | BaseModel):
-        return Reply(_json(cast("Json", value)))
+        return Reply(_to_json(cast("Json", value)))
     calls = (value,) if isinstance(value, ToolCall) else value
     if isinstance(calls, list | tuple):
         items = cast("Sequence[object]", calls)
         if items and all(isinstance(item, ToolCall) for item in items):
             return Reply(tool_calls=cast("Sequence[ToolCall]", items))
     raise TypeError(
-        "a reply is a text, a mapping or model to answer as JSON, a ToolCall or several, a Reply, "
-        f"or a function that gives one of these, not {type(value).__name__}"
+        "a reply must be a text, a mapping or model to send as JSON, a ToolCall or several, a "
+        f"Reply, or a function that returns one of these, not {type(value).__name__}"
     )
 
 
-_MAX_UNMATCHED = 1000
-_SHOWN_CHARS = 80
+def _to_vector(value: object) -> list[float] | None:
+    if value is None:
+        return None
+    if not isinstance(value, str) and isinstance(value, Sequence):
+        numbers = cast("Sequence[object]", value)
+        if numbers and all(isinstance(number, Real) for number in numbers):
+            return [float(number) for number in cast("Sequence[float]", numbers)]
+    raise TypeError(f"an embedding must be a non-empty list of numbers, not {value!r}")
 
 
-def _unmatched_request(operation: InferenceOperation, prompt: str) -> UnmatchedRequest:
-    shown = prompt if len(prompt) <= _SHOWN_CHARS else f"{prompt[:_SHOWN_CHARS]}…"
-    return UnmatchedRequest(operation.spec.name, operation.model, shown)
-
-
-def _json(value: Json) -> str:
+def _to_json(value: Json) -> str:
     if isinstance(value, BaseModel):
         return value.model_dump_json()
-    return json.dumps(value, ensure_ascii=False, default=_plain)
+    return json.dumps(value, ensure_ascii=False, default=_dump_model)
 
 
-def _plain(value: object) -> object:
+def _dump_model(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
-    raise TypeError(f"{type(value).__name__} cannot be written as JSON")
+    raise TypeError(f"{type(value).__name__} is not JSON serializable")

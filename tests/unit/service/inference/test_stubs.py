@@ -1,4 +1,4 @@
-"""Replies: scripts that answer in front of the engine."""
+"""Stubbed replies and embeddings, which take precedence over the engine."""
 
 import json
 import re
@@ -24,42 +24,42 @@ class City(BaseModel):
 
 @pytest.fixture
 def complete(api):
-    """Has a prompt completed; gives the texts of the choices."""
+    """Complete a prompt; return the texts of the choices."""
 
-    async def ask(prompt="Kant was", **parameters):
+    async def send(prompt="Kant was", **parameters):
         answer = await api.post(
             "/completions", model="davinci-002", prompt=prompt, max_tokens=50, **parameters
         )
         return [choice["text"] for choice in answer["choices"]]
 
-    return ask
+    return send
 
 
 @pytest.fixture
 def chat(api):
-    """Says something; gives the first choice."""
+    """Send user messages; return the first choice."""
 
-    async def ask(*said, **parameters):
-        messages = [{"role": "user", "content": text} for text in said or ("Who was Kant?",)]
+    async def send(*texts, **parameters):
+        messages = [{"role": "user", "content": text} for text in texts or ("Who was Kant?",)]
         answer = await api.post("/chat/completions", **CHAT, messages=messages, **parameters)
         return answer["choices"][0]
 
-    return ask
+    return send
 
 
 @pytest.fixture
 def chat_stream(api):
-    """Says something; gives the first choice of each chunk."""
+    """Stream a chat; return the first choice of each chunk."""
 
-    async def ask(**parameters):
+    async def send(**parameters):
         messages = [{"role": "user", "content": "Who was Kant?"}]
         chunks = await api.stream("/chat/completions", **CHAT, messages=messages, **parameters)
         return [chunk["choices"][0] for chunk in chunks]
 
-    return ask
+    return send
 
 
-# Which requests.
+# Matching.
 
 
 @pytest.mark.parametrize(
@@ -67,7 +67,7 @@ def chat_stream(api):
     [
         "Kant",
         re.compile(r"^K\w+ was"),
-        lambda asked: asked.prompt.startswith("Kant"),
+        lambda operation: operation.prompt.startswith("Kant"),
         {"prompt": "Kant"},
         {"prompt": re.compile("was$")},
         {"operation": "completions.*", "model": "davinci-*"},
@@ -76,8 +76,8 @@ def chat_stream(api):
     ],
 )
 async def test_a_reply_is_for_the_requests_that_match(complete, service, match):
-    service.stub_reply("scripted", match=match)
-    assert await complete() == ["scripted"]
+    service.stub_reply("stubbed", match=match)
+    assert await complete() == ["stubbed"]
 
 
 @pytest.mark.parametrize(
@@ -85,25 +85,25 @@ async def test_a_reply_is_for_the_requests_that_match(complete, service, match):
     [
         "Hume",
         re.compile("^was"),
-        lambda asked: asked.model == "babbage-002",
+        lambda operation: operation.model == "babbage-002",
         {"prompt": "Kant", "model": "babbage-002"},
         {"operation": "chat.*"},
     ],
 )
 async def test_a_reply_is_not_for_those_that_do_not_match(complete, service, match):
-    service.stub_reply("scripted", match=match)
-    assert await complete(seed=1) != ["scripted"]
+    service.stub_reply("stubbed", match=match)
+    assert await complete(seed=1) != ["stubbed"]
 
 
 async def test_a_chat_matches_by_its_last_message(chat, service):
-    service.stub_reply("scripted", match="Kant")
-    assert (await chat("Who was Hume?", "And Kant?"))["message"]["content"] == "scripted"
-    assert (await chat("Who was Kant?", "And Hume?"))["message"]["content"] != "scripted"
+    service.stub_reply("stubbed", match="Kant")
+    assert (await chat("Who was Hume?", "And Kant?"))["message"]["content"] == "stubbed"
+    assert (await chat("Who was Kant?", "And Hume?"))["message"]["content"] != "stubbed"
 
 
 async def test_each_of_several_prompts_is_matched_for_itself(complete, service):
     service.stub_reply("a philosopher", match="Kant")
-    service.stub_reply(lambda asked: f"after {asked.prompt}", match="Water")
+    service.stub_reply(lambda operation: f"after {operation.prompt}", match="Water")
     assert await complete(["Water is", "Kant was"], n=2) == [
         *["after Water is"] * 2,
         *["a philosopher"] * 2,
@@ -111,113 +111,113 @@ async def test_each_of_several_prompts_is_matched_for_itself(complete, service):
 
 
 async def test_prompts_of_token_ids_are_matched_as_text(complete, service):
-    service.stub_reply("scripted", match="Kant")
-    assert await complete(service.engine.encode("Kant was")) == ["scripted"]
+    service.stub_reply("stubbed", match="Kant")
+    assert await complete(service.engine.encode("Kant was")) == ["stubbed"]
 
 
 def test_an_unknown_field_of_a_match_is_an_error(service):
-    with pytest.raises(ValueError, match="match knows operation, model, prompt, not promt"):
-        service.stub_reply("scripted", match={"promt": "Kant"})
+    with pytest.raises(ValueError, match="unknown fields promt in match"):
+        service.stub_reply("stubbed", match={"promt": "Kant"})
 
 
 @pytest.mark.parametrize("match", [3, ["Kant"], object()])
-def test_a_match_that_is_none_is_refused_when_it_is_given(service, match):
-    with pytest.raises(TypeError, match="match is a text, a pattern"):
-        service.stub_reply("scripted", match=match)
+def test_a_matcher_of_a_wrong_type_is_refused_when_it_is_added(service, match):
+    with pytest.raises(TypeError, match="match must be a text, a regular expression"):
+        service.stub_reply("stubbed", match=match)
 
 
-def test_an_operation_that_there_is_not_is_no_match(service):
+def test_an_unknown_operation_in_a_match_is_an_error(service):
     with pytest.raises(ValueError, match=r"did you mean 'completions\.create'"):
-        service.stub_reply("scripted", match={"operation": "completion.create"})
+        service.stub_reply("stubbed", match={"operation": "completion.create"})
 
 
-# What goes wrong in a script is no matter of the service.
+# Errors of a stub's function.
 
 
-def _raises(asked):
-    assert "Hume" in asked.prompt, "it must be about Hume"
+def _fail(operation):
+    assert "Hume" in operation.prompt, "it must be about Hume"
 
 
-@pytest.mark.parametrize(("script", "says"), [
-    ({"reply": _raises}, "AssertionError: it must be about Hume"),
-    ({"reply": lambda asked: 7}, "TypeError: a reply is a text"),
-    ({"reply": "a", "match": lambda asked: asked.messages}, "AttributeError"),
+@pytest.mark.parametrize(("stub", "message"), [
+    ({"reply": _fail}, "AssertionError: it must be about Hume"),
+    ({"reply": lambda operation: 7}, "TypeError: a reply must be a text"),
+    ({"reply": "a", "match": lambda operation: operation.messages}, "AttributeError"),
 ])  # fmt: skip
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_a_script_raises_comes_to_who_asks(service, script, says, stream):
-    service.stub_reply(**script)
+async def test_an_error_of_a_stub_is_raised_to_the_caller(service, stub, message, stream):
+    service.stub_reply(**stub)
     record = CallRecorder(MemoryBackend(service))
     completions = AsyncClient(backend=record).completions
     ask = completions.stream if stream else completions.create
     answer = ask(model="davinci-002", prompt="Kant was")
-    with pytest.raises(StubError, match=f"answer completions.create raised {says}"):
+    with pytest.raises(StubError, match=f"stub for completions.create raised {message}"):
         await (answer.__aenter__() if stream else answer)
     record.assert_called("completions.create", times=1)  # there is nothing to retry
 
 
-async def test_what_the_script_of_an_embedding_raises_comes_to_who_asks(service):
+async def test_an_error_of_an_embedding_stub_is_raised_to_the_caller(service):
     service.stub_embedding(lambda text: text.nothing)
     client = AsyncClient(backend=MemoryBackend(service))
     with pytest.raises(StubError, match=r"embeddings\.create raised AttributeError"):
         await client.embeddings.create(model="text-embedding-3-small", input="Kant")
 
 
-async def test_a_script_may_refuse_as_the_service_does(service):
-    def refuse(asked):
-        raise ServiceError(400, "Nobody talks of Kant.")
+async def test_a_stub_may_raise_a_service_error(service):
+    def refuse(operation):
+        raise ServiceError(400, "Kant is not allowed.")
 
     service.stub_reply(refuse)
     client = AsyncClient(backend=MemoryBackend(service))
-    with pytest.raises(BadRequestError, match="Nobody talks of Kant"):
+    with pytest.raises(BadRequestError, match="Kant is not allowed"):
         await client.completions.create(model="davinci-002", prompt="Kant was")
 
 
-def test_a_script_does_not_wait(service):
-    async def later(asked):
+def test_an_asynchronous_function_is_refused(service):
+    async def later(operation):
         return "later"
 
-    with pytest.raises(TypeError, match="leave async out"):
+    with pytest.raises(TypeError, match="remove 'async'"):
         service.stub_reply(later)
-    with pytest.raises(TypeError, match="leave async out"):
+    with pytest.raises(TypeError, match="remove 'async'"):
         service.stub_embedding(later)
 
 
-# How often.
+# Number of uses.
 
 
-async def test_a_reply_for_some_times_is_used_up(complete, service):
+async def test_a_reply_with_a_number_of_uses_is_used_up(complete, service):
     service.stub_reply("always")
     service.stub_reply("first", times=1)
     service.stub_reply("second", times=1)
     assert [await complete() for _ in range(4)] == [["first"], ["second"], ["always"], ["always"]]
 
 
-async def test_a_function_that_passes_keeps_its_times(complete, service):
-    service.stub_reply(lambda asked: "wet" if "Water" in asked.prompt else None, times=1)
+async def test_a_function_that_returns_none_keeps_its_uses(complete, service):
+    service.stub_reply(lambda operation: "wet" if "Water" in operation.prompt else None, times=1)
     await complete()
     assert await complete("Water is") == ["wet"]
 
 
-async def test_clearing_leaves_all_to_the_engine(complete, service):
-    unscripted = await complete(seed=1)
-    service.stub_reply("scripted")
+async def test_cleared_stubs_leave_all_requests_to_the_engine(complete, service):
+    original = await complete(seed=1)
+    service.stub_reply("stubbed")
     service.replies.clear()
-    assert await complete(seed=1) == unscripted
+    assert await complete(seed=1) == original
 
 
-# What is answered.
+# Content of replies.
 
 
 @pytest.mark.parametrize(
     "value", [{"city": "Königsberg", "people": 5}, City(city="Königsberg", people=5)]
 )
-async def test_mappings_and_models_are_answered_as_json(chat, service, value):
+async def test_mappings_and_models_are_sent_as_json(chat, service, value):
     service.stub_reply(value)
     content = (await chat())["message"]["content"]
     assert json.loads(content) == {"city": "Königsberg", "people": 5}
 
 
-async def test_tool_calls_are_answered_with_their_arguments(chat, service):
+async def test_tool_calls_have_their_arguments(chat, service):
     service.stub_reply([ToolCall("weather", {"city": "Königsberg"}), ToolCall("now", id="call_1")])
     choice = await chat()
     assert choice["finish_reason"] == "tool_calls"
@@ -233,7 +233,7 @@ async def test_tool_calls_are_answered_with_their_arguments(chat, service):
     }
 
 
-async def test_a_reply_may_speak_and_call(chat, service):
+async def test_a_reply_may_have_a_text_and_calls(chat, service):
     service.stub_reply(Reply("Let me see.", tool_calls=[ToolCall("now")]))
     message = (await chat())["message"]
     assert message["content"] == "Let me see."
@@ -257,7 +257,7 @@ async def test_a_stream_has_the_calls_one_after_the_other(chat_stream, service):
     assert called == {0: ["a", "weather", '{"city": "Königsberg"}'], 1: ["b", "now", "{}"]}
 
 
-async def test_the_old_functions_are_called_in_the_old_way(chat, service):
+async def test_deprecated_functions_are_called_by_function_call(chat, service):
     service.stub_reply(ToolCall("now"))
     choice = await chat(functions=[{"name": "now"}])
     assert choice["message"]["function_call"] == {"name": "now", "arguments": "{}"}
@@ -272,13 +272,13 @@ async def test_a_custom_tool_is_called_with_a_text(chat, service):
     assert call["custom"] == {"name": "shell", "input": "ls -l"}
 
 
-async def test_calls_are_no_answer_to_a_completion(complete, service):
+async def test_replies_with_calls_are_skipped_for_completions(complete, service):
     service.stub_reply("text")
     service.stub_reply(ToolCall("now"))
     assert await complete() == ["text"]
 
 
-async def test_log_probabilities_can_be_given(chat, service):
+async def test_log_probabilities_can_be_stubbed(chat, service):
     service.stub_reply(
         Reply(tokens=[Token("Yes", -0.1, top={"No": -2.5, "Ja": -3.0}), Token("!", 0)])
     )
@@ -290,35 +290,35 @@ async def test_log_probabilities_can_be_given(chat, service):
     assert (second["token"], second["logprob"]) == ("!", 0)
 
 
-async def test_given_tokens_are_cut_off_by_max_tokens(chat, service):
+async def test_stubbed_tokens_are_cut_off_by_max_tokens(chat, service):
     service.stub_reply(Reply(tokens=[Token("Yes", -0.1), Token("!", 0)]))
     choice = await chat(max_completion_tokens=1)
     assert (choice["message"]["content"], choice["finish_reason"]) == ("Yes", "length")
 
 
-async def test_the_reason_to_end_can_be_given(chat, chat_stream, service):
+async def test_the_finish_reason_can_be_stubbed(chat, chat_stream, service):
     service.stub_reply(Reply("…", finish_reason="content_filter"))
     assert (await chat())["finish_reason"] == "content_filter"
     assert (await chat_stream())[-1]["finish_reason"] == "content_filter"
 
 
 @pytest.mark.parametrize("wrong", [7, [], ["a", "b"], object()])
-def test_what_is_no_answer_is_refused_when_it_is_given(service, wrong):
-    with pytest.raises(TypeError, match="a reply is a text"):
+def test_a_reply_of_a_wrong_type_is_refused_when_it_is_added(service, wrong):
+    with pytest.raises(TypeError, match="a reply must be a text"):
         service.stub_reply(wrong)
 
 
-def test_a_reply_says_something_and_says_it_once():
-    with pytest.raises(ValueError, match="a reply has a text"):
+def test_a_reply_has_one_content():
+    with pytest.raises(ValueError, match="a reply needs text"):
         Reply()
-    with pytest.raises(ValueError, match="give one"):
+    with pytest.raises(ValueError, match="leave out one"):
         Reply("No", tokens=[Token("Yes", -0.1)])
 
 
-# When.
+# Timing.
 
 
-async def test_tokens_come_at_their_pace(service, api):
+async def test_streamed_tokens_have_their_delays(service, api):
     tokens = [Token(text, -0.1) for text in "Yes!"]
     service.stub_reply(Reply(tokens=tokens, first_token_s=3, token_s=0.5))
     began = service.clock.monotonic()
@@ -326,7 +326,7 @@ async def test_tokens_come_at_their_pace(service, api):
     assert service.clock.monotonic() - began == pytest.approx(3 + 3 * 0.5 + 0.5)
 
 
-async def test_an_answer_in_one_piece_takes_the_same_time(service, complete):
+async def test_a_whole_completion_takes_the_same_time(service, complete):
     service.stub_reply(
         Reply(tokens=[Token(text, -0.1) for text in "Yes!"], first_token_s=3, token_s=1)
     )
@@ -335,7 +335,7 @@ async def test_an_answer_in_one_piece_takes_the_same_time(service, complete):
     assert service.clock.monotonic() - began == pytest.approx(3 + 3 * 1)
 
 
-async def test_answers_that_take_time_take_it_at_the_same_time(service, complete):
+async def test_slow_replies_are_concurrent(service, complete):
     service.stub_reply(Reply("slow", first_token_s=10))
     began = service.clock.monotonic()
     async with anyio.create_task_group() as tasks:
@@ -367,11 +367,11 @@ async def test_the_lines_of_a_batch_are_answered_and_take_no_time(service, api):
     assert service.clock.monotonic() == pytest.approx(3600)
 
 
-# What no reply answered.
+# Unmatched requests.
 
 
-async def test_what_is_left_to_the_engine_is_noted(service, complete, chat):
-    service.stub_reply("scripted", match="Kant")
+async def test_requests_without_a_stub_are_recorded(service, complete, chat):
+    service.stub_reply("stubbed", match="Kant")
     await complete()
     await complete("Water is")
     await chat("Who was Hume?")
@@ -386,16 +386,16 @@ async def test_what_is_left_to_the_engine_is_noted(service, complete, chat):
 
 @pytest.fixture
 def embed(api):
-    async def ask(*texts, **parameters):
+    async def send(*texts, **parameters):
         answer = await api.post(
             "/embeddings", model="text-embedding-3-small", input=list(texts), **parameters
         )
         return [each["embedding"] for each in answer["data"]]
 
-    return ask
+    return send
 
 
-async def test_embeddings_can_be_given_text_by_text(service, embed):
+async def test_embeddings_can_be_stubbed_by_text(service, embed):
     service.stub_embedding([1, 0], match="Kant")
     service.stub_embedding(lambda text: [0.0, len(text)] if "Water" in text else None)
     kant, water, hume = await embed("Kant", "Water", "Hume")
@@ -405,7 +405,7 @@ async def test_embeddings_can_be_given_text_by_text(service, embed):
 
 
 @pytest.mark.parametrize("vector", ["abc", [], [1, "a"], {"a": 1}, 5])
-def test_what_is_no_vector_is_refused_when_it_is_given(service, vector):
+def test_a_vector_of_a_wrong_type_is_refused_when_it_is_added(service, vector):
     with pytest.raises(TypeError, match="list of numbers"):
         service.stub_embedding(vector)
 

@@ -1,4 +1,4 @@
-"""Embeddings: vectors of length 1 in the shape of the API."""
+"""Embeddings are vectors of length 1 in the format of the API."""
 
 import base64
 import math
@@ -11,17 +11,17 @@ pytestmark = pytest.mark.anyio
 
 @pytest.fixture
 def embed(api):
-    """Asks for embeddings by text-embedding-3-small."""
+    """Embed by text-embedding-3-small."""
 
-    async def ask(input, **parameters):
+    async def send(input, **parameters):
         return await api.post(
             "/embeddings", **{"model": "text-embedding-3-small", "input": input, **parameters}
         )
 
-    return ask
+    return send
 
 
-async def test_an_answer_has_the_shape_of_the_api(embed, service):
+async def test_an_answer_has_the_format_of_the_api(embed, service):
     answer = await embed(["Duty is reason.", "Water"])
     assert answer["object"] == "list"
     assert answer["model"] == "text-embedding-3-small"
@@ -47,7 +47,7 @@ async def test_each_model_has_its_dimensions(embed, model, dimensions):
     assert math.hypot(*vector) == pytest.approx(1, abs=1e-6)
 
 
-async def test_fewer_dimensions_can_be_asked_for(embed):
+async def test_fewer_dimensions_can_be_requested(embed):
     vector = (await embed("Duty", dimensions=64))["data"][0]["embedding"]
     assert len(vector) == 64
     assert math.hypot(*vector) == pytest.approx(1, abs=1e-6)
@@ -76,12 +76,12 @@ async def test_similar_texts_are_nearer(embed):
 
 @pytest.mark.parametrize("input", ["", [], ["Duty", ""], [[]]])
 async def test_an_empty_input_is_refused(api, input):
-    status, error = await api.refusal("/embeddings", model="text-embedding-3-small", input=input)
+    status, error = await api.fail("/embeddings", model="text-embedding-3-small", input=input)
     assert (status, error["type"]) == (400, "invalid_request_error")
 
 
 async def test_an_input_that_is_too_long_is_refused(api):
-    status, error = await api.refusal(
+    status, error = await api.fail(
         "/embeddings", model="text-embedding-3-small", input="word " * 9000
     )
     assert status == 400
@@ -89,14 +89,14 @@ async def test_an_input_that_is_too_long_is_refused(api):
 
 
 async def test_more_dimensions_than_the_model_has_are_refused(api):
-    status, error = await api.refusal(
+    status, error = await api.fail(
         "/embeddings", model="text-embedding-3-small", input="x", dimensions=1537
     )
     assert (status, error["param"]) == (400, "dimensions")
 
 
-async def test_ada_has_its_dimensions_and_no_others(api):
-    status, error = await api.refusal(
+async def test_the_dimensions_of_ada_are_fixed(api):
+    status, error = await api.fail(
         "/embeddings", model="text-embedding-ada-002", input="x", dimensions=64
     )
     assert status == 400
@@ -104,11 +104,11 @@ async def test_ada_has_its_dimensions_and_no_others(api):
 
 
 async def test_a_chat_model_does_not_embed(api):
-    status, error = await api.refusal("/embeddings", model="gpt-4o-mini", input="x")
+    status, error = await api.fail("/embeddings", model="gpt-4o-mini", input="x")
     assert status == 403
     assert error["message"] == "You are not allowed to generate embeddings from this model"
 
 
 async def test_an_unknown_model_is_404(api):
-    status, error = await api.refusal("/embeddings", model="nobody", input="x")
+    status, error = await api.fail("/embeddings", model="unknown", input="x")
     assert (status, error["code"]) == (404, "model_not_found")

@@ -1,4 +1,4 @@
-"""Messages of all kinds become plain turns that an engine can read."""
+"""Messages of all kinds become plain turns for engines."""
 
 import json
 

@@ -1,4 +1,4 @@
-"""Chat answers in a form: JSON that fits a schema, and calls of functions."""
+"""Formats of chat completions: JSON of a schema, and calls of tools."""
 
 import json
 
@@ -6,7 +6,7 @@ import pytest
 
 pytestmark = pytest.mark.anyio
 
-ASKED = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Weather, as JSON?"}]}
+REQUEST = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Weather, as JSON?"}]}
 WEATHER = {
     "type": "object",
     "properties": {
@@ -24,12 +24,12 @@ TOOLS = [
 
 @pytest.fixture
 def chat(api):
-    """Asks gpt-4o-mini."""
+    """Call gpt-4o-mini."""
 
-    async def ask(**parameters):
-        return (await api.post("/chat/completions", **{**ASKED, **parameters}))["choices"][0]
+    async def send(**parameters):
+        return (await api.post("/chat/completions", **{**REQUEST, **parameters}))["choices"][0]
 
-    return ask
+    return send
 
 
 def named(name):
@@ -37,13 +37,13 @@ def named(name):
 
 
 @pytest.mark.parametrize("choice", [None, "auto", "none"])
-async def test_tools_that_need_not_be_called_are_answered_by_text(chat, choice):
+async def test_optional_tools_are_not_called(chat, choice):
     answer = await chat(tools=TOOLS, tool_choice=choice, max_completion_tokens=5)
     assert isinstance(answer["message"]["content"], str)
     assert "tool_calls" not in answer["message"]
 
 
-async def test_a_forced_tool_is_called_with_what_it_requires(chat):
+async def test_a_chosen_tool_is_called_with_its_required_arguments(chat):
     answer = await chat(tools=TOOLS, tool_choice=named("weather"))
     assert answer["finish_reason"] == "stop"
     assert answer["message"]["content"] is None
@@ -57,14 +57,14 @@ async def test_a_forced_tool_is_called_with_what_it_requires(chat):
     assert arguments["days"] == 3
 
 
-async def test_a_required_tool_is_the_first_one(chat):
+async def test_a_required_call_is_of_the_first_tool(chat):
     answer = await chat(tools=TOOLS, tool_choice="required")
     assert answer["finish_reason"] == "tool_calls"
     (call,) = answer["message"]["tool_calls"]
     assert call["function"] == {"name": "now", "arguments": "{}"}
 
 
-async def test_of_allowed_tools_the_first_one_is_called(chat):
+async def test_a_required_call_of_allowed_tools_is_of_the_first_one(chat):
     allowed = {"mode": "required", "tools": [named("weather")]}
     answer = await chat(
         tools=TOOLS, tool_choice={"type": "allowed_tools", "allowed_tools": allowed}
@@ -81,18 +81,18 @@ async def test_of_allowed_tools_the_first_one_is_called(chat):
 async def test_a_custom_tool_is_called_with_a_text(api, chat):
     tools = [{"type": "custom", "custom": {"name": "note"}}]
     choice = {"type": "custom", "custom": {"name": "note"}}
-    asked = {"tools": tools, "tool_choice": choice, "seed": 1, "max_completion_tokens": 5}
-    (call,) = (await chat(**asked))["message"]["tool_calls"]
+    request = {"tools": tools, "tool_choice": choice, "seed": 1, "max_completion_tokens": 5}
+    (call,) = (await chat(**request))["message"]["tool_calls"]
     assert call["type"] == "custom"
     assert call["custom"]["name"] == "note"
-    first, *deltas, _ = await api.stream("/chat/completions", **ASKED, **asked)
+    first, *deltas, _ = await api.stream("/chat/completions", **REQUEST, **request)
     (begun,) = first["choices"][0]["delta"]["tool_calls"]
     assert begun["custom"] == {"name": "note", "input": ""}
     pieces = [event["choices"][0]["delta"]["tool_calls"][0]["custom"]["input"] for event in deltas]
     assert "".join(pieces) == call["custom"]["input"] != ""
 
 
-async def test_the_old_way_of_calling_functions_still_works(chat):
+async def test_deprecated_functions_can_be_called(chat):
     functions = [{"name": "weather", "parameters": WEATHER}]
     answer = await chat(functions=functions, function_call={"name": "weather"})
     assert answer["message"]["content"] is None
@@ -100,7 +100,7 @@ async def test_the_old_way_of_calling_functions_still_works(chat):
     assert json.loads(answer["message"]["function_call"]["arguments"])["days"] == 3
 
 
-async def test_a_reply_gives_the_arguments(chat, service):
+async def test_a_stubbed_text_is_the_arguments(chat, service):
     service.stub_reply('{"city": "Königsberg"}')
     answer = await chat(tools=TOOLS, tool_choice=named("weather"))
     (call,) = answer["message"]["tool_calls"]
@@ -108,25 +108,25 @@ async def test_a_reply_gives_the_arguments(chat, service):
 
 
 @pytest.mark.parametrize(
-    ("asked", "param"),
+    ("parameters", "param"),
     [
         ({"tool_choice": "required"}, "tool_choice"),
-        ({"tools": TOOLS, "tool_choice": named("nobody")}, "tool_choice"),
+        ({"tools": TOOLS, "tool_choice": named("unknown")}, "tool_choice"),
         ({"function_call": {"name": "x"}}, "function_call"),
         ({"functions": [{"name": "now"}], "function_call": {"name": "x"}}, "function_call"),
     ],
 )
-async def test_a_choice_that_does_not_fit_the_tools_is_refused(api, asked, param):
-    status, error = await api.refusal("/chat/completions", **ASKED, **asked)
+async def test_a_choice_that_does_not_fit_the_tools_is_refused(api, parameters, param):
+    status, error = await api.fail("/chat/completions", **REQUEST, **parameters)
     assert (status, error["param"]) == (400, param)
 
 
-async def test_a_call_streams_its_name_first_and_then_its_arguments(api, chat):
+async def test_a_streamed_call_begins_with_its_name(api, chat):
     (whole,) = (await chat(tools=TOOLS, tool_choice=named("weather"), seed=1))["message"][
         "tool_calls"
     ]
     first, *deltas, last = await api.stream(
-        "/chat/completions", **ASKED, tools=TOOLS, tool_choice=named("weather"), seed=1
+        "/chat/completions", **REQUEST, tools=TOOLS, tool_choice=named("weather"), seed=1
     )
     delta = first["choices"][0]["delta"]
     assert (delta["role"], delta["content"]) == ("assistant", None)
@@ -147,8 +147,8 @@ async def test_json_object_is_an_object(chat):
     assert isinstance(json.loads(answer["message"]["content"]), dict)
 
 
-async def test_json_object_wants_the_word_json_in_the_messages(api):
-    status, error = await api.refusal(
+async def test_json_object_requires_the_word_json_in_the_messages(api):
+    status, error = await api.fail(
         "/chat/completions",
         model="gpt-4o-mini",
         messages=[{"role": "user", "content": "Weather?"}],
@@ -158,7 +158,7 @@ async def test_json_object_wants_the_word_json_in_the_messages(api):
     assert "must contain the word 'json'" in error["message"]
 
 
-async def test_json_schema_is_json_that_fits(chat):
+async def test_json_schema_is_json_that_fits_the_schema(chat):
     wanted = {"type": "json_schema", "json_schema": {"name": "weather", "schema": WEATHER}}
     answer = json.loads((await chat(response_format=wanted))["message"]["content"])
     assert answer["days"] == 3
@@ -166,8 +166,8 @@ async def test_json_schema_is_json_that_fits(chat):
 
 
 @pytest.mark.parametrize("stream", [False, True])
-async def test_what_is_no_schema_is_refused_before_anything_is_answered(api, stream):
-    status, error = await api.refusal(
+async def test_an_invalid_schema_is_refused_before_a_stream_begins(api, stream):
+    status, error = await api.fail(
         "/chat/completions",
         model="gpt-4o-mini",
         messages=[{"role": "user", "content": "Where?"}],
@@ -180,7 +180,7 @@ async def test_what_is_no_schema_is_refused_before_anything_is_answered(api, str
     assert (status, error["param"]) == (400, "response_format")
 
 
-async def test_text_in_json_has_the_words_of_the_engine(chat):
+async def test_texts_in_json_have_the_words_of_the_engine(chat):
     wanted = {"type": "json_schema", "json_schema": {"name": "x", "schema": WEATHER}}
     said = {
         json.loads((await chat(response_format=wanted, seed=seed))["message"]["content"])["city"]

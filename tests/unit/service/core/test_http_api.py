@@ -73,9 +73,7 @@ async def test_a_body_that_is_no_json_is_400(service):
 
 
 async def test_an_unknown_parameter_is_400_and_named(api):
-    status, error = await api.refusal(
-        "/completions", model="davinci-002", prompt="x", colour="blue"
-    )
+    status, error = await api.fail("/completions", model="davinci-002", prompt="x", colour="blue")
     assert status == 400
     assert error["message"] == "Unrecognized request argument supplied: colour"
     assert error["type"] == "invalid_request_error"
@@ -94,7 +92,7 @@ async def test_what_breaks_inside_is_a_500_without_a_traceback(api, caplog, monk
 
     monkeypatch.setattr(api.service.models, "base_of", explode)
     with caplog.at_level(logging.ERROR, "tunesmith.service"):
-        status, error = await api.refusal("/completions", model="davinci-002", prompt="x")
+        status, error = await api.fail("/completions", model="davinci-002", prompt="x")
     assert status == 500
     assert error["type"] == "server_error"
     assert "secret" not in json.dumps(error)
@@ -134,7 +132,7 @@ async def test_a_stream_is_server_sent_events_that_end_with_done(api):
 
 
 async def test_what_is_wrong_with_a_request_for_a_stream_is_no_stream(api):
-    status, error = await api.refusal("/completions", model="nobody", prompt="x", stream=True)
+    status, error = await api.fail("/completions", model="nobody", prompt="x", stream=True)
     assert (status, error["code"]) == (404, "model_not_found")
 
 
@@ -268,5 +266,5 @@ async def test_a_parameter_in_several_forms_is_refused(api):
 async def test_bounds_that_a_client_need_not_know_are_the_services_matter(api, path, asked, param):
     if path == "/chat/completions":
         asked = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "a"}], **asked}
-    status, error = await api.refusal(path, **asked)
+    status, error = await api.fail(path, **asked)
     assert (status, error["param"]) == (400, param)

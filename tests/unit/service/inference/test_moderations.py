@@ -1,4 +1,4 @@
-"""Moderations: a list of words in the shape of the API."""
+"""Moderations flag a list of words in the format of the API."""
 
 import pytest
 
@@ -20,14 +20,14 @@ async def test_a_word_flags_its_category_and_no_other(api, category, word):
     assert max(scores, key=scores.get) == category
 
 
-async def test_harmless_text_is_clear(api):
+async def test_a_harmless_text_is_not_flagged(api):
     (result,) = (await api.post("/moderations", input="The skillful painter."))["results"]
     assert result["flagged"] is False
     assert set(result["categories"]) == set(result["category_scores"]) == set(FLAGGED_WORDS)
     assert all(score < 0.5 for score in result["category_scores"].values())
 
 
-async def test_an_answer_names_its_id_and_model(api):
+async def test_a_response_has_an_id_and_the_model(api):
     answer = await api.post("/moderations", input="hello")
     assert answer["id"].startswith("modr-")
     assert answer["model"] == "omni-moderation-latest"
@@ -48,14 +48,14 @@ async def test_the_parts_of_a_message_have_one_result(api):
     assert result["category_applied_input_types"]["violence"] == ["text"]
 
 
-async def test_older_models_know_fewer_categories(api):
+async def test_text_models_have_fewer_categories(api):
     answer = await api.post("/moderations", model="text-moderation-stable", input="a bomb")
     (result,) = answer["results"]
     assert len(result["categories"]) == 11
     assert "category_applied_input_types" not in result
 
 
-@pytest.mark.parametrize("model", ["davinci-002", "nobody"])
-async def test_other_models_do_not_moderate(api, model):
-    status, error = await api.refusal("/moderations", model=model, input="hello")
+@pytest.mark.parametrize("model", ["davinci-002", "unknown"])
+async def test_only_moderation_models_moderate(api, model):
+    status, error = await api.fail("/moderations", model=model, input="hello")
     assert (status, error["code"]) == (404, "model_not_found")

@@ -1,4 +1,4 @@
-"""Completions: what models go on with, in the shape and by the rules of the real service."""
+"""Completions have the format and the rules of the API."""
 
 import math
 from itertools import pairwise
@@ -12,15 +12,15 @@ PROMPT = "The sky is"
 
 @pytest.fixture
 def complete(api):
-    """Asks for a completion of davinci-002."""
+    """Complete a prompt by davinci-002."""
 
-    async def ask(prompt=PROMPT, **parameters):
+    async def send(prompt=PROMPT, **parameters):
         return await api.post("/completions", model="davinci-002", prompt=prompt, **parameters)
 
-    return ask
+    return send
 
 
-async def test_an_answer_has_the_shape_of_the_api(complete, service):
+async def test_an_answer_has_the_format_of_the_api(complete, service):
     answer = await complete()
     assert answer["id"].startswith("cmpl-")
     assert answer["object"] == "text_completion"
@@ -32,7 +32,7 @@ async def test_an_answer_has_the_shape_of_the_api(complete, service):
     assert choice["logprobs"] is None
 
 
-async def test_without_a_limit_there_are_sixteen_tokens_at_most(complete):
+async def test_the_default_limit_is_sixteen_tokens(complete):
     answer = await complete(seed=1, n=8)
     usage = answer["usage"]
     assert usage["prompt_tokens"] > 0
@@ -41,25 +41,25 @@ async def test_without_a_limit_there_are_sixteen_tokens_at_most(complete):
     assert {choice["finish_reason"] for choice in answer["choices"]} <= {"stop", "length"}
 
 
-async def test_a_completion_cut_off_says_length(complete):
+async def test_a_truncated_completion_has_the_finish_reason_length(complete):
     answer = await complete(max_tokens=1)
     assert answer["choices"][0]["finish_reason"] == "length"
     assert answer["usage"]["completion_tokens"] == 1
 
 
-async def test_a_seed_makes_it_repeatable_and_its_absence_does_not(complete):
+async def test_only_a_seed_makes_a_completion_repeatable(complete):
     texts = [(await complete(seed=5, max_tokens=40))["choices"][0]["text"] for _ in range(2)]
     assert texts[0] == texts[1]
     others = {(await complete(max_tokens=40))["choices"][0]["text"] for _ in range(4)}
     assert len(others) > 1
 
 
-async def test_at_temperature_zero_all_choices_are_the_likeliest_one(complete):
+async def test_choices_at_temperature_zero_are_equal(complete):
     answer = await complete(n=3, temperature=0)
     assert len({choice["text"] for choice in answer["choices"]}) == 1
 
 
-async def test_choices_come_n_for_each_prompt_in_the_order_of_the_prompts(complete):
+async def test_each_prompt_has_n_choices_in_the_order_of_the_prompts(complete):
     prompts = ["The sky", "Water", "A stone"]
     answer = await complete(prompts, n=2, echo=True, max_tokens=1)
     assert [choice["index"] for choice in answer["choices"]] == list(range(6))
@@ -80,14 +80,14 @@ async def test_token_ids_are_a_prompt_like_their_text(complete, service):
     assert by_lists["usage"]["prompt_tokens"] == 2 * len(ids)
 
 
-async def test_ids_that_are_no_tokens_are_refused(api):
-    status, error = await api.refusal("/completions", model="davinci-002", prompt=[10**9])
+async def test_unknown_token_ids_are_refused(api):
+    status, error = await api.fail("/completions", model="davinci-002", prompt=[10**9])
     assert (status, error["param"]) == (400, "prompt")
 
 
 @pytest.mark.parametrize("token", ["abc", "-1", "", "1.5", "9" * 5000])
-async def test_a_bias_is_for_a_token(api, token):
-    status, error = await api.refusal(
+async def test_a_bias_must_be_for_a_token_id(api, token):
+    status, error = await api.fail(
         "/completions", model="davinci-002", prompt="Kant", logit_bias={token: 1}
     )
     assert (status, error["param"]) == (400, "logit_bias")
@@ -95,19 +95,19 @@ async def test_a_bias_is_for_a_token(api, token):
 
 
 @pytest.mark.parametrize("prompt", [[], [[]]])
-async def test_an_empty_list_is_no_prompt(api, prompt):
-    status, error = await api.refusal("/completions", model="davinci-002", prompt=prompt)
+async def test_an_empty_list_of_prompts_is_refused(api, prompt):
+    status, error = await api.fail("/completions", model="davinci-002", prompt=prompt)
     assert (status, error["message"]) == (400, "[] is too short - 'prompt'")
 
 
 @pytest.mark.parametrize("prompt", ["", None])
-async def test_without_a_prompt_a_text_begins(complete, prompt):
+async def test_an_empty_prompt_is_the_beginning_of_a_text(complete, prompt):
     answer = await complete(prompt, echo=True, max_tokens=5)
     assert answer["usage"]["prompt_tokens"] == 1
     assert "<|endoftext|>" not in answer["choices"][0]["text"]
 
 
-async def test_a_stop_text_ends_it_and_is_not_part_of_it(complete):
+async def test_a_stop_text_ends_a_completion_and_is_left_out(complete):
     whole = (await complete(temperature=0, max_tokens=30))["choices"][0]["text"]
     stop = whole.split()[2]
     answer = await complete(temperature=0, max_tokens=30, stop=[stop])
@@ -119,7 +119,7 @@ async def test_a_stop_text_ends_it_and_is_not_part_of_it(complete):
 # Log-probabilities.
 
 
-async def test_logprobs_tell_of_each_token_its_probability_and_the_likeliest_ones(complete):
+async def test_logprobs_have_the_probability_and_the_alternatives_of_each_token(complete):
     answer = await complete(logprobs=2, max_tokens=6)
     (choice,) = answer["choices"]
     logprobs = choice["logprobs"]
@@ -141,13 +141,13 @@ async def test_offsets_count_from_the_beginning_of_the_prompt(complete):
     assert [b - a for a, b in pairwise(offsets)] == [len(token) for token in tokens[:-1]]
 
 
-async def test_zero_logprobs_tell_of_the_chosen_tokens_only(complete):
+async def test_zero_logprobs_have_no_alternatives(complete):
     (choice,) = (await complete(logprobs=0, max_tokens=3))["choices"]
     assert choice["logprobs"]["top_logprobs"] is None
     assert all(each < 0 for each in choice["logprobs"]["token_logprobs"])
 
 
-async def test_under_echo_the_first_token_has_no_probability(complete, service):
+async def test_an_echoed_first_token_has_no_probability(complete, service):
     answer = await complete(echo=True, logprobs=2, max_tokens=2)
     (choice,) = answer["choices"]
     logprobs = choice["logprobs"]
@@ -159,7 +159,7 @@ async def test_under_echo_the_first_token_has_no_probability(complete, service):
     assert len(logprobs["tokens"]) == answer["usage"]["total_tokens"]
 
 
-async def test_echo_with_no_tokens_to_come_scores_the_prompt_alone(complete):
+async def test_echo_without_tokens_to_generate_scores_the_prompt(complete):
     answer = await complete(echo=True, logprobs=0, max_tokens=0)
     (choice,) = answer["choices"]
     assert choice["text"] == PROMPT
@@ -170,7 +170,7 @@ async def test_echo_with_no_tokens_to_come_scores_the_prompt_alone(complete):
 # Choosing among candidates.
 
 
-async def test_best_of_answers_the_likeliest_candidates_and_counts_all(complete):
+async def test_best_of_returns_the_most_likely_candidates_and_counts_all(complete):
     answer = await complete(n=2, best_of=6, logprobs=0, max_tokens=8, seed=3)
 
     def mean(choice):
@@ -185,23 +185,21 @@ async def test_best_of_answers_the_likeliest_candidates_and_counts_all(complete)
 
 
 async def test_best_of_below_n_is_refused(api):
-    status, error = await api.refusal(
-        "/completions", model="davinci-002", prompt="x", n=3, best_of=2
-    )
+    status, error = await api.fail("/completions", model="davinci-002", prompt="x", n=3, best_of=2)
     assert status == 400
     assert "(currently 3) to be at most 'best_of' (currently 2)" in error["message"]
 
 
 async def test_best_of_cannot_be_streamed(api):
-    status, error = await api.refusal(
+    status, error = await api.fail(
         "/completions", model="davinci-002", prompt="x", best_of=2, stream=True
     )
     assert status == 400
     assert "best_of" in error["message"]
 
 
-async def test_a_suffix_chooses_what_leads_to_it(complete, service):
-    """Of four candidates the one is answered after which the suffix is likeliest."""
+async def test_the_candidate_that_fits_the_suffix_best_is_chosen(complete, service):
+    """Of four candidates the one is returned after which the suffix is most likely."""
     suffix = " the river."
     model = service.engine.base("davinci-002")
 
@@ -223,7 +221,7 @@ async def test_a_suffix_chooses_what_leads_to_it(complete, service):
 
 async def test_a_prompt_that_leaves_no_room_is_refused_in_the_words_of_the_service(api, service):
     window = service.engine.context_window
-    status, error = await api.refusal(
+    status, error = await api.fail(
         "/completions", model="davinci-002", prompt="The sky", max_tokens=window
     )
     assert status == 400
@@ -237,10 +235,10 @@ async def test_a_prompt_that_leaves_no_room_is_refused_in_the_words_of_the_servi
 
 
 async def test_an_unknown_model_is_404(api):
-    status, error = await api.refusal("/completions", model="nobody", prompt="x")
+    status, error = await api.fail("/completions", model="unknown", prompt="x")
     assert status == 404
     assert error == {
-        "message": "The model 'nobody' does not exist",
+        "message": "The model 'unknown' does not exist",
         "type": "invalid_request_error",
         "param": "model",
         "code": "model_not_found",
@@ -248,7 +246,7 @@ async def test_an_unknown_model_is_404(api):
 
 
 async def test_a_chat_model_does_not_complete(api):
-    status, error = await api.refusal("/completions", model="gpt-4o-mini", prompt="x")
+    status, error = await api.fail("/completions", model="gpt-4o-mini", prompt="x")
     assert (status, error["param"], error["code"]) == (404, "model", None)
     assert error["message"].startswith(
         "This is a chat model and not supported in the v1/completions endpoint."
@@ -256,7 +254,7 @@ async def test_a_chat_model_does_not_complete(api):
 
 
 async def test_an_embedding_model_does_not_complete(api):
-    status, error = await api.refusal("/completions", model="text-embedding-3-small", prompt="x")
+    status, error = await api.fail("/completions", model="text-embedding-3-small", prompt="x")
     assert status == 403
     assert error["message"] == "You are not allowed to sample from this model"
 
@@ -276,7 +274,7 @@ async def test_a_stream_brings_the_text_of_the_whole_answer(api, complete):
     assert reasons == [None] * (len(events) - 1) + [whole["choices"][0]["finish_reason"]]
 
 
-async def test_choices_of_a_stream_take_turns(api, complete):
+async def test_choices_of_a_stream_are_interleaved(api, complete):
     prompts = ["The sky", "Water"]
     whole = await complete(prompts, n=2, seed=4, echo=True, max_tokens=5, logprobs=1)
     events = await api.stream(
@@ -315,7 +313,7 @@ async def test_include_usage_adds_a_last_event_with_the_usage(api, complete):
 # Replies.
 
 
-async def test_a_reply_takes_the_place_of_the_engine(complete, service):
+async def test_a_stub_takes_precedence_over_the_engine(complete, service):
     service.stub_reply("blue, as far as we know.")
     (choice,) = (await complete(max_tokens=50, logprobs=1))["choices"]
     assert choice["text"] == "blue, as far as we know."
@@ -333,7 +331,7 @@ async def test_a_reply_is_cut_off_by_max_tokens(complete, service):
 
 async def test_a_function_may_reply_or_leave_it_to_the_engine(complete, service):
     unscripted = await complete(seed=1)
-    service.stub_reply(lambda asked: "wet" if asked.prompt == "Water is" else None)
+    service.stub_reply(lambda operation: "wet" if operation.prompt == "Water is" else None)
     assert (await complete("Water is"))["choices"][0]["text"] == "wet"
     assert (await complete(seed=1))["choices"] == unscripted["choices"]
 

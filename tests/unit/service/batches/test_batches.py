@@ -276,7 +276,7 @@ async def test_a_file_deleted_meanwhile_fails_the_batch(batches, api):
 @pytest.mark.parametrize("purpose", ["fine-tune", None])
 async def test_a_file_that_is_not_for_batches_is_refused_at_once(api, purpose):
     file_id = "file-nobody" if purpose is None else api.file(b"{}", purpose=purpose)
-    status, error = await api.refusal(
+    status, error = await api.fail(
         "/batches", input_file_id=file_id, endpoint="/v1/completions", completion_window="24h"
     )
     assert status in {400, 404}
@@ -284,7 +284,7 @@ async def test_a_file_that_is_not_for_batches_is_refused_at_once(api, purpose):
 
 
 async def test_other_windows_than_a_day_are_refused(api):
-    status, error = await api.refusal(
+    status, error = await api.fail(
         "/batches",
         input_file_id=api.file(b"{}"),
         endpoint="/v1/completions",
@@ -323,7 +323,7 @@ async def test_cancelling_before_it_began_leaves_nothing(batches, api):
 
 async def test_what_is_over_cannot_be_cancelled(batches, api):
     batch = await batches.after(60, await batches.create(line(1)))
-    status, error = await api.refusal(f"/batches/{batch['id']}/cancel")
+    status, error = await api.fail(f"/batches/{batch['id']}/cancel")
     assert status == 409
     assert error["message"] == "Cannot cancel a batch with status 'completed'."
 
