@@ -71,7 +71,7 @@ async def test_whoever_gives_up_waiting_for_the_engine_harms_nobody(service, upl
             await service.execute(RetrieveFineTuningJob(job.id))
     done = await service.execute(RetrieveFineTuningJob(job.id))
     assert done.status == "succeeded"
-    untroubled = Service()
+    untroubled = Service(seed=1)
     again = await untroubled.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs, to=untroubled))
     )

@@ -9,7 +9,7 @@ import pytest
 from tunesmith.service.engines.base import CompletionTrainingExample, GenerationSpec, TrainingSpec
 from tunesmith.service.engines.ngram.engine import NGramEngine
 
-KANT = Path(__file__).parents[4] / "examples" / "data" / "kant.csv"
+KANT = Path(__file__).parents[5] / "examples" / "data" / "kant.csv"
 PROMPT = "Several concepts are a priori such as"
 ENGINE = NGramEngine()
 
