@@ -25,7 +25,6 @@ PENDING = {
     "errors.py",
     "integrations",
     "lifecycle.py",
-    "operations",
     "protocol",
     "resources",
     "service/batches",

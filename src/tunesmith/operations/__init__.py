@@ -1,4 +1,4 @@
-"""What can be asked of the service: one file a noun, one class an operation."""
+"""Operations of the API: one class per operation, one module for each kind of object."""
 
 from tunesmith._lazy import attach_stub
 

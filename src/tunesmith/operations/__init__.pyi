@@ -130,9 +130,6 @@ from tunesmith.operations.files import (
     DownloadFile as DownloadFile,
 )
 from tunesmith.operations.files import (
-    ExpiresAfterParam as ExpiresAfterParam,
-)
-from tunesmith.operations.files import (
     FileContentInput as FileContentInput,
 )
 from tunesmith.operations.files import (
@@ -258,7 +255,6 @@ from tunesmith.operations.graders import (
 from tunesmith.operations.graders import (
     ValidateGrader as ValidateGrader,
 )
-from tunesmith.operations.metadata import MetadataParam as MetadataParam
 from tunesmith.operations.models import (
     DeleteModel as DeleteModel,
 )
@@ -269,6 +265,12 @@ from tunesmith.operations.models import (
     RetrieveModel as RetrieveModel,
 )
 from tunesmith.operations.moderations import CreateModeration as CreateModeration
+from tunesmith.operations.param_types import (
+    ExpiresAfterParam as ExpiresAfterParam,
+)
+from tunesmith.operations.param_types import (
+    MetadataParam as MetadataParam,
+)
 from tunesmith.operations.registry import all_operations as all_operations
 from tunesmith.operations.uploads import (
     CancelUpload as CancelUpload,

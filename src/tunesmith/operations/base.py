@@ -1,8 +1,8 @@
-"""What an operation of the API is: one class holds all that is known of it.
+"""Base class of operations.
 
-A class names the operation, its method and path, and lists its parameters as fields. The client
-encodes it, the service routes and decodes it, resource methods take their signature from it, and
-the reference documentation lists it. Parameters are not written a second time.
+A class states the operation's name, method, path and response type; its fields are the parameters.
+The client encodes it, the service routes and decodes it, and resource methods take their signature
+from it.
 
 ```python
 from tunesmith.operations.base import Operation, operation
@@ -14,9 +14,8 @@ class RetrieveFile(Operation[FileObject]):
     file_id: str
 ```
 
-Where a parameter goes follows from its name and the method: a name in the path's braces is part of
-the path, the rest is the query of a GET or DELETE and the body of a POST. A parameter that is None
-is not sent, and a null that arrives counts as absent: the API knows no difference.
+Parameters named in the path's braces are part of the path. The others form the query of a GET or
+DELETE and the body of a POST. None is not sent, and a received null counts as absent.
 """
 
 import dataclasses
@@ -40,26 +39,26 @@ from pydantic.dataclasses import dataclass as pydantic_dataclass
 
 A = TypeVar("A")
 E = TypeVar("E")
-O = TypeVar("O")  # noqa: E741 - an operation's class
+O = TypeVar("O")  # noqa: E741 - class of an operation
 
 _STRICT = ConfigDict(extra="forbid", defer_build=True, arbitrary_types_allowed=True)
 
 
 @dataclasses.dataclass(frozen=True, slots=True)
 class OperationSpec:
-    """The facts of one operation.
+    """Specification of an operation.
 
     Args:
-        name: What a call is named in faults, cassettes, logs and metrics, such as `files.create`.
+        name: The name in faults, cassettes, logs and metrics, such as `files.create`.
         method: The HTTP method.
         path: The path below the base URL, with parameters in braces.
         path_params: Names of the parameters in the path.
         query_params: Names of the parameters in the query.
         body_params: Names of the parameters in the body.
         multipart: Whether the body is `multipart/form-data` instead of JSON.
-        response_type: The type of the answer.
-        event_type: The type of a stream's events; None if the operation does not stream.
-        is_create: Whether sending it twice makes two objects.
+        response_type: Type of the response.
+        event_type: Type of a stream's events; None if the operation cannot be streamed.
+        is_create: Whether each request creates another object.
     """
 
     name: str
@@ -76,20 +75,20 @@ class OperationSpec:
 
 @dataclass_transform(kw_only_default=False, field_specifiers=(dataclasses.field,))
 def _parameters(cls: type[O]) -> type[O]:
-    # What comes back is the class itself, made a dataclass: pydantic's annotation cannot say so.
+    # pydantic returns the same class, but is annotated otherwise.
     return cast("type[O]", pydantic_dataclass(frozen=True, repr=False, config=_STRICT)(cls))
 
 
 @_parameters
 class Operation(Generic[A]):
-    """A question to the service, all its parameters checked; `A` is the type of the answer.
+    """Call of the API with validated parameters; `A` is the type of the response.
 
     Args:
         extra_headers: Headers to send with this call.
-        extra_query: Query parameters that this class does not know.
-        extra_body: Body parameters that this class does not know, or other values for those it
-            does: what compatible servers add, such as `{"top_k": 40}`.
-        timeout: Seconds that an attempt of this call may take.
+        extra_query: Further query parameters.
+        extra_body: Further body parameters, such as `{"top_k": 40}` for compatible servers. They
+            replace parameters of the same name.
+        timeout: Seconds each attempt of this call may take.
     """
 
     spec: ClassVar[OperationSpec]
@@ -100,7 +99,7 @@ class Operation(Generic[A]):
     timeout: Annotated[float, Gt(0)] | None = dataclasses.field(default=None, kw_only=True)
 
     def __repr__(self) -> str:
-        # Prompts and documents stay out of logs and tracebacks.
+        # Prompts and documents must not reach logs and tracebacks.
         return f"<{self.spec.name}>"
 
 
@@ -109,7 +108,7 @@ _CALL_OPTIONS = frozenset(field.name for field in dataclasses.fields(Operation))
 
 @_parameters
 class StreamOperation(Operation[A], Generic[A, E]):
-    """An operation that can also answer bit by bit; `E` is the type of a stream's events."""
+    """Operation that can be streamed; `E` is the type of the events."""
 
 
 @dataclass_transform(kw_only_default=False, field_specifiers=(dataclasses.field,))
@@ -119,17 +118,17 @@ def operation(
     path: str,
     *,
     multipart: bool = False,
-    creates: bool = False,
+    is_create: bool = False,
 ) -> Callable[[type[O]], type[O]]:
     """Declare a class as an operation of the API.
 
     Args:
-        name: What a call is named in faults, cassettes, logs and metrics, such as `files.create`.
+        name: The name in faults, cassettes, logs and metrics, such as `files.create`.
         method: The HTTP method.
         path: The path below the base URL, with parameters in braces.
         multipart: Whether the body is `multipart/form-data` instead of JSON.
-        creates: Whether sending it twice makes two objects, so that a create whose answer was lost
-            is looked up before it is sent again.
+        is_create: Whether each request creates another object. If the response is lost, the object
+            is searched for before the request is repeated.
 
     Returns:
         A class decorator.
@@ -137,24 +136,26 @@ def operation(
 
     def declare(cls: type[O]) -> type[O]:
         declared = _parameters(cls)
-        # The answer's type stands in `class RetrieveFile(Operation[FileObject])`.
-        answer, event = (*get_args(cls.__orig_bases__[0]), None)[:2]  # type: ignore[attr-defined]
-        in_path = tuple(part for _, part, _, _ in Formatter().parse(path) if part)
+        # The response type is named in `class RetrieveFile(Operation[FileObject])`.
+        response_type, event_type = (*get_args(cls.__orig_bases__[0]), None)[:2]  # type: ignore[attr-defined]
+        path_params = tuple(param for _, param, _, _ in Formatter().parse(path) if param)
         fields = dataclasses.fields(declared)  # type: ignore[arg-type]
-        names = [field.name for field in fields if field.name not in _CALL_OPTIONS]
-        rest = tuple(name for name in names if name not in in_path)
-        in_body = method == "POST"
+        others = tuple(
+            field.name
+            for field in fields
+            if field.name not in _CALL_OPTIONS and field.name not in path_params
+        )
         declared.spec = OperationSpec(  # type: ignore[attr-defined]
             name=name,
             method=method,
             path=path,
-            path_params=in_path,
-            query_params=() if in_body else rest,
-            body_params=rest if in_body else (),
+            path_params=path_params,
+            query_params=() if method == "POST" else others,
+            body_params=others if method == "POST" else (),
             multipart=multipart,
-            response_type=answer,
-            event_type=event,
-            is_create=creates,
+            response_type=response_type,
+            event_type=event_type,
+            is_create=is_create,
         )
         return declared
 

@@ -1,4 +1,4 @@
-"""What can be asked about batches."""
+"""Operations on batches."""
 
 from dataclasses import KW_ONLY
 from typing import Annotated, Literal
@@ -6,22 +6,21 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from tunesmith.operations.base import Operation, operation
-from tunesmith.operations.files import ExpiresAfterParam
-from tunesmith.operations.metadata import MetadataParam
+from tunesmith.operations.param_types import ExpiresAfterParam, MetadataParam
 from tunesmith.types.base import Page
 from tunesmith.types.batches import Batch
 
 
-@operation("batches.create", "POST", "/batches", creates=True)
+@operation("batches.create", "POST", "/batches", is_create=True)
 class CreateBatch(Operation[Batch]):
-    """Let the service answer a file of requests; wrong lines show later, by a batch that fails.
+    """Create a batch from a file of requests. Invalid lines make the batch fail later.
 
     Args:
-        completion_window: Within which time; the API knows `24h` only.
-        endpoint: The `url` that all lines of the file have.
-        input_file_id: The id of a file with purpose `batch`: up to 50,000 lines and 200 MB.
-        metadata: Up to 16 pairs to keep with the batch: keys to 64 characters, values to 512.
-        output_expires_after: When the service shall delete the output files, such as
+        completion_window: Time to complete the batch; the API supports only `24h`.
+        endpoint: The `url` of all lines of the file.
+        input_file_id: ID of a file with purpose `batch`: up to 50,000 lines and 200 MB.
+        metadata: Up to 16 key-value pairs to store with the batch.
+        output_expires_after: Time at which the service deletes the output files, such as
             `{"anchor": "created_at", "seconds": 86_400}`.
 
     Source: https://platform.openai.com/docs/api-reference/batch/create
@@ -46,10 +45,10 @@ class CreateBatch(Operation[Batch]):
 
 @operation("batches.retrieve", "GET", "/batches/{batch_id}")
 class RetrieveBatch(Operation[Batch]):
-    """Look up one batch.
+    """Retrieve a batch.
 
     Args:
-        batch_id: The batch's id.
+        batch_id: ID of the batch.
 
     Source: https://platform.openai.com/docs/api-reference/batch/retrieve
     """
@@ -62,8 +61,8 @@ class ListBatches(Operation[Page[Batch]]):
     """List the batches, newest first.
 
     Args:
-        after: The id of the last batch seen; the page begins after it.
-        limit: At most so many batches a page; the service's default is 20.
+        after: ID of the last batch of the previous page.
+        limit: Maximum number of batches per page; the service's default is 20.
 
     Source: https://platform.openai.com/docs/api-reference/batch/list
     """
@@ -75,10 +74,10 @@ class ListBatches(Operation[Page[Batch]]):
 
 @operation("batches.cancel", "POST", "/batches/{batch_id}/cancel")
 class CancelBatch(Operation[Batch]):
-    """End a batch early; what was answered within ten minutes is kept.
+    """Cancel a batch. Requests that complete within ten minutes are still returned.
 
     Args:
-        batch_id: The batch's id.
+        batch_id: ID of the batch.
 
     Source: https://platform.openai.com/docs/api-reference/batch/cancel
     """

@@ -1,4 +1,4 @@
-"""What can be asked of a model that answers to conversations."""
+"""Operations on chat completions."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
@@ -21,8 +21,7 @@ from tunesmith.operations.chat_params import (
     ResponseFormatParam,
     WebSearchOptionsParam,
 )
-from tunesmith.operations.lists import SequenceParam
-from tunesmith.operations.metadata import MetadataParam
+from tunesmith.operations.param_types import MetadataParam, SequenceParam
 from tunesmith.types.base import Page
 from tunesmith.types.chat import (
     ChatCompletion,
@@ -34,47 +33,48 @@ from tunesmith.types.chat import (
 
 @operation("chat.completions.create", "POST", "/chat/completions")
 class CreateChatCompletion(StreamOperation[ChatCompletion, ChatCompletionChunk]):
-    """Let a model answer to a conversation.
+    """Create a completion of a conversation.
 
     Args:
-        messages: The conversation so far; messages of earlier answers can be put in as they are.
-        model: The model's name.
-        audio: How the answer is spoken, where `modalities` has `audio`.
-        frequency_penalty: From -2 to 2; above 0 makes tokens rarer the more often they came.
-        function_call: Whether to call a function, or which; deprecated for `tool_choice`.
-        functions: Up to 128 functions to call; deprecated for `tools`.
-        logit_bias: From token ids to -100 … 100, added to the token's logit.
-        logprobs: Whether to report how probable the answer's tokens were.
-        max_completion_tokens: At most so many tokens, those of reasoning included.
-        max_tokens: At most so many tokens; deprecated for `max_completion_tokens`.
-        metadata: Up to 16 pairs to keep with a stored answer: keys to 64 characters, values to 512.
-        modalities: What to answer in: `text`, `audio` or both.
-        moderation: By which model to judge the conversation, and what to do about it.
-        n: How many answers to give.
+        messages: The conversation so far. Messages of earlier completions can be passed unchanged.
+        model: Name of the model.
+        audio: Format and voice of the audio, if `modalities` contains `audio`.
+        frequency_penalty: Penalty for frequent tokens, -2 to 2.
+        function_call: Function to call; deprecated in favor of `tool_choice`.
+        functions: Up to 128 functions; deprecated in favor of `tools`.
+        logit_bias: Bias by token ID, -100 to 100, added to the token's logit.
+        logprobs: Whether to return log probabilities of the output tokens.
+        max_completion_tokens: Maximum number of tokens, including reasoning.
+        max_tokens: Maximum number of tokens; deprecated in favor of `max_completion_tokens`.
+        metadata: Up to 16 key-value pairs to store with the completion.
+        modalities: Output modalities: `text`, `audio` or both.
+        moderation: Model to moderate the conversation with, and policy for flagged content.
+        n: Number of completions.
         parallel_tool_calls: Whether several tools may be called at once.
-        prediction: A text that most of the answer will equal, which makes it come faster.
-        presence_penalty: From -2 to 2; above 0 makes tokens rarer once they came.
-        prompt_cache_key: What requests with a common beginning share, so that a cache finds it.
-        prompt_cache_options: How the prompt is cached, and for how long.
-        prompt_cache_retention: How long to cache; deprecated for `prompt_cache_options`.
-        reasoning_effort: How long a reasoning model may think.
-        response_format: Whether the answer is text, JSON, or JSON by a schema. For a class of
-            one's own see `client.chat.completions.parse`.
-        safety_identifier: A name of the end user of up to 64 characters, best a hash, for the
-            service's abuse monitoring.
-        seed: Makes sampling repeatable, as far as the service can; deprecated.
-        service_tier: How quickly, and for which price, to answer.
-        stop: Up to 4 texts at which to end; they are not part of the answer.
-        store: Whether the service keeps the answer, to be looked up and listed.
+        prediction: Text that most of the output will equal, for faster responses.
+        presence_penalty: Penalty for tokens that are already present, -2 to 2.
+        prompt_cache_key: Cache key of requests with a common prefix.
+        prompt_cache_options: Mode and duration of prompt caching.
+        prompt_cache_retention: Duration; deprecated in favor of `prompt_cache_options`.
+        reasoning_effort: Effort of reasoning models.
+        response_format: Text, JSON, or JSON with a schema. To parse the response into a class,
+            use `client.chat.completions.parse`.
+        safety_identifier: Identifier of the end user, preferably a hash of at most 64 characters,
+            for the service's abuse monitoring.
+        seed: Seed for mostly deterministic sampling; deprecated.
+        service_tier: Service tier, which determines latency and price.
+        stop: Up to 4 texts that end the completion and are not part of it.
+        store: Whether the service stores the completion.
         stream_options: Whether a stream ends with the usage, and whether its chunks are padded.
-        temperature: From 0, always the most probable token, to 2.
-        tool_choice: Whether the model may, must or must not call tools, or which one it must.
+        temperature: Sampling temperature, 0 to 2.
+        tool_choice: Whether the model may, must or must not call tools, or a specific tool.
         tools: The tools that the model may call.
-        top_logprobs: How many of the most probable tokens to report at each place, 0 to 20.
-        top_p: Sample from the most probable tokens that together have this probability.
-        user: A name of the end user; deprecated for `safety_identifier` and `prompt_cache_key`.
-        verbosity: How much the model says.
-        web_search_options: How to search the web, for models that do.
+        top_logprobs: Number of most likely tokens to return at each position, 0 to 20.
+        top_p: Cumulative probability of the tokens to sample from.
+        user: Identifier of the end user; deprecated in favor of `safety_identifier` and
+            `prompt_cache_key`.
+        verbosity: Verbosity of the output.
+        web_search_options: Options of web search, for models that support it.
 
     Source: https://platform.openai.com/docs/api-reference/chat/create
     """
@@ -122,10 +122,10 @@ class CreateChatCompletion(StreamOperation[ChatCompletion, ChatCompletionChunk])
 
 @operation("chat.completions.retrieve", "GET", "/chat/completions/{completion_id}")
 class RetrieveChatCompletion(Operation[ChatCompletion]):
-    """Look up one answer that was created with `store=True`.
+    """Retrieve a completion that was created with `store=True`.
 
     Args:
-        completion_id: The answer's id.
+        completion_id: ID of the completion.
 
     Source: https://platform.openai.com/docs/api-reference/chat/get
     """
@@ -135,14 +135,14 @@ class RetrieveChatCompletion(Operation[ChatCompletion]):
 
 @operation("chat.completions.list", "GET", "/chat/completions")
 class ListChatCompletions(Operation[Page[ChatCompletion]]):
-    """List the answers that were created with `store=True`.
+    """List completions that were created with `store=True`.
 
     Args:
-        after: The id of the last answer seen; the page begins after it.
-        limit: At most so many answers a page; the service's default is 20.
-        metadata: Only those that have these pairs.
-        model: Only those of this model.
-        order: `asc`, oldest first, or `desc`.
+        after: ID of the last completion of the previous page.
+        limit: Maximum number of completions per page; the service's default is 20.
+        metadata: Filter by these key-value pairs.
+        model: Filter by model.
+        order: Order by time of creation: `asc` or `desc`.
 
     Source: https://platform.openai.com/docs/api-reference/chat/list
     """
@@ -157,11 +157,11 @@ class ListChatCompletions(Operation[Page[ChatCompletion]]):
 
 @operation("chat.completions.update", "POST", "/chat/completions/{completion_id}")
 class UpdateChatCompletion(Operation[ChatCompletion]):
-    """Give a stored answer other metadata.
+    """Replace the metadata of a stored completion.
 
     Args:
-        completion_id: The answer's id.
-        metadata: Up to 16 pairs to keep instead: keys to 64 characters, values to 512.
+        completion_id: ID of the completion.
+        metadata: Up to 16 key-value pairs that replace the stored ones.
 
     Source: https://platform.openai.com/docs/api-reference/chat/update
     """
@@ -173,10 +173,10 @@ class UpdateChatCompletion(Operation[ChatCompletion]):
 
 @operation("chat.completions.delete", "DELETE", "/chat/completions/{completion_id}")
 class DeleteChatCompletion(Operation[ChatCompletionDeleted]):
-    """Delete a stored answer.
+    """Delete a stored completion.
 
     Args:
-        completion_id: The answer's id.
+        completion_id: ID of the completion.
 
     Source: https://platform.openai.com/docs/api-reference/chat/delete
     """
@@ -186,13 +186,13 @@ class DeleteChatCompletion(Operation[ChatCompletionDeleted]):
 
 @operation("chat.completions.messages.list", "GET", "/chat/completions/{completion_id}/messages")
 class ListChatCompletionMessages(Operation[Page[ChatCompletionStoreMessage]]):
-    """List the messages that a stored answer was given to.
+    """List the input messages of a stored completion.
 
     Args:
-        completion_id: The answer's id.
-        after: The id of the last message seen; the page begins after it.
-        limit: At most so many messages a page; the service's default is 20.
-        order: `asc`, oldest first, or `desc`.
+        completion_id: ID of the completion.
+        after: ID of the last message of the previous page.
+        limit: Maximum number of messages per page; the service's default is 20.
+        order: Order by time of creation: `asc` or `desc`.
 
     Source: https://platform.openai.com/docs/api-reference/chat/getMessages
     """

@@ -1,4 +1,4 @@
-"""Messages of a conversation, as parameters: by the role of whoever speaks, and in parts.
+"""Messages as parameters, by role, and their content parts.
 
 ```python
 messages = [
@@ -7,7 +7,7 @@ messages = [
 ]
 ```
 
-Fields that are not named here are sent along: compatible servers know more of them, such as
+Further fields are sent too, since compatible servers support more of them, such as
 `reasoning_content`.
 """
 
@@ -26,7 +26,7 @@ from pydantic import (
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
 
-from tunesmith.operations.lists import SequenceParam
+from tunesmith.operations.param_types import SequenceParam
 from tunesmith.types.chat import ChatCompletionMessage
 
 _OPEN = ConfigDict(extra="allow")
@@ -34,7 +34,7 @@ _OPEN = ConfigDict(extra="allow")
 
 @with_config(_OPEN)
 class ChatCompletionContentPartTextParam(TypedDict):
-    """A text."""
+    """Text part."""
 
     type: Literal["text"]
     text: str
@@ -42,7 +42,7 @@ class ChatCompletionContentPartTextParam(TypedDict):
 
 @with_config(_OPEN)
 class ImageURLParam(TypedDict):
-    """An image's address, or the image itself as `data:image/png;base64,…`."""
+    """URL of an image, or the image as a data URL: `data:image/png;base64,…`."""
 
     url: str
     detail: NotRequired[Literal["auto", "low", "high"]]
@@ -50,7 +50,7 @@ class ImageURLParam(TypedDict):
 
 @with_config(_OPEN)
 class ChatCompletionContentPartImageParam(TypedDict):
-    """An image."""
+    """Image part."""
 
     type: Literal["image_url"]
     image_url: ImageURLParam
@@ -58,7 +58,7 @@ class ChatCompletionContentPartImageParam(TypedDict):
 
 @with_config(_OPEN)
 class InputAudioParam(TypedDict):
-    """A sound, in base64."""
+    """Audio data in base64."""
 
     data: str
     format: Literal["wav", "mp3"]
@@ -66,7 +66,7 @@ class InputAudioParam(TypedDict):
 
 @with_config(_OPEN)
 class ChatCompletionContentPartInputAudioParam(TypedDict):
-    """A sound."""
+    """Audio part."""
 
     type: Literal["input_audio"]
     input_audio: InputAudioParam
@@ -74,7 +74,7 @@ class ChatCompletionContentPartInputAudioParam(TypedDict):
 
 @with_config(_OPEN)
 class FileParam(TypedDict, total=False):
-    """A file: the id of an uploaded one, or its name and its content as a base64 data URL."""
+    """ID of an uploaded file, or name and content of a file as a base64 data URL."""
 
     file_id: str
     filename: str
@@ -83,7 +83,7 @@ class FileParam(TypedDict, total=False):
 
 @with_config(_OPEN)
 class ChatCompletionFilePartParam(TypedDict):
-    """A file, such as a PDF."""
+    """File part, such as a PDF."""
 
     type: Literal["file"]
     file: FileParam
@@ -91,7 +91,7 @@ class ChatCompletionFilePartParam(TypedDict):
 
 @with_config(_OPEN)
 class ChatCompletionContentPartRefusalParam(TypedDict):
-    """What the model said instead of an answer."""
+    """Refusal of the model."""
 
     type: Literal["refusal"]
     refusal: str
@@ -104,9 +104,9 @@ ChatCompletionContentPartParam: TypeAlias = Annotated[
     | ChatCompletionFilePartParam,
     Field(discriminator="type"),
 ]
-"""A part of a user's message."""
+"""Content part of a user message."""
 
-_AnswerPart: TypeAlias = Annotated[
+_AssistantPart: TypeAlias = Annotated[
     ChatCompletionContentPartTextParam | ChatCompletionContentPartRefusalParam,
     Field(discriminator="type"),
 ]
@@ -114,12 +114,12 @@ _AnswerPart: TypeAlias = Annotated[
 TextContent: TypeAlias = (
     str | Annotated[SequenceParam[ChatCompletionContentPartTextParam], MinLen(1)]
 )
-"""A text, or parts of a text."""
+"""Text, or text parts."""
 
 
 @with_config(_OPEN)
 class ChatCompletionDeveloperMessageParam(TypedDict):
-    """Instructions by the developer; for reasoning models they take the place of `system`."""
+    """Developer instructions, which replace `system` for reasoning models."""
 
     role: Literal["developer"]
     content: TextContent
@@ -128,7 +128,7 @@ class ChatCompletionDeveloperMessageParam(TypedDict):
 
 @with_config(_OPEN)
 class ChatCompletionSystemMessageParam(TypedDict):
-    """Instructions that stand above what users say."""
+    """System instructions."""
 
     role: Literal["system"]
     content: TextContent
@@ -137,7 +137,7 @@ class ChatCompletionSystemMessageParam(TypedDict):
 
 @with_config(_OPEN)
 class ChatCompletionUserMessageParam(TypedDict):
-    """What a user says: a text, or parts of text, images, sound and files."""
+    """User message: text, or text, image, audio and file parts."""
 
     role: Literal["user"]
     content: str | Annotated[SequenceParam[ChatCompletionContentPartParam], MinLen(1)]
@@ -146,7 +146,7 @@ class ChatCompletionUserMessageParam(TypedDict):
 
 @with_config(_OPEN)
 class FunctionCallParam(TypedDict):
-    """A call of a function: its name, and its arguments in JSON."""
+    """Name and JSON arguments of a function call."""
 
     name: str
     arguments: str
@@ -154,7 +154,7 @@ class FunctionCallParam(TypedDict):
 
 @with_config(_OPEN)
 class ChatCompletionMessageFunctionToolCallParam(TypedDict):
-    """A call of a function."""
+    """Function call."""
 
     id: str
     type: Literal["function"]
@@ -163,7 +163,7 @@ class ChatCompletionMessageFunctionToolCallParam(TypedDict):
 
 @with_config(_OPEN)
 class CustomToolInputParam(TypedDict):
-    """A call of a custom tool: its name, and its input as a free text."""
+    """Name and text input of a custom tool call."""
 
     name: str
     input: str
@@ -171,7 +171,7 @@ class CustomToolInputParam(TypedDict):
 
 @with_config(_OPEN)
 class ChatCompletionMessageCustomToolCallParam(TypedDict):
-    """A call of a custom tool."""
+    """Custom tool call."""
 
     id: str
     type: Literal["custom"]
@@ -182,22 +182,22 @@ ChatCompletionMessageToolCallParam: TypeAlias = Annotated[
     ChatCompletionMessageFunctionToolCallParam | ChatCompletionMessageCustomToolCallParam,
     Field(discriminator="type"),
 ]
-"""A tool that the model called."""
+"""Call of a tool."""
 
 
 @with_config(_OPEN)
 class AssistantAudioParam(TypedDict):
-    """An earlier spoken answer, by its id."""
+    """ID of an earlier audio response."""
 
     id: str
 
 
 @with_config(_OPEN)
 class ChatCompletionAssistantMessageParam(TypedDict):
-    """What the model said, or which tools it called."""
+    """Message of the model: content, a refusal, or tool calls."""
 
     role: Literal["assistant"]
-    content: NotRequired[str | Annotated[SequenceParam[_AnswerPart], MinLen(1)] | None]
+    content: NotRequired[str | Annotated[SequenceParam[_AssistantPart], MinLen(1)] | None]
     audio: NotRequired[AssistantAudioParam | None]
     function_call: NotRequired[FunctionCallParam | None]
     name: NotRequired[str]
@@ -207,7 +207,7 @@ class ChatCompletionAssistantMessageParam(TypedDict):
 
 @with_config(_OPEN)
 class ChatCompletionToolMessageParam(TypedDict):
-    """The result of a tool call."""
+    """Result of a tool call."""
 
     role: Literal["tool"]
     content: TextContent
@@ -216,7 +216,7 @@ class ChatCompletionToolMessageParam(TypedDict):
 
 @with_config(_OPEN)
 class ChatCompletionFunctionMessageParam(TypedDict):
-    """The result of a function call; deprecated in favour of `tool`."""
+    """Result of a function call; deprecated in favor of `tool`."""
 
     role: Literal["function"]
     content: str | None
@@ -232,10 +232,10 @@ ChatCompletionMessageParam: TypeAlias = Annotated[
     | ChatCompletionFunctionMessageParam,
     Field(discriminator="role"),
 ]
-"""A message of a conversation."""
+"""Message of a conversation."""
 
 _NOT_SENT_BACK: Mapping[str, Any] = {
-    # What the client read out of the content, and what the service keeps under the sound's id.
+    # `parsed` was added by the client; the service stores the audio by its ID.
     "parsed": True,
     "audio": {"data", "expires_at", "transcript"},
 }
@@ -248,7 +248,7 @@ def _as_param(message: Any) -> Any:
 
 
 def _message_schema(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
-    # Checkers see that an answer's message is taken, too; checked it is as the fields it has.
+    # Type checkers see that a received message is accepted; at run time its fields are validated.
     fields = handler.generate_schema(ChatCompletionMessageParam)
     return core_schema.no_info_before_validator_function(_as_param, fields)
 
@@ -256,4 +256,4 @@ def _message_schema(_: Any, handler: GetCoreSchemaHandler) -> CoreSchema:
 MessageInput: TypeAlias = Annotated[
     ChatCompletionMessageParam | ChatCompletionMessage, GetPydanticSchema(_message_schema)
 ]
-"""A message, or the message of an answer, to go on from there."""
+"""Message parameter, or a message received from the model."""

@@ -1,4 +1,4 @@
-"""Options of a chat completion, as parameters: tools, forms of answers, and the rest."""
+"""Parameters of chat completions: tools, response formats and others."""
 
 from collections.abc import Mapping
 from typing import Annotated, Any, Literal, NotRequired, TypeAlias
@@ -9,7 +9,7 @@ from pydantic_core import PydanticCustomError
 from typing_extensions import TypedDict
 
 from tunesmith.operations.chat_messages import TextContent
-from tunesmith.operations.lists import SequenceParam
+from tunesmith.operations.param_types import SequenceParam
 
 
 class ChatCompletionStreamOptionsParam(TypedDict, total=False):
@@ -23,7 +23,7 @@ class ChatCompletionStreamOptionsParam(TypedDict, total=False):
 
 
 class FunctionDefinition(TypedDict):
-    """A function: `parameters` is a JSON schema, which a `strict` one is always called by.
+    """Function with a JSON schema of its `parameters`, which `strict` enforces.
 
     Source: https://platform.openai.com/docs/guides/function-calling
     """
@@ -35,34 +35,34 @@ class FunctionDefinition(TypedDict):
 
 
 class ChatCompletionFunctionToolParam(TypedDict):
-    """A function that the model may call."""
+    """Function that the model may call."""
 
     type: Literal["function"]
     function: FunctionDefinition
 
 
 class GrammarParam(TypedDict):
-    """A grammar, in the syntax of Lark or as a regular expression."""
+    """Grammar in Lark syntax, or a regular expression."""
 
     definition: str
     syntax: Literal["lark", "regex"]
 
 
 class CustomGrammarParam(TypedDict):
-    """That a custom tool takes what a grammar allows."""
+    """Input format of a custom tool, defined by a grammar."""
 
     type: Literal["grammar"]
     grammar: GrammarParam
 
 
 class CustomFormatParam(TypedDict):
-    """That a custom tool takes any text."""
+    """Input format of a custom tool: any text."""
 
     type: Literal["text"]
 
 
 class CustomToolParam(TypedDict):
-    """A custom tool, which takes a text instead of JSON."""
+    """Custom tool, whose input is text instead of JSON."""
 
     name: str
     description: NotRequired[str]
@@ -72,7 +72,7 @@ class CustomToolParam(TypedDict):
 
 
 class ChatCompletionCustomToolParam(TypedDict):
-    """A custom tool that the model may call."""
+    """Custom tool that the model may call."""
 
     type: Literal["custom"]
     custom: CustomToolParam
@@ -81,38 +81,38 @@ class ChatCompletionCustomToolParam(TypedDict):
 ChatCompletionToolParam: TypeAlias = Annotated[
     ChatCompletionFunctionToolParam | ChatCompletionCustomToolParam, Field(discriminator="type")
 ]
-"""A tool that the model may call."""
+"""Tool that the model may call."""
 
 
 class NamedParam(TypedDict):
-    """The name of a function or of a custom tool."""
+    """Name of a function or a custom tool."""
 
     name: str
 
 
 class ChatCompletionNamedToolChoiceParam(TypedDict):
-    """That the model must call this function."""
+    """Requirement to call this function."""
 
     type: Literal["function"]
     function: NamedParam
 
 
 class ChatCompletionNamedToolChoiceCustomParam(TypedDict):
-    """That the model must call this custom tool."""
+    """Requirement to call this custom tool."""
 
     type: Literal["custom"]
     custom: NamedParam
 
 
 class AllowedToolsParam(TypedDict):
-    """Which of the tools the model may call now, and whether it must call one."""
+    """Subset of the tools, and whether one of them must be called."""
 
     mode: Literal["auto", "required"]
     tools: SequenceParam[Mapping[str, Any]]
 
 
 class ChatCompletionAllowedToolChoiceParam(TypedDict):
-    """That the model may call only some of the tools."""
+    """Restriction to a subset of the tools."""
 
     type: Literal["allowed_tools"]
     allowed_tools: AllowedToolsParam
@@ -127,29 +127,29 @@ ChatCompletionToolChoiceOptionParam: TypeAlias = (
         Field(discriminator="type"),
     ]
 )
-"""Whether the model may, must or must not call tools, or which one it must."""
+"""Whether the model may, must or must not call tools, or a specific tool."""
 
 
 class ChatCompletionFunctionCallOptionParam(TypedDict):
-    """That the model must call this function; deprecated in favour of `tool_choice`."""
+    """Requirement to call this function; deprecated in favor of `tool_choice`."""
 
     name: str
 
 
 class ResponseFormatText(TypedDict):
-    """That the answer is a text."""
+    """Text response."""
 
     type: Literal["text"]
 
 
 class ResponseFormatJSONObject(TypedDict):
-    """That the answer is a JSON object; a message must say so, too."""
+    """JSON object response; a message must ask for JSON too."""
 
     type: Literal["json_object"]
 
 
 class JSONSchemaParam(TypedDict):
-    """A JSON schema with a name of letters, digits, `_` and `-`; a `strict` one is always kept to.
+    """JSON schema with a name of letters, digits, `_` and `-`; `strict` enforces it.
 
     Source: https://platform.openai.com/docs/guides/structured-outputs
     """
@@ -161,17 +161,17 @@ class JSONSchemaParam(TypedDict):
 
 
 class ResponseFormatJSONSchema(TypedDict):
-    """That the answer is JSON by a schema."""
+    """JSON response with a schema."""
 
     type: Literal["json_schema"]
     json_schema: JSONSchemaParam
 
 
-def _no_class(value: Any) -> Any:
+def _reject_class(value: Any) -> Any:
     if isinstance(value, type):
         raise PydanticCustomError(
             "response_format_class",
-            "a class is taken by client.chat.completions.parse, which reads the answer into it",
+            "to parse the response into a class, use client.chat.completions.parse",
         )
     return value
 
@@ -181,33 +181,33 @@ ResponseFormatParam: TypeAlias = Annotated[
         ResponseFormatText | ResponseFormatJSONObject | ResponseFormatJSONSchema,
         Field(discriminator="type"),
     ],
-    BeforeValidator(_no_class),
+    BeforeValidator(_reject_class),
 ]
-"""What form the answer has."""
+"""Format of the response."""
 
 
 class CustomVoiceParam(TypedDict):
-    """A voice of one's own."""
+    """Custom voice."""
 
     id: str
 
 
 class ChatCompletionAudioParam(TypedDict):
-    """How the answer is spoken: by which voice, such as `alloy`, and in which format."""
+    """Format and voice of the audio, such as `alloy`."""
 
     format: Literal["wav", "aac", "mp3", "flac", "opus", "pcm16"]
     voice: str | CustomVoiceParam
 
 
 class ChatCompletionPredictionContentParam(TypedDict):
-    """A text that most of the answer will equal, such as a file to be changed a little."""
+    """Text that most of the output will equal, such as a file with small changes."""
 
     type: Literal["content"]
     content: TextContent
 
 
 class ApproximateLocationParam(TypedDict, total=False):
-    """A place: an ISO 3166-1 `country` such as `DE`, an IANA `timezone` such as `Europe/Berlin`."""
+    """Location; `country` is an ISO 3166-1 code, `timezone` an IANA name."""
 
     city: str
     country: str
@@ -216,14 +216,14 @@ class ApproximateLocationParam(TypedDict, total=False):
 
 
 class UserLocationParam(TypedDict):
-    """About where the user is."""
+    """Approximate location of the user."""
 
     type: Literal["approximate"]
     approximate: ApproximateLocationParam
 
 
 class WebSearchOptionsParam(TypedDict, total=False):
-    """How to search the web: how much of the context it may fill, and from where.
+    """Options of web search.
 
     Source: https://platform.openai.com/docs/guides/tools-web-search
     """
@@ -233,7 +233,7 @@ class WebSearchOptionsParam(TypedDict, total=False):
 
 
 class PromptCacheOptionsParam(TypedDict, total=False):
-    """How the prompt is cached: `explicit` only up to the parts that say so, and how long.
+    """Mode and duration of prompt caching; `explicit` caches up to marked parts.
 
     Source: https://platform.openai.com/docs/guides/prompt-caching
     """
@@ -243,20 +243,20 @@ class PromptCacheOptionsParam(TypedDict, total=False):
 
 
 class ModerationModeParam(TypedDict):
-    """Whether to judge only, or to block what is flagged."""
+    """Whether flagged content is only scored or also blocked."""
 
     mode: Literal["score", "block"]
 
 
 class ModerationPolicyParam(TypedDict, total=False):
-    """What to do about what is asked and about what is answered."""
+    """Moderation of input and output."""
 
     input: ModerationModeParam | None
     output: ModerationModeParam | None
 
 
 class ModerationOptionsParam(TypedDict):
-    """By which model to judge the conversation, such as `omni-moderation-latest`."""
+    """Model to moderate with, such as `omni-moderation-latest`, and policy."""
 
     model: str
     policy: NotRequired[ModerationPolicyParam | None]

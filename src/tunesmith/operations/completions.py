@@ -1,4 +1,4 @@
-"""What can be asked of a model that goes on from a prompt."""
+"""Operations on completions."""
 
 from collections.abc import Mapping
 from dataclasses import KW_ONLY
@@ -8,7 +8,7 @@ from annotated_types import Ge, Le, MaxLen, MinLen
 
 from tunesmith.operations.base import StreamOperation, operation
 from tunesmith.operations.chat_params import ChatCompletionStreamOptionsParam
-from tunesmith.operations.lists import SequenceParam
+from tunesmith.operations.param_types import SequenceParam
 from tunesmith.types.completions import Completion
 
 Prompt: TypeAlias = (
@@ -19,26 +19,26 @@ Prompt: TypeAlias = (
 
 @operation("completions.create", "POST", "/completions")
 class CreateCompletion(StreamOperation[Completion, Completion]):
-    """Let a model go on from a prompt.
+    """Complete a prompt.
 
     Args:
-        model: The model's name.
+        model: Name of the model.
         prompt: Text, several texts, token ids, or several lists of token ids.
-        best_of: How many completions to make, of which the `n` most probable are answered.
-        echo: Whether the answer begins with the prompt.
-        frequency_penalty: From -2 to 2; above 0 makes tokens rarer the more often they came.
-        logit_bias: From token ids to -100 … 100, added to the token's logit.
-        logprobs: How many of the most probable tokens to report at each place, 0 to 5.
-        max_tokens: At most so many tokens; the service's default is 16.
-        n: How many completions to make of each prompt.
-        presence_penalty: From -2 to 2; above 0 makes tokens rarer once they came.
-        seed: Makes sampling repeatable, as far as the service can.
-        stop: Up to 4 texts at which to end; they are not part of the answer.
+        best_of: Number of completions to generate, of which the `n` most likely are returned.
+        echo: Whether to return the prompt before the completion.
+        frequency_penalty: Penalty for frequent tokens, -2 to 2.
+        logit_bias: Bias by token ID, -100 to 100, added to the token's logit.
+        logprobs: Number of most likely tokens to return at each position, 0 to 5.
+        max_tokens: Maximum number of tokens; the service's default is 16.
+        n: Number of completions of each prompt.
+        presence_penalty: Penalty for tokens that are already present, -2 to 2.
+        seed: Seed for mostly deterministic sampling.
+        stop: Up to 4 texts that end the completion and are not part of it.
         stream_options: Whether a stream ends with the usage.
-        suffix: Text that comes after the completion.
-        temperature: From 0, always the most probable token, to 2.
-        top_p: Sample from the most probable tokens that together have this probability.
-        user: A name of the end user, for the service's abuse monitoring.
+        suffix: Text that follows the completion.
+        temperature: Sampling temperature, 0 to 2.
+        top_p: Cumulative probability of the tokens to sample from.
+        user: Identifier of the end user, for the service's abuse monitoring.
 
     Source: https://platform.openai.com/docs/api-reference/completions/create
     """

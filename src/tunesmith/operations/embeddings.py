@@ -1,4 +1,4 @@
-"""What can be asked of a model that turns texts into vectors."""
+"""Operations on embeddings."""
 
 from dataclasses import KW_ONLY
 from typing import Annotated, Literal, TypeAlias
@@ -6,7 +6,7 @@ from typing import Annotated, Literal, TypeAlias
 from annotated_types import Ge, Len, MinLen
 
 from tunesmith.operations.base import Operation, operation
-from tunesmith.operations.lists import SequenceParam
+from tunesmith.operations.param_types import SequenceParam
 from tunesmith.types.embeddings import CreateEmbeddingResponse
 
 EmbeddingInput: TypeAlias = (
@@ -20,14 +20,14 @@ EmbeddingInput: TypeAlias = (
 
 @operation("embeddings.create", "POST", "/embeddings")
 class CreateEmbedding(Operation[CreateEmbeddingResponse]):
-    """Turn texts into vectors.
+    """Create embeddings of texts.
 
     Args:
         input: Text, up to 2048 texts, token ids, or up to 2048 lists of token ids.
-        model: The model's name.
-        dimensions: How many numbers a vector has, for models that can shorten it.
-        encoding_format: `base64` is shorter on the way; the answer has numbers in either case.
-        user: A name of the end user, for the service's abuse monitoring.
+        model: Name of the model.
+        dimensions: Number of dimensions, for models that support shortening.
+        encoding_format: Transfer encoding; `base64` is shorter and is decoded.
+        user: Identifier of the end user, for the service's abuse monitoring.
 
     Source: https://platform.openai.com/docs/api-reference/embeddings/create
     """

@@ -1,49 +1,60 @@
-"""What can be asked about files."""
+"""Operations on files."""
 
 import os
-from collections.abc import AsyncIterable
-from dataclasses import KW_ONLY
+from collections.abc import AsyncIterable, AsyncIterator, Callable
+from dataclasses import KW_ONLY, dataclass
 from typing import IO, Annotated, Literal
 
-from annotated_types import Ge, Le
+from annotated_types import Ge
 from pydantic import SkipValidation
-from typing_extensions import TypedDict
 
 from tunesmith.operations.base import Operation, operation
-from tunesmith.operations.file_source import FileSource
+from tunesmith.operations.param_types import ExpiresAfterParam
 from tunesmith.types.base import Page
 from tunesmith.types.files import FileDeleted, FileObject
 
+
+@dataclass(frozen=True, slots=True)
+class FileSource:
+    """File to upload, independent of how it was passed.
+
+    Args:
+        filename: The file name to store.
+        content: The bytes, or a function that opens them again for each attempt.
+        content_type: The media type.
+        length_bytes: The length; None if unknown.
+        replayable: Whether the content can be opened more than once.
+    """
+
+    filename: str
+    content: bytes | Callable[[], AsyncIterator[bytes]]
+    content_type: str
+    length_bytes: int | None
+    replayable: bool = True
+
+
 FileContentInput = str | os.PathLike[str] | bytes | IO[bytes] | AsyncIterable[bytes] | FileSource
-"""A path (a str is a path, too), bytes, a file open for reading bytes, or an async iterator."""
+"""Path (also as text), bytes, file opened in binary mode, or asynchronous iterable of bytes."""
 
 FileInput = Annotated[
     FileContentInput
     | tuple[str | None, FileContentInput]
     | tuple[str | None, FileContentInput, str | None],
-    # Nothing is opened or read before the request is encoded.
+    # Files are opened only when the request is encoded.
     SkipValidation,
 ]
-"""A file's content, `(filename, content)` or `(filename, content, content_type)`."""
+"""Content of a file, `(filename, content)` or `(filename, content, content_type)`."""
 
 
-class ExpiresAfterParam(TypedDict):
-    """When the service shall delete a file: `seconds` after `anchor`, one hour to 30 days."""
-
-    anchor: Literal["created_at"]
-    seconds: Annotated[int, Ge(3_600), Le(2_592_000)]
-
-
-@operation("files.create", "POST", "/files", multipart=True, creates=True)
+@operation("files.create", "POST", "/files", multipart=True, is_create=True)
 class CreateFile(Operation[FileObject]):
-    """Send a file of up to 512 MB; larger ones go through uploads.
+    """Upload a file of up to 512 MB; larger files need an upload in parts.
 
     Args:
-        file: A path (a str is a path, too), bytes, a file open for reading bytes, an async iterator
-            of bytes, or a tuple `(filename, content)` or `(filename, content, content_type)` of
-            these.
-        purpose: What the file is for; `fine-tune` and `batch` take JSON Lines only.
-        expires_after: When the service shall delete the file, such as
+        file: Path (also as text), bytes, file opened in binary mode, asynchronous iterable of
+            bytes, or a tuple `(filename, content)` or `(filename, content, content_type)`.
+        purpose: Purpose of the file; `fine-tune` and `batch` accept only JSON Lines.
+        expires_after: Time at which the service deletes the file, such as
             `{"anchor": "created_at", "seconds": 86_400}`.
 
     Source: https://platform.openai.com/docs/api-reference/files/create
@@ -57,10 +68,10 @@ class CreateFile(Operation[FileObject]):
 
 @operation("files.retrieve", "GET", "/files/{file_id}")
 class RetrieveFile(Operation[FileObject]):
-    """Look up one file, without its content.
+    """Retrieve a file's metadata.
 
     Args:
-        file_id: The file's id.
+        file_id: ID of the file.
 
     Source: https://platform.openai.com/docs/api-reference/files/retrieve
     """
@@ -70,13 +81,13 @@ class RetrieveFile(Operation[FileObject]):
 
 @operation("files.list", "GET", "/files")
 class ListFiles(Operation[Page[FileObject]]):
-    """List the files that the service keeps, newest first.
+    """List files, newest first.
 
     Args:
-        after: The id of the last file seen; the page begins after it.
-        limit: At most so many files a page; the service's default is 10,000.
-        order: By time of creation; the service's default is `desc`, newest first.
-        purpose: Only files with this purpose.
+        after: ID of the last file of the previous page.
+        limit: Maximum number of files per page; the service's default is 10,000.
+        order: Order by time of creation: `asc` or `desc`, the service's default.
+        purpose: Filter by purpose.
 
     Source: https://platform.openai.com/docs/api-reference/files/list
     """
@@ -93,7 +104,7 @@ class DeleteFile(Operation[FileDeleted]):
     """Delete a file.
 
     Args:
-        file_id: The file's id.
+        file_id: ID of the file.
 
     Source: https://platform.openai.com/docs/api-reference/files/delete
     """
@@ -103,10 +114,10 @@ class DeleteFile(Operation[FileDeleted]):
 
 @operation("files.content", "GET", "/files/{file_id}/content")
 class DownloadFile(Operation[bytes]):
-    """Fetch a file's content.
+    """Download a file's content.
 
     Args:
-        file_id: The file's id.
+        file_id: ID of the file.
 
     Source: https://platform.openai.com/docs/api-reference/files/retrieve-contents
     """

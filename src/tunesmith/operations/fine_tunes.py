@@ -1,4 +1,4 @@
-"""What can be asked of the legacy API for fine-tunes."""
+"""Operations of the legacy fine-tunes API."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
@@ -13,33 +13,33 @@ from tunesmith.types.fine_tunes import FineTune, FineTuneEvent
 
 
 class FineTuneHyperparametersParam(TypedDict, total=False):
-    """How to train, as the last version of the legacy API wrote it; older ones: `n_epochs`."""
+    """Hyperparameters in the last version of the legacy API; earlier versions used `n_epochs`."""
 
     n_epochs: Annotated[int, Ge(1), Le(50)] | Literal["auto"]
 
 
-@operation("fine_tunes.create", "POST", "/fine-tunes", creates=True)
+@operation("fine_tunes.create", "POST", "/fine-tunes", is_create=True)
 class CreateFineTune(Operation[FineTune]):
-    """Tune a model by the legacy API; wrong files show later, by a fine-tune that fails.
+    """Create a fine-tune with the legacy API. Invalid files make it fail later.
 
     Args:
-        training_file: The id of a file with purpose `fine-tune`: JSON Lines with `prompt` and
+        training_file: ID of a file with purpose `fine-tune`: JSON Lines with `prompt` and
             `completion`.
-        batch_size: Examples a step; the service's default is about 0.2 % of all, at most 256.
-        classification_betas: F-beta scores to compute, of a binary classification.
-        classification_n_classes: How many classes there are; required for more than two.
-        classification_positive_class: The class that counts as found, of a binary classification.
+        batch_size: Examples per step; the service's default is about 0.2 % of all, at most 256.
+        classification_betas: F-beta scores to compute for a binary classification.
+        classification_n_classes: Number of classes; required for more than two.
+        classification_positive_class: Positive class of a binary classification.
         compute_classification_metrics: Whether to measure accuracy and F-scores on the validation
             file after each epoch.
-        hyperparameters: `n_epochs` as the last version of the legacy API wrote it.
-        learning_rate_multiplier: Multiplies the learning rate of the pre-training; 0.02 to 0.2 are
+        hyperparameters: `n_epochs` in the form of the last version of the legacy API.
+        learning_rate_multiplier: Multiplier of the pre-training learning rate; 0.02 to 0.2 are
             recommended.
-        model: `ada`, `babbage`, `curie` (the service's default), `davinci`, or a tuned model.
-        n_epochs: How often to go through the training file; the service's default is 4.
-        prompt_loss_weight: How much to learn from prompts; the service's default is 0.01.
-        suffix: 1 to 40 characters for the tuned model's name.
-        validation_file: The id of a file to measure the loss on; it must not share examples with
-            the training file.
+        model: `ada`, `babbage`, `curie` (the service's default), `davinci`, or a fine-tuned model.
+        n_epochs: Number of epochs; the service's default is 4.
+        prompt_loss_weight: Weight of the loss on prompts; the service's default is 0.01.
+        suffix: Part of the fine-tuned model's name, 1 to 40 characters.
+        validation_file: ID of a file to measure validation loss on, without examples of the
+            training file.
 
     Source: https://github.com/openai/openai-openapi/blob/3d9e0ae/openapi.yaml
     """
@@ -62,7 +62,7 @@ class CreateFineTune(Operation[FineTune]):
 
 @operation("fine_tunes.list", "GET", "/fine-tunes")
 class ListFineTunes(Operation[Page[FineTune]]):
-    """List all fine-tunes, oldest first and without their events.
+    """List all fine-tunes, oldest first, without events.
 
     Source: https://github.com/openai/openai-openapi/blob/3d9e0ae/openapi.yaml
     """
@@ -70,7 +70,7 @@ class ListFineTunes(Operation[Page[FineTune]]):
 
 @operation("fine_tunes.retrieve", "GET", "/fine-tunes/{fine_tune_id}")
 class RetrieveFineTune(Operation[FineTune]):
-    """Look up one fine-tune, with its events.
+    """Retrieve a fine-tune with its events.
 
     Args:
         fine_tune_id: The fine-tune's id.
@@ -83,7 +83,7 @@ class RetrieveFineTune(Operation[FineTune]):
 
 @operation("fine_tunes.cancel", "POST", "/fine-tunes/{fine_tune_id}/cancel")
 class CancelFineTune(Operation[FineTune]):
-    """End a fine-tune before it is done.
+    """Cancel a fine-tune.
 
     Args:
         fine_tune_id: The fine-tune's id.
@@ -96,7 +96,7 @@ class CancelFineTune(Operation[FineTune]):
 
 @operation("fine_tunes.list_events", "GET", "/fine-tunes/{fine_tune_id}/events")
 class ListFineTuneEvents(StreamOperation[Page[FineTuneEvent], FineTuneEvent]):
-    """List what happened in a fine-tune, oldest first; a stream ends when the fine-tune is over.
+    """List the events of a fine-tune, oldest first. A stream ends with the fine-tune.
 
     Args:
         fine_tune_id: The fine-tune's id.

@@ -1,4 +1,4 @@
-"""What can be asked about fine-tuning jobs and their checkpoints."""
+"""Operations on fine-tuning jobs and checkpoints."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
@@ -12,7 +12,7 @@ from tunesmith.operations.fine_tuning_methods import (
     SupervisedHyperparametersParam,
     WandbIntegrationParam,
 )
-from tunesmith.operations.metadata import MetadataParam
+from tunesmith.operations.param_types import MetadataParam
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import (
     CheckpointPermission,
@@ -23,21 +23,21 @@ from tunesmith.types.fine_tuning import (
 )
 
 
-@operation("fine_tuning.jobs.create", "POST", "/fine_tuning/jobs", creates=True)
+@operation("fine_tuning.jobs.create", "POST", "/fine_tuning/jobs", is_create=True)
 class CreateFineTuningJob(Operation[FineTuningJob]):
-    """Tune a model; wrong files show later, by a job that fails.
+    """Create a fine-tuning job. Invalid files make the job fail later.
 
     Args:
-        model: The base model's name, or a tuned model's to go on from it.
-        training_file: The id of a file with purpose `fine-tune`.
-        hyperparameters: Deprecated by the API: give them in `method`.
-        integrations: Where to report the metrics; the API knows Weights & Biases only.
-        metadata: Up to 16 pairs to keep with the job: keys to 64 characters, values to 512.
-        method: How to train, such as
+        model: Name of a base model, or of a fine-tuned model to continue from.
+        training_file: ID of a file with purpose `fine-tune`.
+        hyperparameters: Deprecated in favor of `method`.
+        integrations: Where to report metrics; the API supports only Weights & Biases.
+        metadata: Up to 16 key-value pairs to store with the job.
+        method: Training method, such as
             `{"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3}}}`.
-        seed: Makes the job repeatable, as far as the service can: 0 to 2,147,483,647.
-        suffix: 1 to 64 characters for the tuned model's name.
-        validation_file: The id of a file with purpose `fine-tune` to measure the loss on.
+        seed: Seed for mostly reproducible training, 0 to 2,147,483,647.
+        suffix: Part of the fine-tuned model's name, 1 to 64 characters.
+        validation_file: ID of a file with purpose `fine-tune` to measure validation loss on.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/create
     """
@@ -56,10 +56,10 @@ class CreateFineTuningJob(Operation[FineTuningJob]):
 
 @operation("fine_tuning.jobs.retrieve", "GET", "/fine_tuning/jobs/{fine_tuning_job_id}")
 class RetrieveFineTuningJob(Operation[FineTuningJob]):
-    """Look up one job.
+    """Retrieve a job.
 
     Args:
-        fine_tuning_job_id: The job's id.
+        fine_tuning_job_id: ID of the job.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/retrieve
     """
@@ -69,12 +69,12 @@ class RetrieveFineTuningJob(Operation[FineTuningJob]):
 
 @operation("fine_tuning.jobs.list", "GET", "/fine_tuning/jobs")
 class ListFineTuningJobs(Operation[Page[FineTuningJob]]):
-    """List the jobs, newest first.
+    """List jobs, newest first.
 
     Args:
-        after: The id of the last job seen; the page begins after it.
-        limit: At most so many jobs a page; the service's default is 20.
-        metadata: Only jobs with these pairs, or `"null"`: only jobs without metadata.
+        after: ID of the last job of the previous page.
+        limit: Maximum number of jobs per page; the service's default is 20.
+        metadata: Filter by these key-value pairs, or `"null"` for jobs without metadata.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/list
     """
@@ -87,10 +87,10 @@ class ListFineTuningJobs(Operation[Page[FineTuningJob]]):
 
 @operation("fine_tuning.jobs.cancel", "POST", "/fine_tuning/jobs/{fine_tuning_job_id}/cancel")
 class CancelFineTuningJob(Operation[FineTuningJob]):
-    """End a job before it is done.
+    """Cancel a job.
 
     Args:
-        fine_tuning_job_id: The job's id.
+        fine_tuning_job_id: ID of the job.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/cancel
     """
@@ -100,10 +100,10 @@ class CancelFineTuningJob(Operation[FineTuningJob]):
 
 @operation("fine_tuning.jobs.pause", "POST", "/fine_tuning/jobs/{fine_tuning_job_id}/pause")
 class PauseFineTuningJob(Operation[FineTuningJob]):
-    """Let a job wait.
+    """Pause a job.
 
     Args:
-        fine_tuning_job_id: The job's id.
+        fine_tuning_job_id: ID of the job.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/pause
     """
@@ -113,10 +113,10 @@ class PauseFineTuningJob(Operation[FineTuningJob]):
 
 @operation("fine_tuning.jobs.resume", "POST", "/fine_tuning/jobs/{fine_tuning_job_id}/resume")
 class ResumeFineTuningJob(Operation[FineTuningJob]):
-    """Let a paused job go on.
+    """Resume a paused job.
 
     Args:
-        fine_tuning_job_id: The job's id.
+        fine_tuning_job_id: ID of the job.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/resume
     """
@@ -126,12 +126,12 @@ class ResumeFineTuningJob(Operation[FineTuningJob]):
 
 @operation("fine_tuning.jobs.list_events", "GET", "/fine_tuning/jobs/{fine_tuning_job_id}/events")
 class ListFineTuningJobEvents(Operation[Page[FineTuningJobEvent]]):
-    """List what happened in a job, newest first.
+    """List the events of a job, newest first.
 
     Args:
-        fine_tuning_job_id: The job's id.
-        after: The id of the last event seen; the page begins after it, with older ones.
-        limit: At most so many events a page; the service's default is 20.
+        fine_tuning_job_id: ID of the job.
+        after: ID of the last event of the previous page.
+        limit: Maximum number of events per page; the service's default is 20.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/list-events
     """
@@ -148,12 +148,12 @@ class ListFineTuningJobEvents(Operation[Page[FineTuningJobEvent]]):
     "/fine_tuning/jobs/{fine_tuning_job_id}/checkpoints",
 )
 class ListFineTuningJobCheckpoints(Operation[Page[FineTuningJobCheckpoint]]):
-    """List a job's checkpoints, newest first.
+    """List the checkpoints of a job, newest first.
 
     Args:
-        fine_tuning_job_id: The job's id.
-        after: The id of the last checkpoint seen; the page begins after it.
-        limit: At most so many checkpoints a page; the service's default is 10.
+        fine_tuning_job_id: ID of the job.
+        after: ID of the last checkpoint of the previous page.
+        limit: Maximum number of checkpoints per page; the service's default is 10.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/list-checkpoints
     """
@@ -168,14 +168,14 @@ class ListFineTuningJobCheckpoints(Operation[Page[FineTuningJobCheckpoint]]):
     "fine_tuning.checkpoints.permissions.create",
     "POST",
     "/fine_tuning/checkpoints/{fine_tuned_model_checkpoint}/permissions",
-    creates=True,
+    is_create=True,
 )
 class CreateCheckpointPermissions(Operation[Page[CheckpointPermission]]):
-    """Let other projects use a checkpoint; needs an admin key.
+    """Permit projects to use a checkpoint; needs an admin key.
 
     Args:
-        fine_tuned_model_checkpoint: The checkpoint's model name.
-        project_ids: The ids of the projects.
+        fine_tuned_model_checkpoint: Model name of the checkpoint.
+        project_ids: IDs of the projects.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/create-permission
     """
@@ -191,14 +191,14 @@ class CreateCheckpointPermissions(Operation[Page[CheckpointPermission]]):
     "/fine_tuning/checkpoints/{fine_tuned_model_checkpoint}/permissions",
 )
 class ListCheckpointPermissions(Operation[Page[CheckpointPermission]]):
-    """List which projects may use a checkpoint; needs an admin key.
+    """List the permissions of a checkpoint; needs an admin key.
 
     Args:
-        fine_tuned_model_checkpoint: The checkpoint's model name.
-        after: The id of the last permission seen; the page begins after it.
-        limit: At most so many permissions a page; the service's default is 10.
-        order: By time of creation; the service's default is `descending`.
-        project_id: Only the permission of this project.
+        fine_tuned_model_checkpoint: Model name of the checkpoint.
+        after: ID of the last permission of the previous page.
+        limit: Maximum number of permissions per page; the service's default is 10.
+        order: Order by time of creation; the service's default is `descending`.
+        project_id: Filter by project.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/list-permissions
     """
@@ -217,11 +217,11 @@ class ListCheckpointPermissions(Operation[Page[CheckpointPermission]]):
     "/fine_tuning/checkpoints/{fine_tuned_model_checkpoint}/permissions/{permission_id}",
 )
 class DeleteCheckpointPermission(Operation[CheckpointPermissionDeleted]):
-    """Take back a project's permission to use a checkpoint; needs an admin key.
+    """Revoke a project's permission to use a checkpoint; needs an admin key.
 
     Args:
-        permission_id: The permission's id.
-        fine_tuned_model_checkpoint: The checkpoint's model name.
+        permission_id: ID of the permission.
+        fine_tuned_model_checkpoint: Model name of the checkpoint.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/delete-permission
     """

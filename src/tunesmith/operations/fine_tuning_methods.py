@@ -1,4 +1,4 @@
-"""How a fine-tuning job shall train, as parameters."""
+"""Training methods as parameters."""
 
 from collections.abc import Mapping, Sequence
 from typing import Annotated, Any, Literal, NotRequired
@@ -10,7 +10,7 @@ from tunesmith.operations.graders import GraderParam
 
 
 class SupervisedHyperparametersParam(TypedDict, total=False):
-    """How to train on examples; what is left out, or `"auto"`, the service chooses."""
+    """Hyperparameters of supervised training; the service chooses those omitted or `"auto"`."""
 
     batch_size: Annotated[int, Ge(1), Le(256)] | Literal["auto"]
     learning_rate_multiplier: Annotated[float, Gt(0)] | Literal["auto"]
@@ -18,13 +18,13 @@ class SupervisedHyperparametersParam(TypedDict, total=False):
 
 
 class DpoHyperparametersParam(SupervisedHyperparametersParam, total=False):
-    """How to train on pairs; the higher `beta`, the closer the model stays to what it was."""
+    """Hyperparameters of DPO; a higher `beta` keeps the model closer to the reference."""
 
     beta: Annotated[float, Gt(0), Le(2)] | Literal["auto"]
 
 
 class ReinforcementHyperparametersParam(SupervisedHyperparametersParam, total=False):
-    """How to train on scores: the search's compute, and how often to evaluate on how much."""
+    """Hyperparameters of reinforcement fine-tuning."""
 
     compute_multiplier: Annotated[float, Gt(1e-5), Le(10)] | Literal["auto"]
     eval_interval: Annotated[int, Ge(1)] | Literal["auto"]
@@ -33,19 +33,19 @@ class ReinforcementHyperparametersParam(SupervisedHyperparametersParam, total=Fa
 
 
 class SupervisedMethodParam(TypedDict, total=False):
-    """Training on examples of right answers."""
+    """Training on example completions."""
 
     hyperparameters: SupervisedHyperparametersParam
 
 
 class DpoMethodParam(TypedDict, total=False):
-    """Training on pairs of a better and a worse answer."""
+    """Training on pairs of a preferred and a non-preferred completion."""
 
     hyperparameters: DpoHyperparametersParam
 
 
 class ReinforcementMethodParam(TypedDict):
-    """Training on the scores that a grader gives; `response_format` is a JSON schema to answer in.
+    """Training on rewards computed by a grader; `response_format` is a JSON schema of the output.
 
     Source: https://platform.openai.com/docs/guides/reinforcement-fine-tuning
     """
@@ -56,7 +56,7 @@ class ReinforcementMethodParam(TypedDict):
 
 
 class FineTuneMethodParam(TypedDict):
-    """How to train: the member named as `type` holds the rest.
+    """Training method; the field named by `type` has its settings.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/create
     """
@@ -68,7 +68,7 @@ class FineTuneMethodParam(TypedDict):
 
 
 class WandbParam(TypedDict):
-    """Where in Weights & Biases to report: the run's project, name, team and tags."""
+    """Weights & Biases run: project, name, team and tags."""
 
     project: str
     name: NotRequired[str | None]
@@ -77,7 +77,7 @@ class WandbParam(TypedDict):
 
 
 class WandbIntegrationParam(TypedDict):
-    """To report a job's metrics to Weights & Biases."""
+    """Report of a job's metrics to Weights & Biases."""
 
     type: Literal["wandb"]
     wandb: WandbParam

@@ -1,4 +1,4 @@
-"""What can be asked of graders, which score a model's answers."""
+"""Operations on graders, which compute rewards for a model's output."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
@@ -13,10 +13,10 @@ from tunesmith.types.graders import RunGraderResponse, ValidateGraderResponse
 
 
 class StringCheckGraderParam(TypedDict):
-    """Compares two texts: reward 1 if `operation` holds, else 0.
+    """Comparison of two texts: reward 1 if `operation` holds, else 0.
 
-    `input` and `reference` may hold templates such as `{{sample.output_text}}` and
-    `{{item.answer}}`. `like` looks for the reference in the input, `ilike` in any case.
+    `input` and `reference` may contain templates such as `{{sample.output_text}}` and
+    `{{item.answer}}`. `like` searches for the reference in the input, `ilike` ignoring case.
 
     Source: https://platform.openai.com/docs/api-reference/graders/string-check
     """
@@ -29,7 +29,7 @@ class StringCheckGraderParam(TypedDict):
 
 
 class TextSimilarityGraderParam(TypedDict):
-    """Measures how alike two texts are; both may hold templates.
+    """Similarity of two texts; both may contain templates.
 
     Source: https://platform.openai.com/docs/api-reference/graders/text-similarity
     """
@@ -54,7 +54,7 @@ class TextSimilarityGraderParam(TypedDict):
 
 
 class PythonGraderParam(TypedDict):
-    """Runs Python `source` with a function `grade(sample, item)` that returns the reward.
+    """Python `source` with a function `grade(sample, item)` that returns the reward.
 
     Source: https://platform.openai.com/docs/api-reference/graders/python
     """
@@ -66,7 +66,7 @@ class PythonGraderParam(TypedDict):
 
 
 class GraderInputParam(TypedDict):
-    """A message to the model that grades: text with templates, or parts as in an answer's input."""
+    """Message to the grading model: text with templates, or content parts."""
 
     role: Literal["user", "assistant", "system", "developer"]
     content: str | Mapping[str, Any] | Sequence[str | Mapping[str, Any]]
@@ -74,7 +74,7 @@ class GraderInputParam(TypedDict):
 
 
 class GraderSamplingParams(TypedDict, total=False):
-    """How the model that grades samples; the API does spell `max_completions_tokens` so."""
+    """Sampling of the grading model. `max_completions_tokens` is the API's spelling."""
 
     max_completions_tokens: Annotated[int, Ge(1)] | None
     reasoning_effort: Literal["none", "minimal", "low", "medium", "high", "xhigh", "max"] | None
@@ -84,7 +84,7 @@ class GraderSamplingParams(TypedDict, total=False):
 
 
 class ScoreModelGraderParam(TypedDict):
-    """Lets a model give a score within `range`, which is 0 to 1 by default.
+    """Score given by a model, within `range` (0 to 1 by default).
 
     Source: https://platform.openai.com/docs/api-reference/graders/score-model
     """
@@ -98,9 +98,9 @@ class ScoreModelGraderParam(TypedDict):
 
 
 class LabelModelGraderParam(TypedDict):
-    """Lets a model choose one of `labels`: reward 1 for those in `passing_labels`, else 0.
+    """Label chosen by a model: reward 1 for `passing_labels`, else 0.
 
-    Only as a part of a multi-grader.
+    Only valid as part of a multi-grader.
 
     Source: https://platform.openai.com/docs/api-reference/graders/label-model
     """
@@ -121,11 +121,11 @@ SingleGraderParam = Annotated[
     | LabelModelGraderParam,
     Field(discriminator="type"),
 ]
-"""A grader that can be part of a multi-grader."""
+"""Grader that can be part of a multi-grader."""
 
 
 class MultiGraderParam(TypedDict):
-    """Combines graders by a formula over their names, such as `0.3 * style + 0.7 * truth`.
+    """Combination of graders by a formula over their names, such as `0.3 * style + 0.7 * truth`.
 
     Source: https://platform.openai.com/docs/api-reference/graders/multi
     """
@@ -144,17 +144,17 @@ GraderParam = Annotated[
     | MultiGraderParam,
     Field(discriminator="type"),
 ]
-"""A grader: something that scores a model's answers."""
+"""Grader, which computes a reward for a model's output."""
 
 
 @operation("fine_tuning.graders.run", "POST", "/fine_tuning/alpha/graders/run")
 class RunGrader(Operation[RunGraderResponse]):
-    """Let a grader score one answer of a model.
+    """Run a grader on one output of a model.
 
     Args:
         grader: The grader, such as `{"type": "string_check", …}`.
-        model_sample: The model's answer; templates find it as `sample`, parsed if it is JSON.
-        item: The line of the data set; templates find it as `item`.
+        model_sample: The model's output, available to templates as `sample`, parsed if it is JSON.
+        item: The line of the dataset, available to templates as `item`.
 
     Source: https://platform.openai.com/docs/api-reference/graders/run
     """
@@ -167,7 +167,7 @@ class RunGrader(Operation[RunGraderResponse]):
 
 @operation("fine_tuning.graders.validate", "POST", "/fine_tuning/alpha/graders/validate")
 class ValidateGrader(Operation[ValidateGraderResponse]):
-    """Let the service check a grader.
+    """Validate a grader.
 
     Args:
         grader: The grader, such as `{"type": "string_check", …}`.

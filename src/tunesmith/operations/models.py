@@ -1,4 +1,4 @@
-"""What can be asked about models."""
+"""Operations on models."""
 
 from tunesmith.operations.base import Operation, operation
 from tunesmith.types.base import Page
@@ -7,7 +7,7 @@ from tunesmith.types.models import Model, ModelDeleted
 
 @operation("models.list", "GET", "/models")
 class ListModels(Operation[Page[Model]]):
-    """List the models that the key may use.
+    """List the models available to the API key.
 
     Source: https://platform.openai.com/docs/api-reference/models/list
     """
@@ -15,10 +15,10 @@ class ListModels(Operation[Page[Model]]):
 
 @operation("models.retrieve", "GET", "/models/{model}")
 class RetrieveModel(Operation[Model]):
-    """Look up one model.
+    """Retrieve a model.
 
     Args:
-        model: The model's name.
+        model: Name of the model.
 
     Source: https://platform.openai.com/docs/api-reference/models/retrieve
     """
@@ -28,10 +28,10 @@ class RetrieveModel(Operation[Model]):
 
 @operation("models.delete", "DELETE", "/models/{model}")
 class DeleteModel(Operation[ModelDeleted]):
-    """Delete a tuned model; base models cannot be deleted.
+    """Delete a fine-tuned model; base models cannot be deleted.
 
     Args:
-        model: The tuned model's name.
+        model: Name of the fine-tuned model.
 
     Source: https://platform.openai.com/docs/api-reference/models/delete
     """

@@ -1,4 +1,4 @@
-"""What can be asked of a model that judges whether something may be harmful."""
+"""Operations on moderations."""
 
 from dataclasses import KW_ONLY
 from typing import Annotated, Literal, TypeAlias
@@ -7,25 +7,25 @@ from pydantic import Field
 from typing_extensions import TypedDict
 
 from tunesmith.operations.base import Operation, operation
-from tunesmith.operations.lists import SequenceParam
+from tunesmith.operations.param_types import SequenceParam
 from tunesmith.types.moderations import CreateModerationResponse
 
 
 class ModerationTextParam(TypedDict):
-    """A text."""
+    """Text part."""
 
     type: Literal["text"]
     text: str
 
 
 class ModerationImageURLParam(TypedDict):
-    """An image's address, or the image itself as `data:image/png;base64,…`."""
+    """URL of an image, or the image as a data URL: `data:image/png;base64,…`."""
 
     url: str
 
 
 class ModerationImageParam(TypedDict):
-    """An image."""
+    """Image part."""
 
     type: Literal["image_url"]
     image_url: ModerationImageURLParam
@@ -36,16 +36,16 @@ _Part: TypeAlias = Annotated[
 ]
 
 ModerationInput: TypeAlias = str | SequenceParam[str | _Part]
-"""A text, several texts, or the parts of one message."""
+"""Text, several texts, or the parts of one message."""
 
 
 @operation("moderations.create", "POST", "/moderations")
 class CreateModeration(Operation[CreateModerationResponse]):
-    """Let a model judge whether something may be harmful.
+    """Classify whether content is potentially harmful.
 
     Args:
-        input: A text, several texts that are judged each for itself, or parts of text and images
-            that are judged together.
+        input: Text, several texts to classify separately, or text and image parts to classify
+            together.
         model: The model's name; the service's default is `omni-moderation-latest`.
 
     Source: https://platform.openai.com/docs/api-reference/moderations/create

@@ -1,4 +1,4 @@
-"""What can be asked about files that are sent in parts."""
+"""Operations on uploads in parts."""
 
 from collections.abc import Sequence
 from dataclasses import KW_ONLY
@@ -7,20 +7,21 @@ from typing import Annotated, Literal
 from annotated_types import Ge
 
 from tunesmith.operations.base import Operation, operation
-from tunesmith.operations.files import ExpiresAfterParam, FileInput
+from tunesmith.operations.files import FileInput
+from tunesmith.operations.param_types import ExpiresAfterParam
 from tunesmith.types.uploads import Upload, UploadPart
 
 
-@operation("uploads.create", "POST", "/uploads", creates=True)
+@operation("uploads.create", "POST", "/uploads", is_create=True)
 class CreateUpload(Operation[Upload]):
-    """Begin to send a file of up to 8 GB in parts; it must be completed within an hour.
+    """Create an upload of a file of up to 8 GB in parts, to be completed within one hour.
 
     Args:
-        bytes: The size of the whole file in bytes; the parts must add up to it.
-        filename: The file's name.
-        mime_type: The file's type, such as `text/jsonl`.
-        purpose: What the file is for.
-        expires_after: When the service shall delete the file, such as
+        bytes: Size of the whole file in bytes.
+        filename: Name of the file.
+        mime_type: Media type of the file, such as `text/jsonl`.
+        purpose: Purpose of the file.
+        expires_after: Time at which the service deletes the file, such as
             `{"anchor": "created_at", "seconds": 86_400}`.
 
     Source: https://platform.openai.com/docs/api-reference/uploads/create
@@ -35,14 +36,14 @@ class CreateUpload(Operation[Upload]):
 
 
 @operation(
-    "uploads.parts.create", "POST", "/uploads/{upload_id}/parts", multipart=True, creates=True
+    "uploads.parts.create", "POST", "/uploads/{upload_id}/parts", multipart=True, is_create=True
 )
 class CreateUploadPart(Operation[UploadPart]):
-    """Send one part, of up to 64 MB; several may be sent at the same time.
+    """Upload a part of up to 64 MB. Parts may be uploaded concurrently.
 
     Args:
-        upload_id: The upload's id.
-        data: The part's bytes, in any of the forms that a file may have.
+        upload_id: ID of the upload.
+        data: The part's bytes, in any form accepted for files.
 
     Source: https://platform.openai.com/docs/api-reference/uploads/add-part
     """
@@ -54,12 +55,12 @@ class CreateUploadPart(Operation[UploadPart]):
 
 @operation("uploads.complete", "POST", "/uploads/{upload_id}/complete")
 class CompleteUpload(Operation[Upload]):
-    """Make the parts one file; no part can be added after that.
+    """Complete an upload: join the parts to a file.
 
     Args:
-        upload_id: The upload's id.
-        part_ids: The parts' ids, in the order of the file.
-        md5: The whole file's MD5 checksum, for the service to compare.
+        upload_id: ID of the upload.
+        part_ids: IDs of the parts, in file order.
+        md5: MD5 checksum of the whole file, verified by the service.
 
     Source: https://platform.openai.com/docs/api-reference/uploads/complete
     """
@@ -72,10 +73,10 @@ class CompleteUpload(Operation[Upload]):
 
 @operation("uploads.cancel", "POST", "/uploads/{upload_id}/cancel")
 class CancelUpload(Operation[Upload]):
-    """Give up an upload; no part can be added after that.
+    """Cancel an upload.
 
     Args:
-        upload_id: The upload's id.
+        upload_id: ID of the upload.
 
     Source: https://platform.openai.com/docs/api-reference/uploads/cancel
     """

@@ -8,7 +8,7 @@ from pydantic_core import PydanticSerializationError, to_json
 
 from tunesmith.errors import InvalidRequestError
 from tunesmith.operations.base import Operation, OperationSpec
-from tunesmith.operations.file_source import FileSource
+from tunesmith.operations.files import FileSource
 from tunesmith.protocol.file_input import to_file_source
 from tunesmith.protocol.flatten import flatten
 from tunesmith.protocol.message import Body, Request

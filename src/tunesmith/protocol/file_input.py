@@ -10,7 +10,7 @@ import anyio
 import anyio.to_thread
 
 from tunesmith.errors import InvalidRequestError
-from tunesmith.operations.file_source import FileSource
+from tunesmith.operations.files import FileSource
 
 __all__ = ["to_file_source"]
 

@@ -23,8 +23,7 @@ from tunesmith.errors import (
     NotFoundError,
 )
 from tunesmith.operations.base import Operation
-from tunesmith.operations.file_source import FileSource
-from tunesmith.operations.files import CreateFile, DownloadFile, ListFiles
+from tunesmith.operations.files import CreateFile, DownloadFile, FileSource, ListFiles
 from tunesmith.operations.uploads import CompleteUpload, CreateUpload, CreateUploadPart
 from tunesmith.resources.pages import AsyncPaginator
 from tunesmith.types.files import FileObject

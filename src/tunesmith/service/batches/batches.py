@@ -9,7 +9,7 @@ from pydantic_core import from_json, to_json
 
 from tunesmith.clock import VirtualClock
 from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, RetrieveBatch
-from tunesmith.operations.files import ExpiresAfterParam
+from tunesmith.operations.param_types import ExpiresAfterParam
 from tunesmith.protocol.message import Request
 from tunesmith.service.batches.input_file import BatchInput, read_batch_input
 from tunesmith.service.core.behavior import ServiceBehavior

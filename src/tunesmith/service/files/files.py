@@ -10,10 +10,10 @@ from tunesmith.operations.files import (
     CreateFile,
     DeleteFile,
     DownloadFile,
-    ExpiresAfterParam,
     ListFiles,
     RetrieveFile,
 )
+from tunesmith.operations.param_types import ExpiresAfterParam
 from tunesmith.service.core.errors import invalid, no_such_file
 from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.pagination import to_page, validate_limit

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tunesmith.clock import VirtualClock
-from tunesmith.operations.files import ExpiresAfterParam
+from tunesmith.operations.param_types import ExpiresAfterParam
 from tunesmith.operations.uploads import (
     CancelUpload,
     CompleteUpload,
