@@ -32,7 +32,6 @@ PENDING = {
     "service/engines",
     "service/files",
     "service/fine_tuning",
-    "service/http",
     "service/memory_backend.py",
     "service/persistence",
     "service/service.py",

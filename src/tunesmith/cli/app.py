@@ -20,7 +20,7 @@ COMMANDS = {
     "fine-tunes": ("tunesmith.cli.fine_tunes", "Create, follow and stop fine-tuning jobs."),
     "models": ("tunesmith.cli.models", "List, show and delete models."),
     "prepare": ("tunesmith.cli.prepare", "Find and mend what is wrong with training data."),
-    "serve": ("tunesmith.cli.serve", "Serve the API from memory, for any client in any language."),
+    "serve": ("tunesmith.cli.serve", "Serve the API on this machine, for any client."),
     "wandb": ("tunesmith.cli.wandb", "Log jobs to Weights & Biases."),
 }
 """By name: the module that has the command as `command`, and what the command does."""

@@ -1,4 +1,4 @@
-"""`tunesmith serve`: the service in memory behind a socket, for any client in any language."""
+"""`tunesmith serve`: the service in memory behind a socket."""
 
 import time
 from importlib import import_module
@@ -22,85 +22,88 @@ _DEFAULT_SPEED = 60.0
 
 def _engine(_: click.Context, __: click.Parameter, name: str) -> Engine | None:
     if name == "ngram":
-        return None  # the service's own
+        return None  # the default of the service
     module, colon, attribute = name.partition(":")
     if not colon:
-        raise click.BadParameter(f"{name!r} is neither 'ngram' nor package.module:Class.")
+        raise click.BadParameter(f"{name!r} must be 'ngram' or package.module:Class.")
     try:
         engine: object = getattr(import_module(module), attribute)()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise click.BadParameter(str(error)) from error
     if not isinstance(engine, Engine):
-        raise click.BadParameter(
-            f"{name} makes no engine: tunesmith.service.engines.base.Engine says what one can do."
-        )
+        raise click.BadParameter(f"{name} must implement tunesmith.service.engines.base.Engine.")
     return engine
 
 
 def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     if key is not None and not key.strip():
-        raise click.BadParameter("It is empty, so nobody could have it: leave it out for any key.")
+        raise click.BadParameter("The key is empty. Leave the option out to accept any key.")
     return key
 
 
-@click.command("serve", short_help="Serve the API from memory, for any client in any language.")
+@click.command("serve", short_help="Serve the API on this machine, for any client.")
 @click.option(
     "--port",
     type=click.IntRange(0, 65535),
     default=8000,
     show_default=True,
-    help="The port; 0 takes a free one.",
+    help="Port to listen on; 0 for a free one.",
 )
 @click.option(
     "--host",
     default="127.0.0.1",
     show_default=True,
-    help="The address to listen on; the default is reached from this machine only.",
+    help="Address to listen on; the default is reachable from this machine only.",
 )
 @click.option(
     "--api-key",
     envvar="TUNESMITH_SERVE_API_KEY",
     show_envvar=True,
     callback=_key,
-    help="The key to ask for. Without it any key will do, but one must be there.",
+    help="Required API key. By default any key is accepted, but not its absence.",
 )
 @click.option(
     "--engine",
     default="ngram",
     show_default=True,
     callback=_engine,
-    help="What trains and generates: ngram, or package.module:Class of your own.",
+    help="Engine that trains and generates: ngram, or your own as package.module:Class.",
 )
-@click.option("--seed", default=0, show_default=True, help="The same seed gives the same answers.")
+@click.option("--seed", default=0, show_default=True, help="Seed of ids and generated texts.")
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, path_type=Path),
-    help="A file that keeps the service between two runs, made if there is none; it may stand "
-    "before the command as well.",
+    help="File that keeps the service between runs; created if it does not exist. It may also be "
+    "given before the command.",
 )
 @click.option(
     "--speed",
     type=click.FloatRange(0, min_open=True),
     default=_DEFAULT_SPEED,
     show_default=True,
-    help="Seconds that pass for jobs in each second: 60 is an hour a minute.",
+    help="Seconds that pass for jobs in each real second: 60 is an hour per minute.",
 )
-@click.option("--realtime", is_flag=True, help="The same as --speed 1.")
+@click.option("--realtime", is_flag=True, help="Same as --speed 1.")
 @click.option(
     "--no-base64-results",
     is_flag=True,
-    help="Send the result files of jobs as CSV, as in 2023, not as base64: for clients of then.",
+    help="Send result files of jobs as CSV, as in 2023, instead of base64.",
 )
 @click.option(
-    "--requests-per-minute", type=click.IntRange(1), help="Refuse more, for each model, with 429."
+    "--requests-per-minute", type=click.IntRange(1), help="Requests per model before a 429."
 )
-@click.option(
-    "--tokens-per-minute", type=click.IntRange(1), help="Refuse more, for each model, with 429."
-)
+@click.option("--tokens-per-minute", type=click.IntRange(1), help="Tokens per model before a 429.")
 @click.option(
     "--quota-tokens",
     type=click.IntRange(0),
-    help="After so many tokens, refuse all with insufficient_quota.",
+    help="Tokens in all before every request fails with insufficient_quota.",
+)
+@click.option(
+    "--cors-origin",
+    "cors_origins",
+    multiple=True,
+    help="Origin whose web pages may use the API, such as https://example.com; * for all. May be "
+    "repeated. Pages of this machine (localhost) always may.",
 )
 @click.pass_obj
 def command(
@@ -118,14 +121,16 @@ def command(
     requests_per_minute: int | None,
     tokens_per_minute: int | None,
     quota_tokens: int | None,
+    cors_origins: tuple[str, ...],
 ) -> None:
-    """Serve the API from memory, for any client in any language, until Ctrl-C.
+    """Serve the API on this machine, for any client in any language, until Ctrl-C.
 
-    Nothing is kept after the end but in a --state file, and nothing leaves the machine. Needs the
+    All data is lost at the end, unless --state is given; nothing leaves the machine. Needs the
     extra `server`.
     """
     with click_errors():
         from tunesmith.service.http.asgi import ASGIApp
+        from tunesmith.service.http.cors import LOOPBACK
         from tunesmith.service.http.uvicorn_server import base_url_of, bind_socket, create_server
     try:
         listener = bind_socket(host, port)
@@ -139,20 +144,21 @@ def command(
             file = state or connection.state
             backend = MemoryBackend(
                 engine=engine,
-                clock=None if file else VirtualClock(time.time()),  # a file begins with today too
+                clock=None if file else VirtualClock(time.time()),  # with a file: by its own clock
                 seed=seed,
                 limits=ServiceLimits(requests_per_minute, tokens_per_minute, quota_tokens),
                 behavior=ServiceBehavior(results_base64=not no_base64_results),
                 state=file,
             )
-        # Its clients sleep elsewhere, so time cannot jump when they do.
+        # Clients sleep in other processes, so virtual time must not jump.
         backend.clock.autojump, backend.clock.rate = False, 1.0 if realtime else speed
         click.echo(f"The API is at {base_url_of(listener)} until Ctrl-C. Point a client at it:\n")
         key = "any" if api_key is None else "the-key-of-this-server"
         click.echo(f"  export OPENAI_BASE_URL={base_url_of(listener)} OPENAI_API_KEY={key}\n")
         try:
-            create_server(ASGIApp(backend, api_key=api_key)).run(sockets=[listener])
+            app = ASGIApp(backend, api_key=api_key, cors_origins=(*cors_origins, LOOPBACK))
+            create_server(app).run(sockets=[listener])
         except KeyboardInterrupt:
-            click.echo("Served.")
+            click.echo("Stopped.")
         finally:
             anyio.run(backend.aclose)

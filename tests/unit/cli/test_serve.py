@@ -29,52 +29,62 @@ def running(*options, **environment):
         env={**os.environ, **environment},
     )
     try:
-        said = "".join(process.stdout.readline() for _ in range(4))
-        yield process, re.search(r"http://\S+/v1", said).group(), said
+        output = "".join(process.stdout.readline() for _ in range(4))
+        yield process, re.search(r"http://\S+/v1", output).group(), output
     finally:
         process.kill()
         process.communicate()
 
 
 @pytest.mark.slow
-def test_it_lives_today():
+def test_the_service_has_the_time_of_today():
     with running("--realtime") as (_, url, _):
         response = httpx.get(f"{url}/models", headers={"authorization": "Bearer any"})
-        told = parsedate_to_datetime(response.headers["date"]).timestamp()
-        assert abs(told - time.time()) < 60
+        date = parsedate_to_datetime(response.headers["date"]).timestamp()
+        assert abs(date - time.time()) < 60
 
 
 @pytest.mark.slow
 def test_it_serves_and_ctrl_c_ends_it_quietly():
-    with running("--speed", "1000000") as (process, url, said):
+    with running("--speed", "1000000") as (process, url, output):
         assert url.startswith("http://127.0.0.1:")
         key = {"authorization": "Bearer any"}
         assert httpx.get(f"{url}/models", headers=key).status_code == 200
-        asked = {"model": "davinci-002", "prompt": "Kant", "stream": True}
-        with httpx.stream("POST", f"{url}/completions", headers=key, json=asked):
+        request = {"model": "davinci-002", "prompt": "Kant", "stream": True}
+        with httpx.stream("POST", f"{url}/completions", headers=key, json=request):
             process.send_signal(signal.SIGINT)
             rest, errors = process.communicate(timeout=20)
     assert process.returncode == 0
-    assert f"export OPENAI_BASE_URL={url} OPENAI_API_KEY=any" in said
-    assert (rest, errors) == ("Served.\n", "")
+    assert f"export OPENAI_BASE_URL={url} OPENAI_API_KEY=any" in output
+    assert (rest, errors) == ("Stopped.\n", "")
 
 
 @pytest.mark.slow
 def test_the_key_may_come_from_the_environment_and_is_not_printed():
-    with running(TUNESMITH_SERVE_API_KEY="sk-secret") as (process, url, said):
+    with running(TUNESMITH_SERVE_API_KEY="sk-secret") as (process, url, output):
         refused = httpx.get(f"{url}/models", headers={"authorization": "Bearer any"})
         answered = httpx.get(f"{url}/models", headers={"authorization": "Bearer sk-secret"})
         process.send_signal(signal.SIGINT)
         rest, errors = process.communicate(timeout=20)
     assert (refused.status_code, answered.status_code) == (401, 200)
-    assert "sk-secret" not in said + rest + errors
+    assert "sk-secret" not in output + rest + errors
+
+
+@pytest.mark.slow
+def test_web_pages_of_this_machine_and_of_named_origins_are_allowed():
+    key = {"authorization": "Bearer any"}
+    with running("--cors-origin", "https://example.com") as (_, url, _):
+        origins = ["http://localhost:5173", "https://example.com", "https://evil.example"]
+        responses = [httpx.get(f"{url}/models", headers={**key, "origin": o}) for o in origins]
+    allowed = [each.headers.get("access-control-allow-origin") for each in responses]
+    assert allowed == [*origins[:2], None]
 
 
 def invoke(*arguments):
     return CliRunner().invoke(app, ["serve", *arguments])
 
 
-def test_a_port_that_is_taken_is_named():
+def test_a_port_in_use_is_named():
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         result = invoke("--port", str(port))
@@ -82,17 +92,17 @@ def test_a_port_that_is_taken_is_named():
     assert f"cannot listen on 127.0.0.1:{port}" in result.output
 
 
-@pytest.mark.parametrize(("engine", "says"), [
-    ("gpt", "neither 'ngram' nor package.module:Class"),
+@pytest.mark.parametrize(("engine", "message"), [
+    ("gpt", "must be 'ngram' or package.module:Class"),
     ("no.such:Engine", "No module named 'no'"),
     ("tunesmith.clock:Engine", "has no attribute 'Engine'"),
     ("json:loads", "missing 1 required positional argument"),
-    ("tunesmith:MemoryBackend", "makes no engine"),
+    ("tunesmith:MemoryBackend", "must implement tunesmith.service.engines.base.Engine"),
 ])  # fmt: skip
-def test_an_engine_that_is_not_there_is_named(engine, says):
+def test_an_unknown_engine_is_refused(engine, message):
     result = invoke("--engine", engine)
     assert result.exit_code == 2
-    assert says in " ".join(result.output.replace("│", " ").split())
+    assert message in " ".join(result.output.replace("│", " ").split())
 
 
 @pytest.mark.parametrize("options", [
@@ -107,27 +117,27 @@ def test_options_are_checked(options):
 
 
 @pytest.mark.slow
-def test_a_state_goes_on_at_the_next_server_even_after_a_kill(tmp_path):
+def test_a_state_is_served_again_after_a_kill(tmp_path):
     state = str(tmp_path / "served.state")
     key = {"authorization": "Bearer any"}
     rows = b"".join(b'{"prompt": "%d ->", "completion": " a"}\n' % n for n in range(12))
     with running("--state", state, "--speed", "1000000") as (process, url, _):
         file = {"file": ("a.jsonl", rows)}
         sent = httpx.post(f"{url}/files", headers=key, data={"purpose": "fine-tune"}, files=file)
-        asked = {"model": "davinci-002", "training_file": sent.json()["id"]}
-        made = httpx.post(f"{url}/fine_tuning/jobs", headers=key, json=asked).json()
-        job_url = f"/fine_tuning/jobs/{made['id']}"
+        request = {"model": "davinci-002", "training_file": sent.json()["id"]}
+        created = httpx.post(f"{url}/fine_tuning/jobs", headers=key, json=request).json()
+        job_url = f"/fine_tuning/jobs/{created['id']}"
         job = poll(url + job_url, headers=key)
         process.kill()
     with running("--state", state, "--realtime") as (process, url, _):
         assert httpx.get(url + job_url, headers=key).json() == job
-        asked = {
+        request = {
             "model": job["fine_tuned_model"],
             "prompt": "3 ->",
             "temperature": 0,
             "max_tokens": 1,
         }
-        answer = httpx.post(f"{url}/completions", headers=key, json=asked)
+        answer = httpx.post(f"{url}/completions", headers=key, json=request)
         assert answer.json()["choices"][0]["text"] == " a"
 
 
@@ -136,7 +146,7 @@ def poll(job_url, headers):
         job = httpx.get(job_url, headers=headers).json()
         if job["finished_at"]:
             return job
-    pytest.fail(f"it never ended: {job}")
+    pytest.fail(f"job did not end: {job}")
 
 
 def test_a_state_named_before_the_command_is_served(tmp_path):

@@ -1,4 +1,4 @@
-"""The doors to a backend for those who speak HTTP: an httpx transport, an ASGI app, a server.
+"""HTTP front ends of a backend: an httpx transport, an ASGI app, and a server.
 
-Each stands before any backend: the service in memory, and all that is wrapped around it.
+Each serves any backend: the service in memory, and everything that wraps it.
 """

@@ -1,4 +1,4 @@
-"""Who may come in: the check of API keys."""
+"""API key authentication."""
 
 from collections.abc import Mapping
 from secrets import compare_digest
@@ -17,25 +17,25 @@ def authenticate(headers: Mapping[str, str], key: SecretStr | None) -> None:
     """Check the `authorization` header.
 
     Args:
-        headers: Names in lower case.
-        key: The key to ask for; with None any key will do, but one must be there.
+        headers: Headers with lower-case names.
+        key: The required key; None accepts any key, but not its absence.
 
     Raises:
-        ServiceError: 401, as the real service says it.
+        ServiceError: 401, in the API's words.
     """
-    scheme, _, given = headers.get("authorization", "").partition(" ")
-    given = given.strip()
-    if scheme.lower() != "bearer" or not given:
+    scheme, _, token = headers.get("authorization", "").partition(" ")
+    token = token.strip()
+    if scheme.lower() != "bearer" or not token:
         raise ServiceError(
             401,
             "You didn't provide an API key. You need to provide your API key in an Authorization "
             "header using Bearer auth (i.e. Authorization: Bearer YOUR_KEY). You can obtain an API "
             "key from https://platform.openai.com/account/api-keys.",
         )
-    if key is not None and not compare_digest(given.encode(), key.get_secret_value().encode()):
+    if key is not None and not compare_digest(token.encode(), key.get_secret_value().encode()):
         raise ServiceError(
             401,
-            f"Incorrect API key provided: {_mask_key(given)}. You can find your API key at "
+            f"Incorrect API key provided: {_mask_key(token)}. You can find your API key at "
             "https://platform.openai.com/account/api-keys.",
             code="invalid_api_key",
         )

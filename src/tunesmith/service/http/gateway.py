@@ -1,4 +1,4 @@
-"""What all doors for HTTP have in common: from what was heard to a request, and its answer."""
+"""Gateway shared by all HTTP front ends: raw requests to backend requests, and back."""
 
 from collections.abc import AsyncGenerator, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -13,7 +13,7 @@ from tunesmith.backends.base import Backend
 from tunesmith.operations import all_operations
 from tunesmith.protocol.message import Body, Request, Response
 from tunesmith.protocol.route import Router, UnknownRouteError
-from tunesmith.service.core.errors import ServiceError, unknown_url
+from tunesmith.service.core.errors import ServiceError, invalid, unknown_url
 from tunesmith.service.http.auth import authenticate
 from tunesmith.service.http.openapi import DOCUMENT_PATH, openapi_document
 
@@ -21,7 +21,7 @@ __all__ = ["BASE_PATH", "HttpGateway", "RawRequest"]
 
 BASE_PATH = "/v1"
 
-# What concerns one connection, or lets somebody in, is not for the backend.
+# Headers of one connection, and credentials, are not forwarded to the backend.
 _HOP = {"connection", "keep-alive", "transfer-encoding", "upgrade"}
 _STRIPPED_REQUEST_HEADERS = _HOP | {
     "accept-encoding",
@@ -39,14 +39,14 @@ _STRIPPED_RESPONSE_HEADERS = _HOP | {"content-encoding", "set-cookie"}
 
 @dataclass(frozen=True, slots=True)
 class RawRequest:
-    """A call as HTTP has it.
+    """HTTP request.
 
     Args:
         method: The method.
         target: Path and query, percent-encoded.
-        headers: Names in lower case, credentials among them.
+        headers: Headers with lower-case names, including credentials.
         body: The body.
-        timeout_s: Seconds that the caller will wait.
+        timeout_s: Seconds that the client waits.
     """
 
     method: str
@@ -57,7 +57,7 @@ class RawRequest:
 
     @staticmethod
     def join_repeated_headers(headers: Iterable[tuple[str, str]]) -> dict[str, str]:
-        """Join the values of headers that come several times."""
+        """Join the values of repeated headers."""
         joined: dict[str, str] = {}
         for name, value in headers:
             key = name.lower()
@@ -66,11 +66,11 @@ class RawRequest:
 
 
 class HttpGateway:
-    """Answers calls by a backend: keys are checked, operations named, credentials kept outside.
+    """Gateway to a backend: checks keys, names operations, and removes credentials.
 
     Args:
-        backend: Answers.
-        api_key: The key to ask for; with None any key will do, but one must be there.
+        backend: The backend.
+        api_key: The required key; None accepts any key, but not its absence.
     """
 
     def __init__(self, backend: Backend, api_key: str | SecretStr | None = None) -> None:
@@ -80,10 +80,10 @@ class HttpGateway:
 
     @asynccontextmanager
     async def handle(self, raw_request: RawRequest) -> AsyncGenerator[Response]:
-        """Answer a call; leaving the context ends the answer at once, read or not.
+        """Respond to a request; leaving the context ends the response at once, read or not.
 
         Raises:
-            BackendError: The backend gave no answer; also from the response's stream.
+            BackendError: The backend did not respond; also from the response's stream.
         """
         path, _, query = raw_request.target.partition("?")
         async with AsyncExitStack() as stack:
@@ -92,52 +92,58 @@ class HttpGateway:
                     response = _json_response(200, to_json(openapi_document()))
                 else:
                     authenticate(raw_request.headers, self._key)
-                    request = self._request(raw_request, path, query)
+                    request = self._to_request(raw_request, path, query)
                     response = await stack.enter_async_context(self.backend.send(request))
             except ServiceError as error:
                 response = _json_response(error.status, to_json(error.body()), error.headers)
             yield _strip_response_headers(response)
 
-    def _request(self, raw_request: RawRequest, path: str, query: str) -> Request:
-        below = path.removeprefix(BASE_PATH)
+    def _to_request(self, raw_request: RawRequest, path: str, query: str) -> Request:
+        headers = raw_request.headers
         if not path.startswith(f"{BASE_PATH}/"):
             raise unknown_url(raw_request.method, path)
+        if "transfer-encoding" in headers and "content-length" in headers:
+            # Servers along the way may disagree on the end of such a body (request smuggling).
+            raise invalid("Content-Length and Transfer-Encoding cannot be used together.")
+        path = path.removeprefix(BASE_PATH)
         return Request(
-            operation=self._operation(raw_request.method, below),
+            operation=self._operation_name(raw_request.method, path),
             method=raw_request.method,
-            path=below,
+            path=path,
             query=tuple(parse_qsl(query, keep_blank_values=True)),
-            headers={
-                k: v for k, v in raw_request.headers.items() if k not in _STRIPPED_REQUEST_HEADERS
-            },
-            body=raw_request.body if _has_body(raw_request.headers) else None,
+            headers={k: v for k, v in headers.items() if k not in _STRIPPED_REQUEST_HEADERS},
+            body=raw_request.body if _has_body(headers) else None,
             timeout_s=raw_request.timeout_s,
             replayable=isinstance(raw_request.body, bytes),
         )
 
-    def _operation(self, method: str, path: str) -> str:
+    def _operation_name(self, method: str, path: str) -> str:
         try:
             return self._router.find(method, path)[0].spec.name
         except UnknownRouteError:
-            return ""  # it is the backend's matter to refuse it
+            return ""  # the backend refuses it in its own words
 
 
-def _has_body(headers: dict[str, str]) -> bool:
+def _has_body(headers: Mapping[str, str]) -> bool:
     return "transfer-encoding" in headers or headers.get("content-length", "0") != "0"
 
 
 def _strip_response_headers(response: Response) -> Response:
-    kept = {k: v for k, v in response.headers.items() if k not in _STRIPPED_RESPONSE_HEADERS}
+    headers = {k: v for k, v in response.headers.items() if k not in _STRIPPED_RESPONSE_HEADERS}
     if "content-encoding" in response.headers:
-        kept.pop("content-length", None)  # it was that of the packed body
-    return replace(response, headers=kept)
+        headers.pop("content-length", None)  # the length of the compressed body
+    return replace(response, headers=headers)
 
 
 def _json_response(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    about = {"content-type": "application/json", "content-length": str(len(body))}
     return Response(
         status,
-        {**about, "x-request-id": f"req_{token_hex(16)}", **(headers or {})},
+        {
+            "content-type": "application/json",
+            "content-length": str(len(body)),
+            "x-request-id": f"req_{token_hex(16)}",
+            **(headers or {}),
+        },
         _single_chunk(body),
     )
 

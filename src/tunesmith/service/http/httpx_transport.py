@@ -1,4 +1,4 @@
-"""The door for clients in the same process: a transport for httpx over any backend."""
+"""httpx transport over any backend, for clients in the same process."""
 
 import sys
 from collections.abc import AsyncIterator, Generator, Iterator, Mapping
@@ -26,22 +26,22 @@ _ERRORS: Mapping[Phase, str] = {
     "timeout": "ReadTimeout",
     "closed": "ConnectError",
 }
-"""How httpx calls what a backend can raise."""
+"""Names of httpx errors, by the phase of a backend error."""
 
 
 class HttpxTransport(httpx.AsyncBaseTransport, httpx.BaseTransport):
-    """Lets a client that is built on httpx talk to a backend, without a socket.
+    """httpx transport to a backend, without a socket.
 
-    The answer's bytes come as the backend gives them, and closing a response early ends it at once.
-    The client's read timeout holds, in the backend's time. Clients built on httpx2, the successor
-    of httpx, may use it as well.
+    Responses are streamed as the backend sends them, and closing a response early ends it at once.
+    The client's read timeout applies, by the backend's clock. Clients built on httpx2, the
+    successor of httpx, are supported.
 
-    Synchronous clients may use it, too: the backend then runs in a thread of the transport's own.
-    One backend belongs to one event loop, or to one such thread, at a time.
+    For synchronous clients, the backend runs in a thread of the transport. A backend belongs to
+    one event loop, or to one such thread, at a time.
 
     Args:
-        backend: Answers below `/v1`, whatever the host; closing the transport leaves it open.
-        api_key: The key to ask for; with None any key will do, but one must be there.
+        backend: The backend, served below `/v1` of any host; closing the transport leaves it open.
+        api_key: The required key; None accepts any key, but not its absence.
 
     Example:
         ```python
@@ -59,19 +59,19 @@ class HttpxTransport(httpx.AsyncBaseTransport, httpx.BaseTransport):
     """
 
     def __init__(self, backend: Backend, *, api_key: str | SecretStr | None = None) -> None:
-        self._entrance = HttpGateway(backend, api_key)
+        self._gateway = HttpGateway(backend, api_key)
         self._clock = get_clock(backend)
         self._thread = BlockingPortalThread()
 
     async def handle_async_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request; part of httpx."""
-        sent = cast("httpx.AsyncByteStream", request.stream)
-        exchange = self._exchange(request, sent.__aiter__)
+        """Send a request; part of httpx."""
+        body = cast("httpx.AsyncByteStream", request.stream)
+        exchange = self._exchange(request, body.__aiter__)
         response = await exchange.__aenter__()
         return _response_for(request, response, exchange)
 
     def handle_request(self, request: httpx.Request) -> httpx.Response:
-        """Answer a request of a synchronous client; part of httpx."""
+        """Send a request of a synchronous client; part of httpx."""
         exchange = self._exchange(request, request.read())
         portal = self._thread.portal()
         entered = portal.wrap_async_context_manager(exchange)
@@ -79,33 +79,33 @@ class HttpxTransport(httpx.AsyncBaseTransport, httpx.BaseTransport):
         return _response_for(request, response, exchange, portal, entered)
 
     def close(self) -> None:
-        """End the thread for synchronous clients, if there is one; part of httpx."""
+        """Stop the thread for synchronous clients, if there is one; part of httpx."""
         self._thread.stop()
 
     def _exchange(self, request: httpx.Request, body: Body) -> "_Exchange":
         timeout: Mapping[str, float | None] = request.extensions.get("timeout", {})
         read_s = timeout.get("read")
-        call = RawRequest(
+        raw_request = RawRequest(
             method=request.method,
             target=request.url.raw_path.decode("ascii"),
             headers=RawRequest.join_repeated_headers(request.headers.multi_items()),
             body=body,
             timeout_s=read_s,
         )
-        return _Exchange(self._entrance.handle(call), self._clock, read_s, request)
+        return _Exchange(self._gateway.handle(raw_request), self._clock, read_s, request)
 
 
 class _Exchange:
-    """One call and its answer, under a timeout; its errors are those of the caller's library."""
+    """Request and its response, with a timeout and the errors of the client's library."""
 
     def __init__(
         self,
-        answering: AbstractAsyncContextManager[Response],
+        handling: AbstractAsyncContextManager[Response],
         clock: Clock,
         read_s: float | None,
         request: httpx.Request,
     ) -> None:
-        self._answering = answering
+        self._handling = handling
         self._clock = clock
         self._read_s = read_s
         self._request = request
@@ -113,17 +113,17 @@ class _Exchange:
 
     async def __aenter__(self) -> Response:
         with self._translated_errors():
-            response = await self._answering.__aenter__()
+            response = await self._handling.__aenter__()
         self._chunks = response.stream
         return response
 
     async def __aexit__(self, *exc_info: object) -> None:
         chunks, self._chunks = self._chunks, None
         if chunks is not None:
-            await self._answering.__aexit__(None, None, None)
+            await self._handling.__aexit__(None, None, None)
 
     async def next_chunk(self) -> bytes | None:
-        """Wait for the next bytes; None at the end."""
+        """Return the next bytes; None at the end."""
         if self._chunks is None:
             return None
         with self._translated_errors():
@@ -139,15 +139,15 @@ class _Exchange:
                 with self._clock.fail_after(self._read_s):
                     yield
         except BackendError as error:
-            kind = getattr(library, _ERRORS[error.phase])
-            raise kind(str(error), request=self._request) from error
+            error_type = getattr(library, _ERRORS[error.phase])
+            raise error_type(str(error), request=self._request) from error
         except TimeoutError:
-            message = f"nothing came within {self._read_s} s"
+            message = f"no data within {self._read_s} s"
             raise library.ReadTimeout(message, request=self._request) from None
 
 
 class _Stream:
-    """The body of an answer, as httpx wants it."""
+    """Body of a response, as httpx reads it."""
 
     def __init__(
         self,
@@ -159,7 +159,7 @@ class _Stream:
         self._portal = portal
         self._entered = entered
 
-    # No generators: one that is left early would wait for the garbage collector.
+    # Not generators: if left early, they are closed only by the garbage collector.
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
@@ -176,7 +176,7 @@ class _Stream:
         return self
 
     def __next__(self) -> bytes:
-        assert self._portal is not None  # noqa: S101 - httpx keeps the two kinds apart
+        assert self._portal is not None  # noqa: S101 - httpx never mixes the two kinds
         chunk = self._portal.call(self._exchange.next_chunk)
         if chunk is None:
             raise StopIteration
@@ -197,13 +197,13 @@ def _response_for(
 ) -> httpx.Response:
     library: Any = _library_of(request)
     stream = _stream_class(library)(exchange, portal, entered)
-    made = library.Response(response.status, headers=dict(response.headers), stream=stream)
-    return cast("httpx.Response", made)
+    result = library.Response(response.status, headers=dict(response.headers), stream=stream)
+    return cast("httpx.Response", result)
 
 
 @cache
 def _stream_class(library: Any) -> type[_Stream]:
-    # httpx and httpx2 each ask that a stream is of their own class.
+    # httpx and httpx2 each require a stream of their own class.
     return type("Stream", (_Stream, library.AsyncByteStream, library.SyncByteStream), {})
 
 

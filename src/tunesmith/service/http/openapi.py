@@ -1,4 +1,4 @@
-"""The API's own OpenAPI document, made from the operations: nothing is written a second time."""
+"""OpenAPI document of the API, generated from the operations."""
 
 import dataclasses
 import re
@@ -24,12 +24,12 @@ _STREAM = {"anyOf": [{"type": "boolean"}, {"type": "null"}], "default": False}
 
 _Schema = dict[str, Any]
 _Key = tuple[str, str]
-"""An operation's name, and a parameter's; or `answer` or `event`, which no parameter is called."""
+"""Names of an operation and of its parameter, or `response` or `event`."""
 
 
 @cache
 def openapi_document() -> Mapping[str, Any]:
-    """Describe all operations, as OpenAPI 3.1.
+    """Return the OpenAPI 3.1 document of all operations.
 
     Example:
         ```python
@@ -44,7 +44,7 @@ def openapi_document() -> Mapping[str, Any]:
     paths: dict[str, _Schema] = {}
     for operation in operations:
         spec = operation.spec
-        paths.setdefault(spec.path, {})[spec.method.lower()] = _described(operation, schemas)
+        paths.setdefault(spec.path, {})[spec.method.lower()] = _operation_item(operation, schemas)
     return {
         "openapi": "3.1.0",
         "info": {
@@ -72,21 +72,21 @@ def _schemas(
         for name in (*spec.path_params, *spec.query_params, *spec.body_params):
             if name not in FILE_PARAMS:
                 adapters[spec.name, name] = TypeAdapter(hints[name])
-        adapters[spec.name, "answer"] = TypeAdapter(spec.response_type)
+        adapters[spec.name, "response"] = TypeAdapter(spec.response_type)
         if spec.event_type is not None:
             adapters[spec.name, "event"] = TypeAdapter(spec.event_type)
-    # Answers leave out what is not set, so their schemas are those of reading, not of writing.
-    made, definitions = TypeAdapter.json_schemas(
+    # Responses leave out unset fields, so their schemas are those of validation.
+    generated, definitions = TypeAdapter.json_schemas(
         [(key, "validation", adapter) for key, adapter in adapters.items()],
         ref_template="#/components/schemas/{model}",
     )
-    return {key: schema for (key, _), schema in made.items()}, definitions.get("$defs", {})
+    return {key: schema for (key, _), schema in generated.items()}, definitions.get("$defs", {})
 
 
-def _described(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema]) -> _Schema:
+def _operation_item(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema]) -> _Schema:
     spec = operation.spec
     doc = operation.__doc__ or ""
-    described: _Schema = {
+    item: _Schema = {
         "operationId": spec.name,
         "summary": doc.partition("\n")[0],
         "tags": [spec.name.rpartition(".")[0]],
@@ -97,23 +97,23 @@ def _described(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema])
         "responses": _responses(operation, schemas),
     }
     if source := _SOURCE.search(doc):
-        described["externalDocs"] = {"url": source.group(1)}
+        item["externalDocs"] = {"url": source.group(1)}
     if spec.event_type is not None and spec.method == "GET":
-        described["parameters"].append({"name": "stream", "in": "query", "schema": _STREAM})
+        item["parameters"].append({"name": "stream", "in": "query", "schema": _STREAM})
     if spec.body_params:
-        described["requestBody"] = _body(operation, schemas)
-    return described
+        item["requestBody"] = _body(operation, schemas)
+    return item
 
 
 def _parameter(
     operation: type[Operation[Any]],
     name: str,
-    place: Literal["path", "query"],
+    location: Literal["path", "query"],
     schemas: Mapping[_Key, _Schema],
 ) -> _Schema:
     parameter = {
         "name": name,
-        "in": place,
+        "in": location,
         "required": name in _required(operation),
         "schema": schemas[operation.spec.name, name],
     }
@@ -138,8 +138,8 @@ def _body(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema]) -> _
         "required": required,
         "additionalProperties": False,
     }
-    media = "multipart/form-data" if spec.multipart else "application/json"
-    return {"required": bool(required), "content": {media: {"schema": schema}}}
+    media_type = "multipart/form-data" if spec.multipart else "application/json"
+    return {"required": bool(required), "content": {media_type: {"schema": schema}}}
 
 
 def _required(operation: type[Operation[Any]]) -> frozenset[str]:
@@ -152,20 +152,20 @@ def _required(operation: type[Operation[Any]]) -> frozenset[str]:
 
 def _responses(operation: type[Operation[Any]], schemas: Mapping[_Key, _Schema]) -> _Schema:
     spec = operation.spec
-    good: _Schema
+    content: _Schema
     if spec.response_type is bytes:
-        good = {"application/octet-stream": {"schema": _BINARY}}
+        content = {"application/octet-stream": {"schema": _BINARY}}
     else:
-        good = {"application/json": {"schema": schemas[spec.name, "answer"]}}
+        content = {"application/json": {"schema": schemas[spec.name, "response"]}}
     if spec.event_type is not None:
-        # Only OpenAPI 3.2 can say what the events of a stream are.
-        good["text/event-stream"] = {"x-event-schema": schemas[spec.name, "event"]}
+        # OpenAPI 3.1 cannot describe the events of a stream.
+        content["text/event-stream"] = {"x-event-schema": schemas[spec.name, "event"]}
     error = {"type": "object", "properties": {"error": schemas["", "error"]}, "required": ["error"]}
     failure = {"application/json": {"schema": error}}
     responses = {
-        "200": {"description": "Done.", "content": good},
-        "default": {"description": "It could not be done.", "content": failure},
+        "200": {"description": "Success.", "content": content},
+        "default": {"description": "Error.", "content": failure},
     }
     if spec.response_type is bytes:
-        responses["206"] = {"description": "The range asked for.", "content": good}
+        responses["206"] = {"description": "The requested range.", "content": content}
     return responses

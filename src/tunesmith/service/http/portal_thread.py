@@ -1,4 +1,4 @@
-"""An event loop in a thread, for callers that are synchronous."""
+"""Event loop in a thread, for synchronous callers."""
 
 import threading
 from concurrent.futures import Future
@@ -10,9 +10,9 @@ __all__ = ["BlockingPortalThread"]
 
 
 class BlockingPortalThread:
-    """Runs an event loop in a thread of its own, from the first time it is needed.
+    """Event loop in a thread of its own, which starts at its first use.
 
-    It is a daemon: a program whose client is never closed ends all the same.
+    The thread is a daemon, so that a program ends even if its client is never closed.
     """
 
     def __init__(self) -> None:
@@ -20,7 +20,7 @@ class BlockingPortalThread:
         self._lock = threading.Lock()
 
     def portal(self) -> BlockingPortal:
-        """Give the way into the loop."""
+        """Return the portal to the event loop."""
         with self._lock:
             if self._portal is None:
                 started: Future[BlockingPortal] = Future()
@@ -31,7 +31,7 @@ class BlockingPortalThread:
             return self._portal
 
     def stop(self) -> None:
-        """End the thread; it starts anew when it is needed again."""
+        """Stop the thread; it starts again at its next use."""
         with self._lock:
             portal, self._portal = self._portal, None
         if portal is not None:

@@ -1,4 +1,4 @@
-"""The door on a socket: uvicorn serves an app."""
+"""Server of an ASGI app on a socket, by uvicorn."""
 
 import socket
 from typing import Any
@@ -14,12 +14,14 @@ except ImportError:
 
 __all__ = ["base_url_of", "bind_socket", "create_server"]
 
-_GRACE_S = 1
-"""Answers that still go on when the server ends have so long."""
+_SHUTDOWN_TIMEOUT_S = 1
+# Longer than clients keep idle connections: the side that closes first must be the client, or it
+# may send a request on a connection that the server is closing.
+_KEEP_ALIVE_S = 75
 
 
 class _Protocol(H11Protocol):
-    """HTTP/1.1 whose app can break the connection off, as a fault on the way would."""
+    """HTTP/1.1 whose app can close the connection abruptly, as a network fault would."""
 
     def connection_made(self, transport: Any) -> None:
         super().connection_made(transport)
@@ -33,30 +35,30 @@ class _Protocol(H11Protocol):
 
 
 def bind_socket(host: str = "127.0.0.1", port: int = 0) -> socket.socket:
-    """Open a socket to serve on.
+    """Bind a socket to serve on.
 
     Args:
-        host: A name or an address; the default is reached from this machine only.
-        port: The port; 0 takes a free one.
+        host: A name or an address; the default is reachable from this machine only.
+        port: The port; 0 for a free one.
 
     Raises:
-        OSError: It cannot be had.
+        OSError: The address is in use or not available.
     """
     family = socket.AF_INET6 if ":" in host else socket.AF_INET
     return socket.create_server((host, port), family=family, backlog=2048)
 
 
 def base_url_of(listener: socket.socket) -> str:
-    """Tell the base URL of the API that is served on a socket."""
+    """Return the base URL of the API that is served on a socket."""
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}/v1" if ":" in host else f"http://{host}:{port}/v1"
 
 
 def create_server(app: ASGIApp) -> uvicorn.Server:
-    """Make a server for an app; `run(sockets=[bind_socket()])` runs it until `should_exit` is set.
+    """Create a server; `run(sockets=[bind_socket()])` runs it until `should_exit` is set.
 
     Args:
-        app: Answers.
+        app: The app to serve.
 
     Raises:
         ConfigurationError: The extra `server` is not installed.
@@ -74,12 +76,13 @@ def create_server(app: ASGIApp) -> uvicorn.Server:
         http=_Protocol,
         ws="none",
         lifespan="off",
-        # What the service has to say of errors it logs itself, by the logger `tunesmith.service`.
+        # The service logs its errors itself, by the logger `tunesmith.service`.
         log_config=None,
         log_level="critical",
         access_log=False,
         server_header=False,
-        date_header=False,  # the service's own has its time
-        timeout_graceful_shutdown=_GRACE_S,
+        date_header=False,  # the service sends its own, by its clock
+        timeout_graceful_shutdown=_SHUTDOWN_TIMEOUT_S,
+        timeout_keep_alive=_KEEP_ALIVE_S,
     )
     return uvicorn.Server(config)

@@ -146,7 +146,7 @@ async def test_a_wrong_key_is_refused_and_not_repeated(service):
     error = wrong.json()["error"]
     assert (wrong.status_code, error["code"]) == (401, "invalid_api_key")
     assert "sk-wrong-and-secret" not in error["message"]
-    assert "sk-right" not in repr(vars(service.transport(api_key="sk-right")._entrance))
+    assert "sk-right" not in repr(vars(service.transport(api_key="sk-right")._gateway))
     assert right.status_code == 200
 
 
