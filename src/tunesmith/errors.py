@@ -1,13 +1,13 @@
-"""Every error that tunesmith raises.
+"""All errors raised by tunesmith.
 
 ```
 TunesmithError
-├── ConfigurationError            the client cannot be built as asked
-├── InvalidRequestError           a wrong parameter: nothing was sent      (also a ValueError)
-├── DatasetError                  a data file cannot be read or used       (also a ValueError)
-├── BackendError                  what a backend raises; callers see an APIError
-├── APIError                      a call that was made and went wrong
-│   ├── APIStatusError            the service answered with an error status
+├── ConfigurationError            invalid configuration
+├── InvalidRequestError           invalid parameter; nothing was sent      (also a ValueError)
+├── DatasetError                  data file cannot be read or used         (also a ValueError)
+├── BackendError                  raised by backends; callers see an APIError
+├── APIError                      failed call
+│   ├── APIStatusError            error status
 │   │   ├── BadRequestError               400
 │   │   ├── AuthenticationError           401
 │   │   ├── PermissionDeniedError         403
@@ -15,24 +15,24 @@ TunesmithError
 │   │   ├── ConflictError                 409
 │   │   ├── RequestTooLargeError          413
 │   │   ├── UnprocessableEntityError      422
-│   │   ├── RateLimitError                429, wait and try again
-│   │   ├── InsufficientQuotaError        429, waiting will not help
+│   │   ├── RateLimitError                429, retry later
+│   │   ├── InsufficientQuotaError        429, retrying does not help
 │   │   └── InternalServerError           5xx
-│   ├── APIConnectionError        no answer came
-│   │   ├── APITimeoutError               within `timeout`                (also a TimeoutError)
-│   │   └── StreamInterruptedError        it broke off after it had begun
-│   ├── InvalidResponseError      an answer that cannot be understood
-│   ├── StreamError               the service reported an error inside a stream
-│   ├── UnknownOutcomeError       a create whose answer was lost, and that cannot be looked up
-│   └── PaginationError           a list that would never end
-├── DeadlineExceededError         the whole call took longer than `deadline` (also a TimeoutError)
-├── FileRejectedError             the service found an uploaded file to be wrong
-└── JobError                      a fine-tuning job is over without a model
+│   ├── APIConnectionError        no response
+│   │   ├── APITimeoutError               no response within `timeout`    (also a TimeoutError)
+│   │   └── StreamInterruptedError        response ended early
+│   ├── InvalidResponseError      response cannot be parsed
+│   ├── StreamError               error reported inside a stream
+│   ├── UnknownOutcomeError       unknown whether a create succeeded
+│   └── PaginationError           endless list
+├── DeadlineExceededError         call took longer than `deadline`         (also a TimeoutError)
+├── FileRejectedError             uploaded file was rejected by the service
+└── JobError                      fine-tuning job ended without a model
     ├── JobFailedError
     └── JobCancelledError
 ```
 
-Errors carry plain data, so they pickle; none of them ever holds a key.
+Errors hold plain data, so they can be pickled, and never an API key.
 """
 
 from collections.abc import Mapping, Sequence
@@ -40,10 +40,10 @@ from typing import Literal, TypedDict, Unpack
 
 
 class TunesmithError(Exception):
-    """The root: `except TunesmithError` catches whatever this package raises on purpose."""
+    """Base class of all errors of this package."""
 
     def __reduce__(self) -> tuple[object, ...]:
-        # Exception.__reduce__ calls the class with `args` alone, which loses keyword-only data.
+        # Exception.__reduce__ passes only `args`, which loses keyword-only data.
         return _rebuild, (type(self), self.args, self.__dict__)
 
 
@@ -57,16 +57,16 @@ def _rebuild(
 
 
 class ConfigurationError(TunesmithError):
-    """The client, or an optional part of the package, cannot be set up as asked."""
+    """Invalid configuration of the client or of an optional part of the package."""
 
 
 class InvalidRequestError(TunesmithError, ValueError):
-    """A parameter is wrong, and nothing was sent.
+    """Invalid parameter; nothing was sent.
 
     Args:
-        message: What is wrong and what would be right.
+        message: The problem and its fix.
         operation: The operation, such as `files.create`.
-        param: The parameter at fault, such as `messages.0.role`.
+        param: The invalid parameter, such as `messages.0.role`.
     """
 
     def __init__(
@@ -78,14 +78,14 @@ class InvalidRequestError(TunesmithError, ValueError):
 
 
 class DatasetError(TunesmithError, ValueError):
-    """A data file cannot be read, or not be used as asked.
+    """Data file that cannot be read or used.
 
     Args:
-        message: What is wrong, without the place.
-        file: The file's name as the user gave it.
-        line: The line, counted from 1.
+        message: The problem, without its location.
+        file: Name of the file, as passed by the user.
+        line: Line number, starting at 1.
         field: The column or key.
-        remedy: What to do about it.
+        remedy: How to fix it.
     """
 
     def __init__(
@@ -113,26 +113,21 @@ Phase = Literal["connect", "connect_timeout", "write", "read", "timeout", "close
 
 
 class BackendError(TunesmithError):
-    """The one error a backend may raise: no answer came, or it broke off.
+    """Connection failure, the only error that backends raise.
 
     Args:
-        message: What happened, in words; never a header or a key.
-        phase: How far the call had come. After `connect` the service cannot have seen the request;
-            after `write`, `read` and `timeout` it may have.
+        message: Description without headers and keys.
+        phase: Phase of the request. The service cannot have received a request that failed in
+            `connect` or `connect_timeout`; after `write`, `read` and `timeout` it may have.
     """
 
-    def __init__(
-        self,
-        message: str,
-        *,
-        phase: Phase,
-    ) -> None:
+    def __init__(self, message: str, *, phase: Phase) -> None:
         super().__init__(message)
         self.phase: Phase = phase
 
 
 class CallInfo(TypedDict, total=False):
-    """What every `APIError` knows of its call."""
+    """Fields of every `APIError`."""
 
     operation: str | None
     attempts: int
@@ -140,13 +135,13 @@ class CallInfo(TypedDict, total=False):
 
 
 class APIError(TunesmithError):
-    """A call that was made and went wrong.
+    """Failed call.
 
     Args:
-        message: What happened and what to do next.
+        message: The problem and its fix.
         operation: The operation, such as `completions.create`.
-        attempts: How many times it was sent.
-        request_id: The service's id of the request, for its support.
+        attempts: Number of times the request was sent.
+        request_id: The service's ID of the request, for support requests.
     """
 
     def __init__(
@@ -165,17 +160,17 @@ class APIError(TunesmithError):
 
 
 class APIStatusError(APIError):
-    """The service answered with an error status.
+    """Response with an error status.
 
     Args:
-        message: The service's own words.
+        message: The service's message.
         status: The HTTP status.
         type: The service's error type, such as `invalid_request_error`.
         code: The service's error code, such as `model_not_found`.
-        param: The parameter that the service names.
-        headers: The answer's headers, names in lower case.
-        body: The beginning of the answer's body, as text.
-        retry_after_s: Seconds the service asks to wait.
+        param: The parameter named by the service.
+        headers: Response headers, names in lower case.
+        body: Beginning of the response body, as text.
+        retry_after: Seconds to wait before retrying, if the service asks for it.
     """
 
     def __init__(
@@ -188,7 +183,7 @@ class APIStatusError(APIError):
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
         body: str = "",
-        retry_after_s: float | None = None,
+        retry_after: float | None = None,
         **facts: Unpack[CallInfo],
     ) -> None:
         super().__init__(message, **facts)
@@ -198,11 +193,11 @@ class APIStatusError(APIError):
         self.param = param
         self.headers = dict(headers or {})
         self.body = body
-        self.retry_after_s = retry_after_s
+        self.retry_after = retry_after
 
     @property
     def status_code(self) -> int:
-        """The status, under the official SDK's name."""
+        """Alias of `status`, as in the official SDK."""
         return self.status
 
     def __str__(self) -> str:
@@ -216,39 +211,39 @@ class APIStatusError(APIError):
 
 
 class BadRequestError(APIStatusError):
-    """400: the service does not accept the request as it is."""
+    """400: the request is invalid."""
 
 
 class AuthenticationError(APIStatusError):
-    """401: the key is missing, wrong or revoked."""
+    """401: the API key is missing or invalid."""
 
 
 class PermissionDeniedError(APIStatusError):
-    """403: the key is right, but may not do this."""
+    """403: the API key lacks permission."""
 
 
 class NotFoundError(APIStatusError):
-    """404: there is no such object, model or path."""
+    """404: the object, model or path does not exist."""
 
 
 class ConflictError(APIStatusError):
-    """409: the object is not in a state that allows it."""
+    """409: the state of the object does not allow the operation."""
 
 
 class RequestTooLargeError(APIStatusError):
-    """413: the request's body is larger than the service takes."""
+    """413: the request body is too large."""
 
 
 class UnprocessableEntityError(APIStatusError):
-    """422: the request is well formed, but a value is wrong."""
+    """422: the request is well-formed, but a value is invalid."""
 
 
 class RateLimitError(APIStatusError):
-    """429: too many requests or tokens in a while; wait `retry_after_s` and try again."""
+    """429: a rate limit is exceeded; retry after `retry_after` seconds."""
 
 
 class InsufficientQuotaError(APIStatusError):
-    """429 with the code `insufficient_quota`: the account has run out; it is never retried."""
+    """429 with the code `insufficient_quota`: the quota is used up. Never retried."""
 
 
 class InternalServerError(APIStatusError):
@@ -256,23 +251,23 @@ class InternalServerError(APIStatusError):
 
 
 class APIConnectionError(APIError):
-    """No answer came: the service could not be reached, or the connection broke."""
+    """No response: the connection failed."""
 
 
 class APITimeoutError(APIConnectionError, TimeoutError):
-    """An attempt took longer than `timeout`."""
+    """Attempt that took longer than `timeout`."""
 
 
 class StreamInterruptedError(APIConnectionError):
-    """An answer broke off after it had begun; what came before it was handed over."""
+    """Response that ended early, after its beginning was delivered."""
 
 
 class InvalidResponseError(APIError):
-    """An answer that cannot be understood.
+    """Response that cannot be parsed.
 
     Args:
-        message: What was expected.
-        excerpt: The beginning of the answer's body.
+        message: The problem.
+        excerpt: Beginning of the response body.
         status: The HTTP status.
     """
 
@@ -290,10 +285,10 @@ class InvalidResponseError(APIError):
 
 
 class StreamError(APIError):
-    """The service reported an error inside a stream that had begun well.
+    """Error reported by the service inside a stream.
 
     Args:
-        message: The service's own words.
+        message: The service's message.
         type, code, param: As of `APIStatusError`.
     """
 
@@ -313,11 +308,11 @@ class StreamError(APIError):
 
 
 class UnknownOutcomeError(APIError):
-    """A create whose answer was lost, and that cannot be told from others by looking it up.
+    """Create whose response was lost, and whose outcome could not be determined.
 
     Args:
-        message: What happened and what to do next.
-        candidates: Ids of the objects that may be it; empty if none was seen.
+        message: The problem and its fix.
+        candidates: IDs of objects that may be the created one.
     """
 
     def __init__(
@@ -332,17 +327,17 @@ class UnknownOutcomeError(APIError):
 
 
 class PaginationError(APIError):
-    """A list that comes back to where it was: it would never end."""
+    """Endless list: a page ends at the same object as an earlier one."""
 
 
 class DeadlineExceededError(TunesmithError, TimeoutError):
-    """The whole call, with its attempts, pauses and reads, took longer than `deadline`.
+    """Call that took longer than `deadline`, including retries, pauses and reads.
 
     Args:
-        message: What was being done when the time was up.
+        message: Activity during which the deadline passed.
         operation: The operation, such as `completions.create`.
-        deadline_s: The time it had, in seconds.
-        attempts: How many times it was sent.
+        deadline: The deadline, in seconds.
+        attempts: Number of times the request was sent.
     """
 
     def __init__(
@@ -350,21 +345,21 @@ class DeadlineExceededError(TunesmithError, TimeoutError):
         message: str,
         *,
         operation: str | None = None,
-        deadline_s: float | None = None,
+        deadline: float | None = None,
         attempts: int = 0,
     ) -> None:
         super().__init__(message)
         self.operation = operation
-        self.deadline_s = deadline_s
+        self.deadline = deadline
         self.attempts = attempts
 
 
 class FileRejectedError(TunesmithError):
-    """The service found an uploaded file to be wrong.
+    """Uploaded file that was rejected by the service.
 
     Args:
         message: The service's reason.
-        file_id: The file.
+        file_id: ID of the file.
     """
 
     def __init__(self, message: str, *, file_id: str) -> None:
@@ -373,13 +368,13 @@ class FileRejectedError(TunesmithError):
 
 
 class JobError(TunesmithError):
-    """A fine-tuning job is over without a model.
+    """Fine-tuning job that ended without a model.
 
     Args:
         message: The service's reason.
-        job_id: The job.
-        code: The service's code, such as `invalid_training_file`.
-        param: What the service names as the cause, such as `training_file`.
+        job_id: ID of the job.
+        code: The service's error code, such as `invalid_training_file`.
+        param: The parameter named by the service, such as `training_file`.
     """
 
     def __init__(
@@ -392,8 +387,8 @@ class JobError(TunesmithError):
 
 
 class JobFailedError(JobError):
-    """The job ended as `failed`; `code` and `param` are the service's."""
+    """Job that failed."""
 
 
 class JobCancelledError(JobError):
-    """The job was cancelled, here or elsewhere."""
+    """Job that was cancelled."""

@@ -1,16 +1,19 @@
-"""The whole way in one call: prepare, upload, fine-tune, follow."""
+"""Fine-tuning in one call: prepare, upload, train, follow."""
 
+import hashlib
 import os
 import secrets
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from tempfile import TemporaryDirectory
-from typing import Self
+from typing import Any, Self
 
 import anyio
 import anyio.to_thread
 from pydantic import BaseModel, PrivateAttr, ValidationError
+from pydantic_core import to_jsonable_python
 
+from tunesmith._atomic import write_atomic
 from tunesmith.client import AsyncClient
 from tunesmith.datasets import Dataset, Source
 from tunesmith.datasets.rows import Format
@@ -21,25 +24,27 @@ from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 __all__ = ["FineTuneHandle", "fine_tune"]
 
 _RUN = "tunesmith_run"
-"""The key of the metadata by which the job of a run is found again."""
+"""Metadata key that identifies the job of a run."""
 
 
 class FineTuneHandle(BaseModel):
-    """How far a fine-tune has come; with it, an interrupted one goes on where it was.
+    """Progress of a `fine_tune` call, from which an interrupted call is resumed.
 
-    Made by `FineTuneHandle()`, it lives in memory. Made by `FineTuneHandle.load(path)`, it is also
-    written to a file at each step, so that it outlives the process.
+    A handle made by `FineTuneHandle.load(path)` is also saved to a file after each step, so that it
+    survives the process.
 
     Args:
-        run_id: Tells the job of this run from all others.
-        training_file: The id of the uploaded training file.
-        validation_file: The id of the uploaded validation file.
-        separator: What prompts end with in the prepared data, and should to the tuned model.
-        ending: What completions end with: the `stop` of completions by the tuned model.
-        job_id: The id of the job.
+        run_id: Identifier of the run, stored in the job's metadata.
+        settings: Data and settings of the run, which must be the same when it is resumed.
+        training_file: ID of the uploaded training file.
+        validation_file: ID of the uploaded validation file.
+        separator: End of the prompts in the prepared data, to be used with the tuned model too.
+        ending: End of the completions, to be used as `stop` with the tuned model.
+        job_id: ID of the job.
     """
 
     run_id: str = ""
+    settings: dict[str, Any] = {}
     training_file: str | None = None
     validation_file: str | None = None
     separator: str = ""
@@ -50,30 +55,45 @@ class FineTuneHandle(BaseModel):
 
     @classmethod
     def load(cls, path: str | os.PathLike[str]) -> Self:
-        """Read a handle from a file, or begin one that is written there.
+        """Load a handle from a file, or create one that is saved there.
 
         Args:
-            path: The file; JSON.
+            path: The JSON file.
 
         Raises:
-            ConfigurationError: There is such a file, but it holds no handle.
+            ConfigurationError: The file exists, but does not contain a handle.
         """
         file = Path(path)
         try:
             handle = cls.model_validate_json(file.read_bytes()) if file.exists() else cls()
         except ValidationError:
             raise ConfigurationError(
-                f"{path} holds no handle of a fine-tune: name another file, or delete it"
+                f"{path} does not contain a fine-tune handle; choose another file or delete it"
             ) from None
         handle._path = file  # noqa: SLF001 - its own kind
         return handle
 
     async def save(self) -> None:
-        """Write the handle to its file, if it has one."""
+        """Save the handle to its file, if it has one."""
         if self._path is not None:
-            beside = anyio.Path(self._path.with_name(f".{self._path.name}.part"))
-            await beside.write_text(self.model_dump_json(indent=2))
-            await beside.replace(self._path)
+            await anyio.to_thread.run_sync(write_atomic, self._path, self.model_dump_json(indent=2))
+
+    def check_settings(self, settings: Mapping[str, Any]) -> None:
+        """Compare the data and settings of a call with those of the run.
+
+        Args:
+            settings: The data and settings; a value that is unknown is None.
+
+        Raises:
+            ConfigurationError: One of them differs.
+        """
+        for name, value in settings.items():
+            if name in self.settings and self.settings[name] != value:
+                raise ConfigurationError(
+                    f"the handle belongs to a run with another value of {name!r}; pass the same "
+                    f"{name!r} to resume it, or use a new handle for a new run"
+                )
+        self.settings = {**settings, **self.settings}
 
 
 async def fine_tune(
@@ -93,33 +113,34 @@ async def fine_tune(
     deadline: float | None = None,
     poll_interval: float = 2.0,
 ) -> FineTuningJob:
-    """Prepare data, upload it, tune a model on it, and follow the job to its end.
+    """Prepare data, upload it, fine-tune a model on it, and follow the job to its end.
 
     Args:
-        client: Makes the calls.
-        data: A path (csv, tsv, xlsx, txt, json, jsonl, parquet), a file object, or rows. All that
-            `tunesmith.datasets` recommends is done to it; for a say in that, prepare it yourself.
-        model: The model to tune.
+        client: The client.
+        data: A path (csv, tsv, xlsx, txt, json, jsonl, parquet), a file object, or rows. All
+            recommended fixes are applied; to choose among them, use `tunesmith.datasets`.
+        model: The model to fine-tune.
         to: The format to convert the data to, such as `chat` for a chat model.
-        system: The system message that conversations begin with after a conversion to `chat`.
-        split: The share of rows to validate with, such as 0.1.
-        suffix: A part of the tuned model's name.
-        seed: Makes training repeatable, as far as the service can.
-        method: How to train; supervised by default.
-        metadata: Up to 15 pairs to keep with the job.
-        on_event: Called with each event, oldest first.
-        handle: How far an earlier call came; filled in on the way.
-        deadline: Seconds that following the job may take; by default the client's.
-        poll_interval: Seconds between two looks at the job.
+        system: System message to add to conversations when converting to `chat`.
+        split: Fraction of rows to use for validation, such as 0.1.
+        suffix: Part of the fine-tuned model's name.
+        seed: Seed for mostly reproducible training.
+        method: Training method; supervised by default.
+        metadata: Up to 15 key-value pairs to store with the job.
+        on_event: Function called with each event, oldest first.
+        handle: Progress of an earlier call to resume from; updated after each step.
+        deadline: Seconds to wait for the job; the client's deadline by default.
+        poll_interval: Seconds between polls of the job.
 
     Returns:
-        The job when it has succeeded; `fine_tuned_model` is the model's name.
+        The succeeded job; `fine_tuned_model` is the model's name.
 
     Raises:
         DatasetError: The data cannot be read or used.
+        ConfigurationError: The handle belongs to a run with other data or settings.
         JobFailedError: The job failed.
         JobCancelledError: The job was cancelled.
-        DeadlineExceededError: The time is up; with the same handle, the next call goes on.
+        DeadlineExceededError: The deadline passed; call again with the same handle to resume.
 
     Example:
         ```python
@@ -129,6 +150,18 @@ async def fine_tune(
         ```
     """
     handle = handle or FineTuneHandle()
+    sha256 = await anyio.to_thread.run_sync(_hash_file, data)
+    settings = {
+        "model": model,
+        "to": to,
+        "system": system,
+        "split": split,
+        "suffix": suffix,
+        "seed": seed,
+        "method": method,
+        "metadata": dict(metadata or {}),
+    } | ({"data": sha256} if sha256 else {})
+    handle.check_settings(to_jsonable_python(settings))
     if handle.training_file is None:
         await _upload(client, Dataset.open(data, to=to, system=system), split, handle)
     if handle.job_id is None:
@@ -156,6 +189,17 @@ async def fine_tune(
     return await jobs.wait(handle.job_id, deadline=deadline, poll_interval=poll_interval)
 
 
+def _hash_file(data: Source) -> str | None:
+    """Return the SHA-256 of a file; None for rows, open files and files that are gone."""
+    if not isinstance(data, str | os.PathLike):
+        return None
+    try:
+        with Path(data).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError:
+        return None
+
+
 async def _upload(
     client: AsyncClient, dataset: Dataset, split: float | None, handle: FineTuneHandle
 ) -> None:
@@ -175,11 +219,11 @@ async def _upload(
 
 
 async def _find_job(client: AsyncClient, handle: FineTuneHandle) -> str | None:
-    """Find the job of an earlier call that ended before it knew the job's id."""
+    """Find the job of an earlier call that ended before the job's ID was saved."""
     if not handle.run_id:
         return None
     page = await client.fine_tuning.jobs.list(metadata={_RUN: handle.run_id}, limit=100)
-    # Servers that know no metadata list all jobs.
+    # Servers that ignore metadata list all jobs.
     return next(
         (job.id for job in page.data if (job.metadata or {}).get(_RUN) == handle.run_id), None
     )

@@ -1,7 +1,6 @@
-"""Webhooks: who sent them, and what they say.
+"""Verification and parsing of webhooks.
 
-A service signs what it sends by the scheme of Standard Webhooks: HMAC-SHA256 over its id, the
-time and the body.
+Webhooks are signed as in Standard Webhooks: HMAC-SHA256 over ID, timestamp and body.
 Source: https://www.standardwebhooks.com and https://platform.openai.com/docs/guides/webhooks
 """
 
@@ -17,16 +16,16 @@ from pydantic import ValidationError
 from tunesmith.errors import ConfigurationError, TunesmithError
 from tunesmith.types.webhooks import WebhookEvent
 
-__all__ = ["TOLERANCE_S", "InvalidWebhookSignatureError", "sign", "unwrap", "verify"]
+__all__ = ["DEFAULT_TOLERANCE", "InvalidWebhookSignatureError", "sign", "unwrap", "verify"]
 
-TOLERANCE_S = 300
-"""How old, or how early, a webhook may be: who catches one cannot send it again later."""
+DEFAULT_TOLERANCE = 300
+"""Maximum age of a webhook in seconds, which prevents replay of captured ones."""
 
 _PREFIX = "whsec_"
 
 
 class InvalidWebhookSignatureError(TunesmithError):
-    """A webhook is not to be believed, or cannot be understood: answer it with 400."""
+    """Webhook that is not authentic, or cannot be parsed. Respond with status 400."""
 
 
 def unwrap(
@@ -34,22 +33,22 @@ def unwrap(
     headers: Mapping[str, str],
     *,
     secret: str,
-    tolerance_s: float = TOLERANCE_S,
+    tolerance: float = DEFAULT_TOLERANCE,
     now: float | None = None,
 ) -> WebhookEvent:
-    """Make sure who sent a webhook, and read it.
+    """Verify a webhook and parse its event.
 
     Args:
-        body: The request's body as it came: not JSON that was read and written again.
-        headers: The request's headers; names in any case.
+        body: The request body, exactly as received.
+        headers: The request headers; names in any case.
         secret: The endpoint's signing secret, `whsec_…`.
-        tolerance_s: How many seconds old, or early, it may be.
-        now: The time, in Unix seconds; the machine's by default.
+        tolerance: Maximum age, or clock difference, in seconds.
+        now: Current Unix time; the system clock by default.
 
     Raises:
-        InvalidWebhookSignatureError: It is not signed, signed by somebody else, too old, or no
-            event.
-        ConfigurationError: The secret is none.
+        InvalidWebhookSignatureError: The signature is missing, wrong or too old, or the body is
+            not an event.
+        ConfigurationError: The secret is malformed.
 
     Example:
         ```python
@@ -57,18 +56,18 @@ def unwrap(
 
         secret = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
         body = '{"id":"evt_1","type":"batch.completed","created_at":1,"data":{"id":"batch_1"}}'
-        headers = sign(body, "wh_1", secret=secret)  # what the service does
+        headers = sign(body, "wh_1", secret=secret)  # done by the service
         assert unwrap(body, headers, secret=secret).data.id == "batch_1"
         ```
     """
-    verify(body, headers, secret=secret, tolerance_s=tolerance_s, now=now)
+    verify(body, headers, secret=secret, tolerance=tolerance, now=now)
     try:
         return WebhookEvent.model_validate_json(body)
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False)[0]
-        where = ".".join(map(str, problem["loc"])) or "the body"
+        location = ".".join(map(str, problem["loc"])) or "the body"
         raise InvalidWebhookSignatureError(
-            f"the webhook is no event: {where}: {problem['msg']}"
+            f"the webhook body is not an event: {location}: {problem['msg']}"
         ) from None
 
 
@@ -77,14 +76,14 @@ def verify(
     headers: Mapping[str, str],
     *,
     secret: str,
-    tolerance_s: float = TOLERANCE_S,
+    tolerance: float = DEFAULT_TOLERANCE,
     now: float | None = None,
 ) -> None:
-    """Make sure who sent a webhook; see `unwrap`.
+    """Verify a webhook without parsing it; see `unwrap`.
 
     Raises:
-        InvalidWebhookSignatureError: It is not signed, signed by somebody else, or too old.
-        ConfigurationError: The secret is none.
+        InvalidWebhookSignatureError: The signature is missing, wrong or too old.
+        ConfigurationError: The secret is malformed.
     """
     lower = {name.lower(): value for name, value in headers.items()}
     try:
@@ -93,42 +92,41 @@ def verify(
         )
     except KeyError as missing:
         raise InvalidWebhookSignatureError(
-            f"the webhook has no header {missing.args[0]!r}"
+            f"the webhook lacks the header {missing.args[0]!r}"
         ) from None
-    # The signature comes first: nothing is believed, not even the time, before it is right.
-    right = _signature(_bytes(body), webhook_id, sent, _key(secret))
-    given = [part.partition(",") for part in signatures.split()]
+    # The signature is checked first: until then the timestamp cannot be trusted either.
+    expected = _signature(_bytes(body), webhook_id, sent, _key(secret))
     if not any(
-        version == "v1" and hmac.compare_digest(value.encode(), right)
-        for version, _, value in given
+        version == "v1" and hmac.compare_digest(value.encode(), expected)
+        for version, _, value in (part.partition(",") for part in signatures.split())
     ):
         raise InvalidWebhookSignatureError(
-            "the webhook's signature is wrong: is this the endpoint's secret, and the body as it "
-            "came?"
+            "the webhook's signature is wrong: check the endpoint's secret, and pass the body "
+            "exactly as received"
         )
     try:
         age_s = (time.time() if now is None else now) - int(sent)
     except ValueError:
         raise InvalidWebhookSignatureError(
-            "the webhook's timestamp is no number of seconds"
+            "the webhook's timestamp must be a number of seconds"
         ) from None
-    if abs(age_s) > tolerance_s:
+    if abs(age_s) > tolerance:
         raise InvalidWebhookSignatureError(
             f"the webhook is {abs(age_s):.0f} s {'old' if age_s > 0 else 'early'}, "
-            f"and {tolerance_s:.0f} s are allowed: is the clock right?"
+            f"and {tolerance:.0f} s are allowed: check the system clock"
         )
 
 
 def sign(
     body: bytes | str, webhook_id: str, *, secret: str, now: float | None = None
 ) -> dict[str, str]:
-    """Sign a webhook as a service does; for tests, and for services of your own.
+    """Sign a webhook as the service does, for tests and for your own services.
 
     Args:
-        body: The body that is sent.
-        webhook_id: The webhook's id, the same when it is sent again.
+        body: The body to send.
+        webhook_id: ID of the webhook, the same for repeated deliveries.
         secret: The endpoint's signing secret, `whsec_…`.
-        now: The time, in Unix seconds; the machine's by default.
+        now: Current Unix time; the system clock by default.
 
     Returns:
         The headers.
@@ -150,11 +148,11 @@ def _signature(body: bytes, webhook_id: str, sent: str, key: bytes) -> bytes:
 def _key(secret: str) -> bytes:
     try:
         key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
-    except (AttributeError, binascii.Error, ValueError):  # None: a variable that is not set
+    except (AttributeError, binascii.Error, ValueError):  # None if a variable is not set
         key = b""
     if not key:
-        # Without the secret itself, which might end up in a log.
-        raise ConfigurationError(f"the webhook secret is {_PREFIX!r} and base64, and this is not")
+        # Not quoted: the message may be logged.
+        raise ConfigurationError(f"the webhook secret must be {_PREFIX!r} followed by base64")
     return key
 
 

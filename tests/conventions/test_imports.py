@@ -58,7 +58,7 @@ ALLOWED = {
     },
     "reports": {"errors", "types", "client", "batch"},
     "webhooks": {"errors", "types"},
-    "lifecycle": {"errors", "_atomic", "types", "client", "datasets", "operations"},
+    "lifecycle": {"_atomic", "errors", "types", "client", "datasets", "operations"},
     "batch": {
         "errors",
         "_atomic",

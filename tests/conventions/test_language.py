@@ -12,6 +12,7 @@ SOURCE = ROOT / "src" / "tunesmith"
 
 # Where the wording is not settled yet. Only ever taken from.
 PENDING = {
+    "lifecycle.py",
     "__main__.py",
     "_extras.py",
     "_version.py",
@@ -22,9 +23,7 @@ PENDING = {
     "client.py",
     "clock.py",
     "datasets",
-    "errors.py",
     "integrations",
-    "lifecycle.py",
     "protocol",
     "resources",
     "service/batches",
@@ -36,7 +35,6 @@ PENDING = {
     "service/persistence",
     "service/service.py",
     "testing",
-    "webhooks.py",
 }
 
 MAX_WHAT_PER_1000_WORDS = 3

@@ -123,7 +123,7 @@ async def test_an_answer_knows_its_response(service):
     assert model.response.headers["content-type"] == "application/json"
     limits = model.response.rate_limits
     assert (limits.limit_requests, limits.remaining_requests) == (60, 59)
-    assert limits.reset_requests_s == 360
+    assert limits.reset_requests == 360
     assert limits.remaining_tokens == 149984
     assert limits.limit_tokens is None
 
@@ -168,7 +168,7 @@ async def test_each_status_has_its_error_and_each_error_pickles(service, status,
         assert (raised.message, raised.type) == ("No such model", "invalid_request_error")
         assert (raised.param, raised.code) == ("model", "c")
         assert raised.request_id == "req_1"
-        assert raised.retry_after_s == 7
+        assert raised.retry_after == 7
         assert raised.operation == "models.retrieve"
         assert raised.attempts == 1
         assert "No such model" in str(raised)

@@ -267,7 +267,7 @@ class _RowTask:
         if pause_s is None:
             return self._failed(error)
         job.meter.on_retry(error.message)
-        if status is not None and status.status == _UNAVAILABLE and status.retry_after_s:
+        if status is not None and status.status == _UNAVAILABLE and status.retry_after:
             job.gate.pacing.pause(pause_s, now)
         else:
             await job.gate.sleep(pause_s)
@@ -286,7 +286,7 @@ class _RowTask:
     def _on_rate_limited(self, error: RateLimitError, ticket: Permit, now: float) -> None:
         pacing = self._job.gate.pacing
         pacing.update_from_headers(error.headers, now)
-        is_news = pacing.on_rate_limited(ticket.sent_at, error.retry_after_s, now)
+        is_news = pacing.on_rate_limited(ticket.sent_at, error.retry_after, now)
         if is_news and not pacing.has_limits:
             self._job.gate.concurrency.on_overload(ticket.sent_at, now)
 

@@ -165,10 +165,10 @@ class RateLimiter:
         if "x-ratelimit-limit-requests" in headers or "x-ratelimit-limit-tokens" in headers:
             told = RateLimits.from_headers(headers)
             self.requests.update_from_headers(
-                told.limit_requests, told.remaining_requests, told.reset_requests_s, now
+                told.limit_requests, told.remaining_requests, told.reset_requests, now
             )
             self.tokens.update_from_headers(
-                told.limit_tokens, told.remaining_tokens, told.reset_tokens_s, now
+                told.limit_tokens, told.remaining_tokens, told.reset_tokens, now
             )
 
     def on_success(self, sent_at: float) -> None:

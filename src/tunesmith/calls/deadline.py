@@ -65,7 +65,7 @@ class Deadline:
         return DeadlineExceededError(
             f"{self.operation}: the deadline of {self.seconds:g} s passed while {activity}",
             operation=self.operation,
-            deadline_s=self.seconds,
+            deadline=self.seconds,
             attempts=attempts,
         )
 

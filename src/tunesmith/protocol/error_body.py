@@ -130,7 +130,7 @@ def parse_error(
         param=facts.get("param"),
         headers=headers,
         body=make_excerpt(body),
-        retry_after_s=parse_retry_after_s(headers, time.time() if now is None else now),
+        retry_after=parse_retry_after_s(headers, time.time() if now is None else now),
         request_id=request_id_of(headers),
     )
 

@@ -20,26 +20,26 @@ class RateLimits:
     Args:
         limit_requests: Requests allowed per period, mostly a minute.
         remaining_requests: Requests left in the period.
-        reset_requests_s: Seconds until the request limit resets.
+        reset_requests: Seconds until the request limit resets.
         limit_tokens: Tokens allowed per period.
         remaining_tokens: Tokens left in the period.
-        reset_tokens_s: Seconds until the token limit resets.
+        reset_tokens: Seconds until the token limit resets.
         limit_project_tokens: Tokens allowed to the project per period.
         remaining_project_tokens: Tokens left to the project.
-        reset_project_tokens_s: Seconds until the project limit resets.
+        reset_project_tokens: Seconds until the project limit resets.
 
     Source: https://platform.openai.com/docs/guides/rate-limits
     """
 
     limit_requests: int | None = None
     remaining_requests: int | None = None
-    reset_requests_s: float | None = None
+    reset_requests: float | None = None
     limit_tokens: int | None = None
     remaining_tokens: int | None = None
-    reset_tokens_s: float | None = None
+    reset_tokens: float | None = None
     limit_project_tokens: int | None = None
     remaining_project_tokens: int | None = None
-    reset_project_tokens_s: float | None = None
+    reset_project_tokens: float | None = None
 
     @classmethod
     def from_headers(cls, headers: Mapping[str, str], now: float | None = None) -> Self:
@@ -55,19 +55,19 @@ class RateLimits:
             # Proxies report negative numbers when a limit is exceeded.
             return max(int(text), 0) if _COUNT.fullmatch(text) else None
 
-        def reset_s(name: str) -> float | None:
+        def reset(name: str) -> float | None:
             return parse_reset_s(headers.get(f"x-ratelimit-reset-{name}"), now)
 
         return cls(
             limit_requests=count("limit-requests"),
             remaining_requests=count("remaining-requests"),
-            reset_requests_s=reset_s("requests"),
+            reset_requests=reset("requests"),
             limit_tokens=count("limit-tokens"),
             remaining_tokens=count("remaining-tokens"),
-            reset_tokens_s=reset_s("tokens"),
+            reset_tokens=reset("tokens"),
             limit_project_tokens=count("limit-project-tokens"),
             remaining_project_tokens=count("remaining-project-tokens"),
-            reset_project_tokens_s=reset_s("project-tokens"),
+            reset_project_tokens=reset("project-tokens"),
         )
 
 

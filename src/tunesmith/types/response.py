@@ -22,7 +22,7 @@ class ResponseInfo:
         status: The HTTP status.
         headers: The headers, names in lower case.
         attempts: Number of times the request was sent.
-        elapsed_s: Seconds from the start of the attempt to the end of the response.
+        elapsed: Seconds from the start of the attempt to the end of the response.
 
     Example:
         ```python
@@ -35,7 +35,7 @@ class ResponseInfo:
     status: int
     headers: Mapping[str, str]
     attempts: int = 1
-    elapsed_s: float = 0.0
+    elapsed: float = 0.0
 
     @property
     def request_id(self) -> str | None:

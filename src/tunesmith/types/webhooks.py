@@ -1,16 +1,22 @@
 """Webhook events, such as the end of a batch or a fine-tuning job."""
 
-from typing import Literal
+from typing import Annotated, Any, Literal
+
+from pydantic import BeforeValidator, Field
 
 from tunesmith.types.base import APIModel
-from tunesmith.types.fields import CreatedObject
+from tunesmith.types.fields import CreatedObject, NullableStr
+
+
+def _as_object(value: Any) -> Any:
+    return value if isinstance(value, dict | APIModel) else {}
 
 
 class WebhookData(APIModel):
     """Object that an event is about."""
 
-    id: str | None = None
-    """ID of the batch or fine-tuning job; None for events about other objects."""
+    id: NullableStr = ""
+    """ID of the batch or fine-tuning job; empty for events about other objects."""
 
 
 class WebhookEvent(CreatedObject):
@@ -19,7 +25,7 @@ class WebhookEvent(CreatedObject):
     Source: https://platform.openai.com/docs/api-reference/webhook-events
     """
 
-    id: str
+    id: NullableStr = ""
     object: str = "event"
     type: (
         Literal[
@@ -33,7 +39,7 @@ class WebhookEvent(CreatedObject):
         ]
         | str
     )
-    data: WebhookData
+    data: Annotated[WebhookData, BeforeValidator(_as_object)] = Field(default_factory=WebhookData)
 
     @property
     def is_about_a_batch(self) -> bool:

@@ -27,7 +27,7 @@ def test_openais_own_error_is_read_whole():
     assert isinstance(error, errors.NotFoundError)
     assert (error.message, error.type) == (inner["message"], inner["type"])
     assert (error.param, error.code) == (inner["param"], inner["code"])
-    assert (error.status, error.request_id, error.retry_after_s) == (404, "req_1", 7)
+    assert (error.status, error.request_id, error.retry_after) == (404, "req_1", 7)
     assert json.loads(error.body) == {"error": inner}
     assert error.headers["x-request-id"] == "req_1"
 
@@ -122,7 +122,7 @@ def test_the_request_id_is_found_under_the_names_that_services_use(name):
 
 def test_a_date_to_wait_for_is_counted_from_now():
     headers = {"retry-after": "Thu, 01 Jan 1970 00:02:00 GMT"}
-    assert error_of(b"", 429, headers, now=40.0).retry_after_s == 80
+    assert error_of(b"", 429, headers, now=40.0).retry_after == 80
 
 
 @pytest.mark.parametrize(

@@ -94,7 +94,7 @@ def test_the_limits_of_a_project_are_read():
     assert RateLimits.from_headers(headers) == RateLimits(
         limit_project_tokens=150_000,
         remaining_project_tokens=149_000,
-        reset_project_tokens_s=0.4,
+        reset_project_tokens=0.4,
     )
 
 
@@ -105,4 +105,4 @@ def test_below_0_nothing_is_left():
 
 def test_times_in_headers_are_counted_from_now():
     headers = {"x-ratelimit-reset-requests": "1970-01-01T00:02:00Z"}
-    assert RateLimits.from_headers(headers, now=40.0).reset_requests_s == 80
+    assert RateLimits.from_headers(headers, now=40.0).reset_requests == 80

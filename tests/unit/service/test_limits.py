@@ -40,8 +40,8 @@ def test_limits_that_make_no_sense_are_refused(limits, says):
 async def test_each_answer_tells_what_is_left():
     _, client = client_of(requests_per_minute=60, tokens_per_minute=600)
     left = (await ask(client, max_tokens=120)).response.rate_limits
-    assert (left.limit_requests, left.remaining_requests, left.reset_requests_s) == (60, 59, 1)
-    assert (left.limit_tokens, left.remaining_tokens, left.reset_tokens_s) == (600, 480, 12)
+    assert (left.limit_requests, left.remaining_requests, left.reset_requests) == (60, 59, 1)
+    assert (left.limit_tokens, left.remaining_tokens, left.reset_tokens) == (600, 480, 12)
 
 
 async def test_one_request_too_many_is_told_when_to_come_again():

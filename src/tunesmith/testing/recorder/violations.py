@@ -84,7 +84,7 @@ def _check_retry(call: Call, again: Call) -> Iterator[Violation]:
         )
     asked_s = parse_retry_after_s(call.answer_headers, answered_at) or 0.0
     waited_s = again.began_at - answered_at
-    if waited_s < asked_s - _TOLERANCE_S:
+    if waited_s < asked_s - _DEFAULT_TOLERANCE:
         yield Violation(
             "ignored-retry-after",
             numbers,
@@ -120,7 +120,7 @@ def _check_duplicate_create(
 _PARTS = "uploads.parts.create"
 """Two parts of a file may well be alike."""
 
-_TOLERANCE_S = 0.01
+_DEFAULT_TOLERANCE = 0.01
 
 
 def _id_of(call: Call) -> str:
