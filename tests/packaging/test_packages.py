@@ -20,7 +20,7 @@ WITHOUT_ITS_EXTRA = {
     "otel": "instrument(tunesmith.AsyncClient(backend=tunesmith.MemoryBackend()))",
     "parquet": "list(Dataset.open('rows.parquet').chunks())",
     "plot": "JobResults('ftjob-1', ()).plot()",
-    "ray": "complete(None, 'answers', client=tunesmith.AsyncClient, model='babbage-002')",
+    "ray": "map_completions(None, 'answers', client=tunesmith.AsyncClient, model='babbage-002')",
     "server": "import_module('tunesmith.service.http.uvicorn_server')",
     "tokens": "exact_counter('babbage-002')",
     "wandb": "WandbTracker()",
