@@ -1,6 +1,6 @@
 """The reference page of the command line, as the commands describe themselves.
 
-python tests/docs/command_line_page.py     writes it anew
+python tests/docs/command_line_page.py     writes it
 """
 
 from pathlib import Path
@@ -14,14 +14,14 @@ PAGE = Path(__file__).parents[2] / "docs" / "reference" / "command-line.md"
 INTRODUCTION = """\
 # Command line
 
-What each command says with `--help`. How-to: [use the command line](../how-to/command-line.md),
-with exit codes, environment variables and completion;
-[migrate from the old one](../how-to/migrate-command-line.md).
+Output of `--help` for each command. See also: [use the command line](../how-to/command-line.md)
+(exit codes, environment variables, completion) and
+[migrate from the old command line](../how-to/migrate-command-line.md).
 """
 
 
 def commands(group=app, path=("tunesmith",)):
-    """Every command with the words that call it, a group before its own."""
+    """Yield the words that call each command, a group before its commands."""
     yield path
     context = click.Context(group)
     for name in group.list_commands(context):
@@ -33,7 +33,7 @@ def commands(group=app, path=("tunesmith",)):
 
 
 def rendered():
-    """The page's text."""
+    """Return the page's text."""
     parts = [INTRODUCTION]
     for path in commands():
         shown = CliRunner().invoke(

@@ -1,23 +1,14 @@
-"""The command line: each command is a few lines over the package; needs the extra `cli`.
+"""Command line; needs the extra `cli`.
 
 ```
- main() ── app.py             the table of commands; loads one when it is called
-             ├ connection.py        where the service is: options, environment, state file
-             ├ prepare.py           tunesmith prepare
-             │   ├ asking.py            what is asked, or taken for granted by -q
-             │   ├ next_steps.py        what is to be done with the files
-             │   └ wording.py           errors, in terms of options
-             ├ files.py, fine_tunes.py, models.py, complete.py, chat.py
-             │   ├ pictures.py          curves and pages of jobs
-             │   ├ calling.py           a client for a command; errors and exit codes
-             │   ├ way_on.py            what to do after a refusal
-             │   ├ output.py            for people, for pipes, as JSON
-             │   ├ uploading.py         a file by path, id or URL
-             │   ├ writing.py           files that are whole, or as they were
-             │   ├ interrupting.py      Ctrl-C at a question
-             │   └ following.py         events and curve of a job
-             ├ batch.py             tunesmith batch run, status
-             └ doctor.py            tunesmith doctor
+main() ── app.py               table of commands; each is loaded when it is called
+            ├ connection.py    service to call, by options, environment or state file
+            ├ command.py       client, errors and exit codes of a command
+            ├ output.py        standard output and standard error; cleans what is printed
+            ├ prompts.py       questions
+            ├ messages.py      errors in terms of options
+            └ one module per command: prepare, files, fine_tunes, models, complete, chat, batch,
+              doctor, serve, wandb
 ```
 """
 
@@ -31,7 +22,7 @@ def main() -> None:
     """Run the command line; the entry point `tunesmith`.
 
     Raises:
-        SystemExit: Always, with an exit code that `tunesmith --help` tells.
+        SystemExit: Always, with one of the exit codes in `tunesmith --help`.
     """
     try:
         from tunesmith.cli.app import app
@@ -45,8 +36,11 @@ def main() -> None:
     except Exception as error:
         if os.environ.get("TUNESMITH_TRACEBACK"):
             raise
-        sys.stderr.write(
-            f"Error: {type(error).__name__}: {error}. That should not have happened: please report "
-            "it, with what TUNESMITH_TRACEBACK=1 shows.\n"
+        from tunesmith.cli.output import echo
+
+        echo(
+            f"Error: {type(error).__name__}: {error}. This is a bug: please report it with the "
+            "output of TUNESMITH_TRACEBACK=1.",
+            err=True,
         )
         raise SystemExit(1) from None

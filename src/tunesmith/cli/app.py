@@ -1,38 +1,42 @@
-"""The commands; each one's module is loaded when it is called, so that `--help` stays quick."""
+"""Table of commands; each one's module is loaded when it is called, so that `--help` is quick."""
 
+import io
 import os
+import sys
+from collections.abc import Sequence
 from importlib import import_module
 from pathlib import Path
-from typing import Literal, cast
+from typing import Any, Literal, NoReturn, cast
 
 import click
 
-from tunesmith.cli.connection import ServiceOptions
+from tunesmith.cli.connection import ServiceOptions, redact_url
+from tunesmith.cli.output import echo, prepare_stream
 
 __all__ = ["app"]
 
 COMMANDS = {
-    "batch": ("tunesmith.cli.batch", "Run many completions: none lost, none paid twice."),
-    "chat": ("tunesmith.cli.chat", "Talk to a chat model."),
-    "complete": ("tunesmith.cli.complete", "Let a model go on from a prompt."),
-    "doctor": ("tunesmith.cli.doctor", "See whether everything is in place."),
+    "batch": ("tunesmith.cli.batch", "Run completions by the million; resume after any failure."),
+    "chat": ("tunesmith.cli.chat", "Chat with a model."),
+    "complete": ("tunesmith.cli.complete", "Complete a prompt."),
+    "doctor": ("tunesmith.cli.doctor", "Check the key, the service and the installation."),
     "files": ("tunesmith.cli.files", "Upload, list, show and delete files."),
-    "fine-tunes": ("tunesmith.cli.fine_tunes", "Create, follow and stop fine-tuning jobs."),
+    "fine-tunes": ("tunesmith.cli.fine_tunes", "Create, follow and cancel fine-tuning jobs."),
     "models": ("tunesmith.cli.models", "List, show and delete models."),
-    "prepare": ("tunesmith.cli.prepare", "Find and mend what is wrong with training data."),
+    "prepare": ("tunesmith.cli.prepare", "Check training data and fix it."),
     "serve": ("tunesmith.cli.serve", "Serve the API on this machine, for any client."),
     "wandb": ("tunesmith.cli.wandb", "Log jobs to Weights & Biases."),
 }
-"""By name: the module that has the command as `command`, and what the command does."""
+"""By name: the module with the command as `command`, and its short help."""
 
 _INTERRUPTED = 130
 
 
 class LazyGroup(click.Group):
-    """A group that knows its commands by `COMMANDS`."""
+    """Group of the commands in `COMMANDS`."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 — click's signature
-        """The names of all commands."""
+        """Return the names of all commands."""
         return sorted(COMMANDS)
 
     def get_command(
@@ -48,38 +52,55 @@ class LazyGroup(click.Group):
     def resolve_command(
         self, ctx: click.Context, args: list[str]
     ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Find a command, or offer one of nearly this name."""
+        """Find a command, or suggest one with a similar name."""
         if args[0] not in COMMANDS:
             from difflib import get_close_matches
 
             from tunesmith.cli.legacy_commands import translate_legacy_command
 
-            if old := translate_legacy_command(args):
-                then, now = old
-                ctx.fail(f"No such command {args[0]!r}. What was '{then}' is now '{now}'.")
-            for near in get_close_matches(args[0], COMMANDS, n=1):
-                ctx.fail(f"No such command {args[0]!r}. Did you mean {near!r}?")
+            if translation := translate_legacy_command(args):
+                legacy, current = translation
+                ctx.fail(f"No such command {args[0]!r}. {legacy!r} is now {current!r}.")
+            for match in get_close_matches(args[0], COMMANDS, n=1):
+                ctx.fail(f"No such command {args[0]!r}. Did you mean {match!r}?")
         return super().resolve_command(ctx, args)
 
-    def invoke(self, ctx: click.Context) -> object:
-        """Run the command.
+    def main(  # type: ignore[override]
+        self, args: Sequence[str] | None = None, prog_name: str | None = None, **extra: Any
+    ) -> NoReturn:
+        """Run the command line; show errors through `echo`.
 
-        Options of the group that stand behind it are sent to their place. Ctrl-C has the exit code
-        that the group's help tells.
+        Raises:
+            SystemExit: Always.
         """
+        prepare_stream(sys.stdout)
+        prepare_stream(sys.stderr)
+        try:
+            code = super().main(args, prog_name, **extra, standalone_mode=False)
+        except click.ClickException as error:
+            shown = io.StringIO()
+            error.show(shown)
+            before, label, after = shown.getvalue().rpartition("Error: ")
+            echo(before, err=True, nl=False)
+            echo(after.rstrip("\n"), err=True, label=label, fg="red" if label else None, wrap=True)
+            raise SystemExit(error.exit_code) from None
+        except click.Abort:
+            echo("Interrupted.", err=True)
+            raise SystemExit(_INTERRUPTED) from None
+        raise SystemExit(code if isinstance(code, int) else 0)
+
+    def invoke(self, ctx: click.Context) -> object:
+        """Run the command; explain where options of the group belong."""
         try:
             return super().invoke(ctx)
         except click.NoSuchOption as error:
             if any(error.option_name in option.opts for option in self.params):
                 raise click.UsageError(
-                    f"{error.option_name!r} stands before the command: "
+                    f"{error.option_name!r} must precede the command: "
                     f"tunesmith {error.option_name} … {ctx.invoked_subcommand} …",
                     error.ctx,
                 ) from None
             raise
-        except (KeyboardInterrupt, click.Abort):  # at a question, or in what needs no service
-            click.echo("Interrupted.", err=True)
-            raise SystemExit(_INTERRUPTED) from None
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without loading them."""
@@ -87,40 +108,39 @@ class LazyGroup(click.Group):
             formatter.write_dl([(name, COMMANDS[name][1]) for name in self.list_commands(ctx)])
 
 
-def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None:
-    if wanted and not ctx.resilient_parsing:
+def _print_version(ctx: click.Context, _: click.Parameter, is_set: bool) -> None:
+    if is_set and not ctx.resilient_parsing:
         from importlib.metadata import version
 
-        click.echo(f"tunesmith {version('tunesmith')}")
+        echo(f"tunesmith {version('tunesmith')}")
         ctx.exit()
 
 
 @click.group(
     cls=LazyGroup,
     context_settings={"help_option_names": ["-h", "--help"], "show_default": True},
-    epilog="Exit codes: 0 done, or nothing to do; 1 it cannot be done, or you declined; 2 the "
-    "command was given wrongly; 3 the job failed or was cancelled; 4 no answer in time; "
-    "130 interrupted.",
+    epilog="Exit codes: 0 done, or nothing to do; 1 failed, or declined; 2 wrong usage; 3 the job "
+    "failed or was cancelled; 4 the service is unavailable or too slow; 130 interrupted.",
 )
 @click.option(
     "--base-url",
     metavar="URL",
-    help="Where the API is; by default $OPENAI_BASE_URL, else OpenAI.",
+    help="Base URL of the API; default: $OPENAI_BASE_URL, else OpenAI.",
 )
-@click.option("--api-key", metavar="KEY", help="The key; better set $OPENAI_API_KEY.")
+@click.option("--api-key", metavar="KEY", help="API key; prefer $OPENAI_API_KEY.")
 @click.option(
     "--backend",
     type=click.Choice(["http", "memory"]),
     envvar="TUNESMITH_BACKEND",
     show_envvar=True,
-    help="Where requests go: over HTTP, or to a service in memory, which needs no key.",
+    help="Send requests over HTTP, or to a service in memory, which needs no key.",
 )
 @click.option(
     "--state",
     type=click.Path(dir_okay=False, path_type=Path),
     envvar="TUNESMITH_STATE",
     show_envvar=True,
-    help="A file that keeps the service in memory between commands; implies --backend memory.",
+    help="File that stores the service in memory between commands; implies --backend memory.",
 )
 @click.option(
     "--timeout",
@@ -128,7 +148,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     envvar="TUNESMITH_TIMEOUT",
     show_envvar=True,
     metavar="SECONDS",
-    help="How long one attempt of a call may take.",
+    help="Maximum duration of one attempt of a call.",
 )
 @click.option(
     "--deadline",
@@ -136,7 +156,7 @@ def _print_version(ctx: click.Context, _: click.Parameter, wanted: bool) -> None
     envvar="TUNESMITH_DEADLINE",
     show_envvar=True,
     metavar="SECONDS",
-    help="How long a whole call may take, with all attempts and pauses.",
+    help="Maximum duration of a call, retries included.",
 )
 @click.option(
     "--version",
@@ -158,7 +178,7 @@ def app(
 ) -> None:
     """Fine-tune GPT models: prepare data, upload it, train, follow, complete.
 
-    Options that stand here, before the command, tell where the service is.
+    The options here choose the service; they precede the command.
     """
     typed = {
         name
@@ -166,21 +186,21 @@ def app(
         if ctx.get_parameter_source(name) is click.core.ParameterSource.COMMANDLINE
     }
     if typed & {"base_url", "api_key"} or (backend == "http" and "backend" in typed):
-        # What is typed comes before the environment.
+        # Typed options override the environment.
         state = state if "state" in typed else None
         backend = backend if "backend" in typed else None
-    by_environment = state is not None and "state" not in typed
-    if by_environment and os.environ.get("OPENAI_BASE_URL"):
-        click.echo("TUNESMITH_STATE is set, so OPENAI_BASE_URL is not used.", err=True)
+    from_environment = state is not None and "state" not in typed
+    if from_environment and os.environ.get("OPENAI_BASE_URL"):
+        echo("TUNESMITH_STATE is set, so OPENAI_BASE_URL is not used.", err=True)
     if state is not None and backend == "http":
-        raise click.UsageError("--state is for a service in memory: leave --backend http out.")
+        raise click.UsageError("--state needs a service in memory. Remove --backend http.")
     in_memory = backend == "memory" or state is not None
     if in_memory and (base_url or api_key):
-        raise click.UsageError("A service in memory has no address and no key: leave them out.")
-    given = [
+        raise click.UsageError("A service in memory takes neither --base-url nor --api-key.")
+    explicit_options = [
         argument
         for name, option, value in (
-            ("base_url", "--base-url", base_url),
+            ("base_url", "--base-url", base_url and redact_url(base_url)),
             ("backend", "--backend", backend),
             ("state", "--state", state),
         )
@@ -194,5 +214,5 @@ def app(
         state=state,
         timeout_s=timeout,
         deadline_s=deadline,
-        explicit_options=tuple(given),
+        explicit_options=tuple(explicit_options),
     )

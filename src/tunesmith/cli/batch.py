@@ -1,4 +1,4 @@
-"""`tunesmith batch`: run many completions, and see how far they are."""
+"""`tunesmith batch`: run completions by the million, and show their progress."""
 
 import json
 import logging
@@ -14,6 +14,7 @@ import click
 from tunesmith._atomic import atomic_write
 from tunesmith.cli.command import client_command
 from tunesmith.cli.messages import click_errors, to_option_names
+from tunesmith.cli.output import echo
 from tunesmith.errors import TunesmithError
 
 if TYPE_CHECKING:
@@ -30,19 +31,18 @@ _SECONDS = click.FloatRange(min=0, min_open=True)
 
 @click.group(
     "batch",
-    short_help="Run many completions: none lost, none paid twice.",
-    epilog="Exit codes: 0 every row was answered; 1 it could not be done, or rows failed; 2 the "
-    "command was given wrongly; 3 it was stopped before the end: go on with --resume.",
+    epilog="Exit codes: 0 every row was answered; 1 rows failed, or nothing could be sent; 2 wrong "
+    "usage; 3 stopped before the end, continue with --resume.",
 )
 def command() -> None:
-    """Run many completions: none lost, none paid twice."""
+    """Run completions by the million; resume after any failure."""
 
 
 def _concurrency(_: click.Context, __: click.Parameter, text: str) -> int | Literal["auto"]:
     if text == "auto":
         return "auto"
     if not text.isdecimal() or not int(text):
-        raise click.BadParameter("give a number from 1, or auto.")
+        raise click.BadParameter("must be a number from 1, or auto.")
     return int(text)
 
 
@@ -60,17 +60,17 @@ def _params(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
     for pair in pairs:
         name, equals, value = pair.partition("=")
         if not equals:
-            raise click.BadParameter(f"{pair!r} is not NAME=VALUE, such as max_tokens=50.")
+            raise click.BadParameter(f"{pair!r} must be NAME=VALUE, such as max_tokens=50.")
         try:
             params[name] = json.loads(value)
         except ValueError:
-            params[name] = value  # a text without quotes
+            params[name] = value  # text without quotes
     return params
 
 
 def _file(_: click.Context, __: click.Parameter, path: Path) -> Path:
     if str(path) == "-":
-        raise click.BadParameter("name a file: a run that is resumed needs it again.")
+        raise click.BadParameter("must be a file, which --resume can read again.")
     return path
 
 
@@ -82,72 +82,72 @@ def _file(_: click.Context, __: click.Parameter, path: Path) -> Path:
     required=True,
     type=click.Path(path_type=Path),
     callback=_file,
-    help="The file for answers.",
+    help="Output file.",
 )
-@click.option("-m", "--model", help="The model of rows that name none.")
-@click.option("--endpoint", help="Where rows go, if they do not say: /v1/chat/completions, …")
-@click.option("--template", help="What is asked, with a row's fields: 'Translate: {text}'.")
+@click.option("-m", "--model", help="Model of rows without one.")
+@click.option("--endpoint", help="Endpoint of rows without one, such as /v1/chat/completions.")
+@click.option("--template", help="Prompt with fields of the row: 'Translate: {text}'.")
 @click.option(
-    "--param", "params", multiple=True, callback=_params, help="For all rows: max_tokens=50."
+    "--param",
+    "params",
+    multiple=True,
+    callback=_params,
+    help="Parameter of all rows: max_tokens=50.",
 )
-@click.option(
-    "--rpm", type=click.FloatRange(0, min_open=True), help="At most so many requests/min."
-)
-@click.option("--tpm", type=click.FloatRange(0, min_open=True), help="At most so many tokens/min.")
+@click.option("--rpm", type=click.FloatRange(0, min_open=True), help="Maximum requests per minute.")
+@click.option("--tpm", type=click.FloatRange(0, min_open=True), help="Maximum tokens per minute.")
 @click.option(
     "--concurrency",
     default="auto",
     show_default=True,
     callback=_concurrency,
-    help="How many requests at once.",
+    help="Maximum requests in flight.",
 )
 @click.option(
     "--mode",
     type=click.Choice(["live", "batch", "auto"]),
     default="live",
     show_default=True,
-    help="How rows are sent: one request each, by the Batch API, or as the deadline allows.",
+    help="One request per row, the Batch API, or either, as the deadline allows.",
 )
-@click.option(
-    "--budget", callback=_budget, help="At most so much over all runs: 5usd, 90000tokens."
-)
+@click.option("--budget", callback=_budget, help="Maximum over all runs: 5usd, 90000tokens.")
 @click.option(
     "--prices",
     type=click.Path(path_type=Path),
-    help="Your prices: a JSON file with as_of, usd_per_million_input_tokens and …_output_tokens.",
+    help="JSON file with as_of, usd_per_million_input_tokens and …_output_tokens.",
 )
 @click.option(
     "--max-retries",
     type=click.IntRange(min=0),
     default=5,
     show_default=True,
-    help="After failures that may pass.",
+    help="Maximum retries after transient failures.",
 )
-@click.option("--timeout", type=_SECONDS, help="Seconds that one attempt may take.")
-@click.option("--deadline", type=_SECONDS, help="Seconds that all of it may take.")
+@click.option("--timeout", type=_SECONDS, help="Maximum seconds of one attempt.")
+@click.option("--deadline", type=_SECONDS, help="Maximum seconds of the whole run.")
 @click.option(
     "--poll-interval",
     type=_SECONDS,
     default=30.0,
     show_default=True,
-    help="Seconds between looks at batches.",
+    help="Seconds between polls of batches.",
 )
-@click.option("--max-failed", type=click.IntRange(1), help="Stop after so many failed rows.")
+@click.option("--max-failed", type=click.IntRange(1), help="Stop after this number of failed rows.")
 @click.option(
     "--order",
     type=click.Choice(["completed", "input"]),
     default="completed",
     show_default=True,
-    help="The order of the answers.",
+    help="Order of the output.",
 )
-@click.option("--resume", is_flag=True, help="Go on with the output that is there.")
-@click.option("--retry-failed", is_flag=True, help="Send rows again that failed; implies --resume.")
-@click.option("--dry-run", is_flag=True, help="Count and price, and send nothing.")
+@click.option("--resume", is_flag=True, help="Continue an existing output.")
+@click.option("--retry-failed", is_flag=True, help="Send failed rows again; implies --resume.")
+@click.option("--dry-run", is_flag=True, help="Count tokens and cost; send nothing.")
 @click.option(
     "--report",
     "page_file",
     type=click.Path(path_type=Path),
-    help="Write a page with throughput and latency over time.",
+    help="Write an HTML report with throughput and latency over time.",
 )
 @click.option("--json", "as_json", is_flag=True, help="Print the report, or the estimate, as JSON.")
 @click.pass_obj
@@ -165,12 +165,12 @@ def run(
     as_json: bool,
     **options: Any,
 ) -> None:
-    """Send the rows of SOURCE, and write the answers as lines that the Batch API would write.
+    """Send the rows of SOURCE; write the responses in the format of the Batch API.
 
     SOURCE is jsonl (lines of the Batch API, or fields), csv, tsv, parquet, xlsx, json or txt, also
-    compressed. Rows that fail are written to OUTPUT's .errors.jsonl, each with its cause.
+    compressed. Failed rows are written to OUTPUT's .errors.jsonl, each with its cause.
 
-    Ctrl-C stops sending and lets what is under way finish; a second one leaves at once.
+    Ctrl-C stops sending and waits for requests in flight; a second one exits at once.
     """
     from tunesmith.batch import BatchJob
     from tunesmith.cli.batch_progress import progress_reporter
@@ -178,8 +178,8 @@ def run(
     from tunesmith.reports.batch import ProgressHistory, render_html
 
     report: BatchReport | None = None
-    with click_errors(), progress_reporter() as tell, _warnings_as_messages():
-        history = ProgressHistory(tell)
+    with click_errors(), progress_reporter() as show_progress, _log_warnings():
+        history = ProgressHistory(show_progress)
         costs = Prices.read(prices) if prices else None
 
         async def main() -> "BatchReport | None":
@@ -197,8 +197,8 @@ def run(
                     **options,
                 )
                 if dry_run:
-                    found = await job.estimate()
-                    click.echo(found.to_json() if as_json else to_option_names(str(found)))
+                    estimate = await job.estimate()
+                    echo(estimate.to_json() if as_json else to_option_names(str(estimate)))
                     return None
                 return await _run(job)
 
@@ -210,13 +210,13 @@ def run(
             with atomic_write(page_file) as part:
                 part.write_text(render_html(report, history), encoding="utf-8")
         except OSError as error:
-            click.echo(f"The page cannot be written: {error}", err=True)
+            echo(f"Cannot write the report: {error}", err=True)
     if as_json:
-        click.echo(report.to_json())
+        echo(report.to_json())
     else:
-        # How to go on when it was stopped has been told as a warning.
-        told = replace(report, resume_hint="") if report.stopped else report
-        click.echo(to_option_names(str(told)))
+        # The hint of a stopped job was logged as a warning.
+        shown = replace(report, resume_hint="") if report.stopped else report
+        echo(to_option_names(str(shown)), wrap=True)
     if report.stopped is not None:
         raise SystemExit(_UNFINISHED)
     if report.failed:
@@ -224,10 +224,10 @@ def run(
 
 
 @contextmanager
-def _warnings_as_messages() -> Generator[None]:
-    """Show what a job warns of, with options instead of arguments of Python."""
+def _log_warnings() -> Generator[None]:
+    """Print warnings of a job, with options instead of arguments of Python."""
     log = logging.getLogger("tunesmith.batch")
-    handler, propagates = _Messages(logging.WARNING), log.propagate
+    handler, propagates = _EchoHandler(logging.WARNING), log.propagate
     log.addHandler(handler)
     log.propagate = False
     try:
@@ -237,9 +237,9 @@ def _warnings_as_messages() -> Generator[None]:
         log.propagate = propagates
 
 
-class _Messages(logging.Handler):
+class _EchoHandler(logging.Handler):
     def emit(self, record: logging.LogRecord) -> None:
-        click.echo(to_option_names(record.getMessage()), err=True)
+        echo(to_option_names(record.getMessage()), err=True, wrap=True)
 
 
 async def _run(job: "BatchJob") -> "BatchReport":
@@ -247,7 +247,7 @@ async def _run(job: "BatchJob") -> "BatchReport":
         async with job:
             await job.run()
     except (KeyboardInterrupt, SystemExit):
-        pass  # the report tells it
+        pass  # the report says so
     return job.report
 
 
@@ -255,28 +255,28 @@ async def _run(job: "BatchJob") -> "BatchReport":
 @click.argument("output", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
 def status(output: Path, as_json: bool) -> None:
-    """Tell how far the job is that writes OUTPUT, be it at work, over or dead."""
+    """Show the progress of the job that writes OUTPUT, running or not."""
     from tunesmith.batch.status import read_status
 
     with click_errors():
-        found = read_status(output)
-    click.echo(found.to_json() if as_json else to_option_names(str(found)))
+        current = read_status(output)
+    echo(current.to_json() if as_json else to_option_names(str(current)), wrap=True)
 
 
 @command.command("cancel")
 @click.argument("target", metavar="OUTPUT", type=click.Path(path_type=Path))
 @client_command
 async def cancel(client: "AsyncClient", output: "Output", target: Path) -> None:
-    """Have the service end the batches of the job that writes OUTPUT, be it at work or not.
+    """Cancel the batches of the job that writes OUTPUT, running or not.
 
-    What they have done until then is paid: run with --resume, and it is collected.
+    Rows that are done by then are paid; collect them with batch run --resume.
     """
     from tunesmith.batch import cancel_batches
 
-    ended = [batch.id for batch in await cancel_batches(target, client)]
+    cancelled = [batch.id for batch in await cancel_batches(target, client)]
     if output.as_json:
-        output.json(ended)
-    elif ended:
-        output.text(f"{len(ended)} batches are being cancelled.")
+        output.json(cancelled)
+    elif cancelled:
+        output.text(f"{len(cancelled)} batches are being cancelled.")
     else:
-        output.text("No batch is under way. What ended ones have done is collected by --resume.")
+        output.text("No batch is in progress. Collect finished ones with batch run --resume.")

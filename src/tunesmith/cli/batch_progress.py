@@ -1,13 +1,12 @@
-"""How far a job is: a bar in a terminal, plain lines in a log."""
+"""Progress of a batch job: a bar on a terminal, lines in a log."""
 
 import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
-import click
-
 from tunesmith.cli.messages import to_option_names
+from tunesmith.cli.output import clean, echo
 
 if TYPE_CHECKING:
     from tunesmith.batch import Progress
@@ -15,13 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["format_progress", "progress_reporter"]
 
 _LOG_INTERVAL_RATIO = 0.1
-_LONGEST_PAUSE_S = 300.0
-"""The pause between two lines of a log grows with the time that a job has taken, up to this."""
+_MAX_LOG_INTERVAL_S = 300.0
+"""The interval between log lines grows with the elapsed time, up to this."""
 
 
 @contextmanager
 def progress_reporter() -> Generator[Callable[["Progress"], None]]:
-    """Show how far a job is, for as long as the context is open; gives what is to be told."""
+    """Yield a function that shows a job's progress until the context is left."""
     if not sys.stderr.isatty():
         yield _LogReporter()
         return
@@ -38,19 +37,19 @@ def progress_reporter() -> Generator[Callable[["Progress"], None]]:
     ) as bar:
         task = bar.add_task("", total=None)
 
-        def tell(progress: "Progress") -> None:
+        def show(progress: "Progress") -> None:
             bar.update(
                 task,
                 total=progress.total,
                 completed=_finished(progress),
-                description=format_progress(progress),
+                description=clean(format_progress(progress)),
             )
 
-        yield tell
+        yield show
 
 
 class _LogReporter:
-    """A line now and then: the longer a job takes, the more seldom, so that a night is a page."""
+    """Log lines at growing intervals, so that the log of a night fits on a page."""
 
     def __init__(self) -> None:
         self._next_s = 0.0
@@ -58,21 +57,21 @@ class _LogReporter:
     def __call__(self, progress: "Progress") -> None:
         if progress.elapsed_s < self._next_s and progress.remaining != 0:
             return
-        pause_s = min(progress.elapsed_s * _LOG_INTERVAL_RATIO, _LONGEST_PAUSE_S)
-        self._next_s = progress.elapsed_s + pause_s
-        click.echo(_line(progress), err=True)
+        interval_s = min(progress.elapsed_s * _LOG_INTERVAL_RATIO, _MAX_LOG_INTERVAL_S)
+        self._next_s = progress.elapsed_s + interval_s
+        echo(_line(progress), err=True)
 
 
 def format_progress(progress: "Progress") -> str:
-    """Say in a line how quick a job is, what holds it up, and what it took."""
-    parts = [f"{progress.rows_per_s:,.1f} rows/s", f"{progress.in_flight} under way"]
+    """Write a job's rate, limits, failures and cost as one line."""
+    parts = [f"{progress.rows_per_s:,.1f} rows/s", f"{progress.in_flight} in flight"]
     if progress.in_batches:
         parts.append(f"{progress.in_batches:,} in batches")
     if progress.failed:
         parts.append(f"{progress.failed:,} failed")
     if progress.retried:
-        trouble = to_option_names(progress.last_retry_reason or "")
-        parts.append(f"{progress.retried:,} tried again ({trouble})")
+        reason = to_option_names(progress.last_retry_reason or "")
+        parts.append(f"{progress.retried:,} retried ({reason})")
     for limit, unit in (
         (progress.requests_per_minute, "requests"),
         (progress.tokens_per_minute, "tokens"),

@@ -1,4 +1,4 @@
-"""Curves in a terminal: dots of Braille, eight to a character."""
+"""Plots in a terminal: Braille dots, eight per character."""
 
 import math
 from collections.abc import Sequence
@@ -20,19 +20,19 @@ def braille_plot(
     width: int,
     height: int,
 ) -> list[str]:
-    """Draw points as lines of Braille; points that share a column of dots become their mean.
+    """Draw points as lines of Braille; points in one column of dots are averaged.
 
     Args:
-        points: What to draw.
-        x: The values at the left and right edge.
-        y: The values at the bottom and top.
-        width: Characters a line.
-        height: Lines.
+        points: The points.
+        x: Values at the left and right edge.
+        y: Values at the bottom and top.
+        width: Characters per line.
+        height: Number of lines.
     """
     columns: dict[int, list[float]] = {}
-    for at, value in points:
+    for position, value in points:
         if math.isfinite(value):
-            columns.setdefault(_scale(at, x, 2 * width), []).append(value)
+            columns.setdefault(_scale(position, x, 2 * width), []).append(value)
     cells = [[0] * width for _ in range(height)]
     for column, values in columns.items():
         row = 4 * height - 1 - _scale(sum(values) / len(values), y, 4 * height)
@@ -42,5 +42,5 @@ def braille_plot(
 
 def _scale(value: float, edges: tuple[float, float], dots: int) -> int:
     low, high = edges
-    share = (value - low) / (high - low) if high > low else 0.5
-    return round(min(max(share, 0.0), 1.0) * (dots - 1))
+    fraction = (value - low) / (high - low) if high > low else 0.5
+    return round(min(max(fraction, 0.0), 1.0) * (dots - 1))

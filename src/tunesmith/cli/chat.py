@@ -1,11 +1,10 @@
-"""`tunesmith chat`: a question, or a conversation."""
+"""`tunesmith chat`: one message, or a conversation."""
 
 from typing import TYPE_CHECKING, Any
 
 import click
 
 from tunesmith.cli.command import client_command
-from tunesmith.cli.interrupting import default_sigint
 from tunesmith.cli.output import Output
 from tunesmith.cli.sampling_options import prompt_argument, sampling_options
 
@@ -16,16 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("chat", short_help="Talk to a chat model.")
+@click.command("chat")
 @click.argument("message", required=False, callback=prompt_argument)
 @click.option("-m", "--model", required=True, help="The model.")
-@click.option("--system", help="What the model is told before the conversation.")
+@click.option("--system", help="System message.")
 @click.option(
     "-M",
     "--max-tokens",
     "max_completion_tokens",
     type=click.IntRange(min=1),
-    help="At most so many tokens an answer.",
+    help="Maximum number of tokens per response.",
 )
 @sampling_options
 @client_command
@@ -34,27 +33,29 @@ async def command(
     output: Output,
     message: str | None,
     system: str | None,
-    **asked: Any,
+    **parameters: Any,
 ) -> None:
-    """Print the answer to MESSAGE, or talk until an empty line if there is none.
+    """Print the response to MESSAGE; without MESSAGE, chat until an empty line.
 
     - as MESSAGE reads it from standard input.
     """
     messages: list[MessageInput] = [{"role": "system", "content": system}] if system else []
     if message is not None:
         messages.append({"role": "user", "content": message})
-        await _answer(client, output, messages, **asked)
+        await _respond(client, output, messages, **parameters)
         return
     if output.as_json:
-        raise click.UsageError("With --json, give one MESSAGE.")
+        raise click.UsageError("--json needs a MESSAGE.")
     output.info("An empty line ends the conversation.")
-    while said := _ask():
-        messages.append({"role": "user", "content": said})
-        answer = await _answer(client, output, messages, **asked)
+    while content := _prompt():
+        messages.append({"role": "user", "content": content})
+        answer = await _respond(client, output, messages, **parameters)
         messages.append({"role": "assistant", "content": answer})
 
 
-def _ask() -> str:
+def _prompt() -> str:
+    from tunesmith.cli.prompts import default_sigint
+
     try:
         with default_sigint():
             return str(
@@ -63,19 +64,19 @@ def _ask() -> str:
     except click.Abort as abort:
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise
-        return ""  # the end of what is typed
+        return ""  # end of input
 
 
-async def _answer(
+async def _respond(
     client: "AsyncClient",
     output: Output,
     messages: "list[MessageInput]",
     *,
     stream: bool,
-    **asked: Any,
+    **parameters: Any,
 ) -> str:
     if not stream:
-        answer = await client.chat.completions.create(messages=messages, **asked)
+        answer = await client.chat.completions.create(messages=messages, **parameters)
         text = answer.choices[0].message.content or answer.choices[0].message.refusal or ""
         if output.as_json:
             output.json(answer)
@@ -83,7 +84,7 @@ async def _answer(
             output.text(text)
         return text
     parts: list[str] = []
-    async with client.chat.completions.stream(messages=messages, **asked) as events:
+    async with client.chat.completions.stream(messages=messages, **parameters) as events:
         async for event in events:
             parts += [c.delta.content for c in event.choices if c.delta.content]
             if output.as_json:

@@ -1,52 +1,57 @@
-"""What all commands that call the service share: a client, the output, errors and exit codes."""
+"""Base of all commands that call the service: client, output, errors, exit codes."""
 
 import errno
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import click
 
 from tunesmith.cli.connection import ServiceOptions
-from tunesmith.cli.error_hints import error_hint
 from tunesmith.cli.messages import to_option_names
 from tunesmith.cli.output import Output
 from tunesmith.errors import (
     APIConnectionError,
     APIStatusError,
+    AuthenticationError,
     DeadlineExceededError,
     InvalidRequestError,
     JobError,
+    NotFoundError,
     TunesmithError,
 )
 
-__all__ = ["InvalidUsageError", "JobNotSucceededError", "ServiceUnavailableError", "client_command"]
+__all__ = ["CommandError", "client_command"]
 
-_INTERRUPTED = 130
+EXIT_USAGE = 2
+EXIT_JOB_FAILED = 3
+EXIT_UNAVAILABLE = 4
+EXIT_INTERRUPTED = 130
 
+_UNKNOWN_MODEL = {"model_not_available", "model_not_found"}
+_LIST_COMMANDS = {"files": "files", "fine_tuning": "fine-tunes", "models": "models"}
+"""List commands by the first part of an operation's name."""
 
-class InvalidUsageError(click.ClickException):
-    """What the command asks for cannot be asked."""
-
-    exit_code = 2
-
-
-class JobNotSucceededError(click.ClickException):
-    """The job that was followed is over without a model."""
-
-    exit_code = 3
+_LISTS = {"files.list", "fine_tuning.jobs.list", "models.list"}
 
 
-class ServiceUnavailableError(click.ClickException):
-    """The service was out of reach, or took too long."""
+class CommandError(click.ClickException):
+    """Failure of a command.
 
-    exit_code = 4
+    Args:
+        message: What is wrong and how to fix it.
+        exit_code: The exit code.
+    """
+
+    def __init__(self, message: str, exit_code: int = 1) -> None:
+        super().__init__(message)
+        self.exit_code = exit_code  # type: ignore[misc]
 
 
 def client_command(command: Callable[..., Awaitable[None]]) -> Callable[..., None]:
-    """Make an asynchronous function a command: it gets a client, the output, and `--json`.
+    """Turn an asynchronous function into a command with a client, an output and `--json`.
 
-    Errors become one line with the way out, and the exit code that `tunesmith --help` tells.
+    Errors become one line with a hint, and an exit code of those in `tunesmith --help`.
     """
 
     @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
@@ -64,13 +69,13 @@ def client_command(command: Callable[..., Awaitable[None]]) -> Callable[..., Non
             anyio.run(call)
         except KeyboardInterrupt:
             output.info(*(output.when_interrupted or ("Interrupted.",)))
-            raise SystemExit(_INTERRUPTED) from None
+            raise SystemExit(EXIT_INTERRUPTED) from None
         except TunesmithError as error:
-            raise _to_click_error(error, output) from error
+            raise _to_command_error(error, output) from error
         except OSError as error:
             if error.errno == errno.EPIPE:
-                raise  # whoever reads the output has had enough
-            raise click.ClickException(_file_error_message(error)) from error
+                raise  # the reader of a pipe has ended
+            raise CommandError(_file_error_message(error)) from error
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
     return run
@@ -81,26 +86,46 @@ def _file_error_message(error: OSError) -> str:
         return str(error)
     folder = Path(error.filename).parent
     if isinstance(error, FileNotFoundError) and not folder.exists():
-        return f"There is no folder {folder}: name another place, or make it."
+        return f"The folder {folder} does not exist. Create it, or choose another path."
     return f"{error.filename}: {error.strerror}"
 
 
-def _to_click_error(error: TunesmithError, output: Output) -> click.ClickException:
-    """Say what went wrong and what to do, and choose the exit code."""
+def _to_command_error(error: TunesmithError, output: Output) -> CommandError:
     message = to_option_names(" ".join(str(error).split()))
     match error:
         case JobError():
-            return JobNotSucceededError(message)
+            return CommandError(message, EXIT_JOB_FAILED)
         case InvalidRequestError():
-            return InvalidUsageError(message)
+            return CommandError(message, EXIT_USAGE)
         case DeadlineExceededError():
             output.info(*output.when_interrupted)
-            return ServiceUnavailableError(message)
+            return CommandError(message, EXIT_UNAVAILABLE)
         case APIConnectionError():
             doctor = output.connection.command("doctor")
-            return ServiceUnavailableError(f"{message}. See whether the service is there: {doctor}")
+            return CommandError(f"{message}. Check the service: {doctor}", EXIT_UNAVAILABLE)
         case APIStatusError():
-            way = error_hint(error, output.connection.command)
-            return click.ClickException(". ".join(filter(None, (message, way))))
+            hint = next(_hints(error, output.connection.command), "")
+            return CommandError(". ".join(filter(None, (message, hint))))
         case _:
-            return click.ClickException(message)
+            return CommandError(message)
+
+
+def _hints(error: APIStatusError, command: Callable[..., str]) -> Iterator[str]:
+    """Yield what to do next, the most specific hint first."""
+    operation = error.operation or ""
+    group = operation.partition(".")[0]
+    if isinstance(error, AuthenticationError):
+        yield "Set OPENAI_API_KEY to a key of this service."
+    if error.code == "unknown_url":
+        yield f"The base URL may lack its path, such as /v1. Check it: {command('doctor')}"
+    if error.code in _UNKNOWN_MODEL:
+        yield f"List the models: {command('models', 'list')}"
+    if group == "completions" and "chat model" in error.message:
+        yield f"Use {command('chat')}."
+    if group == "chat" and "not a chat model" in error.message:
+        yield f"Use {command('complete')}."
+    if isinstance(error, NotFoundError) and group in _LIST_COMMANDS:
+        if operation in _LISTS:
+            yield f"The service may lack this endpoint. Check it: {command('doctor')}"
+        names = "jobs" if group == "fine_tuning" else group
+        yield f"List the {names}: {command(_LIST_COMMANDS[group], 'list')}"

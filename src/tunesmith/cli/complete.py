@@ -1,4 +1,4 @@
-"""`tunesmith complete`: let a model go on from a prompt."""
+"""`tunesmith complete`: complete a prompt."""
 
 from typing import TYPE_CHECKING, Any
 
@@ -15,15 +15,17 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("complete", short_help="Let a model go on from a prompt.")
+@click.command("complete")
 @click.argument("prompt", callback=prompt_argument)
 @click.option("-m", "--model", required=True, help="The model.")
-@click.option("-M", "--max-tokens", type=click.IntRange(min=0), help="At most so many tokens.")
-@click.option("-n", type=click.IntRange(1, 128), help="How many completions to make.")
 @click.option(
-    "--logprobs", type=click.IntRange(0, 5), help="With --json: likeliest tokens to tell."
+    "-M", "--max-tokens", type=click.IntRange(min=0), help="Maximum number of tokens to generate."
 )
-@click.option("--echo", is_flag=True, default=None, help="Begin with the prompt.")
+@click.option("-n", type=click.IntRange(1, 128), help="Number of completions.")
+@click.option(
+    "--logprobs", type=click.IntRange(0, 5), help="With --json: number of most likely tokens."
+)
+@click.option("--echo", is_flag=True, default=None, help="Print the prompt before the completion.")
 @sampling_options
 @client_command
 async def command(
@@ -34,16 +36,16 @@ async def command(
     stream: bool,
     **sampling: Any,
 ) -> None:
-    """Print how a model goes on from PROMPT; - reads it from standard input.
+    """Complete PROMPT; - reads it from standard input.
 
-    End the prompt as the prompts in the training data end.
+    Prompts should end like the prompts in the training data.
     """
     if not stream:
-        answer = await client.completions.create(model=model, prompt=prompt, **sampling)
-        _show(output, answer)
+        completion = await client.completions.create(model=model, prompt=prompt, **sampling)
+        _show(output, completion)
         return
     if (sampling.get("n") or 1) > 1:
-        raise click.UsageError("--stream shows one completion: leave -n out.")
+        raise click.UsageError("--stream prints one completion. Remove -n.")
     async with client.completions.stream(model=model, prompt=prompt, **sampling) as events:
         async for event in events:
             if output.as_json:
@@ -54,12 +56,12 @@ async def command(
         output.text("")
 
 
-def _show(output: Output, answer: "Completion") -> None:
+def _show(output: Output, completion: "Completion") -> None:
     if output.as_json:
-        output.json(answer)
+        output.json(completion)
         return
-    several = len(answer.choices) > 1
-    for number, choice in enumerate(answer.choices, 1):
+    several = len(completion.choices) > 1
+    for number, choice in enumerate(completion.choices, 1):
         if several:
             output.text(f"===== Completion {number} =====")
         output.text(choice.text)

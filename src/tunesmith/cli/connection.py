@@ -1,4 +1,4 @@
-"""Where the service is, as the options and the environment say."""
+"""Service that commands call, by options and environment."""
 
 import os
 import re
@@ -10,28 +10,28 @@ from typing import TYPE_CHECKING
 import click
 
 if TYPE_CHECKING:
-    from tunesmith import AsyncClient, Backend
+    from tunesmith import AsyncClient
 
-__all__ = ["ServiceOptions", "strip_url_password"]
+__all__ = ["ServiceOptions", "redact_url"]
 
 
-def strip_url_password(url: str) -> str:
-    """A URL to be shown: without who signs in by it."""
-    return re.sub(r"//[^/]*@", "//…@", url)
+def redact_url(url: str) -> str:
+    """Return a URL for display: without userinfo and query, which may hold secrets."""
+    return re.sub(r"\?.*", "?…", re.sub(r"//[^/?#]*@", "//…@", url))
 
 
 @dataclass(frozen=True, slots=True)
 class ServiceOptions:
-    """Where the service is.
+    """Service that commands call.
 
     Args:
         base_url: The API's address; None for the environment's.
         api_key: The key; None for the environment's.
-        in_memory: Whether the service is in memory.
-        state: The file that keeps the service in memory.
-        timeout_s: Seconds that one attempt may take; None for the usual.
-        deadline_s: Seconds that a whole call may take; None for no limit.
-        explicit_options: The options that told so, to be repeated in the next command.
+        in_memory: Whether the service runs in memory.
+        state: The file that stores the service in memory.
+        timeout_s: Maximum seconds of one attempt; None for the default.
+        deadline_s: Maximum seconds of a whole call; None for no limit.
+        explicit_options: Options to repeat in suggested commands, without secrets.
     """
 
     base_url: str | None = None
@@ -43,16 +43,14 @@ class ServiceOptions:
     explicit_options: tuple[str, ...] = ()
 
     def command(self, *arguments: str) -> str:
-        """Write a command for the same service, as one would type it, but for a password."""
-        return shlex.join(
-            ["tunesmith", *map(strip_url_password, self.explicit_options), *arguments]
-        )
+        """Write a command for the same service."""
+        return shlex.join(["tunesmith", *self.explicit_options, *arguments])
 
     def client(self) -> "AsyncClient":
-        """Make a client.
+        """Create a client.
 
         Raises:
-            ConfigurationError: The state file or the address cannot be used.
+            ConfigurationError: The state file or the base URL cannot be used.
             ClickException: There is no key.
         """
         from tunesmith.calls.policy import DEFAULT_TIMEOUT_S
@@ -60,12 +58,14 @@ class ServiceOptions:
 
         timeout = self.timeout_s or DEFAULT_TIMEOUT_S
         if self.in_memory:
-            return AsyncClient(backend=self._service(), timeout=timeout, deadline=self.deadline_s)
+            from tunesmith.service.memory_backend import MemoryBackend
+
+            backend = MemoryBackend(state=self.state)
+            return AsyncClient(backend=backend, timeout=timeout, deadline=self.deadline_s)
         if not (self.api_key or os.environ.get("OPENAI_API_KEY")):
             raise click.ClickException(
-                "There is no API key: set OPENAI_API_KEY (any text for a server that asks for "
-                "none), or try a service in memory, which needs none: "
-                "tunesmith --state FILE COMMAND."
+                "API key missing. Set OPENAI_API_KEY (any text for a server that checks none), or "
+                "use a service in memory, which needs none: tunesmith --state FILE COMMAND."
             )
         return AsyncClient(
             api_key=self.api_key,
@@ -73,8 +73,3 @@ class ServiceOptions:
             timeout=timeout,
             deadline=self.deadline_s,
         )
-
-    def _service(self) -> "Backend":
-        from tunesmith.service.memory_backend import MemoryBackend
-
-        return MemoryBackend(state=self.state)

@@ -1,4 +1,4 @@
-"""`tunesmith doctor`: is everything in place?"""
+"""`tunesmith doctor`: check the key, the service and the installation."""
 
 import os
 import platform
@@ -10,13 +10,13 @@ from typing import Literal
 
 import click
 
-from tunesmith.cli.connection import ServiceOptions, strip_url_password
+from tunesmith.cli.connection import ServiceOptions, redact_url
 from tunesmith.cli.output import Output
 from tunesmith.errors import APIStatusError, ConfigurationError, TunesmithError
 
 __all__ = ["command"]
 
-_REACH_WITHIN_S = 10.0
+_TIMEOUT_S = 10.0
 _FOR_DEVELOPERS = {"dev", "docs"}
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?([^;]*)(?:;\s*extra\s*==\s*'([^']+)')?")
 _MARKS = {"ok": "✓", "missing": "·", "wrong": "✗"}
@@ -24,28 +24,28 @@ _MARKS = {"ok": "✓", "missing": "·", "wrong": "✗"}
 
 @dataclass(frozen=True, slots=True)
 class Check:
-    """One thing that was looked at.
+    """Result of one check.
 
     Args:
-        name: What it is.
-        state: `ok`, `missing` where one can do without, or `wrong`.
-        found: What was found.
-        remedy: What to do about it.
+        name: The subject.
+        state: `ok`, `missing` if it is optional, or `wrong`.
+        result: The result in words.
+        fix: How to fix it; empty if nothing is wrong.
     """
 
     name: str
     state: Literal["ok", "missing", "wrong"]
-    found: str
-    remedy: str = ""
+    result: str
+    fix: str = ""
 
 
-@click.command("doctor", short_help="See whether everything is in place.")
+@click.command("doctor")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.pass_obj
 def command(connection: ServiceOptions, as_json: bool) -> None:
-    """See whether there is a key, whether the service answers, and what is installed.
+    """Check the API key, the service and the installed packages.
 
-    The key itself is never shown. The exit code is 0 if all that is needed is there, else 1.
+    The key itself is never shown. The exit code is 0 if everything required works, else 1.
     """
     output = Output(connection, as_json=as_json)
     checks = [*_versions(), _check_api_key(connection), _check_base_url(connection)]
@@ -57,34 +57,38 @@ def command(connection: ServiceOptions, as_json: bool) -> None:
     else:
         width = max(len(check.name) for check in checks)
         for check in checks:
-            output.text(f"{_MARKS[check.state]} {check.name:{width}}  {check.found}")
-            if check.remedy:
-                output.text(f"  {'':{width}}  → {check.remedy}")
+            output.text(f"{_MARKS[check.state]} {check.name:{width}}  {check.result}")
+            if check.fix:
+                output.text(f"  {'':{width}}  → {check.fix}")
     if any(check.state == "wrong" for check in checks):
         raise SystemExit(1)
 
 
 def _versions() -> list[Check]:
-    named = ["anyio", "httpx", "pydantic"]
+    packages = ["anyio", "httpx", "pydantic"]
     return [
         Check("tunesmith", "ok", version("tunesmith")),
         Check("Python", "ok", f"{platform.python_version()} on {platform.system()}"),
-        Check("packages", "ok", ", ".join(f"{name} {version(name)}" for name in named)),
+        Check("packages", "ok", ", ".join(f"{name} {version(name)}" for name in packages)),
     ]
 
 
 def _check_api_key(connection: ServiceOptions) -> Check:
     if connection.in_memory:
-        return Check("key", "ok", "none is needed")
+        return Check("key", "ok", "not required")
     if connection.api_key:
-        return Check("key", "ok", "given as --api-key, where others may see it in the list of "
-                     "processes", "set OPENAI_API_KEY instead")  # fmt: skip
+        return Check(
+            "key",
+            "ok",
+            "set by --api-key, which other users can see in the process list",
+            "set OPENAI_API_KEY instead",
+        )
     if os.environ.get("OPENAI_API_KEY"):
         return Check("key", "ok", "set in OPENAI_API_KEY")
     return Check(
         "key",
         "wrong",
-        "there is none",
+        "missing",
         "set OPENAI_API_KEY, or use a service in memory: --state FILE",
     )
 
@@ -93,38 +97,38 @@ def _check_base_url(connection: ServiceOptions) -> Check:
     from tunesmith.client import DEFAULT_BASE_URL
 
     if connection.in_memory:
-        found = f"in memory, kept in {connection.state}" if connection.state else "in memory"
-        return Check("address", "ok", found)
+        result = f"in memory, stored in {connection.state}" if connection.state else "in memory"
+        return Check("base URL", "ok", result)
     base_url = connection.base_url or os.environ.get("OPENAI_BASE_URL") or DEFAULT_BASE_URL
-    return Check("address", "ok", strip_url_password(base_url))
+    return Check("base URL", "ok", redact_url(base_url))
 
 
 def _service(connection: ServiceOptions) -> Check:
     import anyio
 
-    async def look() -> str:
+    async def connect() -> str:
         async with connection.client() as client:
-            began = time.monotonic()
-            quick = client.with_options(timeout=_REACH_WITHIN_S, max_retries=0)
-            models = await quick.models.list()
-            return f"answers in {(time.monotonic() - began) * 1000:.0f} ms, with {_count(models)}"
+            start = time.monotonic()
+            probe = client.with_options(timeout=_TIMEOUT_S, max_retries=0)
+            models = await probe.models.list()
+            return f"responds in {(time.monotonic() - start) * 1000:.0f} ms, {_count(models)}"
 
     try:
-        return Check("service", "ok", anyio.run(look))
+        return Check("service", "ok", anyio.run(connect))
     except APIStatusError as error:
-        remedy = {
+        fix = {
             401: "set OPENAI_API_KEY to a key of this service",
-            404: "the address may lack its path, such as /v1",
-        }.get(error.status, "see what the service says, and try again")
-        return Check("service", "wrong", " ".join(str(error).split()), remedy)
+            404: "the base URL may lack its path, such as /v1",
+        }.get(error.status, "read the message of the service, then try again")
+        return Check("service", "wrong", " ".join(str(error).split()), fix)
     except ConfigurationError as error:
-        return Check("service", "wrong", str(error), "mend this setting")
+        return Check("service", "wrong", str(error), "correct this setting")
     except TunesmithError as error:
         return Check(
             "service",
             "wrong",
             " ".join(str(error).split()),
-            "see whether the address is right and the network lets you through",
+            "check the base URL, the network and any proxy",
         )
 
 
@@ -136,22 +140,22 @@ def _count(models: object) -> str:
 def _extras() -> list[Check]:
     needed: dict[str, list[str]] = {}
     for requirement in requires("tunesmith") or ():
-        found = _REQUIREMENT.match(requirement)
-        if found and found[3] and found[3] not in _FOR_DEVELOPERS and found[1] != "tunesmith":
-            needed.setdefault(found[3], []).append(found[1])
+        match = _REQUIREMENT.match(requirement)
+        if match and match[3] and match[3] not in _FOR_DEVELOPERS and match[1] != "tunesmith":
+            needed.setdefault(match[3], []).append(match[1])
     return [_check_extra(extra, names) for extra, names in sorted(needed.items())]
 
 
 def _check_extra(extra: str, names: list[str]) -> Check:
-    there: list[str] = []
+    installed: list[str] = []
     missing: list[str] = []
     for name in names:
         try:
-            there.append(f"{name} {version(name)}")
+            installed.append(f"{name} {version(name)}")
         except PackageNotFoundError:
             missing.append(name)
     if not missing:
-        return Check(f"extra {extra}", "ok", ", ".join(there))
+        return Check(f"extra {extra}", "ok", ", ".join(installed))
     return Check(
         f"extra {extra}",
         "missing",

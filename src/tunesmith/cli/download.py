@@ -1,4 +1,4 @@
-"""Training data from anywhere on the web."""
+"""Downloads of training data by URL."""
 
 from pathlib import Path
 
@@ -6,7 +6,7 @@ import anyio
 import click
 import httpx
 
-from tunesmith.cli.messages import strip_url_secrets
+from tunesmith.cli.connection import redact_url
 
 __all__ = ["download"]
 
@@ -14,16 +14,16 @@ _TIMEOUT_S = 30.0
 
 
 async def download(url: str, path: Path) -> None:
-    """Save what is at a URL.
+    """Save the content of a URL.
 
     Args:
         url: An http or https address; redirects are followed.
-        path: Where to save it.
+        path: The file to write.
 
     Raises:
-        ClickException: It cannot be had.
+        ClickException: The download failed.
     """
-    shown = strip_url_secrets(url)
+    shown = redact_url(url)
     try:
         async with (
             httpx.AsyncClient(follow_redirects=True, timeout=_TIMEOUT_S) as http,
@@ -31,13 +31,12 @@ async def download(url: str, path: Path) -> None:
         ):
             if not response.is_success:
                 raise click.ClickException(
-                    f"{shown} cannot be downloaded: the server answers {response.status_code} "
-                    f"{response.reason_phrase}"
+                    f"Cannot download {shown}: HTTP {response.status_code} {response.reason_phrase}"
                 )
             async with await anyio.open_file(path, "wb") as file:
                 async for chunk in response.aiter_bytes():
                     await file.write(chunk)
     except (httpx.HTTPError, httpx.InvalidURL) as error:
         raise click.ClickException(
-            f"{shown} cannot be downloaded: {str(error) or type(error).__name__}"
+            f"Cannot download {shown}: {str(error) or type(error).__name__}"
         ) from None

@@ -1,4 +1,4 @@
-"""`tunesmith files`: what the service keeps."""
+"""`tunesmith files`: files stored by the service."""
 
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -7,7 +7,7 @@ import click
 
 from tunesmith._atomic import is_replaceable
 from tunesmith.cli.command import client_command
-from tunesmith.cli.output import Output, format_time
+from tunesmith.cli.output import Output, format_time, take
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
@@ -16,22 +16,22 @@ if TYPE_CHECKING:
 __all__ = ["command", "show_file"]
 
 
-@click.group("files", short_help="Upload, list, show and delete files.")
+@click.group("files")
 def command() -> None:
-    """Upload, list, show and delete files that the service keeps."""
+    """Upload, list, show and delete files."""
 
 
-@command.command("upload", short_help="Send a file.")
+@command.command("upload", short_help="Upload a file.")
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--purpose",
     type=click.Choice(["fine-tune", "batch", "assistants", "vision"]),
     default="fine-tune",
-    help="What it is for.",
+    help="Purpose of the file.",
 )
-@click.option("--name", help="The name that the service shall keep; by default the file's own.")
-@click.option("-y", "--yes", is_flag=True, help="Use an identical file without asking.")
-@click.option("--force", is_flag=True, help="Send it even if an identical file is there.")
+@click.option("--name", help="File name at the service; default: the name of PATH.")
+@click.option("-y", "--yes", is_flag=True, help="Reuse an identical file without asking.")
+@click.option("--force", is_flag=True, help="Upload even if the service has an identical file.")
 @client_command
 async def upload(
     client: "AsyncClient",
@@ -42,10 +42,9 @@ async def upload(
     yes: bool,
     force: bool,
 ) -> None:
-    """Send the file at PATH, in parts if it is large.
+    """Upload the file at PATH, in parts if it is large.
 
-    If the service has a file of the same content, you are asked whether to use that one; in a
-    script it is used.
+    If the service has an identical file, you are asked whether to reuse it; scripts reuse it.
     """
     from tunesmith.cli.upload import upload_file
 
@@ -56,15 +55,13 @@ async def upload(
 
 
 @command.command("list", short_help="List the files.")
-@click.option("--purpose", help="Only files for this.")
-@click.option("--limit", type=click.IntRange(min=1), default=100, help="At most so many.")
+@click.option("--purpose", help="Only files with this purpose.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, help="Maximum number of files.")
 @client_command
 async def list_files(
     client: "AsyncClient", output: Output, purpose: str | None, limit: int
 ) -> None:
     """List the files, newest first."""
-    from tunesmith.cli.listing import take
-
     files = await take(limit, client.files.list(purpose=purpose, limit=min(limit, 10_000)))
     output.show_table(
         files,
@@ -77,16 +74,18 @@ async def list_files(
 @click.argument("file_id")
 @client_command
 async def get(client: "AsyncClient", output: Output, file_id: str) -> None:
-    """Show what the service knows of a file."""
+    """Show a file's record."""
     show_file(output, await client.files.retrieve(file_id))
 
 
 @command.command("content", short_help="Print or save a file's content.")
 @click.argument("file_id")
-@click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="Where to save it.")
+@click.option(
+    "-o", "--output", "target", type=click.Path(path_type=Path), help="Path to save it to."
+)
 @client_command
 async def content(client: "AsyncClient", output: Output, file_id: str, target: Path | None) -> None:
-    """Print a file's content as it is, or save it; a broken download goes on."""
+    """Print a file's content, or save it; broken downloads are resumed."""
     if target is not None and is_replaceable(target):
         await client.files.content(file_id).write_to(target)
         output.saved(target)
@@ -101,14 +100,14 @@ async def content(client: "AsyncClient", output: Output, file_id: str, target: P
     else:
         async with client.files.content(file_id).stream() as chunks:
             async for chunk in chunks:
-                click.echo(chunk, nl=False)
+                output.data(chunk)
 
 
 @command.command("delete", short_help="Delete files.")
 @click.argument("file_ids", nargs=-1, required=True)
 @client_command
 async def delete(client: "AsyncClient", output: Output, file_ids: tuple[str, ...]) -> None:
-    """Delete files; models that were trained on them stay."""
+    """Delete files; models trained on them are kept."""
     for file_id in file_ids:
         deleted = await client.files.delete(file_id)
         output.show_object(deleted, [("deleted", deleted.id)])

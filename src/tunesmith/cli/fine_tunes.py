@@ -1,5 +1,7 @@
-"""`tunesmith fine-tunes`: jobs, from their creation to their results."""
+"""`tunesmith fine-tunes`: fine-tuning jobs."""
 
+import csv
+import io
 import json
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
@@ -8,13 +10,13 @@ import click
 
 from tunesmith._atomic import atomic_write
 from tunesmith.cli.command import client_command
-from tunesmith.cli.output import Output, format_time
+from tunesmith.cli.output import Output, format_time, take
 from tunesmith.cli.plots import plot, report
 from tunesmith.errors import APIStatusError
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
-    from tunesmith.types import FineTuningJob
+    from tunesmith.types import FineTuningJob, JobResults
 
 __all__ = ["command"]
 
@@ -24,86 +26,88 @@ _REPLACEMENT_MODELS = {
     "curie": "davinci-002",
     "davinci": "davinci-002",
 }
-"""By a base model of old courses: what to tune in its place.
+"""Successors of retired base models.
 
 Source: https://developers.openai.com/api/docs/deprecations
 """
 
 
-@click.group("fine-tunes", short_help="Create, follow and stop fine-tuning jobs.")
+@click.group("fine-tunes")
 def command() -> None:
-    """Create fine-tuning jobs, follow them, stop them, and see what they made."""
+    """Create, follow and cancel fine-tuning jobs."""
 
 
 command.add_command(plot)
 command.add_command(report)
 
 
-def _parse_pairs(_: click.Context, __: click.Parameter, given: tuple[str, ...]) -> dict[str, str]:
-    for pair in given:
+def _parse_pairs(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> dict[str, str]:
+    for pair in pairs:
         if "=" not in pair:
-            raise click.BadParameter(f"{pair!r} is not KEY=VALUE.")
-    return dict(pair.split("=", 1) for pair in given)
+            raise click.BadParameter(f"{pair!r} must be KEY=VALUE.")
+    return dict(pair.split("=", 1) for pair in pairs)
 
 
 def _grader(_: click.Context, __: click.Parameter, path: Path | None) -> object:
     try:
         return None if path is None else json.loads(path.read_text("utf-8"))
     except (OSError, ValueError) as error:
-        raise click.BadParameter(f"{path} holds no JSON: {error}") from None
+        raise click.BadParameter(f"{path} is not valid JSON: {error}") from None
 
 
-@command.command("create", short_help="Begin a job.")
+@command.command("create", short_help="Create a job.")
 @click.option(
     "-t",
     "--training-file",
     required=True,
     type=click.Path(),  # for the shell, which completes names of files
     metavar="FILE_OR_ID_OR_URL",
-    help="What to train on: a .jsonl file, the id of an uploaded one, or a URL.",
+    help="Training data: a .jsonl file, the id of an uploaded one, or a URL.",
 )
-@click.option("-m", "--model", required=True, help="The base model, or a tuned one to go on from.")
+@click.option(
+    "-m", "--model", required=True, help="Base model, or a fine-tuned one to continue from."
+)
 @click.option(
     "-v",
     "--validation-file",
     type=click.Path(),  # for the shell, which completes names of files
     metavar="FILE_OR_ID_OR_URL",
-    help="What to measure the loss on, which is not trained on.",
+    help="Validation data: measured, not trained on.",
 )
-@click.option("--suffix", help="A part of the new model's name.")
-@click.option("--n-epochs", type=click.IntRange(1, 50), help="How often to go through the data.")
-@click.option("--batch-size", type=click.IntRange(1, 256), help="Examples a step.")
+@click.option("--suffix", help="Part of the fine-tuned model's name.")
+@click.option("--n-epochs", type=click.IntRange(1, 50), help="Number of passes over the data.")
+@click.option("--batch-size", type=click.IntRange(1, 256), help="Examples per step.")
 @click.option(
     "--learning-rate-multiplier",
     type=click.FloatRange(min=0, min_open=True),
-    help="Scales what one step changes.",
+    help="Scales the learning rate.",
 )
 @click.option(
     "--beta",
     type=click.FloatRange(0, 2, min_open=True),
-    help="With --method dpo: how near the model stays to what it was.",
+    help="With --method dpo: higher values stay closer to the base model.",
 )
 @click.option(
     "--method",
     type=click.Choice(["supervised", "dpo", "reinforcement"]),
-    help="How to train; by default supervised.",
+    help="Training method; default: supervised.",
 )
 @click.option(
     "--grader",
     type=click.Path(path_type=Path),
     callback=_grader,
-    help="With --method reinforcement: a JSON file with the grader.",
+    help="With --method reinforcement: JSON file with the grader.",
 )
-@click.option("--seed", type=click.IntRange(min=0), help="Makes training repeatable.")
+@click.option("--seed", type=click.IntRange(min=0), help="Seed for reproducible training.")
 @click.option(
     "--metadata",
     multiple=True,
     metavar="KEY=VALUE",
     callback=_parse_pairs,
-    help="To keep with the job.",
+    help="Metadata of the job.",
 )
-@click.option("--follow", is_flag=True, help="Follow the job to its end.")
-@click.option("-y", "--yes", is_flag=True, help="Use identical uploaded files without asking.")
+@click.option("--follow", is_flag=True, help="Follow the job until it ends.")
+@click.option("-y", "--yes", is_flag=True, help="Reuse identical files without asking.")
 @client_command
 async def create(
     client: "AsyncClient",
@@ -120,14 +124,13 @@ async def create(
     yes: bool,
     **hyperparameters: float | None,
 ) -> None:
-    """Begin a job that tunes MODEL on a training file.
+    """Create a job that fine-tunes MODEL.
 
-    A path is uploaded, unless the service has an identical file, which is offered for reuse; a
-    URL is downloaded and uploaded.
+    Files are uploaded; an identical file at the service is reused. URLs are downloaded first.
     """
     from tunesmith.cli.upload import resolve_file_id
 
-    how = _method(method, grader, hyperparameters)
+    parameters = _method(method, grader, hyperparameters)
     training_id = await resolve_file_id(client, output, training_file, ask=not yes)
     validation_id = (
         await resolve_file_id(client, output, validation_file, ask=not yes)
@@ -140,15 +143,13 @@ async def create(
             training_file=training_id,
             validation_file=validation_id,
             suffix=suffix,
-            method=cast("Any", how),  # the operation checks it
+            method=cast("Any", parameters),  # the operation checks it
             seed=seed,
             metadata=metadata or None,
         )
     except APIStatusError:
         if model in _REPLACEMENT_MODELS:
-            output.info(
-                f"{(now := _REPLACEMENT_MODELS[model])} took the place of {model}: -m {now}"
-            )
+            output.info(f"{model!r} was retired. Use -m {_REPLACEMENT_MODELS[model]}.")
         raise
     if follow:
         from tunesmith.cli.follow import follow_job
@@ -160,12 +161,10 @@ async def create(
 
 
 @command.command("list", short_help="List the jobs.")
-@click.option("--limit", type=click.IntRange(min=1), default=20, help="At most so many.")
+@click.option("--limit", type=click.IntRange(min=1), default=20, help="Maximum number of entries.")
 @client_command
 async def list_jobs(client: "AsyncClient", output: Output, limit: int) -> None:
     """List the jobs, newest first."""
-    from tunesmith.cli.listing import take
-
     jobs = await take(limit, client.fine_tuning.jobs.list(limit=min(limit, 100)))
     output.show_table(
         jobs,
@@ -181,18 +180,18 @@ async def list_jobs(client: "AsyncClient", output: Output, limit: int) -> None:
 @click.argument("job_id")
 @client_command
 async def get(client: "AsyncClient", output: Output, job_id: str) -> None:
-    """Show how a job is doing."""
+    """Show a job."""
     show_job(output, await client.fine_tuning.jobs.retrieve(job_id))
 
 
-@command.command("follow", short_help="Follow a job to its end.")
+@command.command("follow", short_help="Follow a job until it ends.")
 @click.argument("job_id")
 @client_command
 async def follow_one(client: "AsyncClient", output: Output, job_id: str) -> None:
-    """Show a job's events and its loss as they come, until it is over.
+    """Show a job's events and loss until it ends.
 
-    Dropped connections do not matter. Ctrl-C ends the following, not the job. With --json there
-    is an event a line, and the job at last.
+    Dropped connections are retried. Ctrl-C stops following, not the job. With --json each line is
+    an event; the last one is the job.
     """
     from tunesmith.cli.follow import follow_job
 
@@ -201,86 +200,92 @@ async def follow_one(client: "AsyncClient", output: Output, job_id: str) -> None
 
 @command.command("events", short_help="List a job's events.")
 @click.argument("job_id")
-@click.option("--limit", type=click.IntRange(min=1), default=1000, help="The last so many.")
+@click.option(
+    "--limit",
+    type=click.IntRange(min=1),
+    default=1000,
+    help="Maximum number of events, the latest ones.",
+)
 @client_command
 async def events(client: "AsyncClient", output: Output, job_id: str, limit: int) -> None:
-    """List what happened to a job so far, oldest first."""
-    from tunesmith.cli.listing import take
-
+    """List a job's events, oldest first."""
     pages = client.fine_tuning.jobs.list_events(job_id, limit=min(limit, 100))
-    found = (await take(limit, pages))[::-1]
+    latest = (await take(limit, pages))[::-1]
     output.show_table(
-        found,
+        latest,
         ("time", "level", "message"),
-        ((format_time(e.created_datetime), e.level, e.message) for e in found),
+        ((format_time(e.created_datetime), e.level, e.message) for e in latest),
     )
 
 
-@command.command("results", short_help="Print what a job measured.")
+@command.command("results", short_help="Print a job's metrics.")
 @click.argument("job_id")
-@click.option("-o", "--output", "target", type=click.Path(path_type=Path), help="Where to save it.")
+@click.option(
+    "-o", "--output", "target", type=click.Path(path_type=Path), help="Path to save them to."
+)
 @client_command
 async def results(client: "AsyncClient", output: Output, job_id: str, target: Path | None) -> None:
-    """Print what a job measured at each step, as CSV, or save it."""
+    """Print a job's metrics at each step as CSV, or save them."""
     import anyio
 
-    from tunesmith.cli.metrics import results_to_csv
-
-    measured = await client.fine_tuning.jobs.results(job_id)
+    metrics = await client.fine_tuning.jobs.results(job_id)
     if target is not None:
         with atomic_write(target) as part:
-            await anyio.Path(part).write_text(results_to_csv(measured), "utf-8")
+            await anyio.Path(part).write_text(_to_csv(metrics), "utf-8")
         output.saved(target)
     elif output.as_json:
-        output.json([dict(step.columns) for step in measured])
+        output.json([dict(step.columns) for step in metrics])
     else:
-        output.text(results_to_csv(measured), newline=False)
+        output.text(_to_csv(metrics), newline=False)
 
 
-@command.command("cancel", short_help="End a job before it is done.")
+@command.command("cancel", short_help="Cancel a job.")
 @click.argument("job_id")
 @client_command
 async def cancel(client: "AsyncClient", output: Output, job_id: str) -> None:
-    """End a job before it is done."""
+    """Cancel a job."""
     show_job(output, await client.fine_tuning.jobs.cancel(job_id))
 
 
-@command.command("pause", short_help="Let a job wait.")
+@command.command("pause", short_help="Pause a job.")
 @click.argument("job_id")
 @client_command
 async def pause(client: "AsyncClient", output: Output, job_id: str) -> None:
-    """Let a job wait until it is resumed."""
+    """Pause a job until it is resumed."""
     show_job(output, await client.fine_tuning.jobs.pause(job_id))
     output.suggest_command("fine-tunes", "resume", job_id)
 
 
-@command.command("resume", short_help="Let a paused job go on.")
+@command.command("resume", short_help="Resume a paused job.")
 @click.argument("job_id")
 @client_command
 async def resume(client: "AsyncClient", output: Output, job_id: str) -> None:
-    """Let a paused job go on."""
+    """Resume a paused job."""
     show_job(output, await client.fine_tuning.jobs.resume(job_id))
     output.suggest_command("fine-tunes", "follow", job_id)
 
 
 @command.command("checkpoints", short_help="List a job's checkpoints.")
 @click.argument("job_id")
-@click.option("--limit", type=click.IntRange(min=1), default=100, help="At most so many.")
+@click.option("--limit", type=click.IntRange(min=1), default=100, help="Maximum number of entries.")
 @client_command
 async def checkpoints(client: "AsyncClient", output: Output, job_id: str, limit: int) -> None:
-    """List the models that a job saved on its way, newest first; each can be used."""
-    from tunesmith.cli.listing import take
+    """List the models that a job saved while training, newest first."""
     from tunesmith.types import CheckpointMetrics
 
     pages = client.fine_tuning.jobs.checkpoints.list(job_id, limit=min(limit, 100))
-    found = await take(limit, pages)
-    measured = [point.metrics or CheckpointMetrics() for point in found]
+    models = await take(limit, pages)
     output.show_table(
-        found,
+        models,
         ("step", "model", "training loss", "validation loss"),
         (
-            (p.step_number, p.fine_tuned_model_checkpoint, m.train_loss, m.full_valid_loss)
-            for p, m in zip(found, measured, strict=True)
+            (
+                model.step_number,
+                model.fine_tuned_model_checkpoint,
+                (metrics := model.metrics or CheckpointMetrics()).train_loss,
+                metrics.full_valid_loss,
+            )
+            for model in models
         ),
     )
 
@@ -300,7 +305,7 @@ def show_job(output: Output, job: "FineTuningJob") -> None:
             ("result files", job.result_files),
             ("seed", job.seed),
             ("created", format_time(job.created_datetime)),
-            ("to finish", format_time(job.estimated_finish_datetime)),
+            ("estimated finish", format_time(job.estimated_finish_datetime)),
             ("finished", format_time(job.finished_datetime)),
         ],
     )
@@ -309,17 +314,26 @@ def show_job(output: Output, job: "FineTuningJob") -> None:
 def _method(
     kind: str | None, grader: dict[str, Any] | None, hyperparameters: dict[str, float | None]
 ) -> dict[str, Any] | None:
-    given = {name: value for name, value in hyperparameters.items() if value is not None}
+    explicit = {name: value for name, value in hyperparameters.items() if value is not None}
     if kind == "reinforcement" and grader is None:
-        raise click.UsageError("--method reinforcement needs a --grader FILE.")
+        raise click.UsageError("--method reinforcement needs --grader FILE.")
     if kind != "reinforcement" and grader is not None:
-        raise click.UsageError("--grader belongs to --method reinforcement.")
-    if kind != "dpo" and "beta" in given:
-        raise click.UsageError("--beta belongs to --method dpo.")
-    if kind is None and not given:
+        raise click.UsageError("--grader needs --method reinforcement.")
+    if kind != "dpo" and "beta" in explicit:
+        raise click.UsageError("--beta needs --method dpo.")
+    if kind is None and not explicit:
         return None
     kind = kind or "supervised"
-    part: dict[str, Any] = {"hyperparameters": given} if given else {}
+    part: dict[str, Any] = {"hyperparameters": explicit} if explicit else {}
     if grader is not None:
         part["grader"] = grader
     return {"type": kind, kind: part} if part else {"type": kind}
+
+
+def _to_csv(results: "JobResults") -> str:
+    columns = list(dict.fromkeys(name for step in results for name in step.columns))
+    text = io.StringIO()
+    table = csv.DictWriter(text, columns, restval="", lineterminator="\n")
+    table.writeheader()
+    table.writerows(step.columns for step in results)
+    return text.getvalue()

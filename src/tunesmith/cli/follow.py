@@ -1,4 +1,4 @@
-"""Following a job: its events as lines, and its loss as a curve where somebody looks."""
+"""Live view of a job: its events as lines, and its loss as a curve on a terminal."""
 
 import math
 from collections import deque
@@ -8,8 +8,8 @@ from itertools import groupby
 from typing import TYPE_CHECKING
 
 from tunesmith.cli.braille_plot import Point, braille_plot
-from tunesmith.cli.command import JobNotSucceededError
-from tunesmith.cli.output import Output
+from tunesmith.cli.command import EXIT_JOB_FAILED, CommandError
+from tunesmith.cli.output import Output, clean
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -19,21 +19,21 @@ if TYPE_CHECKING:
 
 __all__ = ["follow_job"]
 
-_LINES_OF_STEPS = 20
-_LAST_MESSAGES = 8
+_MAX_STEP_LINES = 20
+_MAX_MESSAGES = 8
 _HEIGHT = 8
 _MARGIN = 10
 
 
 async def follow_job(client: "AsyncClient", output: Output, job_id: str) -> None:
-    """Show what happens to a job until it is over.
+    """Show a job's events until it ends.
 
     Raises:
-        JobNotSucceededError: It failed or was cancelled.
+        CommandError: The job failed or was cancelled.
     """
     command = output.connection.command
     output.when_interrupted = (
-        f"The job goes on. To follow it again: {command('fine-tunes', 'follow', job_id)}",
+        f"The job continues. To follow it again: {command('fine-tunes', 'follow', job_id)}",
         f"To cancel it: {command('fine-tunes', 'cancel', job_id)}",
     )
     with _view(output) as show:
@@ -44,23 +44,24 @@ async def follow_job(client: "AsyncClient", output: Output, job_id: str) -> None
     if output.as_json:
         output.json(job)
     if job.status == "cancelled":
-        raise JobNotSucceededError(f"The job {job_id} was cancelled.")
+        raise CommandError(f"The job {job_id} was cancelled.", EXIT_JOB_FAILED)
     if job.status != "succeeded":
         reason = job.error and job.error.message
         code = f" ({job.error.code})" if job.error and job.error.code else ""
-        raise JobNotSucceededError(
-            f"The job {job_id} failed: {reason or 'no reason is given'}{code}"
+        raise CommandError(
+            f"The job {job_id} failed: {reason or 'the service gives no reason'}{code}",
+            EXIT_JOB_FAILED,
         )
     if not output.as_json and job.fine_tuned_model:
         output.text(f"Fine-tuned model: {job.fine_tuned_model}")
-        ask = "complete" if _base(job.model or "").endswith("-002") else "chat"
-        output.suggest_command(ask, "-m", job.fine_tuned_model, "YOUR PROMPT")
-        if ask == "complete":
-            output.info("End your prompt as the prompts in the data end.")
+        command_name = "complete" if _base(job.model or "").endswith("-002") else "chat"
+        output.suggest_command(command_name, "-m", job.fine_tuned_model, "YOUR PROMPT")
+        if command_name == "complete":
+            output.info("Prompts should end like the prompts in the training data.")
 
 
 def _base(model: str) -> str:
-    """The base of a model, which may be a tuned one that was gone on from: `ft:BASE:…`."""
+    """Return the base of a model that may be fine-tuned itself: `ft:BASE:…`."""
     return model.removeprefix("ft:").partition(":")[0]
 
 
@@ -81,7 +82,7 @@ def _view(output: Output) -> Generator["_JsonView | _PlainView | _LiveView"]:
 
 
 class _JsonView:
-    """An event a line."""
+    """An event per line."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
@@ -91,26 +92,26 @@ class _JsonView:
 
 
 class _PlainView:
-    """A line an event; of the steps, some twenty."""
+    """An event per line; about twenty of the steps."""
 
     def __init__(self, output: Output) -> None:
         self._output = output
 
     def event(self, event: "FineTuningJobEvent") -> None:
         step, total = _number(event, "step"), _number(event, "total_steps")
-        if step and total and step not in (1, total) and step % max(total // _LINES_OF_STEPS, 1):
+        if step and total and step not in (1, total) and step % max(total // _MAX_STEP_LINES, 1):
             return
         self._output.text(_line(event))
 
 
 class _LiveView:
-    """The loss as a curve, how far the job is, and what happened last."""
+    """Loss curve, progress and latest events."""
 
     def __init__(self, width: int) -> None:
         self._width = max(width - _MARGIN, 20)
         self._training: list[Point] = []
         self._validation: list[Point] = []
-        self._messages: deque[str] = deque(maxlen=_LAST_MESSAGES)
+        self._messages: deque[str] = deque(maxlen=_MAX_MESSAGES)
         self._step = 0.0
         self._total = 0.0
 
@@ -143,7 +144,7 @@ class _LiveView:
 
         losses = [loss for _, loss in (*self._training, *self._validation)]
         bottom, top = 0.0, max(losses)
-        drawn = [
+        curves = [
             braille_plot(
                 points,
                 x=(1, max(self._total, 2)),
@@ -154,15 +155,15 @@ class _LiveView:
             for points in (self._training, self._validation)
         ]
         lines: list[RenderableType] = []
-        for number, (training, validation) in enumerate(zip(*drawn, strict=True)):
+        for number, (training, validation) in enumerate(zip(*curves, strict=True)):
             label = (
                 f"{top:.2f}" if number == 0 else f"{bottom:.2f}" if number == _HEIGHT - 1 else ""
             )
             line = Text(no_wrap=True).append(f"{label:>6} │", style="dim")
             both = zip(training, validation, strict=True)
-            for covered, signs in groupby(both, key=lambda pair: pair[1] != " "):
-                text = "".join(pair[covered] for pair in signs)
-                line.append(text, style="magenta" if covered else "cyan")
+            for is_covered, pairs in groupby(both, key=lambda pair: pair[1] != " "):
+                text = "".join(pair[is_covered] for pair in pairs)
+                line.append(text, style="magenta" if is_covered else "cyan")
             lines.append(line)
         return lines
 
@@ -179,7 +180,7 @@ class _LiveView:
 def _line(event: "FineTuningJobEvent") -> str:
     time = f"{event.created_datetime:%H:%M:%S}  " if event.created_datetime else ""
     level = f"{event.level}: " if event.level in {"warn", "error"} else ""
-    return f"{time}{level}{event.message}"
+    return clean(f"{time}{level}{event.message}")
 
 
 def _number(event: "FineTuningJobEvent", name: str) -> float | None:

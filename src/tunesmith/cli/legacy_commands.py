@@ -1,4 +1,4 @@
-"""The commands of old courses, and what they are now."""
+"""Commands of the old `openai` command line, and their names here."""
 
 from collections.abc import Sequence
 
@@ -20,27 +20,27 @@ _GROUPS = {
     "models": "models",
 }
 _VERBS = {"list-events": "events", "retrieve": "get"}
-_BARE_GROUPS = {"api": "fine_tunes.create", "tools": "fine_tunes.prepare_data"}
-"""What stands for a first word that nothing follows."""
+_DEFAULTS = {"api": "fine_tunes.create", "tools": "fine_tunes.prepare_data"}
+"""Commands to show for a first word without a known second one."""
 
 
 def translate_legacy_command(argv: Sequence[str]) -> tuple[str, str] | None:
-    """Tell what a command of `openai` is now.
+    """Translate a command of `openai`.
 
     Args:
-        argv: What was typed behind `tunesmith`.
+        argv: The arguments after `tunesmith`.
 
     Returns:
-        The command as it was, and as it is now; None if it is none of old.
+        The command there and here; None if it is not a command of `openai`.
     """
     first, *rest = argv
-    name = next(iter(rest), _BARE_GROUPS[first]) if first in _BARE_GROUPS else first
+    name = next(iter(rest), _DEFAULTS[first]) if first in _DEFAULTS else first
     group, _, verb = name.rpartition(".")
-    now = _COMMANDS.get(name)
-    if now is None and group in _GROUPS:
+    command = _COMMANDS.get(name)
+    if command is None and group in _GROUPS:
         verb = verb.replace("_", "-")
-        now = f"{_GROUPS[group]} {_VERBS.get(verb, verb)}"
-    if now is None:
-        return translate_legacy_command([first]) if first in _BARE_GROUPS and rest else None
-    kind = "tools" if name == _BARE_GROUPS["tools"] else "api"
-    return f"openai {kind} {name}", f"tunesmith {now}"
+        command = f"{_GROUPS[group]} {_VERBS.get(verb, verb)}"
+    if command is None:
+        return translate_legacy_command([first]) if first in _DEFAULTS and rest else None
+    kind = "tools" if name == _DEFAULTS["tools"] else "api"
+    return f"openai {kind} {name}", f"tunesmith {command}"

@@ -1,15 +1,14 @@
-"""Errors in terms of the command line: what Python calls an argument is an option here."""
+"""Errors in terms of the command line: arguments of Python become options."""
 
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
-from urllib.parse import urlsplit, urlunsplit
 
 import click
 
 from tunesmith.errors import TunesmithError
 
-__all__ = ["click_errors", "strip_url_secrets", "to_option_names"]
+__all__ = ["click_errors", "to_option_names"]
 
 _OPTIONS = (
     (re.compile(r"rename=\{'([^']*)': '([^']*)'\}"), r"--rename \1=\2"),
@@ -30,28 +29,15 @@ _OPTIONS = (
 
 
 def to_option_names(message: str) -> str:
-    """A message that names arguments of Python, with options instead."""
+    """Replace arguments of Python in a message by options."""
     for argument, option in _OPTIONS:
         message = argument.sub(option, message)
     return message
 
 
-def strip_url_secrets(url: str) -> str:
-    """A URL to be shown: without who signs in, and without its query, which may hold a signature.
-
-    Raises:
-        ClickException: It is no URL.
-    """
-    try:
-        scheme, netloc, path, _, _ = urlsplit(url)
-    except ValueError as error:
-        raise click.ClickException(f"That is no URL: {error}") from None
-    return urlunsplit((scheme, netloc.rpartition("@")[2], path, "", ""))
-
-
 @contextmanager
-def click_errors() -> Generator[None, None, None]:
-    """Show errors as messages, and leave with code 1."""
+def click_errors() -> Generator[None]:
+    """Turn errors of the package into errors of the command line with exit code 1."""
     try:
         yield
     except TunesmithError as error:

@@ -1,4 +1,4 @@
-"""`tunesmith models`: base models and your own."""
+"""`tunesmith models`: base models and fine-tuned ones."""
 
 from typing import TYPE_CHECKING
 
@@ -14,16 +14,16 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.group("models", short_help="List, show and delete models.")
+@click.group("models")
 def command() -> None:
     """List, show and delete models."""
 
 
 @command.command("list", short_help="List the models.")
-@click.option("--tuned", is_flag=True, help="Only models that were fine-tuned.")
+@click.option("--tuned", is_flag=True, help="Only fine-tuned models.")
 @client_command
 async def list_models(client: "AsyncClient", output: Output, tuned: bool) -> None:
-    """List the models, base ones and your own."""
+    """List the models."""
     page = await client.models.list()
     models = [model for model in page.data if not tuned or is_tuned(model)]
     output.show_table(
@@ -37,14 +37,14 @@ async def list_models(client: "AsyncClient", output: Output, tuned: bool) -> Non
 @click.argument("model")
 @client_command
 async def get(client: "AsyncClient", output: Output, model: str) -> None:
-    """Show what the service knows of a model."""
-    found = await client.models.retrieve(model)
+    """Show a model."""
+    retrieved = await client.models.retrieve(model)
     output.show_object(
-        found,
+        retrieved,
         [
-            ("id", found.id),
-            ("created", format_time(found.created_datetime)),
-            ("owner", found.owned_by),
+            ("id", retrieved.id),
+            ("created", format_time(retrieved.created_datetime)),
+            ("owner", retrieved.owned_by),
         ],
     )
 
@@ -53,12 +53,12 @@ async def get(client: "AsyncClient", output: Output, model: str) -> None:
 @click.argument("models", nargs=-1, required=True)
 @client_command
 async def delete(client: "AsyncClient", output: Output, models: tuple[str, ...]) -> None:
-    """Delete models that you tuned."""
+    """Delete fine-tuned models."""
     for model in models:
         deleted = await client.models.delete(model)
         output.show_object(deleted, [("deleted", deleted.id)])
 
 
 def is_tuned(model: "Model") -> bool:
-    """Tell whether a model is a fine-tuned one, by its name: `ft:…`, or `curie:ft-…` of old."""
+    """Return whether a model is fine-tuned, by its name: `ft:…` or the legacy `curie:ft-…`."""
     return model.id.startswith("ft:") or ":ft-" in model.id

@@ -1,10 +1,10 @@
-"""What to do with the prepared files: a program that runs as it stands, and what to mind."""
+"""Next steps after `prepare`: commands, a program that runs, and hints."""
 
 import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
-from tunesmith.cli.connection import ServiceOptions, strip_url_password
+from tunesmith.cli.connection import ServiceOptions, redact_url
 from tunesmith.datasets import Format, WriteResult
 
 __all__ = ["example_script", "next_steps"]
@@ -20,36 +20,36 @@ def next_steps(
     model: str | None,
     connection: ServiceOptions,
 ) -> Iterator[str]:
-    """Say what to do next, a line at a time.
+    """Yield the next steps, line by line.
 
     Args:
-        written: What was written.
-        source: The file that was read, which is ready if nothing was written.
-        format: The rows' format.
-        model: The model to be trained; without it, a usual one is put in.
-        connection: Where the service is that trains.
+        written: The files that were written.
+        source: The file that was read; it is ready if nothing was written.
+        format: The format of the rows.
+        model: The model to train; None for a default.
+        connection: The service that trains.
     """
     if written.separator:
-        yield f"End prompts to your model with {written.separator!r}, as in the data."
+        yield f"Prompts to your model must end with {written.separator!r}, as in the data."
     if written.ending:
         ending = written.ending
-        yield f"Let it stop there: --stop {_shell_quote(ending)}, stop=[{ending!r}]."
+        yield f"Stop completions there: --stop {_shell_quote(ending)}, stop=[{ending!r}]."
     if format == "reinforcement":
         command = connection.command(
             *("fine-tunes", "create", "-t", str((written.files or (source,))[0])),
             *("-m", model or "MODEL", "--method", "reinforcement", "--grader", "GRADER.json"),
         )
-        yield f"Next, write a grader: {command}"
+        yield f"Next, with a grader: {command}"
         return
     files = written.files or (source,)
     yield f"Next: {connection.command(*create_command(files, format, model))}"
-    yield "Or run this in Python:"
+    yield "Or in Python:"
     yield ""
     yield example_script(files, format, model, connection)
 
 
 def create_command(files: tuple[Path, ...], format: Format, model: str | None) -> list[str]:
-    """The arguments that begin a job on the files."""
+    """Return the arguments of the command that creates a job."""
     options = [
         argument
         for option, file in zip(("-t", "-v"), files, strict=False)
@@ -70,7 +70,7 @@ def create_command(files: tuple[Path, ...], format: Format, model: str | None) -
 def example_script(
     files: tuple[Path, ...], format: Format, model: str | None, connection: ServiceOptions
 ) -> str:
-    """A program that fine-tunes on the files, at the service that the commands speak to."""
+    """Return a program that fine-tunes on the files at the same service."""
     names = ["training_file", "validation_file"][: len(files)]
     uploads = [
         f"        {name} = await client.files.upload({str(file)!r}, purpose='fine-tune')"
@@ -105,7 +105,7 @@ def _client_arguments(connection: ServiceOptions) -> str:
     if connection.in_memory:
         state = f"state={str(connection.state)!r}" if connection.state else ""
         return f"backend=tunesmith.MemoryBackend({state})"
-    return f"base_url={strip_url_password(connection.base_url)!r}" if connection.base_url else ""
+    return f"base_url={redact_url(connection.base_url)!r}" if connection.base_url else ""
 
 
 def _shell_quote(ending: str) -> str:

@@ -1,36 +1,106 @@
-"""What commands print: for people, for pipes, or as JSON."""
+"""Standard output and standard error: the one place where commands write.
+
+Text of services, files and models passes `echo`, which removes control characters.
+"""
 
 import json
 import re
 import sys
-from collections.abc import Iterable, Sequence
+from collections.abc import AsyncIterable, Iterable, Sequence
 from datetime import datetime
 from pathlib import Path
-from typing import cast
+from textwrap import TextWrapper
+from typing import TYPE_CHECKING, TextIO, TypeVar, cast
 
 import click
-from pydantic import BaseModel
 
 from tunesmith.cli.connection import ServiceOptions
 
-__all__ = ["Output", "format_time"]
+if TYPE_CHECKING:
+    from pydantic import BaseModel
+
+__all__ = ["Output", "clean", "echo", "format_time", "prepare_stream", "take"]
+
+T = TypeVar("T")
 
 _WIDE = 10_000
 """More columns than any table needs."""
 
-_CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f]+")
-"""What would break a line, its tabs, or a terminal, if a name holds it."""
+_SEQUENCES = re.compile(
+    r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # OSC: title, link, clipboard
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Characters that steer a terminal or reverse its text; tabs and line ends are kept."""
+
+_NOT_IN_JSON = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
+"""Characters that JSON text would hold as they are."""
+
+_ASCII = str.maketrans({"→": "->", "✓": "+", "✗": "x", "·": "-", "…": "...", "│": "|", "█": "#"})
+"""Signs of our own on streams that are not Unicode."""
 
 
-_COMMANDS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
-"""What a terminal takes for a command; not tabs and the ends of lines, which texts have."""
+def clean(text: str) -> str:
+    """Remove control characters and terminal sequences, other than tabs and line ends."""
+    return _CONTROL.sub("", _SEQUENCES.sub("", text))
+
+
+def echo(
+    text: object = "",
+    *,
+    err: bool = False,
+    nl: bool = True,
+    label: str = "",
+    fg: str | None = None,
+    wrap: bool = False,
+) -> None:
+    """Write cleaned text.
+
+    Args:
+        text: The text.
+        err: Whether to write to standard error.
+        nl: Whether to end the line.
+        label: Text to begin with, in colour.
+        fg: The colour of the label, or of all the text without a label.
+        wrap: Whether to break lines between words on a terminal.
+    """
+    stream = sys.stderr if err else sys.stdout
+    message = clean(f"{label}{text}")
+    if wrap and stream.isatty():
+        message = _wrapped(message)
+    if not _is_unicode(stream):
+        message = message.translate(_ASCII)
+    if fg is not None:
+        end = len(label) or len(message)
+        message = click.style(message[:end], fg=fg) + message[end:]
+    click.echo(message, err=err, nl=nl)
+
+
+def _wrapped(text: str) -> str:
+    import shutil
+
+    wrapper = TextWrapper(
+        shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False
+    )
+    return "\n".join("\n".join(wrapper.wrap(line)) for line in text.split("\n"))
+
+
+def prepare_stream(stream: TextIO) -> None:
+    """Escape characters that a stream's encoding lacks, where strict streams raise."""
+    reconfigure = getattr(stream, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="backslashreplace")
+
+
+def _is_unicode(stream: TextIO) -> bool:
+    return (getattr(stream, "encoding", None) or "utf-8").lower().startswith("utf")
 
 
 class Output:
-    """Prints results to standard output, and notes about them to standard error.
+    """Results on standard output, and notes about them on standard error.
 
     Args:
-        connection: Where the service is: the next command shall go there, too.
+        connection: The service's options, for commands that are suggested.
         as_json: Whether results are JSON.
     """
 
@@ -38,71 +108,93 @@ class Output:
         self.connection = connection
         self.as_json = as_json
         self.when_interrupted: tuple[str, ...] = ()
-        """What to say when the command is interrupted, a line each."""
+        """Lines to print when the command is interrupted."""
 
     @property
     def is_terminal(self) -> bool:
-        """Whether somebody looks at what is printed."""
+        """Whether standard output is a terminal, and not for scripts."""
         return not self.as_json and sys.stdout.isatty()
 
     def info(self, *lines: str) -> None:
-        """Say something about the result, which is not part of it."""
+        """Print notes about the result."""
         for line in lines:
-            click.echo(line, err=True)
+            echo(line, err=True, wrap=True)
 
     def suggest_command(self, *arguments: str) -> None:
-        """Tell the command to run next, unless a script reads the output."""
+        """Print the next command to run, unless the output is JSON."""
         if not self.as_json:
-            self.info(f"Next: {self.connection.command(*arguments)}")
+            echo(self.connection.command(*arguments), err=True, label="Next: ", fg="cyan")
 
     def saved(self, path: Path) -> None:
-        """Tell which file was written."""
+        """Print which file was written."""
         if self.as_json:
             self.json({"saved": str(path)})
         else:
             self.info(f"Saved: {path}")
 
     def text(self, text: str, *, newline: bool = True) -> None:
-        """Print a text; to a terminal without what would steer it, whatever a model wrote."""
+        """Print text; unchanged in a pipe, since it is the data there."""
         if self.is_terminal:
-            text = _COMMANDS.sub("", click.unstyle(text))
-        click.echo(text, nl=newline)
+            echo(text, nl=newline)
+        else:
+            click.echo(text, nl=newline)
+
+    def data(self, chunk: bytes) -> None:
+        """Print a part of a file; unchanged in a pipe."""
+        if self.is_terminal:
+            echo(chunk.decode(errors="replace"), nl=False)
+        else:
+            click.echo(chunk, nl=False)
 
     def json(self, value: object) -> None:
         """Print JSON on one line."""
-        click.echo(json.dumps(_to_jsonable(value), ensure_ascii=False))
+        text = json.dumps(_to_jsonable(value), ensure_ascii=False)
+        click.echo(_NOT_IN_JSON.sub(lambda match: f"\\u{ord(match[0]):04x}", text))
 
-    def show_object(self, answer: BaseModel, shown: Iterable[tuple[str, object]]) -> None:
-        """Print one object: all of it as JSON, or what is worth showing.
+    def show_object(self, value: "BaseModel", fields: Iterable[tuple[str, object]]) -> None:
+        """Print an object: all of it as JSON, or some of its fields.
 
         Args:
-            answer: The object.
-            shown: Names and values; those without a value are left out.
+            value: The object.
+            fields: Names and values; those without a value are left out.
         """
         if self.as_json:
-            self.json(answer)
-            return
-        _block([(name, value) for name, value in shown if value not in (None, "", [])])
+            self.json(value)
+        else:
+            _block([(name, field) for name, field in fields if field not in (None, "", [])])
 
     def show_table(
-        self, answers: Sequence[BaseModel], columns: Sequence[str], rows: Iterable[Sequence[object]]
+        self,
+        values: "Sequence[BaseModel]",
+        columns: Sequence[str],
+        rows: Iterable[Sequence[object]],
     ) -> None:
-        """Print a list: a JSON array, lines with tabs in a pipe, or a table on a terminal.
+        """Print a list: a JSON array, tab-separated lines in a pipe, or a table on a terminal.
 
-        Where a table would cut words, such as ids, each object is a block of lines instead.
+        Where a table would cut words such as ids, each object is a block of lines instead.
 
         Args:
-            answers: The objects.
-            columns: The table's heads.
+            values: The objects, for JSON.
+            columns: The table's column names.
             rows: The table's rows.
         """
         if self.as_json:
-            self.json(list(answers))
+            self.json(list(values))
         elif not self.is_terminal:
             for row in rows:
-                click.echo("\t".join(map(_cell, row)))
+                echo("\t".join(map(_cell, row)))
         else:
             _table_or_blocks(columns, list(rows))
+
+
+async def take(limit: int, items: AsyncIterable[T]) -> list[T]:
+    """Return the first items of a list, without fetching pages after them."""
+    taken: list[T] = []
+    async for item in items:
+        taken.append(item)
+        if len(taken) == limit:
+            break
+    return taken
 
 
 def _table_or_blocks(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
@@ -113,7 +205,7 @@ def _table_or_blocks(columns: Sequence[str], rows: Sequence[Sequence[object]]) -
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*map(_cell, row))
-    # Names are no markup: `[…]` would be a style, and `:dog:` in a model's name a picture of one.
+    # Values are not markup: `[…]` would be a style, and `:dog:` in a model's name an emoji.
     console = Console(highlight=False, markup=False, emoji=False)
     whole_words = Measurement.get(console, console.options.update_width(_WIDE), table).minimum
     if whole_words <= console.width:
@@ -121,18 +213,18 @@ def _table_or_blocks(columns: Sequence[str], rows: Sequence[Sequence[object]]) -
         return
     for number, row in enumerate(rows):
         if number:
-            click.echo()
+            echo()
         _block(list(zip(columns, row, strict=True)))
 
 
 def _block(pairs: Sequence[tuple[str, object]]) -> None:
     width = max(len(name) for name, _ in pairs)
     for name, value in pairs:
-        click.echo(f"{name:{width}}  {_cell(value)}")
+        echo(f"{name:{width}}  {_cell(value)}")
 
 
 def format_time(time: datetime | None) -> str | None:
-    """Write a time in UTC as people and sorting programs read it."""
+    """Write a time in UTC, sortable as text."""
     return None if time is None else f"{time:%Y-%m-%d %H:%M:%S}Z"
 
 
@@ -142,11 +234,13 @@ def _cell(value: object) -> str:
     if isinstance(value, float):
         return f"{value:.4g}"
     if isinstance(value, list):
-        return ", ".join(map(str, cast("list[object]", value)))
-    return _CONTROL.sub(" ", str(value))
+        value = ", ".join(map(str, cast("list[object]", value)))
+    return clean(re.sub(r"[\t\r\n]+", " ", str(value)))
 
 
 def _to_jsonable(value: object) -> object:
+    from pydantic import BaseModel
+
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json", exclude_unset=True, by_alias=True)
     if isinstance(value, list):

@@ -1,4 +1,4 @@
-"""`tunesmith fine-tunes plot` and `report`: jobs to be looked at."""
+"""`tunesmith fine-tunes plot` and `report`."""
 
 from collections.abc import Callable
 from pathlib import Path
@@ -19,25 +19,25 @@ C = TypeVar("C", bound=Callable[..., Any])
 
 
 def _output_option(*suffixes: str, help: str) -> Callable[[C], C]:
-    def checked(_: click.Context, __: click.Parameter, path: Path) -> Path:
+    def check_suffix(_: click.Context, __: click.Parameter, path: Path) -> Path:
         if path.suffix.lower() not in suffixes:
-            raise click.BadParameter(f"{path} does not end in {' or '.join(suffixes)}.")
+            raise click.BadParameter(f"{path} must end in {' or '.join(suffixes)}.")
         return path
 
     path = click.Path(path_type=Path)
     return click.option(
-        "-o", "--output", "target", type=path, required=True, callback=checked, help=help
+        "-o", "--output", "target", type=path, required=True, callback=check_suffix, help=help
     )
 
 
-@click.command("plot", short_help="Draw what jobs measured.")
+@click.command("plot", short_help="Plot training metrics.")
 @click.argument("job_ids", nargs=-1, required=True, metavar="JOB_ID...")
-@_output_option(".png", ".svg", ".pdf", help="The picture to write: .png, .svg or .pdf.")
+@_output_option(".png", ".svg", ".pdf", help="The image to write: .png, .svg or .pdf.")
 @client_command
 async def plot(
     client: "AsyncClient", output: Output, job_ids: tuple[str, ...], target: Path
 ) -> None:
-    """Draw losses and accuracies over the steps, several jobs into one figure (extra `plot`)."""
+    """Plot loss and accuracy by step, several jobs in one figure (extra `plot`)."""
     from anyio import to_thread
 
     first, *others = [await client.fine_tuning.jobs.results(job_id) for job_id in job_ids]
@@ -48,12 +48,12 @@ async def plot(
     output.saved(target)
 
 
-@click.command("report", short_help="Write a page about a job.")
+@click.command("report", short_help="Write an HTML report.")
 @click.argument("job_id")
-@_output_option(".html", ".htm", help="The page to write: .html.")
+@_output_option(".html", ".htm", help="The report to write: .html.")
 @client_command
 async def report(client: "AsyncClient", output: Output, job_id: str, target: Path) -> None:
-    """Write a page with a job's facts, curves, checkpoints and events (extra `plot`)."""
+    """Write an HTML report with a job's facts, curves, checkpoints and events."""
     import anyio
 
     from tunesmith.reports.fine_tuning_job import job_report

@@ -132,11 +132,11 @@ def command(
             # If it was the last of broken lines, then the first one is to be told of.
             diagnosis = diagnosed("skip" if skip_broken else "raise")
         show_findings(diagnosis)
-        asking.broken_lines(diagnosis, skip=skip_broken)
+        asking.confirm_skipping(diagnosis, skip=skip_broken)
         diagnosis.plan().raise_if_fatal()
-        plan = diagnosis.plan(asking.remedy)
+        plan = diagnosis.plan(asking.confirm_fix)
         share: float | Literal["auto"] | None = split
-        if share is None and asking.split(plan):
+        if share is None and asking.confirm_split(plan):
             share = "auto"
         click.echo(plan, err=True)
         if (plan.has_changes or share or output) and not asking.confirm("Write the result"):

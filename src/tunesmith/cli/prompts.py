@@ -1,17 +1,22 @@
-"""What is asked on the way, and what `-q` takes for granted."""
+"""Questions to the user, and the findings that they are about."""
+
+import signal
+from collections.abc import Generator
+from contextlib import contextmanager
 
 import click
 
 from tunesmith.cli.messages import to_option_names
+from tunesmith.cli.output import clean, echo
 from tunesmith.datasets import Diagnosis, Finding, Plan
 
-__all__ = ["Prompter", "show_findings"]
+__all__ = ["Prompter", "default_sigint", "show_findings"]
 
 _COLOURS = {"fatal": "red", "error": "red", "warning": "yellow", "info": "cyan"}
 
 
 class Prompter:
-    """Asks, unless everything is accepted.
+    """Questions of `prepare`.
 
     Args:
         quiet: Whether to accept everything without asking.
@@ -20,62 +25,75 @@ class Prompter:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
 
-    def confirm(self, question: str) -> bool:
-        """Ask a question whose usual answer is yes.
+    def confirm(self, prompt: str) -> bool:
+        """Prompt for yes or no; the default is yes.
 
         Raises:
-            ClickException: The input is at its end.
+            ClickException: The input has ended.
         """
-        return self._quiet or _confirm(question, default=True)
+        return self._quiet or _confirm(prompt, default=True)
 
-    def remedy(self, finding: Finding) -> bool:
-        """Ask whether a remedy is to be applied."""
+    def confirm_fix(self, finding: Finding) -> bool:
+        """Prompt whether to apply a finding's fix."""
         return finding.remedy is None or self.confirm(finding.remedy.description)
 
-    def broken_lines(self, diagnosis: Diagnosis, *, skip: bool) -> None:
-        """Ask whether to go on without the lines that cannot be read; `-q` alone does not say so.
+    def confirm_skipping(self, diagnosis: Diagnosis, *, skip: bool) -> None:
+        """Prompt whether to leave out unreadable lines; `quiet` alone does not accept that.
 
         Raises:
-            ClickException: They are not to be left out.
+            ClickException: They must not be left out.
         """
-        for found in diagnosis.findings:
-            if found.code != "broken-lines" or skip:
+        for finding in diagnosis.findings:
+            if finding.code != "broken-lines" or skip:
                 continue
-            lines = "this line" if found.count == 1 else f"these {found.count} lines"
+            lines = "this line" if finding.count == 1 else f"these {finding.count} lines"
             if self._quiet or not _confirm(f"Leave out {lines}", default=False):
-                begins = f" It begins {found.excerpt!r}." if found.excerpt else ""
+                excerpt = f" It begins {finding.excerpt!r}." if finding.excerpt else ""
                 raise click.ClickException(
-                    f"{to_option_names(str(found))}{begins} "
-                    f"Mend {lines}, or leave such lines out with --skip-broken."
+                    f"{to_option_names(str(finding))}{excerpt} "
+                    f"Correct {lines}, or leave such lines out with --skip-broken."
                 )
 
-    def split(self, plan: Plan) -> bool:
-        """Ask whether to hold out rows of a classification."""
+    def confirm_split(self, plan: Plan) -> bool:
+        """Prompt whether to hold out rows of a classification."""
         return plan.task == "classification" and self.confirm(
             "Split into a training and a validation file"
         )
 
 
-def _confirm(question: str, *, default: bool) -> bool:
+def _confirm(prompt: str, *, default: bool) -> bool:
     try:
-        return click.confirm(question, default=default, err=True)
+        return click.confirm(clean(prompt), default=default, err=True)
     except click.Abort as abort:
-        click.echo(err=True)  # ends the question's line
+        echo(err=True)  # ends the question's line
         if isinstance(abort.__context__, KeyboardInterrupt):
             raise
         raise click.ClickException(
-            "Nobody answers, and nothing was written. Accept all remedies with -q."
+            "No answer, nothing was written. Accept all fixes with -q."
         ) from None
 
 
 def show_findings(diagnosis: Diagnosis) -> None:
     """Print what was found."""
     task = f" ({diagnosis.task})" if diagnosis.task else ""
-    click.echo(f"{diagnosis.file}: {diagnosis.rows:,} rows, {diagnosis.format}{task}", err=True)
-    for found in diagnosis.findings:
-        severity = click.style(found.severity, fg=_COLOURS[found.severity])
-        lines = ", ".join(map(str, found.lines))
-        more = ", …" if found.count > len(found.lines) else ""
-        where = f" [lines {lines}{more}]" if lines else ""
-        message = to_option_names(found.message)
-        click.echo(f"- {severity}: {message} ({found.code}){where}", err=True)
+    echo(f"{diagnosis.file}: {diagnosis.rows:,} rows, {diagnosis.format}{task}", err=True)
+    for finding in diagnosis.findings:
+        lines = ", ".join(map(str, finding.lines))
+        more = ", …" if finding.count > len(finding.lines) else ""
+        position = f" [lines {lines}{more}]" if lines else ""
+        message = f": {to_option_names(finding.message)} ({finding.code}){position}"
+        label = f"- {finding.severity}"
+        echo(message, err=True, label=label, fg=_COLOURS[finding.severity], wrap=True)
+
+
+@contextmanager
+def default_sigint() -> Generator[None]:
+    """Interrupt a blocking question at once.
+
+    The event loop's own handler takes effect only when the loop runs, after the answer.
+    """
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)

@@ -1,4 +1,4 @@
-"""Options that `complete` and `chat` share: how a model answers."""
+"""Sampling options of `complete` and `chat`."""
 
 import re
 import sys
@@ -17,39 +17,45 @@ _MAX_STOPS = 4
 
 def _stops(_: click.Context, __: click.Parameter, texts: tuple[str, ...]) -> list[str] | None:
     if len(texts) > _MAX_STOPS:
-        raise click.BadParameter(f"There may be {_MAX_STOPS} at most.")
+        raise click.BadParameter(f"At most {_MAX_STOPS} are allowed.")
     return [re.sub(r"\\[nt\\]", lambda m: _ESCAPES[m[0]], text) for text in texts] or None
 
 
 def prompt_argument(_: click.Context, __: click.Parameter, prompt: str | None) -> str | None:
-    """Take the prompt from standard input where it is `-`."""
+    """Read the prompt from standard input if it is `-`."""
     try:
         text = sys.stdin.read() if prompt == "-" else prompt
         (text or "").encode()
     except UnicodeError:
-        raise click.BadParameter("That is no text in UTF-8.") from None
+        raise click.BadParameter("The prompt is not valid UTF-8.") from None
     return text
 
 
 def sampling_options(command: C) -> C:
-    """Add the options to a command."""
+    """Add the sampling options to a command."""
     for option in reversed(
         (
-            click.option("--stream", is_flag=True, help="Print the answer as it comes."),
+            click.option("--stream", is_flag=True, help="Print the response as it arrives."),
             click.option(
-                "-t", "--temperature", type=click.FloatRange(0, 2), help="0: the likeliest answer."
+                "-t",
+                "--temperature",
+                type=click.FloatRange(0, 2),
+                help="Sampling temperature; 0 takes the most likely token.",
             ),
             click.option(
-                "-P", "--top-p", type=click.FloatRange(0, 1), help="Sample from the likeliest."
+                "-P",
+                "--top-p",
+                type=click.FloatRange(0, 1),
+                help="Sample from the most likely tokens with this total probability.",
             ),
             click.option(
                 "--stop",
                 multiple=True,
                 callback=_stops,
                 metavar="TEXT",
-                help=r"End there; \n is a new line. May be given four times.",
+                help=r"Stop before this text; \n is a line end. Up to four times.",
             ),
-            click.option("--seed", type=int, help="Makes sampling repeatable."),
+            click.option("--seed", type=int, help="Seed for reproducible sampling."),
         )
     ):
         command = option(command)

@@ -1,4 +1,4 @@
-"""Files on their way to the service: from a path or a URL, and not twice."""
+"""Uploads from a path or URL; identical files are reused."""
 
 import shlex
 import sys
@@ -11,9 +11,8 @@ from urllib.parse import unquote, urlsplit
 
 import click
 
-from tunesmith.cli.interrupting import default_sigint
-from tunesmith.cli.messages import strip_url_secrets
-from tunesmith.cli.output import Output, format_time
+from tunesmith.cli.connection import redact_url
+from tunesmith.cli.output import Output, clean, format_time
 from tunesmith.errors import NotFoundError
 from tunesmith.resources.file_upload import FileUpload
 
@@ -36,28 +35,28 @@ async def upload_file(
     ask: bool = True,
     force: bool = False,
 ) -> "FileObject":
-    """Send a file, or use an identical one that the service has.
+    """Upload a file, or reuse an identical one that the service has.
 
     Args:
-        client: Makes the calls.
-        output: Where to say so.
+        client: The client.
+        output: The output.
         path: The file.
-        purpose: What it is for.
-        name: The name that the service shall keep; the file's own by default.
-        ask: Whether to ask before an identical file is used; where nobody can answer, it is.
-        force: Whether to send it even so.
+        purpose: The purpose of the file.
+        name: The file name at the service; default: that of the path.
+        ask: Whether to ask before an identical file is reused, if there is a user to ask.
+        force: Whether to upload even if the service has an identical file.
 
     Raises:
-        ClickException: There is no such file.
+        ClickException: The file does not exist.
     """
     _require_file(path)
     kind = cast("Any", purpose)  # click has checked it
-    found = None
+    existing = None
     if not force:
-        found = await FileUpload(client.files.caller, path, purpose=kind).find_duplicate()
-    if found is not None and (not ask or _confirm_reuse(output, path, found)):
-        output.info(f"The service has {path} already, as {found.id}.")
-        return found
+        existing = await FileUpload(client.files.caller, path, purpose=kind).find_duplicate()
+    if existing is not None and (not ask or _confirm_reuse(output, path, existing)):
+        output.info(f"Reusing {existing.id}: identical to {path}.")
+        return existing
     with _progress(output, path) as progress:
         return await client.files.upload(
             path, purpose=kind, filename=name, reuse=False, progress=progress
@@ -67,14 +66,14 @@ async def upload_file(
 async def resolve_file_id(
     client: "AsyncClient", output: Output, reference: str, *, ask: bool
 ) -> str:
-    """Find the file that is meant by an id, a path or a URL; upload it if need be.
+    """Return the file id of an id, path or URL; upload the file if needed.
 
     Raises:
-        ClickException: There is nothing of this name anywhere.
+        ClickException: There is no such file.
     """
     if "://" in reference:
         async with _downloaded(output, reference) as path:
-            return await _uploaded(client, output, path, strip_url_secrets(reference), ask=ask)
+            return await _uploaded(client, output, path, redact_url(reference), ask=ask)
     path = Path(reference)
     if path.exists():
         return await _uploaded(client, output, path, reference, ask=ask)
@@ -82,8 +81,8 @@ async def resolve_file_id(
         return (await client.files.retrieve(reference)).id
     except NotFoundError:
         raise click.ClickException(
-            f"{reference} is neither a file here nor the id of an uploaded one: "
-            f"see {output.connection.command('files', 'list')}"
+            f"{reference} is neither a local file nor the id of an uploaded one. "
+            f"List the files: {output.connection.command('files', 'list')}"
         ) from None
 
 
@@ -99,19 +98,19 @@ async def _uploaded(
 
 def _require_file(path: Path) -> None:
     if path.is_dir():
-        raise click.ClickException(f"{path} is a folder: name a file.")
+        raise click.ClickException(f"{path} is a folder. Name a file.")
     if not path.exists():
-        raise click.ClickException(f"{path}: There is no such file. Check the path.")
+        raise click.ClickException(f"{path} does not exist. Check the path.")
 
 
 def _require_jsonl(path: Path, reference: str) -> None:
     if path.suffix.lower() != ".jsonl":
-        first, here = (
-            ("Download it, and make", path.name) if "://" in reference else ("Make", reference)
+        action, source = (
+            ("Download and convert", path.name) if "://" in reference else ("Convert", reference)
         )
         raise click.ClickException(
-            f"{reference} is no .jsonl file. {first} one of it first: "
-            f"tunesmith prepare {shlex.quote(here)}"
+            f"{reference} is not a .jsonl file. {action} it first: "
+            f"tunesmith prepare {shlex.quote(source)}"
         )
 
 
@@ -119,7 +118,7 @@ def _require_jsonl(path: Path, reference: str) -> None:
 async def _downloaded(output: Output, url: str) -> AsyncGenerator[Path]:
     from tunesmith.cli.download import download
 
-    shown = strip_url_secrets(url)
+    shown = redact_url(url)
     name = Path(unquote(urlsplit(url).path)).name.replace("\0", "")
     if not Path(name).suffix:
         name = f"{name or 'training'}.jsonl"
@@ -131,13 +130,15 @@ async def _downloaded(output: Output, url: str) -> AsyncGenerator[Path]:
         yield path
 
 
-def _confirm_reuse(output: Output, path: Path, found: "FileObject") -> bool:
+def _confirm_reuse(output: Output, path: Path, existing: "FileObject") -> bool:
     if not _is_interactive(output):
         return True
-    made = format_time(found.created_datetime)
-    question = f"The service has {path} already, as {found.id} ({found.filename}, {made})."
+    from tunesmith.cli.prompts import default_sigint
+
+    created = format_time(existing.created_datetime)
+    prompt = f"{path} is identical to {existing.id} ({existing.filename}, {created}). Reuse it"
     with default_sigint():
-        return click.confirm(f"{question} Use that one", default=True, err=True)
+        return click.confirm(clean(prompt), default=True, err=True)
 
 
 def _is_interactive(output: Output) -> bool:
@@ -157,5 +158,5 @@ def _progress(output: Output, path: Path) -> Generator[Callable[[int, int], None
     with Progress(
         *columns, TransferSpeedColumn(), console=Console(stderr=True), transient=True
     ) as bar:
-        task = bar.add_task(path.name, total=None)
+        task = bar.add_task(clean(path.name), total=None)
         yield lambda sent, total: bar.update(task, completed=sent, total=total)

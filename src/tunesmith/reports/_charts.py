@@ -72,10 +72,10 @@ def line_chart(
         for tick in y_ticks
         for part in (
             _rule(_LEFT, y_of(tick), _WIDTH - _RIGHT, y_of(tick)),
-            _text(_LEFT - 8, y_of(tick) + 4, f"{tick:,.4g}", "end"),
+            _text(_LEFT - 8, y_of(tick) + 4, _write_number(tick), "end"),
         )
     ]
-    write_x = format_x or (lambda value: f"{value:,.4g}")
+    write_x = format_x or _write_number
     grid += [
         part
         for tick in x_ticks
@@ -125,6 +125,10 @@ def _line(line: Series, number: int, points: Sequence[Point]) -> Html:
 def _border(line: Series, number: int) -> str:
     style = "dashed" if line.is_dashed else "solid"
     return f"border-top-style:{style};border-top-color:var(--c{number})"
+
+
+def _write_number(value: float) -> str:
+    return f"{value:,.4g}"
 
 
 def _rule(x1: float, y1: float, x2: float, y2: float) -> Html:

@@ -1,4 +1,4 @@
-"""A folder with data, and the command line in it."""
+"""A folder with data, and a runner for the command line in it."""
 
 import json
 import shlex
@@ -24,7 +24,7 @@ def folder(tmp_path, monkeypatch):
 
 @pytest.fixture
 def run(folder):
-    """Run the command line: `run("prepare kant.csv", "y")` answers the questions, too."""
+    """Run the command line: `run("prepare kant.csv", "y")` also answers prompts."""
 
     def run(line, answers=""):
         return CliRunner().invoke(app, shlex.split(line), input=answers, prog_name="tunesmith")
@@ -42,25 +42,25 @@ def few(folder):
 
 @pytest.fixture
 def remembered(folder, monkeypatch):
-    """All commands speak to one service in memory, which is kept in a file."""
+    """Let all commands use one service in memory, stored in a file."""
     monkeypatch.setenv("TUNESMITH_STATE", "world.state")
 
 
 @pytest.fixture
 def as_json(run):
-    """Run a command for its JSON."""
+    """Run a command and return its JSON."""
 
-    def ask(line):
+    def run_json(line):
         result = run(f"{line} --json")
         assert result.exit_code == 0, result.output
         return json.loads(result.stdout)
 
-    return ask
+    return run_json
 
 
 @pytest.fixture
 def tuned(run, few, remembered):
-    """A job that has succeeded."""
+    """A job that succeeded."""
     shown = run("fine-tunes create -t few.jsonl -m babbage-002 --suffix few --follow --json")
     assert shown.exit_code == 0, shown.output
     return json.loads(shown.stdout.splitlines()[-1])
@@ -68,7 +68,7 @@ def tuned(run, few, remembered):
 
 @pytest.fixture
 def client_of(monkeypatch):
-    """Let all commands use this backend, which none of them closes."""
+    """Let all commands use a backend, which none of them closes."""
 
     def use(backend, **options):
         client = tunesmith.AsyncClient(backend=backend, **options)

@@ -1,4 +1,4 @@
-"""`tunesmith batch`: a job from the command line."""
+"""`tunesmith batch`: batch jobs from the command line."""
 
 import json
 import signal
@@ -12,7 +12,7 @@ from tunesmith.cli.connection import ServiceOptions
 
 @pytest.fixture
 def service(monkeypatch):
-    """The service that the command's client speaks to."""
+    """The service that the command calls."""
     service = Service()
     monkeypatch.setattr(ServiceOptions, "client", lambda _: AsyncClient(backend=service))
     return service
@@ -28,7 +28,7 @@ def batch(run, *args):
     return run(" ".join(["batch run", *args, "-o answers.jsonl -m m"]))
 
 
-def test_a_job_is_run_and_told_of(run, prompts, service, folder):
+def test_a_job_is_run_and_reported(run, prompts, service, folder):
     done = batch(run, prompts, "--param", "max_tokens=5", "--param", "stop=x")
     assert done.exit_code == 0, done.output
     assert "2 answered, 0 failed" in done.stdout
@@ -38,7 +38,7 @@ def test_a_job_is_run_and_told_of(run, prompts, service, folder):
     assert status.stdout == "answers.jsonl: 2 of 2 answered, 0 failed; complete\n"
 
 
-def test_what_is_done_is_not_done_again(run, prompts, service, folder):
+def test_resume_sends_no_answered_row_again(run, prompts, service, folder):
     batch(run, prompts)
     again = batch(run, prompts)
     assert again.exit_code == 1
@@ -48,7 +48,7 @@ def test_what_is_done_is_not_done_again(run, prompts, service, folder):
     assert service.requests == 2
 
 
-def test_failed_rows_give_code_1_and_are_sent_again_on_demand(run, prompts, service, folder):
+def test_failed_rows_are_exit_code_1_and_can_be_retried(run, prompts, service, folder):
     bad = (400, {}, {"error": {"message": "no such model."}})
     service.refuse = lambda number, now: bad if number == 1 else None
     done = batch(run, prompts)
@@ -59,7 +59,7 @@ def test_failed_rows_give_code_1_and_are_sent_again_on_demand(run, prompts, serv
     assert batch(run, prompts, "--retry-failed").exit_code == 0
 
 
-def test_a_job_that_was_stopped_gives_code_3_and_says_how_to_go_on(run, prompts, service, folder):
+def test_a_stopped_job_is_exit_code_3_with_a_hint(run, prompts, service, folder):
     service.refuse = lambda number, now: too_many(5) if number > 1 else None
     done = batch(run, prompts, "--deadline", "20", "--concurrency", "1")
     assert done.exit_code == 3
@@ -68,7 +68,7 @@ def test_a_job_that_was_stopped_gives_code_3_and_says_how_to_go_on(run, prompts,
 
 
 @pytest.mark.parametrize("press", [signal.SIGINT, signal.SIGTERM])
-def test_ctrl_c_finishes_what_is_under_way_and_gives_code_3(run, service, folder, press):
+def test_ctrl_c_waits_for_requests_in_flight_and_is_exit_code_3(run, service, folder, press):
     (folder / "prompts.txt").write_text("".join(f"p{i}\n" for i in range(100)))
 
     def pressed(number, now):
@@ -88,12 +88,12 @@ def test_ctrl_c_finishes_what_is_under_way_and_gives_code_3(run, service, folder
 
 
 @pytest.mark.slow
-def test_the_report_as_json_is_all_there_is_on_stdout(run, prompts, service, folder):
+def test_json_is_the_only_standard_output(run, prompts, service, folder):
     done = batch(run, prompts, "--json")
     assert json.loads(done.stdout)["done"] == 2
 
 
-def test_a_dry_run_counts_and_prices(run, prompts, service, folder):
+def test_a_dry_run_counts_tokens_and_cost(run, prompts, service, folder):
     (folder / "prices.json").write_text(
         '{"as_of": "2026-11-01", "usd_per_million_input_tokens": {"m": 1e6},'
         ' "usd_per_million_output_tokens": {"m": 1e6}}'
@@ -117,8 +117,8 @@ def test_a_budget_stops_the_job(run, prompts, service, folder):
     ("args", "message"),
     [
         (["--budget", "5eur"], "5usd or 200000tokens"),
-        (["--concurrency", "0"], "a number from 1, or auto"),
-        (["--param", "max_tokens"], "not NAME=VALUE"),
+        (["--concurrency", "0"], "must be a number from 1, or auto"),
+        (["--param", "max_tokens"], "must be NAME=VALUE"),
         (["--rpm", "0"], "--rpm"),
         (["--timeout", "-1"], "--timeout"),
         (["--deadline", "0"], "--deadline"),
@@ -126,7 +126,7 @@ def test_a_budget_stops_the_job(run, prompts, service, folder):
         (["--max-retries", "-1"], "--max-retries"),
     ],
 )
-def test_a_wrong_option_is_refused_with_code_2(run, prompts, service, folder, args, message):
+def test_an_invalid_option_is_exit_code_2(run, prompts, service, folder, args, message):
     done = batch(run, prompts, *args)
     assert done.exit_code == 2
     assert message in done.output
@@ -141,71 +141,69 @@ def test_a_wrong_option_is_refused_with_code_2(run, prompts, service, folder, ar
         (["--endpoint", "/v1/chat/completions", "--budget", "5tokens"], "[prompt]"),
     ],
 )
-def test_what_cannot_be_done_is_an_error_in_terms_of_options(
-    run, prompts, service, folder, args, message
-):
+def test_errors_name_options_instead_of_arguments(run, prompts, service, folder, args, message):
     done = batch(run, prompts, *args)
     assert done.exit_code == 1
     assert message in done.output
     assert service.requests == 0
 
 
-def test_where_no_batch_is_under_way_none_is_cancelled(run, prompts, service, folder):
+def test_cancel_without_batches_changes_nothing(run, prompts, service, folder):
     batch(run, prompts)
-    assert run("batch cancel answers.jsonl").stdout.startswith("No batch is under way.")
+    assert run("batch cancel answers.jsonl").stdout.startswith("No batch is in progress.")
     assert run("batch cancel answers.jsonl --json").stdout == "[]\n"
     nothing = run("batch cancel nothing.jsonl")
     assert nothing.exit_code == 1
     assert "There is no journal of a job here." in nothing.stderr
 
 
-def test_the_state_of_no_job_is_an_error(run, folder):
+def test_the_status_of_a_missing_job_is_an_error(run, folder):
     done = run("batch status none.jsonl")
     assert done.exit_code == 1
     assert "no journal of a job here" in done.output
 
 
-def test_a_page_is_written_about_the_job(run, prompts, service, folder):
+def test_a_report_is_written(run, prompts, service, folder):
     done = batch(run, prompts, "--report job.html")
     assert done.exit_code == 0, done.output
     page = (folder / "job.html").read_text()
     assert "2 answered, 0 failed" in page
-    assert "Rows a second" in page
+    assert "Throughput" in page
 
 
-def test_a_page_that_cannot_be_written_does_not_cost_the_answers(run, prompts, service, folder):
+def test_a_report_that_cannot_be_written_keeps_the_output(run, prompts, service, folder):
     done = batch(run, prompts, "--report nowhere/job.html")
     assert done.exit_code == 0
-    assert "The page cannot be written" in done.stderr
+    assert "Cannot write the report" in done.stderr
     assert len((folder / "answers.jsonl").read_text().splitlines()) == 2
 
 
-def test_a_request_that_is_tried_again_is_told_of_with_its_cause(run, prompts, service):
+def test_retries_are_reported_with_their_cause(run, prompts, service):
     lost = (500, {}, {"error": {"message": "The server had an error"}})
     service.refuse = lambda number, now: lost if number == 1 else None
     assert "1 tried again (lately: The server had an error)" in batch(run, prompts).stdout
 
 
 @pytest.mark.parametrize("args", ["- -o answers.jsonl", "prompts.jsonl -o -"])
-def test_a_pipe_is_refused_with_the_reason(run, prompts, service, folder, args):
+def test_a_pipe_is_rejected(run, prompts, service, folder, args):
     refused = run(f"batch run {args} -m m")
     assert refused.exit_code == 2
-    assert "name a file: a run that is resumed needs it again" in refused.output
+    assert "must be a file, which --resume can read again" in refused.output
     assert not [path for path in folder.iterdir() if path.name not in {"kant.csv", prompts}]
 
 
-def test_a_dry_run_is_json_if_that_is_asked(run, prompts, service):
+def test_a_dry_run_prints_json(run, prompts, service):
     done = batch(run, prompts, "--dry-run", "--json")
     assert json.loads(done.stdout)["rows"] == 2
 
 
-def test_the_report_says_why_rows_failed(run, prompts, service):
+def test_the_summary_shows_causes_of_failures(run, prompts, service):
     service.refuse = lambda number, now: (404, {}, {"error": {"message": "No m", "code": "none"}})
     done = batch(run, prompts)
     assert "2 failed (2 by none: No m)" in done.stdout
 
 
-def test_a_mistake_before_anything_is_sent_leaves_no_files(run, service, folder):
+def test_an_error_before_the_first_request_leaves_no_files(run, service, folder):
     (folder / "prompts.jsonl").write_text('{"txt":"a"}\n')
     failed = batch(run, "prompts.jsonl", "--template", "{text}")
     assert failed.exit_code == 1
@@ -214,7 +212,7 @@ def test_a_mistake_before_anything_is_sent_leaves_no_files(run, service, folder)
     assert batch(run, "prompts.jsonl", "--template", "{txt}").exit_code == 0
 
 
-def test_an_output_in_no_folder_is_an_error_that_says_so(run, prompts, service):
+def test_an_output_in_a_missing_folder_is_an_error(run, prompts, service):
     failed = run(f"batch run {prompts} -o nowhere/answers.jsonl -m m")
     assert failed.exit_code == 1
     assert "there is no folder nowhere" in failed.output

@@ -1,4 +1,4 @@
-"""What is shown of a job while it runs."""
+"""Progress of a running batch job."""
 
 import io
 import sys
@@ -28,8 +28,8 @@ def progress(**changes):
     return Progress(**facts | changes)
 
 
-def test_a_line_tells_rate_and_tokens_and_only_what_there_is_besides():
-    assert format_progress(progress()) == "25.0 rows/s, 32 under way, 3,000 tokens"
+def test_a_line_shows_rate_and_tokens_and_leaves_out_zeros():
+    assert format_progress(progress()) == "25.0 rows/s, 32 in flight, 3,000 tokens"
     assert format_progress(
         progress(
             failed=3,
@@ -42,20 +42,20 @@ def test_a_line_tells_rate_and_tokens_and_only_what_there_is_besides():
             usd=0.25,
         )
     ) == (
-        "25.0 rows/s, 32 under way, 500 in batches, 3 failed, "
-        "2 tried again (cannot connect), limit 1,500 requests/min, "
+        "25.0 rows/s, 32 in flight, 500 in batches, 3 failed, "
+        "2 retried (cannot connect), limit 1,500 requests/min, "
         "limit 90,000 tokens/min, paused 2 s, 3,000 tokens, $0.2500"
     )
 
 
-def test_a_log_gets_lines_the_more_seldom_the_longer_a_job_takes(capsys):
-    with progress_reporter() as tell:
-        tell(progress())
-        tell(progress(elapsed_s=10.5))
-        tell(progress(elapsed_s=11.5, total=None))
+def test_log_lines_come_at_growing_intervals(capsys):
+    with progress_reporter() as show:
+        show(progress())
+        show(progress(elapsed_s=10.5))
+        show(progress(elapsed_s=11.5, total=None))
     assert capsys.readouterr().err.splitlines() == [
-        "250 of 1,000 rows, 25.0 rows/s, 32 under way, 3,000 tokens, 30 s left",
-        "250 of ? rows, 25.0 rows/s, 32 under way, 3,000 tokens",
+        "250 of 1,000 rows, 25.0 rows/s, 32 in flight, 3,000 tokens, 30 s left",
+        "250 of ? rows, 25.0 rows/s, 32 in flight, 3,000 tokens",
     ]
 
 
@@ -66,18 +66,18 @@ def test_a_terminal_gets_a_bar(monkeypatch):
 
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
-    with progress_reporter() as tell:
-        tell(progress(done=990))
+    with progress_reporter() as show:
+        show(progress(done=990))
     assert "1000/1000" in terminal.getvalue()
-    assert "25.0 rows/s, 32 under way" in terminal.getvalue()
+    assert "25.0 rows/s, 32 in flight" in terminal.getvalue()
 
 
 @pytest.mark.slow
-def test_a_night_is_not_too_long_for_a_log_and_its_end_is_told(capsys):
-    with progress_reporter() as tell:
+def test_the_log_of_a_night_is_short_and_has_its_end(capsys):
+    with progress_reporter() as show:
         for second in range(8 * 3600):
-            tell(progress(elapsed_s=float(second)))
-        tell(progress(elapsed_s=8 * 3600.0, done=990))
-    told = capsys.readouterr().err.splitlines()
-    assert 50 < len(told) < 250
-    assert told[-1].startswith("1,000 of 1,000 rows")
+            show(progress(elapsed_s=float(second)))
+        show(progress(elapsed_s=8 * 3600.0, done=990))
+    lines = capsys.readouterr().err.splitlines()
+    assert 50 < len(lines) < 250
+    assert lines[-1].startswith("1,000 of 1,000 rows")

@@ -1,4 +1,4 @@
-"""`tunesmith doctor`: what is in place, what is not, and what to do."""
+"""`tunesmith doctor`: results and fixes."""
 
 import importlib.metadata
 import json
@@ -12,7 +12,7 @@ from tunesmith.cli import doctor
 MODELS = {"object": "list", "data": [{"id": "ada", "object": "model"}]}
 
 
-def states(result):
+def checks(result):
     return {check["name"]: check for check in json.loads(result.stdout)}
 
 
@@ -20,10 +20,10 @@ def test_a_service_in_memory_needs_nothing(run, remembered):
     result = run("doctor")
     assert result.exit_code == 0
     assert "✓ key" in result.stdout
-    assert "in memory, kept in world.state" in result.stdout
+    assert "in memory, stored in world.state" in result.stdout
 
 
-def test_without_a_key_it_says_what_to_set(run, folder):
+def test_a_missing_key_has_a_fix(run, folder):
     result = run("doctor")
     assert result.exit_code == 1
     assert "✗ key" in result.stdout
@@ -38,31 +38,31 @@ def test_the_key_is_never_shown(run, folder, monkeypatch):
     result = run("doctor")
     assert result.exit_code == 0, result.output
     assert "set in OPENAI_API_KEY" in result.stdout
-    assert "with 1 model" in result.stdout
+    assert "ms, 1 model" in result.stdout
     assert "sk-secret" not in result.output
     assert "password" not in result.output
 
 
 @respx.mock
 @pytest.mark.parametrize(
-    ("answer", "remedy"),
+    ("response", "fix"),
     [
         (httpx.Response(401, json={"error": {"message": "no"}}), "a key of this service"),
         (httpx.Response(404), "may lack its path, such as /v1"),
-        (httpx.ConnectError("refused"), "see whether the address is right"),
+        (httpx.ConnectError("refused"), "check the base URL, the network"),
     ],
 )
-def test_a_service_that_does_not_answer_has_a_remedy(run, folder, answer, remedy):
-    respx.get("https://api.example/models").mock(side_effect=[answer])
+def test_an_unreachable_service_has_a_fix(run, folder, response, fix):
+    respx.get("https://api.example/models").mock(side_effect=[response])
     result = run("--base-url https://api.example --api-key sk-secret doctor --json")
     assert result.exit_code == 1
-    service = states(result)["service"]
+    service = checks(result)["service"]
     assert service["state"] == "wrong"
-    assert remedy in service["remedy"]
+    assert fix in service["fix"]
     assert "sk-secret" not in result.output
 
 
-def test_an_extra_that_is_missing_has_its_command(run, remembered, monkeypatch):
+def test_a_missing_extra_has_its_command(run, remembered, monkeypatch):
     def known(name):
         if name in {"tiktoken", "openpyxl"}:
             raise importlib.metadata.PackageNotFoundError(name)
@@ -71,19 +71,19 @@ def test_an_extra_that_is_missing_has_its_command(run, remembered, monkeypatch):
     monkeypatch.setattr(doctor, "version", known)
     result = run("doctor --json")
     assert result.exit_code == 0
-    assert states(result)["extra tokens"]["remedy"] == "pip install 'tunesmith[tokens]'"
-    assert states(result)["extra cli"]["state"] == "ok"
-    assert "extra dev" not in states(result)
+    assert checks(result)["extra tokens"]["fix"] == "pip install 'tunesmith[tokens]'"
+    assert checks(result)["extra cli"]["state"] == "ok"
+    assert "extra dev" not in checks(result)
 
 
 @pytest.mark.parametrize(
-    ("options", "remedy"),
+    ("options", "fix"),
     [
-        ("--base-url api.example/v1 --api-key sk-1", "mend this setting"),
-        ("--base-url https://api.example/v1 --api-key 'sk 1\n'", "mend this setting"),
+        ("--base-url api.example/v1 --api-key sk-1", "correct this setting"),
+        ("--base-url https://api.example/v1 --api-key 'sk 1\n'", "correct this setting"),
     ],
 )
-def test_a_setting_that_cannot_be_used_is_not_blamed_on_the_network(run, folder, options, remedy):
+def test_an_invalid_setting_is_not_blamed_on_the_network(run, folder, options, fix):
     result = run(f"{options} doctor --json")
     assert result.exit_code == 1
-    assert states(result)["service"]["remedy"] == remedy
+    assert checks(result)["service"]["fix"] == fix

@@ -42,7 +42,7 @@ def test_a_link_is_written_through_and_stays_one(run, tuned, folder):
 
 
 @pytest.mark.slow
-def test_what_was_saved_is_told_to_scripts_too(as_json, tuned, folder):
+def test_saved_files_are_reported_as_json_too(as_json, tuned, folder):
     saved = as_json(f"files content {tuned['training_file']} -o a.jsonl")
     assert saved == {"saved": "a.jsonl"}
     assert as_json(f"fine-tunes results {tuned['id']} -o a.csv") == {"saved": "a.csv"}
@@ -61,20 +61,20 @@ def test_lists_are_limited_and_filtered(as_json, uploaded):
     assert [f["id"] for f in as_json("files list --purpose fine-tune")] == [uploaded["id"]]
 
 
-def test_after_an_upload_the_next_command_is_told(run, few, remembered):
+def test_an_upload_suggests_the_next_command(run, few, remembered):
     result = run("--state other.state files upload few.jsonl")
     file_id = result.stdout.split()[1]
     assert f"Next: tunesmith --state other.state fine-tunes create -t {file_id}" in result.stderr
 
 
-def test_an_identical_file_is_used_in_a_script(run, uploaded, as_json):
+def test_an_identical_file_is_reused_in_a_script(run, uploaded, as_json):
     result = run("files upload few.jsonl")
-    assert f"has few.jsonl already, as {uploaded['id']}" in result.stderr
+    assert f"Reusing {uploaded['id']}: identical to few.jsonl." in result.stderr
     assert len(as_json("files list")) == 1
 
 
 @pytest.fixture
-def somebody_answers(monkeypatch):
+def interactive(monkeypatch):
     """Standard input is a terminal."""
     from tunesmith.cli import upload
 
@@ -82,24 +82,22 @@ def somebody_answers(monkeypatch):
 
 
 @pytest.mark.parametrize(("answer", "files"), [("\n", 1), ("y\n", 1), ("n\n", 2)])
-def test_an_identical_file_is_offered_for_reuse(
-    run, uploaded, as_json, somebody_answers, answer, files
-):
+def test_an_identical_file_is_offered_for_reuse(run, uploaded, as_json, interactive, answer, files):
     result = run("files upload few.jsonl", answer)
-    assert f"already, as {uploaded['id']} (few.jsonl," in result.stderr
-    assert "Use that one [Y/n]" in result.stderr
+    assert f"few.jsonl is identical to {uploaded['id']} (few.jsonl," in result.stderr
+    assert "Reuse it [Y/n]" in result.stderr
     assert len(as_json("files list")) == files
 
 
 @pytest.mark.parametrize("option", ["--force", "-y"])
-def test_options_answer_in_advance(run, uploaded, as_json, somebody_answers, option):
+def test_options_answer_the_prompt_in_advance(run, uploaded, as_json, interactive, option):
     result = run(f"files upload few.jsonl {option}")
     assert "[Y/n]" not in result.stderr
     assert len(as_json("files list")) == (2 if option == "--force" else 1)
 
 
 @pytest.mark.slow
-def test_models_are_listed_tuned_ones_alone_if_wished(run, tuned, as_json):
+def test_models_are_listed_and_filtered(run, tuned, as_json):
     names = [model["id"] for model in as_json("models list")]
     assert "babbage-002" in names
     own = [model["id"] for model in as_json("models list --tuned")]
@@ -118,7 +116,7 @@ def test_a_model_is_shown_and_deleted(run, tuned):
     assert result.stderr.startswith(f"Error: models.retrieve: The model '{name}' does not exist")
 
 
-def test_on_a_terminal_lists_are_tables(run, uploaded, monkeypatch):
+def test_lists_are_tables_on_a_terminal(run, uploaded, monkeypatch):
     from tunesmith.cli.output import Output
 
     monkeypatch.setattr(Output, "is_terminal", True)

@@ -14,7 +14,7 @@ def lines(result):
     return [json.loads(line) for line in result.stdout.splitlines()]
 
 
-def test_a_path_is_uploaded_and_the_next_command_told(run, few, remembered, as_json):
+def test_a_path_is_uploaded_and_the_next_command_suggested(run, few, remembered, as_json):
     result = run("fine-tunes create -t few.jsonl -m babbage-002")
     assert result.exit_code == 0, result.output
     job = as_json("fine-tunes list")[0]
@@ -23,7 +23,7 @@ def test_a_path_is_uploaded_and_the_next_command_told(run, few, remembered, as_j
     assert as_json(f"files get {job['training_file']}")["filename"] == "few.jsonl"
 
 
-def test_an_id_is_taken_as_it_is(as_json, few, remembered):
+def test_an_id_is_used_as_it_is(as_json, few, remembered):
     file = as_json("files upload few.jsonl")
     job = as_json(f"fine-tunes create -t {file['id']} -v {file['id']} -m babbage-002")
     assert (job["training_file"], job["validation_file"]) == (file["id"], file["id"])
@@ -42,36 +42,36 @@ def test_a_url_is_downloaded_and_uploaded(as_json, few, remembered):
 
 @respx.mock
 @pytest.mark.parametrize(
-    ("answer", "said"),
+    ("response", "reason"),
     [
-        (httpx.Response(404), "the server answers 404 Not Found"),
+        (httpx.Response(404), "HTTP 404 Not Found"),
         (httpx.ConnectError("no route"), "no route"),
     ],
 )
-def test_a_url_that_cannot_be_had_is_named(run, remembered, answer, said):
-    respx.get("https://data.example/a.jsonl").mock(side_effect=[answer])
+def test_a_failed_download_is_explained(run, remembered, response, reason):
+    respx.get("https://data.example/a.jsonl").mock(side_effect=[response])
     result = run("fine-tunes create -t https://data.example/a.jsonl -m babbage-002")
     assert result.exit_code == 1
-    expected = f"Error: https://data.example/a.jsonl cannot be downloaded: {said}\n"
+    expected = f"Error: Cannot download https://data.example/a.jsonl: {reason}\n"
     assert result.stderr == expected
 
 
 @pytest.mark.slow
 @respx.mock
-def test_what_a_url_holds_of_secrets_is_not_shown(run, few, remembered):
+def test_secrets_in_a_url_are_not_shown(run, few, remembered):
     secret = "//me:password@data.example/a.jsonl?signature=secret"
     respx.get(f"https:{secret}").mock(
         side_effect=[httpx.Response(200, content=few.read_bytes()), httpx.Response(403)]
     )
     for _ in range(2):
         result = run(f"fine-tunes create -t 'https:{secret}' -m babbage-002")
-        assert "https://data.example/a.jsonl" in result.stderr
+        assert "https://…@data.example/a.jsonl?…" in result.stderr
         assert "password" not in result.output
         assert "secret" not in result.output
 
 
 @respx.mock
-def test_a_url_need_not_say_what_is_behind_it(as_json, few, remembered):
+def test_a_url_may_lack_a_suffix(as_json, few, remembered):
     respx.get("https://data.example/sets/7").respond(content=few.read_bytes())
     job = as_json("fine-tunes create -t https://data.example/sets/7 -m babbage-002")
     assert as_json(f"files get {job['training_file']}")["filename"] == "7.jsonl"
@@ -82,24 +82,24 @@ def test_a_url_of_a_table_is_not_downloaded(run, remembered):
     result = run("fine-tunes create -t https://data.example/my%20data.csv -m babbage-002")
     assert result.exit_code == 1
     assert result.stderr == (
-        "Error: https://data.example/my%20data.csv is no .jsonl file. "
-        "Download it, and make one of it first: tunesmith prepare 'my data.csv'\n"
+        "Error: https://data.example/my%20data.csv is not a .jsonl file. "
+        "Download and convert it first: tunesmith prepare 'my data.csv'\n"
     )
 
 
-def test_what_is_neither_file_nor_id_is_named(run, remembered):
+def test_a_reference_that_is_neither_file_nor_id_is_named(run, remembered):
     result = run("fine-tunes create -t nothing.jsonl -m babbage-002")
     assert result.exit_code == 1
-    assert "nothing.jsonl is neither a file here nor the id of an uploaded one" in result.stderr
+    assert "nothing.jsonl is neither a local file nor the id of an uploaded one" in result.stderr
 
 
-def test_a_table_is_to_be_prepared_first(run, remembered):
+def test_a_table_must_be_converted_first(run, remembered):
     result = run("fine-tunes create -t ./kant.csv -m babbage-002")
     assert result.exit_code == 1
-    assert "Make one of it first: tunesmith prepare ./kant.csv" in result.stderr
+    assert "Convert it first: tunesmith prepare ./kant.csv" in result.stderr
 
 
-def test_options_arrive_in_the_job(as_json, few, remembered):
+def test_options_reach_the_job(as_json, few, remembered):
     job = as_json(
         "fine-tunes create -t few.jsonl -m babbage-002 --suffix ours --n-epochs 2 --batch-size 4 "
         "--learning-rate-multiplier 0.5 --seed 7 --metadata team=a=b --metadata x=y"
@@ -114,7 +114,7 @@ def test_options_arrive_in_the_job(as_json, few, remembered):
     }
 
 
-def test_the_other_methods_can_be_asked_for(as_json, few, folder, remembered):
+def test_other_methods_are_supported(as_json, few, folder, remembered):
     grader = {
         "type": "string_check",
         "name": "same",
@@ -134,39 +134,39 @@ def test_the_other_methods_can_be_asked_for(as_json, few, folder, remembered):
     "options",
     ["--method reinforcement", "--grader kant.csv", "--beta 0.1", "--n-epochs 51", "--metadata x"],
 )
-def test_options_that_do_not_fit_are_wrong_usage(run, few, remembered, options):
+def test_incompatible_options_are_usage_errors(run, few, remembered, options):
     result = run(f"fine-tunes create -t few.jsonl -m babbage-002 {options}")
     assert result.exit_code == 2
 
 
 @pytest.mark.slow
-def test_followed_in_a_pipe_it_is_a_line_an_event(run, few, remembered):
+def test_follow_in_a_pipe_prints_an_event_per_line(run, few, remembered):
     result = run("fine-tunes create -t few.jsonl -m babbage-002 --n-epochs 4 --follow")
     assert result.exit_code == 0, result.output
-    said = [line.split("  ", 1)[1] for line in result.stdout.splitlines()[:-1]]
-    assert said[0].startswith("Created fine-tuning job: ftjob-")
-    assert said[3] == "Fine-tuning job started"
-    assert said[4].startswith("Step 1/48: training loss=")
-    steps = [line for line in said if line.startswith("Step")]
+    messages = [line.split("  ", 1)[1] for line in result.stdout.splitlines()[:-1]]
+    assert messages[0].startswith("Created fine-tuning job: ftjob-")
+    assert messages[3] == "Fine-tuning job started"
+    assert messages[4].startswith("Step 1/48: training loss=")
+    steps = [line for line in messages if line.startswith("Step")]
     assert steps[-1].startswith("Step 48/48")
     assert 20 <= len(steps) <= 26
-    assert said[-1] == "The job has successfully completed"
+    assert messages[-1] == "The job has successfully completed"
     model = result.stdout.splitlines()[-1].removeprefix("Fine-tuned model: ")
     assert result.stderr.endswith(
         f"Next: tunesmith complete -m {model} 'YOUR PROMPT'\n"
-        "End your prompt as the prompts in the data end.\n"
+        "Prompts should end like the prompts in the training data.\n"
     )
 
 
 @pytest.mark.slow
-def test_after_a_model_that_was_gone_on_from_the_next_command_fits_its_base(run, tuned):
+def test_the_suggested_command_fits_the_base_of_a_continued_model(run, tuned):
     model = tuned["fine_tuned_model"]
     result = run(f"fine-tunes create -t few.jsonl -m {model} --suffix more --follow")
     assert "Next: tunesmith complete -m ft:babbage-002:personal:more:" in result.stderr
 
 
 @pytest.mark.slow
-def test_as_json_it_is_an_event_a_line_and_the_job_at_last(run, tuned):
+def test_follow_as_json_prints_an_event_per_line_and_the_job_last(run, tuned):
     *events, job = lines(run(f"fine-tunes follow {tuned['id']} --json"))
     assert {event["object"] for event in events} == {"fine_tuning.job.event"}
     assert (job["object"], job["status"]) == ("fine_tuning.job", "succeeded")
@@ -174,7 +174,7 @@ def test_as_json_it_is_an_event_a_line_and_the_job_at_last(run, tuned):
 
 
 @pytest.mark.slow
-def test_on_a_terminal_there_is_a_curve(run, few, remembered, monkeypatch):
+def test_follow_on_a_terminal_draws_a_curve(run, few, remembered, monkeypatch):
     from tunesmith.cli.output import Output
 
     monkeypatch.setattr(Output, "is_terminal", True)
@@ -209,9 +209,9 @@ def test_results_are_csv_or_rows(run, tuned, as_json, folder):
 
 @pytest.mark.slow
 def test_checkpoints_are_models(as_json, tuned):
-    found = as_json(f"fine-tunes checkpoints {tuned['id']}")
-    assert found[0]["fine_tuned_model_checkpoint"] == tuned["fine_tuned_model"]
-    assert as_json(f"models get {found[-1]['fine_tuned_model_checkpoint']}")
+    listed = as_json(f"fine-tunes checkpoints {tuned['id']}")
+    assert listed[0]["fine_tuned_model_checkpoint"] == tuned["fine_tuned_model"]
+    assert as_json(f"models get {listed[-1]['fine_tuned_model_checkpoint']}")
 
 
 @pytest.mark.slow
@@ -229,7 +229,7 @@ def test_a_job_is_paused_resumed_and_cancelled(run, few, remembered, monkeypatch
     assert "status         cancelled" in run(f"fine-tunes cancel {job_id}").stdout
 
 
-def test_a_cancelled_job_has_an_exit_code_of_its_own(run, few, remembered):
+def test_a_cancelled_job_has_its_own_exit_code(run, few, remembered):
     run("fine-tunes create -t few.jsonl -m babbage-002")
     job_id = run("fine-tunes list").stdout.split("\t")[0]
     run(f"fine-tunes cancel {job_id}")
@@ -239,7 +239,7 @@ def test_a_cancelled_job_has_an_exit_code_of_its_own(run, few, remembered):
 
 
 @pytest.mark.parametrize("option", ["", "--json"])
-def test_a_failed_job_says_why(run, folder, remembered, option):
+def test_a_failed_job_shows_the_reason(run, folder, remembered, option):
     (folder / "two.jsonl").write_text('{"prompt": "a", "completion": "b"}\n' * 2)
     result = run(f"fine-tunes create -t two.jsonl -m babbage-002 --follow {option}")
     assert result.exit_code == 3
@@ -256,16 +256,16 @@ def test_following_survives_dropped_connections(run, few, client_of):
 
 
 class Flaky:
-    """Loses every second answer about events."""
+    """A backend that loses every second response about events."""
 
     def __init__(self):
         self.inner = MemoryBackend()
-        self.asked = self.failures = 0
+        self.requests = self.failures = 0
 
     def send(self, request):
         if request.operation.endswith("list_events"):
-            self.asked += 1
-            if self.asked % 2:
+            self.requests += 1
+            if self.requests % 2:
                 self.failures += 1
                 raise BackendError("the connection broke", phase="read")
         return self.inner.send(request)

@@ -1,4 +1,4 @@
-"""What commands print on a terminal."""
+"""Output on a terminal and in a pipe."""
 
 import pytest
 
@@ -8,7 +8,7 @@ from tunesmith.cli.output import Output
 
 @pytest.fixture
 def terminal(monkeypatch):
-    """Somebody looks at a terminal of so many columns."""
+    """Let standard output be a terminal with this number of columns."""
     monkeypatch.setattr(Output, "is_terminal", True)
     return lambda columns: monkeypatch.setenv("COLUMNS", str(columns))
 
@@ -48,7 +48,7 @@ def test_where_there_is_little_room_each_object_is_a_block(run, tuned, few, term
 
 
 @pytest.mark.slow
-def test_a_name_is_shown_to_the_letter(run, few, remembered, terminal):
+def test_names_are_not_markup(run, few, remembered, terminal):
     run("fine-tunes create -t few.jsonl -m babbage-002 --suffix dog --follow")
     run("files upload few.jsonl --force --name '[red]few[/].jsonl'")
     terminal(140)
@@ -56,10 +56,10 @@ def test_a_name_is_shown_to_the_letter(run, few, remembered, terminal):
     assert "[red]few[/].jsonl" in run("files list").stdout
 
 
-def test_a_name_breaks_neither_a_line_nor_its_tabs_nor_a_terminal(run, few, remembered):
+def test_names_break_neither_lines_nor_columns(run, few, remembered):
     run("files upload few.jsonl --name 'a\tb\x1b[31m.jsonl'")
     (line,) = run("files list").stdout.splitlines()
-    assert line.split("\t")[-1] == "a b [31m.jsonl"
+    assert line.split("\t")[-1] == "a b.jsonl"
 
 
 @pytest.mark.slow
@@ -75,6 +75,6 @@ def test_an_empty_list_is_an_empty_table(run, remembered, terminal):
     assert run("fine-tunes list").exit_code == 0
 
 
-def test_what_a_model_wrote_does_not_steer_the_terminal(terminal, capsys):
+def test_control_characters_are_removed_on_a_terminal(terminal, capsys):
     Output(ServiceOptions(), as_json=False).text("a\x1b[2Jb\tc\x07\x9b")
     assert capsys.readouterr().out == "ab\tc\n"

@@ -251,7 +251,7 @@ def test_if_all_lines_are_broken_the_first_is_named(run, folder):
 )
 def test_the_program_it_prints_runs(run, folder, file, options, monkeypatch, capsys):
     result = run(f"prepare {file} -q {options}")
-    program = result.stdout.split("run this in Python:")[1]
+    program = result.stdout.split("Or in Python:")[1]
     client = tunesmith.AsyncClient(backend=tunesmith.MemoryBackend())
     monkeypatch.setattr(tunesmith, "AsyncClient", lambda: client)
 
@@ -262,7 +262,7 @@ def test_the_program_it_prints_runs(run, folder, file, options, monkeypatch, cap
 
 @pytest.mark.slow
 def test_the_program_speaks_to_the_service_of_the_command(run, folder, remembered, capsys):
-    program = run("prepare kant.csv -q").stdout.split("run this in Python:")[1]
+    program = run("prepare kant.csv -q").stdout.split("Or in Python:")[1]
     exec(program, {})
     model = capsys.readouterr().out.strip()
     assert model in run("models list --tuned").stdout

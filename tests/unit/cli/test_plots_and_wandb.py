@@ -1,4 +1,4 @@
-"""`fine-tunes plot`, `fine-tunes report` and `wandb sync`: jobs to be looked at."""
+"""`fine-tunes plot`, `fine-tunes report` and `wandb sync`."""
 
 import json
 
@@ -7,7 +7,7 @@ import pytest
 
 @pytest.fixture
 def job(as_json, run, few, remembered):
-    """A job that has succeeded."""
+    """The id of a job that succeeded."""
     job = as_json("fine-tunes create -t few.jsonl -m babbage-002 --seed 1")
     followed = run(f"fine-tunes follow {job['id']}")
     assert followed.exit_code == 0, followed.output
@@ -15,7 +15,7 @@ def job(as_json, run, few, remembered):
 
 
 @pytest.mark.slow
-def test_curves_are_drawn_into_the_kind_of_picture_that_is_named(run, job, folder):
+def test_plots_have_the_format_of_their_suffix(run, job, folder):
     for name, begin in (("losses.png", b"\x89PNG"), ("losses.svg", b"<?xml")):
         done = run(f"fine-tunes plot {job} {job} -o {name}")
         assert (done.exit_code, done.stderr) == (0, f"Saved: {name}\n")
@@ -23,9 +23,7 @@ def test_curves_are_drawn_into_the_kind_of_picture_that_is_named(run, job, folde
 
 
 @pytest.mark.slow
-def test_a_picture_that_cannot_be_drawn_to_its_end_leaves_the_old_one(
-    run, job, folder, monkeypatch
-):
+def test_a_failed_plot_leaves_the_old_file(run, job, folder, monkeypatch):
     figure = pytest.importorskip("matplotlib.figure").Figure
     (folder / "losses.png").write_text("old")
     before = set(folder.iterdir())
@@ -46,7 +44,7 @@ def test_a_picture_that_cannot_be_drawn_to_its_end_leaves_the_old_one(
 @pytest.mark.parametrize(
     ("command", "name"), [("plot", "a.txt"), ("plot", "a"), ("report", "a.png"), ("report", "a")]
 )
-def test_a_picture_or_page_of_no_kind_is_given_wrongly(run, job, folder, command, name):
+def test_an_unknown_suffix_is_a_usage_error(run, job, folder, command, name):
     before = set(folder.iterdir())
     done = run(f"fine-tunes {command} {job} -o {name}")
     assert done.exit_code == 2
@@ -55,7 +53,7 @@ def test_a_picture_or_page_of_no_kind_is_given_wrongly(run, job, folder, command
 
 
 @pytest.mark.slow
-def test_a_page_is_written_about_a_job(run, as_json, job, folder):
+def test_a_report_is_written(run, as_json, job, folder):
     assert as_json(f"fine-tunes report {job} -o job.html") == {"saved": "job.html"}
     page = (folder / "job.html").read_text()
     assert job in page
@@ -69,21 +67,21 @@ def test_jobs_are_logged_once(run, as_json, job, folder, monkeypatch):
         monkeypatch.setenv(name, str(folder / name.lower()))
     done = run(f"wandb sync -i {job} --offline --project kant")
     assert (done.exit_code, done.stdout) == (0, f"{job}  logged\n"), done.output
-    assert done.stderr == "To send what is logged: wandb sync wandb/offline-run-*\n"
+    assert done.stderr == "To send the logs: wandb sync wandb/offline-run-*\n"
     assert list(folder.glob("wandb/offline-run-*"))
     assert as_json("wandb sync --offline --project kant") == {job: "already logged"}
     (details,) = folder.glob("wandb/*run-*/files/fine_tune_details.json")
     assert json.loads(details.read_text())["id"] == job
 
 
-def test_without_jobs_there_is_nothing_to_log(run, remembered, folder):
+def test_without_jobs_nothing_is_logged(run, remembered, folder):
     done = run("wandb sync --offline")
     assert (done.exit_code, done.stdout) == (0, "")
-    assert "There are no jobs." in done.stderr
+    assert "No jobs to log." in done.stderr
 
 
 @pytest.mark.slow
-def test_a_job_that_fails_does_not_keep_the_others_from_being_logged(
+def test_a_failed_job_does_not_stop_others_from_being_logged(
     run, as_json, job, folder, monkeypatch
 ):
     pytest.importorskip("wandb")
@@ -98,7 +96,7 @@ def test_a_job_that_fails_does_not_keep_the_others_from_being_logged(
 
 
 @pytest.mark.slow
-def test_without_an_account_it_says_what_to_do(run, job, monkeypatch):
+def test_a_missing_wandb_account_has_a_hint(run, job, monkeypatch):
     wandb = pytest.importorskip("wandb")
 
     def refuse():

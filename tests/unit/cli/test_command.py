@@ -1,4 +1,4 @@
-"""What holds for every command: exit codes, one-line errors, secrets, help, interruption."""
+"""Behaviour of every command: exit codes, one-line errors, secrets, help, interruption."""
 
 import os
 import signal
@@ -26,7 +26,7 @@ def all_commands(group=app, path=()):
 
 
 @pytest.mark.parametrize("name", sorted(all_commands()))
-def test_every_command_has_help_and_every_option_says_what_it_does(run, name):
+def test_every_command_and_option_has_help(run, name):
     result = run(f"{name} --help")
     assert result.exit_code == 0
     command = app
@@ -46,7 +46,7 @@ def test_every_command_prints_json_for_scripts(name):
 
 
 class Down:
-    """No answer ever comes."""
+    """A backend that cannot connect."""
 
     def send(self, request):
         raise BackendError("no route to host", phase="connect")
@@ -64,16 +64,16 @@ def test_a_password_in_the_address_is_not_shown(run, folder, monkeypatch):
         assert "ssword" not in result.output
 
 
-def test_out_of_reach_is_exit_code_4_and_names_the_doctor(run, client_of):
+def test_an_unreachable_service_is_exit_code_4_with_a_hint(run, client_of):
     client_of(Down(), max_retries=0)
     result = run("files list")
     assert (result.exit_code, result.stdout) == (4, "")
     assert result.stderr == (
-        "Error: files.list: no route to host. See whether the service is there: tunesmith doctor\n"
+        "Error: files.list: no route to host. Check the service: tunesmith doctor\n"
     )
 
 
-def test_a_deadline_is_exit_code_4_and_says_how_to_go_on(run, few, remembered):
+def test_a_deadline_is_exit_code_4_with_commands_to_continue(run, few, remembered):
     result = run("--deadline 30 fine-tunes create -t few.jsonl -m babbage-002 --follow")
     assert result.exit_code == 4
     assert "To follow it again: tunesmith fine-tunes follow ftjob-" in result.stderr
@@ -82,15 +82,18 @@ def test_a_deadline_is_exit_code_4_and_says_how_to_go_on(run, few, remembered):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("command", ["fine-tunes results {job}", "files content {file}"])
-def test_a_folder_that_is_not_there_is_named(run, tuned, command):
+def test_a_missing_folder_is_named(run, tuned, command):
     command = command.format(job=tuned["id"], file=tuned["training_file"])
     result = run(f"{command} -o nowhere/x")
     assert result.exit_code == 1
-    assert result.stderr == "Error: There is no folder nowhere: name another place, or make it.\n"
+    assert (
+        result.stderr
+        == "Error: The folder nowhere does not exist. Create it, or choose another path.\n"
+    )
 
 
 @respx.mock
-def test_a_refused_key_says_what_to_set_and_is_not_shown(run, folder):
+def test_a_rejected_key_has_a_hint_and_is_not_shown(run, folder):
     respx.get("https://api.example/v1/files").respond(
         401, json={"error": {"message": "Incorrect API key provided: sk-secret."}}
     )
@@ -101,26 +104,26 @@ def test_a_refused_key_says_what_to_set_and_is_not_shown(run, folder):
 
 
 @pytest.mark.parametrize(
-    ("line", "code", "said"),
+    ("line", "code", "message"),
     [
-        ("files list", 1, "There is no API key: set OPENAI_API_KEY"),
+        ("files list", 1, "API key missing. Set OPENAI_API_KEY"),
         ("--state no/world files list", 1, "no/world cannot be used"),
         ("--state kant.csv files list", 1, "kant.csv is no state of a tunesmith service"),
-        ("--state w files upload nothing.jsonl", 1, "nothing.jsonl: There is no such file"),
+        ("--state w files upload nothing.jsonl", 1, "nothing.jsonl does not exist"),
         ("--state w files get file-1", 1, "No such File object: file-1"),
         ("--state w files content file-1 -o x", 1, "No such File object: file-1"),
         ("--state w fine-tunes results ftjob-1", 1, "Could not find fine tune: ftjob-1"),
         ("--state w complete -m nothing a", 1, "The model 'nothing' does not exist"),
         ("--state w complete -m davinci-002 a -t 3", 2, "3.0 is not in the range"),
         ("--base-url ftp://x --api-key k files list", 1, "must be an http or https URL"),
-        ("--state w --backend http files list", 2, "leave --backend http out"),
-        ("--state w --api-key sk-secret files list", 2, "has no address and no key"),
+        ("--state w --backend http files list", 2, "Remove --backend http"),
+        ("--state w --api-key sk-secret files list", 2, "takes neither --base-url nor --api-key"),
     ],
 )
-def test_errors_are_one_line_with_a_code(run, folder, line, code, said):
+def test_errors_are_one_line_with_a_code(run, folder, line, code, message):
     result = run(line)
     assert result.exit_code == code, result.output
-    assert said in result.stderr.splitlines()[-1]
+    assert message in result.stderr.splitlines()[-1]
     assert result.stderr.splitlines()[-1].startswith("Error: ")
     assert "Traceback" not in result.output
     assert "sk-secret" not in result.output
@@ -128,7 +131,7 @@ def test_errors_are_one_line_with_a_code(run, folder, line, code, said):
 
 @pytest.mark.slow
 @pytest.mark.parametrize(
-    ("typed", "begins"),
+    ("options", "start"),
     [
         ("", "TUNESMITH_STATE is set, so OPENAI_BASE_URL is not used."),
         ("--base-url http://127.0.0.1:9/v1 --api-key k", "Error: "),
@@ -136,21 +139,21 @@ def test_errors_are_one_line_with_a_code(run, folder, line, code, said):
         ("--state other.state", ""),
     ],
 )
-def test_what_is_typed_comes_before_the_environment(
-    run, folder, remembered, monkeypatch, typed, begins
+def test_typed_options_override_the_environment(
+    run, folder, remembered, monkeypatch, options, start
 ):
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
-    result = run(f"{typed} --timeout 1 files list")
-    assert result.stderr.startswith(begins)
-    assert ("127.0.0.1:9" in result.stderr) == (begins == "Error: ")
+    result = run(f"{options} --timeout 1 files list")
+    assert result.stderr.startswith(start)
+    assert ("127.0.0.1:9" in result.stderr) == (start == "Error: ")
 
 
-def test_options_of_the_command_line_are_named_in_the_next_command_but_no_key(run, folder, few):
+def test_suggested_commands_repeat_the_global_options(run, folder, few):
     result = run("--state w --deadline 60 fine-tunes create -t few.jsonl -m babbage-002")
     assert "Next: tunesmith --state w fine-tunes follow ftjob-" in result.stderr
 
 
-def test_an_interruption_says_how_to_follow_and_how_to_cancel(run, few, client_of):
+def test_an_interruption_shows_how_to_follow_and_how_to_cancel(run, few, client_of):
     class Interrupted:
         def __init__(self):
             self.inner = MemoryBackend()
@@ -167,15 +170,15 @@ def test_an_interruption_says_how_to_follow_and_how_to_cancel(run, few, client_o
     result = run("fine-tunes create -t few.jsonl -m babbage-002 --follow")
     assert result.exit_code == 130
     assert (
-        "The job goes on. To follow it again: tunesmith fine-tunes follow ftjob-" in result.stderr
+        "The job continues. To follow it again: tunesmith fine-tunes follow ftjob-" in result.stderr
     )
     assert "To cancel it: tunesmith fine-tunes cancel ftjob-" in result.stderr
 
 
 class Running(BaseHTTPRequestHandler):
-    """A service whose one job runs for ever."""
+    """A service whose only job never ends."""
 
-    asked = threading.Event()
+    requested = threading.Event()
 
     def do_GET(self):
         events = self.path.partition("?")[0].endswith("/events")
@@ -190,14 +193,14 @@ class Running(BaseHTTPRequestHandler):
         self.end_headers()
         self.wfile.write(body)
         if events:
-            self.asked.set()
+            self.requested.set()
 
     def log_message(self, *_):
         pass
 
 
 @pytest.mark.slow
-def test_control_c_in_a_shell_leaves_at_once_and_without_a_traceback():
+def test_ctrl_c_in_a_shell_exits_at_once_and_without_a_traceback():
     with HTTPServer(("127.0.0.1", 0), Running) as server:
         threading.Thread(target=server.serve_forever).start()
         url = f"http://127.0.0.1:{server.server_port}/v1"
@@ -209,13 +212,13 @@ def test_control_c_in_a_shell_leaves_at_once_and_without_a_traceback():
             text=True,
             env={**os.environ, "OPENAI_API_KEY": "sk-secret"},
         )
-        assert Running.asked.wait(20)
+        assert Running.requested.wait(20)
         process.send_signal(signal.SIGINT)
         stdout, stderr = process.communicate(timeout=20)
         server.shutdown()
     assert process.returncode == 130, stderr
     follow = f"tunesmith --base-url {url} fine-tunes follow ftjob-1"
-    assert stderr.splitlines()[0] == f"The job goes on. To follow it again: {follow}"
+    assert stderr.splitlines()[0] == f"The job continues. To follow it again: {follow}"
     assert "Traceback" not in stderr
     assert stdout == ""
 
@@ -223,9 +226,9 @@ def test_control_c_in_a_shell_leaves_at_once_and_without_a_traceback():
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 @pytest.mark.parametrize(
-    ("line", "question"), [("chat -m gpt-4o-mini", "> "), ("prepare kant.csv", "[Y/n]: ")]
+    ("line", "prompt"), [("chat -m gpt-4o-mini", "> "), ("prepare kant.csv", "[Y/n]: ")]
 )
-def test_control_c_at_a_question_leaves_at_once(folder, line, question):
+def test_ctrl_c_at_a_prompt_exits_at_once(folder, line, prompt):
     process = subprocess.Popen(
         [sys.executable, "-c", "from tunesmith.cli import main; main()", *line.split()],
         stdin=subprocess.PIPE,
@@ -234,10 +237,10 @@ def test_control_c_at_a_question_leaves_at_once(folder, line, question):
         text=True,
         env={**os.environ, "TUNESMITH_BACKEND": "memory"},
     )
-    asked = ""
-    while not asked.endswith(question):
-        assert process.poll() is None, asked
-        asked += process.stderr.read(1)
+    shown = ""
+    while not shown.endswith(prompt):
+        assert process.poll() is None, shown
+        shown += process.stderr.read(1)
     while Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0] != "S":
         pass  # it is about to wait for the answer
     process.send_signal(signal.SIGINT)
@@ -248,18 +251,18 @@ def test_control_c_at_a_question_leaves_at_once(folder, line, question):
     process.stderr.close()
 
 
-def test_a_fault_of_our_own_is_one_line_too(monkeypatch, capsys):
+def test_a_bug_is_one_line_too(monkeypatch, capsys):
     from tunesmith import cli
     from tunesmith.cli.connection import ServiceOptions
 
     monkeypatch.setattr(ServiceOptions, "client", lambda _: 1 / 0)
     monkeypatch.setattr(sys, "argv", ["tunesmith", "files", "list"])
-    with pytest.raises(SystemExit) as left:
+    with pytest.raises(SystemExit) as exited:
         cli.main()
-    assert left.value.code == 1
-    said = capsys.readouterr().err
-    assert said.count("\n") == 1
-    assert "ZeroDivisionError: division by zero. That should not have happened" in said
+    assert exited.value.code == 1
+    shown = capsys.readouterr().err
+    assert shown.count("\n") == 1
+    assert "ZeroDivisionError: division by zero. This is a bug" in shown
     monkeypatch.setenv("TUNESMITH_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         cli.main()

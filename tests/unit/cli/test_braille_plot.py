@@ -1,4 +1,4 @@
-"""Curves of Braille dots."""
+"""Plots of Braille dots."""
 
 import math
 
@@ -18,12 +18,12 @@ def test_a_falling_line_goes_from_the_upper_left_to_the_lower_right():
     assert bottom[1] != " " == bottom[0]
 
 
-def test_points_of_one_column_become_their_mean():
+def test_points_of_one_column_are_averaged():
     one = braille_plot([(1, 2)], **EDGES, width=2, height=2)
     assert braille_plot([(1, 0), (1, 4)], **EDGES, width=2, height=2) == one
 
 
-def test_what_is_no_number_is_left_out():
+def test_points_that_are_not_finite_are_left_out():
     assert braille_plot([(1, math.nan), (2, math.inf)], **EDGES, width=2, height=2) == ["  ", "  "]
 
 
@@ -32,7 +32,7 @@ def test_what_is_no_number_is_left_out():
     points=st.lists(st.tuples(st.floats(0, 100), st.floats(allow_nan=True, allow_infinity=True))),
     edge=st.floats(0, 1000),
 )
-def test_it_always_fills_its_frame(points, edge):
+def test_a_plot_always_fills_its_frame(points, edge):
     lines = braille_plot(points, x=(0, edge), y=(0, edge), width=7, height=3)
     assert [len(line) for line in lines] == [7, 7, 7]
     assert all(sign == " " or 0x2800 < ord(sign) < 0x2900 for line in lines for sign in line)
