@@ -27,7 +27,6 @@ PENDING = {
     "integrations",
     "protocol",
     "resources",
-    "service/batches",
     "service/core",
     "service/engines",
     "service/files",

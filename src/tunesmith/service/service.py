@@ -142,9 +142,9 @@ class Service:
             schedule=self.schedule,
             files=self.files,
             models=self.models,
-            # How often somebody looks must not change what a batch says.
-            wire=HttpApi(self, request_ids="line_request"),
-            pace=batch_timing,
+            # Request ids of lines must not depend on how often clients poll.
+            http_api=HttpApi(self, request_ids="line_request"),
+            timing=batch_timing,
             behavior=assumed,
         )
 

@@ -1,4 +1,4 @@
-"""The room of batches: files of requests, answered in the course of a day."""
+"""Batches: files of requests, processed within a day."""
 
 import random
 from collections.abc import Awaitable, Callable, Iterable, Sequence
@@ -54,14 +54,14 @@ _CANCELLED = BatchLineError(
 
 @dataclass(frozen=True, slots=True)
 class BatchTiming:
-    """How long a batch takes, in seconds.
+    """Durations of the steps of a batch, in seconds.
 
     Args:
-        validating_s: Reading and checking the input file.
+        validating_s: Validation of the input file.
         request_s: Each request.
-        finalizing_s: Writing the output files.
-        cancelling_s: From cancelling to cancelled; the real service takes up to ten minutes.
-        window_s: From creation to expiry.
+        finalizing_s: Writing of the output files.
+        cancelling_s: Cancellation; up to ten minutes in the real service.
+        window_s: Time from creation to expiry.
     """
 
     validating_s: float = 5.0
@@ -73,7 +73,7 @@ class BatchTiming:
 
 @dataclass(slots=True)
 class _BatchRun:
-    """What a batch that is not over has yet to do."""
+    """State of a batch in progress."""
 
     expires_after: ExpiresAfterParam | None
     next: ScheduledAction
@@ -81,22 +81,22 @@ class _BatchRun:
     model: str | None = None
     tokens: int = 0
     lines: Sequence[BatchRequestLine] = ()
-    answered: list[BatchResponseLine] = field(default_factory=list[BatchResponseLine])
+    responses: list[BatchResponseLine] = field(default_factory=list[BatchResponseLine])
 
 
 class BatchService:
-    """Answers files of requests, in slices, as time goes on.
+    """Batches, whose requests are processed in slices over time.
 
     Args:
-        store: Keeps the batches.
-        clock: Tells the time.
-        ids: Makes the ids.
-        schedule: Takes the batches forward.
-        files: Has the input files and takes the output files.
-        models: Knows which models there are.
-        wire: Answers the requests of the lines, as if they came by themselves.
-        pace: How long everything takes.
-        behavior: What nobody knows.
+        store: Store of the batches.
+        clock: The clock.
+        ids: Generator of ids.
+        schedule: Scheduler of the steps.
+        files: Input and output files.
+        models: The models.
+        http_api: The API that processes the requests, as if each were sent on its own.
+        timing: Durations of the steps.
+        behavior: Undocumented behavior of the API.
     """
 
     def __init__(
@@ -108,8 +108,8 @@ class BatchService:
         schedule: Scheduler,
         files: FileService,
         models: Models,
-        wire: HttpApi,
-        pace: BatchTiming | None = None,
+        http_api: HttpApi,
+        timing: BatchTiming | None = None,
         behavior: ServiceBehavior | None = None,
     ) -> None:
         self._batches = store.collection("batches", Batch)
@@ -118,13 +118,13 @@ class BatchService:
         self._schedule = schedule
         self._files = files
         self._models = models
-        self._wire = wire
-        self._pace = pace or BatchTiming()
+        self._http_api = http_api
+        self._timing = timing or BatchTiming()
         self._behavior = behavior or ServiceBehavior()
         self._runs: dict[str, _BatchRun] = {}
 
     async def create(self, operation: CreateBatch) -> Batch:
-        """Begin a batch; what is wrong with its file shows when it has been read."""
+        """Create a batch; errors of its file are found when it is validated."""
         file = self._files.find(operation.input_file_id)
         if file.purpose != "batch":
             raise invalid(
@@ -145,7 +145,7 @@ class BatchService:
             error_file_id=None,
             created_at=int(now),
             in_progress_at=None,
-            expires_at=int(now + self._pace.window_s),
+            expires_at=int(now + self._timing.window_s),
             finalizing_at=None,
             completed_at=None,
             failed_at=None,
@@ -157,12 +157,12 @@ class BatchService:
             metadata=dict(operation.metadata) if operation.metadata else None,
         )
         self._batches.put(batch.id, batch)
-        validate = self._step(batch.id, now + self._pace.validating_s, self._validate)
+        validate = self._step(batch.id, now + self._timing.validating_s, self._validate)
         self._runs[batch.id] = _BatchRun(operation.output_expires_after, next=validate)
         return batch
 
     async def retrieve(self, operation: RetrieveBatch) -> Batch:
-        """Look up a batch."""
+        """Retrieve a batch."""
         return self._find(operation.batch_id)
 
     async def list(self, operation: ListBatches) -> Page[Batch]:
@@ -171,7 +171,7 @@ class BatchService:
         return to_page(self._batches.get_page(after=operation.after, limit=limit))
 
     async def cancel(self, operation: CancelBatch) -> Batch:
-        """End a batch early; what has been answered is kept."""
+        """Cancel a batch; the responses so far are kept."""
         batch = self._find(operation.batch_id)
         if batch.status not in {"validating", "in_progress", "finalizing"}:
             raise ServiceError(409, f"Cannot cancel a batch with status '{batch.status}'.")
@@ -184,7 +184,7 @@ class BatchService:
         async def finish(id: str, at: float) -> None:
             self._finish(id, at, "cancelled", _CANCELLED)
 
-        run.next = self._step(batch.id, now + self._pace.cancelling_s, finish)
+        run.next = self._step(batch.id, now + self._timing.cancelling_s, finish)
         return self._update(batch.id, status="cancelling", cancelling_at=int(now))
 
     def _find(self, id: str) -> Batch:
@@ -205,35 +205,35 @@ class BatchService:
 
     async def _validate(self, id: str, at: float) -> None:
         batch, run = self._find(id), self._runs[id]
-        found = await self._read(batch)
-        run.model, run.tokens = found.model, sum(map(_question_tokens, found.lines))
+        content = await self._read_input(batch)
+        run.model, run.tokens = content.model, sum(map(_estimate_tokens, content.lines))
         enqueued = sum(r.tokens for r in self._runs.values() if r.model == run.model)
-        most = self._behavior.enqueued_tokens
-        if not found.errors and most is not None and enqueued > most:
-            found.errors.append(_too_many_tokens(run.model, most))
-        if found.errors:
-            errors = BatchErrors(object="list", data=found.errors)
+        limit = self._behavior.enqueued_tokens
+        if not content.errors and limit is not None and enqueued > limit:
+            content.errors.append(_too_many_tokens(run.model, limit))
+        if content.errors:
+            errors = BatchErrors(object="list", data=content.errors)
             self._update(id, status="failed", failed_at=int(at), errors=errors)
             del self._runs[id]
             return
-        counts = BatchRequestCounts(total=len(found.lines), completed=0, failed=0)
+        counts = BatchRequestCounts(total=len(content.lines), completed=0, failed=0)
         batch = self._update(
             id,
             status="in_progress",
             in_progress_at=int(at),
-            model=found.model,
+            model=content.model,
             request_counts=counts,
         )
-        run.lines = found.lines
-        run.expiry = self._step(id, (batch.created_at or at) + self._pace.window_s, self._expire)
+        run.lines = content.lines
+        run.expiry = self._step(id, (batch.created_at or at) + self._timing.window_s, self._expire)
         self._schedule_slice(id, at)
 
-    async def _read(self, batch: Batch) -> BatchInput:
+    async def _read_input(self, batch: Batch) -> BatchInput:
         try:
             content = b"".join(self._files.read(batch.input_file_id or ""))
-        except ServiceError as gone:
+        except ServiceError as missing:
             error = BatchError(
-                code="invalid_input_file", message=gone.message, param="input_file_id", line=None
+                code="invalid_input_file", message=missing.message, param="input_file_id", line=None
             )
             return BatchInput(errors=[error])
         return await run_in_thread(
@@ -245,19 +245,19 @@ class BatchService:
 
     def _schedule_slice(self, id: str, at: float) -> None:
         run = self._runs[id]
-        size = min(_slice_size(run), len(run.lines) - len(run.answered))
-        run.next = self._step(id, at + size * self._pace.request_s, self._answer_slice)
+        size = min(_slice_size(run), len(run.lines) - len(run.responses))
+        run.next = self._step(id, at + size * self._timing.request_s, self._send_slice)
 
-    async def _answer_slice(self, id: str, at: float) -> None:
+    async def _send_slice(self, id: str, at: float) -> None:
         run = self._runs[id]
-        done = len(run.answered)
+        start = len(run.responses)
         with self._clock.hold():
-            answered = [
-                await self._answer_line(line) for line in run.lines[done : done + _slice_size(run)]
+            responses = [
+                await self._send_line(line) for line in run.lines[start : start + _slice_size(run)]
             ]
-        run.answered += answered
+        run.responses += responses
         self._update(id, request_counts=_counts(run))
-        if len(run.answered) < len(run.lines):
+        if len(run.responses) < len(run.lines):
             self._schedule_slice(id, at)
             return
 
@@ -267,19 +267,19 @@ class BatchService:
         if run.expiry is not None:
             run.expiry.cancel()
         self._update(id, status="finalizing", finalizing_at=int(at))
-        run.next = self._step(id, at + self._pace.finalizing_s, finish)
+        run.next = self._step(id, at + self._timing.finalizing_s, finish)
 
-    async def _answer_line(self, line: BatchRequestLine) -> BatchResponseLine:
+    async def _send_line(self, line: BatchRequestLine) -> BatchResponseLine:
         request = Request(
             operation="batches.line",
             method=line.method,
             path=line.url.removeprefix("/v1"),
             headers={"content-type": "application/json"},
-            # A line has one answer, not a stream.
+            # Responses in a batch are not streamed.
             body=to_json({**line.body, "stream": None}),
         )
-        async with self._wire.handle(request) as response:
-            answered = BatchLineResponse(
+        async with self._http_api.handle(request) as response:
+            line_response = BatchLineResponse(
                 status_code=response.status,
                 request_id=response.headers["x-request-id"],
                 body=from_json(await response.read()),
@@ -287,7 +287,7 @@ class BatchService:
         return BatchResponseLine(
             id=self._ids.new("batch_request"),
             custom_id=line.custom_id,
-            response=answered,
+            response=line_response,
             error=None,
         )
 
@@ -297,23 +297,23 @@ class BatchService:
 
     def _finish(self, id: str, at: float, status: str, unexecuted_error: BatchLineError) -> None:
         run = self._runs.pop(id)
-        lines = run.answered + [
+        lines = run.responses + [
             BatchResponseLine(
                 id=self._ids.new("batch_request"),
                 custom_id=line.custom_id,
                 response=None,
                 error=unexecuted_error,
             )
-            for line in run.lines[len(run.answered) :]
+            for line in run.lines[len(run.responses) :]
         ]
-        # The order of the answers is not guaranteed, so nobody shall come to rely on it.
-        random.Random(id).shuffle(lines)  # noqa: S311 - no secret
+        # The API does not guarantee an order, so clients must not come to rely on one.
+        random.Random(id).shuffle(lines)  # noqa: S311 - not a secret
         self._update(
             id,
             **{"status": status, f"{status}_at": int(at)},
             output_file_id=self._write(id, at, run, "output", [x for x in lines if x.is_success]),
             error_file_id=self._write(id, at, run, "error", [x for x in lines if not x.is_success]),
-            usage=_usage(run.answered) if run.answered else None,
+            usage=_usage(run.responses) if run.responses else None,
         )
 
     def _write(
@@ -328,14 +328,14 @@ class BatchService:
         ).id
 
 
-def _question_tokens(line: BatchRequestLine) -> int:
+def _estimate_tokens(line: BatchRequestLine) -> int:
     return len(to_json(line.body)) // _BYTES_PER_TOKEN + 1
 
 
-def _too_many_tokens(model: str | None, most: int) -> BatchError:
+def _too_many_tokens(model: str | None, limit: int) -> BatchError:
     return BatchError(
         code="token_limit_exceeded",
-        message=f"Enqueued token limit reached for {model}. Limit: {most:,} enqueued tokens. "
+        message=f"Enqueued token limit reached for {model}. Limit: {limit:,} enqueued tokens. "
         "Please try again once some in_progress batches have been completed.",
         param=None,
         line=None,
@@ -347,21 +347,22 @@ def _slice_size(run: _BatchRun) -> int:
 
 
 def _counts(run: _BatchRun) -> BatchRequestCounts:
-    completed = sum(line.is_success for line in run.answered)
+    completed = sum(line.is_success for line in run.responses)
     return BatchRequestCounts(
-        total=len(run.lines), completed=completed, failed=len(run.answered) - completed
+        total=len(run.lines), completed=completed, failed=len(run.responses) - completed
     )
 
 
 def _usage(lines: Iterable[BatchResponseLine]) -> BatchUsage:
     counts = [_token_counts(line) for line in lines]
-    read, written = sum(count[0] for count in counts), sum(count[1] for count in counts)
+    input_tokens = sum(count[0] for count in counts)
+    output_tokens = sum(count[1] for count in counts)
     return BatchUsage(
-        input_tokens=read,
+        input_tokens=input_tokens,
         input_tokens_details={"cached_tokens": 0},
-        output_tokens=written,
+        output_tokens=output_tokens,
         output_tokens_details={"reasoning_tokens": 0},
-        total_tokens=read + written,
+        total_tokens=input_tokens + output_tokens,
     )
 
 

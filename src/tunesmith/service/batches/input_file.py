@@ -1,4 +1,4 @@
-"""The input file of a batch: its lines, or what is wrong with them."""
+"""Validation of a batch's input file."""
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -17,12 +17,12 @@ _MAX_ERRORS = 100
 
 @dataclass(slots=True)
 class BatchInput:
-    """What a file holds.
+    """Content of an input file.
 
     Args:
         lines: Its requests.
-        errors: What is wrong; with any of these, no request is done.
-        model: The model that all requests name.
+        errors: Its errors; any of them fails the batch.
+        model: The model of all requests.
     """
 
     lines: list[BatchRequestLine] = field(default_factory=list[BatchRequestLine])
@@ -33,32 +33,33 @@ class BatchInput:
 def read_batch_input(
     content: bytes, *, endpoint: str, has_model: Callable[[str], bool]
 ) -> BatchInput:
-    """Read the lines of a batch, and check them as the service does before it begins.
+    """Read and validate an input file.
 
     Args:
         content: The file.
         endpoint: The `url` that all lines must have.
-        has_model: Tells whether there is a model of a name.
+        has_model: Returns whether a model exists.
     """
-    found = BatchInput()
-    check = _LineCheck(endpoint, has_model)
+    result = BatchInput()
+    validator = _LineValidator(endpoint, has_model)
     for number, text in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not text.strip():
             continue
         try:
-            found.lines.append(check.read(text))
-        except _InvalidLineError as wrong:
-            found.errors.append(wrong.to_error(number))
-            if len(found.errors) == _MAX_ERRORS:
+            result.lines.append(validator.read(text))
+        except _InvalidLineError as error:
+            result.errors.append(error.to_batch_error(number))
+            if len(result.errors) == _MAX_ERRORS:
                 break
-    if not found.lines and not found.errors:
+    if not result.lines and not result.errors:
         empty = _InvalidLineError("empty_file", "The input file is empty: a batch needs a request.")
-        found.errors.append(empty.to_error(None))
-    if len(found.lines) > _MAX_LINES:
-        message = f"The input file has {len(found.lines)} requests: a batch takes {_MAX_LINES}."
-        found.errors.append(_InvalidLineError("too_many_tasks", message).to_error(None))
-    found.model = check.model
-    return found
+        result.errors.append(empty.to_batch_error(None))
+    if len(result.lines) > _MAX_LINES:
+        message = f"The input file has {len(result.lines)} requests; the maximum is {_MAX_LINES}."
+        too_many = _InvalidLineError("too_many_tasks", message)
+        result.errors.append(too_many.to_batch_error(None))
+    result.model = validator.model
+    return result
 
 
 class _InvalidLineError(Exception):
@@ -68,12 +69,12 @@ class _InvalidLineError(Exception):
         self.message = message
         self.param = param
 
-    def to_error(self, number: int | None) -> BatchError:
-        return BatchError(code=self.code, message=self.message, param=self.param, line=number)
+    def to_batch_error(self, line: int | None) -> BatchError:
+        return BatchError(code=self.code, message=self.message, param=self.param, line=line)
 
 
-class _LineCheck:
-    """Reads line after line, and remembers what must not change and not repeat."""
+class _LineValidator:
+    """Validator of the lines of one file: ids must be unique, and the model the same."""
 
     def __init__(self, endpoint: str, has_model: Callable[[str], bool]) -> None:
         self.model: str | None = None
@@ -82,9 +83,9 @@ class _LineCheck:
         self._custom_ids: set[str] = set()
 
     def read(self, text: bytes) -> BatchRequestLine:
-        fields = _fields(text)
-        self._check_address(fields)
-        self._check_model(fields["body"].get("model"))
+        fields = _read_fields(text)
+        self._validate_url(fields)
+        self._validate_model(fields["body"].get("model"))
         custom_id = fields["custom_id"]
         if custom_id in self._custom_ids:
             raise _InvalidLineError(
@@ -96,10 +97,10 @@ class _LineCheck:
         self._custom_ids.add(custom_id)
         return BatchRequestLine.model_validate(fields)
 
-    def _check_address(self, fields: Mapping[str, Any]) -> None:
+    def _validate_url(self, fields: Mapping[str, Any]) -> None:
         if fields["method"] != "POST":
             raise _InvalidLineError(
-                "invalid_method", "The method of a request in a batch is POST.", "method"
+                "invalid_method", "The method of a request in a batch must be POST.", "method"
             )
         if not fields["url"].startswith("/v1/"):
             raise _InvalidLineError(
@@ -112,7 +113,7 @@ class _LineCheck:
                 "url",
             )
 
-    def _check_model(self, model: object) -> None:
+    def _validate_model(self, model: object) -> None:
         if model is None:
             raise _missing("body.model")
         if not isinstance(model, str) or not self._has_model(model):
@@ -125,26 +126,26 @@ class _LineCheck:
         if model != self.model:
             raise _InvalidLineError(
                 "model_mismatch",
-                f"The model '{model}' is not the one of the requests before, '{self.model}'. All "
+                f"The model '{model}' differs from '{self.model}' of earlier requests. All "
                 "requests of a batch must have the same model.",
                 "body.model",
             )
 
 
-def _fields(text: bytes) -> dict[str, Any]:
+def _read_fields(text: bytes) -> dict[str, Any]:
     try:
-        fields: Any = from_json(text)
+        value: Any = from_json(text)
     except ValueError:
-        fields = None
-    if not isinstance(fields, dict):
+        value = None
+    if not isinstance(value, dict):
         raise _InvalidLineError("invalid_json_line", "This line is not parseable as valid JSON.")
-    found = cast("dict[str, Any]", fields)
+    fields = cast("dict[str, Any]", value)
     for name, kind in (("custom_id", str), ("method", str), ("url", str), ("body", dict)):
-        if found.get(name) is None:
+        if fields.get(name) is None:
             raise _missing(name)
-        if not isinstance(found[name], kind):
+        if not isinstance(fields[name], kind):
             raise _InvalidLineError("invalid_type", f"Invalid type for '{name}'.", name)
-    return found
+    return fields
 
 
 def _missing(name: str) -> _InvalidLineError:

@@ -1,4 +1,4 @@
-"""Batches: files of requests, answered in the course of virtual time."""
+"""Batches process their requests over virtual time."""
 
 import json
 
@@ -11,7 +11,7 @@ from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
 
-PACE = BatchTiming()
+TIMING = BatchTiming()
 DAY_S = 24 * 3600
 
 
@@ -26,7 +26,7 @@ def line(number, **body):
 
 
 class Batches:
-    """Makes batches of lines, and reads their files."""
+    """Client that creates batches and reads their files."""
 
     def __init__(self, api):
         self.api = api
@@ -36,8 +36,8 @@ class Batches:
         return await self.create_from(self.api.file(content), endpoint=endpoint, **parameters)
 
     async def create_from(self, file_id, *, endpoint="/v1/completions", **parameters):
-        asked = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": "24h"}
-        return await self.api.post("/batches", **asked, **parameters)
+        request = {"input_file_id": file_id, "endpoint": endpoint, "completion_window": "24h"}
+        return await self.api.post("/batches", **request, **parameters)
 
     async def after(self, seconds, batch):
         self.api.service.clock.jump(seconds)
@@ -68,7 +68,7 @@ async def test_a_batch_begins_by_validating(batches, service):
     assert {"errors", "output_file_id", "error_file_id", "in_progress_at", "completed_at"} <= nulls
 
 
-async def test_it_goes_through_its_states_as_time_goes_on(batches):
+async def test_a_batch_passes_through_its_states_over_time(batches):
     batch = await batches.create(*map(line, range(10)))
     began = batch["created_at"]
     states = []
@@ -82,13 +82,13 @@ async def test_it_goes_through_its_states_as_time_goes_on(batches):
         *[("finalizing", 10, 10)] * 5,
         *[("completed", 10, 10)] * 21,
     ]
-    assert batch["in_progress_at"] == began + PACE.validating_s
-    assert batch["finalizing_at"] == began + PACE.validating_s + 10 * PACE.request_s
-    assert batch["completed_at"] == batch["finalizing_at"] + PACE.finalizing_s
+    assert batch["in_progress_at"] == began + TIMING.validating_s
+    assert batch["finalizing_at"] == began + TIMING.validating_s + 10 * TIMING.request_s
+    assert batch["completed_at"] == batch["finalizing_at"] + TIMING.finalizing_s
     assert batch["model"] == "davinci-002"
 
 
-async def test_its_state_depends_on_the_time_not_on_who_looks(api_of):
+async def test_the_state_depends_on_the_time_not_on_polling(api_of):
     """A batch that nobody looked at has the same times and files as one watched all along."""
     results = []
     for steps in (1, 60):
@@ -117,7 +117,7 @@ async def test_the_output_has_a_row_for_each_line_in_any_order(batches):
     assert batch["error_file_id"] is None
 
 
-async def test_a_line_is_answered_as_if_it_came_by_itself(batches, api):
+async def test_a_line_is_processed_like_a_single_request(batches, api):
     asked = line(1, seed=4, logprobs=1)
     batch = await batches.after(60, await batches.create(asked))
     row = (await batches.rows(batch["output_file_id"]))["row-1"]
@@ -126,7 +126,7 @@ async def test_a_line_is_answered_as_if_it_came_by_itself(batches, api):
     assert row["response"]["body"]["usage"] == alone["usage"]
 
 
-async def test_output_files_are_files_like_others(batches, api):
+async def test_output_files_are_ordinary_files(batches, api):
     batch = await batches.after(60, await batches.create(line(1)))
     file = await api.get(f"/files/{batch['output_file_id']}")
     assert file["purpose"] == "batch_output"
@@ -135,7 +135,7 @@ async def test_output_files_are_files_like_others(batches, api):
     assert file["expires_at"] is None
 
 
-async def test_output_files_expire_when_asked_to(batches, api):
+async def test_output_files_expire_if_requested(batches, api):
     expiry = {"anchor": "created_at", "seconds": 3600}
     batch = await batches.create(line(1), output_expires_after=expiry)
     batch = await batches.after(60, batch)
@@ -145,7 +145,7 @@ async def test_output_files_expire_when_asked_to(batches, api):
     assert (await api.send("GET", f"/files/{file['id']}"))[0] == 404
 
 
-async def test_failures_are_in_a_file_of_their_own(batches):
+async def test_failures_are_in_the_error_file(batches):
     batch = await batches.create(line(1), line(2, temperature=9), line(3, stream=True))
     batch = await batches.after(60, batch)
     assert batch["status"] == "completed"
@@ -185,14 +185,14 @@ async def test_usage_is_the_sum_of_the_rows(batches):
         ("/v1/embeddings", {"model": "text-embedding-3-small", "input": "Hi"}, "list"),
     ],
 )
-async def test_other_endpoints_have_batches_too(batches, endpoint, body, kind):
+async def test_batches_support_other_endpoints(batches, endpoint, body, kind):
     row = {"custom_id": "a", "method": "POST", "url": endpoint, "body": body}
     batch = await batches.after(60, await batches.create(row, endpoint=endpoint))
     answered = (await batches.rows(batch["output_file_id"]))["a"]
     assert answered["response"]["body"]["object"] == kind
 
 
-async def test_a_reader_cancelled_at_any_await_does_not_harm_the_batch(api_of):
+async def test_a_cancelled_request_does_not_affect_the_batch(api_of):
     """Reading takes a batch forward; cancelled half-way, the next reader goes on."""
     batches = Batches(api_of(Service(seed=1)))
     batch = await batches.create(*map(line, range(5)))
@@ -214,7 +214,7 @@ async def test_a_reader_cancelled_at_any_await_does_not_harm_the_batch(api_of):
             break
     batch = await batches.after(0, batch)
     assert batch["status"] == "completed"
-    assert batch["completed_at"] == batch["finalizing_at"] + PACE.finalizing_s
+    assert batch["completed_at"] == batch["finalizing_at"] + TIMING.finalizing_s
     assert batch["request_counts"] == {"total": 5, "completed": 5, "failed": 0}
     assert len(await batches.rows(batch["output_file_id"])) == 5
 
@@ -239,12 +239,12 @@ async def test_a_reader_cancelled_at_any_await_does_not_harm_the_batch(api_of):
         ([{**line(1), "body": "x"}], "invalid_type", 1, "body"),
     ],
 )
-async def test_a_wrong_line_fails_the_batch(batches, lines, code, number, param):
+async def test_an_invalid_line_fails_the_batch(batches, lines, code, number, param):
     batch = await batches.create(*lines)
     assert batch["status"] == "validating"
-    batch = await batches.after(PACE.validating_s, batch)
+    batch = await batches.after(TIMING.validating_s, batch)
     assert batch["status"] == "failed"
-    assert batch["failed_at"] == batch["created_at"] + PACE.validating_s
+    assert batch["failed_at"] == batch["created_at"] + TIMING.validating_s
     assert batch["errors"]["object"] == "list"
     (error,) = batch["errors"]["data"]
     assert error["message"]
@@ -252,7 +252,7 @@ async def test_a_wrong_line_fails_the_batch(batches, lines, code, number, param)
     assert batch["output_file_id"] is batch["error_file_id"] is batch["in_progress_at"] is None
 
 
-async def test_all_wrong_lines_are_named(batches):
+async def test_all_invalid_lines_are_listed(batches):
     batch = await batches.create(line(1), b"{", line(1), {**line(2), "url": "/v1/embeddings"})
     batch = await batches.after(60, batch)
     assert [error["line"] for error in batch["errors"]["data"]] == [2, 3, 4]
@@ -265,7 +265,7 @@ async def test_more_than_fifty_thousand_lines_are_too_many(batches):
     assert [error["code"] for error in batch["errors"]["data"]] == ["too_many_tasks"]
 
 
-async def test_a_file_deleted_meanwhile_fails_the_batch(batches, api):
+async def test_a_deleted_input_file_fails_the_batch(batches, api):
     batch = await batches.create(line(1))
     await api.delete(f"/files/{batch['input_file_id']}")
     batch = await batches.after(60, batch)
@@ -274,7 +274,7 @@ async def test_a_file_deleted_meanwhile_fails_the_batch(batches, api):
 
 
 @pytest.mark.parametrize("purpose", ["fine-tune", None])
-async def test_a_file_that_is_not_for_batches_is_refused_at_once(api, purpose):
+async def test_a_file_of_another_purpose_is_refused(api, purpose):
     file_id = "file-nobody" if purpose is None else api.file(b"{}", purpose=purpose)
     status, error = await api.fail(
         "/batches", input_file_id=file_id, endpoint="/v1/completions", completion_window="24h"
@@ -283,7 +283,7 @@ async def test_a_file_that_is_not_for_batches_is_refused_at_once(api, purpose):
     assert file_id in error["message"]
 
 
-async def test_other_windows_than_a_day_are_refused(api):
+async def test_completion_windows_other_than_a_day_are_refused(api):
     status, error = await api.fail(
         "/batches",
         input_file_id=api.file(b"{}"),
@@ -296,15 +296,15 @@ async def test_other_windows_than_a_day_are_refused(api):
 # Ending early.
 
 
-async def test_cancelling_keeps_what_has_been_answered(batches, api):
+async def test_a_cancelled_batch_keeps_its_responses(batches, api):
     batch = await batches.create(*map(line, range(10)))
-    await batches.after(PACE.validating_s + 4 * PACE.request_s, batch)
+    await batches.after(TIMING.validating_s + 4 * TIMING.request_s, batch)
     batch = await api.post(f"/batches/{batch['id']}/cancel")
     assert batch["status"] == "cancelling"
     assert batch["cancelling_at"] == batch["in_progress_at"] + 4
-    batch = await batches.after(PACE.cancelling_s, batch)
+    batch = await batches.after(TIMING.cancelling_s, batch)
     assert batch["status"] == "cancelled"
-    assert batch["cancelled_at"] == batch["cancelling_at"] + PACE.cancelling_s
+    assert batch["cancelled_at"] == batch["cancelling_at"] + TIMING.cancelling_s
     assert batch["request_counts"] == {"total": 10, "completed": 4, "failed": 0}
     assert len(await batches.rows(batch["output_file_id"])) == 4
     undone = await batches.rows(batch["error_file_id"])
@@ -313,22 +313,22 @@ async def test_cancelling_keeps_what_has_been_answered(batches, api):
     assert await batches.after(2 * DAY_S, batch) == batch
 
 
-async def test_cancelling_before_it_began_leaves_nothing(batches, api):
+async def test_a_batch_cancelled_while_validating_has_no_files(batches, api):
     batch = await batches.create(line(1))
     await api.post(f"/batches/{batch['id']}/cancel")
-    batch = await batches.after(PACE.cancelling_s, batch)
+    batch = await batches.after(TIMING.cancelling_s, batch)
     assert batch["status"] == "cancelled"
     assert batch["output_file_id"] is batch["error_file_id"] is batch["usage"] is None
 
 
-async def test_what_is_over_cannot_be_cancelled(batches, api):
+async def test_an_ended_batch_cannot_be_cancelled(batches, api):
     batch = await batches.after(60, await batches.create(line(1)))
     status, error = await api.fail(f"/batches/{batch['id']}/cancel")
     assert status == 409
     assert error["message"] == "Cannot cancel a batch with status 'completed'."
 
 
-async def test_after_a_day_a_batch_expires_with_what_it_has(api_of):
+async def test_a_batch_expires_after_a_day_and_keeps_its_responses(api_of):
     service = Service(batch_timing=BatchTiming(request_s=6 * 3600.0))
     batches = Batches(api_of(service))
     batch = await batches.create(*map(line, range(10)))
