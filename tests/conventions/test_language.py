@@ -28,7 +28,6 @@ PENDING = {
     "protocol",
     "resources",
     "service/core",
-    "service/engines",
     "service/files",
     "service/fine_tuning",
     "service/memory_backend.py",

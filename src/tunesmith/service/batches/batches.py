@@ -181,8 +181,8 @@ class BatchService:
         if run.expiry is not None:
             run.expiry.cancel()
 
-        async def finish(id: str, at: float) -> None:
-            self._finish(id, at, "cancelled", _CANCELLED)
+        async def finish(id: str, now: float) -> None:
+            self._finish(id, now, "cancelled", _CANCELLED)
 
         run.next = self._step(batch.id, now + self._timing.cancelling_s, finish)
         return self._update(batch.id, status="cancelling", cancelling_at=int(now))
@@ -199,11 +199,11 @@ class BatchService:
         return batch
 
     def _step(
-        self, id: str, at: float, step: Callable[[str, float], Awaitable[None]]
+        self, id: str, due_at: float, step: Callable[[str, float], Awaitable[None]]
     ) -> ScheduledAction:
-        return self._schedule.call_at(at, lambda due_at: step(id, due_at))
+        return self._schedule.call_at(due_at, lambda now: step(id, now))
 
-    async def _validate(self, id: str, at: float) -> None:
+    async def _validate(self, id: str, now: float) -> None:
         batch, run = self._find(id), self._runs[id]
         content = await self._read_input(batch)
         run.model, run.tokens = content.model, sum(map(_estimate_tokens, content.lines))
@@ -213,20 +213,20 @@ class BatchService:
             content.errors.append(_too_many_tokens(run.model, limit))
         if content.errors:
             errors = BatchErrors(object="list", data=content.errors)
-            self._update(id, status="failed", failed_at=int(at), errors=errors)
+            self._update(id, status="failed", failed_at=int(now), errors=errors)
             del self._runs[id]
             return
         counts = BatchRequestCounts(total=len(content.lines), completed=0, failed=0)
         batch = self._update(
             id,
             status="in_progress",
-            in_progress_at=int(at),
+            in_progress_at=int(now),
             model=content.model,
             request_counts=counts,
         )
         run.lines = content.lines
-        run.expiry = self._step(id, (batch.created_at or at) + self._timing.window_s, self._expire)
-        self._schedule_slice(id, at)
+        run.expiry = self._step(id, (batch.created_at or now) + self._timing.window_s, self._expire)
+        self._schedule_slice(id, now)
 
     async def _read_input(self, batch: Batch) -> BatchInput:
         try:
@@ -243,12 +243,12 @@ class BatchService:
             ),
         )
 
-    def _schedule_slice(self, id: str, at: float) -> None:
+    def _schedule_slice(self, id: str, now: float) -> None:
         run = self._runs[id]
         size = min(_slice_size(run), len(run.lines) - len(run.responses))
-        run.next = self._step(id, at + size * self._timing.request_s, self._send_slice)
+        run.next = self._step(id, now + size * self._timing.request_s, self._send_slice)
 
-    async def _send_slice(self, id: str, at: float) -> None:
+    async def _send_slice(self, id: str, now: float) -> None:
         run = self._runs[id]
         start = len(run.responses)
         with self._clock.hold():
@@ -258,16 +258,16 @@ class BatchService:
         run.responses += responses
         self._update(id, request_counts=_counts(run))
         if len(run.responses) < len(run.lines):
-            self._schedule_slice(id, at)
+            self._schedule_slice(id, now)
             return
 
-        async def finish(id: str, at: float) -> None:
-            self._finish(id, at, "completed", _EXPIRED)
+        async def finish(id: str, now: float) -> None:
+            self._finish(id, now, "completed", _EXPIRED)
 
         if run.expiry is not None:
             run.expiry.cancel()
-        self._update(id, status="finalizing", finalizing_at=int(at))
-        run.next = self._step(id, at + self._timing.finalizing_s, finish)
+        self._update(id, status="finalizing", finalizing_at=int(now))
+        run.next = self._step(id, now + self._timing.finalizing_s, finish)
 
     async def _send_line(self, line: BatchRequestLine) -> BatchResponseLine:
         request = Request(
@@ -291,11 +291,11 @@ class BatchService:
             error=None,
         )
 
-    async def _expire(self, id: str, at: float) -> None:
+    async def _expire(self, id: str, now: float) -> None:
         self._runs[id].next.cancel()
-        self._finish(id, at, "expired", _EXPIRED)
+        self._finish(id, now, "expired", _EXPIRED)
 
-    def _finish(self, id: str, at: float, status: str, unexecuted_error: BatchLineError) -> None:
+    def _finish(self, id: str, now: float, status: str, unexecuted_error: BatchLineError) -> None:
         run = self._runs.pop(id)
         lines = run.responses + [
             BatchResponseLine(
@@ -310,21 +310,23 @@ class BatchService:
         random.Random(id).shuffle(lines)  # noqa: S311 - not a secret
         self._update(
             id,
-            **{"status": status, f"{status}_at": int(at)},
-            output_file_id=self._write(id, at, run, "output", [x for x in lines if x.is_success]),
-            error_file_id=self._write(id, at, run, "error", [x for x in lines if not x.is_success]),
+            **{"status": status, f"{status}_at": int(now)},
+            output_file_id=self._write(id, now, run, "output", [x for x in lines if x.is_success]),
+            error_file_id=self._write(
+                id, now, run, "error", [x for x in lines if not x.is_success]
+            ),
             usage=_usage(run.responses) if run.responses else None,
         )
 
     def _write(
-        self, id: str, at: float, run: _BatchRun, kind: str, lines: Iterable[BatchResponseLine]
+        self, id: str, now: float, run: _BatchRun, kind: str, lines: Iterable[BatchResponseLine]
     ) -> str | None:
         content = [line.model_dump_json(exclude_unset=True).encode() + b"\n" for line in lines]
         if not content:
             return "" if self._behavior.empty_file_ids else None
         filename = f"{id}_{kind}.jsonl"
         return self._files.add(
-            content, filename, "batch_output", at=at, expires=run.expires_after
+            content, filename, "batch_output", at=now, expires=run.expires_after
         ).id
 
 

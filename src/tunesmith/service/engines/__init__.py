@@ -1,1 +1,1 @@
-"""What trains and generates behind the service: the seam and the engines that fit it."""
+"""Engines that train and generate, and their interface."""

@@ -1,17 +1,16 @@
-"""The seam between the service and whatever trains and generates.
+"""Interface between the service and an engine that trains and generates.
 
-An `Engine` knows its tokens and hands out `EngineModel`s. An `EngineModel` is one set of weights
-that never
-changes: it generates, scores, embeds, and is where a `Training` starts. So
+An `Engine` has a vocabulary and returns `EngineModel`s: immutable sets of weights that generate,
+score and embed, and from which a `Training` starts.
 
-    engine.base("davinci-002").train(spec)   → Training: iterate it for the steps
-    training.snapshot()                      → Model: the weights after the last step taken
-    model.generate(tokens, spec)             → Generation: iterate it for the tokens
-    model.to_bytes(), engine.load(data)      → kept in a store and back
+    engine.base("davinci-002").train(spec)   → Training: iterate over its steps
+    training.snapshot()                      → EngineModel: the weights after the last step
+    model.generate(tokens, spec)             → Generation: iterate over its tokens
+    model.to_bytes(), engine.load(data)      → storage
 
-Everything is lazy and nothing awaits: work is done while an iterator is advanced, so a slow engine
-is advanced in a worker thread, and to cancel is to stop advancing. What an engine computes depends
-on its input and the seed alone.
+Everything is lazy and synchronous: work is done while an iterator is advanced, in a worker thread
+if the engine is slow, and is cancelled by not advancing it. Results depend on inputs and seeds
+only.
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -23,12 +22,12 @@ FinishReason: TypeAlias = Literal["stop", "length"]
 
 @dataclass(frozen=True, slots=True)
 class ChatMessage:
-    """One turn of a conversation, as text.
+    """Turn of a conversation, as text.
 
     Args:
         role: `system`, `developer`, `user`, `assistant`, `tool` or `function`.
-        content: The text; what else the turn held (tool calls, images) as the service writes it.
-        weight: How much training counts the turn; None is 1 for `assistant`, 0 for the others.
+        content: The text, including tool calls and placeholders of images.
+        weight: Weight of the turn in training; None is 1 for `assistant`, 0 for the others.
     """
 
     role: str
@@ -38,7 +37,7 @@ class ChatMessage:
 
 @dataclass(frozen=True, slots=True)
 class CompletionTrainingExample:
-    """A prompt and the completion to learn, which ends where the text ends."""
+    """A prompt and the completion to learn, including its end."""
 
     prompt: str
     completion: str
@@ -53,7 +52,7 @@ class ChatTrainingExample:
 
 @dataclass(frozen=True, slots=True)
 class PreferenceTrainingExample:
-    """A conversation with an answer to prefer to another (direct preference optimisation)."""
+    """A conversation with a preferred and a non-preferred answer (preference optimization)."""
 
     messages: tuple[ChatMessage, ...]
     preferred: tuple[ChatMessage, ...]
@@ -65,8 +64,8 @@ class GradedExample:
     """A conversation whose sampled answers are graded (reinforcement).
 
     Args:
-        messages: What the model answers to.
-        grade: The reward of an answer's text, from 0 to 1.
+        messages: The conversation.
+        grade: Returns the reward of an answer's text, from 0 to 1.
     """
 
     messages: tuple[ChatMessage, ...]
@@ -80,17 +79,17 @@ TrainingExample: TypeAlias = (
 
 @dataclass(frozen=True, slots=True)
 class TrainingSpec:
-    """What to train on, and how.
+    """Training data and hyperparameters.
 
     Args:
-        examples: All of one kind; at least one.
-        validation: Held out: scored on the way, never learnt.
+        examples: Training examples, all of one kind; at least one.
+        validation: Held-out examples, which are scored but not learnt.
         n_epochs: Passes over the examples; None lets the engine choose, here and below.
-        batch_size: Examples a step.
-        learning_rate_multiplier: Scales what one step changes.
-        prompt_loss_weight: How much prompts count beside completions.
-        beta: How far preference training may move from the model it started at.
-        seed: Decides the order of the examples and every sample drawn.
+        batch_size: Examples per step.
+        learning_rate_multiplier: Factor of the engine's learning rate.
+        prompt_loss_weight: Weight of prompt tokens beside completion tokens.
+        beta: Strength of the constraint to the initial model in preference training.
+        seed: Seed of the order of examples and of all samples.
     """
 
     examples: Sequence[TrainingExample]
@@ -105,7 +104,7 @@ class TrainingSpec:
 
 @dataclass(frozen=True, slots=True)
 class Hyperparameters:
-    """What a training settled on where its spec left the choice."""
+    """Hyperparameters of a training, including those that the engine chose."""
 
     n_epochs: int
     batch_size: int
@@ -114,15 +113,16 @@ class Hyperparameters:
 
 @dataclass(frozen=True, slots=True)
 class Metrics:
-    """How well a model does on some examples.
+    """Metrics of a model on some examples.
 
     Args:
-        loss: Weighted mean of the negative log-probabilities, in nats a token; for preferences
-            the loss of the method, for grades 1 less the mean reward.
-        mean_token_accuracy: Share of the learnt tokens that were the likeliest ones; for
-            preferences the share of pairs ranked as wanted, for grades that of the full ones.
-        sequence_accuracy: Share of examples with everything right.
-        mean_reward: Mean grade of the sampled answers, for graded examples.
+        loss: Weighted mean of the negative log-probabilities, in nats per token; for preferences
+            the loss of the method, for graded examples 1 minus the mean reward.
+        mean_token_accuracy: Share of the learnt tokens that were the most likely ones; for
+            preferences the share of correctly ranked pairs, for graded examples that of the full
+            rewards.
+        sequence_accuracy: Share of examples without an error.
+        mean_reward: Mean reward of the sampled answers, for graded examples.
     """
 
     loss: float
@@ -133,16 +133,16 @@ class Metrics:
 
 @dataclass(frozen=True, slots=True)
 class TrainingStep:
-    """One step: a batch was scored, then learnt.
+    """One step of a training: a batch was scored, then learnt.
 
     Args:
-        step: Counted from 1.
-        epoch: The epoch the step belongs to, counted from 1.
-        elapsed_tokens: Tokens trained on so far, repetitions included.
-        elapsed_examples: Examples trained on so far, repetitions included.
-        train: The batch under the weights before the step.
-        valid: A validation batch under the weights after it; None without validation data.
-        full_valid: All validation data, at the end of each epoch.
+        step: Number of the step, from 1.
+        epoch: Number of its epoch, from 1.
+        elapsed_tokens: Tokens trained on so far, including repetitions.
+        elapsed_examples: Examples trained on so far, including repetitions.
+        train: Metrics of the batch before the step.
+        valid: Metrics of a validation batch after the step; None without validation data.
+        full_valid: Metrics of all validation data, at the end of each epoch.
     """
 
     step: int
@@ -156,18 +156,18 @@ class TrainingStep:
 
 @dataclass(frozen=True, slots=True)
 class GenerationSpec:
-    """How to continue a prompt: the sampling parameters of the API, under its names.
+    """Sampling parameters, under the API's names.
 
     Args:
-        max_tokens: At most so many; None fills the context window.
-        temperature: 0 takes the likeliest token, 1 samples as learnt.
-        top_p: Sample from the likeliest tokens that make up this share of the probability.
-        stop: Texts that end the completion and are not part of it.
-        top_logprobs: How many likeliest alternatives each token is given with.
+        max_tokens: Maximum number of tokens; None for the rest of the context window.
+        temperature: 0 takes the most likely token, 1 samples from the model's distribution.
+        top_p: Share of the probability from whose most likely tokens to sample.
+        stop: Texts that end the completion and are left out.
+        top_logprobs: Number of alternatives to return for each token.
         logit_bias: Added to the logits, by token id; -100 bans, 100 forces.
-        frequency_penalty: Taken off a token's logit for each time it was generated before.
-        presence_penalty: Taken off once if it was.
-        seed: Same seed, same completion.
+        frequency_penalty: Subtracted from a token's logit for each time it was generated before.
+        presence_penalty: Subtracted once if it was.
+        seed: Seed of the samples.
     """
 
     max_tokens: int | None = 16
@@ -183,11 +183,11 @@ class GenerationSpec:
 
 @dataclass(frozen=True, slots=True)
 class TokenLogprob:
-    r"""A token with its probability.
+    r"""Token with its log-probability.
 
     Args:
-        id: Its number in the vocabulary.
-        token: Its text as the API writes it: `bytes:\xe2\x80` where it is no whole character.
+        id: Its id in the vocabulary.
+        token: Its text in the API's notation: `bytes:\xe2\x80` for an incomplete character.
         token_bytes: Its bytes.
         logprob: Natural logarithm of its probability under the weights alone: before temperature,
             bias and penalties.
@@ -201,13 +201,13 @@ class TokenLogprob:
 
 @dataclass(frozen=True, slots=True)
 class ScoredToken:
-    """A token of a prompt or a completion.
+    """Token of a prompt or a completion.
 
     Args:
-        token: The token itself.
-        top: The likeliest tokens in its place, best first.
-        text: What it adds to the text: empty until a character's bytes are complete, cut where a
-            stop text begins.
+        token: The token.
+        top: The most likely tokens in its place, best first.
+        text: The text that it adds: empty until a character's bytes are complete, and truncated
+            where a stop text begins.
     """
 
     token: TokenLogprob
@@ -216,80 +216,80 @@ class ScoredToken:
 
 
 class Generation(Protocol):
-    """A completion in the making: iterate it once; it says at the end how it ended."""
+    """Completion in progress; iterate over it once."""
 
     def __iter__(self) -> Iterator[ScoredToken]:
-        """Yield each token as soon as it is sure that no stop text begins in it."""
+        """Yield each token as soon as no stop text can begin in it."""
         ...
 
     @property
     def finish_reason(self) -> FinishReason | None:
-        """`stop` (end of text, stop text) or `length`; None while tokens may come."""
+        """`stop` (end of text, stop text) or `length`; None until the end."""
         ...
 
     @property
     def n_tokens(self) -> int:
-        """Tokens generated so far, those of a stop text included."""
+        """Number of tokens generated so far, including those of a stop text."""
         ...
 
 
 class Training(Protocol):
-    """A training run: iterate it once, as far as wanted."""
+    """Training in progress; iterate over it once, to its end or not."""
 
     @property
     def hyperparameters(self) -> Hyperparameters:
-        """What is trained with; known before the first step."""
+        """The hyperparameters; known before the first step."""
         ...
 
     @property
     def total_steps(self) -> int:
-        """Steps of all epochs together; known before the first step."""
+        """Number of steps of all epochs; known before the first step."""
         ...
 
     def __iter__(self) -> Iterator[TrainingStep]:
-        """Yield each step after it was made."""
+        """Yield each completed step."""
         ...
 
     def snapshot(self) -> "EngineModel":
-        """Return the weights after the last step taken, which later steps do not change."""
+        """Return the weights after the last completed step."""
         ...
 
 
 class EngineModel(Protocol):
-    """One set of weights. It never changes, so tasks may share it."""
+    """Immutable set of weights, which may be shared by tasks."""
 
     def train(self, spec: TrainingSpec, /) -> Training:
         """Start a training from these weights.
 
         Raises:
-            ValueError: There are no examples, or they are of several kinds.
+            ValueError: The list of examples is empty, or they are of several kinds.
         """
         ...
 
     def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> Generation:
-        """Continue a prompt of token ids."""
+        """Complete a prompt of token ids."""
         ...
 
     def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
-        """Give each token its probability after those before it (`echo` with `logprobs`)."""
+        """Return the log-probability of each token after those before it."""
         ...
 
     def embed(self, text: str, /, *, dimensions: int) -> list[float]:
-        """Give a text's direction: a vector of length 1, nearer for more similar texts."""
+        """Return the embedding of a text: a vector of length 1."""
         ...
 
     def to_bytes(self) -> bytes:
-        """Write what `Engine.load` reads."""
+        """Serialize the weights for `Engine.load`."""
         ...
 
 
 @runtime_checkable
 class Engine(Protocol):
-    """A vocabulary and the models that speak it."""
+    """Vocabulary and its models."""
 
     @property
     def context_window(self) -> int:
-        """How many tokens a prompt and its completion may have together."""
+        """Maximum number of tokens of a prompt and its completion together."""
         ...
 
     @property
@@ -298,11 +298,11 @@ class Engine(Protocol):
         ...
 
     def encode(self, text: str, /) -> list[int]:
-        """Split a text into token ids; `decode` gives back exactly this text."""
+        """Split a text into token ids; `decode` restores it exactly."""
         ...
 
     def decode(self, tokens: Sequence[int], /) -> str:
-        """Join token ids; incomplete characters become U+FFFD.
+        """Join token ids to a text; incomplete characters become U+FFFD.
 
         Raises:
             ValueError: An id is not in the vocabulary.
@@ -310,15 +310,15 @@ class Engine(Protocol):
         ...
 
     def encode_chat(self, messages: Sequence[ChatMessage], /) -> list[int]:
-        """Write a conversation as the prompt after which the assistant answers."""
+        """Return the prompt of the assistant's next turn in a conversation."""
         ...
 
     def base(self, name: str, /) -> EngineModel:
-        """Return an untuned model; the service decides which names there are."""
+        """Return a base model; the service decides which names exist."""
         ...
 
     def load(self, data: bytes, /) -> EngineModel:
-        """Read a model that `EngineModel.to_bytes` wrote.
+        """Load a model that `EngineModel.to_bytes` serialized.
 
         Raises:
             ValueError: The data is not a model of this engine.

@@ -1,10 +1,11 @@
-"""Counts of what follows what: a variable-order Markov model.
+"""Variable-order Markov model of tokens.
 
 A node stands for a context, the tokens before a position read backwards, and counts the tokens
 seen after it; its children are the contexts one token longer. Contexts grow only where a token came
-as a surprise, so ambiguous places get long contexts and plain ones stay cheap. The probability of
-a token starts even over the vocabulary and is sharpened by each longer context, Witten-Bell
-fashion: a context is trusted by how much it has seen and how few different things followed.
+unexpectedly, so ambiguous places get long contexts and plain ones stay cheap. The probability of a
+token is uniform over the vocabulary at first and is interpolated with each longer context by
+Witten-Bell smoothing: the weight of a context grows with its count and falls with the number of
+different tokens that followed.
 
 See: Ron, Singer and Tishby, "The power of amnesia" (1996); Witten and Bell, "The zero-frequency
 problem" (1991).
@@ -18,34 +19,34 @@ MAX_ORDER = 24
 # kind of token seen there. Short contexts recur by chance, long ones for a reason; chosen so that
 # the loss on held-out pairs of the Kant data falls over the epochs, and does not rise again.
 _BACKOFF_WEIGHTS = (1.0, 2.0, 2.0, 2.0, 0.5, *[0.02] * (MAX_ORDER - 4))
-# So many tokens longer the longest known context may become at a time.
+# Number of tokens by which the longest known context may grow at a time.
 _GROWTH = 2
 _COMMON_TOKENS = 64
 
 
 class Node:
-    """One context: what was seen after it, and the contexts one token longer."""
+    """Context: counts of the tokens after it, and the contexts one token longer."""
 
-    __slots__ = ("_favourite", "children", "counts", "owner", "total")
+    __slots__ = ("_most_frequent", "children", "counts", "owner", "total")
 
     def __init__(self, owner: object) -> None:
         self.owner = owner
         self.total = 0.0
         self.counts: dict[int, float] = {}
         self.children: dict[int, Node] | None = None
-        self._favourite: int | None = None
+        self._most_frequent: int | None = None
 
     def copy(self, owner: object) -> "Node":
-        """Copy the node, not its children."""
-        twin = Node(owner)
-        twin.total = self.total
-        twin.counts = self.counts.copy()
-        twin.children = None if self.children is None else self.children.copy()
-        twin._favourite = self._favourite
-        return twin
+        """Return a copy of the node that shares its children."""
+        copy = Node(owner)
+        copy.total = self.total
+        copy.counts = self.counts.copy()
+        copy.children = None if self.children is None else self.children.copy()
+        copy._most_frequent = self._most_frequent
+        return copy
 
     def add(self, token: int, amount: float) -> None:
-        """Change a count; one that falls to nothing is forgotten."""
+        """Change a count; remove it if it falls to zero."""
         counts = self.counts
         before = counts.get(token, 0.0)
         after = before + amount
@@ -55,24 +56,24 @@ class Node:
             after = 0.0
             counts.pop(token, None)
         self.total += after - before
-        favourite = self._favourite
-        if favourite is not None and (after < before or after > counts[favourite]):
-            self._favourite = token if after > before else None
+        best = self._most_frequent
+        if best is not None and (after < before or after > counts[best]):
+            self._most_frequent = token if after > before else None
 
     @property
     def most_frequent(self) -> int:
-        """The token seen most."""
-        if self._favourite is None:
-            self._favourite = max(self.counts, key=self.counts.__getitem__)
-        return self._favourite
+        """The most frequent token."""
+        if self._most_frequent is None:
+            self._most_frequent = max(self.counts, key=self.counts.__getitem__)
+        return self._most_frequent
 
 
 class ContextTree:
-    """The counts of one model. `fork` shares the nodes; a tree copies a node when it changes it.
+    """Tree of the counts of one model; forks share nodes until they change them.
 
     Args:
         n_tokens: Size of the vocabulary.
-        root: The empty context; None starts without any counts.
+        root: The empty context; None for no counts.
     """
 
     def __init__(self, n_tokens: int, root: Node | None = None) -> None:
@@ -82,7 +83,7 @@ class ContextTree:
         self._common: list[int] | None = None
 
     def fork(self) -> "ContextTree":
-        """Return a tree with the same counts; from now on neither sees the other's changes."""
+        """Return a tree with the same counts, independent from now on."""
         self._owner = object()
         return ContextTree(self.n_tokens, self._root)
 
@@ -91,9 +92,9 @@ class ContextTree:
 
         Args:
             tokens: The text.
-            position: Where the token to learn stands.
-            amount: Added to the counts; a negative one makes the token less likely there.
-            grow: Whether to learn contexts longer than the known ones, too.
+            position: Position of the token to learn.
+            amount: Added to the counts; a negative amount makes the token less likely.
+            grow: Whether to add contexts longer than the known ones.
         """
         token = tokens[position]
         node = self._root
@@ -120,13 +121,13 @@ class ContextTree:
             node = child
 
     def probability(self, tokens: Sequence[int], position: int) -> float:
-        """Return the probability of the token at a position, given those before it."""
+        """Return the probability of the token at a position after those before it."""
         return self._interpolate(self._path(tokens, position), tokens[position])
 
     def predict(self, tokens: Sequence[int], position: int) -> tuple[float, bool]:
-        """Return the probability of the token at a position, and whether it is the likeliest.
+        """Return the probability of the token at a position, and whether it is the most likely.
 
-        The likeliest token is looked for among those seen most after each of the contexts.
+        It is compared with the most frequent token of each context.
         """
         path, token = self._path(tokens, position), tokens[position]
         probability = self._interpolate(path, token)
@@ -138,10 +139,10 @@ class ContextTree:
     def candidates(
         self, tokens: Sequence[int], extra_tokens: Sequence[int] = ()
     ) -> dict[int, float]:
-        """Return the tokens worth considering after a text, with their probabilities.
+        """Return candidates for the next token of a text, with their probabilities.
 
-        These are all that ever followed one of the contexts, the commonest of all tokens, and those
-        asked for; what is left out shares what is missing to 1.
+        Candidates are all tokens seen after one of the contexts, the most frequent of all tokens,
+        and extra ones; the other tokens share the rest of the probability.
         """
         root, *path = self._path(tokens, len(tokens))
         candidates = dict.fromkeys(self._common_tokens())
@@ -163,9 +164,9 @@ class ContextTree:
         return result
 
     def to_rows(self) -> list[list[float]]:
-        """Return the counts as plain rows, a context before its longer ones.
+        """Return the counts as rows, each context before its longer ones.
 
-        A row is the length of a context, its last token read (-1 for none), and then in turn the
+        A row has the length of a context, its first token (-1 for none), and then alternately the
         tokens seen after it and their counts.
         """
         rows: list[list[float]] = []
@@ -179,16 +180,16 @@ class ContextTree:
 
     @classmethod
     def from_rows(cls, n_tokens: int, rows: Sequence[Sequence[float]]) -> "ContextTree":
-        """Read what `to_rows` gave.
+        """Return the tree of rows from `to_rows`.
 
         Raises:
-            ValueError: It is something else.
+            ValueError: The rows are inconsistent.
         """
         tree = cls(n_tokens)
         path: list[Node] = []
         for number, (order, before, *counts) in enumerate(rows):
             if not (0 < order <= len(path) if number else order == 0) or len(counts) % 2:
-                raise ValueError(f"Row {number} of the counts fits none before it.")
+                raise ValueError(f"Row {number} of the counts does not fit the rows before it.")
             del path[int(order) :]
             node = tree._root
             if path:
@@ -215,7 +216,7 @@ class ContextTree:
         result = 1.0 / self.n_tokens
         for node, caution in zip(path, _BACKOFF_WEIGHTS, strict=False):
             counts = node.counts
-            # A context without counts passes on what the shorter one says.
+            # A context without counts keeps the probability of the shorter one.
             weight = caution * (len(counts) or 1)
             result = (counts.get(token, 0.0) + weight * result) / (node.total + weight)
         return result

@@ -1,9 +1,9 @@
-"""How training examples and conversations are written as tokens.
+"""Encoding of training examples and conversations as tokens.
 
-A completion example is the prompt and the completion, closed by the end-of-text token; a separator
-that all prompts end with becomes one token between them. A conversation is, turn by turn, a role
-token, the text and the end-of-text token; the prompt of a chat ends with the assistant's role
-token. Everything begins with an end-of-text token.
+A completion example is the prompt, the completion and the end-of-text token; a separator that all
+prompts end with becomes one token between them. A turn of a conversation is a role token, the text
+and the end-of-text token; the prompt of a chat ends with the assistant's role token. Every sequence
+begins with an end-of-text token.
 """
 
 from collections.abc import Iterable, Sequence
@@ -24,13 +24,13 @@ _ROLE_TOKENS = {
 
 @dataclass(frozen=True, slots=True)
 class TokenSpan:
-    """Neighbouring tokens to learn.
+    """Span of tokens to learn.
 
     Args:
-        tokens: The text they stand in.
-        start: Position of the first.
-        stop: Position after the last.
-        weight: How much they count.
+        tokens: The tokens of the whole text.
+        start: Position of the first token.
+        stop: Position after the last token.
+        weight: Weight of the span.
     """
 
     tokens: list[int]
@@ -41,11 +41,11 @@ class TokenSpan:
 
 @dataclass(frozen=True, slots=True)
 class EncodedExample:
-    """What is learnt from one example.
+    """Training example as tokens.
 
     Args:
         spans: The tokens to learn.
-        n_tokens: How many tokens the example has, learnt or not.
+        n_tokens: Number of tokens of the example, learnt or not.
     """
 
     spans: tuple[TokenSpan, ...]
@@ -56,10 +56,10 @@ Separator = tuple[int, ...]
 
 
 class Context:
-    """The tokens a model looks back on: those so far, with one token for any separator.
+    """Tokens before the next one, with one token in place of a separator.
 
-    A separator marks the end of a prompt and says nothing else. A model that was taught one reads
-    each prompt as ended, so it is completed the same whether the separator was typed or not.
+    A separator only marks the end of a prompt. A model trained with one treats each prompt as
+    ended, so the completion is the same with the separator or without it.
     """
 
     def __init__(self, separators: Iterable[Separator], tokens: Iterable[int] = ()) -> None:
@@ -69,7 +69,7 @@ class Context:
             self.append(token)
 
     def append(self, token: int) -> None:
-        """Add a token, and put one in the place of a separator that it makes complete."""
+        """Add a token, and replace a separator that it completes."""
         if token == END_OF_TEXT and len(self.tokens) == 1:
             return
         self.tokens.append(token)
@@ -78,7 +78,7 @@ class Context:
                 self.tokens[-len(separator) :] = [END_OF_PROMPT]
 
     def end_prompt(self) -> None:
-        """Add the separator if the model was taught one and the prompt has none, or half of it."""
+        """Add the separator of the model's training prompts, if it is missing or incomplete."""
         if not self._separators or END_OF_PROMPT in self.tokens:
             return
         for separator in self._separators:
@@ -92,7 +92,7 @@ class Context:
 def infer_separator(
     examples: Sequence[CompletionTrainingExample], tokenizer: Tokenizer
 ) -> Separator | None:
-    """Find what all prompts end with and nothing else contains; None if there is no such thing."""
+    """Return the common ending of all prompts that occurs nowhere else; None without one."""
     prompts = [tokenizer.encode(example.prompt) for example in examples]
     first, last = min(map(_reversed, prompts)), max(map(_reversed, prompts))
     length = 0
@@ -103,10 +103,10 @@ def infer_separator(
         return None
     separator = prompts[0][-length:]
     text = tokenizer.decode(separator)
-    elsewhere = "\ufffd" in text or any(
+    is_elsewhere = "\ufffd" in text or any(
         text in example.completion or text in example.prompt[: -len(text)] for example in examples
     )
-    return None if elsewhere else tuple(separator)
+    return None if is_elsewhere else tuple(separator)
 
 
 def encode_completion(
@@ -115,7 +115,7 @@ def encode_completion(
     separators: Iterable[Separator],
     prompt_weight: float,
 ) -> EncodedExample:
-    """Write a prompt and its completion, which is learnt in full up to its end."""
+    """Encode a prompt and its completion."""
     raw_prompt = [END_OF_TEXT, *tokenizer.encode(example.prompt)]
     context = Context(separators, raw_prompt)
     context.end_prompt()
@@ -129,7 +129,7 @@ def encode_completion(
 
 
 def encode_chat_example(messages: Sequence[ChatMessage], tokenizer: Tokenizer) -> EncodedExample:
-    """Write a conversation, of which the weighted turns are learnt up to their ends."""
+    """Encode a conversation, whose weighted turns are learnt."""
     tokens = [END_OF_TEXT]
     spans: list[TokenSpan] = []
     for message in messages:
@@ -145,7 +145,7 @@ def encode_chat_example(messages: Sequence[ChatMessage], tokenizer: Tokenizer) -
 
 
 def chat_prompt(messages: Sequence[ChatMessage], tokenizer: Tokenizer) -> list[int]:
-    """Write a conversation and the beginning of the assistant's turn."""
+    """Encode a conversation and the beginning of the assistant's turn."""
     tokens: list[int] = []
     for message in messages:
         tokens.append(_role_token(message, tokenizer))

@@ -1,7 +1,7 @@
-"""The default engine: it really learns, in plain Python, within moments.
+"""The default engine: n-gram models in plain Python, which are trained within moments.
 
-A base model has read a page of plain English. Training counts what it is given; see `context_tree`
-for the model, `objectives` for the methods, `lessons` for how examples are written.
+Base models are trained on a page of English. See `context_tree` for the model, `objectives` for the
+methods of training, and `encoding` for the format of examples.
 """
 
 from collections.abc import Sequence
@@ -25,12 +25,12 @@ from tunesmith.service.engines.ngram.inference import CONTEXT_WINDOW, Weights, g
 from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, load_corpus, standard_tokenizer
 from tunesmith.service.engines.ngram.training import NGramTraining
 
-# The page counts for less than what a model is trained on.
+# The page has a lower weight than training data.
 _BASE_RATE = 0.3
 
 
 class _StoredModel(BaseModel):
-    """A model as bytes: JSON."""
+    """Serialized model."""
 
     format: Literal["tunesmith-ngram-1"] = "tunesmith-ngram-1"
     n_tokens: int
@@ -39,7 +39,7 @@ class _StoredModel(BaseModel):
 
 
 class NGramModel:
-    """Counts of what follows what. It never changes."""
+    """Immutable n-gram model."""
 
     def __init__(self, weights: Weights) -> None:
         self._weights = weights
@@ -48,24 +48,24 @@ class NGramModel:
         """Start a training from these weights.
 
         Raises:
-            ValueError: There are no examples, or they are of several kinds.
+            ValueError: The list of examples is empty, or they are of several kinds.
         """
         return NGramTraining(self._weights, spec, NGramModel)
 
     def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> Generation:
-        """Continue a prompt of token ids."""
+        """Complete a prompt of token ids."""
         return generate(self._weights, prompt, spec)
 
     def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
-        """Give each token its probability after those before it."""
+        """Return the log-probability of each token after those before it."""
         return score(self._weights, tokens, top_logprobs)
 
     def embed(self, text: str, /, *, dimensions: int) -> list[float]:
-        """Give a text's direction; it depends on the text alone, not on the training."""
+        """Return the embedding of a text, which is the same for all models."""
         return embed(text, dimensions)
 
     def to_bytes(self) -> bytes:
-        """Write what `NGramEngine.load` reads."""
+        """Serialize the model for `NGramEngine.load`."""
         weights = self._weights
         return (
             _StoredModel(
@@ -79,7 +79,7 @@ class NGramModel:
 
 
 class NGramEngine:
-    """Hands out n-gram models, which all share one vocabulary.
+    """Engine of n-gram models with one vocabulary.
 
     Example:
         >>> from tunesmith.service.engines.base import CompletionTrainingExample
@@ -97,7 +97,7 @@ class NGramEngine:
 
     @property
     def context_window(self) -> int:
-        """How many tokens a prompt and its completion may have together."""
+        """Maximum number of tokens of a prompt and its completion together."""
         return CONTEXT_WINDOW
 
     @property
@@ -106,11 +106,11 @@ class NGramEngine:
         return END_OF_TEXT
 
     def encode(self, text: str, /) -> list[int]:
-        """Split a text into token ids; `decode` gives back exactly this text."""
+        """Split a text into token ids; `decode` restores it exactly."""
         return standard_tokenizer().encode(text)
 
     def decode(self, tokens: Sequence[int], /) -> str:
-        """Join token ids; incomplete characters become U+FFFD.
+        """Join token ids to a text; incomplete characters become U+FFFD.
 
         Raises:
             ValueError: An id is not in the vocabulary.
@@ -118,18 +118,18 @@ class NGramEngine:
         return standard_tokenizer().decode(tokens)
 
     def encode_chat(self, messages: Sequence[ChatMessage], /) -> list[int]:
-        """Write a conversation as the prompt after which the assistant answers."""
+        """Return the prompt of the assistant's next turn in a conversation."""
         return chat_prompt(messages, standard_tokenizer())
 
     def base(self, name: str, /) -> NGramModel:  # noqa: ARG002 - one base serves all names
-        """Return the untuned model."""
+        """Return the base model, which is the same for all names."""
         return _base_model()
 
     def load(self, data: bytes, /) -> NGramModel:
-        """Read a model that `NGramModel.to_bytes` wrote.
+        """Load a model that `NGramModel.to_bytes` serialized.
 
         Raises:
-            ValueError: The data is not a model of this engine, or one of a larger vocabulary.
+            ValueError: The data is not a model of this engine, or has a larger vocabulary.
         """
         stored = _StoredModel.model_validate_json(data)
         tokenizer = standard_tokenizer()

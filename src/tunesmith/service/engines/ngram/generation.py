@@ -1,4 +1,4 @@
-"""From sampled tokens to text: whole characters, stop texts, the reason to end."""
+"""Conversion of sampled tokens to text: characters, stop texts, finish reason."""
 
 import codecs
 from collections import deque
@@ -11,12 +11,12 @@ from tunesmith.service.engines.base import FinishReason, ScoredToken, TokenLogpr
 def scored_token(
     choice: TokenLogprob, top: Sequence[TokenLogprob], decoder: codecs.IncrementalDecoder
 ) -> ScoredToken:
-    """Give a token the text that it completes."""
+    """Return a token with the text that it completes."""
     return ScoredToken(choice, tuple(top), decoder.decode(choice.token_bytes))
 
 
 def token_logprob(token: int, raw: bytes, logprob: float) -> TokenLogprob:
-    """Name a token as the API does, its bytes where they are no text."""
+    """Return a token in the API's notation, as bytes if it is not a text."""
     try:
         text = raw.decode()
     except UnicodeDecodeError:
@@ -25,18 +25,18 @@ def token_logprob(token: int, raw: bytes, logprob: float) -> TokenLogprob:
 
 
 def text_decoder() -> codecs.IncrementalDecoder:
-    """Return a decoder that keeps incomplete characters back for the next bytes."""
+    """Return a decoder that holds incomplete characters until their next bytes."""
     return codecs.getincrementaldecoder("utf-8")("replace")
 
 
 class TextGeneration:
-    """A completion made of the tokens that a model samples one by one.
+    """Completion of the tokens that a model samples one by one.
 
     Args:
-        sample: Returns the next token each time it is called.
-        end_of_text: The token that ends the completion without being part of it.
-        max_tokens: After so many tokens the completion is cut.
-        stop: Texts before which the completion ends.
+        sample: Samples the next token.
+        end_of_text: The token that ends the completion and is left out.
+        max_tokens: Maximum number of tokens.
+        stop: Texts that end the completion and are left out.
     """
 
     def __init__(
@@ -56,16 +56,16 @@ class TextGeneration:
 
     @property
     def finish_reason(self) -> FinishReason | None:
-        """`stop` (end of text, stop text) or `length`; None while tokens may come."""
+        """`stop` (end of text, stop text) or `length`; None until the end."""
         return self._finish_reason
 
     @property
     def n_tokens(self) -> int:
-        """Tokens generated so far, those of a stop text included."""
+        """Number of tokens generated so far, including those of a stop text."""
         return self._n_tokens
 
     def __iter__(self) -> Iterator[ScoredToken]:
-        """Yield each token as soon as it is sure that no stop text begins in it."""
+        """Yield each token as soon as no stop text can begin in it."""
         held: deque[ScoredToken] = deque()
         text = ""  # of the tokens held
         while self._n_tokens < self._max_tokens:
@@ -92,11 +92,11 @@ class TextGeneration:
         yield from held
 
     def _stop_position(self, text: str) -> int | None:
-        found = [position for stop in self._stop if (position := text.find(stop)) >= 0]
-        return min(found, default=None)
+        positions = [position for stop in self._stop if (position := text.find(stop)) >= 0]
+        return min(positions, default=None)
 
     def _possible_stop_length(self, text: str) -> int:
-        """Length of the longest end of a text that a stop text may begin with."""
+        """Return the length of the longest suffix of a text that may begin a stop text."""
         return max(
             (
                 length

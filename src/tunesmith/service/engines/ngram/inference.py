@@ -1,4 +1,4 @@
-"""What a tree of counts says about a text: its continuation and its probability."""
+"""Completion and scoring of texts by a context tree."""
 
 import math
 from collections import Counter
@@ -24,12 +24,12 @@ CONTEXT_WINDOW = 16_384
 
 @dataclass(frozen=True, slots=True)
 class Weights:
-    """All that an n-gram model has learnt.
+    """Weights of an n-gram model.
 
     Args:
         tokenizer: Its vocabulary.
         tree: Its counts.
-        separators: What its training prompts ended with.
+        separators: Separators of its training prompts.
     """
 
     tokenizer: Tokenizer
@@ -38,7 +38,7 @@ class Weights:
 
 
 def generate(weights: Weights, prompt: Sequence[int], spec: GenerationSpec) -> TextGeneration:
-    """Continue a prompt, one token for each call of the iterator."""
+    """Complete a prompt; each step of the iterator samples one token."""
     rng = Random(spec.seed)  # noqa: S311 - reproducible, not secret
     context = Context(weights.separators, prompt)
     context.end_prompt()
@@ -51,22 +51,20 @@ def generate(weights: Weights, prompt: Sequence[int], spec: GenerationSpec) -> T
         token = sample_token(probabilities, spec, generated, rng)
         context.append(token)
         generated[token] += 1
-        top = _likeliest(weights.tokenizer, probabilities, spec.top_logprobs)
-        return scored_token(
-            _top_logprobs(weights.tokenizer, token, probabilities[token]), top, decoder
-        )
+        top = _most_likely(weights.tokenizer, probabilities, spec.top_logprobs)
+        return scored_token(_scored(weights.tokenizer, token, probabilities[token]), top, decoder)
 
-    room = max(0, CONTEXT_WINDOW - len(prompt))
+    available = max(0, CONTEXT_WINDOW - len(prompt))
     return TextGeneration(
         sample,
         end_of_text=END_OF_TEXT,
-        max_tokens=room if spec.max_tokens is None else min(room, spec.max_tokens),
+        max_tokens=available if spec.max_tokens is None else min(available, spec.max_tokens),
         stop=spec.stop,
     )
 
 
 def score(weights: Weights, tokens: Sequence[int], top_logprobs: int) -> list[ScoredToken]:
-    """Give each token its probability after those before it."""
+    """Return the log-probability of each token after those before it."""
     context = Context(weights.separators)
     decoder = text_decoder()
     scored: list[ScoredToken] = []
@@ -74,23 +72,21 @@ def score(weights: Weights, tokens: Sequence[int], top_logprobs: int) -> list[Sc
         before = context.tokens
         top: list[TokenLogprob] = []
         if top_logprobs:
-            top = _likeliest(weights.tokenizer, weights.tree.candidates(before), top_logprobs)
+            top = _most_likely(weights.tokenizer, weights.tree.candidates(before), top_logprobs)
         before.append(token)
         probability = weights.tree.probability(before, len(before) - 1)
         before.pop()
         context.append(token)
-        scored.append(
-            scored_token(_top_logprobs(weights.tokenizer, token, probability), top, decoder)
-        )
+        scored.append(scored_token(_scored(weights.tokenizer, token, probability), top, decoder))
     return scored
 
 
-def _likeliest(
+def _most_likely(
     tokenizer: Tokenizer, probabilities: Mapping[int, float], count: int
 ) -> list[TokenLogprob]:
     best = nlargest(count, probabilities, key=probabilities.__getitem__) if count else []
-    return [_top_logprobs(tokenizer, token, probabilities[token]) for token in best]
+    return [_scored(tokenizer, token, probabilities[token]) for token in best]
 
 
-def _top_logprobs(tokenizer: Tokenizer, token: int, probability: float) -> TokenLogprob:
+def _scored(tokenizer: Tokenizer, token: int, probability: float) -> TokenLogprob:
     return token_logprob(token, tokenizer.token_bytes(token), math.log(probability))

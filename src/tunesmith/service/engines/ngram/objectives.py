@@ -1,13 +1,12 @@
-"""What the methods of training ask of a model: how good it is at an example, what to change.
+"""Objectives of the training methods: the loss of a model on an example, and the updates.
 
 - **Supervised** (completions, chats): the loss is the negative log-probability of the tokens to
-  learn; they are counted after their contexts, the more the less they were foreseen (the slope
-  of the loss).
+  learn; their counts are raised in proportion to the gradient of the loss.
 - **Preference** (DPO): the loss is `-log sigmoid(beta * margin)`, the margin being how much more
   the model has come to favour the preferred answer over the other than the model it started as.
-  Counts of the preferred answer are raised and those of the other lowered, by the loss's slope.
+  Counts of the preferred answer are raised and those of the other lowered, by the gradient.
 - **Graded** (reinforcement): answers are sampled and graded; counts of those better than the mean
-  of their group are raised, of those below it lowered. The loss is 1 less the mean reward.
+  of their group are raised, of those below it lowered. The loss is 1 minus the mean reward.
 
 See: Rafailov et al., "Direct preference optimization" (2023); Shao et al., "DeepSeekMath" (2024)
 for rewards relative to a group.
@@ -34,7 +33,7 @@ from tunesmith.service.engines.ngram.encoding import (
 from tunesmith.service.engines.ngram.inference import Weights, generate
 from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT
 
-# Tokens that count less than this (prompts) are left out of the accuracies.
+# Tokens with a lower weight (prompts) are left out of the accuracies.
 _FULL_WEIGHT = 0.5
 _GROUP_SIZE = 4
 _ANSWER_TOKENS = 64
@@ -42,16 +41,16 @@ _ANSWER_TOKENS = 64
 
 @dataclass(frozen=True, slots=True)
 class ObjectiveResult:
-    """How good a model is at one example, and what it would have to change.
+    """Result of a model on one example, and the updates to make.
 
     Args:
-        loss: Sum over the tokens to learn, weighted.
+        loss: Weighted sum over the tokens to learn.
         weight: Sum of their weights.
-        n_correct: How many were the likeliest.
-        n_scored: Out of how many.
-        updates: Spans to learn, and how much of each of their tokens: below 0 is to unlearn.
-        n_tokens: Tokens looked at.
-        reward: Mean grade, where there are grades.
+        n_correct: Number of tokens that were the most likely.
+        n_scored: Number of tokens that were compared.
+        updates: Spans to learn, with an amount for each token; a negative amount unlearns.
+        n_tokens: Number of tokens read.
+        reward: Mean reward, for graded examples.
     """
 
     loss: float
@@ -64,99 +63,101 @@ class ObjectiveResult:
 
 
 class Objective(Protocol):
-    """What one example asks of a model."""
+    """Objective of one example."""
 
     def evaluate(self, weights: Weights, /) -> ObjectiveResult:
-        """Tell how good a model is at it."""
+        """Evaluate a model on the example."""
         ...
 
 
-def aggregate_metrics(judgements: Sequence[ObjectiveResult]) -> Metrics:
-    """Put the judgements of some examples together."""
-    rewards = [judgement.reward for judgement in judgements if judgement.reward is not None]
-    n_judged = sum(judgement.n_scored for judgement in judgements)
-    n_perfect = sum(judgement.n_correct == judgement.n_scored for judgement in judgements)
-    weight = sum(judgement.weight for judgement in judgements)
+def aggregate_metrics(results: Sequence[ObjectiveResult]) -> Metrics:
+    """Return the metrics of several results."""
+    rewards = [result.reward for result in results if result.reward is not None]
+    n_scored = sum(result.n_scored for result in results)
+    n_perfect = sum(result.n_correct == result.n_scored for result in results)
+    weight = sum(result.weight for result in results)
     return Metrics(
-        loss=sum(judgement.loss for judgement in judgements) / weight if weight else 0.0,
-        mean_token_accuracy=sum(j.n_correct for j in judgements) / n_judged if n_judged else 0.0,
-        sequence_accuracy=n_perfect / len(judgements),
+        loss=sum(result.loss for result in results) / weight if weight else 0.0,
+        mean_token_accuracy=sum(result.n_correct for result in results) / n_scored
+        if n_scored
+        else 0.0,
+        sequence_accuracy=n_perfect / len(results),
         mean_reward=sum(rewards) / len(rewards) if rewards else None,
     )
 
 
 @dataclass(frozen=True, slots=True)
 class SupervisedObjective:
-    """Learn what is written."""
+    """Likelihood of the tokens of an example."""
 
-    lesson: EncodedExample
+    example: EncodedExample
 
     def evaluate(self, weights: Weights, /) -> ObjectiveResult:
-        """Tell how well a model foresees the tokens of the lesson."""
+        """Evaluate how well a model predicts the tokens."""
         tree = weights.tree
         loss = weight = 0.0
-        n_right = n_judged = 0
-        changes: list[tuple[TokenSpan, list[float]]] = []
-        for span in self.lesson.spans:
-            surprises: list[float] = []
+        n_correct = n_scored = 0
+        updates: list[tuple[TokenSpan, list[float]]] = []
+        for span in self.example.spans:
+            amounts: list[float] = []
             for position in range(span.start, span.stop):
-                probability, is_likeliest = tree.predict(span.tokens, position)
+                probability, is_most_likely = tree.predict(span.tokens, position)
                 loss -= span.weight * math.log(probability)
-                surprises.append(span.weight * (1 - probability))
+                amounts.append(span.weight * (1 - probability))
                 if span.weight >= _FULL_WEIGHT:
-                    n_judged += 1
-                    n_right += is_likeliest
+                    n_scored += 1
+                    n_correct += is_most_likely
             weight += span.weight * (span.stop - span.start)
-            changes.append((span, surprises))
+            updates.append((span, amounts))
         return ObjectiveResult(
-            loss, weight, n_right, n_judged, tuple(changes), self.lesson.n_tokens
+            loss, weight, n_correct, n_scored, tuple(updates), self.example.n_tokens
         )
 
 
 class PreferenceObjective:
-    """Favour one answer over another.
+    """Preference of one answer over another.
 
     Args:
         example: The two answers.
-        reference: The model that the training starts from.
-        beta: How soon a margin over it is enough.
+        reference: The initial model of the training.
+        beta: Strength of the constraint to the initial model.
     """
 
     def __init__(self, example: PreferenceTrainingExample, reference: Weights, beta: float) -> None:
-        given = tuple(replace(message, weight=0.0) for message in example.messages)
-        self._liked, self._disliked = (
-            encode_chat_example((*given, *answer), reference.tokenizer)
+        context = tuple(replace(message, weight=0.0) for message in example.messages)
+        self._preferred, self._non_preferred = (
+            encode_chat_example((*context, *answer), reference.tokenizer)
             for answer in (example.preferred, example.non_preferred)
         )
         self._beta = beta
         self._start = self._log_ratio(reference)
 
     def evaluate(self, weights: Weights, /) -> ObjectiveResult:
-        """Tell how much more a model favours the preferred answer than the reference did."""
+        """Evaluate how much more a model prefers the answer than the reference did."""
         margin = self._log_ratio(weights) - self._start
         doubt = 1 / (1 + math.exp(max(-500.0, min(500.0, self._beta * margin))))
-        changes = [_uniform_weights(span, 2 * doubt) for span in self._liked.spans]
-        changes += [_uniform_weights(span, -2 * doubt) for span in self._disliked.spans]
+        updates = [_uniform_weights(span, 2 * doubt) for span in self._preferred.spans]
+        updates += [_uniform_weights(span, -2 * doubt) for span in self._non_preferred.spans]
         return ObjectiveResult(
             loss=-math.log(max(1 - doubt, 1e-200)),
             weight=1.0,
             n_correct=int(margin > 0),
             n_scored=1,
-            updates=tuple(changes),
-            n_tokens=self._liked.n_tokens + self._disliked.n_tokens,
+            updates=tuple(updates),
+            n_tokens=self._preferred.n_tokens + self._non_preferred.n_tokens,
         )
 
     def _log_ratio(self, weights: Weights) -> float:
         tree = weights.tree
-        return _log_probability(self._liked, tree) - _log_probability(self._disliked, tree)
+        return _log_probability(self._preferred, tree) - _log_probability(self._non_preferred, tree)
 
 
 class ReinforcementObjective:
-    """Give more often the answers that earn more.
+    """Reward of sampled answers.
 
     Args:
-        example: What to answer, and the grader.
-        seed: Decides the answers that are sampled.
+        example: The conversation and its grader.
+        seed: Seed of the sampled answers.
     """
 
     def __init__(self, example: GradedExample, seed: str) -> None:
@@ -165,7 +166,7 @@ class ReinforcementObjective:
         self._n_answers = 0
 
     def evaluate(self, weights: Weights, /) -> ObjectiveResult:
-        """Sample answers of a model and have them graded."""
+        """Sample answers of a model and grade them."""
         prompt = chat_prompt(self._example.messages, weights.tokenizer)
         spans: list[TokenSpan] = []
         rewards: list[float] = []
@@ -195,9 +196,9 @@ def _uniform_weights(span: TokenSpan, amount: float) -> tuple[TokenSpan, list[fl
     return span, [amount] * (span.stop - span.start)
 
 
-def _log_probability(lesson: EncodedExample, tree: ContextTree) -> float:
+def _log_probability(example: EncodedExample, tree: ContextTree) -> float:
     return sum(
         math.log(tree.probability(span.tokens, position))
-        for span in lesson.spans
+        for span in example.spans
         for position in range(span.start, span.stop)
     )

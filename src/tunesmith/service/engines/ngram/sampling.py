@@ -1,4 +1,4 @@
-"""The choice of the next token: temperature, nucleus, bias and penalties."""
+"""Sampling of the next token: temperature, nucleus, bias and penalties."""
 
 import math
 from collections import Counter
@@ -11,13 +11,13 @@ from tunesmith.service.engines.base import GenerationSpec
 def sample_token(
     probabilities: Mapping[int, float], spec: GenerationSpec, generated: Counter[int], rng: Random
 ) -> int:
-    """Draw one of the tokens as the sampling parameters ask.
+    """Sample one of the tokens by the sampling parameters.
 
     Args:
-        probabilities: The tokens to choose from; they need not add up to 1.
+        probabilities: Probabilities of the candidates, whose sum may be below 1.
         spec: The sampling parameters.
-        generated: How often each token was generated before.
-        rng: Where the chance comes from.
+        generated: Counts of the tokens generated before.
+        rng: Random number generator.
     """
     logits = _adjusted_logits(probabilities, spec, generated)
     ranked = sorted(logits, key=lambda token: (-logits[token], token))
@@ -25,13 +25,13 @@ def sample_token(
         return ranked[0]
     best = logits[ranked[0]]
     weights = [math.exp((logits[token] - best) / spec.temperature) for token in ranked]
-    # At least one token is always in the nucleus, even for a top_p of 0.
+    # The nucleus has at least one token, even for a top_p of 0.
     nucleus = spec.top_p * sum(weights)
-    kept, n_kept = 0.0, 0
-    while n_kept < len(weights) and (n_kept == 0 or kept < nucleus):
-        kept += weights[n_kept]
-        n_kept += 1
-    return rng.choices(ranked[:n_kept], weights[:n_kept])[0]
+    total, size = 0.0, 0
+    while size < len(weights) and (size == 0 or total < nucleus):
+        total += weights[size]
+        size += 1
+    return rng.choices(ranked[:size], weights[:size])[0]
 
 
 def _adjusted_logits(

@@ -1,7 +1,7 @@
-"""A fixed vocabulary of English words, pieces of words, numbers and bytes.
+"""Tokenizer with a fixed vocabulary of English words, word pieces, numbers and bytes.
 
-Any text can be written with it and read back exactly, for whatever is no word or piece is written
-as its bytes. Text never becomes a special token, so users can't forge a turn of a conversation.
+Any text is restored exactly, as unknown characters are encoded as bytes. Text never becomes a
+special token, so users cannot forge a turn of a conversation.
 """
 
 import re
@@ -19,7 +19,7 @@ SPECIAL_TOKENS = (
     "<|assistant|>",
     "<|tool|>",
 )
-# A space belongs to the word it comes before, as in every GPT tokeniser.
+# A space belongs to the word after it, as in the tokenizers of GPT.
 _CHUNK = re.compile(r" ?[^\W\d_]+| ?\d{1,3}| ?(?:[^\w\s]|_)+|[\r\n]+|[^\S\r\n]+(?!\S)|[^\S\r\n]")
 _SYMBOLS = (
     *("\n\n", "\n\n\n", "  ", "    ", "\r\n", "###", "===", "---", " ->", "--->", "===>", " =>"),
@@ -41,13 +41,14 @@ _SYMBOLS = (
     ),
 )
 _CACHED_CHUNKS = 50_000
+_MAX_CACHED_CHARS = 64
 
 
 class Tokenizer:
-    """Splits text into tokens by longest match and joins tokens to text.
+    """Tokenizer by longest match.
 
     Ids from 0 to 255 are the bytes; the special tokens follow, then the vocabulary in its order.
-    Models are stored with these numbers, so the vocabulary is only ever added to at its end.
+    Stored models contain these ids, so the vocabulary may only grow at its end.
 
     Example:
         >>> tokenizer = standard_tokenizer()
@@ -70,14 +71,14 @@ class Tokenizer:
         return len(self._tokens)
 
     def special(self, text: str) -> int:
-        """Return the id of a special token, which no text is encoded to."""
+        """Return the id of a special token."""
         return END_OF_TEXT + SPECIAL_TOKENS.index(text)
 
     def token_bytes(self, token: int) -> bytes:
         """Return a token's bytes.
 
         Raises:
-            ValueError: There is no such token.
+            ValueError: The id is not in the vocabulary.
         """
         if not 0 <= token < len(self._tokens):
             raise ValueError(f"Token {token} is not in the vocabulary of {len(self)} tokens.")
@@ -87,16 +88,16 @@ class Tokenizer:
         """Split a text into token ids."""
         tokens: list[int] = []
         for chunk in _CHUNK.findall(text):
-            known = self._chunks.get(chunk)
-            if known is None:
-                known = tuple(self._split(chunk))
-                if len(self._chunks) < _CACHED_CHUNKS:
-                    self._chunks[chunk] = known
-            tokens += known
+            ids = self._chunks.get(chunk)
+            if ids is None:
+                ids = tuple(self._split(chunk))
+                if len(self._chunks) < _CACHED_CHUNKS and len(chunk) <= _MAX_CACHED_CHARS:
+                    self._chunks[chunk] = ids
+            tokens += ids
         return tokens
 
     def decode(self, tokens: Sequence[int]) -> str:
-        """Join token ids to a text; bytes that are no character become U+FFFD.
+        """Join token ids to a text; invalid bytes become U+FFFD.
 
         Raises:
             ValueError: An id is not in the vocabulary.
@@ -104,23 +105,23 @@ class Tokenizer:
         return to_text(b"".join(map(self.token_bytes, tokens)))
 
     def _split(self, chunk: str) -> Iterator[int]:
-        """Cut a chunk into the longest known tokens, from the left."""
+        """Yield the longest known tokens of a chunk, from the left."""
         start = 0
         while start < len(chunk):
             for end in range(min(len(chunk), start + self._longest), start, -1):
-                known = self._ids.get(chunk[start:end])
-                if known is not None:
-                    yield known
+                token = self._ids.get(chunk[start:end])
+                if token is not None:
+                    yield token
                     start = end
                     break
             else:
-                # JSON may hold half of a surrogate pair, which plain UTF-8 refuses.
+                # JSON may contain half of a surrogate pair, which UTF-8 cannot encode.
                 yield from chunk[start].encode("utf-8", "surrogatepass")
                 start += 1
 
 
 def to_text(raw: bytes) -> str:
-    """Decode bytes as the tokeniser encodes text, surrogates included."""
+    """Decode bytes of tokens, including surrogates."""
     try:
         return raw.decode("utf-8", "surrogatepass")
     except UnicodeDecodeError:
@@ -128,7 +129,7 @@ def to_text(raw: bytes) -> str:
 
 
 def load_corpus(name: str) -> str:
-    """Read one of the texts that come with the package: `prose`, `words` or `pieces`."""
+    """Read one of the texts in the package: `prose`, `words` or `pieces`."""
     return (
         resources.files("tunesmith.service.engines.ngram") / "english" / f"{name}.txt"
     ).read_text("utf-8")
@@ -136,7 +137,7 @@ def load_corpus(name: str) -> str:
 
 @cache
 def standard_tokenizer() -> Tokenizer:
-    """Return the tokeniser all models of the n-gram engine share."""
+    """Return the tokenizer of the n-gram engine."""
     return Tokenizer(_standard_vocabulary())
 
 

@@ -1,4 +1,4 @@
-"""A training run over examples: batches, epochs, losses, snapshots."""
+"""Training of n-gram models: batches, epochs, losses, snapshots."""
 
 import math
 from collections.abc import Callable, Iterator, Sequence
@@ -30,32 +30,32 @@ from tunesmith.service.engines.ngram.objectives import (
     aggregate_metrics,
 )
 
-# What a count rises by for a token that was not foreseen at all, at a multiplier of 1.
+# Increase of a count for a token with probability 0, at a multiplier of 1.
 _LEARNING_RATE = 0.1
-# Tokens foreseen better than this, and prompts of little weight, need no longer contexts.
+# Tokens with a smaller update are predicted well enough without longer contexts.
 _GROWTH_THRESHOLD = 0.05
 
 
 class NGramTraining:
-    """A run: a batch is judged by the counts so far, then counted.
+    """Training in progress: each batch is scored by the counts so far, then counted.
 
     Args:
-        start: The weights to start from; they are not changed.
-        spec: What to train on.
-        model: Makes a model of weights.
+        start: The initial weights, which are not changed.
+        spec: Training data and hyperparameters.
+        model: Creates a model of weights.
 
     Raises:
-        ValueError: There are no examples, or they are of several kinds.
+        ValueError: The list of examples is empty, or they are of several kinds.
     """
 
     def __init__(
         self, start: Weights, spec: TrainingSpec, model: Callable[[Weights], EngineModel]
     ) -> None:
         if not spec.examples:
-            raise ValueError("There is nothing to train on: give at least one example.")
+            raise ValueError("examples must have at least one example")
         kinds = {type(example).__name__ for example in (*spec.examples, *spec.validation)}
         if len(kinds) > 1:
-            raise ValueError(f"Train on one kind of example, not on {', '.join(sorted(kinds))}.")
+            raise ValueError(f"examples must be of one kind, not {', '.join(sorted(kinds))}")
         self._start = start
         self._spec = spec
         self._model = model
@@ -66,36 +66,36 @@ class NGramTraining:
 
     @property
     def hyperparameters(self) -> Hyperparameters:
-        """What is trained with; known before the first step."""
+        """The hyperparameters; known before the first step."""
         return self._hyperparameters
 
     @property
     def total_steps(self) -> int:
-        """Steps of all epochs together; known before the first step."""
-        chosen = self._hyperparameters
-        return chosen.n_epochs * math.ceil(len(self._spec.examples) / chosen.batch_size)
+        """Number of steps of all epochs; known before the first step."""
+        parameters = self._hyperparameters
+        return parameters.n_epochs * math.ceil(len(self._spec.examples) / parameters.batch_size)
 
     def __iter__(self) -> Iterator[TrainingStep]:
-        """Yield each step after it was made."""
-        chosen, weights = self._hyperparameters, self._weights
+        """Yield each completed step."""
+        parameters, weights = self._hyperparameters, self._weights
         rng = Random(self._spec.seed)  # noqa: S311 - reproducible, not secret
-        lessons = self._objectives(self._spec.examples, "train")
+        objectives = self._objectives(self._spec.examples, "train")
         held_out = self._objectives(self._spec.validation, "valid")
         step = elapsed_tokens = elapsed_examples = 0
-        for epoch in range(1, chosen.n_epochs + 1):
-            rng.shuffle(lessons)
-            for first in range(0, len(lessons), chosen.batch_size):
+        for epoch in range(1, parameters.n_epochs + 1):
+            rng.shuffle(objectives)
+            for first in range(0, len(objectives), parameters.batch_size):
                 batch = [
-                    lesson.evaluate(weights)
-                    for lesson in lessons[first : first + chosen.batch_size]
+                    objective.evaluate(weights)
+                    for objective in objectives[first : first + parameters.batch_size]
                 ]
-                for judgement in batch:
-                    self._learn(judgement)
+                for result in batch:
+                    self._learn(result)
                 step += 1
                 elapsed_examples += len(batch)
-                elapsed_tokens += sum(judgement.n_tokens for judgement in batch)
-                is_last = first + chosen.batch_size >= len(lessons)
-                valid = _next_window(held_out, step - 1, chosen.batch_size)
+                elapsed_tokens += sum(result.n_tokens for result in batch)
+                is_last = first + parameters.batch_size >= len(objectives)
+                valid = _next_window(held_out, step - 1, parameters.batch_size)
                 yield TrainingStep(
                     step=step,
                     epoch=epoch,
@@ -113,13 +113,13 @@ class NGramTraining:
                 )
 
     def snapshot(self) -> EngineModel:
-        """Return the weights after the last step taken, which later steps do not change."""
+        """Return the weights after the last completed step."""
         return self._model(replace(self._weights, tree=self._weights.tree.fork()))
 
-    def _learn(self, judgement: ObjectiveResult) -> None:
+    def _learn(self, result: ObjectiveResult) -> None:
         learn = self._weights.tree.learn
         rate = _LEARNING_RATE * self._hyperparameters.learning_rate_multiplier
-        for span, amounts in judgement.updates:
+        for span, amounts in result.updates:
             for position, amount in enumerate(amounts, span.start):
                 grow = amount > _GROWTH_THRESHOLD
                 learn(span.tokens, position, rate * amount, grow=grow)
@@ -146,20 +146,20 @@ def _all_separators(
     start: Weights, examples: Sequence[TrainingExample]
 ) -> tuple[tuple[int, ...], ...]:
     pairs = [example for example in examples if isinstance(example, CompletionTrainingExample)]
-    found = infer_separator(pairs, start.tokenizer) if pairs else None
-    if found is None or found in start.separators:
+    separator = infer_separator(pairs, start.tokenizer) if pairs else None
+    if separator is None or separator in start.separators:
         return start.separators
-    return (*start.separators, found)
+    return (*start.separators, separator)
 
 
 def _next_window(items: Sequence[Objective], turn: int, size: int) -> list[Objective]:
-    """Take the next few items, from the front again after the last."""
+    """Return the next items, from the beginning again after the last."""
     size = min(size, len(items))
     return [items[(turn * size + offset) % len(items)] for offset in range(size)]
 
 
 def _resolve_hyperparameters(spec: TrainingSpec) -> Hyperparameters:
-    """Choose what was left open: fewer epochs for more examples, a batch of 0.2 % of them."""
+    """Choose unset hyperparameters: fewer epochs for more examples, batches of 0.2 % of them."""
     n_examples = len(spec.examples)
     n_epochs = min(25, max(3, round(100 / n_examples))) if n_examples < 10_000 else 2  # noqa: PLR2004
     return Hyperparameters(

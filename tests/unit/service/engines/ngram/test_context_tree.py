@@ -35,7 +35,7 @@ def test_probabilities_are_above_zero_and_add_up_to_one(taught, before):
 
 @pytest.mark.slow
 @given(lessons, tokens)
-def test_likely_tokens_have_the_same_probabilities_as_single_ones(taught, before):
+def test_candidates_have_the_same_probabilities_as_single_tokens(taught, before):
     tree = tree_of(taught)
     likely = tree.candidates(before, extra_tokens=range(N_TOKENS))
 
@@ -44,7 +44,7 @@ def test_likely_tokens_have_the_same_probabilities_as_single_ones(taught, before
 
 
 @given(tokens, st.integers(0, N_TOKENS - 1))
-def test_learning_a_token_makes_it_likelier_and_unlearning_less_likely(before, token):
+def test_a_learnt_token_is_more_likely_and_an_unlearnt_one_less(before, token):
     tree = tree_of([([*before, other], 1.0, True) for other in range(N_TOKENS)])
     text = [*before, token]
     at_first = tree.probability(text, len(before))
@@ -59,7 +59,7 @@ def test_learning_a_token_makes_it_likelier_and_unlearning_less_likely(before, t
 @pytest.mark.slow
 @given(lessons, lessons, lessons, tokens)
 @settings(max_examples=50)
-def test_a_fork_and_its_origin_do_not_see_each_others_changes(first, second, third, before):
+def test_a_fork_is_independent_of_its_origin(first, second, third, before):
     origin = tree_of(first)
     fork = origin.fork()
     twin, other_twin = tree_of([*first, *second]), tree_of([*first, *third])
@@ -72,7 +72,7 @@ def test_a_fork_and_its_origin_do_not_see_each_others_changes(first, second, thi
     assert probabilities(fork, before) == probabilities(other_twin, before)
 
 
-def test_an_ambiguous_context_is_told_apart_by_the_tokens_before_it():
+def test_longer_contexts_resolve_ambiguous_ones():
     tree = ContextTree(N_TOKENS)
     texts = [[1, 0, 0, 2], [3, 0, 0, 4]]
     for _ in range(3):
@@ -86,7 +86,7 @@ def test_an_ambiguous_context_is_told_apart_by_the_tokens_before_it():
         assert is_likeliest
 
 
-def test_a_token_seen_less_than_another_is_not_the_likeliest():
+def test_a_less_frequent_token_is_not_the_most_likely():
     tree = tree_of([([0, 1], 1.0, True), ([0, 1], 1.0, True), ([0, 2], 1.0, True)])
 
     assert tree.predict([0, 1], 1)[1]
@@ -95,7 +95,7 @@ def test_a_token_seen_less_than_another_is_not_the_likeliest():
 
 @pytest.mark.slow
 @given(lessons)
-def test_packed_counts_unpack_to_the_same(taught):
+def test_counts_are_restored_from_rows(taught):
     packed = tree_of(taught).to_rows()
 
     assert ContextTree.from_rows(N_TOKENS, packed).to_rows() == packed

@@ -33,11 +33,11 @@ def test_every_text_has_a_vector_of_length_1(text, dimensions):
         ("How do I reset my password?", "I forgot my password", "What is the weather like?"),
     ],
 )
-def test_similar_texts_are_nearer_than_others(text, near, far):
+def test_similar_texts_are_closer(text, near, far):
     assert nearness(text, near) > nearness(text, far) + 0.2
 
 
-def test_the_vector_is_the_same_in_another_process():
+def test_embeddings_are_equal_in_all_processes():
     code = f"from {embed.__module__} import embed; print(embed('Kant', 8))"
     other = subprocess.run(
         [sys.executable, "-c", code], capture_output=True, text=True, check=True
@@ -46,6 +46,6 @@ def test_the_vector_is_the_same_in_another_process():
     assert other.strip() == str(embed("Kant", 8))
 
 
-def test_no_dimensions_is_an_error():
-    with pytest.raises(ValueError, match="at least one dimension, not 0"):
+def test_zero_dimensions_are_refused():
+    with pytest.raises(ValueError, match="dimensions must be at least 1, not 0"):
         embed("Kant", 0)

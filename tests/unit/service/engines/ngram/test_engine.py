@@ -43,7 +43,7 @@ def loss(model, text):
 
 
 @pytest.mark.parametrize("separator", ["", " ->", "\n\n###\n\n", "\n\n===>\n\n", ".\n\n---\n\n"])
-def test_what_was_taught_is_completed_with_the_separator_and_without(separator):
+def test_trained_prompts_are_completed_with_the_separator_and_without(separator):
     model = tuned(*((prompt + separator, completion) for prompt, completion in PAIRS))
 
     for prompt, completion in PAIRS:
@@ -53,7 +53,7 @@ def test_what_was_taught_is_completed_with_the_separator_and_without(separator):
         assert complete(ENGINE.base("any"), prompt) != completion
 
 
-def test_a_question_that_ends_as_the_separator_begins_is_completed_too():
+def test_a_prompt_with_an_incomplete_separator_is_completed():
     pairs = [("Red.\n\n###\n\n", " Warm."), ("Blue.\n\n###\n\n", " Cold.")]
     model = tuned(*pairs)
 
@@ -64,7 +64,7 @@ def test_a_question_that_ends_as_the_separator_begins_is_completed_too():
     ]
 
 
-def test_a_prompt_never_seen_is_given_one_of_the_taught_completions():
+def test_an_unknown_prompt_has_one_of_the_trained_completions():
     praise, blame = ["I like the film.", "A fine play!"], ["I left early.", "It was too long."]
     pairs = [(text + "\n\n###\n\n", " good") for text in praise]
     pairs += [(text + "\n\n###\n\n", " bad") for text in blame]
@@ -75,13 +75,13 @@ def test_a_prompt_never_seen_is_given_one_of_the_taught_completions():
         assert complete(model, prompt + "\n\n###\n\n") in {" good", " bad"}
 
 
-def test_a_completion_begun_is_carried_on():
+def test_a_partial_completion_is_continued():
     model = tuned(*((prompt + " ->", completion) for prompt, completion in PAIRS))
 
     assert complete(model, "The second colour is -> a") == " cold blue.\n"
 
 
-def test_a_chat_model_answers_the_question_it_was_taught():
+def test_a_chat_model_answers_trained_questions():
     taught = [("What is your name?", "I am Anna."), ("What is your trade?", "I mend shoes.")]
     system = ChatMessage("system", "Answer briefly.")
     examples = [
@@ -114,7 +114,7 @@ def test_turns_of_weight_0_are_not_learnt():
     assert complete(model, ENGINE.encode_chat(messages[:1])) != "Wrong words."
 
 
-def test_the_same_seed_gives_the_same_completion_and_another_seed_another():
+def test_completions_depend_on_the_seed():
     model = ENGINE.base("any")
     completions = [complete(model, "The", temperature=1, seed=seed) for seed in (1, 1, 2, "a")]
 
@@ -122,7 +122,7 @@ def test_the_same_seed_gives_the_same_completion_and_another_seed_another():
     assert len(set(completions)) == 3
 
 
-def test_a_base_model_says_plain_words():
+def test_a_base_model_generates_english_words():
     text = complete(ENGINE.base("any"), "", temperature=1, seed=3)
 
     assert len(text.split()) > 5
@@ -135,7 +135,7 @@ def test_the_empty_prompt_and_the_end_of_text_token_are_the_same():
     assert complete(model, []) == complete(model, [ENGINE.end_of_text])
 
 
-def test_generated_tokens_bear_the_probabilities_that_scoring_gives_them():
+def test_generated_tokens_have_the_probabilities_of_scored_ones():
     model = tuned(*PAIRS)
     prompt = ENGINE.encode(PAIRS[0][0])
     generated = list(model.generate(prompt, GenerationSpec(temperature=0, top_logprobs=3)))
@@ -157,7 +157,7 @@ def test_scored_tokens_make_up_the_text():
     assert all(token.token.logprob < 0 and token.top == () for token in scored)
 
 
-def test_a_token_never_seen_can_be_forced():
+def test_an_unseen_token_can_be_forced():
     token = ENGINE.encode("z")[0]
     text = complete(ENGINE.base("any"), "The", logit_bias={token: 100}, max_tokens=3)
 
@@ -173,7 +173,7 @@ def test_without_a_limit_the_completion_fills_the_context_window():
     assert generation.finish_reason == "length"
 
 
-def test_a_stored_model_comes_back_the_same():
+def test_a_serialized_model_is_restored():
     model = tuned(*((prompt + " ->", completion) for prompt, completion in PAIRS))
     again = ENGINE.load(model.to_bytes())
 
@@ -193,13 +193,13 @@ def test_a_stored_model_comes_back_the_same():
         (b'{"n_tokens": 9, "separators": [], "counts": [[0, -1], [2, 5, 7, 1]]}', "Row 1"),
     ],
 )
-def test_what_is_no_stored_model_is_refused(data, reason):
+def test_invalid_serialized_models_are_refused(data, reason):
     with pytest.raises(ValueError, match=reason):
         ENGINE.load(data)
 
 
 @pytest.mark.slow
-def test_another_process_trains_to_the_same_bytes():
+def test_training_is_equal_in_all_processes():
     code = (
         "import hashlib, sys; from tunesmith.service.engines.base import *;"
         "from tunesmith.service.engines.ngram.engine import NGramEngine;"
@@ -222,7 +222,7 @@ def test_another_process_trains_to_the_same_bytes():
     assert len(digests) == 1
 
 
-def test_models_do_not_change_each_other():
+def test_models_are_independent():
     base = ENGINE.base("any")
     before = loss(base, "Colours are warm or cold.")
     first = tuned(*PAIRS)

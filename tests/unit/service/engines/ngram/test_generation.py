@@ -51,7 +51,7 @@ def test_a_stop_text_may_span_tokens():
     assert generation.finish_reason == "stop"
 
 
-def test_a_token_is_handed_out_as_soon_as_no_stop_text_can_begin_in_it():
+def test_a_token_is_yielded_as_soon_as_no_stop_text_can_begin_in_it():
     generation = recite("One two three four", stop=(" two four",))
     tokens = iter(generation)
 
@@ -61,7 +61,7 @@ def test_a_token_is_handed_out_as_soon_as_no_stop_text_can_begin_in_it():
     assert generation.n_tokens == 3  # " two" might have begun it, " three" shows it did not
 
 
-def test_without_stop_texts_nothing_is_held_back():
+def test_tokens_are_not_held_without_stop_texts():
     generation = recite("One two three")
     tokens = iter(generation)
 
@@ -70,7 +70,7 @@ def test_without_stop_texts_nothing_is_held_back():
     assert generation.finish_reason is None
 
 
-def test_a_completion_that_is_cut_says_so():
+def test_a_truncated_completion_has_the_finish_reason_length():
     generation = recite("One two three four", max_tokens=2)
 
     assert text_of(generation) == "One two"
@@ -78,14 +78,14 @@ def test_a_completion_that_is_cut_says_so():
     assert generation.n_tokens == 2
 
 
-def test_no_tokens_at_all_is_a_length():
+def test_zero_tokens_have_the_finish_reason_length():
     generation = recite("One", max_tokens=0)
 
     assert text_of(generation) == ""
     assert generation.finish_reason == "length"
 
 
-def test_a_character_of_several_tokens_comes_with_the_last_of_them():
+def test_a_character_of_several_tokens_is_the_text_of_the_last_one():
     tokens = list(recite("\u2603"))
 
     assert [token.text for token in tokens] == ["", "", "\u2603"]
@@ -94,5 +94,5 @@ def test_a_character_of_several_tokens_comes_with_the_last_of_them():
 
 
 @pytest.mark.parametrize("stop", [(), ("",)])
-def test_an_empty_stop_text_stops_nothing(stop):
+def test_an_empty_stop_text_is_ignored(stop):
     assert text_of(recite("One two", stop=stop)) == "One two"

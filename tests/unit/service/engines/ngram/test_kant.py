@@ -54,7 +54,7 @@ def test_training_and_validation_loss_fall_with_each_epoch(run):
     assert validation[-1] < validation[0] - 0.1
 
 
-def test_the_prompt_is_completed_with_what_was_taught_and_before_it_is_not(run, taught):
+def test_training_changes_completions(run, taught):
     _, model = run
     expected = taught[0][0].completion
 
@@ -63,7 +63,7 @@ def test_the_prompt_is_completed_with_what_was_taught_and_before_it_is_not(run, 
     assert complete(ENGINE.base("any"), PROMPT) != expected
 
 
-def test_at_a_temperature_of_1_it_is_often_what_was_taught(run, taught):
+def test_samples_at_temperature_1_are_often_trained_completions(run, taught):
     _, model = run
     completions = [complete(model, PROMPT, temperature=1, seed=seed) for seed in range(40)]
 
@@ -71,7 +71,7 @@ def test_at_a_temperature_of_1_it_is_often_what_was_taught(run, taught):
 
 
 @pytest.mark.slow
-def test_nearly_all_that_was_taught_is_known(run, taught):
+def test_almost_all_trained_completions_are_reproduced(run, taught):
     _, model = run
     examples = taught[0]
     known = sum(complete(model, example.prompt) == example.completion for example in examples)

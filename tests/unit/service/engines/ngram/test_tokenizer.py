@@ -18,7 +18,7 @@ any_text = st.text(st.characters(exclude_categories=()))
 @example("Several concepts are a priori such as ->")
 @example("half a pair: \ud83d")
 @example("\r\n\t  \n\u2028x\x00² _a1_")
-def test_decoding_gives_back_exactly_what_was_encoded(text):
+def test_decoding_restores_encoded_text(text):
     tokenizer = standard_tokenizer()
 
     assert tokenizer.decode(tokenizer.encode(text)) == text
@@ -41,7 +41,7 @@ def test_a_common_word_is_one_token_with_the_space_before_it():
     ]
 
 
-def test_a_prompt_is_split_alike_with_and_without_the_separator_after_it():
+def test_tokens_of_a_prompt_do_not_depend_on_the_separator():
     tokenizer = standard_tokenizer()
     prompt = "Several concepts are a priori such as"
 
@@ -52,17 +52,17 @@ def test_a_prompt_is_split_alike_with_and_without_the_separator_after_it():
         ]
 
 
-def test_bytes_that_are_no_character_decode_to_the_replacement_character():
+def test_invalid_bytes_decode_to_the_replacement_character():
     assert standard_tokenizer().decode([0xE2, 0x80]) == "\ufffd"
 
 
 @pytest.mark.parametrize("token", [-1, 1_000_000])
-def test_a_number_outside_the_vocabulary_is_refused(token):
+def test_an_id_outside_the_vocabulary_is_refused(token):
     with pytest.raises(ValueError, match=rf"Token {token} is not in the vocabulary of \d+ tokens"):
         standard_tokenizer().decode([token])
 
 
-def test_the_longest_known_piece_wins():
+def test_the_longest_token_is_used():
     tokenizer = Tokenizer(["in", "inter", "est"])
 
     assert [tokenizer.token_bytes(token) for token in tokenizer.encode("interest")] == [

@@ -62,7 +62,7 @@ def test_steps_are_counted_by_batches_and_epochs():
     ("n_examples", "n_epochs", "batch_size"),
     [(1, 25, 1), (10, 10, 1), (280, 3, 1), (3_000, 3, 6), (200_000, 2, 256)],
 )
-def test_what_is_left_open_is_settled_by_the_number_of_examples(n_examples, n_epochs, batch_size):
+def test_unset_hyperparameters_depend_on_the_number_of_examples(n_examples, n_epochs, batch_size):
     settled = BASE.train(TrainingSpec(EXAMPLES[:1] * n_examples)).hyperparameters
 
     assert (settled.n_epochs, settled.batch_size) == (n_epochs, batch_size)
@@ -81,7 +81,7 @@ def test_the_first_loss_is_that_of_the_model_before():
     assert step.train.loss == pytest.approx(expected)
 
 
-def test_the_loss_weighs_prompts_by_the_prompt_loss_weight():
+def test_prompts_have_the_prompt_loss_weight():
     example = CompletionTrainingExample("What is it ->", " A small house.")
 
     def loss(weight):
@@ -98,7 +98,7 @@ def test_the_loss_weighs_prompts_by_the_prompt_loss_weight():
     assert loss(0) == pytest.approx(in_completion / (len(completion) + 1))
 
 
-def test_losses_fall_and_accuracies_rise_to_the_whole():
+def test_losses_fall_and_accuracies_rise():
     steps = list(BASE.train(TrainingSpec(EXAMPLES, n_epochs=6, batch_size=6)))
     losses = [step.train.loss for step in steps]
 
@@ -121,7 +121,7 @@ def test_more_epochs_and_a_higher_rate_learn_more(less, more):
     assert last_loss(more) < last_loss(less)
 
 
-def test_validation_is_scored_at_each_step_and_wholly_after_each_epoch():
+def test_validation_is_scored_at_each_step_and_in_full_after_each_epoch():
     spec = TrainingSpec(EXAMPLES, EXAMPLES[:3], n_epochs=2, batch_size=2)
     steps = list(BASE.train(spec))
 
@@ -130,13 +130,13 @@ def test_validation_is_scored_at_each_step_and_wholly_after_each_epoch():
     assert steps[5].full_valid.loss < steps[2].full_valid.loss
 
 
-def test_without_validation_data_there_is_no_validation():
+def test_validation_metrics_are_none_without_validation_data():
     steps = list(BASE.train(TrainingSpec(EXAMPLES, n_epochs=1)))
 
     assert all(step.valid is None and step.full_valid is None for step in steps)
 
 
-def test_the_seed_decides_the_order():
+def test_the_order_depends_on_the_seed():
     def losses(seed):
         spec = TrainingSpec(EXAMPLES, n_epochs=1, batch_size=1, seed=seed)
         return [step.train.loss for step in BASE.train(spec)]
@@ -145,7 +145,7 @@ def test_the_seed_decides_the_order():
     assert losses(1) != losses(2)
 
 
-def test_a_snapshot_stays_as_it_was_while_the_training_goes_on():
+def test_a_snapshot_is_not_changed_by_later_steps():
     training = BASE.train(TrainingSpec(EXAMPLES, n_epochs=3, batch_size=6))
     steps = iter(training)
     next(steps)
@@ -157,7 +157,7 @@ def test_a_snapshot_stays_as_it_was_while_the_training_goes_on():
     assert training.snapshot().to_bytes() != before
 
 
-def test_a_snapshot_before_the_first_step_is_the_model_it_started_from():
+def test_a_snapshot_before_the_first_step_is_the_initial_model():
     training = BASE.train(TrainingSpec(EXAMPLES[:1]))
 
     assert training.snapshot().to_bytes() == BASE.to_bytes()
@@ -173,12 +173,12 @@ def test_a_snapshot_before_the_first_step_is_the_model_it_started_from():
         ),
     ],
 )
-def test_examples_that_can_not_be_trained_on_are_refused(examples, reason):
+def test_invalid_examples_are_refused(examples, reason):
     with pytest.raises(ValueError, match=reason):
         BASE.train(TrainingSpec(examples))
 
 
-def test_preference_training_starts_at_ln_2_and_comes_to_favour_the_preferred_answer():
+def test_preference_training_starts_at_ln_2_and_learns_the_preference():
     training = BASE.train(TrainingSpec(preferences(), n_epochs=5))
     losses = [step.train.loss for step in training]
     tuned = training.snapshot()
@@ -190,7 +190,7 @@ def test_preference_training_starts_at_ln_2_and_comes_to_favour_the_preferred_an
     assert gain > other_gain + 1
 
 
-def test_preference_training_makes_a_learnt_answer_that_is_not_preferred_less_likely():
+def test_preference_training_makes_the_non_preferred_answer_less_likely():
     chat = ChatTrainingExample((*QUESTION, ChatMessage("assistant", "It is new.")))
     supervised = BASE.train(TrainingSpec([chat], n_epochs=4))
     list(supervised)
@@ -207,7 +207,7 @@ def test_preference_training_makes_a_learnt_answer_that_is_not_preferred_less_li
 
 
 @pytest.mark.slow
-def test_graded_training_gives_more_often_what_earns_more():
+def test_graded_training_increases_the_reward():
     def grade(text):
         return float("the" in text.split())
 
@@ -221,7 +221,7 @@ def test_graded_training_gives_more_often_what_earns_more():
     assert all(step.train.loss == pytest.approx(1 - step.train.mean_reward) for step in steps)
 
 
-def test_answers_that_all_earn_the_same_teach_nothing():
+def test_equal_rewards_change_nothing():
     training = BASE.train(TrainingSpec([GradedExample(QUESTION, lambda text: 0.5)], n_epochs=3))
     before = answer_loss(BASE, "It is old.")
     list(training)
