@@ -1,4 +1,4 @@
-"""The client: it owns a backend, a policy for calls, and the resources."""
+"""The client: a backend, the policy of its calls, and the resources of the API."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -9,12 +9,16 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Literal, Self
 
 from tunesmith.backends.base import Backend
+from tunesmith.backends.credentials import conceal, conceal_headers, validate_headers
 from tunesmith.calls.caller import Caller
-from tunesmith.calls.policy import DEFAULT_TIMEOUT_S, CallPolicy
+from tunesmith.calls.policy import DEFAULT_MAX_RESPONSE_BYTES, DEFAULT_TIMEOUT_S, CallPolicy
 from tunesmith.errors import ConfigurationError
+from tunesmith.protocol.message import SecretHeaders
 from tunesmith.protocol.retry import RetryPolicy
 
-if TYPE_CHECKING:  # each is loaded when it is first used, so that importing tunesmith is quick
+if TYPE_CHECKING:  # loaded on first use, so that importing tunesmith is quick
+    from pydantic import SecretStr
+
     from tunesmith.backends.credentials import ApiKey
     from tunesmith.backends.httpx import HttpClient
     from tunesmith.resources.batches import Batches
@@ -34,7 +38,7 @@ DEFAULT_BASE_URL = "https://api.openai.com/v1"
 
 
 class _Unset(Enum):
-    """Stands for an option that stays as it is, since None already means no limit."""
+    """Marks an option that `with_options` keeps, because None means no limit."""
 
     KEEP = "keep"
 
@@ -43,31 +47,32 @@ _KEEP: Literal[_Unset.KEEP] = _Unset.KEEP
 
 
 class AsyncClient:
-    """A client of a service that speaks the API: hosted, compatible, or in memory.
+    """Client of a service that speaks the API: hosted, compatible, or in memory.
 
-    One client serves many tasks. It may be made outside a running event loop; connections are
-    opened when they are first needed.
+    One client serves many tasks, and the event loops of several threads. It may be created outside
+    a running event loop; connections are opened when they are first needed.
 
     Args:
-        api_key: The key, or an asynchronous function that gives the key of the moment. By default
-            the environment variable `OPENAI_API_KEY`.
-        base_url: Where the API is. By default `OPENAI_BASE_URL`, else OpenAI.
+        api_key: The key, or an asynchronous function that returns the current key. By default the
+            environment variable `OPENAI_API_KEY`.
+        base_url: The URL of the API. By default `OPENAI_BASE_URL`, else OpenAI.
         organization: The organization to bill. By default `OPENAI_ORG_ID`.
         project: The project to bill. By default `OPENAI_PROJECT_ID`.
-        timeout: Seconds that one attempt may take: to the end of the answer, or in a stream to
-            the next event. None for no limit.
+        timeout: Seconds that one attempt may take: until the end of the response, or in a stream
+            until the next event. None for no limit.
         deadline: Seconds that a whole call may take: attempts, pauses, polls and stream reads
             together. None for no limit.
-        max_retries: How often a call is tried again that failed in passing.
+        max_retries: Maximum number of retries for transient failures.
+        max_response_bytes: Maximum size of a response that is read into memory, to guard against
+            endless ones. Streams and downloads are not limited. None for no limit.
         default_headers: Headers to send with every call.
-        http_client: An `httpx.AsyncClient` of your own (proxies, mTLS, transports); it stays yours
-            to close.
-        transport: What carries requests: `httpx`, or `fast`, which takes a fraction of the CPU and
-            needs `tunesmith[fast]`.
-        backend: Where requests go instead of over HTTP, such as `MemoryBackend()`.
+        http_client: Your own `httpx.AsyncClient` (proxies, mTLS, transports); you close it.
+        transport: `httpx`, or `fast`, which takes a fraction of the CPU and needs
+            `tunesmith[fast]`.
+        backend: A backend to use in place of HTTP, such as `MemoryBackend()`.
 
     Raises:
-        ConfigurationError: There is no key and no backend, or options contradict each other.
+        ConfigurationError: There is neither a key nor a backend, or an option is invalid.
 
     Example:
         ```python
@@ -80,40 +85,45 @@ class AsyncClient:
     def __init__(
         self,
         api_key: "ApiKey | None" = None,
-        base_url: str | None = None,
+        base_url: "str | SecretStr | None" = None,
         organization: str | None = None,
         project: str | None = None,
         timeout: float | None = DEFAULT_TIMEOUT_S,
         deadline: float | None = None,
         max_retries: int = 2,
+        max_response_bytes: int | None = DEFAULT_MAX_RESPONSE_BYTES,
         default_headers: Mapping[str, str] | None = None,
         http_client: "HttpClient | None" = None,
         transport: Literal["httpx", "fast"] = "httpx",
         backend: Backend | None = None,
     ) -> None:
+        api_key, base_url = conceal(api_key), conceal(base_url)
+        default_headers = conceal_headers(default_headers)
+        validate_headers(default_headers)
         policy = CallPolicy(
             timeout_s=timeout,
             deadline_s=deadline,
             retry=RetryPolicy(max_retries=max_retries),
-            headers=_lower_case(default_headers),
+            headers=default_headers,
+            max_response_bytes=max_response_bytes,
         )
         if backend is None:
             backend = _http_backend(
                 api_key, base_url, organization, project, http_client, transport
             )
         elif transport != "httpx" or any(
-            given is not None for given in (api_key, base_url, organization, project, http_client)
+            option is not None for option in (api_key, base_url, organization, project, http_client)
         ):
             raise ConfigurationError(
-                "backend= takes the place of api_key=, base_url=, organization=, project=, "
-                "http_client= and transport=: give them to the backend"
+                "backend= cannot be combined with api_key=, base_url=, organization=, project=, "
+                "http_client= or transport=; pass them to the backend"
             )
         self._configure(Caller(backend, policy), owns_backend=True)
 
     def __repr__(self) -> str:
-        # Reports of errors may show a client that could not be made.
+        # Error reports may print a client whose constructor failed.
         caller: Caller | None = self.__dict__.get("_caller")
-        return f"<AsyncClient over {caller.backend!r}>" if caller else "<AsyncClient over nothing>"
+        return f"<AsyncClient over {caller.backend!r}>" if caller else "<AsyncClient>"
 
     async def __aenter__(self) -> Self:
         return self
@@ -127,18 +137,18 @@ class AsyncClient:
         await self.aclose()
 
     async def aclose(self) -> None:
-        """Close the connections. A client made by `with_options` leaves them to its origin."""
+        """Close the connections; those of a client from `with_options` belong to the original."""
         if self._owns_backend:
             await self._caller.backend.aclose()
 
     @property
     def backend(self) -> Backend:
-        """Where requests go."""
+        """Backend that sends the requests."""
         return self._caller.backend
 
     @property
     def caller(self) -> Caller:
-        """What makes the calls; for code that brings requests of its own."""
+        """Caller that makes the calls, for code with requests of its own."""
         return self._caller
 
     def with_options(
@@ -149,19 +159,24 @@ class AsyncClient:
         max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
     ) -> "AsyncClient":
-        """Make a client with other options over the same connections.
+        """Return a client with other options over the same connections.
 
         Args:
             timeout: Seconds that one attempt may take; None for no limit.
             deadline: Seconds that a whole call may take; None for no limit.
-            max_retries: How often a call is tried again that failed in passing.
-            default_headers: Headers to send besides those of this client.
+            max_retries: Maximum number of retries for transient failures.
+            default_headers: Headers to add to those of this client.
+
+        Raises:
+            ConfigurationError: An option is invalid.
 
         Example:
             ```python
             quick = client.with_options(deadline=5, max_retries=0)
             ```
         """
+        default_headers = conceal_headers(default_headers)
+        validate_headers(default_headers)
         policy = self._caller.policy
         if timeout is not _KEEP:
             policy = replace(policy, timeout_s=timeout)
@@ -169,24 +184,25 @@ class AsyncClient:
             policy = replace(policy, deadline_s=deadline)
         if max_retries is not None:
             policy = replace(policy, retry=replace(policy.retry, max_retries=max_retries))
-        if default_headers is not None:
-            policy = replace(policy, headers={**policy.headers, **_lower_case(default_headers)})
+        if default_headers:
+            headers = SecretHeaders({**policy.headers, **default_headers})
+            policy = replace(policy, headers=headers)
         return self._with(self._caller.with_policy(policy), owns_backend=False)
 
     def with_call_wrapper(self, wrap: Callable[[Caller], Caller]) -> "AsyncClient":
-        """Make a client whose calls are made otherwise, such as with telemetry.
+        """Return a client with a wrapped caller, such as one that records telemetry.
 
         Args:
-            wrap: Makes the new caller from the one of this client.
+            wrap: Creates the new caller from the caller of this client.
 
         Returns:
-            A client to be used in the place of this one: it closes what this one would.
+            A client that replaces this one, and closes its connections.
         """
         return self._with(wrap(self._caller), owns_backend=self._owns_backend)
 
     def _with(self, caller: Caller, *, owns_backend: bool) -> "AsyncClient":
         client = AsyncClient.__new__(type(self))
-        client._configure(caller, owns_backend=owns_backend)  # noqa: SLF001 - its own kind
+        client._configure(caller, owns_backend=owns_backend)  # noqa: SLF001 - same class
         return client
 
     def _configure(self, caller: Caller, *, owns_backend: bool) -> None:
@@ -195,42 +211,42 @@ class AsyncClient:
 
     @cached_property
     def batches(self) -> "Batches":
-        """Jobs of many requests, done by the service within a day."""
+        """Batches: many requests that the service processes within a day."""
         from tunesmith.resources.batches import Batches
 
         return Batches(self._caller)
 
     @cached_property
     def chat(self) -> "Chat":
-        """Answers to conversations: `chat.completions`."""
+        """Chat completions: `chat.completions`."""
         from tunesmith.resources.chat import Chat
 
         return Chat(self._caller)
 
     @cached_property
     def completions(self) -> "Completions":
-        """Continuations of a prompt."""
+        """Completions of a prompt."""
         from tunesmith.resources.completions import Completions
 
         return Completions(self._caller)
 
     @cached_property
     def embeddings(self) -> "Embeddings":
-        """Texts as vectors."""
+        """Embeddings: texts as vectors."""
         from tunesmith.resources.embeddings import Embeddings
 
         return Embeddings(self._caller)
 
     @cached_property
     def files(self) -> "Files":
-        """Files that the service keeps: training data, results, batches."""
+        """Files stored by the service: training data, results, batches."""
         from tunesmith.resources.files import Files
 
         return Files(self._caller)
 
     @cached_property
     def fine_tunes(self) -> "FineTunes":
-        """Fine-tunes by the legacy API."""
+        """Fine-tunes of the legacy API."""
         from tunesmith.resources.fine_tunes import FineTunes
 
         return FineTunes(self._caller)
@@ -244,21 +260,21 @@ class AsyncClient:
 
     @cached_property
     def models(self) -> "Models":
-        """Models, base and tuned."""
+        """Base models and fine-tuned models."""
         from tunesmith.resources.models import Models
 
         return Models(self._caller)
 
     @cached_property
     def moderations(self) -> "Moderations":
-        """Judgements of whether a text may be harmful."""
+        """Moderations: whether a text may be harmful."""
         from tunesmith.resources.moderations import Moderations
 
         return Moderations(self._caller)
 
     @cached_property
     def uploads(self) -> "Uploads":
-        """Large files, sent in parts."""
+        """Uploads: large files in parts."""
         from tunesmith.resources.uploads import Uploads
 
         return Uploads(self._caller)
@@ -266,35 +282,33 @@ class AsyncClient:
 
 def _http_backend(
     api_key: "ApiKey | None",
-    base_url: str | None,
+    base_url: "str | SecretStr | None",
     organization: str | None,
     project: str | None,
     http_client: "HttpClient | None",
     transport: Literal["httpx", "fast"],
 ) -> Backend:
     environment = os.environ.get
-    api_key = api_key or environment("OPENAI_API_KEY")
-    if not api_key:
+    api_key = api_key or conceal(environment("OPENAI_API_KEY")) or None
+    if api_key is None:
         raise ConfigurationError(
             "no API key: set the environment variable OPENAI_API_KEY, or pass "
-            "AsyncClient(api_key=…) (any text for a server that asks for none), or pass "
+            "AsyncClient(api_key=…) (any text for a server that needs none), or pass "
             "AsyncClient(backend=tunesmith.MemoryBackend()) for a service in memory"
         )
+    if transport not in {"httpx", "fast"}:
+        raise ConfigurationError(f"transport must be 'httpx' or 'fast', not {transport!r}")
     from tunesmith.backends.httpx import HttpxBackend
 
-    kind = HttpxBackend
+    backend_class = HttpxBackend
     if transport == "fast":
         from tunesmith.backends.fast.backend import FastBackend
 
-        kind = FastBackend
-    return kind(
-        base_url or environment("OPENAI_BASE_URL") or DEFAULT_BASE_URL,
+        backend_class = FastBackend
+    return backend_class(
+        base_url or conceal(environment("OPENAI_BASE_URL")) or DEFAULT_BASE_URL,
         api_key=api_key,
         organization=organization or environment("OPENAI_ORG_ID"),
         project=project or environment("OPENAI_PROJECT_ID"),
         http_client=http_client,
     )
-
-
-def _lower_case(default_headers: Mapping[str, str] | None) -> dict[str, str]:
-    return {name.lower(): value for name, value in (default_headers or {}).items()}

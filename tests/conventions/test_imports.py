@@ -81,7 +81,10 @@ ASYNCIO = {"backends/fast/response.py", "backends/fast/connection.py"}
 
 # Those that speak with httpx, from either side.
 HTTPX = {
+    "backends/bodies.py",
     "backends/httpx.py",
+    "backends/httpcore.py",
+    "backends/settings.py",
     "cli/download.py",  # files from anywhere on the web, not from the API
     "service/http/httpx_transport.py",
 }

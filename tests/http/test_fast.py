@@ -14,7 +14,7 @@ from tests.http.test_sockets import BODY, CHUNKED, GOOD, Server, serving_over
 
 from tunesmith import AsyncClient, AzureBackend, BackendError, FastBackend, Request, errors
 from tunesmith.backends.fast import backend as fast_module
-from tunesmith.backends.httpx import tls_context
+from tunesmith.backends.settings import tls_context
 
 pytestmark = pytest.mark.anyio
 

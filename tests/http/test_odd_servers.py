@@ -17,7 +17,7 @@ from tests.http.test_sockets import BODY, CHUNKED, GOOD, serving_over
 
 from tunesmith import AsyncClient, BackendError, Request, errors
 from tunesmith.backends.fast import backend as fast_module
-from tunesmith.backends.httpx import tls_context
+from tunesmith.backends.settings import tls_context
 
 pytestmark = pytest.mark.anyio
 
@@ -167,8 +167,8 @@ async def test_a_connection_that_was_closed_meanwhile_is_not_used(transport):
 
 async def test_a_connection_that_rested_for_long_is_not_used(monkeypatch):
     """Firewalls forget it, and tell nobody."""
-    monkeypatch.setattr(fast_module, "_KEEPALIVE_EXPIRY_S", 0)
-    monkeypatch.setattr("tunesmith.backends.httpx._KEEPALIVE_EXPIRY_S", 0)
+    monkeypatch.setattr(fast_module, "KEEPALIVE_EXPIRY_S", 0)
+    monkeypatch.setattr("tunesmith.backends.httpx.KEEPALIVE_EXPIRY_S", 0)
     async with serving_over("fast", good) as (server, client):
         for _ in range(3):
             await client.models.retrieve("ada")

@@ -17,6 +17,19 @@ URL = "https://api.openai.com/v1"
 MODEL = {"id": "ada", "object": "model", "created": 1, "owned_by": "openai"}
 
 
+def report_of(error):
+    """Return the message of an error and the variables of the package's frames."""
+    frames = [frame for frame, _ in traceback.walk_tb(error.__traceback__)]
+    variables = [
+        f"{name}={value!r}"
+        for frame in frames
+        if "/tunesmith/" in frame.f_code.co_filename
+        for name, value in frame.f_locals.items()
+    ]
+    assert variables
+    return "\n".join([str(error), repr(error), *variables])
+
+
 @pytest.fixture
 def service():
     with respx.mock(base_url=URL, assert_all_called=False) as router:
@@ -195,11 +208,20 @@ def test_a_key_that_cannot_be_sent_is_refused_at_once_and_not_shown(key):
     assert "verysecret" not in "".join(traceback.format_exception_only(caught.value))
 
 
-async def test_a_header_beyond_ascii_is_an_error_that_does_not_show_it(service):
-    async with AsyncClient(api_key="sk-1", default_headers={"x-key": "sk-verysecret…"}) as client:
-        with pytest.raises(errors.APIConnectionError, match="beyond ASCII") as caught:
-            await client.models.retrieve("ada")
-    assert "verysecret" not in "".join(traceback.format_exception(caught.value))
+@pytest.mark.parametrize("value", ["sk-verysecret…", "sk-verysecret\n", ("sk-verysecret",)])
+def test_a_header_that_cannot_be_sent_is_refused_at_once_and_not_shown(value):
+    headers = {"X-Key": value}
+    for create in (AsyncClient, AsyncClient("sk-1").with_options):
+        with pytest.raises(ConfigurationError, match="header 'x-key' must be") as caught:
+            create(default_headers=headers)
+        assert "verysecret" not in report_of(caught.value)
+
+
+async def test_a_header_of_one_call_that_cannot_be_sent_is_an_error_that_does_not_show_it(service):
+    async with AsyncClient(api_key="sk-1") as client:
+        with pytest.raises(errors.APIConnectionError, match="outside ASCII") as caught:
+            await client.models.retrieve("ada", extra_headers={"x-key": "sk-verysecret…"})
+    assert "verysecret" not in str(caught.value) + str(caught.value.__cause__)
     assert not service.calls
 
 

@@ -151,31 +151,23 @@ async def test_nobody_there_is_a_connection_error_that_says_where(transport):
     await client.aclose()
 
 
-@pytest.mark.parametrize("place", ["api_key", "headers"])
-async def test_a_key_with_the_end_of_a_line_is_an_error_that_does_not_show_it(
-    serving, transport, place
-):
-    """Files and shells put one behind a key, and HTTP libraries quote the header."""
-    key = "sk-verysecret\n"
+async def test_a_key_with_a_line_break_is_an_error_that_does_not_show_it(serving, transport):
+    """Files and shells append one to a key, and HTTP libraries quote the header."""
 
-    async def give_key():
-        return key
+    async def fetch_key():
+        return "sk-verysecret\n"
 
     async with serving(good) as (server, other):
-        options = (
-            {"api_key": give_key} if place == "api_key" else {"default_headers": {"x-key": key}}
-        )
-        options = {"api_key": "none", "base_url": other.backend.base_url, **options}
-        options["transport"] = transport
-        async with AsyncClient(**options) as client:
-            with pytest.raises(errors.APIConnectionError, match="end of a line") as caught:
+        url = other.backend.base_url
+        async with AsyncClient(fetch_key, url, transport=transport) as client:
+            with pytest.raises(errors.APIConnectionError, match="a line break") as caught:
                 await client.models.retrieve("ada")
-    assert "verysecret" not in "".join(traceback.format_exception(caught.value))
+    report = traceback.TracebackException.from_exception(caught.value, capture_locals=True)
+    assert "verysecret" not in "".join(report.format())
     assert caught.value.attempts == 1
     assert server.requests == 0
 
 
-@pytest.mark.slow
 async def test_a_server_that_never_answers_runs_into_the_timeout(serving):
     async def silent(connection, number):
         await connection.receive()  # ends when the client goes away

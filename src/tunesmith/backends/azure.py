@@ -1,9 +1,11 @@
-"""Azure OpenAI: deployments in the path, a version in the query, its own way to authenticate."""
+"""Azure OpenAI: deployments in the path, an API version in the query, keys in `api-key`."""
 
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
 
-from tunesmith.backends.credentials import ApiKey
+from pydantic import SecretStr
+
+from tunesmith.backends.credentials import ApiKey, conceal
 from tunesmith.backends.httpx import HttpxBackend
 from tunesmith.errors import ConfigurationError
 from tunesmith.protocol.message import Request
@@ -13,24 +15,26 @@ if TYPE_CHECKING:
 
 __all__ = ["AzureBackend"]
 
-_PER_DEPLOYMENT = frozenset({"completions.create", "chat.completions.create", "embeddings.create"})
-"""The operations that Azure keeps below `/deployments/NAME`."""
+_DEPLOYMENT_OPERATIONS = frozenset(
+    {"completions.create", "chat.completions.create", "embeddings.create"}
+)
+"""Operations that Azure serves below `/deployments/NAME`."""
 
 
 class AzureBackend(HttpxBackend):
-    """Sends requests to Azure OpenAI.
+    """Backend for Azure OpenAI.
 
     Args:
-        endpoint: The resource's address, such as `https://my-resource.openai.azure.com`.
-        api_version: The API's version, such as `2024-10-21`.
-        deployment: The deployment that completions, chats and embeddings go to.
+        endpoint: The resource's URL, such as `https://my-resource.openai.azure.com`.
+        api_version: The API version, such as `2024-10-21`.
+        deployment: The deployment for completions, chat and embeddings.
         api_key: The resource's key, sent as `api-key`.
-        azure_ad_token_provider: An asynchronous function that gives a Microsoft Entra token;
+        azure_ad_token_provider: An asynchronous function that returns a Microsoft Entra token,
             instead of a key.
-        http_client: A client of your own; it stays yours to close.
+        http_client: Your own `httpx.AsyncClient`; you close it.
 
     Raises:
-        ConfigurationError: There is neither a key nor a token provider, or both.
+        ConfigurationError: Neither or both of `api_key` and `azure_ad_token_provider` are set.
 
     Source: https://learn.microsoft.com/azure/ai-services/openai/reference
 
@@ -48,7 +52,7 @@ class AzureBackend(HttpxBackend):
 
     def __init__(
         self,
-        endpoint: str,
+        endpoint: str | SecretStr,
         *,
         api_version: str,
         deployment: str | None = None,
@@ -56,28 +60,28 @@ class AzureBackend(HttpxBackend):
         azure_ad_token_provider: Callable[[], Awaitable[str]] | None = None,
         http_client: "HttpClient | None" = None,
     ) -> None:
+        endpoint, api_key = conceal(endpoint), conceal(api_key)
         if (api_key is None) == (azure_ad_token_provider is None):
-            raise ConfigurationError("Azure takes either api_key= or azure_ad_token_provider=")
+            raise ConfigurationError("pass either api_key= or azure_ad_token_provider=")
         super().__init__(
-            f"{endpoint.rstrip('/')}/openai",
-            api_key=api_key or azure_ad_token_provider,
-            http_client=http_client,
+            endpoint, api_key=api_key or azure_ad_token_provider, http_client=http_client
         )
+        self.base_url += "/openai"
         self._sends_token = azure_ad_token_provider is not None
         self._api_version = api_version
         self._deployment = deployment
 
     def url(self, request: Request) -> str:
-        """Say where a request goes."""
-        below = ""
-        if self._deployment is not None and request.operation in _PER_DEPLOYMENT:
-            below = f"/deployments/{self._deployment}"
-        return self.base_url + below + request.path
+        """Return the URL of a request, without its query."""
+        prefix = ""
+        if self._deployment is not None and request.operation in _DEPLOYMENT_OPERATIONS:
+            prefix = f"/deployments/{self._deployment}"
+        return self.base_url + prefix + request.path
 
     def query(self, request: Request) -> tuple[tuple[str, str], ...]:
-        """Say with what query a request goes."""
+        """Return the query of a request."""
         return (*request.query, ("api-version", self._api_version))
 
     def auth_header(self, key: str) -> tuple[str, str]:
-        """Say in what header a key goes."""
+        """Return the header that carries a key."""
         return super().auth_header(key) if self._sends_token else ("api-key", key)

@@ -1,4 +1,4 @@
-"""The one seam: whoever can turn a request into a response is a backend."""
+"""The `Backend` protocol, and the clock that calls are timed by."""
 
 import time
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
@@ -9,11 +9,21 @@ import anyio
 
 from tunesmith.protocol.message import Request, Response
 
-__all__ = ["SYSTEM_CLOCK", "Backend", "Clock", "SystemClock", "get_clock"]
+__all__ = [
+    "SYSTEM_CLOCK",
+    "Backend",
+    "Clock",
+    "SystemClock",
+    "get_clock",
+    "is_marked_unsent",
+    "mark_unsent",
+]
+
+_UNSENT_NOTE = "tunesmith: the request was not sent"
 
 
 class Backend(Protocol):
-    """Sends requests. A recorder, a limiter or another HTTP client is one small class like this.
+    """Sender of requests. A recorder, a rate limiter or another HTTP client is one small class.
 
     Example:
         ```python
@@ -23,13 +33,13 @@ class Backend(Protocol):
         from tunesmith import Backend, Request, Response
 
 
-        class Shouting:
+        class PrintingBackend:
             def __init__(self, inner: Backend) -> None:
                 self.inner = inner
 
             @asynccontextmanager
             async def send(self, request: Request) -> AsyncGenerator[Response]:
-                print(request.operation.upper())
+                print(request.operation)
                 async with self.inner.send(request) as response:
                     yield response
 
@@ -41,66 +51,66 @@ class Backend(Protocol):
     def send(self, request: Request, /) -> AbstractAsyncContextManager[Response]:
         """Send a request; leaving the context closes the response at once, read or not.
 
-        The context is entered once the response's headers are there. No cancel scope and no task
-        group may stay open between entering and leaving it, since callers enter and leave it
-        inside scopes of their own.
+        Entering the context returns when the response's headers have arrived. No cancel scope and
+        no task group may stay open between entering and leaving it, because callers enter and leave
+        it inside scopes of their own.
 
         Raises:
-            BackendError: No answer came. Nothing else is raised; an error status is a response,
-                and so is `BackendError` the one error of the response's stream.
+            BackendError: No response arrived, or its stream broke. An error status is a response.
+                Errors raised by the request body are re-raised unchanged.
         """
         ...
 
     async def aclose(self) -> None:
-        """Give back what the backend holds; sending is over."""
+        """Release everything the backend holds; later requests fail."""
         ...
 
 
 class Clock(Protocol):
-    """Time as a backend knows it: a service in memory has its own.
+    """Source of time for calls, such as the virtual clock of `MemoryBackend`.
 
-    A backend that keeps its own time has an attribute `clock`; the client sleeps by it.
+    The client uses the attribute `clock` of its backend, if there is one.
     """
 
     def time(self) -> float:
-        """Tell the time in Unix seconds."""
+        """Return the time in Unix seconds."""
         ...
 
     def monotonic(self) -> float:
-        """Tell seconds on a scale that never goes back; for measuring."""
+        """Return seconds on a scale that never goes back, for measuring durations."""
         ...
 
     async def sleep(self, seconds: float, /) -> None:
-        """Wait."""
+        """Sleep."""
         ...
 
     def fail_after(self, seconds: float, /) -> AbstractContextManager[object]:
-        """Cancel the block, and raise TimeoutError, once this time has passed."""
+        """Cancel the block and raise TimeoutError after this many seconds."""
         ...
 
 
 class SystemClock:
-    """The time of the machine."""
+    """Clock of the operating system."""
 
     def time(self) -> float:
-        """Tell the time in Unix seconds."""
+        """Return the time in Unix seconds."""
         return time.time()
 
     def monotonic(self) -> float:
-        """Tell seconds on a scale that never goes back."""
+        """Return seconds on a scale that never goes back."""
         return time.monotonic()
 
     async def sleep(self, seconds: float, /) -> None:
-        """Wait."""
+        """Sleep."""
         await anyio.sleep(seconds)
 
     def fail_after(self, seconds: float, /) -> AbstractContextManager[object]:
-        """Cancel the block, and raise TimeoutError, once this time has passed."""
+        """Cancel the block and raise TimeoutError after this many seconds."""
         return _FailAfter(seconds)
 
 
 class _FailAfter:
-    """`anyio.fail_after` at half its cost: every call, and every chunk of a stream, has one."""
+    """`anyio.fail_after` at half the cost: every call and every chunk of a stream needs one."""
 
     __slots__ = ("_scope",)
 
@@ -126,9 +136,10 @@ SYSTEM_CLOCK = SystemClock()
 
 
 def get_clock(backend: Backend) -> Clock:
-    """Find the clock that a backend lives by.
+    """Return the clock of a backend or of the first backend with a clock that it wraps.
 
-    Wrappers need not pass it on: a wrapped backend is looked for under `inner`.
+    Args:
+        backend: The backend; a wrapper names the wrapped one `inner`.
     """
     layer: object = backend
     while layer is not None:
@@ -137,3 +148,17 @@ def get_clock(backend: Backend) -> Clock:
             return clock
         layer = getattr(layer, "inner", None)
     return SYSTEM_CLOCK
+
+
+def mark_unsent(error: BaseException) -> None:
+    """Mark an error, usually a cancellation, as raised before any byte of the request was sent.
+
+    A time limit outside the backend ends an attempt by cancelling it. The mark tells whether the
+    service can have seen the request.
+    """
+    error.add_note(_UNSENT_NOTE)
+
+
+def is_marked_unsent(error: BaseException | None) -> bool:
+    """Return whether `mark_unsent` marked an error."""
+    return _UNSENT_NOTE in getattr(error, "__notes__", ())

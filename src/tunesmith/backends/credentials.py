@@ -1,57 +1,97 @@
-"""Keys: what may be one, and how it is had before an attempt."""
+"""API keys and header values, hidden from tracebacks before they are validated.
 
-from collections.abc import Awaitable, Callable
+Error reports may print the variables of every frame. Constructors therefore replace their secret
+arguments by concealed ones before anything can raise.
+"""
 
-from pydantic import SecretStr
+from collections.abc import Awaitable, Callable, Mapping
+from typing import TypeVar
+
+from pydantic import SecretBytes, SecretStr
 
 from tunesmith.errors import BackendError, ConfigurationError
+from tunesmith.protocol.message import SecretHeaders
 
-__all__ = ["INVALID_HEADER_MESSAGE", "ApiKey", "resolve_api_key", "wrap_api_key"]
+__all__ = [
+    "INVALID_HEADER_MESSAGE",
+    "ApiKey",
+    "conceal",
+    "conceal_headers",
+    "is_header_safe",
+    "resolve_api_key",
+    "validate_api_key",
+    "validate_headers",
+]
 
 ApiKey = str | SecretStr | Callable[[], Awaitable[str]]
-"""A key, or an asynchronous function that is asked for one before each attempt."""
-
-ResolvedKey = SecretStr | Callable[[], Awaitable[str]]
+"""An API key, or an asynchronous function that returns one and is called before each attempt."""
 
 INVALID_HEADER_MESSAGE = (
-    "nothing was sent: the key, the path or a header holds what none may, such as the end of a "
-    "line or a letter beyond ASCII"
+    "nothing was sent: the API key, the path or a header contains a line break or a character "
+    "outside ASCII"
 )
-"""In place of the words of the HTTP libraries, which quote the header."""
+"""Replaces the messages of the HTTP libraries, which quote the header."""
+
+T = TypeVar("T")
 
 
-def wrap_api_key(key: ApiKey | None) -> ResolvedKey | None:
-    """Take a key, so that no report of an error shows it.
+def conceal(value: T) -> T | SecretStr:
+    """Return a secret text in a wrapper whose repr hides it; other values unchanged."""
+    if isinstance(value, bytes):
+        return SecretBytes(value)  # type: ignore[return-value] # pyright: ignore[reportReturnType]
+    return SecretStr(value) if isinstance(value, str) else value
+
+
+def conceal_headers(headers: Mapping[str, str] | None) -> SecretHeaders:
+    """Return headers with lower-case names in a dictionary whose repr hides the values."""
+    return SecretHeaders((str(name).lower(), value) for name, value in (headers or {}).items())
+
+
+def validate_headers(headers: SecretHeaders) -> None:
+    """Check header values when they are configured.
 
     Raises:
-        ConfigurationError: It is no key.
+        ConfigurationError: A value is not text that an HTTP header can hold.
     """
-    kept = SecretStr(key) if isinstance(key, str) else key
-    if not _is_key(kept):
-        raise ConfigurationError(
-            "api_key must be one line of ASCII text, or an asynchronous function that gives it"
-        )
-    return kept
+    # A generator, because a loop would leave the value in a variable of this frame.
+    invalid = (name for name, value in headers.items() if not _is_valid_header(name, value))
+    for name in invalid:
+        raise ConfigurationError(f"header {name!r} must be one line of ASCII text")
 
 
-async def resolve_api_key(key: ResolvedKey) -> str:
-    """Give a key itself.
+def _is_valid_header(name: str, value: object) -> bool:
+    return isinstance(value, str) and is_header_safe(name + value)
+
+
+def validate_api_key(key: ApiKey | None) -> None:
+    """Check a concealed API key.
 
     Raises:
-        BackendError: The function gave what no header can hold.
+        ConfigurationError: The key is neither one line of ASCII text nor a function.
     """
-    secret = key.get_secret_value() if isinstance(key, SecretStr) else await key()
-    if not _is_header_safe(secret):
-        raise BackendError(INVALID_HEADER_MESSAGE, phase="closed")
-    return secret
-
-
-def _is_key(key: object) -> bool:
     if isinstance(key, SecretStr):
-        return _is_header_safe(key.get_secret_value())
-    return key is None or callable(key)
+        valid = is_header_safe(key.get_secret_value())
+    else:
+        valid = key is None or callable(key)
+    if not valid:
+        raise ConfigurationError(
+            "api_key must be one line of ASCII text, or an asynchronous function that returns it"
+        )
 
 
-def _is_header_safe(key: str) -> bool:
-    # Found out here, since the HTTP libraries would quote the key, in logs too.
-    return key.isascii() and key.isprintable()
+async def resolve_api_key(key: ApiKey) -> str:
+    """Return the current key.
+
+    Raises:
+        BackendError: The function returned something that a header cannot hold. Errors raised by
+            the function are re-raised unchanged.
+    """
+    secret = conceal(await key() if callable(key) else key)
+    if not (isinstance(secret, SecretStr) and is_header_safe(secret.get_secret_value())):
+        raise BackendError(INVALID_HEADER_MESSAGE, phase="closed")
+    return secret.get_secret_value()
+
+
+def is_header_safe(text: str) -> bool:
+    """Return whether an HTTP header can hold a text."""
+    return text.isascii() and text.isprintable()

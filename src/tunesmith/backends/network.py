@@ -1,22 +1,25 @@
-"""Whether backends may connect to other machines: a test run can forbid it.
+"""Which hosts may be connected to, and through which proxy.
 
-Importing this is cheap, so that who forbids it need not load a backend.
+Importing this module is cheap, so that a test run can forbid the network without loading a backend.
 """
 
 from collections.abc import Callable
+from typing import NamedTuple
 
-__all__ = ["NetworkBlockedError", "blocked_error_for", "forbid_network"]
+from tunesmith.errors import ConfigurationError
+
+__all__ = ["NetworkBlockedError", "Proxy", "blocked_error_for", "find_proxy", "forbid_network"]
 
 ErrorFactory = Callable[[str], Exception]
-"""Makes the error for a call to a host."""
+"""Creates the error for a connection to a host."""
 
-_state: dict[str, ErrorFactory | None] = {"refuse": None}
+_state: dict[str, ErrorFactory | None] = {"error_factory": None}
 
 
 class NetworkBlockedError(RuntimeError):
-    """A call would have left this machine, where that is forbidden.
+    """A request would have left this machine while the network is forbidden.
 
-    It is no `BackendError`: nothing tries again, and it comes through a client as it is.
+    It is not a `BackendError`: it is not retried and reaches the caller unchanged.
     """
 
 
@@ -24,31 +27,32 @@ def forbid_network(error_factory: ErrorFactory | None) -> ErrorFactory | None:
     """Forbid connections to other machines, or allow them again.
 
     Args:
-        error_factory: Makes the error to raise, from the host's name; None allows everything.
+        error_factory: Creates the error to raise from the name of the host; None allows everything.
 
     Returns:
-        What held before.
+        The previous setting.
     """
-    before, _state["refuse"] = _state["refuse"], error_factory
-    return before
+    previous, _state["error_factory"] = _state["error_factory"], error_factory
+    return previous
 
 
 def blocked_error_for(url: str) -> Callable[[], Exception] | None:
-    """Tell whether a backend may not connect to where it sends its requests.
+    """Return a factory of the error to raise on connecting, or None if connecting is allowed.
 
     Args:
-        url: Where that is; this machine may always be connected to.
-
-    Returns:
-        Makes the error to raise where a connection is really made or used; None if it may be.
+        url: The URL of the service; this machine is always allowed.
     """
-    refuse = _state["refuse"]
-    if refuse is None:
+    error_factory = _state["error_factory"]
+    if error_factory is None:
         return None
-    from urllib.parse import urlsplit  # noqa: PLC0415 - only asked where something is forbidden
+    host = _host(url)
+    return None if _is_this_machine(host) else lambda: error_factory(host)
 
-    host = urlsplit(url).hostname or ""
-    return None if _is_this_machine(host) else lambda: refuse(host)
+
+def _host(url: str) -> str:
+    from urllib.parse import urlsplit  # noqa: PLC0415 - only needed in test runs and with proxies
+
+    return urlsplit(url).hostname or ""
 
 
 def _is_this_machine(host: str) -> bool:
@@ -60,3 +64,63 @@ def _is_this_machine(host: str) -> bool:
         return ip_address(host).is_loopback
     except ValueError:
         return False
+
+
+class Proxy(NamedTuple):
+    """A proxy from the environment.
+
+    Args:
+        variable: The environment variable that names it.
+        url: Its URL, which may hold a password.
+    """
+
+    variable: str
+    url: str
+
+    def __repr__(self) -> str:
+        return f"<Proxy from {self.variable}>"
+
+    def error(self, reason: str) -> ConfigurationError:
+        """Return the error for a proxy that cannot be used; it does not quote the URL."""
+        return ConfigurationError(f"{self.variable} does not name a usable proxy: {reason}")
+
+
+def find_proxy(url: str) -> Proxy | None:
+    """Return the proxy for a URL from the environment, or from the system settings.
+
+    Entries of `NO_PROXY` are host names with an optional port, addresses of IPv4 and IPv6, and
+    networks such as `10.0.0.0/8` and `fe80::/10`. Other entries are ignored, as curl does.
+
+    Args:
+        url: The URL of the service.
+    """
+    from urllib.parse import urlsplit  # noqa: PLC0415 - see above
+    from urllib.request import getproxies, proxy_bypass  # noqa: PLC0415 - see above
+
+    proxies = getproxies()
+    parts = urlsplit(url)
+    scheme = parts.scheme if parts.scheme in proxies else "all"
+    address = proxies.get(scheme)
+    if not address:
+        return None
+    host = parts.hostname or ""
+    port = parts.port or (443 if parts.scheme == "https" else 80)
+    if proxy_bypass(f"{host}:{port}") or _is_in_networks(host, proxies.get("no", "")):
+        return None
+    return Proxy(f"{scheme.upper()}_PROXY", address if "://" in address else f"http://{address}")
+
+
+def _is_in_networks(host: str, entries: str) -> bool:
+    from ipaddress import ip_address, ip_network  # noqa: PLC0415 - see above
+
+    try:
+        address = ip_address(host)
+    except ValueError:
+        return False
+    for entry in entries.split(","):
+        try:
+            if address in ip_network(entry.strip().strip("[]"), strict=False):
+                return True
+        except ValueError:
+            continue
+    return False

@@ -1,99 +1,186 @@
-"""Connections, each in a pool of its own, so that taking one costs the same however many."""
+"""Connection pools, one per event loop, that stay cheap with thousands of connections."""
 
 import time
 from collections import deque
-from collections.abc import Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Generic, Protocol, TypeVar
 
 import anyio
 
 from tunesmith.errors import BackendError
 
-__all__ = ["ConnectionPool", "acquire_slot"]
+__all__ = ["ConnectionPool", "LoopLocal", "closed_error"]
 
 
-class _Transport(Protocol):
+class _Closable(Protocol):
     def aclose(self) -> Awaitable[None]: ...
 
 
-T = TypeVar("T", bound=_Transport)
+class _Connection(_Closable, Protocol):
+    @property
+    def is_idle(self) -> bool: ...
 
 
-class ConnectionPool(Generic[T]):
-    """Connections, each in a pool of its own.
+C = TypeVar("C", bound=_Connection)
+R = TypeVar("R", bound=_Closable)
 
-    httpx looks at every connection of a pool at each request, several times: with a thousand in one
-    pool that takes more CPU than all the rest of a call. Here the cost is the same however many
-    there are.
+
+def closed_error() -> BackendError:
+    """Return the error for a request on a closed client."""
+    return BackendError("the client is closed", phase="closed")
+
+
+class ConnectionPool(Generic[C]):
+    """Pool of connections that each serve one request at a time.
+
+    httpx examines every connection of a pool at each request: with a thousand of them that takes
+    more CPU than the rest of the call. The cost here does not depend on their number.
 
     Args:
-        factory: Makes the transport of a pool.
-        max_connections: How many connections may be open at once.
-        keepalive_expiry_s: Seconds after which a connection that nobody used is closed.
+        connect: Opens a connection; its argument is the timeout of the attempt in seconds.
+        max_connections: Maximum number of open connections.
+        keepalive_expiry_s: Seconds after which an unused connection is closed.
     """
 
     def __init__(
-        self, factory: Callable[[], T], max_connections: int, keepalive_expiry_s: float
+        self,
+        connect: Callable[[float | None], Awaitable[C]],
+        max_connections: int,
+        keepalive_expiry_s: float,
     ) -> None:
-        self._make = factory
-        self._keep_idle_s = keepalive_expiry_s
-        self._room = anyio.Semaphore(max_connections, fast_acquire=True)
-        self._idle: deque[tuple[float, T]] = deque()
-        self._all: set[T] = set()
+        self._connect = connect
+        self._keepalive_expiry_s = keepalive_expiry_s
+        self._slots = anyio.Semaphore(max_connections, fast_acquire=True)
+        self._idle: deque[tuple[float, C]] = deque()
+        self._open: set[C] = set()
         self._closed = False
 
-    async def acquire(self) -> T:
-        """Wait for a connection to be free; gives its transport.
+    async def acquire(self, timeout_s: float | None = None) -> C:
+        """Return an idle connection, or open one; wait while too many are in use.
 
         Raises:
-            BackendError: The pools were closed meanwhile.
+            BackendError: The connection failed, or the pool is closed.
         """
-        await acquire_slot(self._room)
         try:
-            # The one used last: the others may rest, and be closed when they have rested enough.
-            return self._idle.pop()[1] if self._idle else self._new()
+            self._slots.acquire_nowait()  # a fraction of the cost of `acquire`
+        except anyio.WouldBlock:
+            await self._slots.acquire()
+        try:
+            # Last in, first out: the others age until they expire.
+            while self._idle:
+                released_at, connection = self._idle.pop()
+                if self._is_fresh(released_at) and connection.is_idle:
+                    return connection
+                await self._close(connection)
+            return await self._open_connection(timeout_s)
         except BaseException:
-            self._room.release()
+            self._slots.release()
             raise
 
-    def _new(self) -> T:
-        if self._closed:
-            raise BackendError("the client is closed", phase="closed")
-        transport = self._make()
-        self._all.add(transport)
-        return transport
+    async def _open_connection(self, timeout_s: float | None) -> C:
+        self._check_open()
+        connection = await self._connect(timeout_s)
+        try:
+            self._check_open()  # it may have been closed meanwhile
+        except BackendError:
+            await self._close(connection)
+            raise
+        self._open.add(connection)
+        return connection
 
-    async def release(self, transport: T) -> None:
-        """Keep a connection for the next request; close those that have rested enough."""
-        now = time.monotonic()
-        self._room.release()
+    def _check_open(self) -> None:
         if self._closed:
-            await transport.aclose()
+            raise closed_error()
+
+    async def release(self, connection: C, *, reusable: bool) -> None:
+        """Keep a connection for the next request, or close it.
+
+        Args:
+            connection: The connection.
+            reusable: Whether its response was read to the end.
+        """
+        self._slots.release()
+        if self._closed or not reusable:
+            await self._close(connection)
             return
-        self._idle.append((now, transport))
-        while self._idle and self._idle[0][0] < now - self._keep_idle_s:
-            _, rested = self._idle.popleft()
-            self._all.discard(rested)
-            await rested.aclose()
+        self._idle.append((time.monotonic(), connection))
+        while not self._is_fresh(self._idle[0][0]):
+            await self._close(self._idle.popleft()[1])
+            if not self._idle:
+                break
 
-    async def discard(self, transport: T) -> None:
-        """Close a connection that was left in the middle of something."""
-        self._room.release()
-        self._all.discard(transport)
+    def _is_fresh(self, released_at: float) -> bool:
+        return time.monotonic() - released_at < self._keepalive_expiry_s
+
+    async def _close(self, connection: C) -> None:
+        self._open.discard(connection)
         with anyio.CancelScope(shield=True):
-            await transport.aclose()
+            await connection.aclose()
 
     async def aclose(self) -> None:
-        """Close every connection."""
+        """Close every connection, also those in use."""
         self._closed = True
         self._idle.clear()
-        while self._all:
-            await self._all.pop().aclose()
+        while self._open:
+            await self._close(self._open.pop())
 
 
-async def acquire_slot(semaphore: anyio.Semaphore) -> None:
-    """Acquire a semaphore; at a fraction of the cost where it is free."""
-    try:
-        semaphore.acquire_nowait()
-    except anyio.WouldBlock:
-        await semaphore.acquire()
+class LoopLocal(Generic[R]):
+    """A resource per event loop, closed before its loop ends.
+
+    Connections belong to the event loop that opened them. A client may be used in a second
+    `asyncio.run`, or in the loops of several threads at once. An asynchronous generator holds each
+    resource, because event loops close their generators on shutdown, and close one that another
+    thread drops.
+
+    Args:
+        create: Creates the resource of the running loop.
+    """
+
+    def __init__(self, create: Callable[[], R]) -> None:
+        self._create = create
+        self._entries: dict[object, tuple[R, AsyncGenerator[None]]] = {}
+        self.closed = False
+
+    def get(self, loop: object) -> R:
+        """Return the resource of the running event loop.
+
+        Args:
+            loop: The event loop or its token.
+
+        Raises:
+            BackendError: The owner is closed.
+        """
+        if self.closed:
+            raise closed_error()
+        entry = self._entries.get(loop)
+        return entry[0] if entry is not None else self._add(loop)
+
+    def _add(self, loop: object) -> R:
+        resource = self._create()
+        guard = self._guard(loop, resource)
+        try:
+            guard.asend(None).send(None)  # runs to the yield, which registers it with the loop
+        except StopIteration:
+            self._entries[loop] = resource, guard
+        return resource
+
+    async def _guard(self, loop: object, resource: R) -> AsyncGenerator[None]:
+        try:
+            yield
+        finally:
+            self._entries.pop(loop, None)
+            with anyio.CancelScope(shield=True):
+                await resource.aclose()
+
+    async def aclose(self, loop: object) -> None:
+        """Close all resources: those of other loops are closed by their loops.
+
+        Args:
+            loop: The running event loop or its token.
+        """
+        self.closed = True
+        entry = self._entries.pop(loop, None)
+        self._entries.clear()
+        if entry is not None:
+            await entry[1].aclose()

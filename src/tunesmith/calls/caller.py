@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from typing import Any, TypeVar, cast
 
 from tunesmith.backends.base import Backend, get_clock
-from tunesmith.calls.deadline import Deadline
+from tunesmith.calls.deadline import Deadline, TimeLimitError
 from tunesmith.calls.open_response import OpenResponse
 from tunesmith.calls.policy import CallPolicy
 from tunesmith.errors import (
@@ -19,6 +19,8 @@ from tunesmith.errors import (
     APITimeoutError,
     BackendError,
     DeadlineExceededError,
+    InvalidResponseError,
+    Phase,
 )
 from tunesmith.operations.base import Operation
 from tunesmith.protocol.decode import decode_answer
@@ -33,6 +35,8 @@ __all__ = ["AttemptError", "Caller"]
 A = TypeVar("A")
 
 _log = logging.getLogger("tunesmith.calls")
+
+_MAX_ERROR_BYTES = 1024 * 1024
 
 
 @dataclass(slots=True)
@@ -179,8 +183,8 @@ class Caller:
         try:
             with deadline.scope(request.timeout_s):
                 async with self.backend.send(request) as response:
-                    body = await response.read()
-        except (TimeoutError, BackendError) as error:
+                    body = await self._read(response, request, number)
+        except (TimeLimitError, BackendError) as error:
             raise self._connection_failure(error, request, deadline, number, began) from error
         info = self._log_success(response, request, number, began)
         if not _is_good(response):
@@ -209,8 +213,8 @@ class Caller:
         try:
             with deadline.scope(request.timeout_s):
                 response = await stack.enter_async_context(self.backend.send(request))
-                body = b"" if _is_good(response) else await response.read()
-        except (TimeoutError, BackendError) as error:
+                body = b"" if _is_good(response) else await self._read(response, request, attempt)
+        except (TimeLimitError, BackendError) as error:
             raise self._connection_failure(error, request, deadline, attempt, began) from error
         info = self._log_success(response, request, attempt, began)
         if not _is_good(response):
@@ -218,6 +222,22 @@ class Caller:
         return OpenResponse(
             info, response.stream, deadline, request.timeout_s, response.keeps_timeout
         )
+
+    async def _read(self, response: Response, request: Request, attempt: int) -> bytes:
+        """Read a body; of an error, only as much as its message can need."""
+        if not _is_good(response):
+            return await response.read(max_bytes=_MAX_ERROR_BYTES)
+        limit = self.policy.max_response_bytes
+        body = await response.read(max_bytes=limit)
+        if limit is not None and len(body) > limit:
+            raise InvalidResponseError(
+                f"{request.operation}: the response is larger than {limit:,} bytes; to allow "
+                "larger ones, set max_response_bytes",
+                operation=request.operation,
+                attempts=attempt,
+                request_id=request_id_of(response.headers),
+            )
+        return body
 
     def _log_success(
         self, response: Response, request: Request, attempt: int, began: float
@@ -238,7 +258,7 @@ class Caller:
 
     def _connection_failure(
         self,
-        error: TimeoutError | BackendError,
+        error: TimeLimitError | BackendError,
         request: Request,
         deadline: Deadline,
         attempt: int,
@@ -251,7 +271,8 @@ class Caller:
         late = deadline.error(request.timeout_s, attempt)
         if isinstance(late, DeadlineExceededError):
             raise late from None
-        return AttemptError(late, BackendError(str(late), phase="timeout"))
+        phase: Phase = "connect_timeout" if error.unsent else "timeout"
+        return AttemptError(late, BackendError(str(late), phase=phase))
 
     async def _backoff(
         self, failure: AttemptError, request: Request, deadline: Deadline, attempt: int

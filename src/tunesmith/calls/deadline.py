@@ -1,16 +1,52 @@
 """The end of a call, and the time that is left until then."""
 
 from contextlib import AbstractContextManager, nullcontext
+from types import TracebackType
 
-from tunesmith.backends.base import Clock
+from tunesmith.backends.base import Clock, is_marked_unsent
 from tunesmith.errors import APITimeoutError, DeadlineExceededError
 
-__all__ = ["Deadline"]
+__all__ = ["Deadline", "TimeLimitError"]
 
 _TIMERS_EARLY_S = 0.02
 """A limit may be found out so much before its time: the clock of uvloop counts whole milliseconds,
 and stands still while a step of the loop takes. With less left, nothing would be done in time.
 """
+
+
+class TimeLimitError(Exception):
+    """A scope of `Deadline` has expired, unlike a TimeoutError of the user's own code.
+
+    Args:
+        unsent: Whether the backend marked the cancellation as raised before anything was sent.
+    """
+
+    def __init__(self, *, unsent: bool) -> None:
+        super().__init__()
+        self.unsent = unsent
+
+
+class _Scope:
+    """Time limit of a block that raises `TimeLimitError`."""
+
+    __slots__ = ("_limit",)
+
+    def __init__(self, limit: AbstractContextManager[object]) -> None:
+        self._limit = limit
+
+    def __enter__(self) -> None:
+        self._limit.__enter__()
+
+    def __exit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        try:
+            return self._limit.__exit__(exc_type, exc, traceback)
+        except TimeoutError:
+            raise TimeLimitError(unsent=is_marked_unsent(exc)) from None
 
 
 class Deadline:
@@ -36,7 +72,7 @@ class Deadline:
         return None if self._at is None else self._at - self.clock.monotonic()
 
     def scope(self, timeout_s: float | None) -> AbstractContextManager[object]:
-        """Raise TimeoutError in a block once the timeout, or the whole call's time, is over.
+        """Raise TimeLimitError in a block once the timeout, or the whole call's time, is over.
 
         Args:
             timeout_s: Seconds that the block may take; None for no limit of its own.
@@ -44,7 +80,7 @@ class Deadline:
         left = self.remaining_s
         if left is not None and (timeout_s is None or left < timeout_s):
             timeout_s = max(left, 0)
-        return nullcontext() if timeout_s is None else self.clock.fail_after(timeout_s)
+        return nullcontext() if timeout_s is None else _Scope(self.clock.fail_after(timeout_s))
 
     def error(
         self, timeout_s: float | None, attempts: int, *, progress: str = "no answer"

@@ -3,7 +3,7 @@
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
-from tunesmith.calls.deadline import Deadline
+from tunesmith.calls.deadline import Deadline, TimeLimitError
 from tunesmith.errors import BackendError, StreamInterruptedError, TunesmithError
 from tunesmith.types.response import ResponseInfo
 
@@ -39,7 +39,7 @@ class OpenResponse:
         try:
             with self.deadline.scope(None if self.keeps_timeout else self.timeout_s):
                 return await anext(self.stream, None)
-        except TimeoutError:
+        except TimeLimitError:
             raise self._timeout_error() from None
         except BackendError as error:
             if error.phase == "timeout":

@@ -6,10 +6,13 @@ from dataclasses import dataclass, field
 from tunesmith.errors import ConfigurationError
 from tunesmith.protocol.retry import RetryPolicy
 
-__all__ = ["DEFAULT_TIMEOUT_S", "CallPolicy"]
+__all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "DEFAULT_TIMEOUT_S", "CallPolicy"]
 
 DEFAULT_TIMEOUT_S = 600.0
 """The official SDK's: a long completion takes minutes."""
+
+DEFAULT_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
+"""Far above any response of the API, and far below the memory of a machine."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +26,7 @@ class CallPolicy:
             together. None for no limit.
         retry: Which failures are tried again, and after what pause.
         headers: Headers to send with every call, names in lower case.
+        max_response_bytes: Maximum size of a response that is read into memory; None for no limit.
 
     Raises:
         ConfigurationError: A limit is not a number above 0, or the number of retries below 0.
@@ -31,13 +35,18 @@ class CallPolicy:
     timeout_s: float | None = DEFAULT_TIMEOUT_S
     deadline_s: float | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    max_response_bytes: int | None = DEFAULT_MAX_RESPONSE_BYTES
 
     def __post_init__(self) -> None:
         validate_timeout("timeout", self.timeout_s)
         validate_timeout("deadline", self.deadline_s)
         if self.retry.max_retries < 0:
             raise ConfigurationError(f"max_retries must be 0 or more, not {self.retry.max_retries}")
+        if self.max_response_bytes is not None and self.max_response_bytes <= 0:
+            raise ConfigurationError(
+                f"max_response_bytes must be above 0, or None, not {self.max_response_bytes}"
+            )
 
 
 def validate_timeout(name: str, seconds: object) -> None:

@@ -7,10 +7,17 @@ import anyio
 
 from tunesmith.errors import InvalidRequestError
 
-__all__ = ["Body", "Request", "Response"]
+__all__ = ["Body", "Request", "Response", "SecretHeaders"]
 
 Body = bytes | Callable[[], AsyncIterator[bytes]]
 """Bytes, or a function that opens the body afresh, so that an attempt can be repeated."""
+
+
+class SecretHeaders(dict[str, str]):
+    """Headers whose repr shows the names alone: error reports may print variables."""
+
+    def __repr__(self) -> str:
+        return f"<headers {', '.join(self)}>"
 
 
 @dataclass(frozen=True, slots=True)
@@ -33,7 +40,7 @@ class Request:
     method: str
     path: str
     query: tuple[tuple[str, str], ...] = ()
-    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     body: Body | None = field(default=None, repr=False)
     timeout_s: float | None = None
     replayable: bool = True
@@ -91,6 +98,15 @@ class Response:
     stream: AsyncIterator[bytes] = field(repr=False)
     keeps_timeout: bool = False
 
-    async def read(self) -> bytes:
-        """Read the body to its end."""
-        return b"".join([chunk async for chunk in self.stream])
+    async def read(self, *, max_bytes: int | None = None) -> bytes:
+        """Read the body to its end, or until more than `max_bytes` were read."""
+        if max_bytes is None:
+            return b"".join([chunk async for chunk in self.stream])
+        chunks: list[bytes] = []
+        size = 0
+        async for chunk in self.stream:
+            chunks.append(chunk)
+            size += len(chunk)
+            if size > max_bytes:
+                break
+        return b"".join(chunks)

@@ -1,1 +1,1 @@
-"""Transport on an asyncio protocol and httptools, for high throughput."""
+"""Transport over asyncio protocols and httptools, for high throughput."""

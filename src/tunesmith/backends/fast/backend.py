@@ -1,26 +1,25 @@
-"""The fast backend: a lean pool of connections of its own, for a fraction of httpx's CPU."""
+"""The fast backend: connections of its own, for a fraction of httpx's CPU."""
 
 import functools
 import ssl
-import time
-from collections import deque
 from contextlib import AbstractAsyncContextManager
 from types import TracebackType
 from urllib.parse import quote, urlencode, urlsplit
 
 import anyio
-import anyio.lowlevel
 
+from tunesmith.backends.base import mark_unsent
+from tunesmith.backends.bodies import decode_body
 from tunesmith.backends.credentials import INVALID_HEADER_MESSAGE
-from tunesmith.backends.httpx import HttpxBackend, connect_timeout_s, tls_context
+from tunesmith.backends.httpx import HttpxBackend
 from tunesmith.backends.network import blocked_error_for
-from tunesmith.backends.pools import acquire_slot
+from tunesmith.backends.pools import ConnectionPool, LoopLocal
+from tunesmith.backends.settings import KEEPALIVE_EXPIRY_S, connect_timeout_s, tls_context
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
 
 try:
-    from tunesmith.backends.fast.connection import Connection, connect, is_asyncio, running_loop
-    from tunesmith.backends.fast.response import HttpResponse
+    from tunesmith.backends.fast.connection import Connection, connect, running_loop
 except ImportError as error:
     raise ConfigurationError(
         f"the fast backend needs packages: pip install 'tunesmith[fast]' ({error})"
@@ -28,21 +27,18 @@ except ImportError as error:
 
 __all__ = ["FastBackend"]
 
-_KEEPALIVE_EXPIRY_S = 30.0
-
 _READ_BYTES = 256 * 1024
-"""The most that is read from a socket at once. All connections read into one buffer: asyncio would
-allocate a new one at each read, which costs the system as much as the read itself.
+"""Maximum size of a read. All connections of a loop read into one buffer: asyncio would allocate
+one at each read, which costs as much as the read itself.
 """
 
 
 class FastBackend(HttpxBackend):
-    """Sends requests over HTTP/1.1 with a fraction of httpx's CPU; needs `tunesmith[fast]`.
+    """Backend over HTTP/1.1 with a fraction of httpx's CPU; needs `tunesmith[fast]`.
 
-    Arguments, errors and behaviour are those of `HttpxBackend`. What it does not do itself it
-    leaves to httpx: trio, proxies (of the environment), HTTP/2 and a client of your own.
-
-    Answers are asked for uncompressed.
+    Arguments, errors and behaviour are those of `HttpxBackend`, which sends the requests that this
+    backend cannot: on trio, through a proxy, over HTTP/2 or with your own `http_client`. Responses
+    are requested without compression.
 
     Example:
         ```python
@@ -52,28 +48,29 @@ class FastBackend(HttpxBackend):
         ```
     """
 
-    _pool: "tuple[object, _Pool | None] | None" = None
-
-    def __repr__(self) -> str:
-        return super().__repr__().replace("HttpxBackend", "FastBackend")
+    @functools.cached_property
+    def _fast_pools(self) -> LoopLocal["_Pool"]:
+        return LoopLocal(lambda: _Pool(self.base_url, self.max_connections))
 
     def send(self, request: Request) -> AbstractAsyncContextManager[Response]:
         """Send a request; leaving the context closes the response at once.
 
         Raises:
-            BackendError: No answer came, or it broke off.
+            BackendError: No response arrived, or its stream broke.
         """
-        refusal = blocked_error_for(self.base_url)
-        if refusal is not None:
-            raise refusal()
-        pool = self._pool_for_loop()
-        return super().send(request) if pool is None else _Exchange(self, pool, request)
+        blocked_error = blocked_error_for(self.base_url)
+        if blocked_error is not None:
+            raise blocked_error()
+        loop = running_loop()
+        if loop is None or not self.connects_directly:
+            return super().send(request)
+        return _Exchange(self, self._fast_pools.get(loop), request)
 
-    async def head(self, request: Request, host: bytes) -> bytes:
-        """Write the line and the headers of a request.
+    async def encode_head(self, request: Request, host: bytes) -> bytes:
+        """Return the request line and the headers of a request.
 
         Args:
-            request: What is sent.
+            request: The request.
             host: The value of the header `host`.
 
         Raises:
@@ -83,36 +80,30 @@ class FastBackend(HttpxBackend):
         query = self.query(request)
         if query:
             target += "?" + urlencode(query, quote_via=quote)
-        # The headers are in no variable: some reports of errors show those, and one is the key.
-        head = _head(request, target, host, await self.build_headers(request))
+        head = _encode_head(request, target, host, await self.build_headers(request))
         if head is None:
             raise BackendError(INVALID_HEADER_MESSAGE, phase="closed")
         return head
 
     async def aclose(self) -> None:
         """Close the connections."""
-        held, self._pool = self._pool, None
         await super().aclose()
-        if held is not None and held[1] is not None and held[0] is running_loop():
-            await held[1].aclose()
-
-    def _pool_for_loop(self) -> "_Pool | None":
-        """Find the pool of the running event loop; None if httpx is to do it."""
-        if self.closed:
-            raise BackendError("the client is closed", phase="closed")
-        loop = running_loop()
-        if self._pool is None or self._pool[0] is not loop:
-            self._pool = (loop, self._new_pool())
-        return self._pool[1]
-
-    def _new_pool(self) -> "_Pool | None":
-        if is_asyncio() and self.uses_own_pool():
-            return _Pool(self.base_url, self.max_connections)
-        return None
+        await self._fast_pools.aclose(running_loop())
 
 
-def _head(request: Request, target: str, host: bytes, headers: dict[str, str]) -> bytes | None:
-    """Write line and headers; None if a header has what headers cannot hold."""
+class _Head(bytes):
+    """Encoded head of a request; it holds the key, and error reports may print variables."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return "<request head>"
+
+
+def _encode_head(
+    request: Request, target: str, host: bytes, headers: dict[str, str]
+) -> _Head | None:
+    """Return line and headers; None if they contain a character that cannot be sent."""
     if "accept-encoding" not in request.headers:
         headers["accept-encoding"] = "identity"
     if callable(request.body) and "content-length" not in headers:
@@ -121,7 +112,7 @@ def _head(request: Request, target: str, host: bytes, headers: dict[str, str]) -
     text = "".join(lines)
     if not (text.isascii() and text.isprintable()):
         return None
-    return b"%b\r\nhost: %b\r\n\r\n" % ("\r\n".join(lines).encode("ascii"), host)
+    return _Head(b"%b\r\nhost: %b\r\n\r\n" % ("\r\n".join(lines).encode("ascii"), host))
 
 
 @functools.cache
@@ -131,7 +122,7 @@ def _origin(base_url: str) -> str:
 
 
 class _Exchange:
-    """A request under way and its response; a context manager."""
+    """Context manager of a request in flight and its response."""
 
     __slots__ = ("_backend", "_connection", "_pool", "_request")
 
@@ -139,21 +130,24 @@ class _Exchange:
         self._backend = backend
         self._pool = pool
         self._request = request
+        self._connection: Connection | None = None
 
     async def __aenter__(self) -> Response:
-        self._connection = connection = await self._pool.acquire(self._request.timeout_s)
         try:
-            answer: HttpResponse = await connection.send(
-                await self._backend.head(self._request, self._pool.host_header), self._request
-            )
-        except BaseException:
-            self._pool.release(connection)
+            # Before a connection is taken: the function that returns the key may take long, and
+            # the server may close an idle connection meanwhile.
+            head = await self._backend.encode_head(self._request, self._pool.host_header)
+            connection = await self._pool.acquire(self._request.timeout_s)
+            self._connection = connection
+            response = await connection.send(head, self._request)
+            body = decode_body(response.headers, response)
+        except BaseException as error:
+            if self._connection is not None:
+                await self._pool.release(self._connection, reusable=False)
+            elif not isinstance(error, Exception):
+                mark_unsent(error)
             raise
-        encoding = answer.headers.get("content-encoding", "identity")
-        if encoding != "identity":
-            self._pool.release(connection)
-            raise BackendError(f"the answer is encoded as {encoding}, unasked", phase="read")
-        return Response(answer.status, answer.headers, answer, keeps_timeout=True)
+        return Response(response.status, response.headers, body, keeps_timeout=True)
 
     async def __aexit__(
         self,
@@ -161,91 +155,37 @@ class _Exchange:
         exc: BaseException | None,
         traceback: TracebackType | None,
     ) -> None:
-        self._pool.release(self._connection)
+        connection = self._connection
+        if connection is not None:
+            await self._pool.release(connection, reusable=connection.finish())
 
 
-class _Pool:
-    """Connections to one server in one event loop; taking one costs the same however many.
+class _Pool(ConnectionPool[Connection]):
+    """Connections to one server in one event loop.
 
     Args:
-        base_url: Where the server is.
-        max_connections: How many may be open at once.
+        base_url: The URL of the server.
+        max_connections: Maximum number of open connections.
     """
 
     def __init__(self, base_url: str, max_connections: int) -> None:
+        super().__init__(self._connect_to_server, max_connections, KEEPALIVE_EXPIRY_S)
         url = urlsplit(base_url)
         secure = url.scheme == "https"
-        self._where = url.netloc
         self.host_header = url.netloc.encode("ascii")
+        self._netloc = url.netloc
         self._host = url.hostname or ""
         self._port = url.port or (443 if secure else 80)
         self._tls: ssl.SSLContext | None = tls_context(http2=False) if secure else None
-        self._idle: deque[Connection] = deque()
-        self._open: set[Connection] = set()
         self._buffer = memoryview(bytearray(_READ_BYTES))
-        self._room = anyio.Semaphore(max_connections, fast_acquire=True)
-        self._closed = False
 
-    async def acquire(self, timeout_s: float | None) -> Connection:
-        """Take a connection that waits for a request, or open one.
-
-        Args:
-            timeout_s: Seconds that the attempt may take.
-
-        Raises:
-            BackendError: There is none to be had.
-        """
-        await acquire_slot(self._room)
-        try:
-            while self._idle:
-                # The youngest: the others may rest, and be closed when they have rested enough.
-                connection = self._idle.pop()
-                if (
-                    connection.idle_since > time.monotonic() - _KEEPALIVE_EXPIRY_S
-                    and connection.is_idle
-                ):
-                    return connection
-                connection.abort()
-            return await self._connect(timeout_s)
-        except BaseException:
-            self._room.release()
-            raise
-
-    async def _connect(self, timeout_s: float | None) -> Connection:
+    async def _connect_to_server(self, timeout_s: float | None) -> Connection:
         try:
             with anyio.fail_after(connect_timeout_s(timeout_s)):
-                connection = await connect(
-                    self._host, self._port, self._tls, self._open.discard, self._buffer
-                )
+                return await connect(self._host, self._port, self._tls, self._buffer)
         except TimeoutError:
-            why = f"{self._where}: it takes no connection"
-            raise BackendError(why, phase="connect_timeout") from None
+            message = f"{self._netloc}: connecting took too long"
+            raise BackendError(message, phase="connect_timeout") from None
         except OSError as error:
-            why = f"{self._where}: {str(error) or type(error).__name__}"
-            raise BackendError(why, phase="connect") from None
-        if self._closed:
-            connection.abort()
-            raise BackendError("the client is closed", phase="closed")
-        self._open.add(connection)
-        return connection
-
-    def release(self, connection: Connection) -> None:
-        """Keep a connection for the next request, or close it if its answer was not read."""
-        self._room.release()
-        if self._closed or not connection.reusable:
-            connection.abort()
-            return
-        now = time.monotonic()
-        connection.release(now)
-        self._idle.append(connection)
-        while self._idle[0].lost or self._idle[0].idle_since < now - _KEEPALIVE_EXPIRY_S:
-            self._idle.popleft().abort()
-
-    async def aclose(self) -> None:
-        """Close every connection; one that is being opened is closed as soon as it is open."""
-        self._closed = True
-        for connection in self._open:
-            connection.abort()
-        with anyio.CancelScope(shield=True):
-            while self._open:  # asyncio closes a socket one step later
-                await anyio.lowlevel.checkpoint()
+            message = f"{self._netloc}: {str(error) or type(error).__name__}"
+            raise BackendError(message, phase="connect") from None

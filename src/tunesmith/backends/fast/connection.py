@@ -1,35 +1,30 @@
-"""One HTTP/1.1 connection of the fast backend: asyncio moves the bytes.
+"""One HTTP/1.1 connection of the fast backend, as an asyncio protocol.
 
-This file and `response.py` import asyncio: its protocols are told of bytes as they come, with no
-task, no lock and no copy between the socket and the parser.
+This module and `response.py` import asyncio: its protocols receive bytes without a task, a lock or
+a copy between the socket and the parser.
 """
 
 import asyncio
 import socket
 import ssl
-from collections.abc import Callable
 from typing import cast
 
 import aiohappyeyeballs
 import anyio
+import anyio.lowlevel
 
 from tunesmith.backends.fast.response import HttpResponse
 from tunesmith.errors import BackendError
 from tunesmith.protocol.message import Request
 
-__all__ = ["Connection", "connect", "is_asyncio", "running_loop"]
+__all__ = ["Connection", "connect", "running_loop"]
 
 _NEXT_ADDRESS_S = 0.25
-"""How long an address has before the next is tried beside it (RFC 8305, section 5)."""
-
-
-def is_asyncio() -> bool:
-    """Whether the running event loop is asyncio's, or one of its kind such as uvloop."""
-    return anyio.get_cancelled_exc_class() is asyncio.CancelledError
+"""Head start of an address before the next one is tried in parallel (RFC 8305, section 5)."""
 
 
 def running_loop() -> object:
-    """Find asyncio's running loop, quickly; None if another kind of loop runs."""
+    """Return asyncio's running loop; None on trio."""
     try:
         return asyncio.get_running_loop()
     except RuntimeError:
@@ -37,34 +32,27 @@ def running_loop() -> object:
 
 
 async def connect(
-    host: str,
-    port: int,
-    tls: ssl.SSLContext | None,
-    on_lost: Callable[["Connection"], object],
-    buffer: memoryview,
+    host: str, port: int, tls: ssl.SSLContext | None, buffer: memoryview
 ) -> "Connection":
     """Open a connection.
 
     Args:
-        host: The host's name, or its address.
+        host: The host's name or address.
         port: Its port.
-        tls: What certificates are trusted; None for plain HTTP.
-        on_lost: Called once the connection is closed, by whomever.
-        buffer: Where bytes from the socket are put; see `Connection`.
+        tls: The trusted certificates; None for plain HTTP.
+        buffer: The read buffer; see `Connection`.
 
     Raises:
-        OSError: Nobody is there, or TLS fails.
+        OSError: No connection is possible, or TLS fails.
     """
     loop = asyncio.get_running_loop()
     addresses = await loop.getaddrinfo(host, port, type=socket.SOCK_STREAM)
-    # An address is a tuple of what its family wants, says the library's type.
+    # The library's type of an address is incomplete.
     sock = await aiohappyeyeballs.start_connection(  # pyright: ignore[reportUnknownMemberType]
         addresses, happy_eyeballs_delay=_NEXT_ADDRESS_S, interleave=1
     )
     try:
-        _, connection = await loop.create_connection(
-            lambda: Connection(sock, on_lost, buffer), sock=sock
-        )
+        _, connection = await loop.create_connection(lambda: Connection(sock, buffer), sock=sock)
     except BaseException:
         sock.close()
         raise
@@ -74,37 +62,32 @@ async def connect(
 
 
 class Connection(asyncio.BufferedProtocol):
-    """A connection: a request is written, and then its answer is read as it comes.
+    """HTTP/1.1 connection that serves one request at a time.
 
     Args:
-        sock: The socket below it.
-        on_lost: Called once the connection is closed, by whomever.
-        buffer: Where bytes from the socket are put, and taken from before anything else happens:
-            all connections of a loop may share one.
+        sock: The connected socket.
+        buffer: The read buffer. It is emptied before control returns to the loop, so that all
+            connections of a loop may share one.
     """
 
-    def __init__(
-        self, sock: socket.socket, on_lost: Callable[["Connection"], object], buffer: memoryview
-    ) -> None:
+    def __init__(self, sock: socket.socket, buffer: memoryview) -> None:
         self.lost = False
-        self.idle_since = 0.0
         self._transport: asyncio.Transport
         self._socket = sock
-        self._on_lost = on_lost
         self._buffer = buffer
-        self._answer: HttpResponse | None = None
-        self._room: asyncio.Event | None = None  # while what was written waits for the socket
+        self._response: HttpResponse | None = None
+        self._writable: asyncio.Event | None = None  # while the write buffer is full
         self._sent = True
 
     async def start_tls(self, tls: ssl.SSLContext, host: str) -> None:
-        """Go on over TLS.
+        """Start TLS; close the connection if that fails or is cancelled.
 
-        A step of its own: asyncio may leave a connection open that it was to make with TLS, when
-        the one who waits is cancelled before the handshake begins.
+        A separate step: asyncio may leave a connection open that it was asked to create with TLS,
+        if the task is cancelled before the handshake begins.
 
         Args:
-            tls: What certificates are trusted.
-            host: Whom the server has to prove to be.
+            tls: The trusted certificates.
+            host: The host name that the certificate must prove.
 
         Raises:
             OSError: TLS fails.
@@ -120,17 +103,11 @@ class Connection(asyncio.BufferedProtocol):
         self._transport = cast("asyncio.Transport", secure)
 
     @property
-    def reusable(self) -> bool:
-        """Whether another request may follow: this one and its answer are whole."""
-        answer = self._answer
-        return not self.lost and self._sent and (answer is None or answer.is_reusable)
-
-    @property
     def is_idle(self) -> bool:
-        """Whether the server has neither closed an idle connection nor sent anything on it.
+        """Whether the server neither closed the idle connection nor sent anything on it.
 
-        The socket itself is asked, since the loop may not have come to look: a request that is sent
-        to nobody would have to be treated as one that may have been done.
+        The socket is examined because the event loop may not have noticed yet, and a request on a
+        dead connection would count as one that the service may have processed.
         """
         if self.lost or self._transport.is_closing():
             return False
@@ -143,92 +120,108 @@ class Connection(asyncio.BufferedProtocol):
         return False
 
     async def send(self, head: bytes, request: Request) -> "HttpResponse":
-        """Send a request, and wait for the head of its answer.
+        """Send a request, and wait for the head of the response.
 
         Args:
-            head: The request's line and headers.
+            head: The encoded request line and headers.
             request: The request, for its body.
 
         Raises:
-            BackendError: The connection broke off, or what came is not HTTP.
+            BackendError: The connection broke, or the response is not HTTP.
         """
-        answer = self._answer = HttpResponse(
+        response = self._response = HttpResponse(
             self._transport, request.timeout_s, has_body=request.method != "HEAD"
         )
         self._sent = False
         body = request.body
-        # Not by `writelines`: up to Python 3.12.8 and 3.13.1 it never holds a body up, and what it
-        # is given after the connection was lost can break another one.
+        # Not `writelines`: up to Python 3.12.8 and 3.13.1 it ignores flow control, and may write
+        # into another connection after this one was lost.
         self._transport.write(head + body if isinstance(body, bytes) else head)
-        del head  # an error's report that shows variables shall not show the key
-        if callable(body):
-            await self._send_body(request)
-        self._sent = not self.lost
-        await answer.read_head()
-        return answer
+        del head  # it holds the key, and error reports may print variables
+        self._sent = not callable(body) or await self._send_body(request, response)
+        await response.read_head()
+        return response
 
-    async def _send_body(self, request: Request) -> None:
+    async def _send_body(self, request: Request, response: HttpResponse) -> bool:
+        """Send a streamed body; return whether all of it was sent.
+
+        Sending ends early if the server closes the connection or responds, such as with 413.
+        """
         chunked = "content-length" not in request.headers
         body = request.chunks()
         try:
             async for chunk in body:
-                if self.lost:
-                    return  # the answer, if one came before, says why
+                if self.lost or response.has_head:
+                    return False
                 if not chunked:
                     self._transport.write(chunk)
                 elif chunk:
                     self._transport.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
-                if self._room is not None:
-                    await self._room.wait()
+                if self._writable is not None:
+                    await self._writable.wait()
         finally:
             await body.aclose()
-        if chunked and not self.lost:
+        if self.lost or response.has_head:
+            return False
+        if chunked:
             self._transport.write(b"0\r\n\r\n")
+        return True
 
-    def release(self, now: float) -> None:
-        """Let go of the answer; the connection waits for the next request."""
-        if self._answer is not None:
-            self._answer.detach()
-            self._answer = None
-        self._transport.resume_reading()
-        self.idle_since = now
+    def finish(self) -> bool:
+        """Detach the response; return whether the connection can serve another request."""
+        response, self._response = self._response, None
+        if response is None:
+            return False
+        response.detach()
+        reusable = not self.lost and self._sent and response.is_reusable
+        if reusable:
+            self._transport.resume_reading()
+        else:
+            response.fail(BackendError("the connection was closed", phase="read"))
+        return reusable
 
     def abort(self) -> None:
-        """Close at once; who still reads the answer is told."""
-        if self._answer is not None:
-            self._answer.detach()
-            self._answer.fail(BackendError("the connection was closed", phase="read"))
+        """Close at once; a read of the response fails."""
+        self.finish()
         self._transport.abort()
 
-    # What asyncio calls.
+    async def aclose(self) -> None:
+        """Close at once, and wait until the socket is closed."""
+        self.abort()
+        while not self.lost:  # asyncio closes a socket one step later
+            await anyio.lowlevel.checkpoint()
+
+    # Called by asyncio.
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
-        """Learn where bytes go."""
+        """Keep the transport."""
         self._transport = cast("asyncio.Transport", transport)
 
     def get_buffer(self, sizehint: int) -> memoryview:  # noqa: ARG002 - asyncio's signature
-        """Say where bytes are to be put."""
+        """Return the read buffer."""
         return self._buffer
 
     def buffer_updated(self, nbytes: int) -> None:
-        """Take bytes; those that nobody asked for end the connection."""
-        if self._answer is None or not self._answer.feed(self._buffer[:nbytes]):
-            self.abort()
+        """Parse received bytes; close the connection if no response is expected."""
+        response = self._response
+        if response is None or not response.feed(self._buffer[:nbytes]):
+            self._transport.abort()
+        elif response.has_head and not self._sent:
+            self.resume_writing()  # the response has arrived early: stop sending
 
     def connection_lost(self, exc: Exception | None) -> None:
-        """Tell those who wait."""
+        """Fail or end the response."""
         self.lost = True
-        if self._answer is not None:
-            self._answer.connection_lost(exc, sent=self._sent)
+        if self._response is not None:
+            self._response.connection_lost(exc, sent=self._sent)
         self.resume_writing()
-        self._on_lost(self)
 
     def pause_writing(self) -> None:
-        """Hold the body up."""
-        self._room = asyncio.Event()
+        """Pause the request body."""
+        self._writable = asyncio.Event()
 
     def resume_writing(self) -> None:
-        """Let the body go on."""
-        room, self._room = self._room, None
-        if room is not None:
-            room.set()
+        """Resume the request body."""
+        writable, self._writable = self._writable, None
+        if writable is not None:
+            writable.set()

@@ -1,4 +1,4 @@
-"""One answer of the fast backend: httptools parses it as its bytes come."""
+"""One response of the fast backend, parsed by httptools as it arrives."""
 
 import asyncio
 import functools
@@ -12,10 +12,10 @@ from tunesmith.errors import BackendError
 __all__ = ["HttpResponse"]
 
 _READ_BUFFER_LIMIT = 256 * 1024
-"""What has come and nobody has read; the socket is not read on while it is more."""
+"""Reading from the socket pauses while more than this is unread."""
 
-_MOST_HEAD_BYTES = 256 * 1024
-"""A longer head is no answer; else a server could fill the memory before any limit is asked for."""
+_MAX_HEAD_BYTES = 256 * 1024
+"""Maximum length of status line and headers: a server must not fill the memory with them."""
 
 _HTTP_OK = 200
 
@@ -26,30 +26,30 @@ def _header_name(name: bytes) -> str:
 
 
 class HttpResponse:
-    """An answer as it comes: its status and headers, then chunks of its body.
+    """Status and headers of a response, then an iterator over the chunks of its body.
 
     Args:
-        transport: Where it comes from; it is paused while nobody reads.
-        timeout_s: Seconds to wait for the next bytes; None for no limit.
-        has_body: Whether a body may follow; none does what was asked by `HEAD`.
+        transport: The connection's transport, paused while too much is unread.
+        timeout_s: Seconds to wait for the next bytes of the body; None for no limit.
+        has_body: Whether a body may follow; False for a request with `HEAD`.
     """
 
     __slots__ = (
         "_chunks",
+        "_complete",
         "_error",
         "_has_body",
-        "_has_head",
         "_head_bytes",
         "_keep_alive",
         "_parser",
         "_paused",
         "_timeout_s",
+        "_timer",
         "_transport",
         "_waiter",
         "_waiting_bytes",
         "_waiting_since",
-        "_watch",
-        "_whole",
+        "has_head",
         "headers",
         "status",
     )
@@ -65,28 +65,28 @@ class HttpResponse:
         self._waiting_bytes = 0
         self._paused = False
         self._has_body = has_body
-        self._has_head = False
+        self.has_head = False
         self._head_bytes = 0
-        self._whole = False
+        self._complete = False
         self._keep_alive = False
         self._error: BackendError | None = None
         self._waiter: asyncio.Future[None] | None = None
         self._timeout_s = timeout_s
         self._waiting_since = 0.0
-        self._watch: asyncio.TimerHandle | None = None
+        self._timer: asyncio.TimerHandle | None = None
 
     @property
     def is_reusable(self) -> bool:
-        """Whether all of it came, and the server takes another request."""
-        return self._whole and self._keep_alive
+        """Whether the response is complete and the server accepts another request."""
+        return self._complete and self._keep_alive
 
     async def read_head(self) -> None:
         """Wait for status and headers.
 
         Raises:
-            BackendError: They did not come.
+            BackendError: The connection broke, or the response is not HTTP.
         """
-        while not self._has_head:
+        while not self.has_head:
             if self._error is not None:
                 raise self._error
             await self._wait_for_data()
@@ -95,14 +95,14 @@ class HttpResponse:
         return self
 
     async def __anext__(self) -> bytes:
-        """Wait for more of the body; all that is there is given at once.
+        """Return all unread bytes of the body; wait if there are none.
 
         Raises:
             BackendError: The body broke off.
         """
         chunks = self._chunks
         while not chunks:
-            if self._whole:
+            if self._complete:
                 raise StopAsyncIteration
             if self._error is not None:
                 raise self._error
@@ -118,9 +118,9 @@ class HttpResponse:
     async def _wait_for_data(self) -> None:
         loop = asyncio.get_running_loop()
         self._waiting_since = loop.time()
-        if self._watch is None and self._has_head and self._timeout_s is not None:
-            # One timer for all waits: it finds out how long the wait is that it comes upon.
-            self._watch = loop.call_later(
+        if self._timer is None and self.has_head and self._timeout_s is not None:
+            # One timer for all waits of a body: it checks how long the current one lasts.
+            self._timer = loop.call_later(
                 self._timeout_s, self._check_timeout, loop, self._timeout_s
             )
         self._waiter = loop.create_future()
@@ -133,38 +133,38 @@ class HttpResponse:
         waiting = self._waiter is not None
         left = self._waiting_since + timeout_s - loop.time() if waiting else timeout_s
         if left > 0:
-            self._watch = loop.call_later(left, self._check_timeout, loop, timeout_s)
+            self._timer = loop.call_later(left, self._check_timeout, loop, timeout_s)
         else:
-            self.fail(BackendError("no more came within the timeout", phase="timeout"))
+            self.fail(BackendError("no data within the timeout", phase="timeout"))
 
     def detach(self) -> None:
-        """Wait for no more, and let go of the parser, which holds on to this object too."""
+        """Stop the timer, and break the reference cycle with the parser."""
         self._parser = None
-        if self._watch is not None:
-            self._watch.cancel()
-            self._watch = None
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
             self._waiter.set_result(None)
 
     def feed(self, data: memoryview) -> bool:
-        """Take bytes from the socket; tells whether they belong to the answer."""
-        if self._whole or self._parser is None:
-            self._keep_alive = False  # more came than was announced
+        """Parse bytes from the socket; return whether they belong to the response."""
+        if self._complete or self._parser is None:
+            self._keep_alive = False  # surplus bytes
             return False
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade) as error:
             self._keep_alive = False
-            self.fail(BackendError(f"the answer is not HTTP/1.1: {error}", phase="read"))
+            self.fail(BackendError(f"the response is not HTTP/1.1: {error}", phase="read"))
             return False
-        if self._chunks or self._whole:
+        if self._chunks or self._complete:
             self._wake()
-        if not self._has_head:
+        if not self.has_head:
             self._head_bytes += len(data)
-            if self._head_bytes > _MOST_HEAD_BYTES:
-                self.fail(BackendError("the answer's headers have no end", phase="read"))
+            if self._head_bytes > _MAX_HEAD_BYTES:
+                self.fail(BackendError("the headers of the response are too long", phase="read"))
                 return False
         if self._waiting_bytes > _READ_BUFFER_LIMIT and not self._paused:
             self._paused = True
@@ -172,59 +172,64 @@ class HttpResponse:
         return True
 
     def connection_lost(self, exc: Exception | None, *, sent: bool) -> None:
-        """Learn that the connection is closed."""
+        """End the response, or fail it if it is incomplete.
+
+        Args:
+            exc: Why the connection is lost; None if the server closed it.
+            sent: Whether the whole request was sent.
+        """
         self._keep_alive = False
         ends_with_connection = (
-            self._has_head
+            self.has_head
             and "content-length" not in self.headers
             and "transfer-encoding" not in self.headers
         )
         if exc is None and ends_with_connection and self._error is None:
-            self._whole = True
+            self._complete = True
             self._wake()
         else:
-            why = str(exc) if exc else "the server closed the connection before the answer's end"
-            self.fail(BackendError(why, phase="read" if sent else "write"))
+            message = str(exc) if exc else "the server closed the connection during the response"
+            self.fail(BackendError(message, phase="read" if sent else "write"))
 
     def fail(self, error: BackendError) -> None:
-        """End the answer by an error, if it has no end yet."""
-        if not self._whole and self._error is None:
+        """Fail the response if it is incomplete."""
+        if not self._complete and self._error is None:
             self._error = error
         self._wake()
 
-    # What httptools calls.
+    # Called by httptools.
 
     def on_message_begin(self) -> None:
-        """Refuse another answer behind this one, which nobody asked for."""
-        if self._whole:
-            raise ValueError("more came than was announced")
+        """Refuse a second response."""
+        if self._complete:
+            raise ValueError("there are bytes after the response")
 
     def on_header(self, name: bytes, value: bytes) -> None:
-        """Take a header."""
-        if self._has_head:
+        """Store a header."""
+        if self.has_head:
             return  # a trailer
         key, text = _header_name(name), value.decode("latin-1")
         headers = self.headers
         headers[key] = f"{headers[key]}, {text}" if key in headers else text
 
     def on_headers_complete(self) -> None:
-        """Let the head be read."""
+        """Make status and headers available."""
         status = self._parser.get_status_code() if self._parser else 0
         if status < _HTTP_OK:
-            self.headers.clear()  # 100 Continue, 103 Early Hints: the answer follows
+            self.headers.clear()  # 100 Continue, 103 Early Hints: the response follows
             return
         self.status = status
-        self._has_head = True
-        self._whole = not self._has_body
+        self.has_head = True
+        self._complete = not self._has_body
         self._wake()
 
     def on_body(self, data: bytes) -> None:
-        """Take a piece of the body."""
+        """Store a chunk of the body."""
         self._chunks.append(data)
         self._waiting_bytes += len(data)
 
     def on_message_complete(self) -> None:
-        """Learn that all is there."""
-        if self._has_head:
-            self._whole = True
+        """Complete the response."""
+        if self.has_head:
+            self._complete = True
             self._keep_alive = self._parser is not None and self._parser.should_keep_alive()
