@@ -1,4 +1,4 @@
-"""Virtual time: hours pass in milliseconds, and nothing waits for real."""
+"""Virtual clock: hours pass in milliseconds."""
 
 import heapq
 import time
@@ -7,77 +7,81 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from dataclasses import dataclass, field
 from math import inf
+from typing import TypeVar
 
 import anyio
 import anyio.lowlevel
+import anyio.to_thread
 
 __all__ = ["EPOCH_S", "VirtualClock"]
 
 EPOCH_S = 1_700_000_000.0
-"""When virtual time begins: 14 November 2023, in Unix seconds."""
+"""Default start of virtual time: 14 November 2023, in Unix seconds."""
 
 _IDLE_CHECKPOINTS = 25
-"""So often the others may run before a sleeper takes it that all of them wait for time to pass."""
+"""Number of idle checkpoints before the clock jumps."""
 
 _EXTERNAL_IO_GRACE_S = 0.25
-"""So many real seconds time waits for what comes from outside."""
+"""Maximum time, in real seconds, that the clock waits for external I/O."""
 
-_external_io: ContextVar[object] = ContextVar("_making", default=None)
-"""What comes from outside, where it is being made."""
+T = TypeVar("T")
+
+_external_io: ContextVar[object] = ContextVar("_external_io", default=None)
+"""External I/O that the current task performs."""
 
 
 @dataclass(order=True, slots=True)
 class _Timer:
-    at: float
+    due_at: float
     number: int
     callback: Callable[[], object] = field(compare=False)
-    over: bool = field(default=False, compare=False)
+    is_removed: bool = field(default=False, compare=False)
 
 
 class _TimerQueue:
-    """Alarms by their times; those that are over go away by and by."""
+    """Heap of timers; removed timers are discarded lazily."""
 
     def __init__(self) -> None:
         self._heap: list[_Timer] = []
         self._number = 0
-        self._over = 0
+        self._n_removed = 0
 
-    def add(self, at: float, ring: Callable[[], object]) -> _Timer:
+    def add(self, due_at: float, callback: Callable[[], object]) -> _Timer:
         self._number += 1
-        alarm = _Timer(at, self._number, ring)
-        heapq.heappush(self._heap, alarm)
-        return alarm
+        timer = _Timer(due_at, self._number, callback)
+        heapq.heappush(self._heap, timer)
+        return timer
 
-    def remove(self, alarm: _Timer) -> None:
-        if alarm.over:
+    def remove(self, timer: _Timer) -> None:
+        if timer.is_removed:
             return
-        alarm.over = True
-        self._over += 1
-        # Most deadlines are never reached: a million of them must not pile up.
-        if self._over > len(self._heap) // 2:
-            self._heap = [alarm for alarm in self._heap if not alarm.over]
+        timer.is_removed = True
+        self._n_removed += 1
+        # Most deadlines are removed before they fire: they must not pile up.
+        if self._n_removed > len(self._heap) // 2:
+            self._heap = [timer for timer in self._heap if not timer.is_removed]
             heapq.heapify(self._heap)
-            self._over = 0
+            self._n_removed = 0
 
     def first(self) -> _Timer | None:
-        while self._heap and self._heap[0].over:
+        while self._heap and self._heap[0].is_removed:
             heapq.heappop(self._heap)
-            self._over -= 1
+            self._n_removed -= 1
         return self._heap[0] if self._heap else None
 
 
 class VirtualClock:
-    """Time that passes when it is told to, when everybody waits for it, or at a speed of its own.
+    """Clock whose time jumps while all tasks sleep, jumps on request, or passes at a rate.
 
-    With `autojump`, once all tasks sleep, time jumps to the first alarm; sleepers wake in the order
-    of their times. Who asks through a socket sleeps elsewhere, where nobody here sees it: for them
-    time passes at a `rate`. Works on asyncio and trio, and may be made outside of an event loop.
+    With `autojump`, time jumps to the first timer once all tasks sleep; sleepers wake in the order
+    of their times. Clients behind a socket sleep elsewhere: for them time passes at a `rate`. Works
+    on asyncio and trio, and can be created outside of an event loop.
 
     Args:
-        start: The time at first, in Unix seconds.
-        autojump: Whether time jumps by itself when everybody waits for it.
-        rate: How many seconds pass in each second of real time: 0 for none, 1 for real time, 60
-            for an hour a minute. May be set anew at any time.
+        start: Initial time, in Unix seconds.
+        autojump: Whether time jumps when all tasks sleep.
+        rate: Virtual seconds per real second: 0 for none, 1 for real time, 60 for an hour per
+            minute. It can be changed at any time.
 
     Raises:
         ValueError: The rate is negative.
@@ -89,7 +93,7 @@ class VirtualClock:
         from tunesmith.clock import EPOCH_S, VirtualClock
 
         clock = VirtualClock()
-        anyio.run(clock.sleep, 3600)  # at once
+        anyio.run(clock.sleep, 3600)  # returns at once
         assert clock.time() == EPOCH_S + 3600
         ```
     """
@@ -97,82 +101,81 @@ class VirtualClock:
     def __init__(self, start: float = EPOCH_S, *, autojump: bool = True, rate: float = 0.0) -> None:
         self.autojump = autojump
         self._start = start
-        self._then = start
-        self._then_real = time.monotonic()
+        self._set_to = start
+        self._set_at_real = time.monotonic()
         self._sleepers = _TimerQueue()
         self._deadlines = _TimerQueue()
         self._scopes: dict[int, tuple[float, anyio.CancelScope]] = {}
         self._busy = 0
         self._idle: anyio.Event | None = None
-        self._awaited: set[object] = set()
-        self._came: anyio.Event | None = None
+        self._pending_io: set[object] = set()
+        self._io_done: anyio.Event | None = None
         self._rate = 0.0
         self.rate = rate
         self.is_stopped = False
-        """Whether time that passes at a rate is stopped, so that it is no use to wait for it."""
+        """Whether `frozen` has stopped a rate, so that sleeping would never end."""
 
     @property
     def rate(self) -> float:
-        """How many seconds pass in each second of real time."""
+        """Virtual seconds per real second."""
         return self._rate
 
     @rate.setter
     def rate(self, rate: float) -> None:
         if rate < 0:
-            raise ValueError(f"time does not go back: rate={rate}")
+            raise ValueError(f"rate must not be negative: rate={rate}")
         now, self._rate = self._now, rate
-        self._then, self._then_real = now, time.monotonic()
+        self._set_to, self._set_at_real = now, time.monotonic()
         self._set_real_deadlines()
         self._wake_first_sleeper()
 
     @property
     def _now(self) -> float:
         if not self._rate:
-            return self._then
-        return self._then + (time.monotonic() - self._then_real) * self._rate
+            return self._set_to
+        return self._set_to + (time.monotonic() - self._set_at_real) * self._rate
 
     def time(self) -> float:
-        """Tell the time in Unix seconds."""
+        """Rewakeup the time in Unix seconds."""
         return self._now
 
     def monotonic(self) -> float:
-        """Tell seconds since the clock was made."""
+        """Rewakeup the seconds since the clock was created."""
         return self._now - self._start
 
     def jump(self, seconds: float) -> None:
-        """Let time pass at once; who is due by then wakes."""
+        """Advance the time; sleepers that are due wake."""
         if seconds < 0:
-            raise ValueError(f"time does not go back: jump({seconds})")
+            raise ValueError(f"seconds must not be negative: jump({seconds})")
         self._go_to(self._now + seconds)
 
     async def sleep(self, seconds: float, /) -> None:
-        """Wait in virtual time; for `math.inf`, until cancelled."""
+        """Sleep in virtual time; with `math.inf` until cancelled."""
         await anyio.lowlevel.checkpoint()
-        self._finish_external_io(
-            _external_io.get()
-        )  # what is made by who sleeps here takes virtual time
-        turn = _Wakeup()
-        alarm = self._sleepers.add(self._now + max(seconds, 0.0), turn.set)
+        # External I/O that sleeps takes virtual time, so the clock must not wait for it.
+        self._finish_external_io(_external_io.get())
+        wakeup = _Wakeup()
+        timer = self._sleepers.add(self._now + max(seconds, 0.0), wakeup.set)
         try:
-            while self._now < alarm.at:
-                if self._sleepers.first() is not alarm:
-                    await turn.wait()
+            while self._now < timer.due_at:
+                if self._sleepers.first() is not timer:
+                    await wakeup.wait()
                 elif self.autojump:
-                    await self._pass_time(alarm, turn)
+                    await self._pass_time(timer, wakeup)
                 else:
-                    with anyio.move_on_after(self._real_s_until(alarm.at)):
-                        await turn.wait()
+                    with anyio.move_on_after(self._real_s_until(timer.due_at)):
+                        await wakeup.wait()
         finally:
-            self._sleepers.remove(alarm)
+            self._sleepers.remove(timer)
             self._wake_first_sleeper()
 
     @contextmanager
     def fail_after(self, seconds: float, /) -> Generator[object]:
-        """Cancel the block, and raise TimeoutError, once this much virtual time has passed."""
+        """Cancel the block and raise TimeoutError after this virtual time."""
         scope = anyio.CancelScope()
-        alarm = self._deadlines.add(self._now + max(seconds, 0.0), scope.cancel)
-        self._scopes[alarm.number] = (alarm.at, scope)
-        self._set_real_deadline(alarm.at, scope)
+        timer = self._deadlines.add(self._now + max(seconds, 0.0), scope.cancel)
+        self._scopes[timer.number] = (timer.due_at, scope)
+        self._set_real_deadline(timer.due_at, scope)
         self._wake_first_sleeper()
         with scope:
             if seconds <= 0:
@@ -180,16 +183,16 @@ class VirtualClock:
             try:
                 yield scope
             finally:
-                self._deadlines.remove(alarm)
-                del self._scopes[alarm.number]
+                self._deadlines.remove(timer)
+                del self._scopes[timer.number]
         if scope.cancelled_caught and (
-            self._now >= alarm.at or anyio.current_time() >= scope.deadline
+            self._now >= timer.due_at or anyio.current_time() >= scope.deadline
         ):
             raise TimeoutError
 
     @contextmanager
     def hold(self) -> Generator[None]:
-        """Hold time still during work that takes real time, such as training in a thread."""
+        """Stop time during work that takes real time, such as training in a thread."""
         self._busy += 1
         try:
             yield
@@ -198,7 +201,7 @@ class VirtualClock:
 
     @contextmanager
     def released(self) -> Generator[None]:
-        """Let time pass for a while inside of `hold`: for work that sleeps."""
+        """Resume time within `hold`, for work that sleeps."""
         self._release()
         try:
             yield
@@ -207,7 +210,7 @@ class VirtualClock:
 
     @contextmanager
     def frozen(self) -> Generator[float]:
-        """Let no time pass at a rate, for what is to happen at one moment; gives its time."""
+        """Stop the rate for work that must happen at one moment; yield its time."""
         rate, self.rate = self.rate, 0.0
         self.is_stopped = rate > 0
         try:
@@ -218,24 +221,35 @@ class VirtualClock:
 
     @contextmanager
     def external_io(self) -> Generator[None]:
-        """Hold time still while something comes from outside, such as a piece of a file.
+        """Stop time briefly while external data arrives, such as a chunk of a file.
 
-        But for a moment only: it may be made by somebody who waits for time to pass.
+        Only briefly, since the source of the data may itself wait for time to pass.
         """
-        piece = object()
-        self._awaited.add(piece)
-        outer = _external_io.set(piece)
+        token = object()
+        self._pending_io.add(token)
+        outer = _external_io.set(token)
         try:
             yield
         finally:
             _external_io.reset(outer)
-            self._finish_external_io(piece)
+            self._finish_external_io(token)
 
-    def _finish_external_io(self, piece: object) -> None:
-        self._awaited.discard(piece)
-        if self._came is not None and not self._awaited:
-            self._came.set()
-            self._came = None
+    async def run_in_thread(self, function: Callable[[], T]) -> T:
+        """Call a function in a worker thread while time is stopped.
+
+        A cancelled caller still waits for the thread, so no result is lost.
+
+        Args:
+            function: The function, which should be quick.
+        """
+        with self.hold():
+            return await anyio.to_thread.run_sync(function)
+
+    def _finish_external_io(self, token: object) -> None:
+        self._pending_io.discard(token)
+        if self._io_done is not None and not self._pending_io:
+            self._io_done.set()
+            self._io_done = None
 
     def _release(self) -> None:
         self._busy -= 1
@@ -243,48 +257,48 @@ class VirtualClock:
             self._idle.set()
             self._idle = None
 
-    async def _pass_time(self, alarm: _Timer, turn: "_Wakeup") -> None:
+    async def _pass_time(self, timer: _Timer, wakeup: "_Wakeup") -> None:
         for _ in range(_IDLE_CHECKPOINTS):
             await anyio.lowlevel.checkpoint()
             if self._busy:
                 self._idle = self._idle or anyio.Event()
                 await self._idle.wait()
                 return
-            if self._awaited:
-                self._came = self._came or anyio.Event()
+            if self._pending_io:
+                self._io_done = self._io_done or anyio.Event()
                 with anyio.move_on_after(_EXTERNAL_IO_GRACE_S) as scope:
-                    await self._came.wait()
+                    await self._io_done.wait()
                 if scope.cancelled_caught:
-                    self._awaited.clear()
+                    self._pending_io.clear()
                 return
-            if self._sleepers.first() is not alarm or self._now >= alarm.at:
+            if self._sleepers.first() is not timer or self._now >= timer.due_at:
                 return
         deadline = self._deadlines.first()
-        at = alarm.at if deadline is None else min(alarm.at, deadline.at)
-        if at == inf:
-            await turn.wait()
+        due_at = timer.due_at if deadline is None else min(timer.due_at, deadline.due_at)
+        if due_at == inf:
+            await wakeup.wait()
         else:
-            self._go_to(at)
+            self._go_to(due_at)
 
-    def _go_to(self, at: float) -> None:
-        self._then, self._then_real = max(self._now, at), time.monotonic()
-        for alarms in (self._deadlines, self._sleepers):
-            while (first := alarms.first()) is not None and first.at <= self._now:
-                alarms.remove(first)
+    def _go_to(self, due_at: float) -> None:
+        self._set_to, self._set_at_real = max(self._now, due_at), time.monotonic()
+        for timers in (self._deadlines, self._sleepers):
+            while (first := timers.first()) is not None and first.due_at <= self._now:
+                timers.remove(first)
                 first.callback()
         if self._rate:
             self._set_real_deadlines()
         self._wake_first_sleeper()
 
-    def _real_s_until(self, at: float) -> float:
-        return (at - self._now) / self._rate if self._rate else inf
+    def _real_s_until(self, due_at: float) -> float:
+        return (due_at - self._now) / self._rate if self._rate else inf
 
     def _set_real_deadlines(self) -> None:
-        for at, scope in self._scopes.values():
-            self._set_real_deadline(at, scope)
+        for due_at, scope in self._scopes.values():
+            self._set_real_deadline(due_at, scope)
 
-    def _set_real_deadline(self, at: float, scope: anyio.CancelScope) -> None:
-        scope.deadline = anyio.current_time() + self._real_s_until(at) if self._rate else inf
+    def _set_real_deadline(self, due_at: float, scope: anyio.CancelScope) -> None:
+        scope.deadline = anyio.current_time() + self._real_s_until(due_at) if self._rate else inf
 
     def _wake_first_sleeper(self) -> None:
         first = self._sleepers.first()
@@ -293,7 +307,7 @@ class VirtualClock:
 
 
 class _Wakeup:
-    """Lets a sleeper wait until it is due, or the first of all."""
+    """Wakeup of a sleeper that is due or first in the queue."""
 
     def __init__(self) -> None:
         self._event: anyio.Event | None = None

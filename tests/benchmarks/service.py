@@ -48,7 +48,7 @@ async def filled(files: int, jobs: int, events: int) -> tuple[AsyncClient, str]:
     measured = Metrics(1.0, 0.5, 0.5)
     counts = [events // 2] + [events // 2 // (jobs - 1)] * (jobs - 1)
     for job, count in zip(made, counts, strict=True):
-        log = JobEvents(service.store, service.ids, job)
+        log = JobEvents(service.store, service.ids, job, service.context.behavior)
         for step in range(count):
             log.add_metrics(
                 TrainingStep(step + 1, 1, step, step, measured), count, service.clock.time()

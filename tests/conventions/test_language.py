@@ -20,17 +20,10 @@ PENDING = {
     "calls",
     "cli/prepare.py",
     "cli/serve.py",
-    "clock.py",
     "datasets",
     "integrations",
     "protocol",
     "resources",
-    "service/core",
-    "service/files",
-    "service/fine_tuning",
-    "service/memory_backend.py",
-    "service/persistence",
-    "service/service.py",
     "testing",
 }
 

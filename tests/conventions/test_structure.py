@@ -19,8 +19,6 @@ PENDING_EDGES = {
     ("datasets.checks", "datasets.dataset"),
     ("datasets.plan", "datasets.write"),
     ("datasets.report.html", "datasets.report.report"),
-    ("service.core.http_api", "service.service"),
-    ("service.service", "service.memory_backend"),
 }
 
 

@@ -1,8 +1,8 @@
-"""The service: one object that answers every operation of the API, with no HTTP about it."""
+"""The service: all operations of the API, without HTTP."""
 
-from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from collections.abc import AsyncGenerator, Iterator
 from contextlib import aclosing
-from typing import TYPE_CHECKING, Any, TypeVar, cast
+from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 from pydantic import SecretStr
 
@@ -10,9 +10,10 @@ from tunesmith.clock import VirtualClock
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.service.batches.batches import BatchService, BatchTiming
 from tunesmith.service.core.behavior import ServiceBehavior
+from tunesmith.service.core.context import ServiceContext
+from tunesmith.service.core.handlers import collect_handlers
 from tunesmith.service.core.http_api import HttpApi
 from tunesmith.service.core.ids import IdGenerator
-from tunesmith.service.core.models import Models
 from tunesmith.service.core.rate_limits import RateLimiter, ServiceLimits
 from tunesmith.service.core.scheduler import Scheduler
 from tunesmith.service.core.store import MemoryStore, Store
@@ -23,47 +24,61 @@ from tunesmith.service.fine_tuning.checkpoints import Checkpoints
 from tunesmith.service.fine_tuning.graders import Graders
 from tunesmith.service.fine_tuning.jobs import FineTuningJobService
 from tunesmith.service.fine_tuning.legacy.jobs import LegacyFineTunes
-from tunesmith.service.fine_tuning.lifecycle import ServiceContext
+from tunesmith.service.fine_tuning.lifecycle import JobContext
 from tunesmith.service.fine_tuning.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline
 from tunesmith.service.inference.chat import ChatCompletionService
 from tunesmith.service.inference.completions import CompletionService
 from tunesmith.service.inference.embeddings import Embeddings
+from tunesmith.service.inference.models import Models
 from tunesmith.service.inference.moderations import Moderations
 from tunesmith.service.inference.sampling import InferenceContext
 from tunesmith.service.inference.stored_completions import StoredCompletions
 from tunesmith.service.inference.stub_matching import RequestMatcher
 from tunesmith.service.inference.stubs import EmbeddingStubs, ReplyLike, ReplyStubs, Vector
 
-if TYPE_CHECKING:  # the doors lead here
+if TYPE_CHECKING:
     from tunesmith.service.http.asgi import ASGIApp
     from tunesmith.service.http.httpx_transport import HttpxTransport
 
-__all__ = ["Service", "default_engine"]
+__all__ = ["Service", "ServiceOptions", "default_engine"]
 
 A = TypeVar("A")
 E = TypeVar("E")
 
-Handler = Callable[[Any], Awaitable[Any]]
-StreamHandler = Callable[[Any], AsyncGenerator[Any]]
+
+class ServiceOptions(TypedDict, total=False):
+    """Keyword arguments of `Service`."""
+
+    engine: Engine | None
+    store: Store | None
+    clock: VirtualClock | None
+    seed: int
+    organization: str
+    organization_name: str
+    job_timeline: Timeline
+    fine_tune_timeline: Timeline
+    batch_timing: BatchTiming | None
+    limits: ServiceLimits | None
+    behavior: ServiceBehavior | None
 
 
 class Service:
-    """The API itself: files, jobs, models, completions, over a store, a clock and an engine.
+    """The whole API over a store, a clock and an engine.
 
-    Every instance is a world of its own: several live side by side and share nothing.
+    Instances are independent of each other.
 
     Args:
-        engine: Trains and generates; by default a small one that really learns.
-        store: Keeps records and blobs; by default in memory.
-        clock: Tells the time and lets it pass.
-        seed: The same seed, and the same questions, give the same answers, byte by byte.
-        organization: The id of the organization that asks.
-        organization_name: What the organization is called in the names of tuned models.
-        job_timeline: How long each state of a fine-tuning job lasts, and what happens then.
+        engine: Trains and generates; a small n-gram model by default.
+        store: Storage of records and blobs; in memory by default.
+        clock: The service's time.
+        seed: Seed of ids and samples: equal requests have equal responses, byte by byte.
+        organization: Id of the organization.
+        organization_name: Name of the organization in the names of tuned models.
+        job_timeline: Transitions of fine-tuning jobs and their durations.
         fine_tune_timeline: The same for fine-tunes of the legacy API.
-        batch_timing: How long the steps of a batch take.
-        limits: How much it lets through in a minute and in all; by default everything.
-        behavior: What the service does where nobody knows what the real one does.
+        batch_timing: Durations of the steps of a batch.
+        limits: Rate limits and quota; none by default.
+        behavior: Details of responses that are undocumented or changed over the years.
 
     Example:
         ```python
@@ -97,130 +112,93 @@ class Service:
         self.engine = engine or default_engine()
         self.ids = IdGenerator(seed)
         self.seed = seed
-        self.organization = organization
-        self.organization_name = organization_name
-        self.schedule = Scheduler(self.clock)
+        self.scheduler = Scheduler(self.clock)
         self.limiter = RateLimiter(limits or ServiceLimits(), self.clock, organization)
-        assumed = behavior or ServiceBehavior()
-
-        self.models = Models(self.store, self.engine, organization, assumed)
-
-        self.files = FileService(self.store, self.clock, self.ids, self.schedule)
-        self.uploads = Uploads(self.store, self.clock, self.ids, self.schedule, self.files)
-        self.graders = Graders(self.models)
-        context = ServiceContext(
+        self.context = context = ServiceContext(
             store=self.store,
             clock=self.clock,
             ids=self.ids,
-            schedule=self.schedule,
-            files=self.files,
-            models=self.models,
-            behavior=assumed,
+            scheduler=self.scheduler,
+            behavior=behavior or ServiceBehavior(),
             organization=organization,
             organization_name=organization_name,
         )
-        self.jobs = FineTuningJobService(context, job_timeline, self.graders)
-        self.fine_tunes = LegacyFineTunes(context, fine_tune_timeline, self.engine)
-        self.checkpoints = Checkpoints(
-            self.store, self.clock, self.ids, self.jobs, self.models, assumed.max_page_size
-        )
+        self.models = Models(context, self.engine)
+        self.files = FileService(context)
+        self.uploads = Uploads(context, self.files)
+        self.graders = Graders(self.models)
+        jobs = JobContext(context, self.files, self.models, job_timeline)
+        self.jobs = FineTuningJobService(jobs, self.graders)
+        fine_tunes = JobContext(context, self.files, self.models, fine_tune_timeline)
+        self.fine_tunes = LegacyFineTunes(fine_tunes, self.engine)
+        self.checkpoints = Checkpoints(context, self.jobs, self.models)
 
         self.replies = ReplyStubs()
         self.vectors = EmbeddingStubs()
-        sources = InferenceContext(
-            self.engine, self.models, self.replies, self.ids, self.clock, self.schedule
+        inference = InferenceContext(
+            self.engine, self.models, self.replies, self.ids, self.clock, self.scheduler
         )
-        self.completions = CompletionService(sources)
+        self.completions = CompletionService(inference)
         self.stored_chats = StoredCompletions(self.store)
-        self.chat = ChatCompletionService(sources, self.stored_chats)
-        self.embeddings = Embeddings(sources, self.vectors)
-        self.moderations = Moderations(sources)
+        self.chat = ChatCompletionService(inference, self.stored_chats)
+        self.embeddings = Embeddings(inference, self.vectors)
+        self.moderations = Moderations(inference)
         self.batches = BatchService(
             store=self.store,
             clock=self.clock,
             ids=self.ids,
-            schedule=self.schedule,
+            schedule=self.scheduler,
             files=self.files,
             models=self.models,
+<<<<<<< HEAD
             # Request ids of lines must not depend on how often clients poll.
             http_api=HttpApi(self, request_ids="line_request"),
             timing=batch_timing,
             behavior=assumed,
+=======
+            # Request ids of their own: results must not depend on the number of other requests.
+            wire=HttpApi(self, request_ids="line_request"),
+            pace=batch_timing,
+            behavior=context.behavior,
+        )
+        self._handlers, self._stream_handlers = collect_handlers(
+            self.models,
+            self.files,
+            self.uploads,
+            self.graders,
+            self.jobs,
+            self.fine_tunes,
+            self.checkpoints,
+            self.completions,
+            self.stored_chats,
+            self.chat,
+            self.embeddings,
+            self.moderations,
+            self.batches,
+>>>>>>> 8aa63f8 (Configure the service by one ServiceBehavior and register handlers by decorator)
         )
 
-        self._answers: Mapping[str, Handler] = {
-            "batches.create": self.batches.create,
-            "batches.retrieve": self.batches.retrieve,
-            "batches.list": self.batches.list,
-            "batches.cancel": self.batches.cancel,
-            "chat.completions.create": self.chat.create,
-            "chat.completions.retrieve": self.stored_chats.retrieve,
-            "chat.completions.list": self.stored_chats.list,
-            "chat.completions.update": self.stored_chats.update,
-            "chat.completions.delete": self.stored_chats.delete,
-            "chat.completions.messages.list": self.stored_chats.messages,
-            "completions.create": self.completions.create,
-            "embeddings.create": self.embeddings.create,
-            "files.create": self.files.create,
-            "files.retrieve": self.files.retrieve,
-            "files.list": self.files.list,
-            "files.delete": self.files.delete,
-            "files.content": self.files.content,
-            "uploads.create": self.uploads.create,
-            "uploads.parts.create": self.uploads.add_part,
-            "uploads.complete": self.uploads.complete,
-            "uploads.cancel": self.uploads.cancel,
-            "fine_tunes.create": self.fine_tunes.create,
-            "fine_tunes.retrieve": self.fine_tunes.retrieve,
-            "fine_tunes.list": self.fine_tunes.list,
-            "fine_tunes.cancel": self.fine_tunes.cancel,
-            "fine_tunes.list_events": self.fine_tunes.list_events,
-            "fine_tuning.jobs.create": self.jobs.create,
-            "fine_tuning.jobs.retrieve": self.jobs.retrieve,
-            "fine_tuning.jobs.list": self.jobs.list,
-            "fine_tuning.jobs.cancel": self.jobs.cancel,
-            "fine_tuning.jobs.pause": self.jobs.pause,
-            "fine_tuning.jobs.resume": self.jobs.resume,
-            "fine_tuning.jobs.list_events": self.jobs.list_events,
-            "fine_tuning.jobs.checkpoints.list": self.checkpoints.list,
-            "fine_tuning.checkpoints.permissions.create": self.checkpoints.create_permission,
-            "fine_tuning.checkpoints.permissions.list": self.checkpoints.list_permissions,
-            "fine_tuning.checkpoints.permissions.delete": self.checkpoints.delete_permission,
-            "fine_tuning.graders.run": self.graders.run,
-            "fine_tuning.graders.validate": self.graders.validate,
-            "models.list": self.models.list,
-            "models.retrieve": self.models.retrieve,
-            "models.delete": self.models.delete,
-            "moderations.create": self.moderations.create,
-        }
-        self._streams: Mapping[str, StreamHandler] = {
-            "chat.completions.create": self.chat.stream,
-            "completions.create": self.completions.stream,
-            "fine_tunes.list_events": self.fine_tunes.stream_events,
-        }
-
     def __repr__(self) -> str:
-        return f"<Service of {self.organization}, seed {self.seed}>"
+        return f"<Service of {self.context.organization}, seed {self.seed}>"
 
     def stub_reply(
         self, reply: ReplyLike, *, match: RequestMatcher | None = None, times: int | None = None
     ) -> None:
-        """Answer completions and chats by hand, where the engine would.
+        """Stub the reply of completions and chats.
 
-        Replies for a number of times come first, in the order they were given; then those for
-        ever, the last one first. What none of them answers, the engine does.
+        Stubs with a number of times come first, in order; then those without, the last one first.
+        The engine replies to requests that no stub matches.
 
         Args:
-            reply: A text; a mapping or a model, which is answered as JSON; calls of tools; a
-                `Reply`, which also tells log-probabilities and takes its time; or a function of the
-                operation that gives one of these, or None to leave it to the next reply. What it
-                raises is a `StubError` for who asked.
-            match: Which requests to answer; None for all. A text is looked for in the prompt, or
-                in the last message of a chat.
-            times: How often; None for ever.
+            reply: A text; a mapping or a model, sent as JSON; tool calls; a `Reply` with
+                log-probabilities and timing; or a function of the operation that returns one of
+                these, or None for the next stub. Its exceptions are raised as `StubError`.
+            match: Requests to reply to; None for all. A text matches if the prompt, or the last
+                message of a chat, contains it.
+            times: Number of replies; None for no limit.
 
         Raises:
-            TypeError: The reply, or `match`, is none of these.
+            TypeError: The reply or `match` has another type.
             ValueError: `match` names an unknown field or operation, or `times` is less than 1.
 
         Example:
@@ -238,16 +216,16 @@ class Service:
     def stub_embedding(
         self, vector: Vector, *, match: RequestMatcher | None = None, times: int | None = None
     ) -> None:
-        """Embed texts by hand, where the engine would; their order is that of `stub_reply`.
+        """Stub the embedding of texts; the order is that of `stub_reply`.
 
         Args:
-            vector: The numbers, which are answered as they are; or a function of the text that
-                gives them, or None to leave it to the next.
-            match: Which texts to embed so; None for all.
-            times: How many texts; None for all that come.
+            vector: The vector, or a function of the text that returns it, or None for the next
+                stub.
+            match: Texts to embed; None for all.
+            times: Number of texts; None for no limit.
 
         Raises:
-            TypeError: The vector is no list of numbers, or empty.
+            TypeError: The vector is not a non-empty list of numbers.
             ValueError: `match` names an unknown field, or `times` is less than 1.
 
         Example:
@@ -261,13 +239,13 @@ class Service:
         self.vectors.add(vector, match=match, times=times)
 
     def transport(self, *, api_key: str | SecretStr | None = None) -> "HttpxTransport":
-        """Make a transport by which any client that is built on httpx asks this service.
+        """Return a transport for clients that are built on httpx.
 
-        It answers below `/v1`, whatever the host. To break it on purpose, put a `HttpxTransport`
-        before a backend that does so, around a `MemoryBackend` of this service.
+        It serves paths below `/v1` on every host. For faults, wrap a `MemoryBackend` of this
+        service and pass it to `HttpxTransport`.
 
         Args:
-            api_key: The key to ask for; with None any key will do, but one must be there.
+            api_key: The API key; with None every non-empty key is accepted.
 
         Example:
             ```python
@@ -283,53 +261,59 @@ class Service:
                 print((await http.get("/models")).json())
             ```
         """
-        from tunesmith.service.http.httpx_transport import HttpxTransport  # noqa: PLC0415 - a door of many
-        from tunesmith.service.memory_backend import MemoryBackend  # noqa: PLC0415 - it makes services
+        from tunesmith.service.http.httpx_transport import HttpxTransport  # noqa: PLC0415 - slow import
 
-        return HttpxTransport(MemoryBackend(self), api_key=api_key)
+        return HttpxTransport(HttpApi(self, limiter=self.limiter), api_key=api_key)
 
     def asgi_app(self, *, api_key: str | SecretStr | None = None) -> "ASGIApp":
-        """Make an ASGI app that answers by this service.
+        """Return an ASGI app of this service.
 
         Args:
-            api_key: The key to ask for; with None any key will do, but one must be there.
+            api_key: The API key; with None every non-empty key is accepted.
         """
-        from tunesmith.service.http.asgi import ASGIApp  # noqa: PLC0415 - a door of many
-        from tunesmith.service.memory_backend import MemoryBackend  # noqa: PLC0415 - it makes services
+        from tunesmith.service.http.asgi import ASGIApp  # noqa: PLC0415 - slow import
 
-        return ASGIApp(MemoryBackend(self), api_key=api_key)
+        return ASGIApp(HttpApi(self, limiter=self.limiter), api_key=api_key)
 
-    async def execute(self, operation: Operation[A]) -> A:
-        """Do what is asked.
+    async def execute(self, operation: Operation[A], /) -> A:
+        """Execute an operation.
 
         Args:
-            operation: What to do.
+            operation: The operation.
 
         Raises:
-            ServiceError: It cannot be done.
+            ServiceError: The operation failed.
         """
-        # Nobody's deadline passes while the service works: virtual time is for waiting.
+        # Virtual time is for waiting: no deadline passes while the service works.
         with self.clock.hold():
-            await self.schedule.run_due()
-            return cast("A", await self._answers[operation.spec.name](operation))
+            await self.scheduler.run_due()
+            return cast("A", await self._handlers[type(operation)](operation))
 
-    async def stream(self, operation: StreamOperation[A, E]) -> AsyncGenerator[E]:
-        """Do what is asked, and answer bit by bit.
+    async def stream(self, operation: StreamOperation[A, E], /) -> AsyncGenerator[E]:
+        """Execute an operation and stream its events.
 
         Args:
-            operation: What to do.
+            operation: The operation.
 
         Raises:
-            ServiceError: It cannot be done; raised before the first event comes.
+            ServiceError: The operation failed; raised before the first event.
         """
-        await self.schedule.run_due()
-        async with aclosing(self._streams[operation.spec.name](operation)) as events:
+        await self.scheduler.run_due()
+        async with aclosing(self._stream_handlers[type(operation)](operation)) as events:
             async for event in events:
                 yield cast("E", event)
 
+    def read_file(self, id: str, start: int = 0, stop: int | None = None, /) -> Iterator[bytes]:
+        """Yield the bytes of a file in a range.
+
+        Raises:
+            ServiceError: The file does not exist.
+        """
+        return self.files.read(id, start, stop)
+
 
 def default_engine() -> Engine:
-    """Make the engine of a service that is given none."""
-    from tunesmith.service.engines.ngram.engine import NGramEngine  # noqa: PLC0415 - costs when used
+    """Return the engine that a service uses by default."""
+    from tunesmith.service.engines.ngram.engine import NGramEngine  # noqa: PLC0415 - slow import
 
     return NGramEngine()

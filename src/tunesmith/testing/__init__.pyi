@@ -1,12 +1,15 @@
 from tunesmith.backends.network import NetworkBlockedError as NetworkBlockedError
 from tunesmith.clock import VirtualClock as VirtualClock
-from tunesmith.service.core.behavior import ServiceBehavior as ServiceBehavior
-from tunesmith.service.core.event_messages import (
-    EVENT_MESSAGES_2023 as EVENT_MESSAGES_2023,
+from tunesmith.service.core.behavior import (
+    BEHAVIOR_2023 as BEHAVIOR_2023,
 )
-from tunesmith.service.core.event_messages import (
-    EventMessages as EventMessages,
+from tunesmith.service.core.behavior import (
+    BEHAVIOR_2024 as BEHAVIOR_2024,
 )
+from tunesmith.service.core.behavior import (
+    ServiceBehavior as ServiceBehavior,
+)
+from tunesmith.service.core.errors import StubError as StubError
 from tunesmith.service.core.rate_limits import ServiceLimits as ServiceLimits
 from tunesmith.service.fine_tuning.timeline import (
     FINE_TUNE_TIMELINE as FINE_TUNE_TIMELINE,
@@ -21,7 +24,6 @@ from tunesmith.service.fine_tuning.timeline import (
     Transition as Transition,
 )
 from tunesmith.service.http.httpx_transport import HttpxTransport as HttpxTransport
-from tunesmith.service.inference.stub_matching import StubError as StubError
 from tunesmith.service.inference.stubs import (
     Reply as Reply,
 )

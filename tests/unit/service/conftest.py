@@ -22,7 +22,7 @@ class ApiCaller:
         content = None if body is None else json.dumps(body).encode()
         headers = {"content-type": "application/json", **(headers or {})}
         request = Request("test", method, path, query=tuple(query), headers=headers, body=content)
-        async with self.wire.handle(request) as response:
+        async with self.wire.send(request) as response:
             return response.status, response.headers, await response.read()
 
     async def get(self, path, **query):

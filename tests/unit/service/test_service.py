@@ -18,18 +18,13 @@ from tunesmith.service.service import Service
 pytestmark = pytest.mark.anyio
 
 
-def test_every_operation_has_somebody_who_answers_it(service):
-    names = {operation.spec.name for operation in all_operations()}
-    assert names == set(service._answers)
+def test_every_operation_has_a_handler(service):
+    assert set(service._handlers) == set(all_operations())
 
 
-def test_every_operation_that_streams_has_somebody_who_streams_it(service):
-    names = {
-        operation.spec.name
-        for operation in all_operations()
-        if issubclass(operation, StreamOperation)
-    }
-    assert names == set(service._streams)
+def test_every_streamed_operation_has_a_stream_handler(service):
+    streamed = {op for op in all_operations() if issubclass(op, StreamOperation)}
+    assert set(service._stream_handlers) == streamed
 
 
 async def test_a_job_runs_while_everybody_only_waits(service, upload, pairs):

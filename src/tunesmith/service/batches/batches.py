@@ -14,14 +14,14 @@ from tunesmith.protocol.message import Request
 from tunesmith.service.batches.input_file import BatchInput, read_batch_input
 from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.errors import ServiceError, invalid
+from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.http_api import HttpApi
 from tunesmith.service.core.ids import IdGenerator
-from tunesmith.service.core.models import Models
 from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.core.scheduler import ScheduledAction, Scheduler
 from tunesmith.service.core.store import Store
-from tunesmith.service.core.threads import run_in_thread
 from tunesmith.service.files.files import FileService
+from tunesmith.service.inference.models import Models
 from tunesmith.types.base import Page
 from tunesmith.types.batch_lines import (
     BatchLineError,
@@ -123,6 +123,7 @@ class BatchService:
         self._behavior = behavior or ServiceBehavior()
         self._runs: dict[str, _BatchRun] = {}
 
+    @handles(CreateBatch)
     async def create(self, operation: CreateBatch) -> Batch:
         """Create a batch; errors of its file are found when it is validated."""
         file = self._files.find(operation.input_file_id)
@@ -161,15 +162,18 @@ class BatchService:
         self._runs[batch.id] = _BatchRun(operation.output_expires_after, next=validate)
         return batch
 
+    @handles(RetrieveBatch)
     async def retrieve(self, operation: RetrieveBatch) -> Batch:
         """Retrieve a batch."""
         return self._find(operation.batch_id)
 
+    @handles(ListBatches)
     async def list(self, operation: ListBatches) -> Page[Batch]:
         """List the batches, newest first."""
         limit = validate_limit(operation.limit, default=_DEFAULT_PAGE, maximum=_MAX_PAGE)
         return to_page(self._batches.get_page(after=operation.after, limit=limit))
 
+    @handles(CancelBatch)
     async def cancel(self, operation: CancelBatch) -> Batch:
         """Cancel a batch; the responses so far are kept."""
         batch = self._find(operation.batch_id)
@@ -236,11 +240,10 @@ class BatchService:
                 code="invalid_input_file", message=missing.message, param="input_file_id", line=None
             )
             return BatchInput(errors=[error])
-        return await run_in_thread(
-            self._clock,
+        return await self._clock.run_in_thread(
             lambda: read_batch_input(
                 content, endpoint=batch.endpoint or "", has_model=self._models.exists
-            ),
+            )
         )
 
     def _schedule_slice(self, id: str, now: float) -> None:
@@ -278,8 +281,13 @@ class BatchService:
             # Responses in a batch are not streamed.
             body=to_json({**line.body, "stream": None}),
         )
+<<<<<<< HEAD
         async with self._http_api.handle(request) as response:
             line_response = BatchLineResponse(
+=======
+        async with self._wire.send(request) as response:
+            answered = BatchLineResponse(
+>>>>>>> 8aa63f8 (Configure the service by one ServiceBehavior and register handlers by decorator)
                 status_code=response.status,
                 request_id=response.headers["x-request-id"],
                 body=from_json(await response.read()),
@@ -326,7 +334,11 @@ class BatchService:
             return "" if self._behavior.empty_file_ids else None
         filename = f"{id}_{kind}.jsonl"
         return self._files.add(
+<<<<<<< HEAD
             content, filename, "batch_output", at=now, expires=run.expires_after
+=======
+            content, filename, "batch_output", timestamp=at, expires_after=run.expires_after
+>>>>>>> 8aa63f8 (Configure the service by one ServiceBehavior and register handlers by decorator)
         ).id
 
 

@@ -1,4 +1,4 @@
-"""What the service answers when it cannot do what was asked."""
+"""Errors of the API, as the service raises them."""
 
 from collections.abc import Mapping
 from typing import Any
@@ -7,26 +7,26 @@ from tunesmith.protocol.error_body import error_body
 
 __all__ = [
     "ServiceError",
+    "StubError",
     "fine_tune_not_found",
     "internal_error",
     "invalid",
     "model_not_found",
-    "no_such_file",
-    "no_such_object",
+    "object_not_found",
     "unknown_url",
 ]
 
 
 class ServiceError(Exception):
-    """An error that the caller of the API sees, with its HTTP status.
+    """An API error with its HTTP status.
 
     Args:
         status: The HTTP status.
-        message: What went wrong.
+        message: The problem and its fix.
         type: The API's class of error.
-        param: The parameter that is to blame.
-        code: The API's code of the error.
-        headers: Headers to send with the error, names in lower case.
+        param: The invalid parameter.
+        code: The API's error code.
+        headers: Response headers, names in lower case.
     """
 
     def __init__(
@@ -48,44 +48,42 @@ class ServiceError(Exception):
         self.headers: Mapping[str, str] = headers or {}
 
     def body(self) -> dict[str, Any]:
-        """Give the body of the error's response."""
+        """Return the body of the error response."""
         return error_body(self.message, type=self.type, param=self.param, code=self.code)
 
 
+class StubError(AssertionError):
+    """A stub's function raised or returned an invalid reply; see the error's cause.
+
+    It is a mistake of the test, not an API error, so it is raised through the client and not
+    retried. A server answers 500 and logs it.
+    """
+
+
 def invalid(message: str, param: str | None = None, code: str | None = None) -> ServiceError:
-    """Refuse a request: 400."""
+    """Return an error for an invalid request (400)."""
     return ServiceError(400, message, param=param, code=code)
 
 
-def no_such_object(kind: str, id: str) -> ServiceError:
-    """Tell that there is no object of a kind, such as `Upload`, with this id: 404."""
+def object_not_found(kind: str, id: str) -> ServiceError:
+    """Return an error for an unknown id of a kind such as `Upload` (404)."""
     return ServiceError(404, f"No such {kind} object: {id}", param="id")
 
 
-def no_such_file(id: str) -> ServiceError:
-    """Tell that there is no file with this id: 404."""
-    return no_such_object("File", id)
-
-
 def fine_tune_not_found(id: str) -> ServiceError:
-    """Tell that there is no fine-tuning job with this id: 404."""
-    return ServiceError(
-        404,
-        f"Could not find fine tune: {id}",
-        param="fine_tune_id",
-        code="fine_tune_not_found",
-    )
+    """Return an error for an unknown job or fine-tune (404)."""
+    message = f"Could not find fine tune: {id}"
+    return ServiceError(404, message, param="fine_tune_id", code="fine_tune_not_found")
 
 
 def model_not_found(name: str) -> ServiceError:
-    """Tell that there is no model of this name: 404."""
-    return ServiceError(
-        404, f"The model '{name}' does not exist", param="model", code="model_not_found"
-    )
+    """Return an error for an unknown model (404)."""
+    message = f"The model '{name}' does not exist"
+    return ServiceError(404, message, param="model", code="model_not_found")
 
 
 def unknown_url(method: str, path: str) -> ServiceError:
-    """Tell that nothing has this URL: 404."""
+    """Return an error for an unknown URL (404)."""
     return ServiceError(
         404,
         f"Unknown request URL: {method} {path}. Please check the URL for typos, or see the docs "
@@ -95,9 +93,6 @@ def unknown_url(method: str, path: str) -> ServiceError:
 
 
 def internal_error() -> ServiceError:
-    """Tell that the service itself is at fault: 500."""
-    return ServiceError(
-        500,
-        "The server had an error while processing your request. Sorry about that!",
-        type="server_error",
-    )
+    """Return an error for a bug of the service (500)."""
+    message = "The server had an error while processing your request. Sorry about that!"
+    return ServiceError(500, message, type="server_error")

@@ -1,4 +1,4 @@
-"""Ids in the forms of the real service, the same ones for the same seed."""
+"""Deterministic ids in the formats of the real service."""
 
 import random
 import string
@@ -52,10 +52,10 @@ _FORMATS: dict[IdKind, tuple[str, int, str]] = {
 
 
 class IdGenerator:
-    """Makes ids; each kind has its own sequence, so that one does not disturb the others.
+    """Source of ids; each kind has a sequence of its own.
 
     Args:
-        seed: The same seed gives the same ids.
+        seed: Seed of all sequences.
 
     Example:
         ```python
@@ -67,28 +67,28 @@ class IdGenerator:
 
     def __init__(self, seed: int = 0) -> None:
         self._seed = seed
-        self._drawn: dict[IdKind, int] = {}
+        self._counters: dict[IdKind, int] = {}
 
     @property
     def counters(self) -> Mapping[IdKind, int]:
-        """How far each sequence is: how much was drawn from it."""
-        return dict(self._drawn)
+        """Number of draws from each sequence."""
+        return dict(self._counters)
 
-    def restore_counters(self, drawn: Mapping[IdKind, int]) -> None:
-        """Let each sequence go on from where it was when `drawn` was looked at, or further."""
-        for kind, number in drawn.items():
-            self._drawn[kind] = max(number, self._drawn.get(kind, 0))
+    def restore_counters(self, counters: Mapping[IdKind, int]) -> None:
+        """Advance each sequence at least as far as in `counters`."""
+        for kind, number in counters.items():
+            self._counters[kind] = max(number, self._counters.get(kind, 0))
 
     def new(self, kind: IdKind) -> str:
-        """Make the next id of a kind."""
+        """Return the next id of a kind."""
         prefix, length, alphabet = _FORMATS[kind]
         return prefix + "".join(self._rng(kind).choices(alphabet, k=length))
 
     def number(self, kind: IdKind, limit: int) -> int:
-        """Draw a number from 0 up to, but without, a limit."""
+        """Draw a number from 0 to `limit`, exclusive."""
         return self._rng(kind).randrange(limit)
 
     def _rng(self, kind: IdKind) -> random.Random:
-        # Each draw has a seed of its own, so that a sequence's state is a number.
-        self._drawn[kind] = number = self._drawn.get(kind, 0) + 1
-        return random.Random(f"{self._seed}:{kind}:{number}")  # noqa: S311 - no secrets
+        # A seed for each draw, so that the state of a sequence is one number.
+        self._counters[kind] = number = self._counters.get(kind, 0) + 1
+        return random.Random(f"{self._seed}:{kind}:{number}")  # noqa: S311 - not a secret

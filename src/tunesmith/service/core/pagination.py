@@ -1,4 +1,4 @@
-"""Answers to list operations."""
+"""Pages of list operations."""
 
 from typing import Protocol, TypeVar
 
@@ -18,10 +18,10 @@ R = TypeVar("R", bound=_HasId)
 
 
 def validate_limit(limit: int | None, *, default: int, maximum: int) -> int:
-    """Check how many records a page shall have.
+    """Return the number of records on a page.
 
     Raises:
-        ServiceError: More than the API allows.
+        ServiceError: The limit exceeds the maximum.
     """
     if limit is not None and limit > maximum:
         raise invalid(f"{limit} is greater than the maximum of {maximum} - 'limit'", "limit")
@@ -29,14 +29,12 @@ def validate_limit(limit: int | None, *, default: int, maximum: int) -> int:
 
 
 def to_page(window: RecordPage[R], *, with_ids: bool = True) -> Page[R]:
-    """Make a page; some lists of the API do not name their first and last id."""
-    if not with_ids:
-        return Page(object="list", data=window.records, has_more=window.has_more)
-    ids = [record.id for record in window.records]
+    """Convert records to a page; some lists of the API omit the first and last id."""
+    ids = [record.id for record in window.records] if with_ids else []
+    bounds = {"first_id": ids[0] if ids else None, "last_id": ids[-1] if ids else None}
     return Page(
         object="list",
         data=window.records,
         has_more=window.has_more,
-        first_id=ids[0] if ids else None,
-        last_id=ids[-1] if ids else None,
+        **(bounds if with_ids else {}),
     )

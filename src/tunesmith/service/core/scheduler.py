@@ -1,4 +1,4 @@
-"""What is to happen in the service, and when."""
+"""Scheduler of the service: actions that run when they are due."""
 
 import heapq
 from collections.abc import Awaitable, Callable
@@ -12,107 +12,110 @@ from tunesmith.backends.base import Clock
 __all__ = ["ScheduledAction", "Scheduler"]
 
 Action = Callable[[float], Awaitable[None]]
-"""What to do; it is told the time, in Unix seconds, at which it was due."""
+"""An action; its argument is the time at which it was due, in Unix seconds."""
 
-_settling: ContextVar["Scheduler | None"] = ContextVar("_settling", default=None)
+_running: ContextVar["Scheduler | None"] = ContextVar("_running", default=None)
 
 
 @dataclass(order=True, slots=True)
 class ScheduledAction:
-    """Something that happens at a time, unless it is dropped before."""
+    """An action and its time."""
 
-    at: float
+    due_at: float
     number: int
     action: Action = field(compare=False)
-    dropped: bool = field(default=False, compare=False)
+    is_cancelled: bool = field(default=False, compare=False)
 
     def cancel(self) -> None:
-        """Let it not happen."""
-        self.dropped = True
+        """Cancel the action."""
+        self.is_cancelled = True
 
 
 class Scheduler:
-    """A queue of what is due, so that state depends on the time alone, not on who reads it.
+    """Queue of actions, so that state depends on the time, not on the order of requests.
 
-    Every operation settles the schedule before it looks at anything: a job that ended an hour ago
-    has its result file and its model, whichever endpoint is asked first.
+    Every operation runs the due actions first: a job that ended an hour ago has its result file
+    and its model, whichever endpoint is called first.
 
     Args:
-        clock: Tells the time.
+        clock: The service's time.
     """
 
     def __init__(self, clock: Clock) -> None:
         self._clock = clock
         self._queue: list[ScheduledAction] = []
         self._number = 0
-        self._settled: anyio.Event | None = None
+        self._idle: anyio.Event | None = None
         self._due_at: float | None = None
         self.settled_to = clock.time()
-        """Up to when, in Unix seconds, everything that was due has been done."""
-        self.happened = 0
-        """How much has been done."""
+        """Unix time up to which all due actions have run."""
+        self.n_executed = 0
+        """Number of actions that have run."""
 
     def now(self) -> float:
-        """Tell the time in Unix seconds: for what an action asks, the time at which it was due."""
+        """Return the current Unix time; within an action, the time at which it was due."""
         return self._clock.time() if self._due_at is None else self._due_at
 
     def call_at(self, time: float, action: Action) -> ScheduledAction:
-        """Have something done at a time, in Unix seconds.
+        """Schedule an action.
 
-        An action that awaits changes nothing before its last await: where the caller who settles
-        is cancelled meanwhile, the next one starts the action again.
+        An action must not change state before its last await: if its caller is cancelled, the
+        next caller starts the action again.
+
+        Args:
+            time: Unix time.
+            action: The action.
         """
         self._number += 1
-        due = ScheduledAction(time, self._number, action)
-        heapq.heappush(self._queue, due)
-        return due
+        scheduled = ScheduledAction(time, self._number, action)
+        heapq.heappush(self._queue, scheduled)
+        return scheduled
 
     def next_due_at(self) -> float | None:
-        """Tell when the next thing happens; None if nothing will."""
-        while self._queue and self._queue[0].dropped:
+        """Return the Unix time of the next action; None if there is none."""
+        while self._queue and self._queue[0].is_cancelled:
             heapq.heappop(self._queue)
-        return self._queue[0].at if self._queue else None
+        return self._queue[0].due_at if self._queue else None
 
     @property
     def is_running(self) -> bool:
-        """Whether what happens now happens because it was due."""
-        return _settling.get() is self
+        """Whether the caller is an action."""
+        return _running.get() is self
 
     @property
     def in_progress(self) -> bool:
-        """Whether somebody is doing what is due, and has not done all of it."""
-        return self._settled is not None
+        """Whether actions are running."""
+        return self._idle is not None
 
     async def run_due(self) -> None:
-        """Do everything that is due by now, in the order of its times.
+        """Run all due actions in the order of their times.
 
-        An action may ask the service for something itself, as a batch does: what it asks for is
-        answered as things stand then.
+        Within an action it does nothing, so actions may call operations of the service.
         """
         if self.is_running:
             return
-        while self._settled is not None:
-            await self._settled.wait()
+        while self._idle is not None:
+            await self._idle.wait()
         if not self._has_due():
             return
-        self._settled = anyio.Event()
-        outer = _settling.set(self)
+        self._idle = anyio.Event()
+        token = _running.set(self)
         try:
             while self._has_due():
-                due = self._queue[0]
-                self._due_at = due.at
-                await due.action(due.at)
-                due.cancel()
-                self.happened += 1
+                scheduled = self._queue[0]
+                self._due_at = scheduled.due_at
+                await scheduled.action(scheduled.due_at)
+                scheduled.cancel()
+                self.n_executed += 1
         finally:
-            _settling.reset(outer)
+            _running.reset(token)
             self._due_at = None
-            self._settled.set()
-            self._settled = None
+            self._idle.set()
+            self._idle = None
 
     def _has_due(self) -> bool:
-        at, now = self.next_due_at(), self._clock.time()
-        if at is not None and at <= now:
+        due_at, now = self.next_due_at(), self._clock.time()
+        if due_at is not None and due_at <= now:
             return True
         self.settled_to = now
         return False

@@ -1,4 +1,4 @@
-"""Where the service keeps what it knows: records in the order they came, and blobs of bytes."""
+"""Storage of the service: collections of records in insertion order, and blobs of bytes."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ R = TypeVar("R")
 
 @dataclass(frozen=True, slots=True)
 class RecordPage(Generic[R]):
-    """A stretch of a collection.
+    """Consecutive records of a collection.
 
     Args:
-        records: What it shows.
-        has_more: Whether there is more behind it.
+        records: The records.
+        has_more: Whether more records follow.
     """
 
     records: list[R]
@@ -23,18 +23,18 @@ class RecordPage(Generic[R]):
 
 
 class Collection(Protocol[R]):
-    """Records of one kind by id, in the order in which they were first put."""
+    """Records of one kind by id, in insertion order."""
 
     def put(self, id: str, record: R, /) -> None:
         """Add a record, or replace it in its place."""
         ...
 
     def get(self, id: str, /) -> R | None:
-        """Find a record."""
+        """Return a record; None if it does not exist."""
         ...
 
     def delete(self, id: str, /) -> R | None:
-        """Take a record out and give it back; None if there was none."""
+        """Remove and return a record; None if it does not exist."""
         ...
 
     def get_page(
@@ -45,14 +45,13 @@ class Collection(Protocol[R]):
         newest_first: bool = True,
         where: Callable[[R], bool] | None = None,
     ) -> RecordPage[R]:
-        """Show a stretch, in time that depends on the stretch, not on the collection.
+        """Return a page, in time proportional to the page, not to the collection.
 
         Args:
-            after: The id of the record before the first to show; one that is not known shows
-                nothing.
-            limit: At most so many records; None for all.
-            newest_first: From the last put to the first, or the other way round.
-            where: Shows only records for which this is true.
+            after: Id of the last record of the previous page; an unknown id gives an empty page.
+            limit: Maximum number of records; None for all.
+            newest_first: Whether the order is from the newest to the oldest.
+            where: Condition that records must meet.
         """
         ...
 
@@ -60,51 +59,53 @@ class Collection(Protocol[R]):
 
 
 class Store(Protocol):
-    """Keeps collections and blobs; in memory here, on a disk elsewhere."""
+    """Collections and blobs, in memory or on disk."""
 
     def collection(self, kind: str, record: type[R], /, *, parent_id: str = "") -> Collection[R]:
-        """Open a collection, which is empty at first.
+        """Open a collection, creating it if necessary.
 
         Args:
-            kind: What its records are, such as `files`.
-            record: Their type.
-            parent_id: The id of the object that they belong to, such as the job of events.
+            kind: Name of the collection, such as `files`.
+            record: Type of its records.
+            parent_id: Id of the object that owns the records, such as the job of events.
         """
         ...
 
     def write(self, blob_id: str, chunks: Iterable[bytes], /) -> None:
-        """Keep bytes under an id."""
+        """Write a blob."""
         ...
 
     def join(self, blob_id: str, parts: Sequence[str], /) -> None:
-        """Make one blob out of several, which are gone then."""
+        """Concatenate blobs into a new one, deleting them."""
         ...
 
     def read(self, blob_id: str, /, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Go through the bytes of a blob from `start` up to, but without, `stop`."""
+        """Yield the bytes of a blob in the range from `start` to `stop`, exclusive.
+
+        A blob that is deleted meanwhile is read to its end.
+        """
         ...
 
     def size_bytes(self, blob_id: str, /) -> int:
-        """Tell how many bytes a blob has."""
+        """Return the size of a blob."""
         ...
 
     def delete_blob(self, blob_id: str, /) -> None:
-        """Forget a blob; one that is not there is no error."""
+        """Delete a blob if it exists."""
         ...
 
 
 class _Link(Generic[R]):
-    __slots__ = ("id", "newer", "older", "record")
+    __slots__ = ("newer", "older", "record")
 
-    def __init__(self, id: str, record: R, older: "_Link[R] | None") -> None:
-        self.id = id
+    def __init__(self, record: R, older: "_Link[R] | None") -> None:
         self.record = record
         self.older = older
         self.newer: _Link[R] | None = None
 
 
 class MemoryCollection(Generic[R]):
-    """A dictionary whose entries also form a chain, so that a page starts anywhere at once."""
+    """Collection in memory: a dictionary whose entries are also a linked list."""
 
     def __init__(self) -> None:
         self._links: dict[str, _Link[R]] = {}
@@ -119,7 +120,7 @@ class MemoryCollection(Generic[R]):
         if id in self._links:
             self._links[id].record = record
             return
-        link = self._links[id] = _Link(id, record, self._newest)
+        link = self._links[id] = _Link(record, self._newest)
         if self._newest is None:
             self._oldest = link
         else:
@@ -127,12 +128,12 @@ class MemoryCollection(Generic[R]):
         self._newest = link
 
     def get(self, id: str, /) -> R | None:
-        """Find a record."""
+        """Return a record; None if it does not exist."""
         link = self._links.get(id)
         return None if link is None else link.record
 
     def delete(self, id: str, /) -> R | None:
-        """Take a record out and give it back; None if there was none."""
+        """Remove and return a record; None if it does not exist."""
         link = self._links.pop(id, None)
         if link is None:
             return None
@@ -154,17 +155,17 @@ class MemoryCollection(Generic[R]):
         newest_first: bool = True,
         where: Callable[[R], bool] | None = None,
     ) -> RecordPage[R]:
-        """Show a stretch; see `Collection.get_page`."""
-        found: list[R] = []
-        for record in self._walk(after, newest_first=newest_first):
+        """Return a page; see `Collection.get_page`."""
+        records: list[R] = []
+        for record in self._iterate(after, newest_first=newest_first):
             if where is not None and not where(record):
                 continue
-            if limit is not None and len(found) == limit:
-                return RecordPage(found, has_more=True)
-            found.append(record)
-        return RecordPage(found, has_more=False)
+            if limit is not None and len(records) == limit:
+                return RecordPage(records, has_more=True)
+            records.append(record)
+        return RecordPage(records, has_more=False)
 
-    def _walk(self, after: str | None, *, newest_first: bool) -> Iterator[R]:
+    def _iterate(self, after: str | None, *, newest_first: bool) -> Iterator[R]:
         if after is None:
             link = self._newest if newest_first else self._oldest
         else:
@@ -176,45 +177,45 @@ class MemoryCollection(Generic[R]):
 
 
 class MemoryStore:
-    """Keeps everything in memory, and forgets it with the process."""
+    """Store in memory, which is lost with the process."""
 
     def __init__(self) -> None:
         self._collections: dict[tuple[str, str], MemoryCollection[Any]] = {}
         self._blobs: dict[str, list[bytes]] = {}
 
     def collection(self, kind: str, record: type[R], /, *, parent_id: str = "") -> Collection[R]:
-        """Open a collection, which is empty at first."""
-        del record  # a store that writes records down needs it to read them again
+        """Open a collection, creating it if necessary."""
+        del record  # a store on disk needs it to decode records
         return self._collections.setdefault((kind, parent_id), MemoryCollection[Any]())
 
     def write(self, blob_id: str, chunks: Iterable[bytes], /) -> None:
-        """Keep bytes under an id."""
+        """Write a blob."""
         self._blobs[blob_id] = list(chunks)
 
     def join(self, blob_id: str, parts: Sequence[str], /) -> None:
-        """Make one blob out of several, which are gone then."""
+        """Concatenate blobs into a new one, deleting them."""
         self._blobs[blob_id] = [chunk for part in parts for chunk in self._blobs.pop(part)]
 
     def read(self, blob_id: str, /, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Go through the bytes of a blob from `start` up to, but without, `stop`."""
-        # The chunks are held from here on: a blob that is erased meanwhile is read to its end.
+        """Yield the bytes of a blob in a range; see `Store.read`."""
+        # Not a generator itself: the chunks are looked up before the blob can be deleted.
         return _byte_range(self._blobs[blob_id], start, stop)
 
     def size_bytes(self, blob_id: str, /) -> int:
-        """Tell how many bytes a blob has."""
+        """Return the size of a blob."""
         return sum(map(len, self._blobs[blob_id]))
 
     def delete_blob(self, blob_id: str, /) -> None:
-        """Forget a blob; one that is not there is no error."""
+        """Delete a blob if it exists."""
         self._blobs.pop(blob_id, None)
 
 
 def _byte_range(chunks: Sequence[bytes], start: int, stop: int | None) -> Iterator[bytes]:
-    at = 0
+    offset = 0
     for chunk in chunks:
-        piece = chunk[max(start - at, 0) : None if stop is None else max(stop - at, 0)]
+        piece = chunk[max(start - offset, 0) : None if stop is None else max(stop - offset, 0)]
         if piece:
             yield piece
-        at += len(chunk)
-        if stop is not None and at >= stop:
+        offset += len(chunk)
+        if stop is not None and offset >= stop:
             return

@@ -1,1 +1,1 @@
-"""The Files and Uploads APIs of the service."""
+"""Files and uploads."""

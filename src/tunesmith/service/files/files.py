@@ -1,11 +1,10 @@
-"""The room of files."""
+"""The Files API."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from typing import cast
 
 from pydantic_core import from_json
 
-from tunesmith.clock import VirtualClock
 from tunesmith.operations.files import (
     CreateFile,
     DeleteFile,
@@ -14,102 +13,99 @@ from tunesmith.operations.files import (
     RetrieveFile,
 )
 from tunesmith.operations.param_types import ExpiresAfterParam
-from tunesmith.service.core.errors import invalid, no_such_file
-from tunesmith.service.core.ids import IdGenerator
+from tunesmith.service.core.context import ServiceContext
+from tunesmith.service.core.errors import invalid, object_not_found
+from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.pagination import to_page, validate_limit
-from tunesmith.service.core.scheduler import Scheduler
-from tunesmith.service.core.store import Store
-from tunesmith.service.core.threads import run_in_thread
 from tunesmith.types.base import Page
 from tunesmith.types.files import FileDeleted, FileObject
 
-__all__ = ["FileService", "content_of"]
+__all__ = ["FileService", "parse_file_param"]
 
 _MAX_FILE_BYTES = 512 * 1024 * 1024
-_MAX_BATCH_BYTES = 200 * 1024 * 1024
-_MAX_PAGE = 10_000
+_MAX_BATCH_FILE_BYTES = 200 * 1024 * 1024
+_MAX_PAGE_SIZE = 10_000
 
 
 class FileService:
-    """Keeps files, deletes them when they expire, and hands them to the other rooms.
+    """Files with their content and expiry.
 
     Args:
-        store: Keeps the records and the bytes.
-        clock: Tells when a file was made.
-        ids: Makes the ids.
-        schedule: Deletes what expires.
+        context: Dependencies shared by all parts of the service.
     """
 
-    def __init__(
-        self, store: Store, clock: VirtualClock, ids: IdGenerator, schedule: Scheduler
-    ) -> None:
-        self._store = store
-        self._files = store.collection("files", FileObject)
-        self._clock = clock
-        self._ids = ids
-        self._schedule = schedule
+    def __init__(self, context: ServiceContext) -> None:
+        self._context = context
+        self._files = context.store.collection("files", FileObject)
 
+    @handles(CreateFile)
     async def create(self, operation: CreateFile) -> FileObject:
-        """Take a file in."""
-        filename, content = content_of(operation.file)
-        limit = _MAX_BATCH_BYTES if operation.purpose == "batch" else _MAX_FILE_BYTES
-        if len(content) > limit:
-            raise invalid(f"File is too large: at most {limit} bytes are allowed.", "file")
-        await self.check(operation.purpose, [content])
-        return self.add([content], filename, operation.purpose, expires=operation.expires_after)
+        """Create a file."""
+        filename, content = parse_file_param(operation.file)
+        maximum = _MAX_BATCH_FILE_BYTES if operation.purpose == "batch" else _MAX_FILE_BYTES
+        if len(content) > maximum:
+            raise invalid(f"File is too large: at most {maximum} bytes are allowed.", "file")
+        await self.validate(operation.purpose, [content])
+        expiry = operation.expires_after
+        return self.add([content], filename, operation.purpose, expires_after=expiry)
 
+    @handles(RetrieveFile)
     async def retrieve(self, operation: RetrieveFile) -> FileObject:
-        """Look up a file."""
+        """Return a file."""
         return self.find(operation.file_id)
 
+    @handles(ListFiles)
     async def list(self, operation: ListFiles) -> Page[FileObject]:
         """List the files."""
         purpose = operation.purpose
         window = self._files.get_page(
             after=operation.after,
-            limit=validate_limit(operation.limit, default=_MAX_PAGE, maximum=_MAX_PAGE),
+            limit=validate_limit(operation.limit, default=_MAX_PAGE_SIZE, maximum=_MAX_PAGE_SIZE),
             newest_first=operation.order != "asc",
             where=None if purpose is None else lambda file: file.purpose == purpose,
         )
         return to_page(window)
 
+    @handles(DeleteFile)
     async def delete(self, operation: DeleteFile) -> FileDeleted:
-        """Delete a file; jobs that were made with it keep their model."""
+        """Delete a file; models that were tuned on it remain."""
         self.find(operation.file_id)
-        self._expire(operation.file_id)
+        self._delete(operation.file_id)
         return FileDeleted(id=operation.file_id, object="file", deleted=True)
 
+    @handles(DownloadFile)
     async def content(self, operation: DownloadFile) -> bytes:
-        """Give a file's bytes."""
+        """Return the content of a file."""
         return b"".join(self.read(operation.file_id))
 
     def find(self, id: str) -> FileObject:
-        """Look up a file.
+        """Return a file.
 
         Raises:
-            ServiceError: There is none.
+            ServiceError: The file does not exist.
         """
         file = self._files.get(id)
         if file is None:
-            raise no_such_file(id)
+            raise object_not_found("File", id)
         return file
 
     def read(self, id: str, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
-        """Go through a file's bytes from `start` up to, but without, `stop`.
+        """Yield the bytes of a file in the range from `start` to `stop`, exclusive.
 
         Raises:
-            ServiceError: There is no such file.
+            ServiceError: The file does not exist.
         """
-        return self._store.read(self.find(id).id, start, stop)
+        return self._context.store.read(self.find(id).id, start, stop)
 
-    async def check(self, purpose: str, chunks: Iterable[bytes]) -> None:
-        """Refuse content that does not fit the purpose.
+    async def validate(self, purpose: str, chunks: Iterable[bytes]) -> None:
+        """Validate that content fits its purpose.
 
         Raises:
-            ServiceError: It is empty, or shall be JSON Lines and is not.
+            ServiceError: The content must be JSON Lines and is not, or is empty.
         """
         if purpose in {"fine-tune", "batch"}:
-            await run_in_thread(self._clock, lambda: _check_json_lines(b"".join(chunks)))
+            clock = self._context.clock
+            await clock.run_in_thread(lambda: _validate_json_lines(b"".join(chunks)))
 
     def add(
         self,
@@ -117,45 +113,49 @@ class FileService:
         filename: str,
         purpose: str,
         *,
-        at: float | None = None,
-        expires: ExpiresAfterParam | None = None,
+        timestamp: float | None = None,
+        expires_after: ExpiresAfterParam | None = None,
     ) -> FileObject:
-        """Keep a file that was checked, or that the service itself made.
+        """Add a file without validating it.
 
         Args:
-            chunks: Its bytes.
-            filename: Its name.
-            purpose: What it is for.
-            at: When it was made, in Unix seconds; None for now.
-            expires: When to delete it.
+            chunks: The content.
+            filename: The filename.
+            purpose: The purpose, such as `fine-tune`.
+            timestamp: Creation time, in Unix seconds; None for now.
+            expires_after: The expiry.
         """
-        file_id = self._ids.new("file")
-        self._store.write(file_id, chunks)
-        return self._record(file_id, filename, purpose, at, expires)
+        file_id = self._context.ids.new("file")
+        self._context.store.write(file_id, chunks)
+        return self._add_record(file_id, filename, purpose, timestamp, expires_after)
 
     def join(
-        self, parts: Sequence[str], filename: str, purpose: str, expires: ExpiresAfterParam | None
+        self,
+        parts: Sequence[str],
+        filename: str,
+        purpose: str,
+        expires_after: ExpiresAfterParam | None,
     ) -> FileObject:
-        """Keep a file made of blobs that are there already."""
-        file_id = self._ids.new("file")
-        self._store.join(file_id, parts)
-        return self._record(file_id, filename, purpose, None, expires)
+        """Add a file that consists of existing blobs, deleting them."""
+        file_id = self._context.ids.new("file")
+        self._context.store.join(file_id, parts)
+        return self._add_record(file_id, filename, purpose, None, expires_after)
 
-    def _record(
+    def _add_record(
         self,
         id: str,
         filename: str,
         purpose: str,
-        at: float | None,
-        expires: ExpiresAfterParam | None,
+        timestamp: float | None,
+        expires_after: ExpiresAfterParam | None,
     ) -> FileObject:
-        created_at = int(self._clock.time() if at is None else at)
+        created_at = self._context.now() if timestamp is None else int(timestamp)
         file = FileObject(
             id=id,
             object="file",
-            bytes=self._store.size_bytes(id),
+            bytes=self._context.store.size_bytes(id),
             created_at=created_at,
-            expires_at=expires and created_at + expires["seconds"],
+            expires_at=expires_after and created_at + expires_after["seconds"],
             filename=filename,
             purpose=purpose,
             status="processed",
@@ -165,21 +165,21 @@ class FileService:
         if file.expires_at is not None:
 
             async def expire(_: float) -> None:
-                self._expire(id)
+                self._delete(id)
 
-            self._schedule.call_at(file.expires_at, expire)
+            self._context.scheduler.call_at(file.expires_at, expire)
         return file
 
-    def _expire(self, id: str) -> None:
+    def _delete(self, id: str) -> None:
         if self._files.delete(id) is not None:
-            self._store.delete_blob(id)
+            self._context.store.delete_blob(id)
 
 
-def content_of(file: object) -> tuple[str, bytes]:
-    """Take a file parameter apart, as the multipart decoder gives it: name and bytes.
+def parse_file_param(file: object) -> tuple[str, bytes]:
+    """Return the filename and content of a decoded multipart file.
 
     Raises:
-        ServiceError: It is something else.
+        ServiceError: It is not a file.
     """
     name: object = None
     content = file
@@ -190,22 +190,22 @@ def content_of(file: object) -> tuple[str, bytes]:
     return str(name or "file"), content
 
 
-def _check_json_lines(content: bytes) -> None:
-    empty = True
+def _validate_json_lines(content: bytes) -> None:
+    is_empty = True
     for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
         if not line.strip():
             continue
-        empty = False
+        is_empty = False
         try:
-            # Half a surrogate pair is refused, which `json` lets through: no answer could hold it.
-            fits = isinstance(from_json(line), dict)
+            # Unlike `json`, this rejects lone surrogates, which no response can contain.
+            is_object = isinstance(from_json(line), dict)
         except ValueError:
-            fits = False
-        if not fits:
+            is_object = False
+        if not is_object:
             hint = line[:20].decode("utf-8", "replace").strip()
             raise invalid(
                 "Expected file to have JSONL format, where every line is a valid JSON dictionary. "
                 f'Line {number} is not a dictionary (HINT: line starts with: "{hint}...").'
             )
-    if empty:
+    if is_empty:
         raise invalid("File is empty.", "file")

@@ -1,10 +1,9 @@
-"""The room of uploads: large files that come in parts."""
+"""The Uploads API: large files in parts."""
 
 import hashlib
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, replace
 
-from tunesmith.clock import VirtualClock
 from tunesmith.operations.param_types import ExpiresAfterParam
 from tunesmith.operations.uploads import (
     CancelUpload,
@@ -12,12 +11,12 @@ from tunesmith.operations.uploads import (
     CreateUpload,
     CreateUploadPart,
 )
-from tunesmith.service.core.errors import invalid, no_such_object
-from tunesmith.service.core.ids import IdGenerator
-from tunesmith.service.core.scheduler import ScheduledAction, Scheduler
-from tunesmith.service.core.store import Store
-from tunesmith.service.core.threads import run_in_thread
-from tunesmith.service.files.files import FileService, content_of
+from tunesmith.service.core.context import ServiceContext
+from tunesmith.service.core.errors import invalid, object_not_found
+from tunesmith.service.core.handlers import handles
+from tunesmith.service.core.scheduler import ScheduledAction
+from tunesmith.service.core.store import Collection
+from tunesmith.service.files.files import FileService, parse_file_param
 from tunesmith.types.uploads import Upload, UploadPart
 
 __all__ = ["Uploads"]
@@ -28,45 +27,34 @@ _LIFETIME_S = 3600
 
 
 @dataclass(frozen=True, slots=True)
-class _PendingUpload:
+class _UploadRecord:
     upload: Upload
     expires_after: ExpiresAfterParam | None
     expiry: ScheduledAction
 
 
 class Uploads:
-    """Collects the parts of a file, and makes it one.
+    """Uploads and their parts.
 
     Args:
-        store: Keeps the parts.
-        clock: Tells when an upload was begun.
-        ids: Makes the ids.
-        schedule: Lets an upload expire.
-        files: Takes the whole file.
+        context: Dependencies shared by all parts of the service.
+        files: Receives the complete files.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        clock: VirtualClock,
-        ids: IdGenerator,
-        schedule: Scheduler,
-        files: FileService,
-    ) -> None:
-        self._store = store
-        self._uploads = store.collection("uploads", _PendingUpload)
-        self._clock = clock
-        self._ids = ids
-        self._schedule = schedule
+    def __init__(self, context: ServiceContext, files: FileService) -> None:
+        self._context = context
+        self._store = context.store
+        self._uploads = context.store.collection("uploads", _UploadRecord)
         self._files = files
 
+    @handles(CreateUpload)
     async def create(self, operation: CreateUpload) -> Upload:
-        """Begin an upload."""
+        """Create an upload."""
         if operation.bytes > _MAX_UPLOAD_BYTES:
             raise invalid(f"File is too large: at most {_MAX_UPLOAD_BYTES} bytes.", "bytes")
-        now = int(self._clock.time())
+        now = self._context.now()
         upload = Upload(
-            id=self._ids.new("upload"),
+            id=self._context.ids.new("upload"),
             object="upload",
             bytes=operation.bytes,
             created_at=now,
@@ -80,34 +68,36 @@ class Uploads:
         async def expire(_: float) -> None:
             self._close(upload.id, status="expired")
 
-        expiry = self._schedule.call_at(now + _LIFETIME_S, expire)
-        self._uploads.put(upload.id, _PendingUpload(upload, operation.expires_after, expiry))
+        expiry = self._context.scheduler.call_at(now + _LIFETIME_S, expire)
+        self._uploads.put(upload.id, _UploadRecord(upload, operation.expires_after, expiry))
         return upload
 
+    @handles(CreateUploadPart)
     async def add_part(self, operation: CreateUploadPart) -> UploadPart:
-        """Take a part in."""
-        upload = self._pending(operation.upload_id).upload
-        _, data = content_of(operation.data)
+        """Add a part to an upload."""
+        upload = self._find_pending(operation.upload_id).upload
+        _, data = parse_file_param(operation.data)
         if len(data) > _MAX_PART_BYTES:
             raise invalid(f"The part is too large: at most {_MAX_PART_BYTES} bytes.", "data")
         part = UploadPart(
-            id=self._ids.new("part"),
+            id=self._context.ids.new("part"),
             object="upload.part",
-            created_at=int(self._clock.time()),
+            created_at=self._context.now(),
             upload_id=upload.id,
         )
         self._store.write(part.id, [data])
-        self._store.collection("parts", UploadPart, parent_id=upload.id).put(part.id, part)
+        self._parts(upload.id).put(part.id, part)
         return part
 
+    @handles(CompleteUpload)
     async def complete(self, operation: CompleteUpload) -> Upload:
-        """Make the parts one file, in the order asked for."""
-        record = self._pending(operation.upload_id)
+        """Join the parts to a file, in the requested order."""
+        record = self._find_pending(operation.upload_id)
         upload = record.upload
         parts = list(operation.part_ids)
-        known = self._store.collection("parts", UploadPart, parent_id=upload.id)
+        existing = self._parts(upload.id)
         for index, part in enumerate(parts):
-            if known.get(part) is None:
+            if existing.get(part) is None:
                 raise invalid(f"No such part of this upload: {part}", f"part_ids[{index}]")
         if len(set(parts)) < len(parts):
             raise invalid("A part is named more than once.", "part_ids")
@@ -117,38 +107,44 @@ class Uploads:
                 f"The parts add up to {size} bytes, but the upload was created for {upload.bytes}.",
                 "part_ids",
             )
-        await self._check(upload, parts, operation.md5)
-        self._pending(upload.id)  # nobody completed or cancelled it meanwhile
+        await self._validate_content(upload, parts, operation.md5)
+        self._find_pending(upload.id)  # it may have been completed or cancelled meanwhile
         file = self._files.join(
             parts, upload.filename or "file", upload.purpose or "", record.expires_after
         )
         return self._close(upload.id, status="completed", file=file)
 
+    @handles(CancelUpload)
     async def cancel(self, operation: CancelUpload) -> Upload:
-        """Give an upload up."""
-        return self._close(self._pending(operation.upload_id).upload.id, status="cancelled")
+        """Cancel an upload."""
+        return self._close(self._find_pending(operation.upload_id).upload.id, status="cancelled")
 
-    async def _check(self, upload: Upload, parts: list[str], md5: str | None) -> None:
+    async def _validate_content(
+        self, upload: Upload, parts: Sequence[str], md5: str | None
+    ) -> None:
         def chunks() -> Iterator[bytes]:
             for part in parts:
                 yield from self._store.read(part)
 
-        def checksum() -> str:
+        def compute_md5() -> str:
             digest = hashlib.md5(usedforsecurity=False)
             for chunk in chunks():
                 digest.update(chunk)
             return digest.hexdigest()
 
         if md5 is not None:
-            found = await run_in_thread(self._clock, checksum)
-            if found != md5.lower():
-                raise invalid(f"The file's MD5 checksum is {found}, not {md5}.", "md5")
-        await self._files.check(upload.purpose or "", chunks())
+            actual = await self._context.clock.run_in_thread(compute_md5)
+            if actual != md5.lower():
+                raise invalid(f"The file's MD5 checksum is {actual}, not {md5}.", "md5")
+        await self._files.validate(upload.purpose or "", chunks())
 
-    def _pending(self, id: str) -> _PendingUpload:
+    def _parts(self, upload_id: str) -> Collection[UploadPart]:
+        return self._store.collection("parts", UploadPart, parent_id=upload_id)
+
+    def _find_pending(self, id: str) -> _UploadRecord:
         record = self._uploads.get(id)
         if record is None:
-            raise no_such_object("Upload", id)
+            raise object_not_found("Upload", id)
         if record.upload.status != "pending":
             raise invalid(f"Upload {id} is {record.upload.status}, not pending.", "upload_id")
         return record
@@ -158,8 +154,8 @@ class Uploads:
         assert record is not None  # noqa: S101 - callers looked it up
         record.expiry.cancel()
         upload = record.upload.model_copy(update=changes)
-        self._uploads.put(id, _PendingUpload(upload, record.expires_after, record.expiry))
-        parts = self._store.collection("parts", UploadPart, parent_id=id)
+        self._uploads.put(id, replace(record, upload=upload))
+        parts = self._parts(id)
         for part in parts.get_page().records:
             self._store.delete_blob(part.id)
             parts.delete(part.id)

@@ -1,18 +1,18 @@
-"""The room of checkpoints, and of who may use them."""
+"""The Checkpoints API: checkpoints of jobs and permissions for them."""
 
-from tunesmith.clock import VirtualClock
 from tunesmith.operations.fine_tuning import (
     CreateCheckpointPermissions,
     DeleteCheckpointPermission,
     ListCheckpointPermissions,
     ListFineTuningJobCheckpoints,
 )
+from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, invalid, model_not_found
-from tunesmith.service.core.ids import IdGenerator
-from tunesmith.service.core.models import Models
+from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.pagination import to_page, validate_limit
-from tunesmith.service.core.store import Collection, RecordPage, Store
+from tunesmith.service.core.store import Collection, RecordPage
 from tunesmith.service.fine_tuning.jobs import FineTuningJobService
+from tunesmith.service.inference.models import Models
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import (
     CheckpointPermission,
@@ -24,88 +24,84 @@ __all__ = ["Checkpoints"]
 
 
 class Checkpoints:
-    """Lists the checkpoints of jobs, and keeps which projects may use them.
+    """Checkpoints of jobs, and the projects that may use them.
 
     Args:
-        store: Keeps checkpoints and permissions.
-        clock: Tells when a permission was given.
-        ids: Makes the ids of permissions.
-        jobs: Knows which jobs there are.
-        models: Knows which checkpoints are models.
-        max_page_size: The largest `limit` that a list takes.
+        context: Dependencies shared by all parts of the service.
+        jobs: The jobs.
+        models: The models, which include checkpoints.
     """
 
-    def __init__(
-        self,
-        store: Store,
-        clock: VirtualClock,
-        ids: IdGenerator,
-        jobs: FineTuningJobService,
-        models: Models,
-        max_page_size: int,
-    ) -> None:
-        self._store = store
-        self._clock = clock
-        self._ids = ids
+    def __init__(self, context: ServiceContext, jobs: FineTuningJobService, models: Models) -> None:
+        self._context = context
         self._jobs = jobs
         self._models = models
-        self._max_page_size = max_page_size
 
+    @handles(ListFineTuningJobCheckpoints)
     async def list(self, operation: ListFineTuningJobCheckpoints) -> Page[FineTuningJobCheckpoint]:
         """List a job's checkpoints, newest first."""
         job = self._jobs.find(operation.fine_tuning_job_id)
-        checkpoints = self._store.collection(
+        checkpoints = self._context.store.collection(
             "checkpoints", FineTuningJobCheckpoint, parent_id=job.id
         )
-        limit = validate_limit(operation.limit, default=10, maximum=self._max_page_size)
+        limit = self._page_size(operation.limit)
         return to_page(checkpoints.get_page(after=operation.after, limit=limit))
 
+    @handles(CreateCheckpointPermissions)
     async def create_permission(
         self, operation: CreateCheckpointPermissions
     ) -> Page[CheckpointPermission]:
-        """Let projects use a checkpoint; a project that may already keeps its permission."""
+        """Permit projects to use a checkpoint; existing permissions are kept."""
         permissions = self._permissions(operation.fine_tuned_model_checkpoint)
         if not operation.project_ids:
             raise invalid("[] is too short - 'project_ids'", "project_ids")
-        known = {permission.project_id: permission for permission in permissions.get_page().records}
-        given: list[CheckpointPermission] = []
+        records = permissions.get_page().records
+        existing = {permission.project_id: permission for permission in records}
+        result: list[CheckpointPermission] = []
         for project_id in dict.fromkeys(operation.project_ids):
-            permission = known.get(project_id) or CheckpointPermission(
+            permission = existing.get(project_id) or CheckpointPermission(
                 object="checkpoint.permission",
-                id=self._ids.new("permission"),
-                created_at=int(self._clock.time()),
+                id=self._context.ids.new("permission"),
+                created_at=self._context.now(),
                 project_id=project_id,
             )
             permissions.put(permission.id, permission)
-            given.append(permission)
-        return to_page(RecordPage(given, has_more=False))
+            result.append(permission)
+        return to_page(RecordPage(result, has_more=False))
 
+    @handles(ListCheckpointPermissions)
     async def list_permissions(
         self, operation: ListCheckpointPermissions
     ) -> Page[CheckpointPermission]:
-        """List which projects may use a checkpoint."""
+        """List the permissions for a checkpoint."""
         project_id = operation.project_id
         window = self._permissions(operation.fine_tuned_model_checkpoint).get_page(
             after=operation.after,
-            limit=validate_limit(operation.limit, default=10, maximum=self._max_page_size),
+            limit=self._page_size(operation.limit),
             newest_first=operation.order != "ascending",
-            where=None if project_id is None else lambda given: given.project_id == project_id,
+            where=None if project_id is None else lambda item: item.project_id == project_id,
         )
         return to_page(window)
 
+    @handles(DeleteCheckpointPermission)
     async def delete_permission(
         self, operation: DeleteCheckpointPermission
     ) -> CheckpointPermissionDeleted:
-        """Take a permission back."""
+        """Delete a permission."""
         permissions = self._permissions(operation.fine_tuned_model_checkpoint)
         if permissions.delete(operation.permission_id) is None:
-            text = f"Could not find checkpoint permission: {operation.permission_id}"
-            raise ServiceError(404, text, param="permission_id")
+            message = f"Could not find checkpoint permission: {operation.permission_id}"
+            raise ServiceError(404, message, param="permission_id")
         return CheckpointPermissionDeleted(
             id=operation.permission_id, object="checkpoint.permission", deleted=True
         )
 
+    def _page_size(self, limit: int | None) -> int:
+        return validate_limit(limit, default=10, maximum=self._context.behavior.max_page_size)
+
     def _permissions(self, checkpoint: str) -> Collection[CheckpointPermission]:
         if not self._models.is_tuned(checkpoint):
             raise model_not_found(checkpoint)
-        return self._store.collection("permissions", CheckpointPermission, parent_id=checkpoint)
+        return self._context.store.collection(
+            "permissions", CheckpointPermission, parent_id=checkpoint
+        )

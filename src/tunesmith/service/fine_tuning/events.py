@@ -1,9 +1,9 @@
-"""The events of a job, kept small: there may be a million of them."""
+"""Events of fine-tuning jobs, stored compactly: a job may have millions."""
 
 from dataclasses import dataclass
 from typing import Any
 
-from tunesmith.service.core.event_messages import EventMessages
+from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.store import RecordPage, Store
 from tunesmith.service.engines.base import TrainingStep
@@ -14,91 +14,94 @@ __all__ = ["EventRecord", "JobEvents", "checkpoint_metrics"]
 
 @dataclass(frozen=True, slots=True)
 class EventRecord:
-    """An event, as it is kept.
+    """An event as it is stored.
 
     Args:
         id: The event's id.
-        at: When it happened, in whole Unix seconds.
+        timestamp: Creation time, in whole Unix seconds.
         level: `info`, `warn` or `error`.
-        content: What it says, or the step whose metrics it tells.
-        total_steps: How many steps the job has, for a step.
-        data: What it carries; a step's metrics are made when it is read.
+        content: The message, or a training step.
+        total_steps: Number of steps of the job, for a training step.
+        data: Data of a message.
     """
 
     id: str
-    at: int
+    timestamp: int
     level: str
     content: str | TrainingStep
     total_steps: int = 0
     data: dict[str, Any] | None = None
 
-    def to_event(self, wording: EventMessages) -> FineTuningJobEvent:
-        """Give the event as the API shows it."""
-        metrics = not isinstance(self.content, str)
+    def to_event(self, behavior: ServiceBehavior) -> FineTuningJobEvent:
+        """Return the event as the API shows it."""
+        message, data, is_step = self.content, self.data, isinstance(self.content, TrainingStep)
+        if isinstance(self.content, TrainingStep):
+            message = _step_message(self.content, self.total_steps)
+            data = _metrics(self.content)
+            if behavior.total_steps_in_events:
+                data["total_steps"] = self.total_steps
         return FineTuningJobEvent(
             object="fine_tuning.job.event",
             id=self.id,
-            created_at=self.at,
+            created_at=self.timestamp,
             level=self.level,
-            message=_step_message(self.content, self.total_steps)
-            if isinstance(self.content, TrainingStep)
-            else self.content,
-            data=_step_data(self.content, self.total_steps if wording.total_steps else None)
-            if isinstance(self.content, TrainingStep)
-            else self.data,
-            type="metrics" if metrics else "message",
+            message=str(message),
+            data=data,
+            type="metrics" if is_step else "message",
         )
 
 
 class JobEvents:
-    """The events of one job.
+    """Events of one job.
 
     Args:
-        store: Keeps them.
-        ids: Makes their ids.
+        store: Storage of the events.
+        ids: Source of ids.
         job_id: The job's id.
-        wording: What they say.
+        behavior: Data of the events.
     """
 
-    def __init__(self, store: Store, ids: IdGenerator, job_id: str, wording: EventMessages) -> None:
+    def __init__(
+        self, store: Store, ids: IdGenerator, job_id: str, behavior: ServiceBehavior
+    ) -> None:
         self._events = store.collection("events", EventRecord, parent_id=job_id)
         self._ids = ids
-        self._wording = wording
+        self._behavior = behavior
 
     def add_message(
         self,
         message: str | None,
-        at: float,
+        timestamp: float,
         *,
         level: str = "info",
         has_data: bool = True,
-        **format_args: object,
+        **placeholders: object,
     ) -> None:
-        """Add a message; most carry `{}` as data, some null.
+        """Add a message.
 
         Args:
-            message: What it says; None for no event.
-            at: When, in Unix seconds.
+            message: The message; None for no event.
+            timestamp: Creation time, in Unix seconds.
             level: `info`, `warn` or `error`.
-            has_data: Whether it has data at all.
-            **format_args: What stands in the message's braces.
+            has_data: Whether the event has data.
+            **placeholders: Values of the placeholders in the message.
         """
         if message is None:
             return
-        if format_args:
-            message = message.format(**format_args)
-        data: dict[str, Any] | None = {} if has_data and self._wording.empty_data else None
-        self._add(EventRecord(self._ids.new("event"), int(at), level, message, data=data))
+        if placeholders:
+            message = message.format(**placeholders)
+        data: dict[str, Any] | None = {} if has_data and self._behavior.empty_event_data else None
+        self._add(EventRecord(self._ids.new("event"), int(timestamp), level, message, data=data))
 
-    def add_metrics(self, step: TrainingStep, total_steps: int, at: float) -> None:
-        """Add a step's metrics."""
-        self._add(EventRecord(self._ids.new("event"), int(at), "info", step, total_steps))
+    def add_metrics(self, step: TrainingStep, total_steps: int, timestamp: float) -> None:
+        """Add the metrics of a training step."""
+        self._add(EventRecord(self._ids.new("event"), int(timestamp), "info", step, total_steps))
 
-    def window(self, after: str | None, limit: int) -> RecordPage[FineTuningJobEvent]:
-        """Show a stretch, newest first."""
-        window = self._events.get_page(after=after, limit=limit)
+    def get_page(self, after: str | None, limit: int) -> RecordPage[FineTuningJobEvent]:
+        """Return a page of events, newest first."""
+        page = self._events.get_page(after=after, limit=limit)
         return RecordPage(
-            [record.to_event(self._wording) for record in window.records], window.has_more
+            [record.to_event(self._behavior) for record in page.records], page.has_more
         )
 
     def _add(self, record: EventRecord) -> None:
@@ -106,7 +109,7 @@ class JobEvents:
 
 
 def checkpoint_metrics(step: TrainingStep) -> CheckpointMetrics:
-    """Give a checkpoint's metrics: those of its step."""
+    """Return the metrics of a checkpoint after a training step."""
     return CheckpointMetrics(**_metrics(step))
 
 
@@ -119,18 +122,13 @@ def _step_message(step: TrainingStep, total_steps: int) -> str:
     return message
 
 
-def _step_data(step: TrainingStep, total_steps: int | None) -> dict[str, Any]:
-    total = {} if total_steps is None else {"total_steps": total_steps}
-    return {**_metrics(step), **total}
-
-
 def _metrics(step: TrainingStep) -> dict[str, Any]:
-    metrics: dict[str, Any] = {"step": step.step}
+    result: dict[str, Any] = {"step": step.step}
     parts = {"train": step.train, "valid": step.valid, "full_valid": step.full_valid}
-    for name, measured in parts.items():
-        if measured is not None:
-            metrics[f"{name}_loss"] = measured.loss
-            metrics[f"{name}_mean_token_accuracy"] = measured.mean_token_accuracy
-            if measured.mean_reward is not None:
-                metrics[f"{name}_mean_reward"] = measured.mean_reward
-    return metrics
+    for name, metrics in parts.items():
+        if metrics is not None:
+            result[f"{name}_loss"] = metrics.loss
+            result[f"{name}_mean_token_accuracy"] = metrics.mean_token_accuracy
+            if metrics.mean_reward is not None:
+                result[f"{name}_mean_reward"] = metrics.mean_reward
+    return result

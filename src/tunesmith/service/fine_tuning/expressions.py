@@ -1,4 +1,4 @@
-"""Formulas over names, such as `0.3 * style + 0.7 * truth`: computed, never run as code."""
+"""Arithmetic expressions over names, evaluated without running them as code."""
 
 import ast
 import math
@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 __all__ = ["ExpressionError", "UndefinedExpressionError", "evaluate"]
 
-_MAX_LENGTH = 2000
+_MAX_CHARACTERS = 2000
 
 _BINARY: Mapping[type[ast.operator], Callable[[float, float], float]] = {
     ast.Add: lambda a, b: a + b,
@@ -32,23 +32,23 @@ _FUNCTIONS: Mapping[str, Callable[..., float]] = {
 
 
 class ExpressionError(ValueError):
-    """A formula cannot be read, or has no value."""
+    """An expression is invalid or has no value."""
 
 
 class UndefinedExpressionError(ExpressionError):
-    """A formula has no value for these numbers, such as `1 / 0`."""
+    """An expression has no value, such as `1 / 0`."""
 
 
-def evaluate(formula: str, values: Mapping[str, float]) -> float:
-    """Compute a formula.
+def evaluate(expression: str, values: Mapping[str, float]) -> float:
+    """Evaluate an expression.
 
     Args:
-        formula: Numbers, names, `+ - * / **`, parentheses, and `abs`, `ceil`, `exp`, `floor`,
-            `log`, `max`, `min`, `sqrt`.
-        values: What the names stand for.
+        expression: Numbers, names, `+ - * / **`, parentheses, and the functions `abs`, `ceil`,
+            `exp`, `floor`, `log`, `max`, `min` and `sqrt`.
+        values: Values of the names.
 
     Raises:
-        ExpressionError: It cannot be read, or holds something else.
+        ExpressionError: The expression is invalid.
         UndefinedExpressionError: It has no value.
 
     Example:
@@ -59,20 +59,20 @@ def evaluate(formula: str, values: Mapping[str, float]) -> float:
         ```
     """
     try:
-        return _value(_parse(formula), values)
+        return _value(_parse(expression), values)
     except ExpressionError:
         raise
     except (ArithmeticError, TypeError, ValueError, RecursionError) as error:
-        raise UndefinedExpressionError(f"{formula!r} has no value: {error}") from None
+        raise UndefinedExpressionError(f"{expression!r} has no value: {error}") from None
 
 
-def _parse(formula: str) -> ast.expr:
-    if len(formula) > _MAX_LENGTH:
-        raise ExpressionError(f"A formula has at most {_MAX_LENGTH} characters")
+def _parse(expression: str) -> ast.expr:
+    if len(expression) > _MAX_CHARACTERS:
+        raise ExpressionError(f"a formula may have at most {_MAX_CHARACTERS} characters")
     try:
-        return ast.parse(formula.strip(), mode="eval").body
+        return ast.parse(expression.strip(), mode="eval").body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
-        raise ExpressionError(f"{formula!r} is not a formula") from None
+        raise ExpressionError(f"{expression!r} is not a formula") from None
 
 
 def _value(node: ast.expr, values: Mapping[str, float]) -> float:
@@ -84,7 +84,7 @@ def _value(node: ast.expr, values: Mapping[str, float]) -> float:
         case ast.Name(id=name) if name in values:
             return float(values[name])
         case ast.Name(id=name):
-            raise ExpressionError(f"there is no grader named {name!r}")
+            raise ExpressionError(f"unknown grader {name!r}")
         case ast.BinOp(left=left, op=op, right=right) if type(op) in _BINARY:
             return _BINARY[type(op)](_value(left, values), _value(right, values))
         case ast.UnaryOp(op=op, operand=operand) if type(op) in _UNARY:

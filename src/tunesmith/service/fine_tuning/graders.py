@@ -1,4 +1,4 @@
-"""The room of graders, which score a model's answers."""
+"""The Graders API: scores of a model's answers."""
 
 import ast
 import json
@@ -9,13 +9,14 @@ from typing import Any, cast
 
 from tunesmith.operations.graders import RunGrader, ValidateGrader
 from tunesmith.service.core.errors import ServiceError, invalid
-from tunesmith.service.core.models import Models
+from tunesmith.service.core.handlers import handles
 from tunesmith.service.fine_tuning.expressions import (
     ExpressionError,
     UndefinedExpressionError,
     evaluate,
 )
 from tunesmith.service.fine_tuning.text_similarity import MEASURES, cosine
+from tunesmith.service.inference.models import Models
 from tunesmith.types.graders import (
     RunGraderMetadata,
     RunGraderResponse,
@@ -29,94 +30,7 @@ Grader = Mapping[str, Any]
 _TEMPLATE = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 _EMBEDDING_MODEL = "text-embedding-3-large"
 _DIMENSIONS = 256
-
-
-class Graders:
-    """Scores answers by comparing texts; what would need another model or code is refused.
-
-    Args:
-        models: Give the directions of texts, for the cosine.
-    """
-
-    def __init__(self, models: Models) -> None:
-        self._models = models
-
-    async def run(self, operation: RunGrader) -> RunGraderResponse:
-        """Score one answer."""
-        grader = cast("Grader", operation.grader)
-        item = operation.item or {}
-        scores = self._scores(grader, operation.model_sample, item)
-        return RunGraderResponse(
-            reward=self._reward(grader, scores),
-            metadata=RunGraderMetadata(
-                name=grader["name"],
-                type=grader["type"],
-                errors=cast("dict[str, Any]", dict.fromkeys(_ERRORS, False)),
-                execution_time=0.0,  # virtual seconds, which do not pass meanwhile
-                scores=scores,
-                token_usage=None,
-                sampled_model_name=None,
-            ),
-            sub_rewards=scores if grader["type"] == "multi" else {},
-            model_grader_token_usage_per_model={},
-        )
-
-    async def validate(self, operation: ValidateGrader) -> ValidateGraderResponse:
-        """Check a grader; code is read, never run."""
-        grader = cast("dict[str, Any]", operation.grader)
-        _check(grader)
-        return ValidateGraderResponse(grader=grader)
-
-    def check(self, grader: Grader) -> None:
-        """Refuse a grader that this service cannot score with.
-
-        Raises:
-            ServiceError: It is wrong, or needs a model or code to run.
-        """
-        _check(grader)
-        for part in _parts(grader).values():
-            _reject_unsupported(part)
-
-    def score(self, grader: Grader, sample: str, item: Mapping[str, Any]) -> float:
-        """Give the reward of one answer.
-
-        Args:
-            grader: The grader.
-            sample: The answer's text.
-            item: The line of the data set that it answers.
-
-        Raises:
-            ServiceError: The grader cannot score.
-        """
-        return self._reward(grader, self._scores(grader, sample, item))
-
-    def _scores(self, grader: Grader, sample: str, item: Mapping[str, Any]) -> dict[str, float]:
-        known = {"sample": _sample(sample), "item": item}
-        return {name: self._score_one(part, known) for name, part in _parts(grader).items()}
-
-    def _reward(self, grader: Grader, scores: Mapping[str, float]) -> float:
-        if grader["type"] != "multi":
-            return scores[grader["name"]]
-        try:
-            return evaluate(grader["calculate_output"], scores)
-        except ExpressionError as error:
-            raise invalid(str(error), "grader.calculate_output") from None
-
-    def _score_one(self, grader: Grader, known: Mapping[str, Any]) -> float:
-        _reject_unsupported(grader)
-        text = _render_template(grader["input"], known)
-        reference = _render_template(grader["reference"], known)
-        if grader["type"] == "string_check":
-            return float(_compare(grader["operation"], text, reference))
-        metric = grader["evaluation_metric"]
-        if metric == "cosine":
-            model = self._models.resolve(_EMBEDDING_MODEL)
-            one = model.embed(text, dimensions=_DIMENSIONS)
-            return cosine(one, model.embed(reference, dimensions=_DIMENSIONS))
-        return MEASURES[metric](text, reference)
-
-
-_ERRORS = (
+_ERROR_FLAGS = (
     "formula_parse_error",
     "invalid_variable_error",
     "model_grader_parse_error",
@@ -131,13 +45,99 @@ _ERRORS = (
 )
 
 
+class Graders:
+    """Graders that compare texts; graders that need a model or code are refused.
+
+    Args:
+        models: Source of embeddings for the cosine similarity.
+    """
+
+    def __init__(self, models: Models) -> None:
+        self._models = models
+
+    @handles(RunGrader)
+    async def run(self, operation: RunGrader) -> RunGraderResponse:
+        """Score one answer."""
+        grader = cast("Grader", operation.grader)
+        scores = self._scores(grader, operation.model_sample, operation.item or {})
+        return RunGraderResponse(
+            reward=self._reward(grader, scores),
+            metadata=RunGraderMetadata(
+                name=grader["name"],
+                type=grader["type"],
+                errors=cast("dict[str, Any]", dict.fromkeys(_ERROR_FLAGS, False)),
+                execution_time=0.0,  # no virtual time passes
+                scores=scores,
+                token_usage=None,
+                sampled_model_name=None,
+            ),
+            sub_rewards=scores if grader["type"] == "multi" else {},
+            model_grader_token_usage_per_model={},
+        )
+
+    @handles(ValidateGrader)
+    async def validate(self, operation: ValidateGrader) -> ValidateGraderResponse:
+        """Validate a grader without running it."""
+        grader = cast("dict[str, Any]", operation.grader)
+        _validate(grader)
+        return ValidateGraderResponse(grader=grader)
+
+    def check(self, grader: Grader) -> None:
+        """Validate that this service can score with a grader.
+
+        Raises:
+            ServiceError: The grader is invalid, or needs a model or code.
+        """
+        _validate(grader)
+        for part in _parts(grader).values():
+            _reject_unsupported(part)
+
+    def score(self, grader: Grader, sample: str, item: Mapping[str, Any]) -> float:
+        """Return the reward of one answer.
+
+        Args:
+            grader: The grader.
+            sample: The answer's text.
+            item: The line of the data set.
+
+        Raises:
+            ServiceError: The grader cannot score.
+        """
+        return self._reward(grader, self._scores(grader, sample, item))
+
+    def _scores(self, grader: Grader, sample: str, item: Mapping[str, Any]) -> dict[str, float]:
+        values = {"sample": _sample_values(sample), "item": item}
+        return {name: self._score_part(part, values) for name, part in _parts(grader).items()}
+
+    def _reward(self, grader: Grader, scores: Mapping[str, float]) -> float:
+        if grader["type"] != "multi":
+            return scores[grader["name"]]
+        try:
+            return evaluate(grader["calculate_output"], scores)
+        except ExpressionError as error:
+            raise invalid(str(error), "grader.calculate_output") from None
+
+    def _score_part(self, grader: Grader, values: Mapping[str, Any]) -> float:
+        _reject_unsupported(grader)
+        text = _render_template(grader["input"], values)
+        reference = _render_template(grader["reference"], values)
+        if grader["type"] == "string_check":
+            return float(_compare(grader["operation"], text, reference))
+        metric = grader["evaluation_metric"]
+        if metric == "cosine":
+            model = self._models.resolve(_EMBEDDING_MODEL)
+            embeddings = [model.embed(t, dimensions=_DIMENSIONS) for t in (text, reference)]
+            return cosine(*embeddings)
+        return MEASURES[metric](text, reference)
+
+
 def _parts(grader: Grader) -> dict[str, Grader]:
     if grader["type"] == "multi":
         return dict(grader["graders"])
     return {grader["name"]: grader}
 
 
-def _check(grader: Grader) -> None:
+def _validate(grader: Grader) -> None:
     if grader["type"] == "multi":
         try:
             with suppress(UndefinedExpressionError):
@@ -146,13 +146,13 @@ def _check(grader: Grader) -> None:
             raise invalid(f"Invalid formula: {error}", "grader.calculate_output") from None
     for part in _parts(grader).values():
         if part["type"] == "python":
-            _check_source(part["source"])
+            _validate_source(part["source"])
         for key in ("input", "reference"):
             if isinstance(part.get(key), str):
-                _check_template(part[key], key)
+                _validate_template(part[key], key)
 
 
-def _check_source(source: str) -> None:
+def _validate_source(source: str) -> None:
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -161,30 +161,30 @@ def _check_source(source: str) -> None:
         raise invalid("The source has no function grade(sample, item)", "grader.source")
 
 
-def _check_template(template: str, key: str) -> None:
+def _validate_template(template: str, key: str) -> None:
     for path in _TEMPLATE.findall(template):
         if path.split(".")[0] not in {"sample", "item"}:
-            raise invalid(f"Templates know sample and item, not {path!r}", f"grader.{key}")
+            raise invalid(f"Templates can use sample and item, not {path!r}", f"grader.{key}")
 
 
 def _reject_unsupported(grader: Grader) -> None:
     kind = grader["type"]
     if kind == "python":
-        raise _refused("This service does not run Python code, so python graders cannot score.")
+        raise _unsupported("This service does not run Python code, so python graders cannot score.")
     if kind not in {"string_check", "text_similarity"}:
-        raise _refused(f"This service has no model to judge with, so {kind} graders cannot score.")
+        raise _unsupported(f"This service has no judge model, so {kind} graders cannot score.")
     metric = grader.get("evaluation_metric", "cosine")
     if metric not in MEASURES and metric != "cosine":
-        raise _refused(
-            f"This service does not measure {metric!r}: take one of cosine, {', '.join(MEASURES)}."
+        raise _unsupported(
+            f"The metric {metric!r} is not supported: use one of cosine, {', '.join(MEASURES)}."
         )
 
 
-def _refused(text: str) -> ServiceError:
-    return invalid(text, "grader", "grader_not_supported")
+def _unsupported(message: str) -> ServiceError:
+    return invalid(message, "grader", "grader_not_supported")
 
 
-def _sample(text: str) -> dict[str, Any]:
+def _sample_values(text: str) -> dict[str, Any]:
     try:
         parsed = json.loads(text)
     except ValueError:
@@ -192,18 +192,20 @@ def _sample(text: str) -> dict[str, Any]:
     return {"output_text": text, "output_json": parsed}
 
 
-def _render_template(template: str, known: Mapping[str, Any]) -> str:
-    """Put values into a template; a name that leads nowhere becomes an empty text."""
+def _render_template(template: str, values: Mapping[str, Any]) -> str:
+    """Replace the names in a template; missing values become empty."""
 
-    def value(found: re.Match[str]) -> str:
-        at: Any = known
-        for name in found[1].split("."):
-            at = cast("Mapping[str, Any]", at).get(name) if isinstance(at, Mapping) else None
-        if at is None:
+    def render(match: re.Match[str]) -> str:
+        value: Any = values
+        for name in match[1].split("."):
+            if not isinstance(value, Mapping):
+                return ""
+            value = cast("Mapping[str, Any]", value).get(name)
+        if value is None:
             return ""
-        return at if isinstance(at, str) else json.dumps(at, ensure_ascii=False)
+        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
-    return _TEMPLATE.sub(value, template)
+    return _TEMPLATE.sub(render, template)
 
 
 def _compare(operation: str, text: str, reference: str) -> bool:

@@ -1,16 +1,22 @@
-"""The life of one fine-tuning job: what each row of the timeline does to it."""
+"""Lifecycle of fine-tuning jobs."""
 
 import base64
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from collections.abc import Mapping
+from functools import partial
 
-from tunesmith.service.core.event_messages import EventMessages
-from tunesmith.service.engines.base import TrainingSpec
+from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.fine_tuning.events import JobEvents, checkpoint_metrics
-from tunesmith.service.fine_tuning.lifecycle import JobLifecycle, ServiceContext, TransitionAction
+from tunesmith.service.fine_tuning.graders import Graders
+from tunesmith.service.fine_tuning.lifecycle import (
+    JobContext,
+    JobLifecycle,
+    TransitionAction,
+    TransitionResult,
+)
+from tunesmith.service.fine_tuning.method import load_training_spec
 from tunesmith.service.fine_tuning.result_files import step_metrics
-from tunesmith.service.fine_tuning.timeline import Failure, Timeline, TransitionResult
-from tunesmith.service.fine_tuning.training_run import TrainingRun, start_training
+from tunesmith.service.fine_tuning.timeline import Failure
+from tunesmith.service.fine_tuning.training_run import start_training
 from tunesmith.types.fine_tuning import (
     FineTuningHyperparameters,
     FineTuningJob,
@@ -18,57 +24,38 @@ from tunesmith.types.fine_tuning import (
     FineTuningJobError,
 )
 
-__all__ = ["FineTuningJobLifecycle", "JobFormat"]
-
-
-@dataclass(frozen=True, slots=True)
-class JobFormat:
-    """What differs from job to job, and from year to year.
-
-    Args:
-        wording: What the events say.
-        results_base64: Whether the result file is written in base64.
-    """
-
-    wording: EventMessages
-    results_base64: bool
+__all__ = ["FineTuningJobLifecycle"]
 
 
 class FineTuningJobLifecycle(JobLifecycle):
-    """Takes one job from its creation to its end.
+    """Lifecycle of one fine-tuning job.
 
     Args:
-        context: What to work with.
-        timeline: What happens, and when.
-        job: The job, as it was created.
-        spec: Reads and checks its files; it runs in a worker thread.
-        suffix: The text that the owner wants in the model's name.
-        style: What differs from job to job, and from year to year.
+        context: Dependencies shared by all jobs.
+        job: The new job.
+        graders: Graders of reinforcement jobs.
+        behavior: Events, errors and result files.
     """
 
     def __init__(
         self,
-        context: ServiceContext,
-        timeline: Timeline,
+        context: JobContext,
         job: FineTuningJob,
-        spec: Callable[[], TrainingSpec],
-        suffix: str | None,
-        style: JobFormat,
+        graders: Graders,
+        behavior: ServiceBehavior,
     ) -> None:
-        super().__init__(context, timeline, job.id)
-        self._jobs = context.store.collection("jobs", FineTuningJob)
-        self._checkpoints = context.store.collection(
+        super().__init__(context, job.id)
+        self._jobs = context.core.store.collection("jobs", FineTuningJob)
+        self._checkpoints = context.core.store.collection(
             "checkpoints", FineTuningJobCheckpoint, parent_id=job.id
         )
         self._base = job.model or ""
-        self._spec = spec
-        self._suffix = suffix or ""
-        self._step_at: dict[int, float] = {}
-        self._style = style
-        self._words = style.wording
-        self.events = JobEvents(context.store, context.ids, job.id, style.wording)
+        self._graders = graders
+        self._epoch_ended_at: dict[int, float] = {}
+        self._behavior = behavior
+        self.events = JobEvents(context.core.store, context.core.ids, job.id, behavior)
         self._jobs.put(job.id, job)
-        self._walk.begin(context.clock.time())
+        self._schedule(0, context.core.clock.time())
 
     @property
     def job(self) -> FineTuningJob:
@@ -77,96 +64,102 @@ class FineTuningJobLifecycle(JobLifecycle):
         assert job is not None  # noqa: S101 - jobs are never deleted
         return job
 
-    def stop(self, status: str, message: str | None) -> FineTuningJob:
-        """Cancel or pause the job."""
-        self._cancel_timers()
-        if message is not None:
-            self.events.add_message(message, self._context.clock.time())
-        return self._update(status=status, estimated_finish=None)
+    def cancel(self) -> FineTuningJob:
+        """Cancel the job."""
+        return self._stop_with("cancelled", self._behavior.cancelled_event)
+
+    def pause(self) -> FineTuningJob:
+        """Pause the job."""
+        return self._stop_with("paused", self._behavior.paused_event)
 
     def resume(self) -> FineTuningJob:
-        """Let a paused job queue again; a job that trained goes on where it was."""
-        message = self._context.behavior.resume_message
-        now = self._context.clock.time()
-        if message is not None:
-            self.events.add_message(message, now)
-        self._walk.restart_from("start", now)
+        """Queue the paused job again; its training continues after its last step."""
+        self.events.add_message(self._behavior.resumed_event, self._core.clock.time())
+        self._restart()
         return self._update(status="queued")
+
+    def _stop_with(self, status: str, event: str | None) -> FineTuningJob:
+        self._stop()
+        self.events.add_message(event, self._core.clock.time())
+        return self._update(status=status, estimated_finish=None)
 
     def _actions(self) -> Mapping[str, TransitionAction]:
         return {
-            "announce": self._emit_created,
+            "announce": self._announce,
             "validate": self._validate,
             "enqueue": self._enqueue,
             "start": self._start,
             "step": self._step,
             "finish": self._finish,
-            "report": self._emit_final_events,
+            "report": self._report,
         }
 
-    async def _emit_created(self, at: float) -> TransitionResult:
+    async def _announce(self, timestamp: float) -> TransitionResult:
         job = self.job
-        also = f" and validation file: {job.validation_file}" if job.validation_file else ""
-        self.events.add_message(self._words.created, at, job=job.id)
-        self.events.add_message(self._words.validating, at, files=f"{job.training_file}{also}")
+        files = job.training_file or ""
+        if job.validation_file:
+            files += f" and validation file: {job.validation_file}"
+        self.events.add_message(self._behavior.created_event, timestamp, job=job.id)
+        self.events.add_message(self._behavior.validating_event, timestamp, files=files)
         return "next"
 
-    async def _validate(self, at: float) -> TransitionResult:
-        del at
-        weights = self._context.models.resolve(self._base)
-        training = await start_training(self._context.clock, weights, self._spec)
-        self._training = training
-        self._resolve_auto_hyperparameters(training)
+    async def _validate(self, _: float) -> TransitionResult:
+        models = self._context.models
+        load_spec = partial(
+            load_training_spec,
+            self.job,
+            self._context.files,
+            models.base_of(self._base),
+            self._graders,
+        )
+        self._training = await self._unless_stopped(
+            start_training(self._core.clock, models.resolve(self._base), load_spec)
+        )
+        self._resolve_auto_hyperparameters()
         return "next"
 
-    async def _enqueue(self, at: float) -> TransitionResult:
-        self.events.add_message(self._words.validated, at)
+    async def _enqueue(self, timestamp: float) -> TransitionResult:
+        self.events.add_message(self._behavior.validated_event, timestamp)
         return "next"
 
-    async def _start(self, at: float) -> TransitionResult:
-        self.events.add_message(self._words.started, at, has_data=False)
-        left = self._run.total_steps - len(self._run.steps)
-        finish = at + self._timeline.remaining_s("start", left)
+    async def _start(self, timestamp: float) -> TransitionResult:
+        self.events.add_message(self._behavior.started_event, timestamp, has_data=False)
+        steps_left = self._run.total_steps - len(self._run.steps)
+        finish = timestamp + self._timeline.remaining_s("start", steps_left)
         self._update(estimated_finish=int(finish))
         return "next"
 
-    async def _step(self, at: float) -> TransitionResult:
+    async def _step(self, timestamp: float) -> TransitionResult:
         run = self._run
         if len(run.steps) >= run.total_steps:
             return "next"  # it was paused after its last step
-        step = await run.advance()
-        last = step.step >= run.total_steps
-        every = self._words.every_steps or self._timeline.event_every_steps
-        if last or step.step % every == 0:
-            self.events.add_metrics(step, run.total_steps, at)
+        await self._unless_stopped(run.wait())
+        step = run.take()
+        is_last = step.step >= run.total_steps
+        if is_last or step.step % self._behavior.event_every_steps == 0:
+            self.events.add_metrics(step, run.total_steps, timestamp)
         if run.ends_epoch(step):
-            self._step_at[step.step] = at
-        return "next" if last else "repeat"
+            self._epoch_ended_at[step.step] = timestamp
+        return "next" if is_last else "repeat"
 
-    async def _finish(self, at: float) -> TransitionResult:
-        run = self._run
+    async def _finish(self, timestamp: float) -> TransitionResult:
+        run, core, models = self._run, self._core, self._context.models
         content = step_metrics(run.steps)
-        if self._style.results_base64:
+        if self._behavior.results_base64:
             content = base64.b64encode(content)
-        results = self._context.files.add([content], "step_metrics.csv", "fine-tune-results", at=at)
-        base = self._context.models.base_of(self._base)
-        name = ":".join(
-            [
-                "ft",
-                base,
-                self._context.organization_name,
-                self._suffix,
-                self._context.ids.new("model"),
-            ]
+        results = self._context.files.add(
+            [content], "step_metrics.csv", "fine-tune-results", timestamp=timestamp
         )
+        suffix = getattr(self.job, "user_provided_suffix", None) or ""
+        base = models.base_of(self._base)
+        name = f"ft:{base}:{core.organization_name}:{suffix}:{core.ids.new('model')}"
         for number, weights in run.weights.items():
-            last = number == run.total_steps
-            model = name if last else f"{name}:ckpt-step-{number}"
-            self._context.models.register(model, weights, base=self._base, at=at)
+            model = name if number == run.total_steps else f"{name}:ckpt-step-{number}"
+            models.register(model, weights, base=self._base, timestamp=timestamp)
             checkpoint = FineTuningJobCheckpoint(
                 object="fine_tuning.job.checkpoint",
-                id=self._context.ids.new("checkpoint"),
-                created_at=int(self._step_at[number]),
+                id=core.ids.new("checkpoint"),
+                created_at=int(self._epoch_ended_at[number]),
                 fine_tuned_model_checkpoint=model,
                 fine_tuning_job_id=self._id,
                 metrics=checkpoint_metrics(run.steps[number - 1]),
@@ -175,64 +168,70 @@ class FineTuningJobLifecycle(JobLifecycle):
             self._checkpoints.put(checkpoint.id, checkpoint)
         self._update(
             fine_tuned_model=name,
-            finished_at=int(at),
+            finished_at=int(timestamp),
             estimated_finish=None,
             result_files=[results.id],
             trained_tokens=run.steps[-1].elapsed_tokens,
         )
         if self._failure_plan is not None and self._failure_plan.after_action:
-            self._emit_model_events(at)
+            self._add_model_events(timestamp)
         return "next"
 
-    async def _emit_final_events(self, at: float) -> TransitionResult:
-        self._emit_model_events(at)
-        self.events.add_message(self._words.completed, at)
+    async def _report(self, timestamp: float) -> TransitionResult:
+        self._add_model_events(timestamp)
+        self.events.add_message(self._behavior.completed_event, timestamp)
         return "next"
 
-    def _emit_model_events(self, at: float) -> None:
+    def _add_model_events(self, timestamp: float) -> None:
         name = self.job.fine_tuned_model
         for checkpoint in self._checkpoints.get_page(newest_first=False).records:
             snapshot = checkpoint.fine_tuned_model_checkpoint
             if snapshot != name:
                 self.events.add_message(
-                    self._words.checkpoint, at, step=checkpoint.step_number, model=snapshot
+                    self._behavior.checkpoint_event,
+                    timestamp,
+                    step=checkpoint.step_number,
+                    model=snapshot,
                 )
-        self.events.add_message(self._words.model_created, at, model=name)
+        self.events.add_message(self._behavior.model_created_event, timestamp, model=name)
 
-    def _set_status(self, status: str, at: float) -> None:
-        del at
+    def _set_status(self, status: str, timestamp: float) -> None:
+        del timestamp
         if self.job.status != status:
             self._update(status=status)
 
-    def _fail(self, failure: Failure, at: float) -> None:
-        self.events.add_message(failure.message, at, level=self._context.behavior.failure_level)
+    def _fail(self, failure: Failure, timestamp: float) -> None:
+        self.events.add_message(failure.message, timestamp, level=self._behavior.failure_level)
         self._update(
             status="failed",
-            finished_at=int(at),
+            finished_at=int(timestamp),
             estimated_finish=None,
             error=FineTuningJobError(
                 code=failure.code, message=failure.message, param=failure.param
             ),
         )
 
-    def _resolve_auto_hyperparameters(self, training: TrainingRun) -> None:
-        """Turn what is `auto` into the numbers that the training settled on."""
-        chosen = training.hyperparameters
-        numbers = {
+    def _resolve_auto_hyperparameters(self) -> None:
+        """Replace `auto` with the values that the engine chose."""
+        chosen = self._run.hyperparameters
+        values = {
             "batch_size": chosen.batch_size,
             "learning_rate_multiplier": chosen.learning_rate_multiplier,
             "n_epochs": chosen.n_epochs,
         }
+
+        def resolve(hyperparameters: FineTuningHyperparameters) -> FineTuningHyperparameters:
+            beta = {"beta": 0.1} if hyperparameters.beta == "auto" else {}
+            return hyperparameters.model_copy(update={**values, **beta})
+
         job = self.job
         changes: dict[str, object] = {}
         if job.hyperparameters is not None:
-            changes["hyperparameters"] = _with_resolved_values(job.hyperparameters, numbers)
+            changes["hyperparameters"] = resolve(job.hyperparameters)
         if job.method is not None and job.method.type is not None:
             kind = job.method.type
             part = getattr(job.method, kind)
-            part = part.model_copy(
-                update={"hyperparameters": _with_resolved_values(part.hyperparameters, numbers)}
-            )
+            part = part.model_copy(update={"hyperparameters": resolve(part.hyperparameters)})
             changes["method"] = job.method.model_copy(update={kind: part})
         self._update(**changes)
 
@@ -240,10 +239,3 @@ class FineTuningJobLifecycle(JobLifecycle):
         job = self.job.model_copy(update=changes)
         self._jobs.put(job.id, job)
         return job
-
-
-def _with_resolved_values(
-    given: FineTuningHyperparameters, numbers: dict[str, float]
-) -> FineTuningHyperparameters:
-    beta = {"beta": 0.1} if given.beta == "auto" else {}
-    return given.model_copy(update={**numbers, **beta})

@@ -1,72 +1,91 @@
-"""What the lives of all jobs share: a walk along the timeline, and a failure where it stumbles."""
+"""Lifecycle of jobs: the part that fine-tuning jobs and legacy fine-tunes share."""
 
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from typing import Literal, TypeVar
 
-from tunesmith.clock import VirtualClock
-from tunesmith.service.core.behavior import ServiceBehavior
-from tunesmith.service.core.errors import ServiceError
-from tunesmith.service.core.ids import IdGenerator
-from tunesmith.service.core.models import Models
-from tunesmith.service.core.scheduler import Scheduler
-from tunesmith.service.core.store import Store
+from tunesmith.service.core.context import ServiceContext
+from tunesmith.service.core.errors import ServiceError, invalid
+from tunesmith.service.core.scheduler import ScheduledAction
 from tunesmith.service.files.files import FileService
-from tunesmith.service.fine_tuning.timeline import (
-    Failure,
-    Timeline,
-    TimelineRunner,
-    Transition,
-    TransitionResult,
-)
+from tunesmith.service.fine_tuning.timeline import Failure, Timeline, Transition
 from tunesmith.service.fine_tuning.training_data import InvalidTrainingFileError
 from tunesmith.service.fine_tuning.training_run import TrainingRun
+from tunesmith.service.inference.models import Models
 
-__all__ = ["JobLifecycle", "PlannedFailure", "ServiceContext", "TransitionAction"]
+__all__ = ["JobContext", "JobLifecycle", "PlannedFailure", "TransitionAction", "TransitionResult"]
 
-_LOG = logging.getLogger("tunesmith.service")
+_logger = logging.getLogger("tunesmith.service")
+
+T = TypeVar("T")
+
+TransitionResult = Literal["next", "repeat", "stop"]
+"""Whether the timeline continues with the next row, repeats the row, or stops."""
 
 TransitionAction = Callable[[float], Awaitable[TransitionResult]]
-"""What a row of the timeline does; it is told the time."""
+"""An action of a timeline; its argument is the Unix time at which it was due."""
 
 
 @dataclass(frozen=True, slots=True)
-class ServiceContext:
-    """What jobs work with.
+class JobContext:
+    """Dependencies shared by all jobs.
 
     Args:
-        store: Keeps jobs, events and checkpoints.
-        clock: Stands still while the engine works.
-        ids: Makes the ids.
-        schedule: Lets things happen at their time.
-        files: Has the training files and takes the results.
-        models: Has the weights to start from, and takes the tuned ones.
-        behavior: What to do where nobody knows.
-        organization: The organization's id.
-        organization_name: What it is called in the names of tuned models.
+        core: Dependencies shared by all parts of the service.
+        files: Training files and result files.
+        models: Base models and tuned models.
+        timeline: The transitions of a job.
     """
 
-    store: Store
-    clock: VirtualClock
-    ids: IdGenerator
-    schedule: Scheduler
+    core: ServiceContext
     files: FileService
     models: Models
-    behavior: ServiceBehavior
-    organization: str
-    organization_name: str
+    timeline: Timeline
+
+    def validate_base_model(self, name: str, tunable: tuple[str, ...]) -> None:
+        """Validate that a model can be tuned.
+
+        Raises:
+            ServiceError: The model does not exist or cannot be tuned.
+        """
+        if not self.models.exists(name):
+            message = self.core.behavior.model_not_found_message.format(name=name)
+            raise invalid(message, "model", "model_not_found")
+        if self.models.base_of(name) not in tunable:
+            message = self.core.behavior.model_not_tunable_message.format(name=name)
+            raise invalid(message, "model", "model_not_available")
+
+    def validate_file(self, id: str | None, param: str) -> None:
+        """Validate that a file, if any, exists and is for fine-tuning.
+
+        Raises:
+            ServiceError: It does not exist or has another purpose.
+        """
+        if id is None:
+            return
+        behavior = self.core.behavior
+        try:
+            file = self.files.find(id)
+        except ServiceError:
+            message = behavior.file_not_found_message.format(id=id)
+            raise invalid(message, param, "invalid_file_id") from None
+        if file.purpose != "fine-tune":
+            message = behavior.file_purpose_message.format(id=id, purpose=file.purpose)
+            raise invalid(message, param)
 
 
 @dataclass(frozen=True, slots=True)
 class PlannedFailure:
-    """Where a job is to fail, and why.
+    """Planned failure of a job.
 
     Args:
         failure: The reason.
-        at_action: The row of the timeline, by what it does.
-        after_steps: Fail after so many steps, at the latest after the last; for the row `step`.
-        after_action: Whether the row is done first.
+        at_action: The action to fail at.
+        after_steps: Number of training steps before the failure, for the action `step`; more
+            steps than there are mean after the last.
+        after_action: Whether the action is executed before the failure.
     """
 
     failure: Failure
@@ -76,101 +95,134 @@ class PlannedFailure:
 
 
 class _PlannedFailureError(Exception):
-    """A job comes to where it is to fail."""
+    """Control flow: the job fails as planned."""
+
+
+class _StoppedError(Exception):
+    """Control flow: the job was cancelled or paused during an action."""
 
 
 class JobLifecycle(ABC):
-    """Takes one job from its creation to its end.
+    """Lifecycle of one job, driven by the scheduler.
 
     Args:
-        context: What to work with.
-        timeline: What happens, and when.
+        context: Dependencies shared by all jobs.
         id: The job's id.
     """
 
-    def __init__(self, context: ServiceContext, timeline: Timeline, id: str) -> None:
+    def __init__(self, context: JobContext, id: str) -> None:
         self._context = context
-        self._timeline = timeline
+        self._core = context.core
+        self._timeline = context.timeline
         self._id = id
         self._training: TrainingRun | None = None
         self._failure_plan: PlannedFailure | None = None
-        self._held = False
-        self._waits = False
-        self._walk = TimelineRunner(timeline.rows, context.schedule, self._run_action)
+        self._is_held = False
+        self._awaits_release = False
+        self._scheduled: ScheduledAction | None = None
 
     def plan_outcome(self, failure_plan: PlannedFailure | None, *, hold: bool) -> None:
-        """Decide what will happen.
+        """Plan the outcome of the job.
 
         Args:
-            failure_plan: Where it fails; None leaves that to its files.
-            hold: Whether it stays in the queue until it is released.
+            failure_plan: The failure; None for none.
+            hold: Whether the job stays in the queue until it is released.
         """
         self._failure_plan = failure_plan
-        self._held = hold
+        self._is_held = hold
 
     def release(self) -> None:
-        """Leave the queue, if that is what the job waits for."""
-        self._held = False
-        if self._waits:
-            self._waits = False
-            self._walk.restart_from("start", self._context.clock.time())
-
-    def _cancel_timers(self) -> None:
-        self._waits = False
-        self._walk.stop()
+        """Release the job from the queue."""
+        self._is_held = False
+        if self._awaits_release:
+            self._awaits_release = False
+            self._restart()
 
     @abstractmethod
     def _actions(self) -> Mapping[str, TransitionAction]:
-        """What the rows of the timeline can do, by name."""
+        """Return the actions of the timeline by name."""
 
     @abstractmethod
-    def _set_status(self, status: str, at: float) -> None:
-        """Be in a state."""
+    def _set_status(self, status: str, timestamp: float) -> None:
+        """Set the status of the job."""
 
     @abstractmethod
-    def _fail(self, failure: Failure, at: float) -> None:
-        """Be over without a model."""
+    def _fail(self, failure: Failure, timestamp: float) -> None:
+        """Mark the job as failed."""
 
     @property
     def _run(self) -> TrainingRun:
         if self._training is None:
-            raise RuntimeError("the timeline trains before it reads the files")
+            raise RuntimeError("the timeline trains before it validates the files")
         return self._training
 
-    async def _run_action(self, row: Transition, at: float) -> TransitionResult:
-        if row.action == "start" and self._held:
-            self._waits = True
+    def _restart(self) -> None:
+        """Continue the timeline with the start of the training."""
+        self._stop()
+        self._schedule(self._timeline.index("start"), self._core.clock.time())
+
+    def _stop(self) -> None:
+        """Stop the timeline."""
+        self._awaits_release = False
+        if self._scheduled is not None:
+            self._scheduled.cancel()
+
+    def _schedule(self, index: int, timestamp: float) -> None:
+        rows = self._timeline.rows
+        if index >= len(rows):
+            return
+
+        async def run(timestamp: float) -> None:
+            result = await self._run_action(rows[index], timestamp)
+            if result != "stop":
+                self._schedule(index if result == "repeat" else index + 1, timestamp)
+
+        self._scheduled = self._core.scheduler.call_at(timestamp + rows[index].delay_s, run)
+
+    async def _unless_stopped(self, work: Awaitable[T]) -> T:
+        """Await the engine's work; end the action if the job was stopped meanwhile."""
+        scheduled = self._scheduled
+        result = await work
+        if scheduled is not None and scheduled.is_cancelled:
+            raise _StoppedError
+        return result
+
+    async def _run_action(self, row: Transition, timestamp: float) -> TransitionResult:
+        if row.action == "start" and self._is_held:
+            self._awaits_release = True
             return "stop"
         try:
             if row.action == "fail":
                 failure = self._timeline.failure
             else:
                 self._raise_planned_failure(row.action, done=False)
-                following = await self._actions()[row.action](at)
-                if following == "next":
+                result = await self._actions()[row.action](timestamp)
+                if result == "next":
                     self._raise_planned_failure(row.action, done=True)
-                self._set_status(row.to_status, at)
-                return following
+                self._set_status(row.to_status, timestamp)
+                return result
+        except _StoppedError:
+            return "stop"
         except _PlannedFailureError:
-            assert self._failure_plan is not None  # noqa: S101 - it was met
+            assert self._failure_plan is not None  # noqa: S101 - it was raised for the plan
             failure = self._failure_plan.failure
-        except InvalidTrainingFileError as invalid:
-            failure = invalid.failure
+        except InvalidTrainingFileError as error:
+            failure = error.failure
         except ServiceError as error:  # a file or a model was deleted meanwhile
             failure = Failure("invalid_request", error.message, error.param)
-        except Exception as error:  # noqa: BLE001 - an engine may raise anything
-            # One job's trouble must not stop the others, nor whoever asks for something else.
-            _LOG.exception("job %s failed in the engine", self._id)
+        except Exception as error:
+            # A failure in one job must not affect other jobs or requests.
+            _logger.exception("job %s failed in the engine", self._id)
             message = f"The job failed due to an internal error: {error}"
             failure = Failure("server_error", message)
-        self._fail(failure, at)
+        self._fail(failure, timestamp)
         return "stop"
 
     def _raise_planned_failure(self, action: str, *, done: bool) -> None:
-        failure_plan = self._failure_plan
-        if failure_plan is None or failure_plan.at_action != action:
+        plan = self._failure_plan
+        if plan is None or plan.at_action != action:
             return
         steps = 0 if self._training is None else len(self._training.steps)
-        last_step = done and action == "step"
-        if last_step or (failure_plan.after_action == done and steps >= failure_plan.after_steps):
+        is_last_step = done and action == "step"
+        if is_last_step or (plan.after_action == done and steps >= plan.after_steps):
             raise _PlannedFailureError

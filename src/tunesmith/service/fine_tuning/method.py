@@ -1,21 +1,20 @@
-"""From what the owner of a job asked for to what the engine trains on."""
+"""Training methods: from the parameters of a job to the engine's training spec."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from tunesmith.operations.fine_tuning import CreateFineTuningJob
 from tunesmith.service.core.errors import invalid
-from tunesmith.service.core.models import COMPLETION_MODELS
-from tunesmith.service.engines.base import TrainingSpec
+from tunesmith.service.engines.base import TrainingExample, TrainingSpec
 from tunesmith.service.files.files import FileService
 from tunesmith.service.fine_tuning.graders import Graders
 from tunesmith.service.fine_tuning.training_data import (
     Format,
-    GradeFunction,
     read_examples,
     validate_example_count,
 )
+from tunesmith.service.inference.models import COMPLETION_MODELS
 from tunesmith.types.fine_tuning import (
     DpoMethod,
     FineTuneMethod,
@@ -25,7 +24,7 @@ from tunesmith.types.fine_tuning import (
     SupervisedMethod,
 )
 
-__all__ = ["grader_config", "resolve_method", "training_spec_loader"]
+__all__ = ["load_training_spec", "resolve_method"]
 
 _SUPERVISED = ("batch_size", "learning_rate_multiplier", "n_epochs")
 _HYPERPARAMETERS: Mapping[str, tuple[str, ...]] = {
@@ -37,25 +36,24 @@ _DEFAULT_BETA = 0.1
 
 
 def resolve_method(operation: CreateFineTuningJob) -> FineTuneMethod:
-    """Tell how a job shall train; what its owner left out is `auto`.
+    """Return the method of a new job; missing hyperparameters become `auto`.
 
     Raises:
-        ServiceError: The parameters contradict each other, or reinforcement has no grader.
+        ServiceError: The parameters contradict each other, or a grader is missing.
     """
-    given: dict[str, Any] = dict(operation.method or {"type": "supervised"})
-    kind = str(given["type"])
+    method: dict[str, Any] = dict(operation.method or {"type": "supervised"})
+    kind = str(method["type"])
     for other in _HYPERPARAMETERS:
-        if other != kind and given.get(other) is not None:
-            raise invalid(f"'{other}' does not go with the type '{kind}'", f"method.{other}")
-    part: dict[str, Any] = dict(given.get(kind) or {})
-    asked: dict[str, Any] = {
-        **(operation.hyperparameters or {} if kind == "supervised" else {}),
-        **(part.get("hyperparameters") or {}),
-    }
-    defaults: dict[str, Any] = dict.fromkeys(_HYPERPARAMETERS[kind], "auto")
+        if other != kind and method.get(other) is not None:
+            raise invalid(f"'{other}' cannot be used with the type '{kind}'", f"method.{other}")
+    part: dict[str, Any] = dict(method.get(kind) or {})
+    values: dict[str, Any] = dict.fromkeys(_HYPERPARAMETERS[kind], "auto")
     if kind == "reinforcement":
-        defaults["reasoning_effort"] = "default"
-    hyperparameters = FineTuningHyperparameters(**{**defaults, **asked})
+        values["reasoning_effort"] = "default"
+    if kind == "supervised":
+        values |= operation.hyperparameters or {}
+    values |= part.get("hyperparameters") or {}
+    hyperparameters = FineTuningHyperparameters(**values)
     if kind == "dpo":
         return FineTuneMethod(type=kind, dpo=DpoMethod(hyperparameters=hyperparameters))
     if kind == "reinforcement":
@@ -67,48 +65,42 @@ def resolve_method(operation: CreateFineTuningJob) -> FineTuneMethod:
     return FineTuneMethod(type=kind, supervised=SupervisedMethod(hyperparameters=hyperparameters))
 
 
-def training_spec_loader(
+def load_training_spec(
     job: FineTuningJob, files: FileService, base: str, graders: Graders
-) -> Callable[[], TrainingSpec]:
-    """Make the function that reads and checks a job's files.
+) -> TrainingSpec:
+    """Read and validate the files of a job.
 
     Args:
-        job: The job as it was created.
-        files: Has its files.
-        base: The base model's name, which decides the format.
-        graders: Score the answers of a reinforcement job.
+        job: The job.
+        files: The job's files.
+        base: Name of the base model, which decides the format.
+        graders: Graders of reinforcement jobs.
+
+    Raises:
+        InvalidTrainingFileError: A file is invalid.
+        ServiceError: A file was deleted.
     """
     method = cast("FineTuneMethod", job.method)
     kind = method.type or "supervised"
-    wanted: FineTuningHyperparameters = getattr(method, kind).hyperparameters
-    grade = _bind_grader(method, graders)
+    hyperparameters: FineTuningHyperparameters = getattr(method, kind).hyperparameters
+    reinforcement = method.reinforcement
+    grade = _BoundGrader(reinforcement.grader or {}, graders) if reinforcement else None
 
-    def read() -> TrainingSpec:
-        content = b"".join(files.read(job.training_file or ""))
-        examples = read_examples(content, _format(kind, base), grade=grade)
-        validate_example_count(len(examples))
-        validation = []
-        if job.validation_file is not None:
-            held_out = b"".join(files.read(job.validation_file))
-            validation = read_examples(
-                held_out, _format(kind, base), param="validation_file", grade=grade
-            )
-        return TrainingSpec(
-            examples=examples,
-            validation=validation,
-            n_epochs=_as_number(wanted.n_epochs, int),
-            batch_size=_as_number(wanted.batch_size, int),
-            learning_rate_multiplier=_as_number(wanted.learning_rate_multiplier, float),
-            beta=_as_number(wanted.beta, float) or _DEFAULT_BETA,
-            seed=job.seed or 0,
-        )
+    def read(file_id: str, param: str) -> list[TrainingExample]:
+        content = b"".join(files.read(file_id))
+        return read_examples(content, _format(kind, base), param=param, grade=grade)
 
-    return read
-
-
-def grader_config(method: FineTuneMethod) -> dict[str, Any] | None:
-    """Find the grader of a reinforcement job."""
-    return None if method.reinforcement is None else method.reinforcement.grader
+    examples = read(job.training_file or "", "training_file")
+    validate_example_count(len(examples))
+    return TrainingSpec(
+        examples=examples,
+        validation=read(job.validation_file, "validation_file") if job.validation_file else (),
+        n_epochs=_as_number(hyperparameters.n_epochs, int),
+        batch_size=_as_number(hyperparameters.batch_size, int),
+        learning_rate_multiplier=_as_number(hyperparameters.learning_rate_multiplier, float),
+        beta=_as_number(hyperparameters.beta, float) or _DEFAULT_BETA,
+        seed=job.seed or 0,
+    )
 
 
 def _format(kind: str, base: str) -> Format:
@@ -121,18 +113,13 @@ def _format(kind: str, base: str) -> Format:
 
 @dataclass(frozen=True, slots=True)
 class _BoundGrader:
-    """Scores answers by a grader; its repr tells all that the score depends on."""
+    """Grade function whose repr contains all that the score depends on."""
 
     grader: dict[str, Any]
     graders: Graders = field(repr=False)
 
     def __call__(self, sample: str, item: Mapping[str, Any]) -> float:
         return self.graders.score(self.grader, sample, item)
-
-
-def _bind_grader(method: FineTuneMethod, graders: Graders) -> GradeFunction | None:
-    grader = grader_config(method)
-    return None if grader is None else _BoundGrader(grader, graders)
 
 
 def _as_number(value: float | str | None, kind: type[Any]) -> Any:

@@ -1,4 +1,4 @@
-"""Result files: the metrics of each step, as CSV."""
+"""Result files of jobs: the metrics of each step as CSV."""
 
 import csv
 import io
@@ -10,37 +10,31 @@ __all__ = ["compiled_results", "step_metrics"]
 
 
 def step_metrics(steps: Iterable[TrainingStep]) -> bytes:
-    """Write the result file of a fine-tuning job."""
+    """Return the result file of a fine-tuning job."""
     header = ["step", "train_loss", "train_accuracy", "valid_loss", "valid_mean_token_accuracy"]
-    return _csv(
-        header,
-        (
-            [
-                step.step,
-                step.train.loss,
-                step.train.mean_token_accuracy,
-                None if step.valid is None else step.valid.loss,
-                None if step.valid is None else step.valid.mean_token_accuracy,
-            ]
-            for step in steps
-        ),
-    )
+
+    def row(step: TrainingStep) -> list[float | None]:
+        train, valid = step.train, step.valid
+        validation = [valid.loss, valid.mean_token_accuracy] if valid else [None, None]
+        return [step.step, train.loss, train.mean_token_accuracy, *validation]
+
+    return _csv(header, map(row, steps))
 
 
 def compiled_results(
-    steps: Sequence[TrainingStep], measured: Mapping[int, Mapping[str, float]]
+    steps: Sequence[TrainingStep], evaluations: Mapping[int, Mapping[str, float]]
 ) -> bytes:
-    """Write the result file of a legacy fine-tune.
+    """Return the result file of a legacy fine-tune.
 
     Args:
-        steps: All its steps.
-        measured: What else was measured after some of them, by step and column.
+        steps: The training steps.
+        evaluations: Further metrics after some of the steps, by step and column.
     """
     header = ["step", "elapsed_tokens", "elapsed_examples"]
     measures = ["loss", "sequence_accuracy", "token_accuracy"]
     parts = ["training", "validation"] if any(step.valid for step in steps) else ["training"]
     header += [f"{part}_{measure}" for part in parts for measure in measures]
-    others = list(next(iter(measured.values()), dict[str, float]()))
+    further = list(next(iter(evaluations.values()), dict[str, float]()))
 
     def row(step: TrainingStep) -> list[float | None]:
         cells: list[float | None] = [step.step, step.elapsed_tokens, step.elapsed_examples]
@@ -50,10 +44,10 @@ def compiled_results(
                 if metrics is None
                 else [metrics.loss, metrics.sequence_accuracy, metrics.mean_token_accuracy]
             )
-        found = measured.get(step.step, {})
-        return cells + [found.get(name) for name in others]
+        evaluation = evaluations.get(step.step, {})
+        return cells + [evaluation.get(name) for name in further]
 
-    return _csv(header + others, map(row, steps))
+    return _csv(header + further, map(row, steps))
 
 
 def _csv(header: Sequence[str], rows: Iterable[Sequence[float | None]]) -> bytes:

@@ -1,34 +1,23 @@
-"""How a job gets on in time: a table that a test may rewrite."""
+"""Timelines of jobs: tables of transitions, which tests can replace."""
 
-from collections.abc import Awaitable, Callable, Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass, replace
-from typing import Literal
 
-from tunesmith.service.core.scheduler import ScheduledAction, Scheduler
-
-__all__ = [
-    "FINE_TUNE_TIMELINE",
-    "JOB_TIMELINE",
-    "Failure",
-    "Timeline",
-    "TimelineRunner",
-    "Transition",
-    "TransitionResult",
-]
+__all__ = ["FINE_TUNE_TIMELINE", "JOB_TIMELINE", "Failure", "Timeline", "Transition"]
 
 
 @dataclass(frozen=True, slots=True)
 class Transition:
-    """A row of the table.
+    """A row of a timeline.
 
     Args:
-        from_status: The state that the job is in; for the reader.
-        delay_s: Seconds after the row before, and between two times that the row is repeated.
-        to_status: The state that the job is in afterwards.
-        action: What happens: `fail`, or what a row of the job's usual timeline does. Of a job,
-            `announce`, `validate`, `enqueue`, `start`, `step` (as often as the training has steps),
-            `finish`, `report`; of a legacy fine-tune, `announce`, `price`, `enqueue`, `wait`,
-            `start`, `step`, `upload_model`, `upload_results`, `finish`.
+        from_status: Status of the job before; for the reader.
+        delay_s: Seconds after the previous row, and between repetitions of the row.
+        to_status: Status of the job afterwards.
+        action: The action: `fail`, or one of the job's default timeline. For a job: `announce`,
+            `validate`, `enqueue`, `start`, `step` (repeated for each training step), `finish`,
+            `report`. For a legacy fine-tune: `announce`, `price`, `enqueue`, `wait`, `start`,
+            `step`, `upload_model`, `upload_results`, `finish`.
 
     Raises:
         ValueError: `delay_s` is negative.
@@ -41,17 +30,17 @@ class Transition:
 
     def __post_init__(self) -> None:
         if self.delay_s < 0:
-            raise ValueError(f"time does not go back: delay_s={self.delay_s}")
+            raise ValueError(f"delay_s must not be negative: {self.delay_s}")
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a job fails.
+    """Reason for the failure of a job.
 
     Args:
-        code: The API's code.
-        message: What the owner of the job reads.
-        param: The parameter of the job that is to blame.
+        code: The API's error code.
+        message: The error message.
+        param: The invalid parameter of the job.
     """
 
     code: str
@@ -61,67 +50,66 @@ class Failure:
 
 @dataclass(frozen=True, slots=True)
 class Timeline:
-    """What happens in a job, in this order.
+    """Transitions of a job, in order.
 
     Args:
-        rows: The table. A row that does `fail` lets the job fail there.
-        failure: What a row that does `fail` gives as the reason.
-        queue_length: How many legacy jobs wait before each new one.
-        event_every_steps: Each so many-th step has an event; the last one always.
+        rows: The transitions. The action `fail` ends the job.
+        failure: Reason of the action `fail`.
+        queue_length: Number of legacy fine-tunes in the queue before each new one.
 
     Example:
         ```python
         from tunesmith.testing import JOB_TIMELINE, Service
 
-        an_hour_in_the_queue = JOB_TIMELINE.with_delays(start=3600)
-        service = Service(job_timeline=an_hour_in_the_queue)
+        service = Service(job_timeline=JOB_TIMELINE.with_delays(start=3600))
         ```
     """
 
     rows: tuple[Transition, ...]
     failure: Failure = Failure("server_error", "The job failed due to an internal error.")
     queue_length: int = 0
-    event_every_steps: int = 1
+
+    @property
+    def actions(self) -> tuple[str, ...]:
+        """Actions of the rows, in order."""
+        return tuple(dict.fromkeys(row.action for row in self.rows))
 
     def with_delays(self, **delays: float) -> "Timeline":
-        """Make the same timeline with other durations.
+        """Return a copy with other durations.
 
         Args:
-            **delays: Seconds before what a row does, by its name, such as `start=3600` for an hour
-                in the queue, or `step=30` for half a minute a step.
+            **delays: Seconds before an action, such as `start=3600` for an hour in the queue, or
+                `step=30` for the duration of a step.
 
         Raises:
-            ValueError: No row does such a thing, or a duration is negative.
+            ValueError: The timeline has no such action, or a duration is negative.
         """
-        self._require_actions(delays, self)
+        self.validate_actions(delays)
         rows = tuple(replace(row, delay_s=delays.get(row.action, row.delay_s)) for row in self.rows)
         return replace(self, rows=rows)
 
-    def validate_actions(self, default: "Timeline") -> None:
-        """Make sure that every row does what can be done.
-
-        Args:
-            default: The usual timeline of the job's kind, which does all that there is.
+    def validate_actions(self, actions: Iterable[str]) -> None:
+        """Validate that the timeline has all of the actions.
 
         Raises:
-            ValueError: One does not.
+            ValueError: It lacks one.
         """
-        self._require_actions((row.action for row in self.rows if row.action != "fail"), default)
+        for action in actions:
+            if action not in self.actions:
+                raise ValueError(
+                    f"the timeline has no action {action!r}; use one of {', '.join(self.actions)}"
+                )
 
-    @staticmethod
-    def _require_actions(actions: Iterable[str], timeline: "Timeline") -> None:
-        known = list(dict.fromkeys(row.action for row in timeline.rows))
-        for does in actions:
-            if does not in known:
-                raise ValueError(f"the timeline does no {does!r}: it does {', '.join(known)}")
-
-    def remaining_s(self, does: str, total_steps: int) -> float:
-        """Tell how long a job takes from the first row that does this to its end."""
-        first = next(i for i, row in enumerate(self.rows) if row.action == does)
+    def remaining_s(self, action: str, total_steps: int) -> float:
+        """Return the seconds from the end of an action to the end of the job."""
         return sum(
             row.delay_s * (total_steps if row.action == "step" else 1)
-            for row in self.rows[first + 1 :]
+            for row in self.rows[self.index(action) + 1 :]
         )
+
+    def index(self, action: str) -> int:
+        """Return the index of the first row with an action."""
+        return next(i for i, row in enumerate(self.rows) if row.action == action)
 
 
 JOB_TIMELINE = Timeline(
@@ -132,11 +120,11 @@ JOB_TIMELINE = Timeline(
         Transition("queued", 60, "running", "start"),
         Transition("running", 2, "running", "step"),
         Transition("running", 20, "succeeded", "finish"),
-        # The job is over, and yet its last events are still to come.
+        # The real service creates the last events after the job has ended.
         Transition("succeeded", 8, "succeeded", "report"),
     )
 )
-"""A job of the fine-tuning API."""
+"""Timeline of a fine-tuning job."""
 
 FINE_TUNE_TIMELINE = Timeline(
     (
@@ -151,54 +139,4 @@ FINE_TUNE_TIMELINE = Timeline(
         Transition("running", 1, "succeeded", "finish"),
     )
 )
-"""A fine-tune of the legacy API."""
-
-
-TransitionResult = Literal["next", "repeat", "stop"]
-"""Whether to go on to the next row, repeat the row, or stop."""
-
-
-class TimelineRunner:
-    """Takes one job along its timeline.
-
-    Args:
-        rows: The table.
-        schedule: Lets each row happen at its time.
-        run_action: Does what a row says; it is told the row and the time.
-    """
-
-    def __init__(
-        self,
-        rows: Sequence[Transition],
-        schedule: Scheduler,
-        run_action: Callable[[Transition, float], Awaitable[TransitionResult]],
-    ) -> None:
-        self._rows = rows
-        self._schedule = schedule
-        self._run_action = run_action
-        self._due: ScheduledAction | None = None
-
-    def begin(self, at: float) -> None:
-        """Set out from the first row."""
-        self._plan(0, at)
-
-    def restart_from(self, does: str, at: float) -> None:
-        """Go on from the first row that does this."""
-        self.stop()
-        self._plan(next(i for i, row in enumerate(self._rows) if row.action == does), at)
-
-    def stop(self) -> None:
-        """Let nothing more happen."""
-        if self._due is not None:
-            self._due.cancel()
-
-    def _plan(self, index: int, at: float) -> None:
-        if index < len(self._rows):
-            row = self._rows[index]
-
-            async def happen(at: float) -> None:
-                following = await self._run_action(row, at)
-                if following != "stop":
-                    self._plan(index if following == "repeat" else index + 1, at)
-
-            self._due = self._schedule.call_at(at + row.delay_s, happen)
+"""Timeline of a fine-tune of the legacy API."""

@@ -1,4 +1,4 @@
-"""What a job finds in its training and validation files, and what is wrong with them."""
+"""Training and validation files: reading and validation of their examples."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -27,7 +27,7 @@ __all__ = [
 
 Format = Literal["completion", "chat", "preference", "reinforcement"]
 GradeFunction = Callable[[str, Mapping[str, Any]], float]
-"""Scores an answer's text, given the line that it answers."""
+"""Function that scores a text as the answer to an example."""
 
 _MIN_EXAMPLES = 10
 
@@ -48,7 +48,7 @@ class InvalidTrainingFileError(Exception):
     """A job cannot train on its file.
 
     Args:
-        failure: What the owner of the job reads.
+        failure: The reason.
     """
 
     def __init__(self, failure: Failure) -> None:
@@ -57,28 +57,25 @@ class InvalidTrainingFileError(Exception):
 
 
 class _InvalidLineError(Exception):
-    """Something is wrong with a line; the text says what, the code of which kind it is."""
+    """A line is invalid; the message continues the sentence `Example N`."""
 
-    def __init__(self, text: str, code: str = "invalid_training_file") -> None:
-        super().__init__(text)
+    def __init__(self, message: str, code: str = "invalid_training_file") -> None:
+        super().__init__(message)
         self.code = code
 
 
 def validate_example_count(n: int, param: str = "training_file") -> None:
-    """Refuse a file with too few examples.
+    """Validate that a file has enough examples.
 
     Raises:
-        InvalidTrainingFileError: There are less than ten.
+        InvalidTrainingFileError: There are fewer than ten.
     """
     if n < _MIN_EXAMPLES:
-        raise InvalidTrainingFileError(
-            Failure(
-                "invalid_n_examples",
-                f"{_kind(param).capitalize()} file has {n} example(s), "
-                f"but must have at least {_MIN_EXAMPLES} examples",
-                param,
-            )
+        message = (
+            f"{_kind(param).capitalize()} file has {n} example(s), "
+            f"but must have at least {_MIN_EXAMPLES} examples"
         )
+        raise InvalidTrainingFileError(Failure("invalid_n_examples", message, param))
 
 
 def read_examples(
@@ -91,27 +88,24 @@ def read_examples(
     """Read the examples of a file.
 
     Args:
-        content: The file.
-        format: What each line should be.
-        param: Which file it is: `training_file` or `validation_file`.
-        grade: Scores answers, for reinforcement.
+        content: The file's content.
+        format: Format of the lines.
+        param: The file's parameter: `training_file` or `validation_file`.
+        grade: Score of answers, for reinforcement.
 
     Raises:
-        InvalidTrainingFileError: A line is not what it should be.
+        InvalidTrainingFileError: A line is invalid.
     """
     examples: list[TrainingExample] = []
     for number, line in enumerate(_lines(content), 1):
         try:
-            examples.append(_example(line, format, grade))
-        except _InvalidLineError as wrong:
-            raise InvalidTrainingFileError(
-                Failure(
-                    wrong.code,
-                    f"The job failed due to an invalid {_kind(param)} file. "
-                    f"Invalid file format. Example {number}{wrong}",
-                    param,
-                )
-            ) from None
+            examples.append(_read_example(line, format, grade))
+        except _InvalidLineError as error:
+            message = (
+                f"The job failed due to an invalid {_kind(param)} file. "
+                f"Invalid file format. Example {number}{error}"
+            )
+            raise InvalidTrainingFileError(Failure(error.code, message, param)) from None
     return examples
 
 
@@ -125,7 +119,7 @@ def _lines(content: bytes) -> Iterator[bytes]:
             yield line
 
 
-def _example(line: bytes, format: Format, grade: GradeFunction | None) -> TrainingExample:
+def _read_example(line: bytes, format: Format, grade: GradeFunction | None) -> TrainingExample:
     try:
         value = from_json(line)
     except ValueError:
@@ -145,16 +139,16 @@ def _example(line: bytes, format: Format, grade: GradeFunction | None) -> Traini
     if format == "chat":
         _reject_unknown_keys(example, _CHAT_KEYS)
         return ChatTrainingExample(_trainable_messages(example))
-    messages = _messages(example, "messages", "")
+    messages = _messages(example, "messages")
     if messages[-1].role != "user":
         raise _InvalidLineError(": the last message must be from the user")
-    assert grade is not None  # noqa: S101 - a reinforcement job cannot be created without
-    return GradedExample(messages, _BoundLineGrader(grade, example))
+    assert grade is not None  # noqa: S101 - reinforcement jobs have a grader
+    return GradedExample(messages, _BoundGradeFunction(grade, example))
 
 
 @dataclass(frozen=True, slots=True)
-class _BoundLineGrader:
-    """Scores answers to one line; its repr tells all that the score depends on."""
+class _BoundGradeFunction:
+    """Score of answers to one line; the repr contains all that the score depends on."""
 
     grade: GradeFunction
     line: dict[str, Any]
@@ -179,24 +173,23 @@ def _completion(example: dict[str, Any]) -> CompletionTrainingExample:
 
 
 def _preference(example: dict[str, Any]) -> PreferenceTrainingExample:
-    for key in ("input", "preferred_output", "non_preferred_output"):
+    keys = ("input", "preferred_output", "non_preferred_output")
+    for key in keys:
         if key not in example:
             raise _InvalidLineError(f' is missing "{key}"')
-    _reject_unknown_keys(example, {"input", "preferred_output", "non_preferred_output"})
-    asked = example["input"]
-    if not isinstance(asked, dict):
+    _reject_unknown_keys(example, set(keys))
+    if not isinstance(example["input"], dict):
         raise _InvalidLineError(', "input" is not an object')
-    preferred = _messages(example, "preferred_output", "preferred_output ")
-    other = _messages(example, "non_preferred_output", "non_preferred_output ")
-    for name, output in (("preferred_output", preferred), ("non_preferred_output", other)):
+    preferred, non_preferred = [_messages(example, key, f"{key} ") for key in keys[1:]]
+    for key, output in (("preferred_output", preferred), ("non_preferred_output", non_preferred)):
         if output[-1].role != "assistant":
-            raise _InvalidLineError(f', "{name}" must be a message from the assistant')
-    messages = _messages(cast("dict[str, Any]", asked), "messages", "input ")
-    return PreferenceTrainingExample(messages, preferred, other)
+            raise _InvalidLineError(f', "{key}" must be a message from the assistant')
+    messages = _messages(cast("dict[str, Any]", example["input"]), "messages", "input ")
+    return PreferenceTrainingExample(messages, preferred, non_preferred)
 
 
 def _trainable_messages(example: dict[str, Any]) -> tuple[ChatMessage, ...]:
-    messages = _messages(example, "messages", "")
+    messages = _messages(example, "messages")
     if messages[-1].role != "assistant":
         raise _InvalidLineError(": the last message must be from the assistant")
     if all(message.weight == 0 for message in messages if message.role == "assistant"):
@@ -204,51 +197,53 @@ def _trainable_messages(example: dict[str, Any]) -> tuple[ChatMessage, ...]:
     return messages
 
 
-def _messages(container: Mapping[str, Any], key: str, where: str) -> tuple[ChatMessage, ...]:
+def _messages(container: Mapping[str, Any], key: str, place: str = "") -> tuple[ChatMessage, ...]:
     if key not in container:
         raise _InvalidLineError(f' is missing "{key}"')
-    found = container[key]
-    if not isinstance(found, list) or not found:
+    messages = container[key]
+    if not isinstance(messages, list) or not messages:
         raise _InvalidLineError(f', "{key}" is not a list of messages')
-    given = cast("Sequence[Any]", found)
-    return tuple(_message(message, f", {where}message {i}") for i, message in enumerate(given, 1))
+    return tuple(
+        _message(message, f", {place}message {number}")
+        for number, message in enumerate(cast("Sequence[Any]", messages), 1)
+    )
 
 
-def _message(value: Any, where: str) -> ChatMessage:
+def _message(value: Any, place: str) -> ChatMessage:
     if not isinstance(value, dict):
-        raise _InvalidLineError(f"{where} is not an object")
+        raise _InvalidLineError(f"{place} is not an object")
     message = cast("dict[str, Any]", value)
     if "role" not in message:
-        raise _InvalidLineError(f"{where} Discriminator 'role' is missing in value")
+        raise _InvalidLineError(f"{place} Discriminator 'role' is missing in value")
     role = message["role"]
     if role not in _ROLES:
-        raise _InvalidLineError(f"{where} No match for discriminator 'role' and value {role!r}")
-    learnt = role == "assistant"
-    _reject_unknown_keys(message, _MESSAGE_KEYS | ({"weight"} if learnt else set()), where)
+        raise _InvalidLineError(f"{place} No match for discriminator 'role' and value {role!r}")
+    is_assistant = role == "assistant"
+    _reject_unknown_keys(message, _MESSAGE_KEYS | ({"weight"} if is_assistant else set()), place)
     weight: object = message.get("weight")
     if weight is not None and (not isinstance(weight, int) or weight not in (0, 1)):
-        raise _InvalidLineError(f'{where}: "weight" must be 0 or 1')
+        raise _InvalidLineError(f'{place}: "weight" must be 0 or 1')
     content = message.get("content")
     calls = message.get("tool_calls") or message.get("function_call")
-    if content is None and not (learnt and (calls or message.get("refusal"))):
-        raise _InvalidLineError(f'{where} is missing "content"')
-    _check_content(content, where)
+    if content is None and not (is_assistant and (calls or message.get("refusal"))):
+        raise _InvalidLineError(f'{place} is missing "content"')
+    _validate_content(content, place)
     if content is None and message.get("refusal"):
         message = {**message, "content": message["refusal"]}
     return replace(to_chat_messages([message])[0], weight=weight)
 
 
-def _check_content(content: object, where: str) -> None:
+def _validate_content(content: object, place: str) -> None:
     if content is None or isinstance(content, str):
         return
     if not isinstance(content, list):
-        raise _InvalidLineError(f'{where}: "content" is neither text nor a list of parts')
+        raise _InvalidLineError(f'{place}: "content" must be a string or a list of parts')
     for part in cast("list[object]", content):
         if not isinstance(part, dict) or "type" not in part:
-            raise _InvalidLineError(f"{where}: a part of the content has no 'type'")
+            raise _InvalidLineError(f"{place}: a part of the content has no 'type'")
 
 
-def _reject_unknown_keys(value: Mapping[str, Any], known: set[str], where: str = "") -> None:
+def _reject_unknown_keys(value: Mapping[str, Any], known: set[str], place: str = "") -> None:
     for key in value:
         if key not in known:
-            raise _InvalidLineError(f'{where} contains an extra "{key}".', "invalid_file_format")
+            raise _InvalidLineError(f'{place} contains an extra "{key}".', "invalid_file_format")

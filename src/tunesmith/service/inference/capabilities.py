@@ -1,7 +1,7 @@
 """Endpoints that each model supports, and the service's errors for the others."""
 
 from tunesmith.service.core.errors import ServiceError, invalid
-from tunesmith.service.core.models import LEGACY_MODELS, Models
+from tunesmith.service.inference.models import LEGACY_MODELS, Models
 
 __all__ = [
     "check_context_length",

@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service.core.errors import invalid
+from tunesmith.service.core.handlers import handles
 from tunesmith.service.engines.base import (
     EngineModel,
     FinishReason,
@@ -93,6 +94,7 @@ class ChatCompletionService:
         self._context = context
         self._stored = stored
 
+    @handles(CreateChatCompletion)
     async def create(self, operation: CreateChatCompletion) -> ChatCompletion:
         """Create a completion with `n` choices."""
         request = await self._prepare(operation)
@@ -104,6 +106,7 @@ class ChatCompletionService:
         await self._context.pause(request.timing.total_delay(longest), release_clock=True)
         return self._complete(request, sampled)
 
+    @handles(CreateChatCompletion)
     async def stream(
         self, operation: CreateChatCompletion
     ) -> AsyncGenerator[ChatCompletionChunk, None]:

@@ -9,6 +9,7 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.service.core.errors import invalid
+from tunesmith.service.core.handlers import handles
 from tunesmith.service.engines.base import EngineModel, Generation, GenerationSpec, ScoredToken
 from tunesmith.service.inference.capabilities import check_context_length, require_completion_model
 from tunesmith.service.inference.sampling import (
@@ -78,6 +79,7 @@ class CompletionService:
         self._context = context
         self._engine = context.engine
 
+    @handles(CreateCompletion)
     async def create(self, operation: CreateCompletion) -> Completion:
         """Complete the prompts: `n` choices for the first one, then for the second, and so on."""
         request = await self._prepare(operation)
@@ -99,6 +101,7 @@ class CompletionService:
         usage = request.usage(sum(text.n_tokens for text in sampled))
         return request.template.model_copy(update={"choices": choices, "usage": usage})
 
+    @handles(CreateCompletion)
     async def stream(self, operation: CreateCompletion) -> AsyncGenerator[Completion, None]:
         """Complete the prompts token by token, the choices in turn."""
         request = await self._prepare(operation)

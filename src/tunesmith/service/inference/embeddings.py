@@ -8,6 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.service.core.errors import invalid
+from tunesmith.service.core.handlers import handles
 from tunesmith.service.engines.base import EngineModel
 from tunesmith.service.inference.capabilities import check_context_length, require_embedding_model
 from tunesmith.service.inference.sampling import InferenceContext
@@ -57,6 +58,7 @@ class Embeddings:
         self._context = context
         self._stubs = stubs
 
+    @handles(CreateEmbedding)
     async def create(
         self, operation: CreateEmbedding
     ) -> CreateEmbeddingResponse | EncodedEmbeddings:

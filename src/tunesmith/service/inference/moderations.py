@@ -8,6 +8,7 @@ from anyio.lowlevel import checkpoint
 
 from tunesmith.operations.moderations import CreateModeration
 from tunesmith.service.core.errors import model_not_found
+from tunesmith.service.core.handlers import handles
 from tunesmith.service.inference.sampling import InferenceContext
 from tunesmith.types.moderations import CreateModerationResponse
 
@@ -48,6 +49,7 @@ class Moderations:
     def __init__(self, context: InferenceContext) -> None:
         self._context = context
 
+    @handles(CreateModeration)
     async def create(self, operation: CreateModeration) -> CreateModerationResponse:
         """Moderate each text of a list, or all parts of a message together."""
         model = operation.model or _DEFAULT_MODEL

@@ -16,9 +16,7 @@ from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.service.core.errors import invalid
 from tunesmith.service.core.ids import IdGenerator
-from tunesmith.service.core.models import Models
 from tunesmith.service.core.scheduler import Scheduler
-from tunesmith.service.core.threads import run_in_thread
 from tunesmith.service.engines.base import (
     ChatMessage,
     Engine,
@@ -27,6 +25,7 @@ from tunesmith.service.engines.base import (
     GenerationSpec,
     ScoredToken,
 )
+from tunesmith.service.inference.models import Models
 from tunesmith.service.inference.stub_generation import TokenTiming
 from tunesmith.service.inference.stubs import Reply, ReplyStubs
 
@@ -91,7 +90,7 @@ class InferenceContext:
             func: The computation.
             size: Length of its input, in characters or tokens.
         """
-        return func() if size <= _INLINE_SIZE else await run_in_thread(self.clock, func)
+        return func() if size <= _INLINE_SIZE else await self.clock.run_in_thread(func)
 
     async def encode(self, text: str, param: str) -> list[int]:
         """Split a text into tokens.

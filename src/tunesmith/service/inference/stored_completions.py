@@ -10,6 +10,7 @@ from tunesmith.operations.chat import (
     UpdateChatCompletion,
 )
 from tunesmith.service.core.errors import ServiceError
+from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.core.store import Collection, Store
 from tunesmith.service.inference.messages import Message, as_mapping, message_text
@@ -46,10 +47,12 @@ class StoredCompletions:
             record = {**fields, "id": message_id, "content": text, "content_parts": parts}
             records.put(message_id, ChatCompletionStoreMessage.model_validate(record))
 
+    @handles(RetrieveChatCompletion)
     async def retrieve(self, operation: RetrieveChatCompletion) -> ChatCompletion:
         """Retrieve a completion."""
         return self._find(operation.completion_id)
 
+    @handles(ListChatCompletions)
     async def list(self, operation: ListChatCompletions) -> Page[ChatCompletion]:
         """List completions, oldest first."""
 
@@ -66,6 +69,7 @@ class StoredCompletions:
         )
         return to_page(records)
 
+    @handles(UpdateChatCompletion)
     async def update(self, operation: UpdateChatCompletion) -> ChatCompletion:
         """Replace the metadata of a completion."""
         completion = self._find(operation.completion_id)
@@ -73,6 +77,7 @@ class StoredCompletions:
         self._completions.put(completion.id, updated)
         return updated
 
+    @handles(DeleteChatCompletion)
     async def delete(self, operation: DeleteChatCompletion) -> ChatCompletionDeleted:
         """Delete a completion and its messages."""
         completion_id = self._find(operation.completion_id).id
@@ -84,6 +89,7 @@ class StoredCompletions:
             id=completion_id, object="chat.completion.deleted", deleted=True
         )
 
+    @handles(ListChatCompletionMessages)
     async def messages(
         self, operation: ListChatCompletionMessages
     ) -> Page[ChatCompletionStoreMessage]:

@@ -10,13 +10,12 @@ from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.operations.registry import validate_operation_name
-from tunesmith.service.core.errors import ServiceError
+from tunesmith.service.core.errors import ServiceError, StubError
 
 __all__ = [
     "InferenceOperation",
     "RequestMatcher",
     "RequestPattern",
-    "StubError",
     "matches",
     "stub_errors",
     "validate_matcher",
@@ -24,14 +23,6 @@ __all__ = [
 
 InferenceOperation: TypeAlias = CreateCompletion | CreateChatCompletion | CreateEmbedding
 """An operation that can be stubbed."""
-
-
-class StubError(AssertionError):
-    """A stub's function raised, or returned a value of a wrong type; see its cause.
-
-    It is an error of the test, not of the service: clients do not retry it. Behind a socket it is
-    a 500, and is logged.
-    """
 
 
 @contextmanager

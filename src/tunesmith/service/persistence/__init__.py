@@ -1,1 +1,1 @@
-"""State of the service on disk."""
+"""Persistent state of the service."""

@@ -1,8 +1,4 @@
-"""A file in which a service in memory outlives its process: what was asked of it, and when.
-
-The file is a SQLite database, so that what was written once is there after a crash, nothing is ever
-half there, and two processes do not write at the same time. It holds plain data only.
-"""
+"""State file of a service: a SQLite database with its requests and cached trainings."""
 
 import hashlib
 import sqlite3
@@ -21,7 +17,7 @@ from tunesmith.service.core.ids import IdKind
 __all__ = ["LogEntry", "StateFile", "StateHeader", "digest"]
 
 _APPLICATION = 0x74756E65
-"""SQLite's mark of whose database it is: `tune`."""
+"""Application id in the header of the database: `tune`."""
 
 _FORMAT = 1
 _MAGIC = b"SQLite format 3\x00"
@@ -39,35 +35,35 @@ CREATE TABLE weights (training TEXT, step INTEGER, model BLOB, PRIMARY KEY (trai
 
 @dataclass(frozen=True, slots=True)
 class StateHeader:
-    """When a state was written.
+    """Time of a state.
 
     Args:
-        at: The service's time, in Unix seconds.
-        wall_s: The time outside, in Unix seconds.
-        id_counters: How far each sequence of ids was.
+        timestamp: The service's time, in Unix seconds.
+        wall_s: The real time, in Unix seconds.
+        id_counters: Number of ids drawn of each kind.
     """
 
-    at: float
+    timestamp: float
     wall_s: float
     id_counters: Mapping[IdKind, int]
 
 
 @dataclass(frozen=True, slots=True)
 class LogEntry:
-    """A request that changed something; one without a method only drew ids.
+    """A request that changed the state, or, without a method, only drew ids.
 
     Args:
-        at: The service's time then, in Unix seconds.
-        id_counters: How far each sequence of ids was after it.
+        timestamp: The service's time, in Unix seconds.
+        id_counters: Number of ids drawn of each kind, afterwards.
         method: The HTTP method.
         path: The path below the base URL.
         query: Names and values.
-        content_type: Of the body.
+        content_type: Content type of the body.
         body: The body.
-        answer: A digest of the answer.
+        answer: Digest of the response.
     """
 
-    at: float
+    timestamp: float
     id_counters: Mapping[IdKind, int]
     method: str = ""
     path: str = ""
@@ -78,28 +74,28 @@ class LogEntry:
 
 
 class StateFile:
-    """An open state file; nobody else can open it meanwhile.
+    """An open state file, locked against other processes.
 
     Args:
-        path: The file; made if there is none.
-        seed: The seed of the service whose state is begun; a state goes on with its own.
-        wall_s: The time outside, in Unix seconds, at which a state is begun.
-        wait_s: How long to wait for another process to close the file.
+        path: The file; created if it does not exist.
+        seed: Seed of a new state.
+        wall_s: The real time, in Unix seconds, of a new state.
+        wait_s: Seconds to wait for another process to close the file.
 
     Raises:
-        ConfigurationError: The file is another's, damaged, too new, in use or cannot be written.
+        ConfigurationError: The file is of another program, damaged, too new, in use or read-only.
     """
 
     def __init__(self, path: Path, *, seed: int, wall_s: float, wait_s: float = 5.0) -> None:
         self.path = path
         self._lock = threading.Lock()
         try:
-            begun = path.exists() and path.stat().st_size > 0
-            if begun:
+            exists = path.exists() and path.stat().st_size > 0
+            if exists:
                 with path.open("rb") as file:
                     if file.read(len(_MAGIC)) != _MAGIC:
                         raise self._not_a_state_file()
-            # The engine trains in worker threads; `_lock` keeps them apart.
+            # Worker threads write trainings, guarded by `_lock`.
             self._base = sqlite3.connect(
                 path, timeout=wait_s, isolation_level=None, check_same_thread=False
             )
@@ -108,16 +104,16 @@ class StateFile:
         try:
             self._base.execute("PRAGMA locking_mode=EXCLUSIVE")
             self._base.execute("BEGIN EXCLUSIVE")
-            if begun:
+            if exists:
                 self._check()
             else:
                 self._begin(seed, wall_s)
             self._base.execute("COMMIT")
-            self.seed, self.written_by, at, wall, drawn = self._base.execute(
+            self.seed, self.written_by, timestamp, wall, counters = self._base.execute(
                 "SELECT * FROM world"
             ).fetchone()
-            self.last = StateHeader(at, wall, from_json(drawn))
-            """When it was last written, as found."""
+            self.last = StateHeader(timestamp, wall, from_json(counters))
+            """Header of the last write."""
         except (sqlite3.Error, TypeError, ValueError) as error:
             self._base.close()
             raise self._unusable(error) from None
@@ -126,38 +122,49 @@ class StateFile:
             raise
 
     def close(self) -> None:
-        """Let others open it."""
+        """Close and unlock the file."""
         with self._lock:
             self._base.close()
 
     def entries(self) -> Iterator[LogEntry]:
-        """Go through what was asked, in order.
+        """Yield the entries in order.
 
         Raises:
             ConfigurationError: The file is damaged.
         """
         try:
             rows = self._base.execute("SELECT * FROM entries ORDER BY number")
-            for _, at, method, path, query, content_type, body, found, answer, drawn in rows:
-                # SQLite notices damage to its own structure, not to what is kept in it.
-                if digest(body) != found:
+            for (
+                _,
+                timestamp,
+                method,
+                path,
+                query,
+                content_type,
+                body,
+                body_digest,
+                answer,
+                counters,
+            ) in rows:
+                # SQLite detects damage of its structure, not of contents.
+                if digest(body) != body_digest:
                     raise self._damaged()
                 pairs = tuple((name, value) for name, value in from_json(query))
                 yield LogEntry(
-                    at, from_json(drawn), method, path, pairs, content_type, body, answer
+                    timestamp, from_json(counters), method, path, pairs, content_type, body, answer
                 )
         except (sqlite3.Error, TypeError, ValueError) as error:
             raise self._unusable(error) from None
 
     def write(self, entries: list[LogEntry], now: StateHeader) -> None:
-        """Add what was asked; all of it is there then, or nothing.
+        """Add entries in one transaction.
 
         Raises:
-            ConfigurationError: It cannot be written.
+            ConfigurationError: The file cannot be written.
         """
         rows = [
             (
-                entry.at,
+                entry.timestamp,
                 entry.method,
                 entry.path,
                 to_json(entry.query).decode(),
@@ -169,28 +176,27 @@ class StateFile:
             )
             for entry in entries
         ]
-        with self._lock, self._all_or_nothing():
+        with self._lock, self._transaction():
             self._base.executemany(
                 "INSERT INTO entries VALUES (NULL, ?, ?, ?, ?, ?, ?, ?, ?, ?)",
                 rows,
             )
             self._base.execute(
                 "UPDATE world SET at = ?, wall_s = ?, drawn = ?",
-                (now.at, now.wall_s, to_json(now.id_counters).decode()),
+                (now.timestamp, now.wall_s, to_json(now.id_counters).decode()),
             )
 
     def find_training(self, key: str) -> bytes | None:
-        """Find the record of a training that was done before."""
+        """Return the record of a cached training."""
         return self._find("SELECT record FROM trainings WHERE key = ?", key)
 
     def find_weights(self, key: str, step: int) -> bytes | None:
-        """Find the weights after a step of a training."""
+        """Return the weights after a step of a cached training."""
         return self._find("SELECT model FROM weights WHERE training = ? AND step = ?", key, step)
 
     def store_training(self, key: str, record: bytes, weights: Mapping[int, bytes]) -> None:
-        """Keep what a training gave, so that it need not be done again."""
-        # It saves time, no more: where there is no room for it, the training is done again.
-        with suppress(ConfigurationError), self._lock, self._all_or_nothing():
+        """Cache a training; errors are ignored, since it can be repeated."""
+        with suppress(ConfigurationError), self._lock, self._transaction():
             self._base.execute("INSERT OR REPLACE INTO trainings VALUES (?, ?)", (key, record))
             self._base.executemany(
                 "INSERT OR REPLACE INTO weights VALUES (?, ?, ?)",
@@ -198,10 +204,10 @@ class StateFile:
             )
 
     def replay_mismatch(self) -> ConfigurationError:
-        """Make the error for entries that no longer give what they gave."""
+        """Return the error for entries whose replay has another response."""
         return ConfigurationError(
             f"{self.path}: the state was written by tunesmith {self.written_by}, and this version "
-            f"({version('tunesmith')}) answers otherwise: use that version, or begin another file"
+            f"({version('tunesmith')}) responds differently: use that version or another file"
         )
 
     def _begin(self, seed: int, wall_s: float) -> None:
@@ -219,7 +225,7 @@ class StateFile:
             raise self._not_a_state_file()
         if self._pragma("user_version") != _FORMAT:
             raise ConfigurationError(
-                f"{self.path} was written by a newer tunesmith: upgrade, or begin another file"
+                f"{self.path} was written by a newer tunesmith: upgrade, or start with another file"
             )
         if self._pragma("quick_check") != "ok":
             raise self._damaged()
@@ -227,16 +233,16 @@ class StateFile:
     def _pragma(self, name: str) -> object:
         return self._base.execute(f"PRAGMA {name}").fetchone()[0]
 
-    def _find(self, sql: str, *about: object) -> bytes | None:
+    def _find(self, sql: str, *parameters: object) -> bytes | None:
         try:
             with self._lock:
-                row = self._base.execute(sql, about).fetchone()
+                row = self._base.execute(sql, parameters).fetchone()
         except sqlite3.Error:
             return None
         return row[0] if row is not None and isinstance(row[0], bytes) else None
 
     @contextmanager
-    def _all_or_nothing(self) -> Generator[None]:
+    def _transaction(self) -> Generator[None]:
         try:
             self._base.execute("BEGIN")
             try:
@@ -250,13 +256,12 @@ class StateFile:
 
     def _not_a_state_file(self) -> ConfigurationError:
         return ConfigurationError(
-            f"{self.path} is no state of a tunesmith service, and was left as it is: "
-            "name another file"
+            f"{self.path} is not a state file of tunesmith and was not changed: choose another file"
         )
 
     def _damaged(self) -> ConfigurationError:
         return ConfigurationError(
-            f"{self.path} is damaged: restore a copy of it, or delete it to begin anew"
+            f"{self.path} is damaged: restore a copy of it, or delete it to start again"
         )
 
     def _unusable(self, error: Exception) -> ConfigurationError:
@@ -265,16 +270,16 @@ class StateFile:
             return ConfigurationError(f"{self.path} cannot be opened: {error.strerror or error}")
         if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
             return ConfigurationError(
-                f"{self.path} is in use by another process: wait until it is done, or let "
-                f"`tunesmith serve --state {self.path}` serve both"
+                f"{self.path} is in use by another process: wait for it, or share it with "
+                f"`tunesmith serve --state {self.path}`"
             )
         if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB, sqlite3.SQLITE_ERROR}:
             return self._damaged()
         return ConfigurationError(
-            f"{self.path} cannot be used: {error}: name a file in a folder that you may write to"
+            f"{self.path} cannot be used: {error}: choose a file in a writable folder"
         )
 
 
 def digest(data: bytes) -> str:
-    """Tell bytes from others, in a few characters."""
+    """Return a short digest."""
     return hashlib.sha256(data).hexdigest()[:16]

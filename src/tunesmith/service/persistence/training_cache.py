@@ -1,7 +1,7 @@
-"""Trainings that need not be done twice: an engine that looks up what it computed before.
+"""Cache of trainings.
 
-What a training gives depends on the weights it starts from, its spec and its seed alone. So it is
-kept under a digest of these, and weights are read only when they are asked for.
+A training depends on its initial weights, its spec and its seed alone, so it is stored under a
+digest of these. Weights are read when they are used.
 """
 
 import hashlib
@@ -29,28 +29,28 @@ from tunesmith.service.engines.base import (
 
 __all__ = ["CachingEngine", "TrainingCache"]
 
-_KEPT_WEIGHTS = 10
-"""Those of the last so many epochs; a job looks at three."""
+_STORED_WEIGHTS = 10
+"""Number of epochs whose weights are stored; a job uses three."""
 
 
 class TrainingCache(Protocol):
-    """Where trainings are kept."""
+    """Storage of trainings."""
 
     def find_training(self, key: str, /) -> bytes | None:
-        """Find the record of a training."""
+        """Return the record of a training."""
         ...
 
     def find_weights(self, key: str, step: int, /) -> bytes | None:
-        """Find the weights after a step of a training."""
+        """Return the weights after a step."""
         ...
 
     def store_training(self, key: str, record: bytes, weights: Mapping[int, bytes], /) -> None:
-        """Keep what a training gave."""
+        """Store a training."""
         ...
 
 
 class _Record(BaseModel):
-    """What a training told of itself; the weights are kept apart."""
+    """A training without its weights."""
 
     model_config = ConfigDict(ser_json_inf_nan="constants")
 
@@ -59,21 +59,21 @@ class _Record(BaseModel):
 
 
 class CachingEngine:
-    """An engine that trains only what it has not trained before.
+    """Engine that looks up trainings in a cache.
 
     Args:
-        engine: Trains and generates.
-        cache: Keeps what trainings give.
+        engine: The engine.
+        cache: Storage of trainings.
     """
 
     def __init__(self, engine: Engine, cache: TrainingCache) -> None:
         self._engine = engine
-        self._memory = cache
+        self._cache = cache
         self._kind = f"{type(engine).__module__}.{type(engine).__qualname__}"
 
     @property
     def context_window(self) -> int:
-        """How many tokens a prompt and its completion may have together."""
+        """Maximum number of tokens of a prompt and its completion."""
         return self._engine.context_window
 
     @property
@@ -103,22 +103,22 @@ class CachingEngine:
         return _Model(self, f"bytes:{hashlib.sha256(data).hexdigest()}", lambda: model)
 
     def cached_or_new(self, key: str, start: "_Model", spec: TrainingSpec) -> Training:
-        """Give a training that was done before, or begin it."""
-        found = self._memory.find_training(key)
-        if found is not None:
+        """Return a cached training, or start it."""
+        record = self._cache.find_training(key)
+        if record is not None:
             try:
-                return _CachedTraining(self, key, _Record.model_validate_json(found), start, spec)
+                return _CachedTraining(self, key, _Record.model_validate_json(record), start, spec)
             except ValidationError:
-                pass  # it is only a memory: what cannot be read is done again
+                pass  # an unreadable entry is replaced
         return _RecordingTraining(self, key, start.model().train(spec))
 
     def model_at_step(self, key: str, step: int, retrain: Callable[[], Training]) -> EngineModel:
-        """Make the model of a training's step; the weights are read when they are needed."""
+        """Return the model after a step; the weights are read when they are used."""
 
         def load() -> EngineModel:
-            data = self._memory.find_weights(key, step)
+            data = self._cache.find_weights(key, step)
             if data is not None:
-                with suppress(ValueError):  # what cannot be read is made again
+                with suppress(ValueError):  # unreadable weights are computed again
                     return self._engine.load(data)
             training = retrain()
             for made in training:
@@ -129,14 +129,14 @@ class CachingEngine:
         return _Model(self, _step_key(key, step), load)
 
     def store(self, key: str, record: _Record, weights: Mapping[int, EngineModel]) -> None:
-        """Keep a training that is whole."""
-        last = list(weights)[-_KEPT_WEIGHTS:]
+        """Store a complete training."""
+        last = list(weights)[-_STORED_WEIGHTS:]
         data = {step: weights[step].to_bytes() for step in last}
-        self._memory.store_training(key, record.model_dump_json().encode(), data)
+        self._cache.store_training(key, record.model_dump_json().encode(), data)
 
 
 class _Model:
-    """Weights with a key, which are made when they are needed."""
+    """Weights with a key, loaded when they are used."""
 
     def __init__(self, engine: CachingEngine, key: str, load: Callable[[], EngineModel]) -> None:
         self._engine = engine
@@ -171,7 +171,7 @@ class _Model:
 
 
 class _RecordingTraining:
-    """A training that is done for the first time, and kept once it is whole."""
+    """Training that is stored once it is complete."""
 
     def __init__(self, engine: CachingEngine, key: str, training: Training) -> None:
         self._engine = engine
@@ -204,7 +204,7 @@ class _RecordingTraining:
 
 
 class _CachedTraining:
-    """A training that is not done again."""
+    """Training that is read from the cache."""
 
     def __init__(
         self,
@@ -217,7 +217,7 @@ class _CachedTraining:
         self._engine = engine
         self._key = key
         self._record = record
-        self._again: Callable[[], Training] = lambda: start.model().train(spec)
+        self._retrain: Callable[[], Training] = lambda: start.model().train(spec)
         self._step = 0
 
     @property
@@ -235,7 +235,7 @@ class _CachedTraining:
 
     def snapshot(self) -> EngineModel:
         engine, key = self._engine, self._key
-        return engine.model_at_step(key, self._step, self._again)
+        return engine.model_at_step(key, self._step, self._retrain)
 
 
 def _step_key(key: str, step: int) -> str:
@@ -243,14 +243,14 @@ def _step_key(key: str, step: int) -> str:
 
 
 def _key(start: str, spec: TrainingSpec) -> str | None:
-    """Digest what a training depends on; None where that cannot be told."""
+    """Return a digest of the inputs of a training; None if they cannot be identified."""
     digest = hashlib.sha256()
     for examples in (spec.examples, spec.validation):
         for example in examples:
-            told = repr(example)
-            if isinstance(example, GradedExample) and " at 0x" in told:
-                return None  # a plain function, which does not tell what it depends on
-            digest.update(told.encode("utf-8", "surrogatepass"))
+            text = repr(example)
+            if isinstance(example, GradedExample) and " at 0x" in text:
+                return None  # the repr of a plain function does not identify it
+            digest.update(text.encode("utf-8", "surrogatepass"))
         digest.update(b"\0")
     chosen = (
         version("tunesmith"),

@@ -18,7 +18,7 @@ async def test_an_answer_has_the_headers_of_the_real_service(api):
     assert headers["content-type"] == "application/json"
     assert headers["content-length"] == str(len(content))
     assert headers["openai-version"] == "2020-10-01"
-    assert headers["openai-organization"] == api.service.organization
+    assert headers["openai-organization"] == api.service.context.organization
     assert headers["openai-processing-ms"].isdigit()
     assert headers["x-request-id"].startswith("req_")
 
@@ -66,7 +66,7 @@ async def test_a_wrong_method_is_405_and_names_the_right_ones(api):
 
 async def test_a_body_that_is_no_json_is_400(service):
     request = Request("test", "POST", "/completions", body=b"{oh")
-    async with HttpApi(service).handle(request) as response:
+    async with HttpApi(service).send(request) as response:
         error = json.loads(await response.read())["error"]
     assert response.status == 400
     assert "We could not parse the JSON body of your request" in error["message"]
@@ -109,7 +109,7 @@ async def test_a_body_over_the_limit_is_413(service):
             yield b" " * 1000
 
     wire = HttpApi(service, max_body_bytes=2500)
-    async with wire.handle(Request("test", "POST", "/completions", body=endless)) as response:
+    async with wire.send(Request("test", "POST", "/completions", body=endless)) as response:
         error = json.loads(await response.read())["error"]
     assert response.status == 413
     assert error["message"] == "Maximum content size limit (2500) exceeded (3000 bytes read)"
@@ -185,7 +185,7 @@ async def test_events_come_one_by_one_and_leaving_early_stops_the_service(servic
     body = json.dumps(
         {"model": "davinci-002", "prompt": "The", "max_tokens": 500, "stream": True}
     ).encode()
-    async with HttpApi(service).handle(Request("t", "POST", "/completions", body=body)) as response:
+    async with HttpApi(service).send(Request("t", "POST", "/completions", body=body)) as response:
         async for _ in response.stream:
             break
     assert 1 <= drawn <= 3

@@ -63,7 +63,7 @@ def test_invalid_requests_are_refused_in_the_words_of_the_api(
 
 def test_a_too_large_body_is_refused_before_it_is_read(service, served):
     backend = MemoryBackend(service)
-    backend._wire._max_body_bytes = 1000
+    backend._api._max_body_bytes = 1000
     with served(ASGIApp(backend)) as url:
         answer = httpx.post(f"{url}/completions", headers=KEY, content=b" " * 100_000)
     assert (answer.status_code, error_of(answer)["type"]) == (413, "server_error")

@@ -1,1 +1,1 @@
-"""The legacy fine-tunes API of the service."""
+"""The legacy fine-tunes API."""

@@ -1,4 +1,4 @@
-"""How well a model classifies: the metrics that the legacy API computes after each epoch."""
+"""Classification metrics of the legacy API."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ __all__ = ["ClassificationConfig", "ClassificationEvaluator"]
 
 @dataclass(frozen=True, slots=True)
 class ClassificationConfig:
-    """What the owner of a fine-tune says about its classes.
+    """Classification parameters of a fine-tune.
 
     Args:
-        n_classes: How many there are; None for those in the training file.
-        positive_class: The one that counts as found, of two; None for metrics of any number.
-        betas: Which F-beta scores to compute, of two classes.
+        n_classes: Number of classes; None for those in the training file.
+        positive_class: The positive class, for binary metrics; None for multiclass metrics.
+        betas: Betas of the F-beta scores, for binary metrics.
     """
 
     n_classes: int | None
@@ -33,25 +33,25 @@ class ClassificationConfig:
 
 
 class ClassificationEvaluator:
-    """Lets a model choose among the classes for each held-out example.
+    """Evaluation of models as classifiers of the validation examples.
 
-    The completions of the training file are the classes. A model chooses the one to whose text it
-    gives the highest probability after the prompt.
+    The completions of the training file are the classes. The prediction is the class with the
+    highest probability after the prompt.
 
     Args:
-        engine: Knows the tokens.
-        config: What is known about the classes.
-        spec: The training: its examples have the classes, its held-out ones are classified.
+        engine: The tokenizer.
+        config: The classification parameters.
+        spec: Training examples, which have the classes, and validation examples.
 
     Raises:
-        InvalidTrainingFileError: The classes are not those that were announced.
+        InvalidTrainingFileError: The classes do not match the parameters.
     """
 
     def __init__(self, engine: Engine, config: ClassificationConfig, spec: TrainingSpec) -> None:
         self._engine = engine
-        self._asked = config
-        self._classes = list(dict.fromkeys(_pairs(spec.examples).completions))
-        self._held_out = _pairs(spec.validation)
+        self._betas = config.betas
+        self._classes = list(dict.fromkeys(pair.completion for pair in _pairs(spec.examples)))
+        self._validation = _pairs(spec.validation)
         expected = 2 if config.positive_class is not None else config.n_classes
         if expected is not None and len(self._classes) != expected:
             raise _invalid_classes(
@@ -59,79 +59,70 @@ class ClassificationEvaluator:
                 f"not match the number of classes specified in the hyperparameters, {expected}.",
                 "training_file",
             )
-        unknown = set(self._held_out.completions) - set(self._classes)
+        unknown = {pair.completion for pair in self._validation} - set(self._classes)
         if unknown:
             raise _invalid_classes(
-                f"The validation file has a class that the training file has not: "
+                f"The validation file has a class that is missing in the training file: "
                 f"{min(unknown)!r}.",
                 "validation_file",
             )
-        self._positive = self._find_positive()
+        self._positive = self._find_class(config.positive_class)
 
-    def measure(self, model: EngineModel) -> Mapping[str, float]:
-        """Classify all held-out examples, and compute the metrics by the names of their columns."""
-        tokens = [self._engine.encode(name) for name in self._classes]
-        chances = [
-            self._class_probabilities(model, prompt, tokens) for prompt in self._held_out.prompts
+    def evaluate(self, model: EngineModel) -> Mapping[str, float]:
+        """Return the metrics of a model by column name."""
+        classes = [self._engine.encode(name) for name in self._classes]
+        probabilities = [
+            self._class_probabilities(model, pair.prompt, classes) for pair in self._validation
         ]
-        truth = [self._classes.index(name) for name in self._held_out.completions]
-        chosen = [row.index(max(row)) for row in chances]
-        accuracy = sum(map(int.__eq__, truth, chosen)) / len(truth)
-        metrics = {"accuracy": accuracy}
+        truth = [self._classes.index(pair.completion) for pair in self._validation]
+        predicted = [row.index(max(row)) for row in probabilities]
+        metrics = {"accuracy": sum(map(int.__eq__, truth, predicted)) / len(truth)}
         if self._positive is None:
             metrics["weighted_f1_score"] = sum(
                 truth.count(label)
                 / len(truth)
-                * _f_beta(*_precision_recall(truth, chosen, label), beta=1)
+                * _f_beta(*_precision_recall(truth, predicted, label), beta=1)
                 for label in set(truth)
             )
         else:
-            precision, recall = _precision_recall(truth, chosen, self._positive)
+            precision, recall = _precision_recall(truth, predicted, self._positive)
             scored = [
                 (row[self._positive], label == self._positive)
-                for row, label in zip(chances, truth, strict=True)
+                for row, label in zip(probabilities, truth, strict=True)
             ]
             metrics |= {
                 "precision": precision,
                 "recall": recall,
                 "auroc": _auroc(scored),
                 "auprc": _auprc(scored),
+                **{f"f{beta:g}": _f_beta(precision, recall, beta=beta) for beta in self._betas},
             }
-            for beta in self._asked.betas:
-                metrics[f"f{beta:g}"] = _f_beta(precision, recall, beta=beta)
         return {f"classification/{name}": value for name, value in metrics.items()}
 
     def _class_probabilities(
         self, model: EngineModel, prompt: str, classes: Sequence[list[int]]
     ) -> list[float]:
-        before = self._engine.encode(prompt)
+        prefix = self._engine.encode(prompt)
         logprobs = [
-            sum(token.token.logprob for token in model.score([*before, *name])[len(before) :])
-            for name in classes
+            sum(token.token.logprob for token in model.score([*prefix, *tokens])[len(prefix) :])
+            for tokens in classes
         ]
-        most = max(logprobs)
-        weights = [exp(logprob - most) for logprob in logprobs]
+        highest = max(logprobs)
+        weights = [exp(logprob - highest) for logprob in logprobs]
         return [weight / sum(weights) for weight in weights]
 
-    def _find_positive(self) -> int | None:
-        wanted = self._asked.positive_class
-        if wanted is None:
+    def _find_class(self, positive_class: str | None) -> int | None:
+        if positive_class is None:
             return None
         for index, name in enumerate(self._classes):
-            if name.strip() == wanted.strip():
+            if name.strip() == positive_class.strip():
                 return index
-        raise _invalid_classes(f"The training file has no class {wanted!r}.", "training_file")
+        message = f"The training file has no class {positive_class!r}."
+        raise _invalid_classes(message, "training_file")
 
 
-@dataclass(frozen=True, slots=True)
-class _Pairs:
-    prompts: list[str]
-    completions: list[str]
-
-
-def _pairs(examples: Sequence[TrainingExample]) -> _Pairs:
-    pairs = [example for example in examples if isinstance(example, CompletionTrainingExample)]
-    return _Pairs([pair.prompt for pair in pairs], [pair.completion for pair in pairs])
+def _pairs(examples: Sequence[TrainingExample]) -> list[CompletionTrainingExample]:
+    return [example for example in examples if isinstance(example, CompletionTrainingExample)]
 
 
 def _invalid_classes(message: str, param: str) -> InvalidTrainingFileError:
@@ -139,21 +130,20 @@ def _invalid_classes(message: str, param: str) -> InvalidTrainingFileError:
 
 
 def _precision_recall(
-    truth: Sequence[int], chosen: Sequence[int], label: int
+    truth: Sequence[int], predicted: Sequence[int], label: int
 ) -> tuple[float, float]:
-    """Precision and recall of one class."""
-    hits = sum(a == b == label for a, b in zip(truth, chosen, strict=True))
-    found, there = chosen.count(label), truth.count(label)
-    return (hits / found if found else 0.0, hits / there if there else 0.0)
+    hits = sum(a == b == label for a, b in zip(truth, predicted, strict=True))
+    n_predicted, n_true = predicted.count(label), truth.count(label)
+    return (hits / n_predicted if n_predicted else 0.0, hits / n_true if n_true else 0.0)
 
 
 def _f_beta(precision: float, recall: float, *, beta: float) -> float:
-    below = beta**2 * precision + recall
-    return (1 + beta**2) * precision * recall / below if below else 0.0
+    denominator = beta**2 * precision + recall
+    return (1 + beta**2) * precision * recall / denominator if denominator else 0.0
 
 
 def _auroc(scored: Sequence[tuple[float, bool]]) -> float:
-    """Chance that a positive example has a higher score than a negative one."""
+    """Return the probability that a positive example has a higher score than a negative one."""
     positive = [score for score, is_positive in scored if is_positive]
     negative = [score for score, is_positive in scored if not is_positive]
     if not positive or not negative:
@@ -163,11 +153,11 @@ def _auroc(scored: Sequence[tuple[float, bool]]) -> float:
 
 
 def _auprc(scored: Sequence[tuple[float, bool]]) -> float:
-    """Mean of the precisions at each positive example, from the highest score down."""
+    """Return the mean of the precisions at each positive example, by descending score."""
     ranked = sorted(scored, key=lambda pair: -pair[0])
     hits, total = 0, 0.0
-    for place, (_, is_positive) in enumerate(ranked, 1):
+    for rank, (_, is_positive) in enumerate(ranked, 1):
         if is_positive:
             hits += 1
-            total += hits / place
+            total += hits / rank
     return total / hits if hits else 0.0

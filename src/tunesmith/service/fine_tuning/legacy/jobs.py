@@ -1,6 +1,6 @@
-"""The room of fine-tunes: the legacy API, which came before fine-tuning jobs."""
+"""The legacy fine-tunes API, predecessor of fine-tuning jobs."""
 
-from collections.abc import AsyncGenerator, Callable
+from collections.abc import AsyncGenerator
 from typing import Any
 
 from tunesmith.operations.fine_tunes import (
@@ -11,160 +11,148 @@ from tunesmith.operations.fine_tunes import (
     RetrieveFineTune,
 )
 from tunesmith.service.core.errors import fine_tune_not_found, invalid
-from tunesmith.service.core.models import LEGACY_MODELS
-from tunesmith.service.engines.base import Engine, TrainingSpec
-from tunesmith.service.files.files import FileService
-from tunesmith.service.fine_tuning.legacy.classification import (
-    ClassificationConfig,
-    ClassificationEvaluator,
+from tunesmith.service.core.handlers import handles
+from tunesmith.service.engines.base import Engine
+from tunesmith.service.fine_tuning.legacy.lifecycle import (
+    DEFAULT_EPOCHS,
+    LegacyFineTuneLifecycle,
 )
-from tunesmith.service.fine_tuning.legacy.lifecycle import LegacyFineTuneLifecycle
-from tunesmith.service.fine_tuning.lifecycle import ServiceContext
+from tunesmith.service.fine_tuning.lifecycle import JobContext
 from tunesmith.service.fine_tuning.stubbed_outcomes import FailurePoints, StubbedOutcomes
-from tunesmith.service.fine_tuning.timeline import FINE_TUNE_TIMELINE, Timeline
-from tunesmith.service.fine_tuning.training_data import read_examples
-from tunesmith.service.fine_tuning.training_run import EvaluationHook
-from tunesmith.service.fine_tuning.validation import validate_base_model, validate_training_file
+from tunesmith.service.fine_tuning.timeline import FINE_TUNE_TIMELINE
+from tunesmith.service.inference.models import LEGACY_MODELS
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tunes import FineTune, FineTuneEvent, FineTuneHyperparams
 
 __all__ = ["LegacyFineTunes"]
 
 _DEFAULT_MODEL = "curie"
-_DEFAULT_EPOCHS = 4
 _DEFAULT_PROMPT_LOSS_WEIGHT = 0.01
 _POLL_INTERVAL_S = 30.0
 
 
 class LegacyFineTunes(StubbedOutcomes[LegacyFineTuneLifecycle]):
-    """Takes fine-tunes, and lets their owners follow and cancel them.
+    """Fine-tunes of the legacy API.
 
     Args:
-        context: What fine-tunes work with.
-        timeline: What happens in a fine-tune, and when.
-        engine: Knows the tokens of classes.
+        context: Dependencies shared by all jobs.
+        engine: Tokenizer for classification metrics.
     """
 
-    def __init__(self, context: ServiceContext, timeline: Timeline, engine: Engine) -> None:
-        super().__init__(
-            timeline, FINE_TUNE_TIMELINE, FailurePoints(files="price", model="upload_model")
-        )
-        self._context = context
+    def __init__(self, context: JobContext, engine: Engine) -> None:
+        failure_points = FailurePoints(files="price", model="upload_model")
+        super().__init__(context, FINE_TUNE_TIMELINE, failure_points)
         self._engine = engine
-        self._fine_tunes = context.store.collection("fine_tunes", FineTune)
+        self._fine_tunes = context.core.store.collection("fine_tunes", FineTune)
 
+    @handles(CreateFineTune)
     async def create(self, operation: CreateFineTune) -> FineTune:
-        """Take a fine-tune; its files are checked later."""
-        context = self._context
+        """Create a fine-tune; its files are validated later."""
+        context, core = self._context, self._context.core
         model = operation.model or _DEFAULT_MODEL
-        validate_base_model(context, model, LEGACY_MODELS)
-        validate_training_file(context, operation.training_file, "training_file")
-        if operation.validation_file is not None:
-            validate_training_file(context, operation.validation_file, "validation_file")
+        context.validate_base_model(model, LEGACY_MODELS)
+        context.validate_file(operation.training_file, "training_file")
+        context.validate_file(operation.validation_file, "validation_file")
         _validate_classification_params(operation)
-        now = int(context.clock.time())
-        hyperparams = _hyperparams(operation)
+        files = context.files
+        validation_file = operation.validation_file
         fine_tune = FineTune(
             object="fine-tune",
-            id=context.ids.new("fine_tune"),
-            hyperparams=hyperparams,
-            organization_id=context.organization,
+            id=core.ids.new("fine_tune"),
+            hyperparams=_hyperparams(operation),
+            organization_id=core.organization,
             model=model,
-            training_files=[context.files.find(operation.training_file)],
-            validation_files=[context.files.find(operation.validation_file)]
-            if operation.validation_file is not None
-            else [],
+            training_files=[files.find(operation.training_file)],
+            validation_files=[] if validation_file is None else [files.find(validation_file)],
             result_files=[],
-            created_at=now,
-            updated_at=now,
+            created_at=core.now(),
+            updated_at=core.now(),
             status="pending",
             fine_tuned_model=None,
         )
-        spec = _spec_reader(operation, hyperparams, context.files)
-        examine = _classification_metrics_factory(operation, self._engine)
-        life = LegacyFineTuneLifecycle(
-            context, self._timeline, fine_tune, spec, operation.suffix, examine
-        )
-        self._register(life, fine_tune.id)
-        await context.schedule.run_due()  # what happens at once is part of the answer
-        return _with_events(life)
+        lifecycle = LegacyFineTuneLifecycle(context, fine_tune, operation, self._engine)
+        self._register(lifecycle, fine_tune.id)
+        await core.scheduler.run_due()  # the response contains the first event
+        return _with_events(lifecycle)
 
+    @handles(RetrieveFineTune)
     async def retrieve(self, operation: RetrieveFineTune) -> FineTune:
-        """Look up a fine-tune."""
-        return _with_events(self._life(operation.fine_tune_id))
+        """Return a fine-tune."""
+        return _with_events(self._find(operation.fine_tune_id))
 
+    @handles(ListFineTunes)
     async def list(self, operation: ListFineTunes) -> Page[FineTune]:
         """List all fine-tunes, oldest first and without their events."""
         del operation
         return Page(object="list", data=self._fine_tunes.get_page(newest_first=False).records)
 
+    @handles(CancelFineTune)
     async def cancel(self, operation: CancelFineTune) -> FineTune:
-        """End a fine-tune before it is done."""
-        life = self._life(operation.fine_tune_id)
-        if life.fine_tune.is_over:
-            text = self._context.behavior.job_state_conflict_message
-            status = life.fine_tune.status
-            raise invalid(text.format(id=operation.fine_tune_id, status=status), "fine_tune_id")
-        life.cancel()
-        return _with_events(life)
-
-    async def list_events(self, operation: ListFineTuneEvents) -> Page[FineTuneEvent]:
-        """List what happened, oldest first."""
-        return Page(object="list", data=_events(self._life(operation.fine_tune_id)))
-
-    async def stream_events(self, operation: ListFineTuneEvents) -> AsyncGenerator[FineTuneEvent]:
-        """Tell what happens as it happens, until the fine-tune is over."""
-        life = self._life(operation.fine_tune_id)
-        clock, schedule = self._context.clock, self._context.schedule
-        told = 0
-        while True:
-            over = life.fine_tune.is_over
-            new = life.events.get_page(
-                after=str(told - 1) if told else None, newest_first=False
-            ).records
-            for event in new:
-                told += 1
-                yield event
-            if over:
-                return
-            # Somebody may cancel it before anything else happens.
-            now = clock.time()
-            next_at = schedule.next_due_at()
-            await clock.sleep(
-                _POLL_INTERVAL_S if next_at is None else min(next_at - now, _POLL_INTERVAL_S)
+        """Cancel a fine-tune."""
+        lifecycle = self._find(operation.fine_tune_id)
+        if lifecycle.fine_tune.is_over:
+            message = self._context.core.behavior.job_state_conflict_message.format(
+                id=operation.fine_tune_id, status=lifecycle.fine_tune.status
             )
-            await schedule.run_due()
+            raise invalid(message, "fine_tune_id")
+        lifecycle.cancel()
+        return _with_events(lifecycle)
 
-    def _life(self, id: str) -> LegacyFineTuneLifecycle:
-        life = self._lives.get(id)
-        if life is None:
+    @handles(ListFineTuneEvents)
+    async def list_events(self, operation: ListFineTuneEvents) -> Page[FineTuneEvent]:
+        """List the events of a fine-tune, oldest first."""
+        return Page(object="list", data=_events(self._find(operation.fine_tune_id)))
+
+    @handles(ListFineTuneEvents)
+    async def stream_events(self, operation: ListFineTuneEvents) -> AsyncGenerator[FineTuneEvent]:
+        """Stream the events of a fine-tune until it ends."""
+        lifecycle = self._find(operation.fine_tune_id)
+        clock, scheduler = self._context.core.clock, self._context.core.scheduler
+        n_sent = 0
+        while True:
+            is_over = lifecycle.fine_tune.is_over
+            for event in _events(lifecycle, after=n_sent):
+                n_sent += 1
+                yield event
+            if is_over:
+                return
+            # The next event may come from a cancellation, which is not scheduled.
+            next_at = scheduler.next_due_at()
+            until_next_s = _POLL_INTERVAL_S if next_at is None else next_at - clock.time()
+            await clock.sleep(min(until_next_s, _POLL_INTERVAL_S))
+            await scheduler.run_due()
+
+    def _find(self, id: str) -> LegacyFineTuneLifecycle:
+        lifecycle = self._lifecycles.get(id)
+        if lifecycle is None:
             raise fine_tune_not_found(id)
-        return life
+        return lifecycle
 
 
-def _events(life: LegacyFineTuneLifecycle) -> list[FineTuneEvent]:
-    return life.events.get_page(newest_first=False).records
+def _events(lifecycle: LegacyFineTuneLifecycle, after: int = 0) -> list[FineTuneEvent]:
+    cursor = str(after - 1) if after else None
+    return lifecycle.events.get_page(after=cursor, newest_first=False).records
 
 
-def _with_events(life: LegacyFineTuneLifecycle) -> FineTune:
-    return life.fine_tune.model_copy(update={"events": _events(life)})
+def _with_events(lifecycle: LegacyFineTuneLifecycle) -> FineTune:
+    return lifecycle.fine_tune.model_copy(update={"events": _events(lifecycle)})
 
 
 def _hyperparams(operation: CreateFineTune) -> FineTuneHyperparams:
     n_epochs = operation.n_epochs or (operation.hyperparameters or {}).get("n_epochs")
     weight = operation.prompt_loss_weight
-    asked: dict[str, Any] = {
+    classification: dict[str, Any] = {
         "compute_classification_metrics": operation.compute_classification_metrics,
         "classification_n_classes": operation.classification_n_classes,
         "classification_positive_class": operation.classification_positive_class,
         "classification_betas": operation.classification_betas,
     }
     return FineTuneHyperparams(
-        n_epochs=n_epochs if isinstance(n_epochs, int) else _DEFAULT_EPOCHS,
+        n_epochs=n_epochs if isinstance(n_epochs, int) else DEFAULT_EPOCHS,
         batch_size=operation.batch_size,
         learning_rate_multiplier=operation.learning_rate_multiplier,
         prompt_loss_weight=_DEFAULT_PROMPT_LOSS_WEIGHT if weight is None else weight,
-        **{name: value for name, value in asked.items() if value is not None},
+        **{name: value for name, value in classification.items() if value is not None},
     )
 
 
@@ -179,36 +167,3 @@ def _validate_classification_params(operation: CreateFineTune) -> None:
             "classification_positive_class.",
             "classification_n_classes",
         )
-
-
-def _classification_metrics_factory(
-    operation: CreateFineTune, engine: Engine
-) -> Callable[[TrainingSpec], EvaluationHook] | None:
-    if not operation.compute_classification_metrics:
-        return None
-    asked = ClassificationConfig(
-        n_classes=operation.classification_n_classes,
-        positive_class=operation.classification_positive_class,
-        betas=tuple(operation.classification_betas or ()),
-    )
-    return lambda spec: ClassificationEvaluator(engine, asked, spec).measure
-
-
-def _spec_reader(
-    operation: CreateFineTune, hyperparams: FineTuneHyperparams, files: FileService
-) -> Callable[[], TrainingSpec]:
-    def read() -> TrainingSpec:
-        content = b"".join(files.read(operation.training_file))
-        held_out = operation.validation_file and b"".join(files.read(operation.validation_file))
-        return TrainingSpec(
-            examples=read_examples(content, "completion"),
-            validation=read_examples(held_out, "completion", param="validation_file")
-            if held_out
-            else (),
-            n_epochs=int(hyperparams.n_epochs or _DEFAULT_EPOCHS),
-            batch_size=operation.batch_size,
-            learning_rate_multiplier=operation.learning_rate_multiplier,
-            prompt_loss_weight=hyperparams.prompt_loss_weight or 0.0,
-        )
-
-    return read

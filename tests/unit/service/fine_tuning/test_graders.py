@@ -105,7 +105,7 @@ async def test_a_python_grader_is_read_but_never_run(service, tmp_path):
     [
         ({"type": "python", "name": "p", "source": "def grade(:"}, "is not Python"),
         ({"type": "python", "name": "p", "source": "x = 1"}, "no function grade"),
-        ({**_check(), "input": "{{answer}}"}, "Templates know sample and item"),
+        ({**_check(), "input": "{{answer}}"}, "Templates can use sample and item"),
         (
             {
                 "type": "multi",
@@ -113,7 +113,7 @@ async def test_a_python_grader_is_read_but_never_run(service, tmp_path):
                 "graders": {"a": _check(name="a")},
                 "calculate_output": "a + b",
             },
-            "no grader named 'b'",
+            "unknown grader 'b'",
         ),
     ],
 )

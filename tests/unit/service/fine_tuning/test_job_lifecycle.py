@@ -53,7 +53,7 @@ async def _last_event(service, job):
         ),
         (
             {"method": {"type": "dpo", "supervised": {}}},
-            "'supervised' does not go with the type 'dpo'",
+            "'supervised' cannot be used with the type 'dpo'",
             "method.supervised",
         ),
     ],
@@ -216,8 +216,8 @@ async def test_a_test_can_let_a_job_stay_in_the_queue(upload, pairs):
     assert (await _after(service, job, 10**9)).status == "queued"
 
 
-async def test_early_jobs_told_every_tenth_step(upload, pairs):
-    service = Service(job_timeline=replace(JOB_TIMELINE, event_every_steps=10))
+async def test_steps_can_have_events_at_an_interval(upload, pairs):
+    service = Service(behavior=ServiceBehavior(event_every_steps=10))
     job = await _create(
         service,
         await upload(pairs, to=service),
@@ -243,25 +243,19 @@ async def test_an_engine_that_breaks_fails_its_job_and_nothing_else(
     assert "failed in the engine" in caplog.text
 
 
-async def test_the_era_decides_whether_no_error_is_empty_or_null(upload, pairs):
-    service = Service(behavior=ServiceBehavior(error_when_none=False))
-    job = await _create(service, await upload(pairs, to=service))
-    assert job.model_dump(exclude_unset=True)["error"] is None
-
-
-async def test_durations_can_be_given_by_what_is_done():
+async def test_durations_are_set_by_action():
     timeline = JOB_TIMELINE.with_delays(start=3600, step=30)
     assert [row.delay_s for row in timeline.rows] == [0, 15, 15, 3600, 30, 20, 8]
 
 
-def test_a_timeline_does_only_what_can_be_done():
+def test_unknown_actions_and_negative_durations_are_refused():
     wrong = Timeline((Transition("queued", 3, "running", "begin"),))
-    known = "the timeline does no 'begin': it does announce, "
+    known = "the timeline has no action 'begin'; use one of announce, "
     with pytest.raises(ValueError, match=f"{known}validate"):
         Service(job_timeline=wrong)
     with pytest.raises(ValueError, match=f"{known}price"):
         Service(fine_tune_timeline=wrong)
     with pytest.raises(ValueError, match=known):
         JOB_TIMELINE.with_delays(begin=3)
-    with pytest.raises(ValueError, match="time does not go back"):
+    with pytest.raises(ValueError, match="delay_s must not be negative"):
         JOB_TIMELINE.with_delays(start=-3)

@@ -1,21 +1,20 @@
-"""The room of models: base ones that are always there, and tuned ones that come and go."""
+"""The Models API: base models and tuned models with their weights."""
 
 from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
-from tunesmith.service.core.behavior import ServiceBehavior
+from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, model_not_found
-from tunesmith.service.core.store import Store
-from tunesmith.service.engines.base import Engine
-from tunesmith.service.engines.base import EngineModel as Weights
+from tunesmith.service.core.handlers import handles
+from tunesmith.service.engines.base import Engine, EngineModel
 from tunesmith.types.base import Page
 from tunesmith.types.models import Model, ModelDeleted
 
 __all__ = ["COMPLETION_MODELS", "LEGACY_MODELS", "TUNABLE_MODELS", "Models"]
 
 LEGACY_MODELS = ("ada", "babbage", "curie", "davinci")
-"""What the legacy API could tune."""
+"""Base models of the legacy fine-tuning API."""
 
 COMPLETION_MODELS = ("babbage-002", "davinci-002")
-"""Those to tune on prompts and completions instead of conversations."""
+"""Models that are tuned on prompts and completions instead of conversations."""
 
 TUNABLE_MODELS = (
     *COMPLETION_MODELS,
@@ -54,89 +53,85 @@ _BASE_MODELS = {
 
 
 class Models:
-    """Knows every model by name, with its weights.
+    """Registry of models and their weights.
 
     Args:
-        store: Keeps the tuned models.
-        engine: Has the weights of the base models.
-        organization: The id of the organization that owns the tuned models.
-        behavior: What a base model answers to a deletion.
+        context: Dependencies shared by all parts of the service.
+        engine: Source of the base models' weights.
     """
 
-    def __init__(
-        self, store: Store, engine: Engine, organization: str, behavior: ServiceBehavior
-    ) -> None:
-        self._tuned = store.collection("models", Model)
+    def __init__(self, context: ServiceContext, engine: Engine) -> None:
+        self._tuned = context.store.collection("models", Model)
         self._engine = engine
-        self._organization = organization
-        self._behavior = behavior
-        self._weights: dict[str, Weights] = {}
+        self._organization = context.organization
+        self._behavior = context.behavior
+        self._weights: dict[str, EngineModel] = {}
         self._bases: dict[str, str] = {}
 
+    @handles(ListModels)
     async def list(self, operation: ListModels) -> Page[Model]:
-        """List the models, base ones first."""
+        """List the models, base models first."""
         del operation
         tuned = self._tuned.get_page(newest_first=False).records
         return Page(object="list", data=[*_BASE_MODELS.values(), *tuned])
 
+    @handles(RetrieveModel)
     async def retrieve(self, operation: RetrieveModel) -> Model:
-        """Look up a model."""
-        found = _BASE_MODELS.get(operation.model) or self._tuned.get(operation.model)
-        if found is None:
+        """Return a model."""
+        model = _BASE_MODELS.get(operation.model) or self._tuned.get(operation.model)
+        if model is None:
             raise model_not_found(operation.model)
-        return found
+        return model
 
+    @handles(DeleteModel)
     async def delete(self, operation: DeleteModel) -> ModelDeleted:
         """Delete a tuned model."""
         name = operation.model
         if name in _BASE_MODELS:
-            raise ServiceError(
-                self._behavior.base_model_status,
-                self._behavior.base_model_undeletable.format(name=name),
-                param="model",
-            )
+            message = self._behavior.base_model_message.format(name=name)
+            raise ServiceError(self._behavior.base_model_status, message, param="model")
         if self._tuned.delete(name) is None:
             raise model_not_found(name)
         del self._weights[name], self._bases[name]
         return ModelDeleted(id=name, object="model", deleted=True)
 
-    def register(self, name: str, weights: Weights, *, base: str, at: float) -> None:
+    def register(self, name: str, weights: EngineModel, *, base: str, timestamp: float) -> None:
         """Add a tuned model.
 
         Args:
-            name: Its name.
-            weights: What training made.
-            base: The model that was tuned, which may be a tuned one itself.
-            at: When it was made, in Unix seconds.
+            name: Name of the new model.
+            weights: Result of the training.
+            base: The model that was tuned, which may be a tuned model.
+            timestamp: Creation time, in Unix seconds.
         """
-        model = Model(id=name, object="model", created=int(at), owned_by=self._organization)
+        model = Model(id=name, object="model", created=int(timestamp), owned_by=self._organization)
         self._tuned.put(name, model)
         self._weights[name] = weights
         self._bases[name] = self.base_of(base)
 
     def exists(self, name: str) -> bool:
-        """Tell whether there is a model of this name."""
+        """Return whether a model exists."""
         return name in _BASE_MODELS or name in self._weights
 
     def is_tuned(self, name: str) -> bool:
-        """Tell whether there is a tuned model, or a checkpoint of one, of this name."""
+        """Return whether a tuned model, or a checkpoint of one, exists."""
         return name in self._weights
 
     def base_of(self, name: str) -> str:
-        """Name the base model that a model was tuned from; a base model is its own.
+        """Return the base model that a model was tuned from; its own name for a base model.
 
         Raises:
-            ServiceError: There is no model of this name.
+            ServiceError: The model does not exist.
         """
         if not self.exists(name):
             raise model_not_found(name)
         return self._bases.get(name, name)
 
-    def resolve(self, name: str) -> Weights:
-        """Find a model's weights.
+    def resolve(self, name: str) -> EngineModel:
+        """Return a model's weights.
 
         Raises:
-            ServiceError: There is no model of this name.
+            ServiceError: The model does not exist.
         """
         if name in _BASE_MODELS:
             return self._engine.base(name)

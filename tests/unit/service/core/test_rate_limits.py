@@ -25,15 +25,15 @@ async def test_without_limits_there_are_no_headers_of_them():
 
 
 @pytest.mark.parametrize(
-    ("limits", "says"),
+    ("limits", "message"),
     [
-        ({"requests_per_minute": 0}, "requests_per_minute is 1 or more"),
-        ({"tokens_per_minute": -1}, "tokens_per_minute is 1 or more"),
-        ({"quota_tokens": -1}, "quota_tokens is 0 or more"),
+        ({"requests_per_minute": 0}, "requests_per_minute must be at least 1"),
+        ({"tokens_per_minute": -1}, "tokens_per_minute must be at least 1"),
+        ({"quota_tokens": -1}, "quota_tokens must be at least 0"),
     ],
 )
-def test_limits_that_make_no_sense_are_refused(limits, says):
-    with pytest.raises(ValueError, match=says):
+def test_invalid_limits_are_refused(limits, message):
+    with pytest.raises(ValueError, match=message):
         ServiceLimits(**limits)
 
 

@@ -1,4 +1,4 @@
-"""What jobs do where a test says so."""
+"""Planned outcomes of jobs, and their behavior over the years."""
 
 import base64
 
@@ -14,7 +14,7 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.operations.models import RetrieveModel
-from tunesmith.service.core.event_messages import EVENT_MESSAGES_2023, EventMessages
+from tunesmith.service.core.behavior import BEHAVIOR_2023, BEHAVIOR_2024, ServiceBehavior
 
 pytestmark = pytest.mark.anyio
 
@@ -23,7 +23,7 @@ _LONG_S = 100_000
 
 @pytest.fixture
 def create(service, upload, pairs):
-    """Creates a job."""
+    """Function that creates a job."""
 
     async def create(**parameters):
         return await service.execute(
@@ -37,7 +37,7 @@ def create(service, upload, pairs):
 
 @pytest.fixture
 def later(service):
-    """Gives a job as it is after some time."""
+    """Function that returns a job after some time."""
 
     async def later(job, seconds=_LONG_S):
         service.clock.jump(seconds)
@@ -48,7 +48,7 @@ def later(service):
 
 @pytest.fixture
 def events(service):
-    """Gives a job's events, oldest first."""
+    """Function that returns the events of a job, oldest first."""
 
     async def events(job):
         page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
@@ -60,7 +60,7 @@ def events(service):
 # Failures.
 
 
-async def test_the_next_job_fails_as_it_is_told(service, create, later, events):
+async def test_the_next_job_fails_as_planned(service, create, later, events):
     service.jobs.fail_next("invalid_n_examples", "Too few.", param="training_file")
     job = await later(await create())
     assert job.status == "failed"
@@ -73,39 +73,39 @@ async def test_the_next_job_fails_as_it_is_told(service, create, later, events):
     assert (await later(await create())).status == "succeeded"
 
 
-async def test_failures_meet_one_job_after_the_other(service, create, later):
+async def test_planned_failures_are_used_in_order(service, create, later):
     service.jobs.fail_next("a", "A.")
     service.jobs.fail_next("b", "B.", times=2)
     jobs = [await create() for _ in range(4)]
     ends = [await later(job) for job in jobs]
-    assert [job.error.code for job in ends] == ["a", "b", "b", None]
+    assert [job.error and job.error.code for job in ends] == ["a", "b", "b", None]
 
 
-async def test_all_jobs_can_fail(service, create, later):
+async def test_a_failure_can_be_planned_for_all_jobs(service, create, later):
     service.jobs.fail_next("a", "A.", times=None)
     assert [(await later(await create())).status for _ in range(3)] == ["failed"] * 3
 
 
-async def test_a_job_can_fail_after_some_steps(service, create, later, events):
-    service.jobs.fail_next("server_error", "A GPU is on fire.", after_steps=2)
+async def test_a_job_fails_after_a_number_of_steps(service, create, later, events):
+    service.jobs.fail_next("server_error", "CUDA out of memory.", after_steps=2)
     job = await later(await create())
     assert job.status == "failed"
     assert job.fine_tuned_model is None
     assert [event.data["step"] for event in await events(job) if event.type == "metrics"] == [1, 2]
 
 
-async def test_a_job_that_fails_after_more_steps_than_it_has_fails_after_the_last(
+async def test_a_failure_after_too_many_steps_comes_after_the_last_step(
     service, create, later, events
 ):
-    service.jobs.fail_next("server_error", "A GPU is on fire.", after_steps=10**6)
+    service.jobs.fail_next("server_error", "CUDA out of memory.", after_steps=10**6)
     job = await later(await create())
     assert job.status == "failed"
     *_, last_step, failure = await events(job)
     assert last_step.data["step"] == last_step.data["total_steps"]
-    assert failure.message == "A GPU is on fire."
+    assert failure.message == "CUDA out of memory."
 
 
-async def test_a_job_can_fail_when_it_is_to_start(service, create, later, events):
+async def test_a_job_fails_at_an_action(service, create, later, events):
     service.jobs.fail_next("server_error", "No GPU.", at_action="start")
     job = await later(await create())
     assert [event.message for event in await events(job)][-2:] == [
@@ -115,7 +115,7 @@ async def test_a_job_can_fail_when_it_is_to_start(service, create, later, events
 
 
 @pytest.mark.slow
-async def test_a_job_can_fail_though_its_model_is_there(service, create, later, events):
+async def test_a_job_fails_after_its_model_was_created(service, create, later, events):
     service.jobs.fail_after_model_created("moderation", "The model was blocked.")
     job = await later(await create())
     assert job.status == "failed"
@@ -126,7 +126,7 @@ async def test_a_job_can_fail_though_its_model_is_there(service, create, later, 
     assert (await service.execute(RetrieveModel(job.fine_tuned_model))).id == job.fine_tuned_model
 
 
-async def test_no_job_that_fails_late_ever_shows_success(service, create, later):
+async def test_a_job_that_fails_late_is_never_succeeded(service, create, later):
     service.jobs.fail_after_model_created("moderation", "The model was blocked.")
     job = await create()
     seen = set()
@@ -136,20 +136,20 @@ async def test_no_job_that_fails_late_ever_shows_success(service, create, later)
     assert seen == {"validating_files", "queued", "running", "failed"}
 
 
-def test_a_job_cannot_fail_where_it_never_comes(service):
-    with pytest.raises(ValueError, match="the timeline does no 'lunch': it does announce, "):
+def test_an_unknown_action_is_refused(service):
+    with pytest.raises(ValueError, match="no action 'lunch'; use one of announce, "):
         service.jobs.fail_next("a", "A.", at_action="lunch")
 
 
-def test_a_job_cannot_fail_before_its_first_step_is_to_come(service):
-    with pytest.raises(ValueError, match="after_steps is 0 or more, not -1"):
+def test_a_negative_number_of_steps_is_refused(service):
+    with pytest.raises(ValueError, match="after_steps must be 0 or more, not -1"):
         service.jobs.fail_next("a", "A.", after_steps=-1)
 
 
 # The queue.
 
 
-async def test_a_job_stays_queued_until_it_is_released(service, create, later):
+async def test_a_held_job_stays_queued_until_release(service, create, later):
     service.jobs.hold_in_queue()
     job, other = await create(), await create()
     assert (await later(job)).status == "queued"
@@ -158,14 +158,14 @@ async def test_a_job_stays_queued_until_it_is_released(service, create, later):
     assert (await later(job)).status == "succeeded"
 
 
-async def test_a_job_released_before_it_queues_does_not_stay(service, create, later):
+async def test_a_job_released_before_it_is_queued_is_not_held(service, create, later):
     service.jobs.hold_in_queue()
     job = await create()
     service.jobs.release()
     assert (await later(job)).status == "succeeded"
 
 
-async def test_a_job_that_is_held_can_be_cancelled_for_good(service, create, later):
+async def test_a_held_job_can_be_cancelled(service, create, later):
     service.jobs.hold_in_queue()
     job = await create()
     assert (await later(job)).status == "queued"
@@ -174,7 +174,7 @@ async def test_a_job_that_is_held_can_be_cancelled_for_good(service, create, lat
     assert (await later(job)).status == "cancelled"
 
 
-async def test_a_job_paused_while_it_is_held_is_still_held_when_it_goes_on(service, create, later):
+async def test_a_held_job_is_still_held_after_pause_and_resume(service, create, later):
     service.jobs.hold_in_queue()
     job = await create()
     await later(job)
@@ -185,28 +185,28 @@ async def test_a_job_paused_while_it_is_held_is_still_held_when_it_goes_on(servi
     assert (await later(job)).status == "succeeded"
 
 
-async def test_scripts_of_different_kinds_meet_in_one_job(service, create, later):
+async def test_a_job_can_be_held_and_fail(service, create, later):
     service.jobs.hold_in_queue()
-    service.jobs.fail_next("server_error", "A GPU is on fire.", after_steps=1)
+    service.jobs.fail_next("server_error", "CUDA out of memory.", after_steps=1)
     job = await create()
     assert (await later(job)).status == "queued"
     service.jobs.release()
     assert (await later(job)).status == "failed"
 
 
-def test_nobody_releases_a_job_that_does_not_exist(service):
-    with pytest.raises(ValueError, match="there is no job 'ftjob-1'"):
+def test_releasing_an_unknown_job_is_refused(service):
+    with pytest.raises(ValueError, match="job 'ftjob-1' does not exist"):
         service.jobs.release("ftjob-1")
 
 
-# Words and forms.
+# Behavior.
 
 
-async def test_events_can_speak_as_in_2023(service, create, later, events):
-    service.jobs.set_event_messages(EVENT_MESSAGES_2023)
+async def test_behavior_2023_has_the_events_of_2023(service, create, later, events):
+    service.jobs.set_behavior(BEHAVIOR_2023)
     job = await later(await create(hyperparameters={"n_epochs": 2, "batch_size": 1}))
-    said = await events(job)
-    assert [event.message.split(":")[0] for event in said] == [
+    listed = await events(job)
+    assert [event.message.split(":")[0] for event in listed] == [
         "Created fine-tune",
         "Fine tuning job started",
         "Step 10/24",
@@ -215,35 +215,32 @@ async def test_events_can_speak_as_in_2023(service, create, later, events):
         "New fine-tuned model created",
         "Fine-tuning job successfully completed",
     ]
-    assert all(event.data is None for event in said if event.type == "message")
-    assert set(said[2].data) == {"step", "train_loss", "train_mean_token_accuracy"}
+    assert all(event.data is None for event in listed if event.type == "message")
+    assert set(listed[2].data) == {"step", "train_loss", "train_mean_token_accuracy"}
 
 
-async def test_words_can_be_for_one_job_only(service, create, later, events):
-    service.jobs.set_event_messages(EventMessages(completed="All done."), times=1)
+async def test_behavior_can_be_set_for_one_job(service, create, later, events):
+    service.jobs.set_behavior(ServiceBehavior(completed_event="All done."), times=1)
     first, second = await create(), await create()
     assert (await events(await later(first)))[-1].message == "All done."
     assert (await events(await later(second)))[-1].message == "The job has successfully completed"
 
 
-@pytest.mark.parametrize("shown", [{}, None])
-async def test_the_missing_error_can_be_empty_or_null(service, create, later, shown):
-    service.jobs.set_empty_error(shown)
+@pytest.mark.parametrize(
+    ("behavior", "error"), [(BEHAVIOR_2023, None), (BEHAVIOR_2024, {}), (ServiceBehavior(), None)]
+)
+async def test_a_missing_error_is_null_or_empty(service, create, later, behavior, error):
+    service.jobs.set_behavior(behavior)
     job = await later(await create())
-    assert job.model_dump(exclude_unset=True)["error"] == shown
+    assert job.model_dump(exclude_unset=True)["error"] == error
 
 
-def test_the_missing_error_is_none(service):
-    with pytest.raises(ValueError, match="see fail_next"):
-        service.jobs.set_empty_error({"code": "a"})
-
-
-@pytest.mark.parametrize("encoding", ["plain", "base64"])
-async def test_result_files_can_be_plain_or_base64(service, create, later, encoding):
-    service.jobs.set_result_encoding(encoding)
+@pytest.mark.parametrize("results_base64", [True, False])
+async def test_result_files_are_plain_or_base64(service, create, later, results_base64):
+    service.jobs.set_behavior(ServiceBehavior(results_base64=results_base64))
     job = await later(await create())
     content = b"".join(service.files.read(job.result_files[0]))
-    if encoding == "base64":
+    if results_base64:
         content = base64.b64decode(content, validate=True)
     assert content.startswith(b"step,train_loss,")
 
@@ -264,14 +261,14 @@ async def _end(service, fine_tune):
     return await service.execute(RetrieveFineTune(fine_tune.id))
 
 
-async def test_fine_tunes_fail_as_they_are_told(service, fine_tune):
-    service.fine_tunes.fail_next("server_error", "A GPU is on fire.", after_steps=3)
+async def test_fine_tunes_fail_as_planned(service, fine_tune):
+    service.fine_tunes.fail_next("server_error", "CUDA out of memory.", after_steps=3)
     ended = await _end(service, await fine_tune())
     assert (ended.status, ended.fine_tuned_model) == ("failed", None)
-    assert ended.events[-1].message == "Fine-tune failed. A GPU is on fire."
+    assert ended.events[-1].message == "Fine-tune failed. CUDA out of memory."
 
 
-async def test_fine_tunes_fail_late(service, fine_tune):
+async def test_fine_tunes_fail_after_their_model_was_created(service, fine_tune):
     service.fine_tunes.fail_after_model_created("moderation", "Blocked.")
     ended = await _end(service, await fine_tune())
     uploaded, failed = [event.message for event in ended.events][-2:]
@@ -279,7 +276,7 @@ async def test_fine_tunes_fail_late(service, fine_tune):
     assert (ended.status, failed) == ("failed", "Fine-tune failed. Blocked.")
 
 
-async def test_fine_tunes_wait_until_they_are_released(service, fine_tune):
+async def test_held_fine_tunes_stay_pending_until_release(service, fine_tune):
     service.fine_tunes.hold_in_queue()
     held = await fine_tune()
     assert (await _end(service, held)).status == "pending"

@@ -53,7 +53,7 @@ async def _after(service, job, seconds):
     return await service.execute(RetrieveFineTuningJob(job.id))
 
 
-async def test_a_new_job_is_what_the_service_sends(job):
+async def test_a_new_job_has_the_fields_of_the_real_service(job):
     assert job.model_dump(exclude_unset=True) == {
         "id": job.id,
         "object": "fine_tuning.job",
@@ -62,7 +62,7 @@ async def test_a_new_job_is_what_the_service_sends(job):
         "created_at": 1_700_000_000,
         "finished_at": None,
         "estimated_finish": None,
-        "error": {},
+        "error": None,
         "fine_tuned_model": None,
         "hyperparameters": _GIVEN,
         "method": {"type": "supervised", "supervised": {"hyperparameters": _GIVEN}},

@@ -109,14 +109,14 @@ async def test_a_job_goes_on_while_nobody_looks(path, data):
     wire = PersistentApi(path, wall_clock=lambda: now)
     assert wire.service.clock.time() == now
     backend = MemoryBackend(wire.service)
-    backend._wire = wire
+    backend._api = wire
     client = AsyncClient(backend=backend)
     file = await client.files.upload(data)
     job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
     wire.close()
 
     wire = PersistentApi(path, wall_clock=lambda: now + 3600)
-    async with wire.handle(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
+    async with wire.send(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
         assert json.loads(await response.read())["status"] == "succeeded"
     wire.close()
 
@@ -191,7 +191,7 @@ async def test_the_next_one_waits_a_little_for_the_file(path):
 @pytest.mark.parametrize(
     ("content", "said"),
     [
-        (b"prompt,completion\n", "no state of a tunesmith service"),
+        (b"prompt,completion\n", "not a state file of tunesmith"),
         (b"SQLite format 3\0", "damaged"),
     ],
 )
@@ -208,7 +208,7 @@ def test_a_database_of_another_program_is_left_as_it_is(path):
     base.commit()
     base.close()
     before = path.read_bytes()
-    with pytest.raises(ConfigurationError, match="no state of a tunesmith service"):
+    with pytest.raises(ConfigurationError, match="not a state file of tunesmith"):
         MemoryBackend(state=path)
     assert path.read_bytes() == before
 
@@ -229,7 +229,7 @@ async def changed(path, statement):
     ("statement", "said"),
     [
         ("PRAGMA user_version=99", "newer tunesmith"),
-        ("UPDATE entries SET answer = 'x'", "answers otherwise"),
+        ("UPDATE entries SET answer = 'x'", "responds differently"),
         ("UPDATE entries SET query = 'x'", "damaged"),
         ("UPDATE entries SET body = body || x'00'", "damaged"),
         ("UPDATE world SET drawn = NULL", "damaged"),
@@ -291,7 +291,7 @@ async def test_a_cancelled_create_is_written_if_it_was_done(path):
     backend = MemoryBackend(state=path)
     client = AsyncClient(backend=backend)
     with anyio.CancelScope() as scope:
-        backend._wire._write = _then(scope.cancel, backend._wire._write)
+        backend._api._write = _then(scope.cancel, backend._api._write)
         await client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
         await anyio.lowlevel.checkpoint()
     await backend.aclose()
@@ -323,7 +323,7 @@ async def test_a_closed_one_takes_no_requests(path):
     "option", [{"seed": 3}, {"limits": ServiceLimits()}, {"clock": VirtualClock()}]
 )
 def test_what_belongs_to_a_new_service_is_refused_beside_one_that_is_there(option):
-    with pytest.raises(ConfigurationError, match="are for a new service"):
+    with pytest.raises(ConfigurationError, match="cannot be combined with service="):
         MemoryBackend(Service(), **option)
 
 
@@ -340,7 +340,7 @@ async def test_limits_hold_for_a_service_in_a_file_and_not_for_what_is_done_agai
 
 
 async def test_it_is_no_state_for_a_service_that_is_there(path):
-    with pytest.raises(ConfigurationError, match="state= makes a service"):
+    with pytest.raises(ConfigurationError, match="state= cannot be combined"):
         MemoryBackend(Service(), state=path)
     assert not path.exists()
 
@@ -364,7 +364,7 @@ async def test_what_many_ask_while_time_passes_at_a_rate_is_the_same_again(path,
             with suppress(BadRequestError):  # a slow machine, and it is over by then
                 await client.fine_tuning.jobs.cancel(job.id)
             await client.completions.create(model="davinci-002", prompt="Kant", max_tokens=1)
-            async with wire.handle(MISSPELT) as response:  # nobody looks what is due for that
+            async with wire.send(MISSPELT) as response:  # nobody looks what is due for that
                 assert response.status == 400
             await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
 
@@ -394,7 +394,7 @@ KANT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Kant"}
 
 def client_of(wire):
     backend = MemoryBackend(wire.service)
-    backend._wire = wire
+    backend._api = wire
     return AsyncClient(backend=backend, timeout=1e9)
 
 
@@ -421,12 +421,12 @@ async def test_what_time_alone_did_is_kept_once_it_was_told(path, data):
     wall = 1_800_000_000.0
     wire = PersistentApi(path, wall_clock=lambda: wall)
     backend = MemoryBackend(wire.service)
-    backend._wire = wire
+    backend._api = wire
     job = await tuned(AsyncClient(backend=backend), data)
     wire._file.close()
 
     again = PersistentApi(path, wall_clock=lambda: wall)
-    async with again.handle(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
+    async with again.send(Request("", "GET", f"/fine_tuning/jobs/{job.id}")) as response:
         assert json.loads(await response.read())["status"] == "succeeded"
     again.close()
 
@@ -502,5 +502,5 @@ async def asked(wire, step, known):
         encoded = None if body is None else json.dumps({**body, **more}).encode()
         headers = {"content-type": "application/json"} if encoded else {}
         request = Request("", method, route.format(**known), headers=headers, body=encoded)
-    async with wire.handle(request) as response:
+    async with wire.send(request) as response:
         return await response.read()

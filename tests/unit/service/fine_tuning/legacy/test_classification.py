@@ -1,4 +1,4 @@
-"""Fine-tunes that classify have metrics after each epoch."""
+"""Classification metrics of the legacy API."""
 
 import csv
 from math import log
@@ -23,8 +23,8 @@ _SPORTS = [
 ]
 
 
-class Guesses:
-    """A model, and an engine, that give each text the probability they are told."""
+class FixedScores:
+    """Engine and model with given log-probabilities of each text."""
 
     def __init__(self, logprobs):
         self.logprobs = logprobs
@@ -66,7 +66,7 @@ async def _rows(service, fine_tune):
     return list(csv.DictReader(content.decode().splitlines()))
 
 
-async def test_two_classes_have_metrics_at_the_end_of_each_epoch(service, upload):
+async def test_binary_metrics_are_in_the_result_file_after_each_epoch(service, upload):
     done = await _finished(
         service,
         await upload(_SPORTS),
@@ -87,7 +87,7 @@ async def test_two_classes_have_metrics_at_the_end_of_each_epoch(service, upload
     assert float(rows[-1]["classification/accuracy"]) == 1
 
 
-async def test_many_classes_have_accuracy_and_a_weighted_f1(service, upload):
+async def test_multiclass_metrics_are_accuracy_and_weighted_f1(service, upload):
     done = await _finished(
         service, await upload(_SPORTS), await upload(_SPORTS[:4]), classification_n_classes=2
     )
@@ -97,20 +97,20 @@ async def test_many_classes_have_accuracy_and_a_weighted_f1(service, upload):
     assert float(rows[-1]["classification/weighted_f1_score"]) == 1
 
 
-async def test_another_number_of_classes_lets_it_fail(service, upload):
+async def test_a_wrong_number_of_classes_fails_the_fine_tune(service, upload):
     file = await upload(_SPORTS)
     done = await _finished(service, file, file, classification_n_classes=3)
     assert done.status == "failed"
     assert "number of classes in the training file is 2" in done.events[-1].message
 
 
-def test_metrics_are_what_they_are_by_hand():
-    chances = {"a": 0.9, "b": 0.6, "c": 0.7, "d": 0.1}
+def test_binary_metrics_equal_values_computed_by_hand():
+    probabilities = {"a": 0.9, "b": 0.6, "c": 0.7, "d": 0.1}
     truth = {"a": "yes", "b": "yes", "c": "no", "d": "no"}
-    guesses = Guesses({p: {"yes": log(c), "no": log(1 - c)} for p, c in chances.items()})
-    asked = ClassificationConfig(n_classes=None, positive_class="yes", betas=(1,))
-    found = ClassificationEvaluator(guesses, asked, _spec(truth)).measure(guesses)
-    assert found == pytest.approx(
+    model = FixedScores({p: {"yes": log(c), "no": log(1 - c)} for p, c in probabilities.items()})
+    config = ClassificationConfig(n_classes=None, positive_class="yes", betas=(1,))
+    metrics = ClassificationEvaluator(model, config, _spec(truth)).evaluate(model)
+    assert metrics == pytest.approx(
         {
             "classification/accuracy": 3 / 4,
             "classification/precision": 2 / 3,
@@ -123,16 +123,16 @@ def test_metrics_are_what_they_are_by_hand():
 
 
 @pytest.mark.parametrize(
-    ("asked", "truth", "message"),
+    ("config", "truth", "message"),
     [
         (ClassificationConfig(2, "maybe", ()), {"a": "yes"}, "no class 'maybe'"),
         (
             ClassificationConfig(2, None, ()),
             {"a": "maybe"},
-            "that the training file has not: 'maybe'",
+            "that is missing in the training file: 'maybe'",
         ),
     ],
 )
-def test_classes_that_are_not_there_are_named(asked, truth, message):
+def test_unknown_classes_are_named(config, truth, message):
     with pytest.raises(InvalidTrainingFileError, match=message):
-        ClassificationEvaluator(Guesses({}), asked, _spec(truth))
+        ClassificationEvaluator(FixedScores({}), config, _spec(truth))
