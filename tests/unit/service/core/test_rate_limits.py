@@ -51,8 +51,8 @@ async def test_one_request_too_many_is_told_when_to_come_again():
     with pytest.raises(RateLimitError, match=r"requests per min \(RPM\): Limit 3") as caught:
         await ask(client)
     error = caught.value
-    assert (error.code, error.type, error.retry_after_s) == ("rate_limit_exceeded", "requests", 20)
-    service.clock.jump(error.retry_after_s)
+    assert (error.code, error.type, error.retry_after) == ("rate_limit_exceeded", "requests", 20)
+    service.clock.jump(error.retry_after)
     await ask(client)
 
 
@@ -85,7 +85,7 @@ async def test_what_can_never_be_let_through_is_too_large():
     _, client = client_of(tokens_per_minute=10)
     with pytest.raises(RateLimitError, match="Request too large for davinci-002") as caught:
         await ask(client, max_tokens=11)
-    assert caught.value.retry_after_s is None
+    assert caught.value.retry_after is None
 
 
 async def test_each_model_has_limits_of_its_own():
