@@ -150,15 +150,9 @@ class Service:
             schedule=self.scheduler,
             files=self.files,
             models=self.models,
-<<<<<<< HEAD
-            # Request ids of lines must not depend on how often clients poll.
+            # Request ids of their own: results must not depend on the number of other requests.
             http_api=HttpApi(self, request_ids="line_request"),
             timing=batch_timing,
-            behavior=assumed,
-=======
-            # Request ids of their own: results must not depend on the number of other requests.
-            wire=HttpApi(self, request_ids="line_request"),
-            pace=batch_timing,
             behavior=context.behavior,
         )
         self._handlers, self._stream_handlers = collect_handlers(
@@ -175,7 +169,6 @@ class Service:
             self.embeddings,
             self.moderations,
             self.batches,
->>>>>>> 8aa63f8 (Configure the service by one ServiceBehavior and register handlers by decorator)
         )
 
     def __repr__(self) -> str:

@@ -281,13 +281,8 @@ class BatchService:
             # Responses in a batch are not streamed.
             body=to_json({**line.body, "stream": None}),
         )
-<<<<<<< HEAD
-        async with self._http_api.handle(request) as response:
+        async with self._http_api.send(request) as response:
             line_response = BatchLineResponse(
-=======
-        async with self._wire.send(request) as response:
-            answered = BatchLineResponse(
->>>>>>> 8aa63f8 (Configure the service by one ServiceBehavior and register handlers by decorator)
                 status_code=response.status,
                 request_id=response.headers["x-request-id"],
                 body=from_json(await response.read()),
@@ -334,11 +329,7 @@ class BatchService:
             return "" if self._behavior.empty_file_ids else None
         filename = f"{id}_{kind}.jsonl"
         return self._files.add(
-<<<<<<< HEAD
-            content, filename, "batch_output", at=now, expires=run.expires_after
-=======
-            content, filename, "batch_output", timestamp=at, expires_after=run.expires_after
->>>>>>> 8aa63f8 (Configure the service by one ServiceBehavior and register handlers by decorator)
+            content, filename, "batch_output", timestamp=now, expires_after=run.expires_after
         ).id
 
 
