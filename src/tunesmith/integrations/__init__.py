@@ -1,1 +1,1 @@
-"""Other people's tools: dashboards for training, telemetry; each one comes with an extra."""
+"""Integrations with dashboards, telemetry and Ray; each needs an extra."""

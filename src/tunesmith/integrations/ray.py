@@ -1,7 +1,6 @@
-"""Batch jobs on Ray: each shard of a Dataset is a job with a journal, and all share one pace.
+"""Batch jobs on Ray: each shard of a Dataset is a job with a journal, all share a rate limiter.
 
-It needs the extra `ray`. Ray divides the rows, starts workers and repeats what was lost; nothing of
-that is done here.
+Needs the extra `ray`. Ray splits the rows, starts workers and repeats lost shards.
 """
 
 import hashlib
@@ -59,36 +58,36 @@ def map_completions(
     workers: int = 2,
     shard_rows: int = 1000,
 ) -> "ray.data.Dataset":
-    """Have a model answer each row of a Ray Dataset.
+    """Complete each row of a Ray Dataset.
 
-    Rows that fail are not lost: they come back with an `error`. A shard that Ray does again, be it
-    after the loss of a worker or in another run, goes on where it was, by its journal.
+    Failed rows have an `error`. A shard that Ray repeats, after the loss of a worker or in another
+    run, is resumed from its journal.
 
     Args:
-        dataset: The rows; each one's columns are what a row of `tunesmith.batch.BatchJob` has.
-        folder: Where the journals and answers of shards are kept. Workers on several machines need
-            one that all of them see, where locks work.
-        client: Makes the client of a worker; it must be picklable.
-        model: The model of rows that name none.
-        endpoint: Where rows go, such as `/v1/chat/completions`.
-        template: How a row's columns become a request.
-        params: Parameters for rows that do not give them.
-        concurrency: How many requests of one worker may be under way at once.
-        max_retries: How often a row is sent again after a failure that may pass.
-        timeout: Seconds that one attempt may take.
-        requests_per_minute: The limit of requests of all workers; without it, it is learned.
-        tokens_per_minute: The limit of tokens of all workers; without it, it is learned.
-        rate_limiter_name: The name of the actor that keeps the pace: Datasets that name the same
-            share it.
-        workers: How many workers there are.
-        shard_rows: How many rows make up a shard.
+        dataset: The rows; their columns are the fields of a row of `tunesmith.batch.BatchJob`.
+        folder: The folder for journals and responses. Workers on several machines need a shared
+            one that supports file locks.
+        client: Creates the client of a worker; it must be picklable.
+        model: The model of rows without one.
+        endpoint: The endpoint of rows without one, such as `/v1/chat/completions`.
+        template: Builds the request from a row's columns.
+        params: Parameters of rows that do not have them.
+        concurrency: Maximum requests in flight per worker.
+        max_retries: Maximum retries of a row after transient failures.
+        timeout: Maximum duration of one attempt.
+        requests_per_minute: The request limit of all workers; learned if None.
+        tokens_per_minute: The token limit of all workers; learned if None.
+        rate_limiter_name: The name of the rate limiter's actor; Datasets with the same name share
+            it.
+        workers: Number of workers.
+        shard_rows: Rows per shard.
 
     Returns:
-        The Dataset with three more columns: `answer`, the text; `answer_body`, all of the answer as
-        JSON; `error`, why there is none.
+        The Dataset with three more columns: `answer`, the text; `answer_body`, the whole response
+        as JSON; `error`, the reason for a missing one.
 
     Raises:
-        ConfigurationError: Ray is not installed, or the pace is kept with other limits already.
+        ConfigurationError: Ray is not installed, or the rate limiter exists with other limits.
 
     Example:
         ```text
@@ -128,13 +127,13 @@ def map_completions(
 
 
 class ShardJob:
-    """Answers shards one after the other, each by a batch job of its own; `map_batches` calls it.
+    """Worker that completes shards, each by its own batch job; called by `map_batches`.
 
     Args:
-        folder: Where journals and answers are kept.
-        client: Makes a client.
-        pacing: The pace.
-        options: What else the jobs get.
+        folder: The folder for journals and responses.
+        client: Creates a client.
+        pacing: The shared rate limiter.
+        options: Further options of the jobs.
     """
 
     def __init__(
@@ -151,37 +150,37 @@ class ShardJob:
         self._options = options
 
     def __call__(self, shard: Any) -> Any:
-        """Answer the rows of a shard.
+        """Complete the rows of a shard.
 
         Args:
-            shard: A table of pyarrow, which has no types.
+            shard: A table of pyarrow, which is untyped.
 
         Returns:
             The table with three more columns.
 
         Raises:
-            ConfigurationError: A column has the name of one that is to be added.
-            TunesmithError: The job could not go on, such as for lack of a valid key.
+            ConfigurationError: A column has a reserved name.
+            TunesmithError: The job failed, for example because of an invalid key.
         """
         arrow = import_extra("pyarrow", "ray", "Jobs on Ray")
         for name in _COLUMNS:
             if name in shard.column_names:
-                raise ConfigurationError(f"the rows have a column {name!r} already: rename it")
+                raise ConfigurationError(f"column {name!r} already exists; rename it")
         rows: list[dict[str, Any]] = shard.to_pylist()
-        # By what is in it: Ray may give the shard to another worker, and in another run too.
+        # Named by content, since Ray may give the shard to another worker or repeat it later.
         digest = hashlib.sha256(to_json(rows, bytes_mode="base64", fallback=repr)).hexdigest()
         output = self._folder / f"{digest[:32]}.jsonl"
-        requests = [{**row, "custom_id": str(at)} for at, row in enumerate(rows)]
+        requests = [{**row, "custom_id": str(index)} for index, row in enumerate(rows)]
         anyio.run(partial(self._answer, requests, output))
         outcomes = _read(JobPaths(output))
-        for at, name in enumerate(_COLUMNS):
-            values = [outcomes[str(row)][at] for row in range(len(rows))]
+        for index, name in enumerate(_COLUMNS):
+            values = [outcomes[str(row)][index] for row in range(len(rows))]
             shard = shard.append_column(name, arrow.array(values, arrow.string()))
         return shard
 
     async def _answer(self, rows: list[dict[str, Any]], output: Path) -> None:
         journal = output.with_suffix(".journal")
-        # A shard with the same rows is at work: its answers are those of this one too.
+        # A shard with the same rows is in progress; its results are shared.
         while journal.exists() and is_locked(journal):  # noqa: ASYNC110 - by another process
             await anyio.sleep(1)
         async with (
@@ -208,19 +207,19 @@ class _Outcome(NamedTuple):
 
 
 def _read(paths: JobPaths) -> dict[str, _Outcome]:
-    """Read what came of each row, by its key."""
-    found: dict[str, _Outcome] = {}
+    """Return the outcome of each row, by its key."""
+    outcomes: dict[str, _Outcome] = {}
     for path in (paths.errors, paths.output):
         if path.exists():
             with path.open("rb") as lines:
                 for line in lines:
-                    told = BatchResponseLine.model_validate_json(line)
-                    found[told.custom_id] = _outcome(told)
-    return found
+                    record = BatchResponseLine.model_validate_json(line)
+                    outcomes[record.custom_id] = _outcome(record)
+    return outcomes
 
 
 def _outcome(line: BatchResponseLine) -> _Outcome:
-    # Where it went is of no account for what it says.
+    # Text and error do not depend on the endpoint.
     result = Result.from_line(line, number=0, endpoint=ENDPOINTS["/v1/completions"])
     body = result.body.decode() if result.body else None
     error = f"{result.error.code}: {result.error.message}" if result.error else None
@@ -228,12 +227,12 @@ def _outcome(line: BatchResponseLine) -> _Outcome:
 
 
 class RateLimiterActor:
-    """Keeps the pace for workers in other processes; it lives in a Ray actor.
+    """Rate limiter of workers in other processes; runs in a Ray actor.
 
     Args:
-        requests_per_minute: The limit of requests; None to learn it.
-        tokens_per_minute: The limit of tokens; None to learn it.
-        now: Gives the time in seconds.
+        requests_per_minute: The request limit; None to learn it.
+        tokens_per_minute: The token limit; None to learn it.
+        now: Returns the time in seconds.
     """
 
     def __init__(
@@ -242,90 +241,90 @@ class RateLimiterActor:
         tokens_per_minute: float | None,
         now: Callable[[], float] = time.monotonic,
     ) -> None:
-        self._given = (requests_per_minute, tokens_per_minute)
+        self._limits = (requests_per_minute, tokens_per_minute)
         self._pacing = RateLimiter(requests_per_minute, tokens_per_minute)
         self._now = now
 
     def limits(self) -> tuple[float | None, float | None]:
-        """The limits that it was given."""
-        return self._given
+        """Return the configured limits."""
+        return self._limits
 
     def acquire(self, tokens: float) -> float:
-        """Let a request through, and give 0; or give the seconds until it is worth asking again."""
+        """Acquire a permit and return 0, or return the seconds after which to try again."""
         wait_s = max(self._pacing.wait_s(tokens, self._now()), 0.0)
         if not wait_s:
             self._pacing.sent(tokens)
         return wait_s
 
     def settle(self, tokens: float, actual: float) -> None:
-        """Note the tokens that a request really took."""
+        """Record the tokens that a request used."""
         self._pacing.settle(tokens, actual)
 
     def update_from_headers(self, headers: Mapping[str, str]) -> None:
-        """Learn the limits from an answer's headers."""
+        """Update the limits from response headers."""
         self._pacing.update_from_headers(headers, self._now())
 
     def on_success(self, ago_s: float) -> None:
-        """Note that the service took a request that was sent so many seconds ago."""
+        """Record the success of a request that was sent `ago_s` seconds ago."""
         self._pacing.on_success(self._now() - ago_s)
 
     def on_rate_limited(self, ago_s: float, retry_after_s: float | None) -> None:
-        """Slow all workers down for a request that was sent so many seconds ago."""
+        """Slow down all workers after a 429 for a request that was sent `ago_s` seconds ago."""
         now = self._now()
         self._pacing.on_rate_limited(now - ago_s, retry_after_s, now)
 
     def pause(self, seconds: float) -> None:
-        """Let all workers wait."""
+        """Pause all workers."""
         self._pacing.pause(seconds, self._now())
 
 
 class DistributedRateLimiter(RateLimiter):
-    """The pace that an actor keeps, seen from a worker.
+    """Rate limiter of a worker, which delegates to an actor.
 
     Args:
-        keeper: The actor's handle.
+        actor: The actor's handle.
     """
 
-    def __init__(self, keeper: Any) -> None:
+    def __init__(self, actor: Any) -> None:
         super().__init__()
-        self._keeper = keeper
+        self._actor = actor
 
     def wait_s(self, tokens: float, now: float) -> float:  # noqa: ARG002 - the actor has a clock
-        """Ask the actor; see `RateLimiter.wait_s`."""
+        """Acquire a permit of the actor; see `RateLimiter.wait_s`."""
         ray = import_extra("ray", "ray", "Jobs on Ray")
-        # It takes a millisecond, which the worker's other requests can wait.
-        wait_s: float = ray.get(self._keeper.acquire.remote(tokens))
+        # Blocks the event loop for about a millisecond.
+        wait_s: float = ray.get(self._actor.acquire.remote(tokens))
         return wait_s
 
     def sent(self, tokens: float) -> None:
-        """Nothing is left to do: the actor noted it when it let the request through."""
+        """Do nothing, since the actor counted the request in `acquire`."""
 
     def settle(self, tokens: float, actual: float) -> None:
-        """Tell the actor; see `RateLimiter.settle`."""
-        self._keeper.settle.remote(tokens, actual)
+        """Notify the actor; see `RateLimiter.settle`."""
+        self._actor.settle.remote(tokens, actual)
 
     def update_from_headers(self, headers: Mapping[str, str], now: float) -> None:
-        """Tell the actor; see `RateLimiter.update_from_headers`."""
+        """Notify the actor; see `RateLimiter.update_from_headers`."""
         super().update_from_headers(headers, now)
-        told = {name: value for name, value in headers.items() if name.startswith("x-ratelimit-")}
-        if told:
-            self._keeper.update_from_headers.remote(told)
+        limits = {name: value for name, value in headers.items() if name.startswith("x-ratelimit-")}
+        if limits:
+            self._actor.update_from_headers.remote(limits)
 
     def on_success(self, sent_at: float) -> None:
-        """Tell the actor, if it is news; see `RateLimiter.on_success`."""
+        """Notify the actor after a 429; see `RateLimiter.on_success`."""
         if self._refusals:
-            self._keeper.on_success.remote(0.0)
+            self._actor.on_success.remote(0.0)
         super().on_success(sent_at)
 
     def on_rate_limited(self, sent_at: float, retry_after_s: float | None, now: float) -> bool:
-        """Tell the actor; see `RateLimiter.on_rate_limited`."""
-        self._keeper.on_rate_limited.remote(now - sent_at, retry_after_s)
+        """Notify the actor; see `RateLimiter.on_rate_limited`."""
+        self._actor.on_rate_limited.remote(now - sent_at, retry_after_s)
         return super().on_rate_limited(sent_at, retry_after_s, now)
 
     def pause(self, seconds: float, now: float) -> None:
-        """Tell the actor; see `RateLimiter.pause`."""
+        """Notify the actor; see `RateLimiter.pause`."""
         super().pause(seconds, now)
-        self._keeper.pause.remote(seconds)
+        self._actor.pause.remote(seconds)
 
 
 def shared_pacing(
@@ -333,24 +332,24 @@ def shared_pacing(
     requests_per_minute: float | None = None,
     tokens_per_minute: float | None = None,
 ) -> DistributedRateLimiter:
-    """Find the pace of a name, or begin to keep it.
+    """Return the rate limiter with a name; create it if needed.
 
     Args:
         name: The actor's name.
-        requests_per_minute: The limit of requests; None to learn it.
-        tokens_per_minute: The limit of tokens; None to learn it.
+        requests_per_minute: The request limit; None to learn it.
+        tokens_per_minute: The token limit; None to learn it.
 
     Raises:
-        ConfigurationError: Ray is not installed, or the pace is kept with other limits already.
+        ConfigurationError: Ray is not installed, or the rate limiter exists with other limits.
     """
     ray = import_extra("ray", "ray", "Jobs on Ray")
-    wanted = (requests_per_minute, tokens_per_minute)
+    limits = (requests_per_minute, tokens_per_minute)
     actor = ray.remote(RateLimiterActor).options(name=name, get_if_exists=True, num_cpus=0)
-    keeper = actor.remote(*wanted)
-    given = ray.get(keeper.limits.remote())
-    if given != wanted:
+    handle = actor.remote(*limits)
+    existing = ray.get(handle.limits.remote())
+    if existing != limits:
         raise ConfigurationError(
-            f"the pace {name!r} is kept with (requests, tokens) a minute of {given}, not {wanted}: "
-            "give the same, or another `pace`"
+            f"rate limiter {name!r} exists with (requests, tokens) per minute of {existing}, not "
+            f"{limits}; use the same limits or another rate_limiter_name"
         )
-    return DistributedRateLimiter(keeper)
+    return DistributedRateLimiter(handle)

@@ -1,4 +1,4 @@
-"""Logging the course of a job to a dashboard: one protocol, whichever the dashboard."""
+"""Log jobs to a dashboard, through one protocol for all dashboards."""
 
 from collections.abc import AsyncGenerator, Mapping, Sequence
 from contextlib import aclosing
@@ -19,7 +19,7 @@ from tunesmith.types.results import StepMetrics
 __all__ = ["TrackOutcome", "TrackedFile", "TrackedJob", "Tracker", "TrackerRun", "track"]
 
 TrackOutcome = Literal["logged", "already logged", "not succeeded", "no results"]
-"""What became of a job that was to be logged."""
+"""Outcome of a job that was to be logged."""
 
 _Step = tuple[int, Mapping[str, float]]
 
@@ -31,9 +31,9 @@ class TrackedFile:
     """A file that a job trained or validated with.
 
     Args:
-        role: What it was for.
+        role: Its use in the job.
         name: Its name at the service, without folders.
-        path: Where its content is while it is being logged.
+        path: A copy of its content, deleted after the job was logged.
     """
 
     role: Literal["train", "valid"]
@@ -43,15 +43,15 @@ class TrackedFile:
 
 @dataclass(frozen=True, slots=True)
 class TrackedJob:
-    """What a dashboard gets to know of a job, of the API of today or the legacy one.
+    """Data of a job for a dashboard; the job may be of the legacy API.
 
     Args:
-        id: The job.
-        status: Its status.
-        model: The tuned model's name.
-        config: The whole job, times as datetimes.
-        file_ids: The files of the job: what for, and their ids.
-        has_results: Whether there is a result file.
+        id: The job's id.
+        status: The job's status.
+        model: The fine-tuned model's name.
+        config: All fields of the job; times are datetimes.
+        file_ids: Roles and ids of the job's files.
+        has_results: Whether the job has a result file.
     """
 
     id: str
@@ -63,11 +63,11 @@ class TrackedJob:
 
     @classmethod
     def from_job(cls, job: FineTuningJob | FineTune) -> "TrackedJob":
-        """Read a job."""
+        """Convert a job."""
         config = job.model_dump(exclude={"events"})
         for name in list(config):
-            if name.endswith("_at") and (at := getattr(job, f"{name[:-3]}_datetime", None)):
-                config[name] = at
+            if name.endswith("_at") and (time := getattr(job, f"{name[:-3]}_datetime", None)):
+                config[name] = time
         if isinstance(job, FineTune):
             train = [file.id for file in job.training_files]
             valid = [file.id for file in job.validation_files]
@@ -88,23 +88,23 @@ class TrackedJob:
 
 
 class TrackerRun(Protocol):
-    """A job's place in a dashboard, open to be written; called in worker threads, in turn."""
+    """Open run of a job in a dashboard; called from worker threads, one call at a time."""
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Log what was measured at a step."""
+        """Log the metrics of a step."""
         ...
 
     def finish(self, job: TrackedJob, files: Sequence[TrackedFile]) -> None:
-        """Log the job as it is in the end, and the files that it used."""
+        """Log the finished job and its files."""
         ...
 
     def close(self) -> None:
-        """Give back what is held; called in the end, whether the job was finished or not."""
+        """Release resources; called at the end, finished or not."""
         ...
 
 
 class Tracker(Protocol):
-    """A dashboard.
+    """Dashboard that jobs are logged to.
 
     Example:
         ```python
@@ -127,11 +127,11 @@ class Tracker(Protocol):
     """
 
     def is_logged(self, job: TrackedJob, /) -> bool:
-        """Whether the job was logged to its end already."""
+        """Return whether the finished job is logged already."""
         ...
 
     def start(self, job: TrackedJob, /) -> TrackerRun:
-        """Open the job's place: a new one, or the one of an earlier, interrupted call."""
+        """Open a run for the job, or reopen the one of an interrupted call."""
         ...
 
 
@@ -143,23 +143,22 @@ async def track(
     follow: bool = False,
     force: bool = False,
 ) -> TrackOutcome:
-    """Log a job to a dashboard: its steps, its outcome, its files.
+    """Log a job to a dashboard: its steps, outcome and files.
 
     Args:
-        client: Where the job is.
+        client: The client to fetch the job with.
         job: The job, or its id; ids that begin with `ft-` are of the legacy API.
         tracker: The dashboard.
-        follow: Log the steps while the job runs, and wait for its end.
-        force: Log the job again if it was logged already.
+        follow: Whether to follow a running job and log its steps at once.
+        force: Whether to log a job again that is logged already.
 
     Returns:
-        What became of it: a job that did not succeed, has no results or was logged already is
-        left alone.
+        The outcome; jobs that did not succeed, have no results or are logged already are skipped.
 
     Raises:
-        JobFailedError: The job that is followed failed.
-        JobCancelledError: The job that is followed was cancelled.
-        APIError: A call went wrong.
+        JobFailedError: The followed job failed.
+        JobCancelledError: The followed job was cancelled.
+        APIError: A call failed.
 
     Example:
         ```python
@@ -171,21 +170,21 @@ async def track(
     """
     job_id = job if isinstance(job, str) else job.id
     state = await _retrieve(client, job_id)
-    following = follow and not _is_legacy(job_id) and state.status not in _TERMINAL_STATUSES
-    if not following and state.status != "succeeded":
+    is_followed = follow and not _is_legacy(job_id) and state.status not in _TERMINAL_STATUSES
+    if not is_followed and state.status != "succeeded":
         return "not succeeded"
-    if not following and not state.has_results:
+    if not is_followed and not state.has_results:
         return "no results"
     if not force and await anyio.to_thread.run_sync(tracker.is_logged, state):
         return "already logged"
     run = await anyio.to_thread.run_sync(tracker.start, state)
     try:
         async with aclosing(
-            (_event_steps if following else _result_steps)(client, job_id)
+            (_event_steps if is_followed else _result_steps)(client, job_id)
         ) as steps:
             async for step, metrics in steps:
                 await anyio.to_thread.run_sync(run.log, step, metrics)
-        if following:
+        if is_followed:
             await client.fine_tuning.jobs.wait(job_id)
             state = await _retrieve(client, job_id)
         with TemporaryDirectory(prefix="tunesmith-") as folder:
@@ -214,7 +213,7 @@ async def _result_steps(client: AsyncClient, job_id: str) -> AsyncGenerator[_Ste
 
 
 def _numbers(row: StepMetrics) -> dict[str, float]:
-    """The row's columns as the service names them, but for those that are no numbers."""
+    """Return the numeric columns of a row, by the service's names."""
     numbers: dict[str, float] = {}
     for name, text in row.columns.items():
         try:
@@ -225,8 +224,8 @@ def _numbers(row: StepMetrics) -> dict[str, float]:
     return numbers
 
 
-_COLUMN_OF_EVENT_FIELD = {"train_mean_token_accuracy": "train_accuracy"}
-"""Events name one measure otherwise than the result file does: a curve has one name."""
+_COLUMNS_BY_EVENT_FIELD = {"train_mean_token_accuracy": "train_accuracy"}
+"""Names in the result file of metrics that events name differently."""
 
 
 async def _event_steps(client: AsyncClient, job_id: str) -> AsyncGenerator[_Step]:
@@ -238,21 +237,21 @@ async def _event_steps(client: AsyncClient, job_id: str) -> AsyncGenerator[_Step
 
 def _event_numbers(event: FineTuningJobEvent) -> dict[str, float]:
     return {
-        _COLUMN_OF_EVENT_FIELD.get(name, name): float(value)
+        _COLUMNS_BY_EVENT_FIELD.get(name, name): float(value)
         for name, value in (event.data or {}).items()
         if isinstance(value, int | float) and name not in {"step", "total_steps"}
     }
 
 
 async def _download(client: AsyncClient, job: TrackedJob, folder: Path) -> list[TrackedFile]:
-    """Fetch the files of a job; those that the service keeps to itself are left out."""
+    """Download the files of a job; skip those that cannot be downloaded."""
     files: list[TrackedFile] = []
     for number, (role, file_id) in enumerate(job.file_ids):
-        path = folder / str(number)  # what the service sends is no path
+        path = folder / str(number)  # names of the service are not trusted as paths
         try:
             file = await client.files.retrieve(file_id)
             await client.files.content(file_id).write_to(path)
         except APIStatusError:
-            continue  # deleted meanwhile, or not to be downloaded with this account
+            continue  # deleted, or not downloadable with this account
         files.append(TrackedFile(role, Path(file.filename or file_id).name, path))
     return files

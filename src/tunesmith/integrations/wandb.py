@@ -1,7 +1,7 @@
-"""Weights & Biases: a job becomes a run with its curves, its config and its data.
+"""Weights & Biases: log a job as a run with its metrics, config and data.
 
-The runs are those of the old command `openai wandb sync`, so that a project may hold both: id and
-name are the job's id, the config is the job, the summary holds the tuned model and the status.
+Runs are those of the old command `openai wandb sync`, so that a project may hold both: id and
+name are the job's id, the config is the job, the summary has the fine-tuned model and the status.
 Source: https://docs.wandb.ai/guides/integrations/openai-fine-tuning
 """
 
@@ -19,7 +19,7 @@ from tunesmith.integrations.tracking import TrackedFile, TrackedJob
 __all__ = ["DEFAULT_PROJECT", "WandbTracker"]
 
 DEFAULT_PROJECT = "OpenAI-Fine-Tune"
-"""The project that the old command logged to."""
+"""Project of the old command."""
 
 _DETAILS = "fine_tune_details.json"
 _ROLES = {"train": "training", "valid": "validation"}
@@ -27,18 +27,16 @@ _NOT_IN_ARTIFACT_NAMES = re.compile(r"[^A-Za-z0-9_.\-]")
 
 
 class WandbTracker:
-    """Logs jobs to Weights & Biases; needs the extra `wandb`.
+    """Tracker that logs jobs to Weights & Biases; needs the extra `wandb`.
 
     Args:
         project: The project to log to.
-        entity: Whose project it is; by default yours.
-        mode: `online`, `offline` (a folder to sync later) or `disabled`; by default what wandb's
-            own settings say.
-        folder: Where wandb keeps its files, in a folder `wandb`; by default here.
+        entity: The owner of the project; default: you.
+        mode: `online`, `offline` (a folder to sync later) or `disabled`; default: wandb's setting.
+        folder: The folder in which wandb creates its folder `wandb`.
 
     Raises:
-        ConfigurationError: wandb is not installed; later, that it cannot be used: there is no key,
-            or no way to its service.
+        ConfigurationError: wandb is not installed; from methods: its key or service is missing.
 
     Example:
         ```python
@@ -63,21 +61,21 @@ class WandbTracker:
         self._folder = Path(folder)
 
     def is_logged(self, job: TrackedJob) -> bool:
-        """Whether the job was logged to its end already: at the service, or offline, here."""
+        """Return whether the finished job is logged already, at the service or in the folder."""
         if self._mode != "online":
-            kept = (self._folder / "wandb").glob(f"*run-*-{job.id}/files/{_DETAILS}")
-            return next(kept, None) is not None
-        where = "/".join(filter(None, (self._entity, self._project, job.id)))
+            logged = (self._folder / "wandb").glob(f"*run-*-{job.id}/files/{_DETAILS}")
+            return next(logged, None) is not None
+        path = "/".join(filter(None, (self._entity, self._project, job.id)))
         try:
-            run = self._wandb.Api().run(where)
-        except (ValueError, self._wandb.errors.CommError):  # there is none
+            run = self._wandb.Api().run(path)
+        except (ValueError, self._wandb.errors.CommError):  # not found
             return False
         except self._wandb.errors.Error as error:
             raise _error_hint(error) from error
         return bool(run.summary.get("status") == "succeeded")
 
     def start(self, job: TrackedJob) -> "WandbRun":
-        """Open the job's run; one that an earlier call left unfinished is gone on with."""
+        """Open the job's run, or resume an unfinished one."""
         try:
             wandb_run = self._wandb.init(
                 job_type="fine-tune",
@@ -97,10 +95,10 @@ class WandbTracker:
 
 
 class WandbRun:
-    """A job's run, open to be written.
+    """Open run of a job.
 
     Args:
-        library: The module wandb; its types are too partial for a strict checker.
+        library: The module wandb, which is only partly typed.
         run: The run.
     """
 
@@ -110,13 +108,13 @@ class WandbRun:
         self._finished = False
 
     def log(self, step: int, metrics: Mapping[str, float]) -> None:
-        """Log what was measured at a step."""
+        """Log the metrics of a step."""
         self._run.log(dict(metrics), step=step)
 
     def finish(self, job: TrackedJob, files: Sequence[TrackedFile]) -> None:
         """Log the summary, and the job and its files as artifacts."""
         folder = Path(self._run.dir)
-        if folder.exists():  # else wandb is disabled, and keeps nothing
+        if folder.exists():  # otherwise wandb is disabled
             self._log_end(folder, job, files)
         self._finished = True
 
@@ -134,7 +132,7 @@ class WandbRun:
         self._run.log_artifact(artifact, aliases=["latest", job.id])
 
     def close(self) -> None:
-        """End the run; one that was not finished counts as failed."""
+        """End the run; an unfinished one counts as failed."""
         self._run.finish(exit_code=0 if self._finished else 1)
 
     def _log_file(self, file: TrackedFile, job_id: str) -> None:
@@ -147,16 +145,16 @@ class WandbRun:
         self._run.log_artifact(artifact, aliases=["latest", job_id])
 
     def _table(self, path: Path) -> Any:
-        shown = list(islice(_rows(path), self._wandb.Table.MAX_ARTIFACT_ROWS))
-        columns = list(dict.fromkeys(name for row in shown for name in row))
-        cells = [[_cell(row.get(name)) for name in columns] for row in shown]
+        records = list(islice(_rows(path), self._wandb.Table.MAX_ARTIFACT_ROWS))
+        columns = list(dict.fromkeys(name for row in records for name in row))
+        cells = [[_cell(row.get(name)) for name in columns] for row in records]
         return self._wandb.Table(columns=columns, data=cells)
 
 
 def _error_hint(error: Exception) -> ConfigurationError:
-    said = str(error).rstrip(".")
+    message = str(error).rstrip(".")
     return ConfigurationError(
-        f"Weights & Biases: {said}. To write to a folder, which can be sent later: mode='offline'."
+        f"Weights & Biases: {message}. To write to a folder and send it later, use mode='offline'."
     )
 
 
@@ -168,7 +166,7 @@ def _rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _cell(value: Any) -> Any:
-    """A table has one type a column: what is not plain is shown as JSON."""
+    """Write nested values as JSON, since a column has one type."""
     if isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
     return value

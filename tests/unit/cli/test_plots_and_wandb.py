@@ -106,4 +106,4 @@ def test_a_missing_wandb_account_has_a_hint(run, job, monkeypatch):
     monkeypatch.setattr(wandb, "Api", refuse)
     done = run(f"wandb sync {job}")
     assert done.exit_code == 1
-    assert done.stderr.endswith("which can be sent later: --offline.\n")
+    assert done.stderr.endswith("send it later, use --offline.\n")

@@ -1,4 +1,4 @@
-"""Jobs to be logged, on the service in memory."""
+"""Jobs to log, on the service in memory."""
 
 from itertools import islice
 from pathlib import Path
@@ -27,7 +27,7 @@ def data(tmp_path):
 
 @pytest.fixture
 async def job(client, data):
-    """A job that has just begun."""
+    """A job that was just created."""
     files = [await client.files.upload(data / name) for name in ("train.jsonl", "valid.jsonl")]
     return await client.fine_tuning.jobs.create(
         model="babbage-002", training_file=files[0].id, validation_file=files[1].id, seed=1

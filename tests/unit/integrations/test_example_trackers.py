@@ -15,7 +15,7 @@ EXAMPLE = Path(__file__).parents[3] / "examples" / "trackers.py"
 
 @pytest.fixture
 def anyio_backend():
-    """One loop is enough: these libraries know none."""
+    """One event loop is enough, since these libraries are synchronous."""
     return "asyncio"
 
 

@@ -123,37 +123,39 @@ async def test_a_stream_is_one_span_with_the_time_to_its_first_chunk(traced, col
     assert "gen_ai.client.operation.time_to_first_chunk" in collected.metrics
 
 
-async def test_a_stream_that_is_left_early_ends_its_span_without_an_error(traced, collected):
+async def test_a_stream_closed_early_ends_its_span_without_an_error(traced, collected):
     async with traced.completions.stream(**ASKED) as stream:
         await anext(aiter(stream))
     (span,) = collected.spans
     assert span.status.status_code is StatusCode.UNSET
 
 
-async def test_content_is_told_only_on_request(collected, anyio_backend):
+async def test_content_is_recorded_only_on_request(collected, anyio_backend):
     messages = [{"role": "user", "content": "A secret?"}]
     async with AsyncClient(backend=MemoryBackend(seed=1)) as plain:
-        silent = collected.instrument(plain)
-        await silent.chat.completions.create(model="gpt-4o-mini", messages=messages)
-        open_hearted = collected.instrument(plain, capture_content=True)
-        answer = await open_hearted.chat.completions.create(model="gpt-4o-mini", messages=messages)
-        async with open_hearted.chat.completions.stream(
+        private = collected.instrument(plain)
+        await private.chat.completions.create(model="gpt-4o-mini", messages=messages)
+        capturing = collected.instrument(plain, capture_content=True)
+        answer = await capturing.chat.completions.create(model="gpt-4o-mini", messages=messages)
+        async with capturing.chat.completions.stream(
             model="gpt-4o-mini", messages=messages
         ) as stream:
             streamed = await stream.final_response()
     without, whole, in_chunks = collected.spans
     assert "secret" not in str(without.attributes)
-    for span, said in ((whole, answer), (in_chunks, streamed)):
+    for span, completion in ((whole, answer), (in_chunks, streamed)):
         assert json.loads(span.attributes["gen_ai.input.messages"]) == [
             {"role": "user", "parts": [{"type": "text", "content": "A secret?"}]}
         ]
         (message,) = json.loads(span.attributes["gen_ai.output.messages"])
-        assert message["parts"] == [{"type": "text", "content": said.choices[0].message.content}]
-        assert message["finish_reason"] == said.choices[0].finish_reason
+        assert message["parts"] == [
+            {"type": "text", "content": completion.choices[0].message.content}
+        ]
+        assert message["finish_reason"] == completion.choices[0].finish_reason
 
 
-def told(parameters, answer=None):
-    """The messages that the conventions' attributes hold of a question and its answer."""
+def messages_of(parameters, answer=None):
+    """Return the messages in the attributes of a request and its response."""
     found = content(RequestInfo("chat.completions.create", parameters.get), answer)
     return [json.loads(messages) for messages in found.values()]
 
@@ -200,8 +202,8 @@ def told(parameters, answer=None):
         ),
     ],
 )
-def test_what_is_asked_is_told_in_the_conventions_parts(parameters, role, parts):
-    assert told(parameters) == [[{"role": role, "parts": parts}]]
+def test_content_is_recorded_in_parts_of_the_conventions(parameters, role, parts):
+    assert messages_of(parameters) == [[{"role": role, "parts": parts}]]
 
 
 CALL = {"type": "tool_call", "id": "call_1", "name": "add", "arguments": '{"a":1}'}
@@ -221,7 +223,7 @@ CALL = {"type": "tool_call", "id": "call_1", "name": "add", "arguments": '{"a":1
         ([{"refusal": "No"}, {"refusal": "."}], [{"type": "text", "content": "No."}]),
     ],
 )
-def test_calls_of_tools_and_refusals_are_put_together_from_a_stream(events, parts):
+def test_tool_calls_and_refusals_are_aggregated_from_a_stream(events, parts):
     chunks = StreamAggregator()
     for delta in events:
         chunks.add({"choices": [{"index": 0, "delta": delta}]})
@@ -229,17 +231,17 @@ def test_calls_of_tools_and_refusals_are_put_together_from_a_stream(events, part
     assert message["parts"] == parts
 
 
-def test_the_output_of_a_response_is_told_too():
+def test_the_output_of_a_response_is_recorded_too():
     output = [
         {"type": "reasoning", "summary": []},
         {"type": "message", "content": [{"type": "output_text", "text": "One."}]},
         {"type": "function_call", "call_id": "call_1", "name": "add", "arguments": '{"a":1}'},
     ]
-    _, (message,) = told({"input": "1 + 0?"}, {"id": "resp_1", "output": output})
+    _, (message,) = messages_of({"input": "1 + 0?"}, {"id": "resp_1", "output": output})
     assert message["parts"] == [{"type": "text", "content": "One."}, CALL]
 
 
-async def test_a_refusal_is_an_error_with_the_services_code(traced, collected):
+async def test_an_error_status_is_recorded_with_the_code_of_the_service(traced, collected):
     with pytest.raises(NotFoundError):
         await traced.completions.create(model="nobody", prompt="A secret?")
     (span,) = collected.spans
@@ -249,7 +251,7 @@ async def test_a_refusal_is_an_error_with_the_services_code(traced, collected):
     assert point["error.type"] == "model_not_found"
 
 
-async def test_calls_that_were_tried_again_are_one_span(collected, anyio_backend):
+async def test_a_retried_call_is_one_span(collected, anyio_backend):
     class Flaky(MemoryBackend):
         failures = 2
 
@@ -268,13 +270,11 @@ async def test_calls_that_were_tried_again_are_one_span(collected, anyio_backend
 
 
 @pytest.mark.slow
-async def test_a_job_that_was_waited_for_is_a_span_from_its_creation_to_its_end(
-    traced, collected, data
-):
+async def test_a_job_is_a_span_from_its_creation_to_its_end(traced, collected, data):
     file = await traced.files.upload(data / "train.jsonl")
     job = await traced.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
     job = await traced.fine_tuning.jobs.wait(job)
-    await traced.fine_tuning.jobs.retrieve(job.id)  # is told of once
+    await traced.fine_tuning.jobs.retrieve(job.id)  # is recorded once
     (span,) = [span for span in collected.spans if span.name == "fine_tune babbage-002"]
     assert span.start_time == job.created_at * 1_000_000_000
     assert span.end_time == job.finished_at * 1_000_000_000
@@ -305,7 +305,7 @@ async def test_a_batch_is_a_span_that_counts_its_requests(traced, collected, tmp
     assert span.attributes["tunesmith.job.id"] == batch.id
 
 
-async def test_each_row_of_a_batch_job_is_a_span_below_the_callers_own(traced, collected, tmp_path):
+async def test_each_row_of_a_batch_job_is_a_child_of_the_current_span(traced, collected, tmp_path):
     rows = [{**ASKED, "prompt": f"{n}"} for n in range(3)]
     with collected.tracer_provider.get_tracer("mine").start_as_current_span("nightly"):
         async with BatchJob(rows, tmp_path / "answers.jsonl", client=traced) as job:
@@ -314,13 +314,11 @@ async def test_each_row_of_a_batch_job_is_a_span_below_the_callers_own(traced, c
     assert [span.name for span in sent] == ["text_completion davinci-002"] * 3
     assert {span.parent.span_id for span in sent} == {nightly.context.span_id}
     assert {span.attributes["gen_ai.request.max_tokens"] for span in sent} == {5}
-    told = collected.metrics["gen_ai.client.token.usage"]
-    assert sum(tokens for _, tokens in told) == report.usage.total
+    counts = collected.metrics["gen_ai.client.token.usage"]
+    assert sum(tokens for _, tokens in counts) == report.usage.total
 
 
-async def test_a_row_that_was_refused_and_sent_again_is_two_spans(
-    collected, tmp_path, anyio_backend
-):
+async def test_a_retried_row_is_two_spans(collected, tmp_path, anyio_backend):
     refusal = (429, {"retry-after": "1"}, b'{"error": {"code": "slow_down"}}')
     service = Service(refuse=lambda number, _: refusal if number == 1 else None)
     client = collected.instrument(AsyncClient(backend=service))
@@ -331,26 +329,26 @@ async def test_a_row_that_was_refused_and_sent_again_is_two_spans(
     assert second.attributes["http.response.status_code"] == 200
 
 
-async def test_the_other_options_of_a_client_keep_its_telemetry(traced, collected):
+async def test_with_options_keeps_the_telemetry(traced, collected):
     await traced.with_options(timeout=5).models.retrieve("davinci-002")
     assert len(collected.spans) == 1
 
 
-def test_who_is_asked_is_told_without_credentials(collected):
+def test_the_server_is_recorded_without_credentials(collected):
     client = AsyncClient(api_key="sk-secret", base_url="https://user:pw@models.example:8443/v1")
     common = collected.instrument(client)._caller._telemetry.common
     assert (common["server.address"], common["server.port"]) == ("models.example", 8443)
     assert "pw" not in str(common)
 
 
-def test_without_opentelemetry_the_error_says_what_to_install(monkeypatch):
+def test_without_opentelemetry_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "opentelemetry.trace", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'tunesmith\[otel\]'"):
         instrument(AsyncClient(backend=MemoryBackend()))
 
 
 @pytest.mark.slow
-def test_nothing_is_imported_when_it_is_off():
+def test_a_plain_client_imports_no_telemetry():
     script = (
         "import sys, tunesmith; tunesmith.AsyncClient(api_key='sk').completions;"
         "print([m for m in sys.modules if 'opentelemetry' in m or 'integrations' in m])"

@@ -1,4 +1,4 @@
-"""Batch jobs on Ray: shards with journals, one pace for all workers."""
+"""Batch jobs on Ray: shards with journals, one rate limiter for all workers."""
 
 import json
 import re
@@ -26,13 +26,13 @@ OPTIONS = {"model": "davinci-002", "template": "{prompt}", "params": {"max_token
 
 
 class Handle:
-    """An actor without Ray: what is told to it is done at once."""
+    """An actor without Ray, which runs its methods at once."""
 
-    def __init__(self, keeper):
-        self._keeper = keeper
+    def __init__(self, actor):
+        self._actor = actor
 
     def __getattr__(self, name):
-        method = getattr(self._keeper, name)
+        method = getattr(self._actor, name)
         return type("Method", (), {"remote": staticmethod(method)})
 
 
@@ -43,8 +43,8 @@ def without_ray(monkeypatch):
 
 def test_workers_share_one_limit(without_ray):
     now = 0.0
-    keeper = RateLimiterActor(600, None, lambda: now)
-    workers = [DistributedRateLimiter(Handle(keeper)) for _ in range(3)]
+    actor = RateLimiterActor(600, None, lambda: now)
+    workers = [DistributedRateLimiter(Handle(actor)) for _ in range(3)]
     sent = 0
     for tick in range(1000):
         now = tick / 100
@@ -52,18 +52,18 @@ def test_workers_share_one_limit(without_ray):
     assert 100 <= sent <= 102  # 10 a second for 10 seconds, and the first burst of one
 
 
-def test_a_refusal_of_one_worker_slows_down_all(without_ray):
+def test_a_429_of_one_worker_slows_down_all(without_ray):
     now = 100.0
-    keeper = RateLimiterActor(None, None, lambda: now)
-    one, other = DistributedRateLimiter(Handle(keeper)), DistributedRateLimiter(Handle(keeper))
+    actor = RateLimiterActor(None, None, lambda: now)
+    one, other = DistributedRateLimiter(Handle(actor)), DistributedRateLimiter(Handle(actor))
     assert other.wait_s(1, now) == 0.0
     assert one.on_rate_limited(now, 7.0, now)
     assert other.wait_s(1, now) == pytest.approx(7.0)
 
 
-def test_limits_that_one_worker_learns_hold_for_all(without_ray):
-    keeper = RateLimiterActor(None, None, lambda: 0.0)
-    one, other = DistributedRateLimiter(Handle(keeper)), DistributedRateLimiter(Handle(keeper))
+def test_limits_learned_by_one_worker_hold_for_all(without_ray):
+    actor = RateLimiterActor(None, None, lambda: 0.0)
+    one, other = DistributedRateLimiter(Handle(actor)), DistributedRateLimiter(Handle(actor))
     headers = {
         "x-ratelimit-limit-requests": "60",
         "x-ratelimit-remaining-requests": "0",
@@ -83,7 +83,7 @@ def shard_job(folder, backend, **options):
     return ShardJob(folder, partial(AsyncClient, backend=backend), RateLimiter(), OPTIONS | options)
 
 
-def test_a_shard_comes_back_with_its_answers_in_place(tmp_path, tunesmith_backend, table):
+def test_a_shard_is_returned_with_its_answers_in_order(tmp_path, tunesmith_backend, table):
     tunesmith_backend.service.stub_reply(lambda call: f"about {call.prompt}")
     answered = shard_job(tmp_path, tunesmith_backend)(table)
     assert answered.column_names == ["prompt", "kept", "answer", "answer_body", "error"]
@@ -93,7 +93,7 @@ def test_a_shard_comes_back_with_its_answers_in_place(tmp_path, tunesmith_backen
 
 
 @pytest.mark.slow
-def test_a_shard_that_is_done_again_is_not_paid_again(tmp_path, tunesmith_backend, table):
+def test_a_repeated_shard_sends_no_request_again(tmp_path, tunesmith_backend, table):
     record = CallRecorder(tunesmith_backend)
     first = shard_job(tmp_path, record)(table)
     paid = len(record.calls())
@@ -101,19 +101,19 @@ def test_a_shard_that_is_done_again_is_not_paid_again(tmp_path, tunesmith_backen
     assert len(record.calls()) == paid == 5
 
 
-def test_rows_that_fail_come_back_with_their_error(tmp_path, tunesmith_backend, table):
+def test_failed_rows_are_returned_with_their_error(tmp_path, tunesmith_backend, table):
     answered = shard_job(tmp_path, tunesmith_backend, model="no-such")(table)
     assert answered["answer"].to_pylist() == [None] * 5
     assert all("model_not_found" in error for error in answered["error"].to_pylist())
 
 
-def test_a_column_that_is_in_the_way_is_named(tmp_path, tunesmith_backend):
+def test_a_reserved_column_is_named(tmp_path, tunesmith_backend):
     table = pa.table({"prompt": ["a"], "answer": ["b"]})
-    with pytest.raises(ConfigurationError, match="column 'answer' already: rename it"):
+    with pytest.raises(ConfigurationError, match="column 'answer' already exists; rename it"):
         shard_job(tmp_path, tunesmith_backend)(table)
 
 
-def test_without_ray_the_error_says_what_to_install(monkeypatch):
+def test_without_ray_the_error_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray.data", None)
     with pytest.raises(ConfigurationError, match=r"pip install 'tunesmith\[ray\]'"):
         map_completions(None, "folder", client=AsyncClient)
@@ -171,5 +171,5 @@ def test_two_workers_answer_each_row_of_a_dataset_once(cluster, url, tmp_path):
     )
     kept = [path.read_bytes().splitlines() for path in tmp_path.glob("*.jsonl")]
     assert [len(lines) for lines in kept] == [15] * 4
-    with pytest.raises(ConfigurationError, match="kept with"):
+    with pytest.raises(ConfigurationError, match="exists with"):
         shared_pacing("tunesmith", 5)

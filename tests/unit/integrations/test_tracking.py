@@ -55,7 +55,7 @@ async def test_a_finished_job_is_logged_with_its_steps_its_outcome_and_its_files
 
 
 @pytest.mark.slow
-async def test_a_job_that_runs_is_logged_while_it_runs(client, job):
+async def test_a_running_job_is_followed(client, job):
     notes = Notes()
     seen = []
     log = notes.log
@@ -73,7 +73,7 @@ async def test_a_job_that_runs_is_logged_while_it_runs(client, job):
 
 
 @pytest.mark.slow
-async def test_the_measures_have_the_same_names_live_and_afterwards(client, job):
+async def test_metrics_have_the_same_names_live_and_afterwards(client, job):
     live, afterwards = Notes(), Notes()
     await track(client, job, live, follow=True)
     await track(client, job, afterwards)
@@ -84,7 +84,7 @@ async def test_the_measures_have_the_same_names_live_and_afterwards(client, job)
     assert named == {name for _, metrics in afterwards.steps for name in metrics}
 
 
-async def test_a_job_that_was_logged_is_logged_again_only_by_force(client, job):
+async def test_a_logged_job_is_logged_again_only_by_force(client, job):
     await client.fine_tuning.jobs.wait(job)
     notes = Notes()
     await track(client, job, notes)
@@ -95,7 +95,7 @@ async def test_a_job_that_was_logged_is_logged_again_only_by_force(client, job):
     assert len(notes.steps) == 2 * logged
 
 
-async def test_a_job_that_has_not_succeeded_is_left_alone(client, job):
+async def test_a_job_that_did_not_succeed_is_skipped(client, job):
     notes = Notes()
     assert await track(client, job, notes) == "not succeeded"
     await client.fine_tuning.jobs.cancel(job.id)
@@ -104,7 +104,7 @@ async def test_a_job_that_has_not_succeeded_is_left_alone(client, job):
     assert not notes.closed
 
 
-async def test_a_job_that_fails_while_it_is_followed_is_closed_unfinished(client, data):
+async def test_a_followed_job_that_fails_is_closed_unfinished(client, data):
     (data / "few.jsonl").write_text('{"prompt": "a", "completion": "b"}\n')
     file = await client.files.upload(data / "few.jsonl")
     job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
@@ -115,7 +115,7 @@ async def test_a_job_that_fails_while_it_is_followed_is_closed_unfinished(client
     assert notes.closed == 1
 
 
-async def test_a_file_that_was_deleted_is_left_out(client, job):
+async def test_a_deleted_file_is_skipped(client, job):
     job = await client.fine_tuning.jobs.wait(job)
     await client.files.delete(job.validation_file)
     notes = Notes()

@@ -95,7 +95,7 @@ async def test_a_run_holds_the_job_as_the_old_command_wrote_it(client, job, trac
 
 
 @pytest.mark.slow
-async def test_a_job_that_is_in_a_folder_is_not_logged_again(client, job, tracker, tmp_path):
+async def test_a_job_logged_to_a_folder_is_not_logged_again(client, job, tracker, tmp_path):
     await track(client, job, tracker, follow=True)
     again = WandbTracker("kant", mode="offline", folder=tmp_path)
     assert await track(client, job, again) == "already logged"
@@ -129,7 +129,7 @@ async def test_a_job_that_was_interrupted_is_logged_again(client, job, tracker, 
 
 
 @pytest.mark.parametrize(("status", "known"), [("succeeded", True), ("running", False)])
-async def test_the_service_is_asked_whether_it_has_the_job(
+async def test_the_service_is_checked_for_the_job(
     status, known, client, job, monkeypatch, tmp_path
 ):
     asked = []
@@ -147,7 +147,7 @@ async def test_the_service_is_asked_whether_it_has_the_job(
 
 
 @pytest.mark.slow
-async def test_what_is_kept_here_is_not_what_the_service_has(client, job, monkeypatch, tmp_path):
+async def test_local_runs_are_not_runs_of_the_service(client, job, monkeypatch, tmp_path):
     job = await client.fine_tuning.jobs.wait(job)
     await track(client, job, WandbTracker("kant", mode="offline", folder=tmp_path))
 
@@ -161,7 +161,7 @@ async def test_what_is_kept_here_is_not_what_the_service_has(client, job, monkey
 
 
 @pytest.mark.parametrize("method", ["is_logged", "start"])
-async def test_without_a_key_it_is_said_what_to_do(method, client, job, monkeypatch, tmp_path):
+async def test_a_missing_key_has_a_hint(method, client, job, monkeypatch, tmp_path):
     def refuse(*_, **__):
         raise wandb.errors.UsageError("No API key configured. Use `wandb login` to log in.")
 
@@ -173,7 +173,7 @@ async def test_without_a_key_it_is_said_what_to_do(method, client, job, monkeypa
 
 
 @pytest.mark.slow
-async def test_conversations_become_cells_and_blanks_are_not_logged(
+async def test_conversations_are_logged_as_json_and_blank_lines_skipped(
     client, data, tracker, tmp_path
 ):
     turn = {"messages": [{"role": "user", "content": "?"}, {"role": "assistant", "content": "!"}]}

@@ -1,4 +1,4 @@
-"""Telemetry by OpenTelemetry's conventions for generative AI; needs the extra `otel`.
+"""OpenTelemetry spans and metrics by the conventions for generative AI; extra `otel`.
 
 Source: https://opentelemetry.io/docs/specs/semconv/gen-ai/
 """
@@ -17,19 +17,19 @@ def instrument(
     provider_name: str = "openai",
     capture_content: bool = False,
 ) -> AsyncClient:
-    """Make a client whose calls, streams, jobs and batches leave spans and metrics.
+    """Return a client that records spans and metrics of calls, streams, jobs and batches.
 
-    Calls of a client that is not instrumented cost nothing more than before.
+    Clients that are not instrumented have no overhead.
 
     Args:
         client: The client; its connections are shared.
-        tracer_provider: Where spans go; by default the global provider.
-        meter_provider: Where metrics go; by default the global provider.
-        provider_name: Who serves the models, such as `openai` or `azure.ai.openai`.
-        capture_content: Whether spans hold prompts and answers; they may be confidential.
+        tracer_provider: The tracer provider; default: the global one.
+        meter_provider: The meter provider; default: the global one.
+        provider_name: The provider of the models, such as `openai` or `azure.ai.openai`.
+        capture_content: Whether spans hold prompts and responses, which may be confidential.
 
     Returns:
-        Another client, to be used in the place of the first; closing it closes the connections.
+        A client to be used instead of the first; closing it closes the shared connections.
 
     Raises:
         ConfigurationError: opentelemetry-api is not installed.

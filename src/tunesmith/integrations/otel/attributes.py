@@ -1,4 +1,4 @@
-"""What the attributes of spans say of questions and answers, by the conventions' names."""
+"""Span attributes of requests and responses, by the names of the conventions."""
 
 from collections.abc import Callable, Mapping
 from typing import Any, NamedTuple, TypeAlias, cast
@@ -31,7 +31,7 @@ INFERENCE = {
     "embeddings.create": "embeddings",
     "responses.create": "chat",
 }
-"""The operations that ask a model, and what the conventions call them."""
+"""Inference operations, and their names in the conventions."""
 
 _REQUEST = {
     "dimensions": "gen_ai.embeddings.dimension.count",
@@ -46,15 +46,15 @@ _REQUEST = {
     "temperature": "gen_ai.request.temperature",
     "top_p": "gen_ai.request.top_p",
 }
-"""From parameters to attributes."""
+"""Attributes by parameter."""
 
 
 class RequestInfo(NamedTuple):
-    """What is asked.
+    """Operation and parameters of a request.
 
     Attributes:
         name: The operation's name.
-        parameter: Gives a parameter by its name; None if it was not given.
+        parameter: Returns a parameter by its name; None if it is not set.
     """
 
     name: str
@@ -62,7 +62,7 @@ class RequestInfo(NamedTuple):
 
     @classmethod
     def from_operation(cls, operation: Operation[Any]) -> "RequestInfo":
-        """What a call asks."""
+        """Describe an operation."""
 
         def parameter(name: str) -> Any:
             return getattr(operation, name, None)
@@ -71,50 +71,56 @@ class RequestInfo(NamedTuple):
 
     @classmethod
     def from_request(cls, request: Request) -> "RequestInfo":
-        """What a request asks that is encoded already."""
+        """Describe an encoded request."""
         body: Any = from_json(request.body) if isinstance(request.body, bytes) else None
         parameters = cast("Mapping[str, Any]", body if isinstance(body, dict) else {})
         return cls(request.operation, parameters.get)
 
     @property
     def is_inference(self) -> bool:
-        """Whether a model is asked."""
+        """Whether the operation calls a model."""
         return self.name in INFERENCE
 
 
-def request_attributes(asked: RequestInfo) -> Attributes:
-    """Say what is asked, without its content."""
-    found: Attributes = {"gen_ai.operation.name": INFERENCE.get(asked.name, asked.name)}
+def request_attributes(request: RequestInfo) -> Attributes:
+    """Return attributes of a request, without its content."""
+    attributes: Attributes = {"gen_ai.operation.name": INFERENCE.get(request.name, request.name)}
     for parameter, attribute in _REQUEST.items():
-        value = asked.parameter(parameter)
+        value = request.parameter(parameter)
         if isinstance(value, str | int | float):
-            found[attribute] = value
-    stop = asked.parameter("stop")
+            attributes[attribute] = value
+    stop = request.parameter("stop")
     if stop:
-        found["gen_ai.request.stop_sequences"] = [stop] if isinstance(stop, str) else list(stop)
-    return found
+        attributes["gen_ai.request.stop_sequences"] = (
+            [stop] if isinstance(stop, str) else list(stop)
+        )
+    return attributes
 
 
-def metric_attributes(asked: RequestInfo) -> Attributes:
-    """The part of `request_attributes` that has few values."""
-    found = request_attributes(asked)
+def metric_attributes(request: RequestInfo) -> Attributes:
+    """Return the request attributes of low cardinality."""
+    attributes = request_attributes(request)
     return {
-        name: found[name]
+        name: attributes[name]
         for name in ("gen_ai.operation.name", "gen_ai.request.model")
-        if name in found
+        if name in attributes
     }
 
 
 def response_attributes(answer: object) -> Attributes:
-    """Say what came back, without its content."""
+    """Return attributes of a response, without its content."""
     return _whole(answer).attributes()
 
 
-def job_attributes(ended: FineTuningJob | Batch) -> Attributes:
-    """Say how a job or batch ended."""
-    if isinstance(ended, FineTuningJob):
-        return {"gen_ai.response.model": ended.fine_tuned_model} if ended.fine_tuned_model else {}
-    counts = ended.request_counts
+def job_attributes(finished: FineTuningJob | Batch) -> Attributes:
+    """Return attributes of a finished job or batch."""
+    if isinstance(finished, FineTuningJob):
+        return (
+            {"gen_ai.response.model": finished.fine_tuned_model}
+            if finished.fine_tuned_model
+            else {}
+        )
+    counts = finished.request_counts
     return (
         {}
         if counts is None
@@ -126,7 +132,7 @@ def job_attributes(ended: FineTuningJob | Batch) -> Attributes:
 
 
 class StreamAggregator:
-    """What the events of a stream say, or the one event that a whole answer is."""
+    """Aggregate of a stream's events; a whole response is a single event."""
 
     def __init__(self) -> None:
         self._id: str | None = None
@@ -137,7 +143,7 @@ class StreamAggregator:
         self._tool_calls: dict[int, dict[int, dict[str, str]]] = {}
 
     def add(self, event: Mapping[str, Any]) -> None:
-        """Note an event."""
+        """Add an event."""
         self._id = self._id or event.get("id")
         self._model = event.get("model") or self._model
         self._usage = event.get("usage") or self._usage
@@ -157,40 +163,40 @@ class StreamAggregator:
             self._texts[index] = self._texts.get(index, "") + text
 
     def _call(self, index: int, number: int, call: Mapping[str, Any]) -> None:
-        told = self._tool_calls.setdefault(index, {}).setdefault(number, {"arguments": ""})
-        called: Mapping[str, Any] = call.get("function") or {}
-        for name, value in (("id", call.get("id")), ("name", called.get("name"))):
+        entry = self._tool_calls.setdefault(index, {}).setdefault(number, {"arguments": ""})
+        function: Mapping[str, Any] = call.get("function") or {}
+        for name, value in (("id", call.get("id")), ("name", function.get("name"))):
             if isinstance(value, str):
-                told[name] = value
-        told["arguments"] += called.get("arguments") or ""
+                entry[name] = value
+        entry["arguments"] += function.get("arguments") or ""
 
     def _respond(self, event: Mapping[str, Any]) -> None:
-        """Note the output of `/v1/responses`, which has items in place of choices."""
+        """Add the output of `/v1/responses`, which has items instead of choices."""
         for item in _objects(event.get("output")):
             if item.get("type") == "message":
                 for part in _objects(item.get("content")):
                     self._add_text(0, part.get("text"))
             elif item.get("type") == "function_call":
-                called = {"id": item.get("call_id"), "function": item}
-                self._call(0, len(self._tool_calls.get(0, ())), called)
+                call = {"id": item.get("call_id"), "function": item}
+                self._call(0, len(self._tool_calls.get(0, ())), call)
 
     def attributes(self) -> Attributes:
-        """Say what came, without its content."""
-        found: Attributes = {
+        """Return the attributes, without content."""
+        attributes: Attributes = {
             "gen_ai.response.id": self._id,
             "gen_ai.response.model": self._model,
             "gen_ai.usage.input_tokens": self._tokens("prompt_tokens", "input_tokens"),
             "gen_ai.usage.output_tokens": self._tokens("completion_tokens", "output_tokens"),
         }
         if self._finish_reasons:
-            found["gen_ai.response.finish_reasons"] = list(self._finish_reasons.values())
-        return {name: value for name, value in found.items() if value is not None}
+            attributes["gen_ai.response.finish_reasons"] = list(self._finish_reasons.values())
+        return {name: value for name, value in attributes.items() if value is not None}
 
     def _tokens(self, *names: str) -> Any:
         return next((self._usage[name] for name in names if name in self._usage), None)
 
     def messages(self) -> list[dict[str, Any]]:
-        """The content, as the conventions write it."""
+        """Return the content in the format of the conventions."""
         return [
             {
                 "role": "assistant",
@@ -207,19 +213,19 @@ class StreamAggregator:
         ]
 
 
-def content(asked: RequestInfo, answer: object) -> Attributes:
-    """Say what was asked and answered, in full."""
-    return streamed_content(asked, _whole(answer))
+def content(request: RequestInfo, answer: object) -> Attributes:
+    """Return the content of a request and its response."""
+    return streamed_content(request, _whole(answer))
 
 
-def streamed_content(asked: RequestInfo, chunks: StreamAggregator) -> Attributes:
-    """Say what was asked, and what came in a stream, in full."""
-    found: Attributes = {
-        "gen_ai.input.messages": _as_json([_message(each) for each in _messages(asked)])
+def streamed_content(request: RequestInfo, chunks: StreamAggregator) -> Attributes:
+    """Return the content of a request and its streamed response."""
+    attributes: Attributes = {
+        "gen_ai.input.messages": _as_json([_message(message) for message in _messages(request)])
     }
-    if answered := chunks.messages():
-        found["gen_ai.output.messages"] = _as_json(answered)
-    return found
+    if output := chunks.messages():
+        attributes["gen_ai.output.messages"] = _as_json(output)
+    return attributes
 
 
 def _whole(answer: object) -> StreamAggregator:
@@ -231,30 +237,32 @@ def _whole(answer: object) -> StreamAggregator:
     return chunks
 
 
-def _messages(asked: RequestInfo) -> list[Any]:
-    given = asked.parameter("messages") or asked.parameter("prompt") or asked.parameter("input")
-    listed = _listed(given)
-    if all(isinstance(each, BaseModel | dict) for each in listed):
+def _messages(request: RequestInfo) -> list[Any]:
+    content = (
+        request.parameter("messages") or request.parameter("prompt") or request.parameter("input")
+    )
+    listed = _listed(content)
+    if all(isinstance(item, BaseModel | dict) for item in listed):
         return listed
-    return [{"role": "user", "content": given}]
+    return [{"role": "user", "content": content}]
 
 
 def _message(message: Any) -> dict[str, Any]:
-    said: Mapping[str, Any] = (
+    fields: Mapping[str, Any] = (
         message.model_dump(exclude_none=True) if isinstance(message, BaseModel) else message
     )
-    content = said.get("content")
-    if said.get("role") == "tool":
-        answer = {"type": "tool_call_response", "id": said.get("tool_call_id")}
+    content = fields.get("content")
+    if fields.get("role") == "tool":
+        answer = {"type": "tool_call_response", "id": fields.get("tool_call_id")}
         return {"role": "tool", "parts": [{**answer, "response": content}]}
     calls = StreamAggregator()
-    calls.add({"choices": [{"message": {"tool_calls": said.get("tool_calls")}}]})
-    called = [part for each in calls.messages() for part in each["parts"]]
-    return {"role": said.get("role"), "parts": [*_parts(content), *called]}
+    calls.add({"choices": [{"message": {"tool_calls": fields.get("tool_calls")}}]})
+    tool_calls = [part for call in calls.messages() for part in call["parts"]]
+    return {"role": fields.get("role"), "parts": [*_parts(content), *tool_calls]}
 
 
 def _parts(content: Any) -> list[dict[str, Any]]:
-    """A text, or a list of texts and parts, as the conventions' parts."""
+    """Convert text, or a list of text and parts, to parts of the conventions."""
     if content is None:
         return []
     parts = _listed(content)
@@ -275,7 +283,7 @@ def _listed(value: object) -> list[Any]:
 
 
 def _objects(value: object) -> list[Mapping[str, Any]]:
-    """The objects in what should be a list of them: odd answers are told of without an error."""
+    """Return the objects of a list; malformed responses are traced without an error."""
     items = _listed(value)
     return [cast("Mapping[str, Any]", item) for item in items if isinstance(item, dict)]
 

@@ -1,4 +1,4 @@
-"""Calls that leave spans."""
+"""Calls with spans."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import asynccontextmanager
@@ -24,11 +24,11 @@ A = TypeVar("A")
 
 
 class TracedCaller(Caller):
-    """Makes calls as another caller does, and tells of them.
+    """Caller that records spans of the calls of another one.
 
     Args:
         caller: The other caller.
-        telemetry: Whom to tell.
+        telemetry: The recorder of spans.
     """
 
     def __init__(self, caller: Caller, telemetry: Telemetry) -> None:
@@ -37,11 +37,11 @@ class TracedCaller(Caller):
         self._telemetry = telemetry
 
     def with_policy(self, policy: CallPolicy) -> "TracedCaller":
-        """Make a caller that goes by another policy."""
+        """Return a caller with another policy."""
         return TracedCaller(super().with_policy(policy), self._telemetry)
 
     async def call(self, operation: Operation[A], *, deadline: Deadline | None = None) -> A:
-        """Make a call and read its answer; see `Caller.call`."""
+        """Make a call; see `Caller.call`."""
         with (
             self._telemetry.call(RequestInfo.from_operation(operation), self.clock) as span,
             span.current(),
@@ -54,8 +54,8 @@ class TracedCaller(Caller):
         self, request: Request, deadline: Deadline, number: int
     ) -> tuple[ResponseInfo, bytes]:
         """Send a row of a batch job once; see `Caller.attempt`."""
-        asked = RequestInfo.from_request(request)
-        with self._telemetry.call(asked, self.clock) as span, span.current():
+        described = RequestInfo.from_request(request)
+        with self._telemetry.call(described, self.clock) as span, span.current():
             info, body = await super().attempt(request, deadline, number)
             span.set_response(info)
             span.set_answer(_read(body))
@@ -70,8 +70,8 @@ class TracedCaller(Caller):
         headers: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
     ) -> AsyncGenerator[OpenResponse]:
-        """Make a call and hand over its answer to be read bit by bit; see `Caller.stream`."""
-        # The span is not the current one: a stream may be closed by another task than opened it.
+        """Make a call and yield its open response; see `Caller.stream`."""
+        # The span is not the current one, since another task may close the stream.
         with self._telemetry.call(
             RequestInfo.from_operation(operation), self.clock, streaming=streaming
         ) as span:
@@ -89,11 +89,11 @@ def _read(body: bytes) -> object:
     try:
         return from_json(body)
     except ValueError:
-        return None  # the job says what is wrong with it
+        return None  # reported by the job
 
 
 class _TracedStream:
-    """A stream whose events are told of as they pass."""
+    """Stream that records its events as they are read."""
 
     def __init__(self, stream: AsyncIterator[bytes], span: CallSpan) -> None:
         self._stream = stream
@@ -118,4 +118,4 @@ class _TracedStream:
                 try:
                     self._span.chunk(from_json(event.data))
                 except ValueError:
-                    continue  # whoever reads the stream is told
+                    continue  # reported to the reader of the stream

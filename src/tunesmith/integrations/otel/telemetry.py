@@ -21,20 +21,20 @@ __all__ = ["CallSpan", "Telemetry"]
 
 _SECONDS = (0.01, 0.02, 0.04, 0.08, 0.16, 0.32, 0.64, 1.28, 2.56, 5.12, 10.24, 20.48, 40.96, 81.92)
 _TOKENS = tuple(float(4**power) for power in range(14))
-"""The conventions' own bounds."""
+"""Bucket boundaries of the conventions."""
 
 _NS = 1_000_000_000
 
 
 class Telemetry:
-    """Tells OpenTelemetry of calls, jobs and batches.
+    """Recorder of spans and metrics of calls, jobs and batches.
 
     Args:
-        tracer_provider: Where spans go; None for the global provider.
-        meter_provider: Where metrics go; None for the global provider.
-        provider_name: Who serves the models.
+        tracer_provider: The tracer provider; None for the global one.
+        meter_provider: The meter provider; None for the global one.
+        provider_name: The provider of the models.
         server: The base URL of the service.
-        capture_content: Whether spans hold prompts and answers.
+        capture_content: Whether spans hold prompts and responses.
     """
 
     def __init__(
@@ -85,30 +85,30 @@ class Telemetry:
             unit="{token}",
             description="Tokens that fine-tuning jobs trained on.",
         )
-        self._under_way: set[str] = set()
+        self._running: set[str] = set()
 
     @contextmanager
     def call(
-        self, asked: RequestInfo, clock: Clock, *, streaming: bool = False
+        self, request: RequestInfo, clock: Clock, *, streaming: bool = False
     ) -> Generator["CallSpan"]:
-        """Open a span for a call.
+        """Record a span of a call.
 
         Args:
-            asked: What is asked.
-            clock: The time that the call takes is told by it.
-            streaming: Whether the answer comes in events.
+            request: The request.
+            clock: The clock that measures the duration.
+            streaming: Whether the response is a stream of events.
         """
-        about = attributes.request_attributes(asked)
+        attrs = attributes.request_attributes(request)
         if streaming:
-            about["gen_ai.request.stream"] = True
-        model = about.get("gen_ai.request.model")
-        name = about["gen_ai.operation.name"]
+            attrs["gen_ai.request.stream"] = True
+        model = attrs.get("gen_ai.request.model")
+        name = attrs["gen_ai.operation.name"]
         span = self.tracer.start_span(
             f"{name} {model}" if model else str(name),
             kind=SpanKind.CLIENT,
-            attributes={**self.common, **about},
+            attributes={**self.common, **attrs},
         )
-        call = CallSpan(self, span, asked, clock)
+        call = CallSpan(self, span, request, clock)
         error: BaseException | None = None
         try:
             yield call
@@ -119,70 +119,78 @@ class Telemetry:
             call.end(error)
 
     def observe(self, answer: object) -> None:
-        """Tell of a job or batch once it is seen to be over that was seen under way."""
-        ended: float | None
+        """Record a job or batch when it is seen finished after it was seen running."""
+        end: float | None
         if isinstance(answer, FineTuningJob):
-            over, name, ended = answer.is_finished, "fine_tune", answer.finished_at
+            is_finished, name, end = answer.is_finished, "fine_tune", answer.finished_at
         elif isinstance(answer, Batch):
-            over, name, ended = answer.is_over, "batch", _end_of(answer)
+            is_finished, name, end = answer.is_over, "batch", _end_of(answer)
         else:
             return
-        if not over:
-            self._under_way.add(answer.id)
-        elif answer.id in self._under_way:
-            self._under_way.remove(answer.id)
-            self._record_completion(answer, name, ended)
+        if not is_finished:
+            self._running.add(answer.id)
+        elif answer.id in self._running:
+            self._running.remove(answer.id)
+            self._record_completion(answer, name, end)
 
-    def _record_completion(self, ended: FineTuningJob | Batch, name: str, at: float | None) -> None:
-        about: dict[str, Any] = {
+    def _record_completion(
+        self, finished: FineTuningJob | Batch, name: str, end: float | None
+    ) -> None:
+        attrs: dict[str, Any] = {
             **self.common,
             "gen_ai.operation.name": name,
-            "tunesmith.job.status": ended.status,
+            "tunesmith.job.status": finished.status,
         }
-        if ended.model:
-            about["gen_ai.request.model"] = ended.model
-        if ended.created_at and at:
-            self.long_duration.record(at - ended.created_at, about)
-        if isinstance(ended, FineTuningJob) and ended.trained_tokens:
-            self.trained_tokens.add(ended.trained_tokens, about)
+        if finished.model:
+            attrs["gen_ai.request.model"] = finished.model
+        if finished.created_at and end:
+            self.long_duration.record(end - finished.created_at, attrs)
+        if isinstance(finished, FineTuningJob) and finished.trained_tokens:
+            self.trained_tokens.add(finished.trained_tokens, attrs)
         span = self.tracer.start_span(
-            f"{name} {ended.model}" if ended.model else name,
-            start_time=round(ended.created_at * _NS) if ended.created_at else None,
-            attributes={**about, "tunesmith.job.id": ended.id, **attributes.job_attributes(ended)},
+            f"{name} {finished.model}" if finished.model else name,
+            start_time=round(finished.created_at * _NS) if finished.created_at else None,
+            attributes={
+                **attrs,
+                "tunesmith.job.id": finished.id,
+                **attributes.job_attributes(finished),
+            },
         )
-        if ended.status == "failed":
+        if finished.status == "failed":
             span.set_status(Status(StatusCode.ERROR))
-        span.end(round(at * _NS) if at else None)
+        span.end(round(end * _NS) if end else None)
 
 
 class CallSpan:
-    """The span of one call.
+    """Span of one call.
 
     Args:
-        telemetry: Whose it is.
+        telemetry: The recorder.
         span: OpenTelemetry's span.
-        asked: What is asked.
-        clock: The time that the call takes is told by it.
+        request: The request.
+        clock: The clock that measures the duration.
     """
 
-    def __init__(self, telemetry: Telemetry, span: Span, asked: RequestInfo, clock: Clock) -> None:
+    def __init__(
+        self, telemetry: Telemetry, span: Span, request: RequestInfo, clock: Clock
+    ) -> None:
         self._telemetry = telemetry
         self._span = span
-        self._asked = asked
+        self._request = request
         self._clock = clock
-        self._began = clock.monotonic()
+        self._start = clock.monotonic()
         self._chunks = attributes.StreamAggregator()
         self._first_chunk_s: float | None = None
-        self._answered: dict[str, Any] = {}
+        self._response: dict[str, Any] = {}
 
     def current(self) -> AbstractContextManager[object]:
-        """Make spans that begin within children of this one."""
+        """Make this the current span, the parent of spans within."""
         return trace.use_span(
             self._span, end_on_exit=False, record_exception=False, set_status_on_exception=False
         )
 
     def set_response(self, info: ResponseInfo) -> None:
-        """Note what is known of the response."""
+        """Record status, attempts and request id."""
         self._span.set_attribute("http.response.status_code", info.status)
         if info.attempts > 1:
             self._span.set_attribute("http.request.resend_count", info.attempts - 1)
@@ -190,48 +198,48 @@ class CallSpan:
             self._span.set_attribute("tunesmith.request_id", info.request_id)
 
     def set_answer(self, answer: object) -> None:
-        """Note a whole answer."""
+        """Record a whole response."""
         info = getattr(answer, "response", None)
         if isinstance(info, ResponseInfo):
             self.set_response(info)
         self._telemetry.observe(answer)
-        if self._asked.is_inference:
-            self._answered = attributes.response_attributes(answer)
+        if self._request.is_inference:
+            self._response = attributes.response_attributes(answer)
             if self._telemetry.capture_content:
-                self._span.set_attributes(attributes.content(self._asked, answer))
+                self._span.set_attributes(attributes.content(self._request, answer))
 
     def chunk(self, event: Mapping[str, Any]) -> None:
-        """Note an event of a stream."""
+        """Record an event of a stream."""
         if self._first_chunk_s is None:
-            self._first_chunk_s = self._clock.monotonic() - self._began
+            self._first_chunk_s = self._clock.monotonic() - self._start
             self._span.set_attribute("gen_ai.response.time_to_first_chunk", self._first_chunk_s)
         self._chunks.add(event)
 
     def end(self, error: BaseException | None) -> None:
-        """End the span, and count."""
+        """End the span and record the metrics."""
         span, telemetry = self._span, self._telemetry
-        if self._first_chunk_s is not None and self._asked.is_inference:
-            self._answered = self._chunks.attributes()
+        if self._first_chunk_s is not None and self._request.is_inference:
+            self._response = self._chunks.attributes()
             if telemetry.capture_content:
-                span.set_attributes(attributes.streamed_content(self._asked, self._chunks))
-        span.set_attributes(self._answered)
-        about: dict[str, Any] = {**telemetry.common, **attributes.metric_attributes(self._asked)}
-        if model := self._answered.get("gen_ai.response.model"):
-            about["gen_ai.response.model"] = model
+                span.set_attributes(attributes.streamed_content(self._request, self._chunks))
+        span.set_attributes(self._response)
+        attrs: dict[str, Any] = {**telemetry.common, **attributes.metric_attributes(self._request)}
+        if model := self._response.get("gen_ai.response.model"):
+            attrs["gen_ai.response.model"] = model
         if error is not None and not isinstance(error, GeneratorExit):
-            about["error.type"] = _error_type(error)
-            span.set_attribute("error.type", about["error.type"])
-            # The error's own words may quote a prompt.
-            told = str(error) if telemetry.capture_content else type(error).__name__
-            span.set_status(Status(StatusCode.ERROR, told))
-        if self._asked.is_inference:
-            telemetry.duration.record(self._clock.monotonic() - self._began, about)
+            attrs["error.type"] = _error_type(error)
+            span.set_attribute("error.type", attrs["error.type"])
+            # The message may quote a prompt.
+            description = str(error) if telemetry.capture_content else type(error).__name__
+            span.set_status(Status(StatusCode.ERROR, description))
+        if self._request.is_inference:
+            telemetry.duration.record(self._clock.monotonic() - self._start, attrs)
             if self._first_chunk_s is not None:
-                telemetry.first_chunk.record(self._first_chunk_s, about)
+                telemetry.first_chunk.record(self._first_chunk_s, attrs)
             for kind in ("input", "output"):
-                count = self._answered.get(f"gen_ai.usage.{kind}_tokens")
+                count = self._response.get(f"gen_ai.usage.{kind}_tokens")
                 if count is not None:
-                    telemetry.tokens.record(count, {**about, "gen_ai.token.type": kind})
+                    telemetry.tokens.record(count, {**attrs, "gen_ai.token.type": kind})
         span.end()
 
 
