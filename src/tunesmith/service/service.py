@@ -126,7 +126,7 @@ class Service:
         self.models = Models(context, self.engine)
         self.files = FileService(context)
         self.uploads = Uploads(context, self.files)
-        self.graders = Graders(self.models)
+        self.graders = Graders(context, self.models)
         jobs = JobContext(context, self.files, self.models, job_timeline)
         self.jobs = FineTuningJobService(jobs, self.graders)
         fine_tunes = JobContext(context, self.files, self.models, fine_tune_timeline)

@@ -1,7 +1,7 @@
 """The Files API."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from typing import cast
+from typing import Any, cast
 
 from pydantic_core import from_json
 
@@ -150,16 +150,17 @@ class FileService:
         expires_after: ExpiresAfterParam | None,
     ) -> FileObject:
         created_at = self._context.now() if timestamp is None else int(timestamp)
+        # The official schema does not allow null.
+        expiry = {"expires_at": created_at + expires_after["seconds"]} if expires_after else {}
         file = FileObject(
             id=id,
             object="file",
             bytes=self._context.store.size_bytes(id),
             created_at=created_at,
-            expires_at=expires_after and created_at + expires_after["seconds"],
             filename=filename,
             purpose=purpose,
             status="processed",
-            status_details=None,
+            **cast("dict[str, Any]", expiry),
         )
         self._files.put(id, file)
         if file.expires_at is not None:

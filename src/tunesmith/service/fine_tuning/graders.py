@@ -7,7 +7,10 @@ from collections.abc import Mapping
 from contextlib import suppress
 from typing import Any, cast
 
+from pydantic_core import from_json
+
 from tunesmith.operations.graders import RunGrader, ValidateGrader
+from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.handlers import handles
 from tunesmith.service.fine_tuning.expressions import (
@@ -30,6 +33,10 @@ Grader = Mapping[str, Any]
 _TEMPLATE = re.compile(r"\{\{\s*([\w.-]+)\s*\}\}")
 _EMBEDDING_MODEL = "text-embedding-3-large"
 _DIMENSIONS = 256
+_MAX_GRADERS = 32
+_MAX_SOURCE_BYTES = 256 * 1024
+_MAX_TEXT_CHARACTERS = 1_000_000
+_MAX_COMPARED_CHARACTERS = 50_000
 _ERROR_FLAGS = (
     "formula_parse_error",
     "invalid_variable_error",
@@ -49,17 +56,20 @@ class Graders:
     """Graders that compare texts; graders that need a model or code are refused.
 
     Args:
+        context: Dependencies shared by all parts of the service.
         models: Source of embeddings for the cosine similarity.
     """
 
-    def __init__(self, models: Models) -> None:
+    def __init__(self, context: ServiceContext, models: Models) -> None:
+        self._clock = context.clock
         self._models = models
 
     @handles(RunGrader)
     async def run(self, operation: RunGrader) -> RunGraderResponse:
         """Score one answer."""
         grader = cast("Grader", operation.grader)
-        scores = self._scores(grader, operation.model_sample, operation.item or {})
+        sample, item = operation.model_sample, operation.item or {}
+        scores = await self._clock.run_in_thread(lambda: self._scores(grader, sample, item))
         return RunGraderResponse(
             reward=self._reward(grader, scores),
             metadata=RunGraderMetadata(
@@ -79,16 +89,16 @@ class Graders:
     async def validate(self, operation: ValidateGrader) -> ValidateGraderResponse:
         """Validate a grader without running it."""
         grader = cast("dict[str, Any]", operation.grader)
-        _validate(grader)
+        await self._clock.run_in_thread(lambda: _validate(grader))
         return ValidateGraderResponse(grader=grader)
 
-    def check(self, grader: Grader) -> None:
+    async def check(self, grader: Grader) -> None:
         """Validate that this service can score with a grader.
 
         Raises:
             ServiceError: The grader is invalid, or needs a model or code.
         """
-        _validate(grader)
+        await self._clock.run_in_thread(lambda: _validate(grader))
         for part in _parts(grader).values():
             _reject_unsupported(part)
 
@@ -119,11 +129,13 @@ class Graders:
 
     def _score_part(self, grader: Grader, values: Mapping[str, Any]) -> float:
         _reject_unsupported(grader)
-        text = _render_template(grader["input"], values)
-        reference = _render_template(grader["reference"], values)
+        text = _render_template(grader, "input", values)
+        reference = _render_template(grader, "reference", values)
         if grader["type"] == "string_check":
             return float(_compare(grader["operation"], text, reference))
         metric = grader["evaluation_metric"]
+        for key, value in (("input", text), ("reference", reference)):
+            _check_length(value, key, _MAX_COMPARED_CHARACTERS)
         if metric == "cosine":
             model = self._models.resolve(_EMBEDDING_MODEL)
             embeddings = [model.embed(t, dimensions=_DIMENSIONS) for t in (text, reference)]
@@ -133,7 +145,11 @@ class Graders:
 
 def _parts(grader: Grader) -> dict[str, Grader]:
     if grader["type"] == "multi":
-        return dict(grader["graders"])
+        graders = grader["graders"]
+        if len(graders) > _MAX_GRADERS:
+            message = f"A multi grader may have at most {_MAX_GRADERS} graders, not {len(graders)}."
+            raise invalid(message, "grader.graders")
+        return dict(graders)
     return {grader["name"]: grader}
 
 
@@ -153,6 +169,9 @@ def _validate(grader: Grader) -> None:
 
 
 def _validate_source(source: str) -> None:
+    if len(source.encode("utf-8", "surrogatepass")) > _MAX_SOURCE_BYTES:
+        message = f"The source may have at most {_MAX_SOURCE_BYTES} bytes."
+        raise invalid(message, "grader.source")
     try:
         tree = ast.parse(source)
     except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
@@ -186,14 +205,16 @@ def _unsupported(message: str) -> ServiceError:
 
 def _sample_values(text: str) -> dict[str, Any]:
     try:
-        parsed = json.loads(text)
-    except ValueError:
+        parsed = from_json(text)
+    except ValueError:  # not JSON, or nested too deeply
         parsed = None
     return {"output_text": text, "output_json": parsed}
 
 
-def _render_template(template: str, values: Mapping[str, Any]) -> str:
+def _render_template(grader: Grader, key: str, values: Mapping[str, Any]) -> str:
     """Replace the names in a template; missing values become empty."""
+    template: str = grader[key]
+    n_characters = len(template)
 
     def render(match: re.Match[str]) -> str:
         value: Any = values
@@ -203,9 +224,25 @@ def _render_template(template: str, values: Mapping[str, Any]) -> str:
             value = cast("Mapping[str, Any]", value).get(name)
         if value is None:
             return ""
-        return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        text = value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
+        nonlocal n_characters
+        n_characters += len(text)
+        if n_characters > _MAX_TEXT_CHARACTERS:
+            raise _too_long(key, _MAX_TEXT_CHARACTERS)
+        return text
 
+    _check_length(template, key, _MAX_TEXT_CHARACTERS)
     return _TEMPLATE.sub(render, template)
+
+
+def _check_length(text: str, key: str, maximum: int) -> None:
+    if len(text) > maximum:
+        raise _too_long(key, maximum)
+
+
+def _too_long(key: str, maximum: int) -> ServiceError:
+    message = f"The text may have at most {maximum} characters."
+    return invalid(message, f"grader.{key}", "string_above_max_length")
 
 
 def _compare(operation: str, text: str, reference: str) -> bool:

@@ -84,7 +84,7 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
         context.validate_file(operation.validation_file, "validation_file")
         method = resolve_method(operation)
         if method.reinforcement is not None:
-            self._graders.check(method.reinforcement.grader or {})
+            await self._graders.check(method.reinforcement.grader or {})
         behavior = self._behaviors.next() or core.behavior
         kind = method.type or "supervised"
         hyperparameters: FineTuningHyperparameters = getattr(method, kind).hyperparameters

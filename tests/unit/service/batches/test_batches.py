@@ -132,7 +132,7 @@ async def test_output_files_are_ordinary_files(batches, api):
     assert file["purpose"] == "batch_output"
     assert file["filename"] == f"{batch['id']}_output.jsonl"
     assert file["created_at"] == batch["completed_at"]
-    assert file["expires_at"] is None
+    assert "expires_at" not in file
 
 
 async def test_output_files_expire_if_requested(batches, api):

@@ -24,11 +24,9 @@ async def test_a_file_is_processed_at_once_and_can_be_read_back(service):
         "object": "file",
         "bytes": len(content),
         "created_at": 1_700_000_000,
-        "expires_at": None,
         "filename": "a.jsonl",
         "purpose": "fine-tune",
         "status": "processed",
-        "status_details": None,
     }
     assert len(file.id) == len("file-") + 24
     assert await service.execute(RetrieveFile(file.id)) == file

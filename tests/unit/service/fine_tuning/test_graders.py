@@ -1,6 +1,8 @@
-"""Graders score answers by comparing texts; code is never run."""
+"""Graders: scores, validation and limits."""
 
+import hypothesis.strategies as st
 import pytest
+from hypothesis import given
 
 from tunesmith.operations.graders import RunGrader, ValidateGrader
 from tunesmith.service.core.errors import ServiceError
@@ -9,6 +11,7 @@ from tunesmith.service.fine_tuning.expressions import (
     UndefinedExpressionError,
     evaluate,
 )
+from tunesmith.service.fine_tuning.text_similarity import lcs_length
 
 pytestmark = pytest.mark.anyio
 
@@ -39,14 +42,14 @@ async def _reward(service, grader, sample, answer):
         ("ilike", "It was Kant.", "KANT", 1),
     ],
 )
-async def test_string_checks_are_right_or_wrong(service, operation, sample, answer, reward):
+async def test_string_checks_score_0_or_1(service, operation, sample, answer, reward):
     assert await _reward(service, _check(operation), sample, answer) == reward
 
 
 @pytest.mark.parametrize(
     "metric", ["fuzzy_match", "bleu", "gleu", "rouge_1", "rouge_2", "rouge_l", "cosine"]
 )
-async def test_every_measure_is_one_for_the_same_and_less_for_another(service, metric):
+async def test_measures_are_1_for_equal_texts_and_less_for_others(service, metric):
     text = "space is a form of outer intuition"
     assert await _reward(service, _similarity(metric), text, text) == pytest.approx(1)
     other = await _reward(service, _similarity(metric), "time is a form of inner sense", text)
@@ -64,11 +67,11 @@ async def test_every_measure_is_one_for_the_same_and_less_for_another(service, m
         ("bleu", "x y", "a b", 0),
     ],
 )
-async def test_measures_are_what_they_are_by_hand(service, metric, sample, answer, reward):
+async def test_measures_equal_values_computed_by_hand(service, metric, sample, answer, reward):
     assert await _reward(service, _similarity(metric), sample, answer) == pytest.approx(reward)
 
 
-async def test_a_multi_grader_computes_its_formula(service):
+async def test_a_multi_grader_evaluates_its_formula(service):
     grader = {
         "type": "multi",
         "name": "both",
@@ -83,13 +86,13 @@ async def test_a_multi_grader_computes_its_formula(service):
     assert not any(answer.metadata.errors.values())
 
 
-async def test_templates_find_json_in_the_answer_and_structures_in_the_item(service):
+async def test_templates_read_json_samples_and_nested_items(service):
     grader = {**_check(), "input": "{{sample.output_json.who}}", "reference": "{{item.a.b}}"}
     run = RunGrader(grader=grader, model_sample='{"who": "Kant"}', item={"a": {"b": "Kant"}})
     assert (await service.execute(run)).reward == 1
 
 
-async def test_a_python_grader_is_read_but_never_run(service, tmp_path):
+async def test_a_python_grader_is_validated_but_never_run(service, tmp_path):
     trap = tmp_path / "trap"
     source = f"open({str(trap)!r}, 'w')\ndef grade(sample, item):\n    return 1.0\n"
     grader = {"type": "python", "name": "p", "source": source}
@@ -117,7 +120,7 @@ async def test_a_python_grader_is_read_but_never_run(service, tmp_path):
         ),
     ],
 )
-async def test_validation_says_what_is_wrong(service, grader, message):
+async def test_validation_names_the_mistake(service, grader, message):
     with pytest.raises(ServiceError, match=message):
         await service.execute(ValidateGrader(grader=grader))
 
@@ -134,7 +137,7 @@ async def test_validation_says_what_is_wrong(service, grader, message):
         _similarity("meteor"),
     ],
 )
-async def test_what_cannot_be_scored_here_is_refused(service, grader):
+async def test_unsupported_graders_are_refused(service, grader):
     with pytest.raises(ServiceError) as caught:
         await service.execute(RunGrader(grader=grader, model_sample="x"))
     assert (caught.value.status, caught.value.code) == (400, "grader_not_supported")
@@ -144,7 +147,7 @@ async def test_what_cannot_be_scored_here_is_refused(service, grader):
     ("formula", "value"),
     [("1 + 2 * 3", 7), ("-(a ** 2) / 4", -1), ("max(a, 1, min(5, 9))", 5), ("abs(-a)", 2)],
 )
-def test_formulas_are_computed(formula, value):
+def test_expressions_are_evaluated(formula, value):
     assert evaluate(formula, {"a": 2}) == value
 
 
@@ -163,12 +166,68 @@ def test_formulas_are_computed(formula, value):
         "a if a else 1",
     ],
 )
-def test_what_is_no_formula_is_refused(formula):
+def test_invalid_expressions_are_refused(formula):
     with pytest.raises(ExpressionError):
         evaluate(formula, {"a": 2})
 
 
 @pytest.mark.parametrize("formula", ["1 / 0", "9 ** 9 ** 9 ** 9", "sqrt(-1)", "min(1)"])
-def test_a_formula_without_a_value_says_so_at_once(formula):
+def test_expressions_without_a_value_are_refused(formula):
     with pytest.raises(UndefinedExpressionError):
         evaluate(formula, {})
+
+
+# Limits.
+
+
+def _multi(n):
+    graders = {f"g{i}": _check(name=f"g{i}") for i in range(n)}
+    return {"type": "multi", "name": "m", "graders": graders, "calculate_output": "g0"}
+
+
+@pytest.mark.parametrize(
+    ("grader", "sample", "param"),
+    [
+        (_similarity("fuzzy_match"), "a" * 50_001, "grader.input"),
+        ({**_similarity("cosine"), "reference": "b" * 50_001}, "a", "grader.reference"),
+        ({**_check(), "input": "a" * 1_000_001}, "a", "grader.input"),
+        ({**_check(), "input": "{{sample.output_text}}" * 100}, "a" * 10_000, "grader.input"),
+        (_multi(33), "a", "grader.graders"),
+    ],
+)
+async def test_work_above_a_limit_is_refused_with_the_limit(service, grader, sample, param):
+    with pytest.raises(ServiceError, match="at most") as caught:
+        await service.execute(RunGrader(grader=grader, model_sample=sample, item={"answer": "x"}))
+    assert (caught.value.status, caught.value.param) == (400, param)
+
+
+@pytest.mark.parametrize(
+    "source", ["-" * 200_000 + "1", "a" + ".b" * 100_000, "{" * 90 + ":", "1" + "+1" * 100_000]
+)
+async def test_source_that_is_too_deep_is_refused(service, source):
+    grader = {"type": "python", "name": "p", "source": source}
+    with pytest.raises(ServiceError, match="is not Python"):
+        await service.execute(ValidateGrader(grader=grader))
+
+
+async def test_source_that_is_too_long_is_refused(service):
+    grader = {"type": "python", "name": "p", "source": "#" * (256 * 1024 + 1)}
+    with pytest.raises(ServiceError, match="at most 262144 bytes"):
+        await service.execute(ValidateGrader(grader=grader))
+
+
+async def test_a_sample_with_deeply_nested_json_has_no_json_value(service):
+    grader = {**_check(), "input": "{{sample.output_json.a}}", "reference": ""}
+    assert await _reward(service, grader, "[" * 100_000, "x") == 1
+
+
+@given(st.text("ab ", max_size=20), st.text("ab ", max_size=20))
+def test_the_longest_common_subsequence_equals_the_usual_table(one, other):
+    row = [0] * (len(other) + 1)
+    for item in one:
+        previous = row[:]
+        for index, candidate in enumerate(other):
+            row[index + 1] = (
+                previous[index] + 1 if item == candidate else max(previous[index + 1], row[index])
+            )
+    assert lcs_length(one, other) == row[-1]
