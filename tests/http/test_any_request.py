@@ -1,6 +1,6 @@
 """Whatever the API's own document allows, and what it forbids: the server never fails over it.
 
-The test run asks little; to ask as often as you like: `python tests/http/test_any_request.py 20000`
+The test run asks little; to ask as often as you like: `python -m tests.http.test_any_request 20000`
 """
 
 import sys
