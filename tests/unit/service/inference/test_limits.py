@@ -4,6 +4,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
+from tunesmith.clock import VirtualClock
 from tunesmith.service.inference import sampling
 
 pytestmark = pytest.mark.anyio
@@ -71,7 +72,7 @@ def exponential(depth):
             "longer than 1000 characters",
         ),
         ("/embeddings", {**EMBEDDING, "input": "a" * 1_000_000}, "has 1000000 characters"),
-        ("/embeddings", {**EMBEDDING, "input": ["the" + " the" * 7999] * 40}, "more than 300000 tokens"),
+        ("/embeddings", {**EMBEDDING, "input": [" the" * 8000] * 40}, "more than 300000 tokens"),
     ],
 )
 async def test_a_request_beyond_a_limit_is_refused_by_its_name(api, path, body, message):
@@ -131,13 +132,13 @@ async def test_other_requests_are_served_while_one_generates(api):
     ],
 )
 async def test_large_inputs_are_processed_in_worker_threads(api, monkeypatch, path, body):
-    sizes = []
-    run_in_thread = sampling.run_in_thread
+    calls = []
+    run_in_thread = VirtualClock.run_in_thread
 
-    async def record(clock, func):
-        sizes.append(1)
-        return await run_in_thread(clock, func)
+    async def record(clock, function):
+        calls.append(function)
+        return await run_in_thread(clock, function)
 
-    monkeypatch.setattr(sampling, "run_in_thread", record)
+    monkeypatch.setattr(VirtualClock, "run_in_thread", record)
     await api.post(path, **body)
-    assert sizes
+    assert calls
