@@ -16,9 +16,9 @@ from pydantic_core import to_jsonable_python
 from tunesmith._atomic import write_atomic
 from tunesmith.client import AsyncClient
 from tunesmith.datasets import Dataset, Source
-from tunesmith.datasets.rows import Format
 from tunesmith.errors import ConfigurationError
 from tunesmith.operations.fine_tuning_methods import FineTuneMethodParam
+from tunesmith.training_rules import Format
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 
 __all__ = ["FineTuneHandle", "fine_tune"]

@@ -18,11 +18,9 @@ PENDING = {
     "_version.py",
     "batch",
     "calls",
-    "cli/prepare.py",
     "cli/serve.py",
-    "integrations/ray.py",
-    "datasets",
     "protocol",
+    "integrations/ray.py",
     "resources",
     "testing",
 }

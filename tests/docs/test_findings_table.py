@@ -9,11 +9,12 @@ import pytest
 
 import tunesmith.datasets
 from tunesmith.datasets import Dataset, diagnose
+from tunesmith.datasets.checks.rows import FINDINGS
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "reference" / "findings.md").read_text()
 ROW = re.compile(r"^\| `([a-z-]+)` \| (\w+) \| (.*) \| (.*) \|$", re.MULTILINE)
-TABLE = {code: (severity, example, remedy) for code, severity, example, remedy in ROW.findall(PAGE)}
+TABLE = {code: (severity, example, fix) for code, severity, example, fix in ROW.findall(PAGE)}
 STANDS_FOR = {
     "U": '{"role": "user", "content": "Hello"}',
     "A": '{"role": "assistant", "content": "Hi."}',
@@ -31,12 +32,7 @@ def codes_in_the_source():
                     yield from (code for value in given for code in patterns(value))
                 elif name == "finding" and node.args:
                     yield from patterns(node.args[0])
-            elif isinstance(node, ast.Dict):
-                for key, value in zip(node.keys, node.values, strict=True):
-                    if isinstance(value, ast.Call) and ast.unparse(value.func).endswith(
-                        ("Rule", "_rule")
-                    ):
-                        yield key.value
+    yield from FINDINGS
 
 
 def patterns(node):
@@ -53,10 +49,10 @@ def patterns(node):
 
 
 def examples():
-    for code, (severity, example, remedy) in TABLE.items():
+    for code, (severity, example, fix) in TABLE.items():
         rows = [row for row in re.findall(r"`([^`]*)`", example) if row.startswith("{")]
         if rows and not example.startswith("A "):
-            yield pytest.param(code, severity, rows, remedy, id=code)
+            yield pytest.param(code, severity, rows, fix, id=code)
 
 
 @pytest.mark.parametrize("pattern", sorted(set(codes_in_the_source())))
@@ -69,13 +65,13 @@ def test_every_code_in_the_table_exists(code):
     assert [p for p in codes_in_the_source() if re.fullmatch(p, code)]
 
 
-@pytest.mark.parametrize(("code", "severity", "rows", "remedy"), list(examples()))
-def test_an_example_has_its_finding(code, severity, rows, remedy):
+@pytest.mark.parametrize(("code", "severity", "rows", "fix"), list(examples()))
+def test_an_example_has_its_finding(code, severity, rows, fix):
     spelt_out = [re.sub(r"\b[UA]\b(?=[],])", lambda m: STANDS_FOR[m[0]], row) for row in rows]
     found = {f.code: f for f in diagnose(Dataset.open(map(json.loads, spelt_out))).findings}
 
     assert code in found
     assert found[code].severity == severity
-    assert (remedy == "—") == (found[code].remedy is None)
-    if found[code].remedy:
-        assert ("necessary" in remedy) == found[code].remedy.required
+    assert (fix == "—") == (found[code].fix is None)
+    if found[code].fix:
+        assert ("required" in fix) == found[code].fix.required

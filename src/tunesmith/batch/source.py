@@ -123,11 +123,9 @@ class _BrokenLines(ReadIssues):
         *,
         excerpt: object = None,
         field: str | None = None,
-        remedy: str = "",
+        hint: str = "",
     ) -> None:
-        self._found.append(
-            self.make_error(line, message, excerpt=excerpt, field=field, remedy=remedy)
-        )
+        self._found.append(self.make_error(line, message, excerpt=excerpt, field=field, hint=hint))
 
 
 class _FileRows(RowSource):

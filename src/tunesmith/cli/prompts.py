@@ -35,7 +35,7 @@ class Prompter:
 
     def confirm_fix(self, finding: Finding) -> bool:
         """Prompt whether to apply a finding's fix."""
-        return finding.remedy is None or self.confirm(finding.remedy.description)
+        return finding.fix is None or self.confirm(finding.fix.description)
 
     def confirm_skipping(self, diagnosis: Diagnosis, *, skip: bool) -> None:
         """Prompt whether to leave out unreadable lines; `quiet` alone does not accept that.

@@ -1,27 +1,27 @@
-"""Training data: read anything, find what is wrong, repair it, split it, write it.
+"""Training data: read any file, find its problems, fix them, split it, write it.
 
 ```
- csv tsv xlsx txt json jsonl parquet (.gz .zst)      rows of your own
+ csv tsv xlsx txt json jsonl parquet (.gz .zst)      your own rows
         └──────────────┬───────────────────────────────────┘
-                    read/          Row(line, data), in chunks; memory stays flat
+                    read/          Row(line, data), in flat memory
                        │
-                  formats.py       completions, chat, dpo, reinforcement: recognise, convert
+                  formats.py       recognise the format; convert.py, columns.py: convert rows
                        │
-      Dataset ─────────┤           the way in: dataset.py
+      Dataset ─────────┤           dataset.py: the entry point
                        │
-                  diagnose/        one module a format, and what all formats share
+                   checks/         prompts and completions; rows with messages, by training_rules
                        │
-  Diagnosis: Finding(code, severity, message, lines, …, remedy) …
+  Diagnosis: Finding(code, severity, message, lines, …, fix) …
                        │
-          Decide       │           your callback: apply this remedy?
+      FixDecision      │           your callback: apply this fix?
                        │
-   Plan ───────────────┤           plan.py: what will be done; print it
-                       │           repairs.py: how, a chunk at a time
-                  split.py         train and validation, by seed and by label
+   Plan ───────────────┤           plan.py: the fixes; transforms.py: how, a chunk at a time
                        │
-                  write.py         JSONL, beside and renamed, never over a file
+                  split.py         training and validation, by seed and by label
                        │
-                    Written        names, counts, separator and ending
+                  write.py         JSON lines, complete or not at all, never over a file
+                       │
+                  WriteResult      names, counts, separator, ending, remaining errors
 ```
 
 ```python
@@ -36,24 +36,26 @@ print(plan)
 written = await plan.write()
 ```
 
-Without an event loop, `diagnose(dataset)` and `write(plan)` do the same, and block. Nothing here
-needs a client or the network.
+Without an event loop, use `diagnose(dataset)` and `write(plan)`, which block. Nothing here needs a
+client or the network.
 """
 
-from tunesmith.datasets.checks import diagnose
 from tunesmith.datasets.convert import to_chat, to_completion
-from tunesmith.datasets.dataset import Dataset, Source
+from tunesmith.datasets.dataset import Dataset, Source, diagnose
 from tunesmith.datasets.diagnosis import Check, Diagnosis, Task
 from tunesmith.datasets.findings import Finding, Fix, FixDecision, Severity
-from tunesmith.datasets.plan import Plan
+from tunesmith.datasets.formats import SOURCE_FORMATS, SourceFormat
+from tunesmith.datasets.plan import Plan, write
 from tunesmith.datasets.read.files import KINDS, FileType
-from tunesmith.datasets.rows import FORMATS, Chunk, ChunkSource, Format, Row
+from tunesmith.datasets.rows import Chunk, ChunkSource, Row
 from tunesmith.datasets.transforms import RowTransform
-from tunesmith.datasets.write import WriteResult, write
+from tunesmith.datasets.write import WriteResult
+from tunesmith.training_rules import FORMATS, Format
 
 __all__ = [
     "FORMATS",
     "KINDS",
+    "SOURCE_FORMATS",
     "Check",
     "Chunk",
     "ChunkSource",
@@ -69,6 +71,7 @@ __all__ = [
     "RowTransform",
     "Severity",
     "Source",
+    "SourceFormat",
     "Task",
     "WriteResult",
     "diagnose",

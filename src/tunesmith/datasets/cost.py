@@ -1,11 +1,11 @@
-"""What training costs: tokens, epochs, and prices that the user gives.
+"""Cost of training: tokens, epochs, and prices from the user.
 
-There are no prices in this package: they change, and one that looks current but is not is worse
-than none. Kept price lists such as genai-prices hold prices of answers, not of training.
+This package contains no prices: they change, and a price that is out of date is worse than none.
+Price lists such as genai-prices have prices of completions, not of training.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import date
 from os import PathLike, fspath
 from pathlib import Path
@@ -20,15 +20,15 @@ __all__ = ["Cost", "Prices", "default_epochs", "training_cost"]
 
 TARGET_EPOCHS = 3
 MIN_EXAMPLES_SEEN = 100
-MOST_EXAMPLES_SEEN = 25_000
+MAX_EXAMPLES_SEEN = 25_000
 MAX_EPOCHS = 25
 
 
 def default_epochs(examples: int) -> int:
-    """How many epochs the service trains for, if it is left to choose.
+    """Return the number of epochs that the service chooses.
 
-    Three; more if there are few examples (until a hundred are seen, at most 25 epochs), fewer if
-    there are many (so that 25,000 are seen, at least one epoch).
+    Three; more for few examples (until a hundred are seen, at most 25 epochs), fewer for many (so
+    that 25,000 are seen, at least one epoch).
 
     Source: https://github.com/openai/openai-cookbook/blob/main/examples/Chat_finetuning_data_prep.ipynb
 
@@ -40,8 +40,8 @@ def default_epochs(examples: int) -> int:
     seen = examples * TARGET_EPOCHS
     if seen < MIN_EXAMPLES_SEEN:
         return min(MAX_EPOCHS, MIN_EXAMPLES_SEEN // max(examples, 1))
-    if seen > MOST_EXAMPLES_SEEN:
-        return max(1, MOST_EXAMPLES_SEEN // examples)
+    if seen > MAX_EXAMPLES_SEEN:
+        return max(1, MAX_EXAMPLES_SEEN // examples)
     return TARGET_EPOCHS
 
 
@@ -49,14 +49,14 @@ ByModel = Mapping[str, Annotated[float, Ge(0)]]
 
 
 class Prices(BaseModel):
-    """Prices as you know them, and when you looked them up.
+    """Prices and the day they were looked up.
 
     Attributes:
         as_of: The day the prices were looked up; it is shown with every sum.
-        usd_per_million_training_tokens: By the model's name; a name also stands for its dated
-            snapshots and for models fine-tuned from it.
-        usd_per_million_input_tokens: What questions cost, in the same way.
-        usd_per_million_output_tokens: What answers cost, in the same way.
+        usd_per_million_training_tokens: The price of training by model; the name of a model also
+            stands for its dated snapshots and for models fine-tuned from it.
+        usd_per_million_input_tokens: The price of input by model.
+        usd_per_million_output_tokens: The price of output by model.
 
     Example:
         ```python
@@ -74,12 +74,12 @@ class Prices(BaseModel):
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
         if not (self.usd_per_million_training_tokens or self.usd_per_million_input_tokens):
-            raise ValueError("there is no price in it")
+            raise ValueError("there must be at least one price")
         return self
 
     @classmethod
     def read(cls, path: str | PathLike[str]) -> "Prices":
-        """Read a JSON file with the two fields.
+        """Read prices from a JSON file with the fields of this class.
 
         Raises:
             DatasetError: The file cannot be read, or has other fields.
@@ -93,7 +93,7 @@ class Prices(BaseModel):
         except ValidationError as error:
             first = error.errors()[0]
             raise DatasetError(
-                f"These are no prices: {first['msg']}.",
+                f"The prices are not valid: {first['msg']}.",
                 file=fspath(path),
                 field=".".join(map(str, first["loc"])) or None,
                 remedy='Write {"as_of": "2026-11-01", "usd_per_million_training_tokens": '
@@ -101,17 +101,17 @@ class Prices(BaseModel):
             ) from None
 
     def training_price(self, model: str) -> float | None:
-        """What a million training tokens of a model cost; None if it is not listed."""
+        """Return the price of a million training tokens; None for a model that is not listed."""
         return _price(self.usd_per_million_training_tokens, model)
 
     def completion_prices(self, model: str) -> tuple[float, float] | None:
-        """What a million tokens cost in questions and in answers; None if it is not listed.
+        """Return the prices of a million input and output tokens; None for an unlisted model.
 
-        Where only questions have a price, as for embeddings, answers cost nothing.
+        Where only input has a price, as for embeddings, output costs nothing.
         """
-        asked = _price(self.usd_per_million_input_tokens, model)
-        answered = _price(self.usd_per_million_output_tokens, model)
-        return None if asked is None else (asked, answered or 0.0)
+        input_price = _price(self.usd_per_million_input_tokens, model)
+        output_price = _price(self.usd_per_million_output_tokens, model)
+        return None if input_price is None else (input_price, output_price or 0.0)
 
 
 def _price(listed: Mapping[str, float], model: str) -> float | None:
@@ -124,13 +124,13 @@ def _price(listed: Mapping[str, float], model: str) -> float | None:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Cost:
-    """What training costs.
+    """Cost of training.
 
     Attributes:
         tokens: The tokens of all examples.
-        epochs: How often each is trained on.
-        exact: Whether the tokens were counted, or estimated.
-        model: The model, if it was named.
+        epochs: The number of epochs.
+        exact: Whether the tokens were counted rather than estimated.
+        model: The model, if it is known.
         usd: The price; None if it is not known.
         as_of: The day of the price.
     """
@@ -144,20 +144,20 @@ class Cost:
 
     @property
     def trained_tokens(self) -> int:
-        """The tokens that are paid for: those of all examples, in every epoch."""
+        """The tokens of all epochs, which are paid for."""
         return self.tokens * self.epochs
 
     def __str__(self) -> str:
         about = "" if self.exact else "about "
         epochs = "1 epoch" if self.epochs == 1 else f"{self.epochs} epochs"
-        sum_up = (
+        formula = (
             f"{about}{self.tokens:,} tokens × {epochs} = "  # noqa: RUF001 — times
             f"{about}{self.trained_tokens:,} trained tokens"
         )
         if self.usd is None:
-            return f"{sum_up}; no price was given"
+            return f"{formula}; the price is not known"
         cents = 4 if self.usd < 1 else 2
-        return f"{sum_up} = {about}${self.usd:,.{cents}f} (prices of {self.as_of})"
+        return f"{formula} = {about}${self.usd:,.{cents}f} (prices of {self.as_of})"
 
 
 def training_cost(
@@ -169,15 +169,15 @@ def training_cost(
     model: str | None = None,
     prices: Prices | None = None,
 ) -> Cost:
-    """What supervised training or training on preferences costs; reinforcement is paid by time.
+    """Compute the cost of supervised or preference training; reinforcement is paid by time.
 
     Args:
         tokens: The tokens of all examples.
-        examples: How many examples there are.
-        exact: Whether the tokens were counted, or estimated.
-        epochs: How often each is trained on; without it, `default_epochs`.
+        examples: The number of examples.
+        exact: Whether the tokens were counted rather than estimated.
+        epochs: The number of epochs; without it, `default_epochs`.
         model: The model.
-        prices: Your prices; without them, or if the model is not among them, there is no sum.
+        prices: Your prices; without them, or without the model among them, `usd` is None.
 
     Example:
         ```python
@@ -189,14 +189,7 @@ def training_cost(
     price = prices.training_price(model) if prices and model else None
     if prices is None or price is None:
         return cost
-    return Cost(
-        tokens=tokens,
-        epochs=cost.epochs,
-        exact=exact,
-        model=model,
-        usd=cost.trained_tokens * price / 1e6,
-        as_of=prices.as_of,
-    )
+    return replace(cost, usd=cost.trained_tokens * price / 1e6, as_of=prices.as_of)
 
 
 def _without_date(model: str) -> str:

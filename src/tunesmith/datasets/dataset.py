@@ -1,60 +1,75 @@
-"""The way in: a dataset, wherever its rows come from."""
+"""Dataset: rows to train on, from a file or from memory."""
 
 import weakref
 from collections.abc import AsyncIterator, Generator, Iterable, Iterator, Mapping, Sequence
 from contextlib import closing
+from dataclasses import dataclass
+from functools import partial
 from itertools import chain
 from os import PathLike
 from tempfile import TemporaryFile
 from typing import IO, Any, TypeGuard, cast
 
+import anyio.from_thread
 import anyio.to_thread
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
-from tunesmith.datasets.checks import diagnose
-from tunesmith.datasets.convert import converter_for
+from tunesmith.datasets.checks.run import run_checks
+from tunesmith.datasets.columns import format_columns
 from tunesmith.datasets.diagnosis import Check, Diagnosis
-from tunesmith.datasets.formats import detect_format, normalizer_for
+from tunesmith.datasets.formats import (
+    SOURCE_FORMATS,
+    SourceFormat,
+    converter_for,
+    detect_format,
+    normalizer_for,
+)
 from tunesmith.datasets.read import MAX_LINE_BYTES, DataFile, OnBroken, ReadIssues, read
 from tunesmith.datasets.read.files import FileType
-from tunesmith.datasets.rows import Chunk, Format, Row, chunks
-from tunesmith.datasets.threads import run_in_thread
+from tunesmith.datasets.read.sniff import sniff_kind
+from tunesmith.datasets.rows import (
+    CancellationCheck,
+    Chunk,
+    Row,
+    cancellable,
+    chunks,
+    never_cancelled,
+)
 from tunesmith.errors import DatasetError
+from tunesmith.training_rules import Format
 
-__all__ = ["Dataset", "Source"]
+__all__ = ["Dataset", "Source", "diagnose"]
 
 Source = str | PathLike[str] | IO[bytes] | IO[str] | Iterable[Mapping[str, Any]]
-"""A path, a file object, or rows."""
+"""Source of rows: a path, a file object, or the rows."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Options:
+    """Options of `Dataset.open`."""
+
+    kind: FileType | None
+    format: str | None
+    to: Format | None
+    system: str | None
+    rename: Mapping[str, str]
+    encoding: str | None
+    on_broken: OnBroken
+    max_line_bytes: int
 
 
 class Dataset:
-    """Rows to train on, in a file or in memory. Made by `Dataset.open`.
+    """Rows to train on. Made by `Dataset.open`.
 
     Attributes:
-        file: What the file is called in messages; None for rows given as objects.
+        file: The name of the file in messages; None for rows given as objects.
     """
 
-    def __init__(
-        self,
-        rows: DataFile | Iterable[Mapping[str, Any]],
-        *,
-        format: Format | None,
-        to: Format | None,
-        system: str | None,
-        rename: Mapping[str, str],
-        encoding: str | None,
-        on_broken: OnBroken,
-        max_line_bytes: int,
-    ) -> None:
+    def __init__(self, rows: DataFile | Iterable[Mapping[str, Any]], options: _Options) -> None:
         self.file = rows.name if isinstance(rows, DataFile) else None
         self._rows = rows
-        self._recognised: Format | None = format
-        self._to: Format | None = to
-        self._system = system
-        self._rename = dict(rename)
-        self._encoding = encoding
-        self._on_broken: OnBroken = on_broken
-        self._max_line_bytes = max_line_bytes
+        self._options = options
+        self._source = SOURCE_FORMATS[options.format] if options.format else None
 
     @classmethod
     def open(
@@ -62,7 +77,7 @@ class Dataset:
         source: Source,
         *,
         kind: FileType | None = None,
-        format: Format | None = None,
+        format: str | None = None,
         to: Format | None = None,
         system: str | None = None,
         rename: Mapping[str, str] | None = None,
@@ -70,29 +85,35 @@ class Dataset:
         on_broken: OnBroken = "raise",
         max_line_bytes: int = MAX_LINE_BYTES,
     ) -> "Dataset":
-        """Name a dataset; it is read later, as often as needed.
+        """Open a dataset; it is read later, as often as needed.
 
         Args:
-            source: A path, a file object (binary or text), or rows; an iterator or a pipe, which
+            source: A path, a file object (binary or text), or rows. An iterator or a pipe, which
                 can be read only once, is copied to a temporary file.
-            kind: The kind of file; without it, what the name's extension says.
-            format: The rows' format; without it, it is recognised from the first rows.
-            to: The format to convert them to: `chat` from `completions`, and back.
-            system: The system message that conversations begin with after a conversion to `chat`.
+            kind: The type of the file; without it, that of its content or of its extension.
+            format: The format of the file, one of `SOURCE_FORMATS`; without it, it is recognised
+                from the first rows.
+            to: The format to convert the rows to: `chat` from `completions`, and back.
+            system: The system message of conversations after a conversion to `chat`.
             rename: Columns to rename: old name to new name.
-            encoding: The text's encoding; without it, what its byte-order mark says, or UTF-8.
-            on_broken: Whether to stop at a line that cannot be read, or to leave it out and say so
-                in a finding.
-            max_line_bytes: Lines longer than this are broken.
+            encoding: The text's encoding; without it, that of the byte-order mark, or UTF-8.
+            on_broken: Whether to stop at a line that cannot be read, or to leave it out and report
+                it in a finding.
+            max_line_bytes: Longer lines are broken.
 
         Raises:
-            DatasetError: The kind of file is unknown.
+            DatasetError: The type of the file or the format is unknown.
 
         Example:
             ```python
             dataset = Dataset.open([{"prompt": "Space is", "completion": " a form of intuition."}])
             ```
         """
+        if format is not None and format not in SOURCE_FORMATS:
+            raise DatasetError(
+                f"The format {format!r} does not exist.",
+                remedy=f"Use one of {', '.join(SOURCE_FORMATS)}.",
+            )
         rows: DataFile | Iterable[Any]
         if isinstance(source, str | PathLike):
             rows = DataFile(source, kind)
@@ -100,8 +121,8 @@ class Dataset:
             rows = DataFile(cast("IO[bytes]", source), kind)
         else:
             rows = source
-        return cls(
-            rows,
+        options = _Options(
+            kind=kind,
             format=format,
             to=to,
             system=system,
@@ -110,50 +131,52 @@ class Dataset:
             on_broken=on_broken,
             max_line_bytes=max_line_bytes,
         )
+        return cls(rows, options)
 
-    def chunks(self, log: ReadIssues | None = None) -> Generator[Chunk, None, None]:
-        """Read the rows from the first, in lists, shaped and converted; blocks.
+    @property
+    def source_format(self) -> str:
+        """The format of the file, such as `alpaca`; reads the first rows if need be."""
+        if self._source is None:
+            with closing(self.chunks()) as pieces:
+                next(pieces)
+        return cast("SourceFormat", self._source).name
+
+    def format(self) -> Format:
+        """Return the format of the rows after conversion; reads the first rows if need be."""
+        return self._options.to or SOURCE_FORMATS[self.source_format].format
+
+    def chunks(self, issues: ReadIssues | None = None) -> Generator[Chunk, None, None]:
+        """Read the rows from the first, in chunks, converted; blocks.
 
         Raises:
             DatasetError: The file cannot be read or used.
         """
-        log = log or self.new_read_log()
-        log.conversions += self._conversions()
-        pieces = chunks(self._renamed(self._read(log)))
+        issues = issues or self.new_issues()
+        pieces = chunks(self._renamed(self._read(issues)))
         first = next(pieces, None)
         if first is None:
-            raise DatasetError(
-                "There is no example in it.",
-                file=self.file,
-                remedy="A header or empty lines are all there is: add examples.",
-            )
-        read_as = self._recognised or detect_format(first, self.file)
-        self._recognised = read_as
-        change = normalizer_for(read_as, log)
+            raise self._empty(issues)
+        self._check_renames(first)
+        source = self._source = self._source or detect_format(first, self.file)
+        normalize = normalizer_for(source, first, issues)
         convert = None
-        if self._to and self._to != read_as:
-            log.conversions.append(f"{read_as} to {self._to}")
+        to = self._options.to
+        if to and to != source.format:
+            issues.conversions.append(f"{source.format} to {to}")
             try:
-                convert = converter_for(read_as, self._to, self._system, log)
+                convert = converter_for(source.format, to, self._options.system, issues)
             except ValueError as error:
                 raise DatasetError(str(error), file=self.file) from None
         for chunk in chain([first], pieces):
-            changed = change(chunk)
-            yield convert(changed) if convert else changed
+            normalized = normalize(chunk)
+            yield convert(normalized) if convert else normalized
 
-    def format(self) -> Format:
-        """The rows' format, after conversion; reads the first rows if need be."""
-        if self._to is None and self._recognised is None:
-            with closing(self.chunks()) as pieces:
-                next(pieces)
-        return self._to or cast("Format", self._recognised)
-
-    def new_read_log(self) -> ReadIssues:
-        """A log to read with."""
-        return ReadIssues(self.file, self._on_broken, self._max_line_bytes)
+    def new_issues(self) -> ReadIssues:
+        """Return an empty collection of issues for a pass over the rows."""
+        return ReadIssues(self.file, self._options.on_broken, self._options.max_line_bytes)
 
     async def rows(self) -> AsyncIterator[Row]:
-        """The rows, one by one; they are read in a thread."""
+        """Iterate over the rows; they are read in a thread."""
         pieces = self.chunks()
         while chunk := await anyio.to_thread.run_sync(next, pieces, None):
             for row in chunk:
@@ -162,50 +185,119 @@ class Dataset:
     async def diagnose(
         self, *, validation: "Dataset | None" = None, checks: Sequence[Check] = ()
     ) -> Diagnosis:
-        """Find what is wrong, in a thread, so that the event loop goes on.
-
-        Args:
-            validation: The validation data: its rows should not be among these.
-            checks: Further checks of your own.
-
-        Raises:
-            DatasetError: The file cannot be read or used.
+        """Find the problems of the dataset in a thread; see `tunesmith.datasets.diagnose`.
 
         Example:
             ```python
             diagnosis = await Dataset.open("kant.csv").diagnose()
             ```
         """
-        return await run_in_thread(
-            lambda checkpoint: diagnose(
-                self, validation=validation, checks=checks, checkpoint=checkpoint
-            )
+        check = anyio.from_thread.check_cancelled
+        return await anyio.to_thread.run_sync(
+            partial(diagnose, self, validation=validation, checks=checks, check_cancelled=check)
         )
 
-    def _read(self, log: ReadIssues) -> Iterator[Row]:
+    def _read(self, issues: ReadIssues) -> Iterator[Row]:
         if not isinstance(self._rows, DataFile) and iter(self._rows) is self._rows:
             self._rows = _spool(self._rows)
-        if isinstance(self._rows, DataFile):
-            return read(self._rows, log, self._encoding)
-        return (
-            Row(position, _copy_row(data, position)) for position, data in enumerate(self._rows, 1)
-        )
-
-    def _conversions(self) -> list[str]:
+        issues.message_lists = True
         if not isinstance(self._rows, DataFile):
-            return ["rows to JSON lines"]
-        if self._rows.name.lower().endswith((".jsonl", ".ndjson")):
-            return []
-        return [f"{self._rows.kind} to JSON lines"]
+            issues.conversions.append("rows to JSON lines")
+            return (
+                Row(position, _copy_row(data, position))
+                for position, data in enumerate(self._rows, 1)
+            )
+        kind = self._options.kind or sniff_kind(self._rows)
+        name = self._rows.name.lower()
+        if kind != self._rows.kind:
+            issues.conversions.append(f"{kind} in a {self._rows.kind} file to JSON lines")
+        elif self._rows.path is None and name.startswith("<"):
+            issues.conversions.append("rows to JSON lines")
+        elif not name.endswith(".jsonl"):
+            issues.conversions.append(f"{kind} to JSON lines")
+        return read(self._rows, issues, self._options.encoding, kind)
 
     def _renamed(self, rows: Iterator[Row]) -> Iterator[Row]:
-        if not self._rename:
+        names = self._options.rename
+        if not names:
             return rows
-        names = self._rename
         return (
             Row(line, {names.get(key, key): value for key, value in data.items()})
             for line, data in rows
         )
+
+    def _check_renames(self, first: Chunk) -> None:
+        columns = {key for _, data in first for key in data}
+        for old, new in self._options.rename.items():
+            if new not in columns:
+                raise DatasetError(
+                    f"The column `{old}` cannot be renamed, because it does not exist; there are "
+                    f"{format_columns(first)}.",
+                    file=self.file,
+                    field=old,
+                    remedy="Check its name; case and spaces count.",
+                )
+
+    def _empty(self, issues: ReadIssues) -> DatasetError:
+        if issues.broken.count:
+            return DatasetError(
+                f"None of the {issues.broken.count} lines can be read. The first: "
+                f"{issues.first_broken}",
+                file=self.file,
+                line=issues.broken.lines[0],
+            )
+        return DatasetError(
+            "The file has no example, only a header or empty lines.",
+            file=self.file,
+            remedy="Add examples.",
+        )
+
+
+def diagnose(
+    dataset: Dataset,
+    *,
+    validation: Dataset | None = None,
+    checks: Sequence[Check] = (),
+    check_cancelled: CancellationCheck = never_cancelled,
+) -> Diagnosis:
+    """Find the problems of a dataset; blocks.
+
+    The file is read once, and again only to find the lines concerned. Memory stays flat.
+
+    Args:
+        dataset: The dataset.
+        validation: The validation data, whose rows should not be in `dataset`.
+        checks: Further checks of your own.
+        check_cancelled: Called between chunks; may raise to stop.
+
+    Raises:
+        DatasetError: The file cannot be read or used.
+
+    Example:
+        ```python
+        diagnosis = diagnose(Dataset.open("kant.csv"))
+        ```
+    """
+    issues = dataset.new_issues()
+    row_format = dataset.format()
+    findings, rows, task = run_checks(
+        cancellable(lambda: dataset.chunks(issues), check_cancelled),
+        cancellable(dataset.chunks, check_cancelled),
+        issues,
+        format=row_format,
+        validation=validation.chunks if validation else None,
+        checks=checks,
+    )
+    return Diagnosis(
+        source=dataset.chunks,
+        file=dataset.file,
+        format=row_format,
+        source_format=dataset.source_format,
+        mapping=issues.mapping,
+        task=task,
+        rows=rows,
+        findings=findings,
+    )
 
 
 def _spool(rows: Iterable[Mapping[str, Any]]) -> DataFile:
@@ -214,7 +306,7 @@ def _spool(rows: Iterable[Mapping[str, Any]]) -> DataFile:
     file = DataFile(copy, kind="jsonl", name="<rows>")
     weakref.finalize(file, copy.close)
     for position, data in enumerate(rows, 1):
-        copy.write(_serialised(data, position) + b"\n")
+        copy.write(_serialize(data, position) + b"\n")
     copy.seek(0)
     return file
 
@@ -224,23 +316,23 @@ def _is_mapping(data: object) -> TypeGuard[Mapping[str, Any]]:
 
 
 def _copy_row(data: Mapping[str, Any], position: int) -> dict[str, Any]:
-    """A copy that repairs may change."""
-    copied: Any = from_json(_serialised(data, position))
+    """Copy a row, because transforms may change it."""
+    copied: Any = from_json(_serialize(data, position))
     return cast("dict[str, Any]", copied)
 
 
-def _serialised(data: object, position: int) -> bytes:
+def _serialize(data: object, position: int) -> bytes:
     if not _is_mapping(data):
         raise DatasetError(
-            f"This row is no mapping of fields, but {type(data).__name__}.",
+            f"A row must be a mapping of fields, not {type(data).__name__}.",
             line=position,
-            remedy="Give rows such as {'prompt': …, 'completion': …}.",
+            remedy="Use rows such as {'prompt': …, 'completion': …}.",
         )
     try:
         return to_json(dict(data), inf_nan_mode="null")
     except (PydanticSerializationError, ValueError) as error:
         raise DatasetError(
-            f"This row is no JSON: {error}.",
+            f"This row cannot be written as JSON: {error}.",
             line=position,
             remedy="Use texts, numbers, lists and dictionaries only.",
         ) from error

@@ -1,28 +1,29 @@
-"""A diagnosis: all findings about a dataset, from which a plan is made."""
+"""Result of all checks of a dataset, from which a plan is made."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
 from tunesmith.datasets.findings import Finding, FixDecision
 from tunesmith.datasets.plan import Plan
-from tunesmith.datasets.rows import Chunk, ChunkSource, Format
+from tunesmith.datasets.rows import Chunk, ChunkSource
+from tunesmith.training_rules import Format
 
 __all__ = ["Check", "Diagnosis", "Task"]
 
 Task = Literal["open-ended generation", "classification", "conditional generation"]
-"""What a prompt/completion table teaches."""
+"""Task that a prompt/completion table teaches."""
 
 
 class Check(Protocol):
-    """Looks at every row once and says what it found; write your own and give it to `diagnose`."""
+    """Check that sees every row once; write your own and pass it to `diagnose`."""
 
     def update(self, chunk: Chunk, /) -> None:
-        """Look at some rows, without changing them."""
+        """Inspect some rows without changing them."""
         ...
 
     def findings(self, rows: ChunkSource, /) -> Iterator[Finding]:
-        """What was found; `rows` reads the rows once more, if they are needed again."""
+        """Yield the findings; `rows` reads the rows again if they are needed."""
         ...
 
 
@@ -33,46 +34,47 @@ class Diagnosis:
     Attributes:
         source: The rows as they were read, in chunks.
         file: The file they come from; None for rows given as objects.
-        format: The rows' format, after conversion if one was asked for.
-        task: What a prompt/completion table is for; None for other formats.
-        rows: How many rows there are.
-        findings: What was found, in the order in which remedies are asked about.
+        format: The format of the rows after conversion.
+        source_format: The format of the file, such as `alpaca`.
+        mapping: The columns or keys of the file and the place of each in the converted rows.
+        task: The task of a prompt/completion table; None for other formats.
+        rows: The number of rows.
+        findings: The findings, in the order in which their fixes are offered.
     """
 
     source: ChunkSource
     file: str | None
     format: Format
+    source_format: str
+    mapping: Mapping[str, str] = field(default_factory=dict[str, str])
     task: Task | None
     rows: int
     findings: tuple[Finding, ...]
 
     def plan(self, decide: FixDecision | None = None) -> Plan:
-        """Decide about each remedy.
+        """Decide which fixes to apply; nothing is changed yet.
 
         Args:
-            decide: Called with each finding that has an optional remedy; its answer says whether to
-                apply it. Without it, all are applied.
-
-        Returns:
-            What will be done. Nothing is changed yet.
+            decide: Called with each finding that has an optional fix; returns whether to apply it.
+                Without it, all are applied.
 
         Example:
             ```python
             plan = diagnosis.plan(lambda finding: finding.code != "upper-case")
             ```
         """
-        remediable = [found for found in self.findings if found.remedy]
-        accepted = [
-            found
-            for found in remediable
-            if (found.remedy and found.remedy.required) or decide is None or decide(found)
-        ]
+        accepted: list[Finding] = []
+        declined: list[Finding] = []
+        for finding in self.findings:
+            if finding.fix:
+                is_accepted = finding.fix.required or decide is None or decide(finding)
+                (accepted if is_accepted else declined).append(finding)
         return Plan(
             source=self.source,
             file=self.file,
             format=self.format,
             task=self.task,
             accepted=tuple(accepted),
-            declined=tuple(found for found in remediable if found not in accepted),
-            fatal=tuple(found for found in self.findings if found.severity == "fatal"),
+            declined=tuple(declined),
+            unfixable=tuple(finding for finding in self.findings if not finding.fix),
         )

@@ -1,4 +1,4 @@
-"""Findings: what is wrong with a dataset, where, and what can be done about it."""
+"""Findings: what is wrong with a dataset, where, and how it can be fixed."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -9,11 +9,11 @@ from tunesmith.datasets.transforms import RowTransform
 __all__ = ["Finding", "FindingCounter", "Fix", "FixDecision", "Severity", "make_excerpt"]
 
 Severity = Literal["fatal", "error", "warning", "info"]
-"""How bad it is.
+"""Severity of a finding.
 
 - `fatal`: nothing useful can be made of this file; nothing is written.
 - `error`: the service would refuse the file, or the row.
-- `warning`: the service would take it, and the model would be worse for it.
+- `warning`: the service would accept it, and the model would be worse for it.
 - `info`: good to know.
 """
 
@@ -23,12 +23,12 @@ MAX_LINES_LISTED = 20
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Fix:
-    """What can be done about a finding.
+    """Change that removes the cause of a finding.
 
     Attributes:
-        description: What it does, as an instruction: `Remove 3 duplicate rows`.
-        transform: The change itself; None if reading the file does it already.
-        required: Whether nothing can be written without it; it is then applied without asking.
+        description: The change as an instruction: `Remove 3 duplicate rows`.
+        transform: The change; None if it is already made while the file is read.
+        required: Whether it is applied without asking, because nothing can be written without it.
     """
 
     description: str
@@ -38,18 +38,18 @@ class Fix:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Finding:
-    """One thing that was found, however many rows it concerns.
+    """Problem of a dataset, however many rows it concerns.
 
     Attributes:
         code: A short name that stays the same from release to release, such as `duplicates`.
-        severity: How bad it is.
-        message: What was found and why it matters, in a sentence or two.
-        file: The file, as it was given; None for rows given as objects.
+        severity: The severity.
+        message: The problem and why it matters.
+        file: The file as it was given; None for rows given as objects.
         lines: The lines of the first rows concerned, counted from 1; at most 20.
-        count: How many rows are concerned; 0 if it is about the file as a whole.
+        count: The number of rows concerned; 0 for the file as a whole.
         field: The column, or the path to the key, such as `messages[2].content`.
         excerpt: The beginning of the first text concerned; secrets are masked.
-        remedy: What can be done about it; None if only its author can.
+        fix: The change that removes the problem; None if only the author can.
     """
 
     code: str
@@ -60,7 +60,7 @@ class Finding:
     count: int = 0
     field: str | None = None
     excerpt: str | None = None
-    remedy: Fix | None = None
+    fix: Fix | None = None
 
     @property
     def line(self) -> int | None:
@@ -70,16 +70,16 @@ class Finding:
     def __str__(self) -> str:
         place = ":".join(str(part) for part in (self.file, self.line) if part is not None)
         column = f" [{self.field}]" if self.field else ""
-        where = f"{place}{column}: " if place or column else ""
-        return f"{where}{self.severity}: {self.message} ({self.code})"
+        prefix = f"{place}{column}: " if place or column else ""
+        return f"{prefix}{self.severity}: {self.message} ({self.code})"
 
 
 FixDecision = Callable[[Finding], bool]
-"""Called with each finding that has an optional remedy: whether to apply it."""
+"""Function called with each finding that has an optional fix; returns whether to apply it."""
 
 
 def make_excerpt(text: object) -> str:
-    """The beginning of `text`, on one line, and printable where bytes were no text."""
+    """Return the beginning of a text on one line, with bytes that are not text replaced."""
     flat = str(text).replace("\n", "\\n")
     if len(flat) > EXCERPT_CHARACTERS:
         flat = flat[: EXCERPT_CHARACTERS - 1] + "…"
@@ -87,7 +87,7 @@ def make_excerpt(text: object) -> str:
 
 
 class FindingCounter:
-    """Counts the rows that one finding concerns, and remembers the first of them."""
+    """Counter of the rows that a finding concerns; keeps the lines of the first ones."""
 
     def __init__(self) -> None:
         self.count = 0
@@ -96,13 +96,18 @@ class FindingCounter:
         self.excerpt: str | None = None
 
     def add(self, *lines: int, field: str | None = None, excerpt: object = None) -> None:
-        """Count the rows that begin on these lines; field and excerpt are the first one's."""
+        """Count the rows that begin on these lines; field and excerpt are the first row's."""
         if not self.count:
             self.field = field
             self.excerpt = None if excerpt is None else make_excerpt(excerpt)
         self.count += len(lines)
         if len(self.lines) < MAX_LINES_LISTED:
             self.lines += lines[: MAX_LINES_LISTED - len(self.lines)]
+
+    @property
+    def rows(self) -> str:
+        """The number of rows in words: `1 row`, `3 rows`."""
+        return "1 row" if self.count == 1 else f"{self.count} rows"
 
     def finding(
         self,
@@ -112,9 +117,9 @@ class FindingCounter:
         *,
         file: str | None,
         field: str | None = None,
-        remedy: Fix | None = None,
+        fix: Fix | None = None,
     ) -> Finding:
-        """What was counted, as a finding."""
+        """Make the finding for the counted rows."""
         return Finding(
             code=code,
             severity=severity,
@@ -124,5 +129,5 @@ class FindingCounter:
             count=self.count,
             field=field or self.field,
             excerpt=self.excerpt,
-            remedy=remedy,
+            fix=fix,
         )

@@ -1,4 +1,4 @@
-"""Which of millions of rows are the same: 8 bytes a row, and those on disk when there are many."""
+"""Fingerprints of rows: 8 bytes for each, on disk when there are many."""
 
 import weakref
 from array import array
@@ -16,15 +16,15 @@ from tunesmith.datasets.rows import Chunk, columns, is_table
 __all__ = ["Fingerprints", "RepeatFilter", "fingerprints_of", "pair_fingerprints"]
 
 BUCKETS = 256
-KEPT_IN_MEMORY = 1 << 20
-"""Fingerprints held before they go to a temporary file: 8 MB."""
+MAX_IN_MEMORY = 1 << 20
+"""Number of fingerprints that are held before they go to a temporary file: 8 MB."""
 
 
 def fingerprints_of(chunk: Chunk) -> list[int]:
-    """A 64-bit fingerprint of each row.
+    """Return a 64-bit fingerprint of each row, valid within this process.
 
-    Two different rows have the same one with a chance of about n²/2⁶⁵: for ten million rows, one in
-    four hundred thousand. They hold within one process only.
+    The probability of a collision among n rows is about n²/2⁶⁵: for ten million rows, one in four
+    hundred thousand.
     """
     if is_table(chunk):
         return pair_fingerprints(*columns(chunk))
@@ -32,12 +32,12 @@ def fingerprints_of(chunk: Chunk) -> list[int]:
 
 
 def pair_fingerprints(prompts: list[str], completions: list[str]) -> list[int]:
-    """A 64-bit fingerprint of each row of a table."""
+    """Return a 64-bit fingerprint of each row of a table."""
     return list(map(hash, zip(prompts, completions, strict=True)))
 
 
 class Fingerprints:
-    """A count of fingerprints, in flat memory: parted by their first byte, and spilled to disk."""
+    """Multiset of fingerprints in flat memory: in buckets by first byte, spilled to disk."""
 
     def __init__(self) -> None:
         self._buckets = [array("q") for _ in range(BUCKETS)]
@@ -47,47 +47,47 @@ class Fingerprints:
         self.count = 0
 
     def add(self, fingerprints: Collection[int]) -> None:
-        """Count them."""
+        """Add fingerprints."""
         buckets = self._buckets
         for fingerprint in fingerprints:
             buckets[fingerprint >> 56].append(fingerprint)
         self._held += len(fingerprints)
         self.count += len(fingerprints)
-        if self._held >= KEPT_IN_MEMORY:
+        if self._held >= MAX_IN_MEMORY:
             self._spill_to_disk()
 
     def distinct(self) -> int:
-        """How many different ones there are."""
+        """Return the number of different fingerprints."""
         return sum(len(set(self.bucket(index))) for index in range(BUCKETS))
 
     def most_and_least_common(self) -> tuple[tuple[int, int], tuple[int, int]]:
-        """The most frequent one and the rarest, each with how often it came."""
+        """Return the most frequent fingerprint and the rarest, each with its count."""
         counters = [Counter(bucket) for i in range(BUCKETS) if (bucket := self.bucket(i))]
-        most = max((c.most_common(1)[0] for c in counters), key=lambda pair: pair[1])
-        least = min((min(c.items(), key=lambda p: p[1]) for c in counters), key=lambda p: p[1])
-        return most, least
+        maximum = max((c.most_common(1)[0] for c in counters), key=lambda pair: pair[1])
+        minimum = min((min(c.items(), key=lambda p: p[1]) for c in counters), key=lambda p: p[1])
+        return maximum, minimum
 
     def repeated(self) -> "array[int]":
-        """Those that came more than once, in order."""
-        found = array("q")
+        """Return the fingerprints that occur more than once, in order."""
+        repeated = array("q")
         for index in _IN_ORDER:
             bucket = self.bucket(index)
             if len(set(bucket)) < len(bucket):
-                found.extend(sorted({a for a, b in pairwise(sorted(bucket)) if a == b}))
-        return found
+                repeated.extend(sorted({a for a, b in pairwise(sorted(bucket)) if a == b}))
+        return repeated
 
     def shared_with(self, other: "Fingerprints") -> "array[int]":
-        """Those that both have, in order."""
-        found = array("q")
+        """Return the fingerprints that both have, in order."""
+        shared = array("q")
         for index in _IN_ORDER:
-            found.extend(sorted(set(self.bucket(index)).intersection(other.bucket(index))))
-        return found
+            shared.extend(sorted(set(self.bucket(index)).intersection(other.bucket(index))))
+        return shared
 
     def bucket(self, index: int) -> "array[int]":
-        """Those whose first byte, as a signed number, is `index` or `index - 256`."""
+        """Return the fingerprints whose first byte, signed, is `index` or `index - 256`."""
         bucket = array("q")
         for offset, length in self._spilled[index]:
-            assert self._file is not None  # noqa: S101 — what was spilled went to the file
+            assert self._file is not None  # noqa: S101 — there is a file once something was spilled
             self._file.seek(offset)
             bucket.frombytes(self._file.read(length))
         bucket.extend(self._buckets[index])
@@ -107,11 +107,11 @@ class Fingerprints:
 
 
 _IN_ORDER = [*range(BUCKETS // 2, BUCKETS), *range(BUCKETS // 2)]
-"""Buckets from the lowest fingerprint, which is negative, to the highest."""
+"""Buckets in the order of their fingerprints, the negative ones first."""
 
 
 class RepeatFilter:
-    """Tells of the fingerprints that repeat whether each was seen before: 9 bytes for each.
+    """Set of repeated fingerprints that knows which of them have occurred: 9 bytes for each.
 
     Args:
         repeated: The fingerprints, in order.
@@ -125,16 +125,19 @@ class RepeatFilter:
         return len(self._repeated)
 
     def has(self, fingerprint: int) -> bool:
-        """Whether it is one of those that repeat."""
-        index = bisect_left(self._repeated, fingerprint)
-        return index < len(self._repeated) and self._repeated[index] == fingerprint
+        """Return whether a fingerprint is in the set."""
+        return self._index(fingerprint) is not None
 
     def is_repeat(self, fingerprint: int) -> bool:
-        """Whether it repeats and was asked for before."""
-        index = bisect_left(self._repeated, fingerprint)
-        if index == len(self._repeated) or self._repeated[index] != fingerprint:
+        """Return whether a fingerprint is in the set and has been passed before."""
+        index = self._index(fingerprint)
+        if index is None:
             return False
-        if self._flags[index]:
-            return True
+        is_repeat = bool(self._flags[index])
         self._flags[index] = 1
-        return False
+        return is_repeat
+
+    def _index(self, fingerprint: int) -> int | None:
+        index = bisect_left(self._repeated, fingerprint)
+        is_member = index < len(self._repeated) and self._repeated[index] == fingerprint
+        return index if is_member else None

@@ -1,40 +1,34 @@
-"""Rows: what a dataset is made of, whatever file it came from."""
+"""Rows of a dataset, whatever file they come from, and chunks of them."""
 
 from collections.abc import Callable, Iterable, Iterator
 from itertools import chain, islice
 from operator import itemgetter
-from typing import Any, Literal, NamedTuple, get_args
+from typing import Any, NamedTuple
 
 __all__ = [
     "CHUNK_ROWS",
-    "FORMATS",
+    "CancellationCheck",
     "Chunk",
     "ChunkSource",
-    "Format",
     "Row",
+    "cancellable",
     "chunks",
     "columns",
     "is_table",
+    "never_cancelled",
 ]
 
-Format = Literal["completions", "chat", "dpo", "reinforcement"]
-"""What a training file teaches: to complete prompts, to answer in conversations, to prefer one
-answer to another, or to earn a grader's reward."""
-
-FORMATS: tuple[Format, ...] = get_args(Format)
-"""Every format."""
-
 CHUNK_ROWS = 1000
-"""Rows handled at a time: enough for C to do the loops, few enough to keep memory flat."""
+"""Rows handled at a time: enough for loops in C, few enough for flat memory."""
 
 
 class Row(NamedTuple):
-    """One example, and where it was found.
+    """Example and its place in the file.
 
     Attributes:
-        line: The line of the file it begins on, counted from 1 (in a sheet or a parquet file, the
-            row; among rows given as objects, the position).
-        data: Its fields. A repair may change them, so that a pass never shares them with another.
+        line: The line that it begins on, counted from 1 (in a sheet or a parquet file, the row;
+            among rows given as objects, the position).
+        data: Its fields. Transforms may change them, so that passes never share them.
     """
 
     line: int
@@ -42,15 +36,33 @@ class Row(NamedTuple):
 
 
 Chunk = list[Row]
-"""Some rows that are handled at a time."""
+"""Rows that are handled together."""
 
 ChunkSource = Callable[[], Iterator[Chunk]]
-"""Reads all rows from the first, each time it is called."""
+"""Function that reads all rows from the first, each time it is called."""
+
+CancellationCheck = Callable[[], None]
+"""Function called between chunks; raises if the caller has been cancelled."""
+
+
+def never_cancelled() -> None:
+    """Check for cancellation where nobody can cancel."""
+
+
+def cancellable(source: ChunkSource, check_cancelled: CancellationCheck) -> ChunkSource:
+    """Return a source that checks for cancellation before each chunk."""
+
+    def read() -> Iterator[Chunk]:
+        for chunk in source():
+            check_cancelled()
+            yield chunk
+
+    return read
 
 
 def is_table(chunk: Chunk) -> bool:
-    """Whether each row is a prompt and its completion, both texts, and nothing else."""
-    # All keys and all texts at once, so that C does the loops.
+    """Return whether each row is a prompt and its completion, both text, and nothing else."""
+    # All keys and all texts at once, so that the loops run in C.
     rows = [data for _, data in chunk]
     if list(chain.from_iterable(rows)) != ["prompt", "completion"] * len(rows):
         return False
@@ -58,13 +70,13 @@ def is_table(chunk: Chunk) -> bool:
 
 
 def columns(table: Chunk) -> tuple[list[str], list[str]]:
-    """The prompts and the completions of a table."""
+    """Return the prompts and the completions of a table."""
     rows = [data for _, data in table]
     return list(map(itemgetter("prompt"), rows)), list(map(itemgetter("completion"), rows))
 
 
 def chunks(rows: Iterable[Row], size: int = CHUNK_ROWS) -> Iterator[Chunk]:
-    """Hand on `rows` in lists of at most `size`."""
+    """Group rows into lists of at most `size`."""
     iterator = iter(rows)
     while chunk := list(islice(iterator, size)):
         yield chunk

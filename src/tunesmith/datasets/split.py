@@ -1,4 +1,4 @@
-"""Train and validation: which row goes where, by a seed, evenly over labels."""
+"""Split into training and validation rows: by a seed, evenly over labels."""
 
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Mapping
@@ -10,69 +10,73 @@ from tunesmith.errors import DatasetError
 __all__ = ["Stratum", "default_validation_rows", "split_chunks", "validation_rows"]
 
 Stratum = Callable[[Row], str]
-"""The group a row belongs to: from each, the same share is taken."""
+"""Function that returns the group of a row; the same share is taken from each group."""
 
 _MAX_DEFAULT_ROWS = 1000
 
 
 def default_validation_rows(rows: int) -> int:
-    """A fifth of the rows, and no more than a thousand."""
+    """Return a fifth of the rows, at most a thousand."""
     return min(_MAX_DEFAULT_ROWS, rows - int(rows * 0.8))
 
 
 def validation_rows(rows: int, share: float) -> int:
-    """How many of `rows` are `share` of them: one at least, and not all.
+    """Return the number of rows for validation: at least one, and not all.
 
     Raises:
-        DatasetError: The share is not between 0 and 1, or there is but one row.
+        DatasetError: The share is not between 0 and 1, or there is only one row.
     """
     if not 0 < share < 1:
         raise DatasetError(
-            f"A split of {share} is no share of the rows.",
-            remedy="Give one between 0 and 1, such as 0.1.",
+            f"The split must be a share between 0 and 1, not {share}.", remedy="Use, say, 0.1."
         )
     if rows <= 1:
-        raise DatasetError("One row cannot be split.", remedy="Give more examples.")
+        raise DatasetError("One row cannot be split.", remedy="Add examples.")
     return min(max(round(rows * share), 1), rows - 1)
 
 
 def split_chunks(
-    chunks: Iterable[Chunk], stratum: Stratum, sizes: Mapping[str, int], taken: int, seed: int
+    chunks: Iterable[Chunk],
+    stratum: Stratum,
+    sizes: Mapping[str, int],
+    validation_size: int,
+    seed: int,
 ) -> Iterator[tuple[Chunk, Chunk]]:
-    """Part rows into train and validation as they come; exactly `taken` go to validation.
+    """Split rows into training and validation as they come.
 
     Args:
         chunks: The rows.
-        stratum: The group a row belongs to.
-        sizes: How many rows each group has.
-        taken: How many rows go to validation. Fewer may, as each group keeps one for training.
-        seed: The same seed takes the same rows.
+        stratum: Returns the group of a row.
+        sizes: The number of rows in each group.
+        validation_size: The number of rows for validation. It can be less, because each group keeps
+            one row for training.
+        seed: The same seed selects the same rows.
     """
     random = Random(seed)  # noqa: S311 — chance, not secrecy
     left = dict(sizes)
-    wanted = _shares(sizes, taken)
+    remaining = _shares(sizes, validation_size)
     for chunk in chunks:
         train: Chunk = []
         validation: Chunk = []
         for row in chunk:
             group = stratum(row)
-            # Of those left, as many are taken as are still wanted: each row has the same chance.
-            chosen = random.random() * left[group] < wanted[group]
+            # Selection sampling: each row of a group has the same chance.
+            is_selected = random.random() * left[group] < remaining[group]
             left[group] -= 1
-            wanted[group] -= chosen
-            (validation if chosen else train).append(row)
+            remaining[group] -= is_selected
+            (validation if is_selected else train).append(row)
         yield train, validation
 
 
-def _shares(sizes: Mapping[str, int], taken: int) -> dict[str, int]:
-    """How many rows are taken from each group: its share, rounded so that the sum is right."""
+def _shares(sizes: Mapping[str, int], size: int) -> dict[str, int]:
+    """Return the number of rows to take from each group, rounded so that the sum is right."""
     total = sum(sizes.values())
-    most = {group: max(size - 1, 0) for group, size in sizes.items()}
-    shares = {group: min(size * taken // total, most[group]) for group, size in sizes.items()}
-    remainders = Counter({group: size * taken % total for group, size in sizes.items()})
-    missing = taken - sum(shares.values())
-    while missing and (groups := [g for g, _ in remainders.most_common() if shares[g] < most[g]]):
+    limits = {group: max(n - 1, 0) for group, n in sizes.items()}
+    shares = {group: min(n * size // total, limits[group]) for group, n in sizes.items()}
+    remainders = Counter({group: n * size % total for group, n in sizes.items()})
+    missing = size - sum(shares.values())
+    while missing and (groups := [g for g, _ in remainders.most_common() if shares[g] < limits[g]]):
         for group in groups[:missing]:
             shares[group] += 1
-        missing = taken - sum(shares.values())
+        missing = size - sum(shares.values())
     return shares

@@ -1,4 +1,4 @@
-"""Examples with more tokens than the model takes."""
+"""Check for examples with more tokens than a model trains on."""
 
 from collections.abc import Iterator
 
@@ -21,16 +21,16 @@ _LIMITS = {
     "ada": 2048,
 }
 
-_MOST_BYTES = 4
-"""No character of UTF-8 has more, and no token has fewer than one."""
+_MAX_BYTES = 4
+"""Most bytes of a character in UTF-8; a token has at least one byte."""
 
-_AT_MOST = TokenCounter(
-    "bytes", exact=False, texts=lambda texts: [_MOST_BYTES * len(text) for text in texts]
+_UPPER_BOUND = TokenCounter(
+    "bytes", exact=False, texts=lambda texts: [_MAX_BYTES * len(text) for text in texts]
 )
 
 
 def token_limit(model: str) -> int | None:
-    """How many tokens of an example a model is trained on; None if it is not known here.
+    """Return the most tokens of an example that a model trains on; None if it is not known.
 
     Source: https://platform.openai.com/docs/guides/fine-tuning-best-practices#token-limits
     """
@@ -42,12 +42,12 @@ def token_limit(model: str) -> int | None:
 
 
 class TokenLimit:
-    """A check for examples that are cut off because they are too long; give it to `diagnose`.
+    """Check for examples that are cut off because they are too long; pass it to `diagnose`.
 
     Args:
-        counter: Counts the tokens.
-        limit: How many of them the model takes: see `token_limit`.
-        file: The file's name, for the finding.
+        counter: The counter of tokens.
+        limit: The most tokens that the model trains on; see `token_limit`.
+        file: The name of the file for the finding.
 
     Example:
         ```python
@@ -63,30 +63,29 @@ class TokenLimit:
         self._counter = counter
         self._limit = limit
         self._file = file
-        self._found = FindingCounter()
+        self._long = FindingCounter()
 
     def update(self, chunk: Chunk) -> None:
-        """Look at some rows."""
-        # Counting takes its time, and most rows are so short that there is no need.
-        most = zip(chunk, _AT_MOST.rows(chunk), strict=True)
-        chunk = [row for row, tokens in most if tokens.total > self._limit]
+        """Inspect some rows."""
+        # Most rows are so short that they need not be counted.
+        bounds = zip(chunk, _UPPER_BOUND.rows(chunk), strict=True)
+        chunk = [row for row, tokens in bounds if tokens.total > self._limit]
         for row, tokens in zip(chunk, self._counter.rows(chunk), strict=True):
             if tokens.total > self._limit:
-                self._found.add(row.line, excerpt=f"{tokens.total:,} tokens")
+                self._long.add(row.line, excerpt=f"{tokens.total:,} tokens")
 
     def findings(self, _: ChunkSource) -> Iterator[Finding]:
-        """Say which rows are too long."""
-        if self._found.count:
-            by = "" if self._counter.exact else " (by estimate)"
-            yield self._found.finding(
+        """Yield the finding."""
+        if self._long.count:
+            method = "" if self._counter.exact else " (by estimate)"
+            yield self._long.finding(
                 "too-many-tokens",
                 "warning",
-                f"{self._found.count} rows have more than {self._limit:,} tokens{by}: the service "
-                "cuts off what is beyond, which is the end of the answer.",
+                f"{self._long.rows} with more than {self._limit:,} tokens{method}: the service "
+                "cuts off the end of the answer.",
                 file=self._file,
-                remedy=Fix(
-                    description=f"Remove {self._found.count} rows of more than "
-                    f"{self._limit:,} tokens",
+                fix=Fix(
+                    description=f"Remove {self._long.rows} of more than {self._limit:,} tokens",
                     transform=DropRows(self._is_too_long),
                 ),
             )

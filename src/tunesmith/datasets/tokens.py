@@ -1,4 +1,4 @@
-"""How many tokens examples have: exactly, by tiktoken, or by a stated estimate."""
+"""Token counts of examples: exact by tiktoken, or estimated."""
 
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
@@ -7,9 +7,10 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 from pydantic_core import to_json
 
-from tunesmith.datasets.json_types import is_list, is_object
+from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.rows import Chunk, columns, is_table
 from tunesmith.errors import ConfigurationError
+from tunesmith.training_rules import PAIR_KEYS, is_learned
 
 if TYPE_CHECKING:
     from tiktoken import Encoding
@@ -17,16 +18,18 @@ if TYPE_CHECKING:
 __all__ = [
     "ESTIMATE",
     "ExampleTokens",
+    "Segment",
     "TokenCounter",
     "default_counter",
     "estimated_tokens",
     "exact_counter",
+    "segments",
 ]
 
 PER_MESSAGE = 3
 PER_NAME = 1
 PER_CONVERSATION = 3
-"""What chat models add to the texts.
+"""Tokens that chat models add to the texts.
 
 Source: https://github.com/openai/openai-cookbook/blob/main/examples/Chat_finetuning_data_prep.ipynb
 """
@@ -36,11 +39,11 @@ _UNCOUNTED_KEYS = {"weight", "tool_call_id", "content", "tool_calls", "function_
 
 
 class ExampleTokens(NamedTuple):
-    """The tokens of one example.
+    """Number of tokens of an example.
 
     Attributes:
-        total: All of them; these are trained on, and paid for.
-        trained: Those in completions or answers, which the model learns to write.
+        total: All tokens; these are paid for.
+        trained: The tokens of completions or answers, which the model learns to write.
     """
 
     total: int
@@ -49,13 +52,13 @@ class ExampleTokens(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class TokenCounter:
-    """Counts tokens. Made by `exact_counter` or `default_counter`; `ESTIMATE` is one.
+    """Counter of tokens, made by `exact_counter` or `default_counter`; `ESTIMATE` is one.
 
     Attributes:
-        name: The encoding's name, or `estimate`.
-        exact: Whether it counts, or estimates.
-        texts: Counts the tokens of each text.
-        note: How an estimate is made, and why there is no exact count.
+        name: The name of the encoding, or `estimate`.
+        exact: Whether the counts are exact.
+        texts: Function that counts the tokens of each text.
+        note: The method of an estimate, and the reason for it.
     """
 
     name: str
@@ -67,9 +70,9 @@ class TokenCounter:
         """Count the tokens of each example, whatever its format.
 
         In conversations, each message costs 3 tokens more than its texts, a name 1, and each
-        conversation 3. Descriptions of tools count as their JSON text and calls as their names and
-        arguments, which is near to what services make of them. Images do not count: what they cost
-        depends on their size. Of a preference pair, the question counts once.
+        conversation 3. Tools count as their JSON text and calls as their names and arguments, which
+        is close to what services do. Images do not count, because their cost depends on their size.
+        The question of a preference pair counts once.
 
         Example:
             ```python
@@ -80,15 +83,15 @@ class TokenCounter:
         if is_table(chunk):
             counts = map(self.texts, columns(chunk))
             return [
-                ExampleTokens(told + learned, learned)
-                for told, learned in zip(*counts, strict=True)
+                ExampleTokens(prompt + completion, completion)
+                for prompt, completion in zip(*counts, strict=True)
             ]
         examples = [_Example(data) for _, data in chunk]
-        told = self._sums([example.told for example in examples])
-        learned = self._sums([example.trained for example in examples])
+        context = self._sums([example.context for example in examples])
+        learned = self._sums([example.learned for example in examples])
         return [
             ExampleTokens(before + after + example.overhead, after)
-            for example, before, after in zip(examples, told, learned, strict=True)
+            for example, before, after in zip(examples, context, learned, strict=True)
         ]
 
     def _sums(self, examples: list[list[str]]) -> list[int]:
@@ -97,9 +100,9 @@ class TokenCounter:
 
 
 def estimated_tokens(texts: Sequence[str]) -> list[int]:
-    """A token for every four bytes of UTF-8, begun ones included.
+    """Estimate one token for every four bytes of UTF-8, rounded up.
 
-    That is near for English prose. Numbers, code and other languages can be off by half.
+    That is close for English prose. Numbers, code and other languages can be off by half.
     """
     sizes = (len(text.encode(errors="surrogatepass")) for text in texts)
     return [-(-size // _BYTES_PER_TOKEN) for size in sizes]
@@ -111,25 +114,24 @@ ESTIMATE = TokenCounter(
     texts=estimated_tokens,
     note="an estimate: a token for every four bytes of text",
 )
-"""Counts a token for every four bytes of UTF-8; needs nothing."""
+"""Counter that estimates a token for every four bytes of UTF-8; needs no extra."""
 
 
 def exact_counter(
     model: str | None = None, *, encoding: "str | Encoding | None" = None
 ) -> TokenCounter:
-    """Count as a model does; needs the extra `tokens`.
+    """Make a counter that counts as a model does; needs the extra `tokens`.
 
-    tiktoken downloads an encoding's vocabulary at its first use, and keeps it in the folder that
-    the environment variable `TIKTOKEN_CACHE_DIR` names. Where there is no network, fill that folder
-    elsewhere and bring it along.
+    tiktoken downloads the vocabulary of an encoding at its first use, and keeps it in the folder
+    `TIKTOKEN_CACHE_DIR`. Without a network, fill that folder elsewhere and copy it.
 
     Args:
         model: The model, base or fine-tuned.
         encoding: The encoding, or its name such as `o200k_base`; instead of `model`.
 
     Raises:
-        ConfigurationError: tiktoken is not installed, does not know the model or the encoding, or
-            cannot get its vocabulary.
+        ConfigurationError: tiktoken is not installed, does not have the model or the encoding, or
+            cannot download its vocabulary.
     """
     if encoding is None or isinstance(encoding, str):
         encoding = _encoding(model, encoding)
@@ -140,7 +142,7 @@ def exact_counter(
 
 
 def default_counter(model: str | None = None) -> TokenCounter:
-    """Count as `model` does if that is possible here; else estimate, and say why in `note`."""
+    """Make an exact counter if possible; otherwise an estimate with the reason in `note`."""
     if model is None:
         return _estimate_with_note("name the model for an exact count")
     try:
@@ -166,54 +168,93 @@ def _encoding(model: str | None, name: str | None) -> "Encoding":
         name = name or tiktoken.encoding_name_for_model(model or "")
     except KeyError:
         raise ConfigurationError(
-            f"tiktoken does not know which encoding the model {model!r} uses: name it, as in "
+            f"tiktoken has no encoding for the model {model!r}; name it, for example "
             "encoding='o200k_base'."
         ) from None
     if name not in tiktoken.list_encoding_names():
         known = ", ".join(tiktoken.list_encoding_names())
-        raise ConfigurationError(f"tiktoken knows no encoding {name!r}, but {known}.")
+        raise ConfigurationError(f"tiktoken has no encoding {name!r}. Use one of {known}.")
     try:
         return tiktoken.get_encoding(name)
     except OSError as error:
         raise ConfigurationError(
-            f"tiktoken cannot download the vocabulary of {name}. Where there is a network, run "
+            f"tiktoken cannot download the vocabulary of {name}. On a machine with a network, run "
             f'TIKTOKEN_CACHE_DIR=vocabularies python -c "import tiktoken; '
-            f"tiktoken.get_encoding('{name}')\"; then bring that folder here and name it in "
-            "TIKTOKEN_CACHE_DIR."
+            f"tiktoken.get_encoding('{name}')\"; then copy that folder here and set "
+            "TIKTOKEN_CACHE_DIR to it."
         ) from error
 
 
-class _Example:
-    """The texts of one example: what the model is told, and what it learns to write."""
+class Segment(NamedTuple):
+    """Part of an example's text.
 
-    __slots__ = ("overhead", "told", "trained")
+    Attributes:
+        role: The role of its author, or `tools`, `prompt` or `completion`.
+        text: The text.
+        is_learned: Whether the model learns to write it; otherwise it is context.
+    """
+
+    role: str
+    text: str
+    is_learned: bool
+
+
+def segments(data: dict[str, Any]) -> Iterator[Segment]:
+    """Yield the texts of an example in order, with the loss mask.
+
+    The rule for messages is the one that the service trains by (`training_rules.is_learned`).
+
+    Example:
+        ```python
+        row = {"prompt": "Space is", "completion": " a form."}
+        assert [segment.is_learned for segment in segments(row)] == [False, True]
+        ```
+    """
+    if "completion" in data and "messages" not in data:
+        yield Segment("prompt", str(data.get("prompt", "")), is_learned=False)
+        yield Segment("completion", str(data["completion"]), is_learned=True)
+        return
+    for part in _objects([data.get("input", data)]):
+        for key in ("tools", "functions"):
+            if part.get(key):
+                yield Segment("tools", to_json(part[key]).decode(), is_learned=False)
+        yield from _message_segments(part.get("messages"))
+    for key in PAIR_KEYS[1:]:
+        yield from _message_segments(data.get(key))
+
+
+def _message_segments(messages: Any) -> Iterator[Segment]:
+    for message in _objects(messages):
+        role = str(message.get("role"))
+        for text in _written(message):
+            yield Segment(role, text, is_learned(message))
+
+
+class _Example:
+    """Texts of an example that are context, and those that the model learns to write."""
+
+    __slots__ = ("context", "learned", "overhead")
 
     def __init__(self, data: dict[str, Any]) -> None:
-        self.told: list[str] = []
-        self.trained: list[str] = []
+        self.context: list[str] = []
+        self.learned: list[str] = []
         self.overhead = 0
-        for question in _objects([data.get("input", data)]):
-            self._conversation(question)
-        for key in ("preferred_output", "non_preferred_output"):
-            self._messages(data.get(key))
+        for segment in segments(data):
+            (self.learned if segment.is_learned else self.context).append(segment.text)
+        for part in _objects([data.get("input", data)]):
+            self.overhead += PER_CONVERSATION
+            self._add_overhead(part.get("messages"))
+        for key in PAIR_KEYS[1:]:
+            self._add_overhead(data.get(key))
 
-    def _conversation(self, question: dict[str, Any]) -> None:
-        self.overhead += PER_CONVERSATION
-        for key in ("tools", "functions"):
-            if question.get(key):
-                self.told.append(to_json(question[key]).decode())
-        self._messages(question.get("messages"))
-
-    def _messages(self, messages: Any) -> None:
+    def _add_overhead(self, messages: Any) -> None:
         for message in _objects(messages):
             self.overhead += PER_MESSAGE + PER_NAME * ("name" in message)
-            self.told += _texts({k: v for k, v in message.items() if k not in _UNCOUNTED_KEYS})
-            learns = message.get("role") == "assistant" and message.get("weight") != 0
-            (self.trained if learns else self.told).extend(_written(message))
+            self.context += _texts({k: v for k, v in message.items() if k not in _UNCOUNTED_KEYS})
 
 
 def _written(message: dict[str, Any]) -> Iterator[str]:
-    """What a message's author wrote: its content, and the calls it makes."""
+    """Yield the texts that the author of a message wrote: its content and its calls."""
     content = message.get("content")
     if isinstance(content, str):
         yield content

@@ -1,4 +1,4 @@
-"""Repairs: the changes that remedies make to rows, a chunk at a time."""
+"""Changes that fixes make to rows, a chunk at a time."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -20,163 +20,139 @@ __all__ = [
 ]
 
 ChunkTransform = Callable[[Chunk], Chunk]
-"""Changes the rows of one chunk, leaves some out, and hands on the rest."""
+"""Function that returns the rows of a chunk, changed, and without those that are dropped."""
 
 
 class RowTransform(Protocol):
-    """A change to rows that, made twice, changes nothing the second time."""
+    """Idempotent change to rows."""
 
     stage: ClassVar[int]
-    """When it is made: repairs with lower numbers come first."""
+    """Position among other transforms: lower numbers are applied first."""
 
     def fit(self, rows: ChunkSource, /) -> Callable[[], ChunkTransform]:
-        """Learn what is needed from the rows that will come; returns what begins a pass."""
+        """Compute whatever is needed from all rows; return the function that begins a pass."""
         ...
 
 
 class _StatelessTransform:
-    """A repair that need not know the rows beforehand."""
+    """Transform that needs nothing from other rows."""
 
     __slots__ = ()
 
     def fit(self, _: ChunkSource, /) -> Callable[[], ChunkTransform]:
-        """Learn nothing."""
-        return self.start
+        """Return the function that begins a pass."""
+        return lambda: self.apply
 
-    def start(self) -> ChunkTransform:
-        """Begin a pass."""
+    def apply(self, chunk: Chunk) -> Chunk:
+        """Transform a chunk."""
         raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
 class DropRows(_StatelessTransform):
-    """Removes the rows that a test finds at fault."""
+    """Removal of the rows for which a predicate is true."""
 
     predicate: Callable[[Row], bool]
     stage: ClassVar[int] = 30
 
-    def start(self) -> ChunkTransform:
-        """Begin a pass."""
-        at_fault = self.predicate
-        return lambda chunk: [row for row in chunk if not at_fault(row)]
+    def apply(self, chunk: Chunk) -> Chunk:
+        """Remove rows."""
+        return [row for row in chunk if not self.predicate(row)]
 
 
 @dataclass(frozen=True, slots=True)
 class EditRows(_StatelessTransform):
-    """Changes each row in place."""
+    """Change of each row in place."""
 
     edit: Callable[[Row], None]
     stage: ClassVar[int] = 20
 
-    def start(self) -> ChunkTransform:
-        """Begin a pass."""
-        edit = self.edit
+    def apply(self, chunk: Chunk) -> Chunk:
+        """Change the rows."""
+        for row in chunk:
+            self.edit(row)
+        return chunk
 
-        def run(chunk: Chunk) -> Chunk:
-            for row in chunk:
-                edit(row)
-            return chunk
 
-        return run
+class _TextTransform(_StatelessTransform):
+    """Change of one column of a prompt/completion table."""
+
+    __slots__ = ()
+    field: str
+
+    def apply(self, chunk: Chunk) -> Chunk:
+        """Change the texts."""
+        field, change = self.field, self.change
+        for _, data in chunk:
+            data[field] = change(data[field])
+        return chunk
+
+    def change(self, text: str) -> str:
+        """Return the changed text."""
+        raise NotImplementedError
 
 
 @dataclass(frozen=True, slots=True)
-class RemovePrefix(_StatelessTransform):
-    """Removes what all texts begin with."""
+class RemovePrefix(_TextTransform):
+    """Removal of a common beginning; the leading space of a completion stays."""
 
     field: str
     prefix: str
     stage: ClassVar[int] = 50
 
-    def start(self) -> ChunkTransform:
-        """Begin a pass."""
-        field, prefix = self.field, self.prefix
-        # One leading space stays: completions are to begin with it.
-        rest = len(prefix) - 1 if prefix.startswith(" ") and field == "completion" else len(prefix)
-        kept = prefix[: len(prefix) - rest]
-
-        def run(chunk: Chunk) -> Chunk:
-            for _, data in chunk:
-                text = data[field]
-                if text.startswith(prefix):
-                    data[field] = kept + text[len(prefix) :]
-            return chunk
-
-        return run
+    def change(self, text: str) -> str:
+        """Remove the prefix."""
+        if not text.startswith(self.prefix):
+            return text
+        space = " " if self.prefix.startswith(" ") and self.field == "completion" else ""
+        return space + text[len(self.prefix) :]
 
 
 @dataclass(frozen=True, slots=True)
-class LowerCase(_StatelessTransform):
-    """Puts texts in lower case, but for the ending that another repair adds to them."""
+class LowerCase(_TextTransform):
+    """Lower case, except for the suffix that another transform adds."""
 
     field: str
     suffix: str = ""
     stage: ClassVar[int] = 60
 
-    def start(self) -> ChunkTransform:
-        """Begin a pass."""
-        field, ending = self.field, self.suffix
-
-        def run(chunk: Chunk) -> Chunk:
-            for _, data in chunk:
-                text = data[field]
-                if ending and text.endswith(ending):
-                    data[field] = text[: -len(ending)].lower() + ending
-                else:
-                    data[field] = text.lower()
-            return chunk
-
-        return run
+    def change(self, text: str) -> str:
+        """Lower the case."""
+        if self.suffix and text.endswith(self.suffix):
+            return text[: -len(self.suffix)].lower() + self.suffix
+        return text.lower()
 
 
 @dataclass(frozen=True, slots=True)
-class AddSuffix(_StatelessTransform):
-    """Ends every text with the same characters."""
+class AddSuffix(_TextTransform):
+    """Addition of a common ending."""
 
     field: str
     suffix: str
     stage: ClassVar[int] = 70
 
-    def start(self) -> ChunkTransform:
-        """Begin a pass."""
-        field, ending = self.field, self.suffix
-
-        def run(chunk: Chunk) -> Chunk:
-            for _, data in chunk:
-                text = data[field]
-                if not text.endswith(ending):
-                    data[field] = text + ending
-            return chunk
-
-        return run
+    def change(self, text: str) -> str:
+        """Add the suffix where it is missing."""
+        return text if text.endswith(self.suffix) else text + self.suffix
 
 
 @dataclass(frozen=True, slots=True)
-class AddLeadingSpace(_StatelessTransform):
-    """Begins every text with a space."""
+class AddLeadingSpace(_TextTransform):
+    """Addition of a space at the beginning."""
 
     field: str
     stage: ClassVar[int] = 80
 
-    def start(self) -> ChunkTransform:
-        """Begin a pass."""
-        field = self.field
-
-        def run(chunk: Chunk) -> Chunk:
-            for _, data in chunk:
-                text = data[field]
-                if text[:1] != " ":
-                    data[field] = " " + text
-            return chunk
-
-        return run
+    def change(self, text: str) -> str:
+        """Add the space where it is missing."""
+        return text if text[:1] == " " else " " + text
 
 
 @dataclass(frozen=True, slots=True)
 class DropDuplicates:
-    """Removes the rows that were there before.
+    """Removal of rows that repeat an earlier one.
 
-    It comes last, because other repairs can make rows equal, such as by putting them in lower case.
+    It comes last, because other transforms can make rows equal, for example by lowering their case.
     """
 
     stage: ClassVar[int] = 90
@@ -187,15 +163,15 @@ class DropDuplicates:
         for chunk in rows():
             fingerprints.add(fingerprints_of(chunk))
         repeated = fingerprints.repeated()
-        return lambda: _drop_repeated(RepeatFilter(repeated))
+        return lambda: _duplicate_remover(RepeatFilter(repeated))
 
 
-def _drop_repeated(seen: RepeatFilter) -> ChunkTransform:
-    def run(chunk: Chunk) -> Chunk:
+def _duplicate_remover(repeats: RepeatFilter) -> ChunkTransform:
+    def apply(chunk: Chunk) -> Chunk:
         return [
             row
             for row, fingerprint in zip(chunk, fingerprints_of(chunk), strict=True)
-            if not seen.is_repeat(fingerprint)
+            if not repeats.is_repeat(fingerprint)
         ]
 
-    return run
+    return apply

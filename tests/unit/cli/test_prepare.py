@@ -117,7 +117,7 @@ def test_json_is_all_that_is_on_standard_output(run, folder):
 
     assert report["written"]["files"] == ["kant_prepared.jsonl"]
     assert report["written"]["separator"] == " ->"
-    assert {"code", "severity", "lines", "remedy", "status"} <= report["findings"][0].keys()
+    assert {"code", "severity", "lines", "fix", "status"} <= report["findings"][0].keys()
 
 
 def test_the_report_is_a_page_beside_the_data(run, folder):
@@ -165,9 +165,9 @@ def test_rows_over_the_models_limit_are_found(run, folder):
     [
         ("empty.jsonl", b"", "empty"),
         ("header.csv", b"prompt,completion\n", "no example"),
-        ("columns.csv", b"question,completion\na,b\n", "--rename question=prompt"),
+        ("columns.csv", b"frage,completion\na,b\nc,d\n", "--rename frage=prompt"),
         ("data.dat", b"x", "--kind csv"),
-        ("one.jsonl", b'{"prompt": "a", "completion": "b"}\n', "one example"),
+        ("one.jsonl", b'{"prompt": "a", "completion": "b"}\n', "only 1 example"),
     ],
 )
 def test_bad_input_is_an_error_that_names_the_file_and_the_way_out(
@@ -184,9 +184,12 @@ def test_bad_input_is_an_error_that_names_the_file_and_the_way_out(
 
 
 def test_columns_can_be_renamed(run, folder):
-    (folder / "t.csv").write_text("question,completion\n" + "\n".join(f"q{n},a{n}" for n in "abcd"))
-    assert run("prepare t.csv -q --rename question=prompt").exit_code == 0
-    assert run("prepare t.csv -q --rename question").exit_code == 2
+    (folder / "t.csv").write_text("frage,completion\n" + "\n".join(f"q{n},a{n}" for n in range(12)))
+    assert run("prepare t.csv -q --rename frage=prompt").exit_code == 0
+    assert run("prepare t.csv -q --rename frage").exit_code == 2
+    missing = run("prepare t.csv -q --rename question=prompt")
+    assert missing.exit_code == 1
+    assert "`question` cannot be renamed, because it does not exist" in missing.output
 
 
 @pytest.fixture
@@ -230,7 +233,7 @@ def test_a_file_that_may_not_be_read_is_bad_input(run, folder, monkeypatch):
     monkeypatch.setattr("pathlib.Path.open", refuse)
     result = run("prepare kant.csv -q")
     assert result.exit_code == 1
-    assert "kant.csv: There is no permission" in result.output
+    assert "kant.csv: Permission to read this file is missing" in result.output
 
 
 @pytest.mark.parametrize("options", ["--system Teach.", "-o kant.txt", "--to dpo --system Teach."])

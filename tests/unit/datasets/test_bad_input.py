@@ -21,9 +21,9 @@ CASES = {
     "empty.csv": (b"", None, "empty"),
     "header.csv": (b"prompt,completion\n", None, "no example"),
     "blank.jsonl": (b"\n\n", None, "no example"),
-    "one.csv": (b"prompt,completion\na,b\n", None, "one example only"),
-    "columns.csv": (b"question,answer\na,b\nc,d\n", 2, "format is unknown.*rename="),
-    "column.csv": (b"prompt,answer\na,b\nc,d\n", 2, "`completion` is missing.*rename="),
+    "one.csv": (b"prompt,completion\na,b\n", None, "only 1 example"),
+    "columns.csv": (b"frage,antwort\na,b\nc,d\n", 2, "format is unknown.*rename="),
+    "column.csv": (b"prompt,antwort\na,b\nc,d\n", 2, "`completion` is missing.*rename="),
     "twice.csv": (b"prompt,prompt,completion\na,b,c\n", 1, "more than once"),
     "more.csv": (b"prompt,completion\na,b\nc,d,e\n", 3, "3 fields.*quotes"),
     "quote.csv": (
@@ -37,7 +37,11 @@ CASES = {
     "nul.json": (b'[{"prompt": "a",\n"completion": "b\0"}]', 2, "NUL byte"),
     "list.jsonl": (GOOD.encode() + b"[1]\n", 2, "a list, not an object"),
     "broken.jsonl": (GOOD.encode() + b'{"prompt": \n', 2, "not JSON.*skip"),
-    "mixed.jsonl": (GOOD.encode() + b'{"prompt": {"a": 1}, "completion": "b"}\n', 2, "to be text"),
+    "mixed.jsonl": (
+        GOOD.encode() + b'{"prompt": {"a": 1}, "completion": "b"}\n',
+        2,
+        "must be text",
+    ),
     "nan.json": (b'[{"prompt": NaN, "completion": "b"}]', 1, "NaN is not JSON"),
     "cut.json": (GOOD.encode().join([b"[", b","]), 2, "not closed"),
     "after.json": (b'[{"prompt": "a", "completion": "b"}] x', 1, "follows the array"),
@@ -79,7 +83,7 @@ def test_is_an_error_that_says_where_and_what_to_do(tmp_path, name):
 
 
 def test_a_missing_file(tmp_path):
-    with pytest.raises(DatasetError, match=r"no such file.*Check the path"):
+    with pytest.raises(DatasetError, match=r"does not exist.*Check the path"):
         prepare(tmp_path / "none.csv")
 
 
@@ -99,7 +103,7 @@ def test_no_permission(tmp_path, monkeypatch):
         raise PermissionError(13, "Permission denied")
 
     monkeypatch.setattr("pathlib.Path.open", refuse)
-    with pytest.raises(DatasetError, match=r"no permission.*chmod"):
+    with pytest.raises(DatasetError, match=r"Permission.*chmod"):
         prepare(file)
 
 
@@ -107,7 +111,7 @@ def test_an_unknown_encoding(tmp_path):
     file = tmp_path / "t.csv"
     file.write_text("prompt,completion\na,b\n")
 
-    with pytest.raises(DatasetError, match="no encoding called 'utf-9'"):
+    with pytest.raises(DatasetError, match="encoding 'utf-9' does not exist"):
         prepare(file, encoding="utf-9")
 
 

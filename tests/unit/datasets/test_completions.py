@@ -1,4 +1,4 @@
-"""Prompt/completion tables: what is found, and what each remedy does."""
+"""Prompt/completion tables: what is found, and what each fix does."""
 
 import pytest
 
@@ -28,7 +28,7 @@ def test_a_table_in_order_needs_nothing_but_to_be_written_as_json_lines():
     found = findings(NUMBERED)
 
     assert set(found) == {"converted", "separator", "ending", "prompt-prefix"}
-    assert {code for code in found if found[code].remedy} == {"converted"}
+    assert {code for code in found if found[code].fix} == {"converted"}
 
 
 @pytest.mark.parametrize(
@@ -43,7 +43,7 @@ def test_empty_completions_are_removed_and_named_by_line():
     found = findings([("a", "b"), ("c", ""), ("d", " \n"), ("e", "f")])["empty-completions"]
 
     assert (found.count, found.lines, found.field) == (2, (2, 3), "completion")
-    assert found.remedy.required
+    assert found.fix.required
     assert repaired([("a", "b"), ("c", ""), ("e", "f")]) == [("a", "b"), ("e", "f")]
 
 
@@ -51,9 +51,14 @@ def test_columns_in_the_wrong_case_are_renamed_and_others_left_out(tmp_path):
     file = tmp_path / "t.csv"
     file.write_text("id,Prompt,COMPLETION\n1,a,b\n2,c,d\n")
     diagnosis = diagnose(Dataset.open(file))
-    found = [f for f in diagnosis.findings if f.remedy and f.remedy.required]
+    found = [f for f in diagnosis.findings if f.fix and f.fix.required]
 
-    assert [f.code for f in found] == ["converted", "column-case", "column-case", "extra-columns"]
+    assert [f.code for f in found] == [
+        "converted",
+        "renamed-column",
+        "renamed-column",
+        "extra-columns",
+    ]
     rows = [
         row.data
         for chunk in diagnosis.plan(lambda _: False).transformed_chunks()()
@@ -88,7 +93,7 @@ def test_the_task_is_told(pairs, task):
 def test_labels_that_are_uneven_are_named():
     found = findings([(f"q{i}", "rare" if i == 7 else "usual") for i in range(60)])["imbalance"]
 
-    assert "`usual` comes 59 times and `rare` 1 times" in found.message
+    assert "`usual` occurs 59 times and `rare` 1 times" in found.message
 
 
 def test_duplicates_are_removed_but_for_the_first():
@@ -109,7 +114,7 @@ def test_near_duplicates_are_told_and_kept():
     pairs = [("Is it 1.5?", "yes"), ("is it  1.5", "Yes!"), ("is it 15", "yes"), ("b", "c")]
 
     found = findings(pairs)["near-duplicates"]
-    assert (found.count, found.lines, found.remedy) == (1, (2,), None)
+    assert (found.count, found.lines, found.fix) == (1, (2,), None)
 
 
 def test_long_rows_are_removed_even_after_duplicates_were():
@@ -157,7 +162,7 @@ def test_words_are_not_cut_by_a_common_ending():
     assert "ending" not in found
 
     pairs = [("q 1", " it is positive"), ("q 2", " it is negative"), ("q 3", " it is active")]
-    assert findings(pairs)["no-ending"].remedy is not None
+    assert findings(pairs)["no-ending"].fix is not None
 
 
 def test_words_are_not_cut_by_a_common_beginning():
@@ -177,8 +182,8 @@ def test_a_long_prompt_prefix_can_be_removed_but_not_if_a_prompt_would_be_empty(
     pairs = [(prefix + "who?", "1"), (prefix + "what?", "2")]
 
     assert [p for p, _ in repaired(pairs, "prompt-prefix")] == ["who?", "what?"]
-    assert findings([*pairs, (prefix, "3")])["prompt-prefix"].remedy is None
-    assert findings([*pairs, (prefix * 2 + "x", "3")])["prompt-prefix"].remedy is None
+    assert findings([*pairs, (prefix, "3")])["prompt-prefix"].fix is None
+    assert findings([*pairs, (prefix * 2 + "x", "3")])["prompt-prefix"].fix is None
 
 
 def test_a_completion_prefix_is_removed_but_for_its_leading_space():

@@ -41,7 +41,7 @@ REFUSED_CHATS = {
     "no-messages": ({"messages": []}, "messages"),
     "bad-message": (chat("hello", ANSWER), "messages[0]"),
     "missing-role": (chat({"content": "x"}, ANSWER), "messages[0]"),
-    "unknown-role": (chat({"role": "human", "content": "x"}, ANSWER), "messages[0].role"),
+    "unknown-role": (chat({"role": "critic", "content": "x"}, ANSWER), "messages[0].role"),
     "bad-content": (chat({"role": "user", "content": 5}, ANSWER), "messages[0].content"),
     "empty-content": (chat({"role": "user", "content": " "}, ANSWER), "messages[0].content"),
     "bad-weight": (chat(USER, {**ANSWER, "weight": 0.5}), "messages[1].weight"),
@@ -50,7 +50,7 @@ REFUSED_CHATS = {
     "bad-tool": (chat(USER, ANSWER, tools=[{"type": "function"}]), "tools[0]"),
     "bad-tool-call": (
         chat(USER, {"role": "assistant", "tool_calls": [{"id": "c1"}]}),
-        "messages[1].tool_calls[0].function",
+        "messages[1].tool_calls[0]",
     ),
     "unknown-tool": (
         chat(USER, CALLING, tools=[{**TOOL, "function": {"name": "other"}}]),
@@ -152,9 +152,7 @@ REFUSED_PAIRS = {
         "input": {"messages": [USER, ANSWER]},
     },
     "bad-output": {**PAIR, "non_preferred_output": [ANSWER, ANSWER]},
-    "same-outputs": {**PAIR, "non_preferred_output": [ANSWER]},
     "image-in-pair": {**good("dpo"), "input": {"messages": [image()]}},
-    "bad-weight": {**PAIR, "non_preferred_output": [{**WORSE[0], "weight": 1}]},
     "unknown-key": {**good("dpo"), "score": 1},
 }
 
@@ -178,7 +176,7 @@ def test_prompts_with_a_chosen_and_a_rejected_answer_become_pairs(tmp_path):
 @pytest.mark.parametrize(
     ("row", "code"),
     [
-        ({"messages": [USER, ANSWER], "reference": "x"}, "ends-with-assistant"),
+        ({"messages": [USER, ANSWER], "reference": "x"}, "last-not-user"),
         ({"messages": [USER]}, "no-reference"),
         ({"messages": [USER], "other": "x"}, "uneven-fields"),
     ],

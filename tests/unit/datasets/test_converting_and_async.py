@@ -29,7 +29,10 @@ def test_completions_become_conversations_and_come_back():
     [
         ({"role": "assistant", "content": "x", "weight": 1}, "`weight` would be lost"),
         ({"role": "system", "content": "x"}, "system message would be lost"),
-        ({"role": "assistant", "content": [{"type": "text", "text": "x"}]}, "not all text"),
+        (
+            {"role": "assistant", "content": [{"type": "text", "text": "x"}]},
+            "every message must be text",
+        ),
     ],
 )
 def test_what_would_lose_something_is_not_converted(row, lost):
@@ -86,7 +89,7 @@ async def test_cancelling_leaves_no_file_behind(tmp_path):
 @pytest.mark.parametrize("spilled", [True, False])
 def test_fingerprints_are_counted_in_memory_and_on_disk_alike(monkeypatch, spilled):
     if spilled:
-        monkeypatch.setattr(fingerprints, "KEPT_IN_MEMORY", 64)
+        monkeypatch.setattr(fingerprints, "MAX_IN_MEMORY", 64)
     chance = random.Random(0)
     numbers = [chance.randrange(-(1 << 63), 1 << 63) for _ in range(500)]
     numbers += numbers[:40] + numbers[:3]

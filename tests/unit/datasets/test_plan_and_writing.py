@@ -30,10 +30,10 @@ def test_a_plan_can_be_printed_and_each_remedy_declined(table):
         lambda found: asked.append(found.code) or found.code == "no-ending"
     )
 
-    assert asked == ["no-separator", "completion-prefix", "no-ending", "no-leading-space"]
+    assert asked == ["no-separator", "no-ending", "no-leading-space"]
     assert "- [accepted] Add the ending `\\n`" in str(plan)
     assert "- [declined] Add the separator ` ->`" in str(plan)
-    assert "- [necessary] Convert csv to JSON lines" in str(plan)
+    assert "- [required] Convert csv to JSON lines" in str(plan)
 
 
 def test_the_file_is_written_beside_and_tells_what_to_know(table):
@@ -41,7 +41,7 @@ def test_the_file_is_written_beside_and_tells_what_to_know(table):
 
     assert written.files == (table.with_name("kant_prepared.jsonl"),)
     assert (written.rows, written.separator, written.ending) == ((20,), " ->", "\n")
-    assert rows_of(written.files[0])[3] == {"prompt": "q 3 ->", "completion": " 3x\n"}
+    assert rows_of(written.files[0])[3] == {"prompt": "q 3 ->", "completion": " answer 3x\n"}
 
 
 def test_no_file_is_written_over(table):
@@ -129,7 +129,7 @@ def test_a_split_by_share_takes_that_share(table):
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, 7])
 def test_a_share_that_is_none_is_an_error(table, share):
-    with pytest.raises(DatasetError, match="no share"):
+    with pytest.raises(DatasetError, match="between 0 and 1"):
         write(diagnose(Dataset.open(table)).plan(), split=share)
 
 

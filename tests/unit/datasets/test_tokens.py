@@ -162,7 +162,10 @@ def test_without_tiktoken_the_error_says_what_to_install(monkeypatch):
 
 @pytest.mark.parametrize(
     ("asked", "said"),
-    [({"model": "llama"}, "name it, as in encoding="), ({"encoding": "no_base"}, "no encoding")],
+    [
+        ({"model": "llama"}, "name it, for example encoding="),
+        ({"encoding": "no_base"}, "no encoding"),
+    ],
 )
 def test_unknown_models_and_encodings_are_named(asked, said):
     with pytest.raises(Exception, match=said):

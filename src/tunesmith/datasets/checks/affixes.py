@@ -1,4 +1,4 @@
-"""What all texts of a column begin or end with, without words cut in two."""
+"""Common prefix and suffix of a column's texts, in whole words."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -11,10 +11,10 @@ __all__ = ["AffixStats", "would_repeat"]
 
 
 class AffixStats:
-    """The common prefix and suffix of a column, and which candidates for one are in no text.
+    """Common prefix and suffix of a column, and the candidate suffixes that no text contains.
 
     Args:
-        candidates: Endings that could be added.
+        candidates: Suffixes that could be added.
     """
 
     def __init__(self, candidates: Iterable[str]) -> None:
@@ -27,12 +27,12 @@ class AffixStats:
         self._unsure = False
         self._seen = False
 
-    def see(self, texts: list[str], joined: str) -> None:
-        """Look at some texts, and at all of them joined."""
+    def update(self, texts: list[str], joined: str) -> None:
+        """Inspect some texts, and all of them joined."""
         used = find_markers(joined, self.unused)
         self.unused = [candidate for candidate in self.unused if candidate not in used]
         if not texts or (self.longest and not (self._prefix or self._suffix)):
-            # Texts that differ at both ends have nothing in common any more.
+            # The texts already differ at both ends.
             return
         lengths = list(map(len, texts))
         if self._prefix is None or self._suffix is None:
@@ -41,17 +41,17 @@ class AffixStats:
         self.shortest = min(self.shortest, *lengths)
         self.longest = max(self.longest, *lengths)
         if self._prefix:
-            # The first and the last in order differ soonest of all.
+            # The first and the last in order have the shortest common prefix.
             self._prefix = _common_prefix([self._prefix, min(texts), max(texts)])
         if self._suffix:
-            self._see_suffix(texts, joined)
+            self._update_suffix(texts, joined)
         self._seen = True
 
-    def _see_suffix(self, texts: list[str], joined: str) -> None:
+    def _update_suffix(self, texts: list[str], joined: str) -> None:
         before = self._suffix or ""
         self._suffix = _common_suffix(before, texts)
         if before != self._suffix and self._seen:
-            # What was seen was not searched for the shorter one.
+            # Earlier texts were not searched for the shorter suffix.
             self._unsure = True
         suffix = self.suffix
         self._inside = bool(suffix) and (self._inside or joined.count(suffix) > len(texts))
@@ -63,26 +63,26 @@ class AffixStats:
 
     @property
     def prefix(self) -> str:
-        """What all texts begin with; a word is in it as a whole or not at all.
+        """The common prefix in whole words.
 
-        Letters and digits at its end are left off, as a word may go on in some texts: of `There`
-        and `Then` it is empty, and of `To be` and `To go` it is `To` with the space.
+        Letters and digits at its end are left off, because they may be part of different words: of
+        `There` and `Then` it is empty, and of `To be` and `To go` it is `To` with the space.
         """
         prefix = self._prefix or ""
-        return prefix[: len(prefix) - _letters_at_the_start(prefix[::-1])]
+        return prefix[: len(prefix) - _leading_letters(prefix[::-1])]
 
     @property
     def suffix(self) -> str:
-        """What all texts end with; a word is in it as a whole or not at all.
+        """The common suffix in whole words.
 
-        Letters and digits at its beginning are left off, as a word may have begun before them: of
-        `positive` and `negative` it is empty, not `tive`.
+        Letters and digits at its beginning are left off, because they may be part of different
+        words: of `positive` and `negative` it is empty, not `tive`.
         """
         suffix = self._suffix or ""
-        return suffix[_letters_at_the_start(suffix) :]
+        return suffix[_leading_letters(suffix) :]
 
     def suffix_is_inside(self, rows: ChunkSource, field: str) -> bool:
-        """Whether any text holds the suffix before its end, too; `rows` are read if need be."""
+        """Return whether a text contains the suffix before its end, too."""
         suffix = self.suffix
         if self._inside or not self._unsure:
             return self._inside
@@ -90,7 +90,7 @@ class AffixStats:
 
 
 def would_repeat(rows: ChunkSource, field: str, prefix: str, ending: str) -> bool:
-    """Whether any text would begin with `prefix` still, after it has been removed once."""
+    """Return whether a text would still begin with the prefix after its removal."""
     lowered = prefix.strip().lower()
     return any(
         (text[len(prefix) :] + ending).lstrip().lower().startswith(lowered)
@@ -103,7 +103,7 @@ def _texts(rows: ChunkSource, field: str) -> Iterator[str]:
 
 
 def _common_prefix(texts: list[str]) -> str:
-    return commonprefix(texts)  # noqa: RUF071 — character by character is what is wanted
+    return commonprefix(texts)  # noqa: RUF071 — character by character is meant
 
 
 def _common_suffix(suffix: str, texts: list[str]) -> str:
@@ -116,7 +116,7 @@ def _common_suffix(suffix: str, texts: list[str]) -> str:
 _LETTERS = re.compile(r"\w*")
 
 
-def _letters_at_the_start(text: str) -> int:
-    """How many letters, digits and underscores a text begins with; it can be millions."""
-    found = _LETTERS.match(text)
-    return found.end() if found else 0
+def _leading_letters(text: str) -> int:
+    """Return the number of letters, digits and underscores at the beginning of a text."""
+    letters = _LETTERS.match(text)
+    return letters.end() if letters else 0

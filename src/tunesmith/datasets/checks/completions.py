@@ -1,12 +1,11 @@
-"""Prompt/completion tables: what is wrong with them, in the order in which remedies are asked."""
+"""Check of prompt/completion tables; findings come in the order in which fixes are offered."""
 
 from collections.abc import Callable, Iterator
 
 from tunesmith.datasets.checks.affixes import AffixStats
-from tunesmith.datasets.checks.duplicates import Duplicates
+from tunesmith.datasets.checks.duplicates import DuplicatesCheck
 from tunesmith.datasets.checks.labels import LabelStats
-from tunesmith.datasets.checks.letter_case import CaseStats
-from tunesmith.datasets.checks.privacy import SecretsCheck
+from tunesmith.datasets.checks.secrets import SecretsCheck
 from tunesmith.datasets.checks.separators import (
     ENDINGS,
     SEPARATORS,
@@ -14,7 +13,7 @@ from tunesmith.datasets.checks.separators import (
     completion_findings,
     prompt_findings,
 )
-from tunesmith.datasets.checks.texts import pair_texts
+from tunesmith.datasets.checks.texts import CaseStats, pair_texts
 from tunesmith.datasets.diagnosis import Task
 from tunesmith.datasets.findings import Finding, FindingCounter, Fix
 from tunesmith.datasets.fingerprints import pair_fingerprints
@@ -24,11 +23,11 @@ from tunesmith.datasets.transforms import AddLeadingSpace, DropRows, LowerCase
 __all__ = ["CompletionsCheck", "is_blank"]
 
 LONG_CHARACTERS = 10_000
-"""Longer rows are cut by models whose context is 2,048 tokens."""
+"""Length above which models with a context of 2,048 tokens cut rows."""
 
 
 class CompletionsCheck:
-    """Looks at rows of a prompt and a completion."""
+    """Check of rows with a prompt and a completion."""
 
     def __init__(self, file: str | None) -> None:
         self._file = file
@@ -37,13 +36,13 @@ class CompletionsCheck:
         self._unspaced = FindingCounter()
         self._prompt_characters = 0
         self._labels = LabelStats(file)
-        self._duplicates = Duplicates(file)
-        self._privacy = SecretsCheck(file)
+        self._duplicates = DuplicatesCheck(file)
+        self._secrets = SecretsCheck(file)
         self._prompts = ColumnStats("prompt", AffixStats(SEPARATORS), CaseStats())
         self._completions = ColumnStats("completion", AffixStats(ENDINGS), CaseStats())
 
     def update(self, chunk: Chunk) -> None:
-        """Look at some rows."""
+        """Inspect some rows."""
         prompts, completions = columns(chunk)
         if not all(map(str.strip, completions)):
             for row in filter(is_blank, chunk):
@@ -56,15 +55,15 @@ class CompletionsCheck:
                 self._long.add(row.line, excerpt=row.data["prompt"])
         if unspaced := [line for line, data in chunk if data["completion"][0] != " "]:
             self._unspaced.add(*unspaced, field="completion")
-        self._labels.see(completions)
-        self._duplicates.see(pair_fingerprints(prompts, completions), texts)
-        self._privacy.see(chunk, texts)
-        self._prompt_characters += self._prompts.see(prompts)
-        self._completions.see(completions)
+        self._labels.update(completions)
+        self._duplicates.update(pair_fingerprints(prompts, completions), texts)
+        self._secrets.update(chunk, texts)
+        self._prompt_characters += self._prompts.update(prompts)
+        self._completions.update(completions)
 
     @property
     def task(self) -> Task:
-        """What the table teaches."""
+        """The task of the table."""
         if not self._prompt_characters:
             return "open-ended generation"
         if self._labels.is_classification:
@@ -72,7 +71,7 @@ class CompletionsCheck:
         return "conditional generation"
 
     def findings(self, rows: ChunkSource) -> Iterator[Finding]:
-        """Say what was found."""
+        """Yield the findings."""
 
         def filled() -> Iterator[Chunk]:
             for chunk in rows():
@@ -82,10 +81,10 @@ class CompletionsCheck:
             yield self._blank.finding(
                 "empty-completions",
                 "error",
-                f"{self._blank.count} completions are empty: there is nothing to learn.",
+                f"{self._blank.rows}: the completion is empty, so that there is nothing to learn.",
                 file=self._file,
-                remedy=Fix(
-                    description=f"Remove {self._blank.count} rows with empty completions",
+                fix=Fix(
+                    description=f"Remove {self._blank.rows} with empty completions",
                     transform=DropRows(is_blank),
                     required=True,
                 ),
@@ -112,20 +111,20 @@ class CompletionsCheck:
             yield self._unspaced.finding(
                 "no-leading-space",
                 "warning",
-                "Completions are to begin with a space, as tokens do that begin words.",
+                "Completions should start with a space, as word-initial tokens do.",
                 file=self._file,
-                remedy=Fix(
-                    description="Add a space to the beginning of completions",
+                fix=Fix(
+                    description="Start completions with a space",
                     transform=AddLeadingSpace("completion"),
                 ),
             )
-        yield from self._privacy.findings()
+        yield from self._secrets.findings()
 
     def _all_empty(self) -> Finding:
         return Finding(
             code="no-completions",
             severity="fatal",
-            message="All completions are empty: nothing would be left. Fill them in.",
+            message="All completions are empty, so that nothing would be left. Fill them in.",
             file=self._file,
             field="completion",
             count=self._blank.count,
@@ -135,11 +134,11 @@ class CompletionsCheck:
         return self._long.finding(
             "long-rows",
             "warning",
-            f"{self._long.count} rows are longer than {LONG_CHARACTERS:,} characters; models with "
-            "a short context cut them.",
+            f"{self._long.rows}: longer than {LONG_CHARACTERS:,} characters, which models with "
+            "a short context cut.",
             file=self._file,
-            remedy=Fix(
-                description=f"Remove {self._long.count} long rows",
+            fix=Fix(
+                description=f"Remove {self._long.rows} that are too long",
                 transform=DropRows(_without_additions(self._prompts, self._completions)),
             ),
         )
@@ -154,7 +153,7 @@ class CompletionsCheck:
                     "case, which models know less well.",
                     file=self._file,
                     field=column.field,
-                    remedy=Fix(
+                    fix=Fix(
                         description=f"Put `{column.field}` in lower case",
                         transform=LowerCase(column.field, column.suggested_suffix),
                     ),
@@ -162,7 +161,7 @@ class CompletionsCheck:
 
 
 def is_blank(row: Row) -> bool:
-    """Whether a row's completion is empty."""
+    """Return whether the completion of a row is empty."""
     completion: str = row.data["completion"]
     return not completion or completion.isspace()
 
@@ -174,7 +173,7 @@ def _is_long(row: Row) -> bool:
 
 
 def _without_additions(prompts: ColumnStats, completions: ColumnStats) -> Callable[[Row], bool]:
-    # What other repairs add makes no row too long that was not.
+    # Suffixes that other fixes add do not count.
     separator, ending = prompts.suggested_suffix, completions.suggested_suffix
 
     def is_long(row: Row) -> bool:

@@ -1,10 +1,10 @@
-"""Separators, endings and common beginnings of prompts and completions."""
+"""Separators, endings and common prefixes of prompts and completions."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
 
 from tunesmith.datasets.checks.affixes import AffixStats, would_repeat
-from tunesmith.datasets.checks.letter_case import CaseStats
+from tunesmith.datasets.checks.texts import CaseStats
 from tunesmith.datasets.findings import Finding, Fix
 from tunesmith.datasets.rows import ChunkSource
 from tunesmith.datasets.transforms import AddSuffix, RemovePrefix
@@ -20,7 +20,7 @@ SEPARATORS = (
     "\n\n===>\n\n",
     "\n\n--->\n\n",
 )
-"""What may show where a prompt ends: the first that is in no prompt is taken."""
+"""Endings of a prompt, in order of preference; one must be in no prompt."""
 
 LAST_SEPARATOR = "\n\n### =>\n\n"
 ENDINGS = ("\n", ".", " END", "***", "+++", "&&&", "$$$", "@@@", "%%%")
@@ -33,33 +33,33 @@ LONG_COMPLETION_PREFIX = 5
 
 @dataclass(slots=True)
 class ColumnStats:
-    """What was seen of a column."""
+    """Statistics of a column."""
 
     field: str
     affixes: AffixStats
     case: CaseStats
 
-    def see(self, texts: list[str]) -> int:
-        """Look at some texts; returns how many characters they have."""
+    def update(self, texts: list[str]) -> int:
+        """Inspect some texts; return their number of characters."""
         joined = "\x1e".join(texts)
-        self.affixes.see(texts, joined)
-        self.case.see(joined)
+        self.affixes.update(texts, joined)
+        self.case.update(joined)
         return len(joined) - len(texts) + 1 if texts else 0
 
     @property
     def suggested_suffix(self) -> str:
-        """What an accepted remedy would end each text with."""
+        """The suffix that an accepted fix adds to each text."""
         unused = self.affixes.unused
         if self.field == "completion":
             return unused[0] if unused else LAST_ENDING
-        # An arrow on the line's end is lost among prompts of several lines.
+        # An arrow at the end of a line does not stand out in prompts of several lines.
         several_lines = "\n" not in unused
         suitable = [s for s in unused if s != "\n" and not (several_lines and s == " ->")]
         return suitable[0] if suitable else LAST_SEPARATOR
 
 
 def prompt_findings(column: ColumnStats, rows: ChunkSource, file: str | None) -> Iterator[Finding]:
-    """Say whether prompts have a separator, and what they all begin with."""
+    """Find the separator of prompts and their common prefix."""
     if column.affixes.identical:
         yield _identical(
             column, file, "Leave prompts empty to teach open-ended generation, or make them differ."
@@ -70,25 +70,28 @@ def prompt_findings(column: ColumnStats, rows: ChunkSource, file: str | None) ->
         rows,
         file,
         "separator",
-        "the model sees where the prompt ends and the completion is to begin",
+        "the model sees where the prompt ends",
     )
     prefix = column.affixes.prefix
     if prefix:
         long = len(prefix) > LONG_PROMPT_PREFIX
-        why = ": a fine-tuned model needs no instructions" if long else ""
-        yield _prefix(column, rows, file, why, removable=long)
+        reason = ": a fine-tuned model needs no instructions" if long else ""
+        yield _prefix(column, rows, file, reason, removable=long)
 
 
 def completion_findings(
     column: ColumnStats, rows: ChunkSource, file: str | None, *, with_ending: bool
 ) -> Iterator[Finding]:
-    """Say what completions all begin with, and (`with_ending`) whether they end alike."""
+    """Find the common prefix of completions and, if `with_ending`, their common ending."""
     if column.affixes.identical:
         if with_ending:
             yield _identical(column, file, "The model would learn to repeat it: make them differ.")
         return
     if len(column.affixes.prefix) >= LONG_COMPLETION_PREFIX:
-        yield _prefix(column, rows, file, ": the model need not learn it", removable=True)
+        # A label such as `Answer:` is noise; words without a sign belong to the sentences.
+        is_label = not column.affixes.prefix.rstrip()[-1:].isalnum()
+        reason = ": the model does not need to learn it" if is_label else ""
+        yield _prefix(column, rows, file, reason, removable=is_label)
     if with_ending:
         yield _ending(column, rows, file, "ending", "the model learns where to stop")
 
@@ -104,7 +107,7 @@ def _identical(column: ColumnStats, file: str | None, advice: str) -> Finding:
 
 
 def _ending(
-    column: ColumnStats, rows: ChunkSource, file: str | None, name: str, why: str
+    column: ColumnStats, rows: ChunkSource, file: str | None, name: str, reason: str
 ) -> Finding:
     field, suffix, addition = column.field, column.affixes.suffix, column.suggested_suffix
     shown = _escape_newlines(addition)
@@ -112,10 +115,10 @@ def _ending(
         return Finding(
             code=f"no-{name}",
             severity="warning",
-            message=f"The {field}s do not end alike. With a common {name}, {why}.",
+            message=f"The {field}s have no common ending. With a {name}, {reason}.",
             file=file,
             field=field,
-            remedy=Fix(
+            fix=Fix(
                 description=f"Add the {name} `{shown}` to the end of all {field}s",
                 transform=AddSuffix(field, addition),
             ),
@@ -125,7 +128,7 @@ def _ending(
         message += f" That is long; `{shown}` would do."
     inside = column.affixes.suffix_is_inside(rows, field)
     if inside:
-        message += f" Some hold it elsewhere too: a {name} should be nowhere else."
+        message += f" Some contain it elsewhere too; a {name} should only be at the end."
     return Finding(
         code=f"{name}-inside" if inside else name,
         severity="warning" if inside else "info",
@@ -136,10 +139,10 @@ def _ending(
 
 
 def _prefix(
-    column: ColumnStats, rows: ChunkSource, file: str | None, why: str, *, removable: bool
+    column: ColumnStats, rows: ChunkSource, file: str | None, reason: str, *, removable: bool
 ) -> Finding:
     field, prefix = column.field, column.affixes.prefix
-    # To remove what would leave a text empty, or what would be found again, is no repair.
+    # A removal must not leave a text empty, or a prefix that is found again.
     removable = (
         removable
         and column.affixes.shortest > len(prefix)
@@ -148,10 +151,10 @@ def _prefix(
     return Finding(
         code=f"{field}-prefix",
         severity="warning" if removable else "info",
-        message=f"All {field}s begin with `{_escape_newlines(prefix)}`{why}.",
+        message=f"All {field}s begin with `{_escape_newlines(prefix)}`{reason}.",
         file=file,
         field=field,
-        remedy=Fix(
+        fix=Fix(
             description=f"Remove the prefix `{_escape_newlines(prefix)}` from all {field}s",
             transform=RemovePrefix(field, prefix),
         )

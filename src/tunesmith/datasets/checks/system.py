@@ -1,22 +1,22 @@
-"""Leading system messages that differ from row to row."""
+"""System messages that differ from row to row."""
 
 from collections import Counter
 from collections.abc import Iterator
 from typing import Any
 
+from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.findings import Finding, FindingCounter, make_excerpt
-from tunesmith.datasets.json_types import is_list, is_object
 
 __all__ = ["SystemMessageCheck"]
 
 _MAX_TRACKED = 1000
-"""Different system messages counted; with more of them, they are data and no instruction."""
+"""Number of different system messages counted; more of them are data, not instructions."""
 
 _DOMINANT = 0.5
 
 
 class SystemMessageCheck:
-    """Finds rows whose system message is not the one that most rows have."""
+    """Check for rows whose system message is not that of most rows."""
 
     def __init__(self, file: str | None) -> None:
         self._file = file
@@ -25,8 +25,8 @@ class SystemMessageCheck:
         self._first: dict[str, int] = {}
         self._without = FindingCounter()
 
-    def see(self, line: int, messages: Any) -> None:
-        """Look at a conversation."""
+    def update(self, line: int, messages: Any) -> None:
+        """Inspect a conversation."""
         first = messages[0] if is_list(messages) and messages else None
         if not is_object(first):
             return
@@ -39,26 +39,26 @@ class SystemMessageCheck:
             self._first.setdefault(content, line)
 
     def findings(self) -> Iterator[Finding]:
-        """Say which rows are the odd ones."""
+        """Yield the findings."""
         if not self._texts:
             return
         if self._without.count:
             yield self._without.finding(
                 "no-system-message",
                 "warning",
-                f"{self._without.count} rows have no system message, and the others have one: "
-                "the model learns less well what it is for.",
+                f"{self._without.rows}: no system message, which others have; the model learns "
+                "less clearly to follow it.",
                 file=self._file,
                 field="messages[0]",
             )
-        (usual, often), *others = self._texts.most_common()
-        if others and often > self._rows * _DOMINANT:
+        (usual, count), *others = self._texts.most_common()
+        if others and count > self._rows * _DOMINANT:
             lines = sorted(self._first[text] for text, _ in others)
             yield Finding(
                 code="system-drift",
                 severity="warning",
-                message=f"{sum(n for _, n in others)} rows have another system message than most, "
-                f"which have `{make_excerpt(usual)}`: give all the same, or mean the difference.",
+                message=f"{sum(n for _, n in others)} rows do not have the system message of most "
+                f"rows, `{make_excerpt(usual)}`. Use one for all, unless the difference matters.",
                 file=self._file,
                 lines=tuple(lines[:20]),
                 count=sum(n for _, n in others),

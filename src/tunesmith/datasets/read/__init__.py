@@ -1,14 +1,14 @@
-"""Readers: one for each kind of file; each yields rows with their line numbers, in flat memory."""
+"""Readers, one for each type of file: they yield rows with their line numbers, in flat memory."""
 
 from collections.abc import Iterator
 
-from tunesmith.datasets.read.files import DataFile
+from tunesmith.datasets.read.files import DataFile, FileType
+from tunesmith.datasets.read.issues import MAX_LINE_BYTES, OnBroken, ReadIssues
 from tunesmith.datasets.read.json_stream import read_json
 from tunesmith.datasets.read.jsonl import read_jsonl
-from tunesmith.datasets.read.log import MAX_LINE_BYTES, OnBroken, ReadIssues
 from tunesmith.datasets.read.sheets import read_parquet, read_xlsx
 from tunesmith.datasets.read.tables import read_csv, read_tsv
-from tunesmith.datasets.read.txt import read_txt
+from tunesmith.datasets.read.text import read_txt
 from tunesmith.datasets.rows import Row
 
 __all__ = ["MAX_LINE_BYTES", "DataFile", "OnBroken", "ReadIssues", "read"]
@@ -24,16 +24,19 @@ _READERS = {
 }
 
 
-def read(file: DataFile, log: ReadIssues, encoding: str | None = None) -> Iterator[Row]:
+def read(
+    file: DataFile, issues: ReadIssues, encoding: str | None = None, kind: FileType | None = None
+) -> Iterator[Row]:
     """Read all rows of a file.
 
     Args:
         file: The file.
-        log: What happens on the way is noted there; it also says what to do with broken lines.
-        encoding: The text's encoding; without it, what a byte-order mark says, or UTF-8.
+        issues: Collects the issues; it also decides about broken lines.
+        encoding: The text's encoding; without it, that of the byte-order mark, or UTF-8.
+        kind: The type of the file's content; without it, `file.kind`.
 
     Raises:
-        DatasetError: The file cannot be read, or a line is broken and may not be skipped.
+        DatasetError: The file cannot be read, or a line is broken and must not be skipped.
     """
     with file.open() as stream:
-        yield from _READERS[file.kind](stream, log, encoding)
+        yield from _READERS[kind or file.kind](stream, issues, encoding)

@@ -1,7 +1,6 @@
-"""Files that can be read more than once, wherever they are, compressed or not."""
+"""Files that can be read more than once, from a path or a file object, compressed or not."""
 
 import gzip
-import shutil
 import weakref
 import zlib
 from collections.abc import Generator
@@ -10,34 +9,39 @@ from io import BufferedReader, RawIOBase, TextIOBase
 from os import PathLike, fspath
 from pathlib import Path
 from tempfile import TemporaryFile
-from typing import IO, Literal, cast, get_args
+from typing import IO, Any, Literal, cast, get_args
 
-from tunesmith.datasets.read.zstd import open_zstd
+from tunesmith._extras import import_extra
 from tunesmith.errors import DatasetError
 
 __all__ = ["KINDS", "DataFile", "FileType"]
 
 FileType = Literal["csv", "tsv", "xlsx", "txt", "json", "jsonl", "parquet"]
-"""What a file is, as the end of its name tells."""
+"""Type of a file, named like its usual extension."""
 
 KINDS: tuple[FileType, ...] = get_args(FileType)
-"""Every kind of file."""
+"""Every type of file."""
 
 _COMPRESSED = (".gz", ".zst")
 _OTHER_NAMES: dict[str, FileType] = {"ndjson": "jsonl", "pq": "parquet"}
+_SEEKED: frozenset[FileType] = frozenset({"xlsx", "parquet"})
+_MAX_SEEKED_BYTES = 1 << 30
+"""Most bytes that a compressed workbook or parquet file may have when it is decompressed."""
+
+_CHUNK_BYTES = 1 << 17
 
 
 class DataFile:
-    """A file of rows.
+    """File of rows.
 
     Args:
-        source: A path, or a file object, binary or text; one that cannot seek is first copied to a
-            temporary file. File objects are left open.
-        kind: The kind of file; without it, what the name's extension says.
-        name: What to call it in messages; without it, its path.
+        source: A path, or a file object, binary or text. A file object that cannot seek is copied
+            to a temporary file first. File objects stay open.
+        kind: The type of the file; without it, that of the name's extension.
+        name: The name for messages; without it, the path.
 
     Raises:
-        DatasetError: There is no such file, or its kind cannot be told.
+        DatasetError: The file's type is unknown.
     """
 
     def __init__(
@@ -53,52 +57,46 @@ class DataFile:
         else:
             self.path = None
             self._object = source
-            given = getattr(source, "name", None)
-            self.name = name or (given if isinstance(given, str) else "<file>")
+            object_name = getattr(source, "name", None)
+            self.name = name or (object_name if isinstance(object_name, str) else "<file>")
         self._start: int | None = None
         self.kind: FileType = kind or self._kind()
 
     def _kind(self) -> FileType:
         name = self.name.lower()
-        for ending in _COMPRESSED:
-            name = name.removesuffix(ending)
+        for suffix in _COMPRESSED:
+            name = name.removesuffix(suffix)
         extension = Path(name).suffix.removeprefix(".")
         if extension in KINDS:
             return extension
         if extension in _OTHER_NAMES:
             return _OTHER_NAMES[extension]
-        had = f"ends in `.{extension}`" if extension else "has no extension"
+        actual = f"ends in `.{extension}`" if extension else "has no extension"
         raise DatasetError(
-            f"The file's kind is unknown: its name {had}.",
+            f"The file's type is unknown: its name {actual}.",
             file=self.name,
             remedy=f"Use one of {', '.join(f'.{k}' for k in KINDS)} (.gz and .zst may follow),"
-            " or name the kind: kind='csv'.",
+            " or name the type: kind='csv'.",
         )
 
     @contextmanager
     def open(self) -> Generator[BufferedReader, None, None]:
-        """The file's bytes from the beginning, decompressed."""
+        """Open the file's bytes from the beginning, decompressed."""
         with self._raw() as raw:
             magic = raw.peek(4)[:4]
             if not magic:
-                raise DatasetError(
-                    "The file is empty.", file=self.name, remedy="Give a file with examples."
-                )
+                raise DatasetError("The file is empty.", file=self.name, remedy="Add examples.")
             try:
                 if magic.startswith(b"\x1f\x8b"):
                     with gzip.open(raw) as stream:
                         yield self._seekable(cast("IO[bytes]", stream))
                 elif magic == b"\x28\xb5\x2f\xfd":
-                    with open_zstd(raw, self.name) as stream:
+                    with BufferedReader(_ZstdReader(raw, self.name), _CHUNK_BYTES) as stream:
                         yield self._seekable(stream)
                 else:
                     yield raw
             except (EOFError, gzip.BadGzipFile, zlib.error) as error:
-                raise DatasetError(
-                    f"The compressed file is damaged or cut off: {error}.",
-                    file=self.name,
-                    remedy="Copy or download it again.",
-                ) from error
+                raise _damaged(self.name, str(error)) from error
 
     @contextmanager
     def _raw(self) -> Generator[BufferedReader, None, None]:
@@ -107,24 +105,9 @@ class DataFile:
             return
         try:
             stream = self.path.open("rb")
-        except FileNotFoundError:
-            raise DatasetError(
-                "There is no such file.", file=self.name, remedy="Check the path."
-            ) from None
-        except IsADirectoryError:
-            raise DatasetError(
-                "This is a directory.", file=self.name, remedy="Give a file in it."
-            ) from None
-        except PermissionError:
-            raise DatasetError(
-                "There is no permission to read this file.",
-                file=self.name,
-                remedy="Change its permissions (chmod u+r), or copy it to a place of yours.",
-            ) from None
         except OSError as error:
-            raise DatasetError(
-                f"The file cannot be opened: {error.strerror or error}.", file=self.name
-            ) from error
+            message, hint = _open_error(error)
+            raise DatasetError(message, file=self.name, remedy=hint) from error
         with stream:
             yield stream
 
@@ -133,32 +116,60 @@ class DataFile:
         assert source is not None  # noqa: S101 — there is a path or an object
         if self._start is None:
             if isinstance(source, TextIOBase) or not source.seekable():
-                source = self._object = self._copied(source)
+                copy = self._temporary_file()
+                for chunk in iter(lambda: source.read(_CHUNK_BYTES), type(source.read(0))()):
+                    copy.write(chunk.encode() if isinstance(chunk, str) else chunk)
+                copy.seek(0)
+                source = self._object = copy
             self._start = source.tell()
         source.seek(self._start)
         return _NonClosingStream(cast("IO[bytes]", source))
 
-    def _copied(self, source: IO[bytes] | IO[str]) -> IO[bytes]:
-        copy = TemporaryFile(prefix="tunesmith-")  # noqa: SIM115 — closed with this object
-        weakref.finalize(self, copy.close)
-        for piece in iter(lambda: source.read(1 << 16), type(source.read(0))()):
-            copy.write(piece.encode() if isinstance(piece, str) else piece)
-        copy.seek(0)
-        return copy
-
     def _seekable(self, stream: IO[bytes]) -> BufferedReader:
-        if self.kind not in {"xlsx", "parquet"}:
+        if self.kind not in _SEEKED:
             return cast("BufferedReader", stream)
-        # Both begin at their end.
-        copy = TemporaryFile(prefix="tunesmith-")  # noqa: SIM115 — closed with this object
-        weakref.finalize(self, copy.close)
-        shutil.copyfileobj(stream, copy)
+        copy = self._temporary_file()
+        while chunk := stream.read(_CHUNK_BYTES):
+            if copy.tell() > _MAX_SEEKED_BYTES:
+                raise DatasetError(
+                    "The compressed file is too large to be read.",
+                    file=self.name,
+                    remedy="Decompress it first.",
+                )
+            copy.write(chunk)
         copy.seek(0)
         return cast("BufferedReader", copy)
 
+    def _temporary_file(self) -> IO[bytes]:
+        file = TemporaryFile(prefix="tunesmith-")  # noqa: SIM115 — closed with this object
+        weakref.finalize(self, file.close)
+        return file
+
+
+def _open_error(error: OSError) -> tuple[str, str | None]:
+    match error:
+        case FileNotFoundError():
+            return "The file does not exist.", "Check the path."
+        case IsADirectoryError():
+            return "This is a directory.", "Name a file in it."
+        case PermissionError():
+            return (
+                "Permission to read this file is missing.",
+                "Change its permissions (chmod u+r), or copy it.",
+            )
+    return f"The file cannot be opened: {error.strerror or error}.", None
+
+
+def _damaged(name: str, reason: str) -> DatasetError:
+    return DatasetError(
+        f"The compressed file is damaged or cut off: {reason}.",
+        file=name,
+        remedy="Copy or download it again.",
+    )
+
 
 class _NonClosingStream(BufferedReader):
-    """Reads a file object without closing it: it is the user's."""
+    """Reader of a user's file object; closing it leaves the object open."""
 
     def __init__(self, stream: IO[bytes]) -> None:
         self._stream = stream
@@ -166,3 +177,37 @@ class _NonClosingStream(BufferedReader):
 
     def close(self) -> None:
         self.detach()
+
+
+class _ZstdReader(RawIOBase):
+    """Reader of zstd frames that follow each other; an incomplete one is an error."""
+
+    def __init__(self, stream: IO[bytes], name: str) -> None:
+        zstandard = import_extra("zstandard", "zstd", "Files of this kind")
+        self._stream = stream
+        self._name = name
+        self._error = zstandard.ZstdError
+        self._new = zstandard.ZstdDecompressor().decompressobj
+        self._frame = self._new()
+        self._ready = b""
+
+    def readable(self) -> bool:
+        return True
+
+    def readinto(self, buffer: Any) -> int:
+        while not self._ready:
+            piece = self._frame.unused_data or self._stream.read(_CHUNK_BYTES)
+            if not piece:
+                if self._frame.eof:
+                    return 0
+                raise _damaged(self._name, "it ends too early")
+            if self._frame.eof:
+                self._frame = self._new()
+            try:
+                self._ready = self._frame.decompress(piece)
+            except self._error as error:
+                raise _damaged(self._name, str(error)) from error
+        count = min(len(buffer), len(self._ready))
+        buffer[:count] = self._ready[:count]
+        self._ready = self._ready[count:]
+        return count

@@ -1,28 +1,38 @@
-"""Spreadsheets and parquet files, through the libraries that know them."""
+"""Spreadsheets and parquet files, read by openpyxl and pyarrow."""
 
 from collections.abc import Iterator
 from io import BufferedReader
 from typing import Any
-from zipfile import BadZipFile
+from zipfile import BadZipFile, ZipFile
 
 from tunesmith._extras import import_extra
-from tunesmith.datasets.json_types import is_list, is_object
-from tunesmith.datasets.read.log import ReadIssues
+from tunesmith._json_types import is_list, is_object
+from tunesmith.datasets.read.issues import ReadIssues
 from tunesmith.datasets.rows import CHUNK_ROWS, Row
 from tunesmith.errors import DatasetError
 
 __all__ = ["read_parquet", "read_xlsx"]
 
+_MAX_STRINGS_BYTES = 256 << 20
+"""Largest table of shared texts of a workbook, which is held in memory."""
 
-def read_xlsx(stream: BufferedReader, log: ReadIssues, _: str | None) -> Iterator[Row]:
+_MAX_RATIO = 100
+_RATIO_FROM_BYTES = 64 << 20
+"""Parts of a workbook above this size must not be compressed by more than `_MAX_RATIO`."""
+
+
+def read_xlsx(stream: BufferedReader, issues: ReadIssues, _: str | None) -> Iterator[Row]:
     """Read the first sheet, whose first row names the columns; all values become text."""
     openpyxl = import_extra("openpyxl", "xlsx", "Files of this kind")
     try:
+        _check_size(stream, issues)
         book = openpyxl.load_workbook(stream, read_only=True, data_only=True)
-    except (BadZipFile, KeyError, ValueError, OSError) as error:
-        raise _damaged(log, "an Excel workbook", error) from error
+    except (BadZipFile, KeyError, ValueError, OSError, SyntaxError) as error:
+        if isinstance(error, DatasetError):
+            raise
+        raise _damaged(issues, "an Excel workbook", error) from error
     try:
-        log.further_sheets = book.sheetnames[1:]
+        issues.further_sheets = book.sheetnames[1:]
         header: list[str] | None = None
         for number, values in enumerate(book.worksheets[0].iter_rows(values_only=True), 1):
             cells = ["" if value is None else str(value) for value in values]
@@ -32,11 +42,30 @@ def read_xlsx(stream: BufferedReader, log: ReadIssues, _: str | None) -> Iterato
                 header = [cell.strip() for cell in cells]
                 continue
             yield Row(number, {k: v for k, v in zip(header, cells, strict=False) if k})
+    except SyntaxError as error:  # the XML is not well-formed
+        raise _damaged(issues, "an Excel workbook", error) from error
     finally:
         book.close()
 
 
-def read_parquet(stream: BufferedReader, log: ReadIssues, _: str | None) -> Iterator[Row]:
+def _check_size(stream: BufferedReader, issues: ReadIssues) -> None:
+    """Refuse a workbook that would fill the memory when it is decompressed."""
+    for part in ZipFile(stream).infolist():
+        is_bomb = part.file_size > _RATIO_FROM_BYTES and (
+            part.file_size > _MAX_RATIO * max(part.compress_size, 1)
+        )
+        is_strings = part.filename.endswith("sharedStrings.xml")
+        if is_bomb or (is_strings and part.file_size > _MAX_STRINGS_BYTES):
+            raise DatasetError(
+                f"The workbook is too large to be read: {part.filename} has "
+                f"{part.file_size / 1e6:,.0f} MB.",
+                file=issues.file,
+                remedy="Save it as CSV.",
+            )
+    stream.seek(0)
+
+
+def read_parquet(stream: BufferedReader, issues: ReadIssues, _: str | None) -> Iterator[Row]:
     """Read the rows a batch at a time."""
     parquet = import_extra("pyarrow.parquet", "parquet", "Files of this kind")
     arrow = import_extra("pyarrow", "parquet", "Files of this kind")
@@ -47,11 +76,11 @@ def read_parquet(stream: BufferedReader, log: ReadIssues, _: str | None) -> Iter
                 number += 1
                 yield Row(number, {key: _without_nulls(value) for key, value in data.items()})
     except (arrow.ArrowException, OSError) as error:
-        raise _damaged(log, "a parquet file", error) from error
+        raise _damaged(issues, "a parquet file", error) from error
 
 
 def _without_nulls(value: Any) -> Any:
-    """Leave out what is null inside: there, every object has the keys of all."""
+    """Remove null fields, because in parquet every object has the keys of all."""
     if is_object(value):
         return {k: _without_nulls(v) for k, v in value.items() if v is not None}
     if is_list(value):
@@ -59,9 +88,9 @@ def _without_nulls(value: Any) -> Any:
     return value
 
 
-def _damaged(log: ReadIssues, what: str, error: Exception) -> DatasetError:
+def _damaged(issues: ReadIssues, kind: str, error: Exception) -> DatasetError:
     return DatasetError(
-        f"This is not {what}, or it is damaged: {str(error).rstrip('.')}.",
-        file=log.file,
+        f"This is not {kind}, or it is damaged: {str(error).rstrip('.')}.",
+        file=issues.file,
         remedy="Save it again, or as CSV.",
     )

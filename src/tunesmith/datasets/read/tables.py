@@ -4,40 +4,48 @@ import csv
 import re
 from collections.abc import Callable, Iterator
 from io import BufferedReader
-from itertools import chain, islice, repeat
+from itertools import chain, count, islice, repeat
 
-from tunesmith.datasets.read.log import ReadIssues
+from tunesmith.datasets.read.issues import ReadIssues
 from tunesmith.datasets.read.text import TextLines, open_text, text_problem
 from tunesmith.datasets.rows import CHUNK_ROWS, Row
 from tunesmith.errors import DatasetError
 
 __all__ = ["read_csv", "read_tsv"]
 
+_NEEDED = {"prompt", "completion", "messages", "chosen", "rejected"}
+"""Columns that must be unique; of other columns, repeated names get a number."""
 
-def read_tsv(stream: BufferedReader, log: ReadIssues, encoding: str | None) -> Iterator[Row]:
+_SEPARATOR_LINE = re.compile("\ufeff?sep=(.)", re.IGNORECASE)
+
+
+def read_tsv(stream: BufferedReader, issues: ReadIssues, encoding: str | None) -> Iterator[Row]:
     """Read a tab-separated table whose first line names the columns."""
-    return read_csv(stream, log, encoding, delimiter="\t")
+    return read_csv(stream, issues, encoding, delimiter="\t")
 
 
 def read_csv(
-    stream: BufferedReader, log: ReadIssues, encoding: str | None, delimiter: str = ","
+    stream: BufferedReader, issues: ReadIssues, encoding: str | None, delimiter: str = ","
 ) -> Iterator[Row]:
     """Read a table whose first line names the columns; all values are text."""
-    # The limit is the whole process's; raising it harms nobody, as files had none before csv.
-    csv.field_size_limit(max(csv.field_size_limit(), log.max_line_bytes))
-    with open_text(stream, log, encoding) as text:
-        yield from _rows(TextLines(text, log), log, text.encoding, delimiter)
+    # The limit is the process's; raising it does no harm.
+    csv.field_size_limit(max(csv.field_size_limit(), issues.max_line_bytes))
+    with open_text(stream, issues, encoding) as text:
+        yield from _rows(TextLines(text, issues), issues, text.encoding, delimiter)
 
 
-def _rows(lines: TextLines, log: ReadIssues, encoding: str, delimiter: str) -> Iterator[Row]:
+def _rows(lines: TextLines, issues: ReadIssues, encoding: str, delimiter: str) -> Iterator[Row]:
     reader = csv.reader(lines, delimiter=delimiter)
-    header = _header(
-        next((names for names in reader if names), list[str]()), lines.line, log, encoding
-    )
-    if len(header) == 1 and (other := re.search("[;,\t]", header[0])):
-        # So do spreadsheet programs write where the comma is in numbers, or under the wrong name.
-        header = _header(header[0].split(other[0]), lines.line, log, encoding)
+    names = next((names for names in reader if names), list[str]())
+    if separator := _SEPARATOR_LINE.fullmatch(delimiter.join(names)):
+        # Excel writes this line before the header.
+        reader = csv.reader(lines, delimiter=separator[1])
+        names = next((names for names in reader if names), list[str]())
+    elif len(names) == 1 and (other := re.search("[;,\t]", names[0])):
+        # Spreadsheets write semicolons where numbers have commas, and tabs under any name.
+        names = names[0].split(other[0])
         reader = csv.reader(lines, delimiter=other[0])
+    header = _header(names, lines.line, issues, encoding)
     end = lines.line
     while True:
         records: list[list[str]] = []
@@ -46,13 +54,13 @@ def _rows(lines: TextLines, log: ReadIssues, encoding: str, delimiter: str) -> I
         try:
             for record in islice(reader, CHUNK_ROWS):
                 if lines.ended:
-                    # The record was finished by the end of the file: in quotes, line breaks are
-                    # text, so that it has swallowed all rows after it.
+                    # The record ends with the file: inside quotes, line breaks are text, so that
+                    # it contains all rows after it.
                     problem = "A quote is opened here and never closed."
                     break
                 records.append(record)
-                # Not max(): every row comes through here.
-                starts.append(end + 1 if end > lines.left_out else lines.left_out + 1)
+                # Faster than max(), for every row.
+                starts.append(end + 1 if end > lines.skipped else lines.skipped + 1)
                 end = lines.line
         except csv.Error as error:
             problem = f"This row cannot be read: {error}."
@@ -62,27 +70,31 @@ def _rows(lines: TextLines, log: ReadIssues, encoding: str, delimiter: str) -> I
             fields = map(dict, map(zip, repeat(header), records))
             yield from map(_new_row, repeat(Row), zip(starts, fields, strict=True))
         else:
-            yield from _clean(records, starts, header, log, encoding)
+            yield from _clean(records, starts, header, issues, encoding)
         if problem:
-            log.broken_line(end + 1, problem, remedy="A closing quote may be missing.")
+            issues.broken_line(end + 1, problem, hint="A closing quote may be missing.")
             end = lines.line
 
 
 _new_row: Callable[[type[Row], tuple[int, dict[str, str]]], Row] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]
-"""Makes a row without the function in Python that named tuples have for it."""
+"""Constructor of rows without the Python function of named tuples."""
 
 
 def _is_clean(records: list[list[str]], width: int, encoding: str) -> bool:
-    """Whether there is nothing to see to, found out for all records at once."""
+    """Return whether all records can be used as they are."""
     if set(map(len, records)) != {width}:
         return False
     return text_problem("".join(chain.from_iterable(records)), encoding) is None
 
 
 def _clean(
-    records: list[list[str]], starts: list[int], header: list[str], log: ReadIssues, encoding: str
+    records: list[list[str]],
+    starts: list[int],
+    header: list[str],
+    issues: ReadIssues,
+    encoding: str,
 ) -> Iterator[Row]:
-    """The rows among `records`; those that are none are broken lines."""
+    """Yield the valid rows; the others are broken lines."""
     for start, record in zip(starts, records, strict=True):
         if not record:
             continue
@@ -90,27 +102,31 @@ def _clean(
         problem = text_problem(joined, encoding)
         if len(record) > len(header):
             problem = (
-                f"This row has {len(record)} fields, and the header {len(header)}.",
-                "Put quotes around texts that hold a comma or a quote.",
+                f"This row has {len(record)} fields; the header has {len(header)}.",
+                "Put quotes around texts that contain a comma or a quote.",
             )
         if problem:
-            log.broken_line(start, problem[0], excerpt=", ".join(record), remedy=problem[1])
+            issues.broken_line(start, problem[0], excerpt=", ".join(record), hint=problem[1])
         else:
             yield Row(start, dict(zip(header, record, strict=False)))
 
 
-def _header(names: list[str], line: int, log: ReadIssues, encoding: str) -> list[str]:
+def _header(names: list[str], line: int, issues: ReadIssues, encoding: str) -> list[str]:
     problem = text_problem("".join(names), encoding)
     if problem:
-        raise DatasetError(problem[0], file=log.file, line=line, remedy=problem[1])
-    names = [name.strip() for name in names]
-    twice = sorted({name for name in names if names.count(name) > 1 and name})
-    if twice:
-        raise DatasetError(
-            f"The column `{twice[0]}` is there more than once.",
-            file=log.file,
-            line=line,
-            field=twice[0],
-            remedy="Rename or remove one of them.",
-        )
-    return names
+        raise DatasetError(problem[0], file=issues.file, line=line, remedy=problem[1])
+    header: list[str] = []
+    for original in map(str.strip, names):
+        name = original
+        if name and name in header:
+            if name.lower() in _NEEDED:
+                raise DatasetError(
+                    f"The column `{name}` occurs more than once.",
+                    file=issues.file,
+                    line=line,
+                    field=name,
+                    remedy="Rename or remove one of them.",
+                )
+            name = next(other for n in count(2) if (other := f"{original} ({n})") not in header)
+        header.append(name)
+    return header

@@ -1,4 +1,4 @@
-"""Text from bytes: which encoding, lines that are not too long, and bytes that are no text."""
+"""Text from bytes: its encoding, lines of limited length, and bytes that are not text."""
 
 import codecs
 from collections.abc import Generator, Iterator
@@ -6,10 +6,11 @@ from contextlib import contextmanager
 from functools import partial
 from io import BufferedReader, TextIOWrapper
 
-from tunesmith.datasets.read.log import ReadIssues
+from tunesmith.datasets.read.issues import ReadIssues
+from tunesmith.datasets.rows import Row
 from tunesmith.errors import DatasetError
 
-__all__ = ["TextLines", "detect_encoding", "open_text", "text_problem"]
+__all__ = ["TextLines", "detect_encoding", "open_text", "peek_text", "read_txt", "text_problem"]
 
 _BOMS = (
     (codecs.BOM_UTF8, "utf-8-sig"),
@@ -18,51 +19,63 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_CONTEXT_CHARACTERS = 15
 
 
-def detect_encoding(stream: BufferedReader, encoding: str | None, file: str | None) -> str:
-    """The encoding to read with: the one named, the byte-order mark's, or UTF-8.
+def detect_encoding(stream: BufferedReader, encoding: str | None, issues: ReadIssues) -> str:
+    """Return the encoding to read with: the one given, the byte-order mark's, or UTF-8.
+
+    Everything but plain UTF-8 is noted as a conversion.
 
     Raises:
-        DatasetError: There is no encoding of that name.
+        DatasetError: The encoding does not exist.
     """
+    head = stream.peek(4)[:4]
+    name = next((name for mark, name in _BOMS if head.startswith(mark)), "utf-8")
     if encoding is not None:
         try:
             name = codecs.lookup(encoding).name
         except LookupError:
             raise DatasetError(
-                f"There is no encoding called {encoding!r}.",
-                file=file,
-                remedy="Name one that Python knows, such as 'utf-8', 'cp1252' or 'shift_jis'.",
+                f"The encoding {encoding!r} does not exist.",
+                file=issues.file,
+                remedy="Use one that Python has, such as 'utf-8', 'cp1252' or 'shift_jis'.",
             ) from None
-        return "utf-8-sig" if name == "utf-8" else name
-    head = stream.peek(4)[:4]
-    return next((name for mark, name in _BOMS if head.startswith(mark)), "utf-8-sig")
+    if name == "utf-8-sig" or (name == "utf-8" and head.startswith(codecs.BOM_UTF8)):
+        issues.conversions.append("UTF-8 with a byte-order mark to UTF-8")
+    elif name not in {"utf-8", "ascii"}:
+        issues.conversions.append(f"{name} to UTF-8")
+    return "utf-8-sig" if name == "utf-8" else name
 
 
 @contextmanager
 def open_text(
-    stream: BufferedReader, log: ReadIssues, encoding: str | None
+    stream: BufferedReader, issues: ReadIssues, encoding: str | None
 ) -> Generator[TextIOWrapper, None, None]:
-    """The text in `stream`; what is not in its encoding comes as lone surrogates."""
+    """Open the text in a stream; bytes that are not in its encoding become lone surrogates."""
     text = TextIOWrapper(
         stream,
-        encoding=detect_encoding(stream, encoding, log.file),
+        encoding=detect_encoding(stream, encoding, issues),
         errors="surrogateescape",
         newline="",
     )
     try:
         yield text
     finally:
-        # The stream is closed by who opened it.
+        # The stream is closed by the caller.
         text.detach()
 
 
+def peek_text(stream: BufferedReader, encoding: str) -> str:
+    """Return the beginning of a stream as text, without surrounding space, and read nothing."""
+    return stream.peek(1 << 16).decode(encoding, errors="ignore").lstrip("\ufeff \t\r\n")
+
+
 def text_problem(text: str, encoding: str) -> tuple[str, str] | None:
-    """What keeps `text` from being text, and the way out."""
+    """Return why a text is not valid, and a hint; None if it is valid."""
     if "\0" in text:
         return (
-            "This line holds a NUL byte.",
+            "This line has a NUL byte.",
             "The file may be damaged, or be UTF-16 without a mark (encoding='utf-16-le').",
         )
     if text.isascii():
@@ -72,45 +85,42 @@ def text_problem(text: str, encoding: str) -> tuple[str, str] | None:
     except UnicodeEncodeError as error:
         byte = ord(text[error.start]) & 0xFF
         name = "UTF-8" if encoding == "utf-8-sig" else encoding
-        return (f"The byte 0x{byte:02x} is not {name}.", _guess_encoding(text))
+        return f"The byte 0x{byte:02x} is not {name}.", _encoding_hint(text)
     return None
 
 
-def _guess_encoding(text: str) -> str:
+def _encoding_hint(text: str) -> str:
     raw = text.encode(errors="surrogateescape")
     for encoding in ("cp1252", "latin-1"):
         try:
-            read = raw.decode(encoding)
+            decoded = raw.decode(encoding)
         except UnicodeDecodeError:
             continue
-        at = next(
-            i for i, (a, b) in enumerate(zip(read, text + "\0" * len(read), strict=False)) if a != b
-        )
-        shown = read[max(at - 15, 0) : at + 15]
-        return (
-            f"As {encoding} it would read {shown!r}: if that is right, name encoding={encoding!r}."
-        )
+        padded = text + "\0" * len(decoded)
+        first = next(i for i, (a, b) in enumerate(zip(decoded, padded, strict=False)) if a != b)
+        shown = decoded[max(first - _CONTEXT_CHARACTERS, 0) : first + _CONTEXT_CHARACTERS]
+        return f"In {encoding} it reads {shown!r}; if that is right, use encoding={encoding!r}."
     return "Name the file's encoding."
 
 
 class TextLines:
-    """The lines of a text with their line breaks; ones that are too long are left out and logged.
+    """Lines of a text with their line breaks; lines that are too long are skipped and reported.
 
     Attributes:
-        line: The number of the line read last, counted from 1.
-        left_out: The number of the line left out last; 0 if there was none.
-        ended: Whether a line was asked for when there was none left.
+        line: The number of the last line read, counted from 1.
+        skipped: The number of the last line skipped; 0 if there is none.
+        ended: Whether the text is at its end.
     """
 
-    def __init__(self, text: TextIOWrapper, log: ReadIssues) -> None:
+    def __init__(self, text: TextIOWrapper, issues: ReadIssues) -> None:
         self._text = text
-        self._log = log
+        self._issues = issues
         self.line = 0
-        self.left_out = 0
+        self.skipped = 0
         self.ended = False
 
     def __iter__(self) -> Iterator[str]:
-        limit = self._log.max_line_bytes
+        limit = self._issues.max_line_bytes
         readline = partial(self._text.readline, limit)
         for line in iter(readline, ""):
             self.line += 1
@@ -120,6 +130,17 @@ class TextLines:
             rest = line
             while rest and rest[-1] not in "\r\n":
                 rest = readline()
-            self.left_out = self.line
-            self._log.too_long(self.line)
+            self.skipped = self.line
+            self._issues.too_long(self.line)
         self.ended = True
+
+
+def read_txt(stream: BufferedReader, issues: ReadIssues, encoding: str | None) -> Iterator[Row]:
+    """Read each line as a completion with an empty prompt."""
+    with open_text(stream, issues, encoding) as text:
+        lines = TextLines(text, issues)
+        for line in lines:
+            if problem := text_problem(line, text.encoding):
+                issues.broken_line(lines.line, problem[0], excerpt=line, hint=problem[1])
+            else:
+                yield Row(lines.line, {"prompt": "", "completion": line.rstrip("\r\n")})

@@ -1,13 +1,13 @@
-"""Reports: a dataset's findings, distributions and cost, for looking instead of reading.
+"""Reports: a dataset's findings, distributions and cost.
 
 ```
- Diagnosis, Plan, Written
+ Diagnosis, Plan, WriteResult
             │
-   make_report ──── measure.py     Statistics: histograms, labels, a few examples, in one pass
+   make_report ───── measure.py     Statistics: histograms, labels, a few examples, in one pass
             │
-         Report ─── to_dict()      for machines
-            ├────── to_html()      page.py and charts.py: one file, nothing fetched
-            └────── terminal.py    what the command line prints
+  DatasetReport ──── to_dict()      JSON
+            ├─────── to_html()      html.py: one page that loads nothing
+            └─────── terminal.py    the output of the command line
 ```
 """
 

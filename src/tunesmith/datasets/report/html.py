@@ -1,125 +1,165 @@
-"""The report as a page for the browser: one file, which fetches nothing and runs nothing."""
+"""Report as an HTML page that loads nothing and runs no script."""
 
-from html import escape
-from typing import TYPE_CHECKING
+from collections.abc import Sequence
 
-from pydantic_core import to_json
-
+from tunesmith.datasets.diagnosis import Diagnosis
 from tunesmith.datasets.findings import Finding
-from tunesmith.datasets.report import charts
-
-if TYPE_CHECKING:
-    from tunesmith.datasets.report.report import DatasetReport
+from tunesmith.datasets.plan import Plan
+from tunesmith.datasets.report.histogram import Histogram
+from tunesmith.datasets.report.measure import Statistics
+from tunesmith.datasets.rows import Row
+from tunesmith.datasets.tokens import Segment, segments
+from tunesmith.datasets.write import WriteResult
+from tunesmith.reports._html import Html, render_facts, render_page, render_table, tag
 
 __all__ = ["render_html"]
 
 _LABELS_SHOWN = 30
 _EXAMPLE_CHARACTERS = 2000
-
-_STYLE = """
-:root{color-scheme:light dark;--line:#8884;--bar:#4f7cac}
-body{font:16px/1.5 system-ui,sans-serif;max-width:56rem;margin:2rem auto;padding:0 1rem}
-table{border-collapse:collapse;width:100%}
-th,td{text-align:left;vertical-align:top;padding:.35rem .6rem;border-bottom:1px solid var(--line)}
-code,pre{font:.85em/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
-pre{border:1px solid var(--line);border-radius:.4rem;padding:.6rem}
-figure{margin:1.5rem 0}h3{margin:.2rem 0}figcaption{opacity:.75;font-size:.9em}
-svg{width:100%;height:auto}rect{fill:var(--bar)}rect:hover{opacity:.7}
-svg text{font-size:12px;fill:currentColor}
-.bar{display:flex;align-items:center;gap:.6rem}
-.bar span{flex:0 0 30%;overflow:hidden;text-overflow:ellipsis;white-space:pre}
-.bar i{background:var(--bar);height:.9em}.bar b{font-weight:400}
-.fatal,.error{color:#c33;font-weight:600}.warning{color:#b60;font-weight:600}
-"""
+_WIDTH = 640
+_HEIGHT = 140
+_AXIS = 22
+_BAR_PERCENT = 60
 
 
-def render_html(report: "DatasetReport") -> str:
-    """The whole page; everything that comes from the data is escaped."""
-    title = escape(f"Training data: {report.diagnosis.file or 'rows'}")
-    return (
-        '<!doctype html>\n<html lang="en"><head><meta charset="utf-8">'
-        # Even what might slip through the escaping could fetch or run nothing.
-        '<meta http-equiv="Content-Security-Policy" '
-        "content=\"default-src 'none'; style-src 'unsafe-inline'\">"
-        '<meta name="viewport" content="width=device-width">'
-        f"<title>{title}</title><style>{_STYLE}</style></head><body><h1>{title}</h1>"
-        f"{_summary(report)}{_findings(report)}{_distributions(report)}{_examples(report)}"
-        "</body></html>\n"
+def render_html(
+    diagnosis: Diagnosis,
+    plan: Plan,
+    written: WriteResult | None,
+    statistics: Statistics,
+    cost: str,
+) -> str:
+    """Return the page; everything that comes from the data is escaped."""
+    return render_page(
+        f"Training data: {diagnosis.file or 'rows'}",
+        _summary(diagnosis, written, statistics, cost),
+        _findings(diagnosis, plan),
+        _distributions(statistics),
+        tag("h2", "Random examples"),
+        tag("p", "The model learns to write the marked text; the rest is context."),
+        *map(_example, statistics.examples),
     )
 
 
-def _summary(report: "DatasetReport") -> str:
-    diagnosis, statistics = report.diagnosis, report.statistics
-    counted = "counted by " + statistics.counter.name
+def _summary(
+    diagnosis: Diagnosis, written: WriteResult | None, statistics: Statistics, cost: str
+) -> Html:
+    counter = statistics.counter
+    method = f"counted by {counter.name}" if counter.exact else counter.note
     facts = {
         "Format": diagnosis.format,
+        "Format of the file": diagnosis.source_format,
         "Task": diagnosis.task or "",
         "Rows read": f"{diagnosis.rows:,}",
         "Rows measured": f"{statistics.rows:,}",
-        "Tokens": f"{statistics.tokens.total:,}, of which {statistics.learned_tokens.total:,} "
-        f"are learned ({counted if statistics.counter.exact else statistics.counter.note})",
-        "Images": f"{statistics.images:,}, whose tokens are not counted"
-        if statistics.images
-        else "",
-        "Training": str(report.cost or ""),
+        "Tokens": f"{statistics.tokens.total:,}, {statistics.learned_tokens.total:,} of them "
+        f"learned ({method})",
+        "Images": f"{statistics.images:,} (tokens not counted)" if statistics.images else "",
+        "Training": cost,
     }
-    if written := report.written:
+    if written:
         files = zip(written.files, written.rows, strict=False)
         facts["Written"] = ", ".join(f"{file} ({rows:,} rows)" for file, rows in files)
         facts["Separator"] = repr(written.separator) if written.separator else ""
-        facts["Stop at"] = repr(written.ending) if written.ending else ""
-    lines = "".join(
-        f"<tr><th>{name}</th><td>{escape(fact)}</td></tr>" for name, fact in facts.items() if fact
-    )
-    return f"<table>{lines}</table>"
+        facts["Stop"] = repr(written.ending) if written.ending else ""
+        facts["Refused by the service"] = " ".join(map(str, written.errors))
+    return render_facts(facts)
 
 
-def _findings(report: "DatasetReport") -> str:
-    if not report.diagnosis.findings:
-        return "<h2>Findings</h2><p>Nothing was found.</p>"
-    rows = "".join(_finding(found, report) for found in report.diagnosis.findings)
+def _findings(diagnosis: Diagnosis, plan: Plan) -> Html:
+    if not diagnosis.findings:
+        return Html(tag("h2", "Findings") + tag("p", "None."))
+    rows = [_finding(finding, plan) for finding in diagnosis.findings]
+    return Html(tag("h2", "Findings") + render_table(["Severity", "Finding", "Lines", "Fix"], rows))
+
+
+def _finding(finding: Finding, plan: Plan) -> Sequence[object]:
+    details: list[object] = [" ", tag("code", finding.code)]
+    if finding.field:
+        details += [" ", tag("code", finding.field)]
+    if finding.excerpt:
+        details += [tag("br"), tag("code", finding.excerpt)]
+    more = ", …" if finding.count > len(finding.lines) > 0 else ""
     return (
-        "<h2>Findings</h2><table><tr><th>Severity</th><th>What was found</th><th>Lines</th>"
-        f"<th>Remedy</th></tr>{rows}</table>"
+        tag("td", finding.severity, class_=finding.severity),
+        tag("td", finding.message, *details),
+        ", ".join(map(str, finding.lines)) + more,
+        f"{finding.fix.description} ({plan.status_of(finding)})" if finding.fix else "",
     )
 
 
-def _finding(found: Finding, report: "DatasetReport") -> str:
-    excerpt = f"<br><code>{escape(found.excerpt)}</code>" if found.excerpt else ""
-    field = f" <code>{escape(found.field)}</code>" if found.field else ""
-    more = ", …" if found.count > len(found.lines) > 0 else ""
-    remedy = f"{found.remedy.description} ({report.status_of(found)})" if found.remedy else ""
-    return (
-        f'<tr><td class="{found.severity}">{found.severity}</td>'
-        f"<td>{escape(found.message)} <code>{escape(found.code)}</code>{field}{excerpt}</td>"
-        f"<td>{', '.join(map(str, found.lines))}{more}</td><td>{escape(remedy)}</td></tr>"
-    )
-
-
-def _distributions(report: "DatasetReport") -> str:
-    statistics = report.statistics
+def _distributions(statistics: Statistics) -> Html:
     figures = [
-        charts.column_chart("Tokens per example", statistics.tokens),
-        charts.column_chart("Learned tokens per example", statistics.learned_tokens),
+        _histogram("Tokens per example", statistics.tokens),
+        _histogram("Learned tokens per example", statistics.learned_tokens),
+        *(_histogram(name.capitalize(), values) for name, values in statistics.lengths.items()),
     ]
-    for name, histogram in statistics.lengths.items():
-        figures.append(charts.column_chart(name.capitalize(), histogram))
     if statistics.labels:
         common = statistics.labels.most_common(_LABELS_SHOWN)
-        figures.insert(0, charts.bar_chart("Labels", common, len(statistics.labels) - len(common)))
-    return f"<h2>Distributions</h2>{''.join(figures)}"
+        figures.insert(0, _bars("Labels", common, len(statistics.labels) - len(common)))
+    return Html(tag("h2", "Distributions") + "".join(figures))
 
 
-def _examples(report: "DatasetReport") -> str:
-    shown = "".join(
-        f"<p>Line {line}</p><pre>{escape(_excerpt(data))}</pre>"
-        for line, data in report.statistics.examples
+def _histogram(name: str, histogram: Histogram) -> Html:
+    bins = histogram.bins()
+    if not bins:
+        return Html("")
+    tallest = max(values for _, _, values in bins)
+    step = _WIDTH / len(bins)
+    columns: list[Html] = []
+    for index, (low, high, values) in enumerate(bins):
+        # One row among a million is still visible.
+        height = max(values / tallest * _HEIGHT, 1.0) if values else 0.0
+        bar = tag(
+            "rect",
+            x=f"{index * step:.1f}",
+            y=f"{_HEIGHT - height:.1f}",
+            width=f"{step - 1:.1f}",
+            height=f"{height:.1f}",
+        )
+        columns.append(tag("g", tag("title", f"{low:,} to {high:,}: {values:,} rows"), bar))
+    baseline = _HEIGHT + _AXIS - 5
+    chart = tag(
+        "svg",
+        *columns,
+        tag("text", f"{bins[0].low:,}", x=0, y=baseline),
+        tag("text", f"{bins[-1].high:,}", x=_WIDTH, y=baseline, text_anchor="end"),
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT + _AXIS}",
+        role="img",
+        aria_label=name,
     )
-    return f"<h2>Examples, picked by chance</h2>{shown}"
+    caption = (
+        f"sum {histogram.total:,} · median {histogram.quantile(0.5):,} · "
+        f"mean {histogram.mean:,.1f} · p95 {histogram.quantile(0.95):,} · "
+        f"max {histogram.maximum:,}"
+    )
+    return tag("figure", tag("h3", name), chart, tag("figcaption", caption))
 
 
-def _excerpt(data: object) -> str:
-    text = to_json(data, indent=2, inf_nan_mode="null").decode()
-    if len(text) <= _EXAMPLE_CHARACTERS:
-        return text
-    return f"{text[:_EXAMPLE_CHARACTERS]}… ({len(text) - _EXAMPLE_CHARACTERS:,} characters more)"
+def _bars(name: str, counts: Sequence[tuple[str, int]], others: int) -> Html:
+    largest = max((count for _, count in counts), default=1)
+    bars = [
+        tag(
+            "div",
+            tag("span", text),
+            tag("i", style=f"width:{count / largest * _BAR_PERCENT:.1f}%"),
+            tag("b", f"{count:,}"),
+            class_="bar",
+        )
+        for text, count in counts
+    ]
+    more = [tag("figcaption", f"and {others:,} more")] if others else []
+    return tag("figure", tag("h3", name), *bars, *more)
+
+
+def _example(example: Row) -> Html:
+    shown = [_segment(segment) for segment in segments(example.data)]
+    return Html(tag("p", f"Line {example.line}") + tag("pre", *shown))
+
+
+def _segment(segment: Segment) -> Html:
+    text = segment.text[:_EXAMPLE_CHARACTERS]
+    if more := len(segment.text) - len(text):
+        text += f"… ({more:,} more characters)"
+    content = tag("mark", text) if segment.is_learned else tag("span", text)
+    return tag("div", tag("b", f"{segment.role}: "), content)

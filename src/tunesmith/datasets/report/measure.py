@@ -1,4 +1,4 @@
-"""Measuring a dataset in one pass: distributions, labels, a few examples."""
+"""Statistics of a dataset, computed in one pass: distributions, labels, a few examples."""
 
 from collections import Counter
 from collections.abc import Callable
@@ -7,13 +7,20 @@ from heapq import heappushpop
 from random import Random
 from typing import Any
 
-from tunesmith.datasets.checks.images import count_images
+from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.checks.texts import texts_of
-from tunesmith.datasets.json_types import is_list, is_object
 from tunesmith.datasets.report.histogram import Histogram
-from tunesmith.datasets.rows import Chunk, ChunkSource, Format, Row, columns
-from tunesmith.datasets.threads import CancellationCheck, no_checkpoint
+from tunesmith.datasets.rows import (
+    CancellationCheck,
+    Chunk,
+    ChunkSource,
+    Row,
+    cancellable,
+    columns,
+    never_cancelled,
+)
 from tunesmith.datasets.tokens import ESTIMATE, TokenCounter
+from tunesmith.training_rules import PAIR_KEYS, Format, count_images
 
 __all__ = ["Statistics", "compute_statistics"]
 
@@ -23,18 +30,18 @@ MAX_LABELS = 10_000
 
 @dataclass(slots=True, kw_only=True)
 class Statistics:
-    """What was measured.
+    """Statistics of a dataset.
 
     Attributes:
-        rows: How many rows there are.
+        rows: The number of rows.
         tokens: Tokens per example.
         learned_tokens: Tokens per example that the model learns to write.
-        lengths: Further distributions by what they are of, such as `characters in prompt`.
-        labels: How often each completion comes, of a classification; None otherwise. Of more than
-            10,000 labels, those that come later are left out.
-        images: How many images there are.
-        examples: A few rows, picked by chance.
-        counter: What counted the tokens.
+        lengths: Further distributions by name, such as `characters in prompt`.
+        labels: The number of rows with each label of a classification; None for other tasks. After
+            10,000 different labels, further ones are left out.
+        images: The number of images.
+        examples: A few random rows.
+        counter: The counter of the tokens.
     """
 
     counter: TokenCounter
@@ -54,17 +61,17 @@ def compute_statistics(
     task: str | None = None,
     counter: TokenCounter = ESTIMATE,
     seed: int = 0,
-    checkpoint: CancellationCheck = no_checkpoint,
+    check_cancelled: CancellationCheck = never_cancelled,
 ) -> Statistics:
-    """Measure rows in one pass; blocks. Memory stays flat.
+    """Compute statistics in one pass; blocks. Memory stays flat.
 
     Args:
         rows: Reads the rows: `plan.transformed_chunks()`, or `dataset.chunks`.
-        format: Their format.
-        task: What a prompt/completion table is for; labels are counted if it is `classification`.
-        counter: Counts tokens.
-        seed: The same seed picks the same examples.
-        checkpoint: Called between chunks; may raise to stop.
+        format: The format of the rows.
+        task: The task of a prompt/completion table; `classification` counts labels.
+        counter: The counter of tokens.
+        seed: The same seed selects the same examples.
+        check_cancelled: Called between chunks; may raise to stop.
 
     Example:
         ```python
@@ -73,56 +80,57 @@ def compute_statistics(
         print(statistics.tokens.total)
         ```
     """
-    found = Statistics(counter=counter, labels=Counter() if task == "classification" else None)
-    see = _COUNTERS[format]
+    statistics = Statistics(counter=counter, labels=Counter() if task == "classification" else None)
+    update = _UPDATES[format]
     sample = _Sample(seed)
-    for chunk in rows():
-        checkpoint()
-        found.rows += len(chunk)
-        counted = counter.rows(chunk)
-        found.tokens.add(tokens.total for tokens in counted)
-        found.learned_tokens.add(tokens.trained for tokens in counted)
-        see(found, chunk)
-        sample.see(chunk)
-    found.examples = sample.rows()
-    return found
+    for chunk in cancellable(rows, check_cancelled)():
+        statistics.rows += len(chunk)
+        counts = counter.rows(chunk)
+        statistics.tokens.add(tokens.total for tokens in counts)
+        statistics.learned_tokens.add(tokens.trained for tokens in counts)
+        update(statistics, chunk)
+        sample.update(chunk)
+    statistics.examples = sample.rows()
+    return statistics
 
 
-def _see_completions(found: Statistics, chunk: Chunk) -> None:
+def _add_completions(statistics: Statistics, chunk: Chunk) -> None:
     prompts, completions = columns(chunk)
-    _add(found, "characters in prompt", map(len, prompts))
-    _add(found, "characters in completion", map(len, completions))
-    if found.labels is not None:
+    _add_lengths(statistics, "characters in prompt", map(len, prompts))
+    _add_lengths(statistics, "characters in completion", map(len, completions))
+    if statistics.labels is not None:
         counts = Counter(completions)
-        room = MAX_LABELS - len(found.labels)
+        room = MAX_LABELS - len(statistics.labels)
         for label, times in counts.items():
-            if label in found.labels or room > 0:
-                room -= label not in found.labels
-                found.labels[label] += times
+            if label in statistics.labels or room > 0:
+                room -= label not in statistics.labels
+                statistics.labels[label] += times
 
 
-def _see_messages(found: Statistics, chunk: Chunk) -> None:
+def _add_messages(statistics: Statistics, chunk: Chunk) -> None:
     conversations = [_messages(data) for _, data in chunk]
-    _add(found, "messages", map(len, conversations))
-    _see_characters(found, [data for _, data in chunk])
-    found.images += sum(map(count_images, conversations))
+    _add_lengths(statistics, "messages", map(len, conversations))
+    _add_characters(statistics, [data for _, data in chunk])
+    statistics.images += sum(map(count_images, conversations))
 
 
-def _see_pairs(found: Statistics, chunk: Chunk) -> None:
-    _add(found, "messages in input", (len(_messages(data.get("input"))) for _, data in chunk))
-    for key in ("preferred_output", "non_preferred_output"):
+def _add_pairs(statistics: Statistics, chunk: Chunk) -> None:
+    _add_lengths(
+        statistics, "messages in input", (len(_messages(data.get("input"))) for _, data in chunk)
+    )
+    for key in PAIR_KEYS[1:]:
         outputs = [data.get(key) for _, data in chunk]
-        _see_characters(found, outputs, f"characters in {key}")
+        _add_characters(statistics, outputs, f"characters in {key}")
 
 
-def _see_characters(
-    found: Statistics, values: list[Any], name: str = "characters in example"
+def _add_characters(
+    statistics: Statistics, values: list[Any], name: str = "characters in example"
 ) -> None:
-    _add(found, name, (sum(map(len, texts_of(value))) for value in values))
+    _add_lengths(statistics, name, (sum(map(len, texts_of(value))) for value in values))
 
 
-def _add(found: Statistics, name: str, values: Any) -> None:
-    found.lengths.setdefault(name, Histogram()).add(values)
+def _add_lengths(statistics: Statistics, name: str, values: Any) -> None:
+    statistics.lengths.setdefault(name, Histogram()).add(values)
 
 
 def _messages(data: Any) -> list[Any]:
@@ -130,32 +138,32 @@ def _messages(data: Any) -> list[Any]:
     return messages if is_list(messages) else []
 
 
-_COUNTERS: dict[Format, Callable[[Statistics, Chunk], None]] = {
-    "completions": _see_completions,
-    "chat": _see_messages,
-    "dpo": _see_pairs,
-    "reinforcement": _see_messages,
+_UPDATES: dict[Format, Callable[[Statistics, Chunk], None]] = {
+    "completions": _add_completions,
+    "chat": _add_messages,
+    "dpo": _add_pairs,
+    "reinforcement": _add_messages,
 }
 
 
 class _Sample:
-    """A few rows by chance, each as likely as any other."""
+    """Uniform random sample of rows."""
 
     def __init__(self, seed: int) -> None:
         self._random = Random(seed).random  # noqa: S311 — chance, not secrecy
-        self._kept: list[tuple[float, int, Row]] = []
-        self._seen = 0
+        self._rows: list[tuple[float, int, Row]] = []
+        self._count = 0
 
-    def see(self, chunk: Chunk) -> None:
+    def update(self, chunk: Chunk) -> None:
         for row in chunk:
-            self._seen += 1
+            self._count += 1
             ticket = self._random()
-            if len(self._kept) < EXAMPLES:
-                self._kept.append((ticket, self._seen, row))
-                self._kept.sort(key=lambda kept: kept[:2])
-            elif ticket > self._kept[0][0]:
-                heappushpop(self._kept, (ticket, self._seen, row))
+            if len(self._rows) < EXAMPLES:
+                self._rows.append((ticket, self._count, row))
+                self._rows.sort(key=lambda entry: entry[:2])
+            elif ticket > self._rows[0][0]:
+                heappushpop(self._rows, (ticket, self._count, row))
 
     def rows(self) -> list[Row]:
-        """The rows, in the order in which they came."""
-        return [row for _, _, row in sorted(self._kept, key=lambda kept: kept[1])]
+        """Return the rows in their order."""
+        return [row for _, _, row in sorted(self._rows, key=lambda entry: entry[1])]

@@ -1,7 +1,11 @@
-"""The report: everything known about a dataset, as an object."""
+"""Report: everything known about a dataset, as an object."""
 
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
+from functools import partial
 from typing import Any
+
+import anyio.from_thread
+import anyio.to_thread
 
 from tunesmith.datasets.cost import Cost, Prices, training_cost
 from tunesmith.datasets.dataset import Dataset
@@ -10,8 +14,8 @@ from tunesmith.datasets.findings import Finding
 from tunesmith.datasets.plan import Plan
 from tunesmith.datasets.report.html import render_html
 from tunesmith.datasets.report.measure import Statistics, compute_statistics
-from tunesmith.datasets.threads import CancellationCheck, no_checkpoint, run_in_thread
-from tunesmith.datasets.tokens import TokenCounter, default_counter
+from tunesmith.datasets.rows import CancellationCheck, never_cancelled
+from tunesmith.datasets.tokens import TokenCounter, default_counter, segments
 from tunesmith.datasets.write import WriteResult
 
 __all__ = ["DatasetReport", "make_report"]
@@ -21,14 +25,14 @@ _LABELS_LISTED = 1000
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class DatasetReport:
-    """What is known about a dataset. Made by `make_report`, or with `await DatasetReport.build(…)`.
+    """Report about a dataset, made by `make_report` or `await DatasetReport.build(…)`.
 
     Attributes:
-        diagnosis: What was found.
-        plan: What was to be done about it.
-        written: What was written; None if nothing has been yet.
-        statistics: Measured on the rows as the plan makes them; of a split, on the training rows.
-        cost: What training on them costs; None for reinforcement, which is paid by time.
+        diagnosis: The findings.
+        plan: The fixes.
+        written: The files written; None before.
+        statistics: Statistics of the fixed rows; after a split, of the training rows.
+        cost: The cost of training; None for reinforcement, which is paid by time.
     """
 
     diagnosis: Diagnosis
@@ -49,7 +53,7 @@ class DatasetReport:
         epochs: int | None = None,
         prices: Prices | None = None,
     ) -> "DatasetReport":
-        """Make a report, in a thread, so that the event loop goes on. See `make_report`.
+        """Make a report in a thread; see `make_report`.
 
         Example:
             ```python
@@ -58,8 +62,9 @@ class DatasetReport:
             Path("report.html").write_text(report.to_html(), encoding="utf-8")
             ```
         """
-        return await run_in_thread(
-            lambda checkpoint: make_report(
+        return await anyio.to_thread.run_sync(
+            partial(
+                make_report,
                 diagnosis,
                 plan,
                 written,
@@ -67,30 +72,21 @@ class DatasetReport:
                 counter=counter,
                 epochs=epochs,
                 prices=prices,
-                checkpoint=checkpoint,
+                check_cancelled=anyio.from_thread.check_cancelled,
             )
         )
 
-    def status_of(self, finding: Finding) -> str:
-        """What becomes of a finding: `required`, `accepted`, `declined`, or nothing."""
-        if finding.remedy is None:
-            return ""
-        if finding in self.plan.declined:
-            return "declined"
-        return "necessary" if finding.remedy.required else "accepted"
-
     def to_dict(self) -> dict[str, Any]:
-        """The report for machines, of values that JSON knows.
-
-        Keys stay the same from release to release; new ones may come.
-        """
+        """Return the report as JSON values; its keys stay the same from release to release."""
         statistics, written = self.statistics, self.written
         return {
             "file": self.diagnosis.file,
             "format": self.diagnosis.format,
+            "source_format": self.diagnosis.source_format,
+            "mapping": dict(self.diagnosis.mapping),
             "task": self.diagnosis.task,
             "rows_read": self.diagnosis.rows,
-            "findings": [self._finding(found) for found in self.diagnosis.findings],
+            "findings": [self._finding(finding) for finding in self.diagnosis.findings],
             "written": None if written is None else _written(written),
             "rows": statistics.rows,
             "tokens": {
@@ -101,27 +97,35 @@ class DatasetReport:
                 "learned_per_example": statistics.learned_tokens.to_dict(),
             },
             "images": statistics.images,
-            "lengths": {name: each.to_dict() for name, each in statistics.lengths.items()},
+            "lengths": {
+                name: histogram.to_dict() for name, histogram in statistics.lengths.items()
+            },
             "labels": _labels(statistics),
+            "examples": [
+                {"line": line, "segments": [segment._asdict() for segment in segments(data)]}
+                for line, data in statistics.examples
+            ],
             "cost": None if self.cost is None else _cost(self.cost),
         }
 
     def to_html(self) -> str:
-        """The report as a page for the browser: one file, which fetches nothing."""
-        return render_html(self)
+        """Return the report as an HTML page that loads nothing."""
+        return render_html(
+            self.diagnosis, self.plan, self.written, self.statistics, str(self.cost or "")
+        )
 
-    def _finding(self, found: Finding) -> dict[str, Any]:
+    def _finding(self, finding: Finding) -> dict[str, Any]:
         return {
-            "code": found.code,
-            "severity": found.severity,
-            "message": found.message,
-            "file": found.file,
-            "field": found.field,
-            "count": found.count,
-            "lines": list(found.lines),
-            "excerpt": found.excerpt,
-            "remedy": found.remedy.description if found.remedy else None,
-            "status": self.status_of(found) or None,
+            "code": finding.code,
+            "severity": finding.severity,
+            "message": finding.message,
+            "file": finding.file,
+            "field": finding.field,
+            "count": finding.count,
+            "lines": list(finding.lines),
+            "excerpt": finding.excerpt,
+            "fix": finding.fix.description if finding.fix else None,
+            "status": self.plan.status_of(finding) or None,
         }
 
 
@@ -134,22 +138,22 @@ def make_report(
     counter: TokenCounter | None = None,
     epochs: int | None = None,
     prices: Prices | None = None,
-    checkpoint: CancellationCheck = no_checkpoint,
+    check_cancelled: CancellationCheck = never_cancelled,
 ) -> DatasetReport:
-    """Measure a dataset and put together what is known about it; blocks.
+    """Make a report about a dataset; blocks.
 
     Args:
-        diagnosis: What was found.
-        plan: What is to be done about it; without it, all remedies.
-        written: What was written, if anything has been: the training file is measured then.
-        model: The model to be trained, for tokens and price.
-        counter: Counts tokens; without it, `default_counter(model)`.
-        epochs: How often each example is trained on; without it, `default_epochs`.
+        diagnosis: The findings.
+        plan: The fixes; without it, all fixes.
+        written: The files written, if any; then the statistics are those of the training file.
+        model: The model to train, for tokens and price.
+        counter: The counter of tokens; without it, `default_counter(model)`.
+        epochs: The number of epochs; without it, `default_epochs`.
         prices: Your prices of training.
-        checkpoint: Called between chunks; may raise to stop.
+        check_cancelled: Called between chunks; may raise to stop.
 
     Raises:
-        DatasetError: The plan is for data nothing can be made of, or the file cannot be read.
+        DatasetError: The plan has fatal findings, or the file cannot be read.
 
     Example:
         ```python
@@ -168,7 +172,7 @@ def make_report(
         format=diagnosis.format,
         task=diagnosis.task,
         counter=counter,
-        checkpoint=checkpoint,
+        check_cancelled=check_cancelled,
     )
     cost = training_cost(
         statistics.tokens.total,
@@ -193,6 +197,7 @@ def _written(written: WriteResult) -> dict[str, Any]:
         "rows": list(written.rows),
         "separator": written.separator,
         "ending": written.ending,
+        "errors": [str(error) for error in written.errors],
     }
 
 
@@ -205,11 +210,7 @@ def _labels(statistics: Statistics) -> list[dict[str, Any]] | None:
 
 def _cost(cost: Cost) -> dict[str, Any]:
     return {
-        "tokens": cost.tokens,
-        "epochs": cost.epochs,
+        **asdict(cost),
         "trained_tokens": cost.trained_tokens,
-        "exact": cost.exact,
-        "model": cost.model,
-        "usd": cost.usd,
         "as_of": cost.as_of.isoformat() if cost.as_of else None,
     }

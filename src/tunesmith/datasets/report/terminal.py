@@ -1,12 +1,16 @@
-"""The report as text for the terminal; needs the extra `cli`."""
+"""Report as text for the terminal; needs the extra `cli`."""
 
 from typing import TYPE_CHECKING
 
+from tunesmith.datasets.findings import make_excerpt
 from tunesmith.datasets.report.histogram import Histogram
 from tunesmith.datasets.report.report import DatasetReport
+from tunesmith.datasets.rows import Row
+from tunesmith.datasets.tokens import segments
 
 if TYPE_CHECKING:
     from rich.console import Console
+    from rich.text import Text
 
 __all__ = ["print_report"]
 
@@ -15,7 +19,7 @@ _LABELS_SHOWN = 10
 
 
 def print_report(report: DatasetReport, console: "Console") -> None:
-    """Print distributions, labels, tokens and cost.
+    """Print distributions, labels, tokens, the loss mask of an example, and cost.
 
     Example:
         ```python
@@ -32,7 +36,7 @@ def print_report(report: DatasetReport, console: "Console") -> None:
     statistics = report.statistics
     table = Table(box=None, pad_edge=False)
     table.add_column("per example")
-    for name in ("least", "median", "mean", "95%", "greatest"):
+    for name in ("minimum", "median", "mean", "p95", "maximum"):
         table.add_column(name, justify="right")
     table.add_column("distribution")
     for name, histogram in {
@@ -47,11 +51,14 @@ def print_report(report: DatasetReport, console: "Console") -> None:
         labels.add_column("label")
         labels.add_column("rows", justify="right")
         for label, count in statistics.labels.most_common(_LABELS_SHOWN):
-            # Text, because a label may hold what rich takes for markup.
+            # Text, because a label may contain markup of rich.
             labels.add_row(Text(repr(label)), f"{count:,}")
         if (others := len(statistics.labels) - _LABELS_SHOWN) > 0:
             labels.add_row(f"and {others:,} more", "")
         console.print(labels)
+    if statistics.examples:
+        console.print(Text("A random example, with the learned text in [[…]]:"))
+        console.print(_loss_mask(statistics.examples[0]))
     if not statistics.counter.exact:
         console.print(Text(f"Tokens are {statistics.counter.note}."))
     if statistics.images:
@@ -60,9 +67,25 @@ def print_report(report: DatasetReport, console: "Console") -> None:
         console.print(Text(f"Training: {report.cost}."))
 
 
+def _loss_mask(example: Row) -> "Text":
+    """Return an example's text with the learned parts marked, even without colours."""
+    from rich.text import Text  # noqa: PLC0415 — an extra
+
+    lines: list[Text] = []
+    for segment in segments(example.data):
+        line = Text(f"  {segment.role}: ")
+        shown = make_excerpt(segment.text)
+        if segment.is_learned:
+            line.append(f"[[{shown}]]", style="green")
+        else:
+            line.append(shown, style="dim")
+        lines.append(line)
+    return Text("\n").join(lines)
+
+
 def sparkline(histogram: Histogram) -> str:
-    """A histogram in one line of text."""
-    counts = [each.values for each in histogram.bins()]
+    """Return a histogram as one line of text."""
+    counts = [values for _, _, values in histogram.bins()]
     tallest = max(counts, default=0)
     return "".join(
         _LEVELS[(count * len(_LEVELS) - 1) // tallest] if count else " " for count in counts
@@ -71,9 +94,9 @@ def sparkline(histogram: Histogram) -> str:
 
 def _numbers(histogram: Histogram) -> list[str]:
     return [
-        f"{histogram.least:,}",
+        f"{histogram.minimum:,}",
         f"{histogram.quantile(0.5):,}",
         f"{histogram.mean:,.1f}",
         f"{histogram.quantile(0.95):,}",
-        f"{histogram.greatest:,}",
+        f"{histogram.maximum:,}",
     ]

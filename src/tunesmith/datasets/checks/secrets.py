@@ -1,4 +1,4 @@
-"""Keys and e-mail addresses in the text: a model may repeat them to anybody."""
+"""Keys and e-mail addresses in texts, which a model may repeat to anybody."""
 
 import re
 from collections.abc import Iterator
@@ -24,50 +24,49 @@ _EMAIL = re.compile(r"[\w.+-]{1,64}@[\w-]{1,63}(?:\.[\w-]{2,63})+")
 
 
 class SecretsCheck:
-    """Looks for what should not be in training data."""
+    """Check for keys and e-mail addresses."""
 
     def __init__(self, file: str | None) -> None:
         self._file = file
         self._keys = FindingCounter()
         self._emails = FindingCounter()
 
-    def see(self, chunk: Chunk, texts: list[str]) -> None:
-        """Look at some rows, and the text of each."""
-        # To look for signs in all texts at once is quick; patterns are tried only where they are.
+    def update(self, chunk: Chunk, texts: list[str]) -> None:
+        """Inspect some rows, and the text of each."""
+        # Markers are searched for in all texts at once; patterns are tried only where they occur.
         joined = "\n".join(texts)
-        if signs := find_markers(joined, _KEY_PREFIXES):
-            _count(self._keys, _KEYS, signs, chunk, texts)
+        if markers := find_markers(joined, _KEY_PREFIXES):
+            _count(self._keys, _KEYS, markers, chunk, texts)
         if "@" in joined:
             _count(self._emails, _EMAIL, ["@"], chunk, texts)
 
     def findings(self) -> Iterator[Finding]:
-        """Say what was found; secrets are masked."""
+        """Yield the findings; secrets are masked."""
         if self._keys.count:
             yield self._keys.finding(
                 "secret",
                 "warning",
-                f"{self._keys.count} rows seem to hold keys; the model could tell them to anybody. "
-                "Take them out, and have the keys revoked.",
+                f"{self._keys.rows}: possible keys, which the model could repeat to anybody. "
+                "Remove the keys and revoke them.",
                 file=self._file,
             )
         if self._emails.count:
             yield self._emails.finding(
                 "email-address",
                 "warning",
-                f"{self._emails.count} rows hold e-mail addresses; the model could tell them to "
-                "anybody.",
+                f"{self._emails.rows}: e-mail addresses, which the model could repeat to anybody.",
                 file=self._file,
             )
 
 
 def _count(
-    tally: FindingCounter,
+    counter: FindingCounter,
     pattern: re.Pattern[str],
-    signs: list[str],
+    markers: list[str],
     chunk: Chunk,
     texts: list[str],
 ) -> None:
-    suspects = {i for sign in signs for i, text in enumerate(texts) if sign in text}
+    suspects = {i for marker in markers for i, text in enumerate(texts) if marker in text}
     for i in sorted(suspects):
-        if found := pattern.search(texts[i]):
-            tally.add(chunk[i].line, excerpt=found[0][:4] + "…")
+        if match := pattern.search(texts[i]):
+            counter.add(chunk[i].line, excerpt=match[0][:4] + "…")

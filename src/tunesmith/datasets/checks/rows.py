@@ -1,0 +1,248 @@
+"""Check of rows that hold messages: conversations, preference pairs and reinforcement items."""
+
+from collections import Counter
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from pydantic_core import to_json
+
+from tunesmith._json_types import is_list, is_object
+from tunesmith.datasets.checks.duplicates import DuplicatesCheck
+from tunesmith.datasets.checks.secrets import SecretsCheck
+from tunesmith.datasets.checks.system import SystemMessageCheck
+from tunesmith.datasets.checks.texts import row_texts
+from tunesmith.datasets.findings import Finding, FindingCounter, Fix
+from tunesmith.datasets.fingerprints import fingerprints_of
+from tunesmith.datasets.rows import Chunk, ChunkSource, Row
+from tunesmith.datasets.transforms import DropRows, EditRows
+from tunesmith.training_rules import (
+    MAX_IMAGE_EXAMPLES,
+    PAIR_KEYS,
+    RULES,
+    Format,
+    Problem,
+    count_images,
+    inspect_row,
+)
+
+__all__ = ["FINDINGS", "RowCheck"]
+
+MEANINGFUL_KEYS = {"label", "kto_tag", "images", "image", "videos", "audios"}
+"""Keys that change the meaning of a row: they are not removed, but the row is."""
+
+_ROLE_NAMES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
+_MAX_KEYS = 1000
+_NO_REFERENCE_KEYS = {"messages", "tools", "functions", "parallel_tool_calls"}
+
+
+@dataclass(frozen=True, slots=True)
+class _Advice:
+    """Finding about a row that the service accepts."""
+
+    message: str
+    can_drop: bool = True
+
+
+_ADVICE = {
+    "same-outputs": _Advice("both outputs are the same, so that there is nothing to prefer."),
+    "no-reference": _Advice("there are only messages; a grader finds no reference.", False),
+}
+
+
+class RowCheck:
+    """Check of rows that hold messages, by the rules for training files.
+
+    Args:
+        file: The file.
+        format: The format of the rows.
+    """
+
+    def __init__(self, file: str | None, format: Format) -> None:
+        self._file = file
+        self._format: Format = format
+        self._counters = {code: FindingCounter() for code in (*RULES, *_EXTRA_CODES, *_ADVICE)}
+        self._unknown_keys: Counter[str] = Counter()
+        self._references: Counter[str] = Counter()
+        self._rows = 0
+        self._with_images = 0
+        self._system = SystemMessageCheck(file)
+        self._duplicates = DuplicatesCheck(file)
+        self._secrets = SecretsCheck(file)
+
+    def update(self, chunk: Chunk) -> None:
+        """Inspect some rows."""
+        texts = row_texts(chunk)
+        self._duplicates.update(fingerprints_of(chunk), texts)
+        self._secrets.update(chunk, texts)
+        self._rows += len(chunk)
+        for line, data in chunk:
+            first = {problem.code: problem for problem in reversed([*self._inspect(data)])}
+            for code, problem in first.items():
+                self._counters[code].add(line, field=problem.path, excerpt=problem.value)
+            if "unknown-key" in first:
+                self._count_unknown_keys(data)
+            if self._format == "chat":
+                self._system.update(line, data.get("messages"))
+                self._with_images += count_images(data.get("messages")) > 0
+            elif self._format == "reinforcement":
+                self._references.update(data.keys() - _NO_REFERENCE_KEYS)
+
+    def findings(self, rows: ChunkSource) -> Iterator[Finding]:
+        """Yield the findings."""
+        for code, counter in self._counters.items():
+            if counter.count:
+                yield self._finding(code, counter)
+        if self._with_images > MAX_IMAGE_EXAMPLES:
+            yield Finding(
+                code="too-many-image-rows",
+                severity="error",
+                message=f"{self._with_images:,} rows have images; the service takes at most "
+                f"{MAX_IMAGE_EXAMPLES:,} in a file.",
+                file=self._file,
+                count=self._with_images,
+            )
+        for field, count in self._references.items():
+            if count < self._rows:
+                yield Finding(
+                    code="uneven-fields",
+                    severity="warning",
+                    message=f"{self._rows - count} rows have no `{field}`, which others have; a "
+                    "grader that reads it fails for them.",
+                    file=self._file,
+                    field=field,
+                    count=self._rows - count,
+                )
+        yield from self._system.findings()
+        yield from self._duplicates.findings(rows)
+        yield from self._secrets.findings()
+
+    def _inspect(self, data: dict[str, Any]) -> Iterator[Problem]:
+        for problem in inspect_row(data, self._format):
+            yield problem._replace(code=_refined_code(problem))
+        if self._format == "dpo":
+            better, worse = (data.get(key) for key in PAIR_KEYS[1:])
+            if better is not None and better == worse:
+                yield Problem("same-outputs", PAIR_KEYS[2], worse)
+        elif self._format == "reinforcement" and not data.keys() - _NO_REFERENCE_KEYS:
+            yield Problem("no-reference", "messages")
+
+    def _count_unknown_keys(self, data: dict[str, Any]) -> None:
+        keys = {
+            str(problem.value)
+            for problem in inspect_row(data, self._format)
+            if _is_removable(problem)
+        }
+        self._unknown_keys.update(
+            key for key in keys if key in self._unknown_keys or len(self._unknown_keys) < _MAX_KEYS
+        )
+
+    def _finding(self, code: str, counter: FindingCounter) -> Finding:
+        if advice := _ADVICE.get(code):
+            message = advice.message
+        elif code == "unknown-key":
+            message = f"the service does not accept {self._key_names()}."
+        else:
+            message = _EXTRA_CODES.get(code) or RULES[code].message
+        return counter.finding(
+            code,
+            "warning" if advice else "error",
+            f"{counter.rows}: {message}",
+            file=self._file,
+            fix=self._fix(code, counter.rows) if not advice or advice.can_drop else None,
+        )
+
+    def _fix(self, code: str, rows: str) -> Fix:
+        if code == "unknown-key":
+            description = f"Remove {self._key_names()}"
+            return Fix(description=description, transform=EditRows(self._remove_unknown_keys))
+        if edit := _EDITS.get(code):
+            description, change = edit
+            return Fix(description=f"{description} ({rows})", transform=EditRows(change))
+
+        def has_problem(row: Row) -> bool:
+            return any(problem.code == code for problem in self._inspect(row.data))
+
+        return Fix(description=f"Remove {rows} ({code})", transform=DropRows(has_problem))
+
+    def _key_names(self) -> str:
+        return ", ".join(f"`{key}` ({count})" for key, count in self._unknown_keys.most_common())
+
+    def _remove_unknown_keys(self, row: Row) -> None:
+        for problem in [*inspect_row(row.data, self._format)]:
+            if _is_removable(problem) and problem.parent is not None:
+                del problem.parent[str(problem.value)]
+
+
+_EXTRA_CODES = {
+    "meaningful-key": "a key changes the meaning of the row, and the service ignores it: "
+    "`label` marks bad answers, `images` belong into the messages as `image_url` parts.",
+    "foreign-role": f"a message's role has another name: {', '.join(_ROLE_NAMES)}.",
+    "arguments-not-text": "the arguments of a tool call are an object instead of JSON text.",
+    "missing-call-type": "a tool call has no `type`.",
+}
+
+
+FINDINGS = frozenset({*RULES, *_EXTRA_CODES, *_ADVICE} - {"not-text", "empty-completions"})
+"""Codes of the findings that this check can have."""
+
+
+def _refined_code(problem: Problem) -> str:
+    """Return the code of a problem that has a fix of its own, or else the rule's code."""
+    match problem:
+        case Problem("unknown-key", path, str(key)) if path == key and key in MEANINGFUL_KEYS:
+            return "meaningful-key"
+        case Problem("unknown-role", _, str(role)) if role.lower() in _ROLE_NAMES:
+            return "foreign-role"
+        case Problem("bad-arguments", _, dict() | list()):
+            return "arguments-not-text"
+        case Problem("bad-tool-call", _, {"id": str(), "function": dict(), **rest}) if (
+            "type" not in rest
+        ):
+            return "missing-call-type"
+    return problem.code
+
+
+def _is_removable(problem: Problem) -> bool:
+    return _refined_code(problem) == "unknown-key"
+
+
+def _messages_of(data: Any) -> Iterator[dict[str, Any]]:
+    """Yield all messages of a row, whatever its format."""
+    if is_object(data):
+        for value in (data.get("messages"), data.get("input"), *map(data.get, PAIR_KEYS[1:])):
+            yield from _messages_of(value)
+    elif is_list(data):
+        yield from filter(is_object, data)
+
+
+def _calls_of(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for message in _messages_of(data):
+        calls = message.get("tool_calls")
+        yield from filter(is_object, calls if is_list(calls) else [])
+
+
+def _rename_roles(row: Row) -> None:
+    for message in _messages_of(row.data):
+        if isinstance(role := message.get("role"), str):
+            message["role"] = _ROLE_NAMES.get(role.lower(), role)
+
+
+def _serialize_arguments(row: Row) -> None:
+    functions = [call.get("function") for call in _calls_of(row.data)]
+    functions += [message.get("function_call") for message in _messages_of(row.data)]
+    for function in filter(is_object, functions):
+        if isinstance(arguments := function.get("arguments"), dict | list):
+            function["arguments"] = to_json(arguments).decode()
+
+
+def _add_call_types(row: Row) -> None:
+    for call in _calls_of(row.data):
+        call.setdefault("type", "function")
+
+
+_EDITS: dict[str, tuple[str, Callable[[Row], None]]] = {
+    "foreign-role": ("Rename roles to `user` and `assistant`", _rename_roles),
+    "arguments-not-text": ("Write arguments as JSON text", _serialize_arguments),
+    "missing-call-type": ("Add the type `function` to tool calls", _add_call_types),
+}

@@ -1,0 +1,108 @@
+"""Columns of a table: the ones for prompts and completions, by name or by content."""
+
+from collections.abc import Iterator
+from typing import Any
+
+from tunesmith.datasets.rows import Chunk
+
+__all__ = ["choose_columns", "column_hint", "format_columns"]
+
+_NAMES = {
+    "prompt": (
+        *("prompt", "question", "query", "instruction", "input", "text", "sentence", "review"),
+        *("user", "human", "request", "source"),
+    ),
+    "completion": (
+        *("completion", "answer", "response", "output", "reply", "target", "assistant", "ideal"),
+        *("label", "category", "class", "intent", "sentiment", "summary"),
+    ),
+}
+"""Well-known names of columns, the most specific first."""
+
+_LONG_NAME = 40
+_MAX_SHOWN = 10
+
+
+def choose_columns(chunk: Chunk) -> dict[str, str]:
+    """Return the places of columns, `prompt` and `completion`, by well-known names.
+
+    Names are in lower case. Of several well-known names the most specific is used.
+    """
+    columns = {c.strip().lower() for c in _columns(chunk) if _is_scalar(chunk, c)}
+    return {
+        name: target
+        for target, names in _NAMES.items()
+        if (name := next((name for name in names if name in columns), None))
+    }
+
+
+def column_hint(chunk: Chunk) -> str:
+    """Return a hint that names the columns to rename, by their content."""
+    columns = _columns(chunk)
+    if any(len(column) > _LONG_NAME or column.strip().isdigit() for column in columns):
+        return "The first row may be an example: add a header with `prompt` and `completion`."
+    chosen = choose_columns(chunk)
+    free = [
+        column
+        for column in columns
+        if column.strip() and column.strip().lower() not in chosen and _is_text(chunk, column)
+    ]
+    missing = [target for target in _NAMES if target not in chosen.values()]
+    if len(free) < len(missing):
+        return (
+            "A file needs two columns of text, `prompt` and `completion`, or conversations as "
+            "`messages`."
+        )
+    if len(missing) == 1:
+        renames = {max(free, key=lambda column: _length(chunk, column)): missing[0]}
+    else:
+        # Questions have question marks; otherwise the order decides among the longest texts.
+        longest = sorted(free, key=lambda column: -_length(chunk, column))[:2]
+        first, second = sorted(longest, key=columns.index)
+        if _questions(chunk, second) > _questions(chunk, first):
+            first, second = second, first
+        renames = {first: "prompt", second: "completion"}
+    shown = " and ".join(f"rename={{{old!r}: {new!r}}}" for old, new in renames.items())
+    return f"Rename the columns for prompts and completions: {shown}."
+
+
+def format_columns(chunk: Chunk) -> str:
+    """Return the names of the columns for a message."""
+    columns = _columns(chunk)
+    shown = ", ".join(f"`{column}`" for column in columns[:_MAX_SHOWN])
+    return f"{shown}, …" if len(columns) > _MAX_SHOWN else shown or "none"
+
+
+def _columns(chunk: Chunk) -> list[str]:
+    return list(dict.fromkeys(key for _, data in chunk for key in data))
+
+
+def _values(chunk: Chunk, column: str) -> Iterator[Any]:
+    return (data[column] for _, data in chunk if data.get(column) is not None)
+
+
+def _is_scalar(chunk: Chunk, column: str) -> bool:
+    return any(not isinstance(value, list | dict) for value in _values(chunk, column))
+
+
+def _is_text(chunk: Chunk, column: str) -> bool:
+    """Return whether a column holds texts that differ, and not numbers such as ids."""
+    values = list(_values(chunk, column))
+    texts = [value for value in values if isinstance(value, str) and not _is_number(value)]
+    return len(texts) * 2 > len(values) and len({*texts}) > 1
+
+
+def _is_number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _length(chunk: Chunk, column: str) -> int:
+    return sum(len(str(value)) for value in _values(chunk, column))
+
+
+def _questions(chunk: Chunk, column: str) -> int:
+    return sum(str(value).rstrip().endswith("?") for value in _values(chunk, column))

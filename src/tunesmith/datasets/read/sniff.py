@@ -1,0 +1,23 @@
+"""Type of a file by its content, where the name's extension is wrong."""
+
+import re
+
+from tunesmith.datasets.read.files import DataFile, FileType
+from tunesmith.datasets.read.issues import ReadIssues
+from tunesmith.datasets.read.text import detect_encoding, peek_text
+
+__all__ = ["sniff_kind"]
+
+_MAGIC: dict[bytes, FileType] = {b"PK\x03\x04": "xlsx", b"PAR1": "parquet"}
+_JSON = re.compile(r'(?:\[\s*)*\{\s*"[^"\n]*"\s*:')
+"""Beginning of an object with a key, alone or in arrays."""
+
+
+def sniff_kind(file: DataFile) -> FileType:
+    """Return the type that a file's content has, or else the type of its extension."""
+    with file.open() as stream:
+        magic = _MAGIC.get(stream.peek(4)[:4])
+        if magic or file.kind in {"xlsx", "parquet", "json", "jsonl"}:
+            return magic or file.kind
+        encoding = detect_encoding(stream, None, ReadIssues(file.name))
+        return "jsonl" if _JSON.match(peek_text(stream, encoding)) else file.kind
