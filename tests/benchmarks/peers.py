@@ -76,12 +76,12 @@ class Tunesmith(Sdk):
 
     async def parse_answers(self, number):
         from tunesmith.operations.completions import CreateCompletion
-        from tunesmith.protocol.decode import decode_answer
+        from tunesmith.protocol.decode import decode_response
         from tunesmith.types.response import ResponseInfo
 
         operation, info = CreateCompletion(**ASKED), ResponseInfo(200, HEADERS_BACK)
         for _ in range(number):
-            decode_answer(operation, COMPLETION, info)
+            decode_response(operation, COMPLETION, info)
 
     async def parse_events(self, number):
         from tunesmith.protocol.decode import decode_event

@@ -1,1 +1,1 @@
-"""How a call is made: attempts, pauses, time limits, logs; the same for every backend."""
+"""Calls: attempts, retries, time limits and logs, the same for every backend."""

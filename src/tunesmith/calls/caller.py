@@ -1,12 +1,13 @@
-"""Making a call: attempts until one is good, or no more are allowed."""
+"""Calls: attempts until one succeeds or the retries are used up."""
 
 import logging
 import random
 from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, TypeVar, cast
+from uuid import uuid4
 
 from tunesmith.backends.base import Backend, get_clock
 from tunesmith.calls.deadline import Deadline, TimeLimitError
@@ -21,11 +22,13 @@ from tunesmith.errors import (
     DeadlineExceededError,
     InvalidResponseError,
     Phase,
+    UnknownOutcomeError,
 )
 from tunesmith.operations.base import Operation
-from tunesmith.protocol.decode import decode_answer
-from tunesmith.protocol.encode import encode
-from tunesmith.protocol.error_body import parse_error
+from tunesmith.protocol.decode import decode_response
+from tunesmith.protocol.encode import FILE_PARAMS, encode
+from tunesmith.protocol.error_body import find_error, parse_error
+from tunesmith.protocol.file_input import to_file_source
 from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.retry import may_have_been_processed, retry_delay
 from tunesmith.types.response import ResponseInfo, request_id_of
@@ -38,14 +41,17 @@ _log = logging.getLogger("tunesmith.calls")
 
 _MAX_ERROR_BYTES = 1024 * 1024
 
+_REJECTIONS = frozenset({400, 404, 409})
+"""Statuses with which services answer a repeated request to complete an upload."""
+
 
 @dataclass(slots=True)
 class AttemptError(Exception):
-    """An attempt that went wrong, and what the next step depends on.
+    """Failed attempt.
 
     Args:
-        error: What a caller would see.
-        backend_error: Why no answer came, if none did.
+        error: The exception for the caller.
+        backend_error: The connection error, if there was no response.
     """
 
     error: APIError
@@ -53,17 +59,17 @@ class AttemptError(Exception):
 
     @property
     def may_have_happened(self) -> bool:
-        """Whether the service may have done what was asked, though no answer says so."""
+        """Whether the service may have processed the request."""
         status = self.error.status if isinstance(self.error, APIStatusError) else None
         return may_have_been_processed(status=status, error=self.backend_error)
 
 
 class Caller:
-    """Makes calls over a backend by a policy.
+    """Sends operations over a backend, following a policy.
 
     Args:
-        backend: Where requests go.
-        policy: What holds for every call.
+        backend: The backend.
+        policy: The policy of all calls.
     """
 
     def __init__(self, backend: Backend, policy: CallPolicy) -> None:
@@ -74,47 +80,66 @@ class Caller:
         self._random = random.Random()  # noqa: S311 - spreads retries, protects nothing
 
     def with_policy(self, policy: CallPolicy) -> "Caller":
-        """Make a caller over the same backend that goes by another policy."""
+        """Return a caller with another policy over the same backend."""
         caller = Caller(self.backend, policy)
         caller.created_ids = self.created_ids
         return caller
 
     def deadline(self, operation: str) -> Deadline:
-        """Begin the time of a call."""
+        """Start the deadline of a call."""
         return Deadline(self.clock, self.policy.deadline_s, operation)
 
     async def call(self, operation: Operation[A], *, deadline: Deadline | None = None) -> A:
-        """Make a call and read its answer.
+        """Call an operation and return its response.
 
         Args:
-            operation: What is asked.
-            deadline: The end of a longer call that this one is part of; its own if None.
+            operation: The operation.
+            deadline: Deadline of a longer call that this one is part of; its own if None.
 
         Raises:
-            APIError: The call went wrong.
-            DeadlineExceededError: The time of the whole call is up.
+            APIError: The call failed.
+            DeadlineExceededError: The deadline passed.
         """
-        request = encode(operation, headers=self.policy.headers, timeout_s=self.policy.timeout_s)
+        operation = _open_files(operation)
+        headers = self.policy.headers
+        if operation.spec.is_create:
+            headers = {"idempotency-key": f"tunesmith-{uuid4()}", **headers}
+        request = encode(operation, headers=headers, timeout_s=self.policy.timeout_s)
         deadline = deadline or self.deadline(request.operation)
-        creates = operation.spec.is_create
+        is_create = operation.spec.is_create
         began_at = self.clock.time()
+        lost: APIError | None = None
         attempt = 0
         while True:
             attempt += 1
             try:
-                info, body = await self._attempt(request, deadline, attempt)
+                return await self._try(operation, request, deadline, attempt)
             except AttemptError as caught:
                 failure = caught
-            else:
-                answer = decode_answer(operation, body, info)
-                if creates:
-                    self.created_ids.append(str(getattr(answer, "id", "")))
-                return answer
-            if creates and failure.may_have_happened and self.policy.retry.max_retries:
-                found = await self._find_created(operation, began_at, deadline, failure.error)
-                if found is not None:
-                    return found
+            if lost is not None:
+                _raise_if_completed(operation, failure.error, lost)
+            if failure.may_have_happened:
+                lost = failure.error
+                if is_create and self.policy.retry.max_retries:
+                    created = await self._recover(operation, began_at, deadline, lost)
+                    if created is not None:
+                        return created
             await self._backoff(failure, request, deadline, attempt)
+
+    async def _try(
+        self, operation: Operation[A], request: Request, deadline: Deadline, attempt: int
+    ) -> A:
+        info, body = await self._send_once(request, deadline, attempt)
+        if operation.spec.response_type is not bytes:
+            error = find_error(request.operation, info, body)
+            if error is not None:
+                error.operation = request.operation
+                error.attempts = attempt
+                raise AttemptError(error)
+        response = decode_response(operation, body, info)
+        if operation.spec.is_create:
+            self.created_ids.append(str(getattr(response, "id", "")))
+        return response
 
     @asynccontextmanager
     async def stream(
@@ -125,17 +150,17 @@ class Caller:
         headers: Mapping[str, str] | None = None,
         deadline: Deadline | None = None,
     ) -> AsyncGenerator[OpenResponse]:
-        """Make a call and hand over its answer to be read bit by bit.
+        """Call an operation and yield its response, open to be read.
 
         Args:
-            operation: What is asked.
-            streaming: Whether the service shall send events.
-            headers: Headers of this call alone, such as `range`.
-            deadline: The end of a longer call that this one is part of; its own if None.
+            operation: The operation.
+            streaming: Whether to ask for a stream of events.
+            headers: Further headers, such as `range`.
+            deadline: Deadline of a longer call that this one is part of; its own if None.
 
         Raises:
-            APIError: The call went wrong.
-            DeadlineExceededError: The time of the whole call is up.
+            APIError: The call failed.
+            DeadlineExceededError: The deadline passed.
         """
         request = encode(
             operation,
@@ -149,7 +174,7 @@ class Caller:
             attempt += 1
             async with AsyncExitStack() as stack:
                 try:
-                    received = await self._receive(request, stack, deadline, attempt)
+                    received = await self._open(request, stack, deadline, attempt)
                 except AttemptError as caught:
                     failure = caught
                 else:
@@ -160,23 +185,23 @@ class Caller:
     async def attempt(
         self, request: Request, deadline: Deadline, number: int
     ) -> tuple[ResponseInfo, bytes]:
-        """Send a request that is already encoded, once; for callers with a policy of their own.
+        """Send an encoded request once, for callers with a retry policy of their own.
 
         Args:
-            request: What is sent.
-            deadline: The end of the call.
-            number: Which attempt this is, counted from 1.
+            request: The request.
+            deadline: The deadline of the call.
+            number: Number of the attempt, starting at 1.
 
         Returns:
-            What is known of the response, and its body.
+            Metadata and body of the response.
 
         Raises:
-            AttemptError: It went wrong.
-            DeadlineExceededError: The time of the whole call is up.
+            AttemptError: The attempt failed.
+            DeadlineExceededError: The deadline passed.
         """
-        return await self._attempt(request, deadline, number)
+        return await self._send_once(request, deadline, number)
 
-    async def _attempt(
+    async def _send_once(
         self, request: Request, deadline: Deadline, number: int
     ) -> tuple[ResponseInfo, bytes]:
         began = self.clock.monotonic()
@@ -186,38 +211,38 @@ class Caller:
                     body = await self._read(response, request, number)
         except (TimeLimitError, BackendError) as error:
             raise self._connection_failure(error, request, deadline, number, began) from error
-        info = self._log_success(response, request, number, began)
-        if not _is_good(response):
+        info = self._log_response(response, request, number, began)
+        if not _is_success(response):
             raise self._status_failure(response, body, request, number)
         return info, body
 
-    async def _find_created(
+    async def _recover(
         self, operation: Operation[A], began_at: float, deadline: Deadline, lost: APIError
     ) -> A | None:
-        # Imported only now: it knows every operation that creates, and is hardly ever needed.
+        # Imported late: it imports all operations that create, and is rarely needed.
         from tunesmith.calls.create_recovery import recover_created  # noqa: PLC0415
 
-        found = await recover_created(
-            self.call, operation, began_at, deadline, self.created_ids, lost
-        )
-        if found is not None:
-            _log.info("%s: its answer was lost, but it was done", operation.spec.name)
-            self.created_ids.append(found.id)
-        return cast("A | None", found)
+        created = await recover_created(self, operation, began_at, deadline, lost)
+        if created is not None:
+            _log.info("%s: found the object whose response was lost", operation.spec.name)
+            self.created_ids.append(created.id)
+        return cast("A | None", created)
 
-    async def _receive(
+    async def _open(
         self, request: Request, stack: AsyncExitStack, deadline: Deadline, attempt: int
     ) -> OpenResponse:
-        """Make an attempt, and leave its answer open to be read."""
+        """Make an attempt and leave its response open to be read."""
         began = self.clock.monotonic()
         try:
             with deadline.scope(request.timeout_s):
                 response = await stack.enter_async_context(self.backend.send(request))
-                body = b"" if _is_good(response) else await self._read(response, request, attempt)
+                body = (
+                    b"" if _is_success(response) else await self._read(response, request, attempt)
+                )
         except (TimeLimitError, BackendError) as error:
             raise self._connection_failure(error, request, deadline, attempt, began) from error
-        info = self._log_success(response, request, attempt, began)
-        if not _is_good(response):
+        info = self._log_response(response, request, attempt, began)
+        if not _is_success(response):
             raise self._status_failure(response, body, request, attempt)
         return OpenResponse(
             info, response.stream, deadline, request.timeout_s, response.keeps_timeout
@@ -225,7 +250,7 @@ class Caller:
 
     async def _read(self, response: Response, request: Request, attempt: int) -> bytes:
         """Read a body; of an error, only as much as its message can need."""
-        if not _is_good(response):
+        if not _is_success(response):
             return await response.read(max_bytes=_MAX_ERROR_BYTES)
         limit = self.policy.max_response_bytes
         body = await response.read(max_bytes=limit)
@@ -239,7 +264,7 @@ class Caller:
             )
         return body
 
-    def _log_success(
+    def _log_response(
         self, response: Response, request: Request, attempt: int, began: float
     ) -> ResponseInfo:
         info = ResponseInfo(
@@ -251,10 +276,10 @@ class Caller:
     def _status_failure(
         self, response: Response, body: bytes, request: Request, attempt: int
     ) -> AttemptError:
-        refusal = parse_error(response.status, response.headers, body, now=self.clock.time())
-        refusal.operation = request.operation
-        refusal.attempts = attempt
-        return AttemptError(refusal)
+        error = parse_error(response.status, response.headers, body, now=self.clock.time())
+        error.operation = request.operation
+        error.attempts = attempt
+        return AttemptError(error)
 
     def _connection_failure(
         self,
@@ -268,16 +293,16 @@ class Caller:
             self._log_attempt(request, error.phase, attempt, began)
             return AttemptError(_connection_error(error, request, attempt), error)
         self._log_attempt(request, "timeout", attempt, began)
-        late = deadline.error(request.timeout_s, attempt)
-        if isinstance(late, DeadlineExceededError):
-            raise late from None
+        timeout = deadline.error(request.timeout_s, attempt)
+        if isinstance(timeout, DeadlineExceededError):
+            raise timeout from None
         phase: Phase = "connect_timeout" if error.unsent else "timeout"
-        return AttemptError(late, BackendError(str(late), phase=phase))
+        return AttemptError(timeout, BackendError(str(timeout), phase=phase))
 
     async def _backoff(
         self, failure: AttemptError, request: Request, deadline: Deadline, attempt: int
     ) -> None:
-        """Wait before the next attempt, or raise the error if there is to be none."""
+        """Wait before the next attempt, or raise the error if the call must not be retried."""
         error = failure.error
         status = error if isinstance(error, APIStatusError) else None
         pause_s = retry_delay(
@@ -292,9 +317,9 @@ class Caller:
         )
         if pause_s is None or not request.replayable:
             raise error from failure.backend_error
-        _log.info("%s: %s, again in %.3g s", request.operation, type(error).__name__, pause_s)
+        _log.info("%s: %s, retrying in %.3g s", request.operation, type(error).__name__, pause_s)
         try:
-            await deadline.sleep(pause_s, activity="waiting to try again", attempts=attempt)
+            await deadline.sleep(pause_s, activity="waiting to retry", attempts=attempt)
         except DeadlineExceededError as exceeded:
             raise exceeded from error
 
@@ -318,8 +343,34 @@ class Caller:
             )
 
 
-def _is_good(response: Response) -> bool:
+def _is_success(response: Response) -> bool:
     return 200 <= response.status < 300  # noqa: PLR2004
+
+
+def _open_files(operation: Operation[A]) -> Operation[A]:
+    """Note names and sizes of files before they are read, which may move their position."""
+    if not operation.spec.multipart:
+        return operation
+    names = FILE_PARAMS.intersection(operation.spec.body_params)
+    files = {name: to_file_source(getattr(operation, name)) for name in names}
+    return replace(operation, **files)  # type: ignore[arg-type] # fields of its class
+
+
+def _raise_if_completed(operation: Operation[Any], error: APIError, lost: APIError) -> None:
+    """Raise an error if a request was rejected perhaps because a lost attempt had succeeded."""
+    name = operation.spec.name
+    if (
+        name == "uploads.complete"
+        and isinstance(error, APIStatusError)
+        and error.status in _REJECTIONS
+    ):
+        raise UnknownOutcomeError(
+            f"{name}: the response was lost ({lost.message}), and repeating the request was "
+            f"rejected ({error.message}). Check files.list for the file before uploading again.",
+            operation=name,
+            attempts=error.attempts,
+            request_id=error.request_id,
+        ) from error
 
 
 def _connection_error(error: BackendError, request: Request, attempt: int) -> APIConnectionError:

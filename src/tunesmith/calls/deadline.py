@@ -110,7 +110,7 @@ class Deadline:
 
         Args:
             seconds: How long to wait.
-            activity: What the wait is for, for the error: "waiting to try again".
+            activity: What the wait is for, for the error: "waiting to retry".
             attempts: How many times the request was sent.
 
         Raises:

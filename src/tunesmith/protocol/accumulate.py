@@ -1,15 +1,14 @@
-"""From the events of a stream to the answer that a call without a stream would give.
+"""Accumulation of stream events into the response that an unstreamed call returns.
 
 ```python
-pieces = CompletionAccumulator()
+accumulator = CompletionAccumulator()
 async with client.completions.stream(model="babbage-002", prompt="Kant was") as stream:
-    async for completion in stream:
-        pieces.add(completion)
-whole = pieces.result()
+    async for event in stream:
+        accumulator.add(event)
+completion = accumulator.result()
 ```
 
-Pieces are kept as they come and put together at the end, so that the time it takes grows with the
-length of the answer, not with its square.
+Pieces are joined at the end, so that the time is linear in the length of the response.
 """
 
 from collections.abc import Iterable
@@ -17,6 +16,7 @@ from typing import Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
+from tunesmith.protocol.json import join_surrogates, validate_leniently
 from tunesmith.types.base import APIModel
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk, ChoiceDeltaToolCall
 from tunesmith.types.completions import Completion
@@ -26,52 +26,54 @@ __all__ = ["ChatCompletionAccumulator", "CompletionAccumulator", "accumulate"]
 A = TypeVar("A", bound=BaseModel)
 E = TypeVar("E", Completion, ChatCompletionChunk)
 
-_UNCUT_FIELDS = frozenset({"id", "name", "role", "type"})
-"""Texts that are not cut: servers that send them again mean the same one."""
+_UNCUT_FIELDS = frozenset({"id", "role", "type"})
+"""Texts that are sent whole; servers that repeat them mean the same value."""
 
 _NUMBERS = frozenset({bool, float, int})
 
-_OF_THE_STREAM = frozenset({"choices", "object", "obfuscation"})
-"""What an event has for itself; the answer has none of it, or its own."""
+_EVENT_FIELDS = frozenset({"choices", "object", "obfuscation"})
+"""Fields of events that the response does not have, or has with other values."""
 
 _FIRST_WINS_FIELDS = frozenset({"created", "id", "model", "system_fingerprint"})
+"""Fields of which the first value counts; some services send empty texts at first."""
 
 _MERGED_FIELDS = frozenset({"delta", "logprobs", "text"})
-"""What of a choice is joined; of the rest, such as why it ended, the last word counts."""
+"""Fields of a choice that are joined; of others, such as `finish_reason`, the last value counts."""
 
 
-def accumulate(answer: type[A], events: Iterable[BaseModel]) -> A:
-    """Put the events of a stream together.
+def accumulate(response_type: type[A], events: Iterable[BaseModel]) -> A:
+    """Join the events of a stream.
 
     Args:
-        answer: The type of the whole answer.
-        events: All events, in their order.
+        response_type: Type of the response.
+        events: All events, in order.
 
     Returns:
-        The answer; of events that are objects of their own, a page.
+        The response; a page if the events are independent objects.
     """
-    if issubclass(answer, Completion):
+    if issubclass(response_type, Completion):
         return cast("A", _all(CompletionAccumulator(), cast("Iterable[Completion]", events)))
-    if issubclass(answer, ChatCompletion):
+    if issubclass(response_type, ChatCompletion):
         chunks = cast("Iterable[ChatCompletionChunk]", events)
         return cast("A", _all(ChatCompletionAccumulator(), chunks))
-    return answer.model_validate({"data": list(events)})
+    return response_type.model_validate({"data": list(events)})
 
 
 class _Merger:
-    """A value that comes in pieces.
+    """Value received in pieces.
 
-    Texts and lists are joined, mappings and objects field by field; of anything else the last one
-    counts.
+    Texts and lists are joined, mappings and objects merged by field, list items merged by their
+    `index` if they have one. Of anything else the last value counts.
     """
 
-    __slots__ = ("_fields", "_items", "_kind", "_last", "_once", "_texts")
+    __slots__ = ("_fields", "_indexed", "_items", "_kind", "_last", "_texts", "_uncut")
 
     def __init__(self) -> None:
         self._kind: type[Any] | None = None
         self._texts: list[str] = []
         self._items: list[Any] = []
-        self._once: dict[str, Any] = {}
+        self._indexed: dict[int, _Merger] = {}
+        self._uncut: dict[str, Any] = {}
         self._fields: dict[str, _Merger] = {}
         self._last: Any = None
 
@@ -79,10 +81,13 @@ class _Merger:
         if piece is None:
             return
         kind = piece.__class__
-        if kind is str:
+        if kind is str and self._kind is not list:
             self._texts.append(piece)
+        elif kind is str:
+            self._items.append({"type": "text", "text": piece})
+            kind = list
         elif kind is list:
-            self._items += piece
+            self._add_items(piece)
         elif kind in _NUMBERS:
             self._last = piece
         else:
@@ -90,26 +95,56 @@ class _Merger:
             kind = dict
         self._kind = kind
 
+    def _add_items(self, items: list[Any]) -> None:
+        if self._texts:  # the content was text before it became a list of parts
+            self._items.append({"type": "text", "text": "".join(self._texts)})
+            self._texts = []
+        for item in items:
+            index = item.get("index") if item.__class__ is dict else None
+            if index.__class__ is not int:
+                self._items.append(item)
+                continue
+            if index not in self._indexed:
+                self._indexed[index] = _Merger()
+                self._items.append(self._indexed[index])
+            self._indexed[index].add(item)
+
     def _add_fields(self, fields: Iterable[tuple[str, Any]]) -> None:
         for name, value in fields:
             if value is None:
                 continue
             if name in _UNCUT_FIELDS:
-                self._once[name] = self._once.get(name) or value
-                continue
-            field = self._fields.get(name)
-            if field is None:
-                field = self._fields[name] = _Merger()
-            field.add(value)
+                self._uncut[name] = self._uncut.get(name) or value
+            elif name == "name" and value.__class__ is str:
+                self._uncut[name] = _join_name(self._uncut.get(name, ""), value)
+            else:
+                field = self._fields.get(name)
+                if field is None:
+                    field = self._fields[name] = _Merger()
+                field.add(value)
 
     def value(self) -> Any:
         if self._kind is str:
-            return "".join(self._texts)
+            return _join_texts(self._texts)
         if self._kind is list:
-            return self._items
+            return [item.value() if item.__class__ is _Merger else item for item in self._items]
         if self._kind is dict:
-            return self._once | {name: field.value() for name, field in self._fields.items()}
+            return self._uncut | {name: field.value() for name, field in self._fields.items()}
         return self._last
+
+
+def _join_name(begin: str, piece: str) -> str:
+    # Some servers send names in pieces, others repeat the name so far.
+    return piece if piece.startswith(begin) else begin + piece
+
+
+def _join_texts(texts: list[str]) -> str:
+    text = "".join(texts)
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return join_surrogates(text)  # an emoji that was cut in two
+    return text
 
 
 def _fields(piece: APIModel) -> Iterable[tuple[str, Any]]:
@@ -118,57 +153,53 @@ def _fields(piece: APIModel) -> Iterable[tuple[str, Any]]:
 
 
 class _Accumulator(Generic[E]):
-    """What the streams of all nouns have in common: choices by their index, and what frames them.
-
-    Of the frame the last word counts, such as the usage; but for what names the answer: there some
-    services send empty texts at first.
-    """
+    """Base class of accumulators: choices by index, and the fields around them."""
 
     def __init__(self) -> None:
-        self._frame: dict[str, Any] = {}
+        self._fields: dict[str, Any] = {}
         self._choices: dict[int, _Choice] = {}
 
     def add(self, event: E) -> None:
-        """Take the next event."""
-        frame = self._frame
+        """Add the next event."""
+        fields = self._fields
         for name, value in _fields(event):
-            if value is not None and name not in _OF_THE_STREAM:
-                frame[name] = (name in _FIRST_WINS_FIELDS and frame.get(name)) or value
+            if value is not None and name not in _EVENT_FIELDS:
+                fields[name] = (name in _FIRST_WINS_FIELDS and fields.get(name)) or value
         for piece in event.choices:
             choice = self._choices.get(piece.index)
             if choice is None:
                 choice = self._choices[piece.index] = _Choice()
             choice.add(piece)
 
-    def _whole(self) -> dict[str, Any]:
+    def _result(self) -> dict[str, Any]:
         choices = [choice.result() for _, choice in sorted(self._choices.items())]
-        return {**self._frame, "choices": choices}
+        return {**self._fields, "choices": choices}
 
 
 class CompletionAccumulator(_Accumulator[Completion]):
-    """Puts a stream of completions together."""
+    """Accumulator of a stream of completions."""
 
     def result(self) -> Completion:
-        """Give the completion as far as it has come."""
-        return Completion.model_validate(self._whole())
+        """Return the completion received so far."""
+        return validate_leniently(Completion, self._result())
 
 
 class ChatCompletionAccumulator(_Accumulator[ChatCompletionChunk]):
-    """Puts the chunks of answers to a conversation together."""
+    """Accumulator of a stream of chat completions."""
 
     def result(self) -> ChatCompletion:
-        """Give the answers as far as they have come."""
-        return ChatCompletion.model_validate(self._whole())
+        """Return the completion received so far."""
+        return validate_leniently(ChatCompletion, self._result())
 
 
-def _all(pieces: Any, events: Iterable[Any]) -> Any:
+def _all(accumulator: Any, events: Iterable[Any]) -> Any:
     for event in events:
-        pieces.add(event)
-    return pieces.result()
+        accumulator.add(event)
+    return accumulator.result()
 
 
 class _Choice:
-    """A choice that comes in pieces: of its text, its message and its log-probabilities."""
+    """Choice received in pieces."""
 
     def __init__(self) -> None:
         self._last: dict[str, Any] = {}
@@ -183,7 +214,7 @@ class _Choice:
                 if joined is None:
                     joined = self._joined[name] = _Merger()
                 joined.add(value)
-            else:
+            elif value != "" or name not in self._last:
                 self._last[name] = value
 
     def result(self) -> dict[str, Any]:
@@ -205,12 +236,12 @@ def _tool_calls(pieces: Iterable[ChoiceDeltaToolCall]) -> list[dict[str, Any]]:
             calls.append((piece.index, call))
         current[piece.index] = (call_id or piece.id, call)
         call.add(piece)
-    return [_tool_call(call.value()) for _, call in sorted(calls, key=lambda each: each[0])]
+    return [_tool_call(call.value()) for _, call in sorted(calls, key=lambda item: item[0])]
 
 
 def _starts_new_call(piece: ChoiceDeltaToolCall, call_id: str | None) -> bool:
-    # Some servers give all calls the index 0, others each piece an id of its own, others repeat
-    # the name: only together do id and name tell where a call begins.
+    # Some servers send the index 0 for all calls, others an ID per piece, others repeat the name:
+    # only a new ID together with a name begins another call.
     named = piece.function or piece.custom
     return bool(call_id and piece.id and piece.id != call_id and named and named.name)
 

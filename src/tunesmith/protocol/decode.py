@@ -1,4 +1,4 @@
-"""From the bytes of a response to an answer."""
+"""Decoding of responses and stream events."""
 
 from typing import TypeVar, cast
 
@@ -7,72 +7,71 @@ from pydantic import BaseModel, ValidationError
 from tunesmith.errors import InvalidResponseError
 from tunesmith.operations.base import Operation
 from tunesmith.protocol.error_body import make_excerpt
-from tunesmith.types.base import APIResponse, attach_response
+from tunesmith.protocol.json import validate_json
+from tunesmith.types.base import attach_response
 from tunesmith.types.response import ResponseInfo
 
-__all__ = ["decode_answer", "decode_event"]
+__all__ = ["decode_event", "decode_response"]
 
 A = TypeVar("A")
 M = TypeVar("M", bound=BaseModel)
 
 
-def decode_answer(operation: Operation[A], body: bytes, response: ResponseInfo) -> A:
-    """Read the body of a good response as the operation's answer.
+def decode_response(operation: Operation[A], body: bytes, response: ResponseInfo) -> A:
+    """Decode the body of a successful response.
 
     Args:
-        operation: What was asked.
+        operation: The operation.
         body: The whole body.
-        response: The response it came in; the answer will know it.
+        response: Metadata of the response, attached to the result.
 
     Raises:
-        InvalidResponseError: The body is not such an answer.
+        InvalidResponseError: The body does not have the operation's response type.
     """
     spec = operation.spec
     if spec.response_type is bytes:
         return cast("A", body)
-    try:
-        answer: APIResponse = spec.response_type.model_validate_json(body)
-    except ValidationError as error:
-        raise InvalidResponseError(
-            f"{spec.name}: the answer is not a {spec.response_type.__name__}: "
-            f"{_first_problem(error)}",
-            excerpt=make_excerpt(body),
-            status=response.status,
-            operation=spec.name,
-            attempts=response.attempts,
-            request_id=response.request_id,
-        ) from None
-    attach_response(answer, response)
-    return cast("A", answer)
+    decoded = _decode(spec.response_type, body, response, spec.name, "the response")
+    attach_response(decoded, response)
+    return cast("A", decoded)
 
 
 def decode_event(event_type: type[M], data: bytes, response: ResponseInfo, *, operation: str) -> M:
-    """Read one event of a stream.
+    """Decode an event of a stream.
 
     Args:
         event_type: The type of the stream's events.
         data: The event's data.
-        response: The response it came in.
-        operation: The operation's name.
+        response: Metadata of the response.
+        operation: The name of the operation.
 
     Raises:
-        InvalidResponseError: The data is not such an event.
+        InvalidResponseError: The data does not have the event type.
     """
+    subject = "an event of the stream"
+    return _decode(event_type, data, response, operation, subject, keep_surrogates=True)
+
+
+def _decode(
+    kind: type[M],
+    data: bytes,
+    response: ResponseInfo,
+    operation: str,
+    subject: str,
+    *,
+    keep_surrogates: bool = False,
+) -> M:
     try:
-        return event_type.model_validate_json(data)
+        return validate_json(kind, data, keep_surrogates=keep_surrogates)
     except ValidationError as error:
+        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        location = ".".join(str(part) for part in problem["loc"])
+        reason = f"{location}: {problem['msg']}" if location else problem["msg"]
         raise InvalidResponseError(
-            f"{operation}: the stream holds what is no {event_type.__name__}: "
-            f"{_first_problem(error)}",
+            f"{operation}: {subject} is not a {kind.__name__}: {reason}",
             excerpt=make_excerpt(data),
             status=response.status,
             operation=operation,
             attempts=response.attempts,
             request_id=response.request_id,
         ) from None
-
-
-def _first_problem(error: ValidationError) -> str:
-    problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-    where = ".".join(str(part) for part in problem["loc"])
-    return f"{where}: {problem['msg']}" if where else problem["msg"]

@@ -1,12 +1,10 @@
-"""From the body of an error answer to the error, however the server puts it."""
+"""Parsing of error responses, whatever their format."""
 
 import html
 import re
 import time
 from collections.abc import Mapping
 from typing import Any, cast
-
-from pydantic_core import from_json
 
 from tunesmith.errors import (
     APIStatusError,
@@ -22,22 +20,24 @@ from tunesmith.errors import (
     StreamError,
     UnprocessableEntityError,
 )
-from tunesmith.protocol.retry_after import parse_retry_after_s
-from tunesmith.types.response import request_id_of
+from tunesmith.protocol.json import join_surrogates, parse_json
+from tunesmith.protocol.outcome import find_answer_error, find_reported_error
+from tunesmith.protocol.retry import parse_retry_after
+from tunesmith.types.response import ResponseInfo, request_id_of
 
 __all__ = [
     "error_body",
-    "is_error_event",
+    "find_error",
+    "find_stream_error",
     "make_excerpt",
     "parse_error",
-    "parse_stream_error",
     "redact_keys",
 ]
 
 _EXCERPT_CHARS = 500
 _MESSAGE_CHARS = 2000
 _READ_BYTES = 8192
-"""How much of a text is looked at; whoever is wrong at length is wrong at the beginning."""
+"""Number of bytes of a body that are examined."""
 
 _QUOTA = "insufficient_quota"
 
@@ -57,15 +57,15 @@ _HINTS: Mapping[int, str] = {
     401: "check OPENAI_API_KEY or api_key=",
     404: "check base_url, which usually ends in /v1",
 }
-"""What to do, where the server says nothing at all."""
+"""Fixes to suggest if the response has no message."""
 
 _KEY = re.compile(
     r"""
     ( (?i:bearer)\s+(?!(?i:auth|token|scheme))
     | (?i:api[-_ ]?key(?:\ provided)?)["']?\s*[:=]\s*["']?
-    )[\w.~+/*=-]{4,}                        # what follows such words
-    | \b(?:sk|sess|rk)-[\w*-]{4,}           # what begins as OpenAI's keys do
-    | (?<![\w-])[\w-]+\*{3,}[\w*-]*         # what the service masked itself, but for its ends
+    )[\w.~+/*=-]{4,}                        # value after such a word
+    | \b(?:sk|sess|rk)-[\w*-]{4,}           # prefix of OpenAI's keys
+    | (?<![\w-])[\w-]+\*{3,}[\w*-]*         # key masked by the service except for its ends
     """,
     re.VERBOSE,
 )
@@ -74,25 +74,25 @@ _TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.IGNOREC
 
 
 def redact_keys(text: str) -> str:
-    """Take out what looks like a key: services quote the key they refuse."""
+    """Replace API keys in a text, since services quote the key that they reject."""
     return _KEY.sub(r"\1[key]", text)
 
 
 def make_excerpt(body: bytes) -> str:
-    """Give the beginning of a body as text, without keys."""
+    """Return the beginning of a body as text without API keys."""
     return redact_keys(body[:_READ_BYTES].decode("utf-8", "replace"))[:_EXCERPT_CHARS]
 
 
 def error_body(
     message: str, *, type: str, param: str | None = None, code: str | None = None
 ) -> dict[str, Any]:
-    """Write an error as the API does.
+    """Return the JSON object of an error response.
 
     Args:
-        message: What went wrong.
-        type: The API's class of error.
-        param: The parameter that is to blame.
-        code: The API's code of the error.
+        message: The error message.
+        type: The error type, such as `invalid_request_error`.
+        param: The invalid parameter.
+        code: The error code, such as `model_not_found`.
     """
     return {"error": {"message": message, "type": type, "param": param, "code": code}}
 
@@ -100,13 +100,13 @@ def error_body(
 def parse_error(
     status: int, headers: Mapping[str, str], body: bytes, *, now: float | None = None
 ) -> APIStatusError:
-    """Make the error that an answer stands for.
+    """Return the exception for an error response.
 
     Args:
-        status: The answer's status.
-        headers: Its headers, names in lower case.
-        body: Its body: OpenAI's JSON, another server's, text, HTML, or nothing.
-        now: The time in Unix seconds, for dates in `Retry-After`; the system's if None.
+        status: The HTTP status.
+        headers: The response headers, names in lower case.
+        body: The body: JSON of OpenAI or another server, text, HTML, or empty.
+        now: Current Unix time, for dates in `Retry-After`; the system clock if None.
 
     Example:
         ```python
@@ -116,46 +116,73 @@ def parse_error(
         assert str(error) == "No such model (status 404)"
         ```
     """
-    facts = _error_fields(body)
-    # Some proxies pass on the type alone.
-    quota = status == 429 and _QUOTA in {facts.get("code"), facts.get("type")}  # noqa: PLR2004
+    details = _error_fields(body)
+    # Some proxies forward only the type.
+    quota = status == 429 and _QUOTA in {details.get("code"), details.get("type")}  # noqa: PLR2004
     kind = InsufficientQuotaError if quota else _BY_STATUS.get(status)
     if kind is None:
         kind = InternalServerError if status >= 500 else APIStatusError  # noqa: PLR2004
     return kind(
-        _redirect_message(status, headers) or facts.get("message") or _default_message(status),
+        _redirect_message(status, headers) or details.get("message") or _default_message(status),
         status=status,
-        type=facts.get("type"),
-        code=_QUOTA if quota else facts.get("code"),
-        param=facts.get("param"),
+        type=details.get("type"),
+        code=_QUOTA if quota else details.get("code"),
+        param=details.get("param"),
         headers=headers,
         body=make_excerpt(body),
-        retry_after=parse_retry_after_s(headers, time.time() if now is None else now),
+        retry_after=parse_retry_after(headers, time.time() if now is None else now),
         request_id=request_id_of(headers),
     )
 
 
-def is_error_event(data: bytes) -> bool:
-    """Whether an event's data is an error."""
+def find_error(operation: str, response: ResponseInfo, body: bytes) -> APIStatusError | None:
+    """Return the exception for an error reported with a status of success; None if there is none.
+
+    Args:
+        operation: The name of the operation.
+        response: Metadata of the response.
+        body: The body.
+    """
+    if b'"error"' not in body:  # spares successful responses from being parsed twice
+        return None
     try:
-        value = from_json(data)
+        value = parse_json(body)
     except ValueError:
-        return False
-    return isinstance(value, dict) and bool(cast("dict[str, Any]", value).get("error"))
+        return None
+    problem = find_answer_error(operation, response.status, value)
+    if problem is None or problem.code == "invalid_answer":
+        return None
+    error = parse_error(problem.status, response.headers, body)
+    error.message = redact_keys(problem.message)
+    error.args = (error.message,)
+    return error
 
 
-def parse_stream_error(data: bytes) -> StreamError:
-    """Make the error that an event inside a stream stands for.
+def find_stream_error(data: bytes, event: str = "") -> StreamError | None:
+    """Return the exception for an error reported by a stream event; None if there is none.
 
     Args:
         data: The event's data.
+        event: The event's name.
     """
-    facts = _error_fields(data)
+    if event != "error" and b'"error"' not in data:
+        return None
+    fields = _error_fields(data)
+    message = fields.get("message")
+    if event != "error":
+        try:
+            value = parse_json(data)
+        except ValueError:
+            return None
+        reported = find_reported_error(value) if isinstance(value, dict) else None
+        if reported is None:
+            return None
+        message = redact_keys(reported.message)
     return StreamError(
-        facts.get("message") or "the service reported an error in the stream",
-        type=facts.get("type"),
-        code=facts.get("code"),
-        param=facts.get("param"),
+        message or "the service reported an error in the stream",
+        type=fields.get("type"),
+        code=fields.get("code"),
+        param=fields.get("param"),
     )
 
 
@@ -163,7 +190,7 @@ def _redirect_message(status: int, headers: Mapping[str, str]) -> str | None:
     location = headers.get("location")
     if not location or not 300 <= status < 400:  # noqa: PLR2004
         return None
-    # What follows the path may be a signature.
+    # The query may contain a signature.
     place = redact_keys(location.partition("?")[0])[:_EXCERPT_CHARS]
     return f"the service redirects to {place!r}: check base_url"
 
@@ -174,54 +201,57 @@ def _default_message(status: int) -> str:
 
 
 def _error_fields(body: bytes) -> dict[str, str]:
-    """Find message, type, code and param, each without keys and of bounded length."""
+    """Return message, type, code and param, without API keys and of bounded length."""
     try:
-        value = from_json(body.removeprefix(b"\xef\xbb\xbf"))
+        value = parse_json(body)
     except ValueError:
-        facts = {"message": _text(body)}
+        details = {"message": _text(body)}
     else:
-        facts = _read(value)
-        if not facts and isinstance(value, dict) and value and "error" not in value:
-            facts = {"message": make_excerpt(body)}
-    return {name: redact_keys(text[:_READ_BYTES])[:_MESSAGE_CHARS] for name, text in facts.items()}
+        details = _read(value)
+        if not details and isinstance(value, dict) and value and "error" not in value:
+            details = {"message": make_excerpt(body)}
+    return {
+        name: redact_keys(join_surrogates(text[:_READ_BYTES]))[:_MESSAGE_CHARS]
+        for name, text in details.items()
+    }
 
 
 def _read(value: object) -> dict[str, str]:
     if isinstance(value, list):
         items = cast("list[object]", value)
-        value = items[0] if len(items) == 1 else items  # Gemini wraps its errors in a list
+        value = items[0] if len(items) == 1 else items  # Gemini wraps errors in a list
     if not isinstance(value, dict):
         return {"message": str(value)} if value else {}
     fields = cast("dict[str, Any]", value)
     for name in ("error", "detail"):
         if isinstance(fields.get(name), dict):
             return _read(fields[name])
-    facts = {
+    details = {
         name: str(fields[name]) for name in ("message", "type", "code", "param") if fields.get(name)
     }
-    if "message" not in facts:
-        # Some servers put the text itself there; FastAPI writes a list of places and messages.
-        said = fields.get("error") or fields.get("detail") or fields.get("errors")
-        if said:
-            facts["message"] = _join_messages(said)
-    return facts
+    if "message" not in details:
+        # Some servers write only text; FastAPI writes a list of locations and messages.
+        detail = fields.get("error") or fields.get("detail") or fields.get("errors")
+        if detail:
+            details["message"] = _join_messages(detail)
+    return details
 
 
-def _join_messages(said: object) -> str:
-    if not isinstance(said, list):
-        return str(said)
-    return "; ".join(_place_and_message(problem) for problem in cast("list[object]", said))
+def _join_messages(detail: object) -> str:
+    if not isinstance(detail, list):
+        return str(detail)
+    return "; ".join(_format_problem(problem) for problem in cast("list[object]", detail))
 
 
-def _place_and_message(problem: object) -> str:
+def _format_problem(problem: object) -> str:
     if not isinstance(problem, dict):
         return str(problem)
-    facts = cast("dict[str, Any]", problem)
-    place = facts.get("loc")
-    if isinstance(place, list):
-        place = ".".join(str(part) for part in cast("list[object]", place))
-    message = facts.get("msg") or facts.get("message") or ""
-    return f"{place}: {message}" if place else str(message)
+    fields = cast("dict[str, Any]", problem)
+    location = fields.get("loc")
+    if isinstance(location, list):
+        location = ".".join(str(part) for part in cast("list[object]", location))
+    message = fields.get("msg") or fields.get("message") or ""
+    return f"{location}: {message}" if location else str(message)
 
 
 def _text(body: bytes) -> str:

@@ -11,7 +11,14 @@ from dataclasses import dataclass
 
 from tunesmith.errors import InvalidRequestError
 
-__all__ = ["MultipartBody", "MultipartError", "Part", "ReceivedPart", "decode_multipart"]
+__all__ = [
+    "MultipartBody",
+    "MultipartError",
+    "Part",
+    "ReceivedPart",
+    "closing_chunks",
+    "decode_multipart",
+]
 
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'+_.-]{1,70}")
@@ -46,6 +53,15 @@ class Part:
     def size_bytes(self) -> int | None:
         """How long the content is, as far as that is known."""
         return len(self.content) if isinstance(self.content, bytes) else self.length_bytes
+
+    async def chunks(self) -> AsyncGenerator[bytes]:
+        """Open the content and iterate over it."""
+        if isinstance(self.content, bytes):
+            yield self.content
+        else:
+            async with closing_chunks(self.content()) as chunks:
+                async for chunk in chunks:
+                    yield chunk
 
 
 class MultipartBody:
@@ -101,7 +117,7 @@ class MultipartBody:
                 yield head + part.content + b"\r\n"
                 continue
             yield head
-            async with _closing(part.content()) as content:
+            async with closing_chunks(part.chunks()) as content:
                 async for chunk in content:
                     yield chunk
             yield b"\r\n"
@@ -124,8 +140,11 @@ class MultipartBody:
 
 
 @asynccontextmanager
-async def _closing(chunks: AsyncIterable[bytes]) -> AsyncGenerator[AsyncIterator[bytes]]:
-    # A generator that is left unfinished holds its file until it is collected, and trio complains.
+async def closing_chunks(chunks: AsyncIterable[bytes]) -> AsyncGenerator[AsyncIterator[bytes]]:
+    """Iterate over chunks, and close them at the end if they are a generator.
+
+    A generator that is left unfinished would hold its file until it is collected.
+    """
     iterator = aiter(chunks)
     try:
         yield iterator
@@ -185,7 +204,7 @@ async def decode_multipart(
     splitter = _PartParser(boundary)
     parts: list[ReceivedPart] = []
     size_bytes = 0
-    async with _closing(body) as pieces:
+    async with closing_chunks(body) as pieces:
         async for chunk in pieces:
             size_bytes += len(chunk)
             if size_bytes > max_bytes:

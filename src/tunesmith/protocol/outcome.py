@@ -5,10 +5,10 @@ streams and batch jobs decide here, and only here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, cast
 
-__all__ = ["AnswerError", "find_answer_error"]
+__all__ = ["AnswerError", "find_answer_error", "find_reported_error"]
 
 _SHAPES: Mapping[str, str] = {
     "completions.create": "choices",
@@ -62,13 +62,12 @@ def find_answer_error(operation: str, status: int, body: object) -> AnswerError 
         ```
     """
     fields = cast("dict[str, Any]", body) if isinstance(body, dict) else None
-    reported = _reported(fields) if fields is not None else None
     is_good = 200 <= status < 300  # noqa: PLR2004
+    # Jobs and batches are objects with an ID whose own fields describe their failure.
+    is_object = is_good and operation not in _SHAPES and bool(fields and fields.get("id"))
+    reported = find_reported_error(fields) if fields and not is_object else None
     if reported is not None:
-        code, message, meant = reported
-        return AnswerError(
-            code or f"status_{meant}", message, meant if is_good else status or meant
-        )
+        return reported if is_good or not status else replace(reported, status=status)
     if not is_good:
         # Result files hold rows with the status 0 for requests that never reached the model.
         detail = _text(fields.get("detail") or fields.get("message")) if fields else ""
@@ -79,12 +78,16 @@ def find_answer_error(operation: str, status: int, body: object) -> AnswerError 
     return _shape_error(operation, fields)
 
 
-def _reported(fields: dict[str, Any]) -> tuple[str, str, int] | None:
-    """Return code, message and status of an error that the body holds."""
+def find_reported_error(fields: Mapping[str, Any]) -> AnswerError | None:
+    """Return the error that a response or an event of a stream reports, whatever else it holds.
+
+    Args:
+        fields: The JSON object.
+    """
     if fields.get("error"):
         return _read_error(fields["error"])
     if fields.get("status") == "failed":
-        return "failed", _NO_REASON, _SERVER_ERROR
+        return AnswerError("failed", _NO_REASON, _SERVER_ERROR)
     choices = fields.get("choices")
     for choice in cast("list[object]", choices) if isinstance(choices, list) else []:
         if isinstance(choice, dict):
@@ -92,13 +95,13 @@ def _reported(fields: dict[str, Any]) -> tuple[str, str, int] | None:
             if parts.get("error"):
                 return _read_error(parts["error"])
             if parts.get("finish_reason") == "error":
-                return "error", "the model ended with an error", _SERVER_ERROR
+                return AnswerError("error", "the model ended with an error", _SERVER_ERROR)
     return None
 
 
-def _read_error(error: object) -> tuple[str, str, int]:
+def _read_error(error: object) -> AnswerError:
     if not isinstance(error, dict):
-        return "error", _text(error), _SERVER_ERROR
+        return AnswerError("error", _text(error), _SERVER_ERROR)
     fields = cast("dict[str, Any]", error)
     code = fields.get("code") or fields.get("type") or ""
     status = _CODES.get(str(code), _CODES.get(str(fields.get("type")), _SERVER_ERROR))
@@ -106,7 +109,8 @@ def _read_error(error: object) -> tuple[str, str, int]:
         text = str(candidate)
         number = int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 0  # noqa: PLR2004
         status = number if number in _STATUSES else status
-    return str(code), _text(fields.get("message")) or _NO_REASON, status
+    message = _text(fields.get("message")) or _NO_REASON
+    return AnswerError(str(code) or f"status_{status}", message, status)
 
 
 def _shape_error(operation: str, fields: dict[str, Any]) -> AnswerError | None:

@@ -1,31 +1,38 @@
-"""Whether a call that failed is tried again, and after what pause."""
+"""Retries: which failures are transient, and how long to wait."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from datetime import UTC
+from email.utils import parsedate_to_datetime
+from math import isfinite
 
 from tunesmith.errors import BackendError
-from tunesmith.protocol.retry_after import parse_retry_after_s
 
-__all__ = ["RetryPolicy", "may_have_been_processed", "retry_delay"]
+__all__ = ["RetryPolicy", "may_have_been_processed", "parse_retry_after", "retry_delay"]
 
 _MAX_RETRY_AFTER_S = 120.0
-"""A service that asks for a longer pause is not waited for."""
+"""Calls are not retried if the service asks for a longer pause."""
 
 _MAX_DOUBLINGS = 60
-"""Any pause is at `max_s` long before; further doublings would overflow a float."""
+"""Pauses reach `max_s` long before; more doublings would overflow a float."""
 
 _RETRYABLE_STATUSES = frozenset({408, 409, 429})
+
+_UNPROCESSED_STATUSES = frozenset({501, 521, 523, 525, 526})
+"""5xx statuses of requests that were not processed: not implemented, or the origin unreachable."""
+
+_NEVER_SENT = frozenset({"connect", "connect_timeout", "closed"})
 
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """Which pauses are made between attempts.
+    """Number of retries, and pauses between them.
 
     Args:
-        max_retries: How often a call is tried again.
-        initial_s: The first pause, in seconds; each further one is twice as long.
-        max_s: The longest pause, in seconds.
-        jitter: The share of a pause that chance may take away, so that many callers spread.
+        max_retries: Maximum number of retries of a call.
+        initial_s: First pause in seconds, doubled for each further retry.
+        max_s: Longest pause in seconds.
+        jitter: Fraction of each pause that is random, to spread concurrent callers.
     """
 
     max_retries: int = 2
@@ -45,20 +52,17 @@ def retry_delay(
     now: float,
     random: float,
 ) -> float | None:
-    """Decide whether a failed attempt is followed by another.
+    """Return the pause before the next attempt of a failed call; None if it must not be retried.
 
     Args:
-        policy: The pauses.
-        attempt: How many attempts there were.
-        status: The status of the answer, if one came.
+        policy: The retry policy.
+        attempt: Number of attempts so far.
+        status: The status of the response, if there was one.
         code: The service's error code.
-        headers: The answer's headers, names in lower case.
-        error: Why no answer came, if none did.
-        now: The time in Unix seconds, for dates in `Retry-After`.
-        random: A number from 0 to 1.
-
-    Returns:
-        The pause in seconds; None if there shall be no other attempt.
+        headers: The response headers, names in lower case.
+        error: The connection error, if there was no response.
+        now: Current Unix time, for dates in `Retry-After`.
+        random: A random number from 0 to 1.
 
     Example:
         ```python
@@ -72,17 +76,16 @@ def retry_delay(
         return None
     headers = headers or {}
     advice = headers.get("x-should-retry")
-    passing = (
-        status in _RETRYABLE_STATUSES or (status or 0) >= 500  # noqa: PLR2004
-        if error is None
-        else _is_transient(error)
-    )
-    if advice == "false" or not (passing or advice == "true"):
+    if error is not None:
+        is_transient = error.phase != "closed"
+    else:
+        is_transient = status in _RETRYABLE_STATUSES or ((status or 0) >= 500 and status != 501)  # noqa: PLR2004
+    if advice == "false" or not (is_transient or advice == "true"):
         return None
-    asked_s = parse_retry_after_s(headers, now)
-    # Zero, or a date that has passed, asks for no pause: many callers at once still need one.
-    if asked_s:
-        return asked_s if asked_s <= _MAX_RETRY_AFTER_S else None
+    requested_s = parse_retry_after(headers, now)
+    # 0 and dates in the past request no pause, but many concurrent callers still need one.
+    if requested_s:
+        return requested_s if requested_s <= _MAX_RETRY_AFTER_S else None
     pause_s = min(policy.initial_s * 2.0 ** min(attempt - 1, _MAX_DOUBLINGS), policy.max_s)
     return pause_s * (1 - policy.jitter * random)
 
@@ -90,16 +93,46 @@ def retry_delay(
 def may_have_been_processed(
     *, status: int | None = None, error: BackendError | None = None
 ) -> bool:
-    """Tell whether a service may have done what was asked, though no answer says so.
+    """Return whether the service may have processed a request although it failed.
 
     Args:
-        status: The status of the answer, if one came.
-        error: Why no answer came, if none did.
+        status: The status of the response, if there was one.
+        error: The connection error, if there was no response.
     """
     if error is not None:
-        return error.phase not in {"connect", "connect_timeout", "closed"}
-    return status in {408, 500, 502, 504}
+        return error.phase not in _NEVER_SENT
+    status = status or 0
+    # Proxies answer for a service that may still finish, and 409 may come from a proxy's retry.
+    return status in {408, 409} or (status >= 500 and status not in _UNPROCESSED_STATUSES)  # noqa: PLR2004
 
 
-def _is_transient(error: BackendError) -> bool:
-    return error.phase != "closed"
+def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
+    """Parse `retry-after-ms` or `Retry-After`: seconds, or an HTTP date.
+
+    Args:
+        headers: The response headers, names in lower case.
+        now: Current Unix time.
+
+    Returns:
+        Seconds, at least 0; None if the headers are missing or invalid.
+    """
+    milliseconds = _parse_number(headers.get("retry-after-ms"))
+    if milliseconds is not None:
+        return max(milliseconds / 1000, 0.0)
+    value = headers.get("retry-after")
+    seconds = _parse_number(value)
+    if seconds is not None or value is None:
+        return None if seconds is None else max(seconds, 0.0)
+    try:
+        date = parsedate_to_datetime(value)
+    except (OverflowError, ValueError):
+        return None
+    return max((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now, 0.0)
+
+
+def _parse_number(text: str | None) -> float | None:
+    try:
+        number = float(text or "")
+    except ValueError:
+        return None
+    return number if isfinite(number) else None

@@ -1,5 +1,6 @@
-"""Streams: the events of one answer, as they come."""
+"""Streams: the events of a response as they arrive."""
 
+import json
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -9,10 +10,11 @@ from pydantic import BaseModel
 
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.open_response import OpenResponse
-from tunesmith.errors import BackendError, InvalidResponseError
+from tunesmith.errors import BackendError, InvalidResponseError, TunesmithError
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.protocol.decode import decode_event
-from tunesmith.protocol.error_body import is_error_event, parse_stream_error
+from tunesmith.protocol.error_body import find_stream_error
+from tunesmith.protocol.json import join_surrogates, parse_json
 from tunesmith.protocol.sse import ServerSentEvent, SSEDecoder
 from tunesmith.types.base import attach_response
 from tunesmith.types.response import ResponseInfo
@@ -25,18 +27,20 @@ E = TypeVar("E", bound=BaseModel)
 _DONE = b"[DONE]"
 
 _DRAIN_TIMEOUT_S = 0.2
-"""How long to wait for the end of the body after `[DONE]`, so that the connection can be kept."""
+"""How long to wait for the end of the body after `[DONE]`, so that the connection can be reused."""
+
+_KEEP_ALIVES = frozenset({"heartbeat", "keep-alive", "keepalive", "ping"})
 
 
 class Stream(Generic[A, E]):
-    """The events of one answer, as they come; made by a resource's `stream` method.
+    """Events of a response as they arrive, returned by a resource's `stream` method.
 
     Example:
         ```python
         async with client.completions.stream(model="davinci-002", prompt="Kant was") as stream:
-            async for completion in stream:
-                print(completion.choices[0].text, end="")
-            whole = await stream.final_response()
+            async for event in stream:
+                print(event.choices[0].text, end="")
+            completion = await stream.final_response()
         ```
     """
 
@@ -44,74 +48,143 @@ class Stream(Generic[A, E]):
         self._received = received
         self._operation = operation
         self._decoder = SSEDecoder()
+        self._has_begun = False
         self._waiting: deque[ServerSentEvent] = deque()
-        # As bytes, not as objects: a stream may be long, and few ask for the whole answer.
+        # Bytes instead of objects: streams may be long, and few callers need the whole response.
         self._seen: list[bytes] = []
-        self._finished = False
-        self._over = False
+        self._open_choices: set[int] = set()
+        self._ended_choices: set[int] = set()
+        self._is_complete = False
+        self._is_over = False
+        self._error: TunesmithError | None = None
+        self._halves: dict[tuple[int, str], str] | None = None
 
     @property
     def response(self) -> ResponseInfo:
-        """Request id, headers, rate limits and attempts of the response."""
+        """Request ID, headers, rate limits and attempts of the response."""
         return self._received.info
 
     def __aiter__(self) -> AsyncIterator[E]:
         return self
 
     async def __anext__(self) -> E:
-        """Wait for the next event.
+        """Return the next event.
 
         Raises:
             StreamError: The service reported an error inside the stream.
-            StreamInterruptedError: The stream broke off.
-            InvalidResponseError: What came cannot be understood.
-            APITimeoutError: The event did not come within `timeout`.
-            DeadlineExceededError: The time of the whole call is up.
+            StreamInterruptedError: The stream ended early.
+            InvalidResponseError: An event cannot be parsed.
+            APITimeoutError: No event was received within `timeout`.
+            DeadlineExceededError: The deadline of the call passed.
         """
-        if self._over:
-            raise StopAsyncIteration
-        while not self._waiting:
-            await self._read_events()
-        received = self._waiting.popleft()
-        if received.data == _DONE:
-            await self._drain()
-            raise StopAsyncIteration
         try:
-            event = self._decode(received.data)
-        except InvalidResponseError:
-            self._over = True
-            if received.event != "error" and not is_error_event(received.data):
-                raise
-            error = parse_stream_error(received.data)
-            error.operation = self._operation.spec.name
-            error.request_id = self.response.request_id
-            raise error from None
-        self._finished = self._finished or _is_last(event)
-        self._seen.append(received.data)
+            event = None if self._is_over else await self._next_event()
+        except TunesmithError as error:
+            self._is_over, self._error = True, error
+            raise
+        if event is None:
+            self._is_over = True
+            raise StopAsyncIteration
         return event
+
+    async def _next_event(self) -> E | None:
+        while True:
+            while self._waiting:
+                received = self._waiting.popleft()
+                data = received.data.strip()
+                if data == _DONE:
+                    await self._drain()
+                    return None
+                error = find_stream_error(data, received.event)
+                if error is not None:
+                    error.operation = self._operation.spec.name
+                    error.attempts = self.response.attempts
+                    error.request_id = self.response.request_id
+                    raise error
+                if data in {b"", b"{}"} or received.event in _KEEP_ALIVES:
+                    continue
+                event = self._decode(data)
+                if _is_empty(event):
+                    continue
+                self._track_choices(event)
+                self._seen.append(data)
+                return self._join_characters(event, data)
+            if not await self._read():
+                if not self._is_complete:
+                    raise self._received.interrupted("it ended before the response was complete")
+                return None
 
     def _decode(self, data: bytes) -> E:
         spec = self._operation.spec
         event: E = decode_event(spec.event_type, data, self.response, operation=spec.name)
         return event
 
-    async def _read_events(self) -> None:
+    def _track_choices(self, event: Any) -> None:
+        """Note which choices have ended: a stream without `[DONE]` is complete when all have."""
+        for choice in getattr(event, "choices", ()):
+            if choice.finish_reason:
+                self._ended_choices.add(choice.index)
+                self._open_choices.discard(choice.index)
+            elif choice.index not in self._ended_choices:
+                self._open_choices.add(choice.index)
+            self._is_complete = bool(self._ended_choices) and not self._open_choices
+
+    def _join_characters(self, event: E, data: bytes) -> E:
+        """Move the first half of a character that was cut in two to the next event."""
+        if self._halves is None:
+            if b"\\ud" not in data and b"\\uD" not in data:
+                return event
+            self._halves = {}
+        for choice in getattr(event, "choices", ()):
+            target = getattr(choice, "delta", choice)
+            for fields in (vars(target), target.model_extra or {}):
+                for name, value in fields.items():
+                    if isinstance(value, str) and value:
+                        key = choice.index, name
+                        text = self._halves.pop(key, "") + value
+                        if "\ud800" <= text[-1] <= "\udbff":
+                            self._halves[key] = text[-1]
+                            text = text[:-1]
+                        fields[name] = join_surrogates(text)
+        return event
+
+    async def _read(self) -> bool:
+        """Receive more events; return whether there were any."""
         chunk = await self._received.next_chunk()
-        if chunk is not None:
-            self._waiting.extend(self._decoder.feed(chunk))
-            return
-        self._waiting.extend(self._decoder.finish())
-        if not self._waiting:
-            self._over = True
-            if not self._finished:
-                # Some servers leave `[DONE]` out, but none the reason why a choice ended.
-                raise self._received.interrupted("it ended before the answer did")
-            raise StopAsyncIteration
+        if chunk is None:
+            self._waiting.extend(self._decoder.finish())
+            return bool(self._waiting)
+        if not self._has_begun and chunk.strip():
+            self._has_begun = True
+            if chunk.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+                await self._read_json(chunk)
+                return True
+        self._waiting.extend(self._decoder.feed(chunk))
+        return True
+
+    async def _read_json(self, begin: bytes) -> None:
+        """Receive a response that is not streamed, and split it into events."""
+        body = begin + b"".join([chunk async for chunk in self._received])
+        bodies = [body]
+        with suppress(ValueError, AttributeError, TypeError):  # reported when the event is decoded
+            fields = parse_json(body)
+            if not self._has_choices and not fields.get("error"):
+                bodies = [json.dumps(item).encode() for item in fields["data"]]
+            for choice in fields.get("choices") or ():
+                delta = choice["delta"] = choice.pop("message")
+                for index, call in enumerate(delta.get("tool_calls") or ()):
+                    call.setdefault("index", index)
+                bodies = [json.dumps(fields).encode()]
+        self._waiting.extend(ServerSentEvent(body) for body in bodies)
+        self._is_complete = True
+
+    @property
+    def _has_choices(self) -> bool:
+        return "choices" in self._operation.spec.event_type.model_fields
 
     async def _drain(self) -> None:
-        """Read to the end of the body, so that the connection can be kept."""
-        self._over = True
-        # The answer is whole: whatever goes wrong now concerns nobody.
+        """Read to the end of the body, so that the connection can be reused."""
+        # The response is complete, so errors no longer matter.
         with (
             suppress(BackendError, TimeoutError),
             self._received.deadline.clock.fail_after(_DRAIN_TIMEOUT_S),
@@ -119,40 +192,47 @@ class Stream(Generic[A, E]):
             await anext(self._received.stream, None)
 
     async def final_response(self) -> A:
-        """Read what is left and put all events together to the answer that `create` would give.
+        """Read the remaining events and join all of them to the response of an unstreamed call.
 
         Raises:
-            InvalidResponseError: There was no event at all.
+            TunesmithError: The error that ended the stream, if any.
+            InvalidResponseError: The stream had no content.
         """
         async for _ in self:
             pass
-        if not self._seen:
+        if self._error is not None:
+            raise self._error
+        if not self._seen or (self._has_choices and not self._ended_choices | self._open_choices):
             raise InvalidResponseError(
-                f"{self._operation.spec.name}: the stream ended without an event",
+                f"{self._operation.spec.name}: the stream ended without content",
                 status=self.response.status,
                 operation=self._operation.spec.name,
+                attempts=self.response.attempts,
                 request_id=self.response.request_id,
             )
-        # Imported only now: it knows the types of every noun that streams.
+        # Imported late: it imports the types of all streams.
         from tunesmith.protocol.accumulate import accumulate  # noqa: PLC0415
 
-        answer = accumulate(self._operation.spec.response_type, map(self._decode, self._seen))
-        attach_response(answer, self.response)
-        return cast("A", answer)
+        response = accumulate(self._operation.spec.response_type, map(self._decode, self._seen))
+        attach_response(response, self.response)
+        return cast("A", response)
 
 
-def _is_last(event: Any) -> bool:
-    choices = getattr(event, "choices", None)
-    return choices is None or any(choice.finish_reason for choice in choices)
+_EMPTY_FIELDS = frozenset({"created", "id", "model", "object", "type"})
+
+
+def _is_empty(event: BaseModel) -> bool:
+    """Return whether an event only keeps the connection alive."""
+    return event.model_fields_set <= _EMPTY_FIELDS
 
 
 @asynccontextmanager
 async def open_stream(caller: Caller, operation: Operation[A]) -> AsyncGenerator[Stream[A, Any]]:
-    """Ask, and hand over the answer's events as they come.
+    """Send a request and yield the stream of its response.
 
     Args:
-        caller: Makes the call.
-        operation: What is asked.
+        caller: The caller.
+        operation: The operation.
     """
     async with caller.stream(operation, streaming=True) as received:
         yield Stream(received, cast("StreamOperation[A, Any]", operation))

@@ -2,7 +2,7 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
@@ -18,6 +18,16 @@ class APIModel(BaseModel):
     """Object of the API. Unknown fields are kept, so newer services break nothing."""
 
     model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
+
+    if not TYPE_CHECKING:  # keeps the inherited signatures
+
+        def model_dump(self, **options: Any) -> dict[str, Any]:
+            """Return the fields; raw values of other types cause no warning."""
+            return super().model_dump(**{"warnings": False, **options})
+
+        def model_dump_json(self, **options: Any) -> str:
+            """Return the fields as JSON; raw values of other types cause no warning."""
+            return super().model_dump_json(**{"warnings": False, **options})
 
 
 class APIResponse(APIModel):

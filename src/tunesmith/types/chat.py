@@ -2,11 +2,11 @@
 
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, SerializeAsAny
+from pydantic import BaseModel, Field, SerializeAsAny
 
 from tunesmith.types.base import APIModel, APIResponse, DeletedObject
 from tunesmith.types.completions import CompletionUsage
-from tunesmith.types.fields import GeneratedObject, NullableStr, UnixTime
+from tunesmith.types.fields import GeneratedObject, JSONText, NullableList, NullableStr, UnixTime
 
 Parsed = TypeVar("Parsed", bound=BaseModel)
 
@@ -42,7 +42,7 @@ class ChoiceLogprobs(APIModel):
 class FunctionCall(APIModel):
     """Call of a function, requested by the model."""
 
-    arguments: NullableStr = ""
+    arguments: JSONText = ""
     """JSON written by the model. It may be invalid or not match the function's parameters."""
     name: NullableStr = ""
 
@@ -155,7 +155,7 @@ class ChatCompletion(GeneratedObject, APIResponse):
 class DeltaFunctionCall(APIModel):
     """Piece of a function call. The name comes first, the arguments in pieces."""
 
-    arguments: str | None = None
+    arguments: JSONText = ""
     name: str | None = None
 
 
@@ -190,7 +190,7 @@ class ChoiceDelta(APIModel):
 class ChunkChoice(APIModel):
     """Piece of one of the completions."""
 
-    delta: ChoiceDelta
+    delta: ChoiceDelta = Field(default_factory=ChoiceDelta)
     finish_reason: FinishReason = None
     index: int = 0
     logprobs: ChoiceLogprobs | None = None
@@ -204,7 +204,7 @@ class ChatCompletionChunk(GeneratedObject):
     Source: https://platform.openai.com/docs/api-reference/chat-streaming
     """
 
-    choices: list[ChunkChoice]
+    choices: NullableList[ChunkChoice] = Field(default_factory=list[ChunkChoice])
     moderation: ChatCompletionModeration | None = None
     obfuscation: str | None = None
     """Padding of random length, which hides the length of the text from the network."""

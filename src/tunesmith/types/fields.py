@@ -1,5 +1,6 @@
 """Fields shared by several types."""
 
+import json
 from datetime import datetime
 from typing import Annotated, TypeVar
 
@@ -15,6 +16,12 @@ NullableList = Annotated[list[Item], BeforeValidator(lambda value: [] if value i
 NullableStr = Annotated[str, BeforeValidator(lambda value: "" if value is None else value)]
 """Text that some servers send as null."""
 
+
+JSONText = Annotated[
+    str,
+    BeforeValidator(lambda value: json.dumps(value) if isinstance(value, dict) else value or ""),
+]
+"""JSON as text, which some servers send as an object or null."""
 
 UnixTime = Annotated[
     int, BeforeValidator(lambda value: int(value) if isinstance(value, float) else value)

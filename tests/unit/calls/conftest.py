@@ -1,7 +1,7 @@
 """A backend that answers from a script, in virtual time."""
 
 import json
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 from math import inf
 
 import pytest
@@ -37,7 +37,8 @@ class Script:
             await self.clock.sleep(inf)
         self.open += 1
         try:
-            yield Response(status, headers, self._stream(chunks))
+            async with aclosing(self._stream(chunks)) as stream:
+                yield Response(status, headers, stream)
         finally:
             self.open -= 1
 

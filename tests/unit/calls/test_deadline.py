@@ -44,7 +44,7 @@ async def test_a_timeout_long_before_it_is_a_timeout():
 
 async def test_a_pause_that_would_outlast_it_is_not_begun():
     backend = Script(refusal(429, retry_after="60"))
-    with pytest.raises(errors.DeadlineExceededError, match="waiting to try again") as caught:
+    with pytest.raises(errors.DeadlineExceededError, match="waiting to retry") as caught:
         await backend.client(deadline=30).models.retrieve("ada")
     assert backend.clock.monotonic() < 1
     assert isinstance(caught.value.__cause__, errors.RateLimitError)

@@ -1,18 +1,22 @@
-"""A create whose answer was lost is looked up before it is sent again."""
+"""A create whose response was lost is searched for before it is repeated."""
 
+import io
 import json
 from email.utils import formatdate
 
 import pytest
 from tests.unit.calls.conftest import Script, answer, refusal
 
-from tunesmith import errors
+from tunesmith import AsyncClient, MemoryBackend, errors
 from tunesmith.clock import EPOCH_S
 from tunesmith.errors import BackendError
+from tunesmith.testing import Faults
 
 pytestmark = pytest.mark.anyio
 
 LOST = BackendError("the connection was reset", phase="read")
+CREATE, LIST = "fine_tuning.jobs.create", "fine_tuning.jobs.list"
+SEARCHES = 4
 
 
 def job(id="ftjob-1", **fields):
@@ -33,114 +37,302 @@ def page(*items, **headers):
     return answer(body, **headers)
 
 
-async def create(backend):
-    return await backend.client().fine_tuning.jobs.create(
-        model="gpt-4o-mini", training_file="file-1", seed=7
-    )
+def created(id="ftjob-1"):
+    return answer(json.dumps(job(id)).encode())
+
+
+async def create(backend, **parameters):
+    options = {"model": "gpt-4o-mini", "training_file": "file-1", **parameters}
+    return await backend.client().fine_tuning.jobs.create(**options)
 
 
 def operations(backend):
     return [request.operation for request in backend.requests]
 
 
-async def test_what_was_made_is_found_and_not_made_again():
+async def test_a_created_object_is_found_and_not_created_again():
     backend = Script(LOST, page(job(), job("ftjob-0", training_file="file-0")))
     assert (await create(backend)).id == "ftjob-1"
-    assert operations(backend) == ["fine_tuning.jobs.create", "fine_tuning.jobs.list"]
+    assert operations(backend) == [CREATE, LIST]
 
 
-async def test_a_job_of_a_suffix_that_only_begins_alike_is_another():
-    other = job("ftjob-0", user_provided_suffix="kant-2")
-    backend = Script(LOST, page(other), answer(json.dumps(job()).encode()))
-    made = await backend.client().fine_tuning.jobs.create(
-        model="gpt-4o-mini", training_file="file-1", suffix="kant"
-    )
-    assert made.id == "ftjob-1"
-
-
-async def test_what_was_not_made_is_sent_again():
-    backend = Script(LOST, page(), answer(json.dumps(job()).encode()))
+async def test_an_object_that_was_not_created_is_created_after_several_searches():
+    backend = Script(LOST, *[page()] * SEARCHES, created())
     assert (await create(backend)).id == "ftjob-1"
-    assert operations(backend)[-1] == "fine_tuning.jobs.create"
+    assert operations(backend) == [CREATE, *[LIST] * SEARCHES, CREATE]
+    assert backend.times[-2] - backend.times[0] == 7
 
 
-async def test_an_equal_job_of_long_ago_is_another():
-    old = job("ftjob-old", created_at=int(EPOCH_S) - 3600)
-    backend = Script(LOST, page(old), answer(json.dumps(job()).encode()))
+async def test_an_object_that_appears_late_is_found():
+    backend = Script(LOST, page(), page(), page(job()))
+    assert (await create(backend)).id == "ftjob-1"
+    assert operations(backend) == [CREATE, LIST, LIST, LIST]
+
+
+@pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 504, 520, 522, 524, 529])
+async def test_statuses_that_may_hide_a_success_are_followed_by_a_search(status):
+    backend = Script(refusal(status), page(job()))
     assert (await create(backend)).id == "ftjob-1"
 
 
-@pytest.mark.parametrize(
-    ("created_after_s", "found"), [(0, "ftjob-1"), (-59, "ftjob-1"), (-3600, "ftjob-2")]
-)
-async def test_a_service_whose_clock_is_behind_is_believed(created_after_s, found):
-    then = EPOCH_S - 86_400
-    listed = page(job(created_at=int(then) + created_after_s), date=formatdate(then, usegmt=True))
-    backend = Script(LOST, listed, answer(json.dumps(job("ftjob-2")).encode()))
-    assert (await create(backend)).id == found
+@pytest.mark.parametrize("status", [429, 521, 523, 525])
+async def test_statuses_of_unprocessed_requests_need_no_search(status):
+    backend = Script(refusal(status), created())
+    await create(backend)
+    assert operations(backend) == [CREATE, CREATE]
 
 
-async def test_an_equal_job_that_this_client_made_before_is_another():
-    backend = Script(
-        answer(json.dumps(job()).encode()),
-        LOST,
-        page(job()),
-        answer(json.dumps(job("ftjob-2")).encode()),
-    )
-    client = backend.client()
-    for expected in ("ftjob-1", "ftjob-2"):
-        made = await client.fine_tuning.jobs.create(
-            model="gpt-4o-mini", training_file="file-1", seed=7
+async def test_a_connection_that_was_never_made_needs_no_search():
+    backend = Script(BackendError("refused", phase="connect"), created())
+    await create(backend)
+    assert operations(backend) == [CREATE, CREATE]
+
+
+async def test_a_deadline_ends_the_searches():
+    backend = Script(LOST, page(), page())
+    with pytest.raises(errors.DeadlineExceededError, match="searching for the created object"):
+        await backend.client(deadline=2.5).fine_tuning.jobs.create(
+            model="gpt-4o-mini", training_file="file-1"
         )
-        assert made.id == expected
+
+
+async def test_without_retries_nothing_is_searched():
+    backend = Script(LOST)
+    with pytest.raises(errors.APIConnectionError):
+        await backend.client(max_retries=0).fine_tuning.jobs.create(
+            model="gpt-4o-mini", training_file="file-1"
+        )
+
+
+async def test_all_attempts_of_a_create_carry_the_same_idempotency_key():
+    backend = Script(refusal(429), created(), created())
+    await create(backend)
+    await create(backend)
+    first, again, other = (request.headers["idempotency-key"] for request in backend.requests)
+    assert first == again != other
+
+
+async def test_a_key_of_the_caller_is_sent_instead():
+    backend = Script(created())
+    await create(backend, extra_headers={"Idempotency-Key": "mine"})
+    assert backend.requests[0].headers["idempotency-key"] == "mine"
+
+
+def n_epochs(count):
+    hyperparameters = {"n_epochs": count}
+    return {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}
 
 
 @pytest.mark.parametrize(
-    "other",
-    [{"seed": 8}, {"training_file": "file-2"}, {"model": "babbage-002"}],
+    ("requested", "shown"),
+    [
+        ({"seed": 7}, {"seed": 8}),
+        ({}, {"training_file": "file-2"}),
+        ({}, {"model": "babbage-002"}),
+        ({"model": "gpt-4o"}, {}),
+        ({"suffix": "kant"}, {"user_provided_suffix": "kant-2"}),
+        ({}, {"user_provided_suffix": "prod"}),
+        ({}, {"metadata": {"team": "billing"}}),
+        ({"metadata": {"team": "a"}}, {"metadata": {"team": "b"}}),
+        ({}, {"validation_file": "file-9"}),
+        ({"hyperparameters": {"n_epochs": 1}}, {"hyperparameters": {"n_epochs": 10}}),
+        ({"method": n_epochs(1)}, {"method": n_epochs(10)}),
+        ({"method": n_epochs(1)}, {"hyperparameters": {"n_epochs": 10}}),
+        ({"hyperparameters": {"n_epochs": 1}}, {"method": n_epochs(10)}),
+        ({"method": n_epochs(1)}, {"method": {"type": "dpo", "dpo": {}}}),
+        ({}, {"method": {"type": "dpo", "dpo": {}}}),
+        (
+            {"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]},
+            {"integrations": []},
+        ),
+    ],
 )
-async def test_a_job_that_differs_is_another(other):
-    backend = Script(LOST, page(job("ftjob-x", **other)), answer(json.dumps(job()).encode()))
-    assert (await create(backend)).id == "ftjob-1"
+async def test_a_job_that_differs_is_another(requested, shown):
+    backend = Script(LOST, *[page(job("ftjob-x", **shown))] * SEARCHES, created())
+    assert (await create(backend, **requested)).id == "ftjob-1"
 
 
-async def test_two_that_fit_are_an_error_that_names_them():
+@pytest.mark.parametrize(
+    ("requested", "shown"),
+    [
+        ({}, {"hyperparameters": {"n_epochs": 4}, "seed": 99}),
+        ({}, {"method": n_epochs(4), "metadata": None, "integrations": []}),
+        ({"method": n_epochs(1)}, {"method": n_epochs(1)}),
+        ({"method": n_epochs("auto")}, {"method": n_epochs(3)}),
+        ({"hyperparameters": {"n_epochs": 1}}, {"method": n_epochs(1)}),
+        ({"method": n_epochs(1)}, {"hyperparameters": {"n_epochs": 1, "batch_size": 8}}),
+        ({"suffix": "kant"}, {}),
+        ({"suffix": "kant"}, {"user_provided_suffix": "kant"}),
+        ({"metadata": {"team": "a"}}, {"metadata": {"team": "a"}}),
+        (
+            {"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]},
+            {"integrations": [{"type": "wandb", "wandb": {"project": "x", "name": None}}]},
+        ),
+    ],
+)
+async def test_a_job_that_shows_the_requested_values_is_the_created_one(requested, shown):
+    backend = Script(LOST, page(job(**shown)))
+    assert (await create(backend, **requested)).id == "ftjob-1"
+
+
+async def test_a_parameter_shown_as_null_leaves_the_outcome_unknown():
+    backend = Script(LOST, *[page(job(metadata=None))] * SEARCHES)
+    with pytest.raises(errors.UnknownOutcomeError) as caught:
+        await create(backend, metadata={"team": "a"})
+    assert caught.value.candidates == ("ftjob-1",)
+
+
+async def test_two_equal_objects_are_an_error_that_names_them():
     backend = Script(LOST, page(job("ftjob-1"), job("ftjob-2")))
     with pytest.raises(errors.UnknownOutcomeError) as caught:
         await create(backend)
     assert caught.value.candidates == ("ftjob-1", "ftjob-2")
-    assert "fine_tuning.jobs.list" in str(caught.value)
+    assert LIST in str(caught.value)
 
 
-async def test_a_look_up_that_fails_is_an_error_and_nothing_is_sent_again():
+async def test_a_search_that_fails_is_an_error_and_nothing_is_repeated():
     backend = Script(LOST, *[refusal(500)] * 3)
     with pytest.raises(errors.UnknownOutcomeError):
         await create(backend)
-    assert operations(backend).count("fine_tuning.jobs.create") == 1
+    assert operations(backend).count(CREATE) == 1
 
 
-@pytest.mark.parametrize("passing", [refusal(429), refusal(503)])
-async def test_a_refusal_did_not_happen_so_it_needs_no_look_up(passing):
-    backend = Script(passing, answer(json.dumps(job()).encode()))
-    await create(backend)
-    assert operations(backend) == ["fine_tuning.jobs.create"] * 2
+@pytest.mark.parametrize(("age_s", "found"), [(0, "ftjob-1"), (59, "ftjob-1"), (3600, "ftjob-2")])
+async def test_the_age_of_an_object_is_judged_by_the_clock_of_the_service(age_s, found):
+    now = EPOCH_S - 86_400
+    listed = page(job(created_at=int(now) - age_s), date=formatdate(now, usegmt=True))
+    backend = Script(LOST, *[listed] * SEARCHES, created("ftjob-2"))
+    assert (await create(backend)).id == found
 
 
-async def test_a_connection_that_was_never_made_needs_no_look_up():
-    backend = Script(BackendError("refused", phase="connect"), answer(json.dumps(job()).encode()))
-    await create(backend)
-    assert operations(backend) == ["fine_tuning.jobs.create"] * 2
+async def test_an_old_object_of_a_service_without_a_clock_leaves_the_outcome_unknown():
+    backend = Script(LOST, *[page(job(created_at=int(EPOCH_S) - 3600))] * SEARCHES)
+    with pytest.raises(errors.UnknownOutcomeError) as caught:
+        await create(backend)
+    assert caught.value.candidates == ("ftjob-1",)
 
 
-async def test_a_lost_file_is_found_by_name_size_and_purpose():
-    fields = {"purpose": "fine-tune", "object": "file", "created_at": int(EPOCH_S)}
-    backend = Script(
-        LOST,
-        page(
-            {"id": "file-a", "filename": "other.jsonl", "bytes": 3, **fields},
-            {"id": "file-b", "filename": "train.jsonl", "bytes": 4, **fields},
-            {"id": "file-c", "filename": "train.jsonl", "bytes": 3, **fields},
-        ),
+async def test_an_equal_job_that_this_client_created_before_is_another():
+    backend = Script(created(), LOST, *[page(job())] * SEARCHES, created("ftjob-2"))
+    client = backend.client()
+    for expected in ("ftjob-1", "ftjob-2"):
+        made = await client.fine_tuning.jobs.create(model="gpt-4o-mini", training_file="file-1")
+        assert made.id == expected
+
+
+async def test_an_equal_job_that_was_found_before_is_another():
+    backend = Script(LOST, page(job()), LOST, *[page(job())] * SEARCHES, created("ftjob-2"))
+    client = backend.client()
+    for expected in ("ftjob-1", "ftjob-2"):
+        made = await client.fine_tuning.jobs.create(model="gpt-4o-mini", training_file="file-1")
+        assert made.id == expected
+
+
+LINE = b'{"prompt":"a","completion":"b"}\n'
+
+
+@pytest.mark.parametrize("kind", ["path", "bytes", "file", "half of a file", "tuple"])
+async def test_a_lost_file_is_found_however_it_was_passed(kind, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(LINE * 20)
+    file = path.open("rb")
+    if kind == "half of a file":
+        file.seek(len(LINE) * 10)
+    passed = {
+        "path": path,
+        "bytes": ("train.jsonl", LINE),
+        "tuple": ("train.jsonl", io.BytesIO(LINE)),
+    }.get(kind, file)
+    faults = Faults(MemoryBackend())
+    faults.on("files.create").drop_response()
+    async with AsyncClient(backend=faults) as client:
+        await client.files.create(file=passed, purpose="fine-tune")
+        assert len([listed async for listed in client.files.list()]) == 1
+    file.close()
+
+
+def file(id, **fields):
+    return {
+        "id": id,
+        "object": "file",
+        "purpose": "fine-tune",
+        "filename": "train.jsonl",
+        "bytes": 3,
+        "created_at": int(EPOCH_S),
+        **fields,
+    }
+
+
+async def test_a_lost_file_is_found_by_name_size_and_content():
+    candidates = page(
+        file("file-a", filename="other.jsonl"), file("file-b", bytes=4), file("file-c"), file("d")
     )
-    file = await backend.client().files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
-    assert file.id == "file-c"
+    backend = Script(LOST, candidates, answer([b"{", b"}\n"]), answer(b"[]\n"))
+    found = await backend.client().files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
+    assert found.id == "file-c"
+    listing = backend.requests[1]
+    assert dict(listing.query) == {"limit": "100", "order": "desc", "purpose": "fine-tune"}
+
+
+@pytest.mark.parametrize("content", [b"{}", b"{}\n\n", b"", b"{]\n"])
+async def test_a_file_with_other_content_is_another(content):
+    search = [page(file("file-x")), answer(content)]
+    backend = Script(LOST, *search * SEARCHES, answer(json.dumps(file("file-1")).encode()))
+    made = await backend.client().files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
+    assert made.id == "file-1"
+
+
+async def test_a_file_that_cannot_be_downloaded_is_found_by_name_and_size():
+    backend = Script(LOST, page(file("file-1")), refusal(400))
+    made = await backend.client().files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
+    assert made.id == "file-1"
+
+
+async def test_a_file_of_unknown_size_leaves_the_outcome_unknown():
+    async def chunks():
+        yield b"{}\n"
+
+    backend = Script(LOST, *[page(file("file-1"))] * SEARCHES)
+    with pytest.raises(errors.UnknownOutcomeError) as caught:
+        await backend.client().files.create(file=("train.jsonl", chunks()), purpose="fine-tune")
+    assert caught.value.candidates == ("file-1",)
+
+
+async def test_a_lost_batch_is_found():
+    batch = {
+        "id": "batch_1",
+        "status": "validating",
+        "endpoint": "/v1/completions",
+        "input_file_id": "file-1",
+        "completion_window": "24h",
+        "metadata": {"run": "1"},
+        "created_at": int(EPOCH_S),
+    }
+    others = [batch | {"id": "batch_2", "metadata": {"run": "2"}}, batch | {"metadata": None}]
+    backend = Script(LOST, page(*others[:1], batch))
+    made = await backend.client().batches.create(
+        completion_window="24h",
+        endpoint="/v1/completions",
+        input_file_id="file-1",
+        metadata={"run": "1"},
+    )
+    assert made.id == "batch_1"
+
+
+async def test_a_lost_fine_tune_of_the_legacy_api_is_found():
+    fine_tune = {
+        "id": "ft-1",
+        "status": "pending",
+        "model": "curie",
+        "training_files": [{"id": "file-1"}],
+        "hyperparams": {"n_epochs": 4},
+        "created_at": int(EPOCH_S),
+    }
+    others = [
+        fine_tune | {"id": "ft-2", "training_files": [{"id": "file-2"}]},
+        fine_tune | {"id": "ft-3", "hyperparams": {"n_epochs": 2}},
+        fine_tune | {"id": "ft-4", "validation_files": [{"id": "file-9"}]},
+    ]
+    backend = Script(LOST, page(*others, fine_tune))
+    made = await backend.client().fine_tunes.create(training_file="file-1", n_epochs=4)
+    assert made.id == "ft-1"

@@ -131,9 +131,11 @@ async def test_a_body_that_cannot_be_opened_again_is_sent_once():
     async def once():
         yield b'{"prompt":"a","completion":"b"}\n'
 
-    backend = Script(refusal(503))
+    no_files = answer(b'{"object":"list","data":[]}')
+    backend = Script(refusal(503), *[no_files] * 4)
     with pytest.raises(errors.InternalServerError):
         await backend.client().files.create(file=("train.jsonl", once()), purpose="fine-tune")
+    assert [request.operation for request in backend.requests].count("files.create") == 1
 
 
 async def test_an_answer_that_cannot_be_understood_is_an_error_with_an_excerpt():

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tunesmith import errors
-from tunesmith.protocol.error_body import make_excerpt, parse_error, parse_stream_error
+from tunesmith.protocol.error_body import find_stream_error, make_excerpt, parse_error
 
 
 def error_of(body, status=400, headers=None, **options):
@@ -159,7 +159,7 @@ def everything_in(error):
 )
 def test_no_part_of_an_error_holds_a_key(shape):
     body = shape.format("sk-proj-0123456789SECRET").encode()
-    for error in (parse_error(401, {}, body), parse_stream_error(body)):
+    for error in (parse_error(401, {}, body), find_stream_error(body, "error")):
         assert "[key]" in str(error)
         assert "SECRET" not in everything_in(error)
 
@@ -211,5 +211,5 @@ def test_every_body_becomes_an_error_with_a_message(status, body):
     ],
 )
 def test_an_error_inside_a_stream_is_read_in_the_same_way(data, message, code):
-    error = parse_stream_error(data)
+    error = find_stream_error(data, "error")
     assert (type(error), error.message, error.code) == (errors.StreamError, message, code)

@@ -128,12 +128,22 @@ def test_a_call_may_lack_id_type_and_arguments(call):
     assert (made.id, made.function.name, made.function.arguments) == ("", "weather", "")
 
 
-@pytest.mark.parametrize("kind", [ChatCompletion, ChatCompletionChunk])
-def test_nothing_but_the_choices_is_needed(kind):
-    answer = kind.model_validate_json('{"choices": []}')
-    assert (answer.id, answer.model, answer.usage) == ("", None, None)
+def test_a_completion_needs_only_its_choices():
+    completion = ChatCompletion.model_validate_json('{"choices": []}')
+    assert (completion.id, completion.model, completion.usage) == ("", None, None)
     with pytest.raises(ValidationError, match="choices"):
-        kind.model_validate_json('{"id": "chatcmpl-1"}')
+        ChatCompletion.model_validate_json('{"id": "chatcmpl-1"}')
+
+
+@pytest.mark.parametrize("fields", [{}, {"choices": None}])
+def test_a_chunk_may_lack_choices(fields):
+    assert ChatCompletionChunk.model_validate(fields).choices == []
+
+
+def test_arguments_may_be_an_object():
+    call = {"function": {"name": "weather", "arguments": {"city": "Kaliningrad"}}}
+    (made,) = ChatCompletionMessage.model_validate({"tool_calls": [call]}).tool_calls
+    assert made.function.arguments == '{"city": "Kaliningrad"}'
 
 
 def test_a_message_may_have_only_its_content():

@@ -6,8 +6,12 @@ from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
 from tunesmith.operations import all_operations
-from tunesmith.protocol.retry import RetryPolicy, may_have_been_processed, retry_delay
-from tunesmith.protocol.retry_after import parse_retry_after_s
+from tunesmith.protocol.retry import (
+    RetryPolicy,
+    may_have_been_processed,
+    parse_retry_after,
+    retry_delay,
+)
 from tunesmith.testing.recorder.call import Call
 
 __all__ = ["Violation", "ViolationKind", "find_violations"]
@@ -82,7 +86,7 @@ def _check_retry(call: Call, again: Call) -> Iterator[Violation]:
             f"call {call.number}, {call.operation}, was answered {why}, which no retry changes, "
             f"and call {again.number} asked the same again",
         )
-    asked_s = parse_retry_after_s(call.answer_headers, answered_at) or 0.0
+    asked_s = parse_retry_after(call.answer_headers, answered_at) or 0.0
     waited_s = again.began_at - answered_at
     if waited_s < asked_s - _DEFAULT_TOLERANCE:
         yield Violation(

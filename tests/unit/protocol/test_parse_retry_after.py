@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from tunesmith.protocol.retry_after import parse_retry_after_s
+from tunesmith.protocol.retry import parse_retry_after
 
 
 @pytest.mark.parametrize(
@@ -23,7 +23,7 @@ from tunesmith.protocol.retry_after import parse_retry_after_s
     ],
 )
 def test_seconds_milliseconds_and_dates_are_read(headers, seconds):
-    assert parse_retry_after_s(headers, 40.0) == seconds
+    assert parse_retry_after(headers, 40.0) == seconds
 
 
 @pytest.mark.parametrize(
@@ -34,13 +34,13 @@ def test_seconds_milliseconds_and_dates_are_read(headers, seconds):
     ],
 )
 def test_what_cannot_be_understood_asks_for_nothing(value):
-    assert parse_retry_after_s({"retry-after": value}, 0.0) is None
+    assert parse_retry_after({"retry-after": value}, 0.0) is None
 
 
 def test_without_a_header_nothing_is_asked():
-    assert parse_retry_after_s({}, 0.0) is None
+    assert parse_retry_after({}, 0.0) is None
 
 
 @given(st.floats(0, 10**6))
 def test_any_number_of_seconds_is_read_as_written(seconds):
-    assert parse_retry_after_s({"retry-after": repr(seconds)}, 0.0) == seconds
+    assert parse_retry_after({"retry-after": repr(seconds)}, 0.0) == seconds

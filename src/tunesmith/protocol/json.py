@@ -1,0 +1,134 @@
+"""JSON as services write it: with byte order marks, lone surrogates and values of other types."""
+
+import json
+from collections.abc import Sequence
+from copy import deepcopy
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel, ValidationError
+from pydantic_core import from_json
+
+__all__ = ["join_surrogates", "parse_json", "validate_json", "validate_leniently"]
+
+M = TypeVar("M", bound=BaseModel)
+Path = tuple[str | int, ...]
+
+_BOM = b"\xef\xbb\xbf"
+
+_MAX_ROUNDS = 20
+"""Each round removes at least one level of invalid fields; no response is nested deeper."""
+
+
+def parse_json(content: bytes) -> Any:
+    """Parse JSON, including byte order marks and lone surrogates.
+
+    Raises:
+        ValueError: The content is not JSON, or nested too deeply.
+    """
+    try:
+        return from_json(content)
+    except ValueError:
+        text = content.removeprefix(_BOM).decode("utf-8", "replace")
+    try:
+        return json.loads(text)
+    except RecursionError:
+        raise ValueError("the JSON is nested too deeply") from None
+
+
+def join_surrogates(text: str) -> str:
+    """Join the halves of surrogate pairs, and replace lone halves by U+FFFD."""
+    return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
+
+
+def validate_json(kind: type[M], content: bytes, *, keep_surrogates: bool = False) -> M:
+    """Parse JSON as a model; optional fields of other types keep their raw value.
+
+    Args:
+        kind: The model.
+        content: The JSON.
+        keep_surrogates: Whether lone surrogates are kept, to be joined with those of other events.
+
+    Raises:
+        ValidationError: The content is not JSON, or a required field is missing or invalid.
+    """
+    try:
+        return kind.model_validate_json(content)
+    except ValidationError as strict_error:
+        try:
+            value = parse_json(content)
+            if not keep_surrogates:
+                value = json.loads(join_surrogates(json.dumps(value, ensure_ascii=False)))
+        except (RecursionError, ValueError):
+            raise strict_error from None
+        return validate_leniently(kind, value)
+
+
+def validate_leniently(kind: type[M], value: Any) -> M:
+    """Validate a parsed value as a model; optional fields of other types keep their raw value.
+
+    A response that was paid for must not be lost to a field that the caller may never read. Invalid
+    fields are removed, innermost first, until the rest is valid, and then put back unvalidated.
+
+    Args:
+        kind: The model.
+        value: The value, as parsed from JSON.
+
+    Raises:
+        ValidationError: A required field is missing or invalid.
+    """
+    raw = value
+    removed: set[Path] = set()
+    for _ in range(_MAX_ROUNDS):
+        try:
+            model = kind.model_validate(value)
+        except ValidationError as error:
+            paths = {_field_path(value, problem["loc"]) for problem in error.errors()}
+            depth = max(map(len, paths))
+            if not depth:
+                raise
+            if value is raw:
+                value = deepcopy(raw)
+            # Errors of the other members of a union are at a lower depth.
+            for path in (path for path in paths if len(path) == depth):
+                _look_up(value, path[:-1]).pop(path[-1])
+                removed.add(path)
+        else:
+            _restore(model, raw, removed)
+            return model
+    return kind.model_validate(value)
+
+
+def _field_path(value: Any, location: Sequence[str | int]) -> Path:
+    """Return the path of the innermost existing field at the location of an error."""
+    path: list[str | int] = []
+    for part in location:
+        if isinstance(value, dict) and part in value:
+            value = cast("dict[str | int, Any]", value)[part]
+        elif isinstance(value, list) and isinstance(part, int) and part < len(value):  # pyright: ignore[reportUnknownArgumentType]
+            value = cast("list[Any]", value)[part]
+        else:
+            continue  # the name of a union's member, or a missing field
+        path.append(part)
+    while path and isinstance(path[-1], int):
+        path.pop()
+    return tuple(path)
+
+
+def _look_up(value: Any, path: Path) -> Any:
+    for part in path:
+        value = getattr(value, str(part)) if isinstance(value, BaseModel) else value[part]
+    return value
+
+
+def _restore(model: BaseModel, raw: Any, removed: set[Path]) -> None:
+    for path in removed:
+        value = _look_up(raw, path)
+        if value is None or any(path[:length] in removed for length in range(len(path))):
+            continue  # null means the default; an outer field is restored as a whole
+        *parents, name = path
+        target = _look_up(model, tuple(parents))
+        if isinstance(target, BaseModel):
+            target.__dict__[str(name)] = value
+            target.__pydantic_fields_set__.add(str(name))
+        else:
+            target[name] = value
