@@ -1,14 +1,15 @@
 """Search for the object of a create whose response was lost, so that it is not created twice."""
 
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Collection, Mapping
+from contextlib import AbstractAsyncContextManager, suppress
 from email.utils import parsedate_to_datetime
 from enum import IntEnum
-from typing import TYPE_CHECKING, Any, cast
+from typing import Any, Protocol, cast
 
 from pydantic_core import to_jsonable_python
 
 from tunesmith.calls.deadline import Deadline
+from tunesmith.calls.open_response import OpenResponse
 from tunesmith.errors import APIError, UnknownOutcomeError
 from tunesmith.operations.base import Operation
 from tunesmith.operations.batches import ListBatches
@@ -17,9 +18,6 @@ from tunesmith.operations.fine_tunes import ListFineTunes
 from tunesmith.operations.fine_tuning import ListFineTuningJobs
 from tunesmith.protocol.multipart import Part, closing_chunks
 from tunesmith.types.base import Page
-
-if TYPE_CHECKING:
-    from tunesmith.calls.caller import Caller
 
 __all__ = ["recover_created"]
 
@@ -41,6 +39,17 @@ _LISTINGS: Mapping[str, Callable[[Any], Operation[Any]]] = {
 """Operations that list the objects of a create, newest first."""
 
 
+class _Caller(Protocol):
+    @property
+    def created_ids(self) -> Collection[str]: ...
+
+    async def call(self, operation: Operation[Any], *, deadline: Deadline | None = None) -> Any: ...
+
+    def stream(
+        self, operation: Operation[Any], *, deadline: Deadline | None = None
+    ) -> AbstractAsyncContextManager[OpenResponse]: ...
+
+
 class _Match(IntEnum):
     NONE = 0
     UNCLEAR = 1
@@ -48,7 +57,7 @@ class _Match(IntEnum):
 
 
 async def recover_created(
-    caller: "Caller",
+    caller: _Caller,
     operation: Operation[Any],
     began_at: float,
     deadline: Deadline,
@@ -98,7 +107,7 @@ async def recover_created(
 
 
 async def _match(
-    caller: "Caller",
+    caller: _Caller,
     operation: Operation[Any],
     item: Any,
     page: Page[Any],
@@ -235,13 +244,13 @@ def _agrees(requested: Any, shown: Any) -> bool:
             for name, value in fields.items()
         )
     if isinstance(requested, list) and isinstance(shown, list):
-        items, other_items = cast("list[Any]", requested), cast("list[Any]", shown)
-        return len(items) == len(other_items) and all(map(_agrees, items, other_items))
+        items: list[Any] = requested
+        return len(items) == len(shown) and all(map(_agrees, items, shown))  # pyright: ignore[reportUnknownArgumentType]
     return bool(requested == shown)
 
 
 async def _compare_content(
-    caller: "Caller", create: Any, file_id: str, deadline: Deadline
+    caller: _Caller, create: Any, file_id: str, deadline: Deadline
 ) -> _Match:
     """Compare the content of an uploaded file, if the service lets it be downloaded."""
     file = getattr(create, "file", None)

@@ -105,7 +105,7 @@ def _field_path(value: Any, location: Sequence[str | int]) -> Path:
         if isinstance(value, dict) and part in value:
             value = cast("dict[str | int, Any]", value)[part]
         elif isinstance(value, list) and isinstance(part, int) and part < len(value):  # pyright: ignore[reportUnknownArgumentType]
-            value = cast("list[Any]", value)[part]
+            value = cast("list[Any]", value)[part]  # type: ignore[redundant-cast] # not to pyright
         else:
             continue  # the name of a union's member, or a missing field
         path.append(part)
