@@ -1,8 +1,7 @@
 """Jobs of many requests, done by the service within a day."""
 
 from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, RetrieveBatch
-from tunesmith.resources.base import Resource
-from tunesmith.resources.method import operation_method, paged
+from tunesmith.resources.base import Resource, operation_method, paged
 
 __all__ = ["Batches"]
 

@@ -10,8 +10,7 @@ from tunesmith.operations.chat import (
     RetrieveChatCompletion,
     UpdateChatCompletion,
 )
-from tunesmith.resources.base import Resource
-from tunesmith.resources.method import operation_method, paged, streamed
+from tunesmith.resources.base import Resource, operation_method, paged, streamed
 from tunesmith.resources.parse import ParseMethod
 
 __all__ = ["Chat", "ChatCompletions", "StoredMessages"]

@@ -1,8 +1,7 @@
 """Continuations of a prompt."""
 
 from tunesmith.operations.completions import CreateCompletion
-from tunesmith.resources.base import Resource
-from tunesmith.resources.method import operation_method, streamed
+from tunesmith.resources.base import Resource, operation_method, streamed
 
 __all__ = ["Completions"]
 

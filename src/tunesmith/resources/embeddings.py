@@ -1,8 +1,7 @@
 """Texts as vectors."""
 
 from tunesmith.operations.embeddings import CreateEmbedding
-from tunesmith.resources.base import Resource
-from tunesmith.resources.method import operation_method
+from tunesmith.resources.base import Resource, operation_method
 
 __all__ = ["Embeddings"]
 

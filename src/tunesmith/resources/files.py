@@ -13,10 +13,9 @@ from tunesmith.operations.files import (
     ListFiles,
     RetrieveFile,
 )
-from tunesmith.resources.base import Resource, validate_poll_interval
+from tunesmith.resources.base import Resource, operation_method, paged, validate_poll_interval
 from tunesmith.resources.file_content import FileContent
 from tunesmith.resources.file_upload import PART_BYTES, FileUpload
-from tunesmith.resources.method import operation_method, paged
 from tunesmith.types.files import FileObject
 
 __all__ = ["Files"]

@@ -8,9 +8,8 @@ from tunesmith.operations.fine_tunes import (
     ListFineTunes,
     RetrieveFineTune,
 )
-from tunesmith.resources.base import Resource
+from tunesmith.resources.base import Resource, operation_method, paged, streamed
 from tunesmith.resources.job_polling import read_results
-from tunesmith.resources.method import operation_method, paged, streamed
 from tunesmith.types.fine_tunes import FineTune
 from tunesmith.types.results import JobResults
 

@@ -17,9 +17,8 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.operations.graders import RunGrader, ValidateGrader
-from tunesmith.resources.base import Resource
+from tunesmith.resources.base import Resource, operation_method, paged
 from tunesmith.resources.job_polling import JobEventStream, job_results, wait_for_job
-from tunesmith.resources.method import operation_method, paged
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import JobResults
 

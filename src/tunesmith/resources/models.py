@@ -1,8 +1,7 @@
 """Models, base and tuned."""
 
 from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
-from tunesmith.resources.base import Resource
-from tunesmith.resources.method import operation_method, paged
+from tunesmith.resources.base import Resource, operation_method, paged
 
 __all__ = ["Models"]
 

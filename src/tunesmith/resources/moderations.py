@@ -1,8 +1,7 @@
 """Judgements of whether a text may be harmful."""
 
 from tunesmith.operations.moderations import CreateModeration
-from tunesmith.resources.base import Resource
-from tunesmith.resources.method import operation_method
+from tunesmith.resources.base import Resource, operation_method
 
 __all__ = ["Moderations"]
 

@@ -9,8 +9,7 @@ from tunesmith.calls.caller import Caller
 from tunesmith.errors import InvalidResponseError
 from tunesmith.operations.base import Operation
 from tunesmith.protocol.structured import json_schema_format, parse_completion
-from tunesmith.resources.base import Resource
-from tunesmith.resources.method import build_operation
+from tunesmith.resources.base import Resource, build_operation
 from tunesmith.types.chat import ChatCompletion, ParsedChatCompletion
 
 __all__ = ["ParseMethod"]

@@ -8,8 +8,7 @@ from tunesmith.operations.uploads import (
     CreateUpload,
     CreateUploadPart,
 )
-from tunesmith.resources.base import Resource
-from tunesmith.resources.method import operation_method
+from tunesmith.resources.base import Resource, operation_method
 
 __all__ = ["UploadParts", "Uploads"]
 
