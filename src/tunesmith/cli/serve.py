@@ -1,6 +1,7 @@
 """`tunesmith serve`: the service in memory behind a socket."""
 
 import time
+from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -81,7 +82,7 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     type=click.FloatRange(0, min_open=True),
     default=_DEFAULT_SPEED,
     show_default=True,
-    help="Seconds that pass for jobs in each real second: 60 is an hour per minute.",
+    help="Number by which durations of jobs and batches are divided: 60 is an hour per minute.",
 )
 @click.option("--realtime", is_flag=True, help="Same as --speed 1.")
 @click.option(
@@ -142,21 +143,31 @@ def command(
     with listener:
         with click_errors():
             file = state or connection.state
-            backend = MemoryBackend(
+            speed = 1.0 if realtime else speed
+            create_backend = partial(
+                MemoryBackend,
                 engine=engine,
-                clock=None if file else VirtualClock(time.time()),  # with a file: by its own clock
                 seed=seed,
                 limits=ServiceLimits(requests_per_minute, tokens_per_minute, quota_tokens),
                 behavior=ServiceBehavior(results_base64=not no_base64_results),
-                state=file,
             )
-        # Clients sleep in other processes, so virtual time must not jump.
-        backend.clock.autojump, backend.clock.rate = False, 1.0 if realtime else speed
+            if file:
+                backend = create_backend(state=file)
+                # Replaying needs equal durations, so the clock is accelerated instead.
+                backend.clock.autojump, backend.clock.rate = False, speed
+            else:
+                clock = VirtualClock(time.time(), autojump=False, rate=1.0)
+                backend = create_backend(clock=clock, speed=speed)
         click.echo(f"The API is at {base_url_of(listener)} until Ctrl-C. Point a client at it:\n")
         key = "any" if api_key is None else "the-key-of-this-server"
         click.echo(f"  export OPENAI_BASE_URL={base_url_of(listener)} OPENAI_API_KEY={key}\n")
         try:
-            app = ASGIApp(backend, api_key=api_key, cors_origins=(*cors_origins, LOOPBACK))
+            app = ASGIApp(
+                backend,
+                api_key=api_key,
+                cors_origins=(*cors_origins, LOOPBACK),
+                background=None if file else backend.service.run_lifecycles,
+            )
             create_server(app).run(sockets=[listener])
         except KeyboardInterrupt:
             click.echo("Stopped.")

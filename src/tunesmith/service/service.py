@@ -58,6 +58,7 @@ class ServiceOptions(TypedDict, total=False):
     job_timeline: Timeline
     fine_tune_timeline: Timeline
     batch_timing: BatchTiming | None
+    speed: float
     limits: ServiceLimits | None
     behavior: ServiceBehavior | None
 
@@ -77,6 +78,7 @@ class Service:
         job_timeline: Transitions of fine-tuning jobs and their durations.
         fine_tune_timeline: The same for fine-tunes of the legacy API.
         batch_timing: Durations of the steps of a batch.
+        speed: Number by which these durations are divided.
         limits: Rate limits and quota; none by default.
         behavior: Details of responses that are undocumented or changed over the years.
 
@@ -104,6 +106,7 @@ class Service:
         job_timeline: Timeline = JOB_TIMELINE,
         fine_tune_timeline: Timeline = FINE_TUNE_TIMELINE,
         batch_timing: BatchTiming | None = None,
+        speed: float = 1.0,
         limits: ServiceLimits | None = None,
         behavior: ServiceBehavior | None = None,
     ) -> None:
@@ -127,10 +130,10 @@ class Service:
         self.files = FileService(context)
         self.uploads = Uploads(context, self.files)
         self.graders = Graders(context, self.models)
-        jobs = JobContext(context, self.files, self.models, job_timeline)
+        jobs = JobContext(context, self.files, self.models, job_timeline.at_speed(speed))
         self.jobs = FineTuningJobService(jobs, self.graders)
-        fine_tunes = JobContext(context, self.files, self.models, fine_tune_timeline)
-        self.fine_tunes = LegacyFineTunes(fine_tunes, self.engine)
+        legacy = JobContext(context, self.files, self.models, fine_tune_timeline.at_speed(speed))
+        self.fine_tunes = LegacyFineTunes(legacy, self.engine)
         self.checkpoints = Checkpoints(context, self.jobs, self.models)
 
         self.replies = ReplyStubs()
@@ -152,7 +155,7 @@ class Service:
             models=self.models,
             # Request ids of their own: results must not depend on the number of other requests.
             http_api=HttpApi(self, request_ids="line_request"),
-            timing=batch_timing,
+            timing=(batch_timing or BatchTiming()).at_speed(speed),
             behavior=context.behavior,
         )
         self._handlers, self._stream_handlers = collect_handlers(
@@ -267,6 +270,14 @@ class Service:
         from tunesmith.service.http.asgi import ASGIApp  # noqa: PLC0415 - slow import
 
         return ASGIApp(HttpApi(self, limiter=self.limiter), api_key=api_key)
+
+    async def run_lifecycles(self) -> None:
+        """Run jobs and batches when they are due, until cancelled.
+
+        Meanwhile requests do not wait for the engine's work on them. It is for services whose
+        clock passes at a rate, such as `tunesmith serve`.
+        """
+        await self.scheduler.run()
 
     async def execute(self, operation: Operation[A], /) -> A:
         """Execute an operation.

@@ -70,6 +70,16 @@ class BatchTiming:
     cancelling_s: float = 60.0
     window_s: float = 24 * 3600.0
 
+    def at_speed(self, speed: float) -> "BatchTiming":
+        """Return a copy whose durations, except for the expiry, are divided by a speed."""
+        return BatchTiming(
+            self.validating_s / speed,
+            self.request_s / speed,
+            self.finalizing_s / speed,
+            self.cancelling_s / speed,
+            self.window_s,
+        )
+
 
 @dataclass(slots=True)
 class _BatchRun:
@@ -210,6 +220,7 @@ class BatchService:
     async def _validate(self, id: str, now: float) -> None:
         batch, run = self._find(id), self._runs[id]
         content = await self._read_input(batch)
+        self._schedule.check_cancelled()
         run.model, run.tokens = content.model, sum(map(_estimate_tokens, content.lines))
         enqueued = sum(r.tokens for r in self._runs.values() if r.model == run.model)
         limit = self._behavior.enqueued_tokens
@@ -258,6 +269,7 @@ class BatchService:
             responses = [
                 await self._send_line(line) for line in run.lines[start : start + _slice_size(run)]
             ]
+        self._schedule.check_cancelled()
         run.responses += responses
         self._update(id, request_counts=_counts(run))
         if len(run.responses) < len(run.lines):

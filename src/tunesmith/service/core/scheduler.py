@@ -1,20 +1,26 @@
 """Scheduler of the service: actions that run when they are due."""
 
 import heapq
+import logging
 from collections.abc import Awaitable, Callable
 from contextvars import ContextVar
 from dataclasses import dataclass, field
+from math import inf
 
 import anyio
 
 from tunesmith.backends.base import Clock
 
-__all__ = ["ScheduledAction", "Scheduler"]
+__all__ = ["ActionCancelledError", "ScheduledAction", "Scheduler"]
+
+_logger = logging.getLogger("tunesmith.service")
 
 Action = Callable[[float], Awaitable[None]]
 """An action; its argument is the time at which it was due, in Unix seconds."""
 
-_running: ContextVar["Scheduler | None"] = ContextVar("_running", default=None)
+
+class ActionCancelledError(Exception):
+    """An action was cancelled while it was running."""
 
 
 @dataclass(order=True, slots=True)
@@ -31,11 +37,17 @@ class ScheduledAction:
         self.is_cancelled = True
 
 
+_current: ContextVar["tuple[Scheduler, ScheduledAction] | None"] = ContextVar(
+    "_current", default=None
+)
+
+
 class Scheduler:
     """Queue of actions, so that state depends on the time, not on the order of requests.
 
-    Every operation runs the due actions first: a job that ended an hour ago has its result file
-    and its model, whichever endpoint is called first.
+    Without `run`, every operation runs the due actions first: a job that ended an hour ago has its
+    result file and its model, whichever endpoint is called first. While `run` runs, operations do
+    not wait for actions.
 
     Args:
         clock: The service's time.
@@ -46,21 +58,24 @@ class Scheduler:
         self._queue: list[ScheduledAction] = []
         self._number = 0
         self._idle: anyio.Event | None = None
-        self._due_at: float | None = None
+        self._changed: anyio.Event | None = None
         self.settled_to = clock.time()
         """Unix time up to which all due actions have run."""
         self.n_executed = 0
         """Number of actions that have run."""
+        self.is_background = False
+        """Whether `run` is running."""
 
     def now(self) -> float:
         """Return the current Unix time; within an action, the time at which it was due."""
-        return self._clock.time() if self._due_at is None else self._due_at
+        current = self._current_action()
+        return self._clock.time() if current is None else current.due_at
 
     def call_at(self, time: float, action: Action) -> ScheduledAction:
         """Schedule an action.
 
         An action must not change state before its last await: if its caller is cancelled, the
-        next caller starts the action again.
+        action is started again. After an await it must call `check_cancelled`.
 
         Args:
             time: Unix time.
@@ -68,7 +83,7 @@ class Scheduler:
         """
         self._number += 1
         scheduled = ScheduledAction(time, self._number, action)
-        heapq.heappush(self._queue, scheduled)
+        self._push(scheduled)
         return scheduled
 
     def next_due_at(self) -> float | None:
@@ -80,38 +95,96 @@ class Scheduler:
     @property
     def is_running(self) -> bool:
         """Whether the caller is an action."""
-        return _running.get() is self
+        return self._current_action() is not None
 
     @property
     def in_progress(self) -> bool:
         """Whether actions are running."""
         return self._idle is not None
 
+    def check_cancelled(self) -> None:
+        """Raise an error if the current action was cancelled.
+
+        Raises:
+            ActionCancelledError: It was cancelled.
+        """
+        current = self._current_action()
+        if current is not None and current.is_cancelled:
+            raise ActionCancelledError
+
     async def run_due(self) -> None:
         """Run all due actions in the order of their times.
 
-        Within an action it does nothing, so actions may call operations of the service.
+        It does nothing within an action, so actions may call operations of the service, and while
+        `run` runs.
         """
-        if self.is_running:
+        if self.is_running or self.is_background:
             return
         while self._idle is not None:
             await self._idle.wait()
         if not self._has_due():
             return
         self._idle = anyio.Event()
-        token = _running.set(self)
         try:
             while self._has_due():
                 scheduled = self._queue[0]
-                self._due_at = scheduled.due_at
-                await scheduled.action(scheduled.due_at)
+                await self._execute(scheduled)
                 scheduled.cancel()
-                self.n_executed += 1
         finally:
-            _running.reset(token)
-            self._due_at = None
             self._idle.set()
             self._idle = None
+
+    async def run(self) -> None:
+        """Run actions when they are due, each in a task of its own, until cancelled."""
+        self.is_background = True
+        try:
+            async with anyio.create_task_group() as tasks:
+                while True:
+                    while self._has_due():
+                        tasks.start_soon(self._run_in_task, heapq.heappop(self._queue))
+                    await self._wait_for_due()
+        finally:
+            self.is_background = False
+
+    def _current_action(self) -> ScheduledAction | None:
+        current = _current.get()
+        return current[1] if current is not None and current[0] is self else None
+
+    async def _run_in_task(self, scheduled: ScheduledAction) -> None:
+        if scheduled.is_cancelled:
+            return
+        try:
+            await self._execute(scheduled)
+        except Exception:
+            _logger.exception("a scheduled action failed")
+        except BaseException:
+            self._push(scheduled)  # the caller was cancelled: the action is started again
+            raise
+
+    async def _execute(self, scheduled: ScheduledAction) -> None:
+        token = _current.set((self, scheduled))
+        try:
+            await scheduled.action(scheduled.due_at)
+        except ActionCancelledError:
+            pass
+        finally:
+            _current.reset(token)
+        self.n_executed += 1
+
+    async def _wait_for_due(self) -> None:
+        self._changed = anyio.Event()
+        due_at = self.next_due_at()
+        seconds = inf if due_at is None else due_at - self._clock.time()
+        try:
+            with self._clock.fail_after(seconds):
+                await self._changed.wait()
+        except TimeoutError:
+            pass
+
+    def _push(self, scheduled: ScheduledAction) -> None:
+        heapq.heappush(self._queue, scheduled)
+        if self._changed is not None:
+            self._changed.set()
 
     def _has_due(self) -> bool:
         due_at, now = self.next_due_at(), self._clock.time()

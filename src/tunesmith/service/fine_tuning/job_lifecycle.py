@@ -55,7 +55,6 @@ class FineTuningJobLifecycle(JobLifecycle):
         self._behavior = behavior
         self.events = JobEvents(context.core.store, context.core.ids, job.id, behavior)
         self._jobs.put(job.id, job)
-        self._schedule(0, context.core.clock.time())
 
     @property
     def job(self) -> FineTuningJob:

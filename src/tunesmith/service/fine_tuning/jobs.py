@@ -110,7 +110,7 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
             method=method,
             **cast("dict[str, Any]", {"user_provided_suffix": operation.suffix}),
         )
-        self._register(FineTuningJobLifecycle(context, job, self._graders, behavior), job.id)
+        await self._begin(FineTuningJobLifecycle(context, job, self._graders, behavior), job.id)
         return job
 
     @handles(RetrieveFineTuningJob)

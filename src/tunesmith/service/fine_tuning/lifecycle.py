@@ -8,7 +8,7 @@ from typing import Literal, TypeVar
 
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, invalid
-from tunesmith.service.core.scheduler import ScheduledAction
+from tunesmith.service.core.scheduler import ActionCancelledError, ScheduledAction
 from tunesmith.service.files.files import FileService
 from tunesmith.service.fine_tuning.timeline import Failure, Timeline, Transition
 from tunesmith.service.fine_tuning.training_data import InvalidTrainingFileError
@@ -98,10 +98,6 @@ class _PlannedFailureError(Exception):
     """Control flow: the job fails as planned."""
 
 
-class _StoppedError(Exception):
-    """Control flow: the job was cancelled or paused during an action."""
-
-
 class JobLifecycle(ABC):
     """Lifecycle of one job, driven by the scheduler.
 
@@ -130,6 +126,14 @@ class JobLifecycle(ABC):
         """
         self._failure_plan = failure_plan
         self._is_held = hold
+
+    async def begin(self) -> None:
+        """Announce the job and schedule the rest of its timeline."""
+        now, first = self._core.clock.time(), self._timeline.rows[0]
+        if first.action != "announce" or first.delay_s > 0:
+            self._schedule(0, now)
+        elif await self._run_action(first, now) == "next":
+            self._schedule(1, now)
 
     def release(self) -> None:
         """Release the job from the queue."""
@@ -166,6 +170,8 @@ class JobLifecycle(ABC):
         self._awaits_release = False
         if self._scheduled is not None:
             self._scheduled.cancel()
+        if self._training is not None:
+            self._training.stop()
 
     def _schedule(self, index: int, timestamp: float) -> None:
         rows = self._timeline.rows
@@ -181,10 +187,8 @@ class JobLifecycle(ABC):
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T:
         """Await the engine's work; end the action if the job was stopped meanwhile."""
-        scheduled = self._scheduled
         result = await work
-        if scheduled is not None and scheduled.is_cancelled:
-            raise _StoppedError
+        self._core.scheduler.check_cancelled()
         return result
 
     async def _run_action(self, row: Transition, timestamp: float) -> TransitionResult:
@@ -201,8 +205,8 @@ class JobLifecycle(ABC):
                     self._raise_planned_failure(row.action, done=True)
                 self._set_status(row.to_status, timestamp)
                 return result
-        except _StoppedError:
-            return "stop"
+        except ActionCancelledError:
+            raise
         except _PlannedFailureError:
             assert self._failure_plan is not None  # noqa: S101 - it was raised for the plan
             failure = self._failure_plan.failure

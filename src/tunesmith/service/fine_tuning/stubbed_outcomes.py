@@ -128,9 +128,10 @@ class StubbedOutcomes(Generic[L]):
         for lifecycle in selected:
             lifecycle.release()
 
-    def _register(self, lifecycle: L, id: str) -> None:
+    async def _begin(self, lifecycle: L, id: str) -> None:
         self._lifecycles[id] = lifecycle
         lifecycle.plan_outcome(self._failure_plans.next(), hold=self._holds.next() or False)
+        await lifecycle.begin()
 
     def _plan_failure(self, plan: PlannedFailure, times: int | None) -> None:
         self._context.timeline.validate_actions([plan.at_action])

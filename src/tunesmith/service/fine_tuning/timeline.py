@@ -88,6 +88,11 @@ class Timeline:
         rows = tuple(replace(row, delay_s=delays.get(row.action, row.delay_s)) for row in self.rows)
         return replace(self, rows=rows)
 
+    def at_speed(self, speed: float) -> "Timeline":
+        """Return a copy whose durations are divided by a speed."""
+        rows = tuple(replace(row, delay_s=row.delay_s / speed) for row in self.rows)
+        return replace(self, rows=rows)
+
     def validate_actions(self, actions: Iterable[str]) -> None:
         """Validate that the timeline has all of the actions.
 

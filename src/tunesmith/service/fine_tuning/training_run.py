@@ -56,11 +56,17 @@ class TrainingRun:
         self._ready: deque[TrainingStep] = deque()
         self._error: Exception | None = None
         self._lock = threading.Lock()
+        self._is_stopped = False
 
     async def wait(self) -> None:
         """Wait until `take` can return the next step."""
+        self._is_stopped = False
         if not self._ready and self._error is None:
             await self._clock.run_in_thread(self._compute)
+
+    def stop(self) -> None:
+        """Stop the engine after the current step, until the next `wait`."""
+        self._is_stopped = True
 
     def take(self) -> TrainingStep:
         """Return the next step.
@@ -90,7 +96,7 @@ class TrainingRun:
                     if self.ends_epoch(step):
                         self._save_checkpoint(step.step)
                     self._ready.append(step)
-                    if time.monotonic() >= deadline:
+                    if self._is_stopped or time.monotonic() >= deadline:
                         return
             except Exception as error:  # noqa: BLE001 - raised with the next step
                 self._error = error

@@ -1,7 +1,15 @@
 """ASGI app over any backend."""
 
 import logging
-from collections.abc import AsyncGenerator, Awaitable, Callable, Collection, Mapping, MutableMapping
+from collections.abc import (
+    AsyncGenerator,
+    Awaitable,
+    Callable,
+    Collection,
+    Coroutine,
+    Mapping,
+    MutableMapping,
+)
 from typing import Any
 
 import anyio
@@ -41,6 +49,8 @@ class ASGIApp:
         api_key: The required key; None accepts any key, but not its absence.
         cors_origins: Origins whose web pages may use the API, such as `https://example.com`; `*`
             allows all.
+        background: Function that runs as long as the app, such as `Service.run_lifecycles`; the
+            server must support the lifespan protocol.
 
     Example:
         ```python
@@ -56,16 +66,22 @@ class ASGIApp:
         *,
         api_key: str | SecretStr | None = None,
         cors_origins: Collection[str] = (),
+        background: Callable[[], Coroutine[Any, Any, None]] | None = None,
     ) -> None:
         self._gateway = HttpGateway(backend, api_key)
         self._cors = CorsPolicy(cors_origins)
+        self._background = background
 
     async def __call__(self, scope: Message, receive: Receive, send: Send) -> None:
         """Serve a request; part of ASGI."""
         if scope["type"] == "lifespan":
-            for event in ("startup", "shutdown"):
-                await receive()
-                await send({"type": f"lifespan.{event}.complete"})
+            async with anyio.create_task_group() as tasks:
+                if self._background is not None:
+                    tasks.start_soon(self._background)
+                for event in ("startup", "shutdown"):
+                    await receive()
+                    await send({"type": f"lifespan.{event}.complete"})
+                tasks.cancel_scope.cancel()
         elif scope["type"] == "http":
             await _RequestTask(self._gateway, self._cors, scope, receive, send).run()
         else:

@@ -75,7 +75,7 @@ def create_server(app: ASGIApp) -> uvicorn.Server:
         app,
         http=_Protocol,
         ws="none",
-        lifespan="off",
+        lifespan="on",
         # The service logs its errors itself, by the logger `tunesmith.service`.
         log_config=None,
         log_level="critical",

@@ -3,10 +3,11 @@
 import hashlib
 import re
 import time
-from collections.abc import AsyncGenerator, Callable, Iterable, Sequence
+from collections import deque
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import count
+from itertools import count, islice
 from typing import TypeVar
 
 from anyio.lowlevel import checkpoint
@@ -55,6 +56,7 @@ _MAX_CHARS_PER_TOKEN = 16
 _INLINE_SIZE = 4096
 """Inputs larger than this, in characters or tokens, are processed in a worker thread."""
 _MAX_BLOCKING_S = 0.005
+_MAX_SLICE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +92,24 @@ class InferenceContext:
             func: The computation.
             size: Length of its input, in characters or tokens.
         """
-        return func() if size <= _INLINE_SIZE else await self.clock.run_in_thread(func)
+        if size <= _INLINE_SIZE and self.is_engine_fast:
+            return func()
+        return await self.clock.run_in_thread(func)
+
+    @property
+    def is_engine_fast(self) -> bool:
+        """Whether a token takes well under a millisecond; other engines run in threads."""
+        return getattr(self.engine, "is_fast", False)
+
+    async def next_tokens(self, tokens: Iterator[ScoredToken]) -> list[ScoredToken]:
+        """Return the next token, or several if the engine runs in a thread; empty at the end.
+
+        Args:
+            tokens: Iterator of a generation.
+        """
+        if self.is_engine_fast:
+            return list(islice(tokens, 1))
+        return await self.clock.run_in_thread(lambda: _take_slice(tokens))
 
     async def encode(self, text: str, param: str) -> list[int]:
         """Split a text into tokens.
@@ -140,9 +159,10 @@ class InferenceContext:
         turn = _Turn()
         for generation in generations:
             tokens: list[ScoredToken] = []
-            for token in generation:
-                tokens.append(token)
-                turn.count_token()
+            iterator = iter(generation)
+            while new := await self.next_tokens(iterator):
+                tokens += new
+                turn.count_tokens(len(new))
                 if turn.is_over:
                     await turn.yield_to_others()
             reason = generation.finish_reason or "stop"
@@ -183,8 +203,8 @@ class _Turn:
         self._began = time.perf_counter()
         self._n_tokens = 0
 
-    def count_token(self) -> None:
-        self._n_tokens += 1
+    def count_tokens(self, n: int) -> None:
+        self._n_tokens += n
         if self._n_tokens > MAX_GENERATED_TOKENS:
             raise invalid(
                 f"The request generates more than {MAX_GENERATED_TOKENS} tokens in all its "
@@ -213,24 +233,39 @@ async def interleave(
     Yields:
         The choice's index, and its next token or, at its end, the finish reason.
     """
-    running = [(index, iter(generation)) for index, generation in enumerate(generations)]
+    running = [
+        (index, iter(generation), deque[ScoredToken]())
+        for index, generation in enumerate(generations)
+    ]
     turn = _Turn()
     for position in count():
         if not running:
             return
         await context.pause(timing.delay_before(position))
         ended: set[int] = set()
-        for index, tokens in running:
-            token = next(tokens, None)
-            if token is None:
+        for index, tokens, ready in running:
+            if not ready:
+                ready.extend(await context.next_tokens(tokens))
+            if ready:
+                turn.count_tokens(1)
+                yield index, ready.popleft()
+            else:
                 ended.add(index)
                 yield index, generations[index].finish_reason or "stop"
-            else:
-                turn.count_token()
-                yield index, token
             if turn.is_over:
                 await turn.yield_to_others()
         running = [item for item in running if item[0] not in ended]
+
+
+def _take_slice(tokens: Iterator[ScoredToken]) -> list[ScoredToken]:
+    """Take tokens until the slice of time is over; at least one unless the text has ended."""
+    deadline = time.perf_counter() + _MAX_SLICE_S
+    result: list[ScoredToken] = []
+    for token in tokens:
+        result.append(token)
+        if time.perf_counter() >= deadline:
+            break
+    return result
 
 
 def sampling_spec(

@@ -72,6 +72,11 @@ class CachingEngine:
         self._kind = f"{type(engine).__module__}.{type(engine).__qualname__}"
 
     @property
+    def is_fast(self) -> bool:
+        """Whether the service may generate on the event loop instead of in threads."""
+        return getattr(self._engine, "is_fast", False)
+
+    @property
     def context_window(self) -> int:
         """Maximum number of tokens of a prompt and its completion."""
         return self._engine.context_window

@@ -115,3 +115,57 @@ async def test_an_action_may_ask_the_service_itself(clock, schedule, note):
     with anyio.fail_after(5):
         await schedule.run_due()
     assert note.notes == [("asked", 0)]
+
+
+async def test_in_the_background_actions_run_when_they_are_due(clock, schedule, note):
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(schedule.run)
+        await anyio.wait_all_tasks_blocked()
+        schedule.call_at(EPOCH_S + 5, note("later"))
+        schedule.call_at(EPOCH_S, note("now"))
+        await anyio.wait_all_tasks_blocked()
+        assert note.notes == [("now", 0)]
+        clock.jump(5)
+        await anyio.wait_all_tasks_blocked()
+        assert note.notes == [("now", 0), ("later", 5)]
+        tasks.cancel_scope.cancel()
+
+
+async def test_in_the_background_no_action_waits_for_another(schedule, note):
+    async def blocked(_):
+        await anyio.sleep_forever()
+
+    schedule.call_at(EPOCH_S, blocked)
+    schedule.call_at(EPOCH_S, note("other"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(schedule.run)
+        await anyio.wait_all_tasks_blocked()
+        await schedule.run_due()  # does not wait either
+        assert note.notes == [("other", 0)]
+        tasks.cancel_scope.cancel()
+
+
+async def test_a_cancelled_action_ends_at_its_next_check(schedule, note):
+    async def action(due_at):
+        scheduled.cancel()  # as an operation does while the action awaits
+        await anyio.lowlevel.checkpoint()
+        schedule.check_cancelled()
+        await note("changed state")(due_at)
+
+    scheduled = schedule.call_at(EPOCH_S, action)
+    await schedule.run_due()
+    assert note.notes == []
+
+
+async def test_an_action_that_fails_in_the_background_is_logged(schedule, note, caplog):
+    async def fails(_):
+        raise ValueError("out of memory")
+
+    schedule.call_at(EPOCH_S, fails)
+    schedule.call_at(EPOCH_S, note("other"))
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(schedule.run)
+        await anyio.wait_all_tasks_blocked()
+        tasks.cancel_scope.cancel()
+    assert note.notes == [("other", 0)]
+    assert "out of memory" in caplog.text

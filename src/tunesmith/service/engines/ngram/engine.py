@@ -95,6 +95,9 @@ class NGramEngine:
         ' blue.'
     """
 
+    is_fast = True
+    """Whether the service may generate on the event loop instead of in threads."""
+
     @property
     def context_window(self) -> int:
         """Maximum number of tokens of a prompt and its completion together."""

@@ -29,6 +29,7 @@ __all__ = ["LegacyFineTunes"]
 _DEFAULT_MODEL = "curie"
 _DEFAULT_PROMPT_LOSS_WEIGHT = 0.01
 _POLL_INTERVAL_S = 30.0
+_BACKGROUND_POLL_INTERVAL_S = 0.5
 
 
 class LegacyFineTunes(StubbedOutcomes[LegacyFineTuneLifecycle]):
@@ -71,8 +72,7 @@ class LegacyFineTunes(StubbedOutcomes[LegacyFineTuneLifecycle]):
             fine_tuned_model=None,
         )
         lifecycle = LegacyFineTuneLifecycle(context, fine_tune, operation, self._engine)
-        self._register(lifecycle, fine_tune.id)
-        await core.scheduler.run_due()  # the response contains the first event
+        await self._begin(lifecycle, fine_tune.id)
         return _with_events(lifecycle)
 
     @handles(RetrieveFineTune)
@@ -116,6 +116,9 @@ class LegacyFineTunes(StubbedOutcomes[LegacyFineTuneLifecycle]):
                 yield event
             if is_over:
                 return
+            if scheduler.is_background:
+                await clock.sleep(_BACKGROUND_POLL_INTERVAL_S)
+                continue
             # The next event may come from a cancellation, which is not scheduled.
             next_at = scheduler.next_due_at()
             until_next_s = _POLL_INTERVAL_S if next_at is None else next_at - clock.time()

@@ -51,7 +51,6 @@ class LegacyFineTuneLifecycle(JobLifecycle):
             "fine_tune_events", FineTuneEvent, parent_id=fine_tune.id
         )
         self._fine_tunes.put(fine_tune.id, fine_tune)
-        self._schedule(0, context.core.clock.time())
 
     @property
     def fine_tune(self) -> FineTune:
