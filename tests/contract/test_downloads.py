@@ -97,7 +97,7 @@ async def test_content_to_be_resumed_is_asked_for_unpacked(backend, file_id, tar
     faults.on("files.content").disconnect(after_bytes=100_000)
     record = CallRecorder(faults)
     await AsyncClient(backend=record).files.content(file_id).write_to(target)
-    assert {call.headers["accept-encoding"] for call in record.all} == {"identity"}
+    assert {call.headers["accept-encoding"] for call in record.calls()} == {"identity"}
 
 
 async def test_a_server_without_ranges_is_asked_for_the_whole_again(backend, file_id, target):

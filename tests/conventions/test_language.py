@@ -22,7 +22,6 @@ PENDING = {
     "protocol",
     "integrations/ray.py",
     "resources",
-    "testing",
 }
 
 MAX_WHAT_PER_1000_WORDS = 3

@@ -1,14 +1,14 @@
-"""The pytest plugin: a service of its own for each test, and no call that leaves the machine.
+"""The pytest plugin: a service in memory for each test, and a guard against network calls.
 
-It is there as soon as tunesmith is installed. Whoever uses none of it does not notice: neither
-httpx nor a model is loaded before a fixture is asked for.
+It is active as soon as tunesmith is installed. It costs nothing when unused: httpx and the service
+are imported when a fixture is first used.
 
-- Fixtures `tunesmith_service`, `tunesmith_backend`, `tunesmith_faults`, `tunesmith_record` and
-  `tunesmith_client`, each over the one before. They are plain ones, so they work with
+- Fixtures `tunesmith_service`, `tunesmith_backend`, `tunesmith_faults`, `tunesmith_recorder` and
+  `tunesmith_client`, each around the previous one. They are synchronous, so they work with
   pytest-asyncio, with anyio's plugin on asyncio and trio, and in tests that run an event loop
-  themselves.
+  themselves. When a test that uses them fails, its calls are reported.
 - `--tunesmith-no-network`, or `tunesmith_no_network = true` in the configuration: calls to other
-  machines are errors. Tests marked `tunesmith_network` may make them.
+  machines are errors, except in tests marked `tunesmith_network`.
 """
 
 from collections.abc import Generator
@@ -30,7 +30,7 @@ __all__ = [
     "tunesmith_backend",
     "tunesmith_client",
     "tunesmith_faults",
-    "tunesmith_record",
+    "tunesmith_recorder",
     "tunesmith_service",
 ]
 
@@ -42,7 +42,7 @@ _MARK = "tunesmith_network"
 
 @pytest.fixture
 def tunesmith_service() -> "Service":
-    """A service in memory that only this test knows; the same one, byte by byte, in each run."""
+    """Service in memory for one test; its ids and texts are the same in every run."""
     from tunesmith.service.service import Service
 
     return Service()
@@ -50,7 +50,7 @@ def tunesmith_service() -> "Service":
 
 @pytest.fixture
 def tunesmith_backend(tunesmith_service: "Service") -> "MemoryBackend":
-    """A backend over `tunesmith_service`."""
+    """Backend of `tunesmith_service`."""
     from tunesmith.service.memory_backend import MemoryBackend
 
     return MemoryBackend(tunesmith_service)
@@ -58,31 +58,31 @@ def tunesmith_backend(tunesmith_service: "Service") -> "MemoryBackend":
 
 @pytest.fixture
 def tunesmith_faults(tunesmith_backend: "Backend") -> "Faults":
-    """What goes wrong on the way to `tunesmith_backend`: nothing, until a test says so."""
+    """Fault injection around `tunesmith_backend`; without faults until a test declares them."""
     from tunesmith.testing.faults.faults import Faults
 
     return Faults(tunesmith_backend)
 
 
 @pytest.fixture
-def tunesmith_record(tunesmith_faults: "Faults") -> "CallRecorder":
-    """A record of all calls of `tunesmith_client`."""
+def tunesmith_recorder(tunesmith_faults: "Faults") -> "CallRecorder":
+    """Recorder of all calls of `tunesmith_client`."""
     from tunesmith.testing.recorder.recorder import CallRecorder
 
     return CallRecorder(tunesmith_faults)
 
 
 @pytest.fixture
-def tunesmith_client(tunesmith_record: "CallRecorder") -> "AsyncClient":
-    """A client of `tunesmith_service`, in virtual time; it holds nothing that must be closed."""
+def tunesmith_client(tunesmith_recorder: "CallRecorder") -> "AsyncClient":
+    """Client of `tunesmith_service` in virtual time; it need not be closed."""
     from tunesmith.client import AsyncClient
 
-    return AsyncClient(backend=tunesmith_record)
+    return AsyncClient(backend=tunesmith_recorder)
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
-    """Offer the option."""
-    text = "make every call of tunesmith to another machine an error"
+    """Add the option."""
+    text = "make calls of tunesmith to other machines an error"
     parser.getgroup("tunesmith").addoption(
         "--tunesmith-no-network", action="store_true", dest=_OPTION, help=text
     )
@@ -90,35 +90,45 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Forbid what shall be forbidden."""
-    config.addinivalue_line(
-        "markers", f"{_MARK}: this test's calls may leave the machine, whatever the options say"
-    )
+    """Install the network guard if it is configured."""
+    config.addinivalue_line("markers", f"{_MARK}: allow calls to other machines in this test")
     if config.getoption(_OPTION) or config.getini(_OPTION):
         guard = _NetworkGuard()
         config.pluginmanager.register(guard, "tunesmith-network-guard")
-        config.add_cleanup(guard.leave)
+        config.add_cleanup(guard.uninstall)
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """Report the calls of a failed test that uses the fixtures."""
+    report = yield
+    recorder = getattr(item, "funcargs", {}).get("tunesmith_recorder")
+    if call.when == "call" and report.failed and recorder is not None:
+        report.sections.append(("tunesmith calls", str(recorder)))
+    return report
 
 
 class _NetworkGuard:
-    """Turns calls to other machines into errors, which a test cannot swallow."""
+    """Guard that turns calls to other machines into errors, even if a test catches them."""
 
     def __init__(self) -> None:
         self._test: str | None = None
-        self._refused: list[NetworkBlockedError] = []
-        self._before = forbid_network(self._refuse)
+        self._errors: list[NetworkBlockedError] = []
+        self._previous = forbid_network(self._refuse)
 
-    def leave(self) -> None:
-        """Leave everything as it was."""
-        forbid_network(self._before)
+    def uninstall(self) -> None:
+        """Restore the previous guard."""
+        forbid_network(self._previous)
 
     @pytest.hookimpl(wrapper=True, tryfirst=True)
     def pytest_runtest_protocol(self, item: pytest.Item) -> Generator[None, object, object]:
-        """Forbid calls from the first fixture to the last one's end."""
+        """Guard a test from the setup of its first fixture to the teardown of its last."""
         self._test = item.nodeid
-        self._refused.clear()
+        self._errors.clear()
         allowed = item.get_closest_marker(_MARK) is not None
-        forbid_network(self._before if allowed else self._refuse)
+        forbid_network(self._previous if allowed else self._refuse)
         try:
             return (yield)
         finally:
@@ -127,19 +137,18 @@ class _NetworkGuard:
 
     @pytest.hookimpl(wrapper=True)
     def pytest_runtest_call(self) -> Generator[None, object, object]:
-        """Let a test fail whose code made nothing of the error."""
+        """Fail a test that caught the error."""
         result = yield
-        if self._refused:
-            raise self._refused[0]
+        if self._errors:
+            raise self._errors[0]
         return result
 
     def _refuse(self, host: str) -> NetworkBlockedError:
-        where = f"{self._test} made" if self._test else "outside of a test there was"
+        caller = self._test or "code outside of tests"
         error = NetworkBlockedError(
-            f"{where} a call to {host}, and calls to other machines are forbidden here. Use the "
-            "fixture tunesmith_client or another backend, such as MemoryBackend or ReplayBackend; "
-            f"or mark the test with @pytest.mark.{_MARK}; or leave --tunesmith-no-network "
-            f"({_OPTION}) out."
+            f"{caller} called {host}, but calls to other machines are forbidden. Use the fixture "
+            "tunesmith_client or a backend such as MemoryBackend or ReplayBackend, mark the test "
+            f"with @pytest.mark.{_MARK}, or remove --tunesmith-no-network ({_OPTION})."
         )
-        self._refused.append(error)
+        self._errors.append(error)
         return error

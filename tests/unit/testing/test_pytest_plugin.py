@@ -10,7 +10,7 @@ import pytest
 
 from tunesmith.backends import network
 
-LIFE_CYCLE = """
+LIFECYCLE = """
     lines = b'{"prompt": "1 + 1 ->", "completion": " 2"}\\n' * 12
     file = await tunesmith_client.files.create(file=("a.jsonl", lines), purpose="fine-tune")
     job = await tunesmith_client.fine_tuning.jobs.create(
@@ -33,15 +33,15 @@ async def call(url="https://api.openai.com/v1"):
 
 @pytest.fixture(autouse=True)
 def _unguarded():
-    """The run that these tests are part of is guarded itself."""
-    before = network.forbid_network(None)
+    """Remove the guard of the surrounding test run."""
+    previous = network.forbid_network(None)
     yield
-    network.forbid_network(before)
+    network.forbid_network(previous)
 
 
 @pytest.fixture
 def run(pytester):
-    """Runs the tests that were written, by default without a plugin for asynchronous ones."""
+    """Run the written tests, by default without a plugin for asynchronous tests."""
 
     def run(*options, plugins=("-p", "no:asyncio", "-p", "no:anyio")):
         return pytester.runpytest_inprocess("-p", "no:cacheprovider", *plugins, *options)
@@ -68,7 +68,7 @@ import pytest
 
 @pytest.mark.asyncio
 async def test_a_job(tunesmith_client, tunesmith_service):
-{LIFE_CYCLE}
+{LIFECYCLE}
 """)
     options = ("-o", f"asyncio_mode={mode}", "-o", "asyncio_default_fixture_loop_scope=function")
     passes(1, *options, plugins=("-p", "no:anyio"))
@@ -82,7 +82,7 @@ import pytest
 @pytest.mark.anyio
 @pytest.mark.parametrize("anyio_backend", ["asyncio", "trio"])
 async def test_a_job(tunesmith_client, tunesmith_service):
-{LIFE_CYCLE}
+{LIFECYCLE}
 """)
     passes(2, plugins=("-p", "no:asyncio"))
 
@@ -99,7 +99,7 @@ def test_a_job(run, tunesmith_client, tunesmith_service):
     run(lambda: work(tunesmith_client, tunesmith_service))
 
 async def work(tunesmith_client, tunesmith_service):
-{LIFE_CYCLE}
+{LIFECYCLE}
 """)
     passes(2)
 
@@ -112,7 +112,7 @@ def test_the_test_in_the_documentation_passes(pytester, passes):
 
 
 @pytest.mark.slow
-def test_a_fixture_is_replaced_at_any_level(pytester, passes):
+def test_fixtures_can_be_overridden(pytester, passes):
     pytester.makeconftest("""
 import pytest
 from tunesmith.service.service import Service
@@ -125,10 +125,10 @@ def tunesmith_service():
 import anyio
 
 def test_it(
-    tunesmith_client, tunesmith_record, tunesmith_faults, tunesmith_backend, tunesmith_service
+    tunesmith_client, tunesmith_recorder, tunesmith_faults, tunesmith_backend, tunesmith_service
 ):
-    assert tunesmith_client.backend is tunesmith_record
-    assert tunesmith_record.inner is tunesmith_faults
+    assert tunesmith_client.backend is tunesmith_recorder
+    assert tunesmith_recorder.inner is tunesmith_faults
     assert tunesmith_faults.inner is tunesmith_backend
     assert tunesmith_backend.service is tunesmith_service
     page = anyio.run(tunesmith_client.models.list)
@@ -137,25 +137,23 @@ def test_it(
     passes(1)
 
 
-def test_faults_and_the_record_are_on_the_way_of_the_client(pytester, passes):
+def test_the_client_calls_through_the_recorder_and_faults(pytester, passes):
     pytester.makepyfile("""
 import anyio
 
-def test_it(tunesmith_client, tunesmith_faults, tunesmith_record):
-    tunesmith_faults.on("models.list").rate_limited(retry_after_s=20)
+def test_it(tunesmith_client, tunesmith_faults, tunesmith_recorder):
+    tunesmith_faults.on("models.list").rate_limited(retry_after=20)
     anyio.run(tunesmith_client.models.list)
     tunesmith_faults.assert_all_fired()
-    tunesmith_record.assert_called("models.list", times=2)
-    tunesmith_record.assert_no_violations()
+    tunesmith_recorder.assert_called("models.list", times=2)
+    tunesmith_recorder.assert_no_violations()
 """)
     passes(1)
 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("options", [(), ("-n", "2", "-p", "xdist")], ids=["alone", "xdist"])
-def test_each_test_has_a_service_of_its_own_that_is_the_same_in_every_run(
-    pytester, passes, options, monkeypatch
-):
+def test_each_test_has_its_own_deterministic_service(pytester, passes, options, monkeypatch):
     monkeypatch.setenv("PYTEST_DISABLE_PLUGIN_AUTOLOAD", "1")  # so that workers start quickly
     pytester.makepyfile("""
 import anyio
@@ -176,42 +174,63 @@ def test_it(number, tunesmith_client):
     assert len(set(ids)) == 1
 
 
-def test_the_plugin_is_there_as_soon_as_tunesmith_is_installed():
-    (plugin,) = (found for found in entry_points(group="pytest11") if found.name == "tunesmith")
+def test_the_plugin_is_an_entry_point():
+    (plugin,) = (entry for entry in entry_points(group="pytest11") if entry.name == "tunesmith")
     assert plugin.value == "tunesmith.testing.pytest_plugin"
 
 
-# What it costs
+def test_a_failure_shows_the_calls_and_the_line_of_the_test(pytester, run):
+    pytester.makepyfile("""
+import anyio
+
+def test_it(tunesmith_client, tunesmith_recorder):
+    anyio.run(tunesmith_client.models.list)
+    tunesmith_recorder.assert_not_called("models.list")  # the line that fails
+""")
+    result = run()
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(
+        [
+            ">*assert_not_called(*# the line that fails",
+            "test_a_failure_shows_the_calls_and_the_line_of_the_test.py:5: AssertionError",
+            "*tunesmith calls*",
+            "1 models.list 200 in 0 s",
+        ]
+    )
+    result.stdout.no_fnmatch_line("*recorder.py*")
+
+
+# Cost
 
 
 @pytest.mark.slow
-def test_who_uses_none_of_it_loads_neither_httpx_nor_a_model(pytester):
+def test_the_plugin_imports_nothing_until_it_is_used(pytester):
     pytester.makepyfile("def test_nothing(): pass")
     loaded = """
 import sys
 import pytest
 
-class Tell:
+class PrintLoaded:
     def pytest_unconfigure(self):
-        found = {"httpx", "pydantic", "anyio", "tunesmith.service"} & set(sys.modules)
-        print("loaded:", sorted(found), "tunesmith.testing.pytest_plugin" in sys.modules)
+        loaded = {"httpx", "pydantic", "anyio", "tunesmith.service"} & set(sys.modules)
+        print("loaded:", sorted(loaded), "tunesmith.testing.pytest_plugin" in sys.modules)
 
-raise SystemExit(pytest.main(sys.argv[1:], plugins=[Tell()]))
+raise SystemExit(pytest.main(sys.argv[1:], plugins=[PrintLoaded()]))
 """
     for option in ("--help", "--tunesmith-no-network"):
-        # Plugins of others load httpx and pydantic.
+        # Other plugins load httpx and pydantic.
         alone = {**os.environ, "PYTEST_DISABLE_PLUGIN_AUTOLOAD": "1"}
         command = [sys.executable, "-c", loaded, option, "-p", "tunesmith.testing.pytest_plugin"]
         done = subprocess.run(command, capture_output=True, text=True, check=True, env=alone)
         assert "loaded: [] True" in done.stdout
 
 
-# The network
+# Network guard
 
 
 @pytest.fixture(params=["option", "configuration"])
-def forbidding(request, pytester):
-    """Test runs in which calls to other machines are forbidden."""
+def guard_option(request, pytester):
+    """Option of a test run in which calls to other machines are forbidden."""
     if request.param == "option":
         return "--tunesmith-no-network"
     pytester.makeini("[pytest]\ntunesmith_no_network = true")
@@ -219,18 +238,16 @@ def forbidding(request, pytester):
 
 
 @pytest.mark.slow
-def test_a_call_to_another_machine_is_an_error_that_names_the_test_and_the_way_out(
-    pytester, run, forbidding
-):
+def test_a_call_to_another_machine_is_an_error_that_names_the_test(pytester, run, guard_option):
     pytester.makepyfile(f"{CALL}\ndef test_mine(): anyio.run(call)")
-    result = run(forbidding)
+    result = run(guard_option)
     result.assert_outcomes(failed=1)
     result.stdout.fnmatch_lines(
-        ["*NetworkBlockedError: *::test_mine made a call to api.openai.com*tunesmith_client*"]
+        ["*NetworkBlockedError: *::test_mine called api.openai.com*tunesmith_client*"]
     )
 
 
-def test_nothing_is_forbidden_unless_it_is_asked_for(pytester, passes):
+def test_calls_are_allowed_without_the_option(pytester, passes):
     pytester.makepyfile("""
 from tunesmith.backends.network import blocked_error_for
 
@@ -239,7 +256,7 @@ def test_mine(): assert blocked_error_for("https://api.openai.com/v1") is None
     passes(1)
 
 
-def test_a_test_that_swallows_the_error_fails_all_the_same(pytester, run):
+def test_a_test_that_catches_the_error_fails(pytester, run):
     pytester.makepyfile(f"""{CALL}
 def test_mine():
     try:
@@ -279,7 +296,7 @@ def test_other(): assert blocked_error_for("https://api.openai.com/v1") is not N
     passes(2, "--tunesmith-no-network", "--strict-markers")
 
 
-def test_a_transport_that_only_acts_as_if_is_no_call(pytester, passes):
+def test_mock_transports_are_allowed(pytester, passes):
     pytester.makepyfile("""
 import anyio, httpx, respx
 from tunesmith import AsyncClient
@@ -306,7 +323,7 @@ def test_mock_transport():
 
 
 @pytest.mark.slow
-def test_a_call_in_a_fixture_and_outside_of_tests_is_an_error_as_well(pytester, run):
+def test_calls_in_fixtures_and_outside_of_tests_are_errors(pytester, run):
     pytester.makepyfile(f"""{CALL}
 import pytest
 
@@ -319,12 +336,12 @@ def test_mine(models): pass
     pytester.makepyfile(test_early=f"{CALL}\nanyio.run(call)")
     result = run("--tunesmith-no-network", "--continue-on-collection-errors")
     result.assert_outcomes(errors=2)
-    result.stdout.fnmatch_lines(["*outside of a test there was a call to api.openai.com*"])
-    result.stdout.fnmatch_lines(["*::test_mine made a call to api.openai.com*"])
+    result.stdout.fnmatch_lines(["*code outside of tests called api.openai.com*"])
+    result.stdout.fnmatch_lines(["*::test_mine called api.openai.com*"])
 
 
 @pytest.mark.slow
-def test_a_client_of_ones_own_making_is_guarded_too(pytester, run):
+def test_a_custom_http_client_is_guarded(pytester, run):
     pytester.makepyfile("""
 import anyio, httpx, pytest
 from tunesmith import AsyncClient
@@ -339,11 +356,11 @@ def test_mine():
 """)
     result = run("--tunesmith-no-network")
     result.assert_outcomes(failed=1)
-    result.stdout.fnmatch_lines(["*::test_mine made a call to 192.0.2.1*"])
+    result.stdout.fnmatch_lines(["*::test_mine called 192.0.2.1*"])
 
 
-def test_the_guard_is_gone_after_the_run(pytester, passes):
-    before = network.blocked_error_for("https://api.openai.com/v1")
+def test_the_guard_is_removed_after_the_run(pytester, passes):
+    previous = network.blocked_error_for("https://api.openai.com/v1")
     pytester.makepyfile("def test_nothing(): pass")
     passes(1, "--tunesmith-no-network")
-    assert network.blocked_error_for("https://api.openai.com/v1") is before is None
+    assert network.blocked_error_for("https://api.openai.com/v1") is previous is None

@@ -1,1 +1,1 @@
-"""Record the traffic with a service and replay it in tests."""
+"""Recording of the traffic with a service, and replay without it."""

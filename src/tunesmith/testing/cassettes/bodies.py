@@ -1,4 +1,4 @@
-"""Bodies as a cassette holds them: readable where they are text, and the same when read again."""
+"""Bodies in cassettes: readable when they are text, exact when they are replayed."""
 
 import base64
 import hashlib
@@ -28,13 +28,13 @@ RecordedBody = dict[str, JsonValue]
 """One of these:
 
 - `{"json": …}`: a JSON value
-- `{"text": "…"}`, `{"lines": ["…", …]}`: text, its lines joined by a line feed
-- `{"base64": "…"}`: anything else
-- `{"chunks": ["…", …]}`: an event stream, each chunk a text or `{"base64": "…"}`
+- `{"text": "…"}`, `{"lines": ["…", …]}`: text, or its lines without the line feeds
+- `{"base64": "…"}`: other content
+- `{"chunks": ["…", …]}`: an event stream; each chunk is a text or `{"base64": "…"}`
 - `{"form": [{"name": …, "filename": …, "type": …, and one of the above}, …]}`: a form
-- `{"file": "…", "bytes": …}`: a long answer, in a file of its own, named by its SHA-256
-- `{"sha256": "…", "bytes": …, "begins": "…"}`: a long question
-- `{"unread": true}`: a question that was not read to its end
+- `{"file": "…", "bytes": …}`: a long response body, in a file named by its SHA-256
+- `{"sha256": "…", "bytes": …, "begins": "…"}`: a long request body
+- `{"unread": true}`: a request body that was not read to its end
 """
 
 UNREAD: RecordedBody = {"unread": True}
@@ -44,47 +44,43 @@ _BOUNDARY = re.compile(r'boundary="?([^";]+)')
 
 
 def encode_body(content: bytes, content_type: str = "") -> RecordedBody:
-    """Write bytes down; only of JSON that says it is JSON may the spaces be lost."""
+    """Encode a body; only JSON with a JSON content type may lose its whitespace."""
     if "json" in content_type.lower():
-        value = _as_json(content)
+        value = _parse_json(content)
         if value is not None:
             return {"json": value}
-    try:
-        text = content.decode()
-    except UnicodeDecodeError:
-        return {"base64": base64.b64encode(content).decode()}
-    if "\n" in text:
-        return {"lines": cast("list[JsonValue]", text.split("\n"))}
-    return {"text": text}
+    encoded = _encode_text(content)
+    if not isinstance(encoded, str):
+        return encoded
+    if "\n" in encoded:
+        return {"lines": cast("list[JsonValue]", encoded.split("\n"))}
+    return {"text": encoded}
 
 
 def encode_chunks(chunks: Sequence[bytes], redaction: Redaction) -> RecordedBody:
-    """Write the chunks of a stream down; a secret may reach over several."""
-    whole = redaction.body(b"".join(chunks))
-    recorded: list[JsonValue] = []
+    """Encode the chunks of a stream. Secrets that span chunks are removed too."""
+    content = redaction.body(b"".join(chunks))
+    encoded: list[JsonValue] = []
     start = 0
     for chunk in chunks:
-        piece = whole[start : start + len(chunk)]
+        encoded.append(_encode_text(content[start : start + len(chunk)]))
         start += len(chunk)
-        try:
-            recorded.append(piece.decode())
-        except UnicodeDecodeError:
-            recorded.append({"base64": base64.b64encode(piece).decode()})
-    return {"chunks": recorded}
+    return {"chunks": encoded}
 
 
 def decode_chunks(body: RecordedBody | None) -> list[bytes]:
-    """Read the chunks of an answer that is in the cassette itself.
+    """Decode a response body that is stored in the cassette itself.
 
     Raises:
-        ValueError: The body has no such form.
+        ValueError: The body has an unknown form.
     """
-    if body is None:
-        return []
     match body:
+        case None:
+            return []
         case {"chunks": [*chunks]}:
             return [
-                chunk.encode() if isinstance(chunk, str) else _base64(chunk) for chunk in chunks
+                chunk.encode() if isinstance(chunk, str) else _decode_base64(chunk)
+                for chunk in chunks
             ]
         case {"json": value}:
             return [json.dumps(value, separators=(",", ":"), ensure_ascii=False).encode()]
@@ -93,45 +89,51 @@ def decode_chunks(body: RecordedBody | None) -> list[bytes]:
         case {"lines": [*lines]}:
             return ["\n".join(map(str, lines)).encode()]
         case _:
-            return [_base64(body)]
+            return [_decode_base64(body)]
 
 
-def _base64(value: JsonValue) -> bytes:
+def _encode_text(content: bytes) -> str | dict[str, JsonValue]:
+    try:
+        return content.decode()
+    except UnicodeDecodeError:
+        return {"base64": base64.b64encode(content).decode()}
+
+
+def _decode_base64(value: JsonValue) -> bytes:
     match value:
         case {"base64": str(text)}:
             return base64.b64decode(text, validate=True)
         case _:
-            raise ValueError("a body is none of those that a cassette may hold")
+            raise ValueError("unknown form of a body")
 
 
-def _as_json(content: bytes) -> JsonValue:
+def _parse_json(content: bytes) -> JsonValue:
     def refuse(constant: str) -> NoReturn:
         raise ValueError(f"{constant} is not JSON")
 
-    def once_each(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            raise ValueError("a name stands twice")
-        return found
+    def refuse_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        value = dict(pairs)
+        if len(value) < len(pairs):
+            raise ValueError("duplicate name")
+        return value
 
     try:
-        value = json.loads(content, parse_constant=refuse, object_pairs_hook=once_each)
-        json.dumps(value, ensure_ascii=False).encode()  # half a surrogate pair cannot be written
+        value = json.loads(content, parse_constant=refuse, object_pairs_hook=refuse_duplicates)
+        json.dumps(value, ensure_ascii=False).encode()  # fails for lone surrogates
     except (ValueError, RecursionError):
         return None
     return cast("JsonValue", value)
 
 
 class RequestBodyEncoder:
-    """Takes the chunks of a question's body, and writes down what they were.
+    """Encoder of a request body, fed chunk by chunk; its memory use is bounded.
 
-    No more is kept than fits the limit. The boundary of a form is made up anew each time: it does
-    not count.
+    The random boundary of a form is removed, so that the same form is always encoded the same.
 
     Args:
-        content_type: The value of the question's `content-type`.
-        redaction: Takes secrets out.
-        max_bytes: Longer bodies are written as their hash.
+        content_type: The request's `content-type`.
+        redaction: Removes secrets.
+        max_bytes: Maximum length; longer bodies are encoded as their hash.
     """
 
     def __init__(self, content_type: str, redaction: Redaction, max_bytes: int) -> None:
@@ -140,32 +142,33 @@ class RequestBodyEncoder:
         self._max_bytes = max_bytes
         boundary = _BOUNDARY.search(content_type)
         self._boundary = boundary[1].encode() if boundary else None
-        self._kept = bytearray()
+        self._head = bytearray()
         self._length = 0
         self._hash = hashlib.sha256()
-        self._held = b""
+        self._pending = b""
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next chunk."""
+        """Add the next chunk."""
         self._length += len(chunk)
-        if len(self._kept) <= self._max_bytes:
-            self._kept += chunk[: self._max_bytes + 1 - len(self._kept)]
+        if len(self._head) <= self._max_bytes:
+            self._head += chunk[: self._max_bytes + 1 - len(self._head)]
         if self._boundary is None:
             self._hash.update(chunk)
             return
-        pending = (self._held + chunk).replace(self._boundary, b"")
-        keep = min(len(self._boundary) - 1, len(pending))
-        self._hash.update(pending[: len(pending) - keep])
-        self._held = pending[len(pending) - keep :]
+        # A boundary may span chunks.
+        pending = (self._pending + chunk).replace(self._boundary, b"")
+        cut = max(len(pending) - len(self._boundary) + 1, 0)
+        self._hash.update(pending[:cut])
+        self._pending = pending[cut:]
 
-    async def written(self) -> RecordedBody | None:
-        """Write down what came; None if nothing did. Waits for nothing."""
+    async def encode(self) -> RecordedBody | None:
+        """Return the encoded body; None if it is empty. Never blocks."""
         if not self._length:
             return None
-        content = self._redaction.body(bytes(self._kept))
+        content = self._redaction.body(bytes(self._head))
         if self._length > self._max_bytes:
             digest = self._hash.copy()
-            digest.update(self._held)
+            digest.update(self._pending)
             beginning = content[:_BEGINNING_BYTES]
             if self._boundary is not None:
                 beginning = beginning.replace(self._boundary, b"")
@@ -199,9 +202,9 @@ class RequestBodyEncoder:
 async def encode_request_body(
     request: Request, redaction: Redaction, max_bytes: int
 ) -> RecordedBody | None:
-    """Read a question's body, and write it down."""
-    body = RequestBodyEncoder(request.headers.get("content-type", ""), redaction, max_bytes)
+    """Read and encode the body of a request."""
+    encoder = RequestBodyEncoder(request.headers.get("content-type", ""), redaction, max_bytes)
     async with aclosing(request.chunks()) as chunks:
         async for chunk in chunks:
-            body.feed(chunk)
-    return await body.written()
+            encoder.feed(chunk)
+    return await encoder.encode()

@@ -1,4 +1,4 @@
-"""A cassette: what was asked of a service and what it answered, as one readable JSON file."""
+"""Cassettes: requests and responses in a readable JSON file."""
 
 import hashlib
 import os
@@ -26,11 +26,12 @@ __all__ = [
 ]
 
 MAX_BODY_BYTES = 64 * 1024
-"""Longer bodies are no longer read by anybody."""
+"""Longer bodies are not readable in a diff."""
 
-_VERSION = 2
-_PIECE_BYTES = 64 * 1024
-_LONGEST_SECRET_BYTES = 8 * 1024
+_VERSION = 3
+_READ_BYTES = 64 * 1024
+_MAX_SECRET_BYTES = 8 * 1024
+_TAIL = b"\n  ]\n}\n"
 
 
 class _Part(BaseModel):
@@ -38,7 +39,7 @@ class _Part(BaseModel):
 
 
 class RecordedRequest(_Part):
-    """A question; its headers are for the reader, but for `range` and `if-range`."""
+    """A request; of its headers only `range` and `if-range` are compared."""
 
     operation: str
     method: str
@@ -51,8 +52,8 @@ class RecordedRequest(_Part):
     def from_request(
         cls, request: Request, body: RecordedBody | None, redaction: Redaction
     ) -> Self:
-        """Write a question down, without what is secret or made up anew each time."""
-        headers = redaction.headers(request.headers)
+        """Create the record of a request, without secrets and random values."""
+        headers = redaction.request_headers(request.headers)
         content_type, boundary, _ = headers.get("content-type", "").partition("; boundary=")
         if boundary:
             headers["content-type"] = content_type
@@ -67,7 +68,7 @@ class RecordedRequest(_Part):
 
 
 class RecordedResponse(_Part):
-    """An answer."""
+    """A response."""
 
     status: int
     headers: dict[str, str] = Field(default_factory=dict[str, str])
@@ -75,27 +76,27 @@ class RecordedResponse(_Part):
 
 
 class RecordedError(_Part):
-    """Why no answer came, or why it broke off."""
+    """Reason why there was no response, or why it broke off."""
 
     phase: Phase
     message: str
 
 
 class Interaction(_Part):
-    """A question and what became of it.
+    """A request and its outcome.
 
     Args:
-        number: Counts the questions in the order in which they were asked, from 1.
-        at: When it was asked, in Unix seconds.
-        request: The question.
-        response: The answer; None if none came.
-        error: Why the answer did not come, or not to its end.
-        abandoned: Whether the caller went away before the end: `early`, or while it was `waiting`
-            for the answer or for more of it.
+        number: Position among all requests by their start, counting from 1.
+        started_at: Start of the request, in Unix seconds.
+        request: The request.
+        response: The response; None if there was none.
+        error: Why there was no complete response.
+        abandoned: Whether the caller left before the end: `early`, or while it was `waiting` for
+            the response or the next chunk.
     """
 
     number: int
-    at: float
+    started_at: float
     request: RecordedRequest
     response: RecordedResponse | None = None
     error: RecordedError | None = None
@@ -103,7 +104,7 @@ class Interaction(_Part):
 
     @property
     def is_complete(self) -> bool:
-        """Whether the answer came to its end."""
+        """Whether the response was received to its end."""
         return self.response is not None and self.error is None and self.abandoned == "no"
 
 
@@ -114,17 +115,17 @@ class _Version(BaseModel):
 class _Document(_Part):
     tunesmith_cassette: int
     max_body_bytes: int
-    exchanges: list[Interaction]
+    interactions: list[Interaction]
 
 
 class Cassette:
-    """A cassette that was recorded.
+    """A recorded cassette.
 
     Args:
-        path: The file.
+        path: Path of the file.
 
     Raises:
-        ConfigurationError: There is none, or it is no cassette.
+        ConfigurationError: The file is missing or not a valid cassette.
     """
 
     def __init__(self, path: Path) -> None:
@@ -134,78 +135,78 @@ class Cassette:
             version = _Version.model_validate_json(content).tunesmith_cassette
             if version != _VERSION:
                 raise ConfigurationError(
-                    f"{path} is a cassette in format version {version}, but this tunesmith reads "
-                    f"version {_VERSION}: record it again"
+                    f"{path} has cassette format version {version}, but this version of tunesmith "
+                    f"reads version {_VERSION}. Record it again."
                 )
             document = _Document.model_validate_json(content)
         except FileNotFoundError:
             raise ConfigurationError(
-                f"there is no cassette {path}: record it first, with RecordingBackend"
+                f"{path} does not exist. Record it first with RecordingBackend."
             ) from None
         except ValidationError as error:
             first = error.errors(include_url=False, include_input=False)[0]
             where = ".".join(map(str, first["loc"])) or "the file"
             raise ConfigurationError(
-                f"{path} is no cassette: {where}: {first['msg']}. Record it again."
+                f"{path} is not a valid cassette: {where}: {first['msg']}. Record it again."
             ) from None
         self.max_body_bytes = document.max_body_bytes
-        # They were written as they ended; code asks in the order in which they began.
-        self.exchanges = sorted(document.exchanges, key=lambda exchange: exchange.number)
+        # Interactions are written when they end, and replayed in the order of their start.
+        self.interactions = sorted(document.interactions, key=lambda item: item.number)
 
     def chunks(self, response: RecordedResponse) -> Iterator[bytes]:
-        """Go through an answer's body.
+        """Yield the chunks of a response body.
 
         Raises:
-            ConfigurationError: It cannot be read.
+            ConfigurationError: The body cannot be read.
         """
         match response.body:
             case {"file": str(name)}:
-                yield from self._pieces(name)
+                yield from self._read_file(name)
             case body:
                 try:
                     yield from decode_chunks(body)
                 except ValueError as error:
                     raise ConfigurationError(f"{self.path}: {error}") from None
 
-    def _pieces(self, name: str) -> Iterator[bytes]:
-        path = _bodies(self.path) / Path(name).name
+    def _read_file(self, name: str) -> Iterator[bytes]:
+        path = _bodies_folder(self.path) / Path(name).name
         try:
             with path.open("rb") as file:
-                while piece := file.read(_PIECE_BYTES):
-                    yield piece
+                while chunk := file.read(_READ_BYTES):
+                    yield chunk
         except FileNotFoundError:
             raise ConfigurationError(
-                f"{path} is missing, which belongs to the cassette {self.path}"
+                f"{path} is missing; it belongs to the cassette {self.path}"
             ) from None
 
 
 class CassetteWriter:
-    """Writes a cassette beside its place, and puts it there at the end.
+    """Writer of a cassette.
 
-    What is beside it, named `….part`, is a whole cassette after each exchange, so that nothing is
-    lost if the end never comes.
+    Interactions are written to `….part` beside the cassette, which is complete after each one, so
+    that a crash loses nothing. `finish` renames it.
 
     Args:
-        path: Where the cassette shall be.
-        max_body_bytes: Longer bodies do not go into the cassette itself.
+        path: Path of the cassette.
+        max_body_bytes: Maximum length of bodies in the cassette itself.
     """
 
     def __init__(self, path: Path, max_body_bytes: int) -> None:
         self._path = path
         self._part = path.with_name(f"{path.name}.part")
         self._max_body_bytes = max_body_bytes
-        self._begun = False
+        self._started = False
         self._empty = True
 
     @property
-    def bodies(self) -> Path:
-        """The folder for bodies that are too long."""
-        return _bodies(self._path)
+    def bodies_folder(self) -> Path:
+        """The folder of long bodies."""
+        return _bodies_folder(self._path)
 
-    def add(self, exchange: Interaction) -> None:
-        """Write an exchange down."""
-        self._begin()
-        text = indent(exchange.model_dump_json(indent=2, exclude_defaults=True), "    ")
+    def add(self, interaction: Interaction) -> None:
+        """Append an interaction."""
+        self._start()
+        text = indent(interaction.model_dump_json(indent=2, exclude_defaults=True), "    ")
         separator = "\n" if self._empty else ",\n"
         with self._part.open("r+b") as file:
             file.seek(-len(_TAIL), os.SEEK_END)
@@ -213,33 +214,28 @@ class CassetteWriter:
         self._empty = False
 
     def finish(self) -> None:
-        """Put the cassette in its place; one that is there is replaced."""
-        self._begin()
+        """Move the cassette into place, replacing an existing one."""
+        self._start()
         self._part.replace(self._path)
 
-    def _begin(self) -> None:
-        if self._begun:
+    def _start(self) -> None:
+        if self._started:
             return
         self._path.parent.mkdir(parents=True, exist_ok=True)
         head = (
             f'{{\n  "tunesmith_cassette": {_VERSION},\n'
-            f'  "max_body_bytes": {self._max_body_bytes},\n  "exchanges": ['
+            f'  "max_body_bytes": {self._max_body_bytes},\n  "interactions": ['
         )
         self._part.write_bytes(head.encode() + _TAIL)
-        self._begun = True
-
-
-_TAIL = b"\n  ]\n}\n"
+        self._started = True
 
 
 class BodyFile:
-    """Writes the body of an answer that is too long for the cassette, as it comes.
-
-    It becomes a file named by its hash, so that the same body is there once.
+    """Writer of a long response body to a file named by its hash.
 
     Args:
-        folder: Where the file shall be.
-        redaction: Takes secrets out.
+        folder: Folder of the file.
+        redaction: Removes secrets.
     """
 
     def __init__(self, folder: Path, redaction: Redaction) -> None:
@@ -247,39 +243,39 @@ class BodyFile:
         self._redaction = redaction
         self._hash = hashlib.sha256()
         self._length = 0
-        self._held = b""
+        self._pending = b""
         folder.mkdir(parents=True, exist_ok=True)
         self._part = folder / f"{os.urandom(8).hex()}.part"
 
     def feed(self, chunk: bytes) -> None:
-        """Take the next chunk."""
-        # A secret may reach over several chunks, but not over the end of a line.
-        self._held += chunk
-        if len(self._held) < _PIECE_BYTES:
+        """Add the next chunk."""
+        # A secret may span chunks, but not lines.
+        self._pending += chunk
+        if len(self._pending) < _READ_BYTES:
             return
-        cut = self._held.rfind(b"\n") + 1 or len(self._held) - _LONGEST_SECRET_BYTES
-        self._write(self._held[:cut])
-        self._held = self._held[cut:]
+        cut = self._pending.rfind(b"\n") + 1 or len(self._pending) - _MAX_SECRET_BYTES
+        self._write(self._pending[:cut])
+        self._pending = self._pending[cut:]
 
     def finish(self) -> RecordedBody:
-        """Name the file."""
-        self._write(self._held)
+        """Rename the file to its hash and return its reference."""
+        self._write(self._pending)
         name = self._hash.hexdigest()
         self._part.replace(self._folder / name)
         return {"file": name, "bytes": self._length}
 
     def discard(self) -> None:
-        """Leave nothing of it."""
+        """Delete the file."""
         self._part.unlink(missing_ok=True)
 
     def _write(self, content: bytes) -> None:
         content = self._redaction.body(content)
         self._hash.update(content)
         self._length += len(content)
-        # It is not kept open: a recording may hold many answers at once.
+        # The file is not kept open: many responses may be recorded at once.
         with self._part.open("ab") as file:
             file.write(content)
 
 
-def _bodies(path: Path) -> Path:
+def _bodies_folder(path: Path) -> Path:
     return path.with_name(f"{path.stem}.bodies")

@@ -1,4 +1,4 @@
-"""Replaying: a cassette answers instead of a service, at once and without a network."""
+"""Backend that replays a cassette."""
 
 import difflib
 import json
@@ -22,41 +22,39 @@ from tunesmith.testing.cassettes.redaction import Redaction
 
 __all__ = ["ReplayBackend", "ReplayMismatchError"]
 
-_MOST_DIFF_LINES = 60
-_MOST_CHARS = 500
-_MOST_COMPARED_CHARS = 10_000
-_MOST_NAMED = 10
+_MAX_DIFF_LINES = 60
+_MAX_LINE_CHARS = 500
+_MAX_COMPARED_CHARS = 10_000
+_MAX_LISTED = 10
 _MATCHED_HEADERS = ("range", "if-range")
 
 
 class ReplayMismatchError(AssertionError):
-    """The code asked for something else than was recorded.
+    """Request that differs from the recorded ones.
 
-    It says something of a test and its cassette, not of a service: so it is not a `TunesmithError`,
-    is never tried again, and comes through a client as it is.
+    It is an error of a test or its cassette, not of a service. So it is not a `TunesmithError` and
+    is never retried.
     """
 
 
 class ReplayBackend:
-    """Answers from a cassette that `RecordingBackend` wrote.
+    """Backend that responds from a cassette recorded by `RecordingBackend`.
 
-    Time is virtual and begins when the recording did: waiting for a job takes no time.
+    Time is virtual and begins when the recording did: waiting for a job takes no real time.
 
     Args:
-        path: The cassette.
-        strict: Whether each exchange is used once, in the order of the recording; `aclose` then
-            names those that were not used. If false, requests find their answers by operation and
-            content; several answers to the same request come in their order, and the last one
-            again and again.
-        secrets: The texts that were taken out of the recording, as given to `RecordingBackend`.
+        path: Path of the cassette.
+        strict: Whether each interaction is used once, in the recorded order; `aclose` then reports
+            unused ones. If false, requests are matched by operation and content; repeated requests
+            get the recorded responses in order, and then the last one.
+        secrets: The texts passed as `secrets` to `RecordingBackend`.
 
     Raises:
-        ConfigurationError: There is no such cassette, or it cannot be read.
+        ConfigurationError: The file is missing or not a valid cassette.
 
     Example:
         ```python
-        from tunesmith.testing.cassettes.recorder import RecordingBackend
-        from tunesmith.testing.cassettes.player import ReplayBackend
+        from tunesmith.testing import RecordingBackend, ReplayBackend
 
         recording = RecordingBackend(MemoryBackend(), "cassettes/models.json")
         async with AsyncClient(backend=recording) as client:
@@ -72,11 +70,11 @@ class ReplayBackend:
     ) -> None:
         self._cassette = Cassette(Path(path))
         self._redaction = Redaction(secrets)
-        exchanges = self._cassette.exchanges
-        self._order: _Matcher = (
-            _OrderedMatcher(exchanges) if strict else _UnorderedMatcher(exchanges)
+        interactions = self._cassette.interactions
+        self._matcher: _Matcher = (
+            _OrderedMatcher(interactions) if strict else _UnorderedMatcher(interactions)
         )
-        self.clock = VirtualClock(exchanges[0].at if exchanges else EPOCH_S)
+        self.clock = VirtualClock(interactions[0].started_at if interactions else EPOCH_S)
         self._mismatched = False
         self._closed = False
 
@@ -85,83 +83,81 @@ class ReplayBackend:
 
     @property
     def unused(self) -> list[str]:
-        """The exchanges that nobody has asked for yet, such as `3: files.retrieve GET /files/x`."""
-        return [_named(exchange) for exchange in self._order.unused()]
+        """Unused interactions, such as `3: files.retrieve GET /files/x`."""
+        return [_format_interaction(interaction) for interaction in self._matcher.unused()]
 
     @asynccontextmanager
     async def send(self, request: Request, /) -> AsyncGenerator[Response]:
-        """Answer as it was answered; see `Backend.send`.
+        """Respond as recorded; see `Backend.send`.
 
         Raises:
-            BackendError: It was raised when this was recorded, or the backend is closed.
-            ReplayMismatchError: The cassette has no answer to this request.
+            BackendError: It was raised in the recording, or the backend is closed.
+            ReplayMismatchError: The cassette has no response to this request.
         """
         if self._closed:
             raise BackendError("the replay is closed", phase="closed")
         await anyio.lowlevel.checkpoint()
         body = await encode_request_body(request, self._redaction, self._cassette.max_body_bytes)
-        exchange = self._find(RecordedRequest.from_request(request, body, self._redaction))
-        if exchange.response is None:
-            if exchange.error is not None:
-                raise BackendError(exchange.error.message, phase=exchange.error.phase)
-            await self.clock.sleep(math.inf)  # no answer had come when the caller gave up
+        interaction = self._take(RecordedRequest.from_request(request, body, self._redaction))
+        if interaction.response is None:
+            if interaction.error is not None:
+                raise BackendError(interaction.error.message, phase=interaction.error.phase)
+            await self.clock.sleep(math.inf)  # the caller gave up before a response
         else:
-            headers = dict(exchange.response.headers)
-            if exchange.is_complete and "content-length" in headers:
-                # JSON is written anew, without its spaces.
-                length = sum(map(len, self._cassette.chunks(exchange.response)))
+            headers = dict(interaction.response.headers)
+            if interaction.is_complete and "content-length" in headers:
+                # JSON is encoded anew, without whitespace.
+                length = sum(map(len, self._cassette.chunks(interaction.response)))
                 headers["content-length"] = str(length)
-            async with aclosing(self._stream(exchange)) as stream:
-                yield Response(exchange.response.status, headers, stream)
+            async with aclosing(self._stream(interaction)) as stream:
+                yield Response(interaction.response.status, headers, stream)
 
     async def aclose(self) -> None:
-        """End the replay.
+        """Close the replay.
 
         Raises:
-            ReplayMismatchError: In a strict replay, not everything was asked for. It is left unsaid
-                where another error is on its way already.
+            ReplayMismatchError: Interactions of a strict replay were not used. Not raised while
+                another exception is being handled.
         """
+        __tracebackhide__ = True
         if self._closed:
             return
         self._closed = True
         unused = self.unused
-        if (
-            isinstance(self._order, _OrderedMatcher)
-            and unused
-            and not self._mismatched
-            and not exception()
-        ):
+        is_strict = isinstance(self._matcher, _OrderedMatcher)
+        if is_strict and unused and not self._mismatched and not exception():
             raise ReplayMismatchError(
-                f"{len(unused)} of the exchanges in {self._cassette.path} were not used:\n  "
-                + "\n  ".join(unused[:_MOST_NAMED])
-                + ("\n  …" if len(unused) > _MOST_NAMED else "")
-                + f"\n{self._order.remedy}"
+                f"{len(unused)} interaction(s) in {self._cassette.path} were not used:\n  "
+                + "\n  ".join(unused[:_MAX_LISTED])
+                + ("\n  …" if len(unused) > _MAX_LISTED else "")
+                + f"\n{self._matcher.hint}"
             )
 
-    def _find(self, request: RecordedRequest) -> Interaction:
-        exchange = self._order.take(request)
-        if exchange is None:
+    def _take(self, request: RecordedRequest) -> Interaction:
+        interaction = self._matcher.take(request)
+        if interaction is None:
             self._mismatched = True
             raise ReplayMismatchError(
-                f"{_described(request)}: {self._order.reason(request)}, in {self._cassette.path}.\n"
-                f"{_difference(self._order.nearest(request), request)}{self._order.remedy}"
+                f"{_format_request(request)} does not match {self._cassette.path}: "
+                f"{self._matcher.reason(request)}.\n"
+                f"{_diff(self._matcher.nearest(request), request)}{self._matcher.hint}"
             )
-        return exchange
+        return interaction
 
-    async def _stream(self, exchange: Interaction) -> AsyncGenerator[bytes]:
-        assert exchange.response is not None  # noqa: S101 - for the type checker
-        for chunk in self._cassette.chunks(exchange.response):
+    async def _stream(self, interaction: Interaction) -> AsyncGenerator[bytes]:
+        assert interaction.response is not None  # noqa: S101 - for the type checker
+        for chunk in self._cassette.chunks(interaction.response):
             await anyio.lowlevel.checkpoint()
             yield chunk
-        if exchange.error is not None:
-            raise BackendError(exchange.error.message, phase=exchange.error.phase)
-        if exchange.abandoned == "waiting":
+        if interaction.error is not None:
+            raise BackendError(interaction.error.message, phase=interaction.error.phase)
+        if interaction.abandoned == "waiting":
             await self.clock.sleep(math.inf)
-        if exchange.abandoned == "early":
+        if interaction.abandoned == "early":
             self._mismatched = True
             raise ReplayMismatchError(
-                f"{_named(exchange)}: the answer was left here when it was recorded, and now it is "
-                f"read on, in {self._cassette.path}.\n{self._order.remedy}"
+                f"{_format_interaction(interaction)}: the recorded response ends here, because the "
+                f"recording stopped reading it, in {self._cassette.path}.\n{self._matcher.hint}"
             )
 
 
@@ -169,9 +165,9 @@ _RECORD_AGAIN = "If the code is right, record the cassette again with RecordingB
 
 
 class _Matcher(Protocol):
-    """Which exchange answers which request."""
+    """Choice of the interaction that responds to a request."""
 
-    remedy: str
+    hint: str
 
     def take(self, request: RecordedRequest, /) -> Interaction | None: ...
 
@@ -183,82 +179,81 @@ class _Matcher(Protocol):
 
 
 class _OrderedMatcher:
-    """Each once, one after the other."""
+    """Each interaction once, in order."""
 
-    remedy = f"{_RECORD_AGAIN}; if the order does not matter, replay with strict=False."
+    hint = f"{_RECORD_AGAIN}; if the order does not matter, replay with strict=False."
 
-    def __init__(self, exchanges: Sequence[Interaction]) -> None:
-        self._exchanges = exchanges
+    def __init__(self, interactions: Sequence[Interaction]) -> None:
+        self._interactions = interactions
         self._used = 0
 
     def take(self, request: RecordedRequest, /) -> Interaction | None:
-        following = self.nearest(request)
-        if following is None or not _same(following.request, request):
+        interaction = self.nearest(request)
+        if interaction is None or not _is_same(interaction.request, request):
             return None
         self._used += 1
-        return following
+        return interaction
 
     def reason(self, request: RecordedRequest, /) -> str:
-        following = self.nearest(request)
-        if following is None:
-            return f"nothing more was recorded than {len(self._exchanges)} exchanges"
-        elsewhere = [str(e.number) for e in self._exchanges if _same(e.request, request)]
-        where = f" (this one is number {', '.join(elsewhere)})" if elsewhere else ""
-        return f"number {following.number} of the recording is another request{where}"
+        interaction = self.nearest(request)
+        if interaction is None:
+            return f"only {len(self._interactions)} interaction(s) were recorded"
+        same = [str(e.number) for e in self._interactions if _is_same(e.request, request)]
+        numbers = f" (this one is number {', '.join(same)})" if same else ""
+        return f"number {interaction.number} of the recording is another request{numbers}"
 
-    def nearest(self, _asked: RecordedRequest, /) -> Interaction | None:
-        return self._exchanges[self._used] if self._used < len(self._exchanges) else None
+    def nearest(self, _request: RecordedRequest, /) -> Interaction | None:
+        return self._interactions[self._used] if self._used < len(self._interactions) else None
 
     def unused(self) -> list[Interaction]:
-        return list(self._exchanges[self._used :])
+        return list(self._interactions[self._used :])
 
 
 class _UnorderedMatcher:
-    """By what is asked, as often as it is."""
+    """Interactions by the content of the request, as often as needed."""
 
-    remedy = f"{_RECORD_AGAIN}."
+    hint = f"{_RECORD_AGAIN}."
 
-    def __init__(self, exchanges: Sequence[Interaction]) -> None:
-        self._exchanges = exchanges
+    def __init__(self, interactions: Sequence[Interaction]) -> None:
+        self._interactions = interactions
         self._used: set[int] = set()
-        answers: dict[str, list[Interaction]] = defaultdict(list)
-        for exchange in exchanges:
-            answers[_key(exchange.request)].append(exchange)
-        # What was left or broke off serves only where nothing better was recorded.
-        self._answers = {
-            key: [exchange for exchange in found if exchange.is_complete] or found
-            for key, found in answers.items()
+        by_key: dict[str, list[Interaction]] = defaultdict(list)
+        for interaction in interactions:
+            by_key[_key(interaction.request)].append(interaction)
+        # Incomplete responses are used only if there is no complete one.
+        self._by_key = {
+            key: [interaction for interaction in same if interaction.is_complete] or same
+            for key, same in by_key.items()
         }
         self._next: dict[str, int] = defaultdict(int)
 
     def take(self, request: RecordedRequest, /) -> Interaction | None:
         for key in (_key(request), _key(request.model_copy(update={"body": UNREAD}))):
-            found = self._answers.get(key)
-            if found:
-                exchange = found[min(self._next[key], len(found) - 1)]
+            if same := self._by_key.get(key):
+                interaction = same[min(self._next[key], len(same) - 1)]
                 self._next[key] += 1
-                self._used.add(exchange.number)
-                return exchange
+                self._used.add(interaction.number)
+                return interaction
         return None
 
-    def reason(self, _asked: RecordedRequest, /) -> str:
-        return "nothing like it was recorded"
+    def reason(self, _request: RecordedRequest, /) -> str:
+        return "no such request was recorded"
 
     def nearest(self, request: RecordedRequest, /) -> Interaction | None:
-        same = [e for e in self._exchanges if e.request.operation == request.operation]
-        matcher = difflib.SequenceMatcher(b=_key(request)[:_MOST_COMPARED_CHARS], autojunk=False)
+        same = [e for e in self._interactions if e.request.operation == request.operation]
+        matcher = difflib.SequenceMatcher(b=_key(request)[:_MAX_COMPARED_CHARS], autojunk=False)
 
-        def likeness(exchange: Interaction) -> float:
-            matcher.set_seq1(_key(exchange.request)[:_MOST_COMPARED_CHARS])
+        def similarity(interaction: Interaction) -> float:
+            matcher.set_seq1(_key(interaction.request)[:_MAX_COMPARED_CHARS])
             return matcher.quick_ratio()
 
-        return max(same or self._exchanges, key=likeness, default=None)
+        return max(same or self._interactions, key=similarity, default=None)
 
     def unused(self) -> list[Interaction]:
-        return [exchange for exchange in self._exchanges if exchange.number not in self._used]
+        return [i for i in self._interactions if i.number not in self._used]
 
 
-def _same(recorded: RecordedRequest, request: RecordedRequest) -> bool:
+def _is_same(recorded: RecordedRequest, request: RecordedRequest) -> bool:
     if recorded.body == UNREAD:
         request = request.model_copy(update={"body": UNREAD})
     return _key(recorded) == _key(request)
@@ -269,34 +264,31 @@ def _key(request: RecordedRequest) -> str:
 
 
 def _match_fields(request: RecordedRequest) -> dict[str, object]:
-    """What makes a request another one; other headers tell of the client, not of the question."""
-    compared: dict[str, object] = request.model_dump(exclude={"headers"}, exclude_defaults=True)
+    """Return the fields that must match; most headers depend on the client, not the request."""
+    fields: dict[str, object] = request.model_dump(exclude={"headers"}, exclude_defaults=True)
     headers = {name: request.headers[name] for name in _MATCHED_HEADERS if name in request.headers}
-    if headers:
-        compared["headers"] = headers
-    return compared
+    return fields | ({"headers": headers} if headers else {})
 
 
-def _readable(request: RecordedRequest) -> list[str]:
-    return json.dumps(_match_fields(request), indent=2, ensure_ascii=False).splitlines()
-
-
-def _difference(recorded: Interaction | None, request: RecordedRequest) -> str:
+def _diff(recorded: Interaction | None, request: RecordedRequest) -> str:
     if recorded is None:
         return ""
     if recorded.request.operation != request.operation:
-        return f"recorded as {_named(recorded)}\n"
-    before, after = _readable(recorded.request), _readable(request)
-    headings = (f"recorded, number {recorded.number}", "asked")
-    lines = list(difflib.unified_diff(before, after, *headings, lineterm=""))
-    if len(lines) > _MOST_DIFF_LINES:
-        lines = [*lines[:_MOST_DIFF_LINES], "…"]
-    return "".join(f"{line[:_MOST_CHARS]}\n" for line in lines)
+        return f"recorded: {_format_interaction(recorded)}\n"
+    before, after = (
+        json.dumps(_match_fields(version), indent=2, ensure_ascii=False).splitlines()
+        for version in (recorded.request, request)
+    )
+    names = (f"recorded, number {recorded.number}", "requested")
+    lines = list(difflib.unified_diff(before, after, *names, lineterm=""))
+    if len(lines) > _MAX_DIFF_LINES:
+        lines = [*lines[:_MAX_DIFF_LINES], "…"]
+    return "".join(f"{line[:_MAX_LINE_CHARS]}\n" for line in lines)
 
 
-def _named(exchange: Interaction) -> str:
-    return f"{exchange.number}: {_described(exchange.request)}"
+def _format_interaction(interaction: Interaction) -> str:
+    return f"{interaction.number}: {_format_request(interaction.request)}"
 
 
-def _described(request: RecordedRequest) -> str:
+def _format_request(request: RecordedRequest) -> str:
     return f"{request.operation} {request.method} {request.path}".strip()

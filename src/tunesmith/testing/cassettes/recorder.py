@@ -1,6 +1,6 @@
-"""Recording: every exchange with a backend goes into a cassette as well."""
+"""Backend that records every interaction in a cassette."""
 
-from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Iterable
+from collections.abc import AsyncGenerator, AsyncIterator, Iterable
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import replace
 from os import PathLike
@@ -31,27 +31,28 @@ from tunesmith.testing.cassettes.redaction import Redaction
 __all__ = ["RecordingBackend"]
 
 _DONE = b"data: [DONE]"
+_Abandoned = Literal["no", "early", "waiting"]
 
 
 class RecordingBackend:
-    """Passes everything on, and writes it down for `ReplayBackend`.
+    """Backend around another one that records every interaction for `ReplayBackend`.
 
-    The cassette is a JSON file that reads well in a diff. It is written beside its place as
-    `….part` and put there by `aclose`; one that is there is replaced then. Credentials are never in
-    it: requests do not have them, and what looks like a secret in headers, queries and bodies is
-    taken out. Look at it before you publish it all the same: only you know what is private in your
-    data.
+    The cassette is a JSON file that is readable in a diff. It is written beside its path as
+    `….part` and moved into place by `aclose`, replacing an existing one.
+
+    Credentials never reach it, and texts in headers, queries and bodies that look like secrets are
+    removed. Review a cassette before you publish it: it may hold private data.
 
     Args:
         inner: The backend to record.
-        path: The cassette, such as `tests/cassettes/fine_tune.json`.
-        secrets: Texts to take out besides.
-        max_body_bytes: Longer questions are written as their hash, longer answers into files of
-            their own beside the cassette.
+        path: Path of the cassette, such as `tests/cassettes/fine_tune.json`.
+        secrets: Further texts to remove.
+        max_body_bytes: Maximum length of a body in the cassette. Longer request bodies are recorded
+            as their hash, longer response bodies in files beside the cassette.
 
     Example:
         ```python
-        from tunesmith.testing.cassettes.recorder import RecordingBackend
+        from tunesmith.testing import RecordingBackend
 
         recording = RecordingBackend(MemoryBackend(), "cassettes/models.json")
         async with AsyncClient(backend=recording) as client:
@@ -73,7 +74,7 @@ class RecordingBackend:
         self._writer = CassetteWriter(Path(path), max_body_bytes)
         self._path = path
         self._clock = get_clock(inner)
-        self._asked = 0
+        self._count = 0
         self._closed = False
 
     def __repr__(self) -> str:
@@ -84,191 +85,171 @@ class RecordingBackend:
         """Send a request; see `Backend.send`.
 
         Raises:
-            BackendError: The inner backend raised it, or the recording is closed.
+            BackendError: Raised by the inner backend, or the recording is closed.
         """
         if self._closed:
             raise BackendError("the recording is closed", phase="closed")
-        self._asked += 1
-        recording = _Recording(self._asked, self._clock.time(), self._sent(request))
+        self._count += 1
+        number, started_at = self._count, self._clock.time()
+        sent = _RequestCapture(request, self._redaction, self._max_body_bytes)
+        received: _ResponseCapture | None = None
+        error: BackendError | None = None
+        is_readable = True
         try:
             async with AsyncExitStack() as stack:
-                sending = self.inner.send(recording.sent.request)
-                response = await recording.wait_for_response(stack.enter_async_context(sending))
+                try:
+                    response = await stack.enter_async_context(self.inner.send(sent.request))
+                except BackendError as raised:
+                    error = raised
+                    raise
+                except Exception:
+                    is_readable = False  # raised by the request body
+                    raise
                 received = _ResponseCapture(
-                    response, self._redaction, self._max_body_bytes, self._writer.bodies
+                    response, self._redaction, self._max_body_bytes, self._writer.bodies_folder
                 )
-                recording.received = received
                 stream = await stack.enter_async_context(aclosing(received.chunks()))
                 yield replace(response, stream=stream)
         finally:
-            await self._write(recording)
+            if is_readable:
+                await self._add(number, started_at, sent, received, error)
 
     async def aclose(self) -> None:
-        """Close the inner backend, and put the cassette in its place."""
+        """Close the inner backend, and move the cassette into place."""
         if not self._closed:
             self._closed = True
             self._writer.finish()
         await self.inner.aclose()
 
-    async def _write(self, recording: "_Recording") -> None:
+    async def _add(
+        self,
+        number: int,
+        started_at: float,
+        sent: "_RequestCapture",
+        received: "_ResponseCapture | None",
+        error: BackendError | None,
+    ) -> None:
         if self._closed:
-            recording.discard()
-        elif recording.was_asked:
-            self._writer.add(await recording.exchange(self._redaction))
-
-    def _sent(self, request: Request) -> "_RequestCapture":
-        return _RequestCapture(request, self._redaction, self._max_body_bytes)
-
-
-class _Recording:
-    """What is known of an exchange while it lasts."""
-
-    def __init__(self, number: int, at: float, sent: "_RequestCapture") -> None:
-        self.number = number
-        self.at = at
-        self.sent = sent
-        self.received: _ResponseCapture | None = None
-        self.error: BackendError | None = None
-        self.was_asked = True
-
-    async def wait_for_response(self, answering: Awaitable[Response]) -> Response:
-        """Wait for the answer, and note why none came."""
-        try:
-            return await answering
-        except BackendError as error:
-            self.error = error
-            raise
-        except Exception:
-            self.was_asked = False  # the question could not be read, which is its sender's matter
-            raise
-
-    async def exchange(self, redaction: Redaction) -> Interaction:
-        """Write it down. Waits for nothing."""
-        received = self.received
-        error = received.error if received is not None else self.error
-        response = received.recorded() if received is not None else None
-        text = redaction.text(str(error))
-        left = "waiting" if received is None else received.left
-        return Interaction(
-            number=self.number,
-            at=self.at,
-            request=await self.sent.recorded(),
+            if received is not None:
+                received.discard()
+            return
+        response: RecordedResponse | None = None
+        abandoned: _Abandoned = "waiting"
+        if received is not None:
+            response, abandoned, error = received.record(), received.abandoned, received.error
+        message = self._redaction.text(str(error))
+        interaction = Interaction(
+            number=number,
+            started_at=started_at,
+            request=await sent.record(),
             response=response,
-            error=None if error is None else RecordedError(phase=error.phase, message=text),
-            abandoned=left if error is None else "no",
+            error=None if error is None else RecordedError(phase=error.phase, message=message),
+            abandoned=abandoned if error is None else "no",
         )
-
-    def discard(self) -> None:
-        """Leave nothing of it."""
-        if self.received is not None:
-            self.received.discard()
+        self._writer.add(interaction)
 
 
 class _RequestCapture:
-    """A question that is passed on, and looked at as it is read."""
+    """A request whose body is recorded while it is sent."""
 
     def __init__(self, request: Request, redaction: Redaction, max_body_bytes: int) -> None:
         self._original = request
         self._redaction = redaction
         self._max_body_bytes = max_body_bytes
-        self._body = self._new_body()
-        self._read = request.body is None
+        self._encoder = self._new_encoder()
+        self._is_read = not callable(request.body)
         self.request = request
         if callable(request.body):
             self.request = replace(request, body=self._chunks)
         elif request.body is not None:
-            self._body.feed(request.body)
-            self._read = True
+            self._encoder.feed(request.body)
 
-    async def recorded(self) -> RecordedRequest:
-        """Write the question down. Waits for nothing."""
-        body = await self._body.written() if self._read else UNREAD
+    async def record(self) -> RecordedRequest:
+        """Return the record of the request. Never blocks."""
+        body = await self._encoder.encode() if self._is_read else UNREAD
         return RecordedRequest.from_request(self._original, body, self._redaction)
 
-    def _new_body(self) -> RequestBodyEncoder:
+    def _new_encoder(self) -> RequestBodyEncoder:
         content_type = self._original.headers.get("content-type", "")
         return RequestBodyEncoder(content_type, self._redaction, self._max_body_bytes)
 
     async def _chunks(self) -> AsyncIterator[bytes]:
-        self._body = self._new_body()
-        self._read = False
+        self._encoder = self._new_encoder()
+        self._is_read = False
         async with aclosing(self._original.chunks()) as chunks:
             async for chunk in chunks:
-                self._body.feed(chunk)
+                self._encoder.feed(chunk)
                 yield chunk
-        self._read = True
+        self._is_read = True
 
 
 class _ResponseCapture:
-    """An answer that is passed on, and kept as it is read."""
+    """A response whose body is recorded while it is read."""
 
     def __init__(
-        self, response: Response, redaction: Redaction, max_body_bytes: int, bodies: Path
+        self, response: Response, redaction: Redaction, max_body_bytes: int, folder: Path
     ) -> None:
         self._response = response
         self._redaction = redaction
         self._max_body_bytes = max_body_bytes
-        self._bodies = bodies
+        self._folder = folder
         self._content_type = response.headers.get("content-type", "")
+        self._is_stream = "event-stream" in self._content_type
         self._chunks: list[bytes] = []
         self._length = 0
-        self._long: BodyFile | None = None
-        self.left: Literal["no", "early", "waiting"] = "early"
+        self._file: BodyFile | None = None
+        self.abandoned: _Abandoned = "early"
         self.error: BackendError | None = None
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Pass the body on."""
+        """Store the chunks of the body while yielding them."""
         stream = aiter(self._response.stream)
         while True:
-            self.left = "waiting"
+            self.abandoned = "waiting"
             try:
                 chunk = await anext(stream, None)
             except BackendError as error:
                 self.error = error
                 raise
             if chunk is None:
-                self.left = "no"
+                self.abandoned = "no"
                 return
-            self.left = "early"
-            self._keep(chunk)
+            self.abandoned = "early"
+            self._store(chunk)
             yield chunk
 
-    def recorded(self) -> RecordedResponse:
-        """Write the answer down."""
-        # Nobody reads on after this, so it does not matter where the answer was left.
-        if self._streams and _DONE in b"".join(self._chunks[-2:]):
-            self.left = "no"
+    def record(self) -> RecordedResponse:
+        """Return the record of the response."""
+        # Clients do not read beyond the terminator.
+        if self._is_stream and _DONE in b"".join(self._chunks[-2:]):
+            self.abandoned = "no"
         return RecordedResponse(
             status=self._response.status,
             headers=self._redaction.headers(self._response.headers),
-            body=self._recorded_body(),
+            body=self._encode(),
         )
 
     def discard(self) -> None:
-        """Leave nothing of it."""
-        if self._long is not None:
-            self._long.discard()
+        """Delete what was stored."""
+        if self._file is not None:
+            self._file.discard()
 
-    @property
-    def _streams(self) -> bool:
-        return "event-stream" in self._content_type
-
-    def _keep(self, chunk: bytes) -> None:
+    def _store(self, chunk: bytes) -> None:
         self._length += len(chunk)
-        if self._long is not None:
-            self._long.feed(chunk)
+        if self._file is not None:
+            self._file.feed(chunk)
             return
         self._chunks.append(chunk)
-        if self._length > self._max_body_bytes and not self._streams:
-            self._long = BodyFile(self._bodies, self._redaction)
-            for kept in self._chunks:
-                self._long.feed(kept)
+        if self._length > self._max_body_bytes and not self._is_stream:
+            self._file = BodyFile(self._folder, self._redaction)
+            for stored in self._chunks:
+                self._file.feed(stored)
             self._chunks.clear()
 
-    def _recorded_body(self) -> RecordedBody | None:
-        if self._long is not None:
-            return self._long.finish()
-        if self._streams:
+    def _encode(self) -> RecordedBody | None:
+        if self._file is not None:
+            return self._file.finish()
+        if self._is_stream:
             return encode_chunks(self._chunks, self._redaction)
         if not self._length:
             return None

@@ -1,4 +1,4 @@
-"""What must not be in a cassette: keys, passwords, cookies, whoever pays."""
+"""Removal of secrets from recordings: keys, passwords, cookies, account names."""
 
 import json
 import os
@@ -8,12 +8,18 @@ from collections.abc import Iterable, Mapping
 __all__ = ["REMOVED", "Redaction"]
 
 REMOVED = "(removed)"
-"""Stands where the value of a header or of a parameter was."""
+"""Replaces the value of a header or query parameter."""
+
+_SAFE_REQUEST_HEADERS = frozenset(
+    {"accept", "accept-encoding", "content-length", "content-type", "if-range", "openai-beta"}
+    | {"range", "transfer-encoding", "user-agent"}
+)
 
 _SECRET_WORDS = frozenset(
     {"apikey", "auth", "authorization", "cookie", "credential", "credentials", "key", "passwd"}
     | {"password", "secret", "sig", "signature", "token"}
 )
+_KEY_VARIABLES = ("OPENAI_API_KEY", "AZURE_OPENAI_API_KEY")
 _ACCOUNT_WORDS = frozenset({"organization", "project"})
 _WORDS = re.compile(r"[^a-z]+")
 
@@ -32,7 +38,7 @@ _IN_BODIES = re.compile(
     | \beyJ[\w-]{10,}\.[\w-]{10,}\.[\w-]*              # JSON web tokens
     | -----BEGIN\ [A-Z ]*PRIVATE\ KEY-----[\w+/=\s\\]*
     | (?<=[Bb]earer\ )[\w.~+/-]{20,}
-    | (?<=://)[^\s/:@"\\]+:[^\s/@"\\]+(?=@)             # who signs in by a URL
+    | (?<=://)[^\s/:@"\\]+:[^\s/@"\\]+(?=@)             # credentials in a URL
     """,
     re.VERBOSE,
 )
@@ -42,24 +48,24 @@ _NAMES = (
 )
 _NAMED = re.compile(
     rb'"%(names)s"\s*:\s*"((?:[^"\\]|\\.)+)"'
-    rb'|\\"%(names)s\\"\s*:\s*\\"([^"\\]+)\\"'  # JSON in a text of JSON
-    # The query of a URL in a text.
+    rb'|\\"%(names)s\\"\s*:\s*\\"([^"\\]+)\\"'  # JSON in a JSON string
+    # The query of a URL in text.
     rb"|[?&](?:%(names)s|(?:[\w-]*-)?(?:key|sig|signature|token))=([^\s&\"'\\<>]+)"
     % {b"names": _NAMES},
     re.IGNORECASE,
 )
-_SHORTEST_CHARS = 8
-"""Shorter texts are too often part of others to be taken out everywhere."""
+_MIN_SECRET_CHARS = 8
+"""Shorter texts occur too often within others to be removed everywhere."""
 
 
 class Redaction:
-    """Takes secrets out of what is written down.
+    """Filter that removes secrets from recordings.
 
-    In bodies each byte of a secret becomes `*`: lengths, ranges and chunks stay as they are.
+    In bodies each byte of a secret becomes `*`, so that lengths, ranges and chunks stay the same.
 
     Args:
-        secrets: Texts to take out wherever they stand, besides what looks like a secret, and
-            besides the key in `OPENAI_API_KEY`.
+        secrets: Texts to remove besides those that look like secrets and the keys in
+            `OPENAI_API_KEY` and `AZURE_OPENAI_API_KEY`.
 
     Example:
         ```python
@@ -70,34 +76,44 @@ class Redaction:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
-        given = {*secrets, os.environ.get("OPENAI_API_KEY", "")}
-        known = {text for text in given if len(text) >= _SHORTEST_CHARS}
+        keys = (os.environ.get(name, "") for name in _KEY_VARIABLES)
+        known = {text for text in (*secrets, *keys) if len(text) >= _MIN_SECRET_CHARS}
         known |= {json.dumps(text)[1:-1] for text in known}
         longest_first = sorted(known, key=len, reverse=True)
         patterns = [re.escape(text).encode() for text in longest_first]
         self._known = re.compile(b"|".join(patterns)) if patterns else None
 
     def body(self, content: bytes) -> bytes:
-        """Take secrets out of bytes; their number stays."""
+        """Remove secrets from bytes; the length stays the same."""
         if self._known is not None:
             content = self._known.sub(_mask, content)
         content = _NAMED.sub(_mask_value, content)
         return _IN_BODIES.sub(_mask, content)
 
     def text(self, text: str) -> str:
-        """Take secrets out of a text."""
+        """Remove secrets from a text."""
         return self.body(text.encode(errors="replace")).decode()
 
     def headers(self, headers: Mapping[str, str]) -> dict[str, str]:
-        """Take secrets out of headers; their names stay."""
+        """Remove secret values from headers; the names stay."""
         secret = _SECRET_WORDS | _ACCOUNT_WORDS
         return {
             name: REMOVED if _has_word(name, secret) else self.text(value)
             for name, value in headers.items()
         }
 
+    def request_headers(self, headers: Mapping[str, str]) -> dict[str, str]:
+        """Remove the values of all request headers except standard ones; the names stay.
+
+        Users send secrets in headers of any name.
+        """
+        return {
+            name: self.text(value) if name in _SAFE_REQUEST_HEADERS else REMOVED
+            for name, value in headers.items()
+        }
+
     def query(self, query: Iterable[tuple[str, str]]) -> list[str]:
-        """Write a query down as `name=value`, without secrets."""
+        """Format a query as `name=value` without secrets."""
         return [
             f"{name}={REMOVED if _has_word(name, _SECRET_WORDS) else self.text(value)}"
             for name, value in query
@@ -108,11 +124,11 @@ def _has_word(name: str, words: frozenset[str]) -> bool:
     return not words.isdisjoint(_WORDS.split(name.lower()))
 
 
-def _mask(found: re.Match[bytes]) -> bytes:
-    return b"*" * len(found[0])
+def _mask(match: re.Match[bytes]) -> bytes:
+    return b"*" * len(match[0])
 
 
-def _mask_value(found: re.Match[bytes]) -> bytes:
-    group = found.lastindex or 0
-    start, end = found.start(group) - found.start(), found.end(group) - found.start()
-    return found[0][:start] + b"*" * (end - start) + found[0][end:]
+def _mask_value(match: re.Match[bytes]) -> bytes:
+    group = match.lastindex or 0
+    start, end = match.start(group) - match.start(), match.end(group) - match.start()
+    return match[0][:start] + b"*" * (end - start) + match[0][end:]

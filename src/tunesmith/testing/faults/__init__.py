@@ -1,1 +1,1 @@
-"""Inject faults between a client and a backend."""
+"""Fault injection between a client and a backend."""

@@ -1,4 +1,4 @@
-"""What a fault is: a layer around the sending of one request."""
+"""Base class of faults: a layer around the sending of one request."""
 
 from abc import ABC, abstractmethod
 from collections.abc import Callable
@@ -12,51 +12,46 @@ from tunesmith.protocol.message import Request, Response
 __all__ = ["Fault", "FaultInvocation", "Send"]
 
 Send = Callable[[Request], AbstractAsyncContextManager[Response]]
-"""Sends a request, as `Backend.send` does."""
+"""Function that sends a request, as `Backend.send` does."""
 
 
 @dataclass(slots=True)
 class FaultInvocation:
-    """One call that a fault is to strike.
+    """One call that passes through a fault.
 
     Args:
-        clock: The time of the backend.
-        applies: Whether this call is to be struck at all.
-        fired: Whether it was.
-        reason: Why it was not.
+        clock: The clock of the backend.
+        applies: Whether the fault is declared for this call.
+        fired: Whether the fault happened.
+        reason: Why the fault did not happen.
     """
 
     clock: Clock
     applies: bool = True
     fired: bool = False
-    reason: str = "the call never came so far"
-
-    def mark_fired(self) -> None:
-        """Note that it struck."""
-        self.fired = True
-
-    def mark_skipped(self, reason: str) -> None:
-        """Note why it did not."""
-        self.reason = reason
+    reason: str = "another fault or the caller ended the call first"
 
 
 class Fault(ABC):
-    """Something that goes wrong."""
+    """A failure to inject into calls."""
 
     layer: ClassVar[int]
-    """Where it happens between the service, at 0, and the caller."""
+    """Position between the service (0) and the caller."""
     observes_all_calls: ClassVar[bool] = False
-    """Whether it looks at the calls that it does not strike as well."""
+    """Whether calls that the fault does not apply to pass through it as well."""
 
     @abstractmethod
     def __str__(self) -> str:
-        """Say what goes wrong, in a few words."""
+        """Describe the fault in a few words."""
 
     @abstractmethod
-    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
-        """Let it go wrong.
+    def send(
+        self, send: Send, invocation: FaultInvocation, request: Request
+    ) -> AbstractAsyncContextManager[Response]:
+        """Send a request and inject the fault.
 
         Args:
-            send: Sends the request, with what goes wrong nearer to the service.
-            strike: Is told whether it did go wrong.
+            send: Function that sends the request through the layers nearer to the service.
+            invocation: Where to record whether the fault happened.
+            request: The request.
         """

@@ -1,17 +1,17 @@
-"""Faults by position: which call goes wrong, where, and how, is said beforehand."""
+"""Backend that injects declared faults into chosen calls."""
 
 import json
 from collections.abc import AsyncGenerator, Callable, Iterable, Mapping
 from contextlib import asynccontextmanager
-from dataclasses import dataclass, field
 from fnmatch import fnmatchcase
+from functools import partial
 from http import HTTPStatus
 from math import ceil, inf
 from typing import Any
 
 from anyio.lowlevel import checkpoint
 
-from tunesmith.backends.base import Backend, get_clock
+from tunesmith.backends.base import Backend, Clock, get_clock
 from tunesmith.operations.registry import validate_operation_name
 from tunesmith.protocol.error_body import error_body
 from tunesmith.protocol.message import Request, Response
@@ -32,58 +32,27 @@ from tunesmith.testing.faults.response_faults import (
     RepeatPage,
     Stall,
     Truncate,
-    reversed_page,
+    reverse_page,
 )
 
 __all__ = ["FaultRule", "Faults"]
 
-
-@dataclass(slots=True)
-class _PlannedFault:
-    """A fault at some calls."""
-
-    calls: "FaultRule"
-    fault: Fault
-    strikes: dict[int, FaultInvocation] = field(default_factory=dict[int, FaultInvocation])
-
-    def unfired(self) -> list[str]:
-        """Say which calls it should have struck, and did not."""
-        wanted = self.calls.numbers
-        if wanted is None:
-            if any(strike.fired for strike in self.strikes.values()):
-                return []
-            reasons = {strike.reason for strike in self.strikes.values()}
-            why = " and ".join(sorted(reasons)) or "it was never called"
-            return [f"{self.calls.pattern}, every call: {self.fault} - {why}"]
-        came = self.calls.came
-        times = "never called" if not came else f"called {'once' if came == 1 else f'{came} times'}"
-        return [
-            f"{self.calls.pattern}, call {number}: {self.fault} - "
-            + (self.strikes[number].reason if number in self.strikes else f"it was {times}")
-            for number in wanted
-            if number not in self.strikes or not self.strikes[number].fired
-        ]
+_SERVER_ERROR = 500
 
 
 class FaultRule:
-    """Calls for which faults are being declared; see `Faults.on`. Each method adds a fault.
+    """Calls that faults are declared for; returned by `Faults.on`. Each method adds a fault.
 
     Args:
-        pattern: The operation's name; `*` stands for any text.
-        numbers: Which of its calls; None for all.
-        plan: Takes a fault.
+        pattern: The operation's name; `*` matches any text.
+        numbers: Which of its calls, counting from 1; None for all.
     """
 
-    def __init__(
-        self,
-        pattern: str,
-        numbers: tuple[int, ...] | None,
-        plan: Callable[["FaultRule", Fault], None],
-    ) -> None:
+    def __init__(self, pattern: str, numbers: tuple[int, ...] | None) -> None:
         self.pattern = pattern
         self.numbers = numbers
-        self.came = 0
-        self._plan = plan
+        self._count = 0
+        self._faults: list[tuple[Fault, dict[int, FaultInvocation]]] = []
 
     def status(
         self,
@@ -97,17 +66,17 @@ class FaultRule:
         body: bytes | None = None,
         after_work: bool = False,
     ) -> "FaultRule":
-        """Answer with an error status; the service is not asked.
+        """Respond with an error status instead of calling the service.
 
         Args:
             status: The HTTP status.
-            message: The text of the error; by default the name of the status.
+            message: The error message; by default the name of the status.
             type: The API's class of error.
             code: The API's code of the error.
-            param: The parameter that is to blame.
+            param: The parameter that caused the error.
             headers: Headers to send, names in lower case.
             body: Bytes to send instead of the error as JSON, such as a proxy's page.
-            after_work: Whether the service is asked, and does it, and its answer is replaced.
+            after_work: Whether to call the service first and replace its response.
 
         Example:
             ```python
@@ -124,22 +93,22 @@ class FaultRule:
             headers = {"content-type": "application/json", **(headers or {})}
         return self._add(ErrorStatus(status, body, headers or {}, after_work))
 
-    def rate_limited(self, retry_after_s: float | None = None) -> "FaultRule":
-        """Answer 429: too many requests.
+    def rate_limited(self, retry_after: float | None = None) -> "FaultRule":
+        """Respond 429: too many requests.
 
         Args:
-            retry_after_s: How many seconds the service asks to wait; None if it does not say.
+            retry_after: Seconds to wait, sent as `retry-after`; None to omit the header.
         """
         return self.status(
             429,
             "Rate limit reached for requests. Please try again later.",
             type="requests",
             code="rate_limit_exceeded",
-            headers=_retry_after(retry_after_s),
+            headers=_retry_after_headers(retry_after),
         )
 
     def quota_exhausted(self) -> "FaultRule":
-        """Answer 429 with the code `insufficient_quota`, which must not be retried."""
+        """Respond 429 with the code `insufficient_quota`, which must not be retried."""
         return self.status(
             429,
             "You exceeded your current quota, please check your plan and billing details.",
@@ -147,42 +116,42 @@ class FaultRule:
             code="insufficient_quota",
         )
 
-    def overloaded(self, retry_after_s: float | None = None) -> "FaultRule":
-        """Answer 503; several calls, as in `call=range(1, 4)`, make a burst.
+    def overloaded(self, retry_after: float | None = None) -> "FaultRule":
+        """Respond 503. For a burst pass several calls, such as `nth=range(1, 4)`.
 
         Args:
-            retry_after_s: How many seconds the service asks to wait; None if it does not say.
+            retry_after: Seconds to wait, sent as `retry-after`; None to omit the header.
         """
         return self.status(
             503,
             "The server is currently overloaded with other requests. Please try again later.",
-            headers=_retry_after(retry_after_s),
+            headers=_retry_after_headers(retry_after),
         )
 
     def refuse_connection(self) -> "FaultRule":
-        """Let the connection not come about: the service sees nothing."""
-        return self._add(RefuseConnection("connect", "the connection was refused"))
+        """Refuse the connection; the service receives nothing."""
+        return self._add(RefuseConnection())
 
     def drop_response(self) -> "FaultRule":
-        """Let the service do what it is asked, and its answer be lost."""
+        """Lose the response after the service has done its work."""
         return self._add(DropResponse())
 
     def delay(self, seconds: float) -> "FaultRule":
-        """Let the answer begin late; the service has done its work by then.
+        """Delay the response; the service has done its work by then.
 
         Args:
-            seconds: So many seconds later, by the backend's clock.
+            seconds: Delay before the headers, by the backend's clock.
         """
         return self._add(Delay(seconds))
 
     def disconnect(
         self, *, after_bytes: int | None = None, after_events: int | None = None
     ) -> "FaultRule":
-        """Break the connection in the answer's body; half-way if nothing else is said.
+        """Break the connection in the response body, half-way by default.
 
         Args:
-            after_bytes: So many bytes come first.
-            after_events: So many events of a stream come first.
+            after_bytes: Number of bytes that arrive first.
+            after_events: Number of stream events that arrive first.
         """
         return self._add(Disconnect(BodyPosition(after_bytes, after_events)))
 
@@ -191,167 +160,202 @@ class FaultRule:
         *,
         after_bytes: int | None = None,
         after_events: int | None = None,
-        for_s: float = inf,
+        duration: float = inf,
     ) -> "FaultRule":
-        """Let nothing come for a while; half-way in the body if nothing else is said.
+        """Pause the response body, half-way by default.
 
         Args:
-            after_bytes: So many bytes come first.
-            after_events: So many events of a stream come first.
-            for_s: So many seconds by the backend's clock; for ever if not said.
+            after_bytes: Number of bytes that arrive first.
+            after_events: Number of stream events that arrive first.
+            duration: Length of the pause in seconds, by the backend's clock; endless by default.
         """
-        return self._add(Stall(BodyPosition(after_bytes, after_events), for_s))
+        return self._add(Stall(BodyPosition(after_bytes, after_events), duration))
 
     def truncate(
         self, *, after_bytes: int | None = None, after_events: int | None = None
     ) -> "FaultRule":
-        """End the body early, as if that were all; half-way if nothing else is said.
+        """End the response body early without an error, half-way by default.
 
         Args:
-            after_bytes: So many bytes come first.
-            after_events: So many events of a stream come first.
+            after_bytes: Number of bytes that arrive.
+            after_events: Number of stream events that arrive.
         """
         return self._add(Truncate(BodyPosition(after_bytes, after_events)))
 
     def error_event(
         self, *, after_events: int, message: str = "The server had an error.", code: str = ""
     ) -> "FaultRule":
-        """Let a stream report an error, and end.
+        """End a stream with an error event.
 
         Args:
-            after_events: So many events come first.
-            message: The text of the error.
+            after_events: Number of events that arrive first.
+            message: The error message.
             code: The API's code of the error.
         """
         body = error_body(message, type="server_error", code=code or None)
         return self._add(ErrorEvent(BodyPosition(after_events=after_events), body))
 
     def content_type(self, content_type: str) -> "FaultRule":
-        """Let the answer say that it is something else.
+        """Replace the content type of the response.
 
         Args:
-            content_type: What it says it is, such as `text/html`.
+            content_type: The value to send, such as `text/html`.
         """
         return self._add(ContentType(content_type))
 
-    def edit(self, change: Callable[[Any], Any], name: str = "JSON edited") -> "FaultRule":
-        """Change the JSON of good answers.
+    def edit(self, change: Callable[[Any], Any], name: str = "edit JSON") -> "FaultRule":
+        """Edit the JSON of successful responses.
 
         Args:
-            change: Is given the JSON, and gives another; the same one is no fault.
-            name: What to call the fault.
+            change: Function that takes the JSON and returns the JSON to send instead.
+            name: Name of the fault in failure messages.
         """
         return self._add(EditJson(change, name))
 
     def repeat_page(self) -> "FaultRule":
-        """Answer the page before again; so the call is the second, or a later one."""
+        """Send the previous page again; declare it for the second call or a later one."""
         return self._add(RepeatPage())
 
     def reorder_page(self) -> "FaultRule":
-        """Turn the items of a page around."""
-        return self.edit(reversed_page, "page reordered")
+        """Reverse the items of a page."""
+        return self.edit(reverse_page, "reorder page")
 
     def disconnect_upload(self, *, after_bytes: int | None = None) -> "FaultRule":
-        """Break the connection while the request's body is being sent.
+        """Break the connection while the request body is being sent.
 
         Args:
-            after_bytes: So many bytes are sent first; half of them if not said.
+            after_bytes: Number of bytes sent first; half of the body by default.
         """
         return self._add(DisconnectUpload(after_bytes))
 
     def _add(self, fault: Fault) -> "FaultRule":
-        self._plan(self, fault)
+        self._faults.append((fault, {}))
         return self
+
+    def begin_call(self, clock: Clock) -> list[tuple[Fault, FaultInvocation]]:
+        """Count a call and return the faults that it passes through."""
+        self._count += 1
+        applies = self.numbers is None or self._count in self.numbers
+        active: list[tuple[Fault, FaultInvocation]] = []
+        for fault, invocations in self._faults:
+            if applies or fault.observes_all_calls:
+                active.append((fault, FaultInvocation(clock, applies)))
+            if applies:
+                invocations[self._count] = active[-1][1]
+        return active
+
+    def unfired(self) -> list[str]:
+        """Describe each declared fault that did not happen."""
+        return [text for planned in self._faults for text in self._unfired(*planned)]
+
+    def _unfired(self, fault: Fault, invocations: dict[int, FaultInvocation]) -> list[str]:
+        if self.numbers is None:
+            if any(invocation.fired for invocation in invocations.values()):
+                return []
+            reasons = sorted({invocation.reason for invocation in invocations.values()})
+            return [
+                f"{self.pattern}, every call: {fault} - {' and '.join(reasons) or 'not called'}"
+            ]
+        times = {0: "not called", 1: "called once"}.get(self._count, f"called {self._count} times")
+        return [
+            f"{self.pattern}, call {number}: {fault} - "
+            + (invocations[number].reason if number in invocations else times)
+            for number in self.numbers
+            if number not in invocations or not invocations[number].fired
+        ]
 
 
 class Faults:
-    """A backend around any other that lets chosen calls go wrong, and says which did not.
+    """Backend around another one that injects declared faults and reports unused ones.
 
-    Faults of the same call compose: a status takes the place of the service, what changes an answer
-    happens before what breaks it, what delays it comes on top. Delays pass by the inner backend's
-    clock, so virtual time makes them short.
+    Faults of one call compose: a status replaces the service's response, content changes happen
+    before the body breaks, and delays are added last. Delays use the inner backend's clock, so they
+    are short in virtual time.
 
     Args:
-        inner: The backend whose calls go wrong; a real service's too.
+        inner: The backend to inject faults into; it may reach a real service.
 
     Example:
         ```python
         from tunesmith.testing import Faults
 
         faults = Faults(MemoryBackend())
-        faults.on("models.list").rate_limited(retry_after_s=20)
+        faults.on("models.list").rate_limited(retry_after=20)
         faults.on("completions.create", nth=2).delay(5).disconnect(after_events=3)
         async with AsyncClient(backend=faults) as client:
             await client.models.list()
-        print(faults.unfired)  # no completion was asked for
+        print(faults.unfired)  # completions.create was not called
         ```
     """
 
     def __init__(self, inner: Backend) -> None:
         self.inner = inner
-        self._calls: list[FaultRule] = []
-        self._planned: list[_PlannedFault] = []
+        self._rules: list[FaultRule] = []
 
     def __repr__(self) -> str:
-        return f"<Faults {len(self._planned)} over {self.inner!r}>"
+        return f"<Faults {len(self._rules)} over {self.inner!r}>"
 
     def on(self, operation: str = "*", nth: int | Iterable[int] | None = 1) -> FaultRule:
-        """Choose calls that shall go wrong.
+        """Choose the calls to inject faults into.
 
         Args:
-            operation: The operation's name, such as `files.create`; `*` stands for any text.
-            nth: The how-manieth of its calls from now on, counted from 1; several of them; or None
-                for all. A retry is a call.
+            operation: The operation's name, such as `files.create`; `*` matches any text.
+            nth: Which call to affect, counting from 1 after this declaration; several calls; or
+                None for all. A retry is a call.
 
         Returns:
-            What declares the faults: `faults.on("files.create").status(503)`.
+            The rule to add faults to: `faults.on("files.create").status(503)`.
 
         Raises:
-            ValueError: There is no such operation, or a number is below 1.
+            ValueError: The operation does not exist, or a number is below 1.
         """
         validate_operation_name(operation)
         numbers = None if nth is None else (nth,) if isinstance(nth, int) else tuple(nth)
         if numbers is not None and (not numbers or min(numbers) < 1):
-            raise ValueError(f"calls are counted from 1, so call cannot be {nth!r}")
-        calls = FaultRule(operation, numbers, self._plan)
-        self._calls.append(calls)
-        return calls
+            raise ValueError(f"nth must count calls from 1, got {nth!r}")
+        rule = FaultRule(operation, numbers)
+        self._rules.append(rule)
+        return rule
 
     @property
     def unfired(self) -> list[str]:
-        """What was declared and did not happen, and why."""
-        return [text for planned in self._planned for text in planned.unfired()]
+        """Declared faults that did not happen, each with the reason."""
+        return [text for rule in self._rules for text in rule.unfired()]
 
     def assert_all_fired(self) -> None:
-        """Make sure that everything that was declared did happen.
+        """Check that every declared fault happened.
 
         Raises:
-            AssertionError: Something did not; it says what, and why.
+            AssertionError: A fault did not happen; the message lists each with the reason.
         """
+        __tracebackhide__ = True
         unfired = self.unfired
         if unfired:
             lines = "".join(f"\n  {text}" for text in unfired)
             raise AssertionError(f"{len(unfired)} fault(s) did not fire:{lines}")
 
     def clear(self) -> None:
-        """Let nothing more go wrong."""
-        self._calls.clear()
-        self._planned.clear()
+        """Remove all faults."""
+        self._rules.clear()
 
     @asynccontextmanager
     async def send(self, request: Request, /) -> AsyncGenerator[Response]:
         """Send a request; see `Backend.send`.
 
         Raises:
-            BackendError: That is what goes wrong, or the inner backend raised it.
+            BackendError: Raised by a fault or the inner backend.
         """
-        await checkpoint()  # what is cancelled already is no call
-        for calls in self._calls:
-            if fnmatchcase(request.operation, calls.pattern):
-                calls.came += 1
+        await checkpoint()  # a call that is already cancelled does not count
+        clock = get_clock(self.inner)
+        active = [
+            invoked
+            for rule in self._rules
+            if fnmatchcase(request.operation, rule.pattern)
+            for invoked in rule.begin_call(clock)
+        ]
         send: Send = self.inner.send
-        for fault, strike in self._invocations(request.operation):
-            send = fault.wrap(send, strike)
+        for fault, invocation in sorted(active, key=lambda item: item[0].layer):
+            send = partial(fault.send, send, invocation)
         async with send(request) as response:
             yield response
 
@@ -359,30 +363,8 @@ class Faults:
         """Close the inner backend."""
         await self.inner.aclose()
 
-    def _plan(self, calls: FaultRule, fault: Fault) -> None:
-        self._planned.append(_PlannedFault(calls, fault))
 
-    def _invocations(self, operation: str) -> list[tuple[Fault, FaultInvocation]]:
-        """Find the faults of the call that has just come, those nearest to the service first."""
-        clock = get_clock(self.inner)
-        found: list[tuple[Fault, FaultInvocation]] = []
-        for planned in self._planned:
-            calls, fault = planned.calls, planned.fault
-            if not fnmatchcase(operation, calls.pattern):
-                continue
-            due = calls.numbers is None or calls.came in calls.numbers
-            strike = FaultInvocation(clock, due)
-            if due:
-                planned.strikes[calls.came] = strike
-            if due or fault.observes_all_calls:
-                found.append((fault, strike))
-        return sorted(found, key=lambda item: item[0].layer)
-
-
-_SERVER_ERROR = 500
-
-
-def _retry_after(seconds: float | None) -> dict[str, str]:
+def _retry_after_headers(seconds: float | None) -> dict[str, str]:
     if seconds is None:
         return {}
     return {"retry-after": str(ceil(seconds)), "retry-after-ms": str(round(seconds * 1000))}

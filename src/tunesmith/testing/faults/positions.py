@@ -1,4 +1,4 @@
-"""Places in a body, counted in bytes or events, and what happens there."""
+"""Positions in a body, counted in bytes or events, and faults injected there."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable
 from dataclasses import dataclass
@@ -11,11 +11,11 @@ __all__ = ["BodyPosition", "inject_at"]
 
 @dataclass(frozen=True, slots=True)
 class BodyPosition:
-    """A place in a body; in the middle if nothing else is said.
+    """A position in a body; the middle by default.
 
     Args:
-        after_bytes: Behind so many bytes.
-        after_events: Behind so many events of a stream.
+        after_bytes: Number of bytes before the position.
+        after_events: Number of stream events before the position.
     """
 
     after_bytes: int | None = None
@@ -23,19 +23,19 @@ class BodyPosition:
 
     def __post_init__(self) -> None:
         if self.after_bytes is not None and self.after_events is not None:
-            raise ValueError("give after_bytes or after_events, not both")
+            raise ValueError("pass either after_bytes or after_events, not both")
         if min(self.after_bytes or 0, self.after_events or 0) < 0:
-            raise ValueError("after_bytes and after_events are 0 or more")
+            raise ValueError("after_bytes and after_events must be 0 or more")
 
     def __str__(self) -> str:
         if self.after_events is not None:
-            return f"after {_counted(self.after_events, 'event')}"
+            return f"after {_pluralize(self.after_events, 'event')}"
         if self.after_bytes is not None:
-            return f"after {_counted(self.after_bytes, 'byte')}"
+            return f"after {_pluralize(self.after_bytes, 'byte')}"
         return "half-way"
 
     def resolve(self, response: Response) -> "BodyPosition | None":
-        """Tell where the middle of an answer is; None if nobody has told its length."""
+        """Return the position in bytes or events; None if it depends on an unknown length."""
         if self.after_bytes is not None or self.after_events is not None:
             return self
         length = response.headers.get("content-length", "")
@@ -43,28 +43,28 @@ class BodyPosition:
 
 
 class _PositionTracker:
-    """Finds a place in chunks that come one after the other."""
+    """Search for a position in consecutive chunks."""
 
-    def __init__(self, place: BodyPosition) -> None:
-        self._place = place
+    def __init__(self, position: BodyPosition) -> None:
+        self._position = position
         self._line = b""
         self._has_data = False
-        self.bytes = 0
-        self.events = 0
+        self._bytes = 0
+        self._events = 0
 
     def __str__(self) -> str:
-        if self._place.after_events is None:
-            return _counted(self.bytes, "byte")
-        return _counted(self.events, "event")
+        if self._position.after_events is None:
+            return _pluralize(self._bytes, "byte")
+        return _pluralize(self._events, "event")
 
     def find(self, chunk: bytes) -> int | None:
-        """Tell how much of a chunk comes before the place; None if the place is further on."""
-        events = self._place.after_events
+        """Return the index of the position in a chunk; None if it comes later."""
+        events = self._position.after_events
         if events is None:
-            before = (self._place.after_bytes or 0) - self.bytes
-            self.bytes += len(chunk)
-            return before if before <= len(chunk) else None
-        if self.events >= events:
+            index = (self._position.after_bytes or 0) - self._bytes
+            self._bytes += len(chunk)
+            return index if index <= len(chunk) else None
+        if self._events >= events:
             return 0
         *ended, rest = chunk.split(b"\n")
         index = 0
@@ -75,56 +75,55 @@ class _PositionTracker:
                 self._has_data = True
             elif self._has_data:
                 self._has_data = False
-                self.events += 1
-                if self.events >= events:
+                self._events += 1
+                if self._events >= events:
                     return index
         self._line += rest
         return None
 
 
 async def inject_at(
-    place: BodyPosition,
+    position: BodyPosition,
     chunks: AsyncIterator[bytes],
-    strike: FaultInvocation,
-    happen: Callable[[], Awaitable[bytes]],
+    invocation: FaultInvocation,
+    trigger: Callable[[], Awaitable[bytes]],
     *,
-    ends: bool = False,
+    terminates: bool = False,
 ) -> AsyncGenerator[bytes]:
-    """Pass chunks on up to a place, let something happen there, and pass the rest on.
+    """Yield a body with a fault at a position.
 
     Args:
-        place: Where.
-        chunks: A body.
-        strike: Is told whether the place was reached.
-        happen: Raises, waits, or gives bytes to put there.
-        ends: Whether nothing comes after the place.
+        position: Where to inject the fault.
+        chunks: The body.
+        invocation: Where to record whether the position was reached.
+        trigger: Function that raises, waits, or returns the bytes to insert.
+        terminates: Whether the body ends at the position.
     """
-    meter = _PositionTracker(place)
-    reached = ended = False
+    tracker = _PositionTracker(position)
+    ended = False
     try:
         while not ended:
-            following = await anext(chunks, None)
-            ended, chunk = following is None, following or b""
-            # The end is a place, too, and the only one of an empty body.
-            index = None if reached else meter.find(chunk)
+            next_chunk = await anext(chunks, None)
+            ended, chunk = next_chunk is None, next_chunk or b""
+            # The end is a position too, and the only one of an empty body.
+            index = None if invocation.fired else tracker.find(chunk)
             if index is None:
                 if chunk:
                     yield chunk
                 continue
-            reached = True
             if index:
                 yield chunk[:index]
-            strike.mark_fired()
-            inserted = await happen()
+            invocation.fired = True
+            inserted = await trigger()
             if inserted:
                 yield inserted
-            if ends:
+            if terminates:
                 return
             if index < len(chunk):
                 yield chunk[index:]
     finally:
-        strike.mark_skipped(f"{'the body ended' if ended else 'the caller left'} after {meter}")
+        invocation.reason = f"{'the body ended' if ended else 'the caller left'} after {tracker}"
 
 
-def _counted(number: int, noun: str) -> str:
+def _pluralize(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

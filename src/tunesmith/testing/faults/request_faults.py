@@ -1,7 +1,7 @@
-"""Faults of calls: no answer, another answer, a late one, half a request."""
+"""Faults of requests: refused, delayed, lost, answered by an error, sent in part."""
 
-from collections.abc import AsyncGenerator, Awaitable, Mapping
-from contextlib import AbstractAsyncContextManager, AsyncExitStack, aclosing, asynccontextmanager
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, field, replace
 from typing import NoReturn
 
@@ -18,7 +18,7 @@ __all__ = ["Delay", "DisconnectUpload", "DropResponse", "ErrorStatus", "RefuseCo
 
 @dataclass(frozen=True, slots=True)
 class ErrorStatus(Fault):
-    """Another answer comes: an error, which other faults may change and break in its turn."""
+    """An error response, which other faults may change and break in turn."""
 
     layer = 0
     status: int
@@ -29,74 +29,67 @@ class ErrorStatus(Fault):
     def __str__(self) -> str:
         return f"status {self.status}" + (" after the work" if self.after_work else "")
 
-    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
-        """Answer instead of the service, or after it."""
-
-        @asynccontextmanager
-        async def sending(request: Request) -> AsyncGenerator[Response]:
-            await checkpoint()
-            if self.after_work:
-                async with send(request) as response:
-                    await response.read()
-            else:  # the request is read all the same, as a service does that refuses it
-                async with aclosing(request.chunks()) as chunks:
-                    async for _ in chunks:
-                        pass
-            strike.mark_fired()
-            length = {"content-length": str(len(self.body))}
-            yield Response(self.status, {**length, **self.headers}, SingleChunkStream(self.body))
-
-        return sending
+    @asynccontextmanager
+    async def send(
+        self, send: Send, invocation: FaultInvocation, request: Request
+    ) -> AsyncGenerator[Response]:
+        """Respond instead of the service, or after it."""
+        await checkpoint()
+        if self.after_work:
+            async with send(request) as response:
+                await response.read()
+        else:  # services read a request before they refuse it
+            async with aclosing(request.chunks()) as chunks:
+                async for _ in chunks:
+                    pass
+        invocation.fired = True
+        headers = {"content-length": str(len(self.body)), **self.headers}
+        yield Response(self.status, headers, SingleChunkStream(self.body))
 
 
 @dataclass(frozen=True, slots=True)
 class RefuseConnection(Fault):
-    """The service is not reached."""
+    """A refused connection; the service receives nothing."""
 
     layer = 6
-    phase: Phase
-    message: str
 
     def __str__(self) -> str:
-        return self.message
+        return "the connection was refused"
 
-    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
-        """Send nothing."""
-        del send
-
-        async def fail(request: Request) -> NoReturn:
-            del request
-            await checkpoint()
-            strike.mark_fired()
-            raise BackendError(self.message, phase=self.phase)
-
-        return lambda request: _FailingContext(fail(request))
+    @asynccontextmanager
+    async def send(
+        self, send: Send, invocation: FaultInvocation, request: Request
+    ) -> AsyncGenerator[Response]:
+        """Raise the error."""
+        del send, request
+        await checkpoint()
+        invocation.fired = True
+        yield _fail(str(self), "connect")
 
 
 @dataclass(frozen=True, slots=True)
 class DropResponse(Fault):
-    """The service does what it is asked, and its answer never comes."""
+    """A lost response; the service has done its work."""
 
     layer = 5
 
     def __str__(self) -> str:
-        return "answer lost"
+        return "drop response"
 
-    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
-        """Let the work be done, and break."""
-
-        async def fail(request: Request) -> NoReturn:
-            async with send(request) as response:
-                await response.read()
-            strike.mark_fired()
-            raise BackendError("the connection was reset", phase="read")
-
-        return lambda request: _FailingContext(fail(request))
+    @asynccontextmanager
+    async def send(
+        self, send: Send, invocation: FaultInvocation, request: Request
+    ) -> AsyncGenerator[Response]:
+        """Raise the error once the service has responded."""
+        async with send(request) as response:
+            await response.read()
+        invocation.fired = True
+        yield _fail("the connection was reset", "read")
 
 
 @dataclass(frozen=True, slots=True)
 class Delay(Fault):
-    """The answer begins late, or fails late; by then the service has done its work."""
+    """A delayed response or failure; the service has done its work by then."""
 
     layer = 7
     delay_s: float
@@ -104,78 +97,66 @@ class Delay(Fault):
     def __str__(self) -> str:
         return f"headers {self.delay_s:g} s late"
 
-    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
-        """Wait for the headers."""
+    @asynccontextmanager
+    async def send(
+        self, send: Send, invocation: FaultInvocation, request: Request
+    ) -> AsyncGenerator[Response]:
+        """Wait before the headers."""
+        async with AsyncExitStack() as stack:
+            try:
+                response = await stack.enter_async_context(send(request))
+            except BackendError:
+                await self._wait(invocation)
+                raise
+            await self._wait(invocation)
+            yield response
 
-        @asynccontextmanager
-        async def sending(request: Request) -> AsyncGenerator[Response]:
-            async with AsyncExitStack() as stack:
-                try:
-                    response = await stack.enter_async_context(send(request))
-                except BackendError:
-                    await self._wait(strike)
-                    raise
-                await self._wait(strike)
-                yield response
-
-        return sending
-
-    async def _wait(self, strike: FaultInvocation) -> None:
-        strike.mark_fired()
-        await strike.clock.sleep(self.delay_s)
+    async def _wait(self, invocation: FaultInvocation) -> None:
+        invocation.fired = True
+        await invocation.clock.sleep(self.delay_s)
 
 
 @dataclass(frozen=True, slots=True)
 class DisconnectUpload(Fault):
-    """The connection breaks while the request is being sent."""
+    """A connection that breaks while the request is being sent."""
 
     layer = 1
     after_bytes: int | None
 
     def __str__(self) -> str:
-        where = "half-way" if self.after_bytes is None else f"after {self.after_bytes} bytes"
-        return f"upload cut {where}"
+        position = "half-way" if self.after_bytes is None else f"after {self.after_bytes} bytes"
+        return f"disconnect upload {position}"
 
-    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
+    @asynccontextmanager
+    async def send(
+        self, send: Send, invocation: FaultInvocation, request: Request
+    ) -> AsyncGenerator[Response]:
         """Send a part of the body."""
-
-        @asynccontextmanager
-        async def sending(request: Request) -> AsyncGenerator[Response]:
-            if request.body is None:
-                strike.mark_skipped("the request had no body")
-                async with send(request) as response:
-                    yield response
-                return
-            most = self.after_bytes
-            most = await _length(request) // 2 if most is None else most
-
-            async def happen() -> bytes:
-                raise BackendError("the connection was reset", phase="write")
-
-            async def body() -> AsyncGenerator[bytes]:
-                async with aclosing(request.chunks()) as chunks:
-                    broken = inject_at(BodyPosition(after_bytes=most), chunks, strike, happen)
-                    async with aclosing(broken):
-                        async for chunk in broken:
-                            yield chunk
-
-            async with send(replace(request, body=body)) as response:
+        if request.body is None:
+            invocation.reason = "the request had no body"
+            async with send(request) as response:
                 yield response
+            return
+        after_bytes = self.after_bytes
+        if after_bytes is None:
+            after_bytes = await _length(request) // 2
 
-        return sending
+        async def trigger() -> bytes:
+            raise BackendError("the connection was reset", phase="write")
+
+        async def body() -> AsyncGenerator[bytes]:
+            async with aclosing(request.chunks()) as chunks:
+                position = BodyPosition(after_bytes=after_bytes)
+                async with aclosing(inject_at(position, chunks, invocation, trigger)) as broken:
+                    async for chunk in broken:
+                        yield chunk
+
+        async with send(replace(request, body=body)) as response:
+            yield response
 
 
-class _FailingContext(AbstractAsyncContextManager[Response]):
-    """Is never entered, because no answer comes."""
-
-    def __init__(self, failing: Awaitable[NoReturn]) -> None:
-        self._failing = failing
-
-    async def __aenter__(self) -> Response:
-        return await self._failing
-
-    async def __aexit__(self, *error: object) -> None:
-        return None
+def _fail(message: str, phase: Phase) -> NoReturn:
+    raise BackendError(message, phase=phase)
 
 
 async def _length(request: Request) -> int:

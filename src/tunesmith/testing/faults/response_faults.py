@@ -1,4 +1,4 @@
-"""Faults of answers: what is in them, and where they break."""
+"""Faults of responses: changed contents and broken bodies."""
 
 import json
 from abc import abstractmethod
@@ -26,128 +26,125 @@ __all__ = [
     "SingleChunkStream",
     "Stall",
     "Truncate",
-    "reversed_page",
+    "reverse_page",
 ]
 
 _ERROR = 400
 
 
-class _Body(Fault):
-    """A fault at a place in the answer's body."""
+class _BodyFault(Fault):
+    """A fault at a position in the response body."""
 
     layer = 4
     terminates: ClassVar[bool] = False
-    place: BodyPosition
+    position: BodyPosition
 
     @abstractmethod
     async def trigger(self, clock: Clock) -> bytes:
-        """Do what is to happen there; gives what comes there."""
+        """Trigger the fault; return the bytes to insert."""
 
-    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
-        """Let it happen at the place."""
+    @asynccontextmanager
+    async def send(
+        self, send: Send, invocation: FaultInvocation, request: Request
+    ) -> AsyncGenerator[Response]:
+        """Inject the fault into the body."""
+        async with send(request) as response:
+            position, chunks = self.position.resolve(response), response.stream
+            if position is None:  # the middle of a body of unknown length
+                content = await response.read()
+                position = BodyPosition(after_bytes=len(content) // 2)
+                chunks = SingleChunkStream(content)
+            broken = inject_at(
+                position,
+                chunks,
+                invocation,
+                lambda: self.trigger(invocation.clock),
+                terminates=self.terminates,
+            )
+            async with aclosing(broken) as stream:
+                yield replace(response, headers=self.headers(response, position), stream=stream)
 
-        @asynccontextmanager
-        async def sending(request: Request) -> AsyncGenerator[Response]:
-            async with send(request) as response:
-                place, chunks = self.place.resolve(response), response.stream
-                if place is None:  # the middle of a body whose length nobody has told
-                    content = await response.read()
-                    place, chunks = (
-                        BodyPosition(after_bytes=len(content) // 2),
-                        SingleChunkStream(content),
-                    )
-                broken = inject_at(
-                    place,
-                    chunks,
-                    strike,
-                    lambda: self.trigger(strike.clock),
-                    ends=self.terminates,
-                )
-                async with aclosing(broken) as stream:
-                    yield replace(response, headers=self.headers(response, place), stream=stream)
-
-        return sending
-
-    def headers(self, response: Response, place: BodyPosition) -> Mapping[str, str]:
-        """Give the headers, which do not know of the fault."""
-        del place
+    def headers(self, response: Response, position: BodyPosition) -> Mapping[str, str]:
+        """Return the response headers; a broken connection leaves them unchanged."""
+        del position
         return response.headers
 
 
 @dataclass(frozen=True, slots=True)
-class Disconnect(_Body):
-    """The connection breaks."""
+class Disconnect(_BodyFault):
+    """A connection that breaks in the body."""
 
-    place: BodyPosition
+    position: BodyPosition
 
     def __str__(self) -> str:
-        return f"cut {self.place}"
+        return f"disconnect {self.position}"
 
     async def trigger(self, clock: Clock) -> bytes:
-        """Break."""
+        """Raise the error of a broken connection."""
         del clock
         raise BackendError("the connection was reset", phase="read")
 
 
 @dataclass(frozen=True, slots=True)
-class Stall(_Body):
-    """Nothing comes for a while."""
+class Stall(_BodyFault):
+    """A pause in the body."""
 
-    place: BodyPosition
-    for_s: float = inf
+    position: BodyPosition
+    duration_s: float = inf
 
     def __str__(self) -> str:
-        return f"stall {self.place}" + ("" if self.for_s == inf else f" for {self.for_s:g} s")
+        duration = "" if self.duration_s == inf else f" for {self.duration_s:g} s"
+        return f"stall {self.position}{duration}"
 
     async def trigger(self, clock: Clock) -> bytes:
         """Wait."""
-        await clock.sleep(self.for_s)
+        await clock.sleep(self.duration_s)
         return b""
 
 
 @dataclass(frozen=True, slots=True)
-class Truncate(_Body):
-    """The body ends early, and looks as if that were all."""
+class Truncate(_BodyFault):
+    """A body that ends early and looks complete."""
 
-    place: BodyPosition
+    position: BodyPosition
     terminates: ClassVar[bool] = True
 
     def __str__(self) -> str:
-        return f"truncate {self.place}"
+        return f"truncate {self.position}"
 
     async def trigger(self, clock: Clock) -> bytes:
-        """Nothing more comes."""
+        """Insert nothing."""
         del clock
         return b""
 
-    def headers(self, response: Response, place: BodyPosition) -> Mapping[str, str]:
-        """Give the headers, with the length that the body has now."""
+    def headers(self, response: Response, position: BodyPosition) -> Mapping[str, str]:
+        """Return the response headers with the length of the truncated body."""
         length = response.headers.get("content-length", "")
-        if place.after_bytes is None or not length.isdigit():
+        if position.after_bytes is None or not length.isdigit():
             return _without_length(response)
-        return {**response.headers, "content-length": str(min(int(length), place.after_bytes))}
+        return {**response.headers, "content-length": str(min(int(length), position.after_bytes))}
 
 
 @dataclass(frozen=True, slots=True)
-class ErrorEvent(_Body):
-    """A stream reports an error, and ends."""
+class ErrorEvent(_BodyFault):
+    """A stream that ends with an error event."""
 
-    place: BodyPosition
+    position: BodyPosition
     body: Mapping[str, Any]
     terminates: ClassVar[bool] = True
 
     def __str__(self) -> str:
-        return f"error event {self.place}"
+        return f"error event {self.position}"
 
     async def trigger(self, clock: Clock) -> bytes:
-        """Report the error."""
+        """Return the error event."""
         del clock
         return encode_event(json.dumps(self.body).encode())
 
 
 @dataclass(frozen=True, slots=True)
 class ContentType(Fault):
-    """The answer says that it is something else."""
+    """A response with another content type."""
 
     layer = 3
     content_type: str
@@ -155,48 +152,44 @@ class ContentType(Fault):
     def __str__(self) -> str:
         return f"content type {self.content_type}"
 
-    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
-        """Change the header."""
-
-        @asynccontextmanager
-        async def sending(request: Request) -> AsyncGenerator[Response]:
-            async with send(request) as response:
-                strike.mark_fired()
-                yield replace(
-                    response, headers={**response.headers, "content-type": self.content_type}
-                )
-
-        return sending
+    @asynccontextmanager
+    async def send(
+        self, send: Send, invocation: FaultInvocation, request: Request
+    ) -> AsyncGenerator[Response]:
+        """Replace the header."""
+        async with send(request) as response:
+            invocation.fired = True
+            headers = {**response.headers, "content-type": self.content_type}
+            yield replace(response, headers=headers)
 
 
-class _Content(Fault):
-    """A fault of what good answers say."""
+class _ContentFault(Fault):
+    """A fault in the content of successful responses."""
 
     layer = 2
 
     @abstractmethod
-    def transform(self, content: bytes, strike: FaultInvocation) -> bytes:
-        """Give what the answer says instead."""
+    def transform(self, content: bytes, invocation: FaultInvocation) -> bytes:
+        """Return the content to send instead."""
 
-    def wrap(self, send: Send, strike: FaultInvocation) -> Send:
-        """Change the answer, if it is a good one."""
-
-        @asynccontextmanager
-        async def sending(request: Request) -> AsyncGenerator[Response]:
-            async with send(request) as response:
-                if response.status < _ERROR:
-                    content = self.transform(await response.read(), strike)
-                    yield _with_content(response, content)
-                else:
-                    strike.mark_skipped(f"the answer had status {response.status}")
-                    yield response
-
-        return sending
+    @asynccontextmanager
+    async def send(
+        self, send: Send, invocation: FaultInvocation, request: Request
+    ) -> AsyncGenerator[Response]:
+        """Transform the content, unless the response is an error."""
+        async with send(request) as response:
+            if response.status < _ERROR:
+                content = self.transform(await response.read(), invocation)
+                headers = {**_without_length(response), "content-length": str(len(content))}
+                yield replace(response, headers=headers, stream=SingleChunkStream(content))
+            else:
+                invocation.reason = f"the response had status {response.status}"
+                yield response
 
 
 @dataclass(frozen=True, slots=True)
-class EditJson(_Content):
-    """The JSON of the answer is another one."""
+class EditJson(_ContentFault):
+    """A response with edited JSON."""
 
     change: Callable[[Any], Any]
     name: str
@@ -204,44 +197,42 @@ class EditJson(_Content):
     def __str__(self) -> str:
         return self.name
 
-    def transform(self, content: bytes, strike: FaultInvocation) -> bytes:
-        """Change the JSON."""
+    def transform(self, content: bytes, invocation: FaultInvocation) -> bytes:
+        """Edit the JSON."""
         try:
-            answer = json.loads(content)
+            original = json.loads(content)
         except ValueError:
-            strike.mark_skipped("the answer was no JSON")
+            invocation.reason = "the response was not JSON"
             return content
-        changed = self.change(answer)
-        if changed == answer:
-            strike.mark_skipped("the answer stayed as it was")
-        else:
-            strike.mark_fired()
-        return json.dumps(changed).encode()
+        edited = self.change(original)
+        invocation.fired = edited != original
+        invocation.reason = "the edit changed nothing"
+        return json.dumps(edited).encode()
 
 
 @dataclass(slots=True)
-class RepeatPage(_Content):
-    """A page comes a second time, in the place of the next one."""
+class RepeatPage(_ContentFault):
+    """A page sent again in place of the next one."""
 
     observes_all_calls: ClassVar[bool] = True
-    last: bytes | None = None
+    previous: bytes | None = None
 
     def __str__(self) -> str:
-        return "page repeated"
+        return "repeat page"
 
-    def transform(self, content: bytes, strike: FaultInvocation) -> bytes:
-        """Remember each page, and answer the last one again."""
-        if strike.applies and self.last is not None:
-            content = self.last
-            strike.mark_fired()
-        elif strike.applies:
-            strike.mark_skipped("no page came before")
-        self.last = content
+    def transform(self, content: bytes, invocation: FaultInvocation) -> bytes:
+        """Return the previous page, and store this one for the next call."""
+        if invocation.applies and self.previous is not None:
+            content = self.previous
+            invocation.fired = True
+        else:
+            invocation.reason = "there was no previous page"
+        self.previous = content
         return content
 
 
-def reversed_page(page: Any) -> Any:
-    """Turn the items of a page around; anything else stays as it is."""
+def reverse_page(page: Any) -> Any:
+    """Reverse the items of a page; return any other value unchanged."""
     match page:
         case {"data": [*items]}:
             return {**page, "data": items[::-1]}
@@ -250,7 +241,7 @@ def reversed_page(page: Any) -> Any:
 
 
 class SingleChunkStream:
-    """A body in one piece; unlike a generator it need not be closed."""
+    """A body of one chunk; unlike a generator it need not be closed."""
 
     def __init__(self, content: bytes) -> None:
         self._content: bytes | None = content
@@ -264,11 +255,6 @@ class SingleChunkStream:
         if content is None:
             raise StopAsyncIteration
         return content
-
-
-def _with_content(response: Response, content: bytes) -> Response:
-    headers = {**_without_length(response), "content-length": str(len(content))}
-    return replace(response, headers=headers, stream=SingleChunkStream(content))
 
 
 def _without_length(response: Response) -> Mapping[str, str]:

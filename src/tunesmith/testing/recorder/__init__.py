@@ -1,1 +1,1 @@
-"""Record the calls that a client makes, and check them."""
+"""Recording of a client's calls, and assertions about them."""

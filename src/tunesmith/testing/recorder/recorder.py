@@ -1,4 +1,4 @@
-"""A record of all calls, and assertions about them."""
+"""Backend that records all calls, and assertions about them."""
 
 from collections.abc import AsyncGenerator, Iterable
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -22,23 +22,23 @@ __all__ = ["CallRecorder"]
 
 
 class CallRecorder:
-    """A backend around any other that remembers every call, for a test to look at.
+    """Backend around another one that records every call.
 
     Args:
-        inner: Where the calls go.
-        secrets: Texts that shall not be remembered, besides what looks like a key.
-        max_body_bytes: No more is remembered of a request's body, nor of an answer's.
+        inner: The backend that sends the calls.
+        secrets: Texts to remove besides those that look like API keys.
+        max_body_bytes: Maximum number of bytes to store of each request and response body.
 
     Example:
         ```python
         from tunesmith.testing import CallRecorder
 
-        record = CallRecorder(MemoryBackend())
-        async with AsyncClient(backend=record) as client:
+        recorder = CallRecorder(MemoryBackend())
+        async with AsyncClient(backend=recorder) as client:
             await client.files.create(file=("a.jsonl", b"{}"), purpose="batch")
-        record.assert_called("files.create", times=1, purpose="batch")
-        record.assert_not_called("files.delete")
-        record.assert_no_violations()
+        recorder.assert_called("files.create", times=1, purpose="batch")
+        recorder.assert_not_called("files.delete")
+        recorder.assert_no_violations()
         ```
     """
 
@@ -46,155 +46,159 @@ class CallRecorder:
         self, inner: Backend, *, secrets: Iterable[str] = (), max_body_bytes: int = 1024 * 1024
     ) -> None:
         self.inner = inner
-        self.all: list[Call] = []
-        """Every call, in the order in which they began."""
+        self._calls: list[Call] = []
         self._redaction = Redaction(secrets)
         self._max_body_bytes = max_body_bytes
 
     def __repr__(self) -> str:
-        return f"<CallRecorder of {len(self.all)} calls over {self.inner!r}>"
+        return f"<CallRecorder of {len(self._calls)} calls over {self.inner!r}>"
 
     def __str__(self) -> str:
-        return "\n".join(map(str, self.all)) or "no calls"
+        return "\n".join(map(str, self._calls)) or "no calls"
 
     def calls(self, operation: str = "*", /, **parameters: Any) -> list[Call]:
-        """Find calls.
+        """Return recorded calls in the order in which they started.
 
         Args:
-            operation: The operation's name; `*` stands for any text.
-            **parameters: What they asked for, by the API's names: values, functions that tell
-                whether a value is right, or patterns that are found in it. Others do not matter.
+            operation: The operation's name; `*` matches any text.
+            **parameters: Expected parameters, by the API's names: values, predicates, or patterns
+                to search for. Other parameters are ignored.
 
         Raises:
-            ValueError: There is no such operation.
+            ValueError: The operation does not exist.
         """
         validate_operation_name(operation)
-        return [call for call in self.all if matches(call, operation, parameters)]
+        return [call for call in self._calls if matches(call, operation, parameters)]
 
     def assert_called(
         self, operation: str = "*", /, *, times: int | None = None, **parameters: Any
     ) -> list[Call]:
-        """Make sure that an operation was called.
+        """Check that an operation was called.
 
         Args:
-            operation: The operation's name; `*` stands for any text.
-            times: So many times exactly; None for at least once.
-            **parameters: What it was asked for; see `calls`.
+            operation: The operation's name; `*` matches any text.
+            times: Exact number of calls; None for at least one.
+            **parameters: Expected parameters; see `calls`.
 
         Returns:
             The calls.
 
         Raises:
-            ValueError: There is no such operation.
-            AssertionError: It was not; the text shows the nearest call as a diff, and the record.
+            ValueError: The operation does not exist.
+            AssertionError: The number of calls differs; the message shows a diff to the nearest
+                call, and all calls.
         """
-        found = self.calls(operation, **parameters)
-        if len(found) == times or (times is None and found):
-            return found
-        asked = f"{operation} with {format_parameters(parameters)}" if parameters else operation
-        count = "never" if not found else "once" if len(found) == 1 else f"{len(found)} times"
-        wanted = "" if times is None else f", not {times} time{'s' * (times != 1)}"
-        raise self._assertion_error(
-            f"{asked} was {count} called{wanted}", operation, parameters, found
-        )
+        __tracebackhide__ = True
+        calls = self.calls(operation, **parameters)
+        if len(calls) == times or (times is None and calls):
+            return calls
+        subject = f"{operation} with {format_parameters(parameters)}" if parameters else operation
+        count = {0: "not called", 1: "called once"}.get(len(calls), f"called {len(calls)} times")
+        expected = "" if times is None else f", expected {times} call{'s' * (times != 1)}"
+        nearest = "" if calls else self._diff_nearest(operation, parameters)
+        raise AssertionError(f"{subject} was {count}{expected}{nearest}\n{self._format_calls()}")
 
     def assert_not_called(self, operation: str = "*", /, **parameters: Any) -> None:
-        """Make sure that an operation was not called.
+        """Check that an operation was not called.
 
         Args:
-            operation: The operation's name; `*` stands for any text.
-            **parameters: What it was asked for; see `calls`.
+            operation: The operation's name; `*` matches any text.
+            **parameters: Expected parameters; see `calls`.
 
         Raises:
-            ValueError: There is no such operation.
-            AssertionError: It was.
+            ValueError: The operation does not exist.
+            AssertionError: It was called.
         """
+        __tracebackhide__ = True
         self.assert_called(operation, times=0, **parameters)
 
     def assert_order(self, *operations: str) -> None:
-        """Make sure that operations were called one after the other; others may lie between.
+        """Check that operations were called in an order; other calls may lie between.
 
         Args:
-            *operations: Their names; `*` stands for any text.
+            *operations: Their names; `*` matches any text.
 
         Raises:
-            ValueError: There is no such operation.
-            AssertionError: They were not.
+            ValueError: An operation does not exist.
+            AssertionError: They were not called in this order.
         """
+        __tracebackhide__ = True
         for operation in operations:
             validate_operation_name(operation)
-        calls = iter(self.all)
-        for place, operation in enumerate(operations):
+        calls = iter(self._calls)
+        for index, operation in enumerate(operations):
             if not any(matches(call, operation, {}) for call in calls):
-                before = f" after {', '.join(operations[:place])}" if place else ""
-                raise self._assertion_error(
-                    f"{operation} was never called{before}", operation, {}, []
-                )
+                before = f" after {', '.join(operations[:index])}" if index else ""
+                raise AssertionError(f"{operation} was not called{before}\n{self._format_calls()}")
 
     def assert_all_stubbed(self) -> None:
-        """Make sure that scripts answered all completions, chats and embeddings, no engine.
+        """Check that stubs answered all completions, chat completions and embeddings.
 
         Raises:
-            AssertionError: An engine did; the text shows what was asked.
-            ValueError: There is no service in memory behind this record.
+            AssertionError: The engine answered a request; the message lists each.
+            ValueError: The recorder is not around a `MemoryBackend`.
         """
+        __tracebackhide__ = True
         service = self._service()
         unmatched = [*service.replies.unmatched, *service.vectors.unmatched]
         if unmatched:
-            lines = "".join(f"\n  {each}" for each in unmatched)
-            raise AssertionError(f"no script answered {len(unmatched)} request(s):{lines}")
+            lines = "".join(f"\n  {request}" for request in unmatched)
+            raise AssertionError(f"no stub matched {len(unmatched)} request(s):{lines}")
 
     @property
     def violations(self) -> list[Violation]:
-        """What the caller did that it should not have done.
+        """Violations of good API use by the caller.
 
-        It retried what no retry changes: an error of its own, an exhausted quota. It did not wait
-        as long as it was asked to. It left an answer open. It created the same thing twice, or sent
-        a create again whose answer was lost without looking for what it may have made.
+        - `useless-retry`: repeated a call after an error that a retry cannot fix
+        - `ignored-retry-after`: repeated a call earlier than the service requested
+        - `unclosed-response`: did not close a response
+        - `duplicate-create`: created the same object twice, or repeated a create whose response was
+          lost without looking for the object
         """
-        return list(find_violations(self.all))
+        return list(find_violations(self._calls))
 
     def assert_no_violations(self, *, allow: Iterable[ViolationKind] = ()) -> None:
-        """Make sure that the caller did nothing it should not; see `violations`.
+        """Check that the caller violated no rule of good API use; see `violations`.
 
         Args:
-            allow: Kinds of lapses that are meant, such as `duplicate-create`.
+            allow: Kinds of violations to accept, such as `duplicate-create`.
 
         Raises:
-            AssertionError: It did.
+            AssertionError: There are violations; the message lists each, and all calls.
         """
+        __tracebackhide__ = True
         allowed = set(allow)
-        lapses = [lapse for lapse in self.violations if lapse.kind not in allowed]
-        if lapses:
-            lines = "".join(f"\n  {lapse}" for lapse in lapses)
-            raise AssertionError(f"the caller misbehaved:{lines}\n{self._format_calls()}")
+        violations = [v for v in self.violations if v.kind not in allowed]
+        if violations:
+            lines = "".join(f"\n  {violation}" for violation in violations)
+            raise AssertionError(f"{len(violations)} violation(s):{lines}\n{self._format_calls()}")
 
     def clear(self) -> None:
-        """Forget all calls."""
-        self.all.clear()
+        """Remove all recorded calls."""
+        self._calls.clear()
 
     @asynccontextmanager
     async def send(self, request: Request, /) -> AsyncGenerator[Response]:
         """Send a request; see `Backend.send`.
 
         Raises:
-            BackendError: The inner backend raised it.
+            BackendError: Raised by the inner backend.
         """
-        await checkpoint()  # what is cancelled already is not asked for
+        await checkpoint()  # a call that is already cancelled is not recorded
         clock = get_clock(self.inner)
-        question = RequestCapture(request, self._max_body_bytes)
+        capture = RequestCapture(request, self._max_body_bytes)
         call = Call(
-            len(self.all) + 1,
+            len(self._calls) + 1,
             request.operation,
             request.method,
             self._redaction.text(request.path),
             self._redaction.headers(request.headers),
             clock.time(),
         )
-        self.all.append(call)
-        call.parameters = await question.parameters(self._redaction)
+        self._calls.append(call)
+        call.parameters = await capture.parameters(self._redaction)
         if callable(request.body):
-            request = replace(request, body=question.chunks)
+            request = replace(request, body=capture.chunks)
         body = CappedBuffer(self._max_body_bytes)
         task = get_current_task().id
         try:
@@ -206,13 +210,13 @@ class CallRecorder:
                     raise
                 finally:
                     if callable(request.body):
-                        call.parameters = await question.parameters(self._redaction)
+                        call.parameters = await capture.parameters(self._redaction)
                 call.status = response.status
-                call.answer_headers = self._redaction.headers(response.headers)
-                call.answered_at, call.calls_before_answer = clock.time(), len(self.all)
+                call.response_headers = self._redaction.headers(response.headers)
+                call.responded_at, call.calls_before_response = clock.time(), len(self._calls)
                 yield replace(response, stream=_TeeStream(response, body, call))
         except GeneratorExit:
-            # Only the garbage collector closes it in a task of its own.
+            # Only the garbage collector closes the generator in another task.
             call.garbage_collected = get_current_task().id != task
             raise
         finally:
@@ -231,29 +235,27 @@ class CallRecorder:
                 return service
             layer = getattr(layer, "inner", None)
         raise ValueError(
-            f"{self.inner!r} has no service in memory, so it has no scripts: assert_all_stubbed "
-            "is for records around a MemoryBackend"
+            f"{self.inner!r} has no service in memory. Use this assertion with a CallRecorder "
+            "around a MemoryBackend."
         )
 
-    def _assertion_error(
-        self, text: str, operation: str, parameters: dict[str, Any], found: list[Call]
-    ) -> AssertionError:
-        others = self.calls(operation)
-        if parameters and others and not found:
-            nearest = max(
-                others,
-                key=lambda call: sum(matches(call, "*", {k: v}) for k, v in parameters.items()),
-            )
-            diff = diff_parameters(parameters, nearest)
-            text += f"\nthe nearest is call {nearest.number} (- wanted, + asked):\n{diff}"
-        return AssertionError(f"{text}\n{self._format_calls()}")
+    def _diff_nearest(self, operation: str, parameters: dict[str, Any]) -> str:
+        candidates = self.calls(operation)
+        if not parameters or not candidates:
+            return ""
+        nearest = max(
+            candidates,
+            key=lambda call: sum(matches(call, "*", {k: v}) for k, v in parameters.items()),
+        )
+        diff = diff_parameters(parameters, nearest)
+        return f"\nnearest is call {nearest.number} (- expected, + actual):\n{diff}"
 
     def _format_calls(self) -> str:
-        return "\n  ".join(["the record:", *(map(str, self.all) if self.all else ["no calls"])])
+        return "\n  ".join(["calls:", *(map(str, self._calls) if self._calls else ["none"])])
 
 
 class _TeeStream:
-    """Passes an answer's body on, and keeps it; where it breaks off, so does the call."""
+    """A response body that is stored while it is read."""
 
     def __init__(self, response: Response, body: CappedBuffer, call: Call) -> None:
         self._stream = response.stream

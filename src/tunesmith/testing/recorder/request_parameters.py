@@ -1,4 +1,4 @@
-"""What a request asked for: its parameters, read as it passes by."""
+"""Parameters of requests, read while their bodies are sent."""
 
 import hashlib
 from collections.abc import AsyncGenerator, Sequence
@@ -21,19 +21,19 @@ from tunesmith.testing.cassettes.redaction import Redaction
 
 __all__ = ["CappedBuffer", "RequestCapture", "UploadedFile"]
 
-_END_BYTES = 16 * 1024
-"""The fields that come after a long file are shorter."""
+_TAIL_BYTES = 16 * 1024
+"""Enough for the form fields that follow a long file."""
 
 
 @dataclass(frozen=True, slots=True)
 class UploadedFile:
-    """A file that was sent.
+    """A file in an upload.
 
     Args:
-        filename: Its name.
+        filename: Name of the file.
         content_type: Its media type.
-        bytes: How long it is.
-        sha256: The hash of its content; of a very long one, of what was kept.
+        bytes: Its length.
+        sha256: Hash of its content; for a long file, of the part that was stored.
     """
 
     filename: str
@@ -46,66 +46,71 @@ class UploadedFile:
 
 
 class CappedBuffer:
-    """The beginning of a body that passes by, and its end.
+    """The beginning and the end of a body.
 
     Args:
-        max_bytes: No more than this is kept of the beginning.
-        end_bytes: No more than this is kept of the end, if the beginning is not all.
+        head_bytes: Maximum length of the beginning.
+        tail_bytes: Maximum length of the end, for bodies longer than the beginning.
     """
 
-    def __init__(self, max_bytes: int, end_bytes: int = 0) -> None:
-        self._max_bytes = max_bytes
-        self._end_bytes = end_bytes
-        self._begin = bytearray()
-        self._end = bytearray()
+    def __init__(self, head_bytes: int, tail_bytes: int = 0) -> None:
+        self._head_bytes = head_bytes
+        self._tail_bytes = tail_bytes
+        self._head = bytearray()
+        self._tail = bytearray()
         self._length = 0
 
     @property
     def content(self) -> bytes:
-        """What was kept."""
-        return bytes(self._begin + self._end)
+        """The stored beginning and end."""
+        return bytes(self._head + self._tail)
 
     @property
     def omitted_bytes(self) -> int:
-        """How much was not."""
-        return self._length - len(self._begin) - len(self._end)
+        """Number of bytes that were not stored."""
+        return self._length - len(self._head) - len(self._tail)
 
     def feed(self, chunk: bytes) -> None:
-        """Take a chunk."""
+        """Add a chunk of the body."""
         self._length += len(chunk)
-        room = max(self._max_bytes - len(self._begin), 0)
-        self._begin += chunk[:room]
-        self._end += chunk[room:]
-        del self._end[: max(len(self._end) - self._end_bytes, 0)]
+        room = max(self._head_bytes - len(self._head), 0)
+        self._head += chunk[:room]
+        self._tail += chunk[room:]
+        del self._tail[: max(len(self._tail) - self._tail_bytes, 0)]
 
 
 class RequestCapture:
-    """A request that is passed on, and looked at as its body is read.
+    """A request whose body is stored while it is sent.
 
     Args:
         request: The request.
-        max_bytes: No more of its body is kept.
+        max_bytes: Maximum number of bytes to store of the body.
     """
 
     def __init__(self, request: Request, max_bytes: int) -> None:
         self._request = request
         self._max_bytes = max_bytes
-        self._body = CappedBuffer(max_bytes, _END_BYTES)
+        self._body = CappedBuffer(max_bytes, _TAIL_BYTES)
         if isinstance(request.body, bytes):
             self._body.feed(request.body)
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Open the body afresh, and pass it on."""
-        self._body = CappedBuffer(self._max_bytes, _END_BYTES)
+        """Open the body afresh and store its chunks while yielding them."""
+        self._body = CappedBuffer(self._max_bytes, _TAIL_BYTES)
         async with aclosing(self._request.chunks()) as chunks:
             async for chunk in chunks:
                 self._body.feed(chunk)
                 yield chunk
 
     async def parameters(self, redaction: Redaction) -> dict[str, Any]:
-        """Read the parameters, as far as the body has come. Waits for nothing."""
+        """Return the parameters as far as the body was sent. Never blocks."""
         request = self._request
-        operation, in_path = _route(request.method, redaction.text(request.path))
+        try:
+            operation, path_parameters = _router().find(
+                request.method, redaction.text(request.path)
+            )
+        except UnknownRouteError:
+            operation, path_parameters = None, {}
         query = (pair.partition("=") for pair in redaction.query(request.query))
         parameters = _coerce_types(operation, [(name, value) for name, _, value in query])
         content = redaction.body(self._body.content)
@@ -114,7 +119,7 @@ class RequestCapture:
             parameters |= _coerce_types(operation, await self._form(content_type, content))
         elif content:
             parameters |= _json_object(content)
-        return {**in_path, **parameters}
+        return {**path_parameters, **parameters}
 
     async def _form(
         self, content_type: str, content: bytes
@@ -149,17 +154,10 @@ def _router() -> Router:
     return Router(all_operations())
 
 
-def _route(method: str, path: str) -> tuple[type[Operation[Any]] | None, dict[str, str]]:
-    try:
-        return _router().find(method, path)
-    except UnknownRouteError:
-        return None, {}
-
-
 def _coerce_types(
     operation: type[Operation[Any]] | None, pairs: Sequence[tuple[str, Any]]
 ) -> dict[str, Any]:
-    """Read a query or a form; its numbers are text, which whoever asked for a number never saw."""
+    """Convert the texts of a query or form to the types that the caller passed."""
     try:
         values = unflatten(pairs)
     except InvalidRequestError:
@@ -170,10 +168,10 @@ def _coerce_types(
 def _coerce(operation: type[Operation[Any]] | None, name: str, value: Any) -> Any:
     if operation is None or isinstance(value, UploadedFile):
         return value
-    declared = get_type_hints(operation, include_extras=True)
+    types = get_type_hints(operation, include_extras=True)
     if operation.spec.event_type is not None:
-        declared["stream"] = bool
+        types["stream"] = bool
     try:
-        return TypeAdapter(declared.get(name, Any)).validate_python(value)
+        return TypeAdapter(types.get(name, Any)).validate_python(value)
     except ValidationError:
-        return value  # it is wrong, and the service will say so
+        return value  # the service will refuse it

@@ -1,4 +1,4 @@
-"""A verdict on the caller: what it did that no service likes, and no bill."""
+"""Violations of good API use: useless retries, ignored waits, duplicates, unclosed responses."""
 
 import json
 from collections.abc import Iterator, Sequence
@@ -20,15 +20,20 @@ ViolationKind = Literal[
     "useless-retry", "ignored-retry-after", "unclosed-response", "duplicate-create"
 ]
 
+_REPEATABLE_CREATE = "uploads.parts.create"
+"""Two parts of a file may have the same content."""
+
+_TOLERANCE_S = 0.01
+
 
 @dataclass(frozen=True, slots=True)
 class Violation:
-    """Something a caller should not have done.
+    """A rule of good API use that a caller broke.
 
     Args:
-        kind: What it is.
+        kind: The rule.
         calls: The numbers of the calls.
-        message: What happened.
+        message: Description of the violation.
     """
 
     kind: ViolationKind
@@ -40,100 +45,84 @@ class Violation:
 
 
 def find_violations(calls: Sequence[Call]) -> Iterator[Violation]:
-    """Find what a caller should not have done.
+    """Find the violations in a caller's calls.
 
     Args:
-        calls: All its calls, in the order in which they began.
+        calls: All calls, in the order in which they started.
     """
-    creating = {operation.spec.name for operation in all_operations() if operation.spec.is_create}
-    for index, following in enumerate(_same_again(calls)):
-        call = calls[index]
-        if following is not None:
-            again = calls[following]
-            yield from _check_retry(call, again)
-            if call.operation in creating:
-                yield from _check_duplicate_create(call, again, calls[index + 1 : following])
-        yield from _check_unclosed(call)
-
-
-def _same_again(calls: Sequence[Call]) -> list[int | None]:
-    """Find for each call the next one that asks for the same."""
-    found: list[int | None] = [None for _ in calls]
-    last: dict[tuple[str, str, str], int] = {}
+    create_names = {
+        operation.spec.name
+        for operation in all_operations()
+        if operation.spec.is_create and operation.spec.name != _REPEATABLE_CREATE
+    }
+    previous: dict[tuple[str, str, str], int] = {}
     for index, call in enumerate(calls):
         parameters = json.dumps(call.parameters, sort_keys=True, default=asdict)
         key = (call.operation, call.path, parameters)
-        if key in last:
-            found[last[key]] = index
-        last[key] = index
-    return found
+        if key in previous:
+            first = previous[key]
+            yield from _check_retry(calls[first], call)
+            if call.operation in create_names:
+                yield from _check_duplicate_create(calls[first], call, calls[first + 1 : index])
+        previous[key] = index
+        yield from _check_unclosed(call)
 
 
-def _check_retry(call: Call, again: Call) -> Iterator[Violation]:
-    answered_at = call.answered_at
-    if answered_at is None or call.ok or again.number <= call.calls_before_answer:
+def _check_retry(call: Call, repeated: Call) -> Iterator[Violation]:
+    responded_at = call.responded_at
+    if responded_at is None or call.ok or repeated.number <= call.calls_before_response:
         return
-    numbers = (call.number, again.number)
-    advice = {name: v for name, v in call.answer_headers.items() if name == "x-should-retry"}
-    passing = retry_delay(
-        RetryPolicy(), 1, status=call.status, code=call.error_code, headers=advice, now=0, random=0
+    numbers = (call.number, repeated.number)
+    headers = {k: v for k, v in call.response_headers.items() if k == "x-should-retry"}
+    delay_s = retry_delay(
+        RetryPolicy(), 1, status=call.status, code=call.error_code, headers=headers, now=0, random=0
     )
-    if passing is None:
-        why = " ".join(str(part) for part in (call.status, call.error_code) if part)
+    if delay_s is None:
+        reason = " ".join(str(part) for part in (call.status, call.error_code) if part)
         yield Violation(
             "useless-retry",
             numbers,
-            f"call {call.number}, {call.operation}, was answered {why}, which no retry changes, "
-            f"and call {again.number} asked the same again",
+            f"call {call.number}, {call.operation}, failed with {reason}, which a retry cannot "
+            f"fix, and call {repeated.number} repeated it",
         )
-    asked_s = parse_retry_after(call.answer_headers, answered_at) or 0.0
-    waited_s = again.began_at - answered_at
-    if waited_s < asked_s - _DEFAULT_TOLERANCE:
+    requested_s = parse_retry_after(call.response_headers, responded_at) or 0.0
+    waited_s = repeated.started_at - responded_at
+    if waited_s < requested_s - _TOLERANCE_S:
         yield Violation(
             "ignored-retry-after",
             numbers,
-            f"call {call.number}, {call.operation}, was answered {call.status} with the request to "
-            f"wait {asked_s:g} s, and call {again.number} asked again after {waited_s:.3g} s",
+            f"the response {call.status} to call {call.number}, {call.operation}, requested a wait "
+            f"of {requested_s:g} s, but call {repeated.number} repeated it after {waited_s:.3g} s",
         )
 
 
 def _check_duplicate_create(
-    call: Call, again: Call, between: Sequence[Call]
+    call: Call, repeated: Call, between: Sequence[Call]
 ) -> Iterator[Violation]:
-    numbers = (call.number, again.number)
-    if call.ok and again.ok:
-        created = _id_of(call)
-        if call.operation != _PARTS and not any(_ends(each, created) for each in between):
+    numbers = (call.number, repeated.number)
+    if call.ok and repeated.ok:
+        created = cast("dict[str, Any] | None", call.response_json)
+        created_id = str((created or {}).get("id"))
+        if not any(_removes(other, created_id) for other in between):
             yield Violation(
                 "duplicate-create",
                 numbers,
-                f"calls {call.number} and {again.number} of {call.operation} asked for the same, "
-                "and both were done",
+                f"calls {call.number} and {repeated.number} of {call.operation} had the same "
+                "parameters and both succeeded",
             )
     elif may_have_been_processed(status=call.status, error=call.error) and not any(
-        each.method == "GET" and each.path.startswith(call.path) for each in between
+        other.method == "GET" and other.path.startswith(call.path) for other in between
     ):
         yield Violation(
             "duplicate-create",
             numbers,
-            f"the answer to call {call.number} of {call.operation} was lost, and call "
-            f"{again.number} asked again without a look at what there is",
+            f"the response to call {call.number} of {call.operation} was lost, and call "
+            f"{repeated.number} repeated it without looking for the created object",
         )
 
 
-_PARTS = "uploads.parts.create"
-"""Two parts of a file may well be alike."""
-
-_DEFAULT_TOLERANCE = 0.01
-
-
-def _id_of(call: Call) -> str:
-    answer = cast("dict[str, Any] | None", call.response_json)
-    return str((answer or {}).get("id"))
-
-
-def _ends(call: Call, id: str) -> bool:
-    """Tell whether a call deletes or cancels the object."""
+def _removes(call: Call, id: str) -> bool:
+    """Return whether a call deletes or cancels an object."""
     return call.path.endswith((f"/{id}", f"/{id}/cancel")) and call.method != "GET"
 
 
@@ -142,6 +131,6 @@ def _check_unclosed(call: Call) -> Iterator[Violation]:
         yield Violation(
             "unclosed-response",
             (call.number,),
-            f"nobody closed the answer to call {call.number}, {call.operation}"
-            + (", but the garbage collector" if call.garbage_collected else ""),
+            f"the response to call {call.number}, {call.operation}, was not closed"
+            + (" before it was garbage-collected" if call.garbage_collected else ""),
         )

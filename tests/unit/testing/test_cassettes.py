@@ -1,4 +1,4 @@
-"""Record and replay: the same answers again, at once, and a clear word where they do not fit."""
+"""Recording and replay: the same responses without waiting, clear errors on a mismatch."""
 
 import json
 import random
@@ -26,7 +26,7 @@ def path(tmp_path):
 
 @pytest.fixture
 def record(path):
-    """Runs calls against a service, or a backend around one, while they are recorded."""
+    """Record calls to a service, or to a backend around one."""
 
     async def record(calls, inner=None, **options):
         recording = RecordingBackend(inner or MemoryBackend(seed=1), path, **options)
@@ -46,11 +46,11 @@ def replay(path):
     return replay
 
 
-def exchanges(path):
-    return json.loads(path.read_text())["exchanges"]
+def interactions(path):
+    return json.loads(path.read_text())["interactions"]
 
 
-def asking(*models):
+def retrieve(*models):
     async def calls(client):
         return [(await client.models.retrieve(model)).id for model in models]
 
@@ -62,10 +62,10 @@ async def stream(client):
         return [event async for event in events]
 
 
-# What is recorded
+# Recording
 
 
-async def test_the_whole_life_of_a_job_is_replayed_without_waiting(record, replay):
+async def test_the_lifecycle_of_a_job_is_replayed_without_waiting(record, replay):
     async def calls(client):
         job = await begin_job(client)
         events = [event async for event in client.fine_tuning.jobs.follow(job, poll_interval=30)]
@@ -78,7 +78,7 @@ async def test_the_whole_life_of_a_job_is_replayed_without_waiting(record, repla
         assert await replay(calls) == recorded
 
 
-async def test_a_question_reads_well(record, path):
+async def test_requests_are_recorded_in_readable_form(record, path):
     async def calls(client):
         await client.files.create(
             file=("train.jsonl", b'{"prompt": "a"}\n{"prompt": "b"}\n'), purpose="batch"
@@ -87,7 +87,7 @@ async def test_a_question_reads_well(record, path):
         await client.completions.create(**COMPLETION)
 
     await record(calls)
-    create, listing, completion = (exchange["request"] for exchange in exchanges(path))
+    create, listing, completion = (interaction["request"] for interaction in interactions(path))
     assert create["body"] == {
         "form": [
             {
@@ -106,14 +106,14 @@ async def test_a_question_reads_well(record, path):
 
 async def test_a_stream_is_recorded_chunk_by_chunk(record, replay, path):
     recorded = await record(stream)
-    (exchange,) = exchanges(path)
-    chunks = exchange["response"]["body"]["chunks"]
+    (interaction,) = interactions(path)
+    chunks = interaction["response"]["body"]["chunks"]
     assert len(chunks) == len(recorded) + 1
     assert chunks[-1] == "data: [DONE]\n\n"
     assert await replay(stream) == recorded
 
 
-async def test_bytes_that_are_no_text_come_back_as_they_were(record, replay):
+async def test_binary_bodies_are_replayed_unchanged(record, replay):
     content = random.Random(1).randbytes(1000)
 
     async def calls(client):
@@ -124,7 +124,7 @@ async def test_bytes_that_are_no_text_come_back_as_they_were(record, replay):
     assert await replay(calls) == content
 
 
-async def test_the_same_content_is_the_same_question_however_it_is_sent(record, replay):
+async def test_requests_match_however_their_body_is_chunked(record, replay):
     content = b"Kant\n" * 50
 
     async def in_pieces():
@@ -138,9 +138,7 @@ async def test_the_same_content_is_the_same_question_however_it_is_sent(record, 
     assert await replay(calls(in_pieces())) == recorded
 
 
-async def test_a_long_question_is_its_hash_and_a_long_answer_a_file_of_its_own(
-    record, replay, path
-):
+async def test_long_bodies_are_recorded_as_a_hash_and_a_file(record, replay, path):
     content = random.Random(1).randbytes(200_000)
 
     async def calls(client):
@@ -149,7 +147,7 @@ async def test_a_long_question_is_its_hash_and_a_long_answer_a_file_of_its_own(
         return first, await client.files.content(file.id).read()
 
     assert await record(calls) == (content, content)
-    create, download, _ = exchanges(path)
+    create, download, _ = interactions(path)
     assert "b.bin" in create["request"]["body"]["begins"]
     assert create["request"]["body"]["bytes"] > len(content)
     (beside,) = (path.parent / "one.bodies").iterdir()  # the same body is there once
@@ -161,7 +159,7 @@ async def test_a_long_question_is_its_hash_and_a_long_answer_a_file_of_its_own(
         await replay(calls)
 
 
-async def test_a_long_question_of_other_content_is_another_question(record, replay):
+async def test_long_request_bodies_match_by_content(record, replay):
     def calls(content):
         return lambda client: client.files.create(file=("b.bin", content), purpose="user_data")
 
@@ -219,7 +217,7 @@ async def test_a_timeout_is_replayed_in_virtual_time(record, replay):
         await replay(calls)
 
 
-async def test_an_answer_that_was_left_can_be_replayed_up_to_there(record, replay):
+async def test_an_abandoned_response_is_replayed_as_far_as_it_was_read(record, replay):
     def first(count):
         async def calls(client):
             async with client.completions.stream(**COMPLETION) as events:
@@ -229,11 +227,11 @@ async def test_an_answer_that_was_left_can_be_replayed_up_to_there(record, repla
 
     recorded = await record(first(2))
     assert await replay(first(2)) == recorded
-    with pytest.raises(ReplayMismatchError, match="left here"):
+    with pytest.raises(ReplayMismatchError, match="recorded response ends here"):
         await replay(first(3))
 
 
-async def test_a_file_that_the_caller_cannot_read_is_not_in_the_cassette(record, path):
+async def test_an_unreadable_request_body_is_not_recorded(record, path):
     async def unreadable():
         yield b"a"
         raise OSError("the disk is gone")
@@ -243,34 +241,34 @@ async def test_a_file_that_the_caller_cannot_read_is_not_in_the_cassette(record,
             await client.files.create(file=("a.bin", unreadable()), purpose="user_data")
 
     await record(calls)
-    assert exchanges(path) == []
+    assert interactions(path) == []
 
 
-# The file
+# Files
 
 
-async def test_the_old_cassette_stays_until_the_new_one_is_whole(record, path):
-    await record(asking("davinci-002"))
+async def test_a_cassette_is_replaced_only_when_the_new_one_is_complete(record, path):
+    await record(retrieve("davinci-002"))
     old = path.read_bytes()
     recording = RecordingBackend(MemoryBackend(), path)
     client = AsyncClient(backend=recording)
-    await asking("babbage-002", "gpt-4o-mini")(client)
+    await retrieve("babbage-002", "gpt-4o-mini")(client)
     assert path.read_bytes() == old
     beside = path.with_name("one.json.part")
-    assert len(exchanges(beside)) == 2  # whole after each exchange
+    assert len(interactions(beside)) == 2  # complete after each interaction
     await client.aclose()
-    assert len(exchanges(path)) == 2
+    assert len(interactions(path)) == 2
     assert [file.name for file in path.parent.iterdir()] == ["one.json"]
 
 
-async def test_exchanges_are_replayed_in_the_order_in_which_they_were_asked(record, replay, path):
+async def test_interactions_are_replayed_in_the_order_of_their_start(record, replay, path):
     async def calls(client):
         async with client.completions.stream(**COMPLETION) as events:
             await anext(events)
             await client.models.retrieve("davinci-002")
 
     await record(calls)
-    assert [exchange["number"] for exchange in exchanges(path)] == [2, 1]  # as they ended
+    assert [interaction["number"] for interaction in interactions(path)] == [2, 1]  # as they ended
     await replay(calls)
 
 
@@ -282,23 +280,26 @@ async def test_after_closing_nothing_is_recorded(path):
             pass
     assert caught.value.phase == "closed"
     await recording.aclose()
-    assert exchanges(path) == []
+    assert interactions(path) == []
 
 
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (None, "there is no cassette"),
-        ("no JSON", "is no cassette"),
-        ('{"tunesmith_cassette": 2, "max_body_bytes": 1, "exchanges": [{}]}', r"exchanges\.0"),
+        (None, "does not exist"),
+        ("no JSON", "is not a valid cassette"),
         (
-            '{"tunesmith_cassette": 1, "max_body_bytes": 1, "exchanges": [{"left": "no"}]}',
-            "a cassette in format version 1, but this tunesmith reads version 2: record it again",
+            '{"tunesmith_cassette": 3, "max_body_bytes": 1, "interactions": [{}]}',
+            r"interactions\.0",
         ),
-        ('{"tunesmith_cassette": 3, "max_body_bytes": 1, "exchanges": []}', "format version 3"),
+        (
+            '{"tunesmith_cassette": 1, "max_body_bytes": 1, "interactions": [{"left": "no"}]}',
+            "format version 1, but this version of tunesmith reads version 3. Record it again",
+        ),
+        ('{"tunesmith_cassette": 4, "max_body_bytes": 1, "interactions": []}', "format version 4"),
     ],
 )
-def test_what_is_no_cassette_is_an_error_that_says_so(tmp_path, content, message):
+def test_an_invalid_cassette_is_an_error(tmp_path, content, message):
     path = tmp_path / "a.json"
     if content is not None:
         path.write_text(content)
@@ -311,13 +312,15 @@ def test_what_is_no_cassette_is_an_error_that_says_so(tmp_path, content, message
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
 
 
-async def test_secrets_are_not_in_the_cassette_and_do_not_stand_in_the_way(
+async def test_secrets_are_not_recorded_and_do_not_prevent_replay(
     record, replay, path, monkeypatch
 ):
     monkeypatch.setenv("OPENAI_API_KEY", "a key of its own kind")
 
     async def calls(client):
-        client = client.with_options(default_headers={"X-Api-Key": "hunter2hunter2", "X-Page": "1"})
+        client = client.with_options(
+            default_headers={"X-Api-Key": "hunter2hunter2", "X-Sekrit": "correcthorse"}
+        )
         for text in (KEY, "a key of its own kind", "open sesame", '"password": "swordfish"'):
             await client.completions.create(model="davinci-002", prompt=f"say {text}!")
         file = ("a.jsonl", b'{"api_key": "letmeinletmein"}\n' * 3000)
@@ -328,9 +331,18 @@ async def test_secrets_are_not_in_the_cassette_and_do_not_stand_in_the_way(
     files = [file for file in path.parent.rglob("*") if file.is_file()]
     assert len(files) == 2
     text = "".join(file.read_text() for file in files)
-    for secret in (KEY, "own kind", "hunter2", "sesame", "letmein", "swordfish", "=tik"):
+    for secret in (
+        KEY,
+        "own kind",
+        "hunter2",
+        "correcthorse",
+        "sesame",
+        "letmein",
+        "swordfish",
+        "=tik",
+    ):
         assert secret not in text
-    assert '"x-page": "1"' in text
+    assert '"x-sekrit": "(removed)"' in text
     await replay(calls, secrets=["open sesame"])
 
 
@@ -351,7 +363,7 @@ async def test_secrets_are_not_in_the_cassette_and_do_not_stand_in_the_way(
         (json.dumps('{"OPENAI_API_KEY": "letmein"}'), "letmein"),
     ],
 )
-def test_what_looks_like_a_secret_becomes_stars(text, secret):
+def test_texts_that_look_like_secrets_are_masked(text, secret):
     stars = "*" * len(secret)
     assert Redaction().text(text) == text.replace(secret, stars)
 
@@ -364,11 +376,11 @@ def test_what_looks_like_a_secret_becomes_stars(text, secret):
         "the risk-free-and-well-tested-one",
     ],
 )
-def test_what_looks_like_none_stays(text):
+def test_other_texts_are_not_masked(text):
     assert Redaction().text(text) == text
 
 
-async def test_a_secret_that_reaches_over_chunks_is_taken_out_of_a_stream(record, path):
+async def test_a_secret_that_spans_chunks_is_masked(record, path):
     class Echo:
         @asynccontextmanager
         async def send(self, request):
@@ -387,63 +399,63 @@ async def test_a_secret_that_reaches_over_chunks_is_taken_out_of_a_stream(record
     async with recording.send(Request("completions.create", "POST", "/completions")) as response:
         assert KEY.encode() in await response.read()
     await recording.aclose()
-    chunks = exchanges(path)[0]["response"]["body"]["chunks"]
+    chunks = interactions(path)[0]["response"]["body"]["chunks"]
     assert chunks == ['data: {"text": "' + "*" * 20, "*" * (len(KEY) - 20) + '"}\n\n']
 
 
-# Strictly and loosely
+# Matching
 
 
-async def test_another_request_than_recorded_is_shown_beside_it(record, replay):
+async def test_a_mismatch_shows_a_diff_to_the_recorded_request(record, replay):
     await record(lambda client: client.completions.create(**COMPLETION))
     with pytest.raises(ReplayMismatchError) as caught:
         await replay(lambda client: client.completions.create(**COMPLETION | {"max_tokens": 6}))
     text = str(caught.value)
-    assert "completions.create POST /completions: number 1 of the recording" in text
+    assert "completions.create POST /completions does not match" in text
     assert '-      "max_tokens": 5' in text
     assert '+      "max_tokens": 6' in text
     assert "RecordingBackend" in text
 
 
-async def test_a_strict_replay_keeps_the_order(record, replay):
-    await record(asking("davinci-002", "babbage-002"))
+async def test_a_strict_replay_requires_the_recorded_order(record, replay):
+    await record(retrieve("davinci-002", "babbage-002"))
     with pytest.raises(ReplayMismatchError, match=r"this one is number 2"):
-        await replay(asking("babbage-002", "davinci-002"))
+        await replay(retrieve("babbage-002", "davinci-002"))
 
 
-async def test_a_strict_replay_answers_each_once(record, replay):
-    await record(asking("davinci-002"))
-    with pytest.raises(ReplayMismatchError, match="nothing more was recorded than 1"):
-        await replay(asking("davinci-002", "davinci-002"))
+async def test_a_strict_replay_uses_each_interaction_once(record, replay):
+    await record(retrieve("davinci-002"))
+    with pytest.raises(ReplayMismatchError, match=r"only 1 interaction\(s\) were recorded"):
+        await replay(retrieve("davinci-002", "davinci-002"))
 
 
-async def test_what_a_strict_replay_was_not_asked_for_is_named_at_the_end(record, path):
-    await record(asking("davinci-002", "babbage-002"))
+async def test_a_strict_replay_reports_unused_interactions(record, path):
+    await record(retrieve("davinci-002", "babbage-002"))
     backend = ReplayBackend(path)
     client = AsyncClient(backend=backend)
     await client.models.retrieve("davinci-002")
     assert backend.unused == ["2: models.retrieve GET /models/babbage-002"]
     with pytest.raises(ReplayMismatchError, match=r"2: models\.retrieve GET /models/babbage-002"):
         await client.aclose()
-    await client.aclose()  # said once
+    await client.aclose()  # raised once
 
 
-async def test_what_was_not_used_does_not_cover_the_error_that_is_its_reason(record, replay):
+async def test_unused_interactions_do_not_hide_another_error(record, replay):
     async def calls(client):
         raise KeyError("mine")
 
-    await record(asking("davinci-002"))
+    await record(retrieve("davinci-002"))
     with pytest.raises(KeyError, match="mine"):
         await replay(calls)
 
 
-async def test_a_loose_replay_knows_no_order_and_answers_again_and_again(record, replay):
-    await record(asking("davinci-002", "babbage-002"))
-    asked = ["babbage-002", "babbage-002", "davinci-002", "babbage-002"]
-    assert await replay(asking(*asked), strict=False) == asked
+async def test_an_unordered_replay_repeats_responses_in_any_order(record, replay):
+    await record(retrieve("davinci-002", "babbage-002"))
+    models = ["babbage-002", "babbage-002", "davinci-002", "babbage-002"]
+    assert await replay(retrieve(*models), strict=False) == models
 
 
-async def test_a_loose_replay_gives_several_answers_in_their_order(record, replay):
+async def test_an_unordered_replay_returns_several_responses_in_order(record, replay):
     async def recorded(client):
         for number in range(3):
             await client.files.list()
@@ -456,14 +468,14 @@ async def test_a_loose_replay_gives_several_answers_in_their_order(record, repla
     assert await replay(replayed, strict=False) == [0, 1, 2, 2, 2]
 
 
-async def test_a_loose_replay_shows_the_nearest_of_what_was_recorded(record, replay):
-    await record(asking("davinci-002", "babbage-002"))
+async def test_an_unordered_replay_shows_a_diff_to_the_nearest_request(record, replay):
+    await record(retrieve("davinci-002", "babbage-002"))
     with pytest.raises(ReplayMismatchError) as caught:
-        await replay(asking("babbage-003"), strict=False)
+        await replay(retrieve("babbage-003"), strict=False)
     assert '-  "path": "/models/babbage-002"' in str(caught.value)
 
 
-async def test_parts_of_a_file_are_told_apart_by_their_range(record, replay):
+async def test_ranges_of_a_file_are_different_requests(record, replay):
     content = bytes(range(256)) * 20
 
     def calls(*spans):
