@@ -1,4 +1,4 @@
-"""The contract tells what is wrong: each of these backends breaks it in one way."""
+"""Each of these backends breaks the contract in one way, and fails the test for it."""
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -130,23 +130,23 @@ class Queued(Wrapper):
 
 
 BREAKERS = [
-    (Buffering, "an_event_is_there_before_the_next_one_has_happened"),
-    (Buffering, "a_long_file_comes_in_chunks"),
-    (Leaking, "a_stream_that_is_left_ends_at_once"),
-    (Leaking, "a_stream_that_is_never_read_ends_too"),
-    (Raising, "an_error_status_is_an_answer"),
-    (Shouting, "names_of_headers_are_in_lower_case"),
+    (Buffering, "an_event_is_received_before_the_next_one_happens"),
+    (Buffering, "a_long_file_is_received_in_chunks"),
+    (Leaking, "a_stream_closes_when_it_is_left"),
+    (Leaking, "a_stream_that_is_never_read_closes"),
+    (Raising, "an_error_status_is_a_response"),
+    (Shouting, "header_names_are_lower_case"),
     (Hasty, "a_body_is_opened_afresh_for_each_attempt"),
-    (Scoped, "a_call_may_end_in_another_scope_than_it_began_in"),
-    (Translating, "an_error_from_inside_comes_out_as_it_is"),
-    (Translating, "what_a_body_raises_comes_through_and_its_file_is_closed"),
-    (Translating, "an_error_of_its_user_comes_through_and_ends_the_stream"),
-    (Swallowing, "an_answer_that_breaks_off_inside_breaks_off_outside"),
-    (Rangeless, "a_part_of_a_file_is_fetched_by_its_range"),
-    (Undead, "after_closing_nothing_is_sent"),
-    (Undead, "closing_closes_the_backend_inside"),
-    (Encoding, "a_path_arrives_as_it_was_written"),
-    (Queued, "streams_side_by_side_do_not_wait_for_each_other"),
+    (Scoped, "a_call_may_end_in_another_cancel_scope"),
+    (Translating, "errors_of_the_inner_backend_keep_their_phase"),
+    (Translating, "errors_of_a_body_are_reraised_and_the_body_is_closed"),
+    (Translating, "an_error_of_the_caller_is_reraised_and_closes_the_stream"),
+    (Swallowing, "an_interrupted_response_raises_the_error"),
+    (Rangeless, "a_range_of_a_file_is_received"),
+    (Undead, "a_closed_backend_sends_nothing"),
+    (Undead, "closing_closes_the_inner_backend"),
+    (Encoding, "a_path_is_sent_unchanged"),
+    (Queued, "concurrent_streams_do_not_wait_for_each_other"),
 ]
 
 
@@ -154,7 +154,7 @@ BREAKERS = [
 @pytest.mark.parametrize(("breaker", "test"), BREAKERS)
 def test_what_breaks_the_contract_fails_its_test(breaker, test, loop):
     class Broken(WrapperContract):
-        timeout_s = 0.2
+        timeout = 0.2
 
         def wrap(self, inner):
             return breaker(inner)
@@ -164,12 +164,12 @@ def test_what_breaks_the_contract_fails_its_test(breaker, test, loop):
         getattr(Broken(), f"test_{test}")(loop)
 
 
-def test_a_contract_without_a_backend_says_what_is_missing():
+def test_a_contract_without_a_backend_names_the_missing_method():
     class Empty(WrapperContract):
         pass
 
-    with pytest.raises(NotImplementedError, match=r"Empty\.around must make the backend to test"):
-        Empty().test_names_of_headers_are_in_lower_case("asyncio")
+    with pytest.raises(NotImplementedError, match=r"Empty\.wrap must return the backend to test"):
+        Empty().test_header_names_are_lower_case("asyncio")
 
 
 @pytest.mark.slow

@@ -46,6 +46,8 @@ def validate_operation_name(pattern: str) -> None:
     """
     names = [operation.spec.name for operation in all_operations()]
     if pattern and not any(fnmatchcase(name, pattern) for name in names):
-        near = get_close_matches(pattern, names, n=1)
+        parts = set(pattern.split("."))
+        longer = [name for name in names if parts <= set(name.split("."))]
+        near = longer or get_close_matches(pattern, names, n=1)
         hint = f"did you mean {near[0]!r}?" if near else f"use one of {', '.join(sorted(names))}"
         raise ValueError(f"unknown operation {pattern!r}: {hint}")

@@ -144,6 +144,7 @@ async def test_calls_are_counted_from_the_declaration(client_without_retries, fa
 
 @pytest.mark.parametrize(("name", "message"), [
     ("completion.create", r"did you mean 'completions\.create'"),
+    ("chat.create", r"did you mean 'chat\.completions\.create'"),
     ("file*", None),
     ("lunch.*", r"use one of batches\.cancel, .*uploads\.parts\.create"),
 ])  # fmt: skip
@@ -386,7 +387,7 @@ async def test_a_page_can_be_repeated(client, faults, files):
 async def test_a_first_page_cannot_be_repeated(client, faults, files):
     faults.on("files.list").repeat_page()
     await client.files.list()
-    with pytest.raises(AssertionError, match="repeat page - there was no previous page"):
+    with pytest.raises(AssertionError, match="repeat page - the first page has no predecessor"):
         faults.assert_all_fired()
 
 
@@ -577,7 +578,7 @@ async def test_an_error_response_is_not_a_page_to_repeat(client, faults, files):
     faults.on("files.list", nth=2).repeat_page()
     page = await client.files.list()
     assert [file.id for file in page.data] == files
-    with pytest.raises(AssertionError, match="repeat page - there was no previous page"):
+    with pytest.raises(AssertionError, match="repeat page - the first page has no predecessor"):
         faults.assert_all_fired()
 
 

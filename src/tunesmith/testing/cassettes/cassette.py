@@ -76,7 +76,7 @@ class RecordedResponse(_Part):
 
 
 class RecordedError(_Part):
-    """Reason why there was no response, or why it broke off."""
+    """Error that prevented or interrupted the response."""
 
     phase: Phase
     message: str
@@ -89,8 +89,8 @@ class Interaction(_Part):
         number: Position among all requests by their start, counting from 1.
         started_at: Start of the request, in Unix seconds.
         request: The request.
-        response: The response; None if there was none.
-        error: Why there was no complete response.
+        response: The response; None if the request failed before it.
+        error: Error that prevented or interrupted the response.
         abandoned: Whether the caller left before the end: `early`, or while it was `waiting` for
             the response or the next chunk.
     """

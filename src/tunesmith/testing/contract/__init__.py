@@ -1,30 +1,33 @@
-"""What every backend must do, as tests for whoever writes one."""
+"""Tests that every backend must pass."""
 
+from collections.abc import AsyncGenerator
+from contextlib import aclosing, asynccontextmanager
+
+import anyio.lowlevel
 import pytest
 
 from tunesmith.backends.base import Backend, get_clock
 from tunesmith.errors import BackendError, Phase
+from tunesmith.protocol.message import Request, Response
 from tunesmith.service.memory_backend import MemoryBackend
 from tunesmith.service.service import Service
 from tunesmith.testing.contract.base import BackendUnderTest, on_each_event_loop
 from tunesmith.testing.contract.bodies import BodyContract
-from tunesmith.testing.contract.broken import FailingBackend
-from tunesmith.testing.contract.life_cycle import LifeCycleContract
+from tunesmith.testing.contract.lifecycle import LifecycleContract
 from tunesmith.testing.contract.messages import LIST_MODELS, MessageContract, stream_completion
 from tunesmith.testing.contract.streams import StreamContract
 
 __all__ = ["BackendContract", "WrapperContract"]
 
 
-class BackendContract(MessageContract, BodyContract, StreamContract, LifeCycleContract):
-    """The tests that a backend must pass, on asyncio and trio; subclass it, and pytest runs them.
+class BackendContract(MessageContract, BodyContract, StreamContract, LifecycleContract):
+    """Tests of a backend on asyncio and trio; subclass it for pytest to run them.
 
-    They need pytest, and no plugin for asynchronous tests. Where trio is not installed, its tests
-    are skipped.
+    They need pytest, but no plugin for asynchronous tests. Tests on trio are skipped if trio is not
+    installed.
 
-    `backend` makes the backend to test, over a service in memory. Where more is to be set up, such
-    as a server, override `connect` instead, an asynchronous context manager that gives the backend.
-    A backend that runs on one event loop alone says so by `loops`.
+    Override `backend` to return the backend to test, or `connect` if more is to be set up, such as
+    a server. Override `loops` for a backend that runs on one event loop only.
 
     Example:
         ```python
@@ -40,9 +43,9 @@ class BackendContract(MessageContract, BodyContract, StreamContract, LifeCycleCo
 
 
 class WrapperContract(BackendContract):
-    """The tests that a backend around another one must pass: `BackendContract`, and a few more.
+    """Tests of a backend around another one: `BackendContract` and a few more.
 
-    `wrap` puts the backend to test around another.
+    Override `wrap` to return the backend to test.
 
     Example:
         ```python
@@ -56,24 +59,26 @@ class WrapperContract(BackendContract):
     """
 
     def wrap(self, inner: Backend) -> Backend:
-        """Put the backend to test around another."""
-        raise NotImplementedError(f"{type(self).__name__}.around must make the backend to test")
+        """Return the backend to test around another one."""
+        raise NotImplementedError(f"{type(self).__name__}.wrap must return the backend to test")
 
     def backend(self, service: Service) -> Backend:
-        """Put it around a service in memory."""
+        """Return the backend to test around a service in memory."""
         return self.wrap(MemoryBackend(service))
 
     @on_each_event_loop
-    async def test_time_is_that_of_the_backend_inside(self, target: BackendUnderTest) -> None:
-        """Else a client would wait for real; an attribute `inner` is enough."""
+    async def test_the_clock_is_that_of_the_inner_backend(self, target: BackendUnderTest) -> None:
+        """Otherwise clients wait in real time; an attribute `inner` is enough."""
         assert get_clock(target.backend) is target.service.clock
 
     @on_each_event_loop
-    async def test_an_error_from_inside_comes_out_as_it_is(self, _target: BackendUnderTest) -> None:
-        """The phase decides whether the client may ask again."""
+    async def test_errors_of_the_inner_backend_keep_their_phase(
+        self, _target: BackendUnderTest
+    ) -> None:
+        """The phase decides whether the client retries."""
         phases: list[Phase] = ["connect", "connect_timeout", "write", "read", "timeout"]
         for phase in phases:
-            backend = self.wrap(FailingBackend(phase))
+            backend = self.wrap(_FailingBackend(phase))
             with pytest.raises(BackendError, match="it broke") as caught:
                 async with backend.send(LIST_MODELS):
                     pass
@@ -81,11 +86,11 @@ class WrapperContract(BackendContract):
             await backend.aclose()
 
     @on_each_event_loop
-    async def test_an_answer_that_breaks_off_inside_breaks_off_outside(
+    async def test_an_interrupted_response_raises_the_error(
         self, _target: BackendUnderTest
     ) -> None:
-        """What came before is handed over, and the end is an error, not an end."""
-        backend = self.wrap(FailingBackend("read", after=b"data: {"))
+        """Chunks before the interruption are received first."""
+        backend = self.wrap(_FailingBackend("read", after=b"data: {"))
         async with backend.send(stream_completion()) as response:
             assert await anext(response.stream) == b"data: {"
             with pytest.raises(BackendError, match="it broke"):
@@ -93,8 +98,37 @@ class WrapperContract(BackendContract):
         await backend.aclose()
 
     @on_each_event_loop
-    async def test_closing_closes_the_backend_inside(self, _target: BackendUnderTest) -> None:
-        """Else its connections stay open."""
-        inner = FailingBackend("read")
+    async def test_closing_closes_the_inner_backend(self, _target: BackendUnderTest) -> None:
+        """Otherwise its connections stay open."""
+        inner = _FailingBackend("read")
         await self.wrap(inner).aclose()
         assert inner.closed
+
+
+class _FailingBackend:
+    """Backend that raises its error at once, or after some bytes of an event stream."""
+
+    def __init__(self, phase: Phase, *, after: bytes | None = None) -> None:
+        self._phase: Phase = phase
+        self._after = after
+        self.closed = False
+
+    @asynccontextmanager
+    async def send(self, request: Request, /) -> AsyncGenerator[Response]:  # noqa: ARG002 - fails for every request
+        """Raise the error; see `Backend.send`."""
+        await anyio.lowlevel.checkpoint()
+        if self._after is None:
+            raise self._error()
+        async with aclosing(self._interrupted(self._after)) as stream:
+            yield Response(200, {"content-type": "text/event-stream"}, stream)
+
+    async def aclose(self) -> None:
+        """Record that the backend was closed."""
+        self.closed = True
+
+    async def _interrupted(self, first: bytes) -> AsyncGenerator[bytes]:
+        yield first
+        raise self._error()
+
+    def _error(self) -> BackendError:
+        return BackendError("it broke", phase=self._phase)

@@ -1,4 +1,4 @@
-"""How the tests of the contract run: on each event loop, against a service of their own."""
+"""Base of the contract tests: each runs on each event loop with its own service."""
 
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
@@ -28,12 +28,12 @@ E = TypeVar("E")
 C = TypeVar("C", bound="ContractBase")
 
 _LOOPS = ("asyncio", "trio")
-_STEPS = 6
-"""A test waits for this many things at most."""
+_MAX_WAITS = 6
+"""Maximum number of timeouts that one test waits for."""
 
 
 class StreamCountingService(Service):
-    """A service that knows how many of its streams are open."""
+    """Service that counts its open streams."""
 
     def __init__(self) -> None:
         super().__init__(seed=1)
@@ -41,7 +41,7 @@ class StreamCountingService(Service):
         self.changed = anyio.Event()
 
     async def stream(self, operation: StreamOperation[A, E]) -> AsyncGenerator[E]:
-        """Answer bit by bit, and count."""
+        """Stream the events of an operation, counting the stream while it is open."""
         self.open_streams += 1
         try:
             async with aclosing(super().stream(operation)) as events:
@@ -55,7 +55,7 @@ class StreamCountingService(Service):
 
 @dataclass(frozen=True, slots=True)
 class ReadResponse:
-    """An answer that was read to its end."""
+    """A response with its body."""
 
     status: int
     headers: dict[str, str]
@@ -64,31 +64,31 @@ class ReadResponse:
 
 @dataclass(frozen=True)
 class BackendUnderTest:
-    """What a test is about.
+    """The backend to test and its service.
 
     Args:
         backend: The backend to test.
-        service: What the backend reaches.
-        timeout_s: How many real seconds to wait for what must not take any time.
+        service: The service that the backend reaches.
+        timeout: Real seconds to wait for results that should be immediate.
     """
 
     backend: Backend
     service: StreamCountingService
-    timeout_s: float
+    timeout: float
 
     @cached_property
     def client(self) -> AsyncClient:
-        """A client over the backend."""
+        """Client of the backend."""
         return AsyncClient(backend=self.backend)
 
     async def request(self, request: Request) -> ReadResponse:
-        """Send a request and read its answer."""
+        """Send a request and read the response."""
         async with self.backend.send(request) as response:
             return ReadResponse(response.status, dict(response.headers), await response.read())
 
     async def wait_streams_closed(self) -> None:
-        """Wait until the service streams no more; a server may notice late that nobody listens."""
-        with anyio.fail_after(self.timeout_s):
+        """Wait until no stream is open; a server may detect a closed connection late."""
+        with anyio.fail_after(self.timeout):
             while self.service.open_streams:
                 await self.service.changed.wait()
 
@@ -97,28 +97,28 @@ Test = Callable[[C, BackendUnderTest], Awaitable[None]]
 
 
 class ContractBase:
-    """Runs the tests."""
+    """Base class of contract tests."""
 
     loops: tuple[str, ...] = _LOOPS
-    """The event loops that the backend runs on."""
+    """Event loops that the backend runs on."""
 
-    timeout_s: float = 10.0
-    """How many real seconds to wait for what must not take any time."""
+    timeout: float = 10.0
+    """Real seconds to wait for results that should be immediate."""
 
     def backend(self, service: Service) -> Backend:
-        """Make the backend to test, which reaches a service."""
-        raise NotImplementedError(f"{type(self).__name__}.backend must make the backend to test")
+        """Return the backend to test, which must reach the service."""
+        raise NotImplementedError(f"{type(self).__name__}.backend must return the backend to test")
 
     def connect(self, service: Service) -> AbstractAsyncContextManager[Backend]:
-        """Set up a backend, and give back what it holds."""
+        """Open the backend to test as an asynchronous context manager."""
         return _closing(self.backend(service))
 
     async def run(self, test: Callable[[BackendUnderTest], Awaitable[None]]) -> None:
         """Run a test."""
         service = StreamCountingService()
-        with anyio.fail_after(self.timeout_s * _STEPS):
+        with anyio.fail_after(self.timeout * _MAX_WAITS):
             async with self.connect(service) as backend:
-                await test(BackendUnderTest(backend, service, self.timeout_s))
+                await test(BackendUnderTest(backend, service, self.timeout))
 
 
 @asynccontextmanager
@@ -130,12 +130,12 @@ async def _closing(backend: Backend) -> AsyncGenerator[Backend]:
 
 
 def on_each_event_loop(test: Test[C]) -> Callable[[C, str], None]:
-    """Make a test of an asynchronous one; no plugin is needed, and none gets in the way."""
+    """Turn an asynchronous test into synchronous ones, independent of pytest plugins."""
 
     @pytest.mark.parametrize("loop", _LOOPS)
     def run(self: C, loop: str) -> None:
         if loop not in self.loops:
-            pytest.skip(f"it does not run on {loop}")
+            pytest.skip(f"the backend does not run on {loop}")
         if loop == "trio":
             pytest.importorskip("trio")
 

@@ -1,4 +1,4 @@
-"""Bodies that are sent, and files that are fetched."""
+"""Tests of request bodies and file contents."""
 
 import json
 from collections.abc import AsyncGenerator
@@ -13,18 +13,18 @@ from tunesmith.testing.contract.messages import LIST_MODELS
 
 __all__ = ["BodyContract"]
 
-_ASKED = json.dumps({"model": "davinci-002", "prompt": "Größe", "max_tokens": 4}).encode()
+_BODY = json.dumps({"model": "davinci-002", "prompt": "Größe", "max_tokens": 4}).encode()
 _CONTENT = bytes(range(256)) * 1200
-"""Several chunks, and nothing that is text."""
+"""Binary content of several chunks."""
 
 
-def _asking(body: Body) -> Request:
+def _completion(body: Body) -> Request:
     headers = {"content-type": "application/json"}
     return Request("completions.create", "POST", "/completions", (), headers, body)
 
 
-class _Pieces:
-    """A body that is opened afresh each time, and knows what became of it."""
+class _ChunkedBody:
+    """A body that is opened afresh each time and counts how often it was opened and is open."""
 
     def __init__(self, content: bytes, error: Exception | None = None) -> None:
         self._content = content
@@ -45,38 +45,36 @@ class _Pieces:
 
 
 class BodyContract(ContractBase):
-    """Bodies that are sent, and files that are fetched."""
+    """Tests of request bodies and file contents."""
 
     @on_each_event_loop
-    async def test_a_body_may_be_bytes_or_pieces(self, target: BackendUnderTest) -> None:
-        whole = await target.request(_asking(_ASKED))
-        pieces = await target.request(_asking(_Pieces(_ASKED)))
-        assert whole.status == pieces.status == 200
-        assert json.loads(whole.body)["usage"] == json.loads(pieces.body)["usage"]
+    async def test_a_body_may_be_bytes_or_chunks(self, target: BackendUnderTest) -> None:
+        whole = await target.request(_completion(_BODY))
+        chunked = await target.request(_completion(_ChunkedBody(_BODY)))
+        assert whole.status == chunked.status == 200
+        assert json.loads(whole.body)["usage"] == json.loads(chunked.body)["usage"]
 
     @on_each_event_loop
     async def test_a_body_is_opened_afresh_for_each_attempt(self, target: BackendUnderTest) -> None:
-        pieces = _Pieces(_ASKED)
-        request = _asking(pieces)
+        chunked = _ChunkedBody(_BODY)
+        request = _completion(chunked)
         for attempt in (1, 2):
             assert (await target.request(request)).status == 200
-            assert (pieces.opened, pieces.open) == (attempt, 0)
+            assert (chunked.opened, chunked.open) == (attempt, 0)
 
     @on_each_event_loop
-    async def test_what_a_body_raises_comes_through_and_its_file_is_closed(
+    async def test_errors_of_a_body_are_reraised_and_the_body_is_closed(
         self, target: BackendUnderTest
     ) -> None:
-        """A file that cannot be read is no matter of the network: nobody shall try again."""
-        pieces = _Pieces(_ASKED[:-1], error=KeyError("the disk is gone"))
+        """Errors raised by the request body are re-raised unchanged and not retried."""
+        chunked = _ChunkedBody(_BODY[:-1], error=KeyError("the disk is gone"))
         with pytest.raises(KeyError, match="the disk is gone"):
-            await target.request(_asking(pieces))
-        assert pieces.open == 0
+            await target.request(_completion(chunked))
+        assert chunked.open == 0
         assert (await target.request(LIST_MODELS)).status == 200
 
     @on_each_event_loop
-    async def test_a_form_arrives_with_its_file_byte_by_byte(
-        self, target: BackendUnderTest
-    ) -> None:
+    async def test_a_form_is_sent_with_its_file_unchanged(self, target: BackendUnderTest) -> None:
         name = 'Über "Vernunft".bin'
         sent = encode(CreateFile(file=(name, _CONTENT), purpose="user_data"))
         file = json.loads((await target.request(sent)).body)
@@ -85,18 +83,18 @@ class BodyContract(ContractBase):
         assert (await target.request(_content_of(file["id"]))).body == _CONTENT
 
     @on_each_event_loop
-    async def test_a_long_file_comes_in_chunks(self, target: BackendUnderTest) -> None:
-        """Files are larger than memory."""
-        file_id = await _stored(target)
+    async def test_a_long_file_is_received_in_chunks(self, target: BackendUnderTest) -> None:
+        """Files may be larger than memory."""
+        file_id = await _upload(target)
         async with target.backend.send(_content_of(file_id)) as response:
             chunks = [chunk async for chunk in response.stream]
         assert len(chunks) > 1
         assert b"".join(chunks) == _CONTENT
 
     @on_each_event_loop
-    async def test_a_part_of_a_file_is_fetched_by_its_range(self, target: BackendUnderTest) -> None:
-        """So that a broken download can go on."""
-        file_id = await _stored(target)
+    async def test_a_range_of_a_file_is_received(self, target: BackendUnderTest) -> None:
+        """Interrupted downloads are resumed by range."""
+        file_id = await _upload(target)
         part = await target.request(_content_of(file_id, span="100000-"))
         assert part.status == 206
         assert part.headers["content-range"] == f"bytes 100000-{len(_CONTENT) - 1}/{len(_CONTENT)}"
@@ -109,6 +107,6 @@ def _content_of(file_id: str, *, span: str | None = None) -> Request:
     return Request("files.content", "GET", f"/files/{file_id}/content", (), headers)
 
 
-async def _stored(target: BackendUnderTest) -> str:
+async def _upload(target: BackendUnderTest) -> str:
     sent = encode(CreateFile(file=("kant.bin", _CONTENT), purpose="user_data"))
     return str(json.loads((await target.request(sent)).body)["id"])

@@ -1,4 +1,4 @@
-"""Streams come as they are made, and end where they are left."""
+"""Tests that streams arrive event by event and close when they are left."""
 
 import json
 
@@ -20,17 +20,17 @@ _LINES = b'{"prompt": "1 + 1 ->", "completion": " 2"}\n' * 12
 
 
 class StreamContract(ContractBase):
-    """Streams come as they are made, and end where they are left."""
+    """Tests that streams arrive event by event and close when they are left."""
 
     @on_each_event_loop
-    async def test_an_event_is_there_before_the_next_one_has_happened(
+    async def test_an_event_is_received_before_the_next_one_happens(
         self, target: BackendUnderTest
     ) -> None:
-        """Time stands still after the first one, so who waits for more never hands it over."""
-        events = await _events_of_a_fine_tune(target)
+        """The clock stands still after the first event, so a backend must not wait for the next."""
+        events = await _fine_tune_events(target)
         async with target.backend.send(events) as response:
             assert response.headers["content-type"].startswith("text/event-stream")
-            with anyio.fail_after(target.timeout_s):
+            with anyio.fail_after(target.timeout):
                 first = await anext(response.stream)
             assert b"Created fine-tune" in first
             assert b"succeeded" not in first
@@ -41,7 +41,7 @@ class StreamContract(ContractBase):
         assert rest.endswith(b"data: [DONE]\n\n")
 
     @on_each_event_loop
-    async def test_a_stream_that_is_left_ends_at_once(self, target: BackendUnderTest) -> None:
+    async def test_a_stream_closes_when_it_is_left(self, target: BackendUnderTest) -> None:
         for _ in range(3):
             async with target.backend.send(stream_completion(max_tokens=100)) as response:
                 stream = response.stream
@@ -52,7 +52,7 @@ class StreamContract(ContractBase):
         assert (await target.request(LIST_MODELS)).status == 200
 
     @on_each_event_loop
-    async def test_a_stream_that_is_never_read_ends_too(self, target: BackendUnderTest) -> None:
+    async def test_a_stream_that_is_never_read_closes(self, target: BackendUnderTest) -> None:
         async with target.backend.send(stream_completion(max_tokens=100)) as response:
             stream = response.stream
         with pytest.raises((StopAsyncIteration, BackendError)):
@@ -60,39 +60,37 @@ class StreamContract(ContractBase):
         await target.wait_streams_closed()
 
     @on_each_event_loop
-    async def test_a_stream_that_is_waited_for_can_be_cancelled(
-        self, target: BackendUnderTest
-    ) -> None:
-        events = await _events_of_a_fine_tune(target)
-        began = anyio.Event()
+    async def test_waiting_for_an_event_can_be_cancelled(self, target: BackendUnderTest) -> None:
+        events = await _fine_tune_events(target)
+        started = anyio.Event()
 
         async def read() -> None:
             async with target.backend.send(events) as response:
                 await anext(response.stream)
-                began.set()
+                started.set()
                 await response.read()
 
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(read)
-            await began.wait()
+            await started.wait()
             tasks.cancel_scope.cancel()
         target.service.clock.autojump = True
-        target.service.clock.jump(_DAY_S)  # a server notices when it has more to tell
+        target.service.clock.jump(_DAY_S)  # a server detects the closed connection when it sends
         await target.wait_streams_closed()
         assert (await target.request(LIST_MODELS)).status == 200
 
     @on_each_event_loop
-    async def test_an_error_of_its_user_comes_through_and_ends_the_stream(
+    async def test_an_error_of_the_caller_is_reraised_and_closes_the_stream(
         self, target: BackendUnderTest
     ) -> None:
-        with pytest.raises(KeyError, match="mine"):
+        with pytest.raises(KeyError, match="caller"):
             async with target.backend.send(stream_completion(max_tokens=100)) as response:
                 await anext(response.stream)
-                raise KeyError("mine")
+                raise KeyError("caller")
         await target.wait_streams_closed()
 
     @on_each_event_loop
-    async def test_streams_side_by_side_do_not_wait_for_each_other(
+    async def test_concurrent_streams_do_not_wait_for_each_other(
         self, target: BackendUnderTest
     ) -> None:
         async with (
@@ -105,8 +103,8 @@ class StreamContract(ContractBase):
         assert all(text.endswith(b"data: [DONE]\n\n") for text in rest)
 
 
-async def _events_of_a_fine_tune(target: BackendUnderTest) -> Request:
-    """Begin a fine-tune; its events are those of a day that does not pass by itself."""
+async def _fine_tune_events(target: BackendUnderTest) -> Request:
+    """Create a fine-tune whose events happen only when the clock is advanced."""
     target.service.clock.autojump = False
     sent = encode(CreateFile(file=("a.jsonl", _LINES), purpose="fine-tune"))
     file = json.loads((await target.request(sent)).body)

@@ -226,7 +226,7 @@ class RepeatPage(_ContentFault):
             content = self.previous
             invocation.fired = True
         else:
-            invocation.reason = "there was no previous page"
+            invocation.reason = "the first page has no predecessor"
         self.previous = content
         return content
 

@@ -39,7 +39,7 @@ class Call:
         responded_at: When the response began.
         calls_before_response: Number of calls that had started by then.
         ended_at: When the call ended; None while its response is open.
-        error: Why there was no response, or why it broke off.
+        error: Error that prevented or interrupted the response.
         garbage_collected: Whether the response was closed only by the garbage collector.
     """
 

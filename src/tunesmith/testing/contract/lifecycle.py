@@ -1,4 +1,4 @@
-"""What clients do all day works over the backend as well."""
+"""Tests of typical client calls over the backend."""
 
 import json
 from pathlib import Path
@@ -10,11 +10,11 @@ from tunesmith.client import AsyncClient
 from tunesmith.errors import NotFoundError
 from tunesmith.testing.contract.base import BackendUnderTest, ContractBase, on_each_event_loop
 
-__all__ = ["LifeCycleContract"]
+__all__ = ["LifecycleContract"]
 
 _DAY_S = 24 * 3600
 _POLL_S = 0.001
-"""Backends need not know the service's time: the tests let it pass, and ask again at once."""
+"""Backends may not share the service's clock, so the tests advance it and poll at once."""
 
 _LINES = [{"prompt": f"{i} + {i} ->", "completion": f" {2 * i} END"} for i in range(12)]
 _CONTENT = b"".join(json.dumps(line).encode() + b"\n" for line in _LINES)
@@ -24,11 +24,11 @@ async def _training_file(client: AsyncClient) -> str:
     return (await client.files.create(file=("a.jsonl", _CONTENT), purpose="fine-tune")).id
 
 
-class LifeCycleContract(ContractBase):
-    """What clients do all day works over the backend as well."""
+class LifecycleContract(ContractBase):
+    """Tests of typical client calls over the backend."""
 
     @on_each_event_loop
-    async def test_a_file_becomes_a_model_that_is_used(self, target: BackendUnderTest) -> None:
+    async def test_a_fine_tuning_job_creates_a_model(self, target: BackendUnderTest) -> None:
         client = target.client
         job = await client.fine_tuning.jobs.create(
             model="davinci-002", training_file=await _training_file(client), suffix="sums"
@@ -42,24 +42,22 @@ class LifeCycleContract(ContractBase):
         assert job.fine_tuned_model is not None
         assert job.fine_tuned_model.startswith("ft:davinci-002:personal:sums:")
         assert [step.train_loss for step in await jobs.results(job)]
-        asked = await client.completions.create(model=job.fine_tuned_model, prompt="1 + 1 ->")
-        assert asked.choices[0].text
+        completion = await client.completions.create(model=job.fine_tuned_model, prompt="1 + 1 ->")
+        assert completion.choices[0].text
         assert (await client.models.delete(job.fine_tuned_model)).deleted
 
     @on_each_event_loop
-    async def test_a_stream_comes_to_what_is_answered_at_once(
-        self, target: BackendUnderTest
-    ) -> None:
+    async def test_a_stream_equals_the_completion(self, target: BackendUnderTest) -> None:
         create = target.client.completions.create
-        asked = await create(model="davinci-002", prompt="The sky is", max_tokens=20, seed=3)
+        completion = await create(model="davinci-002", prompt="The sky is", max_tokens=20, seed=3)
         async with target.client.completions.stream(
             model="davinci-002", prompt="The sky is", max_tokens=20, seed=3
         ) as stream:
             final = await stream.final_response()
-        assert final.choices[0].text == asked.choices[0].text
+        assert final.choices[0].text == completion.choices[0].text
 
     @on_each_event_loop
-    async def test_a_chat_is_answered(self, target: BackendUnderTest) -> None:
+    async def test_a_chat_completion_is_streamed(self, target: BackendUnderTest) -> None:
         async with target.client.chat.completions.stream(
             model="gpt-4o-mini",
             messages=[{"role": "user", "content": "Was ist Größe?"}],
@@ -69,13 +67,13 @@ class LifeCycleContract(ContractBase):
         assert final.choices[0].message.content
 
     @on_each_event_loop
-    async def test_lists_are_turned_page_by_page(self, target: BackendUnderTest) -> None:
-        made = [await _training_file(target.client) for _ in range(3)]
+    async def test_lists_are_read_page_by_page(self, target: BackendUnderTest) -> None:
+        created = [await _training_file(target.client) for _ in range(3)]
         files = [file.id async for file in target.client.files.list(limit=1, order="asc")]
-        assert files == made
+        assert files == created
 
     @on_each_event_loop
-    async def test_a_large_file_is_sent_in_parts(self, target: BackendUnderTest) -> None:
+    async def test_a_large_file_is_uploaded_in_parts(self, target: BackendUnderTest) -> None:
         with TemporaryDirectory() as folder:
             path = Path(folder) / "train.jsonl"
             path.write_bytes(_CONTENT)
@@ -85,7 +83,7 @@ class LifeCycleContract(ContractBase):
             assert copy.read_bytes() == _CONTENT
 
     @on_each_event_loop
-    async def test_a_batch_is_done(self, target: BackendUnderTest) -> None:
+    async def test_a_batch_completes(self, target: BackendUnderTest) -> None:
         client = target.client
         body = {"model": "davinci-002", "prompt": "Kant", "max_tokens": 3}
         line = {"custom_id": "1", "method": "POST", "url": "/v1/completions", "body": body}
@@ -101,9 +99,7 @@ class LifeCycleContract(ContractBase):
         assert json.loads(results)["custom_id"] == "1"
 
     @on_each_event_loop
-    async def test_a_refusal_tells_all_that_the_service_told(
-        self, target: BackendUnderTest
-    ) -> None:
+    async def test_an_error_has_the_details_of_the_service(self, target: BackendUnderTest) -> None:
         with pytest.raises(NotFoundError, match="No such File object: file-none") as caught:
             await target.client.files.retrieve("file-none")
         error = caught.value
