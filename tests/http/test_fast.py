@@ -10,7 +10,7 @@ import anyio.abc
 import anyio.streams.tls
 import pytest
 import trustme
-from tests.http.test_sockets import BODY, CHUNKED, GOOD, Server, serving_over
+from tests.http.servers import BODY, CHUNKED, GOOD, LOOPS, Server, good, serving_over
 
 from tunesmith import AsyncClient, AzureBackend, BackendError, FastBackend, Request, errors
 from tunesmith.backends.fast import backend as fast_module
@@ -18,23 +18,12 @@ from tunesmith.backends.settings import tls_context
 
 pytestmark = pytest.mark.anyio
 
-ASKED = Request("models.retrieve", "GET", "/models/ada", headers={"accept": "application/json"})
-
-
-LOOPS = {
-    "asyncio": ("asyncio", {"use_uvloop": False}),
-    "uvloop": ("asyncio", {"use_uvloop": True}),
-    "trio": ("trio", {}),
-}
+REQUEST = Request("models.retrieve", "GET", "/models/ada", headers={"accept": "application/json"})
 
 
 @pytest.fixture(params=LOOPS.values(), ids=LOOPS)
 def anyio_backend(request):
     return request.param
-
-
-async def good(connection, number):
-    await connection.send(GOOD)
 
 
 def fast(serve, **options):
@@ -60,7 +49,7 @@ class Recorder:
             await connection.send(GOOD)
 
 
-async def asked_of(recorder, request, kind=FastBackend, **options):
+async def send_to_recorder(recorder, request, kind=FastBackend, **options):
     """Send a request to a recorder; gives the response's body, or the error."""
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
@@ -76,12 +65,12 @@ async def asked_of(recorder, request, kind=FastBackend, **options):
                 tasks.cancel_scope.cancel()
 
 
-async def test_a_request_is_written_as_http_has_it(anyio_backend_name):
+async def test_a_request_is_encoded_as_http(anyio_backend_name):
     recorder = Recorder()
     request = Request(
         "files.list", "GET", "/files", query=(("after", "a b&c"),), headers={"x": "1"}
     )
-    assert await asked_of(recorder, request, api_key="sk-1") == BODY
+    assert await send_to_recorder(recorder, request, api_key="sk-1") == BODY
     head = recorder.requests[0].decode().lower()
     space = "%20" if anyio_backend_name == "asyncio" else "+"
     assert head.startswith(f"get /v1/files?after=a{space}b%26c http/1.1\r\n")
@@ -95,7 +84,7 @@ async def test_a_body_of_unknown_length_is_sent_in_chunks():
             yield part
 
     recorder = Recorder(end=b"0\r\n\r\n")
-    await asked_of(recorder, Request("files.create", "POST", "/files", body=body))
+    await send_to_recorder(recorder, Request("files.create", "POST", "/files", body=body))
     sent = recorder.requests[0]
     assert b"transfer-encoding: chunked" in sent.lower()
     assert sent.endswith(b"\r\n\r\n8\r\nImmanuel\r\n5\r\n Kant\r\n0\r\n\r\n")
@@ -105,11 +94,11 @@ async def test_a_body_of_unknown_length_is_sent_in_chunks():
 async def test_a_line_end_in_a_header_never_reaches_the_server(value):
     recorder = Recorder()
     request = Request("models.retrieve", "GET", "/models/ada", headers={"x": value})
-    assert isinstance(await asked_of(recorder, request), BackendError)
+    assert isinstance(await send_to_recorder(recorder, request), BackendError)
     assert recorder.requests == []
 
 
-async def test_what_comes_before_the_answer_is_not_the_answer():
+async def test_informational_responses_are_skipped():
     async def early(connection, number):
         await connection.send(b"HTTP/1.1 103 Early Hints\r\nlink: </a>\r\n\r\n" + GOOD)
 
@@ -121,7 +110,7 @@ async def test_what_comes_before_the_answer_is_not_the_answer():
         assert server.opened == 1
 
 
-async def test_an_answer_may_end_with_its_connection():
+async def test_a_response_may_end_with_its_connection():
     async def closes(connection, number):
         await connection.send(b"HTTP/1.1 200 OK\r\n\r\n" + BODY)
         return "close"
@@ -132,7 +121,7 @@ async def test_an_answer_may_end_with_its_connection():
         assert server.opened == 2
 
 
-async def test_repeated_headers_are_joined_and_trailers_left_out():
+async def test_repeated_headers_are_joined_and_trailers_dropped():
     async def serve(connection, number):
         head = CHUNKED.replace(b"\r\n\r\n", b"\r\nx-a: 1\r\nX-A: 2\r\n\r\n")
         body = b"1d\r\n" + BODY + b"\r\n0\r\nx-trailer: 1\r\n\r\n"
@@ -145,7 +134,7 @@ async def test_repeated_headers_are_joined_and_trailers_left_out():
 
 
 @pytest.mark.parametrize("anyio_backend", ["asyncio"])
-async def test_a_connection_that_says_more_than_was_asked_is_not_used_again():
+async def test_a_connection_with_surplus_bytes_is_not_reused():
     async def chatty(connection, number):
         await connection.send(GOOD + GOOD)
 
@@ -155,7 +144,7 @@ async def test_a_connection_that_says_more_than_was_asked_is_not_used_again():
         assert server.opened == 3
 
 
-async def test_a_server_may_close_what_it_was_asked_to_close_or_rests():
+async def test_connection_close_is_honoured():
     async def once(connection, number):
         await connection.send(GOOD.replace(b"\r\n", b"\r\nconnection: close\r\n", 1))
 
@@ -166,7 +155,7 @@ async def test_a_server_may_close_what_it_was_asked_to_close_or_rests():
 
 
 @pytest.mark.slow
-async def test_a_call_leaves_nothing_for_the_garbage_collector():
+async def test_a_call_creates_no_reference_cycle():
     """A cycle in each answer would be work for the collector, and memory until it runs."""
     async with fast(good) as (_, client):
         await client.models.retrieve("ada")
@@ -183,7 +172,7 @@ async def test_a_call_leaves_nothing_for_the_garbage_collector():
     assert left == []
 
 
-async def test_what_is_not_http_is_a_connection_error():
+async def test_a_response_that_is_not_http_is_a_connection_error():
     async def nonsense(connection, number):
         await connection.send(b"SSH-2.0-OpenSSH_9.2\r\n")
         return "close"
@@ -193,7 +182,7 @@ async def test_what_is_not_http_is_a_connection_error():
             await client.models.retrieve("ada")
 
 
-async def test_a_stream_that_stops_runs_into_the_timeout():
+async def test_a_stalled_stream_times_out():
     async def stops(connection, number):
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":null}]}\n\n'
         await connection.send(CHUNKED + b"%x\r\n%b\r\n" % (len(event), event))
@@ -208,7 +197,7 @@ async def test_a_stream_that_stops_runs_into_the_timeout():
             await anext(stream)
 
 
-async def test_a_slow_reader_holds_the_server_up():
+async def test_a_slow_reader_slows_the_server_down():
     """What nobody reads does not pile up in memory."""
     sent = 0
 
@@ -240,13 +229,13 @@ async def test_a_proxy_of_the_environment_is_used(monkeypatch, name):
     assert proxy.requests[0].startswith(b"GET http://kant.example/v1/models/ada HTTP/1.1")
 
 
-async def test_azure_may_be_fast_too():
+async def test_azure_works_over_the_fast_transport():
     class FastAzure(AzureBackend, FastBackend):
         pass
 
     recorder = Recorder()
     options = {"api_version": "2024-10-21", "api_key": "k"}
-    assert await asked_of(recorder, ASKED, FastAzure, **options) == BODY
+    assert await send_to_recorder(recorder, REQUEST, FastAzure, **options) == BODY
     head = recorder.requests[0].lower()
     assert b"/openai/models/ada?api-version=2024-10-21 " in head
     assert b"api-key: k\r\n" in head
@@ -255,8 +244,8 @@ async def test_azure_may_be_fast_too():
 @pytest.mark.slow
 async def test_tls_is_checked(tmp_path, monkeypatch):
     authority = trustme.CA()
-    trusted = tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(trusted)
+    issue_trusted_certificate = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(issue_trusted_certificate)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
     authority.issue_cert("127.0.0.1").configure_cert(tls)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
@@ -285,7 +274,7 @@ async def test_tls_is_checked(tmp_path, monkeypatch):
         tasks.start_soon(listener.serve, handle)
         with pytest.raises(errors.APIConnectionError):
             await retrieve()
-        monkeypatch.setenv("SSL_CERT_FILE", str(trusted))
+        monkeypatch.setenv("SSL_CERT_FILE", str(issue_trusted_certificate))
         assert (await retrieve()).id == "ada"
         tasks.cancel_scope.cancel()
     tls_context.cache_clear()
@@ -320,7 +309,7 @@ async def test_a_connection_that_is_being_opened_is_closed_with_the_client(monke
     assert server.requests == 0
 
 
-def test_without_its_packages_it_says_what_to_install(monkeypatch):
+def test_missing_packages_are_named_with_the_command_to_install_them(monkeypatch):
     monkeypatch.setitem(sys.modules, "httptools", None)
     for name in ("backend", "connection", "response"):
         monkeypatch.delitem(sys.modules, f"tunesmith.backends.fast.{name}", raising=False)
@@ -328,6 +317,6 @@ def test_without_its_packages_it_says_what_to_install(monkeypatch):
         AsyncClient("sk-1", transport="fast")
 
 
-def test_a_backend_of_ones_own_takes_no_transport():
+def test_backend_and_transport_cannot_be_combined():
     with pytest.raises(errors.ConfigurationError, match="transport="):
         AsyncClient(backend=FastBackend("http://127.0.0.1:1/v1"), transport="fast")

@@ -5,14 +5,9 @@ import tracemalloc
 
 import anyio
 import pytest
-from tests.http.test_sockets import GOOD, serving_over
+from tests.http.servers import GOOD, serving_over
 
 pytestmark = pytest.mark.anyio
-
-
-@pytest.fixture(params=["httpx", "fast"])
-def transport(request):
-    return request.param
 
 
 @pytest.fixture

@@ -11,9 +11,16 @@ import anyio
 import anyio.abc
 import anyio.streams.tls
 import pytest
-import trustme
-from tests.http.test_fast import LOOPS
-from tests.http.test_sockets import BODY, CHUNKED, GOOD, serving_over
+from tests.http.servers import (
+    BODY,
+    CHUNKED,
+    GOOD,
+    LOOPS,
+    always_send,
+    good,
+    issue_trusted_certificate,
+    serving_over,
+)
 
 from tunesmith import AsyncClient, BackendError, Request, errors
 from tunesmith.backends.fast import backend as fast_module
@@ -21,7 +28,7 @@ from tunesmith.backends.settings import tls_context
 
 pytestmark = pytest.mark.anyio
 
-ASKED = Request("models.retrieve", "GET", "/models/ada", timeout_s=5)
+REQUEST = Request("models.retrieve", "GET", "/models/ada", timeout_s=5)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 29\r\n"
 CHUNKS = b"1d\r\n" + BODY + b"\r\n0\r\n"
 
@@ -31,30 +38,11 @@ def anyio_backend(request):
     return request.param
 
 
-@pytest.fixture(params=["httpx", "fast"])
-def transport(request):
-    return request.param
-
-
-async def good(connection, number):
-    await connection.send(GOOD)
-
-
-def saying(data, then=None):
-    """A server that says the same to everybody."""
-
-    async def serve(connection, number):
-        await connection.send(data)
-        return then
-
-    return serve
-
-
-def asked_by(method):
+def request_with(method):
     return Request("models.retrieve", method, "/models/ada", timeout_s=5)
 
 
-GOOD_ANSWERS = {
+VALID_RESPONSES = {
     "no body by its status": ("GET", b"HTTP/1.1 204 No Content\r\n\r\n", 204, b""),
     "a length without a body": (
         "GET",
@@ -77,7 +65,7 @@ GOOD_ANSWERS = {
     "no reason": ("GET", b"HTTP/1.1 200\r\ncontent-length: 29\r\n\r\n" + BODY, 200, BODY),
 }
 
-BROKEN_ANSWERS = {
+BROKEN_RESPONSES = {
     "nothing": b"",
     "half a head": b"HTTP/1.1 200 OK\r\ncont",
     "a header without a colon": b"HTTP/1.1 200 OK\r\nbad\r\ncontent-length: 29\r\n\r\n" + BODY,
@@ -95,26 +83,26 @@ BROKEN_ANSWERS = {
 }
 
 
-@pytest.mark.parametrize("name", GOOD_ANSWERS)
-async def test_whatever_http_allows_is_an_answer(transport, name):
-    method, data, status, body = GOOD_ANSWERS[name]
+@pytest.mark.parametrize("name", VALID_RESPONSES)
+async def test_every_valid_response_is_read(transport, name):
+    method, data, status, body = VALID_RESPONSES[name]
     then = "close" if name == "an older version" else None
-    async with serving_over(transport, saying(data, then)) as (_, client):
+    async with serving_over(transport, always_send(data, then)) as (_, client):
         for _ in range(2):
-            async with client.backend.send(asked_by(method)) as response:
+            async with client.backend.send(request_with(method)) as response:
                 assert (response.status, await response.read()) == (status, body)
 
 
-@pytest.mark.parametrize("name", BROKEN_ANSWERS)
-async def test_what_is_no_whole_answer_is_an_error(transport, name):
-    async with serving_over(transport, saying(BROKEN_ANSWERS[name], "close")) as (_, client):
+@pytest.mark.parametrize("name", BROKEN_RESPONSES)
+async def test_every_broken_response_is_an_error(transport, name):
+    async with serving_over(transport, always_send(BROKEN_RESPONSES[name], "close")) as (_, client):
         with pytest.raises(BackendError) as caught:
-            async with client.backend.send(ASKED) as response:
+            async with client.backend.send(REQUEST) as response:
                 await response.read()
         assert caught.value.phase == "read"
 
 
-async def test_a_download_is_not_whole_because_the_client_was_closed(transport):
+async def test_closing_the_client_does_not_complete_a_download(transport):
     async def begins(connection, number):
         await connection.send(b"HTTP/1.1 200 OK\r\n\r\nImmanuel")
         await connection.receive()
@@ -124,7 +112,7 @@ async def test_a_download_is_not_whole_because_the_client_was_closed(transport):
 
     async def read(client):
         try:
-            async with client.backend.send(ASKED) as response:
+            async with client.backend.send(REQUEST) as response:
                 async for _ in response.stream:
                     begun.set()
         except BackendError as error:
@@ -137,7 +125,7 @@ async def test_a_download_is_not_whole_because_the_client_was_closed(transport):
     assert caught == ["read"]
 
 
-async def test_a_connection_that_was_closed_meanwhile_is_not_used(transport):
+async def test_a_connection_that_the_server_closed_is_not_reused(transport):
     """The event loop does not know it yet: the program did something else."""
     closed = threading.Event()
     requests = 0
@@ -165,7 +153,7 @@ async def test_a_connection_that_was_closed_meanwhile_is_not_used(transport):
     assert requests == 2
 
 
-async def test_a_connection_that_rested_for_long_is_not_used(monkeypatch):
+async def test_an_expired_connection_is_not_reused(monkeypatch):
     """Firewalls forget it, and tell nobody."""
     monkeypatch.setattr(fast_module, "KEEPALIVE_EXPIRY_S", 0)
     monkeypatch.setattr("tunesmith.backends.httpx.KEEPALIVE_EXPIRY_S", 0)
@@ -175,7 +163,7 @@ async def test_a_connection_that_rested_for_long_is_not_used(monkeypatch):
         assert server.opened == 3
 
 
-class Book:
+class EndlessBody:
     """A body that is open until it is closed, which takes a while."""
 
     def __init__(self):
@@ -193,7 +181,7 @@ class Book:
             self.open = False
 
 
-async def test_a_cancelled_upload_closes_its_file_and_gives_its_room_back(transport):
+async def test_a_cancelled_upload_closes_its_file_and_frees_its_slot(transport):
     arrived = anyio.Event()
 
     async def reads(connection, number):
@@ -202,7 +190,7 @@ async def test_a_cancelled_upload_closes_its_file_and_gives_its_room_back(transp
             await connection.receive()  # ends when the client goes away
         await connection.send(GOOD)
 
-    book = Book()
+    book = EndlessBody()
     upload = Request("files.create", "POST", "/files", body=book, timeout_s=5)
 
     async def send(client):
@@ -238,7 +226,7 @@ async def test_a_body_of_another_length_than_announced_is_an_error(transport, le
         assert server.opened == 2
 
 
-async def test_an_answer_may_come_before_the_whole_request_was_sent(transport):
+async def test_a_response_may_arrive_before_the_whole_request_was_sent(transport):
     async def refuses(connection, number):
         await connection.send(
             b"HTTP/1.1 413 Too Large\r\nconnection: close\r\ncontent-length: 2\r\n\r\n{}"
@@ -261,7 +249,7 @@ async def test_an_answer_may_come_before_the_whole_request_was_sent(transport):
         assert response.status == 413
 
 
-async def test_closing_the_client_ends_the_calls_that_are_under_way(transport):
+async def test_closing_the_client_ends_the_calls_in_flight(transport):
     arrived = anyio.Event()
     caught = []
 
@@ -287,18 +275,7 @@ async def test_closing_the_client_ends_the_calls_that_are_under_way(transport):
     assert len(caught) == 3
 
 
-def trusted(path, monkeypatch):
-    """Make a certificate for this machine, and have clients trust it."""
-    authority = trustme.CA()
-    authority.cert_pem.write_to_path(path)
-    monkeypatch.setenv("SSL_CERT_FILE", str(path))
-    tls_context.cache_clear()
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context
-
-
-async def say_the_name(connection):
+async def send_name(connection):
     """Answer one request by the last part of its path, many times over, in pieces."""
     data = b""
     while not data.endswith(b"\r\n\r\n"):
@@ -309,16 +286,20 @@ async def say_the_name(connection):
         await connection.send(name * 2000)
 
 
-async def name_of(client, name):
+async def check_name(client, name):
     request = Request("files.content", "GET", f"/files/{name}", timeout_s=5)
     async with client.backend.send(request) as response:
         assert await response.read() == name.encode() * 10_000
 
 
 @pytest.fixture(params=[False, True], ids=["plain", "tls"])
-async def named(request, transport, tmp_path, monkeypatch):
+async def name_client(request, transport, tmp_path, monkeypatch):
     """A client of a server that says each one's name; both over TCP, and over TLS."""
-    context = trusted(tmp_path / "authority.pem", monkeypatch) if request.param else None
+    context = (
+        issue_trusted_certificate(tmp_path / "authority.pem", monkeypatch)
+        if request.param
+        else None
+    )
 
     async def handle(connection):
         async with connection:
@@ -328,7 +309,7 @@ async def named(request, transport, tmp_path, monkeypatch):
                         connection, ssl_context=context, standard_compatible=False
                     )
                 while True:
-                    await say_the_name(connection)
+                    await send_name(connection)
 
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
@@ -342,28 +323,28 @@ async def named(request, transport, tmp_path, monkeypatch):
 
 
 @pytest.mark.slow
-async def test_bytes_of_one_connection_never_reach_another(named):
+async def test_bytes_of_one_connection_never_reach_another(name_client):
     """All of `fast` are read into one buffer."""
     async with anyio.create_task_group() as calls:
         for number in range(10, 26):
             for _ in range(3):
-                calls.start_soon(name_of, named, str(number))
+                calls.start_soon(check_name, name_client, str(number))
 
 
 # httpx leaves a socket to the garbage collector when a handshake of TLS is cancelled.
 @pytest.mark.slow
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
-async def test_whenever_a_call_is_cancelled_the_next_one_has_room(named):
+async def test_a_call_cancelled_at_any_moment_frees_its_slot(name_client):
     """While it connects, too: nobody is left with half a connection."""
-    named.backend.max_connections = 1
+    name_client.backend.max_connections = 1
     for steps in range(50):
         async with anyio.create_task_group() as calls:
-            calls.start_soon(name_of, named, "10")
+            calls.start_soon(check_name, name_client, "10")
             for _ in range(steps):
                 await anyio.lowlevel.checkpoint()
             calls.cancel_scope.cancel()
     with anyio.fail_after(5):
-        await name_of(named, "11")
+        await check_name(name_client, "11")
     gc.collect()
 
 
@@ -379,13 +360,13 @@ async def test_whenever_a_call_is_cancelled_the_next_one_has_room(named):
         "ftp://127.0.0.1/v1",
     ],
 )
-def test_an_address_that_cannot_be_is_refused_at_once(transport, url):
+def test_an_impossible_url_is_refused_at_once(transport, url):
     with pytest.raises(errors.ConfigurationError, match="base_url must be"):
         AsyncClient("sk-1", url, transport=transport)
 
 
 @pytest.mark.parametrize("user", ["kant:verysecret", ":verysecret"])
-async def test_a_password_in_the_address_is_not_in_the_error(transport, user):
+async def test_a_password_in_the_url_is_not_in_the_error(transport, user):
     url = f"http://{user}@127.0.0.1:1/v1"
     async with AsyncClient("sk-1", url, transport=transport, max_retries=0) as client:
         with pytest.raises(errors.APIConnectionError, match=r"127\.0\.0\.1:1") as caught:
@@ -393,8 +374,8 @@ async def test_a_password_in_the_address_is_not_in_the_error(transport, user):
     assert "verysecret" not in str(caught.value) + repr(client.backend)
 
 
-async def test_a_host_may_be_an_address_of_the_sixth_version(transport):
+async def test_a_host_may_be_an_ipv6_address(transport):
     async with AsyncClient("sk-1", "http://[::1]:1/v1", transport=transport) as client:
         with pytest.raises(BackendError, match=r"^\[::1\]:1: "):
-            async with client.backend.send(ASKED):
+            async with client.backend.send(REQUEST):
                 pass

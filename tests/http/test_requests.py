@@ -50,7 +50,7 @@ async def test_key_organization_and_project_are_sent_as_headers(service):
     assert headers["user-agent"].startswith("tunesmith/")
 
 
-async def test_the_environment_gives_what_is_not_passed(monkeypatch):
+async def test_options_default_to_the_environment(monkeypatch):
     monkeypatch.setenv("OPENAI_API_KEY", "sk-env")
     monkeypatch.setenv("OPENAI_BASE_URL", "http://127.0.0.1:9/v1")
     monkeypatch.setenv("OPENAI_ORG_ID", "org-env")
@@ -73,12 +73,12 @@ def test_without_key_and_backend_the_error_names_the_three_ways_out():
 
 
 @pytest.mark.parametrize("url", ["localhost:8000", "ftp://host/v1", "", "http://", "http://[::1"])
-def test_a_base_url_that_is_none_is_refused(url):
+def test_an_invalid_base_url_is_refused(url):
     with pytest.raises(ConfigurationError, match="base_url"):
         HttpxBackend(url)
 
 
-def test_a_client_that_could_not_be_made_can_be_shown():
+def test_a_client_whose_constructor_failed_has_a_repr():
     """Some reports of errors print the variables of each frame, half-made objects among them."""
     with pytest.raises(ConfigurationError) as caught:
         AsyncClient(api_key="sk-1", base_url="localhost:8000")
@@ -87,13 +87,13 @@ def test_a_client_that_could_not_be_made_can_be_shown():
 
 
 @pytest.mark.parametrize("option", ["api_key", "base_url", "organization", "project"])
-def test_a_backend_takes_the_place_of_where_to_and_who(option):
+def test_backend_cannot_be_combined_with_options_of_http(option):
     with pytest.raises(ConfigurationError, match=rf"backend=.*{option}="):
         AsyncClient(backend=HttpxBackend(URL), **{option: "sk-1"})
 
 
 @pytest.mark.slow
-async def test_a_key_function_is_asked_before_each_attempt(service):
+async def test_a_key_function_is_called_before_each_attempt(service):
     """So a key can rotate while a call is being tried again."""
     keys = iter(["sk-old", "sk-new"])
 
@@ -112,7 +112,7 @@ async def test_a_key_function_is_asked_before_each_attempt(service):
     assert sent == ["Bearer sk-old", "Bearer sk-new"]
 
 
-async def test_a_client_of_ones_own_is_used_and_stays_open(service):
+async def test_http_client_is_used_and_stays_open(service):
     async with httpx.AsyncClient(headers={"x-proxy": "1"}) as own:
         async with AsyncClient(api_key="sk-1", http_client=own) as client:
             await client.models.retrieve("ada")
@@ -120,7 +120,7 @@ async def test_a_client_of_ones_own_is_used_and_stays_open(service):
         assert not own.is_closed
 
 
-async def test_an_answer_knows_its_response(service):
+async def test_results_have_their_response(service):
     headers = {
         "x-request-id": "req_7",
         "x-ratelimit-limit-requests": "60",
@@ -141,7 +141,7 @@ async def test_an_answer_knows_its_response(service):
     assert limits.limit_tokens is None
 
 
-async def test_an_object_made_by_hand_has_no_response():
+async def test_an_object_created_by_the_user_has_no_response():
     with pytest.raises(AttributeError):
         _ = tunesmith.types.Model(id="ada").response
 
@@ -187,7 +187,7 @@ async def test_each_status_has_its_error_and_each_error_pickles(service, status,
         assert "No such model" in str(raised)
 
 
-async def test_no_key_is_ever_shown(service):
+async def test_no_error_and_no_repr_shows_a_key(service):
     """Services quote the key that they refuse; tracebacks show the arguments of a client."""
     message = "Incorrect API key provided: sk-se****cret. Find yours at …"
     service.get("/models/ada").respond(401, json={"error": {"message": message}})
@@ -201,7 +201,7 @@ async def test_no_key_is_ever_shown(service):
 
 
 @pytest.mark.parametrize("key", ["sk-verysecret\n", "sk-verysecret…", b"sk-verysecret"])
-def test_a_key_that_cannot_be_sent_is_refused_at_once_and_not_shown(key):
+def test_an_invalid_key_is_refused_and_not_shown(key):
     """Files and shells put the end of a line behind a key, editors make three dots to a letter."""
     with pytest.raises(ConfigurationError, match="api_key") as caught:
         AsyncClient(api_key=key)
@@ -209,7 +209,7 @@ def test_a_key_that_cannot_be_sent_is_refused_at_once_and_not_shown(key):
 
 
 @pytest.mark.parametrize("value", ["sk-verysecret…", "sk-verysecret\n", ("sk-verysecret",)])
-def test_a_header_that_cannot_be_sent_is_refused_at_once_and_not_shown(value):
+def test_an_invalid_header_is_refused_and_not_shown(value):
     headers = {"X-Key": value}
     for create in (AsyncClient, AsyncClient("sk-1").with_options):
         with pytest.raises(ConfigurationError, match="header 'x-key' must be") as caught:
@@ -217,7 +217,7 @@ def test_a_header_that_cannot_be_sent_is_refused_at_once_and_not_shown(value):
         assert "verysecret" not in report_of(caught.value)
 
 
-async def test_a_header_of_one_call_that_cannot_be_sent_is_an_error_that_does_not_show_it(service):
+async def test_an_invalid_header_of_a_call_is_an_error_that_does_not_show_it(service):
     async with AsyncClient(api_key="sk-1") as client:
         with pytest.raises(errors.APIConnectionError, match="outside ASCII") as caught:
             await client.models.retrieve("ada", extra_headers={"x-key": "sk-verysecret…"})
@@ -225,7 +225,7 @@ async def test_a_header_of_one_call_that_cannot_be_sent_is_an_error_that_does_no
     assert not service.calls
 
 
-async def test_no_variable_of_ours_shows_the_key_in_a_traceback(service):
+async def test_no_variable_in_a_traceback_shows_the_key(service):
     """Some reports of errors print the variables of each frame."""
     service.get("/models/ada").mock(side_effect=httpx.ConnectError("refused"))
     async with AsyncClient(api_key="sk-verysecret", max_retries=0) as client:
@@ -238,7 +238,7 @@ async def test_no_variable_of_ours_shows_the_key_in_a_traceback(service):
 @pytest.mark.parametrize(
     "wrong", [{"timeout": 0}, {"timeout": "30"}, {"deadline": -1}, {"max_retries": -1}]
 )
-def test_limits_that_are_none_are_refused(wrong):
+def test_invalid_limits_are_refused(wrong):
     (name,) = wrong
     with pytest.raises(ConfigurationError, match=name):
         AsyncClient(api_key="sk-1", **wrong)
@@ -272,7 +272,7 @@ async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(service):
 
 
 @pytest.mark.parametrize("half", ["\ud800", "a\udfff"])
-async def test_half_of_a_surrogate_pair_is_named_before_anything_is_sent(service, half):
+async def test_a_lone_surrogate_is_an_error_before_anything_is_sent(service, half):
     async with AsyncClient("sk-1") as client:
         with pytest.raises(errors.InvalidRequestError, match="prompt cannot be sent as JSON"):
             await client.completions.create(model="ada", prompt=half)
@@ -281,7 +281,7 @@ async def test_half_of_a_surrogate_pair_is_named_before_anything_is_sent(service
     assert not service.calls
 
 
-async def test_extra_parameters_reach_servers_that_know_more(service):
+async def test_extra_parameters_are_sent(service):
     route = service.get("/models/ada").respond(json=MODEL)
     async with AsyncClient(api_key="sk-1") as client:
         await client.models.retrieve("ada", extra_query={"v": "2"}, extra_headers={"X-Trace": "t"})
@@ -354,6 +354,6 @@ async def test_azure_takes_an_entra_token():
         assert router.calls.last.request.headers["authorization"] == "Bearer entra"
 
 
-def test_azure_wants_one_way_to_authenticate():
+def test_azure_needs_either_a_key_or_a_token_provider():
     with pytest.raises(ConfigurationError, match="azure_ad_token_provider"):
         AzureBackend("https://r.openai.azure.com", api_version="v")

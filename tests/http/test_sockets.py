@@ -1,93 +1,21 @@
 """What only sockets show: cut streams, slow servers, pools, what is left open after a cancel."""
 
-import subprocess
-import sys
 import traceback
-from contextlib import asynccontextmanager
 from functools import partial
 
 import anyio
 import pytest
+from tests.http.servers import CHUNKED, GOOD, HEAD, good, serving_over
 
 from tunesmith import AsyncClient, errors
 
 pytestmark = pytest.mark.anyio
-
-BODY = b'{"id":"ada","object":"model"}'
-GOOD = b"HTTP/1.1 200 OK\r\ncontent-type: application/json\r\ncontent-length: 29\r\n\r\n" + BODY
-
-
-HEAD = b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\n"
-CHUNKED = HEAD + b"transfer-encoding: chunked\r\n\r\n"
-
-
-class Server:
-    """Serves raw bytes; counts connections that were opened and that are still open."""
-
-    def __init__(self, serve):
-        self.serve = serve
-        self.opened = 0
-        self.open = 0
-        self.requests = 0
-        self.idle = anyio.Event()
-
-    async def handle(self, connection):
-        self.opened += 1
-        self.open += 1
-        try:
-            async with connection:
-                while await self.read_request(connection):
-                    self.requests += 1
-                    if await self.serve(connection, self.requests) == "close":
-                        return
-        except (anyio.BrokenResourceError, anyio.ClosedResourceError, anyio.EndOfStream):
-            pass
-        finally:
-            self.open -= 1
-            if not self.open:
-                self.idle.set()
-
-    async def read_request(self, connection):
-        data = b""
-        while b"\r\n\r\n" not in data:
-            try:
-                data += await connection.receive()
-            except anyio.EndOfStream:
-                return None
-        return data
-
-
-@pytest.fixture(params=["httpx", "fast"])
-def transport(request):
-    return request.param
 
 
 @pytest.fixture
 def serving(transport):
     """Starts a server, and a client of it over either transport."""
     return partial(serving_over, transport)
-
-
-@asynccontextmanager
-async def serving_over(transport, serve, **options):
-    server = Server(serve)
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    async with anyio.create_task_group() as group:
-        group.start_soon(listener.serve, server.handle)
-        address = f"http://127.0.0.1:{port}/v1"
-        async with AsyncClient("sk-1", address, transport=transport, **options) as client:
-            yield server, client
-        with anyio.fail_after(5):
-            # Closing the client closes every connection.
-            if server.open:
-                await server.idle.wait()
-        group.cancel_scope.cancel()
-    await listener.aclose()
-
-
-async def good(connection, number):
-    await connection.send(GOOD)
 
 
 async def test_a_connection_serves_one_call_after_the_other(serving):
@@ -98,7 +26,7 @@ async def test_a_connection_serves_one_call_after_the_other(serving):
 
 
 @pytest.mark.slow
-async def test_connections_are_kept_at_the_concurrency_that_was_needed(serving):
+async def test_as_many_connections_are_kept_as_were_needed(serving):
     """A pool that keeps only twenty opens the other thirty anew in each round."""
 
     async def together(connection, number):
@@ -114,7 +42,7 @@ async def test_connections_are_kept_at_the_concurrency_that_was_needed(serving):
         assert server.opened <= 60
 
 
-async def test_a_stream_that_is_cut_is_an_error_not_an_end(serving):
+async def test_a_truncated_stream_is_an_error(serving):
     async def cut(connection, number):
         await connection.send(
             CHUNKED
@@ -131,7 +59,7 @@ async def test_a_stream_that_is_cut_is_an_error_not_an_end(serving):
 
 
 @pytest.mark.slow
-async def test_a_body_that_is_cut_is_tried_again(serving):
+async def test_a_truncated_body_is_retried(serving):
     async def cut_once(connection, number):
         if number == 1:
             await connection.send(GOOD[:-5])
@@ -144,7 +72,7 @@ async def test_a_body_that_is_cut_is_tried_again(serving):
         assert server.requests == 2
 
 
-async def test_nobody_there_is_a_connection_error_that_says_where(transport):
+async def test_a_refused_connection_is_an_error_that_names_the_host(transport):
     client = AsyncClient("sk-1", "http://127.0.0.1:1/v1", max_retries=0, transport=transport)
     with pytest.raises(errors.APIConnectionError, match=r"models\.retrieve: 127\.0\.0\.1:1: "):
         await client.models.retrieve("ada")
@@ -168,7 +96,7 @@ async def test_a_key_with_a_line_break_is_an_error_that_does_not_show_it(serving
     assert server.requests == 0
 
 
-async def test_a_server_that_never_answers_runs_into_the_timeout(serving):
+async def test_a_silent_server_times_out(serving):
     async def silent(connection, number):
         await connection.receive()  # ends when the client goes away
 
@@ -211,7 +139,7 @@ async def test_leaving_a_stream_early_closes_its_connection(serving):
             await server.idle.wait()
 
 
-async def test_a_finished_stream_gives_its_connection_back(serving):
+async def test_a_finished_stream_releases_its_connection(serving):
     async def stream(connection, number):
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":"stop"}]}\n\n'
         body = event + b"data: [DONE]\n\n"
@@ -225,7 +153,7 @@ async def test_a_finished_stream_gives_its_connection_back(serving):
         assert server.opened == 1
 
 
-async def test_a_server_that_stays_silent_after_done_does_not_hold_the_answer_up(serving):
+async def test_a_server_that_stays_silent_after_done_does_not_delay_the_response(serving):
     async def stays(connection, number):
         event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":"stop"}]}\n\n'
         await connection.send(HEAD + b"\r\n" + event + b"data: [DONE]\n\n")
@@ -271,39 +199,3 @@ async def test_cancelling_at_any_moment_leaves_no_connection_open(serving):
                     scope.cancel()
         # The pool is whole: it still serves.
         assert (await client.models.retrieve("ada")).id == "ada"
-
-
-TWO_LOOPS = """
-import anyio
-from tests.http.test_sockets import Server, good
-from tunesmith import AsyncClient
-
-client = AsyncClient("sk-1", "http://127.0.0.1:1/v1", max_retries=0, transport=TRANSPORT)
-
-async def call():
-    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
-    port = listener.extra(anyio.abc.SocketAttribute.local_port)
-    client.backend.base_url = f"http://127.0.0.1:{port}/v1"
-    async with anyio.create_task_group() as group:
-        group.start_soon(listener.serve, Server(good).handle)
-        print((await client.models.retrieve("ada")).id)
-        group.cancel_scope.cancel()
-    await listener.aclose()
-
-anyio.run(call, backend=BACKEND)
-anyio.run(call, backend=BACKEND)
-"""
-
-
-@pytest.mark.slow
-def test_a_client_outlives_its_event_loop(anyio_backend, transport):
-    """A second `anyio.run` opens connections of its own instead of using dead ones.
-
-    In a process of its own: nobody can close those of the first loop, so Python warns of them.
-    """
-    script = TWO_LOOPS.replace("BACKEND", repr(anyio_backend))
-    script = script.replace("TRANSPORT", repr(transport))
-    done = subprocess.run(
-        [sys.executable, "-c", script], capture_output=True, text=True, check=False
-    )
-    assert done.stdout.split() == ["ada", "ada"], done.stderr

@@ -194,7 +194,7 @@ class _InflatedChunks:
 
     def _decompress(self, data: bytes) -> bytes:
         if self._decompressor.eof:
-            if not data.startswith(_GZIP_MAGIC):
+            if not _GZIP_MAGIC.startswith(data[:2]):
                 self._pending = b""  # padding behind the end
                 return b""
             self._decompressor = zlib.decompressobj(_ANY_HEADER)  # the next member

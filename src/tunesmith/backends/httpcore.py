@@ -15,6 +15,7 @@ from typing import Any
 
 import anyio
 import anyio.abc
+import anyio.lowlevel
 import anyio.streams.tls
 import httpcore
 import httpx
@@ -163,6 +164,9 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
             except (anyio.BrokenResourceError, anyio.ClosedResourceError):
                 pass  # the watcher receives the response, if there is one
             else:
+                # A peer that reads fast lets every write end before the watcher has its turn.
+                while self._early is None and self.get_extra_info("is_readable"):
+                    await anyio.lowlevel.checkpoint()
                 tasks.cancel_scope.cancel()
         if self._early is not None:
             raise httpcore.WriteError("the server responded before the whole request was sent")

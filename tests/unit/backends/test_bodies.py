@@ -1,0 +1,110 @@
+"""Content encodings of response bodies."""
+
+import gzip
+import tracemalloc
+import zlib
+from contextlib import aclosing
+
+import pytest
+
+from tunesmith import BackendError
+from tunesmith.backends.bodies import decode_body
+
+pytestmark = pytest.mark.anyio
+
+TEXT = b"Immanuel Kant was born in Koenigsberg. " * 100
+
+
+async def chunks_of(data, size):
+    for start in range(0, len(data), size):
+        yield data[start : start + size]
+
+
+async def decode(encoding, data, size=7):
+    headers = {} if encoding is None else {"content-encoding": encoding}
+    return b"".join([piece async for piece in decode_body(headers, chunks_of(data, size))])
+
+
+def raw_deflate(data):
+    compressor = zlib.compressobj(wbits=-zlib.MAX_WBITS)
+    return compressor.compress(data) + compressor.flush()
+
+
+@pytest.mark.parametrize(
+    "encoding", [None, "", "identity", "Identity", "identity, identity", "none", "utf-8", "binary"]
+)
+async def test_encodings_without_meaning_are_ignored(encoding):
+    assert await decode(encoding, TEXT) == TEXT
+
+
+@pytest.mark.parametrize("size", [2, 7, 100_000])
+@pytest.mark.parametrize(
+    ("encoding", "data"),
+    [
+        ("gzip", gzip.compress(TEXT)),
+        ("GZIP", gzip.compress(TEXT)),
+        ("x-gzip", gzip.compress(TEXT)),
+        ("identity, gzip", gzip.compress(TEXT)),
+        ("gzip", gzip.compress(TEXT[:500]) + gzip.compress(TEXT[500:])),
+        ("gzip", gzip.compress(TEXT) + bytes(20)),
+        ("deflate", zlib.compress(TEXT)),
+        ("deflate", raw_deflate(TEXT)),
+        ("deflate, gzip", gzip.compress(zlib.compress(TEXT))),
+    ],
+    ids=[
+        "gzip",
+        "capitals",
+        "x-gzip",
+        "with identity",
+        "two members",
+        "padded",
+        "zlib",
+        "without header",
+        "twice",
+    ],
+)
+async def test_compressed_bodies_are_decompressed(encoding, data, size):
+    assert await decode(encoding, data, size) == TEXT
+
+
+async def test_an_empty_body_may_claim_to_be_compressed():
+    assert await decode("gzip", b"") == b""
+
+
+@pytest.mark.parametrize("encoding", ["br", "zstd", "gzip, br"])
+async def test_an_unsupported_encoding_is_an_error_that_names_it(encoding):
+    with pytest.raises(BackendError, match=encoding.split()[-1]) as caught:
+        await decode(encoding, TEXT)
+    assert caught.value.phase == "read"
+
+
+@pytest.mark.parametrize(
+    ("encoding", "data", "message"),
+    [
+        ("gzip", TEXT, "cannot be decompressed"),
+        ("deflate", TEXT, "cannot be decompressed"),
+        ("gzip", gzip.compress(TEXT)[:-9], "ended early"),
+        ("gzip", gzip.compress(TEXT)[:40] + b"x" * 40, "cannot be decompressed"),
+    ],
+    ids=["not gzip", "not deflate", "truncated", "damaged"],
+)
+async def test_a_broken_body_is_an_error(encoding, data, message):
+    with pytest.raises(BackendError, match=message) as caught:
+        await decode(encoding, data)
+    assert caught.value.phase == "read"
+
+
+async def test_a_bomb_is_decompressed_in_pieces():
+    """The reader stops at its limit long before all of it is in memory."""
+    bomb = gzip.compress(gzip.compress(bytes(200_000_000), 1), 9)
+    tracemalloc.start()
+    size = 0
+    headers = {"content-encoding": "gzip, gzip"}
+    async with aclosing(chunks_of(bomb, 65536)) as chunks:
+        async for piece in decode_body(headers, chunks):
+            size += len(piece)
+            if size > 1_000_000:
+                break
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < 8_000_000
