@@ -73,10 +73,18 @@ class LazyGroup(click.Group):
         Raises:
             SystemExit: Always.
         """
+        from tunesmith.cli.legacy_commands import OptionNormalizer
+
         prepare_stream(sys.stdout)
         prepare_stream(sys.stderr)
         try:
-            code = super().main(args, prog_name, **extra, standalone_mode=False)
+            code = super().main(
+                args,
+                prog_name,
+                **extra,
+                standalone_mode=False,
+                token_normalize_func=OptionNormalizer(),
+            )
         except click.ClickException as error:
             shown = io.StringIO()
             error.show(shown)

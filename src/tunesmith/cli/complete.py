@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from tunesmith.cli.command import client_command
+from tunesmith.cli.legacy_commands import LegacyCommand
 from tunesmith.cli.output import Output
 from tunesmith.cli.sampling_options import prompt_argument, sampling_options
 
@@ -15,7 +16,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@click.command("complete")
+@click.command("complete", cls=LegacyCommand, legacy={"-p": "", "--prompt": ""})
 @click.argument("prompt", callback=prompt_argument)
 @click.option("-m", "--model", required=True, help="The model.")
 @click.option(

@@ -1,25 +1,44 @@
-"""`tunesmith doctor`: check the key, the service and the installation."""
+"""`tunesmith doctor`: check the key, the service, its endpoints and the installation."""
 
 import os
 import platform
 import re
 import time
+from collections.abc import Iterable
 from dataclasses import asdict, dataclass
 from importlib.metadata import PackageNotFoundError, requires, version
-from typing import Literal
+from typing import TYPE_CHECKING, Literal
 
 import click
 
 from tunesmith.cli.connection import ServiceOptions, redact_url
-from tunesmith.cli.output import Output
-from tunesmith.errors import APIStatusError, ConfigurationError, TunesmithError
+from tunesmith.cli.output import Output, echo
+from tunesmith.errors import APIStatusError, ConfigurationError, NotFoundError, TunesmithError
+
+if TYPE_CHECKING:
+    from tunesmith import AsyncClient
 
 __all__ = ["command"]
 
 _TIMEOUT_S = 10.0
 _FOR_DEVELOPERS = {"dev", "docs"}
 _REQUIREMENT = re.compile(r"([A-Za-z0-9._-]+)(?:\[[^\]]*\])?([^;]*)(?:;\s*extra\s*==\s*'([^']+)')?")
-_MARKS = {"ok": "✓", "missing": "·", "wrong": "✗"}
+_MARKS = {"ok": ("✓", "green"), "missing": ("·", "yellow"), "wrong": ("✗", "red")}
+
+_ENDPOINTS = {
+    "completions": ("POST", "/completions"),
+    "chat": ("POST", "/chat/completions"),
+    "responses": ("POST", "/responses"),
+    "embeddings": ("POST", "/embeddings"),
+    "files": ("GET", "/files"),
+    "fine-tuning": ("GET", "/fine_tuning/jobs"),
+    "batches": ("GET", "/batches"),
+}
+"""Endpoints to probe; the empty body of a POST is rejected before a model runs."""
+
+_MISSING_STATUS, _DENIED_STATUS, _SERVER_ERROR = {404, 405, 501}, {401, 403}, 500
+_NOT_OFFERED = "not offered"
+_EXCERPT_BYTES = 1000
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,25 +62,31 @@ class Check:
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.pass_obj
 def command(connection: ServiceOptions, as_json: bool) -> None:
-    """Check the API key, the service and the installed packages.
+    """Check the API key, the service, its endpoints and the installed packages.
 
     The key itself is never shown. The exit code is 0 if everything required works, else 1.
     """
     output = Output(connection, as_json=as_json)
     checks = [*_versions(), _check_api_key(connection), _check_base_url(connection)]
     if not any(check.state == "wrong" for check in checks):
-        checks.append(_service(connection))
+        checks += _check_service(connection)
     checks += _extras()
     if as_json:
         output.json([asdict(check) for check in checks])
     else:
-        width = max(len(check.name) for check in checks)
-        for check in checks:
-            output.text(f"{_MARKS[check.state]} {check.name:{width}}  {check.result}")
-            if check.fix:
-                output.text(f"  {'':{width}}  → {check.fix}")
+        _show(checks)
     if any(check.state == "wrong" for check in checks):
         raise SystemExit(1)
+
+
+def _show(checks: Iterable[Check]) -> None:
+    width = max(len(check.name) for check in checks)
+    for check in checks:
+        mark, colour = _MARKS[check.state]
+        line = f" {check.name:{width}}  {check.result}"
+        echo(line, label=mark, fg=colour, wrap=True, indent=width + 4)
+        if check.fix:
+            echo(f"{'':{width}}    → {check.fix}", wrap=True, indent=width + 6)
 
 
 def _versions() -> list[Check]:
@@ -103,33 +128,66 @@ def _check_base_url(connection: ServiceOptions) -> Check:
     return Check("base URL", "ok", redact_url(base_url))
 
 
-def _service(connection: ServiceOptions) -> Check:
+def _check_service(connection: ServiceOptions) -> list[Check]:
     import anyio
 
-    async def connect() -> str:
+    async def connect() -> list[Check]:
         async with connection.client() as client:
             start = time.monotonic()
-            probe = client.with_options(timeout=_TIMEOUT_S, max_retries=0)
-            models = await probe.models.list()
-            return f"responds in {(time.monotonic() - start) * 1000:.0f} ms, {_count(models)}"
+            try:
+                options = client.with_options(timeout=_TIMEOUT_S, max_retries=0)
+                models = Check("models", "ok", _count(await options.models.list()))
+            except NotFoundError:
+                models = Check("models", "missing", _NOT_OFFERED)
+            duration_ms = (time.monotonic() - start) * 1000
+            endpoints = [models, *[await _probe(client, name) for name in _ENDPOINTS]]
+            if all(check.result == _NOT_OFFERED for check in endpoints):
+                fix = "the base URL may lack its path, such as /v1"
+                return [Check("service", "wrong", "offers no known endpoint", fix)]
+            return [Check("service", "ok", f"responds in {duration_ms:.0f} ms"), *endpoints]
 
     try:
-        return Check("service", "ok", anyio.run(connect))
+        return anyio.run(connect)
     except APIStatusError as error:
-        fix = {
-            401: "set OPENAI_API_KEY to a key of this service",
-            404: "the base URL may lack its path, such as /v1",
-        }.get(error.status, "read the message of the service, then try again")
-        return Check("service", "wrong", " ".join(str(error).split()), fix)
-    except ConfigurationError as error:
-        return Check("service", "wrong", str(error), "correct this setting")
-    except TunesmithError as error:
-        return Check(
-            "service",
-            "wrong",
-            " ".join(str(error).split()),
-            "check the base URL, the network and any proxy",
+        fix = {401: "set OPENAI_API_KEY to a key of this service"}.get(
+            error.status, "read the message of the service, then try again"
         )
+        return [Check("service", "wrong", " ".join(str(error).split()), fix)]
+    except ConfigurationError as error:
+        return [Check("service", "wrong", str(error), "correct this setting")]
+    except TunesmithError as error:
+        fix = "check the base URL, the network and any proxy"
+        return [Check("service", "wrong", " ".join(str(error).split()), fix)]
+
+
+async def _probe(client: "AsyncClient", name: str) -> Check:
+    """Check an endpoint without running a model: lists are read, creates are sent empty."""
+    from tunesmith import Request
+
+    method, path = _ENDPOINTS[name]
+    body = b"{}" if method == "POST" else None
+    headers = {"content-type": "application/json", "content-length": "2"} if body else {}
+    query = () if body else (("limit", "1"),)
+    request = Request(
+        f"doctor.{name}", method, path, query, headers, body=body, timeout_s=_TIMEOUT_S
+    )
+    try:
+        async with client.backend.send(request) as response:
+            status, start = response.status, b""
+            async for chunk in response.stream:
+                start = (start + chunk)[:_EXCERPT_BYTES].lower()
+                if len(start) == _EXCERPT_BYTES:
+                    break
+    except TunesmithError as error:
+        return Check(name, "missing", " ".join(str(error).split()))
+    # Some servers answer 200 for unknown endpoints, and 404 for the missing model.
+    if b"unexpected endpoint" in start or (status in _MISSING_STATUS and b"model" not in start):
+        return Check(name, "missing", _NOT_OFFERED)
+    if status in _DENIED_STATUS:
+        return Check(name, "missing", "not allowed with this key")
+    if status >= _SERVER_ERROR:
+        return Check(name, "missing", f"fails with status {status}")
+    return Check(name, "ok", "offered")
 
 
 def _count(models: object) -> str:

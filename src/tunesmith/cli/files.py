@@ -7,6 +7,7 @@ import click
 
 from tunesmith._atomic import is_replaceable
 from tunesmith.cli.command import client_command
+from tunesmith.cli.legacy_commands import LegacyCommand
 from tunesmith.cli.output import Output, format_time, take
 
 if TYPE_CHECKING:
@@ -21,7 +22,9 @@ def command() -> None:
     """Upload, list, show and delete files."""
 
 
-@command.command("upload", short_help="Upload a file.")
+@command.command(
+    "upload", cls=LegacyCommand, legacy={"-f": "", "-p": "--purpose"}, short_help="Upload a file."
+)
 @click.argument("path", type=click.Path(path_type=Path))
 @click.option(
     "--purpose",
@@ -70,7 +73,7 @@ async def list_files(
     )
 
 
-@command.command("get", short_help="Show a file's record.")
+@command.command("get", cls=LegacyCommand, legacy={"-i": ""}, short_help="Show a file's record.")
 @click.argument("file_id")
 @client_command
 async def get(client: "AsyncClient", output: Output, file_id: str) -> None:
@@ -78,7 +81,9 @@ async def get(client: "AsyncClient", output: Output, file_id: str) -> None:
     show_file(output, await client.files.retrieve(file_id))
 
 
-@command.command("content", short_help="Print or save a file's content.")
+@command.command(
+    "content", cls=LegacyCommand, legacy={"-i": ""}, short_help="Print or save a file's content."
+)
 @click.argument("file_id")
 @click.option(
     "-o", "--output", "target", type=click.Path(path_type=Path), help="Path to save it to."
@@ -103,7 +108,7 @@ async def content(client: "AsyncClient", output: Output, file_id: str, target: P
                 output.data(chunk)
 
 
-@command.command("delete", short_help="Delete files.")
+@command.command("delete", cls=LegacyCommand, legacy={"-i": ""}, short_help="Delete files.")
 @click.argument("file_ids", nargs=-1, required=True)
 @client_command
 async def delete(client: "AsyncClient", output: Output, file_ids: tuple[str, ...]) -> None:

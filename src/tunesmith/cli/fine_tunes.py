@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from tunesmith._atomic import atomic_write
-from tunesmith.cli.command import client_command
+from tunesmith.cli.command import CommandError, client_command
+from tunesmith.cli.legacy_commands import LegacyCommand
 from tunesmith.cli.output import Output, format_time, take
 from tunesmith.cli.plots import plot, report
-from tunesmith.errors import APIStatusError
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
@@ -30,6 +30,9 @@ _REPLACEMENT_MODELS = {
 
 Source: https://developers.openai.com/api/docs/deprecations
 """
+
+_ID = {"-i": "", "--id": ""}
+_CREATE = {"--no-follow": None, "--no-check-if-files-exist": "--yes"}
 
 
 @click.group("fine-tunes")
@@ -55,7 +58,7 @@ def _grader(_: click.Context, __: click.Parameter, path: Path | None) -> object:
         raise click.BadParameter(f"{path} is not valid JSON: {error}") from None
 
 
-@command.command("create", short_help="Create a job.")
+@command.command("create", cls=LegacyCommand, legacy=_CREATE, short_help="Create a job.")
 @click.option(
     "-t",
     "--training-file",
@@ -130,6 +133,8 @@ async def create(
     """
     from tunesmith.cli.upload import resolve_file_id
 
+    if model in _REPLACEMENT_MODELS:
+        raise CommandError(f"{model!r} was retired. Use -m {_REPLACEMENT_MODELS[model]}.")
     parameters = _method(method, grader, hyperparameters)
     training_id = await resolve_file_id(client, output, training_file, ask=not yes)
     validation_id = (
@@ -137,20 +142,15 @@ async def create(
         if validation_file
         else None
     )
-    try:
-        job = await client.fine_tuning.jobs.create(
-            model=model,
-            training_file=training_id,
-            validation_file=validation_id,
-            suffix=suffix,
-            method=cast("Any", parameters),  # the operation checks it
-            seed=seed,
-            metadata=metadata or None,
-        )
-    except APIStatusError:
-        if model in _REPLACEMENT_MODELS:
-            output.info(f"{model!r} was retired. Use -m {_REPLACEMENT_MODELS[model]}.")
-        raise
+    job = await client.fine_tuning.jobs.create(
+        model=model,
+        training_file=training_id,
+        validation_file=validation_id,
+        suffix=suffix,
+        method=cast("Any", parameters),  # the operation checks it
+        seed=seed,
+        metadata=metadata or None,
+    )
     if follow:
         from tunesmith.cli.follow import follow_job
 
@@ -176,7 +176,7 @@ async def list_jobs(client: "AsyncClient", output: Output, limit: int) -> None:
     )
 
 
-@command.command("get", short_help="Show a job.")
+@command.command("get", cls=LegacyCommand, legacy=_ID, short_help="Show a job.")
 @click.argument("job_id")
 @client_command
 async def get(client: "AsyncClient", output: Output, job_id: str) -> None:
@@ -184,7 +184,7 @@ async def get(client: "AsyncClient", output: Output, job_id: str) -> None:
     show_job(output, await client.fine_tuning.jobs.retrieve(job_id))
 
 
-@command.command("follow", short_help="Follow a job until it ends.")
+@command.command("follow", cls=LegacyCommand, legacy=_ID, short_help="Follow a job until it ends.")
 @click.argument("job_id")
 @client_command
 async def follow_one(client: "AsyncClient", output: Output, job_id: str) -> None:
@@ -198,7 +198,7 @@ async def follow_one(client: "AsyncClient", output: Output, job_id: str) -> None
     await follow_job(client, output, job_id)
 
 
-@command.command("events", short_help="List a job's events.")
+@command.command("events", cls=LegacyCommand, legacy=_ID, short_help="List a job's events.")
 @click.argument("job_id")
 @click.option(
     "--limit",
@@ -218,7 +218,7 @@ async def events(client: "AsyncClient", output: Output, job_id: str, limit: int)
     )
 
 
-@command.command("results", short_help="Print a job's metrics.")
+@command.command("results", cls=LegacyCommand, legacy=_ID, short_help="Print a job's metrics.")
 @click.argument("job_id")
 @click.option(
     "-o", "--output", "target", type=click.Path(path_type=Path), help="Path to save them to."
@@ -239,7 +239,7 @@ async def results(client: "AsyncClient", output: Output, job_id: str, target: Pa
         output.text(_to_csv(metrics), newline=False)
 
 
-@command.command("cancel", short_help="Cancel a job.")
+@command.command("cancel", cls=LegacyCommand, legacy=_ID, short_help="Cancel a job.")
 @click.argument("job_id")
 @client_command
 async def cancel(client: "AsyncClient", output: Output, job_id: str) -> None:
@@ -247,7 +247,7 @@ async def cancel(client: "AsyncClient", output: Output, job_id: str) -> None:
     show_job(output, await client.fine_tuning.jobs.cancel(job_id))
 
 
-@command.command("pause", short_help="Pause a job.")
+@command.command("pause", cls=LegacyCommand, legacy=_ID, short_help="Pause a job.")
 @click.argument("job_id")
 @client_command
 async def pause(client: "AsyncClient", output: Output, job_id: str) -> None:
@@ -256,7 +256,7 @@ async def pause(client: "AsyncClient", output: Output, job_id: str) -> None:
     output.suggest_command("fine-tunes", "resume", job_id)
 
 
-@command.command("resume", short_help="Resume a paused job.")
+@command.command("resume", cls=LegacyCommand, legacy=_ID, short_help="Resume a paused job.")
 @click.argument("job_id")
 @client_command
 async def resume(client: "AsyncClient", output: Output, job_id: str) -> None:
@@ -265,7 +265,9 @@ async def resume(client: "AsyncClient", output: Output, job_id: str) -> None:
     output.suggest_command("fine-tunes", "follow", job_id)
 
 
-@command.command("checkpoints", short_help="List a job's checkpoints.")
+@command.command(
+    "checkpoints", cls=LegacyCommand, legacy=_ID, short_help="List a job's checkpoints."
+)
 @click.argument("job_id")
 @click.option("--limit", type=click.IntRange(min=1), default=100, help="Maximum number of entries.")
 @client_command

@@ -9,7 +9,8 @@ from typing import TYPE_CHECKING
 
 from tunesmith.cli.braille_plot import Point, braille_plot
 from tunesmith.cli.command import EXIT_JOB_FAILED, CommandError
-from tunesmith.cli.output import Output, clean
+from tunesmith.cli.messages import clean
+from tunesmith.cli.output import Output
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -72,10 +73,11 @@ def _view(output: Output) -> Generator["_JsonView | _PlainView | _LiveView"]:
     elif not output.is_terminal:
         yield _PlainView(output)
     else:
-        from rich.console import Console
         from rich.live import Live
 
-        console = Console(highlight=False)
+        from tunesmith.cli.console import CleanConsole
+
+        console = CleanConsole()
         screen = _LiveView(console.width)
         with Live(screen, console=console, refresh_per_second=8):
             yield screen

@@ -1,8 +1,13 @@
-"""Commands of the old `openai` command line, and their names here."""
+"""Commands and options of the old `openai` command line, and their names here."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-__all__ = ["translate_legacy_command"]
+import click
+
+from tunesmith.cli.output import echo
+
+__all__ = ["LegacyCommand", "OptionNormalizer", "translate_legacy_command"]
 
 _COMMANDS = {
     "fine_tunes.prepare_data": "prepare",
@@ -44,3 +49,47 @@ def translate_legacy_command(argv: Sequence[str]) -> tuple[str, str] | None:
         return translate_legacy_command([first]) if first in _DEFAULTS and rest else None
     kind = "tools" if name == _DEFAULTS["tools"] else "api"
     return f"openai {kind} {name}", f"tunesmith {command}"
+
+
+class OptionNormalizer:
+    """Spelling of options with `-` for `_`; prints the current name once."""
+
+    def __init__(self) -> None:
+        self._noted: set[str] = set()
+
+    def __call__(self, name: str) -> str:
+        """Return the current name."""
+        current = name.replace("_", "-")
+        if current != name and name not in self._noted:
+            self._noted.add(name)
+            echo(f"--{name} is now --{current}.", err=True)
+        return current
+
+
+class LegacyCommand(click.Command):
+    """Command that also accepts options of the old command line.
+
+    Args:
+        legacy: By old option: the option now, "" for an argument, None to leave it out.
+    """
+
+    def __init__(
+        self, *args: Any, legacy: Mapping[str, str | None] | None = None, **options: Any
+    ) -> None:
+        super().__init__(*args, **options)
+        self._legacy = legacy or {}
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Replace old options, and print their current form."""
+        current: list[str] = []
+        for arg in args:
+            name = arg.replace("_", "-") if arg.startswith("--") else arg
+            if name not in self._legacy:
+                current.append(arg)
+                continue
+            replacement = self._legacy[name]
+            if replacement:
+                current.append(replacement)
+            note = {"": "an argument", None: "not needed"}.get(replacement, replacement)
+            echo(f"{arg} is now {note}.", err=True)
+        return super().parse_args(ctx, current)

@@ -1,4 +1,4 @@
-"""Errors in terms of the command line: arguments of Python become options."""
+"""Text of messages: without control characters, and with options for arguments of Python."""
 
 import re
 from collections.abc import Generator
@@ -8,7 +8,7 @@ import click
 
 from tunesmith.errors import TunesmithError
 
-__all__ = ["click_errors", "to_option_names"]
+__all__ = ["clean", "click_errors", "to_option_names"]
 
 _OPTIONS = (
     (re.compile(r"rename=\{'([^']*)': '([^']*)'\}"), r"--rename \1=\2"),
@@ -26,6 +26,19 @@ _OPTIONS = (
     (re.compile(r"prices=Prices\([^)]*\)"), "--prices FILE"),
     (re.compile(r"raise max_line_bytes"), "read it in Python with a larger max_line_bytes"),
 )
+
+
+_SEQUENCES = re.compile(
+    r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # OSC: title, link, clipboard
+    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
+)
+_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
+"""Characters that steer a terminal or reverse its text; tabs and line ends are kept."""
+
+
+def clean(text: str) -> str:
+    """Remove control characters and terminal sequences, other than tabs and line ends."""
+    return _CONTROL.sub("", _SEQUENCES.sub("", text))
 
 
 def to_option_names(message: str) -> str:

@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 import click
 
 from tunesmith.cli.command import client_command
+from tunesmith.cli.legacy_commands import LegacyCommand
 from tunesmith.cli.output import Output, format_time
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ async def list_models(client: "AsyncClient", output: Output, tuned: bool) -> Non
     )
 
 
-@command.command("get", short_help="Show a model.")
+@command.command("get", cls=LegacyCommand, legacy={"-i": ""}, short_help="Show a model.")
 @click.argument("model")
 @client_command
 async def get(client: "AsyncClient", output: Output, model: str) -> None:
@@ -49,7 +50,9 @@ async def get(client: "AsyncClient", output: Output, model: str) -> None:
     )
 
 
-@command.command("delete", short_help="Delete fine-tuned models.")
+@command.command(
+    "delete", cls=LegacyCommand, legacy={"-i": ""}, short_help="Delete fine-tuned models."
+)
 @click.argument("models", nargs=-1, required=True)
 @client_command
 async def delete(client: "AsyncClient", output: Output, models: tuple[str, ...]) -> None:

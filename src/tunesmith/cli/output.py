@@ -15,34 +15,23 @@ from typing import TYPE_CHECKING, TextIO, TypeVar, cast
 import click
 
 from tunesmith.cli.connection import ServiceOptions
+from tunesmith.cli.messages import clean
 
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Output", "clean", "echo", "format_time", "prepare_stream", "take"]
+__all__ = ["Output", "echo", "format_time", "prepare_stream", "take"]
 
 T = TypeVar("T")
 
 _WIDE = 10_000
 """More columns than any table needs."""
 
-_SEQUENCES = re.compile(
-    r"(?:\x1b\]|\x9d)[^\x07\x1b\x9c]*(?:\x07|\x1b\\|\x9c)?"  # OSC: title, link, clipboard
-    r"|(?:\x1b\[|\x9b)[0-?]*[ -/]*[@-~]"  # CSI: colours, cursor
-)
-_CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069]")
-"""Characters that steer a terminal or reverse its text; tabs and line ends are kept."""
-
 _NOT_IN_JSON = re.compile(r"[\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
 """Characters that JSON text would hold as they are."""
 
 _ASCII = str.maketrans({"→": "->", "✓": "+", "✗": "x", "·": "-", "…": "...", "│": "|", "█": "#"})
 """Signs of our own on streams that are not Unicode."""
-
-
-def clean(text: str) -> str:
-    """Remove control characters and terminal sequences, other than tabs and line ends."""
-    return _CONTROL.sub("", _SEQUENCES.sub("", text))
 
 
 def echo(
@@ -53,6 +42,7 @@ def echo(
     label: str = "",
     fg: str | None = None,
     wrap: bool = False,
+    indent: int = 0,
 ) -> None:
     """Write cleaned text.
 
@@ -63,11 +53,12 @@ def echo(
         label: Text to begin with, in colour.
         fg: The colour of the label, or of all the text without a label.
         wrap: Whether to break lines between words on a terminal.
+        indent: Indentation of the lines after a break.
     """
     stream = sys.stderr if err else sys.stdout
     message = clean(f"{label}{text}")
     if wrap and stream.isatty():
-        message = _wrapped(message)
+        message = _wrapped(message, indent)
     if not _is_unicode(stream):
         message = message.translate(_ASCII)
     if fg is not None:
@@ -76,11 +67,14 @@ def echo(
     click.echo(message, err=err, nl=nl)
 
 
-def _wrapped(text: str) -> str:
+def _wrapped(text: str, indent: int) -> str:
     import shutil
 
     wrapper = TextWrapper(
-        shutil.get_terminal_size().columns, break_long_words=False, break_on_hyphens=False
+        shutil.get_terminal_size().columns,
+        subsequent_indent=" " * indent,
+        break_long_words=False,
+        break_on_hyphens=False,
     )
     return "\n".join("\n".join(wrapper.wrap(line)) for line in text.split("\n"))
 
@@ -198,15 +192,15 @@ async def take(limit: int, items: AsyncIterable[T]) -> list[T]:
 
 
 def _table_or_blocks(columns: Sequence[str], rows: Sequence[Sequence[object]]) -> None:
-    from rich.console import Console
     from rich.measure import Measurement
     from rich.table import Table
+
+    from tunesmith.cli.console import CleanConsole
 
     table = Table(*columns, box=None, pad_edge=False, header_style="bold")
     for row in rows:
         table.add_row(*map(_cell, row))
-    # Values are not markup: `[…]` would be a style, and `:dog:` in a model's name an emoji.
-    console = Console(highlight=False, markup=False, emoji=False)
+    console = CleanConsole()
     whole_words = Measurement.get(console, console.options.update_width(_WIDE), table).minimum
     if whole_words <= console.width:
         console.print(table)

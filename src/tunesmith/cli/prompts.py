@@ -6,8 +6,8 @@ from contextlib import contextmanager
 
 import click
 
-from tunesmith.cli.messages import to_option_names
-from tunesmith.cli.output import clean, echo
+from tunesmith.cli.messages import clean, to_option_names
+from tunesmith.cli.output import echo
 from tunesmith.datasets import Diagnosis, Finding, Plan
 
 __all__ = ["Prompter", "default_sigint", "show_findings"]
@@ -24,14 +24,27 @@ class Prompter:
 
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
+        self._accept_all = quiet
 
     def confirm(self, prompt: str) -> bool:
-        """Prompt for yes or no; the default is yes.
+        """Prompt for yes, no, all (yes to this and all later prompts) or quit; default: yes.
 
         Raises:
-            ClickException: The input has ended.
+            ClickException: The answer is quit, or the input has ended.
         """
-        return self._quiet or _confirm(prompt, default=True)
+        while not self._accept_all:
+            answer = _read(f"{prompt} [Y/n/a/q]", "yes").strip().lower()
+            if answer and "quit".startswith(answer):
+                raise click.ClickException("Nothing was written.")
+            if answer and "no".startswith(answer):
+                return False
+            if answer and "all".startswith(answer):
+                self._accept_all = True
+            elif answer and "yes".startswith(answer):
+                return True
+            else:
+                echo("Type yes, no, all or quit, or the first letter.", err=True)
+        return True
 
     def confirm_fix(self, finding: Finding) -> bool:
         """Prompt whether to apply a finding's fix."""
@@ -47,7 +60,7 @@ class Prompter:
             if finding.code != "broken-lines" or skip:
                 continue
             lines = "this line" if finding.count == 1 else f"these {finding.count} lines"
-            if self._quiet or not _confirm(f"Leave out {lines}", default=False):
+            if self._quiet or not _read(f"Leave out {lines} [y/N]", "no").lower().startswith("y"):
                 excerpt = f" It begins {finding.excerpt!r}." if finding.excerpt else ""
                 raise click.ClickException(
                     f"{to_option_names(str(finding))}{excerpt} "
@@ -61,9 +74,9 @@ class Prompter:
         )
 
 
-def _confirm(prompt: str, *, default: bool) -> bool:
+def _read(prompt: str, default: str) -> str:
     try:
-        return click.confirm(clean(prompt), default=default, err=True)
+        return str(click.prompt(clean(prompt), default=default, show_default=False, err=True))
     except click.Abort as abort:
         echo(err=True)  # ends the question's line
         if isinstance(abort.__context__, KeyboardInterrupt):

@@ -12,7 +12,8 @@ from urllib.parse import unquote, urlsplit
 import click
 
 from tunesmith.cli.connection import redact_url
-from tunesmith.cli.output import Output, clean, format_time
+from tunesmith.cli.messages import clean
+from tunesmith.cli.output import Output, format_time
 from tunesmith.errors import NotFoundError
 from tunesmith.resources.file_upload import FileUpload
 
@@ -32,6 +33,7 @@ async def upload_file(
     purpose: str,
     *,
     name: str | None = None,
+    label: str | None = None,
     ask: bool = True,
     force: bool = False,
 ) -> "FileObject":
@@ -43,6 +45,7 @@ async def upload_file(
         path: The file.
         purpose: The purpose of the file.
         name: The file name at the service; default: that of the path.
+        label: The source as the user named it; default: the path.
         ask: Whether to ask before an identical file is reused, if there is a user to ask.
         force: Whether to upload even if the service has an identical file.
 
@@ -55,12 +58,14 @@ async def upload_file(
     if not force:
         existing = await FileUpload(client.files.caller, path, purpose=kind).find_duplicate()
     if existing is not None and (not ask or _confirm_reuse(output, path, existing)):
-        output.info(f"Reusing {existing.id}: identical to {path}.")
+        output.info(f"Reusing {existing.id} for {label or path} (identical content).")
         return existing
     with _progress(output, path) as progress:
-        return await client.files.upload(
+        file = await client.files.upload(
             path, purpose=kind, filename=name, reuse=False, progress=progress
         )
+    output.info(f"Uploaded {label or path} as {file.id}.")
+    return file
 
 
 async def resolve_file_id(
@@ -91,9 +96,7 @@ async def _uploaded(
 ) -> str:
     _require_file(path)
     _require_jsonl(path, reference)
-    file = await upload_file(client, output, path, "fine-tune", ask=ask)
-    output.info(f"File: {file.id} ({reference})")
-    return file.id
+    return (await upload_file(client, output, path, "fine-tune", label=reference, ask=ask)).id
 
 
 def _require_file(path: Path) -> None:
@@ -151,12 +154,13 @@ def _progress(output: Output, path: Path) -> Generator[Callable[[int, int], None
     if not large or output.as_json or not sys.stderr.isatty():
         yield None
         return
-    from rich.console import Console
     from rich.progress import BarColumn, DownloadColumn, Progress, TextColumn, TransferSpeedColumn
+
+    from tunesmith.cli.console import CleanConsole
 
     columns = (TextColumn("{task.description}", markup=False), BarColumn(), DownloadColumn())
     with Progress(
-        *columns, TransferSpeedColumn(), console=Console(stderr=True), transient=True
+        *columns, TransferSpeedColumn(), console=CleanConsole(stderr=True), transient=True
     ) as bar:
-        task = bar.add_task(clean(path.name), total=None)
+        task = bar.add_task(path.name, total=None)
         yield lambda sent, total: bar.update(task, completed=sent, total=total)

@@ -1,12 +1,14 @@
 """Progress of a running batch job."""
 
 import io
+import re
 import sys
 
 import pytest
 
 from tunesmith.batch import Progress, Usage
-from tunesmith.cli.batch_progress import format_progress, progress_reporter
+from tunesmith.cli.batch_progress import ProgressDisplay, format_duration, progress_reporter
+from tunesmith.cli.console import CleanConsole
 
 
 def progress(**changes):
@@ -28,48 +30,93 @@ def progress(**changes):
     return Progress(**facts | changes)
 
 
-def test_a_line_shows_rate_and_tokens_and_leaves_out_zeros():
-    assert format_progress(progress()) == "25.0 rows/s, 32 in flight, 3,000 tokens"
-    assert format_progress(
-        progress(
-            failed=3,
-            in_batches=500,
-            retried=2,
-            last_retry_reason="cannot connect",
-            requests_per_minute=1500,
-            tokens_per_minute=90_000,
-            paused_s=2.0,
-            usd=0.25,
-        )
-    ) == (
-        "25.0 rows/s, 32 in flight, 500 in batches, 3 failed, "
-        "2 retried (cannot connect), limit 1,500 requests/min, "
-        "limit 90,000 tokens/min, paused 2 s, 3,000 tokens, $0.2500"
-    )
+def display(width, monkeypatch, **changes):
+    """Render a progress for a terminal of this width."""
+    monkeypatch.setenv("COLUMNS", str(width))
+    shown = ProgressDisplay()
+    shown.progress = progress(**changes)
+    console = CleanConsole()
+    with console.capture() as capture:
+        console.print(shown)
+    return capture.get().rstrip("\n").split("\n")
 
 
-def test_log_lines_come_at_growing_intervals(capsys):
+TROUBLE = {
+    "done": 123_456,
+    "total": 1_000_000,
+    "failed": 1234,
+    "retried": 2,
+    "last_retry_reason": "The server had an error while processing your request. " * 3,
+    "usd": 12.5,
+    "requests_per_minute": 1500,
+}
+
+
+@pytest.mark.parametrize("width", [60, 80, 120, 200])
+def test_count_percent_rate_eta_and_failures_fit_any_width(monkeypatch, width):
+    line, delay = display(width, monkeypatch, **TROUBLE)
+    assert len(line) <= width
+    for fact in ("124,700/1,000,000", "12%", "25.0/s", "ETA 9:43:32", "1,234 failed"):
+        assert fact in line
+    assert len(delay) <= width
+    assert delay.startswith("2 retried, last: The server had an error")
+
+
+def test_large_counts_are_shortened_where_they_do_not_fit(monkeypatch):
+    line, _ = display(60, monkeypatch, **{**TROUBLE, "done": 12_345_678, "total": 100_000_000})
+    assert line.startswith("12.3M/100.0M  12%  1,234 failed  25.0/s  ETA ")
+
+
+def test_a_wide_terminal_shows_more(monkeypatch):
+    (line,) = display(120, monkeypatch, usd=0.25)
+    assert line.endswith("250/1,000  25%  25.0/s  ETA 0:00:30  $0.2500  32 in flight  3,000 tokens")
+    assert line.startswith("━")
+
+
+def test_a_pause_is_shown_on_its_own_line(monkeypatch):
+    _, delay = display(80, monkeypatch, paused_s=6.2, last_retry_reason="service unreachable")
+    assert delay == "service unreachable, retrying in 7 s"
+
+
+def test_log_lines_have_a_time_a_percentage_and_hours(capsys):
     with progress_reporter() as show:
         show(progress())
         show(progress(elapsed_s=10.5))
         show(progress(elapsed_s=11.5, total=None))
-    assert capsys.readouterr().err.splitlines() == [
-        "250 of 1,000 rows, 25.0 rows/s, 32 in flight, 3,000 tokens, 30 s left",
-        "250 of ? rows, 25.0 rows/s, 32 in flight, 3,000 tokens",
-    ]
+    first, second = capsys.readouterr().err.splitlines()
+    assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  250/1,000  25%  .*", first)
+    assert first.endswith("25.0/s  ETA 0:01 h  32 in flight  3,000 tokens")
+    assert second.endswith("Z  250 rows  25.0/s  32 in flight  3,000 tokens")
+
+
+@pytest.mark.parametrize(
+    ("seconds", "text"), [(0, "0:00:00"), (59.2, "0:01:00"), (3600, "1:00:00"), (1e5, "27:46:40")]
+)
+def test_durations_are_hours_minutes_and_seconds(seconds, text):
+    assert format_duration(seconds) == text
+
+
+class Terminal(io.StringIO):
+    encoding = "utf-8"
+
+    def isatty(self):
+        return True
 
 
 def test_a_terminal_gets_a_bar(monkeypatch):
-    class Terminal(io.StringIO):
-        def isatty(self):
-            return True
-
     terminal = Terminal()
     monkeypatch.setattr(sys, "stderr", terminal)
     with progress_reporter() as show:
         show(progress(done=990))
-    assert "1000/1000" in terminal.getvalue()
-    assert "25.0 rows/s, 32 in flight" in terminal.getvalue()
+    assert "1,000/1,000" in terminal.getvalue()
+
+
+def test_nothing_is_shown_before_the_first_request(monkeypatch):
+    terminal = Terminal()
+    monkeypatch.setattr(sys, "stderr", terminal)
+    with progress_reporter() as show:
+        show(progress(done=0, skipped=0, requests=0))
+    assert terminal.getvalue() == ""
 
 
 @pytest.mark.slow
@@ -80,4 +127,4 @@ def test_the_log_of_a_night_is_short_and_has_its_end(capsys):
         show(progress(elapsed_s=8 * 3600.0, done=990))
     lines = capsys.readouterr().err.splitlines()
     assert 50 < len(lines) < 250
-    assert lines[-1].startswith("1,000 of 1,000 rows")
+    assert "1,000/1,000" in lines[-1]

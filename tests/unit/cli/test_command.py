@@ -226,7 +226,7 @@ def test_ctrl_c_in_a_shell_exits_at_once_and_without_a_traceback():
 @pytest.mark.slow
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="needs /proc")
 @pytest.mark.parametrize(
-    ("line", "prompt"), [("chat -m gpt-4o-mini", "> "), ("prepare kant.csv", "[Y/n]: ")]
+    ("line", "prompt"), [("chat -m gpt-4o-mini", "> "), ("prepare kant.csv", "[Y/n/a/q]: ")]
 )
 def test_ctrl_c_at_a_prompt_exits_at_once(folder, line, prompt):
     process = subprocess.Popen(

@@ -77,7 +77,8 @@ def test_an_unknown_id_hints_at_the_list(run, few, remembered, line, command):
 def test_a_retired_model_hints_at_its_successor(run, few, remembered, retired, successor):
     result = run(f"fine-tunes create -t few.jsonl -m {retired}")
     assert result.exit_code == 1
-    assert f"'{retired}' was retired. Use -m {successor}." in result.stderr
+    assert result.stderr == f"Error: '{retired}' was retired. Use -m {successor}.\n"
+    assert run("files list").stdout == ""  # nothing was uploaded
 
 
 @pytest.mark.parametrize(
@@ -135,7 +136,29 @@ def test_ctrl_c_at_a_prompt_is_an_interrupt(run, monkeypatch):
         abort.__context__ = KeyboardInterrupt()  # as click does
         raise abort
 
-    monkeypatch.setattr("click.confirm", interrupted)
+    monkeypatch.setattr("click.prompt", interrupted)
     result = run("prepare kant.csv")
     assert result.exit_code == 130
     assert result.stderr.endswith("\nInterrupted.\n")
+
+
+@pytest.mark.parametrize(
+    ("line", "note"),
+    [
+        ("fine-tunes get -i {job}", "-i is now an argument."),
+        ("fine-tunes events --id {job}", "--id is now an argument."),
+        ("files get -i {file}", "-i is now an argument."),
+        ("models get -i babbage-002", "-i is now an argument."),
+        ("complete -m babbage-002 -p Kant --max_tokens 1", "-p is now an argument."),
+        ("complete -m babbage-002 Kant --max_tokens 1", "--max_tokens is now --max-tokens."),
+        ("files upload -f few.jsonl -p assistants", "-p is now --purpose."),
+        (
+            "fine-tunes create -t {file} -m babbage-002 --n_epochs 1 --no_follow",
+            "--n_epochs is now --n-epochs.",
+        ),
+    ],
+)
+def test_options_of_openai_are_accepted_and_their_current_name_shown(run, tuned, line, note):
+    result = run(line.format(job=tuned["id"], file=tuned["training_file"]))
+    assert result.exit_code == 0, result.output
+    assert result.stderr.splitlines().count(note) == 1

@@ -69,7 +69,7 @@ def test_an_upload_suggests_the_next_command(run, few, remembered):
 
 def test_an_identical_file_is_reused_in_a_script(run, uploaded, as_json):
     result = run("files upload few.jsonl")
-    assert f"Reusing {uploaded['id']}: identical to few.jsonl." in result.stderr
+    assert f"Reusing {uploaded['id']} for few.jsonl (identical content)." in result.stderr
     assert len(as_json("files list")) == 1
 
 

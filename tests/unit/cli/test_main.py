@@ -32,6 +32,8 @@ def test_help_loads_no_command_and_nothing_slow():
         "tunesmith.cli",
         "tunesmith.cli.app",
         "tunesmith.cli.connection",
+        "tunesmith.cli.legacy_commands",
+        "tunesmith.cli.messages",
         "tunesmith.cli.output",
     }
 

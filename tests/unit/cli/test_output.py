@@ -1,8 +1,17 @@
 """Output on a terminal and in a pipe."""
 
+import json
+import os
+import subprocess
+import sys
+import unicodedata
+
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from tunesmith.cli.connection import ServiceOptions
+from tunesmith.cli.messages import clean
 from tunesmith.cli.output import Output
 
 
@@ -78,3 +87,54 @@ def test_an_empty_list_is_an_empty_table(run, remembered, terminal):
 def test_control_characters_are_removed_on_a_terminal(terminal, capsys):
     Output(ServiceOptions(), as_json=False).text("a\x1b[2Jb\tc\x07\x9b")
     assert capsys.readouterr().out == "ab\tc\n"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\x1b]0;title\x07",
+        "\x1b]52;c;ZXZpbA==\x07",
+        "\x1b]8;;http://evil\x1b\\",
+        "\x1b[2J\x1b[31m",
+        "\x9b31m\x9d0;t\x9c",
+        "\x00\x08\r\x0c\x7f",
+        "\u202e\u2066\u2028",
+    ],
+)
+def test_terminal_sequences_are_removed_whole(text):
+    assert clean(f"a{text}b\tc\n") == "ab\tc\n"
+
+
+@given(st.text())
+def test_cleaned_text_has_no_control_characters(text):
+    controls = [c for c in clean(text) if unicodedata.category(c) == "Cc"]
+    assert set(controls) <= {"\t", "\n"}
+
+
+def test_json_escapes_control_characters(capsys):
+    text = "a\x1b[2J\x9b\u202e\ud800"
+    Output(ServiceOptions(), as_json=True).json({"text": text})
+    line = capsys.readouterr().out
+    assert line.isascii()
+    assert json.loads(line) == {"text": text}
+
+
+@pytest.mark.parametrize("encoding", ["cp1252", "ascii", "latin-1"])
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        ("prepare", "kant.csv", "-q"),
+        ("--backend", "memory", "complete", "-m", "davinci-002", "你好 →"),
+        ("--backend", "memory", "doctor"),
+    ],
+)
+@pytest.mark.slow
+def test_output_encodings_without_unicode_are_supported(folder, encoding, arguments):
+    done = subprocess.run(
+        [sys.executable, "-m", "tunesmith", *arguments],
+        env={**os.environ, "PYTHONIOENCODING": encoding, "PYTHONUTF8": "0"},
+        capture_output=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    assert b"Traceback" not in done.stderr

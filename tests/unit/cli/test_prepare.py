@@ -51,7 +51,7 @@ def test_each_optional_remedy_is_asked_for(run, folder):
     result = run("prepare kant.csv", "n\n\nn\ny\n")
 
     assert result.exit_code == 0, result.output
-    assert result.output.count("[Y/n]") == 4
+    assert result.output.count("[Y/n/a/q]") == 4
     written = rows(folder / "kant_prepared.jsonl")
     assert not any(r["prompt"].endswith(" ->") or r["completion"][0] == " " for r in written)
     assert all(r["completion"].endswith("\n") for r in written)
@@ -276,3 +276,22 @@ def test_arguments_of_python_become_options():
         "leave such lines out with --skip-broken"
     )
     assert to_option_names("name encoding='cp1252'.") == "name --encoding cp1252."
+
+
+def test_all_accepts_the_remaining_fixes(run, folder):
+    result = run("prepare kant.csv", "all\n")
+    assert result.exit_code == 0, result.output
+    assert result.output.count("[Y/n/a/q]") == 1
+    assert (folder / "kant_prepared.jsonl").exists()
+
+
+def test_quit_writes_nothing(run, folder):
+    result = run("prepare kant.csv", "y\nq\n")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("Error: Nothing was written.\n")
+    assert not (folder / "kant_prepared.jsonl").exists()
+
+
+def test_an_unknown_answer_is_asked_again(run):
+    result = run("prepare kant.csv", "maybe\nq\n")
+    assert "Type yes, no, all or quit, or the first letter." in result.stderr
