@@ -3,7 +3,7 @@
 import io
 import os
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from importlib import import_module
 from pathlib import Path
 from typing import Any, Literal, NoReturn, cast
@@ -11,7 +11,7 @@ from typing import Any, Literal, NoReturn, cast
 import click
 
 from tunesmith.cli.connection import ServiceOptions, redact_url
-from tunesmith.cli.output import echo, prepare_stream
+from tunesmith.cli.output import echo, is_colourless, prepare_stream
 
 __all__ = ["app"]
 
@@ -32,8 +32,36 @@ COMMANDS = {
 _INTERRUPTED = 130
 
 
+class StyledFormatter(click.HelpFormatter):
+    """Help with coloured headings and options."""
+
+    def write_heading(self, heading: str) -> None:
+        """Write a heading."""
+        super().write_heading(click.style(heading, bold=True))
+
+    def write_dl(
+        self, rows: Iterable[tuple[str, str]], col_max: int = 30, col_spacing: int = 2
+    ) -> None:
+        """Write a list of names and texts."""
+        styled = [(click.style(name, fg="cyan"), text) for name, text in rows]
+        super().write_dl(styled, col_max, col_spacing)
+
+
+class StyledContext(click.Context):
+    """Context with coloured help, unless `NO_COLOR` is set."""
+
+    formatter_class = StyledFormatter
+
+    def __init__(self, *args: Any, **options: Any) -> None:
+        super().__init__(*args, **options)
+        if is_colourless():
+            self.color = False
+
+
 class LazyGroup(click.Group):
     """Group of the commands in `COMMANDS`."""
+
+    context_class = StyledContext
 
     def list_commands(self, ctx: click.Context) -> list[str]:  # noqa: ARG002 — click's signature
         """Return the names of all commands."""
@@ -47,7 +75,10 @@ class LazyGroup(click.Group):
         """Load a command."""
         if cmd_name not in COMMANDS:
             return None
-        return cast("click.Command", import_module(COMMANDS[cmd_name][0]).command)
+        command = cast("click.Command", import_module(COMMANDS[cmd_name][0]).command)
+        for styled in (command, *getattr(command, "commands", {}).values()):
+            styled.context_class = StyledContext
+        return command
 
     def resolve_command(
         self, ctx: click.Context, args: list[str]

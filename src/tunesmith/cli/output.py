@@ -4,6 +4,7 @@ Text of services, files and models passes `echo`, which removes control characte
 """
 
 import json
+import os
 import re
 import sys
 from collections.abc import AsyncIterable, Iterable, Sequence
@@ -20,7 +21,7 @@ from tunesmith.cli.messages import clean
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Output", "echo", "format_time", "prepare_stream", "take"]
+__all__ = ["Output", "echo", "format_time", "is_colourless", "prepare_stream", "take"]
 
 T = TypeVar("T")
 
@@ -61,7 +62,7 @@ def echo(
         message = _wrapped(message, indent)
     if not _is_unicode(stream):
         message = message.translate(_ASCII)
-    if fg is not None:
+    if fg is not None and not is_colourless():
         end = len(label) or len(message)
         message = click.style(message[:end], fg=fg) + message[end:]
     click.echo(message, err=err, nl=nl)
@@ -77,6 +78,11 @@ def _wrapped(text: str, indent: int) -> str:
         break_on_hyphens=False,
     )
     return "\n".join("\n".join(wrapper.wrap(line)) for line in text.split("\n"))
+
+
+def is_colourless() -> bool:
+    """Return whether the environment turns off colours."""
+    return bool(os.environ.get("NO_COLOR")) or os.environ.get("TERM") == "dumb"
 
 
 def prepare_stream(stream: TextIO) -> None:
