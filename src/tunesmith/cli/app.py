@@ -20,6 +20,7 @@ COMMANDS = {
     "chat": ("tunesmith.cli.chat", "Chat with a model."),
     "complete": ("tunesmith.cli.complete", "Complete a prompt."),
     "doctor": ("tunesmith.cli.doctor", "Check the key, the service and the installation."),
+    "example": ("tunesmith.cli.example", "Write an example dataset."),
     "files": ("tunesmith.cli.files", "Upload, list, show and delete files."),
     "fine-tunes": ("tunesmith.cli.fine_tunes", "Create, follow and cancel fine-tuning jobs."),
     "models": ("tunesmith.cli.models", "List, show and delete models."),

@@ -43,6 +43,7 @@ client or the network.
 from tunesmith.datasets.convert import to_chat, to_completion
 from tunesmith.datasets.dataset import Dataset, Source, diagnose
 from tunesmith.datasets.diagnosis import Check, Diagnosis, Task
+from tunesmith.datasets.examples import example
 from tunesmith.datasets.findings import Finding, Fix, FixDecision, Severity
 from tunesmith.datasets.formats import SOURCE_FORMATS, SourceFormat
 from tunesmith.datasets.plan import Plan, write
@@ -75,6 +76,7 @@ __all__ = [
     "Task",
     "WriteResult",
     "diagnose",
+    "example",
     "to_chat",
     "to_completion",
     "write",
