@@ -288,8 +288,7 @@ def _http_backend(
     http_client: "HttpClient | None",
     transport: Literal["httpx", "fast"],
 ) -> Backend:
-    environment = os.environ.get
-    api_key = api_key or conceal(environment("OPENAI_API_KEY")) or None
+    api_key = api_key or conceal(os.environ.get("OPENAI_API_KEY")) or None
     if api_key is None:
         raise ConfigurationError(
             "no API key: set the environment variable OPENAI_API_KEY, or pass "
@@ -306,9 +305,9 @@ def _http_backend(
 
         backend_class = FastBackend
     return backend_class(
-        base_url or conceal(environment("OPENAI_BASE_URL")) or DEFAULT_BASE_URL,
+        base_url or conceal(os.environ.get("OPENAI_BASE_URL")) or DEFAULT_BASE_URL,
         api_key=api_key,
-        organization=organization or environment("OPENAI_ORG_ID"),
-        project=project or environment("OPENAI_PROJECT_ID"),
+        organization=organization or os.environ.get("OPENAI_ORG_ID"),
+        project=project or os.environ.get("OPENAI_PROJECT_ID"),
         http_client=http_client,
     )

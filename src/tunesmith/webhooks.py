@@ -11,7 +11,7 @@ import hmac
 import time
 from collections.abc import Mapping
 
-from pydantic import ValidationError
+from pydantic import SecretStr, ValidationError
 
 from tunesmith.errors import ConfigurationError, TunesmithError
 from tunesmith.types.webhooks import WebhookEvent
@@ -32,7 +32,7 @@ def unwrap(
     body: bytes | str,
     headers: Mapping[str, str],
     *,
-    secret: str,
+    secret: str | SecretStr,
     tolerance: float = DEFAULT_TOLERANCE,
     now: float | None = None,
 ) -> WebhookEvent:
@@ -60,6 +60,7 @@ def unwrap(
         assert unwrap(body, headers, secret=secret).data.id == "batch_1"
         ```
     """
+    secret = _conceal(secret)
     verify(body, headers, secret=secret, tolerance=tolerance, now=now)
     try:
         return WebhookEvent.model_validate_json(body)
@@ -75,7 +76,7 @@ def verify(
     body: bytes | str,
     headers: Mapping[str, str],
     *,
-    secret: str,
+    secret: str | SecretStr,
     tolerance: float = DEFAULT_TOLERANCE,
     now: float | None = None,
 ) -> None:
@@ -85,6 +86,7 @@ def verify(
         InvalidWebhookSignatureError: The signature is missing, wrong or too old.
         ConfigurationError: The secret is malformed.
     """
+    secret = _conceal(secret)
     lower = {name.lower(): value for name, value in headers.items()}
     try:
         webhook_id, sent, signatures = (
@@ -118,7 +120,7 @@ def verify(
 
 
 def sign(
-    body: bytes | str, webhook_id: str, *, secret: str, now: float | None = None
+    body: bytes | str, webhook_id: str, *, secret: str | SecretStr, now: float | None = None
 ) -> dict[str, str]:
     """Sign a webhook as the service does, for tests and for your own services.
 
@@ -131,6 +133,7 @@ def sign(
     Returns:
         The headers.
     """
+    secret = _conceal(secret)
     sent = str(int(time.time() if now is None else now))
     signature = _signature(_bytes(body), webhook_id, sent, _key(secret)).decode()
     return {
@@ -145,9 +148,14 @@ def _signature(body: bytes, webhook_id: str, sent: str, key: bytes) -> bytes:
     return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
 
 
-def _key(secret: str) -> bytes:
+def _conceal(secret: str | SecretStr) -> SecretStr:
+    # First of all, because error reports may print the variables of every frame.
+    return SecretStr(secret) if isinstance(secret, str) else secret
+
+
+def _key(secret: SecretStr) -> bytes:
     try:
-        key = base64.b64decode(secret.removeprefix(_PREFIX), validate=True)
+        key = base64.b64decode(secret.get_secret_value().removeprefix(_PREFIX), validate=True)
     except (AttributeError, binascii.Error, ValueError):  # None if a variable is not set
         key = b""
     if not key:

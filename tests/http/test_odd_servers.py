@@ -1,6 +1,7 @@
 """Servers that answer oddly, break off or go away: both transports take it alike."""
 
 import gc
+import gzip
 import socket
 import ssl
 import threading
@@ -123,6 +124,75 @@ async def test_closing_the_client_does_not_complete_a_download(transport):
         await begun.wait()
         await client.aclose()
     assert caught == ["read"]
+
+
+SURPLUS = {
+    "a response": GOOD.replace(b"ada", b"bad"),
+    "half a response": GOOD[:20],
+    "noise": b"\x00" * 100,
+    "much": GOOD.replace(b"ada", b"bad") * 20_000,
+}
+
+
+@pytest.mark.parametrize("surplus", SURPLUS.values(), ids=SURPLUS)
+async def test_bytes_after_a_response_never_answer_the_next_request(transport, surplus):
+    async with serving_over(transport, always_send(GOOD + surplus)) as (server, client):
+        for _ in range(3):
+            assert (await client.models.retrieve("ada")).id == "ada"
+        assert server.opened == 3
+
+
+async def test_bytes_sent_while_a_connection_is_idle_never_answer_the_next_request(transport):
+    sent = anyio.Event()
+
+    async def send_twice(connection, number):
+        await connection.send(GOOD)
+        if number == 1:
+            await anyio.sleep(0.05)
+            await connection.send(GOOD.replace(b"ada", b"bad"))
+            sent.set()
+
+    async with serving_over(transport, send_twice) as (server, client):
+        await client.models.retrieve("ada")
+        await sent.wait()
+        assert (await client.models.retrieve("ada")).id == "ada"
+        assert server.opened == 2
+
+
+@pytest.mark.parametrize("encoding", ["", "identity", "Identity", "none", "utf-8", "gzip"])
+async def test_content_encodings_are_understood_alike(transport, encoding):
+    body = gzip.compress(BODY) if encoding == "gzip" else BODY
+    head = f"HTTP/1.1 200 OK\r\ncontent-encoding: {encoding}\r\ncontent-length: {len(body)}\r\n\r\n"
+    async with serving_over(transport, always_send(head.encode() + body)) as (server, client):
+        for _ in range(2):
+            assert (await client.models.retrieve("ada")).id == "ada"
+        assert server.opened == 1
+
+
+async def test_a_cancelled_tls_handshake_closes_its_socket_at_once(transport):
+    accepted, closed = anyio.Event(), anyio.Event()
+
+    async def never_answer(connection):
+        async with connection:
+            with suppress(anyio.EndOfStream, anyio.BrokenResourceError):
+                await connection.receive()
+                accepted.set()
+                while True:
+                    await connection.receive()
+        closed.set()
+
+    listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
+    url = f"https://127.0.0.1:{listener.extra(anyio.abc.SocketAttribute.local_port)}/v1"
+    async with listener, anyio.create_task_group() as tasks:
+        tasks.start_soon(listener.serve, never_answer)
+        async with AsyncClient("sk-1", url, transport=transport) as client:
+            async with anyio.create_task_group() as calls:
+                calls.start_soon(client.models.retrieve, "ada")
+                await accepted.wait()
+                calls.cancel_scope.cancel()
+            with anyio.fail_after(5):
+                await closed.wait()
+        tasks.cancel_scope.cancel()
 
 
 async def test_a_connection_that_the_server_closed_is_not_reused(transport):

@@ -3,6 +3,7 @@
 import base64
 import functools
 import os
+import re
 import ssl
 from importlib.util import find_spec
 
@@ -33,8 +34,8 @@ _CONNECT_SHARE = 0.95
 at the same moment, and hide that nothing was sent.
 """
 
-_MAX_LABEL_BYTES = 63
-"""Maximum length of a part of a host name (RFC 1035, section 2.3.4)."""
+_HOST_NAME = re.compile(rb"(?:[\w-]{1,63}\.)*[\w-]{1,63}\.?")
+"""Python fails on parts of more than 63 bytes (RFC 1035, section 2.3.4)."""
 
 
 def parse_base_url(base_url: SecretStr | str) -> tuple[str, SecretStr | None]:
@@ -54,10 +55,9 @@ def _split_base_url(base_url: SecretStr) -> tuple[str, SecretStr | None] | None:
         url = httpx.URL(base_url.get_secret_value())
     except httpx.InvalidURL:
         return None
-    labels = url.raw_host.removesuffix(b".").split(b".")
     valid = (
         url.scheme in {"http", "https"}
-        and all(0 < len(label) <= _MAX_LABEL_BYTES for label in labels)
+        and (":" in url.host or _HOST_NAME.fullmatch(url.raw_host) is not None)
         and not (url.query or url.fragment)
         and (url.port is None or 0 < url.port < 1 << 16)
     )

@@ -29,7 +29,7 @@ from tunesmith.protocol.decode import decode_response
 from tunesmith.protocol.encode import FILE_PARAMS, encode
 from tunesmith.protocol.error_body import find_error, parse_error
 from tunesmith.protocol.file_input import to_file_source
-from tunesmith.protocol.message import Request, Response
+from tunesmith.protocol.message import Request, Response, redact_headers
 from tunesmith.protocol.retry import may_have_been_processed, retry_delay
 from tunesmith.types.response import ResponseInfo, request_id_of
 
@@ -136,7 +136,11 @@ class Caller:
                 error.operation = request.operation
                 error.attempts = attempt
                 raise AttemptError(error)
-        response = decode_response(operation, body, info)
+        try:
+            response = decode_response(operation, body, info)
+        except InvalidResponseError:
+            decode_response(operation, redact_headers(body, request.headers), info)
+            raise
         if operation.spec.is_create:
             self.created_ids.append(str(getattr(response, "id", "")))
         return response
@@ -251,7 +255,8 @@ class Caller:
     async def _read(self, response: Response, request: Request, attempt: int) -> bytes:
         """Read a body; of an error, only as much as its message can need."""
         if not _is_success(response):
-            return await response.read(max_bytes=_MAX_ERROR_BYTES)
+            body = await response.read(max_bytes=_MAX_ERROR_BYTES)
+            return redact_headers(body, request.headers)
         limit = self.policy.max_response_bytes
         body = await response.read(max_bytes=limit)
         if limit is not None and len(body) > limit:

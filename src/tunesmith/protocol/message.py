@@ -7,7 +7,7 @@ import anyio
 
 from tunesmith.errors import InvalidRequestError
 
-__all__ = ["Body", "Request", "Response", "SecretHeaders"]
+__all__ = ["Body", "Request", "Response", "SecretHeaders", "redact_headers"]
 
 Body = bytes | Callable[[], AsyncIterator[bytes]]
 """Bytes, or a function that opens the body afresh, so that an attempt can be repeated."""
@@ -18,6 +18,25 @@ class SecretHeaders(dict[str, str]):
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
+
+
+_PUBLIC_HEADERS = frozenset(
+    {"accept", "content-length", "content-type", "idempotency-key", "if-range", "range"}
+)
+_MIN_SECRET_CHARS = 8
+
+
+def redact_headers(body: bytes, headers: Mapping[str, str]) -> bytes:
+    """Replace the values of request headers in a body, since some servers echo them.
+
+    Args:
+        body: The body of an error response.
+        headers: The headers of its request, names in lower case.
+    """
+    for name, value in headers.items():
+        if name not in _PUBLIC_HEADERS and len(value) >= _MIN_SECRET_CHARS:
+            body = body.replace(value.encode(), b"[header]")
+    return body
 
 
 @dataclass(frozen=True, slots=True)
