@@ -48,6 +48,7 @@ def folder(tmp_path, monkeypatch):
     data = ROOT / "examples" / "data"
     shutil.copy(data / "kant.csv", tmp_path)
     shutil.copytree(data, tmp_path / "examples" / "data")
+    shutil.copytree(ROOT / "tests" / "data" / "formats", tmp_path, dirs_exist_ok=True)
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("TUNESMITH_STATE", "service.state")
 

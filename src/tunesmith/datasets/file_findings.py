@@ -110,7 +110,7 @@ def reading_findings(issues: ReadIssues) -> Iterator[Finding]:
         yield issues.not_text.finding(
             "not-text",
             "error",
-            f"{issues.not_text.count} values are numbers or booleans; the service needs text.",
+            f"{issues.not_text.count} values are missing, or numbers or booleans instead of text.",
             file=file,
             fix=_done(f"Write {issues.not_text.count} values as text"),
         )

@@ -274,6 +274,7 @@ def _require_columns(chunk: Chunk, names: Mapping[str, str], issues: ReadIssues)
 
 def _normalize_row(row: Row, names: Mapping[str, str], issues: ReadIssues) -> Row | None:
     texts = {"prompt": "", "completion": ""}
+    missing = {*texts}
     for key, value in row.data.items():
         column = names.get(key.strip().lower())
         if column is None or (column != key and column in row.data):
@@ -294,6 +295,10 @@ def _normalize_row(row: Row, names: Mapping[str, str], issues: ReadIssues) -> Ro
         elif value is not None:
             texts[column] = to_json(value).decode()
             issues.not_text.add(row.line, field=column, excerpt=texts[column])
+        if value is not None:
+            missing.discard(column)
+    for column in sorted(missing):
+        issues.not_text.add(row.line, field=column)
     return Row(row.line, texts)
 
 

@@ -71,7 +71,7 @@ def test_numbers_become_text():
     dataset = Dataset.open([{"prompt": 1, "completion": True}, {"prompt": None, "completion": 2.5}])
     diagnosis = diagnose(dataset)
 
-    assert {f.code: f.count for f in diagnosis.findings}["not-text"] == 3
+    assert {f.code: f.count for f in diagnosis.findings}["not-text"] == 4
     assert [r.data for chunk in diagnosis.source() for r in chunk] == [
         {"prompt": "1", "completion": "true"},
         {"prompt": "", "completion": "2.5"},

@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Callable, Iterator
+from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
@@ -61,7 +62,8 @@ class RowCheck:
     def __init__(self, file: str | None, format: Format) -> None:
         self._file = file
         self._format: Format = format
-        self._counters = {code: FindingCounter() for code in (*RULES, *_EXTRA_CODES, *_ADVICE)}
+        # Edits come first: they can make it possible to check more of a message.
+        self._counters = {code: FindingCounter() for code in (*_EXTRA_CODES, *RULES, *_ADVICE)}
         self._unknown_keys: Counter[str] = Counter()
         self._references: Counter[str] = Counter()
         self._rows = 0
@@ -77,11 +79,10 @@ class RowCheck:
         self._secrets.update(chunk, texts)
         self._rows += len(chunk)
         for line, data in chunk:
-            first = {problem.code: problem for problem in reversed([*self._inspect(data)])}
-            for code, problem in first.items():
+            problems = self._problems(data)
+            for code, problem in {p.code: p for p in reversed(problems)}.items():
                 self._counters[code].add(line, field=problem.path, excerpt=problem.value)
-            if "unknown-key" in first:
-                self._count_unknown_keys(data)
+            self._count_unknown_keys(problems)
             if self._format == "chat":
                 self._system.update(line, data.get("messages"))
                 self._with_images += count_images(data.get("messages")) > 0
@@ -127,12 +128,19 @@ class RowCheck:
         elif self._format == "reinforcement" and not data.keys() - _NO_REFERENCE_KEYS:
             yield Problem("no-reference", "messages")
 
-    def _count_unknown_keys(self, data: dict[str, Any]) -> None:
-        keys = {
-            str(problem.value)
-            for problem in inspect_row(data, self._format)
-            if _is_removable(problem)
-        }
+    def _problems(self, data: dict[str, Any]) -> list[Problem]:
+        """Return the problems that edits fix, and those that remain after the edits."""
+        problems = [*self._inspect(data)]
+        editable = [problem for problem in problems if problem.code in _EDITS]
+        if not editable:
+            return problems
+        fixed = Row(0, deepcopy(data))
+        for problem in editable:
+            _EDITS[problem.code][1](fixed)
+        return [*editable, *self._inspect(fixed.data)]
+
+    def _count_unknown_keys(self, problems: list[Problem]) -> None:
+        keys = {str(problem.value) for problem in problems if problem.code == "unknown-key"}
         self._unknown_keys.update(
             key for key in keys if key in self._unknown_keys or len(self._unknown_keys) < _MAX_KEYS
         )

@@ -74,9 +74,9 @@ def prompt_findings(column: ColumnStats, rows: ChunkSource, file: str | None) ->
     )
     prefix = column.affixes.prefix
     if prefix:
-        long = len(prefix) > LONG_PROMPT_PREFIX
-        reason = ": a fine-tuned model needs no instructions" if long else ""
-        yield _prefix(column, rows, file, reason, removable=long)
+        is_instruction = len(prefix) > LONG_PROMPT_PREFIX and _is_label(prefix)
+        reason = ": a fine-tuned model needs no instructions" if is_instruction else ""
+        yield _prefix(column, rows, file, reason, removable=is_instruction)
 
 
 def completion_findings(
@@ -88,12 +88,16 @@ def completion_findings(
             yield _identical(column, file, "The model would learn to repeat it: make them differ.")
         return
     if len(column.affixes.prefix) >= LONG_COMPLETION_PREFIX:
-        # A label such as `Answer:` is noise; words without a sign belong to the sentences.
-        is_label = not column.affixes.prefix.rstrip()[-1:].isalnum()
+        is_label = _is_label(column.affixes.prefix)
         reason = ": the model does not need to learn it" if is_label else ""
         yield _prefix(column, rows, file, reason, removable=is_label)
     if with_ending:
         yield _ending(column, rows, file, "ending", "the model learns where to stop")
+
+
+def _is_label(prefix: str) -> bool:
+    """Return whether a prefix is a label such as `Answer:`, not the beginning of sentences."""
+    return not prefix.rstrip()[-1:].isalnum()
 
 
 def _identical(column: ColumnStats, file: str | None, advice: str) -> Finding:

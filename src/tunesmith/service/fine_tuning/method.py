@@ -10,11 +10,11 @@ from tunesmith.service.engines.base import TrainingExample, TrainingSpec
 from tunesmith.service.files.files import FileService
 from tunesmith.service.fine_tuning.graders import Graders
 from tunesmith.service.fine_tuning.training_data import (
-    Format,
     read_examples,
     validate_example_count,
 )
 from tunesmith.service.inference.models import COMPLETION_MODELS
+from tunesmith.training_rules import Format
 from tunesmith.types.fine_tuning import (
     DpoMethod,
     FineTuneMethod,
@@ -105,10 +105,10 @@ def load_training_spec(
 
 def _format(kind: str, base: str) -> Format:
     if kind == "dpo":
-        return "preference"
+        return "dpo"
     if kind == "reinforcement":
         return "reinforcement"
-    return "completion" if base in COMPLETION_MODELS else "chat"
+    return "completions" if base in COMPLETION_MODELS else "chat"
 
 
 @dataclass(frozen=True, slots=True)

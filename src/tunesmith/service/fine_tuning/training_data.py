@@ -1,11 +1,13 @@
 """Training and validation files: reading and validation of their examples."""
 
+import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any, Literal, cast
+from typing import Any
 
 from pydantic_core import from_json
 
+from tunesmith._json_types import is_object
 from tunesmith.service.engines.base import (
     ChatMessage,
     ChatTrainingExample,
@@ -16,32 +18,22 @@ from tunesmith.service.engines.base import (
 )
 from tunesmith.service.fine_tuning.timeline import Failure
 from tunesmith.service.inference.messages import to_chat_messages
+from tunesmith.training_rules import (
+    MIN_EXAMPLES,
+    PAIR_KEYS,
+    RULES,
+    Format,
+    Problem,
+    inspect_row,
+    is_learned,
+)
 
-__all__ = [
-    "Format",
-    "GradeFunction",
-    "InvalidTrainingFileError",
-    "read_examples",
-    "validate_example_count",
-]
+__all__ = ["GradeFunction", "InvalidTrainingFileError", "read_examples", "validate_example_count"]
 
-Format = Literal["completion", "chat", "preference", "reinforcement"]
 GradeFunction = Callable[[str, Mapping[str, Any]], float]
 """Function that scores a text as the answer to an example."""
 
-_MIN_EXAMPLES = 10
-
-_ROLES = ("system", "developer", "user", "assistant", "tool", "function")
-_MESSAGE_KEYS = {
-    "role",
-    "content",
-    "name",
-    "refusal",
-    "tool_calls",
-    "tool_call_id",
-    "function_call",
-}
-_CHAT_KEYS = {"messages", "tools", "functions", "parallel_tool_calls"}
+_MESSAGE = re.compile(r"(?:(input)\.)?(messages|\w*preferred_output)\[(\d+)\]")
 
 
 class InvalidTrainingFileError(Exception):
@@ -70,10 +62,10 @@ def validate_example_count(n: int, param: str = "training_file") -> None:
     Raises:
         InvalidTrainingFileError: There are fewer than ten.
     """
-    if n < _MIN_EXAMPLES:
+    if n < MIN_EXAMPLES:
         message = (
             f"{_kind(param).capitalize()} file has {n} example(s), "
-            f"but must have at least {_MIN_EXAMPLES} examples"
+            f"but must have at least {MIN_EXAMPLES} examples"
         )
         raise InvalidTrainingFileError(Failure("invalid_n_examples", message, param))
 
@@ -99,13 +91,14 @@ def read_examples(
     examples: list[TrainingExample] = []
     for number, line in enumerate(_lines(content), 1):
         try:
-            examples.append(_read_example(line, format, grade))
+            data = _parse_line(line, format)
         except _InvalidLineError as error:
             message = (
                 f"The job failed due to an invalid {_kind(param)} file. "
                 f"Invalid file format. Example {number}{error}"
             )
             raise InvalidTrainingFileError(Failure(error.code, message, param)) from None
+        examples.append(_to_example(data, format, grade))
     return examples
 
 
@@ -119,31 +112,63 @@ def _lines(content: bytes) -> Iterator[bytes]:
             yield line
 
 
-def _read_example(line: bytes, format: Format, grade: GradeFunction | None) -> TrainingExample:
+def _parse_line(line: bytes, format: Format) -> dict[str, Any]:
     try:
-        value = from_json(line)
+        data = from_json(line, allow_inf_nan=False)
     except ValueError:
         raise _InvalidLineError(" is not valid JSON") from None
-    if not isinstance(value, dict):
+    if not is_object(data):
         raise _InvalidLineError(" is not a JSON object")
-    example = cast("dict[str, Any]", value)
-    if format == "completion":
-        return _completion(example)
-    if format == "preference":
-        return _preference(example)
-    if "prompt" in example and "messages" not in example:
+    if format == "completions" and "messages" in data:
+        raise _InvalidLineError(
+            " is in the chat format, but the model is a completion model and requires "
+            '{"prompt": …, "completion": …}'
+        )
+    if format in {"chat", "reinforcement"} and "prompt" in data and "messages" not in data:
         raise _InvalidLineError(
             " is in the prompt-completion format, but the model is a chat model and "
             'requires chat-formatted data: {"messages": […]}'
         )
+    for problem in inspect_row(data, format):
+        raise _error(problem)
+    return data
+
+
+def _error(problem: Problem) -> _InvalidLineError:
+    """Word a problem as the service does, as far as its words are known."""
+    match = _MESSAGE.match(problem.path)
+    place = ""
+    if match:
+        parts = [match[1], match[2] if match[2] != "messages" else None, "message"]
+        place = f", {' '.join(filter(None, parts))} {int(match[3]) + 1}"
+    match problem.code:
+        case "unknown-key":
+            text = f'{place} contains an extra "{problem.value}".'
+            return _InvalidLineError(text, "invalid_file_format")
+        case "missing-key":
+            return _InvalidLineError(f' is missing "{problem.path.rpartition(".")[2]}"')
+        case "missing-role":
+            return _InvalidLineError(f"{place} Discriminator 'role' is missing in value")
+        case "unknown-role":
+            return _InvalidLineError(
+                f"{place} No match for discriminator 'role' and value {problem.value!r}"
+            )
+    place = place or (f', "{problem.path}"' if problem.path else "")
+    return _InvalidLineError(f"{place}: {RULES[problem.code].message}")
+
+
+def _to_example(
+    data: dict[str, Any], format: Format, grade: GradeFunction | None
+) -> TrainingExample:
+    if format == "completions":
+        return CompletionTrainingExample(data["prompt"], data["completion"])
     if format == "chat":
-        _reject_unknown_keys(example, _CHAT_KEYS)
-        return ChatTrainingExample(_trainable_messages(example))
-    messages = _messages(example, "messages")
-    if messages[-1].role != "user":
-        raise _InvalidLineError(": the last message must be from the user")
+        return ChatTrainingExample(_messages(data["messages"]))
+    if format == "dpo":
+        better, worse = (_messages(data[key]) for key in PAIR_KEYS[1:])
+        return PreferenceTrainingExample(_messages(data["input"]["messages"]), better, worse)
     assert grade is not None  # noqa: S101 - reinforcement jobs have a grader
-    return GradedExample(messages, _BoundGradeFunction(grade, example))
+    return GradedExample(_messages(data["messages"]), _BoundGradeFunction(grade, data))
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,93 +182,12 @@ class _BoundGradeFunction:
         return self.grade(text, self.line)
 
 
-def _completion(example: dict[str, Any]) -> CompletionTrainingExample:
-    if "messages" in example:
-        raise _InvalidLineError(
-            " is in the chat format, but the model is a completion model and requires "
-            '{"prompt": …, "completion": …}'
-        )
-    _reject_unknown_keys(example, {"prompt", "completion"})
-    for key in ("prompt", "completion"):
-        if key not in example:
-            raise _InvalidLineError(f' is missing "{key}"')
-        if not isinstance(example[key], str):
-            raise _InvalidLineError(f', "{key}" is not a string')
-    return CompletionTrainingExample(example["prompt"], example["completion"])
+def _messages(messages: Sequence[dict[str, Any]]) -> tuple[ChatMessage, ...]:
+    return tuple(map(_message, messages))
 
 
-def _preference(example: dict[str, Any]) -> PreferenceTrainingExample:
-    keys = ("input", "preferred_output", "non_preferred_output")
-    for key in keys:
-        if key not in example:
-            raise _InvalidLineError(f' is missing "{key}"')
-    _reject_unknown_keys(example, set(keys))
-    if not isinstance(example["input"], dict):
-        raise _InvalidLineError(', "input" is not an object')
-    preferred, non_preferred = [_messages(example, key, f"{key} ") for key in keys[1:]]
-    for key, output in (("preferred_output", preferred), ("non_preferred_output", non_preferred)):
-        if output[-1].role != "assistant":
-            raise _InvalidLineError(f', "{key}" must be a message from the assistant')
-    messages = _messages(cast("dict[str, Any]", example["input"]), "messages", "input ")
-    return PreferenceTrainingExample(messages, preferred, non_preferred)
-
-
-def _trainable_messages(example: dict[str, Any]) -> tuple[ChatMessage, ...]:
-    messages = _messages(example, "messages")
-    if messages[-1].role != "assistant":
-        raise _InvalidLineError(": the last message must be from the assistant")
-    if all(message.weight == 0 for message in messages if message.role == "assistant"):
-        raise _InvalidLineError(" has no message from the assistant with a weight above 0")
-    return messages
-
-
-def _messages(container: Mapping[str, Any], key: str, place: str = "") -> tuple[ChatMessage, ...]:
-    if key not in container:
-        raise _InvalidLineError(f' is missing "{key}"')
-    messages = container[key]
-    if not isinstance(messages, list) or not messages:
-        raise _InvalidLineError(f', "{key}" is not a list of messages')
-    return tuple(
-        _message(message, f", {place}message {number}")
-        for number, message in enumerate(cast("Sequence[Any]", messages), 1)
-    )
-
-
-def _message(value: Any, place: str) -> ChatMessage:
-    if not isinstance(value, dict):
-        raise _InvalidLineError(f"{place} is not an object")
-    message = cast("dict[str, Any]", value)
-    if "role" not in message:
-        raise _InvalidLineError(f"{place} Discriminator 'role' is missing in value")
-    role = message["role"]
-    if role not in _ROLES:
-        raise _InvalidLineError(f"{place} No match for discriminator 'role' and value {role!r}")
-    is_assistant = role == "assistant"
-    _reject_unknown_keys(message, _MESSAGE_KEYS | ({"weight"} if is_assistant else set()), place)
-    weight: object = message.get("weight")
-    if weight is not None and (not isinstance(weight, int) or weight not in (0, 1)):
-        raise _InvalidLineError(f'{place}: "weight" must be 0 or 1')
-    content = message.get("content")
-    calls = message.get("tool_calls") or message.get("function_call")
-    if content is None and not (is_assistant and (calls or message.get("refusal"))):
-        raise _InvalidLineError(f'{place} is missing "content"')
-    _validate_content(content, place)
-    if content is None and message.get("refusal"):
+def _message(message: dict[str, Any]) -> ChatMessage:
+    if message.get("content") is None and message.get("refusal"):
         message = {**message, "content": message["refusal"]}
-    return replace(to_chat_messages([message])[0], weight=weight)
-
-
-def _validate_content(content: object, place: str) -> None:
-    if content is None or isinstance(content, str):
-        return
-    if not isinstance(content, list):
-        raise _InvalidLineError(f'{place}: "content" must be a string or a list of parts')
-    for part in cast("list[object]", content):
-        if not isinstance(part, dict) or "type" not in part:
-            raise _InvalidLineError(f"{place}: a part of the content has no 'type'")
-
-
-def _reject_unknown_keys(value: Mapping[str, Any], known: set[str], place: str = "") -> None:
-    for key in value:
-        if key not in known:
-            raise _InvalidLineError(f'{place} contains an extra "{key}".', "invalid_file_format")
+    is_context = message["role"] == "assistant" and not is_learned(message)
+    return replace(to_chat_messages([message])[0], weight=0 if is_context else None)

@@ -45,13 +45,13 @@ def _failure(line, format):
             "chat",
             {"messages": [_ASKED]},
             "invalid_training_file",
-            "Example 1: the last message must be from the assistant",
+            "Example 1, message 1: the last message must be from the assistant",
         ),
         (
             "chat",
             {"messages": [_ASKED, {**_SAID, "weight": 0}]},
             "invalid_training_file",
-            "Example 1 has no message from the assistant with a weight above 0",
+            'Example 1, "messages": every message of the assistant has weight 0',
         ),
         (
             "chat",
@@ -63,19 +63,19 @@ def _failure(line, format):
             "chat",
             {"messages": [_ASKED, {**_SAID, "weight": 2}]},
             "invalid_training_file",
-            'Example 1, message 2: "weight" must be 0 or 1',
+            "Example 1, message 2: `weight` must be 0 or 1",
         ),
         (
             "chat",
             {"messages": [{"role": "user", "content": None}, _SAID]},
             "invalid_training_file",
-            'Example 1, message 1 is missing "content"',
+            "Example 1, message 1: a message of the user or the assistant has no content",
         ),
         (
             "chat",
             {"messages": [{"role": "user", "content": [{"text": "a"}]}, _SAID]},
             "invalid_training_file",
-            "Example 1, message 1: a part of the content has no 'type'",
+            "Example 1, message 1: a part of a message is neither `text` nor `image_url`",
         ),
         (
             "chat",
@@ -84,42 +84,42 @@ def _failure(line, format):
             "Example 1 is in the prompt-completion format, but the model is a chat model",
         ),
         (
-            "completion",
+            "completions",
             {"messages": [_ASKED, _SAID]},
             "invalid_training_file",
             "Example 1 is in the chat format, but the model is a completion model",
         ),
-        ("completion", {"prompt": "a"}, "invalid_training_file", 'is missing "completion"'),
+        ("completions", {"prompt": "a"}, "invalid_training_file", 'is missing "completion"'),
         (
-            "completion",
+            "completions",
             {"prompt": "a", "completion": 1},
             "invalid_training_file",
-            'Example 1, "completion" is not a string',
+            'Example 1, "completion": the value must be text',
         ),
         (
-            "completion",
+            "completions",
             {"prompt": "a", "completion": "b", "weight": 1},
             "invalid_file_format",
             'Example 1 contains an extra "weight".',
         ),
         (
-            "preference",
+            "dpo",
             {"messages": [_ASKED, _SAID]},
             "invalid_training_file",
             'Example 1 is missing "input"',
         ),
         (
-            "preference",
+            "dpo",
             {
                 "input": {"messages": [_ASKED]},
                 "preferred_output": [_SAID],
                 "non_preferred_output": [_ASKED],
             },
             "invalid_training_file",
-            'Example 1, "non_preferred_output" must be a message from the assistant',
+            'Example 1, "non_preferred_output": an output must be one message of the assistant',
         ),
         (
-            "preference",
+            "dpo",
             {
                 "input": {"messages": [{"content": "a"}]},
                 "preferred_output": [_SAID],
@@ -160,7 +160,7 @@ def test_ten_examples_are_enough_and_nine_are_not():
 
 def test_pairs_are_read_as_they_stand():
     content = '{"prompt": "Ich ", "completion": " Größe"}\n'.encode()
-    assert read_examples(content, "completion") == [CompletionTrainingExample("Ich ", " Größe")]
+    assert read_examples(content, "completions") == [CompletionTrainingExample("Ich ", " Größe")]
 
 
 def test_a_turn_that_calls_a_tool_is_learnt_as_text():
@@ -174,7 +174,7 @@ def test_a_turn_that_calls_a_tool_is_learnt_as_text():
 def test_weights_reach_the_engine():
     line = {"messages": [_ASKED, {**_SAID, "weight": 0}, _ASKED, {**_SAID, "weight": 1}]}
     (example,) = read_examples(json.dumps(line).encode(), "chat")
-    assert [message.weight for message in example.messages] == [None, 0, None, 1]
+    assert [message.weight for message in example.messages] == [None, 0, None, None]
 
 
 def test_reinforcement_lines_are_graded_with_all_that_they_hold():

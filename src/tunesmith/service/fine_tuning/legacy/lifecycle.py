@@ -152,7 +152,7 @@ class LegacyFineTuneLifecycle(JobLifecycle):
 
         def read(file_id: str, param: str) -> list[TrainingExample]:
             content = b"".join(self._context.files.read(file_id))
-            return read_examples(content, "completion", param=param)
+            return read_examples(content, "completions", param=param)
 
         validation_file = self._operation.validation_file
         return TrainingSpec(
