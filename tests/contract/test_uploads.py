@@ -168,7 +168,7 @@ async def test_a_file_that_gets_shorter_meanwhile_is_an_error_that_says_so(clien
     def shorten(*_):
         path.write_bytes(CONTENT[: 3 * PART])
 
-    with pytest.raises(errors.InvalidRequestError, match=r"train\.jsonl got shorter"):
+    with pytest.raises(errors.InvalidRequestError, match=r"train\.jsonl changed while"):
         await client.files.upload(path, part_bytes=PART, concurrency=1, progress=shorten)
 
 

@@ -21,7 +21,6 @@ PENDING = {
     "cli/serve.py",
     "protocol",
     "integrations/ray.py",
-    "resources",
 }
 
 MAX_WHAT_PER_1000_WORDS = 3

@@ -276,7 +276,7 @@ async def test_a_lone_surrogate_is_an_error_before_anything_is_sent(service, hal
     async with AsyncClient("sk-1") as client:
         with pytest.raises(errors.InvalidRequestError, match="prompt cannot be sent as JSON"):
             await client.completions.create(model="ada", prompt=half)
-        with pytest.raises(errors.InvalidRequestError, match="model cannot be part of an address"):
+        with pytest.raises(errors.InvalidRequestError, match="model cannot be part of a URL"):
             await client.models.retrieve(half)
     assert not service.calls
 

@@ -1,7 +1,8 @@
-"""From an operation to a request."""
+"""Encoding of operations as requests."""
 
-from collections.abc import Iterator, Mapping
-from typing import Any
+from collections.abc import Iterator, Mapping, Sequence
+from math import isfinite
+from typing import Any, cast
 from urllib.parse import quote
 
 from pydantic_core import PydanticSerializationError, to_json
@@ -17,7 +18,7 @@ from tunesmith.protocol.multipart import MultipartBody, Part
 __all__ = ["FILE_PARAMS", "encode"]
 
 FILE_PARAMS = frozenset({"file", "data"})
-"""The parameters of multipart operations that are files."""
+"""Parameters of multipart operations that are files."""
 
 
 def encode(
@@ -27,17 +28,17 @@ def encode(
     headers: Mapping[str, str] | None = None,
     timeout_s: float | None = None,
 ) -> Request:
-    """Write an operation as a request.
+    """Encode an operation as a request.
 
     Args:
-        operation: What is asked, its parameters checked.
-        streaming: Whether the answer shall come bit by bit.
-        headers: Headers to send, names in lower case; the operation's own come on top.
-        timeout_s: Seconds that an attempt may take; the operation's own comes first.
+        operation: The operation.
+        streaming: Whether to ask for a stream of events.
+        headers: Headers to send, names in lower case; those of the operation take precedence.
+        timeout_s: Seconds an attempt may take; the timeout of the operation takes precedence.
 
     Raises:
-        InvalidRequestError: A parameter of the path is empty, a file cannot be read, or a text
-            holds half of a surrogate pair.
+        InvalidRequestError: A path parameter is empty, a file cannot be read, or a value cannot be
+            sent, such as NaN or a lone surrogate.
 
     Example:
         ```python
@@ -79,9 +80,9 @@ def _path(operation: Operation[Any], spec: OperationSpec) -> str:
     for name in spec.path_params:
         value = str(getattr(operation, name))
         if not value.strip(".") or not value.strip():
-            # An empty or dotted segment would reach another operation.
+            # The path would be that of another operation.
             raise InvalidRequestError(
-                f"{spec.name}: {name} must name an object, not be {value!r}",
+                f"{spec.name}: {name} must not be {value!r}",
                 operation=spec.name,
                 param=name,
             )
@@ -89,7 +90,7 @@ def _path(operation: Operation[Any], spec: OperationSpec) -> str:
             values[name] = quote(value, safe=":@!$&'()*+,;=")
         except UnicodeEncodeError as error:
             raise InvalidRequestError(
-                f"{spec.name}: {name} cannot be part of an address: {error}",
+                f"{spec.name}: {name} cannot be part of a URL: {error}",
                 operation=spec.name,
                 param=name,
             ) from None
@@ -118,21 +119,40 @@ def _body(
     try:
         body = to_json(payload)
     except PydanticSerializationError:
-        raise _not_json(spec, payload) from None
+        raise _encoding_error(spec, payload) from None
+    if b"NaN" in body or b"Infinity" in body:
+        _reject_non_finite(spec, payload, ())
     return body, {"content-type": "application/json", "content-length": str(len(body))}, True
 
 
-def _not_json(spec: OperationSpec, payload: Mapping[str, object]) -> InvalidRequestError:
-    """Find the parameter that JSON cannot hold: half of a surrogate pair, an object of a class."""
-    param, why = "a parameter's name", "it is no text"
+def _reject_non_finite(spec: OperationSpec, value: object, path: tuple[str, ...]) -> None:
+    """Raise an error if a value contains a number that JSON does not have."""
+    if isinstance(value, float) and not isfinite(value):
+        param = ".".join(path)
+        raise InvalidRequestError(
+            f"{spec.name}: {param} must be a finite number, not {value}",
+            operation=spec.name,
+            param=param,
+        )
+    if isinstance(value, Mapping):
+        for name, item in cast("Mapping[object, object]", value).items():
+            _reject_non_finite(spec, item, (*path, str(name)))
+    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
+        for index, item in enumerate(cast("Sequence[object]", value)):
+            _reject_non_finite(spec, item, (*path, str(index)))
+
+
+def _encoding_error(spec: OperationSpec, payload: Mapping[str, object]) -> InvalidRequestError:
+    """Return the error that names the parameter which cannot be encoded."""
+    param, reason = "the name of a parameter", "it must be text"
     for name, value in payload.items():
         try:
             to_json(value)
         except PydanticSerializationError as error:
-            param, why = name, str(error).removeprefix("Error serializing to JSON: ")
+            param, reason = name, str(error).removeprefix("Error serializing to JSON: ")
             break
     return InvalidRequestError(
-        f"{spec.name}: {param} cannot be sent as JSON: {why}", operation=spec.name, param=param
+        f"{spec.name}: {param} cannot be sent as JSON: {reason}", operation=spec.name, param=param
     )
 
 

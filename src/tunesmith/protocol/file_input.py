@@ -1,4 +1,4 @@
-"""Files to send, in any of the forms that users have them in, opened only when they are sent."""
+"""Files as users pass them, opened only when they are sent."""
 
 import mimetypes
 import os
@@ -18,19 +18,19 @@ _CHUNK_BYTES = 256 * 1024
 
 
 def to_file_source(value: Any) -> FileSource:
-    """Understand a file as users pass it.
+    """Convert a file to a `FileSource`.
 
     Args:
         value: A path, bytes, a binary file object, an asynchronous iterable of bytes, or a tuple
-            `(filename, one of these)` or `(filename, one of these, content_type)`.
+            `(filename, content)` or `(filename, content, content_type)` of these.
 
     Raises:
-        InvalidRequestError: It is none of these, or there is no such file.
+        InvalidRequestError: The value has another type, or the file cannot be read.
     """
     if isinstance(value, FileSource):
         return value
     if isinstance(value, tuple):
-        return _file_name(value)  # pyright: ignore[reportUnknownArgumentType]
+        return _from_tuple(value)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, str | os.PathLike):
         return _from_path(Path(cast("str | os.PathLike[str]", value)))
     if isinstance(value, bytes | bytearray | memoryview):
@@ -41,13 +41,13 @@ def to_file_source(value: Any) -> FileSource:
     if callable(getattr(value, "read", None)):
         return _from_file_object(cast("IO[bytes]", value))
     raise InvalidRequestError(
-        f"a file is expected, not {type(value).__name__}: pass a path, bytes, a file opened with "
-        "'rb', an asynchronous iterable of bytes, or (filename, content)",
+        f"file must be a path, bytes, a file opened with 'rb', an asynchronous iterable of bytes, "
+        f"or (filename, content), not {type(value).__name__}",
         param="file",
     )
 
 
-def _file_name(value: tuple[Any, ...]) -> FileSource:
+def _from_tuple(value: tuple[Any, ...]) -> FileSource:
     filename, content, *content_type = value
     source = to_file_source(content)
     name = source.filename if filename is None else str(filename)
@@ -62,7 +62,7 @@ def _file_name(value: tuple[Any, ...]) -> FileSource:
 
 def _type_of(filename: str) -> str:
     if filename.endswith(".jsonl"):
-        return "application/jsonl"  # not in the table of media types
+        return "application/jsonl"  # unknown to mimetypes
     return mimetypes.guess_type(filename)[0] or "application/octet-stream"
 
 
@@ -70,7 +70,7 @@ def _from_path(path: Path) -> FileSource:
     if path.is_dir():
         raise InvalidRequestError(f"{path} is a directory, not a file", param="file")
     try:
-        length_bytes = path.stat().st_size
+        status = path.stat()
     except OSError as error:
         raise InvalidRequestError(
             f"{path} cannot be read: {error.strerror}", param="file"
@@ -78,10 +78,17 @@ def _from_path(path: Path) -> FileSource:
 
     async def opened() -> AsyncIterator[bytes]:
         async with await anyio.open_file(path, "rb") as file:
+            sent_bytes = 0
             while chunk := await file.read(_CHUNK_BYTES):
+                sent_bytes += len(chunk)
+                if sent_bytes >= status.st_size:
+                    # Before the last chunk, so that the request is not completed.
+                    now = await anyio.Path(path).stat()
+                    if (now.st_size, now.st_mtime_ns) != (status.st_size, status.st_mtime_ns):
+                        raise InvalidRequestError(f"{path} changed while it was sent", param="file")
                 yield chunk
 
-    return FileSource(path.name, opened, _type_of(path.name), length_bytes)
+    return FileSource(path.name, opened, _type_of(path.name), status.st_size)
 
 
 def _from_file_object(file: IO[bytes]) -> FileSource:
@@ -100,7 +107,7 @@ def _from_file_object(file: IO[bytes]) -> FileSource:
         while chunk := await anyio.to_thread.run_sync(file.read, _CHUNK_BYTES):
             if not isinstance(chunk, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
                 raise InvalidRequestError(
-                    f"{filename} is open as text: open it with 'rb'", param="file"
+                    f"{filename} is opened as text: open it with 'rb'", param="file"
                 )
             yield chunk
 
@@ -112,6 +119,6 @@ def _from_async_iterable(chunks: AsyncIterable[bytes]) -> FileSource:
         async for chunk in chunks:
             yield chunk
 
-    # An iterator is used up by the first attempt; an iterable begins anew.
+    # An iterator is used up by the first attempt, an iterable can be iterated again.
     replayable = not isinstance(chunks, AsyncIterator)
     return FileSource("upload", opened, "application/octet-stream", None, replayable=replayable)

@@ -1,12 +1,14 @@
-"""Answers as objects of one's own classes: their schema goes with the question."""
+"""Structured outputs: JSON schemas of classes, and responses parsed into their instances."""
 
 import inspect
 import re
-from collections.abc import Mapping
+from collections.abc import Hashable, Mapping
 from contextlib import suppress
+from functools import cache
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel, ValidationError
+from pydantic import TypeAdapter, ValidationError
+from pydantic.errors import PydanticUserError
 
 from tunesmith.errors import InvalidRequestError, InvalidResponseError
 from tunesmith.operations.chat_params import (
@@ -15,23 +17,24 @@ from tunesmith.operations.chat_params import (
     ResponseFormatJSONSchema,
 )
 from tunesmith.protocol.error_body import make_excerpt
+from tunesmith.protocol.json import validate_leniently
 from tunesmith.types.base import attach_response
 from tunesmith.types.chat import ChatCompletion, ChatCompletionMessage, ParsedChatCompletion
 
 __all__ = ["json_schema_format", "parse_completion", "parse_message", "pydantic_function_tool"]
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M")
 Schema = dict[str, Any]
 
 _MAX_NAME_CHARS = 64
 
 
-def json_schema_format(model: type[BaseModel]) -> ResponseFormatJSONSchema:
-    """Ask for answers that fit a class.
+def json_schema_format(model: type[Any]) -> ResponseFormatJSONSchema:
+    """Return a response format for a class.
 
     Args:
-        model: The class. All its fields will be in the answer, defaults or not: a field that may
-            be missing is one that may be None.
+        model: A pydantic model, dataclass or TypedDict. All fields will be in the response, even
+            those with a default; fields that may be missing must allow None.
 
     Raises:
         InvalidRequestError: The API's strict schemas cannot express the class.
@@ -53,146 +56,181 @@ def json_schema_format(model: type[BaseModel]) -> ResponseFormatJSONSchema:
         assert json_schema_format(Term)["json_schema"]["name"] == "Term"
         ```
     """
+    schema = _strict_schema(model, param="response_format")
     return {
         "type": "json_schema",
-        "json_schema": {
-            "name": _name_of(model),
-            "strict": True,
-            "schema": _strict_schema(model, param="response_format"),
-        },
+        "json_schema": {"name": _schema_name(model), "strict": True, "schema": schema},
     }
 
 
 def pydantic_function_tool(
-    model: type[BaseModel], *, name: str | None = None, description: str | None = None
+    model: type[Any], *, name: str | None = None, description: str | None = None
 ) -> ChatCompletionFunctionToolParam:
-    """Offer a function whose arguments fit a class.
+    """Return a function tool whose arguments are the fields of a class.
 
     Args:
-        model: The class of the arguments.
-        name: The function's name; by default the class's.
-        description: What it does, for the model; by default the class's docstring.
+        model: A pydantic model, dataclass or TypedDict.
+        name: Name of the function; by default the name of the class.
+        description: Description for the model; by default the docstring of the class.
 
     Raises:
         InvalidRequestError: The API's strict schemas cannot express the class.
 
     Source: https://platform.openai.com/docs/guides/function-calling
     """
+    parameters = _strict_schema(model, param="tools")
     function: FunctionDefinition = {
-        "name": name or _name_of(model),
+        "name": name or _schema_name(model),
         "strict": True,
-        "parameters": _strict_schema(model, param="tools"),
+        "parameters": parameters,
     }
-    said = description or (model.__doc__ and inspect.cleandoc(model.__doc__))
-    if said:
-        function["description"] = said
+    description = description or (model.__doc__ and inspect.cleandoc(model.__doc__))
+    if description:
+        function["description"] = description
     return {"type": "function", "function": function}
 
 
 def parse_message(model: type[M], message: ChatCompletionMessage) -> M:
-    """Read a message as an object.
+    """Parse the content of a message as an instance of a class.
 
     Args:
-        model: The object's class.
+        model: The class.
         message: The message; its content is JSON.
 
     Raises:
-        InvalidResponseError: The model refused, said nothing, or its JSON does not fit.
+        InvalidResponseError: The model refused, or the content is missing or does not fit.
     """
     if message.refusal:
         raise InvalidResponseError(
             f"The model refused to answer: {message.refusal}", excerpt=message.refusal
         )
-    if message.content is None:
-        raise InvalidResponseError(f"The message has no content to read as {model.__name__}")
+    name = _class_name(model)
+    content = _text_content(message)
+    if content is None:
+        raise InvalidResponseError(f"The message has no content to parse as {name}")
     try:
-        return model.model_validate_json(message.content)
+        return cast("M", _type_adapter(cast("Hashable", model)).validate_json(content))
     except ValidationError as error:
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
-        where = ".".join(str(part) for part in problem["loc"]) or "the content"
+        location = ".".join(str(part) for part in problem["loc"]) or "the content"
         raise InvalidResponseError(
-            f"The message is no {model.__name__}: {where}: {problem['msg']}",
-            excerpt=make_excerpt(message.content.encode()),
+            f"The message is not a valid {name}: {location}: {problem['msg']}",
+            excerpt=make_excerpt(content.encode()),
         ) from None
 
 
 def parse_completion(model: type[M], completion: ChatCompletion) -> ParsedChatCompletion[M]:
-    """Read all answers as objects; refusals and tool calls are left unread.
+    """Parse all messages of a completion; refusals and tool calls are not parsed.
 
     Args:
-        model: The objects' class.
-        completion: The answers as they came.
+        model: The class of the messages' content.
+        completion: The completion.
 
     Raises:
-        InvalidResponseError: An answer was cut off or filtered, or its JSON does not fit.
+        InvalidResponseError: A message was cut off or filtered, or its content does not fit.
     """
     fields = completion.model_dump(exclude_unset=True)
-    parsed = cast("ParsedChatCompletion[M]", ParsedChatCompletion.model_validate(fields))
+    parsed = cast("ParsedChatCompletion[M]", validate_leniently(ParsedChatCompletion, fields))
     for choice in parsed.choices:
+        message = choice.message
         if choice.finish_reason in {"length", "content_filter"}:
             raise InvalidResponseError(
-                f"The answer is not whole, so it cannot be read as {model.__name__}: it ended by "
-                f"{choice.finish_reason!r}",
-                excerpt=make_excerpt((choice.message.content or "").encode()),
+                f"The message is incomplete and cannot be parsed as {_class_name(model)}: it ended "
+                f"with {choice.finish_reason!r}",
+                excerpt=make_excerpt((_text_content(message) or "").encode()),
             )
-        if choice.message.content and not choice.message.refusal and not choice.message.tool_calls:
-            choice.message.parsed = parse_message(model, choice.message)
-    with suppress(AttributeError):  # one made by hand came in no response
+        if message.content and not message.refusal and not message.tool_calls:
+            message.parsed = parse_message(model, message)
+    with suppress(AttributeError):  # not received, but created by the caller
         attach_response(parsed, completion.response)
     return parsed
 
 
-def _name_of(model: type[BaseModel]) -> str:
-    return re.sub(r"[^a-zA-Z0-9_-]+", "_", model.__name__)[:_MAX_NAME_CHARS]
+def _text_content(message: ChatCompletionMessage) -> str | None:
+    content: Any = message.content
+    if not isinstance(content, list):
+        return cast("str | None", content)
+    # Some models send parts, of which others are their reasoning.
+    parts = cast("list[dict[str, Any]]", content)
+    return "".join(str(part.get("text") or "") for part in parts if part.get("type") == "text")
 
 
-def _strict_schema(model: type[BaseModel], *, param: str) -> Schema:
-    schema = model.model_json_schema()
+def _class_name(model: Any) -> str:
+    return str(getattr(model, "__name__", model))
+
+
+def _schema_name(model: Any) -> str:
+    return re.sub(r"[^a-zA-Z0-9_-]+", "_", _class_name(model))[:_MAX_NAME_CHARS]
+
+
+@cache
+def _type_adapter(model: Hashable) -> TypeAdapter[Any]:
+    return TypeAdapter(cast("Any", model))
+
+
+def _strict_schema(model: type[Any], *, param: str) -> Schema:
+    name = _class_name(model)
+    try:
+        schema: Schema = _type_adapter(cast("Hashable", model)).json_schema()
+    except (PydanticUserError, TypeError) as error:
+        raise InvalidRequestError(
+            f"{name} must be a pydantic model, dataclass or TypedDict: {error}", param=param
+        ) from None
     definitions: Mapping[str, Schema] = schema.pop("$defs", {})
     if "$ref" in schema:
-        # A class that contains itself; the outermost schema must be the object.
+        # A recursive class; the outermost schema must be the object itself.
         schema = definitions[schema["$ref"].removeprefix("#/$defs/")]
     if schema.get("type") != "object":
         raise InvalidRequestError(
-            f"{model.__name__} is no object in JSON: put it into a field of another class",
-            param=param,
+            f"{name} must be an object in JSON: make it a field of another class", param=param
         )
-    strict: Schema = _strict(schema, model.__name__, param)
+    strict: Schema = _strict(schema, name, param)
     if definitions:
         strict["$defs"] = {
-            name: _strict(definition, name, param) for name, definition in definitions.items()
+            key: _strict(definition, key, param) for key, definition in definitions.items()
         }
     return strict
 
 
+_TYPE_KEYWORDS = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "type"})
+
+
 def _strict(schema: Any, place: str, param: str) -> Any:
-    """Copy a schema as the strict mode wants it: every field required, none besides."""
-    if not isinstance(schema, dict):
-        return schema
-    given = cast("Schema", schema)
+    """Convert a schema for strict mode: every field is required, and no others are allowed."""
+    original = cast("Schema", schema if isinstance(schema, dict) else {})
     strict: Schema = {
-        key: value for key, value in given.items() if key not in {"default", "discriminator"}
+        key: value for key, value in original.items() if key not in {"default", "discriminator"}
     }
     for key in ("anyOf", "oneOf", "allOf"):
         if key in strict:
             branches = [_strict(branch, place, param) for branch in strict.pop(key)]
             strict["allOf" if key == "allOf" else "anyOf"] = branches
-    if "items" in strict:
-        strict["items"] = _strict(strict["items"], place, param)
+    if not strict.keys() & _TYPE_KEYWORDS:
+        raise _inexpressible(
+            f"{place} has no type", "annotate it with a type other than Any", param
+        )
+    if "prefixItems" in strict:
+        raise _inexpressible(f"{place} is a tuple", "use a list or another class", param)
+    if strict.get("type") == "array":
+        strict["items"] = _strict(strict.get("items"), f"{place}[]", param)
     if "$ref" in strict and len(strict) > 1:
         # A reference must stand alone.
         strict["anyOf"] = [{"$ref": strict.pop("$ref")}]
     if strict.get("type") == "object":
         properties = cast("Schema", strict.get("properties", {}))
         if not properties and strict.get("additionalProperties", False) is not False:
-            raise InvalidRequestError(
-                f"{place} is a mapping with free keys, which strict schemas cannot express: use a "
-                "list of objects with a key and a value",
-                param=param,
+            raise _inexpressible(
+                f"{place} is a mapping", "use a list of objects with a key and a value", param
             )
         strict["properties"] = {
-            name: _strict(each, f"{place}.{name}", param) for name, each in properties.items()
+            name: _strict(value, f"{place}.{name}", param) for name, value in properties.items()
         }
         strict["required"] = list(properties)
         strict["additionalProperties"] = False
     return strict
+
+
+def _inexpressible(problem: str, fix: str, param: str) -> InvalidRequestError:
+    return InvalidRequestError(
+        f"{problem}, which strict schemas cannot express: {fix}", param=param
+    )

@@ -1,1 +1,1 @@
-"""What people call: one file a noun."""
+"""Resources: the methods of a client, one module for each kind of object."""

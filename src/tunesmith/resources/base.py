@@ -33,6 +33,7 @@ __all__ = [
     "Resource",
     "build_operation",
     "operation_method",
+    "operation_signature",
     "paged",
     "streamed",
     "validate_poll_interval",
@@ -112,7 +113,7 @@ class _Method(Generic[P, R]):
 
     @property
     def __signature__(self) -> inspect.Signature:
-        return _signature(self.operation)
+        return operation_signature(self.operation)
 
 
 class _Bound(Generic[P, R]):
@@ -138,7 +139,8 @@ class _Bound(Generic[P, R]):
 
 
 @functools.cache
-def _signature(operation: Callable[..., Any]) -> inspect.Signature:
+def operation_signature(operation: Callable[..., Any]) -> inspect.Signature:
+    """Return the signature of a method that takes the parameters of an operation."""
     fields = dataclasses.fields(cast("Any", operation))
     parameters = [
         inspect.Parameter(

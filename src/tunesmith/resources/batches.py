@@ -1,4 +1,4 @@
-"""Jobs of many requests, done by the service within a day."""
+"""Batches: many requests in one file, processed within 24 hours."""
 
 from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, RetrieveBatch
 from tunesmith.resources.base import Resource, operation_method, paged
@@ -7,7 +7,7 @@ __all__ = ["Batches"]
 
 
 class Batches(Resource):
-    """Jobs of many requests, done by the service within a day."""
+    """Batches: many requests in one file, processed within 24 hours."""
 
     create = operation_method(CreateBatch)
     retrieve = operation_method(RetrieveBatch)

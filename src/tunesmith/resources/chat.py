@@ -1,6 +1,7 @@
-"""Answers to conversations."""
+"""Chat completions."""
 
 from functools import cached_property
+from typing import TYPE_CHECKING
 
 from tunesmith.operations.chat import (
     CreateChatCompletion,
@@ -17,17 +18,20 @@ __all__ = ["Chat", "ChatCompletions", "StoredMessages"]
 
 
 class StoredMessages(Resource):
-    """The messages of a stored completion."""
+    """Input messages of a stored completion."""
 
     list = paged(ListChatCompletionMessages)
 
 
 class ChatCompletions(Resource):
-    """Answers to conversations; those created with `store=True` can be looked up later."""
+    """Chat completions; those created with `store=True` can be retrieved later."""
 
     create = operation_method(CreateChatCompletion)
     stream = streamed(CreateChatCompletion)
-    parse = ParseMethod(CreateChatCompletion)
+    if TYPE_CHECKING:  # see ParseMethod
+        parse = ParseMethod
+    else:
+        parse = ParseMethod()
     retrieve = operation_method(RetrieveChatCompletion)
     list = paged(ListChatCompletions)
     update = operation_method(UpdateChatCompletion)
@@ -35,14 +39,14 @@ class ChatCompletions(Resource):
 
     @cached_property
     def messages(self) -> StoredMessages:
-        """The messages of a stored completion."""
+        """Input messages of a stored completion."""
         return StoredMessages(self.caller)
 
 
 class Chat(Resource):
-    """Answers to conversations."""
+    """Chat completions."""
 
     @cached_property
     def completions(self) -> ChatCompletions:
-        """Answers to conversations."""
+        """Chat completions."""
         return ChatCompletions(self.caller)

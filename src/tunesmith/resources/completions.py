@@ -1,4 +1,4 @@
-"""Continuations of a prompt."""
+"""Completions of prompts."""
 
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.resources.base import Resource, operation_method, streamed
@@ -7,7 +7,7 @@ __all__ = ["Completions"]
 
 
 class Completions(Resource):
-    """Continuations of a prompt."""
+    """Completions of prompts."""
 
     create = operation_method(CreateCompletion)
     stream = streamed(CreateCompletion)

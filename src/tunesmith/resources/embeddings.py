@@ -1,4 +1,4 @@
-"""Texts as vectors."""
+"""Embeddings of texts."""
 
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.resources.base import Resource, operation_method
@@ -7,6 +7,6 @@ __all__ = ["Embeddings"]
 
 
 class Embeddings(Resource):
-    """Texts as vectors."""
+    """Embeddings of texts."""
 
     create = operation_method(CreateEmbedding)

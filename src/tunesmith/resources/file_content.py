@@ -1,6 +1,7 @@
-"""The content of a file: read whole, in chunks, or written to disk."""
+"""Content of a file: read whole, in chunks, or written to disk."""
 
 import os
+import re
 import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -16,12 +17,14 @@ from tunesmith.operations.base import Operation
 
 __all__ = ["FileContent"]
 
+_CONTENT_RANGE = re.compile(r"bytes (?:(\d{1,18})-(\d{1,18})|\*)/(?:(\d{1,18})|\*)", re.ASCII)
+
 
 class FileContent:
-    """The content of a file, not asked for yet.
+    """Content of a file, requested only when it is read.
 
     Args:
-        caller: Makes the calls.
+        caller: The caller.
         operation: The download.
 
     Example:
@@ -38,28 +41,28 @@ class FileContent:
         self._operation = operation
 
     async def read(self) -> bytes:
-        """Download the content whole, into memory."""
+        """Download the content into memory."""
         return await self._caller.call(self._operation)
 
     async def text(self, encoding: str = "utf-8") -> str:
-        """Download the content whole, as text."""
+        """Download the content into memory as text."""
         return (await self.read()).decode(encoding)
 
     @asynccontextmanager
     async def stream(self) -> AsyncGenerator[AsyncIterator[bytes]]:
-        """Download the content in chunks, as they come.
+        """Download the content in chunks.
 
         Raises:
-            StreamInterruptedError: The download broke off.
+            StreamInterruptedError: The download ended early.
         """
         async with self._caller.stream(self._operation) as received:
             yield received
 
     async def write_to(self, path: str | os.PathLike[str]) -> Path:
-        """Download the content to a file; a broken download goes on where the server allows it.
+        """Download the content to a file, and resume interrupted downloads if the server allows it.
 
-        The file appears when it is whole, and replaces one that is there; until then the content
-        is in a hidden file beside it, which is removed if the download fails.
+        The file appears, or is replaced, when the download is complete. Until then the content is
+        in a hidden file beside it, which is removed if the download fails.
 
         Args:
             path: Where to write.
@@ -68,7 +71,8 @@ class FileContent:
             The path.
 
         Raises:
-            StreamInterruptedError: The download broke off again and again without getting further.
+            StreamInterruptedError: The download was interrupted repeatedly without progress, or
+                another file was sent when it was resumed.
             OSError: The file cannot be written.
         """
         target = Path(path)
@@ -76,58 +80,103 @@ class FileContent:
         deadline = self._caller.deadline(self._operation.spec.name)
         try:
             async with await anyio.open_file(part, "xb") as file:
-                await self._download(file, deadline)
+                await _Download(self._caller, self._operation, file, deadline).run()
             await anyio.Path(part).replace(target)
         finally:
             with anyio.CancelScope(shield=True), suppress(FileNotFoundError):
                 await anyio.Path(part).unlink()
         return target
 
-    async def _download(self, file: anyio.AsyncFile[bytes], deadline: Deadline) -> None:
+
+class _Download:
+    """Download that is resumed by range requests, as long as the server has the same file."""
+
+    def __init__(
+        self,
+        caller: Caller,
+        operation: Operation[bytes],
+        file: anyio.AsyncFile[bytes],
+        deadline: Deadline,
+    ) -> None:
+        self._caller = caller
+        self._operation = operation
+        self._file = file
+        self._deadline = deadline
+        self._validator: str | None = None
+        self._total_bytes: int | None = None
+        self._restarts = 0
+
+    async def run(self) -> None:
         retry = self._caller.policy.retry
         failures = 0
-        etag: str | None = None
         while True:
-            begin = await file.tell()
-            # Ranges count the bytes that are sent: of packed ones it is not known where to go on.
-            headers = {"accept-encoding": "identity"}
-            if begin:
-                headers["range"] = f"bytes={begin}-"
-            if begin and etag:
-                headers["if-range"] = etag
+            position = await self._file.tell()
             try:
-                async with self._caller.stream(
-                    self._operation, headers=headers, deadline=deadline
-                ) as received:
-                    etag = received.info.headers.get("etag")
-                    await _append(file, received, begin)
-                    return
+                await self._receive(position)
             except (StreamInterruptedError, APITimeoutError):
-                failures = 1 if await file.tell() > begin else failures + 1
-                if failures > retry.max_retries:
+                failures = 1 if await self._file.tell() > position else failures + 1
+                if max(failures, self._restarts) > retry.max_retries:
                     raise
-            except APIStatusError as error:
-                if _is_whole(error, begin):
-                    return
+                await self._deadline.sleep(retry.initial_s, activity="waiting to resume")
+            else:
+                return
+
+    async def _receive(self, position: int) -> None:
+        # Ranges count encoded bytes, so compressed content could not be resumed.
+        headers = {"accept-encoding": "identity"}
+        if position:
+            headers["range"] = f"bytes={position}-"
+            if self._validator is not None:
+                headers["if-range"] = self._validator
+        try:
+            async with self._caller.stream(
+                self._operation, headers=headers, deadline=self._deadline
+            ) as received:
+                if position:
+                    await self._check_range(received, position)
+                else:
+                    self._note_file(received)
+                async for chunk in received:
+                    await self._file.write(chunk)
+                size_bytes = await self._file.tell()
+                if self._total_bytes not in (None, size_bytes):
+                    raise received.interrupted(f"{size_bytes} of {self._total_bytes} bytes arrived")
+        except APIStatusError as error:
+            if not self._is_complete(error, position):
                 raise
-            await deadline.sleep(retry.initial_s, activity="waiting to go on with the download")
 
+    def _note_file(self, received: OpenResponse) -> None:
+        headers = received.info.headers
+        etag = headers.get("etag", "")
+        # Weak validators do not promise equal bytes.
+        strong_etag = etag if etag and not etag.startswith("W/") else None
+        self._validator = strong_etag or headers.get("last-modified")
+        length = headers.get("content-length", "")
+        is_encoded = headers.get("content-encoding", "identity") != "identity"
+        self._total_bytes = int(length) if length.isdecimal() and not is_encoded else None
 
-async def _append(file: anyio.AsyncFile[bytes], received: OpenResponse, begin: int) -> None:
-    if begin and not _continues(received, begin):
-        # The server sends the whole again, because it knows no ranges or the file has changed.
-        await file.seek(0)
-        await file.truncate()
-    async for chunk in received:
-        await file.write(chunk)
+    async def _check_range(self, received: OpenResponse, position: int) -> None:
+        """Start over if the server sends another range, or the whole file, or another file."""
+        content_range = _CONTENT_RANGE.fullmatch(received.info.headers.get("content-range", ""))
+        begin, _, total = content_range.groups() if content_range else (None, None, None)
+        is_partial = received.info.status == 206  # noqa: PLR2004
+        total_bytes = int(total) if total else self._total_bytes
+        is_same = total_bytes == (self._total_bytes or total_bytes)
+        if is_partial and begin == str(position) and is_same:
+            self._total_bytes = total_bytes
+            return
+        self._restarts += 1
+        await self._file.seek(0)
+        await self._file.truncate()
+        if is_partial:
+            raise received.interrupted("the file at the service has changed")
+        self._note_file(received)
 
-
-def _is_whole(error: APIStatusError, size_bytes: int) -> bool:
-    """Whether a range was refused because nothing is left: only the end of the answer was lost."""
-    content_range = error.headers.get("content-range", "")
-    return error.status == 416 and content_range == f"bytes */{size_bytes}"  # noqa: PLR2004
-
-
-def _continues(received: OpenResponse, begin: int) -> bool:
-    content_range = received.info.headers.get("content-range", "")
-    return received.info.status == 206 and content_range.startswith(f"bytes {begin}-")  # noqa: PLR2004
+    def _is_complete(self, error: APIStatusError, position: int) -> bool:
+        """Return whether a range was refused because only the end of the response was lost."""
+        content_range = error.headers.get("content-range", "")
+        return (
+            error.status == 416  # noqa: PLR2004
+            and content_range == f"bytes */{position}"
+            and self._total_bytes in (None, position)
+        )

@@ -1,4 +1,4 @@
-"""Sending a file of any size: plain or in parts, again after a crash, and not twice."""
+"""Upload of a file of any size: in parts if it is large, resumable, and without duplicates."""
 
 import hashlib
 import mimetypes
@@ -13,6 +13,7 @@ import anyio
 import anyio.to_thread
 from pydantic import BaseModel, ValidationError
 
+from tunesmith._atomic import write_atomic
 from tunesmith.calls.caller import Caller
 from tunesmith.errors import (
     APIError,
@@ -21,6 +22,7 @@ from tunesmith.errors import (
     InvalidRequestError,
     InvalidResponseError,
     NotFoundError,
+    UnknownOutcomeError,
 )
 from tunesmith.operations.base import Operation
 from tunesmith.operations.files import CreateFile, DownloadFile, FileSource, ListFiles
@@ -33,17 +35,17 @@ __all__ = ["PART_BYTES", "FileUpload"]
 A = TypeVar("A")
 
 PART_BYTES = 64_000_000
-"""The service takes parts of up to 64 MB."""
+"""Maximum size of a part."""
 
 _CHUNK_BYTES = 1024 * 1024
 _MAX_COMPARED_FILES = 3
-"""So many files of the same size are compared; more would cost more than sending it anew."""
+"""Comparing more files of the same size would cost more than another upload."""
 
 Purpose = Literal["assistants", "batch", "fine-tune", "vision"]
 
 
 class _UploadState(BaseModel):
-    """What is known of an unfinished upload: the content of the file beside the file."""
+    """State of an unfinished upload, saved in a file beside the uploaded one."""
 
     upload_id: str
     size_bytes: int
@@ -54,16 +56,16 @@ class _UploadState(BaseModel):
 
 
 class FileUpload:
-    """One file on its way to the service.
+    """Upload of one file.
 
     Args:
-        caller: Makes the calls.
+        caller: The caller.
         path: The file.
-        purpose: What it is for.
-        filename: The name that the service shall keep; the path's by default.
-        part_bytes: Above this size the file goes in parts of this size.
-        concurrency: How many parts are sent at the same time.
-        progress: Called with the bytes that were sent and the bytes in all.
+        purpose: Purpose of the file.
+        filename: File name to store; the path's by default.
+        part_bytes: Size above which the file is uploaded in parts of this size.
+        concurrency: Number of parts to upload concurrently.
+        progress: Function called with the number of bytes sent and the total.
 
     Raises:
         InvalidRequestError: The file cannot be read, or a number is out of range.
@@ -108,12 +110,12 @@ class FileUpload:
             raise InvalidRequestError(f"{path} is a directory, not a file", param="path")
         self._size_bytes = status.st_size
         self._modified_ns = status.st_mtime_ns
-        self._notes = self._path.with_name(f".{self._path.name}.tunesmith-upload.json")
+        self._state_path = self._path.with_name(f".{self._path.name}.tunesmith-upload.json")
 
     async def find_duplicate(self) -> FileObject | None:
-        """Look for a file of the same purpose, size and content at the service."""
+        """Find an uploaded file of the same purpose, size and content, newest first."""
         compared = 0
-        listing = ListFiles(purpose=self._purpose)
+        listing = ListFiles(purpose=self._purpose, order="desc")
         async for file in AsyncPaginator(self._caller, listing, deadline=self._deadline):
             if file.bytes != self._size_bytes or file.purpose != self._purpose:
                 continue
@@ -137,26 +139,26 @@ class FileUpload:
                         return False
                 return not await ours.read(1)
         except APIError:
-            return False  # some purposes cannot be downloaded; and it can always be sent again
+            return False  # some purposes cannot be downloaded
 
     async def send(self) -> FileObject:
-        """Send the file, plain or in parts."""
+        """Upload the file, in parts if it is large."""
         if self._size_bytes <= self._part_bytes:
             source = self._slice(0, self._size_bytes)
-            return await self._answer(CreateFile(file=source, purpose=self._purpose))
-        notes = await self._load_state()
-        if notes is not None:
+            return await self._call(CreateFile(file=source, purpose=self._purpose))
+        state = await self._load_state()
+        if state is not None:
             try:
-                return await self._send_parts(notes)
-            except (BadRequestError, ConflictError, NotFoundError):
-                pass  # the unfinished upload has expired or was cancelled: begin anew
+                return await self._send_parts(state)
+            except (BadRequestError, ConflictError, NotFoundError, UnknownOutcomeError):
+                pass  # the unfinished upload has expired or was cancelled
         return await self._send_parts(await self._begin())
 
-    async def _answer(self, operation: Operation[A]) -> A:
+    async def _call(self, operation: Operation[A]) -> A:
         return await self._caller.call(operation, deadline=self._deadline)
 
     async def _begin(self) -> _UploadState:
-        upload = await self._answer(
+        upload = await self._call(
             CreateUpload(
                 bytes=self._size_bytes,
                 filename=self._filename,
@@ -174,49 +176,59 @@ class FileUpload:
             part_bytes=self._part_bytes,
         )
 
-    async def _send_parts(self, notes: _UploadState) -> FileObject:
+    async def _send_parts(self, state: _UploadState) -> FileObject:
         limiter = anyio.CapacityLimiter(self._concurrency)
         errors: list[Exception] = []
-        checksum = hashlib.md5(usedforsecurity=False)  # what the service compares
+        checksum = hashlib.md5(usedforsecurity=False)  # required by the API
 
         async def send_part(index: int) -> None:
-            begin = index * notes.part_bytes
-            size_bytes = min(notes.part_bytes, self._size_bytes - begin)
+            begin = index * state.part_bytes
+            size_bytes = min(state.part_bytes, self._size_bytes - begin)
             async with limiter:
-                part = await self._answer(
-                    CreateUploadPart(notes.upload_id, data=self._slice(begin, size_bytes))
+                part = await self._call(
+                    CreateUploadPart(state.upload_id, data=self._slice(begin, size_bytes))
                 )
-                notes.part_ids[index] = part.id
-                await self._save_state(notes)
+                state.part_ids[index] = part.id
+                await self._save_state(state)
 
         async def attempt(work: Callable[[], Awaitable[None]]) -> None:
             try:
                 await work()
-            except Exception as error:  # noqa: BLE001 - raised below, as itself and not in a group
+            except Exception as error:  # noqa: BLE001 - raised below, without a group
                 errors.append(error)
                 group.cancel_scope.cancel()
 
-        count = -(-self._size_bytes // notes.part_bytes)
+        count = -(-self._size_bytes // state.part_bytes)
         async with anyio.create_task_group() as group:
             group.start_soon(attempt, partial(self._digest, checksum.update))
             for index in range(count):
-                if index in notes.part_ids:
-                    self._report(index * notes.part_bytes, notes.part_bytes)
+                if index in state.part_ids:
+                    self._report(index * state.part_bytes, state.part_bytes)
                 else:
                     group.start_soon(attempt, partial(send_part, index))
         if errors:
             raise errors[0]
-        completed = await self._answer(
-            CompleteUpload(
-                notes.upload_id,
-                part_ids=[notes.part_ids[index] for index in range(count)],
-                md5=checksum.hexdigest(),
+        self._check_unchanged()
+        try:
+            completed = await self._call(
+                CompleteUpload(
+                    state.upload_id,
+                    part_ids=[state.part_ids[index] for index in range(count)],
+                    md5=checksum.hexdigest(),
+                )
             )
-        )
+        except APIError as error:
+            # This attempt or an earlier one, perhaps of another process, may have succeeded.
+            file = None
+            with suppress(APIError):
+                file = await self.find_duplicate()
+            if file is None:
+                raise error from None
+            return file
         await self._delete_state()
         if completed.file is None:
             raise InvalidResponseError(
-                f"upload {notes.upload_id} is {completed.status}, but its file is not named",
+                f"upload {state.upload_id} is {completed.status}, but the response lacks its file",
                 operation="uploads.complete",
             )
         return completed.file
@@ -228,21 +240,30 @@ class FileUpload:
 
     def _slice(self, begin: int, size_bytes: int) -> FileSource:
         async def opened() -> AsyncIterator[bytes]:
-            self._sent[begin] = 0  # an attempt begins anew
+            self._sent[begin] = 0  # of this attempt
             left = size_bytes
             async with await anyio.open_file(self._path, "rb") as file:
                 await file.seek(begin)
                 while left:
                     chunk = await file.read(min(left, _CHUNK_BYTES))
+                    if len(chunk) == left or not chunk:
+                        # Before the last chunk, so that the request is not completed.
+                        self._check_unchanged()
                     if not chunk:
-                        raise InvalidRequestError(
-                            f"{self._path} got shorter while it was being sent"
-                        )
+                        raise InvalidRequestError(f"{self._path} ended early")
                     left -= len(chunk)
                     yield chunk
                     self._report(begin, size_bytes - left)
 
         return FileSource(self._filename, opened, "application/octet-stream", size_bytes)
+
+    def _check_unchanged(self) -> None:
+        try:
+            status = self._path.stat()
+        except OSError as error:
+            raise InvalidRequestError(f"{self._path} cannot be read: {error.strerror}") from None
+        if (status.st_size, status.st_mtime_ns) != (self._size_bytes, self._modified_ns):
+            raise InvalidRequestError(f"{self._path} changed while it was being uploaded")
 
     def _report(self, begin: int, sent_bytes: int) -> None:
         self._sent[begin] = sent_bytes
@@ -250,29 +271,28 @@ class FileUpload:
             self._progress(min(sum(self._sent.values()), self._size_bytes), self._size_bytes)
 
     async def _load_state(self) -> _UploadState | None:
-        """Read what an earlier call noted, if it was about this very file."""
+        """Load the state of an earlier call, if the file has not changed since."""
         try:
-            notes = _UploadState.model_validate_json(await anyio.Path(self._notes).read_bytes())
+            content = await anyio.Path(self._state_path).read_bytes()
+            state = _UploadState.model_validate_json(content)
         except (OSError, ValidationError):
             return None
         same = (
-            notes.size_bytes == self._size_bytes
-            and notes.modified_ns == self._modified_ns
-            and notes.purpose == self._purpose
+            state.size_bytes == self._size_bytes
+            and state.modified_ns == self._modified_ns
+            and state.purpose == self._purpose
         )
-        return notes if same else None
+        return state if same else None
 
     async def _delete_state(self) -> None:
-        """Remove the notes of an upload that is done."""
+        """Remove the state of a completed upload."""
         with suppress(OSError):
-            await anyio.Path(self._notes).unlink()
+            await anyio.Path(self._state_path).unlink()
 
-    async def _save_state(self, notes: _UploadState) -> None:
-        beside = anyio.Path(self._notes.with_suffix(".part"))
-        # Shielded, so that no part that has arrived is forgotten, and nothing is left half-written;
-        # one at a time, since all write the same file. Without the right to write here, an upload
-        # cannot go on after a crash, but it can be.
+    async def _save_state(self, state: _UploadState) -> None:
+        # Shielded, so that no uploaded part is forgotten. Without permission to write here, an
+        # upload is merely not resumable.
         with anyio.CancelScope(shield=True), suppress(OSError):
             async with self._writing:
-                await beside.write_bytes(notes.model_dump_json().encode())
-                await beside.replace(self._notes)
+                content = state.model_dump_json()
+                await anyio.to_thread.run_sync(write_atomic, self._state_path, content)

@@ -1,4 +1,4 @@
-"""Files that the service keeps: training data, results, batches."""
+"""Files: training data, results and batches."""
 
 import os
 from collections.abc import Callable
@@ -24,7 +24,7 @@ _PENDING_STATUSES = frozenset({"uploaded", "pending", "running", "processing"})
 
 
 class Files(Resource):
-    """Files that the service keeps."""
+    """Files: training data, results and batches."""
 
     create = operation_method(CreateFile)
     retrieve = operation_method(RetrieveFile)
@@ -32,12 +32,12 @@ class Files(Resource):
     delete = operation_method(DeleteFile)
 
     def content(self, file_id: str) -> FileContent:
-        """Get at a file's content: read it whole, go through it in chunks, or write it to disk.
+        """Return a file's content, to be read whole, in chunks, or written to disk.
 
-        Nothing is sent yet; see `FileContent`.
+        Nothing is requested before it is read; see `FileContent`.
 
         Args:
-            file_id: The file's id.
+            file_id: ID of the file.
 
         Example:
             ```python
@@ -58,28 +58,27 @@ class Files(Resource):
         concurrency: int = 4,
         progress: Callable[[int, int], None] | None = None,
     ) -> FileObject:
-        """Send a file of any size, in parts if it is large, and only if it is not there yet.
+        """Upload a file of any size, in parts if it is large, unless it exists already.
 
-        A large file's parts that have arrived are noted in a small file beside it
-        (`.NAME.tunesmith-upload.json`, removed at the end), so that the next call goes on where a
-        crash left off. The service keeps an unfinished upload for an hour.
+        The uploaded parts of a large file are recorded in a small file beside it
+        (`.NAME.tunesmith-upload.json`, removed at the end), so that the next call resumes after a
+        crash. The service keeps an unfinished upload for an hour.
 
         Args:
             path: The file.
-            purpose: What it is for.
-            filename: The name that the service shall keep; the path's by default.
-            reuse: Whether to answer with a file of the same purpose, size and content that the
-                service already has. Where sizes agree, that one is downloaded to compare, up to
-                the first difference.
-            part_bytes: Above this size the file goes in parts of this size; at most 64 MB.
-            concurrency: How many parts are sent at the same time.
-            progress: Called with the bytes that were sent and the bytes in all.
+            purpose: Purpose of the file.
+            filename: File name to store; the path's by default.
+            reuse: Whether to return an existing file of the same purpose, size and content. Files
+                of the same size are downloaded up to the first difference.
+            part_bytes: Size above which the file is uploaded in parts of this size, at most 64 MB.
+            concurrency: Number of parts to upload concurrently.
+            progress: Function called with the number of bytes sent and the total.
 
         Raises:
-            InvalidRequestError: The file cannot be read, changes while it is being sent, or a
-                number is out of range.
-            DeadlineExceededError: The time is up; with its parts noted, the next call goes on.
-            APIError: A call went wrong.
+            InvalidRequestError: The file cannot be read, changes while it is uploaded, or a number
+                is out of range.
+            DeadlineExceededError: The deadline passed; call again to resume.
+            APIError: A call failed.
 
         Example:
             ```python
@@ -95,8 +94,8 @@ class Files(Resource):
             concurrency=concurrency,
             progress=progress,
         )
-        found = await upload.find_duplicate() if reuse else None
-        return found or await upload.send()
+        duplicate = await upload.find_duplicate() if reuse else None
+        return duplicate or await upload.send()
 
     async def wait_for_processing(
         self,
@@ -105,30 +104,28 @@ class Files(Resource):
         deadline: float | None = None,
         poll_interval: float = 1.0,
     ) -> FileObject:
-        """Wait until the service has looked through a file.
+        """Wait until the service has processed a file.
 
-        Services of today are done at once; servers that know no status count as done, too.
+        Current services process files at once; files without a status count as processed.
 
         Args:
-            file: The file or its id.
-            deadline: Seconds that it may take; by default the client's.
-            poll_interval: Seconds between two looks.
+            file: The file or its ID.
+            deadline: Seconds to wait; the client's deadline by default.
+            poll_interval: Seconds between polls.
 
         Raises:
-            FileRejectedError: The service found the file to be wrong.
-            DeadlineExceededError: The time is up.
+            FileRejectedError: The service rejected the file.
+            DeadlineExceededError: The deadline passed.
         """
         validate_poll_interval(poll_interval)
         file_id = file if isinstance(file, str) else file.id
         seconds = self.caller.policy.deadline_s if deadline is None else deadline
         limit = Deadline(self.caller.clock, seconds, "files.wait_for_processing")
         while True:
-            state = await self.caller.call(RetrieveFile(file_id), deadline=limit)
-            if state.status == "error":
-                raise FileRejectedError(
-                    f"file {file_id} was rejected: {state.status_details or 'no reason is given'}",
-                    file_id=file_id,
-                )
-            if state.status not in _PENDING_STATUSES:
-                return state
+            current = await self.caller.call(RetrieveFile(file_id), deadline=limit)
+            if current.status == "error":
+                reason = current.status_details or "no reason is given"
+                raise FileRejectedError(f"file {file_id} was rejected: {reason}", file_id=file_id)
+            if current.status not in _PENDING_STATUSES:
+                return current
             await limit.sleep(poll_interval, activity="waiting for the file to be processed")

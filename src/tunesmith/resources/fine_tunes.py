@@ -1,4 +1,4 @@
-"""Fine-tunes by the legacy API, for code and servers from before 2024."""
+"""Fine-tunes of the legacy API, for code and servers from before 2024."""
 
 from tunesmith.errors import JobError
 from tunesmith.operations.fine_tunes import (
@@ -17,7 +17,7 @@ __all__ = ["FineTunes"]
 
 
 class FineTunes(Resource):
-    """Fine-tunes by the legacy API."""
+    """Fine-tunes of the legacy API."""
 
     create = operation_method(CreateFineTune)
     retrieve = operation_method(RetrieveFineTune)
@@ -27,21 +27,21 @@ class FineTunes(Resource):
     stream_events = streamed(ListFineTuneEvents)
 
     async def results(self, fine_tune: FineTune | str) -> JobResults:
-        """Download what a fine-tune measured at each step.
+        """Download the metrics of a fine-tune.
 
         Args:
-            fine_tune: The fine-tune or its id; it must have succeeded.
+            fine_tune: The fine-tune or its ID; it must have succeeded.
 
         Raises:
             JobError: It has no result file (yet).
-            NotFoundError: There is no such fine-tune.
+            NotFoundError: The fine-tune does not exist.
         """
         fine_tune_id = fine_tune if isinstance(fine_tune, str) else fine_tune.id
         deadline = self.caller.deadline("fine_tunes.results")
-        state = await self.caller.call(RetrieveFineTune(fine_tune_id), deadline=deadline)
-        if not state.result_files:
+        current = await self.caller.call(RetrieveFineTune(fine_tune_id), deadline=deadline)
+        if not current.result_files:
             raise JobError(
-                f"fine-tune {fine_tune_id} has no result file: it is {state.status}",
+                f"fine-tune {fine_tune_id} has no result file: it is {current.status}",
                 job_id=fine_tune_id,
             )
-        return await read_results(self.caller, fine_tune_id, state.result_files[0].id, deadline)
+        return await read_results(self.caller, fine_tune_id, current.result_files[0].id, deadline)

@@ -1,4 +1,4 @@
-"""Fine-tuning: jobs, their events and checkpoints, permissions, graders."""
+"""Fine-tuning: jobs, events, checkpoints, permissions and graders."""
 
 from collections.abc import AsyncIterator
 from functools import cached_property
@@ -26,7 +26,7 @@ __all__ = ["FineTuning"]
 
 
 class JobCheckpoints(Resource):
-    """The checkpoints of a job."""
+    """Checkpoints of a job."""
 
     list = paged(ListFineTuningJobCheckpoints)
 
@@ -44,7 +44,7 @@ class Jobs(Resource):
 
     @cached_property
     def checkpoints(self) -> JobCheckpoints:
-        """The checkpoints of a job."""
+        """Checkpoints of a job."""
         return JobCheckpoints(self.caller)
 
     def follow(
@@ -54,20 +54,20 @@ class Jobs(Resource):
         deadline: float | None = None,
         poll_interval: float = 2.0,
     ) -> AsyncIterator[FineTuningJobEvent]:
-        """Go through a job's events as they come: oldest first, each once, until all have come.
+        """Iterate over the events of a job as they arrive, oldest first, until the last one.
 
-        The job's last events come some seconds after its end, and are waited for. A connection
-        that drops does not end it: it goes on where it was.
+        Waits for the last events, which arrive some seconds after the end of the job, and resumes
+        after connection failures.
 
         Args:
-            job: The job or its id.
-            deadline: Seconds that it may take in all; by default the client's.
-            poll_interval: Seconds between two looks.
+            job: The job or its ID.
+            deadline: Seconds to follow; the client's deadline by default.
+            poll_interval: Seconds between polls.
 
         Raises:
-            NotFoundError: There is no such job.
-            APIConnectionError: The service was out of reach for five minutes.
-            DeadlineExceededError: The time is up; the job goes on, and can be followed again.
+            NotFoundError: The job does not exist.
+            APIConnectionError: The service was unreachable for five minutes.
+            DeadlineExceededError: The deadline passed; the job can be followed again.
 
         Example:
             ```python
@@ -84,19 +84,19 @@ class Jobs(Resource):
         deadline: float | None = None,
         poll_interval: float = 5.0,
     ) -> FineTuningJob:
-        """Wait until a job is over, and return it as it is then.
+        """Wait until a job is finished, and return it.
 
         Args:
-            job: The job or its id.
-            deadline: Seconds that it may take in all; by default the client's.
-            poll_interval: Seconds between two looks.
+            job: The job or its ID.
+            deadline: Seconds to wait; the client's deadline by default.
+            poll_interval: Seconds between polls.
 
         Raises:
             JobFailedError: The job failed; the error has the service's code and reason.
             JobCancelledError: The job was cancelled.
-            NotFoundError: There is no such job.
-            APIConnectionError: The service was out of reach for five minutes.
-            DeadlineExceededError: The time is up; the job goes on.
+            NotFoundError: The job does not exist.
+            APIConnectionError: The service was unreachable for five minutes.
+            DeadlineExceededError: The deadline passed.
 
         Example:
             ```python
@@ -107,20 +107,20 @@ class Jobs(Resource):
         return await wait_for_job(self.caller, job, deadline_s=deadline, poll_s=poll_interval)
 
     async def results(self, job: FineTuningJob | str) -> JobResults:
-        """Download what a job measured at each step.
+        """Download the metrics of a job.
 
         Args:
-            job: The job or its id; it must have succeeded.
+            job: The job or its ID; it must have succeeded.
 
         Raises:
             JobError: The job has no result file (yet).
-            NotFoundError: There is no such job.
+            NotFoundError: The job does not exist.
         """
         return await job_results(self.caller, job)
 
 
 class Permissions(Resource):
-    """Which projects may use a checkpoint; needs an admin key."""
+    """Permissions of projects to use a checkpoint; needs an admin key."""
 
     create = paged(CreateCheckpointPermissions)
     list = paged(ListCheckpointPermissions)
@@ -128,27 +128,27 @@ class Permissions(Resource):
 
 
 class Checkpoints(Resource):
-    """Checkpoints as models of their own."""
+    """Checkpoints as models."""
 
     @cached_property
     def permissions(self) -> Permissions:
-        """Which projects may use a checkpoint."""
+        """Permissions of projects to use a checkpoint."""
         return Permissions(self.caller)
 
 
 class Graders(Resource):
-    """Graders, which score the answers in reinforcement fine-tuning."""
+    """Graders, which compute rewards in reinforcement fine-tuning."""
 
     run = operation_method(RunGrader)
     validate = operation_method(ValidateGrader)
 
 
 class Alpha(Resource):
-    """What the official SDK keeps under `alpha`."""
+    """Resources that the official SDK has under `alpha`."""
 
     @cached_property
     def graders(self) -> Graders:
-        """Graders: the same as `fine_tuning.graders`."""
+        """Graders, as `fine_tuning.graders`."""
         return Graders(self.caller)
 
 
@@ -162,15 +162,15 @@ class FineTuning(Resource):
 
     @cached_property
     def checkpoints(self) -> Checkpoints:
-        """Checkpoints as models of their own."""
+        """Checkpoints as models."""
         return Checkpoints(self.caller)
 
     @cached_property
     def graders(self) -> Graders:
-        """Graders, which score the answers in reinforcement fine-tuning."""
+        """Graders, which compute rewards in reinforcement fine-tuning."""
         return Graders(self.caller)
 
     @cached_property
     def alpha(self) -> Alpha:
-        """What the official SDK keeps under `alpha`."""
+        """Resources that the official SDK has under `alpha`."""
         return Alpha(self.caller)

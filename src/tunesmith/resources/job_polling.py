@@ -1,4 +1,4 @@
-"""Following a job to its end, through whatever happens to the connection meanwhile."""
+"""Polling of fine-tuning jobs, tolerant of temporary failures."""
 
 from collections import deque
 from collections.abc import AsyncIterator
@@ -28,18 +28,19 @@ __all__ = ["JobEventStream", "job_results", "wait_for_job"]
 A = TypeVar("A")
 
 _TRANSIENT_ERRORS = (APIConnectionError, InternalServerError, RateLimitError)
+
 _MAX_UNREACHABLE_S = 300.0
-"""How long a service may be out of reach before that is an error."""
+"""How long an operation may fail before polling ends with its error."""
 
 _TRAILING_EVENTS_S = 15.0
-"""How long after a job's end its last events may come; eight seconds have been seen."""
+"""How long to wait for the last events of a finished job; delays of 8 seconds were observed."""
 
 _LAST_MESSAGES = ("the job has successfully completed", "fine-tune succeeded")
-_EVENTS_A_PAGE = 100
+_EVENTS_PER_PAGE = 100
 
 
 class _Poller:
-    """Asks again and again, patient with failures that pass."""
+    """Repeated calls that tolerate temporary failures, each operation for a limited time."""
 
     def __init__(self, caller: Caller, name: str, deadline_s: float | None, poll_s: float) -> None:
         validate_poll_interval(poll_s)
@@ -47,21 +48,19 @@ class _Poller:
         self._poll_s = poll_s
         seconds = caller.policy.deadline_s if deadline_s is None else deadline_s
         self.deadline = Deadline(caller.clock, seconds, name)
-        self._unreachable_since: float | None = None
+        self._failing_since: dict[str, float] = {}
 
     async def poll(self, operation: Operation[A]) -> A | None:
-        """Ask; None if that failed in passing and is to be tried again after a pause."""
+        """Call an operation; return None after a temporary failure."""
+        name = operation.spec.name
         try:
-            answer = await self._caller.call(operation, deadline=self.deadline)
+            response = await self._caller.call(operation, deadline=self.deadline)
         except _TRANSIENT_ERRORS:
-            now = self.now()
-            if self._unreachable_since is None:
-                self._unreachable_since = now
-            elif now - self._unreachable_since > _MAX_UNREACHABLE_S:
+            if self.now() - self._failing_since.setdefault(name, self.now()) > _MAX_UNREACHABLE_S:
                 raise
             return None
-        self._unreachable_since = None
-        return answer
+        self._failing_since.pop(name, None)
+        return response
 
     async def pause(self) -> None:
         await self.deadline.sleep(self._poll_s, activity="waiting for the job")
@@ -71,87 +70,93 @@ class _Poller:
 
 
 class JobEventStream:
-    """Goes through a job's events as they come; see `Jobs.follow`.
+    """Iterator over the events of a job as they arrive; see `Jobs.follow`.
 
-    It is no generator: one that is left early would wait for the garbage collector.
+    Not a generator, which would stay open until garbage collection when left early.
     """
 
     def __init__(
         self, caller: Caller, job: FineTuningJob | str, *, deadline_s: float | None, poll_s: float
     ) -> None:
         self._job_id = job if isinstance(job, str) else job.id
-        self._watch = _Poller(caller, "fine_tuning.jobs.follow", deadline_s, poll_s)
+        self._poller = _Poller(caller, "fine_tuning.jobs.follow", deadline_s, poll_s)
         self._seen: set[str] = set()
-        self._news: deque[FineTuningJobEvent] = deque()
-        self._looked = False
-        self._over_since: float | None = None
-        self._complete = False
+        self._waiting: deque[FineTuningJobEvent] = deque()
+        self._has_polled = False
+        self._quiet_since: float | None = None
+        self._is_complete = False
 
     def __aiter__(self) -> AsyncIterator[FineTuningJobEvent]:
         return self
 
     async def __anext__(self) -> FineTuningJobEvent:
-        while not self._news:
-            if self._complete:
+        while not self._waiting:
+            if self._is_complete:
                 raise StopAsyncIteration
-            if self._looked:
-                await self._watch.pause()
-            self._looked = True
+            if self._has_polled:
+                await self._poller.pause()
+            self._has_polled = True
             await self._poll_events()
-        return self._news.popleft()
+        return self._waiting.popleft()
 
     async def _poll_events(self) -> None:
-        watch = self._watch
-        # The status is asked for first: events that come after it are seen in this round or later.
-        state = await watch.poll(RetrieveFineTuningJob(self._job_id))
-        news = await _unseen_events(watch, self._job_id, self._seen) if state else []
-        self._seen.update(event.id for event in news)
-        self._news.extend(news)
-        if state and state.is_finished:
-            if news or self._over_since is None:
-                self._over_since = watch.now()
-            last_came = any(event.message.lower().startswith(_LAST_MESSAGES) for event in news)
-            self._complete = last_came or watch.now() - self._over_since >= _TRAILING_EVENTS_S
+        # The job comes first: events added after it are found in this round or a later one.
+        job = await self._poller.poll(RetrieveFineTuningJob(self._job_id))
+        events = await _list_new_events(self._poller, self._job_id, self._seen)
+        if events is None:
+            return
+        self._seen.update(event.id for event in events)
+        self._waiting.extend(events)
+        if job is None or not job.is_finished:
+            return
+        # Silence counts only while the events can be listed.
+        if events or self._quiet_since is None:
+            self._quiet_since = self._poller.now()
+        has_last = any(event.message.lower().startswith(_LAST_MESSAGES) for event in events)
+        quiet_s = self._poller.now() - self._quiet_since
+        self._is_complete = has_last or quiet_s >= _TRAILING_EVENTS_S
 
 
-async def _unseen_events(watch: _Poller, job_id: str, seen: set[str]) -> list[FineTuningJobEvent]:
-    """List the events that are new, oldest first; none if a page could not be had."""
-    unseen: dict[str, FineTuningJobEvent] = {}
+async def _list_new_events(
+    poller: _Poller, job_id: str, seen: set[str]
+) -> list[FineTuningJobEvent] | None:
+    """Return the new events, oldest first; None if a page could not be listed."""
+    events: dict[str, FineTuningJobEvent] = {}
     after: str | None = None
     while True:
-        page: Page[FineTuningJobEvent] | None = await watch.poll(
-            ListFineTuningJobEvents(job_id, after=after, limit=_EVENTS_A_PAGE)
+        page: Page[FineTuningJobEvent] | None = await poller.poll(
+            ListFineTuningJobEvents(job_id, after=after, limit=_EVENTS_PER_PAGE)
         )
         if page is None:
-            return []  # half of the news would come out of order
+            return None  # some of the events would be out of order
         for event in page.data:
             if event.id not in seen:
-                unseen[event.id] = event
+                events[event.id] = event
         last = page.data[-1].id if page.data else after
         if not page.has_more or last == after or last in seen:
-            return list(reversed(unseen.values()))
+            return list(reversed(events.values()))
         after = last
 
 
 async def wait_for_job(
     caller: Caller, job: FineTuningJob | str, *, deadline_s: float | None, poll_s: float
 ) -> FineTuningJob:
-    """Wait until a job is over; see `Jobs.wait`."""
+    """Wait until a job is finished; see `Jobs.wait`."""
     job_id = job if isinstance(job, str) else job.id
-    watch = _Poller(caller, "fine_tuning.jobs.wait", deadline_s, poll_s)
+    poller = _Poller(caller, "fine_tuning.jobs.wait", deadline_s, poll_s)
     while True:
-        state = await watch.poll(RetrieveFineTuningJob(job_id))
-        if state and state.is_finished:
-            return raise_for_status(state)
-        await watch.pause()
+        polled = await poller.poll(RetrieveFineTuningJob(job_id))
+        if polled and polled.is_finished:
+            return raise_for_status(polled)
+        await poller.pause()
 
 
 def raise_for_status(job: FineTuningJob) -> FineTuningJob:
     """Return a job that succeeded.
 
     Raises:
-        JobFailedError: It failed.
-        JobCancelledError: It was cancelled.
+        JobFailedError: The job failed.
+        JobCancelledError: The job was cancelled.
     """
     if job.status == "cancelled":
         raise JobCancelledError(f"job {job.id} was cancelled", job_id=job.id)
@@ -167,21 +172,21 @@ def raise_for_status(job: FineTuningJob) -> FineTuningJob:
 
 
 async def job_results(caller: Caller, job: FineTuningJob | str) -> JobResults:
-    """Download what a job measured; see `Jobs.results`."""
+    """Download the metrics of a job; see `Jobs.results`."""
     job_id = job if isinstance(job, str) else job.id
-    # A job at hand may be from before its end.
+    # A passed job may be outdated.
     deadline = caller.deadline("fine_tuning.jobs.results")
-    state = await caller.call(RetrieveFineTuningJob(job_id), deadline=deadline)
-    if not state.result_files:
+    current = await caller.call(RetrieveFineTuningJob(job_id), deadline=deadline)
+    if not current.result_files:
         raise JobError(
-            f"job {job_id} has no result file: it is {state.status}; "
+            f"job {job_id} has no result file: it is {current.status}; "
             "a job writes one when it succeeds",
             job_id=job_id,
         )
-    return await read_results(caller, job_id, state.result_files[0], deadline)
+    return await read_results(caller, job_id, current.result_files[0], deadline)
 
 
 async def read_results(caller: Caller, job_id: str, file_id: str, deadline: Deadline) -> JobResults:
-    """Download and read a result file."""
+    """Download and parse a result file."""
     content = await caller.call(DownloadFile(file_id), deadline=deadline)
     return JobResults(job_id, parse_results(content))

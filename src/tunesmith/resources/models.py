@@ -1,4 +1,4 @@
-"""Models, base and tuned."""
+"""Base and fine-tuned models."""
 
 from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
 from tunesmith.resources.base import Resource, operation_method, paged
@@ -7,7 +7,7 @@ __all__ = ["Models"]
 
 
 class Models(Resource):
-    """Models, base and tuned."""
+    """Base and fine-tuned models."""
 
     list = paged(ListModels)
     retrieve = operation_method(RetrieveModel)

@@ -1,4 +1,4 @@
-"""Judgements of whether a text may be harmful."""
+"""Moderations of texts and images."""
 
 from tunesmith.operations.moderations import CreateModeration
 from tunesmith.resources.base import Resource, operation_method
@@ -7,6 +7,6 @@ __all__ = ["Moderations"]
 
 
 class Moderations(Resource):
-    """Judgements of whether a text may be harmful."""
+    """Moderations of texts and images."""
 
     create = operation_method(CreateModeration)

@@ -1,4 +1,4 @@
-"""Lists: a page when awaited, the items of all pages when iterated."""
+"""Pagination of lists."""
 
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
@@ -17,12 +17,12 @@ T = TypeVar("T")
 
 
 class AsyncPaginator(Generic[T]):
-    """A list that was asked for: await it for a page, or iterate over the items of all pages.
+    """List that returns a page when awaited, and the items of all pages when iterated.
 
     Args:
-        caller: Makes the calls.
+        caller: The caller.
         operation: The list operation, with the cursor of the first page.
-        deadline: The end of a longer call that all pages are part of; each has its own if None.
+        deadline: Deadline of a longer call that all pages are part of; one per page if None.
 
     Example:
         ```python
@@ -53,14 +53,14 @@ class AsyncPaginator(Generic[T]):
         after: str | None,
         previous_cursors: dict[str, str | None],
     ) -> Page[T]:
-        """Ask for a page; `previous_cursors` tells the cursor before each cursor of this list."""
+        """Fetch a page; `previous_cursors` maps each cursor of this list to the one before it."""
         page = await self._caller.call(operation, deadline=self._deadline)
         if page.data:
             cursor = _cursor(page)
             if previous_cursors.setdefault(cursor, after) != after:
                 raise PaginationError(
-                    f"{operation.spec.name}: the page after {after} ends with {cursor} again: "
-                    "the server repeats itself, and the list would never end",
+                    f"{operation.spec.name}: the page after {after} ends with {cursor} again, so "
+                    "the list would be endless",
                     operation=operation.spec.name,
                     request_id=page.response.request_id,
                 )
@@ -73,7 +73,7 @@ class AsyncPaginator(Generic[T]):
 
 
 def _cursor(page: Page[Any]) -> str:
-    # Not `last_id`: several servers and lists leave it out.
+    # Not `last_id`, which some servers omit.
     return str(getattr(page.data[-1], "id", None) or page.last_id)
 
 

@@ -1,74 +1,85 @@
-"""Chat completions that are read as objects of one's own classes."""
+"""Chat completions parsed into instances of a class."""
 
-from collections.abc import Callable
-from typing import Any, Generic, ParamSpec, TypeVar, overload
-
-from pydantic import BaseModel
+import inspect
+from collections.abc import Generator
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 from tunesmith.calls.caller import Caller
-from tunesmith.errors import InvalidResponseError
-from tunesmith.operations.base import Operation
+from tunesmith.errors import InvalidRequestError, InvalidResponseError
+from tunesmith.operations.base import operation
+from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.protocol.structured import json_schema_format, parse_completion
-from tunesmith.resources.base import Resource, build_operation
-from tunesmith.types.chat import ChatCompletion, ParsedChatCompletion
+from tunesmith.resources.base import Resource, build_operation, operation_signature
+from tunesmith.types.chat import ParsedChatCompletion
 
 __all__ = ["ParseMethod"]
 
-P = ParamSpec("P")
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M")
+
+if TYPE_CHECKING:
+    # To type checkers, `parse` is this class: calling it takes the parameters of the operation with
+    # another `response_format`, and returns an awaitable of the matching type.
+    @operation("chat.completions.create", "POST", "/chat/completions")
+    class ParseMethod(CreateChatCompletion, Generic[M]):
+        """Create a completion of a conversation and parse it; see `ChatCompletions.parse`."""
+
+        response_format: type[M]  # type: ignore[assignment] # pyright: ignore[reportIncompatibleVariableOverride]
+
+        def __await__(self) -> Generator[Any, Any, ParsedChatCompletion[M]]: ...
+
+else:
+
+    class ParseMethod:
+        """Descriptor of the method `parse`."""
+
+        def __get__(self, resource: Resource | None, owner: type) -> Any:
+            return _BoundParse(resource.caller) if resource else self
 
 
-class ParseMethod(Generic[P]):
-    """A method that asks for an answer that fits a class, and reads it.
-
-    Args:
-        operation: The question; its `response_format` is filled in.
-    """
-
-    def __init__(self, operation: Callable[P, Operation[ChatCompletion]]) -> None:
-        self._operation = operation
-
-    def __get__(self, resource: Resource, owner: type) -> "_BoundParse[P]":
-        return _BoundParse(resource.caller, self._operation)
-
-
-class _BoundParse(Generic[P]):
-    def __init__(self, caller: Caller, operation: Callable[P, Operation[ChatCompletion]]) -> None:
+class _BoundParse:
+    def __init__(self, caller: Caller) -> None:
         self._caller = caller
-        self._operation = operation
 
-    @overload
-    async def __call__(
-        self, response_format: type[M], /, *args: P.args, **kwargs: P.kwargs
-    ) -> ParsedChatCompletion[M]: ...
-
-    # As the official SDK has it. Type checkers cannot take one keyword out of an operation's, so
-    # the others are checked only when it is called.
-    @overload
-    async def __call__(
-        self, *, response_format: type[M], **parameters: Any
-    ) -> ParsedChatCompletion[M]: ...
-
-    # mypy takes `self` for one of the operation's parameters.
-    async def __call__(self, *args: Any, **parameters: Any) -> Any:  # type: ignore[misc]
-        """Ask for an answer that fits a class, and read it into `choices[0].message.parsed`.
+    async def __call__(self, *positional: type[M], **parameters: Any) -> ParsedChatCompletion[M]:
+        """Create a completion of a conversation and parse it into `choices[0].message.parsed`.
 
         Args:
-            args: The class.
-            parameters: Those of `create`; `response_format` is the class, if it is not given first.
+            positional: The class.
+            parameters: Those of `create`; `response_format` is the class, if it is not passed
+                first: a pydantic model, dataclass or TypedDict.
 
         Raises:
-            InvalidRequestError: A parameter is wrong, or strict schemas cannot express the class.
-            InvalidResponseError: An answer does not fit.
+            InvalidRequestError: A parameter is invalid, or strict schemas cannot express the class.
+            InvalidResponseError: A message does not fit.
         """
-        model = args[0] if args else parameters.pop("response_format")
+        if len(positional) + ("response_format" in parameters) != 1:
+            raise InvalidRequestError(
+                "chat.completions.parse: pass one class as response_format",
+                operation="chat.completions.create",
+                param="response_format",
+            )
+        (model,) = positional or (parameters["response_format"],)
         parameters["response_format"] = json_schema_format(model)
-        operation: Any = self._operation
-        completion = await self._caller.call(build_operation(operation, **parameters))
+        request = build_operation(CreateChatCompletion, **parameters)
+        completion = await self._caller.call(request)
         try:
             return parse_completion(model, completion)
         except InvalidResponseError as error:
-            error.operation = operation.spec.name
+            error.operation = request.spec.name
             error.attempts = completion.response.attempts
             error.request_id = completion.response.request_id
             raise
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        signature = operation_signature(CreateChatCompletion)
+        parameters = dict(signature.parameters)
+        model = parameters.pop("response_format").replace(
+            kind=inspect.Parameter.POSITIONAL_OR_KEYWORD,
+            default=inspect.Parameter.empty,
+            annotation=type[M],
+        )
+        return signature.replace(
+            parameters=[model, *parameters.values()],
+            return_annotation=ParsedChatCompletion[M],  # type: ignore[valid-type]
+        )

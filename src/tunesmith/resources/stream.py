@@ -120,7 +120,7 @@ class Stream(Generic[A, E]):
         return event
 
     def _track_choices(self, event: Any) -> None:
-        """Note which choices have ended: a stream without `[DONE]` is complete when all have."""
+        """Track which choices have ended: a stream without `[DONE]` is complete when all have."""
         for choice in getattr(event, "choices", ()):
             if choice.finish_reason:
                 self._ended_choices.add(choice.index)

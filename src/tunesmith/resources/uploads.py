@@ -1,4 +1,4 @@
-"""Large files, sent in parts."""
+"""Uploads of large files in parts."""
 
 from functools import cached_property
 
@@ -14,13 +14,13 @@ __all__ = ["UploadParts", "Uploads"]
 
 
 class UploadParts(Resource):
-    """The parts of an upload."""
+    """Parts of an upload."""
 
     create = operation_method(CreateUploadPart)
 
 
 class Uploads(Resource):
-    """Large files, sent in parts; `files.upload` does it all."""
+    """Uploads of large files in parts; `files.upload` covers all steps."""
 
     create = operation_method(CreateUpload)
     complete = operation_method(CompleteUpload)
@@ -28,5 +28,5 @@ class Uploads(Resource):
 
     @cached_property
     def parts(self) -> UploadParts:
-        """The parts of an upload."""
+        """Parts of the upload."""
         return UploadParts(self.caller)

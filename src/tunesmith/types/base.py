@@ -2,10 +2,11 @@
 
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from tunesmith.errors import PaginationError
 from tunesmith.types.response import ResponseInfo
 
 Item = TypeVar("Item")
@@ -45,6 +46,19 @@ class APIResponse(APIModel):
         """
         return cast("ResponseInfo", object.__getattribute__(self, "_response"))
 
+    def __copy__(self) -> Self:
+        return self._copy_slots(super().__copy__())
+
+    def __deepcopy__(self, memo: dict[int, Any] | None = None) -> Self:
+        return self._copy_slots(super().__deepcopy__(memo))
+
+    def _copy_slots(self, copied: Self) -> Self:
+        # Copies keep their response and next page, of which pydantic does not know.
+        for name in ("_response", "_load_next"):
+            if hasattr(self, name):
+                object.__setattr__(copied, name, object.__getattribute__(self, name))
+        return copied
+
 
 class DeletedObject(APIResponse):
     """Confirmation that an object was deleted."""
@@ -81,13 +95,20 @@ class Page(APIResponse, Generic[Item]):
         """Fetch the next page; None after the last.
 
         Raises:
-            PaginationError: The next page ends where an earlier one did, so the list is endless.
+            PaginationError: The next page ends where an earlier one did, so the list is endless; or
+                the page was pickled or not received, so it has no connection to its list.
         """
         if not (self.has_more and self.data):
             return None
-        load: Callable[[Page[Item]], Awaitable[Page[Item]]] | None
-        load = getattr(self, "_load_next", None)
-        return None if load is None else await load(self)
+        load: Callable[[Page[Item]], Awaitable[Page[Item]]] | None = getattr(
+            self, "_load_next", None
+        )
+        if load is None:
+            raise PaginationError(
+                "this page was pickled or not received from a client, so its next page is unknown: "
+                "list again with the ID of its last object as after="
+            )
+        return await load(self)
 
 
 class PageItems(Generic[Item]):

@@ -2,13 +2,13 @@
 
 from typing import Any, Generic, Literal, TypeVar
 
-from pydantic import BaseModel, Field, SerializeAsAny
+from pydantic import Field, SerializeAsAny
 
 from tunesmith.types.base import APIModel, APIResponse, DeletedObject
 from tunesmith.types.completions import CompletionUsage
 from tunesmith.types.fields import GeneratedObject, JSONText, NullableList, NullableStr, UnixTime
 
-Parsed = TypeVar("Parsed", bound=BaseModel)
+Parsed = TypeVar("Parsed")
 
 FinishReason = (
     Literal["stop", "length", "tool_calls", "content_filter", "function_call"] | str | None

@@ -1,5 +1,6 @@
 """What is tried again, how often, and after what pause."""
 
+import json
 import logging
 
 import pytest
@@ -145,3 +146,52 @@ async def test_an_answer_that_cannot_be_understood_is_an_error_with_an_excerpt()
     assert "Welcome" in caught.value.excerpt
     assert caught.value.request_id == "req_9"
     assert caught.value.status == 200
+
+
+async def test_501_is_not_retried():
+    backend = Script(refusal(501))
+    with pytest.raises(errors.InternalServerError):
+        await backend.client().models.retrieve("ada")
+
+
+@pytest.mark.parametrize("number", [float("nan"), float("inf"), float("-inf")])
+@pytest.mark.parametrize(
+    ("body", "param"),
+    [({"x": 1}, "x"), ({"options": {"weights": [0.5, 1]}}, "options.weights.1")],
+)
+async def test_a_number_that_json_lacks_is_refused_before_anything_is_sent(number, body, param):
+    encoded = json.loads(json.dumps(body).replace("1", "NaN"), parse_constant=lambda _: number)
+    backend = Script()
+    with pytest.raises(errors.InvalidRequestError, match="finite") as caught:
+        await backend.client().completions.create(model="m", prompt="NaN", extra_body=encoded)
+    assert caught.value.param == param
+
+
+async def test_a_text_may_say_nan():
+    backend = Script(answer(b'{"choices": []}'))
+    await backend.client().completions.create(model="m", prompt="NaN and Infinity")
+
+
+@pytest.mark.parametrize(
+    ("error", "kind", "attempts"),
+    [
+        ({"code": 429, "message": "slow down"}, errors.RateLimitError, 3),
+        ({"code": "insufficient_quota", "message": "used up"}, errors.InsufficientQuotaError, 1),
+        ({"type": "invalid_request_error", "message": "no"}, errors.BadRequestError, 1),
+        ({"message": "provider failed"}, errors.InternalServerError, 3),
+    ],
+)
+async def test_an_error_with_the_status_200_is_raised_and_retried_like_others(
+    error, kind, attempts
+):
+    body = json.dumps({"error": error, "choices": []}).encode()
+    backend = Script(*[answer(body)] * attempts)
+    with pytest.raises(kind, match=error["message"]) as caught:
+        await backend.client().completions.create(model="m", prompt="a")
+    assert caught.value.attempts == attempts
+
+
+async def test_a_job_that_failed_is_no_error():
+    job = {"id": "ftjob-1", "status": "failed", "error": {"code": "x", "message": "wrong file"}}
+    backend = Script(answer(json.dumps(job).encode()))
+    assert (await backend.client().fine_tuning.jobs.retrieve("ftjob-1")).failure.code == "x"

@@ -1,9 +1,11 @@
 """Classes as schemas, and answers as their objects."""
 
+from dataclasses import dataclass
 from typing import Any, Generic, Literal, TypeVar
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, RootModel
+from typing_extensions import TypedDict
 
 from tunesmith.errors import InvalidRequestError, InvalidResponseError
 from tunesmith.operations import CreateChatCompletion
@@ -149,15 +151,82 @@ def test_a_schema_is_a_response_format_that_the_operation_takes(model):
     assert asked.response_format == wanted
 
 
-@pytest.mark.parametrize(("model", "place"), [(Index, "Index.pages"), (Page, "Page.notes")])
+@pytest.mark.parametrize(("model", "place"), [(Index, "Index.pages"), (Page, r"Page.notes\[\]")])
 def test_a_mapping_with_free_keys_is_refused_by_its_place(model, place):
     with pytest.raises(InvalidRequestError, match=f"{place} is a mapping") as refused:
         json_schema_format(model)
     assert refused.value.param == "response_format"
 
 
+class Box(BaseModel):
+    corners: tuple[int, int]
+
+
+class Loose(BaseModel):
+    anything: Any
+
+
+class Bare(BaseModel):
+    items: list
+
+
+class Boxes(BaseModel):
+    boxes: list[Box]
+
+
+@pytest.mark.parametrize(
+    ("model", "problem"),
+    [
+        (Box, "Box.corners is a tuple"),
+        (Boxes, "Box.corners is a tuple"),
+        (Loose, "Loose.anything has no type"),
+        (Bare, r"Bare.items\[\] has no type"),
+    ],
+)
+@pytest.mark.parametrize("convert", [json_schema_format, pydantic_function_tool])
+def test_a_field_that_strict_schemas_cannot_express_is_named(model, problem, convert):
+    with pytest.raises(InvalidRequestError, match=problem):
+        convert(model)
+
+
+@dataclass
+class TermRecord:
+    word: str
+
+
+class TermDict(TypedDict):
+    word: str
+
+
+@pytest.mark.parametrize(
+    ("model", "value"), [(TermRecord, TermRecord("x")), (TermDict, {"word": "x"})]
+)
+def test_dataclasses_and_typed_dicts_are_parsed_too(model, value):
+    assert json_schema_format(model)["json_schema"]["name"] == model.__name__
+    assert parse_message(model, ChatCompletionMessage(content='{"word": "x"}')) == value
+
+
+class Plain:
+    pass
+
+
+@pytest.mark.parametrize(
+    "model", [Plain, {"type": "json_object"}, Term(word="x"), None, list[Term]]
+)
+def test_other_values_than_classes_of_objects_are_refused(model):
+    with pytest.raises(InvalidRequestError, match="must be"):
+        json_schema_format(model)
+
+
+def test_text_parts_are_parsed_without_reasoning():
+    message = ChatCompletionMessage()
+    parts = [{"type": "thinking", "thinking": "{"}, {"type": "text", "text": '{"word": "x"}'}]
+    message.__dict__["content"] = parts
+    assert parse_message(Term, message).word == "x"
+
+
 def test_an_answer_that_is_no_object_is_refused():
-    with pytest.raises(InvalidRequestError, match="Terms is no object"):
+    with pytest.raises(InvalidRequestError, match="Terms must be an object"):
         json_schema_format(Terms)
 
 
@@ -185,9 +254,9 @@ def test_a_message_is_read_as_an_object():
     ("message", "words"),
     [
         ({"refusal": "I cannot."}, "refused to answer: I cannot."),
-        ({}, "no content to read as Term"),
-        ({"content": "A noumenon is"}, "no Term: the content: Invalid JSON"),
-        ({"content": '{"meaning": "x"}'}, "no Term: word: Field required"),
+        ({}, "no content to parse as Term"),
+        ({"content": "A noumenon is"}, "not a valid Term: the content: Invalid JSON"),
+        ({"content": '{"meaning": "x"}'}, "not a valid Term: word: Field required"),
     ],
 )
 def test_a_message_that_is_no_such_object_is_an_error_that_says_why(message, words):
@@ -234,7 +303,7 @@ def test_refusals_and_calls_are_left_unread(message):
 def test_an_answer_that_was_cut_off_says_so(reason):
     answer = completion(content='{"word": "nou')
     answer.choices[0].finish_reason = reason
-    with pytest.raises(InvalidResponseError, match=f"not whole.*'{reason}'"):
+    with pytest.raises(InvalidResponseError, match=f"incomplete.*'{reason}'"):
         parse_completion(Term, answer)
 
 

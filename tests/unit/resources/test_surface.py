@@ -29,3 +29,11 @@ def test_a_signature_reads_as_people_call_it():
     first = signature.parameters["fine_tuning_job_id"]
     assert first.kind is inspect.Parameter.POSITIONAL_OR_KEYWORD
     assert list(signature.parameters)[-1] == "timeout"
+
+
+def test_parse_shows_the_parameters_of_create_with_a_class_as_response_format():
+    parse = inspect.signature(CLIENT.chat.completions.parse).parameters
+    create = inspect.signature(CLIENT.chat.completions.create).parameters
+    assert set(parse) == set(create)
+    assert next(iter(parse)) == "response_format"
+    assert parse["response_format"].default is inspect.Parameter.empty

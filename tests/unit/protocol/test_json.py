@@ -1,0 +1,129 @@
+"""JSON as services write it."""
+
+import warnings
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+from pydantic import ValidationError
+
+from tunesmith.protocol.json import join_surrogates, parse_json, validate_json
+from tunesmith.types.chat import ChatCompletion
+from tunesmith.types.completions import Completion
+from tunesmith.types.files import FileObject
+
+COMPLETION = {"choices": [{"index": 0, "text": "Kant", "finish_reason": "stop"}]}
+
+
+def encode(value):
+    import json
+
+    return json.dumps(value).encode()
+
+
+@pytest.mark.parametrize(
+    ("content", "value"),
+    [
+        (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
+        (rb'{"a": "\ud83d"}', {"a": "\ud83d"}),
+        (rb'{"a": "\ud83d\ude00"}', {"a": "\N{GRINNING FACE}"}),
+        (b'{"a": "\xff"}', {"a": "\ufffd"}),
+        (b"[" * 300 + b"]" * 300, None),
+    ],
+)
+def test_unusual_json_is_parsed(content, value):
+    parsed = parse_json(content)
+    assert value is None or parsed == value
+
+
+@pytest.mark.parametrize("content", [b"", b"<html>", b"[" * 100_000, b"9" * 10_000])
+def test_other_content_is_an_error(content):
+    with pytest.raises(ValueError):  # noqa: PT011 - the messages are those of the parsers
+        parse_json(content)
+
+
+@given(st.text())
+def test_text_without_lone_surrogates_is_unchanged(text):
+    assert join_surrogates(text) == text
+
+
+def test_halves_of_a_character_are_joined_and_lone_ones_replaced():
+    assert join_surrogates("\ud83d\ude00 \ud83d!") == "\N{GRINNING FACE} \ufffd!"
+
+
+def chat(message=None, **choice):
+    message = {"role": "assistant", "content": "Hello", **(message or {})}
+    return {"choices": [{"index": 0, "finish_reason": "stop", "message": message, **choice}]}
+
+
+USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
+
+
+@pytest.mark.parametrize(
+    ("body", "path", "value"),
+    [
+        ({**chat(), "usage": USAGE | {"total_tokens": 7.5}}, "usage.total_tokens", 7.5),
+        ({**chat(), "usage": USAGE | {"prompt_tokens_details": []}}, "usage.total_tokens", 7),
+        ({**chat(), "usage": "none"}, "usage", "none"),
+        ({**chat(), "system_fingerprint": 5}, "system_fingerprint", 5),
+        ({**chat(), "metadata": {"version": 1}}, "metadata", {"version": 1}),
+        (chat(index=None), "choices.0.index", 0),
+        (chat({"role": None}), "choices.0.message.role", "assistant"),
+        (chat({"content": [{"type": "text"}]}), "choices.0.message.content", [{"type": "text"}]),
+        (chat(logprobs=[]), "choices.0.logprobs", []),
+        (
+            chat(logprobs={"content": [{"token": "a", "logprob": None}] * 60}),
+            "choices.0.logprobs.content.59.token",
+            "a",
+        ),
+        (
+            chat({"tool_calls": [{"id": 7, "function": {"name": "f", "arguments": "{}"}}]}),
+            "choices.0.message.tool_calls.0.function.name",
+            "f",
+        ),
+    ],
+)
+def test_a_field_of_another_type_keeps_its_raw_value(body, path, value):
+    found = validate_json(ChatCompletion, encode(body))
+    assert found.choices[0].message.content
+    for part in path.split("."):
+        if isinstance(found, list):
+            found = found[int(part)]
+        else:
+            found = found[part] if isinstance(found, dict) else getattr(found, part)
+    assert found == value
+
+
+def test_raw_values_are_dumped_without_a_warning():
+    completion = validate_json(ChatCompletion, encode(chat({"content": [{"type": "text"}]})))
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        dumped = completion.model_dump()
+        assert '"content":[{"type":"text"}]' in completion.model_dump_json()
+    assert dumped["choices"][0]["message"]["content"] == [{"type": "text"}]
+
+
+@pytest.mark.parametrize(
+    "content",
+    [b"{}", b"[]", b"null", b"7", b'{"choices": 5}', b'{"choices": [{"index": 0}]}', b"<html>"],
+)
+def test_a_missing_or_invalid_required_field_is_an_error(content):
+    with pytest.raises(ValidationError):
+        validate_json(ChatCompletion, content)
+
+
+def test_required_fields_stay_required():
+    with pytest.raises(ValidationError, match="id"):
+        validate_json(FileObject, b'{"object": "file", "bytes": "many"}')
+
+
+def test_lone_surrogates_are_replaced_unless_they_are_kept():
+    content = rb'{"choices": [{"text": "good \ud83d day", "index": 0}]}'
+    assert validate_json(Completion, content).choices[0].text == "good \ufffd day"
+    kept = validate_json(Completion, content, keep_surrogates=True)
+    assert kept.choices[0].text == "good \ud83d day"
+
+
+def test_deeply_nested_extra_fields_do_not_lose_a_response():
+    content = b'{"choices": [], "x": ' + b"[" * 250 + b"]" * 250 + b"}"
+    assert validate_json(Completion, content).choices == []

@@ -1,0 +1,94 @@
+"""Downloads are resumed only while the service has the same file."""
+
+import pytest
+from tests.unit.calls.conftest import Script, answer, refusal
+
+from tunesmith import errors
+from tunesmith.errors import BackendError
+
+pytestmark = pytest.mark.anyio
+
+BROKEN = BackendError("reset", phase="read")
+
+
+def whole(*chunks, length=8, **headers):
+    return answer(list(chunks), content_length=str(length), **headers)
+
+
+def part(content_range, *chunks):
+    return answer(list(chunks), status=206, content_range=f"bytes {content_range}")
+
+
+async def download(backend, tmp_path, **options):
+    path = tmp_path / "file"
+    await backend.client(**options).files.content("file-1").write_to(path)
+    return path.read_bytes()
+
+
+async def test_an_interrupted_download_is_resumed(tmp_path):
+    backend = Script(
+        whole(b"1234", BROKEN, etag='"v1"'), part("4-7/8", b"56", BROKEN), part("6-7/8", b"78")
+    )
+    assert await download(backend, tmp_path) == b"12345678"
+    ranges = [request.headers.get("range") for request in backend.requests]
+    assert ranges == [None, "bytes=4-", "bytes=6-"]
+    assert [request.headers.get("if-range") for request in backend.requests] == [
+        None,
+        *['"v1"'] * 2,
+    ]
+    assert {request.headers["accept-encoding"] for request in backend.requests} == {"identity"}
+
+
+@pytest.mark.parametrize(
+    ("headers", "validator"),
+    [
+        ({"etag": 'W/"weak"', "last_modified": "Tue"}, "Tue"),
+        ({"etag": 'W/"weak"'}, None),
+        ({"last_modified": "Tue"}, "Tue"),
+        ({}, None),
+    ],
+)
+async def test_only_strong_validators_are_sent(headers, validator, tmp_path):
+    backend = Script(whole(b"1234", BROKEN, **headers), part("4-7/8", b"5678"))
+    assert await download(backend, tmp_path) == b"12345678"
+    assert backend.requests[1].headers.get("if-range") == validator
+
+
+async def test_a_range_may_be_shorter_than_requested(tmp_path):
+    backend = Script(whole(b"12", BROKEN), part("2-4/8", b"345"), part("5-7/8", b"678"))
+    assert await download(backend, tmp_path) == b"12345678"
+
+
+async def test_a_body_that_is_shorter_than_announced_is_resumed(tmp_path):
+    backend = Script(whole(b"1234"), part("4-7/8", b"5678"))
+    assert await download(backend, tmp_path) == b"12345678"
+
+
+async def test_a_server_that_sends_the_whole_again_starts_over(tmp_path):
+    backend = Script(whole(b"1234", BROKEN), whole(b"abcdef", length=6))
+    assert await download(backend, tmp_path) == b"abcdef"
+
+
+@pytest.mark.parametrize("content_range", ["4-6/7", "0-7/8", "5-7/8", "*/8"])
+async def test_another_file_or_another_range_starts_over(content_range, tmp_path):
+    backend = Script(whole(b"1234", BROKEN), part(content_range, b"x"), whole(b"abcdefg", length=7))
+    assert await download(backend, tmp_path) == b"abcdefg"
+
+
+async def test_a_file_that_keeps_changing_is_an_error_and_leaves_nothing(tmp_path):
+    steps = [whole(b"1234", BROKEN), part("4-8/9", b"x")]
+    with pytest.raises(errors.StreamInterruptedError, match="has changed"):
+        await download(Script(*steps * 3), tmp_path)
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_refused_range_at_the_end_completes_a_download(tmp_path):
+    lost_end = answer([b"12345678", BROKEN])
+    backend = Script(lost_end, refusal(416, content_range="bytes */8"))
+    assert await download(backend, tmp_path) == b"12345678"
+
+
+async def test_a_refused_range_elsewhere_is_an_error(tmp_path):
+    backend = Script(whole(b"1234", BROKEN), refusal(416, content_range="bytes */4"))
+    with pytest.raises(errors.APIStatusError):
+        await download(backend, tmp_path)

@@ -1,0 +1,61 @@
+"""Following ends with the last events or an error."""
+
+import json
+
+import pytest
+from tests.unit.calls.conftest import Script, answer
+
+from tunesmith import errors
+from tunesmith.clock import VirtualClock
+from tunesmith.errors import BackendError
+
+pytestmark = pytest.mark.anyio
+
+JOB = {"id": "ftjob-1", "status": "succeeded", "model": "m"}
+EVENTS = [
+    {"id": "e2", "created_at": 2, "message": "The job has successfully completed"},
+    {"id": "e1", "created_at": 1, "message": "Step 1"},
+]
+
+
+class Service(Script):
+    """Service whose operations are unreachable for some seconds."""
+
+    def __init__(self, **unreachable_s):
+        super().__init__()
+        self.clock = VirtualClock()
+        self.unreachable_s = unreachable_s
+
+    def send(self, request):
+        name = request.operation.rpartition(".")[2]
+        if self.clock.monotonic() < self.began + self.unreachable_s.get(name, 0):
+            step = BackendError("reset", phase="read")
+        else:
+            body = JOB if name == "retrieve" else {"data": EVENTS, "has_more": False}
+            step = answer(json.dumps(body).encode())
+        self.steps = [step]
+        return super().send(request)
+
+    async def follow(self):
+        self.began = self.clock.monotonic()
+        client = self.client(max_retries=0)
+        return [event.id async for event in client.fine_tuning.jobs.follow("ftjob-1")]
+
+
+@pytest.mark.parametrize("name", ["retrieve", "list_events"])
+@pytest.mark.parametrize("seconds", [0, 40, 290])
+async def test_events_that_are_out_of_reach_for_a_while_are_waited_for(name, seconds):
+    assert await Service(**{name: seconds}).follow() == ["e1", "e2"]
+
+
+async def test_events_that_stay_out_of_reach_are_an_error():
+    with pytest.raises(errors.APIConnectionError):
+        await Service(list_events=1000).follow()
+
+
+async def test_events_are_delivered_while_the_job_is_out_of_reach():
+    service = Service(retrieve=100)
+    service.began = service.clock.monotonic()
+    follow = service.client(max_retries=0).fine_tuning.jobs.follow("ftjob-1")
+    assert (await anext(follow)).id == "e1"
+    assert service.clock.monotonic() < service.began + 100

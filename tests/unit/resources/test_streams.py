@@ -1,0 +1,226 @@
+"""Streams: complete or an error, whatever services send."""
+
+import json
+from itertools import pairwise
+
+import pytest
+from tests.unit.calls.conftest import Script, answer
+
+from tunesmith import errors
+from tunesmith.errors import BackendError
+
+pytestmark = pytest.mark.anyio
+
+DONE = b"data: [DONE]\n\n"
+MESSAGES = [{"role": "user", "content": "Hello?"}]
+
+
+def sse(*events):
+    return [
+        event if isinstance(event, bytes) else b"data: " + json.dumps(event).encode() + b"\n\n"
+        for event in events
+    ]
+
+
+def chunk(content=None, finish_reason=None, index=0, **fields):
+    delta = {} if content is None else {"content": content}
+    choice = {"index": index, "delta": delta, "finish_reason": finish_reason}
+    return {
+        "id": "c",
+        "object": "chat.completion.chunk",
+        "model": "m",
+        "choices": [choice],
+    } | fields
+
+
+BEGIN, END = chunk("Hel"), chunk("lo", "stop")
+
+
+async def read(*events, **headers):
+    """The events of a stream and the final response."""
+    backend = Script(answer(sse(*events), **headers))
+    completions = backend.client(max_retries=0).chat.completions
+    async with completions.stream(model="m", messages=MESSAGES) as stream:
+        received = [event async for event in stream]
+        return received, await stream.final_response()
+
+
+async def text(*events, **headers):
+    _, completion = await read(*events, **headers)
+    return completion.choices[0].message.content
+
+
+@pytest.mark.parametrize(
+    "event",
+    [
+        chunk("", "error", error={"code": 502, "message": "Disconnected"}),
+        {"id": "c", "choices": [], "error": {"code": 502, "message": "Disconnected"}},
+        {"id": "c", "choices": [], "error": "Disconnected"},
+        {"error": {"message": "Disconnected"}},
+        {"choices": [{"index": 0, "error": {"message": "Disconnected"}}]},
+        b'event: error\ndata: {"choices": [], "message": "Disconnected"}\n\n',
+        b"event: error\ndata: Disconnected\n\n",
+    ],
+)
+@pytest.mark.parametrize("done", [DONE, b""])
+async def test_an_event_with_an_error_is_an_error_whatever_else_it_holds(event, done):
+    with pytest.raises(errors.StreamError, match="Disconnected") as caught:
+        await read(BEGIN, event, done)
+    assert caught.value.operation == "chat.completions.create"
+
+
+async def test_a_finish_reason_of_error_is_an_error():
+    with pytest.raises(errors.StreamError, match="ended with an error"):
+        await read(BEGIN, chunk("", "error"), DONE)
+
+
+async def test_null_is_no_error():
+    assert await text(BEGIN, chunk("lo", "stop", error=None)) == "Hello"
+    assert await text(BEGIN, chunk(' said "error"', "stop")) == 'Hel said "error"'
+
+
+@pytest.mark.parametrize(
+    "keep_alive",
+    [
+        b"data:\n\n",
+        b"data: \n\n",
+        b"data: {}\n\n",
+        b": ping\n\n",
+        b"event: ping\ndata:\n\n",
+        b"event: ping\ndata: {}\n\n",
+        b'event: ping\ndata: {"type": "ping"}\n\n',
+        b'data: {"type": "ping"}\n\n',
+    ],
+)
+@pytest.mark.parametrize("position", [0, 1, 2])
+async def test_events_that_carry_nothing_are_skipped(keep_alive, position):
+    events = [BEGIN, END]
+    events.insert(position, keep_alive)
+    received, completion = await read(*events, DONE)
+    assert len(received) == 2
+    assert completion.choices[0].message.content == "Hello"
+
+
+@pytest.mark.parametrize(
+    "end",
+    [
+        {"choices": [{"index": 0, "delta": None, "finish_reason": "stop"}]},
+        {"choices": [{"index": 0, "finish_reason": "stop"}]},
+        {"choices": [{"index": None, "delta": {}, "finish_reason": "stop"}]},
+    ],
+)
+async def test_a_chunk_may_lack_what_it_does_not_change(end):
+    _, completion = await read(chunk("Hello"), end)
+    (choice,) = completion.choices
+    assert (choice.message.content, choice.finish_reason) == ("Hello", "stop")
+
+
+async def test_a_stream_without_terminator_is_complete_when_all_choices_ended():
+    usage = {"id": "c", "choices": [], "usage": {"total_tokens": 3}}
+    assert await text(chunk("Hello"), chunk("", "stop"), usage) == "Hello"
+    assert await text(chunk("Hello", "stop"), chunk("", None)) == "Hello"
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [chunk("Yes.", index=0), chunk("The", index=1), chunk("", "stop", index=0)],
+        [BEGIN],
+        [{"id": "c", "choices": [], "usage": {"total_tokens": 3}}],
+    ],
+)
+async def test_a_stream_without_terminator_is_interrupted_while_a_choice_is_open(events):
+    with pytest.raises(errors.StreamInterruptedError):
+        await read(*events)
+
+
+async def test_a_terminator_ends_a_stream_whatever_is_open():
+    assert await text(BEGIN, DONE, END) == "Hel"
+
+
+async def test_events_of_a_fine_tune_need_a_terminator():
+    event = {"object": "fine-tune-event", "message": "Created"}
+    for end, is_complete in ((DONE, True), (b"", False)):
+        backend = Script(answer(sse(event, end)))
+        async with backend.client().fine_tunes.stream_events("ft-1") as stream:
+            if is_complete:
+                assert [event.message async for event in stream] == ["Created"]
+            else:
+                with pytest.raises(errors.StreamInterruptedError):
+                    [event async for event in stream]
+
+
+@pytest.mark.parametrize(
+    ("events", "kind"),
+    [
+        ([BEGIN], errors.StreamInterruptedError),
+        ([BEGIN, {"error": {"message": "overloaded"}}], errors.StreamError),
+        ([BEGIN, b"data: <html>\n\n"], errors.InvalidResponseError),
+        ([BEGIN, BackendError("reset", phase="read")], errors.StreamInterruptedError),
+        ([BEGIN, BackendError("late", phase="timeout")], errors.APITimeoutError),
+    ],
+)
+async def test_there_is_no_final_response_after_an_error(events, kind):
+    steps = [event if isinstance(event, BackendError) else sse(event)[0] for event in events]
+    backend = Script(answer(steps))
+    async with backend.client().chat.completions.stream(model="m", messages=MESSAGES) as stream:
+        with pytest.raises(kind):
+            [event async for event in stream]
+        with pytest.raises(kind):
+            await stream.final_response()
+        assert [event async for event in stream] == []
+
+
+@pytest.mark.parametrize("events", [[DONE], [{"id": "c", "choices": [], "usage": {}}, DONE]])
+async def test_a_stream_without_content_has_no_final_response(events):
+    with pytest.raises(errors.InvalidResponseError, match="without content"):
+        await read(*events)
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+async def test_the_words_of_a_plain_json_error_are_raised(content_type):
+    body = b'{"error": {"message": "The model is overloaded", "type": "server_error"}}'
+    with pytest.raises(errors.StreamError, match="overloaded"):
+        await read(body, content_type=content_type)
+
+
+@pytest.mark.parametrize("cuts", [[], [1, 40]])
+async def test_a_plain_json_response_is_one_event(cuts):
+    call = {"id": "t1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
+    message = {"role": "assistant", "content": "Kant.", "tool_calls": [call, call | {"id": "t2"}]}
+    choice = {"index": 0, "finish_reason": "stop", "message": message}
+    body = json.dumps({"id": "c", "object": "chat.completion", "choices": [choice]}).encode()
+    edges = [0, *cuts, len(body)]
+    pieces = [body[begin:end] for begin, end in pairwise(edges)]
+    (event,), completion = await read(b" \n", *pieces)
+    assert event.choices[0].delta.content == "Kant."
+    assert completion.choices[0].message.content == "Kant."
+    assert [call.id for call in completion.choices[0].message.tool_calls] == ["t1", "t2"]
+
+
+async def test_a_plain_json_page_is_an_event_for_each_object():
+    body = b'{"object": "list", "data": [{"message": "Created"}, {"message": "Done"}]}'
+    async with Script(answer(body)).client().fine_tunes.stream_events("ft-1") as stream:
+        assert [event.message async for event in stream] == ["Created", "Done"]
+
+
+async def test_broken_plain_json_is_an_error_with_an_excerpt():
+    with pytest.raises(errors.InvalidResponseError) as caught:
+        await read(b'{"choices": [')
+    assert caught.value.excerpt == '{"choices": ['
+
+
+async def test_halves_of_a_character_in_two_events_are_joined():
+    first = rb'data: {"choices":[{"index":0,"delta":{"content":"good \ud83d"}}]}' + b"\n\n"
+    second = rb'data: {"choices":[{"index":0,"delta":{"content":"\ude00 day"}}]}' + b"\n\n"
+    received, completion = await read(first, second, chunk("!", "stop"))
+    texts = [event.choices[0].delta.content for event in received]
+    assert texts == ["good ", "\N{GRINNING FACE} day", "!"]
+    assert completion.choices[0].message.content == "good \N{GRINNING FACE} day!"
+
+
+async def test_content_may_be_a_list_of_parts():
+    parts = [{"type": "thinking", "thinking": "Hm"}, {"type": "text", "text": "Okay"}]
+    received, completion = await read(chunk(parts[:1]), chunk(parts[1:]), chunk(None, "stop"))
+    assert [event.choices[0].delta.content for event in received] == [parts[:1], parts[1:], None]
+    assert completion.choices[0].message.content == parts
