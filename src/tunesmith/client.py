@@ -30,6 +30,7 @@ if TYPE_CHECKING:  # loaded on first use, so that importing tunesmith is quick
     from tunesmith.resources.fine_tuning import FineTuning
     from tunesmith.resources.models import Models
     from tunesmith.resources.moderations import Moderations
+    from tunesmith.resources.responses import Responses
     from tunesmith.resources.uploads import Uploads
 
 __all__ = ["DEFAULT_BASE_URL", "AsyncClient"]
@@ -271,6 +272,13 @@ class AsyncClient:
         from tunesmith.resources.moderations import Moderations
 
         return Moderations(self._caller)
+
+    @cached_property
+    def responses(self) -> "Responses":
+        """Responses of models."""
+        from tunesmith.resources.responses import Responses
+
+        return Responses(self._caller)
 
     @cached_property
     def uploads(self) -> "Uploads":

@@ -272,6 +272,36 @@ from tunesmith.operations.param_types import (
     MetadataParam as MetadataParam,
 )
 from tunesmith.operations.registry import all_operations as all_operations
+from tunesmith.operations.responses import (
+    CancelResponse as CancelResponse,
+)
+from tunesmith.operations.responses import (
+    CountResponseInputTokens as CountResponseInputTokens,
+)
+from tunesmith.operations.responses import (
+    CreateResponse as CreateResponse,
+)
+from tunesmith.operations.responses import (
+    DeleteResponse as DeleteResponse,
+)
+from tunesmith.operations.responses import (
+    ListResponseInputItems as ListResponseInputItems,
+)
+from tunesmith.operations.responses import (
+    ReasoningParam as ReasoningParam,
+)
+from tunesmith.operations.responses import (
+    ResponseInputItemParam as ResponseInputItemParam,
+)
+from tunesmith.operations.responses import (
+    ResponseInputParam as ResponseInputParam,
+)
+from tunesmith.operations.responses import (
+    ResponseTextParam as ResponseTextParam,
+)
+from tunesmith.operations.responses import (
+    RetrieveResponse as RetrieveResponse,
+)
 from tunesmith.operations.uploads import (
     CancelUpload as CancelUpload,
 )

@@ -20,6 +20,7 @@ from tunesmith.protocol.json import join_surrogates, validate_leniently
 from tunesmith.types.base import APIModel
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk, ChoiceDeltaToolCall
 from tunesmith.types.completions import Completion
+from tunesmith.types.responses import Response, ResponseStreamEvent
 
 __all__ = ["ChatCompletionAccumulator", "CompletionAccumulator", "accumulate"]
 
@@ -56,7 +57,14 @@ def accumulate(response_type: type[A], events: Iterable[BaseModel]) -> A:
     if issubclass(response_type, ChatCompletion):
         chunks = cast("Iterable[ChatCompletionChunk]", events)
         return cast("A", _all(ChatCompletionAccumulator(), chunks))
+    if issubclass(response_type, Response):
+        return cast("A", _last_response(cast("Iterable[ResponseStreamEvent]", events)))
     return response_type.model_validate({"data": list(events)})
+
+
+def _last_response(events: Iterable[ResponseStreamEvent]) -> Response:
+    responses = [event.response for event in events if event.response is not None]
+    return responses[-1] if responses else Response(id="")
 
 
 class _Merger:

@@ -128,6 +128,8 @@ class Stream(Generic[A, E]):
             elif choice.index not in self._ended_choices:
                 self._open_choices.add(choice.index)
             self._is_complete = bool(self._ended_choices) and not self._open_choices
+        if getattr(event, "is_final", False):
+            self._is_complete = True
 
     def _join_characters(self, event: E, data: bytes) -> E:
         """Move the first half of a character that was cut in two to the next event."""

@@ -31,6 +31,7 @@ from tunesmith.service.inference.completions import CompletionService
 from tunesmith.service.inference.embeddings import Embeddings
 from tunesmith.service.inference.models import Models
 from tunesmith.service.inference.moderations import Moderations
+from tunesmith.service.inference.responses import ResponseService
 from tunesmith.service.inference.sampling import InferenceContext
 from tunesmith.service.inference.stored_completions import StoredCompletions
 from tunesmith.service.inference.stub_matching import RequestMatcher
@@ -144,6 +145,7 @@ class Service:
         self.completions = CompletionService(inference)
         self.stored_chats = StoredCompletions(self.store)
         self.chat = ChatCompletionService(inference, self.stored_chats)
+        self.responses = ResponseService(inference, self.chat, self.store)
         self.embeddings = Embeddings(inference, self.vectors)
         self.moderations = Moderations(inference)
         self.batches = BatchService(
@@ -169,6 +171,7 @@ class Service:
             self.completions,
             self.stored_chats,
             self.chat,
+            self.responses,
             self.embeddings,
             self.moderations,
             self.batches,

@@ -224,6 +224,63 @@ from tunesmith.types.moderations import (
 from tunesmith.types.moderations import (
     Moderation as Moderation,
 )
+from tunesmith.types.responses import (
+    ParsedResponse as ParsedResponse,
+)
+from tunesmith.types.responses import (
+    Response as Response,
+)
+from tunesmith.types.responses import (
+    ResponseContentPart as ResponseContentPart,
+)
+from tunesmith.types.responses import (
+    ResponseCustomToolCall as ResponseCustomToolCall,
+)
+from tunesmith.types.responses import (
+    ResponseDeleted as ResponseDeleted,
+)
+from tunesmith.types.responses import (
+    ResponseError as ResponseError,
+)
+from tunesmith.types.responses import (
+    ResponseFunctionToolCall as ResponseFunctionToolCall,
+)
+from tunesmith.types.responses import (
+    ResponseIncompleteDetails as ResponseIncompleteDetails,
+)
+from tunesmith.types.responses import (
+    ResponseInputTokens as ResponseInputTokens,
+)
+from tunesmith.types.responses import (
+    ResponseItem as ResponseItem,
+)
+from tunesmith.types.responses import (
+    ResponseOtherItem as ResponseOtherItem,
+)
+from tunesmith.types.responses import (
+    ResponseOtherPart as ResponseOtherPart,
+)
+from tunesmith.types.responses import (
+    ResponseOutputItem as ResponseOutputItem,
+)
+from tunesmith.types.responses import (
+    ResponseOutputMessage as ResponseOutputMessage,
+)
+from tunesmith.types.responses import (
+    ResponseOutputRefusal as ResponseOutputRefusal,
+)
+from tunesmith.types.responses import (
+    ResponseOutputText as ResponseOutputText,
+)
+from tunesmith.types.responses import (
+    ResponseReasoningItem as ResponseReasoningItem,
+)
+from tunesmith.types.responses import (
+    ResponseStreamEvent as ResponseStreamEvent,
+)
+from tunesmith.types.responses import (
+    ResponseUsage as ResponseUsage,
+)
 from tunesmith.types.results import (
     JobResults as JobResults,
 )

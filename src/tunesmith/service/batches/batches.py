@@ -386,4 +386,6 @@ def _usage(lines: Iterable[BatchResponseLine]) -> BatchUsage:
 def _token_counts(line: BatchResponseLine) -> tuple[int, int]:
     body: Any = line.response.body if line.response else None
     usage: dict[str, Any] = body.get("usage") or {}
+    if "input_tokens" in usage:  # of the Responses API
+        return usage["input_tokens"], usage["output_tokens"]
     return usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)

@@ -27,6 +27,7 @@ from tunesmith.service.core.errors import ServiceError, StubError, internal_erro
 from tunesmith.service.core.ids import IdKind
 from tunesmith.service.core.rate_limits import RateLimiter
 from tunesmith.types.files import FileObject
+from tunesmith.types.responses import ResponseStreamEvent
 
 __all__ = ["MAX_BODY_BYTES", "ApiService", "HttpApi"]
 
@@ -247,13 +248,20 @@ async def _event_stream(
 ) -> AsyncGenerator[bytes, None]:
     try:
         if first is not None:
-            yield _event(_serialize(first))
+            yield _encode(first)
         async for event in events:
-            yield _event(_serialize(event))
+            yield _encode(event)
     except Exception as error:  # noqa: BLE001 - no caller sees a traceback
         yield _event(to_json(_as_service_error(error, request).body()))
         return
-    yield _DONE
+    if not request.path.startswith("/responses"):
+        yield _DONE
+
+
+def _encode(event: BaseModel) -> bytes:
+    # Only events of the Responses API have names; they end with a final event instead of `[DONE]`.
+    name = f"event: {event.type}\n".encode() if isinstance(event, ResponseStreamEvent) else b""
+    return name + _event(_serialize(event))
 
 
 async def _chunks(chunks: Iterable[bytes]) -> AsyncGenerator[bytes, None]:

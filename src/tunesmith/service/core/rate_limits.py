@@ -14,6 +14,7 @@ from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.operations.fine_tunes import CreateFineTune
 from tunesmith.operations.fine_tuning import CreateFineTuningJob
+from tunesmith.operations.responses import CreateResponse
 from tunesmith.service.core.errors import ServiceError
 
 __all__ = ["RateLimiter", "ServiceLimits"]
@@ -92,7 +93,9 @@ class RateLimiter:
         """
         if isinstance(operation, CreateFineTuningJob | CreateFineTune):
             self._check_quota()
-        if not isinstance(operation, CreateCompletion | CreateChatCompletion | CreateEmbedding):
+        if not isinstance(
+            operation, CreateCompletion | CreateChatCompletion | CreateEmbedding | CreateResponse
+        ):
             return {}
         self._check_quota()
         requested: dict[str, int] = {"requests": 1, "tokens": _estimate_tokens(operation)}
@@ -192,9 +195,13 @@ def _duration(seconds: float) -> str:
     return f"{minutes:.0f}m{rest:g}s" if minutes else f"{rest:g}s"
 
 
-def _estimate_tokens(operation: CreateCompletion | CreateChatCompletion | CreateEmbedding) -> int:
+def _estimate_tokens(
+    operation: CreateCompletion | CreateChatCompletion | CreateEmbedding | CreateResponse,
+) -> int:
     if isinstance(operation, CreateEmbedding):
         return _text_tokens(operation.input)
+    if isinstance(operation, CreateResponse):
+        return max(operation.max_output_tokens or 0, _text_tokens(operation.input))
     if isinstance(operation, CreateCompletion):
         return max(operation.max_tokens or 0, _text_tokens(operation.prompt))
     max_tokens = operation.max_completion_tokens or operation.max_tokens or 0

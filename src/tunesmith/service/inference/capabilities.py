@@ -8,6 +8,7 @@ __all__ = [
     "require_chat_model",
     "require_completion_model",
     "require_embedding_model",
+    "require_response_model",
 ]
 
 _COMPLETION_BASES = {*LEGACY_MODELS, "babbage-002", "davinci-002", "gpt-3.5-turbo-instruct"}
@@ -40,6 +41,20 @@ def require_chat_model(models: Models, name: str) -> None:
             "This is not a chat model and thus not supported in the v1/chat/completions "
             "endpoint. Did you mean to use v1/completions?",
             param="model",
+        )
+
+
+def require_response_model(models: Models, name: str) -> None:
+    """Refuse a model that does not support the Responses API.
+
+    Raises:
+        ServiceError: The model is unknown, or only completes, embeds or moderates.
+    """
+    if _sampling_base(models, name) in _COMPLETION_BASES:
+        raise invalid(
+            f"The requested model '{name}' cannot be used with the Responses API.",
+            "model",
+            "unsupported_model",
         )
 
 

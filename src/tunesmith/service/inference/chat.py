@@ -10,6 +10,7 @@ from anyio.lowlevel import checkpoint
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service.core.errors import invalid
 from tunesmith.service.core.handlers import handles
+from tunesmith.service.core.ids import IdKind
 from tunesmith.service.engines.base import (
     EngineModel,
     FinishReason,
@@ -35,16 +36,19 @@ from tunesmith.service.inference.sampling import (
 )
 from tunesmith.service.inference.stored_completions import StoredCompletions
 from tunesmith.service.inference.stub_generation import TokenTiming, start_generation
+from tunesmith.service.inference.stub_matching import InferenceOperation
 from tunesmith.service.inference.stubs import Reply
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk
 
-__all__ = ["ChatCompletionService"]
+__all__ = ["ChatCompletionService", "PreparedChat"]
 
 _SCHEMA_SEED_TOKENS = 32
 
 
 @dataclass(frozen=True, slots=True)
-class _PreparedRequest:
+class PreparedChat:
+    """Validated chat request, ready to generate."""
+
     operation: CreateChatCompletion
     template: dict[str, Any]
     """Fields shared by the completion and each chunk of it."""
@@ -58,13 +62,16 @@ class _PreparedRequest:
 
     @property
     def n(self) -> int:
+        """Number of choices."""
         return len(self.call_ids)
 
     @property
     def timing(self) -> TokenTiming:
+        """Delays between tokens."""
         return TokenTiming.slowest_of([self.stub])
 
     def choice(self, index: int, sampled: SampledText) -> dict[str, Any]:
+        """Return a choice."""
         return payloads.build_choice(
             index,
             sampled.text,
@@ -75,9 +82,11 @@ class _PreparedRequest:
         )
 
     def logprobs(self, tokens: Sequence[ScoredToken]) -> dict[str, Any] | None:
+        """Return the log-probabilities of tokens, if requested."""
         return payloads.build_logprobs(tokens) if self.operation.logprobs else None
 
     def finish_reason(self, reason: FinishReason) -> str:
+        """Return the finish reason to send."""
         sent = finish_reason_for(reason, self.stub)
         return self.output_format.finish_reason if sent == "stop" else sent
 
@@ -100,7 +109,7 @@ class ChatCompletionService:
         request = await self._prepare(operation)
         await checkpoint()
         sampled = await self._context.sample(
-            [await self._start(request, index) for index in range(request.n)]
+            [await self.start(request, index) for index in range(request.n)]
         )
         longest = max(text.n_tokens for text in sampled)
         await self._context.pause(request.timing.total_delay(longest), release_clock=True)
@@ -122,7 +131,7 @@ class ChatCompletionService:
 
         segments = request.output_format.segments
         # Errors of the request are raised here, before the stream begins.
-        generations = [await self._start(request, index) for index in range(request.n)]
+        generations = [await self.start(request, index) for index in range(request.n)]
         for index, ids in enumerate(request.call_ids):
             delta = payloads.build_first_delta(segments[0], ids[0])
             yield chunk(payloads.streamed_choice(index, delta))
@@ -158,9 +167,7 @@ class ChatCompletionService:
         if with_usage:
             yield chunk(usage=completion.usage)
 
-    def _complete(
-        self, request: _PreparedRequest, sampled: Sequence[SampledText]
-    ) -> ChatCompletion:
+    def _complete(self, request: PreparedChat, sampled: Sequence[SampledText]) -> ChatCompletion:
         fields = {
             **request.template,
             "object": "chat.completion",
@@ -176,9 +183,8 @@ class ChatCompletionService:
         self._stored.save(completion, request.operation.messages)
         return completion
 
-    async def _prepare(self, operation: CreateChatCompletion) -> _PreparedRequest:
-        context = self._context
-        require_chat_model(context.models, operation.model)
+    async def _prepare(self, operation: CreateChatCompletion) -> PreparedChat:
+        require_chat_model(self._context.models, operation.model)
         if operation.top_logprobs is not None and not operation.logprobs:
             raise invalid(
                 "The 'top_logprobs' parameter is only allowed when 'logprobs' is enabled.",
@@ -188,25 +194,38 @@ class ChatCompletionService:
             raise invalid(
                 "The 'metadata' parameter is only allowed when 'store' is enabled.", "metadata"
             )
+        return await self.prepare(operation, operation, "chat_completion")
+
+    async def prepare(
+        self, operation: CreateChatCompletion, stubbed: InferenceOperation, id_kind: IdKind
+    ) -> PreparedChat:
+        """Prepare a request for generation.
+
+        Args:
+            operation: The request.
+            stubbed: The operation that stubs are matched against.
+            id_kind: Kind of the id of the object to create.
+
+        Raises:
+            ServiceError: The request is invalid or too large.
+        """
+        context = self._context
         max_tokens = _max_tokens(operation)
         prompt = await context.encode_chat(to_chat_messages(operation.messages))
         _check_context_length(len(prompt), max_tokens, context.engine.context_window)
-        completion_id = context.ids.new("chat_completion")
+        new_id = context.ids.new(id_kind)
         spec = sampling_spec(
-            operation,
-            max_tokens=max_tokens,
-            top_logprobs=operation.top_logprobs,
-            id=completion_id,
+            operation, max_tokens=max_tokens, top_logprobs=operation.top_logprobs, id=new_id
         )
         template = {
-            "id": completion_id,
+            "id": new_id,
             "created": int(context.now()),
             "model": operation.model,
             "service_tier": "default",
             "system_fingerprint": system_fingerprint(operation.model),
         }
         output_format = output_format_for(operation)
-        stub = context.replies.find(operation, last_message_text(operation.messages))
+        stub = context.replies.find(stubbed, last_message_text(operation.messages))
         if stub is not None:
             output_format = stub_output_format(output_format, stub, operation)
         call_ids = [
@@ -214,11 +233,12 @@ class ChatCompletionService:
             for _ in range(operation.n or 1)
         ]
         weights = context.models.resolve(operation.model)
-        return _PreparedRequest(
+        return PreparedChat(
             operation, template, weights, prompt, spec, output_format, stub, call_ids
         )
 
-    async def _start(self, request: _PreparedRequest, index: int) -> Generation:
+    async def start(self, request: PreparedChat, index: int) -> Generation:
+        """Start to generate a choice."""
         spec = replace(request.spec, seed=f"{request.spec.seed}/{index}")
         stub = request.stub
         if stub is None and request.output_format.schema is not None:

@@ -10,6 +10,7 @@ from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.operations.registry import validate_operation_name
+from tunesmith.operations.responses import CreateResponse
 from tunesmith.service.core.errors import ServiceError, StubError
 
 __all__ = [
@@ -21,7 +22,9 @@ __all__ = [
     "validate_matcher",
 ]
 
-InferenceOperation: TypeAlias = CreateCompletion | CreateChatCompletion | CreateEmbedding
+InferenceOperation: TypeAlias = (
+    CreateCompletion | CreateChatCompletion | CreateEmbedding | CreateResponse
+)
 """An operation that can be stubbed."""
 
 

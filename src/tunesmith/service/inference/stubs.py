@@ -10,7 +10,6 @@ from typing import Any, Generic, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
 
-from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.service.inference.stub_matching import (
@@ -230,16 +229,16 @@ class ReplyStubs(_Stubs[ReplyLike, Reply]):
     def __init__(self) -> None:
         super().__init__(to_reply)
 
-    def find(self, operation: CreateCompletion | CreateChatCompletion, prompt: str) -> Reply | None:
+    def find(self, operation: InferenceOperation, prompt: str) -> Reply | None:
         """Return the reply to a request; None leaves it to the engine.
 
         Args:
             operation: The request.
             prompt: Its prompt as text.
         """
-        is_chat = isinstance(operation, CreateChatCompletion)
+        has_tools = not isinstance(operation, CreateCompletion)
         return self._find(
-            operation, prompt, operation, lambda reply: is_chat or not reply.tool_calls
+            operation, prompt, operation, lambda reply: has_tools or not reply.tool_calls
         )
 
 

@@ -183,6 +183,7 @@ async def test_usage_is_the_sum_of_the_rows(batches):
             "chat.completion",
         ),
         ("/v1/embeddings", {"model": "text-embedding-3-small", "input": "Hi"}, "list"),
+        ("/v1/responses", {"model": "gpt-4o-mini", "input": "Hi"}, "response"),
     ],
 )
 async def test_batches_support_other_endpoints(batches, endpoint, body, kind):
@@ -190,6 +191,7 @@ async def test_batches_support_other_endpoints(batches, endpoint, body, kind):
     batch = await batches.after(60, await batches.create(row, endpoint=endpoint))
     answered = (await batches.rows(batch["output_file_id"]))["a"]
     assert answered["response"]["body"]["object"] == kind
+    assert batch["usage"]["total_tokens"] > 0
 
 
 async def test_a_cancelled_request_does_not_affect_the_batch(api_of):

@@ -1,0 +1,72 @@
+"""Structured output of the Responses API."""
+
+from contextlib import suppress
+from typing import Any, TypeVar, cast
+
+from pydantic import BaseModel
+
+from tunesmith.errors import InvalidResponseError
+from tunesmith.protocol.error_body import make_excerpt
+from tunesmith.protocol.structured import json_schema_format, parse_message
+from tunesmith.types.base import attach_response
+from tunesmith.types.chat import ChatCompletionMessage
+from tunesmith.types.responses import (
+    ParsedResponse,
+    Response,
+    ResponseOutputMessage,
+    ResponseOutputRefusal,
+)
+
+__all__ = ["parse_response", "text_format_of"]
+
+M = TypeVar("M", bound=BaseModel)
+
+
+def text_format_of(model: type[BaseModel]) -> dict[str, Any]:
+    """Return the format of texts that fit a class.
+
+    Args:
+        model: The class.
+
+    Raises:
+        InvalidRequestError: Strict schemas cannot express the class.
+    """
+    return {"type": "json_schema", **json_schema_format(model)["json_schema"]}
+
+
+def parse_response(model: type[M], response: Response) -> ParsedResponse[M]:
+    """Parse the text of a response into a class; a response with only tool calls has none.
+
+    Args:
+        model: The class.
+        response: The response.
+
+    Raises:
+        InvalidResponseError: The response is incomplete or a refusal, or does not fit the class.
+    """
+    if response.status not in {None, "completed"}:
+        raise InvalidResponseError(
+            f"The response is {response.status}, so it cannot be parsed as {model.__name__}",
+            excerpt=make_excerpt(response.output_text.encode()),
+        )
+    parsed = cast(
+        "ParsedResponse[M]",
+        ParsedResponse.model_validate(response.model_dump(exclude_unset=True)),
+    )
+    refusals = [
+        part.refusal
+        for item in response.output
+        if isinstance(item, ResponseOutputMessage)
+        for part in item.content
+        if isinstance(part, ResponseOutputRefusal)
+    ]
+    if refusals or response.output_text:
+        message = ChatCompletionMessage(
+            role="assistant",
+            content=response.output_text or None,
+            refusal="".join(refusals) or None,
+        )
+        parsed.output_parsed = parse_message(model, message)
+    with suppress(AttributeError):  # not received, but constructed
+        attach_response(parsed, response.response)
+    return parsed

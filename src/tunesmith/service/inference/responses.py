@@ -1,0 +1,395 @@
+"""The Responses API."""
+
+from collections.abc import AsyncGenerator, Iterator, Sequence
+from contextlib import aclosing
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from anyio.lowlevel import checkpoint
+
+from tunesmith.operations.responses import (
+    CancelResponse,
+    CountResponseInputTokens,
+    CreateResponse,
+    DeleteResponse,
+    ListResponseInputItems,
+    RetrieveResponse,
+)
+from tunesmith.service.core.errors import ServiceError, invalid
+from tunesmith.service.core.handlers import handles
+from tunesmith.service.core.pagination import to_page, validate_limit
+from tunesmith.service.core.scheduler import ScheduledAction
+from tunesmith.service.core.store import Collection, Store
+from tunesmith.service.engines.base import FinishReason, ScoredToken
+from tunesmith.service.inference.capabilities import require_response_model
+from tunesmith.service.inference.chat import ChatCompletionService, PreparedChat
+from tunesmith.service.inference.chat_payloads import build_logprobs
+from tunesmith.service.inference.messages import to_chat_messages
+from tunesmith.service.inference.response_input import (
+    Item,
+    response_params,
+    to_chat_operation,
+    to_items,
+)
+from tunesmith.service.inference.response_payloads import (
+    ItemWriter,
+    event,
+    initial_fields,
+    replay_events,
+)
+from tunesmith.service.inference.sampling import (
+    InferenceContext,
+    SampledText,
+    finish_reason_for,
+    interleave,
+)
+from tunesmith.types.base import APIModel, Page
+from tunesmith.types.responses import (
+    Response,
+    ResponseDeleted,
+    ResponseInputTokens,
+    ResponseItem,
+    ResponseStreamEvent,
+)
+
+__all__ = ["ResponseService"]
+
+_DEFAULT_PAGE = 20
+_MAX_PAGE = 100
+_BACKGROUND_S = 2.0
+_POLL_S = 0.5
+_MAX_HISTORY = 1000
+_PENDING = frozenset({"queued", "in_progress"})
+_INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+
+
+class _StoredResponse(APIModel):
+    response: Response
+    parent_id: str | None = None
+
+
+class _Conversation(APIModel):
+    id: str
+    last_response_id: str
+
+
+@dataclass(slots=True)
+class _PreparedResponse:
+    operation: CreateResponse
+    chat: PreparedChat
+    fields: dict[str, Any]
+    """The response's fields, with the status `in_progress`."""
+    input: Sequence[Item]
+    parent_id: str | None
+    conversation_id: str | None
+    writers: list[ItemWriter] = field(default_factory=list[ItemWriter])
+
+    def logprobs(self, tokens: Sequence[ScoredToken]) -> list[dict[str, Any]]:
+        if self.operation.top_logprobs is None:
+            return []
+        content: list[dict[str, Any]] = build_logprobs(tokens)["content"]
+        return content
+
+    def complete(self, reason: FinishReason, output: list[Item], n_tokens: int, now: int) -> None:
+        """Set the fields of the finished response."""
+        incomplete = _INCOMPLETE_REASONS.get(finish_reason_for(reason, self.chat.stub))
+        n_input = len(self.chat.prompt)
+        self.fields |= {
+            "status": "incomplete" if incomplete else "completed",
+            "completed_at": None if incomplete else now,
+            "incomplete_details": {"reason": incomplete} if incomplete else None,
+            "output": output,
+            "usage": {
+                "input_tokens": n_input,
+                "input_tokens_details": {"cached_tokens": 0},
+                "output_tokens": n_tokens,
+                "output_tokens_details": {"reasoning_tokens": 0},
+                "total_tokens": n_input + n_tokens,
+            },
+        }
+
+
+class ResponseService:
+    """Responses by an engine or by stubs.
+
+    Args:
+        context: Dependencies shared by all endpoints that run models.
+        chat: Chat completions, which share the generation.
+        store: Store of the responses.
+    """
+
+    def __init__(
+        self, context: InferenceContext, chat: ChatCompletionService, store: Store
+    ) -> None:
+        self._context = context
+        self._chat = chat
+        self._store = store
+        self._responses = store.collection("responses", _StoredResponse)
+        self._items = store.collection("response_items", ResponseItem)
+        self._conversations = store.collection("conversations", _Conversation)
+        self._background: dict[str, ScheduledAction] = {}
+
+    @handles(CreateResponse)
+    async def create(self, operation: CreateResponse) -> Response:
+        """Create a response, or schedule one in the background."""
+        prepared = await self._prepare(operation)
+        await checkpoint()
+        if operation.background:
+            return self._schedule(prepared)
+        n_tokens = await self._generate(prepared)
+        delay_s = prepared.chat.timing.total_delay(n_tokens)
+        await self._context.pause(delay_s, release_clock=True)
+        return self._save(prepared)
+
+    @handles(CreateResponse)
+    async def stream(self, operation: CreateResponse) -> AsyncGenerator[ResponseStreamEvent, None]:
+        """Create a response and yield its events."""
+        prepared = await self._prepare(operation)
+        generation = await self._chat.start(prepared.chat, 0)
+        numbers = count()
+        for name in ("created", "in_progress"):
+            yield event(f"response.{name}", numbers, response=prepared.fields)
+        for item in prepared.fields["output"]:
+            yield event("response.output_item.added", numbers, output_index=0, item=item)
+            yield event("response.output_item.done", numbers, output_index=0, item=item)
+        writers = prepared.writers
+        for started in writers[0].start(numbers):
+            yield started
+        current = n_chars = 0
+        reason: FinishReason = "stop"
+        tokens = interleave([generation], self._context, prepared.chat.timing)
+        async with aclosing(tokens):
+            async for _, token in tokens:
+                while current + 1 < prepared.chat.output_format.count_started(n_chars):
+                    for change in (
+                        *writers[current].finish(numbers),
+                        *writers[current + 1].start(numbers),
+                    ):
+                        yield change
+                    current += 1
+                if isinstance(token, str):
+                    reason = token
+                    continue
+                logprobs = prepared.logprobs([token])
+                if token.text or logprobs:
+                    n_chars += len(token.text)
+                    yield writers[current].add(numbers, token.text, logprobs)
+        is_complete = finish_reason_for(reason, prepared.chat.stub) not in _INCOMPLETE_REASONS
+        for change in writers[current].finish(numbers, is_complete=is_complete):
+            yield change
+        items = [writer.item for writer in writers[: current + 1]]
+        output = [*prepared.fields["output"], *items]
+        prepared.complete(reason, output, generation.n_tokens, int(self._context.now()))
+        response = self._save(prepared)
+        yield event(f"response.{response.status}", numbers, response=prepared.fields)
+
+    @handles(RetrieveResponse)
+    async def retrieve(self, operation: RetrieveResponse) -> Response:
+        """Retrieve a stored response."""
+        return self._find(operation.response_id).response
+
+    @handles(RetrieveResponse)
+    async def follow(
+        self, operation: RetrieveResponse
+    ) -> AsyncGenerator[ResponseStreamEvent, None]:
+        """Yield the events of a stored response, once it is finished."""
+        response = self._find(operation.response_id).response
+        while response.status in _PENDING:
+            await self._context.clock.sleep(_POLL_S)
+            await self._context.schedule.run_due()
+            response = self._find(operation.response_id).response
+        after = -1 if operation.starting_after is None else operation.starting_after
+        for change in replay_events(response.model_dump(mode="json", exclude_unset=True)):
+            if (change.sequence_number or 0) > after:
+                yield change
+
+    @handles(CancelResponse)
+    async def cancel(self, operation: CancelResponse) -> Response:
+        """Cancel a background response; one that is finished stays as it is."""
+        stored = self._find(operation.response_id)
+        if not stored.response.background:
+            raise invalid("Cannot cancel a synchronous response.", "response_id")
+        action = self._background.pop(operation.response_id, None)
+        if action is None:
+            return stored.response
+        action.cancel()
+        response = stored.response.model_copy(update={"status": "cancelled"})
+        self._responses.put(response.id, stored.model_copy(update={"response": response}))
+        return response
+
+    @handles(DeleteResponse)
+    async def delete(self, operation: DeleteResponse) -> ResponseDeleted:
+        """Delete a stored response and its items."""
+        response_id = self._find(operation.response_id).response.id
+        action = self._background.pop(response_id, None)
+        if action is not None:
+            action.cancel()
+        items = self._input_items(response_id)
+        for item in items.get_page().records:
+            items.delete(item.id)
+        self._responses.delete(response_id)
+        return ResponseDeleted(id=response_id, object="response", deleted=True)
+
+    @handles(ListResponseInputItems)
+    async def list_input_items(self, operation: ListResponseInputItems) -> Page[ResponseItem]:
+        """List the input items of a stored response."""
+        items = self._input_items(self._find(operation.response_id).response.id).get_page(
+            after=operation.after,
+            limit=validate_limit(operation.limit, default=_DEFAULT_PAGE, maximum=_MAX_PAGE),
+            newest_first=operation.order != "asc",
+        )
+        return to_page(items)
+
+    @handles(CountResponseInputTokens)
+    async def count_input_tokens(self, operation: CountResponseInputTokens) -> ResponseInputTokens:
+        """Count the tokens of an input."""
+        require_response_model(self._context.models, operation.model)
+        history, _, _ = self._history(operation)
+        items = [*history, *to_items(operation.input)]
+        chat = to_chat_operation(operation, items, self._find_item)
+        with response_params():
+            tokens = await self._context.encode_chat(to_chat_messages(chat.messages))
+        return ResponseInputTokens(object="response.input_tokens", input_tokens=len(tokens))
+
+    async def _prepare(self, operation: CreateResponse) -> _PreparedResponse:
+        require_response_model(self._context.models, operation.model)
+        if operation.prompt is not None:
+            prompt_id = str(operation.prompt.get("id"))
+            raise invalid(f"Prompt with id '{prompt_id}' not found.", "prompt", "prompt_not_found")
+        if operation.background and operation.store is False:
+            raise invalid("Background mode requires 'store' to be true.", "background")
+        history, parent_id, conversation_id = self._history(operation)
+        items = to_items(operation.input)
+        chat_operation = to_chat_operation(operation, [*history, *items], self._find_item)
+        with response_params():
+            chat = await self._chat.prepare(chat_operation, operation, "response")
+        fields = initial_fields(
+            operation, chat.template["id"], conversation_id, int(self._context.now())
+        )
+        new_id = self._context.ids.new
+        if self._context.models.base_of(operation.model).startswith("o"):
+            reasoning: dict[str, Any] = {"id": new_id("reasoning_item"), "type": "reasoning"}
+            reasoning["summary"] = []
+            if "reasoning.encrypted_content" in (operation.include or ()):
+                reasoning["encrypted_content"] = ""
+            fields["output"].append(reasoning)
+        prepared = _PreparedResponse(operation, chat, fields, items, parent_id, conversation_id)
+        first_index = len(fields["output"])
+        for index, segment in enumerate(chat.output_format.segments):
+            kind = segment.kind
+            item_id = new_id(
+                "message_item"
+                if kind == "text"
+                else "custom_tool_call_item"
+                if kind == "custom"
+                else "function_call_item"
+            )
+            call_id = segment.id or chat.call_ids[0][index]
+            prepared.writers.append(ItemWriter(segment, item_id, call_id, first_index + index))
+        return prepared
+
+    async def _generate(self, prepared: _PreparedResponse) -> int:
+        """Generate the output, and return its number of tokens."""
+        (text,) = await self._context.sample([await self._chat.start(prepared.chat, 0)])
+        output = [*prepared.fields["output"], *_write_items(prepared, text)]
+        now = int(self._context.now())
+        prepared.complete(text.finish_reason, output, text.n_tokens, now)
+        return text.n_tokens
+
+    def _schedule(self, prepared: _PreparedResponse) -> Response:
+        response_id = prepared.fields["id"]
+
+        async def finish(due_at: float) -> None:
+            del due_at
+            self._background.pop(response_id)
+            await self._generate(prepared)
+            self._save(prepared)
+
+        output, prepared.fields["output"] = prepared.fields["output"], []
+        prepared.fields["status"] = "queued"
+        response = self._save(prepared)
+        prepared.fields["output"] = output
+        due_at = self._context.now() + _BACKGROUND_S
+        self._background[response_id] = self._context.schedule.call_at(due_at, finish)
+        return response
+
+    def _save(self, prepared: _PreparedResponse) -> Response:
+        response = Response.model_validate(prepared.fields)
+        if prepared.operation.store is False:
+            return response
+        response_id = response.id
+        is_new = self._responses.get(response_id) is None
+        stored = _StoredResponse(response=response, parent_id=prepared.parent_id)
+        self._responses.put(response_id, stored)
+        if is_new:
+            records = self._input_items(response_id)
+            for number, item in enumerate(prepared.input):
+                record = ResponseItem.model_validate({**item, "id": f"{response_id}-{number}"})
+                records.put(record.id, record)
+        for item in response.model_dump(mode="json", exclude_unset=True)["output"]:
+            self._items.put(item["id"], ResponseItem.model_validate(item))
+        if prepared.conversation_id is not None:
+            conversation = _Conversation(id=prepared.conversation_id, last_response_id=response_id)
+            self._conversations.put(conversation.id, conversation)
+        return response
+
+    def _history(
+        self, operation: CreateResponse | CountResponseInputTokens
+    ) -> tuple[list[Item], str | None, str | None]:
+        """Return the items before a request, the id of its parent, and that of its conversation."""
+        parent_id, conversation_id = operation.previous_response_id, None
+        if operation.conversation is not None:
+            if parent_id is not None:
+                raise invalid(
+                    "'previous_response_id' and 'conversation' cannot be used together.",
+                    "conversation",
+                )
+            conversation = operation.conversation
+            value = conversation if isinstance(conversation, str) else conversation.get("id")
+            conversation_id = str(value)
+            if not conversation_id.startswith("conv_"):
+                raise invalid("The ID of a conversation must begin with 'conv_'.", "conversation")
+            record = self._conversations.get(conversation_id)
+            parent_id = record.last_response_id if record else None
+        turns: list[list[Item]] = []
+        ancestor_id = parent_id
+        while ancestor_id is not None and len(turns) < _MAX_HISTORY:
+            stored = self._responses.get(ancestor_id)
+            if stored is None:
+                raise ServiceError(
+                    400,
+                    f"Previous response with id '{ancestor_id}' not found.",
+                    param="previous_response_id",
+                    code="previous_response_not_found",
+                )
+            page = self._input_items(ancestor_id).get_page(newest_first=False)
+            records = [*page.records, *stored.response.output]
+            turns.append([item.model_dump(mode="json", exclude_unset=True) for item in records])
+            ancestor_id = stored.parent_id
+        return [item for turn in reversed(turns) for item in turn], parent_id, conversation_id
+
+    def _find(self, id: str) -> _StoredResponse:
+        stored = self._responses.get(id)
+        if stored is None:
+            raise ServiceError(404, f"Response with id '{id}' not found.")
+        return stored
+
+    def _find_item(self, id: str) -> Item | None:
+        item = self._items.get(id)
+        return None if item is None else item.model_dump(mode="json", exclude_unset=True)
+
+    def _input_items(self, id: str) -> Collection[ResponseItem]:
+        return self._store.collection("response_input_items", ResponseItem, parent_id=id)
+
+
+def _write_items(prepared: _PreparedResponse, text: SampledText) -> Iterator[Item]:
+    is_complete = finish_reason_for(text.finish_reason, prepared.chat.stub) not in (
+        _INCOMPLETE_REASONS
+    )
+    parts = prepared.chat.output_format.split(text.text)
+    numbers = count()
+    for index, ((_, content), writer) in enumerate(zip(parts, prepared.writers, strict=False)):
+        writer.add(numbers, content, prepared.logprobs(text.tokens) if index == 0 else [])
+        writer.finish(numbers, is_complete=is_complete or index + 1 < len(parts))
+        yield writer.item
