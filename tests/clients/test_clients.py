@@ -197,3 +197,22 @@ def test_the_old_package_syncs_a_job_with_wandb(old, training_file):
     assert "wandb sync completed successfully" in old.run(python, "-c", WANDB_SYNC, job)
     (logged,) = old.folder.glob(f"wandb/offline-run-*-{job}/run-{job}.wandb")
     assert logged.read_bytes().count(b"train_loss") >= 36
+
+
+def test_the_official_client_uses_the_responses_api(serve):
+    command = [installed("openai-3", "bin", "python"), HERE / "responses.py"]
+    results = json.loads(run(*command, OPENAI_BASE_URL=serve(), OPENAI_API_KEY="any"))
+    assert results.pop("version").startswith("3.")
+    assert results == {
+        "create": ["completed", True, True],
+        "stream": ["response.created", "response.completed", True],
+        "last_event": "ResponseCompletedEvent",
+        "parse": True,
+        "call": ["ResponseFunctionToolCall", "weather", ["city"]],
+        "answer": "message",
+        "input_items": ["message", "function_call", "function_call_output"],
+        "streamed_call": "weather",
+        "input_tokens": "response.input_tokens",
+        "background": ["queued", "cancelled"],
+        "deleted": 404,
+    }

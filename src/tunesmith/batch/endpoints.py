@@ -99,7 +99,14 @@ ENDPOINTS: Mapping[str, Endpoint] = {
             (),
             0,
         ),
-        Endpoint("/v1/responses", "responses.create", "input", None, ("max_output_tokens",), None),
+        Endpoint(
+            "/v1/responses",
+            "responses.create",
+            "input",
+            ("tunesmith.operations.responses", "CreateResponse"),
+            ("max_output_tokens",),
+            None,
+        ),
     )
 }
 """By their url."""

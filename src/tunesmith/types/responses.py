@@ -166,8 +166,8 @@ class Response(APIResponse):
 
     id: str
     object: str | None = None
-    created_at: float | None = None
-    completed_at: float | None = None
+    created_at: int | float | None = None
+    completed_at: int | float | None = None
     status: str | None = None
     background: bool | None = None
     conversation: dict[str, Any] | None = None

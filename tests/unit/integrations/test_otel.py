@@ -241,6 +241,22 @@ def test_the_output_of_a_response_is_recorded_too():
     assert message["parts"] == [{"type": "text", "content": "One."}, CALL]
 
 
+def test_the_output_of_a_streamed_response_is_aggregated():
+    message = {"type": "message", "content": [{"type": "output_text", "text": "One."}]}
+    response = {"id": "resp_1", "model": "gpt-4o-mini", "output": [], "usage": None}
+    chunks = StreamAggregator()
+    chunks.add({"type": "response.created", "response": response})
+    chunks.add({"type": "response.output_text.delta", "item_id": "msg_1", "delta": "One."})
+    usage = {"input_tokens": 3, "output_tokens": 2}
+    finished = {**response, "output": [message], "usage": usage}
+    chunks.add({"type": "response.completed", "response": finished})
+    (aggregated,) = chunks.messages()
+    assert aggregated["parts"] == [{"type": "text", "content": "One."}]
+    attributes = chunks.attributes()
+    assert attributes["gen_ai.response.id"] == "resp_1"
+    assert attributes["gen_ai.usage.output_tokens"] == 2
+
+
 async def test_an_error_status_is_recorded_with_the_code_of_the_service(traced, collected):
     with pytest.raises(NotFoundError):
         await traced.completions.create(model="nobody", prompt="A secret?")

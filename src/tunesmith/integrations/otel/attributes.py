@@ -144,6 +144,9 @@ class StreamAggregator:
 
     def add(self, event: Mapping[str, Any]) -> None:
         """Add an event."""
+        if str(event.get("type")).startswith("response."):
+            # Events of `/v1/responses` have the response so far; the last one is complete.
+            event = event.get("response") or {}
         self._id = self._id or event.get("id")
         self._model = event.get("model") or self._model
         self._usage = event.get("usage") or self._usage

@@ -32,10 +32,13 @@ _READ_ONLY_OPERATIONS = frozenset(
         "completions.create",
         "embeddings.create",
         "moderations.create",
+        "responses.input_tokens.count",
         "fine_tuning.graders.run",
         "fine_tuning.graders.validate",
     }
 )
+_STORED_BY_REQUEST = {"chat.completions.create": False, "responses.create": True}
+"""Operations with a parameter `store`, and its default."""
 _BAD_REQUEST = 400
 
 
@@ -207,13 +210,15 @@ class PersistentApi:
 
 
 def _is_mutation(name: str, request: Request) -> bool:
-    if name != "chat.completions.create":
+    if name not in _STORED_BY_REQUEST:
         return name not in _READ_ONLY_OPERATIONS
     try:
         body: object = from_json(cast("bytes", request.body))
     except ValueError:
         return False
-    return isinstance(body, dict) and bool(cast("dict[str, object]", body).get("store"))
+    if not isinstance(body, dict):
+        return False
+    return bool(cast("dict[str, object]", body).get("store", _STORED_BY_REQUEST[name]))
 
 
 async def _read(request: Request) -> bytes:

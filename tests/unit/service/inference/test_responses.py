@@ -68,6 +68,7 @@ async def test_a_response_has_the_format_of_the_api(respond, service):
     assert response["id"].startswith("resp_")
     assert response["object"] == "response"
     assert response["created_at"] == int(service.clock.time())
+    assert isinstance(response["created_at"], int)
     assert response["status"] == "completed"
     assert response["error"] is None
     assert response["incomplete_details"] is None
