@@ -66,7 +66,8 @@ class Responses(Resource):
             InvalidRequestError: A parameter is wrong, or strict schemas cannot express the class.
             InvalidResponseError: The response is incomplete, or does not fit the class.
         """
-        text = {**(parameters.pop("text", None) or {}), "format": text_format_of(text_format)}
+        text: dict[str, Any] = {**(parameters.pop("text", None) or {})}
+        text["format"] = text_format_of(text_format)
         operation: Any = CreateResponse
         response = await self.caller.call(build_operation(operation, **parameters, text=text))
         return parse_response(text_format, cast("Response", response))

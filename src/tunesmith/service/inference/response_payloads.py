@@ -146,7 +146,7 @@ def replay_events(response: Json) -> Iterator[ResponseStreamEvent]:
         response: The response's fields.
     """
     numbers = count()
-    initial = {**response, "status": "in_progress", "output": [], "usage": None}
+    initial: Json = {**response, "status": "in_progress", "output": [], "usage": None}
     initial["completed_at"] = None
     for name in ("created", "in_progress"):
         yield event(f"response.{name}", numbers, response=initial)

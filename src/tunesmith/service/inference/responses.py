@@ -91,7 +91,9 @@ class _PreparedResponse:
         content: list[dict[str, Any]] = build_logprobs(tokens)["content"]
         return content
 
-    def complete(self, reason: FinishReason, output: list[Item], n_tokens: int, now: int) -> None:
+    def complete(
+        self, reason: FinishReason, output: Sequence[Item], n_tokens: int, now: int
+    ) -> None:
         """Set the fields of the finished response."""
         incomplete = _INCOMPLETE_REASONS.get(finish_reason_for(reason, self.chat.stub))
         n_input = len(self.chat.prompt)
