@@ -354,9 +354,9 @@ class ResponseService:
                 raise invalid("The ID of a conversation must begin with 'conv_'.", "conversation")
             record = self._conversations.get(conversation_id)
             parent_id = record.last_response_id if record else None
-        turns: list[list[Item]] = []
+        ancestors: list[list[Item]] = []
         ancestor_id = parent_id
-        while ancestor_id is not None and len(turns) < _MAX_HISTORY:
+        while ancestor_id is not None and len(ancestors) < _MAX_HISTORY:
             stored = self._responses.get(ancestor_id)
             if stored is None:
                 raise ServiceError(
@@ -367,9 +367,9 @@ class ResponseService:
                 )
             page = self._input_items(ancestor_id).get_page(newest_first=False)
             records = [*page.records, *stored.response.output]
-            turns.append([item.model_dump(mode="json", exclude_unset=True) for item in records])
+            ancestors.append([item.model_dump(mode="json", exclude_unset=True) for item in records])
             ancestor_id = stored.parent_id
-        return [item for turn in reversed(turns) for item in turn], parent_id, conversation_id
+        return [item for own in reversed(ancestors) for item in own], parent_id, conversation_id
 
     def _find(self, id: str) -> _StoredResponse:
         stored = self._responses.get(id)
