@@ -2,12 +2,13 @@
 
 Without a key it runs on the service in memory, in seconds. With `OPENAI_API_KEY` set (and
 `OPENAI_BASE_URL` for a server other than OpenAI's) the same calls go to a real service. The model
-is `babbage-002`, or what `TUNESMITH_MODEL` says. A server that cannot fine-tune only completes.
+is `babbage-002`, or `TUNESMITH_MODEL`. Steps that a server does not offer are skipped.
 
     python examples/quickstart.py
 """
 
 import os
+import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -27,15 +28,17 @@ async def main() -> None:
     async with tunesmith.AsyncClient(backend=backend) as client:
         with TemporaryDirectory() as folder:
             written = await prepare(Path(folder) / "kant.jsonl")
+            models = [MODEL]
             try:
                 job = await tune(client, written)
-            except tunesmith.NotFoundError as error:
-                print(f"This server cannot fine-tune: {error}")
-                models = [MODEL]
-            else:
+                models.append(job.fine_tuned_model or MODEL)
                 await show_losses(client, job)
-                models = [MODEL, job.fine_tuned_model or ""]
-        await complete(client, models, written)
+            except (tunesmith.APIStatusError, tunesmith.JobError) as error:
+                print(f"Fine-tuning stopped: {error}")
+        try:
+            await complete(client, models, written)
+        except tunesmith.APIStatusError as error:
+            print(f"Completing stopped: {error}")
 
 
 async def prepare(output: Path) -> WriteResult:
@@ -62,17 +65,21 @@ async def tune(client: tunesmith.AsyncClient, written: WriteResult) -> FineTunin
     )
     async for event in client.fine_tuning.jobs.follow(job):
         if event.type != "metrics" or (event.data or {}).get("step", 0) % 100 == 0:
-            print(f"{event.created_datetime:%H:%M:%S}  {event.message}")
+            print(f"{event.created_datetime:%H:%M:%S}  " if event.created_datetime else "", end="")
+            print(event.message)
     return await client.fine_tuning.jobs.wait(job)
 
 
 async def show_losses(client: tunesmith.AsyncClient, job: FineTuningJob) -> None:
     results = await client.fine_tuning.jobs.results(job)
-    first, last = results.steps[0].train_loss, results.steps[-1].train_loss
-    print(f"\nTraining loss:   {first:.2f} → {last:.2f}")
+    losses = [step.train_loss for step in results if step.train_loss is not None]
+    if losses:
+        print(f"\nTraining loss:   {losses[0]:.2f} → {losses[-1]:.2f}")
     checkpoints = [point async for point in client.fine_tuning.jobs.checkpoints.list(job.id)]
-    losses = [point.metrics.full_valid_loss for point in checkpoints[::-1] if point.metrics]
-    print(f"Validation loss: {' → '.join(f'{loss:.2f}' for loss in losses if loss is not None)}")
+    metrics = [point.metrics for point in reversed(checkpoints) if point.metrics]
+    valid = [each.full_valid_loss for each in metrics if each.full_valid_loss is not None]
+    if valid:
+        print(f"Validation loss: {' → '.join(f'{loss:.2f}' for loss in valid)}")
 
 
 async def complete(client: tunesmith.AsyncClient, models: list[str], written: WriteResult) -> None:
@@ -89,4 +96,7 @@ async def complete(client: tunesmith.AsyncClient, models: list[str], written: Wr
 
 
 if __name__ == "__main__":
-    anyio.run(main)
+    try:
+        anyio.run(main)
+    except tunesmith.TunesmithError as error:
+        sys.exit(f"The quickstart stopped: {error}")
