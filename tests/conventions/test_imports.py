@@ -75,7 +75,7 @@ ALLOWED = {
         "client",
         "batch",  # which knows none of them
     },
-    "reports": {"errors", "types", "client", "batch"},
+    "reports": {"errors", "datasets.cost", "types", "client", "batch"},
     "webhooks": {"errors", "types"},
     "lifecycle": {
         "_atomic",

@@ -51,14 +51,27 @@ async def plot(
 @click.command("report", short_help="Write an HTML report.")
 @click.argument("job_id")
 @_output_option(".html", ".htm", help="The report to write: .html.")
+@click.option("--prompt", "prompts", multiple=True, help="Complete it before and after training.")
+@click.option(
+    "--prices", type=click.Path(path_type=Path), help="JSON file with prices of training."
+)
 @client_command
-async def report(client: "AsyncClient", output: Output, job_id: str, target: Path) -> None:
-    """Write an HTML report with a job's facts, curves, checkpoints and events."""
+async def report(
+    client: "AsyncClient",
+    output: Output,
+    job_id: str,
+    target: Path,
+    prompts: tuple[str, ...],
+    prices: Path | None,
+) -> None:
+    """Write an HTML report with a job's facts, cost, curves, checkpoints, samples and events."""
     import anyio
 
+    from tunesmith.datasets.cost import Prices
     from tunesmith.reports.fine_tuning_job import job_report
 
-    page = await job_report(client, job_id)
+    costs = Prices.read(prices) if prices else None
+    page = await job_report(client, job_id, prompts=prompts, prices=costs)
     with atomic_write(target) as part:
         await anyio.Path(part).write_text(page, "utf-8")
     output.saved(target)
