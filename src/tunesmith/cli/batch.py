@@ -2,8 +2,8 @@
 
 import json
 import logging
-from collections.abc import Generator
-from contextlib import contextmanager
+from collections.abc import Generator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 import anyio
 import click
 
-from tunesmith._atomic import atomic_write
+from tunesmith._atomic import write_atomic
 from tunesmith.cli.command import client_command
 from tunesmith.cli.messages import click_errors, to_option_names
 from tunesmith.cli.output import echo
@@ -19,13 +19,15 @@ from tunesmith.errors import TunesmithError
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
-    from tunesmith.batch import BatchJob, BatchReport, Budget
+    from tunesmith.batch import BatchJob, BatchReport, Budget, Progress
     from tunesmith.cli.connection import ServiceOptions
     from tunesmith.cli.output import Output
+    from tunesmith.reports.batch import ProgressHistory
 
 __all__ = ["command"]
 
 _UNFINISHED = 3
+_REFRESH_S = 5
 _SECONDS = click.FloatRange(min=0, min_open=True)
 
 
@@ -175,11 +177,13 @@ def run(
     from tunesmith.batch import BatchJob
     from tunesmith.cli.batch_progress import progress_reporter
     from tunesmith.datasets.cost import Prices
-    from tunesmith.reports.batch import ProgressHistory, render_html
+    from tunesmith.reports.batch import ProgressHistory
 
     report: BatchReport | None = None
     with click_errors(), progress_reporter() as show_progress, _log_warnings():
         history = ProgressHistory(show_progress)
+        settings = {"source": source, "rpm": rpm, "tpm": tpm, **options}
+        page = HTMLReport(page_file, output, history, settings)
         costs = Prices.read(prices) if prices else None
 
         async def main() -> "BatchReport | None":
@@ -193,7 +197,7 @@ def run(
                     prices=costs,
                     resume=resume or options["retry_failed"],
                     shutdown_timeout=None,
-                    on_progress=history,
+                    on_progress=page,
                     **options,
                 )
                 if dry_run:
@@ -205,12 +209,10 @@ def run(
         report = anyio.run(main)
     if report is None:
         return
-    if page_file is not None:
-        try:
-            with atomic_write(page_file) as part:
-                part.write_text(render_html(report, history), encoding="utf-8")
-        except OSError as error:
-            echo(f"Cannot write the report: {error}", err=True)
+    try:
+        page.write(replace(report, resume_hint=to_option_names(report.resume_hint)))
+    except OSError as error:
+        echo(f"Cannot write the report: {error}", err=True)
     if as_json:
         echo(report.to_json())
     else:
@@ -221,6 +223,71 @@ def run(
         raise SystemExit(_UNFINISHED)
     if report.failed:
         raise SystemExit(1)
+
+
+class HTMLReport:
+    """HTML report of a job, written again every few seconds while it runs.
+
+    Args:
+        path: The file to write; None for no report.
+        output: The job's output.
+        history: The job's progress, updated by calls.
+        options: The job's options.
+    """
+
+    def __init__(
+        self,
+        path: Path | None,
+        output: Path,
+        history: "ProgressHistory",
+        options: Mapping[str, object],
+    ) -> None:
+        self._path = path
+        self._output = output
+        self._history = history
+        self._options = {name: value for name, value in options.items() if value not in (None, {})}
+        self._next_s = 0.0
+
+    def __call__(self, progress: "Progress") -> None:
+        """Record a progress, and show it in the report."""
+        from tunesmith.batch import BatchReport
+
+        self._history(progress)
+        if self._path is None or progress.elapsed_s < self._next_s:
+            return
+        self._next_s = progress.elapsed_s + _REFRESH_S
+        report = BatchReport(
+            output=str(self._output),
+            errors="",
+            journal="",
+            rows=progress.total or 0,
+            done=progress.done,
+            failed=progress.failed,
+            skipped=progress.skipped,
+            remaining=progress.remaining,
+            outcome_unknown=(),
+            requests=progress.requests,
+            refused=progress.refused,
+            retried=progress.retried,
+            usage=progress.usage,
+            usd=progress.usd,
+            elapsed_s=progress.elapsed_s,
+            in_batches=progress.in_batches,
+        )
+        with suppress(OSError):  # reported at the end
+            self.write(report, refresh_s=_REFRESH_S)
+
+    def write(self, report: "BatchReport", *, refresh_s: int | None = None) -> None:
+        """Write the file.
+
+        Raises:
+            OSError: The file cannot be written.
+        """
+        from tunesmith.reports.batch import render_html
+
+        if self._path is not None:
+            page = render_html(report, self._history, options=self._options, refresh_s=refresh_s)
+            write_atomic(self._path, page)
 
 
 @contextmanager

@@ -12,6 +12,7 @@ _WIDTH, _HEIGHT = 720, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 20, 16, 56
 _TICKS = 5
 _MAX_POINTS = 500
+_SMOOTHING_THRESHOLD, _WINDOWS = 60, 30
 
 Point = tuple[float, float]
 
@@ -37,6 +38,7 @@ def line_chart(
     x_label: str,
     y_label: str,
     format_x: Callable[[float], str] | None = None,
+    smooth: bool = False,
 ) -> Html:
     """Draw lines with labelled axes, a grid and a legend outside of the data.
 
@@ -48,6 +50,7 @@ def line_chart(
         x_label: Quantity and unit of the x axis.
         y_label: Quantity and unit of the y axis.
         format_x: Writes a value of the x axis.
+        smooth: Whether to draw the moving average of long lines over their values.
     """
     lines = [line._replace(points=_thin(line.points)) for line in series]
     points = [point for line in lines for point in line.points]
@@ -85,11 +88,14 @@ def line_chart(
             _text(x_of(tick), _HEIGHT - _BOTTOM + 22, write_x(tick), "middle"),
         )
     ]
-    shapes = [
-        _line(line, number, [(x_of(x), y_of(y)) for x, y in line.points])
-        for number, line in enumerate(lines, 1)
-        if line.points
-    ]
+    shapes: list[Html] = []
+    for number, line in enumerate(lines, 1):
+        values = [(x_of(x), y_of(y)) for x, y in line.points]
+        is_noisy = smooth and len(values) >= _SMOOTHING_THRESHOLD
+        if is_noisy:
+            shapes.append(_line(line, number, values, "raw"))
+        if values:
+            shapes.append(_line(line, number, _average(values) if is_noisy else values))
     svg = tag(
         "svg",
         *grid,
@@ -112,14 +118,14 @@ def line_chart(
     return tag("figure", tag("h3", title), caption, svg, *([legend] if len(series) > 1 else []))
 
 
-def _line(line: Series, number: int, points: Sequence[Point]) -> Html:
+def _line(line: Series, number: int, points: Sequence[Point], class_: str | None = None) -> Html:
     dashes = "6 4" if line.is_dashed else None
     colour = f"stroke:var(--c{number})"
     if len(points) == 1:
         ((x, y),) = points
         return tag("circle", cx=f"{x:.1f}", cy=f"{y:.1f}", r=4, style=f"fill:var(--c{number})")
     path = " ".join(f"{x:.1f},{y:.1f}" for x, y in points)
-    return tag("polyline", points=path, style=colour, stroke_dasharray=dashes)
+    return tag("polyline", points=path, style=colour, stroke_dasharray=dashes, class_=class_)
 
 
 def _border(line: Series, number: int) -> str:
@@ -148,6 +154,16 @@ def _thin(points: Sequence[Point]) -> list[Point]:
         return finite
     groups = [finite[i : i + size] for i in range(0, len(finite), size)]
     return [(group[-1][0], sum(y for _, y in group) / len(group)) for group in groups]
+
+
+def _average(points: Sequence[Point]) -> list[Point]:
+    """Average each value with its neighbours."""
+    reach = max(len(points) // _WINDOWS, 1)
+    windows = (points[max(i - reach, 0) : i + reach + 1] for i in range(len(points)))
+    return [
+        (x, sum(y for _, y in window) / len(window))
+        for (x, _), window in zip(points, windows, strict=True)
+    ]
 
 
 def _ticks(low: float, high: float) -> list[float]:

@@ -8,6 +8,9 @@ from html import escape
 
 __all__ = ["Html", "render_facts", "render_page", "render_table", "tag"]
 
+_SHORT = 12
+"""Length of text up to which a cell is not broken."""
+
 _VOID = {"br", "circle", "line", "meta", "path", "polyline", "rect"}
 
 # Blocks what slips through the escaping, should anything do so.
@@ -27,7 +30,8 @@ h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem;overflow-wrap:anywhere}
 h2{font-size:1.15rem;margin:2.2rem 0 .6rem}h3{font-size:1rem;margin:0 0 .3rem}
 table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--muted)}
 th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid var(--line);
-overflow-wrap:anywhere}th{font-weight:600}
+overflow-wrap:anywhere}
+th{font-weight:600;overflow-wrap:normal}.short{white-space:nowrap}
 .facts th{width:11rem;color:var(--muted);font-weight:400}
 code,pre{font:.85em/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
 pre{background:var(--panel);border:1px solid var(--line);border-radius:.4rem;padding:.7rem}
@@ -35,6 +39,7 @@ pre{margin:.3rem 0}
 figure{margin:1.2rem 0}figcaption,.note{color:var(--muted);font-size:.9em}
 .grid{display:grid;gap:0 2rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr))}
 svg{display:block;width:100%;height:auto}svg text{font-size:13px;fill:var(--muted)}
+.grid svg text{font-size:18px}svg .raw{opacity:.25;stroke-width:1}
 svg .rule{stroke:var(--line)}svg rect{fill:var(--c1)}svg rect:hover{opacity:.7}
 svg polyline{fill:none;stroke-width:2;stroke-linejoin:round}
 .legend{display:flex;flex-wrap:wrap;gap:.2rem 1.2rem;color:var(--muted);font-size:.9em}
@@ -47,7 +52,8 @@ svg polyline{fill:none;stroke-width:2;stroke-linejoin:round}
 .good{color:var(--good);font-weight:600}
 time{white-space:nowrap;font-variant-numeric:tabular-nums}
 summary{cursor:pointer}
-@media(max-width:40rem){svg text{font-size:23px}.facts th{width:7rem}}
+@media(max-width:40rem){svg text,.grid svg text{font-size:23px}.facts th{width:7rem}
+time{white-space:normal}th,td{padding:.4rem .3rem}}
 """
 
 
@@ -132,4 +138,6 @@ def render_table(columns: Sequence[str], rows: Iterable[Sequence[object]]) -> Ht
 def _cell(value: object) -> Html:
     if isinstance(value, Html) and value.startswith("<td"):
         return value
-    return tag("td", "" if value is None else value)
+    text = "" if value is None else str(value)
+    is_short = not isinstance(value, Html) and len(text) <= _SHORT
+    return tag("td", text if value is None else value, class_="short" if is_short else None)

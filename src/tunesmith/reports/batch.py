@@ -1,10 +1,10 @@
 """HTML report of a batch job: outcome, throughput and latency over time."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 from tunesmith.batch.report import BatchReport, Progress
 from tunesmith.reports._charts import Series, line_chart
-from tunesmith.reports._html import Html, render_facts, render_page, tag
+from tunesmith.reports._html import Html, render_facts, render_page, render_table, tag
 
 __all__ = ["ProgressHistory", "render_html"]
 
@@ -50,12 +50,20 @@ class ProgressHistory:
             self._on_progress(progress)
 
 
-def render_html(report: BatchReport, history: ProgressHistory) -> str:
-    """Write a page about a job: its outcome, and its course over time.
+def render_html(
+    report: BatchReport,
+    history: ProgressHistory,
+    *,
+    options: Mapping[str, object] | None = None,
+    refresh_s: int | None = None,
+) -> str:
+    """Write a page about a job: its outcome, causes of failures, and its course over time.
 
     Args:
         report: The job's outcome.
         history: The job's progress over time.
+        options: The job's options, to be listed.
+        refresh_s: Seconds after which a browser loads the page again; None if it is final.
 
     Returns:
         The page, as HTML.
@@ -70,16 +78,43 @@ def render_html(report: BatchReport, history: ProgressHistory) -> str:
         ),
         _chart("Requests in flight", "requests", [(s.elapsed_s, s.in_flight) for s in samples]),
         _chart(
-            "Rate-limited requests", "requests, total", [(s.elapsed_s, s.refused) for s in samples]
+            "Rate-limited requests",
+            "requests, total",
+            [(s.elapsed_s, s.refused) for s in samples],
         ),
     ]
+    causes = [(cause.rows, cause.code, cause.message) for cause in report.causes]
+    failures = render_table(("Rows", "Code", "Message"), causes)
+    settings = render_facts(options) if options else Html("")
     return render_page(
-        f"Batch job: {report.output}", _summary(report), tag("div", *charts, class_="grid")
+        f"Batch job: {report.output}",
+        _summary(report),
+        *([tag("h2", "Causes of failure"), failures] if causes else []),
+        tag("h2", "Course"),
+        tag("div", *charts, class_="grid"),
+        *([tag("h2", "Options"), settings] if options else []),
+        refresh_s=refresh_s,
     )
 
 
 def _chart(title: str, unit: str, points: list[tuple[float, float]]) -> Html:
     return line_chart(title, [Series(title, points)], x_label="seconds since start", y_label=unit)
+
+
+def _outcome(report: BatchReport) -> str:
+    counts = {
+        "answered": report.done,
+        "failed": report.failed,
+        "answered before": report.skipped,
+        "in batches": report.in_batches,
+        "not done": report.remaining or 0,
+    }
+    text = ", ".join(
+        f"{count:,} {name}"
+        for name, count in counts.items()
+        if count or name in {"answered", "failed"}
+    )
+    return f"{text}; stopped: {report.stopped}" if report.stopped else text
 
 
 def _summary(report: BatchReport) -> Html:
@@ -94,7 +129,7 @@ def _summary(report: BatchReport) -> Html:
     ]
     return render_facts(
         {
-            "Outcome": report,
+            "Outcome": _outcome(report),
             "Duration": f"{report.elapsed_s:,.1f} s ({report.rows_per_s:,.1f} rows/s)",
             "Requests": f"{report.requests:,} ({report.refused:,} rate limited, "
             f"{report.retried:,} retried)",

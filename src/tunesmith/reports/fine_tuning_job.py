@@ -1,6 +1,7 @@
 """HTML report of a fine-tuning job: facts, curves, checkpoints, samples, events."""
 
 from collections.abc import Sequence
+from datetime import datetime
 from math import isfinite
 
 from tunesmith.client import AsyncClient
@@ -76,8 +77,8 @@ def _facts(
             "Model": job.model,
             "Fine-tuned model": job.fine_tuned_model,
             "Best checkpoint": best and f"step {best.step_number}: {_loss_of(best)}",
-            "Created": job.created_datetime,
-            "Finished": job.finished_datetime,
+            "Created": _time(job.created_datetime),
+            "Finished": _time(job.finished_datetime),
             "Duration": _duration(job),
             "Trained tokens": f"{job.trained_tokens:,}" if job.trained_tokens else None,
             "Cost of training": _cost(job, prices),
@@ -88,6 +89,10 @@ def _facts(
             "Metadata": ", ".join(f"{name}: {text}" for name, text in (job.metadata or {}).items()),
         }
     )
+
+
+def _time(time: datetime | None) -> Html:
+    return Html("") if time is None else tag("time", f"{time:%Y-%m-%d %H:%M:%S}Z")
 
 
 def _duration(job: FineTuningJob) -> str | None:
@@ -163,6 +168,7 @@ def _curves(results: JobResults, checkpoints: Sequence[FineTuningJobCheckpoint])
             ],
             x_label="step",
             y_label=unit,
+            smooth=True,
         )
         for title, measure, unit in (
             ("Loss", "loss", "nats per token"),
@@ -252,7 +258,7 @@ def _events(events: Sequence[FineTuningJobEvent]) -> Html:
 def _event_table(events: Sequence[FineTuningJobEvent]) -> Html:
     rows = (
         (
-            tag("td", tag("time", event.created_datetime or "")),
+            tag("td", _time(event.created_datetime)),
             tag("td", event.message, class_=event.level),
         )
         for event in events

@@ -169,6 +169,8 @@ def test_a_report_is_written(run, prompts, service, folder):
     page = (folder / "job.html").read_text()
     assert "2 answered, 0 failed" in page
     assert "Throughput" in page
+    assert "refresh" not in page  # the job has ended
+    assert "<td>prompts.jsonl</td>" in page.split("Options")[1]
 
 
 def test_a_report_that_cannot_be_written_keeps_the_output(run, prompts, service, folder):

@@ -8,7 +8,7 @@ from tests.unit.batch.services import Service
 from tests.unit.cli.test_batch_progress import progress
 
 from tunesmith import AsyncClient
-from tunesmith.batch import BatchJob
+from tunesmith.batch import BatchJob, BatchReport, FailureCause
 from tunesmith.reports.batch import ProgressHistory, render_html
 
 pytestmark = pytest.mark.anyio
@@ -31,6 +31,29 @@ def test_every_progress_is_passed_on():
     for _ in range(9):
         history(progress())
     assert len(shown) == 9
+
+
+async def test_a_report_shows_causes_and_options_and_refreshes_while_the_job_runs():
+    report = BatchReport(
+        output="out.jsonl",
+        errors="e",
+        journal="j",
+        rows=3,
+        done=1,
+        failed=2,
+        skipped=0,
+        remaining=0,
+        outcome_unknown=(),
+        requests=3,
+        refused=0,
+        retried=0,
+        causes=(FailureCause("rate_limit", "slow <down>", 2),),
+    )
+    shown = render_html(report, ProgressHistory(), options={"model": "m"}, refresh_s=5)
+    assert '<td class="short">rate_limit</td><td class="short">slow &lt;down&gt;</td>' in shown
+    assert '<th scope="row">model</th><td>m</td>' in shown
+    assert 'http-equiv="refresh"' in shown
+    assert "refresh" not in render_html(report, ProgressHistory())
 
 
 async def test_a_report_shows_throughput_and_latency_over_time(tmp_path, anyio_backend):

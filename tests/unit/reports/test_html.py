@@ -49,7 +49,7 @@ def test_facts_without_a_value_are_left_out():
 
 def test_a_cell_may_bring_its_own_markup():
     table = render_table(("Level",), [[tag("td", "bad", class_="error")], [None]])
-    assert '<tr><td class="error">bad</td></tr><tr><td></td></tr>' in table
+    assert '<tr><td class="error">bad</td></tr><tr><td class="short"></td></tr>' in table
 
 
 def test_a_page_loads_nothing_and_runs_nothing():
