@@ -117,7 +117,11 @@ class AppendOnlyJsonl:
         """Read bytes that were added before."""
         os.lseek(self.descriptor, offset, os.SEEK_SET)
         try:
-            return os.read(self.descriptor, length)
+            chunks: list[bytes] = []
+            while length and (chunk := os.read(self.descriptor, length)):
+                chunks.append(chunk)
+                length -= len(chunk)
+            return b"".join(chunks)
         finally:
             os.lseek(self.descriptor, self.size, os.SEEK_SET)
 

@@ -56,7 +56,7 @@ class Budget:
 
 
 class BudgetTracker:
-    """Keeps count of what was paid and what is reserved.
+    """A budget and the prices it goes by.
 
     Args:
         budget: The most that may be paid; None for no limit.
@@ -78,48 +78,36 @@ class BudgetTracker:
                 "prices=Prices(as_of=…, usd_per_million_input_tokens={…}, "
                 "usd_per_million_output_tokens={…}) and the model, or set the budget in tokens"
             )
-        self.paid = Usage()
-        self._reserved = Usage()
 
     def usd(self, usage: Usage) -> float | None:
         """Price tokens; None if no price is known."""
         if self._per_token is None:
             return None
-        asked, answered = self._per_token
-        return (usage.prompt * asked + usage.completion * answered) / 1e6
+        per_prompt, per_completion = self._per_token
+        return (usage.prompt * per_prompt + usage.completion * per_completion) / 1e6
 
-    def max_usage(self, row: RequestRow) -> Usage:
-        """Tell the most tokens that a row can take: none is shorter than a byte.
+    def max_usage(self, row: RequestRow) -> Usage | None:
+        """Return the most tokens that a row can take: none is shorter than a byte.
 
         Raises:
-            DatasetError: Nothing bounds its answer.
+            DatasetError: There is a budget, and nothing bounds the row's answer.
         """
-        if row.max_completion_tokens is None:
-            raise DatasetError(
-                "Nothing bounds the tokens of this row's answer, so no budget can hold.",
-                line=row.line,
-                remedy=f"Give a parameter such as {row.endpoint.length_params[0]}, in the row or "
-                "for all: params={…}.",
-            )
-        return Usage(len(row.body), row.max_completion_tokens)
+        if row.max_completion_tokens is not None:
+            return Usage(len(row.body), row.max_completion_tokens)
+        if self.budget is None:
+            return None
+        raise DatasetError(
+            "Nothing bounds the tokens of this row's answer, so no budget can hold.",
+            line=row.line,
+            remedy=f"Give a parameter such as {row.endpoint.length_params[0]}, in the row or "
+            "for all: params={…}.",
+        )
 
-    def can_afford(self, usage: Usage) -> bool:
-        """Whether so much more can be paid, beside all that is reserved."""
+    def allows(self, usage: Usage) -> bool:
+        """Return whether so much may be paid in total."""
         budget = self.budget
         if budget is None:
             return True
-        total = self.paid + self._reserved + usage
-        if budget.tokens is not None and total.total > budget.tokens:
+        if budget.tokens is not None and usage.total > budget.tokens:
             return False
-        return budget.usd is None or (self.usd(total) or 0.0) <= budget.usd
-
-    def reserve(self, usage: Usage) -> None:
-        """Set tokens aside before they are sent."""
-        self._reserved += usage
-
-    def settle(self, reserved: Usage, paid: Usage) -> None:
-        """Exchange what was set aside for what was paid."""
-        self._reserved = Usage(
-            self._reserved.prompt - reserved.prompt, self._reserved.completion - reserved.completion
-        )
-        self.paid += paid
+        return budget.usd is None or (self.usd(usage) or 0.0) <= budget.usd

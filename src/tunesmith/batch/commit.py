@@ -1,11 +1,10 @@
-"""Group commit: what was written is made safe from the death of the machine, many rows at once."""
+"""Group commit: what was written is made safe from a power loss, many rows at once."""
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 import anyio
-import anyio.to_thread
 
-from tunesmith.batch.signal import Notifier
+from tunesmith.batch.result_stream import Notifier
 
 __all__ = ["GroupCommit"]
 
@@ -14,12 +13,14 @@ class GroupCommit:
     """Calls for a sync a while after something was written, or sooner if much was.
 
     Args:
-        sync: Makes safe what was written; blocks.
+        sync: Makes safe what was written.
         interval_s: Seconds that what was written may be unsafe.
-        rows: Rows that may be unsafe.
+        rows: Outcomes that may be unsafe.
     """
 
-    def __init__(self, sync: Callable[[], None], *, interval_s: float, rows: int) -> None:
+    def __init__(
+        self, sync: Callable[[], Awaitable[None]], *, interval_s: float, rows: int
+    ) -> None:
         self._sync = sync
         self._interval_s = interval_s
         self._rows = rows
@@ -27,15 +28,26 @@ class GroupCommit:
         self._is_dirty = False
         self._written = Notifier()
         self._full = Notifier()
+        self._synced = Notifier()
+        self._syncs = 0
 
     def mark_dirty(self, rows: int = 1) -> None:
-        """Note that the outcomes of so many rows were written; 0 if it was an intent."""
+        """Count outcomes that were written; 0 for entries of the journal."""
         self._unsafe += rows
         if not self._is_dirty:
             self._is_dirty = True
             self._written.notify()
         elif self._unsafe >= self._rows:
             self._full.notify()
+
+    async def wait_until_safe(self) -> None:
+        """Wait until everything that was written by now is safe."""
+        # A sync that has begun may have missed it: the one after it has not. `_syncs` counts
+        # beginnings and ends, so it is odd during a sync.
+        wanted = self._syncs + (3 if self._syncs % 2 else 2)
+        self.mark_dirty(self._rows)
+        while self._syncs < wanted:
+            await self._synced.wait()
 
     async def run(self) -> None:
         """Commit until cancelled.
@@ -47,8 +59,11 @@ class GroupCommit:
             if not self._is_dirty:
                 await self._written.wait()
             if self._unsafe < self._rows:
-                # By real time: disks know no other.
+                # By real time: disks have no other.
                 with anyio.move_on_after(self._interval_s):
                     await self._full.wait()
             self._unsafe, self._is_dirty = 0, False
-            await anyio.to_thread.run_sync(self._sync)
+            self._syncs += 1
+            await self._sync()
+            self._syncs += 1
+            self._synced.notify()

@@ -1,4 +1,4 @@
-"""How many requests are under way at once: more as long as it helps, half after an overload."""
+"""Number of requests in flight: it grows while that helps, and shrinks after an overload."""
 
 from math import inf
 
@@ -7,70 +7,103 @@ __all__ = ["MAX_CONCURRENCY", "AdaptiveConcurrency"]
 MAX_CONCURRENCY = 256
 """The most that `auto` comes to."""
 
-_START = 16
+_INITIAL = 16
 _MIN_GAIN = 1.1
-"""Twice as many at once must bring a tenth more answers, or it was enough before."""
+"""Twice as many in flight must bring a tenth more answers, or it was enough before."""
+
+_ROUNDS_BETWEEN_PROBES = 8
+_PROBE = 1.5
+"""After so many rounds, so much more is tried for one round."""
+
+_CAUTION_S = 5.0
+_MAX_CAUTION_S = 60.0
+_KNEE_SHARE = 0.85
+"""So long after an overload, the limit stays below this share of where it happened."""
 
 
 class AdaptiveConcurrency:
-    """How many requests may be under way: additive increase, multiplicative decrease.
+    """Limit of requests in flight.
 
-    Where it is to be found out, it first doubles with each round of answers, until an overload or
-    until more at once bring no more answers a second.
+    `auto` doubles it with each round of answers as long as that brings more of them, and probes
+    upward for ever. After an overload it is halved, and climbs back within seconds; where overloads
+    follow each other it keeps below the level at which they happen for longer and longer.
 
     Args:
-        maximum: The most; a number that the user gave, or `auto` to find it out.
+        maximum: The most; a number that the user gave, or `auto`.
     """
 
     def __init__(self, maximum: int | str) -> None:
-        self._searching = maximum == "auto"
-        self.most = MAX_CONCURRENCY if isinstance(maximum, str) else maximum
-        self._limit = float(min(_START, self.most) if self._searching else self.most)
+        self._is_auto = maximum == "auto"
+        self.maximum = MAX_CONCURRENCY if isinstance(maximum, str) else maximum
+        self._limit = float(min(_INITIAL, self.maximum) if self._is_auto else self.maximum)
         self._cut_at = -inf
-        self._round_at: float | None = None
+        self._knee = inf
+        self._caution_s = _CAUTION_S
+        self._recover_to = 0.0
+        self._round_began_at: float | None = None
         self._answers = 0
         self._best = 0.0
+        self._rounds = 0
+        self._before_probe: float | None = None
 
     @property
     def limit(self) -> int:
-        """How many may be under way now."""
-        return int(self._limit)
+        """How many requests may be in flight now."""
+        return max(int(self._limit), 1)
 
-    def on_success(self, now: float, under_way: int) -> None:
-        """Note a good answer.
+    def on_success(self, now: float, in_flight: int) -> None:
+        """Count a good answer.
 
         Args:
             now: The time.
-            under_way: How many requests were under way, this one included.
+            in_flight: How many requests were in flight, this one included.
         """
-        if self._searching:
-            self._search(now)
-        elif self._limit < self.most and under_way >= self.limit:
-            self._limit = min(self._limit + 1 / self._limit, self.most)
-
-    def on_overload(self, sent_at: float, now: float) -> None:
-        """Note that the service could not take a request; one overload counts once."""
-        if sent_at < self._cut_at:
+        if not self._is_auto and self._limit >= self.maximum:
             return
-        if self._searching:
-            self._searching = False
-            self.most = max(self.limit, 1)
-        self._cut_at = now
-        self._limit = max(self._limit / 2, 1.0)
-
-    def _search(self, now: float) -> None:
-        if self._round_at is None:
-            self._round_at = now
+        if self._round_began_at is None:
+            self._round_began_at = now
             return
         self._answers += 1
-        if self._answers < 2 * self.limit:
+        # A round in which the limit was not used up proves nothing.
+        if self._answers < 2 * self.limit or 2 * in_flight < self.limit:
             return
-        took = now - self._round_at
+        took = now - self._round_began_at
         rate = self._answers / took if took > 0 else inf
-        if rate < self._best * _MIN_GAIN or self.limit >= self.most:
-            self._searching = False
-            self.most = self.limit
+        self._round_began_at, self._answers = now, 0
+        self._end_round(now, rate)
+
+    def on_overload(self, sent_at: float, now: float) -> None:
+        """Halve the limit: the service could not take its requests. One overload counts once."""
+        if sent_at < self._cut_at:
+            return
+        calm_s = now - self._cut_at
+        self._caution_s = (
+            min(self._caution_s * 2, _MAX_CAUTION_S) if calm_s < 2 * self._caution_s else _CAUTION_S
+        )
+        self._cut_at = now
+        self._knee = self._limit
+        self._recover_to = self._limit if self._is_auto else self.maximum
+        self._limit = max(self._limit / 2, 1.0)
+        self._best, self._rounds, self._before_probe = 0.0, 0, None
+        self._round_began_at, self._answers = now, 0
+
+    def _end_round(self, now: float, rate: float) -> None:
+        ceiling = float(self.maximum)
+        if now - self._cut_at < self._caution_s:
+            ceiling = max(self._knee * _KNEE_SHARE, 1.0)
+        if self._limit < self._recover_to:
+            # It was good before: no proof is needed, only care.
+            self._limit = min(max(self._limit * 1.5, self._limit + 1), self._recover_to, ceiling)
+            return
+        self._recover_to = 0.0
+        if self._before_probe is not None and rate < self._best * _MIN_GAIN:
+            self._limit, self._before_probe, self._rounds = self._before_probe, None, 0
+        elif rate >= self._best * _MIN_GAIN:
+            self._best, self._before_probe, self._rounds = rate, None, 0
+            self._limit = min(self._limit * 2, ceiling)
         else:
-            self._best = rate
-            self._limit = float(min(2 * self.limit, self.most))
-        self._round_at, self._answers = now, 0
+            self._best += (rate - self._best) / 4
+            self._rounds += 1
+            if self._rounds >= _ROUNDS_BETWEEN_PROBES and self._limit < ceiling:
+                self._before_probe = self._limit
+                self._limit = min(self._limit * _PROBE, ceiling)

@@ -51,17 +51,19 @@ class Endpoint(NamedTuple):
         return {self.prompt: text}
 
     def max_completion_tokens(self, body: Mapping[str, Any]) -> int | None:
-        """How many tokens an answer can have at most; None if nothing bounds it."""
-        given = (body[name] for name in self.length_params if body.get(name) is not None)
-        most: object = next(given, self.default_tokens)
-        if not isinstance(most, int):
+        """Return the most tokens that an answer can have; None if nothing bounds it."""
+        given = [body[name] for name in self.length_params if body.get(name) is not None]
+        limits = [limit for limit in given or [self.default_tokens] if isinstance(limit, int)]
+        if not limits or len(limits) < len(given):
             return None
+        limit: int = max([0, *limits])  # servers differ in which of two limits they obey
         if self.prompt not in {"prompt", "messages"}:
-            return most
+            return limit
         prompts: object = body.get("prompt")
         texts = len(prompts) if isinstance(prompts, list) else 1  # pyright: ignore[reportUnknownArgumentType]
-        choices: object = body.get("best_of") or body.get("n") or 1
-        return most * max(texts, 1) * (choices if isinstance(choices, int) else 1)
+        counts = [body.get("best_of"), body.get("n")]
+        choices = max([1, *(count for count in counts if isinstance(count, int))])
+        return limit * max(texts, 1) * choices
 
     def known_params(self) -> frozenset[str]:
         """The parameters of the operation; none are known of one that is sent as plain JSON."""

@@ -92,9 +92,9 @@ async def estimate(
                 built: list[RequestRow] = []
                 for line, data in piece:
                     try:
-                        row, has_custom_id = build(line, data)
-                        is_known = index.assign_key(row)[0] != row.key
-                        if is_known and has_custom_id:
+                        row, is_custom_id = build(line, data)
+                        key, is_duplicate = index.assign_key(row.key, is_custom_id=is_custom_id)
+                        if is_duplicate:
                             raise build.duplicate_error(row)
                     except DatasetError as problem:
                         if not count and not built:
@@ -102,7 +102,7 @@ async def estimate(
                         invalid += 1
                         first_problem = first_problem or str(problem)
                     else:
-                        equal += is_known
+                        equal += key != row.key
                         built.append(row)
                 count += len(built)
                 prompt_tokens += _prompt_tokens(counter, built)

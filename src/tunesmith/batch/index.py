@@ -1,135 +1,184 @@
-"""What is known of every key, on disk: memory stays flat at a million rows."""
+"""Facts about every key, on disk: memory stays flat at a million rows."""
 
 import sqlite3
-from collections.abc import Iterable, Iterator
-from enum import IntEnum
+from collections.abc import Iterator
 from typing import NamedTuple
 
-from tunesmith.batch.results import Usage
-from tunesmith.batch.rows import RequestRow, nth_key
+from tunesmith.batch.core.ledger import NOTHING, Usage
+from tunesmith.batch.core.states import RowRecord, RowState
+from tunesmith.batch.rows import duplicate_key, nth_key
 
-__all__ = ["KeyIndex", "RowState", "RowStatus"]
+__all__ = ["KeyIndex", "Location"]
 
 _CACHE_KIB = 2048
 """What is beyond it goes to a temporary file; nothing is written while a job is small."""
 
+_MAX_UNSAVED = 4096
 
-class RowStatus(IntEnum):
-    """How far a row has come."""
-
-    NEW = 0
-    SENT = 1
-    """It was sent, and no outcome is known: it may have been paid."""
-    DONE = 2
-    FAILED = 3
-    IN_BATCH = 4
-    """It is in a batch that the service works on, or soon will."""
+_STATES = tuple(RowState)
+_NUMBERS = {state: number for number, state in enumerate(_STATES)}
+_SENT, _DOUBTFUL, _FRESH, _READ, _AT_HAND = 1, 2, 4, 8, 16
 
 
-class RowState(NamedTuple):
-    """What is known of a key.
+class Location(NamedTuple):
+    """Where the outcome of a row is written.
 
     Attributes:
-        seen: How often it was seen in this run, this time included.
-        state: How far it came in earlier runs.
-        offset: Where its answer begins in the file of answers, in bytes; of a row that is `SENT`,
-            the tokens that were reserved for its question; of one that is `IN_BATCH`, the shard.
-        length: How long the answer is there, in bytes; of a row that is `SENT`, the tokens that
-            were reserved for the answer.
+        key: The row.
+        line: Its place in the source; 0 if that is not known yet.
+        file: The number of the file.
+        offset: Offset of the line in bytes.
+        size: Its length in bytes.
+        endpoint: The number of the endpoint; None for an outcome of an earlier run.
     """
 
-    seen: int
-    state: RowStatus
+    key: str
+    line: int
+    file: int
     offset: int
-    length: int
+    size: int
+    endpoint: int | None
 
 
 class KeyIndex:
-    """Keys, how often each was seen in this run, and what earlier runs made of it.
+    """Table of keys: names, records, positions in the source, and locations of outcomes.
 
     It is a private database that SQLite deletes by itself, even after a crash.
     """
 
     def __init__(self) -> None:
-        # An empty name stands for a temporary file. Reading rows may be done in another thread,
-        # though never in two at once.
+        # An empty name stands for a temporary file. Restoring is done in another thread, though
+        # never in two at once.
         self._db = sqlite3.connect("", isolation_level=None, check_same_thread=False)
         self._db.execute(f"PRAGMA cache_size = -{_CACHE_KIB}")
         self._db.execute("PRAGMA journal_mode = OFF")
         self._db.execute(
             "CREATE TABLE keys (key TEXT PRIMARY KEY, seen INT NOT NULL DEFAULT 0,"
-            " state INT NOT NULL DEFAULT 0, at INT NOT NULL DEFAULT 0, size INT NOT NULL DEFAULT 0)"
-            " WITHOUT ROWID"
+            " state INT NOT NULL DEFAULT -1, flags INT NOT NULL DEFAULT 0,"
+            " prompt INT NOT NULL DEFAULT 0, completion INT NOT NULL DEFAULT 0,"
+            " shard INT NOT NULL DEFAULT 0) WITHOUT ROWID"
         )
+        self._db.execute("CREATE TABLE positions (key TEXT PRIMARY KEY, number INT, line INT)")
         self._db.execute(
-            "CREATE TABLE places (key TEXT PRIMARY KEY, number INT, line INT) WITHOUT ROWID"
+            "CREATE TABLE locations"
+            " (key TEXT PRIMARY KEY, file INT, at INT, size INT, endpoint INT)"
         )
+        self._db.execute("CREATE UNIQUE INDEX numbers ON positions (number)")
         self._db.execute("BEGIN")  # and never committed: nobody else reads it
+        self._unsaved: dict[str, RowRecord] = {}
 
-    def mark_seen(self, key: str) -> RowState:
-        """Note that a key was seen in this run."""
-        seen, state, offset, length = self._db.execute(
+    def assign_key(self, key: str, *, is_custom_id: bool) -> tuple[str, bool]:
+        """Return the key of a row of this run, and whether its `custom_id` was used before.
+
+        Equal rows without a `custom_id` are numbered.
+        """
+        seen = self._see(key)
+        if seen == 1:
+            return key, False
+        name = duplicate_key(key, seen) if is_custom_id else nth_key(key, seen)
+        self._see(name)
+        return name, is_custom_id
+
+    def _see(self, key: str) -> int:
+        (seen,) = self._db.execute(
             "INSERT INTO keys (key, seen) VALUES (?, 1)"
-            " ON CONFLICT (key) DO UPDATE SET seen = seen + 1 RETURNING seen, state, at, size",
+            " ON CONFLICT (key) DO UPDATE SET seen = seen + 1 RETURNING seen",
             (key,),
         ).fetchone()
-        return RowState(seen, RowStatus(state), offset, length)
+        return int(seen)
 
-    def assign_key(self, row: RequestRow) -> tuple[str, RowState]:
-        """Give a row of this run its key: those that were built with the same one are numbered."""
-        known = self.mark_seen(row.key)
-        if known.seen == 1:
-            return row.key, known
-        key = nth_key(row.key, known.seen)
-        return key, self.mark_seen(key)
+    # --- records, for the core ---
 
-    def update(self, outcomes: Iterable[tuple[str, RowStatus, int, int]]) -> None:
-        """Note what earlier runs made of keys: key, state, offset, length as in `RowState`."""
-        self._db.executemany(
-            "INSERT INTO keys (key, state, at, size) VALUES (?, ?, ?, ?)"
-            " ON CONFLICT (key) DO UPDATE SET state = excluded.state, at = excluded.at,"
-            " size = excluded.size",
-            outcomes,
+    def get(self, key: str) -> RowRecord | None:
+        """Return what is known of a key."""
+        unsaved = self._unsaved.get(key)
+        if unsaved is not None:
+            return unsaved
+        query = "SELECT state, flags, prompt, completion, shard FROM keys WHERE key = ?"
+        row = self._db.execute(query, (key,)).fetchone()
+        if row is None or row[0] < 0:
+            return None
+        state, flags, prompt, completion, shard = map(int, row)
+        return RowRecord(
+            _STATES[state],
+            bool(flags & _SENT),
+            bool(flags & _DOUBTFUL),
+            bool(flags & _FRESH),
+            Usage(prompt, completion) if prompt or completion else NOTHING,
+            shard,
+            bool(flags & _READ),
+            bool(flags & _AT_HAND),
         )
 
-    def get(self, key: str) -> RowState:
-        """Tell what is known of a key."""
-        query = "SELECT seen, state, at, size FROM keys WHERE key = ?"
-        seen, state, offset, length = self._db.execute(query, (key,)).fetchone() or (0, 0, 0, 0)
-        return RowState(seen, RowStatus(state), offset, length)
+    def put(self, key: str, record: RowRecord) -> None:
+        """Store what is known of a key."""
+        self._unsaved[key] = record
+        if len(self._unsaved) >= _MAX_UNSAVED:
+            self._save()
+
+    def _save(self) -> None:
+        self._db.executemany(
+            "INSERT INTO keys (key, state, flags, prompt, completion, shard)"
+            " VALUES (?, ?, ?, ?, ?, ?) ON CONFLICT (key) DO UPDATE SET state = excluded.state,"
+            " flags = excluded.flags, prompt = excluded.prompt,"
+            " completion = excluded.completion, shard = excluded.shard",
+            ((key, *_columns(record)) for key, record in self._unsaved.items()),
+        )
+        self._unsaved.clear()
+
+    # --- positions and locations ---
 
     def set_position(self, key: str, number: int, line: int) -> None:
-        """Note where in the source a row is that will be done by a batch."""
-        self._db.execute("INSERT OR REPLACE INTO places VALUES (?, ?, ?)", (key, number, line))
+        """Store where in the source a row is."""
+        self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", (key, number, line))
 
     def get_position(self, key: str) -> tuple[int, int] | None:
-        """Tell where in the source a row is: number and line; None if it is not there any more."""
-        query = "SELECT number, line FROM places WHERE key = ?"
-        place: tuple[int, int] | None = self._db.execute(query, (key,)).fetchone()
-        return place
+        """Return number and line of a row; None if they are not known."""
+        query = "SELECT number, line FROM positions WHERE key = ?"
+        position: tuple[int, int] | None = self._db.execute(query, (key,)).fetchone()
+        return position
 
-    def count(self, state: RowStatus) -> int:
-        """Count the keys in a state."""
-        query = "SELECT count(*) FROM keys WHERE state = ?"
-        (count,) = self._db.execute(query, (state,)).fetchone()
-        return int(count)
+    def set_location(
+        self, key: str, file: int, offset: int, size: int, endpoint: int | None = None
+    ) -> None:
+        """Store where the outcome of a row is written."""
+        self._db.execute(
+            "INSERT OR REPLACE INTO locations VALUES (?, ?, ?, ?, ?)",
+            (key, file, offset, size, endpoint),
+        )
 
-    def reserved(self) -> Usage:
-        """Sum up what was reserved for rows that were sent and have no outcome."""
-        query = "SELECT total(at), total(size) FROM keys WHERE state = ?"
-        prompt, answer = self._db.execute(query, (RowStatus.SENT,)).fetchone()
-        return Usage(int(prompt), int(answer))
+    def locate(self, number: int) -> Location | None:
+        """Return the outcome of the row at a position; None if it has none."""
+        query = (
+            "SELECT key, line, file, at, size, endpoint FROM positions"
+            " JOIN locations USING (key) WHERE number = ?"
+        )
+        row = self._db.execute(query, (number,)).fetchone()
+        return None if row is None else Location(*row)
 
-    def unseen(self) -> Iterator[tuple[int, int]]:
-        """Where the answers are whose rows were not seen in this run: offset and length."""
-        query = "SELECT at, size FROM keys WHERE state = ? AND seen = 0 AND size > 0 ORDER BY at"
-        yield from self._db.execute(query, (RowStatus.DONE,))
+    def ordered(self, errors_file: int) -> Iterator[tuple[int, int, int]]:
+        """Return file, offset and size of all answers in the order of the source.
 
-    def keys(self, state: RowStatus) -> Iterator[str]:
-        """Go through the keys in a state."""
-        for (key,) in self._db.execute("SELECT key FROM keys WHERE state = ?", (state,)):
-            yield key
+        Answers whose rows are not in the source any more come last.
+        """
+        yield from self._db.execute(
+            "SELECT l.file, l.at, l.size FROM locations l LEFT JOIN positions p ON p.key = l.key"
+            " WHERE l.file != ? ORDER BY p.number IS NULL, p.number, l.file, l.at",
+            (errors_file,),
+        )
 
     def close(self) -> None:
         """Give its disk space back."""
         self._db.close()
+
+
+def _columns(record: RowRecord) -> tuple[int, int, int, int, int]:
+    flags = (
+        _SENT * record.is_sent
+        | _DOUBTFUL * record.is_doubtful
+        | _FRESH * record.is_fresh
+        | _READ * record.is_read
+        | _AT_HAND * record.is_at_hand
+    )
+    reserved = record.reserved
+    return _NUMBERS[record.state], flags, reserved.prompt, reserved.completion, record.shard

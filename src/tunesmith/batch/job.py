@@ -15,7 +15,14 @@ from pydantic import BaseModel
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.estimate import Estimate, estimate
 from tunesmith.batch.interrupts import SignalHandler
-from tunesmith.batch.options import Order, RunOptions, json_round_trip
+from tunesmith.batch.options import (
+    BatchApiOptions,
+    DispatchMode,
+    Order,
+    RunOptions,
+    batch_timeout_s,
+    job_settings,
+)
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.rate_limiter import RateLimiter
 from tunesmith.batch.report import BatchReport, OnProgress, Progress
@@ -25,7 +32,6 @@ from tunesmith.batch.results import Result
 from tunesmith.batch.run import JobRun
 from tunesmith.batch.shards import BatchLimits
 from tunesmith.batch.source import Source, open_source
-from tunesmith.batch.via import BatchApiOptions, DispatchMode, batch_timeout_s
 from tunesmith.client import AsyncClient
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError
@@ -54,14 +60,13 @@ class BatchJob:
         params: Parameters for rows that do not give them, such as `{"max_tokens": 50}`.
         response_format: A class that chat answers shall fit; others are asked for again, if whole.
             Texts are chat messages then.
-        mode: How rows are sent: `live`, one request each; `batch`, by the service's Batch API, at
-            half the price and within a day; `auto`, by batches as long as the deadline allows: for
-            three quarters of it, if it is an hour or more; then what they have not done is taken
-            back and goes live.
+        mode: `live` sends one request for each row; `batch` uses the Batch API, at half the price
+            and within a day; `auto` uses batches for three quarters of the deadline, if it is an
+            hour or more, and sends the rest live.
         concurrency: How many requests may be under way at once; `auto` finds it out.
         requests_per_minute: The limit of requests; without it, it is learned from the service.
         tokens_per_minute: The limit of tokens; without it, it is learned from the service.
-        pacing: The pace that this job shares with others, in the place of these two limits.
+        pacing: The rate limiter that this job shares with others, instead of these two limits.
         max_retries: How often a row is sent again after a failure that may pass. Refusals by rate
             limits do not count: they are waited out.
         timeout: Seconds that one attempt may take; by default as long as the client allows.
@@ -74,15 +79,17 @@ class BatchJob:
         retry_failed: Whether rows that failed in earlier runs are sent again.
         on_progress: Called with how far the job is, every `progress_interval` seconds.
         progress_interval: Seconds between such calls.
-        shutdown_timeout: Seconds that requests under way get to finish when the caller is
-            cancelled; None for as long as they take.
-        handle_signals: Whether Ctrl-C (or SIGTERM) first lets what is under way finish, and leaves
-            at once the second time; the usual exception comes after that. A program that handles
-            these signals itself keeps them in any case.
-        poll_interval: Seconds between two looks at batches, the first ones; where nothing happens,
-            up to 20 times as long. `poll_now` looks at once.
+        shutdown_timeout: Seconds to finish requests in flight when the caller is cancelled; None
+            for as long as they take.
+        handle_signals: Whether the first Ctrl-C (or SIGTERM) finishes what is in flight, and the
+            second one leaves at once; the usual exception follows. Handlers of the program stay.
+        poll_interval: Seconds between two looks at batches, growing to 20 times as long while
+            nothing happens. `poll_now` looks at once.
         limits: How much the Batch API takes.
-        fsync_interval: Seconds that outcomes may be unsafe from a power loss.
+        keep_files: Whether the files of batches stay at the service; they are deleted otherwise,
+            once their results are collected.
+        fsync_interval: Seconds that outcomes may be unsafe from a power loss. With 0, each row is
+            sent only after its journal entry is safe, so that no request is ever hidden.
         fsync_rows: Outcomes that may be unsafe from a power loss.
 
     Raises:
@@ -134,6 +141,7 @@ class BatchJob:
         handle_signals: bool = True,
         poll_interval: float = 30.0,
         limits: BatchLimits | None = None,
+        keep_files: bool = False,
         fsync_interval: float = 1.0,
         fsync_rows: int = 1000,
     ) -> None:
@@ -151,16 +159,7 @@ class BatchJob:
             file=self._rows.name,
         )
         self._options = RunOptions(
-            settings=json_round_trip(
-                {
-                    "model": model,
-                    "endpoint": endpoint,
-                    "template": "a function" if callable(template) else template,
-                    "params": dict(params or {}),
-                    "response_format": response_format and response_format.__name__,
-                    "order": order,
-                }
-            ),
+            settings=job_settings(model, endpoint, template, params, response_format, order),
             model=model,
             response_format=response_format,
             concurrency=concurrency,
@@ -181,6 +180,7 @@ class BatchJob:
                 limits or BatchLimits(),
                 poll_interval,
                 batch_timeout_s(mode, deadline),
+                keep_files,
             ),
         )
         self._client = client
@@ -191,8 +191,8 @@ class BatchJob:
         self._run: JobRun | None = None
         self._stack = AsyncExitStack()
         self._tasks: anyio.abc.TaskGroup | None = None
-        self._leaving = anyio.CancelScope(shield=True)
-        self._over = anyio.Event()
+        self._leaving: anyio.CancelScope | None = None  # it belongs to an event loop
+        self._over: anyio.Event | None = None
         self._began = False
         self._handle_signals = handle_signals
         self._interrupts = SignalHandler(self._interrupted, self.abort)
@@ -220,21 +220,23 @@ class BatchJob:
         return self._require_entered().progress()
 
     async def __aenter__(self) -> Self:
+        if self._over is not None:
+            raise ValueError("a job is entered once: create another BatchJob to resume it")
+        self._over = anyio.Event()
+        self._leaving = anyio.CancelScope(shield=True)
         # Reading what is there may take a while, and must not be left half-way.
         with anyio.CancelScope(shield=True):
-            self._run = await anyio.to_thread.run_sync(self._open)
+            self._run = await anyio.to_thread.run_sync(
+                JobRun,
+                self.paths,
+                self._rows,
+                self._build,
+                self._client,
+                self._options,
+                self._handover,
+            )
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         return self
-
-    def _open(self) -> JobRun:
-        return JobRun(
-            self.paths,
-            self._rows,
-            self._build,
-            self._client,
-            self._options,
-            self._handover,
-        )
 
     async def __aexit__(
         self,
@@ -247,7 +249,11 @@ class BatchJob:
             if self._began:
                 self.stop()
                 with anyio.CancelScope(shield=True):
-                    await self._wait_until_over()
+                    try:
+                        await self._wait()
+                    except BaseException:  # a second Ctrl-C
+                        self.abort()
+                        raise
             if self._tasks is not None:
                 self._tasks.cancel_scope.cancel()
             await self._stack.aclose()  # without the error, which a group would wrap
@@ -257,14 +263,15 @@ class BatchJob:
             self._raise_error()
 
     async def run(self) -> BatchReport:
-        """Do all rows, and say how it went.
+        """Do all rows, and return the report. Results are not kept for an iteration any more.
 
         Raises:
             DatasetError: The first row is no request, or a file cannot be read or written.
             AuthenticationError: The service does not take the key.
         """
-        self._begin()
-        await self._over.wait()
+        run = self._begin()
+        run.discard_results()
+        await self._wait()
         self._raise_error()
         return self.report
 
@@ -277,37 +284,38 @@ class BatchJob:
         result = await self._handover.get()
         if result is not None:
             return result
-        await self._over.wait()
+        await self._wait()
         self._raise_error()
         raise StopAsyncIteration
 
+    async def _wait(self) -> None:
+        if self._over is not None:
+            await self._over.wait()
+
     def stop(self) -> None:
-        """Send nothing more; what is under way is finished."""
-        if not self._over.is_set():
-            self._require_entered().stop("interrupted")
-            self._handover.discard()
+        """Send nothing more; what is in flight is finished."""
+        run = self._require_entered()
+        if self._over is not None and not self._over.is_set():
+            run.stop("interrupted")
+            run.discard_results()
 
     def abort(self) -> None:
-        """Stop at once; what is under way is left, though it may be paid."""
+        """Stop at once; what is in flight is left, though it may be paid."""
         self.stop()
-        self._leaving.cancel()
+        self._require_entered().is_abandoned = True
+        if self._leaving is not None:
+            self._leaving.cancel()
 
     def poll_now(self) -> None:
-        """Look at the batches now: a webhook has told that something happened to one."""
-        provider = self._require_entered().provider
-        if provider is not None:
-            provider.poll_now()
+        """Look at the batches now, because a webhook told of news."""
+        self._require_entered().poll_now()
 
     def cancel(self) -> None:
-        """Have the service end all batches; what they have done is collected, and the job ends.
+        """Cancel all batches; what they have done is collected, and the job ends.
 
         That takes the service up to ten minutes. A job that sends its rows live just stops.
         """
-        provider = self._require_entered().provider
-        if provider is None:
-            self.stop()
-        else:
-            provider.cancel()
+        self._require_entered().cancel()
 
     async def estimate(self) -> Estimate:
         """Count the rows and their tokens, and price them, without sending anything.
@@ -319,20 +327,22 @@ class BatchJob:
         """
         return await estimate(self._rows, self._build, self._options.model, self._options.prices)
 
-    def _begin(self) -> None:
+    def _begin(self) -> JobRun:
         run = self._require_entered()
         if self._began or self._tasks is None:
-            return
+            return run
         self._began = True
         self._tasks.start_soon(self._work, run)
         self._tasks.start_soon(self._watch)
         if self._handle_signals:
             self._tasks.start_soon(self._interrupts.listen)
+        return run
 
     async def _work(self, run: JobRun) -> None:
         """Do the job, whoever is cancelled; only `abort` breaks it off."""
+        leaving, over = self._leaving or anyio.CancelScope(), self._over or anyio.Event()
         try:
-            with self._leaving:
+            with leaving:
                 async with anyio.create_task_group() as tasks:
                     tasks.start_soon(self._tell, run)
                     await run.work()
@@ -344,24 +354,17 @@ class BatchJob:
             if self.report.stopped is not None:
                 _log.warning("%s", self.report.resume_hint)
         finally:
-            self._over.set()
+            over.set()
             self._handover.close()
 
     async def _watch(self) -> None:
         """Stop when the caller is cancelled."""
         try:
-            await self._over.wait()
+            await self._wait()
         except anyio.get_cancelled_exc_class():
             self.stop()
-            if self._shutdown_timeout_s is not None:
+            if self._shutdown_timeout_s is not None and self._leaving is not None:
                 self._leaving.deadline = anyio.current_time() + self._shutdown_timeout_s
-            raise
-
-    async def _wait_until_over(self) -> None:
-        try:
-            await self._over.wait()
-        except BaseException:  # a second Ctrl-C
-            self.abort()
             raise
 
     async def _tell(self, run: JobRun) -> None:
@@ -372,8 +375,7 @@ class BatchJob:
 
     def _call_on_progress(self, run: JobRun) -> bool:
         try:
-            if self._on_progress is not None:
-                self._on_progress(run.progress())
+            _ = self._on_progress and self._on_progress(run.progress())
         except Exception as error:  # noqa: BLE001 - it is the user's; raised at the end
             run.fail(error)
             self._error = self._error or error
@@ -382,10 +384,8 @@ class BatchJob:
 
     def _interrupted(self) -> None:
         self.stop()
-        _log.warning(
-            "Stopping: %d requests under way are finished first; Ctrl-C again leaves them.",
-            self.progress.in_flight,
-        )
+        count = self.progress.in_flight
+        _log.warning("Stopping after %d requests in flight; Ctrl-C again abandons them.", count)
 
     def _raise_error(self) -> None:
         self._interrupts.raise_again()

@@ -1,145 +1,114 @@
-"""The journal of a job: what was sent, so that what came of it is the only thing in doubt.
+"""Journal of a job: the event log of its core, on disk. Only one run at a time has it."""
 
-A line says one thing:
-
-```text
-{"journal": 2, "settings": {…}}          the first: what the job is
-{"sent": "key", "reserved": [9, 16]}     an intent, written before the request is sent
-{"requeued": "key"}                      it was refused, never arrived, or is to be sent anew
-{"paid": "key", "usage": [9, 16]}        an answer that was paid, but does not fit or has failed
-{"begun": 3000}                          a run begins; how many rows there are, if that is known
-{"report": {…}}                          how a run ended
-```
-
-What came of a row is a line of the output or error file, and not written twice. A row that was
-sent, not given back, and is in neither file is "sent, outcome unknown": it alone may be paid twice.
-"""
-
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, field
-from os import PathLike
+import secrets
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any
 
-from pydantic_core import to_json
-
-from tunesmith.batch.append_log import AppendOnlyJsonl
-from tunesmith.batch.index import KeyIndex, RowStatus
+from tunesmith.batch.append_log import AppendOnlyJsonl, read_line
+from tunesmith.batch.core.core import JobCore
+from tunesmith.batch.core.entries import VERSION, Entry, JobBegun, parse_entry
 from tunesmith.batch.lock import try_lock_file
-from tunesmith.batch.results import Usage
-from tunesmith.batch.rows import RequestRow
-from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import ConfigurationError
 
-__all__ = ["Journal", "JournalState"]
+__all__ = ["Journal", "check_entry", "read_header"]
 
-_VERSION = 2
-
-
-@dataclass(slots=True)
-class JournalState:
-    """What a journal tells of earlier runs.
-
-    Args:
-        settings: What the job is; None if the journal is new.
-        paid: Tokens of answers that were paid but did not fit.
-        notes: Lines of other kinds, in order.
-    """
-
-    settings: dict[str, Any] | None = None
-    paid: Usage = field(default_factory=Usage)
-    notes: list[dict[str, Any]] = field(default_factory=list[dict[str, Any]])
+_BEGINNING = b'{"journal":'
 
 
 class Journal:
-    """The journal of a job; only one run at a time has it.
+    """The journal file, locked for this run.
 
     Args:
-        path: The file; it is made if it is not there.
+        path: The file; it is created if it does not exist.
 
     Attributes:
-        on_sent: Called for each intent, so that it is made safe soon: its answer may be long in
-            coming.
+        header: Its first entry; None if it is new.
+        next_shard: The number of the next shard.
 
     Raises:
-        ConfigurationError: Another run is at work on it.
+        ConfigurationError: Another run is using it.
         DatasetError: It cannot be opened.
     """
 
-    def __init__(self, path: str | PathLike[str]) -> None:
-        self.file = AppendOnlyJsonl(path)
-        self.on_sent: Callable[[], None] | None = None
-        if not try_lock_file(self.file.descriptor):
-            self.file.close()
-            raise ConfigurationError(
-                f"another run is at work on {self.file.path}: let it end, or stop it"
-            )
+    def __init__(self, path: Path) -> None:
+        self.log = AppendOnlyJsonl(path)
+        self.header: JobBegun | None = None
+        self.next_shard = 1
+        if not try_lock_file(self.log.descriptor):
+            self.log.close()
+            raise ConfigurationError(f"another run is using {path}: wait until it ends, or stop it")
 
-    def replay(self, index: KeyIndex) -> JournalState:
-        """Read what earlier runs wrote; a torn last line is cut off.
-
-        Args:
-            index: The rows that were sent and not given back are noted there.
+    def replay(self, core: JobCore) -> None:
+        """Replay all entries; a torn last line is cut off.
 
         Raises:
             DatasetError: It is damaged.
-            ConfigurationError: It has another format version.
+            ConfigurationError: Another version wrote it.
         """
-        past = JournalState()
-        index.update(self._replayed(past))
-        return past
+        for _, _, data in self.log.recover():
+            entry = parse_entry(data)
+            if isinstance(entry, JobBegun):
+                check_entry(entry, Path(self.log.path))
+                self.header = self.header or entry
+            elif entry is not None:
+                core.replay(entry)
+                number = getattr(entry, "number", 0)
+                self.next_shard = max(self.next_shard, number + 1)
 
-    def _replayed(self, past: JournalState) -> Iterator[tuple[str, RowStatus, int, int]]:
-        for _, _, data in self.file.recover():
-            match data:
-                case {"sent": str(key)}:
-                    prompt, answer = data.get("reserved") or (0, 0)
-                    yield key, RowStatus.SENT, prompt, answer
-                case {"requeued": str(key)}:
-                    yield key, RowStatus.NEW, 0, 0
-                case {"paid": str(), "usage": [int(prompt), int(answer)]}:
-                    past.paid += Usage(prompt, answer)
-                case {"journal": int(version)}:
-                    self._check(version)
-                    settings = data.get("settings")
-                    past.settings = settings if is_object(settings) else {}
-                case {"report": _} | {"begun": _}:
-                    pass
-                case _:
-                    past.notes.append(data)
+    def begin(self, output: str, settings: Mapping[str, Any]) -> JobBegun:
+        """Write the first line, if there is none."""
+        if self.header is None:
+            self.header = JobBegun(output, secrets.token_hex(8), settings)
+            self.append(self.header)
+        return self.header
 
-    def _check(self, version: int) -> None:
-        if version != _VERSION:
-            remedy = (
-                "upgrade tunesmith to resume"
-                if version > _VERSION
-                else "resume with the tunesmith that wrote it, or choose another output"
-            )
-            raise ConfigurationError(
-                f"{self.file.path} is a batch journal in format version {version}, but this "
-                f"tunesmith reads version {_VERSION}: {remedy}"
-            )
+    def append(self, entry: Entry) -> None:
+        """Write an entry.
 
-    def begin(self, settings: Mapping[str, Any]) -> None:
-        """Write the first line: what the job is."""
-        self.append({"journal": _VERSION, "settings": settings})
+        Raises:
+            DatasetError: The disk is full, or the file cannot be written.
+        """
+        self.log.add(entry.to_line())
 
-    def sent(self, row: RequestRow, reserved: Usage | None = None) -> None:
-        """Write that a row will be sent now, and what was reserved for it."""
-        if reserved is None:
-            self.file.add(b'{"sent":%b}\n' % to_json(row.key))
-        else:
-            self.append({"sent": row.key, "reserved": [reserved.prompt, reserved.completion]})
-        if self.on_sent is not None:
-            self.on_sent()
 
-    def requeued(self, key: str) -> None:
-        """Write that a row which was sent is to be sent again, and what was paid is known."""
-        self.append({"requeued": key})
+def read_header(path: Path) -> JobBegun | None:
+    """Return the first entry of a journal; None if it is empty, or its first line is torn.
 
-    def paid(self, key: str, usage: Usage) -> None:
-        """Write that an answer was paid, though it is not what comes of the row."""
-        self.append({"paid": key, "usage": [usage.prompt, usage.completion]})
+    Raises:
+        ConfigurationError: The file is not a journal, or another version wrote it.
+    """
+    if not path.exists():
+        return None
+    with path.open("rb") as stream:
+        first = stream.readline()
+    data = read_line(first)
+    entry = parse_entry(data) if data is not None else None
+    if isinstance(entry, JobBegun):
+        check_entry(entry, path)
+        return entry
+    text = first.rstrip(b"\0")
+    is_torn = not first.endswith(b"\n") and (
+        text.startswith(_BEGINNING) or _BEGINNING.startswith(text)
+    )
+    if is_torn:
+        return None
+    raise ConfigurationError(f"{path} exists and is not a journal of a job: choose another output")
 
-    def append(self, data: Mapping[str, Any]) -> None:
-        """Write a line of any kind."""
-        self.file.add(to_json(data) + b"\n")
+
+def check_entry(entry: JobBegun, path: Path) -> None:
+    """Refuse a journal of another version.
+
+    Raises:
+        ConfigurationError: It cannot be resumed by this version.
+    """
+    if entry.version != VERSION:
+        remedy = (
+            "upgrade tunesmith to resume"
+            if entry.version > VERSION
+            else "resume with the tunesmith that wrote it, or choose another output"
+        )
+        raise ConfigurationError(
+            f"{path} is a batch journal in format version {entry.version}, but this tunesmith "
+            f"reads version {VERSION}: {remedy}"
+        )

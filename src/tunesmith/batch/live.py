@@ -1,323 +1,243 @@
-"""The live runner: a fixed set of workers that send rows one by one, as the service allows."""
+"""Attempts: one row is sent once, and what comes back becomes an event for the core."""
 
 import random
-from collections.abc import Awaitable, Callable
-from dataclasses import dataclass, field
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
 from typing import Any
 
-import anyio
-from pydantic import BaseModel
-from pydantic_core import from_json
-
-from tunesmith.batch.admission import AdmissionController, Permit
-from tunesmith.batch.journal import Journal
-from tunesmith.batch.metrics import JobMetrics
-from tunesmith.batch.outage import OutageTracker
+from tunesmith.batch.core.events import FailureKind, RowAnswered, RowFailed, RowUnfit
+from tunesmith.batch.core.ledger import Usage
+from tunesmith.batch.core.states import Failure, OpenRow
 from tunesmith.batch.response_validation import ResponseValidator
-from tunesmith.batch.results import Result, RowError, Usage, parse_usage
-from tunesmith.batch.row_queue import RowQueue
+from tunesmith.batch.results import Result, RowError, parse_body, parse_usage
 from tunesmith.batch.rows import RequestRow
 from tunesmith.calls.caller import AttemptError, Caller
 from tunesmith.calls.deadline import Deadline
 from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import (
-    APIError,
     APIStatusError,
     APITimeoutError,
     AuthenticationError,
-    DatasetError,
-    DeadlineExceededError,
     InsufficientQuotaError,
     InvalidResponseError,
     RateLimitError,
-    TunesmithError,
 )
 from tunesmith.protocol.message import Request
+from tunesmith.protocol.outcome import AnswerError, find_answer_error
 from tunesmith.protocol.retry import RetryPolicy, retry_delay
 from tunesmith.types.response import ResponseInfo, request_id_of
 
-__all__ = ["LiveRunner", "RowPolicy"]
+__all__ = ["Attempt", "LiveSender", "validate"]
 
-_UNAVAILABLE = 503
 _UNREACHABLE_PHASES = frozenset({"connect", "connect_timeout"})
+_UNAVAILABLE = frozenset({503, 529})
+_RATE_LIMITED = 429
+_QUOTA = "insufficient_quota"
+_ONCE = RetryPolicy(max_retries=1)
 
 
 @dataclass(frozen=True, slots=True)
-class RowPolicy:
-    """What holds for every row.
+class Attempt:
+    """What came of an attempt.
 
     Args:
-        retry: Which failures are tried again, and after what pause; refusals by rate limits do not
-            count among them.
-        timeout_s: Seconds that one attempt may take; None for no limit.
-        headers: Headers to send with every row, names in lower case.
-        fitting: What answers must fit; None for anything.
+        event: What it means.
+        result: The outcome of the row, should this be the last attempt.
+        headers: The headers of the answer.
+        error: The error, for a job that ends by it.
+        latency_s: Seconds until the answer; None if none came.
     """
 
-    retry: RetryPolicy
-    timeout_s: float | None
-    headers: dict[str, str] = field(default_factory=dict[str, str])
-    fitting: ResponseValidator | None = None
+    event: RowAnswered | RowUnfit | RowFailed
+    result: Result
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+    error: Exception | None = None
+    latency_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class LiveRunner:
-    """Sends rows until there are no more, or the gate lets no more through.
+class LiveSender:
+    """Sends rows one by one.
 
     Args:
-        caller: Sends requests.
-        feeder: Gives rows.
-        gate: Lets them through.
-        journal: Is told of each row before it is sent.
-        meter: Counts.
-        policy: What holds for every row.
+        caller: Makes the calls.
         deadline: The end of the job.
-        outage: Tells what to do while the service is out of reach.
-        finish: Takes the outcome of a row.
-        fail: Takes an error that ends the job.
-        pause: Waits until more outcomes are welcome.
-        unknown: Gets the keys of rows that were cut off, so that nobody knows what came of them.
+        timeout_s: Seconds that one attempt may take; None for no limit.
+        headers: Headers of every request.
+        validator: What answers must fit; None for anything.
     """
 
     caller: Caller
-    feeder: RowQueue
-    gate: AdmissionController
-    journal: Journal
-    meter: JobMetrics
-    policy: RowPolicy
     deadline: Deadline
-    outage: OutageTracker
-    finish: Callable[[RequestRow, Result], None]
-    fail: Callable[[Exception], None]
-    pause: Callable[[], Awaitable[None]]
-    unknown: list[str] = field(default_factory=list[str])
+    timeout_s: float | None
+    headers: Mapping[str, str]
+    validator: ResponseValidator | None
 
-    async def run(self) -> None:
-        """Work until it is done; what is under way when the job is stopped is finished."""
-        async with anyio.create_task_group() as tasks:
-            for _ in range(self.gate.concurrency.most):
-                tasks.start_soon(self._work)
+    async def send(self, row: OpenRow) -> Attempt:
+        """Make one attempt.
 
-    async def _work(self) -> None:
+        Raises:
+            DeadlineExceededError: The time of the job is up.
+        """
+        request: RequestRow = row.payload
         try:
-            while (row := await self.feeder.get()) is not None:
-                await self._send(row)
-                await self.pause()
-        except TunesmithError as error:
-            self.fail(error)
+            info, body = await self.caller.attempt(self._encode(row), self.deadline, row.attempts)
+        except AttemptError as failure:
+            return self._failed(row, request, failure)
+        now = self.caller.clock.monotonic()
+        return self._answered(row, request, info, body, now)
 
-    async def _send(self, row: RequestRow) -> None:
-        sending = _RowTask(self, row)
-        try:
-            await sending.run()
-        except BaseException:
-            sending.give_up()
-            raise
-
-
-class _RowTask:
-    """One row on its way: sent until it has an outcome, or may not be sent any more."""
-
-    __slots__ = ("_asked", "_attempts", "_failures", "_in_doubt", "_job", "_row", "_usage")
-
-    def __init__(self, job: LiveRunner, row: RequestRow) -> None:
-        self._job = job
-        self._row = row
-        self._asked = row.body
-        self._attempts = 0
-        self._failures = 0
-        self._in_doubt = False
-        self._usage = Usage()
-
-    async def run(self) -> None:
-        job, row = self._job, self._row
-        while (ticket := await job.gate.acquire(row)) is not None:
-            paid = Usage()
-            try:
-                if not self._attempts:
-                    job.journal.sent(row, ticket.reserved)
-                self._attempts += 1
-                job.meter.requests += 1
-                info, body = await job.caller.attempt(self._request(), job.deadline, self._attempts)
-                answer = _read(body)
-                paid = parse_usage(answer) if answer is not None else ticket.reserved or paid
-            except AttemptError as failure:
-                if failure.may_have_happened:
-                    self._in_doubt = True
-                    paid = ticket.reserved or paid
-                job.gate.release(ticket, paid)
-                result = await self._refused(failure, ticket)
-            except BaseException as error:
-                # Cut off: by the deadline, by whoever cancels the job, or before it was sent.
-                self._in_doubt = self._in_doubt or not isinstance(error, TunesmithError)
-                job.gate.release(ticket, ticket.reserved or paid)
-                if not isinstance(error, DeadlineExceededError):
-                    raise
-                self._in_doubt = True
-                job.gate.stop("deadline")
-                continue
-            else:
-                job.gate.release(ticket, paid)
-                result = await self._answered(info, body, answer, paid, ticket)
-            if result is not None:
-                self._in_doubt = True  # should it not be written
-                job.finish(row, result)
-                return
-        self.give_up()
-
-    def give_up(self) -> None:
-        """Note that the row is left for another run."""
-        if self._attempts and not self._in_doubt:
-            try:
-                self._job.journal.requeued(self._row.key)
-            except DatasetError:  # then nobody will know
-                self._in_doubt = True
-        if self._in_doubt:
-            self._job.unknown.append(self._row.key)
-
-    def _request(self) -> Request:
-        endpoint = self._row.endpoint
+    def _encode(self, row: OpenRow) -> Request:
+        endpoint = row.payload.endpoint
         headers = {
             "accept": "application/json",
-            **self._job.policy.headers,
+            **self.headers,
             "content-type": "application/json",
-            "content-length": str(len(self._asked)),
+            "content-length": str(len(row.body)),
         }
         return Request(
             endpoint.operation,
             "POST",
             endpoint.path,
             headers=headers,
-            body=self._asked,
-            timeout_s=self._job.policy.timeout_s,
+            body=row.body,
+            timeout_s=self.timeout_s,
         )
 
-    async def _answered(
-        self,
-        info: ResponseInfo,
-        body: bytes,
-        answer: dict[str, Any] | None,
-        paid: Usage,
-        ticket: Permit,
-    ) -> Result | None:
-        """Take an answer; None if it does not do, and the row is to be sent again."""
-        job = self._job
-        now = job.caller.clock.monotonic()
-        job.outage.on_reachable()
-        job.gate.pacing.on_success(ticket.sent_at)
-        job.gate.pacing.update_from_headers(info.headers, now)
-        job.gate.concurrency.on_success(now, job.gate.under_way + 1)
-        job.meter.on_answer(now - ticket.sent_at, paid)
-        self._usage += paid
-        request_id = request_id_of(info.headers)
-        parsed: BaseModel | None = None
-        error: RowError | None = None
-        final = False
-        if answer is None:
-            error = self._error("invalid_answer", "the answer is not JSON")
-        elif job.policy.fitting is not None:
-            try:
-                parsed = job.policy.fitting.parse(answer)
-            except InvalidResponseError as problem:
-                error = self._error("does_not_fit", problem.message)
-                final = job.policy.fitting.is_truncated(answer)
-                self._asked = job.policy.fitting.build_retry_body(self._row.body, answer, problem)
-        if error is not None:
-            self._failures += 1
-            if not final and self._failures <= job.policy.retry.max_retries:
-                job.meter.on_retry(error.message)
-                job.journal.paid(self._row.key, paid)
-                return None
-        return self._result(info.status, request_id, body, error, parsed)
-
-    async def _refused(self, failure: AttemptError, ticket: Permit) -> Result | None:
-        """Take a failure; None if the row is to be sent again, or was given up."""
-        job, error = self._job, failure.error
-        now = job.caller.clock.monotonic()
-        status = error if isinstance(error, APIStatusError) else None
-        if failure.backend_error is not None and failure.backend_error.phase in _UNREACHABLE_PHASES:
-            self._on_unreachable(error, ticket, now)
-            return None
-        if status is not None:
-            job.outage.on_reachable()
-        if isinstance(error, AuthenticationError):
-            job.fail(error)
-            return None
-        if isinstance(error, InsufficientQuotaError):
-            job.gate.stop("quota")
-            return None
-        headers = status.headers if status else {}
-        if isinstance(error, RateLimitError) and headers.get("x-should-retry") != "false":
-            job.meter.refused += 1
-            self._on_rate_limited(error, ticket, now)
-            return None
-        if isinstance(error, APITimeoutError) or (status and status.status == _UNAVAILABLE):
-            job.gate.concurrency.on_overload(ticket.sent_at, now)
-        self._failures += 1
-        pause_s = retry_delay(
-            job.policy.retry,
-            self._failures,
-            status=status.status if status else None,
-            code=status.code if status else None,
-            headers=headers,
-            error=failure.backend_error,
-            now=job.caller.clock.time(),
-            random=random.random(),  # noqa: S311 - spreads retries, protects nothing
+    def _answered(
+        self, row: OpenRow, request: RequestRow, info: ResponseInfo, body: bytes, now: float
+    ) -> Attempt:
+        answer = parse_body(body)
+        usage = parse_usage(answer) if is_object(answer) else None
+        result = Result(
+            row.key,
+            request.line,
+            request.endpoint,
+            info.status,
+            request_id_of(info.headers),
+            body,
+            usage or Usage(),
         )
-        if pause_s is None:
-            return self._failed(error)
-        job.meter.on_retry(error.message)
-        if status is not None and status.status == _UNAVAILABLE and status.retry_after:
-            job.gate.pacing.pause(pause_s, now)
+        event: RowAnswered | RowUnfit | RowFailed
+        problem = find_answer_error(request.endpoint.operation, info.status, answer)
+        if problem is not None:
+            event = self._not_an_answer(row, problem, usage, answer, now)
+            result = _with_error(result, event.failure)
         else:
-            await job.gate.sleep(pause_s)
-        return None
+            result, failure, is_final = validate(self.validator, result, answer)
+            if failure is None:
+                event = RowAnswered(row.key, usage, now)
+            else:
+                event = RowUnfit(row.key, usage, failure, now, is_final)
+                self._correct(row, request, answer, failure)
+        return Attempt(event, result, info.headers, latency_s=now - row.sent_at)
 
-    def _on_unreachable(self, error: APIError, ticket: Permit, now: float) -> None:
-        job = self._job
-        pause_s = job.outage.on_unreachable(ticket.sent_at, now)
-        if pause_s is None:
-            job.fail(error)
+    def _not_an_answer(
+        self, row: OpenRow, problem: AnswerError, usage: Usage | None, answer: object, now: float
+    ) -> RowUnfit | RowFailed:
+        """Return what an answer means that came with 2xx, and is not a success."""
+        failure = Failure(problem.code, problem.message)
+        kind = _kind_of_status(problem.status, problem.code)
+        is_error = is_object(answer) and problem.code != "invalid_answer"
+        if usage is not None or not is_error:  # it was paid, or may have been
+            return RowUnfit(row.key, usage, failure, now, kind is FailureKind.FINAL)
+        return RowFailed(row.key, kind, failure, now, pause_s=_backoff(row))
+
+    def _correct(
+        self, row: OpenRow, request: RequestRow, answer: dict[str, Any], failure: Failure
+    ) -> None:
+        """Have the next attempt show the model its answer, and what is wrong with it."""
+        if self.validator is None:
             return
-        job.meter.on_retry(error.message)
-        if pause_s:
-            job.gate.pacing.pause(pause_s, now)
+        problem = InvalidResponseError(failure.message)
+        row.body = self.validator.build_retry_body(request.body, answer, problem)
+        longer = request._replace(body=row.body)
+        row.tokens = longer.estimated_tokens
+        if row.cost is not None:
+            row.cost = Usage(len(row.body), row.cost.completion)
 
-    def _on_rate_limited(self, error: RateLimitError, ticket: Permit, now: float) -> None:
-        pacing = self._job.gate.pacing
-        pacing.update_from_headers(error.headers, now)
-        is_news = pacing.on_rate_limited(ticket.sent_at, error.retry_after, now)
-        if is_news and not pacing.has_limits:
-            self._job.gate.concurrency.on_overload(ticket.sent_at, now)
-
-    def _failed(self, error: APIError) -> Result:
-        if isinstance(error, APIStatusError):
-            code = error.code or error.type or f"status_{error.status}"
-            said = self._error(code, error.message)
-            return self._result(error.status, error.request_id, error.body.encode(), said)
-        code = "timeout" if isinstance(error, APITimeoutError) else "connection"
-        return self._result(None, None, None, self._error(code, error.message))
-
-    def _error(self, code: str, message: str) -> RowError:
-        return RowError(code, message, self._attempts)
-
-    def _result(
-        self,
-        status: int | None,
-        request_id: str | None,
-        body: bytes | None,
-        error: RowError | None,
-        parsed: BaseModel | None = None,
-    ) -> Result:
-        row = self._row
-        return Result(
-            row.key, row.line, row.endpoint, status, request_id, body, self._usage, error, parsed
+    def _failed(self, row: OpenRow, request: RequestRow, failed: AttemptError) -> Attempt:
+        error = failed.error
+        status = error if isinstance(error, APIStatusError) else None
+        if status is not None:
+            code = status.code or status.type or f"status_{status.status}"
+        else:
+            code = "timeout" if isinstance(error, APITimeoutError) else "connection"
+        failure = Failure(code, error.message)
+        result = Result(
+            row.key,
+            request.line,
+            request.endpoint,
+            status.status if status else None,
+            status.request_id if status else None,
+            status.body.encode() if status else None,
         )
+        event = RowFailed(
+            row.key,
+            _kind(failed, status),
+            failure,
+            self.caller.clock.monotonic(),
+            failed.may_have_happened,
+            status.retry_after if status else None,
+            _backoff(row),
+        )
+        headers = status.headers if status else {}
+        return Attempt(event, _with_error(result, failure), headers, error)
 
 
-def _read(body: bytes) -> dict[str, Any] | None:
+def validate(
+    validator: ResponseValidator | None, result: Result, answer: object
+) -> tuple[Result, Failure | None, bool]:
+    """Read an answer as an object of `response_format`.
+
+    Returns:
+        The result, why the answer does not count, and whether a repetition would not help.
+    """
+    if validator is None or not is_object(answer):
+        return result, None, False
     try:
-        answer: Any = from_json(body)
-    except ValueError:
-        return None
-    return answer if is_object(answer) else None
+        return replace(result, parsed=validator.parse(answer)), None, False
+    except InvalidResponseError as error:
+        failure, is_final = Failure("does_not_fit", error.message), validator.is_truncated(answer)
+    except Exception as error:  # noqa: BLE001 - the validators of the class are the user's
+        message = f"the validator raised {type(error).__name__}: {error}"
+        failure, is_final = Failure("validator_failed", message), True
+    return _with_error(result, failure), failure, is_final
+
+
+def _with_error(result: Result, failure: Failure) -> Result:
+    return replace(result, error=RowError(failure.code, failure.message))
+
+
+def _kind(failed: AttemptError, status: APIStatusError | None) -> FailureKind:  # noqa: PLR0911
+    phase = failed.backend_error.phase if failed.backend_error is not None else None
+    if phase in _UNREACHABLE_PHASES:
+        return FailureKind.UNREACHABLE
+    if status is None:
+        return FailureKind.FATAL if phase == "closed" else FailureKind.TRANSIENT
+    if isinstance(status, AuthenticationError):
+        return FailureKind.FATAL
+    if isinstance(status, InsufficientQuotaError):
+        return FailureKind.QUOTA
+    advice = {k: v for k, v in status.headers.items() if k == "x-should-retry"}
+    if isinstance(status, RateLimitError) and advice.get("x-should-retry") != "false":
+        return FailureKind.RATE_LIMITED
+    if status.status in _UNAVAILABLE and status.retry_after:
+        return FailureKind.UNAVAILABLE
+    return _kind_of_status(status.status, status.code, advice)
+
+
+def _kind_of_status(
+    status: int, code: str | None, headers: Mapping[str, str] | None = None
+) -> FailureKind:
+    if code == _QUOTA:
+        return FailureKind.QUOTA
+    if status == _RATE_LIMITED and not headers:
+        return FailureKind.RATE_LIMITED
+    delay = retry_delay(_ONCE, 1, status=status, code=code, headers=headers, now=0.0, random=0.0)
+    return FailureKind.FINAL if delay is None else FailureKind.TRANSIENT
+
+
+def _backoff(row: OpenRow) -> float:
+    pause_s = min(_ONCE.initial_s * 2.0 ** min(row.failures, 10), _ONCE.max_s)
+    return pause_s * (1 - _ONCE.jitter * random.random())  # noqa: S311 - spreads retries

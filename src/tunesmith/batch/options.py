@@ -9,11 +9,54 @@ from pydantic_core import from_json, to_json
 
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.rate_limiter import RateLimiter
-from tunesmith.batch.via import BatchApiOptions, DispatchMode
+from tunesmith.batch.shards import BatchLimits
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError
 
-__all__ = ["Order", "RunOptions", "json_round_trip"]
+__all__ = [
+    "BatchApiOptions",
+    "DispatchMode",
+    "Order",
+    "RunOptions",
+    "batch_timeout_s",
+    "job_settings",
+]
+
+DispatchMode = Literal["live", "batch", "auto"]
+"""One request each, by batches, or by batches as long as the deadline allows."""
+
+_SHORTEST_FOR_BATCHES_S = 3600.0
+_BATCH_SHARE_OF_DEADLINE = 0.75
+
+
+@dataclass(frozen=True, slots=True)
+class BatchApiOptions:
+    """How batches are made.
+
+    Args:
+        limits: How much the service takes.
+        poll_s: Seconds between two looks at the batches.
+        batch_timeout_s: Seconds after which what is not done is taken back; None for never.
+        keep_files: Whether the files of batches stay at the service.
+    """
+
+    limits: BatchLimits
+    poll_s: float
+    batch_timeout_s: float | None = None
+    keep_files: bool = False
+
+
+def batch_timeout_s(via: DispatchMode, deadline_s: float | None) -> float | None:
+    """How long batches may take, so that the rest can go live in time; None for any time.
+
+    Args:
+        via: How rows are sent.
+        deadline_s: Seconds that the job may take.
+    """
+    if via != "auto" or deadline_s is None:
+        return None
+    return deadline_s * _BATCH_SHARE_OF_DEADLINE if deadline_s >= _SHORTEST_FOR_BATCHES_S else 0.0
+
 
 Order = Literal["completed", "input"]
 """Answers stand as they are completed, or in the order of the input."""
@@ -88,7 +131,22 @@ def _is_number(given: object, least: float) -> bool:
     return isinstance(given, int | float) and not isinstance(given, bool) and given >= least
 
 
-def json_round_trip(settings: dict[str, Any]) -> dict[str, Any]:
-    """As the journal will have them, so that a resumed job can compare its own."""
+def job_settings(
+    model: str | None,
+    endpoint: str | None,
+    template: object,
+    params: Mapping[str, Any] | None,
+    response_format: type[BaseModel] | None,
+    order: Order,
+) -> dict[str, Any]:
+    """Return what a resumed run must repeat, as its journal will have it."""
+    settings = {
+        "model": model,
+        "endpoint": endpoint,
+        "template": "a function" if callable(template) else template,
+        "params": dict(params or {}),
+        "response_format": response_format and response_format.__name__,
+        "order": order,
+    }
     read: dict[str, Any] = from_json(to_json(settings))
     return read

@@ -1,25 +1,35 @@
-"""The files of a job: answers, errors, and the order they are in."""
+"""The files of a job: whose they are, and how outcomes get into them."""
 
-from collections.abc import Callable, Iterator
+import os
+from collections.abc import Callable, Mapping
 from contextlib import suppress
-from dataclasses import replace
 from os import PathLike, fspath
 from pathlib import Path
-from typing import Any, NamedTuple
+from typing import Any
 
+from pydantic_core import from_json
+
+from tunesmith._atomic import atomic_write
 from tunesmith.batch.append_log import AppendOnlyJsonl, LogLine, read_line
-from tunesmith.batch.endpoints import Endpoint
-from tunesmith.batch.index import KeyIndex, RowState, RowStatus
+from tunesmith.batch.core.core import JobCore
+from tunesmith.batch.core.entries import JobBegun
+from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
+from tunesmith.batch.index import KeyIndex, Location
+from tunesmith.batch.journal import Journal, read_header
+from tunesmith.batch.lock import try_lock_file
 from tunesmith.batch.results import Result, Usage, parse_usage
-from tunesmith.batch.rows import RequestRow
 from tunesmith.datasets.json_types import is_object
-from tunesmith.errors import ConfigurationError
-from tunesmith.types.batch_lines import BatchResponseLine
+from tunesmith.errors import ConfigurationError, DatasetError
 
-__all__ = ["JobPaths", "OutputWriter"]
+__all__ = ["JobPaths", "OutputFiles", "ResultCallback"]
 
 _BEGINNING = b'{"custom_id":'
 """What each line of a job's files begins with."""
+
+_ANSWERS, _SPOOL, _ERRORS = range(3)
+"""Numbers of the files, in locations."""
+
+_ENDPOINTS = tuple(ENDPOINTS.values())
 
 ResultCallback = Callable[[Result], None]
 """Takes a result once its turn has come."""
@@ -32,22 +42,35 @@ class JobPaths:
         output: The file of answers, such as `answers.jsonl`.
 
     Attributes:
-        output: The answers.
+        output: The answers, by the name that was given.
+        target: The same file without symbolic links: one output is one file, whatever its name.
         errors: The rows that failed: `answers.errors.jsonl`.
         journal: What was sent: `answers.journal`.
-        unordered: Answers whose turn has not come, where the order is that of the input.
+        unordered: New answers of a job whose output has the order of the input.
 
     Raises:
-        ConfigurationError: It has the name of a journal, or none.
+        ConfigurationError: The name is that of a journal, or empty.
     """
 
     def __init__(self, output: str | PathLike[str]) -> None:
         self.output = Path(fspath(output))
         if self.output.suffix == ".journal" or not self.output.name:
-            raise ConfigurationError(f"{self.output} cannot be an output: name a .jsonl file")
-        self.errors = self.output.with_suffix(f".errors{self.output.suffix}")
-        self.journal = self.output.with_suffix(".journal")
-        self.unordered = self.output.with_suffix(f".unordered{self.output.suffix}")
+            raise ConfigurationError(f"{self.output} cannot be an output: choose a .jsonl file")
+        is_link = self.output.is_symlink()
+        self.target = Path(os.path.realpath(self.output)) if is_link else self.output
+        self.errors = self.target.with_suffix(f".errors{self.target.suffix}")
+        self.journal = self.target.with_suffix(".journal")
+        self.unordered = self.target.with_suffix(f".unordered{self.target.suffix}")
+
+    def shard(self, job: str, number: int) -> Path:
+        """Return the file of a shard; its name has that of the job, so no other job has it."""
+        return self.target.with_suffix(f".{job}.shard-{number}.jsonl")
+
+    def shards(self, job: str) -> list[Path]:
+        """Return the existing files of shards."""
+        prefix = f"{self.target.stem}.{job}.shard-"
+        folder = self.target.parent
+        return [path for path in folder.iterdir() if path.name.startswith(prefix)]
 
     def check_source(self, source: Path | None) -> None:
         """Refuse to write where the rows come from.
@@ -55,129 +78,165 @@ class JobPaths:
         Raises:
             ConfigurationError: The source is one of these files.
         """
-        paths = (self.output, self.errors, self.journal, self.unordered)
+        paths = (self.target, self.errors, self.journal, self.unordered)
         if source is not None and source.resolve() in {path.resolve() for path in paths}:
-            raise ConfigurationError(f"{source} is the source: name another output")
+            raise ConfigurationError(f"{source} is the source: choose another output")
 
-    def check(self) -> None:
-        """Refuse what no job has written, before anything in it is cut off or moved.
+    def check(self, settings: Mapping[str, Any], *, resume: bool) -> JobBegun | None:
+        """Refuse files of others and other settings, before anything is created or changed.
+
+        Args:
+            settings: What a resumed run must repeat.
+            resume: Whether files may exist.
+
+        Returns:
+            The header of the journal; None if there is none.
 
         Raises:
-            ConfigurationError: There is no such folder, or something else is there.
+            ConfigurationError: There is no such folder, a file exists that is not this job's, or
+                the job had other settings.
         """
-        folder = self.output.parent
-        if not folder.is_dir():
-            raise ConfigurationError(f"there is no folder {folder}: make it first")
-        for path in (self.output, self.errors):
-            if path.exists() and not _is_of_a_job(path):
+        if not self.target.parent.is_dir():
+            raise ConfigurationError(f"{self.target.parent} is not a folder: create it first")
+        existing = self.existing
+        for path in existing:
+            if not path.is_file():
+                raise ConfigurationError(f"{path} is not a regular file: choose another output")
+        if existing and not resume:
+            raise ConfigurationError(
+                f"{existing[0]} already exists: resume with resume=True, or choose another output"
+            )
+        header = read_header(self.journal)
+        if header is None:
+            self._check_without_journal(existing)
+        elif header.output != self.target.name:
+            raise ConfigurationError(
+                f"{self.journal} belongs to {header.output}: choose another output"
+            )
+        else:
+            self._check_settings(header.settings, settings)
+        return header
+
+    def _check_without_journal(self, existing: list[Path]) -> None:
+        for path in existing:
+            if path == self.journal:
+                continue
+            other = path.with_suffix(".journal")
+            is_foreign = path != self.target and other.exists()
+            if is_foreign or not _is_job_file(path):
                 raise ConfigurationError(
-                    f"{path} is there, and was not written by a job: name another output"
+                    f"{path} exists, and no journal says that this job wrote it: choose another "
+                    "output"
                 )
 
-    def written(self) -> list[Path]:
-        """Those of them that are there."""
-        paths = (self.output, self.errors, self.unordered, self.journal)
+    def _check_settings(self, before: Mapping[str, Any], now: Mapping[str, Any]) -> None:
+        for name, value in now.items():
+            if name in before and before[name] != value:
+                raise ConfigurationError(
+                    f"{self.journal} belongs to a job with {name}={before[name]!r}, and this one "
+                    f"has {value!r}: choose another output, or give what the job had"
+                )
+
+    @property
+    def existing(self) -> list[Path]:
+        """Those of the files that exist."""
+        paths = (self.target, self.errors, self.unordered, self.journal)
         return [path for path in paths if path.exists()]
 
     def remove(self) -> None:
         """Remove them all; the journal last."""
-        for path in self.written():
+        for path in self.existing:
             with suppress(OSError):  # some systems keep what is open
                 path.unlink()
 
-    @property
-    def existing(self) -> Path | None:
-        """One of them that is there already; None if none is."""
-        return next(iter(self.written()), None)
 
-
-class _Buffered(NamedTuple):
-    """An answer whose turn has not come; its body is on disk."""
-
-    offset: int
-    length: int
-    result: Result | None
-    """None for one of an earlier run."""
-
-
-class OutputWriter:
-    """Takes results, and writes each one once.
+class OutputFiles:
+    """Writes each outcome once, and delivers the results of this run.
 
     Args:
         paths: The files.
-        ordered: Whether answers stand in the order of the input, instead of as they come.
+        index: Table of keys.
+        is_ordered: Whether the output has the order of the input.
         deliver: Takes each result of this run, in that order.
+        parse: Reads an answer once more as an object of `response_format`.
+
+    Attributes:
+        is_wanted: Whether results are delivered.
+        buffered: Outcomes on disk whose turn to be delivered has not come.
 
     Raises:
+        ConfigurationError: Another run is writing to the output, by whatever name.
         DatasetError: A file cannot be opened.
     """
 
     def __init__(
-        self, paths: JobPaths, *, ordered: bool = False, deliver: ResultCallback | None = None
+        self,
+        paths: JobPaths,
+        index: KeyIndex,
+        deliver: ResultCallback,
+        parse: Callable[[Result], Result],
+        *,
+        is_ordered: bool,
     ) -> None:
         self._paths = paths
+        self._index = index
         self._deliver = deliver
-        self._spool: AppendOnlyJsonl | None = None
-        if ordered:
-            if not paths.unordered.exists() and paths.output.exists():
-                # A job that was finished before: its answers are put in order anew.
-                paths.output.replace(paths.unordered)
-            self._spool = AppendOnlyJsonl(paths.unordered)
-        self.answers = AppendOnlyJsonl(paths.output)
+        self._parse = parse
+        self.is_wanted = False
+        self._next_number = 0
+        self.buffered = 0
+        self.answers = AppendOnlyJsonl(paths.target)
+        if not try_lock_file(self.answers.descriptor):
+            self.answers.close()
+            raise ConfigurationError(
+                f"another run is writing to {paths.output}, perhaps by another name: wait until "
+                "it ends, or choose another output"
+            )
         self.errors = AppendOnlyJsonl(paths.errors)
-        self._waiting: dict[int, _Buffered] = {}
-        self.next_number = 0
+        self._spool = AppendOnlyJsonl(paths.unordered) if is_ordered else None
 
     @property
-    def buffered(self) -> int:
-        """How many outcomes wait for their turn."""
-        return len(self._waiting)
+    def _files(self) -> list[AppendOnlyJsonl]:
+        files = (self.answers, self._spool, self.errors)
+        return [file for file in files if file is not None]
 
-    def failed(self) -> Iterator[tuple[str, Usage]]:
-        """Go through the rows that failed in earlier runs, with what was paid for them.
+    # --- what earlier runs wrote ---
 
-        Raises:
-            DatasetError: The file is damaged.
-        """
-        for found in self.errors.recover():
-            yield str(found.data.get("custom_id")), _usage(found)
-
-    def replay(self, index: KeyIndex) -> Usage:
-        """Read what earlier runs wrote; torn last lines are cut off.
-
-        Args:
-            index: The outcomes are noted there.
-
-        Returns:
-            The tokens of all answers.
+    def restore(self, core: JobCore, journal: Journal) -> None:
+        """Read all outcomes; torn last lines are cut off.
 
         Raises:
             DatasetError: A file is damaged.
         """
-        usages: list[Usage] = [Usage()]
+        for number, file in enumerate((self.answers, self._spool)):
+            if file is not None:
+                self._restore(core, journal, file, number, is_answer=True)
+        self._restore(core, journal, self.errors, _ERRORS, is_answer=False)
 
-        def outcomes(
-            file: AppendOnlyJsonl, state: RowStatus
-        ) -> Iterator[tuple[str, RowStatus, int, int]]:
-            for found in file.recover():
-                usages[0] += _usage(found)
-                yield str(found.data.get("custom_id")), state, found.offset, found.length
+    def _restore(
+        self,
+        core: JobCore,
+        journal: Journal,
+        file: AppendOnlyJsonl,
+        number: int,
+        *,
+        is_answer: bool,
+    ) -> None:
+        for line in file.recover():
+            key = str(line.data.get("custom_id"))
+            for missing in core.restore_outcome(key, _usage(line), is_answer=is_answer):
+                journal.append(missing.entry)
+            if self._spool is not None:
+                self._index.set_location(key, number, line.offset, line.length)
 
-        index.update(outcomes(self.errors, RowStatus.FAILED))
-        index.update(outcomes(self._spool or self.answers, RowStatus.DONE))
-        if self._spool is not None:
-            self.answers.clear()
-        return usages[0]
+    # --- what this run writes ---
 
-    def mark_existing(self, number: int, known: RowState) -> None:
-        """Take note of a row that an earlier run has finished."""
-        if self._spool is not None:
-            length = known.length if known.state is RowStatus.DONE else 0
-            self._waiting[number] = _Buffered(known.offset, length, None)
-            self._flush_ready()
-
-    def add(self, row: RequestRow, result: Result) -> None:
+    def add(self, result: Result, number: int | None) -> None:
         """Write the outcome of a row.
+
+        Args:
+            result: The outcome.
+            number: Its position in the source; None if that is not known yet.
 
         Raises:
             DatasetError: The disk is full, or the file cannot be written.
@@ -185,60 +244,96 @@ class OutputWriter:
         line = result.to_line()
         if self._spool is None:
             (self.answers if result.ok else self.errors).add(line)
-            if self._deliver is not None:
+            if self.is_wanted:
                 self._deliver(result)
             return
-        offset = (self._spool if result.ok else self.errors).add(line)
-        length = len(line) if result.ok else 0
-        light = replace(result, body=None) if result.ok else result
-        self._waiting[row.number] = _Buffered(offset, length, light)
-        self._flush_ready()
+        file, code = (self._spool, _SPOOL) if result.ok else (self.errors, _ERRORS)
+        endpoint = _ENDPOINTS.index(result.endpoint)
+        self._index.set_location(result.key, code, file.add(line), len(line), endpoint)
+        if number is None or not self.is_wanted:
+            return
+        self.buffered += 1
+        if number == self._next_number:
+            self.buffered -= 1
+            self._deliver(result)
+            self._next_number += 1
+            self.advance()
 
-    def _flush_ready(self) -> None:
-        spool = self._spool
-        while spool is not None and (turn := self._waiting.pop(self.next_number, None)):
-            self.next_number += 1
-            result = turn.result
-            if turn.length:
-                line = spool.read(turn.offset, turn.length)
-                self.answers.add(line)
-                if result is not None and self._deliver is not None:
-                    result = _with_body(result, line, result.endpoint)
-            if result is not None and self._deliver is not None:
-                self._deliver(result)
+    def advance(self) -> None:
+        """Deliver the results whose turn has come."""
+        while self._spool is not None and self.is_wanted:
+            location = self._index.locate(self._next_number)
+            if location is None:
+                return
+            self._next_number += 1
+            if location.endpoint is not None:
+                endpoint = _ENDPOINTS[location.endpoint]
+                self.buffered -= 1
+                self._deliver(self._read(location, endpoint))
+
+    def _read(self, location: Location, endpoint: Endpoint) -> Result:
+        file = (self.answers, self._spool, self.errors)[location.file] or self.answers
+        data: Any = from_json(file.read(location.offset, location.size))
+        result = Result.from_line(data, line=location.line, endpoint=endpoint)
+        return self._parse(result) if result.ok else result
+
+    def clear_errors(self) -> None:
+        """Remove the rows that failed: they are sent again."""
+        self.errors.clear()
 
     def sync(self) -> None:
-        """Make all that was written safe from the death of the machine; blocks."""
-        for file in self._files():
+        """Make everything that was written safe from a power loss; blocks.
+
+        Raises:
+            DatasetError: The disk is full, or broken.
+        """
+        for file in self._files:
             file.sync()
 
-    def finish(self, index: KeyIndex) -> None:
-        """Tidy up once every row has an outcome; blocks."""
-        if self._spool is not None:
-            # Their rows are not in the source any more, but they were paid.
-            for offset, length in index.unseen():
-                self.answers.add(self._spool.read(offset, length))
+    def finish(self, *, is_complete: bool) -> None:
+        """Put answers in order, and remove what is empty; blocks.
+
+        Args:
+            is_complete: Whether every row has an outcome.
+
+        Raises:
+            DatasetError: The disk is full, or broken.
+        """
         self.sync()
         if self._spool is not None:
+            if self._spool.size or is_complete:
+                self._merge()
             self._spool.close()
             self._spool = None
-            self._paths.unordered.unlink()
-        if not self.errors.size:
+            self._paths.unordered.unlink(missing_ok=True)
+        if is_complete and not self.errors.size:
             self._paths.errors.unlink(missing_ok=True)
+
+    def _merge(self) -> None:
+        """Replace the output by one in order, once that is whole."""
+        spool = self._spool or self.answers
+        try:
+            with atomic_write(self._paths.target) as part, part.open("wb") as stream:
+                for file, offset, size in self._index.ordered(_ERRORS):
+                    source = spool if file == _SPOOL else self.answers
+                    stream.write(source.read(offset, size))
+                stream.flush()
+                os.fsync(stream.fileno())
+        except OSError as error:
+            raise DatasetError(
+                f"The answers cannot be put in order: {error.strerror or error}.",
+                file=str(self._paths.output),
+                remedy="Nothing that was finished is lost: fix this, and resume.",
+            ) from error
 
     def close(self) -> None:
         """Close the files."""
-        for file in self._files():
+        for file in self._files:
             file.close()
 
-    def _files(self) -> list[AppendOnlyJsonl]:
-        return [file for file in (self._spool, self.answers, self.errors) if file is not None]
 
-
-def _is_of_a_job(path: Path) -> bool:
-    """Whether a job has written a file; one that is empty could be a job's."""
-    if not path.is_file():
-        return False
+def _is_job_file(path: Path) -> bool:
+    """Return whether a job wrote a file; an empty one may be a job's."""
     with path.open("rb") as stream:
         first = stream.readline()
     if first.endswith(b"\n"):
@@ -247,13 +342,7 @@ def _is_of_a_job(path: Path) -> bool:
     return first.startswith(_BEGINNING) or _BEGINNING.startswith(first.rstrip(b"\0"))
 
 
-def _usage(found: LogLine) -> Usage:
-    response: Any = found.data.get("response")
+def _usage(line: LogLine) -> Usage | None:
+    response: Any = line.data.get("response")
     body: Any = response.get("body") if is_object(response) else None
-    return parse_usage(body) if is_object(body) else Usage()
-
-
-def _with_body(result: Result, line: bytes, endpoint: Endpoint) -> Result:
-    found = BatchResponseLine.model_validate_json(line)
-    whole = Result.from_line(found, number=result.line, endpoint=endpoint)
-    return replace(result, body=whole.body)
+    return parse_usage(body) if is_object(body) else None

@@ -1,4 +1,4 @@
-"""How quickly requests may be sent: limits that are given or learned, and pauses for all."""
+"""Rate limits that are given or learned, and pauses for all workers, of one job or of several."""
 
 from collections.abc import Mapping
 from math import inf
@@ -15,16 +15,22 @@ minute is spread evenly, and no more than this much of it is sent at once.
 Source: https://platform.openai.com/docs/guides/rate-limits
 """
 
-_FIRST_PAUSE_S = 0.5
-_LONGEST_PAUSE_S = 8.0
-"""Pauses where the service refuses and does not say for how long: each twice the one before."""
+_INITIAL_PAUSE_S = 0.5
+_MAX_PAUSE_S = 8.0
+"""Pauses where the service refuses without a `Retry-After`: each twice the one before."""
+
+MAX_WAIT_S = 3600.0
+"""However long a service asks to wait, it is tried again after this time."""
+
+_MAX_RESET_S = 86_400.0
+"""A limit that is full again only after more than a day is not believed."""
 
 _EPSILON = 1e-6
 """Less than this is missing only because numbers are rounded."""
 
 
 class TokenBucket:
-    """A limit, as services keep it: it fills steadily, and what is sent takes from it.
+    """A limit as services keep it: it fills steadily, and each request takes from it.
 
     Args:
         per_minute: The limit, if it is given; else it is learned.
@@ -38,13 +44,13 @@ class TokenBucket:
 
     def __init__(self, per_minute: float | None = None) -> None:
         if per_minute is not None and not per_minute > 0:
-            raise ConfigurationError(f"a limit is a number above 0, not {per_minute}")
-        self.given = per_minute is not None
+            raise ConfigurationError(f"a limit must be a number above 0, not {per_minute}")
+        self.is_given = per_minute is not None
         self.rate = per_minute / 60 if per_minute else None
         self._capacity = self._burst()
         self._level = self._capacity
-        self._at = 0.0
-        self._under_way = 0.0
+        self._filled_at = 0.0
+        self._in_flight = 0.0
 
     @property
     def per_minute(self) -> float | None:
@@ -52,7 +58,7 @@ class TokenBucket:
         return None if self.rate is None else self.rate * 60
 
     def wait_s(self, cost: float, now: float) -> float:
-        """Seconds until so much may be sent."""
+        """Return the seconds until so much may be sent."""
         if self.rate is None:
             return 0.0
         self._fill(now)
@@ -63,30 +69,31 @@ class TokenBucket:
     def take(self, cost: float) -> None:
         """Send so much."""
         self._level -= cost
-        self._under_way += cost
+        self._in_flight += cost
 
     def settle(self, cost: float, actual: float) -> None:
-        """Note that what was sent is answered, and what it really took."""
-        self._under_way -= cost
+        """Replace an estimate by what the request took."""
+        self._in_flight -= cost
         self._level = min(self._level + cost - actual, self._capacity)
 
-    def update_from_headers(
+    def learn(
         self, limit: int | None, remaining: int | None, reset_s: float | None, now: float
     ) -> None:
-        """Learn from an answer's headers: the limit, what is left, and when it is full again."""
-        if self.given or not limit or remaining is None:
+        """Learn from headers: the limit, what remains, and when it is full again."""
+        if self.is_given or not limit or limit < 0 or remaining is None:
             return
         self._fill(now)
+        remaining = min(max(remaining, 0), limit)
         used = limit - remaining
-        if used > 0 and reset_s:
+        if used > 0 and reset_s and 0 < reset_s <= _MAX_RESET_S:
             self.rate = used / reset_s
         if self.rate is None:
             self.rate = limit / 60
             self._level = inf
         if self._capacity > limit or self._capacity <= 0:
             self._capacity = limit
-        # What is under way may not be counted yet.
-        self._level = min(self._level, remaining - self._under_way, self._capacity)
+        # What is in flight may not be counted yet.
+        self._level = min(self._level, remaining - self._in_flight, self._capacity)
 
     def disable_burst(self) -> None:
         """Send evenly from now on: a burst was refused though the limit allowed it."""
@@ -99,24 +106,26 @@ class TokenBucket:
 
     def _fill(self, now: float) -> None:
         if self.rate is not None:
-            self._level = min(self._level + (now - self._at) * self.rate, self._capacity)
-        self._at = now
+            self._level = min(self._level + (now - self._filled_at) * self.rate, self._capacity)
+        self._filled_at = now
 
 
 class RateLimiter:
-    """The pace of a job, or of several: requests and tokens a minute, pauses that hold for all.
+    """Requests and tokens a minute, and pauses that hold for every worker that shares it.
 
     Args:
-        requests_per_minute: The limit of requests, if it is known; else it is learned.
-        tokens_per_minute: The limit of tokens, if it is known; else it is learned.
+        requests_per_minute: The limit of requests; None to learn it from the service.
+        tokens_per_minute: The limit of tokens; None to learn it from the service.
 
     Example:
         ```python
         from tunesmith.batch import BatchJob, RateLimiter
 
-        pacing = RateLimiter(requests_per_minute=3000)
+        limiter = RateLimiter(requests_per_minute=3000)
         prompts = ["Space is", "Time is"]
-        async with BatchJob(prompts, "a.jsonl", client=client, model="m", pacing=pacing) as job:
+        async with BatchJob(
+            prompts, "a.jsonl", client=client, model="m", pacing=limiter
+        ) as job:
             await job.run()  # and others at the same time
         ```
     """
@@ -136,48 +145,46 @@ class RateLimiter:
         return self.requests.rate is not None or self.tokens.rate is not None
 
     def wait_s(self, tokens: float, now: float) -> float:
-        """Seconds until a request of so many tokens may be sent; if 0, `sent` is called next."""
+        """Return the seconds until a request of so many tokens may be sent.
+
+        If it is 0, `sent` is called next.
+        """
         return max(
             self._paused_until - now, self.requests.wait_s(1, now), self.tokens.wait_s(tokens, now)
         )
 
-    def waits_for_tokens(self, tokens: float, now: float) -> bool:
-        """Whether it is the limit of tokens that holds up a request of so many."""
-        others_s = max(self._paused_until - now, self.requests.wait_s(1, now))
-        return self.tokens.wait_s(tokens, now) > others_s
-
     def paused_s(self, now: float) -> float:
-        """Seconds that are left of a pause."""
+        """Return the remaining seconds of a pause."""
         return max(self._paused_until - now, 0.0)
 
     def sent(self, tokens: float) -> None:
-        """Note that a request is sent, with the tokens it is estimated to take."""
+        """Take a request from the limits, with its estimated tokens."""
         self.requests.take(1)
         self.tokens.take(tokens)
 
     def settle(self, tokens: float, actual: float) -> None:
-        """Note that a request is answered, and the tokens it really took."""
+        """Replace the estimated tokens of a request by what it took."""
         self.requests.settle(1, 1)
         self.tokens.settle(tokens, actual)
 
     def update_from_headers(self, headers: Mapping[str, str], now: float) -> None:
-        """Learn the limits from an answer's headers."""
+        """Learn the limits from the headers of an answer."""
         if "x-ratelimit-limit-requests" in headers or "x-ratelimit-limit-tokens" in headers:
-            told = RateLimits.from_headers(headers)
-            self.requests.update_from_headers(
-                told.limit_requests, told.remaining_requests, told.reset_requests, now
+            limits = RateLimits.from_headers(headers)
+            self.requests.learn(
+                limits.limit_requests, limits.remaining_requests, limits.reset_requests, now
             )
-            self.tokens.update_from_headers(
-                told.limit_tokens, told.remaining_tokens, told.reset_tokens, now
+            self.tokens.learn(
+                limits.limit_tokens, limits.remaining_tokens, limits.reset_tokens, now
             )
 
     def on_success(self, sent_at: float) -> None:
-        """Note that the service took a request, so that pauses begin short again."""
+        """Begin with short pauses again: the service took a request."""
         if sent_at >= self._cut_at:
             self._refusals = 0
 
     def on_rate_limited(self, sent_at: float, retry_after_s: float | None, now: float) -> bool:
-        """Slow the whole job down for a request that was refused.
+        """Pause all workers because a request was refused.
 
         Args:
             sent_at: When the request was sent.
@@ -185,20 +192,20 @@ class RateLimiter:
             now: The time.
 
         Returns:
-            Whether this is news: requests that were under way when the job was slowed down are
-            refused for the same reason, and do not slow it down again.
+            Whether this is news: requests that were in flight at the last pause are refused for
+            the same reason, and do not lengthen it.
         """
         if sent_at < self._cut_at:
             if retry_after_s:
-                self._paused_until = max(self._paused_until, now + retry_after_s)
+                self.pause(retry_after_s, now)
             return False
-        pause_s = retry_after_s or min(_FIRST_PAUSE_S * 2.0**self._refusals, _LONGEST_PAUSE_S)
-        self._paused_until = max(self._paused_until, now + pause_s)
+        pause_s = retry_after_s or min(_INITIAL_PAUSE_S * 2.0**self._refusals, _MAX_PAUSE_S)
+        self.pause(pause_s, now)
         self._cut_at = now
         self._refusals = min(self._refusals + 1, 10)
         self.requests.disable_burst()
         return True
 
     def pause(self, seconds: float, now: float) -> None:
-        """Let the whole job wait."""
-        self._paused_until = max(self._paused_until, now + seconds)
+        """Pause all workers."""
+        self._paused_until = max(self._paused_until, now + min(seconds, MAX_WAIT_S))

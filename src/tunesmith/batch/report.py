@@ -2,20 +2,16 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 from pydantic_core import to_json
 
+from tunesmith.batch.core.events import StopReason
 from tunesmith.batch.results import Usage
 
 __all__ = ["BatchReport", "FailureCause", "OnProgress", "Progress", "StopReason"]
 
 _CAUSES_TOLD = 3
-
-StopReason = Literal["interrupted", "error", "failures", "budget", "deadline", "quota", "cancelled"]
-"""Why a job ended before all rows were done: it was asked to, an error ended it, too many rows
-failed, the next row could break the budget, its time was up, the account has no quota left, or its
-batches were cancelled."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -125,6 +121,10 @@ class BatchReport:
         latency_p50_s: Half of all answers came within so many seconds; None if none came.
         latency_p95_s: The same for 95 of 100.
         latency_max_s: The longest that an answer took.
+        perhaps_paid: Tokens that may have been paid for requests whose outcome is unknown, over all
+            runs.
+        duplicate_batches: Batches that were found to be a second one of the same rows, and were
+            cancelled.
         in_batches: Rows in batches that the service goes on working on.
         stopped: Why it ended before all rows were done; None if it did not.
         last_retry_reason: Why a request was last sent again after a failure; None if none was.
@@ -150,6 +150,8 @@ class BatchReport:
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
     latency_max_s: float | None = None
+    perhaps_paid: Usage = field(default_factory=Usage)
+    duplicate_batches: tuple[str, ...] = ()
     in_batches: int = 0
     stopped: StopReason | None = None
     last_retry_reason: str | None = None
@@ -190,5 +192,7 @@ class BatchReport:
         pace = f"{self.elapsed_s:,.1f} s ({self.rows_per_s:,.1f} rows/s)"
         why = f" (lately: {self.last_retry_reason})" if self.last_retry_reason else ""
         again = f"{self.refused:,} refused by rate limits, {self.retried:,} tried again{why}"
+        if self.duplicate_batches:
+            parts += [f"duplicate batches cancelled: {', '.join(self.duplicate_batches)}"]
         text = f"{', '.join(parts)} in {pace}; {self.requests:,} requests, {again}; {tokens}."
         return f"{text} {self.resume_hint}".strip()

@@ -7,7 +7,7 @@ from pydantic import BaseModel
 from pydantic_core import to_json
 
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint, endpoint_of
-from tunesmith.batch.rows import RequestRow, content_key
+from tunesmith.batch.rows import RequestRow, content_key, is_reserved
 from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import DatasetError, InvalidRequestError
 from tunesmith.protocol.structured import json_schema_format
@@ -89,7 +89,7 @@ class RequestBuilder:
         self._check(line, asked.endpoint, body)
         try:
             encoded = to_json(body)
-        except ValueError as error:
+        except (ValueError, RecursionError) as error:
             raise self._wrong(line, f"This cannot be written as JSON: {error}.") from None
         row = RequestRow(
             asked.custom_id or content_key(asked.endpoint, encoded),
@@ -125,7 +125,14 @@ class RequestBuilder:
         custom_id = data.get("custom_id")
         name = _name(custom_id)
         if name is None and custom_id is not None and custom_id != "":
-            raise self._wrong(line, "This is no name.", field="custom_id")
+            raise self._wrong(line, "This is not a name.", field="custom_id")
+        if name is not None and is_reserved(name):
+            raise self._wrong(
+                line,
+                f"The custom_id {name!r} has the form of a key that jobs give to repeated rows.",
+                field="custom_id",
+                remedy="Give it another ending.",
+            )
         if self._template is None and is_object(data.get("body")) and "url" in data:
             return _RequestDraft(name, self._endpoint_at(line, data["url"]), dict(data["body"]))
         fields = {key: value for key, value in data.items() if key != "custom_id"}
@@ -146,13 +153,18 @@ class RequestBuilder:
     def _apply_template(self, line: int, name: str | None, fields: dict[str, Any]) -> _RequestDraft:
         template = self._template
         if callable(template):
-            body = dict(template(fields))
+            try:
+                body = dict(template(fields))
+            except Exception as error:
+                raise self._wrong(
+                    line, f"The template raised {type(error).__name__}: {error}."
+                ) from error
         else:
             # A field that is null is missing: nobody asks for the word None.
             fields = {key: value for key, value in fields.items() if value is not None}
             try:
                 filled = _fill(template, fields)
-            except (KeyError, IndexError, ValueError) as error:
+            except Exception as error:  # noqa: BLE001 - fields of any kind can be formatted
                 raise self._wrong(
                     line,
                     f"The template does not fit this row: {error}; it has the fields "

@@ -2,13 +2,33 @@
 
 from collections import deque
 
-from tunesmith.batch.results import Result
-from tunesmith.batch.signal import Notifier
+import anyio
 
-__all__ = ["ResultStream"]
+from tunesmith.batch.results import Result
+
+__all__ = ["Notifier", "ResultStream"]
 
 _MAX_BUFFERED = 1000
 """So many results may wait; then the job waits for whoever takes them."""
+
+
+class Notifier:
+    """Wakes those who wait at the moment it is given."""
+
+    def __init__(self) -> None:
+        self._event: anyio.Event | None = None
+
+    def notify(self) -> None:
+        """Wake everybody who waits."""
+        if self._event is not None:
+            self._event.set()
+            self._event = None
+
+    async def wait(self) -> None:
+        """Wait until it is given the next time."""
+        if self._event is None:
+            self._event = anyio.Event()
+        await self._event.wait()
 
 
 class ResultStream:

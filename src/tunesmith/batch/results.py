@@ -7,49 +7,60 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
-from tunesmith.batch.endpoints import Endpoint
+from tunesmith.batch.core.ledger import NOTHING, Usage
+from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
 from tunesmith.datasets.json_types import is_object
-from tunesmith.types.batch_lines import BatchResponseLine
+from tunesmith.protocol.outcome import find_answer_error
 
-__all__ = ["INVALID_ROW", "Result", "RowError", "Usage", "answer_line", "error_line", "parse_usage"]
+__all__ = [
+    "INVALID_ROW",
+    "Result",
+    "RowError",
+    "Usage",
+    "answer_line",
+    "error_line",
+    "parse_body",
+    "parse_usage",
+]
+
+_MAX_TOKENS = 10**12
+
+_MIN_DEPTH = 100
+"""Bodies with fewer brackets are not nested too deeply."""
 
 INVALID_ROW = "invalid_row"
 """The code of a row that is no request."""
 
 
-@dataclass(frozen=True, slots=True)
-class Usage:
-    """Tokens that were paid.
-
-    Args:
-        prompt: Those of questions.
-        completion: Those of answers.
-    """
-
-    prompt: int = 0
-    completion: int = 0
-
-    @property
-    def total(self) -> int:
-        """All of them."""
-        return self.prompt + self.completion
-
-    def __add__(self, other: "Usage") -> "Usage":
-        return Usage(self.prompt + other.prompt, self.completion + other.completion)
+def parse_body(body: bytes) -> Any:
+    """Read an answer as JSON; None if it cannot be read, also not as a part of a line."""
+    try:
+        if body.count(b"{") + body.count(b"[") > _MIN_DEPTH:
+            from_json(b'{"response":{"body":%b}}' % body)  # the parser has a limit of depth
+        return from_json(body)
+    except ValueError:
+        return None
 
 
-def parse_usage(body: Mapping[str, Any]) -> Usage:
-    """Read the usage in an answer, whatever the endpoint calls its fields; zeros if it has none."""
+def parse_usage(body: Mapping[str, Any]) -> Usage | None:
+    """Read the usage in an answer, whatever the endpoint calls its fields; None if it has none."""
     usage = body.get("usage")
     if not is_object(usage):
-        return Usage()
+        return None
+    prompt = _count(usage, "prompt_tokens", "input_tokens")
+    completion = _count(usage, "completion_tokens", "output_tokens")
+    if prompt is None and completion is None:
+        return None
+    return Usage(prompt or 0, completion or 0)
 
-    def count(*names: str) -> int:
-        return next((usage[name] for name in names if isinstance(usage.get(name), int)), 0)
 
-    return Usage(
-        count("prompt_tokens", "input_tokens"), count("completion_tokens", "output_tokens")
-    )
+def _count(usage: Mapping[str, Any], *names: str) -> int | None:
+    """Return a number of tokens; None if there is none, or none that can be believed."""
+    for name in names:
+        value = usage.get(name)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS:
+            return value
+    return None
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +101,7 @@ class Result:
     status: int | None
     request_id: str | None
     body: bytes | None = field(repr=False)
-    usage: Usage = Usage()
+    usage: Usage = NOTHING
     error: RowError | None = None
     parsed: BaseModel | None = None
 
@@ -128,37 +139,56 @@ class Result:
         return error_line(self)
 
     @classmethod
-    def from_line(cls, line: BatchResponseLine, *, number: int, endpoint: Endpoint) -> "Result":
-        """Make it of a line that the Batch API wrote.
+    def from_line(
+        cls,
+        data: Mapping[str, Any],
+        *,
+        line: int = 0,
+        endpoint: Endpoint = ENDPOINTS["/v1/completions"],
+        is_own: bool = True,
+    ) -> "Result":
+        """Create a result from a line of a result file, read leniently.
 
         Args:
-            line: The line.
-            number: Where the row was found in the source.
+            data: The line, as JSON.
+            line: Where the row is in the source.
             endpoint: Where it went.
+            is_own: Whether a job wrote it, which has judged the answer already.
         """
-        response, refused = line.response, line.error
-        body: Any = response.body if response else None
-        error = None
-        if not line.is_success:
-            error = _error_of(body, response.status_code if response else None)
-            if refused is not None:
-                error = RowError(
-                    refused.code or "batch_error", refused.message or "no reason given"
-                )
+        response, reported = data.get("response"), data.get("error")
+        fields: Mapping[str, Any] = response if is_object(response) else {}
+        body, status = fields.get("body"), fields.get("status_code")
+        status = status if isinstance(status, int) else None
+        error: RowError | None = None
+        if is_object(reported):
+            attempts = reported.get("attempts")
+            error = RowError(
+                str(reported.get("code") or "batch_error"),
+                str(reported.get("message") or "the service gives no reason"),
+                attempts if isinstance(attempts, int) else 1,
+            )
+        elif reported:
+            error = RowError("batch_error", str(reported))
+        elif not is_own or not fields:
+            problem = find_answer_error(endpoint.operation, status or 0, body)
+            error = RowError(problem.code, problem.message) if problem else None
+        request_id = fields.get("request_id")
         return cls(
-            line.custom_id,
-            number,
+            str(data.get("custom_id")),
+            line,
             endpoint,
-            response.status_code if response else None,
-            response.request_id if response else None,
-            to_json(body) if response else None,
-            parse_usage(body) if is_object(body) else Usage(),
+            status,
+            request_id if isinstance(request_id, str) else None,
+            to_json(body, inf_nan_mode="null") if fields else None,
+            (parse_usage(body) if is_object(body) else None) or Usage(),
             error,
         )
 
 
 def answer_line(key: str, status: int, request_id: str | None, body: bytes) -> bytes:
     """Write a line of the output file around a body that is JSON and stays as it is."""
+    if b"NaN" in body or b"Infinity" in body:
+        body = to_json(from_json(body), inf_nan_mode="null")  # JSON has no such numbers
     if b"\n" in body or b"\r" in body:
         # In JSON a line break is white space: inside of texts it is escaped.
         body = body.replace(b"\n", b"").replace(b"\r", b"")
@@ -183,21 +213,11 @@ def error_line(result: Result) -> bytes:
             "request_id": result.request_id,
             "body": _json_or_text(result.body),
         }
-    said = {"code": error.code, "message": error.message, "attempts": error.attempts}
-    return to_json({"custom_id": result.key, "response": response, "error": said}) + b"\n"
+    facts = {"code": error.code, "message": error.message, "attempts": error.attempts}
+    line = {"custom_id": result.key, "response": response, "error": facts}
+    return to_json(line, inf_nan_mode="null") + b"\n"
 
 
 def _json_or_text(body: bytes | None) -> Any:
-    try:
-        return from_json(body or b"")
-    except ValueError:
-        return None if body is None else body.decode(errors="replace")
-
-
-def _error_of(body: Any, status: int | None) -> RowError:
-    said: Any = body.get("error") if is_object(body) else None
-    facts: dict[str, Any] = said if is_object(said) else {}
-    return RowError(
-        str(facts.get("code") or facts.get("type") or f"status_{status}"),
-        str(facts.get("message") or "the service gives no reason"),
-    )
+    value = parse_body(body or b"")
+    return body.decode(errors="replace") if value is None and body is not None else value

@@ -1,42 +1,39 @@
-"""Reads ahead, so that workers always find a row, and never more than a few."""
+"""The source's way into the core: rows are read ahead, and never more than a few."""
 
-from collections import deque
-from collections.abc import Awaitable, Callable, Iterator
+from collections.abc import Awaitable, Callable
 from contextlib import aclosing
 
-from tunesmith.batch.index import KeyIndex, RowStatus
-from tunesmith.batch.output import OutputWriter
+from tunesmith.batch.budget import BudgetTracker
+from tunesmith.batch.core.events import Event, RowRead, RowRejected, SourceEnded
+from tunesmith.batch.core.state import JobState
+from tunesmith.batch.core.states import Failure, OpenRow
+from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.requests import RequestBuilder
-from tunesmith.batch.results import INVALID_ROW, Result, RowError
+from tunesmith.batch.result_stream import Notifier
+from tunesmith.batch.results import INVALID_ROW
 from tunesmith.batch.rows import RequestRow
-from tunesmith.batch.signal import Notifier
 from tunesmith.batch.source import RowSource
 from tunesmith.errors import DatasetError
 
-__all__ = ["RowQueue"]
+__all__ = ["RowQueue", "open_row"]
 
-_AHEAD_ROWS = 256
-_AHEAD_BYTES = 8 << 20
 _MOST_HELD = 50_000
 """So many outcomes may wait for the turn of a slow row; beyond, nothing new is begun."""
 
 
 class RowQueue:
-    """Gives the rows that earlier runs have not finished, one by one.
+    """Reads rows as long as the core wants them.
 
     Args:
         rows: The source.
-        build: Makes rows of what it holds.
-        index: What is known of every key.
-        output: Is told of the rows that are finished already.
-        on_invalid: Takes the outcome of a row that is no request.
-        wait_for_space: Waits until more outcomes are welcome.
-
-    Attributes:
-        seen: Rows of the source so far.
-        skipped: Those that earlier runs had finished.
-        again: Keys of those that earlier runs had sent, and nobody knows what came of it.
-        ended: Whether the source was read to its end.
+        build: Makes requests of its rows.
+        index: Names rows, and stores their positions.
+        budget: Tells what a row can cost.
+        state: Tells whether rows are wanted.
+        handle: Passes events to the core.
+        pause: Waits until more outcomes are welcome.
+        count_buffered: Returns how many outcomes wait for the turn of another row.
+        has_positions: Whether positions are stored: for order, and for rows in batches.
     """
 
     def __init__(
@@ -44,130 +41,97 @@ class RowQueue:
         rows: RowSource,
         build: RequestBuilder,
         index: KeyIndex,
-        output: OutputWriter,
-        on_invalid: Callable[[RequestRow, Result], None],
-        wait_for_space: Callable[[], Awaitable[None]],
+        budget: BudgetTracker,
+        state: JobState,
+        handle: Callable[[Event], None],
+        pause: Callable[[], Awaitable[None]],
+        count_buffered: Callable[[], int],
+        *,
+        has_positions: bool,
     ) -> None:
         self._rows = rows
         self._build = build
         self._index = index
-        self._output = output
-        self._refuse = on_invalid
-        self._pause = wait_for_space
+        self._budget = budget
+        self._state = state
+        self._handle = handle
+        self._pause = pause
+        self._count_buffered = count_buffered
+        self._has_positions = has_positions
         self._has_good_rows = False
-        self._queue: deque[RequestRow] = deque()
-        self._bytes = 0
-        self._more = Notifier()
-        self._room = Notifier()
-        self._stopped = False
-        self._put_back: Iterator[RequestRow] = iter(())
-        self.seen = 0
-        self.skipped = 0
-        self.again: list[str] = []
-        self.ended = False
+        self._space = Notifier()
 
-    async def run(self) -> None:
-        """Read until the source ends or nobody wants more.
+    async def run(self, on_rows: Callable[[], None]) -> None:
+        """Read until the source ends, or the job stops.
+
+        Args:
+            on_rows: Called when there are more rows.
 
         Raises:
-            DatasetError: The first row is no request, or the source cannot be read.
+            DatasetError: The first row is not a request, or the source cannot be read.
         """
-        try:
-            async with aclosing(self._rows.chunks()) as pieces:
-                async for piece in pieces:
-                    for line, data in piece:
-                        row = self.prepare(line, data)
-                        if row is not None:
-                            self._queue.append(row)
-                            self._bytes += len(row.body)
-                    self._more.notify()
-                    await self._pause()
-                    while self._is_full and not self._stopped:
-                        await self._room.wait()
-                    if self._stopped:
+        async with aclosing(self._rows.chunks()) as chunks:
+            async for chunk in chunks:
+                for line, data in chunk:
+                    self._read(line, data)
+                on_rows()
+                await self._pause()
+                while not self._state.wants_rows or self._is_held_up():
+                    if self._state.stopped is not None:
                         return
-                self.ended = True
-        finally:
-            self._stopped = True
-            self._more.notify()
+                    await self._space.wait()
+        self._handle(SourceEnded())
+        on_rows()
 
-    async def get(self) -> RequestRow | None:
-        """Take the next row; None if there are no more, or they are not wanted."""
-        if (before := next(self._put_back, None)) is not None:
-            return before
-        while not self._queue:
-            if self._stopped:
-                return None
-            await self._more.wait()
-        row = self._queue.popleft()
-        self._bytes -= len(row.body)
-        self.notify_space()
-        return row
-
-    def put_back(self, rows: Iterator[RequestRow]) -> None:
-        """Give these rows, which were taken before, ahead of all others."""
-        self._put_back = rows
+    def _is_held_up(self) -> bool:
+        self._state.is_held_up = self._count_buffered() >= _MOST_HELD
+        return self._state.is_held_up
 
     def notify_space(self) -> None:
-        """Look whether there is room for more again."""
-        if not self._is_full:
-            self._room.notify()
+        """Check again whether rows are wanted."""
+        self._space.notify()
 
-    def stop(self) -> None:
-        """Give no more rows."""
-        self._queue.clear()
-        self._put_back = iter(())
-        self._stopped = True
-        self._more.notify()
-        self._room.notify()
+    def _read(self, line: int, data: object) -> None:
+        """Pass a row to the core.
 
-    def prepare(self, line: int, data: object) -> RequestRow | None:
-        """Make the row and give it its key; None if an earlier run has finished it.
-
-        A row that is no request fails, and the others are done. But if the first one is none, what
-        is wrong is wrong with the job.
-
-        Raises:
-            DatasetError: It is no request, and none was before.
+        A row that is not a request fails, and the others are done. But if the first one is none,
+        what is wrong is wrong with the job.
         """
-        has_custom_id, problem = False, None
+        is_custom_id, problem = False, None
         try:
-            row, has_custom_id = self._build(line, data)
+            row, is_custom_id = self._build(line, data)
             self._has_good_rows = True
-        except DatasetError as wrong:
+        except DatasetError as error:
             if not self._has_good_rows:
-                raise
-            row, problem = self._build.invalid_row(line, data), wrong
-        key, known = self._index.assign_key(row)
-        if has_custom_id and key != row.key:
+                raise (error.__cause__ or error) from None  # what a template raises is the user's
+            row, problem = self._build.invalid_row(line, data), error
+        key, is_duplicate = self._index.assign_key(row.key, is_custom_id=is_custom_id)
+        if is_duplicate:
             problem = self._build.duplicate_error(row)
-        number = self.seen
-        self.seen += 1
-        if known.state in {RowStatus.DONE, RowStatus.FAILED}:
-            self.skipped += 1
-            self._output.mark_existing(number, known)
-            return None
-        if known.state is RowStatus.IN_BATCH:
+        number = self._state.seen
+        if self._has_positions:
             self._index.set_position(key, number, line)
-            return None
         row = row._replace(key=key, number=number)
         if problem is not None:
-            error = RowError(INVALID_ROW, str(problem), attempts=0)
-            self._refuse(row, Result(key, line, row.endpoint, None, None, None, error=error))
-            return None
-        if known.state is RowStatus.SENT:
-            self.again.append(key)
-        return row
+            invalid = OpenRow(key, number, payload=row)
+            self._handle(RowRejected(invalid, Failure(INVALID_ROW, str(problem))))
+        else:
+            self._handle(RowRead(open_row(row, self._budget)))
 
-    @property
-    def is_blocked(self) -> bool:
-        """Whether it reads no further until the outcome of an early row is there."""
-        return not self._queue and self._output.buffered >= _MOST_HELD
 
-    @property
-    def _is_full(self) -> bool:
-        return (
-            len(self._queue) >= _AHEAD_ROWS
-            or self._bytes >= _AHEAD_BYTES
-            or self._output.buffered >= _MOST_HELD
-        )
+def open_row(row: RequestRow, budget: BudgetTracker) -> OpenRow:
+    """Return a row as the core takes it.
+
+    Raises:
+        DatasetError: There is a budget, and nothing bounds the row's answer.
+    """
+    return OpenRow(
+        row.key,
+        row.number,
+        budget.max_usage(row),
+        row.estimated_tokens,
+        row.max_completion_tokens,
+        len(row.body),
+        row,
+        row.body,
+    )

@@ -1,11 +1,14 @@
 """Rows: the requests of a job, each with a key that stays the same from run to run."""
 
 import hashlib
+import re
 from typing import NamedTuple
 
 from tunesmith.batch.endpoints import Endpoint
 
-__all__ = ["RequestRow", "content_key", "nth_key"]
+__all__ = ["RequestRow", "content_key", "duplicate_key", "is_reserved", "nth_key"]
+
+_RESERVED = re.compile(r"~duplicate~\d+$|^[0-9a-f]{32}~\d+$", re.ASCII)
 
 _BYTES_PER_TOKEN = 4
 """Near for English prose; what is reserved by it is settled by the answer's usage."""
@@ -53,5 +56,15 @@ def content_key(endpoint: Endpoint, body: bytes) -> str:
 
 
 def nth_key(key: str, n: int) -> str:
-    """Name the n-th of equal requests; the first one has the plain key."""
-    return key if n == 1 else f"{key}-{n}"
+    """Return the key of the n-th of equal requests; the first one has the plain key."""
+    return key if n == 1 else f"{key}~{n}"
+
+
+def duplicate_key(key: str, n: int) -> str:
+    """Return the key under which the n-th row with the same `custom_id` fails."""
+    return f"{key}~duplicate~{n}"
+
+
+def is_reserved(custom_id: str) -> bool:
+    """Return whether a `custom_id` has the form of a key that only a job gives."""
+    return _RESERVED.search(custom_id) is not None

@@ -8,9 +8,9 @@ from typing import Any
 from pydantic_core import to_json
 
 from tunesmith.batch.append_log import read_line
+from tunesmith.batch.batch_api.batches import read_shards
 from tunesmith.batch.lock import is_locked
 from tunesmith.batch.output import JobPaths
-from tunesmith.batch.shard_log import ShardLog
 from tunesmith.errors import DatasetError
 
 __all__ = ["JobStatus", "read_status"]
@@ -77,13 +77,12 @@ def read_status(output: str | PathLike[str]) -> JobStatus:
             remedy="Give the output that the job was given.",
         )
     rows, report = _last_run(paths.journal)
-    answers = paths.unordered if paths.unordered.exists() else paths.output
     return JobStatus(
         output=str(paths.output),
         is_running=is_locked(paths.journal),
-        succeeded=_lines(answers),
+        succeeded=_lines(paths.target) + _lines(paths.unordered),
         failed=_lines(paths.errors),
-        in_batches=sum(shard.rows for shard in ShardLog.read(paths).shards.values()),
+        in_batches=sum(shard.rows for shard in read_shards(paths)[1].values()),
         rows=rows if rows is not None or not report.get("complete") else report.get("rows"),
         complete=bool(report.get("complete")),
         stopped=report.get("stopped"),

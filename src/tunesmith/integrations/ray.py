@@ -12,10 +12,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple
 
 import anyio
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from tunesmith._extras import import_extra
-from tunesmith.batch.endpoints import ENDPOINTS
 from tunesmith.batch.job import BatchJob
 from tunesmith.batch.lock import is_locked
 from tunesmith.batch.output import JobPaths
@@ -24,7 +23,6 @@ from tunesmith.batch.requests import Template
 from tunesmith.batch.results import Result
 from tunesmith.client import AsyncClient
 from tunesmith.errors import ConfigurationError
-from tunesmith.types.batch_lines import BatchResponseLine
 
 if TYPE_CHECKING:
     import ray.data
@@ -213,14 +211,12 @@ def _read(paths: JobPaths) -> dict[str, _Outcome]:
         if path.exists():
             with path.open("rb") as lines:
                 for line in lines:
-                    record = BatchResponseLine.model_validate_json(line)
-                    outcomes[record.custom_id] = _outcome(record)
+                    result = Result.from_line(from_json(line))
+                    outcomes[result.key] = _outcome(result)
     return outcomes
 
 
-def _outcome(line: BatchResponseLine) -> _Outcome:
-    # Text and error do not depend on the endpoint.
-    result = Result.from_line(line, number=0, endpoint=ENDPOINTS["/v1/completions"])
+def _outcome(result: Result) -> _Outcome:
     body = result.body.decode() if result.body else None
     error = f"{result.error.code}: {result.error.message}" if result.error else None
     return _Outcome(result.text, body, error)

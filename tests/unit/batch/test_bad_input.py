@@ -43,8 +43,8 @@ def lines(path):
         ({"timeout": 0}, "timeout is a number of seconds above 0, not 0"),
         ({"deadline": -1}, "deadline is a number of seconds above 0, not -1"),
         ({"budget": 5}, "budget is a Budget, not 5"),
-        ({"requests_per_minute": 0}, "a limit is a number above 0, not 0"),
-        ({"tokens_per_minute": -5}, "a limit is a number above 0, not -5"),
+        ({"requests_per_minute": 0}, "a limit must be a number above 0, not 0"),
+        ({"tokens_per_minute": -5}, "a limit must be a number above 0, not -5"),
     ],
 )
 async def test_an_option_that_makes_no_sense_is_refused_by_name(output, options, message):
@@ -82,7 +82,7 @@ async def test_an_error_of_the_callback_comes_out_as_it_is(output):
 async def test_the_source_is_never_taken_for_the_output(tmp_path, order):
     source = tmp_path / "prompts.jsonl"
     source.write_text('{"custom_id":"a","prompt":"a"}')  # no line break at the end
-    with pytest.raises(errors.ConfigurationError, match="is the source: name another output"):
+    with pytest.raises(errors.ConfigurationError, match="is the source: choose another output"):
         await run(Service(), source, source, resume=True, order=order)
     assert source.read_text() == '{"custom_id":"a","prompt":"a"}'
     assert list(tmp_path.iterdir()) == [source]
@@ -94,7 +94,7 @@ async def test_the_source_is_never_taken_for_the_output(tmp_path, order):
 )
 async def test_a_file_that_no_job_has_written_is_left_as_it_is(output, content, order):
     output.write_text(content)
-    with pytest.raises(errors.ConfigurationError, match="was not written by a job"):
+    with pytest.raises(errors.ConfigurationError, match="no journal says that this job wrote it"):
         await run(Service(), output, ["a"], resume=True, order=order)
     assert output.read_text() == content
 
@@ -107,7 +107,7 @@ async def test_what_is_torn_is_still_known_as_a_jobs(output, torn):
 
 
 async def test_an_output_with_the_name_of_a_journal_is_refused(tmp_path):
-    with pytest.raises(errors.ConfigurationError, match=r"cannot be an output: name a \.jsonl"):
+    with pytest.raises(errors.ConfigurationError, match=r"cannot be an output: choose a \.jsonl"):
         await run(Service(), tmp_path / "a.journal", ["a"])
 
 
@@ -276,12 +276,15 @@ async def test_a_dry_run_tells_of_rows_that_would_fail(output, source):
     assert json.loads(found.to_json())["rows"] == 2
 
 
-async def test_a_template_of_ones_own_that_fails_is_an_error_that_comes_out_as_it_is(output):
+async def test_a_template_that_raises_fails_its_row_and_ends_the_job_at_the_first_one(output):
     def template(fields):
         return {"prompt": fields["text"]}
 
+    report = await run(Service(), output, [{"text": "a"}, {"txt": "a"}], template=template)
+    assert (report.done, report.failed) == (1, 1)
+    assert "The template raised KeyError" in report.causes[0].message
     with pytest.raises(KeyError):
-        await run(Service(), output, [{"text": "a"}, {"txt": "a"}], template=template)
+        await run(Service(), output.with_name("b.jsonl"), [{"txt": "a"}], template=template)
 
 
 # --- what is told ---

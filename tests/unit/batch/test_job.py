@@ -578,14 +578,14 @@ async def test_rows_that_were_refused_are_not_in_doubt_after_a_stop(output):
 async def test_an_output_that_is_there_is_never_written_over(output):
     await run(Service(), output, ["a"])
     before = output.read_bytes()
-    with pytest.raises(errors.ConfigurationError, match="resume=True, or name another"):
+    with pytest.raises(errors.ConfigurationError, match="resume=True, or choose another"):
         await run(Service(), output, ["a"])
     assert output.read_bytes() == before
 
 
 async def test_two_runs_on_one_journal_are_refused(output):
     async with job_on(Service(), output):
-        with pytest.raises(errors.ConfigurationError, match="another run is at work"):
+        with pytest.raises(errors.ConfigurationError, match="another run is using"):
             await run(Service(), output, resume=True)
 
 

@@ -18,7 +18,9 @@ from tunesmith import AsyncClient
 from tunesmith.batch import BatchJob
 from tunesmith.batch.append_log import AppendOnlyJsonl
 from tunesmith.batch.commit import GroupCommit
-from tunesmith.batch.index import KeyIndex, RowStatus
+from tunesmith.batch.core.ledger import Usage
+from tunesmith.batch.core.states import RowRecord, RowState
+from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.journal import Journal
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.status import read_status
@@ -93,23 +95,40 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path, mo
 # --- the index ---
 
 
-@given(st.lists(st.sampled_from("abc")))
-@settings(max_examples=30)
-def test_the_index_counts_how_often_a_key_was_seen(keys):
+def test_equal_rows_are_numbered_and_repeated_custom_ids_are_told():
     index = KeyIndex()
-    for n, key in enumerate(keys):
-        assert index.mark_seen(key).seen == keys[: n + 1].count(key)
+    assert index.assign_key("a", is_custom_id=False) == ("a", False)
+    assert index.assign_key("a", is_custom_id=False) == ("a~2", False)
+    assert index.assign_key("b", is_custom_id=True) == ("b", False)
+    assert index.assign_key("b", is_custom_id=True) == ("b~duplicate~2", True)
     index.close()
 
 
-def test_the_index_knows_what_earlier_runs_made_of_a_key():
-    index = KeyIndex()
-    index.update(
-        [("a", RowStatus.SENT, 5, 9), ("b", RowStatus.SENT, 1, 1), ("a", RowStatus.DONE, 100, 20)]
+@given(
+    st.dictionaries(
+        st.text(max_size=3),
+        st.builds(
+            RowRecord,
+            st.sampled_from(list(RowState)),
+            st.booleans(),
+            st.booleans(),
+            st.booleans(),
+            st.builds(Usage, st.integers(0, 10**12), st.integers(0, 10**12)),
+            st.integers(0, 99),
+            st.booleans(),
+            st.booleans(),
+        ),
     )
-    assert index.mark_seen("a") == (1, RowStatus.DONE, 100, 20)
-    assert (index.count(RowStatus.SENT), list(index.keys(RowStatus.SENT))) == (1, ["b"])
-    assert index.reserved().total == 2
+)
+@settings(max_examples=50)
+def test_the_index_returns_what_it_stored_from_memory_and_from_disk(records):
+    index = KeyIndex()
+    for key, record in records.items():
+        index.put(key, record)
+    for _ in range(2):
+        assert {key: index.get(key) for key in records} == records
+        index._save()
+    assert index.get("none") is None
     index.close()
 
 
@@ -122,38 +141,22 @@ def test_the_index_knows_what_earlier_runs_made_of_a_key():
 )
 def test_a_journal_of_another_version_is_left_alone(tmp_path, version, remedy):
     content = f'{{"journal":{version}}}\n{{"back":"key"}}\n'
-    (tmp_path / "j").write_text(content)
-    journal = Journal(tmp_path / "j")
+    (tmp_path / "a.journal").write_text(content)
     with pytest.raises(
         ConfigurationError,
-        match=rf"j is a batch journal in format version {version}, but .* version 2: {remedy}",
+        match=rf"a.journal is a .* in format version {version}, but .* version 2: {remedy}",
     ):
-        journal.replay(KeyIndex())
-    journal.file.close()
-    assert (tmp_path / "j").read_text() == content
-
-
-def test_a_requeued_row_is_to_be_sent_again(tmp_path):
-    journal = Journal(tmp_path / "j")
-    journal.begin({})
-    journal.append({"sent": "a"})
-    journal.append({"sent": "b"})
-    journal.requeued("a")
-    journal.file.close()
-    assert (tmp_path / "j").read_text().splitlines()[-1] == '{"requeued":"a"}'
-    journal, index = Journal(tmp_path / "j"), KeyIndex()
-    journal.replay(index)
-    assert list(index.keys(RowStatus.SENT)) == ["b"]
-    journal.file.close()
-    index.close()
+        anyio.run(partial(run, Service(), tmp_path / "a.jsonl", resume=True))
+    assert [path.name for path in tmp_path.iterdir()] == ["a.journal"]
+    assert (tmp_path / "a.journal").read_text() == content
 
 
 def test_a_journal_belongs_to_one_run_at_a_time(tmp_path):
     first = Journal(tmp_path / "j")
-    with pytest.raises(ConfigurationError, match="another run is at work"):
+    with pytest.raises(ConfigurationError, match="another run is using"):
         Journal(tmp_path / "j")
-    first.file.close()
-    Journal(tmp_path / "j").file.close()
+    first.log.close()
+    Journal(tmp_path / "j").log.close()
 
 
 # --- jobs ---
@@ -240,8 +243,8 @@ def test_a_full_disk_ends_the_job_and_loses_at_most_what_was_under_way(
 async def test_outcomes_are_synced_after_a_while_or_sooner_if_they_are_many(interval_s, rows):
     synced = anyio.Event()
 
-    def sync():
-        anyio.from_thread.run_sync(synced.set)
+    async def sync():
+        synced.set()
 
     commit = GroupCommit(sync, interval_s=interval_s, rows=rows)
     async with anyio.create_task_group() as tasks:

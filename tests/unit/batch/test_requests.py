@@ -95,7 +95,7 @@ def test_equal_requests_have_equal_keys_wherever_they_stand():
         ({"model": "m"}, {"input": "a"}, "cannot be told where this row goes.*Name the endpoint"),
         ({"model": "m"}, {"url": "/v1/images", "body": {}}, r"\[url\]: batches do not go to"),
         ({"model": "m", "template": "{txt}"}, {"text": "a"}, "does not fit.*'txt'.*fields text"),
-        ({"model": "m"}, {"prompt": "a", "custom_id": []}, r"\[custom_id\]: This is no name"),
+        ({"model": "m"}, {"prompt": "a", "custom_id": []}, r"\[custom_id\]: This is not a name"),
     ],
 )
 def test_what_is_no_request_is_an_error_that_says_where(options, data, message):

@@ -42,7 +42,7 @@ def test_resume_sends_no_answered_row_again(run, prompts, service, folder):
     batch(run, prompts)
     again = batch(run, prompts)
     assert again.exit_code == 1
-    assert "answers.jsonl is there already: go on with it by --resume" in again.output
+    assert "answers.jsonl already exists: resume with --resume" in again.output
     done = batch(run, prompts, "--resume")
     assert "0 answered, 0 failed, 2 done before" in done.stdout
     assert service.requests == 2
@@ -64,7 +64,7 @@ def test_a_stopped_job_is_exit_code_3_with_a_hint(run, prompts, service, folder)
     done = batch(run, prompts, "--deadline", "20", "--concurrency", "1")
     assert done.exit_code == 3
     assert "The deadline leaves no time for more" in done.stderr
-    assert done.output.count("Go on with --resume and the same output") == 1
+    assert done.output.count("Resume with --resume and the same output") == 1
 
 
 @pytest.mark.parametrize("press", [signal.SIGINT, signal.SIGTERM])
@@ -217,4 +217,4 @@ def test_an_error_before_the_first_request_leaves_no_files(run, service, folder)
 def test_an_output_in_a_missing_folder_is_an_error(run, prompts, service):
     failed = run(f"batch run {prompts} -o nowhere/answers.jsonl -m m")
     assert failed.exit_code == 1
-    assert "there is no folder nowhere" in failed.output
+    assert "nowhere is not a folder: create it first" in failed.output

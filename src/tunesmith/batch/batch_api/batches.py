@@ -1,11 +1,17 @@
-"""The batches of a job, as the service has them."""
+"""Batches of a job, as the service has them."""
 
-from collections.abc import Collection
 from os import PathLike
 
+from tunesmith.batch.append_log import read_line
+from tunesmith.batch.concurrency import AdaptiveConcurrency
+from tunesmith.batch.core.core import JobCore
+from tunesmith.batch.core.entries import JobBegun, ShardEntry, parse_entry
+from tunesmith.batch.core.ledger import Ledger
+from tunesmith.batch.core.pace import Pace
+from tunesmith.batch.core.state import CoreOptions, JobState
+from tunesmith.batch.core.states import RowRecord, Shard
 from tunesmith.batch.output import JobPaths
-from tunesmith.batch.shard_log import ShardLog, metadata_of
-from tunesmith.batch.shards import Shard
+from tunesmith.batch.rate_limiter import RateLimiter
 from tunesmith.client import AsyncClient
 from tunesmith.errors import (
     APIError,
@@ -17,42 +23,53 @@ from tunesmith.errors import (
 )
 from tunesmith.types.batches import Batch
 
-__all__ = ["cancel_batch", "cancel_batches", "find_batches", "is_transient"]
+__all__ = [
+    "cancel_batch",
+    "cancel_batches",
+    "find_batches",
+    "is_transient",
+    "metadata_of",
+    "read_shards",
+]
 
-_SKEW_S = 300
-"""How far the service's clock may be behind ours."""
+_MAX_AGE_S = 86_400.0
+"""Lists show the newest batches first; one that is so much older than the shard ends the search,
+whatever the clocks say."""
 
-_NEWEST = 100
+_PAGE = 100
+_MAX_BATCHES = 5_000
 _TRANSIENT_STATUSES = frozenset({408, 409, 425, 429})
 _SERVER_ERROR = 500
 
 
-async def find_batches(client: AsyncClient, job: str, shards: Collection[Shard]) -> dict[int, str]:
-    """Find the batches that were made of shards, by their metadata.
+def metadata_of(job: str, number: int) -> dict[str, str]:
+    """Return the metadata that a batch is found by when the answer to its creation is lost."""
+    return {"tunesmith_job": job, "tunesmith_shard": str(number)}
+
+
+async def find_batches(client: AsyncClient, job: str, shard: Shard) -> tuple[str, ...]:
+    """Return the ids of the batches that were created for a shard, the oldest first.
 
     Args:
         client: Makes the calls.
         job: The job's name.
-        shards: The shards.
-
-    Returns:
-        The ids of the batches, by the numbers of the shards.
+        shard: The shard.
     """
-    oldest = min(shard.created_at for shard in shards) - _SKEW_S
-    found: dict[int, str] = {}
-    async for batch in client.batches.list(limit=_NEWEST):
-        if batch.created_at is not None and batch.created_at < oldest:
+    metadata = metadata_of(job, shard.number).items()
+    ids: list[str] = []
+    count = 0
+    async for batch in client.batches.list(limit=_PAGE):
+        count += 1
+        is_older = batch.created_at is not None and batch.created_at < shard.cut_at - _MAX_AGE_S
+        if is_older or count > _MAX_BATCHES:
             break
-        for shard in shards:
-            if (batch.metadata or {}).items() >= metadata_of(job, shard).items():
-                found.setdefault(shard.number, batch.id)
-        if len(found) == len(shards):
-            break
-    return found
+        if (batch.metadata or {}).items() >= metadata:
+            ids.append(batch.id)
+    return tuple(reversed(ids))
 
 
 async def cancel_batch(client: AsyncClient, batch: Batch) -> Batch:
-    """Have the service end a batch; one that is over stays as it is."""
+    """Cancel a batch; one that is over stays as it is."""
     if batch.is_over or batch.status == "cancelling":
         return batch
     try:
@@ -62,7 +79,7 @@ async def cancel_batch(client: AsyncClient, batch: Batch) -> Batch:
 
 
 async def cancel_batches(output: str | PathLike[str], client: AsyncClient) -> list[Batch]:
-    """Have the service end all batches of a job, be a run at work on it or not.
+    """Cancel all batches of a job, whether a run is at work on it or not.
 
     What they have done until then is paid, and a run with `resume=True` collects it.
 
@@ -83,17 +100,52 @@ async def cancel_batches(output: str | PathLike[str], client: AsyncClient) -> li
             file=str(paths.journal),
             remedy="Give the output that the job was given.",
         )
-    log = ShardLog.read(paths)
-    lost = [shard for shard in log.shards.values() if shard.batch_id is None]
-    ids = [shard.batch_id for shard in log.shards.values() if shard.batch_id]
-    if lost and log.job:
-        ids += (await find_batches(client, log.job, lost)).values()
+    job, shards = read_shards(paths)
+    ids: list[str] = []
+    for shard in shards.values():
+        if shard.batch_id is not None:
+            ids.append(shard.batch_id)
+        elif shard.creates:
+            ids += await find_batches(client, job, shard)
     batches = [await client.batches.retrieve(batch_id) for batch_id in ids]
     return [await cancel_batch(client, batch) for batch in batches if not batch.is_over]
 
 
 def is_transient(error: TunesmithError) -> bool:
-    """Whether an error of a call may not happen again."""
+    """Return whether a call that failed may succeed later."""
     if isinstance(error, APIStatusError):
         return error.status in _TRANSIENT_STATUSES or error.status >= _SERVER_ERROR
     return isinstance(error, APIError | DeadlineExceededError)
+
+
+class _NoTable:
+    """A table for a core that is only asked for its shards."""
+
+    def get(self, key: str) -> RowRecord | None:  # noqa: ARG002
+        """Return nothing."""
+        return None
+
+    def put(self, key: str, record: RowRecord) -> None:
+        """Store nothing."""
+
+
+def read_shards(paths: JobPaths) -> tuple[str, dict[int, Shard]]:
+    """Read a journal without disturbing the run that uses it.
+
+    Returns:
+        The name of the job, and the shards that are not closed.
+    """
+    pace = Pace(RateLimiter(), AdaptiveConcurrency(1))
+    core = JobCore(JobState(CoreOptions(), Ledger(), pace, _NoTable()))
+    job = ""
+    with paths.journal.open("rb") as stream:
+        for line in stream:
+            if b'"shard"' not in line and b'"journal"' not in line:
+                continue
+            data = read_line(line)
+            entry = parse_entry(data) if data is not None else None
+            if isinstance(entry, JobBegun):
+                job = entry.job
+            elif isinstance(entry, ShardEntry):
+                core.replay(entry)
+    return job, core.batches.shards

@@ -1,188 +1,193 @@
-"""What a batch has made of its rows: downloaded, and merged into the job's files by custom_id."""
+"""Results of a batch: its files are downloaded, and read line by line."""
 
-from collections.abc import Awaitable, Callable, Iterator
-from contextlib import AsyncExitStack
+import re
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
 
 import anyio.lowlevel
-from pydantic import ValidationError
+from pydantic_core import from_json
 
+from tunesmith.batch.core.core import JobCore
+from tunesmith.batch.core.decisions import Decision
+from tunesmith.batch.core.events import BatchGone, FilesRead, ResultRead
+from tunesmith.batch.core.states import Failure, Shard
 from tunesmith.batch.endpoints import endpoint_of
-from tunesmith.batch.index import KeyIndex, RowStatus
+from tunesmith.batch.index import KeyIndex
+from tunesmith.batch.live import validate
+from tunesmith.batch.metrics import JobMetrics
 from tunesmith.batch.response_validation import ResponseValidator
-from tunesmith.batch.results import Result, RowError, Usage
-from tunesmith.batch.row_queue import RowQueue
-from tunesmith.batch.rows import RequestRow
-from tunesmith.batch.shards import Shard, read_rows
+from tunesmith.batch.results import Result, RowError, parse_usage
 from tunesmith.client import AsyncClient
-from tunesmith.errors import DatasetError, InvalidResponseError
+from tunesmith.datasets.json_types import is_object
+from tunesmith.errors import InvalidResponseError, NotFoundError
+from tunesmith.protocol.outcome import find_answer_error
 from tunesmith.protocol.retry import RetryPolicy, retry_delay
-from tunesmith.types.batch_lines import BatchResponseLine
-from tunesmith.types.batches import Batch
 
-__all__ = ["CollectedOutcome", "Collector", "PendingRows"]
+__all__ = ["Collector"]
 
-_CANCELLED = "batch_cancelled"
+_CUSTOM_ID = re.compile(rb'"custom_id"\s*:\s*("(?:[^"\\]|\\.)*")')
+_BOM = b"\xef\xbb\xbf"
 _NOT_DONE = frozenset({"batch_expired", "batch_cancelled"})
 _SLICE = 256
-"""After so many rows, others get their turn."""
+"""After so many lines, other tasks get their turn."""
 
-
-PendingRows = dict[str, Callable[[bytes], bytes] | None]
-
-
-@dataclass(slots=True)
-class CollectedOutcome:
-    """What came of a batch.
-
-    Args:
-        pending: The keys of rows that have no outcome yet; for those that shall be asked otherwise
-            when they are sent again, what makes the new body of the old one.
-        paid: The tokens that were paid.
-        rejected_usage: Those of them that were paid for answers which do not fit, and are in no
-            file.
-    """
-
-    pending: PendingRows
-    paid: Usage = field(default_factory=Usage)
-    rejected_usage: Usage = field(default_factory=Usage)
+_MAX_RETRY_BODIES = 1000
+_ONCE = RetryPolicy(max_retries=1)
+_SERVER_ERROR = 500
 
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Gives rows the outcome that a batch has for them.
+    """Reads result files.
 
     Args:
         client: Downloads.
-        index: Knows which rows have their outcome already, and where they stand in the source.
-        feeder: Counts rows that are not in the source any more.
-        retry: Which failures are tried again.
-        fitting: What answers must fit; None for anything.
-        finish: Takes the outcome of a row.
-        pause: Waits until more outcomes are welcome.
+        core: Decides on each result.
+        index: Knows where rows are in the source.
+        metrics: Counts tokens.
+        validator: What answers must fit; None for anything.
+        results: Takes the result of a row before the core decides on it.
+        execute: Performs decisions.
+        retry_bodies: Bodies of rows that are sent again with a correction, by key.
     """
 
     client: AsyncClient
+    core: JobCore
     index: KeyIndex
-    feeder: RowQueue
-    retry: RetryPolicy
-    fitting: ResponseValidator | None
-    finish: Callable[[RequestRow, Result], None]
-    pause: Callable[[], Awaitable[None]]
+    metrics: JobMetrics
+    validator: ResponseValidator | None
+    results: dict[str, Result]
+    execute: Callable[[Sequence[Decision]], None]
+    retry_bodies: dict[str, Callable[[bytes], bytes]] = field(
+        default_factory=dict[str, Callable[[bytes], bytes]]
+    )
 
-    async def collect(self, shard: Shard, batch: Batch) -> CollectedOutcome:
-        """Take the outcomes from the batch's files; rows in neither are undone.
+    async def collect(
+        self, shard: Shard, path: Path, pause: Callable[[], Any]
+    ) -> FilesRead | BatchGone:
+        """Read both files of a batch.
+
+        Args:
+            shard: The shard.
+            path: Where a file is put while it is read.
+            pause: Waits until more outcomes are welcome.
 
         Raises:
             APIError: A file cannot be downloaded.
             DatasetError: A file cannot be read or written.
         """
-        found = CollectedOutcome(dict.fromkeys(self.pending(shard)))
-        async with AsyncExitStack() as stack:
-            for kind, file_id in (
-                ("output", batch.output_file_id),
-                ("errors", batch.error_file_id),
-            ):
-                if not file_id:  # null, or an empty string
-                    continue
-                path = shard.download_path(kind)
-                stack.callback(path.unlink, missing_ok=True)
-                await self.client.files.content(file_id).write_to(path)
-                await self._merge(shard, path, found)
-        return found
-
-    def pending(self, shard: Shard) -> Iterator[str]:
-        """The keys of the shard's rows that have no outcome, and are in no later shard."""
-        for key in shard.read_keys():
-            known = self.index.get(key)
-            if known.state is RowStatus.IN_BATCH and known.offset == shard.number:
-                yield key
-
-    def rows(self, shard: Shard, wanted: Callable[[str], bool]) -> Iterator[RequestRow]:
-        """Read rows of a shard again, each with its place in the source."""
-        for row in read_rows(shard):
-            if wanted(row.key):
-                number, line = self._position(row.key)
-                yield row._replace(number=number, line=line)
-
-    def fail(self, row: RequestRow, error: RowError) -> None:
-        """Give a row an error for its outcome."""
-        self._finished(row, Result(row.key, row.line, row.endpoint, None, None, None, error=error))
-
-    async def _merge(self, shard: Shard, path: Path, found: CollectedOutcome) -> None:
-        with path.open("rb") as stream:
-            for number, raw in enumerate(stream, 1):
-                if not raw.strip():
-                    continue
-                try:
-                    line = BatchResponseLine.model_validate_json(raw)
-                except ValidationError as error:
-                    raise DatasetError(
-                        "The service wrote a line that is no outcome of a row.",
-                        file=path.name,
-                        line=number,
-                        remedy=f"Look at the files of {shard.batch_id}.",
-                    ) from error
-                if line.custom_id in found.pending:
-                    self._take(shard, line, found)
-                    await self.pause()
-                if not number % _SLICE:
-                    await anyio.lowlevel.checkpoint()
-
-    def _take(self, shard: Shard, line: BatchResponseLine, found: CollectedOutcome) -> None:
-        endpoint = endpoint_of(shard.url)
-        result = Result.from_line(line, number=0, endpoint=endpoint)
-        found.paid += result.usage
-        if result.error is not None:
-            result = replace(result, error=replace(result.error, attempts=shard.attempt))
-            if self._is_transient(shard, result):
-                return
-        elif self.fitting is not None and line.response is not None:
-            answer: dict[str, Any] = line.response.body
+        keys: set[str] = set()
+        broken: list[Failure] = []
+        for file_id in (shard.output_file_id, shard.error_file_id):
+            if not file_id:  # null, or an empty string
+                continue
             try:
-                result = replace(result, parsed=self.fitting.parse(answer))
-            except InvalidResponseError as problem:
-                cut = self.fitting.is_truncated(answer)
-                if not cut and shard.attempt <= self.retry.max_retries:
-                    found.rejected_usage += result.usage
-                    found.pending[result.key] = partial(
-                        self.fitting.build_retry_body, answer=answer, problem=problem
-                    )
-                    return
-                error = RowError("does_not_fit", problem.message, shard.attempt)
-                result = replace(result, error=error)
-        del found.pending[result.key]
-        number, place = self._position(result.key)
-        row = RequestRow(result.key, place, endpoint, b"", None, number)
-        self._finished(row, replace(result, line=place))
+                await self.client.files.content(file_id).write_to(path)
+                with path.open("rb") as stream:
+                    for number, raw in enumerate(stream, 1):
+                        self._read(shard, raw, f"{file_id}, line {number}", keys, broken)
+                        if not number % _SLICE:
+                            await anyio.lowlevel.checkpoint()
+                            await pause()
+            except NotFoundError:
+                return BatchGone(shard.number, self._now)
+            finally:
+                path.unlink(missing_ok=True)  # noqa: ASYNC240 - a file just read
+        return FilesRead(shard.number, len(keys) + len(broken), self._now, tuple(broken))
 
-    def _is_transient(self, shard: Shard, result: Result) -> bool:
-        """Whether a failure may not happen again."""
-        error = result.error
-        if error is None:
-            return False
-        if error.code == _CANCELLED:
-            return True
-        if shard.attempt > self.retry.max_retries:
-            return False
-        if error.code in _NOT_DONE:
-            return True
-        pause_s = retry_delay(
-            self.retry, shard.attempt, status=result.status, code=error.code, now=0.0, random=0.0
-        )
-        return pause_s is not None
+    @property
+    def _now(self) -> float:
+        return self.client.caller.clock.monotonic()
 
-    def _finished(self, row: RequestRow, result: Result) -> None:
-        self.finish(row, result)
-        self.index.update([(row.key, RowStatus.DONE if result.ok else RowStatus.FAILED, 0, 0)])
+    def _read(
+        self, shard: Shard, raw: bytes, place: str, keys: set[str], broken: list[Failure]
+    ) -> None:
+        raw = raw.removeprefix(_BOM).strip()
+        if not raw:
+            return
+        try:
+            data: Any = from_json(raw)
+        except ValueError:
+            data = None
+        key = data.get("custom_id") if is_object(data) else None
+        if isinstance(key, str):
+            keys.add(key)
+            self._take(shard, key, data)
+            return
+        failure = Failure("unreadable_result", f"{place} of {shard.batch_id} cannot be read")
+        match = _CUSTOM_ID.search(raw)
+        if match is None:
+            broken.append(failure)
+            return
+        key = str(from_json(match[1]))
+        keys.add(key)
+        self._decide(shard, self._result(shard, {"custom_id": key}), None, failure)
 
-    def _position(self, key: str) -> tuple[int, int]:
-        place = self.index.get_position(key)
-        if place is None:  # it was paid, though it is not in the source any more
-            place = (self.feeder.seen, 0)
-            self.feeder.seen += 1
-            self.index.set_position(key, *place)
-        return place
+    def _take(self, shard: Shard, key: str, data: dict[str, Any]) -> None:
+        result = self._result(shard, data)
+        response = data.get("response")
+        body = response.get("body") if is_object(response) else None
+        if not is_object(response) and not is_object(data.get("error")):
+            message = str(data.get("error") or "the line holds neither a response nor an error")
+            self._decide(shard, result, None, Failure("no_response", message), is_transient=True)
+            return
+        status = result.status or 0
+        failure: Failure | None = None
+        is_transient = False
+        if is_object(data.get("error")) and result.error is not None:
+            failure = Failure(result.error.code, result.error.message)
+            is_transient = failure.code in _NOT_DONE or _is_transient(
+                status or _SERVER_ERROR, failure.code
+            )
+        elif problem := find_answer_error(result.endpoint.operation, status, body):
+            failure = Failure(problem.code, problem.message)
+            is_transient = _is_transient(problem.status, problem.code)
+        else:
+            result, failure, is_final = validate(self.validator, result, body)
+            is_transient = failure is not None and not is_final
+            if is_transient and failure is not None and len(self.retry_bodies) < _MAX_RETRY_BODIES:
+                self._correct(key, body, failure)
+        self._decide(shard, result, body, failure, is_transient=is_transient)
+
+    def _correct(self, key: str, answer: Any, failure: Failure) -> None:
+        if self.validator is not None:
+            self.retry_bodies[key] = partial(
+                self.validator.build_retry_body,
+                answer=answer,
+                problem=InvalidResponseError(failure.message),
+            )
+
+    def _decide(
+        self,
+        shard: Shard,
+        result: Result,
+        body: object,
+        failure: Failure | None,
+        *,
+        is_transient: bool = False,
+    ) -> None:
+        key = result.key
+        usage = parse_usage(body) if is_object(body) else None
+        has_answer = failure is None or (is_object(body) and bool(body.get("choices")))
+        if failure is not None:
+            result = replace(result, error=RowError(failure.code, failure.message))
+        is_paid = has_answer or failure is None or failure.code == "unreadable_result"
+        event = ResultRead(shard.number, key, usage, failure, is_transient, is_paid)
+        self.results[key] = result
+        decisions = self.core.handle(event)
+        if decisions and usage is not None:
+            self.metrics.add_usage(usage)
+        self.execute(decisions)
+        self.results.pop(key, None)
+
+    def _result(self, shard: Shard, data: dict[str, Any]) -> Result:
+        position = self.index.get_position(str(data.get("custom_id")))
+        line = position[1] if position else 0
+        return Result.from_line(data, line=line, endpoint=endpoint_of(shard.kind.url))
+
+
+def _is_transient(status: int, code: str) -> bool:
+    return retry_delay(_ONCE, 1, status=status, code=code, now=0.0, random=0.0) is not None

@@ -1,395 +1,377 @@
-"""The Batch API's runner: rows go in shards, and shards in batches that the service works on."""
+"""The shell for provider batches: shards are written, uploaded, watched and collected."""
 
 import logging
-import secrets
-from collections.abc import Callable, Iterator
-from typing import Any
+from collections import deque
+from collections.abc import Awaitable, Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import replace
+from pathlib import Path
 
 import anyio
-import anyio.to_thread
+import anyio.lowlevel
+from anyio.abc import TaskGroup, TaskStatus
 
-from tunesmith.batch.admission import AdmissionController
-from tunesmith.batch.batch_api.batches import cancel_batch, find_batches, is_transient
-from tunesmith.batch.batch_api.collector import Collector, PendingRows
-from tunesmith.batch.batch_api.token_quota import TOKEN_LIMIT, EnqueuedTokenQuota
-from tunesmith.batch.index import KeyIndex, RowStatus
-from tunesmith.batch.journal import Journal
-from tunesmith.batch.metrics import JobMetrics
-from tunesmith.batch.results import RowError, Usage
-from tunesmith.batch.row_queue import RowQueue
-from tunesmith.batch.rows import RequestRow
-from tunesmith.batch.shard_log import ShardLog, metadata_of
-from tunesmith.batch.shards import Shard, ShardWriter
-from tunesmith.batch.signal import Notifier
-from tunesmith.batch.via import BatchApiOptions
+from tunesmith.batch.batch_api.batches import (
+    cancel_batch,
+    find_batches,
+    is_transient,
+    metadata_of,
+)
+from tunesmith.batch.batch_api.collector import Collector
+from tunesmith.batch.budget import BudgetTracker
+from tunesmith.batch.core import decisions as do
+from tunesmith.batch.core import events as on
+from tunesmith.batch.core.core import JobCore
+from tunesmith.batch.core.states import Failure, Shard
+from tunesmith.batch.index import KeyIndex
+from tunesmith.batch.options import BatchApiOptions
+from tunesmith.batch.output import JobPaths
+from tunesmith.batch.result_stream import Notifier
+from tunesmith.batch.row_queue import open_row
+from tunesmith.batch.shards import ClosedFile, ShardWriter, read_rows
 from tunesmith.calls.deadline import Deadline
 from tunesmith.client import AsyncClient
-from tunesmith.errors import InsufficientQuotaError, TunesmithError
-from tunesmith.types.batches import Batch, BatchError
+from tunesmith.errors import (
+    APIConnectionError,
+    APIError,
+    APIStatusError,
+    BackendError,
+    InsufficientQuotaError,
+    NotFoundError,
+    TunesmithError,
+)
+from tunesmith.operations.batches import CreateBatch
+from tunesmith.protocol.retry import RetryPolicy
+from tunesmith.types.batches import Batch
 
 __all__ = ["BatchApiRunner"]
 
-_POLL_BACKOFF = 1.1
-_MAX_POLL_BACKOFF = 20.0
-"""The pause between two looks grows by so much, up to so many times the given one."""
+_DELETION_S = 30.0
+_SLICE = 256
+_REFUSED_FOR_SURE = frozenset({400, 401, 403, 404, 405, 409, 413, 422, 429})
+_UNREACHABLE_PHASES = frozenset({"connect", "connect_timeout", "closed"})
 
-_MOST_TOLD = 5
-"""So many errors of a batch are told in a message."""
+Call = Callable[..., Awaitable[on.Event | None]]
 
 _log = logging.getLogger("tunesmith.batch")
 
 
 class BatchApiRunner:
-    """Has rows done by batches of the service.
+    """Performs the core's decisions about provider batches.
 
     Args:
         client: Makes the calls.
-        feeder: Gives rows.
-        gate: Tells when to stop, and keeps the budget.
-        journal: Is told of each shard before it is sent.
-        log: The shards, those of earlier runs included.
-        index: Is told which rows are in which shard.
-        meter: Counts.
-        collector: Takes outcomes.
-        deadline: The end of the job.
-        fail: Takes an error that ends the job.
+        core: The core.
+        paths: The files of the job.
+        job: The name of the job.
+        index: Table of keys.
+        budget: Tells what a row can cost.
         options: How batches are made.
+        deadline: The end of the job, which bounds every call.
+        collector: Reads result files.
+        handle: Passes events to the core.
+        notify: Has the core look again at what can be done.
+        fail: Takes an error that ends the job.
+        pause: Waits until more outcomes are welcome.
+        next_shard: The number of the next shard.
     """
 
     def __init__(
         self,
         *,
         client: AsyncClient,
-        feeder: RowQueue,
-        gate: AdmissionController,
-        journal: Journal,
-        log: ShardLog,
+        core: JobCore,
+        paths: JobPaths,
+        job: str,
         index: KeyIndex,
-        meter: JobMetrics,
-        collector: Collector,
-        deadline: Deadline,
-        fail: Callable[[Exception], None],
+        budget: BudgetTracker,
         options: BatchApiOptions,
+        deadline: Deadline,
+        collector: Collector,
+        handle: Callable[[on.Event], None],
+        notify: Callable[[], None],
+        fail: Callable[[Exception], None],
+        pause: Callable[[], Awaitable[None]],
+        next_shard: int,
     ) -> None:
         self._client = client
-        self._feeder = feeder
-        self._gate = gate
-        self._journal = journal
-        self._shards = log
-        self._index = index
-        self._meter = meter
-        self._collector = collector
-        self._deadline = deadline
-        self._fail = fail
-        self._options = options
-        self._clock = client.caller.clock
-        self._patience = Deadline(self._clock, options.batch_timeout_s, "batch")
-        self._room = EnqueuedTokenQuota(options.limits.enqueued_tokens, options.poll_s)
-        self._cutter = ShardWriter(
-            log.path_of, options.limits, self._room.limit, self._cut, log.next_number
+        self._once = client.caller.with_policy(
+            replace(client.caller.policy, retry=RetryPolicy(max_retries=0))
         )
-        self._inherited = set(log.shards)
-        self._doubtful = {n for n, shard in log.shards.items() if shard.batch_id is None}
-        self._filling: anyio.CancelScope | None = None  # it is not made in the event loop
-        self._filled = False
-        self._news = anyio.Event()
-        self._slowness = 1.0
-        self._cancelling = False
-        self._in_hand: RequestRow | None = None
-        self._left: list[Shard] = []
-        self._settled = Notifier()
+        self._clock = client.caller.clock
+        self._core = core
+        self._paths = paths
+        self._job = job
+        self._index = index
+        self._budget = budget
+        self._options = options
+        self._deadline = deadline
+        self._collector = collector
+        self._handle = handle
+        self._notify = notify
+        self._fail = fail
+        self._pause = pause
+        self._writer = ShardWriter(
+            self._path, options.limits, core.batches.quota.limit, self._cut, next_shard
+        )
+        self._space = Notifier()
+        self._over: anyio.Event | None = None
+        self._ended: anyio.Event
+        self._tasks: TaskGroup | None = None
+        self._calls: deque[tuple[Call, Shard | str]] = deque()
+        self._called = Notifier()
 
-    @property
-    def batches(self) -> tuple[str, ...]:
-        """The batches that the service works on."""
-        return tuple(s.batch_id for s in self._shards.shards.values() if s.batch_id)
-
-    @property
-    def rows(self) -> int:
-        """How many rows are in them."""
-        return sum(s.rows for s in self._shards.shards.values() if s.batch_id)
-
-    def poll_now(self) -> None:
-        """Look at the batches now, and not only when it is time again."""
-        self._news.set()
-
-    def cancel(self) -> None:
-        """Have the service end all batches, and take what they have done."""
-        self._cancelling = True
-        self.poll_now()
-
-    def reclaimed_rows(self) -> Iterator[RequestRow]:
-        """The rows that were taken back, because the service was not done with them in time."""
-        if self._in_hand is not None:
-            yield self._in_hand
-        for shard in self._left:
-            yield from self._collector.rows(shard, self._is_new)
-
-    def _is_new(self, key: str) -> bool:
-        return self._index.get(key).state is RowStatus.NEW
-
-    async def run(self) -> None:
-        """Work until all rows have an outcome, or are taken back, or the gate is closed."""
-        if self._shards.job is None:
-            self._shards.start_job(self._journal, secrets.token_hex(8))
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._fill_shards)
-            try:
-                while await self._poll_once():
-                    await self._wait()
-            except TunesmithError as error:
-                self._fail(error)
-            tasks.cancel_scope.cancel()
-        if self._gate.stopped is not None:
-            self._cutter.discard()
-
-    # --- rows into shards ---
-
-    async def _fill_shards(self) -> None:
-        with anyio.CancelScope() as self._filling:
-            try:
-                while (row := await self._feeder.get()) is not None:
-                    self._in_hand = row
-                    if not await self._is_affordable(row):
-                        break
-                    self._add(row)
-                    self._in_hand = None
-                if self._gate.stopped is None:
-                    self._cutter.flush()
-            except TunesmithError as error:
-                self._fail(error)
-            finally:
-                self._filled = True
-                self._news.set()
-
-    async def _is_affordable(self, row: RequestRow) -> bool:
-        """Wait until the budget allows a row; False if it never will."""
-        purse = self._gate.purse
-        while purse.budget is not None and not purse.can_afford(purse.max_usage(row)):
-            self._cutter.flush()
-            if not self._shards.shards:
-                self._gate.stop("budget")
-                return False
-            await self._settled.wait()
-        return True
-
-    def _add(self, row: RequestRow, attempt: int = 1) -> None:
-        purse = self._gate.purse
-        worst = None if purse.budget is None else purse.max_usage(row)
-        if worst is not None:
-            purse.reserve(worst)
-        number = self._cutter.add(row, attempt=attempt, worst=worst)
-        self._index.set_position(row.key, row.number, row.line)
-        self._index.update([(row.key, RowStatus.IN_BATCH, number, 0)])
-
-    def _cut(self, shard: Shard) -> None:
-        shard.created_at = self._clock.time()
-        self._shards.add(self._journal, shard)
-        self._slowness = 1.0
-        self._news.set()
-
-    # --- shards into batches ---
-
-    async def _poll_once(self) -> bool:
-        """Do what can be done now; False if nothing is left to be done."""
-        self._news = anyio.Event()
-        left_s = self._deadline.remaining_s
-        if left_s is not None and left_s <= 0:
-            self._gate.stop("deadline")
-        if self._gate.stopped is not None:
-            return False
-        if self._is_leaving and self._filling is not None:
-            self._filling.cancel()
-        if (self._is_leaving and self._filled) or self._feeder.is_blocked:
-            self._cutter.flush()
-        if not await self._try(self._recover_batches):
-            return False
-        for shard in list(self._shards.shards.values()):
-            if not await self._try(self._advance_shard, shard):
-                return False
-        if self._shards.shards or not self._filled:
-            return True
-        if self._cancelling:
-            self._gate.stop("cancelled")
-        return False
-
-    async def _try(self, work: Callable[..., Any], *args: Any) -> bool:
-        """Work at the service, and tell whether to go on.
-
-        What may pass is tried again in the next round.
-        """
+    async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
+        """Make calls until `finish`, or until the job stops."""
+        self._over, self._ended = anyio.Event(), anyio.Event()
         try:
-            await work(*args)
-        except InsufficientQuotaError:
-            self._gate.stop("quota")
-        except TunesmithError as error:
-            if not is_transient(error):
-                self._fail(error)
-            else:
-                _log.warning("%s; the job goes on.", error)
-        return self._gate.stopped is None
+            async with anyio.create_task_group() as self._tasks:
+                task_status.started()
+                while self._calls or not self._over.is_set():
+                    if self._calls:
+                        await self._make(*self._calls[0])
+                        self._calls.popleft()
+                        self._notify()
+                    else:
+                        await self._called.wait()
+        finally:
+            self._ended.set()
+
+    async def finish(self) -> None:
+        """Wait for the calls that were begun, and end."""
+        if self._over is not None:
+            self._over.set()
+            self._called.notify()
+            await self._ended.wait()
+
+    def stop(self) -> None:
+        """Abandon the calls that were begun, and the rows that are in no whole file."""
+        if self._tasks is not None:
+            self._tasks.cancel_scope.cancel()
+        self._writer.discard()
+        self._handle(on.ShardDropped())
+        self.notify_space()
 
     @property
-    def _is_leaving(self) -> bool:
-        """Whether nothing more shall be done by batches."""
-        left_s = self._patience.remaining_s
-        return self._cancelling or (left_s is not None and left_s <= 0)
+    def is_calling(self) -> bool:
+        """Whether a call is being made; further ones wait for its end."""
+        return bool(self._calls)
 
-    async def _wait(self) -> None:
-        # Batches that take hours need not be looked at every minute.
-        poll_s = self._options.poll_s * self._slowness
-        self._slowness = min(self._slowness * _POLL_BACKOFF, _MAX_POLL_BACKOFF)
-        left = (poll_s, self._deadline.remaining_s, self._patience.remaining_s)
-        seconds = min(each for each in left if each is not None and each > 0)
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._cancel_by_news, tasks.cancel_scope)
-            tasks.start_soon(self._cancel_by_stop, tasks.cancel_scope)
-            await self._clock.sleep(seconds)
-            tasks.cancel_scope.cancel()
+    def notify_space(self) -> None:
+        """Check again whether rows are wanted."""
+        self._space.notify()
 
-    async def _cancel_by_news(self, scope: anyio.CancelScope) -> None:
-        await self._news.wait()
-        scope.cancel()
+    def execute(self, decision: do.Decision) -> None:  # noqa: C901, PLR0912 - one case a kind
+        """Perform a decision, or begin to."""
+        match decision:
+            case do.Shelve(row, attempt):
+                number = self._writer.add(row, attempt)
+                self._handle(on.RowShelved(row, number))
+            case do.Seal():
+                self._writer.flush()
+            case do.CancelDuplicate(batch_id):
+                self._begin(self._cancel_duplicate, batch_id)
+            case do.Upload(shard):
+                self._begin(self._upload, shard)
+            case do.Create(shard):
+                self._begin(self._create, shard)
+            case do.LookUp(shard):
+                self._begin(self._look_up, shard)
+            case do.Poll(shard):
+                self._begin(self._poll, shard)
+            case do.Cancel(shard):
+                self._begin(self._cancel, shard)
+            case do.Download(shard):
+                self._begin(self._download, shard)
+            case do.Sweep(shard):
+                self._begin(self._sweep, shard)
+            case do.DeleteFiles(shard):
+                self._path(shard.number).unlink(missing_ok=True)
+                if not self._options.keep_files:
+                    self._begin(self._delete, shard)
+            case _:
+                pass
 
-    async def _cancel_by_stop(self, scope: anyio.CancelScope) -> None:
-        await self._gate.until_stopped()
-        scope.cancel()
-
-    async def _recover_batches(self) -> None:
-        """Find the batches whose creation was not answered, or was answered to a dead process."""
-        shards = [s for n in self._doubtful if (s := self._shards.shards.get(n))]
-        if not shards or self._shards.job is None:
-            return
-        found = await find_batches(self._client, self._shards.job, shards)
-        for shard in shards:
-            if shard.number in found:
-                self._shards.set_batch(self._journal, shard, found[shard.number])
-                self._meter.requests += shard.rows
-        self._doubtful.clear()
-
-    async def _advance_shard(self, shard: Shard) -> None:
-        if shard.batch_id is None:
-            if shard.number in self._doubtful:
-                return
-            if self._is_leaving:
-                self._reclaim(shard, self._pending(shard), "not sent")
-            elif self._room.allows(shard, self._shards.shards.values(), self._now):
-                await self._send(shard)
-            return
-        batch = await self._client.batches.retrieve(shard.batch_id)
-        if not batch.is_over:
-            if self._is_leaving:
-                await cancel_batch(self._client, batch)
-        elif shard.number not in self._inherited or self._feeder.ended or self._filled:
-            # Before, nobody knows where the rows of an earlier run stand in the source.
-            await self._collect(shard, batch)
+    def _path(self, number: int) -> Path:
+        return self._paths.shard(self._job, number)
 
     @property
     def _now(self) -> float:
         return self._clock.monotonic()
 
-    async def _send(self, shard: Shard) -> None:
-        job = self._shards.job or ""
-        await anyio.to_thread.run_sync(self._journal.file.sync)
-        name = f"{job}-{shard.number}.jsonl"
-        file = await self._client.files.upload(shard.path, purpose="batch", filename=name)
-        self._doubtful.add(shard.number)  # until its answer is there
-        batch = await self._client.batches.create(
-            completion_window="24h",
-            endpoint=shard.url,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
-            input_file_id=file.id,
-            metadata=metadata_of(job, shard),
+    def _cut(self, file: ClosedFile) -> None:
+        event = on.ShardCut(
+            file.number, file.kind, file.rows, file.tokens, file.reserved, self._clock.time()
         )
-        self._shards.set_batch(self._journal, shard, batch.id)
-        self._doubtful.discard(shard.number)
-        self._meter.requests += shard.rows
+        self._handle(event)
 
-    # --- batches into outcomes ---
+    # --- calls ---
 
-    async def _collect(self, shard: Shard, batch: Batch) -> None:
-        if batch.status == "failed":
-            self._refused(shard, batch)
+    def _begin(self, call: Call, subject: Shard | str) -> None:
+        """Make a call in its turn; a sweep waits for room, which other calls may have to make."""
+        if self._tasks is None or self._core.state.stopped is not None:
             return
-        self._slowness = 1.0
-        self._room.on_accepted(shard)
-        found = await self._collector.collect(shard, batch)
-        if found.rejected_usage.total:
-            self._journal.paid(f"shard-{shard.number}", found.rejected_usage)
-        self._settle(shard, found.paid)
-        self._meter.add_usage(found.paid)
-        if batch.status == "cancelled" and not self._is_leaving:
-            self._reclaim(shard, found.pending, batch.status)
-            self._gate.stop("cancelled")
-        elif self._is_leaving:
-            self._reclaim(shard, found.pending, batch.status)
+        if call == self._sweep:
+            self._tasks.start_soon(self._make, call, subject)
         else:
-            self._requeue(shard, found.pending, batch.status, shard.attempt + 1)
+            self._calls.append((call, subject))
+            self._called.notify()
 
-    def _settle(self, shard: Shard, paid: Usage) -> None:
-        self._gate.purse.settle(shard.reserved, paid)
-        self._settled.notify()
+    async def _make(self, call: Call, subject: Shard | str) -> None:
+        remaining_s = self._deadline.remaining_s
+        try:
+            bound = nullcontext() if remaining_s is None else self._clock.fail_after(remaining_s)
+            with bound:
+                event = await call(subject)
+            if event is not None:
+                self._handle(event)
+        except InsufficientQuotaError:
+            self._handle(on.StopAsked("quota"))
+        except TimeoutError:
+            self._handle(on.StopAsked("deadline"))
+        except TunesmithError as error:
+            if not is_transient(error):
+                self._fail(error)
+            elif isinstance(subject, Shard):
+                _log.warning("%s; the job continues.", error)
+                failure = Failure("call_failed", str(error))
+                self._handle(on.WorkFailed(subject.number, failure, self._now))
+        except Exception as error:  # noqa: BLE001 - raised at the end
+            self._fail(error)
+        finally:
+            self._notify()
 
-    def _pending(self, shard: Shard) -> PendingRows:
-        return dict.fromkeys(self._collector.pending(shard))
+    async def _upload(self, shard: Shard) -> on.Event:
+        name = f"{self._job}-{shard.number}.jsonl"
+        path = self._path(shard.number)
+        with self._file_io():
+            file = await self._client.files.upload(path, purpose="batch", filename=name)
+        return on.ShardUploaded(shard.number, file.id, self._now)
 
-    def _refused(self, shard: Shard, batch: Batch) -> None:
-        """Take a batch that the service did not begin, because of what is in its file."""
+    async def _create(self, shard: Shard) -> on.Event:
+        """Create the batch, once: whether it exists must be known before the next attempt."""
+        operation = CreateBatch(
+            completion_window="24h",
+            endpoint=shard.kind.url,  # type: ignore[arg-type]  # pyright: ignore[reportArgumentType]
+            input_file_id=shard.file_id or "",
+            metadata=metadata_of(self._job, shard.number),
+        )
+        try:
+            batch = await self._once.call(operation)
+        except InsufficientQuotaError:
+            raise
+        except APIError as error:
+            may_exist = _may_exist(error)
+            if not may_exist and not is_transient(error):
+                raise
+            _log.warning("%s; the job continues.", error)
+            failure = Failure("create_failed", str(error))
+            return on.CreateFailed(shard.number, failure, self._now, may_exist)
+        return on.BatchCreated(shard.number, batch.id, self._now)
+
+    async def _look_up(self, shard: Shard) -> on.Event:
+        ids = await find_batches(self._client, self._job, shard)
+        return on.BatchFound(shard.number, ids, self._now)
+
+    async def _poll(self, shard: Shard) -> on.Event:
+        try:
+            batch = await self._client.batches.retrieve(shard.batch_id or "")
+        except NotFoundError:
+            return on.BatchGone(shard.number, self._now)
+        return self._looked_at(shard, batch)
+
+    async def _cancel(self, shard: Shard) -> on.Event:
+        try:
+            batch = await self._client.batches.retrieve(shard.batch_id or "")
+            batch = await cancel_batch(self._client, batch)
+        except NotFoundError:
+            return on.BatchGone(shard.number, self._now)
+        return self._looked_at(shard, batch)
+
+    def _looked_at(self, shard: Shard, batch: Batch) -> on.Event:
+        if not batch.is_over:
+            return on.BatchPolled(shard.number, self._now)
+        counts = batch.request_counts
+        is_counted = counts is not None and counts.total > 0
         errors = batch.errors.data if batch.errors else []
-        undone = self._pending(shard)
-        self._settle(shard, Usage())
-        if any(error.code == TOKEN_LIMIT for error in errors):
-            self._too_many_tokens(shard, errors, undone)
-            return
-        _log.warning("Batch %s failed: %s", batch.id, _format_errors(errors))
-        lines = {error.line: error for error in errors if error.line is not None}
-        of_all = next((e for e in errors if e.line is None or _affects_all_rows(e)), None)
-        is_last = shard.attempt > self._collector.retry.max_retries or not errors
-        for number, row in enumerate(self._collector.rows(shard, lambda _: True), 1):
-            error = of_all or lines.get(number) or (errors or [BatchError()])[0]
-            if row.key in undone and (of_all or number in lines or is_last):
-                code, message = error.code or "batch_failed", error.message or "no reason given"
-                self._collector.fail(row, RowError(code, message, shard.attempt))
-                del undone[row.key]
-        self._requeue(shard, undone, "failed", shard.attempt + 1)
+        failures = tuple(
+            (
+                None if _affects_all_rows(error.param, error.code) else error.line,
+                Failure(error.code or "batch_failed", error.message or "no reason given"),
+            )
+            for error in errors
+        )
+        if batch.status == "failed":
+            words = dict.fromkeys(f"{f.code}: {f.message}" for _, f in failures[:5])
+            _log.warning("Batch %s failed: %s", batch.id, "; ".join(words) or "no reason given")
+        return on.BatchEnded(
+            shard.number,
+            batch.status,
+            self._now,
+            batch.output_file_id or None,
+            batch.error_file_id or None,
+            counts.completed if counts is not None and is_counted else None,
+            counts.failed if counts is not None and is_counted else 0,
+            failures,
+        )
 
-    def _too_many_tokens(self, shard: Shard, errors: list[BatchError], undone: PendingRows) -> None:
-        """Wait until the service takes more tokens, or cut smaller shards."""
-        shards = self._shards.shards.values()
-        hopeless = self._room.on_rejected(shard, shards, errors, self._now)
-        if hopeless and shard.attempt > self._collector.retry.max_retries:
-            for row in self._collector.rows(shard, undone.__contains__):
-                self._collector.fail(
-                    row, RowError(TOKEN_LIMIT, _format_errors(errors), shard.attempt)
-                )
-            undone = {}
-        self._requeue(shard, undone, TOKEN_LIMIT, shard.attempt + hopeless)
+    async def _cancel_duplicate(self, batch_id: str) -> None:
+        _log.warning("Batch %s is a second one of the same rows: it is cancelled.", batch_id)
+        await cancel_batch(self._client, await self._client.batches.retrieve(batch_id))
 
-    def _requeue(self, shard: Shard, undone: PendingRows, reason: str, attempt: int) -> None:
-        """Put rows in further shards; only then is this one over."""
-        if undone:
-            for row in self._collector.rows(shard, undone.__contains__):
-                asked = undone[row.key]
-                self._add(row._replace(body=asked(row.body)) if asked else row, attempt)
-            self._meter.on_retry(reason, len(undone))
-            self._cutter.flush()
-        self._shards.finish(self._journal, shard, reason)
-        shard.path.unlink(missing_ok=True)
+    async def _download(self, shard: Shard) -> on.Event:
+        path = self._path(shard.number).with_suffix(".results.jsonl")
+        with self._file_io():
+            return await self._collector.collect(shard, path, self._pause)
 
-    def _reclaim(self, shard: Shard, undone: PendingRows, reason: str) -> None:
-        """Leave rows to whoever does them otherwise; they are read from the file once more."""
-        self._index.update((key, RowStatus.NEW, 0, 0) for key in undone)
-        self._shards.finish(self._journal, shard, reason)
-        if undone:
-            self._left.append(shard)
+    def _file_io(self) -> AbstractContextManager[None]:
+        """Keep a virtual clock from running ahead of files that are read in threads."""
+        external_io = getattr(self._clock, "external_io", nullcontext)
+        context: AbstractContextManager[None] = external_io()
+        return context
+
+    async def _sweep(self, shard: Shard) -> on.Event:
+        """Go through the rows of a shard that is settled."""
+        state = self._core.state
+        rows = read_rows(self._path(shard.number), shard.kind.url)
+        for count, request in enumerate(rows, 1):
+            while not (state.wants_rows or self._core.batches.is_cancelling):
+                await self._space.wait()
+            position = self._index.get_position(request.key)
+            number, line = position or (-1, 0)
+            row = open_row(request._replace(number=number, line=line), self._budget)
+            correct = self._collector.retry_bodies.pop(request.key, None)
+            if correct is not None:
+                body = correct(request.body)
+                row = open_row(request._replace(number=number, line=line, body=body), self._budget)
+            self._handle(on.RowLeftOver(shard.number, row, request.line))
+            if not count % _SLICE:
+                self._notify()
+                await anyio.lowlevel.checkpoint()
+        return on.ShardSwept(shard.number)
+
+    async def _delete(self, shard: Shard) -> None:
+        """Delete the files of a batch at the service; one that stays is no harm."""
+        for file_id in (shard.file_id, shard.output_file_id, shard.error_file_id):
+            try:
+                if file_id:
+                    with self._clock.fail_after(_DELETION_S):
+                        await self._client.files.delete(file_id)
+            except Exception as error:
+                if isinstance(error, TunesmithError) and not isinstance(error, APIError):
+                    raise
+                _log.info("File %s was not deleted: %s", file_id, error)
 
 
-def _affects_all_rows(error: BatchError) -> bool:
-    """Whether what is wrong with a line is wrong with all: they name the same model."""
-    return "model" in (error.param or "") or "model" in (error.code or "")
+def _may_exist(error: APIError) -> bool:
+    """Return whether the service may have created the batch."""
+    if isinstance(error, APIStatusError):
+        return error.status not in _REFUSED_FOR_SURE
+    cause = error.__cause__
+    never_arrived = isinstance(cause, BackendError) and cause.phase in _UNREACHABLE_PHASES
+    return not (isinstance(error, APIConnectionError) and never_arrived)
 
 
-def _format_errors(errors: list[BatchError]) -> str:
-    """What is wrong, each thing once: a service may say it of every line."""
-    told = list(dict.fromkeys(f"{error.code}: {error.message}" for error in errors))
-    more = f"; and {len(told) - _MOST_TOLD} more" if len(told) > _MOST_TOLD else ""
-    return "; ".join(told[:_MOST_TOLD]) + more or "no reason given"
+def _affects_all_rows(param: str | None, code: str | None) -> bool:
+    """Return whether what is wrong with a line is wrong with all: they name the same model."""
+    return "model" in (param or "") or "model" in (code or "")
