@@ -1,4 +1,4 @@
-"""The documentation builds, without a warning."""
+"""The documentation builds without a warning and is complete."""
 
 import re
 import subprocess
@@ -29,10 +29,12 @@ PUBLIC = (
 )
 """Where names are imported from."""
 
+MAX_CODE_COLUMNS = 92
+
 
 @pytest.fixture(scope="module")
 def built(tmp_path_factory):
-    """The built site, and how building it went."""
+    """The built site, and the result of the build."""
     site = tmp_path_factory.mktemp("site")
     done = subprocess.run(
         [sys.executable, "-m", "mkdocs", "build", "--strict", "--quiet", "--site-dir", site],
@@ -64,10 +66,42 @@ def test_the_reference_has_every_public_name(built):
     assert not missing
 
 
-def test_the_landing_page_leads_to_every_page():
-    linked = re.findall(r"\]\(([\w/-]+\.md)\)", (ROOT / "docs" / "index.md").read_text())
-    pages = {str(page.relative_to(ROOT / "docs")) for page in (ROOT / "docs").rglob("*.md")}
-    assert set(linked) == pages - {"index.md"}
+def pages():
+    files = (ROOT / "docs").rglob("*.md")
+    return {path.relative_to(ROOT / "docs").as_posix() for path in files}
+
+
+def test_the_navigation_has_every_page():
+    # Without the tags of mkdocs, which are not plain YAML.
+    text = (ROOT / "mkdocs.yml").read_text().partition("\nnav:")[2]
+    listed = re.findall(r"- ([\w/-]+\.md)$", text, re.MULTILINE)
+    assert sorted(listed) == sorted(pages())
+
+
+def test_llms_txt_lists_every_page_with_its_first_sentence(built):
+    site, _ = built
+    lines = (site / "llms.txt").read_text().splitlines()
+    linked = {target for line in lines for target in re.findall(r"\]\(([^)]*)\)", line)}
+    urls = {page.removesuffix("index.md").removesuffix(".md") for page in pages()}
+    assert {url.rstrip("/") for url in linked} >= {url.rstrip("/") for url in urls - {""}}
+    without = [line for line in lines if line.startswith("- ") and "): " not in line]
+    assert not [line for line in without if "reference/" not in line]
+
+
+def test_pages_load_nothing_from_other_sites(built):
+    site, _ = built
+    for page in ("index.html", "how-to/batch/index.html", "reference/types/index.html"):
+        html = (site / page).read_text()
+        loaded = re.findall(r'<(?:script|img|link|iframe)[^>]* (?:src|href)="(https?:[^"]+)"', html)
+        assert not loaded
+
+
+def test_code_in_pages_fits_the_page():
+    """Longer lines wrap, but are hard to read."""
+    for page in sorted(pages() - {"reference/command-line.md"}):
+        text = (ROOT / "docs" / page).read_text()
+        for block in re.findall(r"^```python\n(.*?)^```", text, re.DOTALL | re.MULTILINE):
+            assert [line for line in block.splitlines() if len(line) > MAX_CODE_COLUMNS] == [], page
 
 
 def test_the_readme_says_how_to_install_every_extra():
