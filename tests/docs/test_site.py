@@ -29,7 +29,7 @@ PUBLIC = (
 )
 """Where names are imported from."""
 
-MAX_CODE_COLUMNS = 92
+MAX_CODE_COLUMNS = 80
 
 
 @pytest.fixture(scope="module")
