@@ -11,7 +11,9 @@ _summaries: dict[str, str] = {}
 
 def on_config(config):
     """Show the version in the footer."""
-    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]["version"]
+    version = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"][
+        "version"
+    ]
     config.copyright = f"tunesmith {version} · Apache-2.0"
     return config
 
@@ -19,9 +21,15 @@ def on_config(config):
 def on_page_markdown(markdown, page, **_):
     """Store the first paragraph of a page for llms.txt."""
     paragraphs = (" ".join(text.split()) for text in markdown.split("\n\n"))
-    prose = (text for text in paragraphs if re.match(r"[A-Z`]", text) and not text.startswith("```"))
+    prose = (
+        text
+        for text in paragraphs
+        if re.match(r"[A-Z`]", text) and not text.startswith("```")
+    )
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", next(prose, ""))
-    _summaries[page.file.src_uri] = re.split(r"(?<=[.:]) ", plain)[0].rstrip(":")
+    _summaries[page.file.src_uri] = re.split(r"(?<=[.:]) ", plain)[0].rstrip(
+        ":"
+    )
 
 
 def on_nav(nav, **_):
@@ -37,9 +45,13 @@ def on_post_build(config):
     lines = [f"# {config.site_name}", "", f"> {config.site_description}", ""]
     for section in _sections:
         lines += [f"## {section.title}", ""]
-        lines += [_entry(page, config.site_url or "") for page in _pages(section)]
+        lines += [
+            _entry(page, config.site_url or "") for page in _pages(section)
+        ]
         lines.append("")
-    (Path(config.site_dir) / "llms.txt").write_text("\n".join(lines), encoding="utf-8")
+    (Path(config.site_dir) / "llms.txt").write_text(
+        "\n".join(lines), encoding="utf-8"
+    )
 
 
 def _pages(item):
@@ -51,4 +63,6 @@ def _pages(item):
 
 def _entry(page, site_url):
     summary = _summaries.get(page.file.src_uri)
-    return f"- [{page.title}]({site_url}{page.file.url})" + (f": {summary}" if summary else "")
+    return f"- [{page.title}]({site_url}{page.file.url})" + (
+        f": {summary}" if summary else ""
+    )
