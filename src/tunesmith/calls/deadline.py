@@ -1,4 +1,4 @@
-"""The end of a call, and the time that is left until then."""
+"""Deadlines of calls."""
 
 from contextlib import AbstractContextManager, nullcontext
 from types import TracebackType
@@ -9,13 +9,13 @@ from tunesmith.errors import APITimeoutError, DeadlineExceededError
 __all__ = ["Deadline", "TimeLimitError"]
 
 _TIMERS_EARLY_S = 0.02
-"""A limit may be found out so much before its time: the clock of uvloop counts whole milliseconds,
-and stands still while a step of the loop takes. With less left, nothing would be done in time.
+"""Timers may expire this much early: the clock of uvloop has a resolution of milliseconds, and does
+not advance during an iteration of the loop.
 """
 
 
 class TimeLimitError(Exception):
-    """A scope of `Deadline` has expired, unlike a TimeoutError of the user's own code.
+    """Expired scope of a `Deadline`, unlike a TimeoutError of the user's code.
 
     Args:
         unsent: Whether the backend marked the cancellation as raised before anything was sent.
@@ -50,54 +50,54 @@ class _Scope:
 
 
 class Deadline:
-    """The end of a call: its attempts, pauses, polls and stream reads together.
+    """Deadline of a call, including its attempts, pauses, polls and stream reads.
 
     Args:
-        clock: The clock to go by.
-        seconds: How long the call may take; None for ever.
-        operation: The operation's name, for the errors.
+        clock: The clock.
+        seconds: Seconds until the deadline; None for no deadline.
+        operation: Name of the operation, for errors.
     """
 
-    __slots__ = ("_at", "clock", "operation", "seconds")
+    __slots__ = ("_end", "clock", "operation", "seconds")
 
     def __init__(self, clock: Clock, seconds: float | None, operation: str) -> None:
         self.clock = clock
         self.seconds = seconds
         self.operation = operation
-        self._at = None if seconds is None else clock.monotonic() + seconds
+        self._end = None if seconds is None else clock.monotonic() + seconds
 
     @property
     def remaining_s(self) -> float | None:
-        """Seconds that are left; None without a limit."""
-        return None if self._at is None else self._at - self.clock.monotonic()
+        """Seconds left; None without a deadline."""
+        return None if self._end is None else self._end - self.clock.monotonic()
 
     def scope(self, timeout_s: float | None) -> AbstractContextManager[object]:
-        """Raise TimeLimitError in a block once the timeout, or the whole call's time, is over.
+        """Raise TimeLimitError in a block when the timeout or the deadline passes.
 
         Args:
-            timeout_s: Seconds that the block may take; None for no limit of its own.
+            timeout_s: Seconds the block may take; None for no timeout.
         """
-        left = self.remaining_s
-        if left is not None and (timeout_s is None or left < timeout_s):
-            timeout_s = max(left, 0)
+        remaining_s = self.remaining_s
+        if remaining_s is not None and (timeout_s is None or remaining_s < timeout_s):
+            timeout_s = max(remaining_s, 0)
         return nullcontext() if timeout_s is None else _Scope(self.clock.fail_after(timeout_s))
 
     def error(
-        self, timeout_s: float | None, attempts: int, *, progress: str = "no answer"
+        self, timeout_s: float | None, attempts: int, *, progress: str = "no response"
     ) -> APITimeoutError | DeadlineExceededError:
-        """Tell which of the two limits has passed, and what came meanwhile."""
-        left = self.remaining_s
-        if timeout_s is None or (left is not None and left <= _TIMERS_EARLY_S):
+        """Return the error for an expired scope, depending on which limit passed."""
+        remaining_s = self.remaining_s
+        if timeout_s is None or (remaining_s is not None and remaining_s <= _TIMERS_EARLY_S):
             return self.exceeded("waiting for the service", attempts)
         return APITimeoutError(
-            f"{self.operation}: {progress} within the timeout of {timeout_s:g} s; a longer one is "
-            "set by `timeout`",
+            f"{self.operation}: {progress} within the timeout of {timeout_s:g} s; to wait longer, "
+            "set timeout=",
             operation=self.operation,
             attempts=attempts,
         )
 
     def exceeded(self, activity: str, attempts: int = 0) -> DeadlineExceededError:
-        """Make the error that says what was being done when the time was up."""
+        """Return the error for a deadline that passed during an activity."""
         return DeadlineExceededError(
             f"{self.operation}: the deadline of {self.seconds:g} s passed while {activity}",
             operation=self.operation,
@@ -106,17 +106,17 @@ class Deadline:
         )
 
     async def sleep(self, seconds: float, *, activity: str, attempts: int = 0) -> None:
-        """Wait; a wait that would outlast the deadline is not begun.
+        """Sleep, or raise an error at once if the deadline would pass meanwhile.
 
         Args:
-            seconds: How long to wait.
-            activity: What the wait is for, for the error: "waiting to retry".
-            attempts: How many times the request was sent.
+            seconds: Seconds to sleep.
+            activity: Purpose of the pause, for the error, such as "waiting to retry".
+            attempts: Number of times the request was sent.
 
         Raises:
-            DeadlineExceededError: The time would be up before.
+            DeadlineExceededError: The deadline would pass.
         """
-        left = self.remaining_s
-        if left is not None and seconds >= left:
+        remaining_s = self.remaining_s
+        if remaining_s is not None and seconds >= remaining_s:
             raise self.exceeded(activity, attempts)
         await self.clock.sleep(seconds)

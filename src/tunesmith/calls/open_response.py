@@ -1,4 +1,4 @@
-"""A good response, open to be read."""
+"""Successful responses, open to be read."""
 
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
@@ -12,14 +12,14 @@ __all__ = ["OpenResponse"]
 
 @dataclass(frozen=True, slots=True)
 class OpenResponse:
-    """A good response, open to be read.
+    """Successful response, open to be read.
 
     Args:
-        info: What is known of it.
-        stream: The body's chunks.
-        deadline: The end of the call.
+        info: Metadata of the response.
+        stream: Chunks of the body.
+        deadline: Deadline of the call.
         timeout_s: Seconds to wait for each chunk.
-        keeps_timeout: Whether the stream itself waits no longer than that.
+        keeps_timeout: Whether the stream enforces the timeout itself.
     """
 
     info: ResponseInfo
@@ -29,12 +29,12 @@ class OpenResponse:
     keeps_timeout: bool
 
     async def next_chunk(self) -> bytes | None:
-        """Wait for a chunk of the body; None at its end.
+        """Return the next chunk of the body; None at its end.
 
         Raises:
-            StreamInterruptedError: It broke off.
-            APITimeoutError: The chunk did not come in time.
-            DeadlineExceededError: The time of the whole call is up.
+            StreamInterruptedError: The body ended early.
+            APITimeoutError: The chunk was not received within the timeout.
+            DeadlineExceededError: The deadline passed.
         """
         try:
             with self.deadline.scope(None if self.keeps_timeout else self.timeout_s):
@@ -46,7 +46,7 @@ class OpenResponse:
                 raise self._timeout_error() from error
             raise self.interrupted(str(error)) from error
 
-    # Not a generator: one that is left early waits for the garbage collector.
+    # Not a generator, which would stay open until garbage collection when left early.
     def __aiter__(self) -> AsyncIterator[bytes]:
         return self
 
@@ -58,13 +58,13 @@ class OpenResponse:
 
     def _timeout_error(self) -> TunesmithError:
         return self.deadline.error(
-            self.timeout_s, self.info.attempts, progress="the answer began, and no more of it came"
+            self.timeout_s, self.info.attempts, progress="the response stopped"
         )
 
     def interrupted(self, reason: str) -> StreamInterruptedError:
-        """Make the error that says the answer broke off."""
+        """Return the error for a response that ended early."""
         return StreamInterruptedError(
-            f"{self.deadline.operation}: the answer broke off: {reason}",
+            f"{self.deadline.operation}: the response was interrupted: {reason}",
             operation=self.deadline.operation,
             attempts=self.info.attempts,
             request_id=self.info.request_id,

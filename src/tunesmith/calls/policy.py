@@ -1,4 +1,4 @@
-"""What holds for every call of a client."""
+"""Policy of the calls of a client."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -9,7 +9,7 @@ from tunesmith.protocol.retry import RetryPolicy
 __all__ = ["DEFAULT_MAX_RESPONSE_BYTES", "DEFAULT_TIMEOUT_S", "CallPolicy"]
 
 DEFAULT_TIMEOUT_S = 600.0
-"""The official SDK's: a long completion takes minutes."""
+"""As in the official SDK: long completions take minutes."""
 
 DEFAULT_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 """Far above any response of the API, and far below the memory of a machine."""
@@ -17,19 +17,18 @@ DEFAULT_MAX_RESPONSE_BYTES = 256 * 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class CallPolicy:
-    """What holds for every call of a client.
+    """Policy of the calls of a client.
 
     Args:
-        timeout_s: Seconds that one attempt may take: to the end of the answer, or in a stream to
-            the next event. None for no limit.
-        deadline_s: Seconds that a whole call may take: attempts, pauses, polls and stream reads
-            together. None for no limit.
-        retry: Which failures are tried again, and after what pause.
+        timeout_s: Seconds an attempt may take, or in a stream the next event; None for no limit.
+        deadline_s: Seconds a call may take, including attempts, pauses, polls and stream reads;
+            None for no limit.
+        retry: The retry policy.
         headers: Headers to send with every call, names in lower case.
         max_response_bytes: Maximum size of a response that is read into memory; None for no limit.
 
     Raises:
-        ConfigurationError: A limit is not a number above 0, or the number of retries below 0.
+        ConfigurationError: A limit is not above 0, or the number of retries is below 0.
     """
 
     timeout_s: float | None = DEFAULT_TIMEOUT_S
@@ -50,14 +49,14 @@ class CallPolicy:
 
 
 def validate_timeout(name: str, seconds: object) -> None:
-    """Refuse what is no limit of time.
+    """Validate a time limit.
 
     Args:
-        name: The option's name.
-        seconds: Its value.
+        name: Name of the option.
+        seconds: Value of the option.
 
     Raises:
-        ConfigurationError: It is neither None nor a number above 0.
+        ConfigurationError: The value is neither None nor a number above 0.
     """
     if seconds is not None and not (isinstance(seconds, int | float) and seconds > 0):
         raise ConfigurationError(

@@ -1,1 +1,1 @@
-"""Pure code between operations and bytes: nothing here opens, waits or sends."""
+"""Encoding and decoding of requests and responses, without input and output."""

@@ -1,4 +1,4 @@
-"""Nested values as flat pairs, for queries and forms, and back: `metadata[topic]=kant`."""
+"""Conversion of nested values to flat pairs for queries and forms: `metadata[topic]=kant`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any, cast
@@ -9,10 +9,10 @@ __all__ = ["flatten", "unflatten"]
 
 
 def flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
-    """Write a value as pairs: `{"anchor": "created_at"}` becomes `name[anchor]=created_at`.
+    """Flatten a value: `{"anchor": "created_at"}` becomes `name[anchor]=created_at`.
 
     Args:
-        name: The parameter's name.
+        name: Name of the parameter.
         value: Text, number, boolean, mapping or sequence.
     """
     if isinstance(value, Mapping):
@@ -28,13 +28,13 @@ def flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
 
 
 def unflatten(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
-    """Read pairs back into nested values; scalars stay text.
+    """Convert flat pairs to nested values; scalars stay text.
 
     Args:
-        pairs: Names and values, as a query or a form has them.
+        pairs: Names and values of a query or form.
 
     Raises:
-        InvalidRequestError: A parameter is given both with keys and without.
+        InvalidRequestError: A parameter appears both with and without keys.
     """
     values: dict[str, Any] = {}
     for name, value in pairs:
@@ -48,5 +48,5 @@ def unflatten(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
         elif isinstance(inner, dict) and keys != [""]:
             inner[keys[0]] = value
         else:
-            raise InvalidRequestError(f"'{base}' is given in several forms", param=base)
+            raise InvalidRequestError(f"'{base}' appears both with and without keys", param=base)
     return values

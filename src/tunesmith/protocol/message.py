@@ -1,4 +1,4 @@
-"""A request and a response, as a backend sees them: no HTTP library, no credentials, no host."""
+"""Requests and responses of backends: without HTTP library, credentials and host."""
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
@@ -10,7 +10,7 @@ from tunesmith.errors import InvalidRequestError
 __all__ = ["Body", "Request", "Response", "SecretHeaders", "redact_headers"]
 
 Body = bytes | Callable[[], AsyncIterator[bytes]]
-"""Bytes, or a function that opens the body afresh, so that an attempt can be repeated."""
+"""Bytes, or a function that opens the body again for each attempt."""
 
 
 class SecretHeaders(dict[str, str]):
@@ -41,17 +41,17 @@ def redact_headers(body: bytes, headers: Mapping[str, str]) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """What is sent.
+    """Request to a service.
 
     Args:
-        operation: The operation's name, such as `files.create`: faults, cassettes, logs and
-            metrics match on it.
+        operation: Name of the operation, such as `files.create`, for faults, cassettes, logs and
+            metrics.
         method: The HTTP method.
         path: The path below the base URL, percent-encoded, such as `/files/file-1`.
-        query: Names and values, not yet percent-encoded.
-        headers: Names in lower case. Credentials are not among them: the backend adds its own.
-        body: The body; None for none. Its length, where known, is in `content-length`.
-        timeout_s: Seconds that the attempt may take; None for no limit.
+        query: Names and values, not percent-encoded.
+        headers: Headers, names in lower case, without credentials, which the backend adds.
+        body: The body; None for no body. Its length, if known, is in `content-length`.
+        timeout_s: Seconds the attempt may take; None for no limit.
         replayable: Whether the body can be opened more than once.
     """
 
@@ -65,11 +65,11 @@ class Request:
     replayable: bool = True
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
-        """Open the body and go through it; whoever stops early closes this, and so the body.
+        """Open the body and iterate over it; closing the generator closes the body.
 
         Raises:
-            InvalidRequestError: The body is not as long as `content-length` says. What is too much
-                would be taken for another request.
+            InvalidRequestError: The length of the body differs from `content-length`. Surplus bytes
+                would be read as another request.
         """
         if isinstance(self.body, bytes):
             yield self.body
@@ -82,34 +82,34 @@ class Request:
                 async for chunk in body:
                     sent += len(chunk)
                     if announced is not None and sent > announced:
-                        raise self._other_length(announced)
+                        raise self._length_error(announced)
                     yield chunk
                 if announced is not None and sent < announced:
-                    raise self._other_length(announced)
+                    raise self._length_error(announced)
             finally:
                 if isinstance(body, AsyncGenerator):
-                    # Shielded, so that a call that is cancelled closes its file too.
+                    # Shielded, so that cancelled calls close their file too.
                     with anyio.CancelScope(shield=True):
                         await body.aclose()
 
-    def _other_length(self, announced: int) -> InvalidRequestError:
+    def _length_error(self, announced: int) -> InvalidRequestError:
         return InvalidRequestError(
-            f"{self.operation}: the body has not the {announced} bytes that were announced: was a "
-            "file changed while it was sent?",
+            f"{self.operation}: the body does not have the announced {announced} bytes; a file may "
+            "have changed while it was sent",
             operation=self.operation,
         )
 
 
 @dataclass(frozen=True, slots=True)
 class Response:
-    """What comes back; an error status is a response too.
+    """Response of a service, whatever its status.
 
     Args:
         status: The HTTP status.
         headers: Names in lower case; values of a repeated name joined by `, `.
-        stream: The body, chunk by chunk, as it comes.
-        keeps_timeout: Whether the stream itself raises a `BackendError` of the phase `timeout` when
-            a chunk does not come within the request's `timeout_s`, so that nobody else need watch.
+        stream: Chunks of the body.
+        keeps_timeout: Whether the stream itself raises a `BackendError` of phase `timeout` if a
+            chunk is not received within the request's `timeout_s`.
     """
 
     status: int

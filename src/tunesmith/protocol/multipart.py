@@ -1,4 +1,4 @@
-"""Forms with files: written piece by piece, and read by the service in memory.
+"""Multipart forms: encoded in chunks by the client, decoded in memory by the service.
 
 Source: https://www.rfc-editor.org/rfc/rfc7578
 """
@@ -22,25 +22,25 @@ __all__ = [
 
 
 _BOUNDARY = re.compile(r"[0-9A-Za-z'+_.-]{1,70}")
-"""What needs no quotes: https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1"""
+"""Boundaries that need no quotes: https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1"""
 
 _MAX_HEAD_BYTES = 16_384
 
 
 class MultipartError(ValueError):
-    """A body is no form."""
+    """Malformed form."""
 
 
 @dataclass(frozen=True, slots=True)
 class Part:
-    """One field of a form.
+    """Field of a form.
 
     Args:
-        name: The field's name.
-        content: The bytes, or a function that opens them afresh.
-        filename: The file's name; None for a field that is no file.
+        name: Name of the field.
+        content: The bytes, or a function that opens them again for each attempt.
+        filename: Name of the file; None for other fields.
         content_type: The media type.
-        length_bytes: The length of content that is opened; None if it shows only at the end.
+        length_bytes: The length of opened content; None if unknown.
     """
 
     name: str
@@ -51,7 +51,7 @@ class Part:
 
     @property
     def size_bytes(self) -> int | None:
-        """How long the content is, as far as that is known."""
+        """Length of the content; None if unknown."""
         return len(self.content) if isinstance(self.content, bytes) else self.length_bytes
 
     async def chunks(self) -> AsyncGenerator[bytes]:
@@ -65,15 +65,15 @@ class Part:
 
 
 class MultipartBody:
-    """A form, which can be opened any number of times.
+    """Form that can be sent any number of times.
 
     Args:
         parts: The fields.
-        boundary: What stands between them; chosen by chance if None.
+        boundary: Separator of the fields; random if None.
 
     Raises:
-        InvalidRequestError: A part's media type has a line end in it, which would begin a header.
-        ValueError: The boundary has characters that would need quotes, or too many.
+        InvalidRequestError: A media type contains a line end.
+        ValueError: The boundary is too long or has characters that need quotes.
 
     Example:
         ```python
@@ -88,7 +88,7 @@ class MultipartBody:
     def __init__(self, parts: Sequence[Part], boundary: str | None = None) -> None:
         self._boundary = secrets.token_hex(16) if boundary is None else boundary
         if not _BOUNDARY.fullmatch(self._boundary):
-            raise ValueError(f"no boundary of a form: {self._boundary!r}")
+            raise ValueError(f"invalid boundary of a form: {self._boundary!r}")
         self._parts = [(self._head(part), part) for part in parts]
         self._end = f"--{self._boundary}--\r\n".encode()
 
@@ -99,7 +99,7 @@ class MultipartBody:
 
     @property
     def length_bytes(self) -> int | None:
-        """The length of the whole; None if a file's length is not known."""
+        """Length of the form; None if the length of a file is unknown."""
         total = len(self._end)
         for head, part in self._parts:
             if part.size_bytes is None:
@@ -108,9 +108,9 @@ class MultipartBody:
         return total
 
     async def chunks(self) -> AsyncGenerator[bytes]:
-        """Open the files, one after the other, and go through the form.
+        """Iterate over the form, opening its files one after the other.
 
-        Whoever stops early closes the generator, and with it the file that is open.
+        Closing the generator closes the open file.
         """
         for head, part in self._parts:
             if isinstance(part.content, bytes):
@@ -132,10 +132,10 @@ class MultipartBody:
         if part.content_type is not None:
             if "\r" in part.content_type or "\n" in part.content_type:
                 raise InvalidRequestError(
-                    f"a media type is one line, not {part.content_type!r}", param=part.name
+                    f"a media type must be one line, not {part.content_type!r}", param=part.name
                 )
             lines.append(f"Content-Type: {part.content_type}")
-        # File names that are no Unicode have surrogates in them, which cannot be sent.
+        # File names that are not Unicode contain surrogates, which cannot be encoded.
         return "\r\n".join([*lines, "", ""]).encode(errors="replace")
 
 
@@ -156,19 +156,18 @@ async def closing_chunks(chunks: AsyncIterable[bytes]) -> AsyncGenerator[AsyncIt
 def _quoted(text: str) -> str:
     # As browsers do: https://html.spec.whatwg.org/#multipart-form-data
     text = text.replace('"', "%22").replace("\r", "%0D").replace("\n", "%0A")
-    # Browsers leave a backslash alone; but most readers take it for an escape, and would read
-    # on beyond a quote that follows it.
+    # Browsers do not escape backslashes, but most parsers unescape them.
     return text.replace("\\", "\\\\")
 
 
 @dataclass(frozen=True, slots=True)
 class ReceivedPart:
-    """One field of a form that came.
+    """Field of a received form.
 
     Args:
-        name: The field's name.
-        content: Its bytes.
-        filename: The file's name; None for a field that is no file.
+        name: Name of the field.
+        content: The bytes.
+        filename: Name of the file; None for other fields.
         content_type: The media type.
     """
 
@@ -186,15 +185,15 @@ _PERCENT = re.compile("%(22|[01][0-9A-F])")
 async def decode_multipart(
     content_type: str, body: AsyncIterable[bytes], *, max_bytes: int
 ) -> list[ReceivedPart]:
-    """Read a form.
+    """Decode a form.
 
     Args:
         content_type: The value of the `content-type` header.
-        body: The body's chunks; a generator is closed, even if not all of it was read.
-        max_bytes: Longer bodies are refused.
+        body: Chunks of the body; a generator is closed at the end.
+        max_bytes: Maximum length of the body.
 
     Raises:
-        MultipartError: The body is no such form, ends early, or is too long.
+        MultipartError: The form is malformed, ends early, or is too long.
     """
     boundary = _parameters(content_type).get("boundary")
     if not content_type.lower().startswith("multipart/form-data") or not boundary:
@@ -216,44 +215,44 @@ async def decode_multipart(
 
 
 class _PartParser:
-    """Cuts a body at its boundaries; holds no more of it than the part that is coming in."""
+    """Parser that splits a body at its boundaries, and buffers only the current part."""
 
-    _LONGEST_PADDING = 64
+    _MAX_PADDING = 64
 
     def __init__(self, boundary: str) -> None:
         delimiter = b"\r\n--" + boundary.encode()
-        # What goes on after the boundary is content that happens to begin like it.
+        # A longer line is content that begins like a boundary.
         self._boundary = re.compile(
-            re.escape(delimiter) + rb"(?:(--)|[ \t]{0,%d}(?=\r\n))" % self._LONGEST_PADDING
+            re.escape(delimiter) + rb"(?:(--)|[ \t]{0,%d}(?=\r\n))" % self._MAX_PADDING
         )
-        self._overlap = len(delimiter) + self._LONGEST_PADDING + 2
-        # With a line end before it, the first boundary is like all others.
+        self._overlap = len(delimiter) + self._MAX_PADDING + 2
+        # Makes the first boundary like all others.
         self._pending = bytearray(b"\r\n")
         self._searched = 0
         self._begun = False
         self.ended = False
 
     def feed(self, chunk: bytes) -> list[ReceivedPart]:
-        """Take a chunk, and give the parts that are complete with it."""
+        """Parse a chunk, and return the parts completed by it."""
         parts: list[ReceivedPart] = []
         if self.ended:
             return parts
         pending = self._pending
         pending += chunk
-        while not self.ended and (found := self._boundary.search(pending, self._searched)):
-            # What stands before the first boundary is not for us.
+        while not self.ended and (match := self._boundary.search(pending, self._searched)):
+            # The preamble is ignored.
             if self._begun:
-                parts.append(_received(pending, found.start()))
+                parts.append(_parse_part(pending, match.start()))
             self._begun = True
-            self.ended = found.group(1) is not None
-            del pending[: found.end()]
+            self.ended = match.group(1) is not None
+            del pending[: match.end()]
             self._searched = 0
         self._searched = max(len(pending) - self._overlap, 0)
         return parts
 
 
-def _received(piece: bytearray, end: int) -> ReceivedPart:
-    """Read the part that stands in `piece[:end]`, the line end of its boundary before it."""
+def _parse_part(piece: bytearray, end: int) -> ReceivedPart:
+    """Parse the part in `piece[:end]`, after the line end of its boundary."""
     head_end = piece.find(b"\r\n\r\n", 0, end)
     if head_end < 0:
         raise MultipartError("a part has no blank line after its headers")
@@ -268,7 +267,7 @@ def _received(piece: bytearray, end: int) -> ReceivedPart:
     parameters = _parameters(headers.get("content-disposition", ""))
     if "name" not in parameters:
         raise MultipartError("a part has no name")
-    with memoryview(piece) as view:  # slices of a bytearray would be copied once more
+    with memoryview(piece) as view:  # slices of a bytearray would be copied twice
         content = bytes(view[head_end + 4 : end])
     return ReceivedPart(
         name=_unquoted(parameters["name"]),
@@ -279,12 +278,12 @@ def _received(piece: bytearray, end: int) -> ReceivedPart:
 
 
 def _parameters(value: str) -> dict[str, str]:
-    found: dict[str, str] = {}
+    parameters: dict[str, str] = {}
     for name, quoted, plain in _PARAMETER.findall(value):
-        # A backslash before anything else is itself, as in the paths that old browsers send.
-        found[name.lower()] = _ESCAPED.sub(r"\1", quoted) or plain.strip()
-    return found
+        # Other backslashes are literal, as in the paths that old browsers send.
+        parameters[name.lower()] = _ESCAPED.sub(r"\1", quoted) or plain.strip()
+    return parameters
 
 
 def _unquoted(text: str) -> str:
-    return _PERCENT.sub(lambda found: chr(int(found.group(1), 16)), text)
+    return _PERCENT.sub(lambda match: chr(int(match.group(1), 16)), text)

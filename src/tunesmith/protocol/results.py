@@ -1,4 +1,4 @@
-"""Reading a job's result file: CSV, in base64 by newer services."""
+"""Parsing of result files: CSV, which newer services encode in base64."""
 
 import base64
 import binascii
@@ -11,7 +11,7 @@ from tunesmith.types.results import StepMetrics
 
 __all__ = ["parse_results"]
 
-# Each service and era has its own column names; the first that is there counts.
+# Column names differ between services and versions; the first that exists is used.
 _TRAIN_LOSS = ("train_loss", "training_loss")
 _TRAIN_ACCURACY = ("train_accuracy", "train_mean_token_accuracy", "training_token_accuracy")
 _VALID_LOSS = ("valid_loss", "validation_loss")
@@ -19,13 +19,13 @@ _VALID_ACCURACY = ("valid_mean_token_accuracy", "valid_accuracy", "validation_to
 
 
 def parse_results(content: bytes) -> tuple[StepMetrics, ...]:
-    r"""Read the content of a result file.
+    r"""Parse a result file.
 
     Args:
-        content: CSV with a column `step`, as it is or in base64.
+        content: CSV with a column `step`, plain or in base64.
 
     Raises:
-        InvalidResponseError: It is no such CSV.
+        InvalidResponseError: The content has another format.
 
     Example:
         ```python
@@ -40,7 +40,7 @@ def parse_results(content: bytes) -> tuple[StepMetrics, ...]:
     rows = csv.DictReader(io.StringIO(text, newline=""))
     if "step" not in (rows.fieldnames or ()):
         raise InvalidResponseError(
-            "a result file is CSV with a column 'step'; this is none", excerpt=text[:200]
+            "the result file must be CSV with a column 'step'", excerpt=text[:200]
         )
     return tuple(_metrics({k: v for k, v in row.items() if k and v}) for row in rows if row["step"])
 
@@ -66,7 +66,7 @@ def _metrics(row: Mapping[str, str]) -> StepMetrics:
         )
     except ValueError as error:
         raise InvalidResponseError(
-            f"a row of the result file holds {error}", excerpt=str(row)
+            f"invalid number in the result file: {error}", excerpt=str(row)
         ) from None
 
 

@@ -1,4 +1,4 @@
-"""From a request back to an operation: what a service does with what it receives."""
+"""Decoding of requests as operations, for services."""
 
 import json
 import re
@@ -24,11 +24,11 @@ O = TypeVar("O", bound=Operation[Any])  # noqa: E741 - an operation
 
 @dataclass(frozen=True, slots=True)
 class DecodedRequest:
-    """What was asked.
+    """Operation decoded from a request.
 
     Args:
-        operation: The operation, its parameters checked.
-        streaming: Whether the answer shall come bit by bit.
+        operation: The operation.
+        streaming: Whether a stream of events was requested.
     """
 
     operation: Operation[Any]
@@ -36,12 +36,12 @@ class DecodedRequest:
 
 
 class UnknownRouteError(Exception):
-    """No operation has this method and path.
+    """Method and path without an operation.
 
     Args:
-        method: The method asked with.
-        path: The path asked for.
-        allowed: The methods that the path does know; empty if it is unknown.
+        method: The requested method.
+        path: The requested path.
+        allowed: The methods allowed for the path; empty if the path is unknown.
     """
 
     def __init__(self, method: str, path: str, allowed: tuple[str, ...]) -> None:
@@ -52,11 +52,11 @@ class UnknownRouteError(Exception):
 
 
 class Router:
-    """Finds the operation for a request, and reads its parameters.
+    """Router that decodes requests as operations.
 
     Args:
-        operations: The operations that the service knows.
-        max_body_bytes: Bodies above this size are refused.
+        operations: The operations of the service.
+        max_body_bytes: Maximum size of a body.
 
     Example:
         ```python
@@ -83,10 +83,10 @@ class Router:
         }
 
     def find(self, method: str, path: str) -> tuple[type[Operation[Any]], dict[str, str]]:
-        """Find the operation and the parameters in the path.
+        """Find the operation and the path parameters.
 
         Raises:
-            UnknownRouteError: There is none.
+            UnknownRouteError: No operation has this method and path.
         """
         if fixed := self._fixed.get((method, path)):
             return fixed, {}
@@ -99,24 +99,24 @@ class Router:
         raise UnknownRouteError(method, path, tuple(allowed))
 
     async def decode(self, request: Request) -> DecodedRequest:
-        """Read a request as an operation.
+        """Decode a request.
 
         Args:
-            request: What came; its `operation` does not matter, its path is below the base URL.
+            request: The request, its path below the base URL; its `operation` is ignored.
 
         Raises:
             UnknownRouteError: No operation has this method and path.
-            InvalidRequestError: A parameter is missing, wrong or unknown, or the body unreadable;
-                the words are the service's.
+            InvalidRequestError: A parameter is missing, invalid or unknown, or the body is
+                malformed; worded as by the hosted service.
         """
-        operation, values = self.find(request.method, request.path)
+        operation, path_values = self.find(request.method, request.path)
         spec = operation.spec
         async with aclosing(request.chunks()) as chunks:
             body = await self._body(request.headers, chunks, spec)
-        given = unflatten(request.query) if spec.method != "POST" else body
-        streaming = given.pop("stream", None) in (True, "true", "True", "1")
+        values = unflatten(request.query) if spec.method != "POST" else body
+        streaming = values.pop("stream", None) in (True, "true", "True", "1")
         return DecodedRequest(
-            _build(operation, {**given, **values}), streaming and spec.event_type is not None
+            _build(operation, {**values, **path_values}), streaming and spec.event_type is not None
         )
 
     async def _body(
@@ -149,10 +149,10 @@ class Router:
 
 
 def parse_json_object(content: bytes) -> dict[str, Any]:
-    """Read a JSON object.
+    """Parse a JSON object.
 
     Raises:
-        InvalidRequestError: It is none; the words are the service's.
+        InvalidRequestError: The content is not a JSON object; worded as by the hosted service.
     """
     try:
         value = from_json(content)
@@ -168,16 +168,16 @@ def parse_json_object(content: bytes) -> dict[str, Any]:
 
 
 def _pattern(path: str) -> re.Pattern[str]:
-    # A parameter is one segment, but a model's name may hold slashes.
+    # Parameters are one segment, but names of models may contain slashes.
     with_models = re.sub(r"\{(model)\}", r"(?P<\1>.+)", path)
     return re.compile(re.sub(r"\{(\w+)\}", r"(?P<\1>[^/]+)", with_models))
 
 
-def _build(operation: type[O], given: Mapping[str, Any]) -> O:
+def _build(operation: type[O], received: Mapping[str, Any]) -> O:
     spec = operation.spec
     known = {*spec.path_params, *spec.query_params, *spec.body_params}
     values: dict[str, Any] = {}
-    for name, value in given.items():
+    for name, value in received.items():
         if name not in known:
             raise InvalidRequestError(f"Unrecognized request argument supplied: {name}", param=name)
         if value is not None:
@@ -189,7 +189,7 @@ def _build(operation: type[O], given: Mapping[str, Any]) -> O:
 
 
 def _validation_error(problem: ErrorDetails) -> InvalidRequestError:
-    """Say what is wrong as the service does: `'x' is not one of ['batch'] - 'purpose'`."""
+    """Word an error as the hosted service does: `'x' is not one of ['batch'] - 'purpose'`."""
     names = [part for part in problem["loc"] if not _is_union_branch(part)]
     param = "".join(f"[{n}]" if isinstance(n, int) else f".{n}" for n in names).lstrip(".")
     value, kind, context = problem["input"], problem["type"], problem.get("ctx", {})
@@ -214,7 +214,7 @@ def _validation_error(problem: ErrorDetails) -> InvalidRequestError:
     return InvalidRequestError(f"{text} - '{param}'", param=param)
 
 
-_SHOWN_CHARS = 60
+_MAX_CHARS = 60
 
 _JSON_TYPES = {"int": "integer", "float": "number", "bool": "boolean", "dict": "object"} | {
     "list": "array",
@@ -224,7 +224,7 @@ _JSON_TYPES = {"int": "integer", "float": "number", "bool": "boolean", "dict": "
 
 
 def _is_union_branch(part: int | str) -> bool:
-    # pydantic names the branch of a union that failed: `list[str]`, `constrained-int`, `Auto`.
+    # pydantic names the branch of a union that failed, such as `list[str]`.
     return isinstance(part, str) and (
         part in {"str", "int", "float", "bool", "dict"}
         or not re.fullmatch(r"[a-z][a-z0-9_]*", part)
@@ -236,4 +236,4 @@ def _abbreviate(value: Any) -> str:
         return "the file"
     text = json.dumps(value, ensure_ascii=False, default=str) if value is not None else "None"
     text = repr(value) if isinstance(value, str) else text
-    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}..."
+    return text if len(text) <= _MAX_CHARS else f"{text[:_MAX_CHARS]}..."

@@ -1,4 +1,4 @@
-"""Server-sent events, as the standard has them.
+"""Server-sent events.
 
 Source: https://html.spec.whatwg.org/multipage/server-sent-events.html
 """
@@ -12,17 +12,17 @@ _BOM = b"\xef\xbb\xbf"
 _LINE_END = re.compile(rb"\r\n|\n|\r")
 
 _MAX_RETRY_DIGITS = 18
-"""A longer number is no time to wait, and int() refuses thousands of digits."""
+"""Longer numbers are ignored, since int() rejects thousands of digits."""
 
 
 class ServerSentEvent(NamedTuple):
-    """One event.
+    """Event of a stream.
 
     Args:
         data: The data lines, joined by line feeds.
-        event: The event's type; empty if it has none.
-        id: The last id that was sent; empty if there was none.
-        retry_ms: How long to wait before connecting again, if the server says so.
+        event: The event type; empty if it has none.
+        id: The last event ID; empty if there was none.
+        retry_ms: Reconnection time in milliseconds, if the server sent one.
     """
 
     data: bytes
@@ -32,7 +32,7 @@ class ServerSentEvent(NamedTuple):
 
 
 class SSEDecoder:
-    r"""Turns the chunks of a body into events, wherever the chunks are cut.
+    r"""Decoder of chunks, cut anywhere, into events.
 
     Example:
         ```python
@@ -56,20 +56,20 @@ class SSEDecoder:
         self._retry_ms: int | None = None
 
     def feed(self, chunk: bytes) -> list[ServerSentEvent]:
-        """Take a chunk, and give the events that are complete with it.
+        """Decode a chunk, and return the events completed by it.
 
         Args:
             chunk: Bytes of the body, cut anywhere.
         """
         if self._after_cr and chunk:
-            # A CR ends its line at once, lest the event wait for the next chunk; an LF that
-            # follows it is the other half of a CRLF.
+            # A CR ends its line at once, so that the event need not wait for the next chunk; an LF
+            # that follows is the other half of a CRLF.
             self._after_cr = False
             chunk = chunk.removeprefix(b"\n")
         pending = self._pending
         pending.append(chunk)
-        # Only a chunk with a line end can complete anything; without one, joining waits, so that
-        # a huge line that comes in small pieces takes linear time.
+        # Only a line end can complete an event. Joining is deferred until then, so that a long line
+        # in small pieces takes linear time.
         if b"\n" not in chunk and b"\r" not in chunk:
             return []
         text = b"".join(pending)
@@ -82,27 +82,25 @@ class SSEDecoder:
         rest = lines.pop()
         if rest:
             pending.append(rest)
-        return self._take(lines)
+        return self._parse(lines)
 
     def finish(self) -> list[ServerSentEvent]:
-        """Give what is left at the end of the body.
+        """Return the events left at the end of a complete body.
 
-        The standard throws an unfinished event away; but some servers leave out the last blank
-        line, or the last line end, and what they sent before it counts. Whether the body came to
-        its end, or broke off in the middle of a line, is the caller's to know: call this only
-        after a proper end.
+        The standard discards an unfinished event, but some servers omit the last blank line or the
+        last line end.
         """
         text = b"".join(self._pending).removeprefix(b"" if self._begun else _BOM)
         self._pending.clear()
-        return self._take([*_split(text), b""])
+        return self._parse([*_split(text), b""])
 
-    def _take(self, lines: list[bytes]) -> list[ServerSentEvent]:
+    def _parse(self, lines: list[bytes]) -> list[ServerSentEvent]:
         events: list[ServerSentEvent] = []
         for line in lines:
             if line.startswith(b"data: "):
                 self._data.append(line[6:])
             elif line:
-                self._field(line)
+                self._parse_field(line)
             else:
                 if self._data:
                     data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
@@ -111,7 +109,7 @@ class SSEDecoder:
                 self._event = ""
         return events
 
-    def _field(self, line: bytes) -> None:
+    def _parse_field(self, line: bytes) -> None:
         name, _, value = line.partition(b":")
         value = value.removeprefix(b" ")
         if name == b"data":
@@ -129,14 +127,14 @@ def _split(text: bytes) -> list[bytes]:
 
 
 def encode_event(data: bytes, event: str | None = None) -> bytes:
-    r"""Write an event.
+    r"""Encode an event.
 
     Args:
         data: The data; each of its lines becomes a data line.
-        event: The event's type.
+        event: The event type.
 
     Raises:
-        ValueError: The type has a line end in it, which would begin another field.
+        ValueError: The type contains a line end.
 
     Example:
         ```python
@@ -146,6 +144,6 @@ def encode_event(data: bytes, event: str | None = None) -> bytes:
         ```
     """
     if event and ("\n" in event or "\r" in event):
-        raise ValueError(f"an event's type is one line, not {event!r}")
+        raise ValueError(f"an event type must be one line, not {event!r}")
     head = f"event: {event}\n".encode() if event else b""
     return head + b"data: " + b"\ndata: ".join(_split(data)) + b"\n\n"
