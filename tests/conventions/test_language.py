@@ -17,9 +17,7 @@ PENDING = {
     "_extras.py",
     "_version.py",
     "batch",
-    "calls",
     "cli/serve.py",
-    "protocol",
     "integrations/ray.py",
 }
 

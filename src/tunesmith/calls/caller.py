@@ -51,7 +51,7 @@ class AttemptError(Exception):
 
     Args:
         error: The exception for the caller.
-        backend_error: The connection error, if there was no response.
+        backend_error: The connection error, if no response was received.
     """
 
     error: APIError
@@ -65,7 +65,7 @@ class AttemptError(Exception):
 
 
 class Caller:
-    """Sends operations over a backend, following a policy.
+    """Sender of operations over a backend, following a policy.
 
     Args:
         backend: The backend.
@@ -353,7 +353,7 @@ def _is_success(response: Response) -> bool:
 
 
 def _open_files(operation: Operation[A]) -> Operation[A]:
-    """Note names and sizes of files before they are read, which may move their position."""
+    """Record names and sizes of files before they are read, which may move their position."""
     if not operation.spec.multipart:
         return operation
     names = FILE_PARAMS.intersection(operation.spec.body_params)

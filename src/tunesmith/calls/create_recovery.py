@@ -1,6 +1,6 @@
 """Search for the object of a create whose response was lost, so that it is not created twice."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, suppress
 from email.utils import parsedate_to_datetime
 from enum import IntEnum
@@ -225,7 +225,9 @@ def _compare_value(name: str, requested: Any, shown: Any) -> _Match:
     if shown is None:
         # The service has not chosen yet, or may not support the parameter.
         return _Match.EQUAL if name in _CHOSEN_BY_SERVICE else _Match.UNCLEAR
-    is_same = _is_snapshot(shown, requested) if name == "model" else _agrees(requested, shown)
+    is_same = (
+        _is_snapshot(str(shown), str(requested)) if name == "model" else _agrees(requested, shown)
+    )
     return _Match.EQUAL if is_same else _Match.NONE
 
 
@@ -244,8 +246,8 @@ def _agrees(requested: Any, shown: Any) -> bool:
             for name, value in fields.items()
         )
     if isinstance(requested, list) and isinstance(shown, list):
-        items: list[Any] = requested
-        return len(items) == len(shown) and all(map(_agrees, items, shown))  # pyright: ignore[reportUnknownArgumentType]
+        items, other_items = cast("Sequence[Any]", requested), cast("Sequence[Any]", shown)
+        return len(items) == len(other_items) and all(map(_agrees, items, other_items))
     return bool(requested == shown)
 
 

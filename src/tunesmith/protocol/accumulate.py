@@ -108,7 +108,7 @@ class _Merger:
             self._items.append({"type": "text", "text": "".join(self._texts)})
             self._texts = []
         for item in items:
-            index = item.get("index") if item.__class__ is dict else None
+            index: Any = item.get("index") if item.__class__ is dict else None
             if index.__class__ is not int:
                 self._items.append(item)
                 continue

@@ -174,7 +174,8 @@ def find_stream_error(data: bytes, event: str = "") -> StreamError | None:
             value = parse_json(data)
         except ValueError:
             return None
-        reported = find_reported_error(value) if isinstance(value, dict) else None
+        is_object = isinstance(value, dict)
+        reported = find_reported_error(cast("dict[str, Any]", value)) if is_object else None
         if reported is None:
             return None
         message = redact_keys(reported.message)

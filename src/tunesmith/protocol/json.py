@@ -126,9 +126,9 @@ def _restore(model: BaseModel, raw: Any, removed: set[Path]) -> None:
         if value is None or any(path[:length] in removed for length in range(len(path))):
             continue  # null means the default; an outer field is restored as a whole
         *parents, name = path
-        target = _look_up(model, tuple(parents))
+        target: Any = _look_up(model, tuple(parents))
         if isinstance(target, BaseModel):
-            target.__dict__[str(name)] = value
+            vars(target)[str(name)] = value
             target.__pydantic_fields_set__.add(str(name))
         else:
             target[name] = value

@@ -1,7 +1,7 @@
-"""Whether an answer is a success: by its status, an `error` in it, and its shape.
+"""Decision whether a response is a success: by its status, an `error` in it, and its shape.
 
-Gateways answer 200 with an error object, and files of batches hold rows with the status 0. Client,
-streams and batch jobs decide here, and only here.
+Gateways send error objects with the status 200, and result files of batches contain rows with the
+status 0. Client, streams and batch jobs decide by this module alone.
 """
 
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ _SHAPES: Mapping[str, str] = {
     "embeddings.create": "data",
     "responses.create": "output",
 }
-"""The list without which an answer of an operation is not one."""
+"""Required list in the response of an operation."""
 
 _SERVER_ERROR = 500
 _STATUSES = range(400, 600)
@@ -31,12 +31,12 @@ _NO_REASON = "the service gives no reason"
 
 @dataclass(frozen=True, slots=True)
 class AnswerError:
-    """Why an answer is not a success.
+    """Reason why a response is not a success.
 
     Args:
         code: The service's code, or `invalid_answer`, or `status_…`.
-        message: The service's words, or what is wrong with the answer.
-        status: The status that it stands for, whatever came with it: 429 and 5xx may pass.
+        message: The service's message, or the problem of the response.
+        status: The corresponding HTTP status, of which 429 and 5xx are transient.
     """
 
     code: str
@@ -45,12 +45,12 @@ class AnswerError:
 
 
 def find_answer_error(operation: str, status: int, body: object) -> AnswerError | None:
-    """Return why an answer is not a success; None if it is one.
+    """Return the reason why a response is not a success; None if it is one.
 
     Args:
-        operation: The name of the operation, such as `completions.create`.
-        status: The status that came with the answer.
-        body: The answer, read as JSON; None if it could not be read.
+        operation: Name of the operation, such as `completions.create`.
+        status: The HTTP status of the response.
+        body: The parsed JSON of the response; None if it could not be parsed.
 
     Example:
         ```python

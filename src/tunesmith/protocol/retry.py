@@ -60,7 +60,7 @@ def retry_delay(
         status: The status of the response, if there was one.
         code: The service's error code.
         headers: The response headers, names in lower case.
-        error: The connection error, if there was no response.
+        error: The connection error, if no response was received.
         now: Current Unix time, for dates in `Retry-After`.
         random: A random number from 0 to 1.
 
@@ -97,7 +97,7 @@ def may_have_been_processed(
 
     Args:
         status: The status of the response, if there was one.
-        error: The connection error, if there was no response.
+        error: The connection error, if no response was received.
     """
     if error is not None:
         return error.phase not in _NEVER_SENT

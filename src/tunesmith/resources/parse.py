@@ -77,9 +77,9 @@ class _BoundParse:
         model = parameters.pop("response_format").replace(
             kind=inspect.Parameter.POSITIONAL_OR_KEYWORD,
             default=inspect.Parameter.empty,
-            annotation=type[M],
+            annotation=type[Any],
         )
         return signature.replace(
             parameters=[model, *parameters.values()],
-            return_annotation=ParsedChatCompletion[M],  # type: ignore[valid-type]
+            return_annotation=ParsedChatCompletion[Any],
         )

@@ -16,7 +16,7 @@ from tunesmith.protocol.decode import decode_event
 from tunesmith.protocol.error_body import find_stream_error
 from tunesmith.protocol.json import join_surrogates, parse_json
 from tunesmith.protocol.sse import ServerSentEvent, SSEDecoder
-from tunesmith.types.base import attach_response
+from tunesmith.types.base import APIModel, attach_response
 from tunesmith.types.response import ResponseInfo
 
 __all__ = ["Stream", "open_stream"]
@@ -138,7 +138,7 @@ class Stream(Generic[A, E]):
                 return event
             self._halves = {}
         for choice in getattr(event, "choices", ()):
-            target = getattr(choice, "delta", choice)
+            target: APIModel = getattr(choice, "delta", choice)
             for fields in (vars(target), target.model_extra or {}):
                 for name, value in fields.items():
                     if isinstance(value, str) and value:

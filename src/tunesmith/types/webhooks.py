@@ -1,5 +1,6 @@
 """Webhook events, such as the end of a batch or a fine-tuning job."""
 
+from collections.abc import Mapping
 from typing import Annotated, Any, Literal
 
 from pydantic import BeforeValidator, Field
@@ -9,7 +10,7 @@ from tunesmith.types.fields import CreatedObject, NullableStr
 
 
 def _as_object(value: Any) -> Any:
-    return value if isinstance(value, dict | APIModel) else {}
+    return value if isinstance(value, Mapping | APIModel) else {}  # pyright: ignore[reportUnknownVariableType]
 
 
 class WebhookData(APIModel):
