@@ -168,7 +168,6 @@ class _InflatedChunks:
         self._may_lack_header = may_lack_header
         self._decompressor = zlib.decompressobj(_ANY_HEADER)
         self._pending = b""
-        self._has_output = False
         self._is_empty = True
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -176,21 +175,24 @@ class _InflatedChunks:
 
     async def __anext__(self) -> bytes:
         while True:
-            if not (self._pending or self._has_output):
-                self._pending = await self._read()
+            if not self._pending:
+                try:
+                    self._pending = await anext(self._chunks)
+                except StopAsyncIteration:
+                    return self._finish()
+                self._is_empty = False
             piece = self._decompress(self._pending)
             if piece:
                 return piece
 
-    async def _read(self) -> bytes:
-        try:
-            chunk = await anext(self._chunks)
-        except StopAsyncIteration:
-            if not (self._is_empty or self._decompressor.eof):
-                raise BackendError("the compressed body ended early", phase="read") from None
-            raise
-        self._is_empty = False
-        return chunk
+    def _finish(self) -> bytes:
+        # All input may be consumed before all output is returned.
+        rest = b"" if self._is_empty else self._decompressor.flush()
+        if not (self._is_empty or self._decompressor.eof):
+            raise BackendError("the compressed body ended early", phase="read")
+        if not rest:
+            raise StopAsyncIteration
+        return rest
 
     def _decompress(self, data: bytes) -> bytes:
         if self._decompressor.eof:
@@ -208,6 +210,5 @@ class _InflatedChunks:
             self._may_lack_header = False
             return self._decompress(data)
         self._may_lack_header = self._may_lack_header and not piece
-        self._has_output = len(piece) == _MAX_PIECE_BYTES
         self._pending = self._decompressor.unconsumed_tail or self._decompressor.unused_data
         return piece

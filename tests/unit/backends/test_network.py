@@ -51,6 +51,7 @@ def test_the_proxy_of_another_scheme_is_not_used(set_proxies):
         ("a.service.test", "service.test"),
         ("service.test", "*"),
         ("service.test:8000", "service.test:8000"),
+        ("service.test", "service.test:80"),
         ("10.1.2.3", "10.1.2.3"),
         ("10.1.2.3", "192.168.0.0/16,10.0.0.0/8"),
         ("10.1.2.3", "10.0.0.1/8"),
@@ -72,6 +73,8 @@ def test_a_host_of_no_proxy_is_connected_to_directly(set_proxies, host, entries)
         ("service.test", "other.test"),
         ("myservice.test", "service.test"),
         ("service.test", "service.test:8000"),
+        ("service.test", "service.test:443"),
+        ("10.1.2.3", ""),
         ("11.1.2.3", "10.0.0.0/8"),
         ("10.1.2.3", "fe80::/10,10.1.2.3/x"),
         ("[fd00::1]", "fe80::/10"),
@@ -80,6 +83,17 @@ def test_a_host_of_no_proxy_is_connected_to_directly(set_proxies, host, entries)
 def test_other_hosts_go_through_the_proxy(set_proxies, host, entries):
     set_proxies(HTTP_PROXY="http://p:1", NO_PROXY=entries)
     assert find_proxy(f"http://{host}/v1") == ("HTTP_PROXY", "http://p:1")
+
+
+def test_the_port_of_https_is_443(set_proxies):
+    set_proxies(HTTPS_PROXY="http://p:1", NO_PROXY="a.test:443, b.test:80")
+    assert find_proxy("https://a.test/v1") is None
+    assert find_proxy("https://b.test/v1") == ("HTTPS_PROXY", "http://p:1")
+
+
+def test_without_no_proxy_an_address_goes_through_the_proxy(set_proxies):
+    set_proxies(HTTP_PROXY="http://p:1")
+    assert find_proxy("http://10.1.2.3/v1") == ("HTTP_PROXY", "http://p:1")
 
 
 def test_the_repr_of_a_proxy_hides_its_password(set_proxies):

@@ -3,6 +3,7 @@
 import asyncio
 import gc
 import threading
+import weakref
 
 import anyio
 import pytest
@@ -15,12 +16,16 @@ pytestmark = pytest.mark.anyio
 
 class Connection:
     def __init__(self):
-        self.closed = False
+        self.times_closed = 0
         self.is_idle = True
+
+    @property
+    def closed(self):
+        return self.times_closed > 0
 
     async def aclose(self):
         await anyio.lowlevel.checkpoint()
-        self.closed = True
+        self.times_closed += 1
 
 
 async def connect(timeout_s):
@@ -74,6 +79,48 @@ async def test_idle_connections_are_closed_once_they_expire(monkeypatch):
     assert new.closed
 
 
+async def test_all_expired_connections_are_closed_at_the_next_release(monkeypatch):
+    now = 1000.0
+    monkeypatch.setattr("tunesmith.backends.pools.time.monotonic", lambda: now)
+    pool = make_pool(keepalive_expiry_s=30)
+    acquired = [await pool.acquire() for _ in range(3)]
+    for connection in acquired[:2]:
+        await pool.release(connection, reusable=True)
+    now += 31
+    await pool.release(acquired[2], reusable=True)
+    assert [connection.closed for connection in acquired] == [True, True, False]
+
+
+async def test_a_cancelled_task_closes_its_connection():
+    pool = make_pool()
+    connection = await pool.acquire()
+    with anyio.CancelScope() as scope:
+        scope.cancel()
+        await pool.release(connection, reusable=False)
+    assert connection.closed
+
+
+async def test_a_connection_is_closed_once():
+    pool = make_pool()
+    connection = await pool.acquire()
+    await pool.release(connection, reusable=False)
+    await pool.aclose()
+    assert connection.times_closed == 1
+
+
+async def test_connecting_gets_the_timeout_of_the_attempt():
+    timeouts = []
+
+    async def connect_within(timeout_s):
+        timeouts.append(timeout_s)
+        return Connection()
+
+    pool = ConnectionPool(connect_within, 2, 30)
+    await pool.acquire(7.0)
+    await pool.acquire()
+    assert timeouts == [7.0, None]
+
+
 async def test_a_failed_connection_attempt_frees_its_slot():
     async def refuse(timeout_s):
         raise BackendError("refused", phase="connect")
@@ -108,7 +155,7 @@ async def test_closing_the_pool_closes_connections_in_use():
         for connection in acquired:
             tasks.start_soon(lambda c=connection: pool.release(c, reusable=True))
     assert all(connection.closed for connection in acquired)
-    with pytest.raises(BackendError, match="closed"):
+    with pytest.raises(BackendError, match=r"^the client is closed$"):
         await pool.acquire()
 
 
@@ -121,7 +168,7 @@ async def test_a_connection_that_is_being_opened_is_closed_with_the_pool():
         return opened[0]
 
     pool = ConnectionPool(connect_slowly, 1, 30)
-    with pytest.raises(BackendError, match="closed"):
+    with pytest.raises(BackendError, match=r"^the client is closed$"):
         await pool.acquire()
     assert opened[0].closed
 
@@ -179,6 +226,18 @@ def test_a_resource_is_closed_when_its_loop_ends(backend):
 
 
 @LOOPS
+def test_a_resource_is_forgotten_when_its_loop_ends(backend):
+    resources = LoopLocal(Resource)
+
+    async def use():
+        return weakref.ref(resources.get(anyio.lowlevel.current_token()))
+
+    reference = anyio.run(use, backend=backend)
+    gc.collect()
+    assert reference() is None
+
+
+@LOOPS
 def test_closing_closes_the_resource_of_the_running_loop(backend):
     resources = LoopLocal(Resource)
 
@@ -187,7 +246,7 @@ def test_closing_closes_the_resource_of_the_running_loop(backend):
         resource = resources.get(token)
         await resources.aclose(token)
         assert resource.closed_in is not None
-        with pytest.raises(BackendError, match="closed"):
+        with pytest.raises(BackendError, match=r"^the client is closed$"):
             resources.get(token)
 
     anyio.run(use_and_close, backend=backend)
