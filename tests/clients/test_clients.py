@@ -216,3 +216,12 @@ def test_the_official_client_uses_the_responses_api(serve):
         "background": ["queued", "cancelled"],
         "deleted": 404,
     }
+
+
+def test_frameworks_use_the_responses_api(serve):
+    command = [installed("frameworks", "bin", "python"), HERE / "frameworks.py"]
+    results = json.loads(run(*command, OPENAI_BASE_URL=serve(), OPENAI_API_KEY="any"))
+    assert results == {
+        "pydantic_ai": ["OpenAIResponsesModel", "City", True, True],
+        "agents": ["City", True],
+    }

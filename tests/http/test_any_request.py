@@ -1,6 +1,6 @@
-"""Whatever the API's own document allows, and what it forbids: the server never fails over it.
+"""The server never fails on requests that the OpenAPI document allows or forbids.
 
-The test run asks little; to ask as often as you like: `python -m tests.http.test_any_request 20000`
+The test sends few requests; to send more: `python -m tests.http.test_any_request 20000`
 """
 
 import sys
@@ -39,11 +39,12 @@ SCHEMA = schemathesis.openapi.from_dict(dict(openapi_document()))
 OPERATIONS = {result.ok().label: result.ok() for result in SCHEMA.get_all_operations()}
 MODES = [GenerationMode.POSITIVE, GenerationMode.NEGATIVE]
 EXAMPLES = 2
+MAX_DURATION_S = 2
 
 
 @contextmanager
 def serving():
-    """A service on a socket that has one of each; gives its URL, and ids by parameter."""
+    """Serve one object of each kind; yield the URL, and ids by parameter."""
     service = Service(seed=1, clock=VirtualClock(autojump=False, rate=1000))
     server = create_server(service.asgi_app())
     with bind_socket() as listener:
@@ -62,24 +63,29 @@ def serving():
 def objects_of(url):
     with httpx.Client(base_url=url, headers=KEY) as http:
 
-        def made(path, **options):
-            answer = http.post(path, **options)
-            assert answer.status_code == 200, answer.text
-            return answer.json()["id"]
+        def create(path, **options):
+            response = http.post(path, **options)
+            assert response.status_code == 200, response.text
+            return response.json()["id"]
 
         content = {"file": ("a.jsonl", json_lines(pairs(12)))}
-        file = made("/files", data={"purpose": "fine-tune"}, files=content)
-        asked = {"training_file": file}
+        file = create("/files", data={"purpose": "fine-tune"}, files=content)
+        training = {"training_file": file}
         message = {"role": "user", "content": "Kant?"}
         return {
             "file_id": file,
-            "fine_tuning_job_id": made("/fine_tuning/jobs", json={"model": "babbage-002", **asked}),
-            "fine_tune_id": made("/fine-tunes", json={"model": "ada", **asked}),
-            "completion_id": made(
+            "fine_tuning_job_id": create(
+                "/fine_tuning/jobs", json={"model": "babbage-002", **training}
+            ),
+            "fine_tune_id": create("/fine-tunes", json={"model": "ada", **training}),
+            "completion_id": create(
                 "/chat/completions",
                 json={"model": "gpt-4o-mini", "messages": [message], "store": True},
             ),
-            "upload_id": made(
+            "response_id": create(
+                "/responses", json={"model": "gpt-4o-mini", "input": "Who was Kant?"}
+            ),
+            "upload_id": create(
                 "/uploads",
                 json={
                     "filename": "a", "bytes": 3, "purpose": "vision", "mime_type": "text/plain",
@@ -89,9 +95,9 @@ def objects_of(url):
         }  # fmt: skip
 
 
-def ask_often(operation, mode, examples, url, objects):
-    """Make up requests, and send them; gives how many."""
-    sent = 0
+def send_generated(operation, mode, examples, url, objects):
+    """Generate requests and send them; return their durations in seconds."""
+    durations = []
 
     @settings(
         max_examples=examples,
@@ -101,19 +107,18 @@ def ask_often(operation, mode, examples, url, objects):
         phases=[Phase.generate],
         suppress_health_check=list(HealthCheck),
     )
-    @given(case=operation.as_strategy(mode), known=st.booleans())
-    def ask(case, known):
-        nonlocal sent
-        if known and mode is GenerationMode.POSITIVE:
-            found = {k: v for k, v in objects.items() if k in (case.path_parameters or {})}
-            case.path_parameters = {**(case.path_parameters or {}), **found}
+    @given(case=operation.as_strategy(mode), use_existing=st.booleans())
+    def send(case, use_existing):
+        if use_existing and mode is GenerationMode.POSITIVE:
+            existing = {k: v for k, v in objects.items() if k in (case.path_parameters or {})}
+            case.path_parameters = {**(case.path_parameters or {}), **existing}
         response = case.call(base_url=url, session=session, headers=KEY, timeout=30)
-        sent += 1
+        durations.append(response.elapsed)
         case.validate_response(response, checks=CHECKS)
 
     with requests.Session() as session:
-        ask()
-    return sent
+        send()
+    return durations
 
 
 @pytest.fixture(scope="module")
@@ -124,25 +129,31 @@ def served():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("label", OPERATIONS)
-def test_whatever_is_asked_the_answer_is_as_the_document_says(label, served):
+def test_every_response_is_as_the_document_describes(label, served):
     for mode in MODES:
-        ask_often(OPERATIONS[label], mode, EXAMPLES, *served)
+        send_generated(OPERATIONS[label], mode, EXAMPLES, *served)
 
 
-def main(requests_wanted, part="1/1"):
-    """Ask so often in all; a part such as `2/3` takes every third operation, from the second."""
+def main(n_requests, part="1/1"):
+    """Send a number of requests; part `2/3` takes every third operation, from the second."""
     first, step = (int(n) for n in part.split("/"))
-    each = int(requests_wanted) // (len(OPERATIONS) * len(MODES)) + 1
-    total = failures = 0
+    examples = int(n_requests) // (len(OPERATIONS) * len(MODES)) + 1
+    durations = []
+    failures = 0
     with serving() as (url, objects):
         for label in list(OPERATIONS)[first - 1 :: step]:
             for mode in MODES:
                 try:
-                    total += ask_often(OPERATIONS[label], mode, each, url, objects)
+                    durations += send_generated(OPERATIONS[label], mode, examples, url, objects)
                 except BaseExceptionGroup as error:
                     failures += 1
                     sys.stderr.write(f"{label} {mode.name}: {error.exceptions}\n")
-            sys.stdout.write(f"{total} requests, {failures} failures, after {label}\n")
+            n_slow = sum(duration > MAX_DURATION_S for duration in durations)
+            sys.stdout.write(
+                f"{len(durations)} requests, {failures} failures, slowest "
+                f"{max(durations, default=0):.2f} s, {n_slow} over {MAX_DURATION_S} s, "
+                f"after {label}\n"
+            )
             sys.stdout.flush()
 
 

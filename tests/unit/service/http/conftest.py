@@ -1,4 +1,4 @@
-"""Backends that go wrong, and a server in a thread."""
+"""Backends that fail or record, and a server in a thread."""
 
 import threading
 import time
@@ -13,8 +13,8 @@ from tunesmith.service.http.uvicorn_server import base_url_of, bind_socket, crea
 from tunesmith.service.service import Service
 
 
-class Broken:
-    """A backend that fails in a phase, at once or after its first bytes."""
+class FailingBackend:
+    """Backend that fails in a phase, at once or after its first bytes."""
 
     def __init__(self, phase, chunks=()):
         self.phase = phase
@@ -23,25 +23,25 @@ class Broken:
     @asynccontextmanager
     async def send(self, request):
         if not self.chunks:
-            raise BackendError("broken on purpose", phase=self.phase)
+            raise BackendError("stubbed failure", phase=self.phase)
         yield Response(200, {"content-type": "text/plain"}, self._stream())
 
     async def _stream(self):
         for chunk in self.chunks:
             yield chunk
-        raise BackendError("broken on purpose", phase=self.phase)
+        raise BackendError("stubbed failure", phase=self.phase)
 
     async def aclose(self):
         pass
 
 
-class Looking:
-    """A backend around another that remembers what was asked, and what was left."""
+class RecordingBackend:
+    """Backend that records requests, and counts ended responses."""
 
     def __init__(self, inner):
         self.inner = inner
         self.requests = []
-        self.left = 0
+        self.n_ended = 0
 
     @asynccontextmanager
     async def send(self, request):
@@ -50,15 +50,15 @@ class Looking:
             async with self.inner.send(request) as response:
                 yield response
         finally:
-            self.left += 1
+            self.n_ended += 1
 
     async def aclose(self):
         await self.inner.aclose()
 
 
 @pytest.fixture
-def broken():
-    return Broken
+def failing():
+    return FailingBackend
 
 
 @pytest.fixture
@@ -67,13 +67,13 @@ def service():
 
 
 @pytest.fixture
-def looking(service):
-    return Looking(MemoryBackend(service))
+def recording(service):
+    return RecordingBackend(MemoryBackend(service))
 
 
 @contextmanager
 def running(app):
-    """Serve an app by uvicorn in a thread; gives the base URL."""
+    """Serve an app by uvicorn in a thread; yield the base URL."""
     server = create_server(app)
     with bind_socket() as listener:
         thread = threading.Thread(target=server.run, args=([listener],))

@@ -83,14 +83,14 @@ def test_an_unexpected_error_of_the_backend_is_a_500_without_a_traceback(served,
 
 
 @pytest.mark.parametrize("phase", ["connect", "read", "timeout"])
-def test_a_backend_error_closes_the_connection(broken, served, phase):
-    with served(ASGIApp(broken(phase))) as url, pytest.raises(httpx.TransportError):
+def test_a_backend_error_closes_the_connection(failing, served, phase):
+    with served(ASGIApp(failing(phase))) as url, pytest.raises(httpx.TransportError):
         httpx.get(f"{url}/models", headers=KEY)
 
 
-def test_an_interrupted_stream_is_not_terminated_as_complete(broken, served):
+def test_an_interrupted_stream_is_not_terminated_as_complete(failing, served):
     with (
-        served(ASGIApp(broken("read", chunks=[b"a", b"b"]))) as url,
+        served(ASGIApp(failing("read", chunks=[b"a", b"b"]))) as url,
         httpx.stream("GET", f"{url}/models", headers=KEY) as answer,
         pytest.raises(httpx.TransportError),
     ):
@@ -150,8 +150,8 @@ async def test_the_app_can_be_mounted_in_another_one(service):
 
 
 @pytest.mark.anyio
-async def test_a_backend_error_is_raised_to_servers_without_abort(broken):
-    transport = httpx.ASGITransport(ASGIApp(broken("read")))
+async def test_a_backend_error_is_raised_to_servers_without_abort(failing):
+    transport = httpx.ASGITransport(ASGIApp(failing("read")))
     async with httpx.AsyncClient(transport=transport, headers=KEY) as http:
         with pytest.raises(ConnectionAbortedError):
             await http.get("http://service/v1/models")
