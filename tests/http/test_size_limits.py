@@ -84,6 +84,37 @@ async def test_downloads_are_not_limited(transport):
         assert sum([len(chunk) async for chunk in chunks]) == 300_000
 
 
+@pytest.mark.parametrize("prefix", [b"data: ", b'{"choices": "', b"data: {}\r\n"])
+@pytest.mark.parametrize("chunk", [b"a" * 65536, b"data: a\n" * 8192])
+async def test_an_endless_event_is_an_error_that_names_the_option(transport, prefix, chunk):
+    async with (
+        serving_over(
+            transport,
+            endless(b"200 OK", prefix=prefix, chunk=chunk),
+            max_response_bytes=1_000_000,
+        ) as (_, client),
+        client.completions.stream(model="m", prompt="p") as stream,
+    ):
+        with pytest.raises(errors.InvalidResponseError, match="max_response_bytes"):
+            await stream.final_response()
+
+
+async def test_a_long_stream_of_small_events_is_not_limited(transport):
+    event = b'data: {"id":"c","choices":[{"index":0,"text":"a","finish_reason":null}]}\n\n'
+
+    async def serve(connection, number):
+        await connection.send(b"HTTP/1.1 200 OK\r\n\r\n" + event * 1000)
+        last = event.replace(b"null", b'"stop"')
+        await connection.send(last + b"data: [DONE]\n\n")
+        return "close"
+
+    async with (
+        serving_over(transport, serve, max_response_bytes=300_000) as (_, client),
+        client.completions.stream(model="m", prompt="p") as stream,
+    ):
+        assert len([event async for event in stream]) == 1001
+
+
 @pytest.mark.parametrize("limit", [0, -1])
 def test_the_limit_must_be_positive(limit):
     with pytest.raises(ConfigurationError, match="max_response_bytes"):

@@ -84,14 +84,15 @@ async def test_waiting_for_a_free_connection_means_never_sent(transport):
 
 
 async def test_a_request_that_was_sent_may_have_been_processed(transport):
-    async def silent(connection, number):
-        await connection.receive()
+    async def answer_once(connection, number):
+        await (good(connection, number) if number == 1 else connection.receive())
 
-    async with serving_over(transport, silent, timeout=0.2, max_retries=0) as (_, client):
-        for _ in range(2):
-            with pytest.raises(errors.APITimeoutError) as caught:
-                await client.models.retrieve("ada")
-            assert caught.value.__cause__.phase == "timeout"
+    async with serving_over(transport, answer_once, max_retries=0) as (server, client):
+        await client.models.retrieve("ada")  # so that connecting takes no time
+        with pytest.raises(errors.APITimeoutError) as caught:
+            await client.with_options(timeout=0.3).models.retrieve("ada")
+        assert caught.value.__cause__.phase == "timeout"
+        assert server.requests == 2
 
 
 @pytest.mark.parametrize("seconds", [None, 5])

@@ -66,7 +66,7 @@ class AzureBackend(HttpxBackend):
         super().__init__(
             endpoint, api_key=api_key or azure_ad_token_provider, http_client=http_client
         )
-        self.base_url += "/openai"
+        self.base_url = f"{self.base_url}/openai"
         self._sends_token = azure_ad_token_provider is not None
         self._api_version = api_version
         self._deployment = deployment

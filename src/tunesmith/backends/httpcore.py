@@ -66,7 +66,7 @@ class HttpcoreTransport(httpx.AsyncHTTPTransport):
         super().__init__(verify=tls, limits=limits, http2=http2, proxy=proxy)
         self.network = _NetworkBackend()
         # httpx has no parameter for it, though all pools of httpcore have.
-        self._pool._network_backend = self.network  # noqa: SLF001
+        self._pool._network_backend = self.network  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
 
     @property
     def has_surplus(self) -> bool:

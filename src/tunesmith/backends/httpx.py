@@ -78,7 +78,7 @@ class HttpxBackend:
         ```
     """
 
-    base_url = ""  # error reports may print a backend whose constructor failed
+    base_url: str = ""  # error reports may print a backend whose constructor failed
 
     def __init__(
         self,

@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from tunesmith.backends.base import Backend, get_clock
 from tunesmith.calls.deadline import Deadline, TimeLimitError
-from tunesmith.calls.open_response import OpenResponse
+from tunesmith.calls.open_response import OpenResponse, too_large_error
 from tunesmith.calls.policy import CallPolicy
 from tunesmith.errors import (
     APIConnectionError,
@@ -249,7 +249,12 @@ class Caller:
         if not _is_success(response):
             raise self._status_failure(response, body, request, attempt)
         return OpenResponse(
-            info, response.stream, deadline, request.timeout_s, response.keeps_timeout
+            info,
+            response.stream,
+            deadline,
+            request.timeout_s,
+            response.keeps_timeout,
+            self.policy.max_response_bytes,
         )
 
     async def _read(self, response: Response, request: Request, attempt: int) -> bytes:
@@ -260,10 +265,9 @@ class Caller:
         limit = self.policy.max_response_bytes
         body = await response.read(max_bytes=limit)
         if limit is not None and len(body) > limit:
-            raise InvalidResponseError(
-                f"{request.operation}: the response is larger than {limit:,} bytes; to allow "
-                "larger ones, set max_response_bytes",
-                operation=request.operation,
+            raise too_large_error(
+                request.operation,
+                limit,
                 attempts=attempt,
                 request_id=request_id_of(response.headers),
             )

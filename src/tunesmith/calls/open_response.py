@@ -4,10 +4,28 @@ from collections.abc import AsyncIterator
 from dataclasses import dataclass
 
 from tunesmith.calls.deadline import Deadline, TimeLimitError
-from tunesmith.errors import BackendError, StreamInterruptedError, TunesmithError
+from tunesmith.errors import (
+    BackendError,
+    InvalidResponseError,
+    StreamInterruptedError,
+    TunesmithError,
+)
 from tunesmith.types.response import ResponseInfo
 
-__all__ = ["OpenResponse"]
+__all__ = ["OpenResponse", "too_large_error"]
+
+
+def too_large_error(
+    operation: str, max_bytes: int, *, attempts: int, request_id: str | None
+) -> InvalidResponseError:
+    """Return the error for a response, or an event, that exceeds the limit for memory."""
+    return InvalidResponseError(
+        f"{operation}: the response is larger than {max_bytes:,} bytes; to allow larger ones, set "
+        "max_response_bytes",
+        operation=operation,
+        attempts=attempts,
+        request_id=request_id,
+    )
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,6 +38,7 @@ class OpenResponse:
         deadline: Deadline of the call.
         timeout_s: Seconds to wait for each chunk.
         keeps_timeout: Whether the stream enforces the timeout itself.
+        max_bytes: Maximum size of what is read into memory at a time; None for no limit.
     """
 
     info: ResponseInfo
@@ -27,6 +46,7 @@ class OpenResponse:
     deadline: Deadline
     timeout_s: float | None
     keeps_timeout: bool
+    max_bytes: int | None = None
 
     async def next_chunk(self) -> bytes | None:
         """Return the next chunk of the body; None at its end.
@@ -69,3 +89,17 @@ class OpenResponse:
             attempts=self.info.attempts,
             request_id=self.info.request_id,
         )
+
+    def check_size(self, size: int) -> None:
+        """Check the size of what is being collected in memory, such as an event.
+
+        Raises:
+            InvalidResponseError: It exceeds the limit.
+        """
+        if self.max_bytes is not None and size > self.max_bytes:
+            raise too_large_error(
+                self.deadline.operation,
+                self.max_bytes,
+                attempts=self.info.attempts,
+                request_id=self.info.request_id,
+            )

@@ -49,6 +49,7 @@ class Stream(Generic[A, E]):
         self._operation = operation
         self._decoder = SSEDecoder()
         self._has_begun = False
+        self._unparsed_bytes = 0
         self._waiting: deque[ServerSentEvent] = deque()
         # Bytes instead of objects: streams may be long, and few callers need the whole response.
         self._seen: list[bytes] = []
@@ -161,12 +162,21 @@ class Stream(Generic[A, E]):
             if chunk.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
                 await self._read_json(chunk)
                 return True
-        self._waiting.extend(self._decoder.feed(chunk))
+        events = self._decoder.feed(chunk)
+        self._unparsed_bytes = 0 if events else self._unparsed_bytes + len(chunk)
+        self._received.check_size(self._unparsed_bytes)
+        self._waiting.extend(events)
         return True
 
     async def _read_json(self, begin: bytes) -> None:
         """Receive a response that is not streamed, and split it into events."""
-        body = begin + b"".join([chunk async for chunk in self._received])
+        chunks = [begin]
+        size = len(begin)
+        async for chunk in self._received:
+            chunks.append(chunk)
+            size += len(chunk)
+            self._received.check_size(size)
+        body = b"".join(chunks)
         bodies = [body]
         with suppress(ValueError, AttributeError, TypeError):  # reported when the event is decoded
             fields = parse_json(body)
