@@ -2,8 +2,10 @@
 
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
+from typing import Self
 
 import anyio
+import anyio.lowlevel
 
 from tunesmith.errors import InvalidRequestError
 
@@ -100,6 +102,23 @@ class Request:
         )
 
 
+class _SingleChunk:
+    """Body of one chunk, which need not be closed, unlike a generator."""
+
+    def __init__(self, chunk: bytes) -> None:
+        self._chunk: bytes | None = chunk
+
+    def __aiter__(self) -> AsyncIterator[bytes]:
+        return self
+
+    async def __anext__(self) -> bytes:
+        await anyio.lowlevel.checkpoint()
+        chunk, self._chunk = self._chunk, None
+        if chunk is None:
+            raise StopAsyncIteration
+        return chunk
+
+
 @dataclass(frozen=True, slots=True)
 class Response:
     """Response of a service, whatever its status.
@@ -116,6 +135,17 @@ class Response:
     headers: Mapping[str, str]
     stream: AsyncIterator[bytes] = field(repr=False)
     keeps_timeout: bool = False
+
+    @classmethod
+    def from_bytes(cls, status: int, headers: Mapping[str, str], body: bytes) -> Self:
+        """Create a response whose body is one chunk.
+
+        Args:
+            status: The HTTP status.
+            headers: Names in lower case.
+            body: The body.
+        """
+        return cls(status, headers, _SingleChunk(body))
 
     async def read(self, *, max_bytes: int | None = None) -> bytes:
         """Read the body to its end, or until more than `max_bytes` were read."""

@@ -136,7 +136,7 @@ def _strip_response_headers(response: Response) -> Response:
 
 
 def _json_response(status: int, body: bytes, headers: Mapping[str, str] | None = None) -> Response:
-    return Response(
+    return Response.from_bytes(
         status,
         {
             "content-type": "application/json",
@@ -144,9 +144,5 @@ def _json_response(status: int, body: bytes, headers: Mapping[str, str] | None =
             "x-request-id": f"req_{token_hex(16)}",
             **(headers or {}),
         },
-        _single_chunk(body),
+        body,
     )
-
-
-async def _single_chunk(body: bytes) -> AsyncGenerator[bytes]:
-    yield body

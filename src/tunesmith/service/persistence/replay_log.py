@@ -169,7 +169,7 @@ class PersistentApi:
         else:
             self._record_id_counters()
         self._write()
-        return replace(response, stream=_single_chunk(body))
+        return Response.from_bytes(response.status, response.headers, body)
 
     def _record_id_counters(self) -> None:
         # Actions in progress may have drawn only some of their ids; the next entry has them all.
@@ -230,7 +230,3 @@ async def _read(request: Request) -> bytes:
             if len(content) > MAX_BODY_BYTES:
                 break
     return bytes(content)
-
-
-async def _single_chunk(body: bytes) -> AsyncGenerator[bytes, None]:
-    yield body

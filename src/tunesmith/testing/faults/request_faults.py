@@ -11,7 +11,6 @@ from tunesmith.errors import BackendError, Phase
 from tunesmith.protocol.message import Request, Response
 from tunesmith.testing.faults.base import Fault, FaultInvocation, Send
 from tunesmith.testing.faults.positions import BodyPosition, inject_at
-from tunesmith.testing.faults.response_faults import SingleChunkStream
 
 __all__ = ["Delay", "DisconnectUpload", "DropResponse", "ErrorStatus", "RefuseConnection"]
 
@@ -44,7 +43,7 @@ class ErrorStatus(Fault):
                     pass
         invocation.fired = True
         headers = {"content-length": str(len(self.body)), **self.headers}
-        yield Response(self.status, headers, SingleChunkStream(self.body))
+        yield Response.from_bytes(self.status, headers, self.body)
 
 
 @dataclass(frozen=True, slots=True)

@@ -2,13 +2,11 @@
 
 import json
 from abc import abstractmethod
-from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from math import inf
 from typing import Any, ClassVar
-
-from anyio.lowlevel import checkpoint
 
 from tunesmith.backends.base import Clock
 from tunesmith.errors import BackendError
@@ -23,7 +21,6 @@ __all__ = [
     "EditJson",
     "ErrorEvent",
     "RepeatPage",
-    "SingleChunkStream",
     "Stall",
     "Truncate",
     "reverse_page",
@@ -53,7 +50,7 @@ class _BodyFault(Fault):
             if position is None:  # the middle of a body of unknown length
                 content = await response.read()
                 position = BodyPosition(after_bytes=len(content) // 2)
-                chunks = SingleChunkStream(content)
+                chunks = Response.from_bytes(response.status, response.headers, content).stream
             broken = inject_at(
                 position,
                 chunks,
@@ -181,7 +178,7 @@ class _ContentFault(Fault):
             if response.status < _ERROR:
                 content = self.transform(await response.read(), invocation)
                 headers = {**_without_length(response), "content-length": str(len(content))}
-                yield replace(response, headers=headers, stream=SingleChunkStream(content))
+                yield Response.from_bytes(response.status, headers, content)
             else:
                 invocation.reason = f"the response had status {response.status}"
                 yield response
@@ -238,23 +235,6 @@ def reverse_page(page: Any) -> Any:
             return {**page, "data": items[::-1]}
         case _:
             return page
-
-
-class SingleChunkStream:
-    """A body of one chunk; unlike a generator it need not be closed."""
-
-    def __init__(self, content: bytes) -> None:
-        self._content: bytes | None = content
-
-    def __aiter__(self) -> AsyncIterator[bytes]:
-        return self
-
-    async def __anext__(self) -> bytes:
-        await checkpoint()
-        content, self._content = self._content, None
-        if content is None:
-            raise StopAsyncIteration
-        return content
 
 
 def _without_length(response: Response) -> Mapping[str, str]:
