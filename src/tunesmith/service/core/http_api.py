@@ -18,7 +18,7 @@ from pydantic_core import to_json
 from tunesmith.clock import VirtualClock
 from tunesmith.errors import InvalidRequestError
 from tunesmith.operations import all_operations
-from tunesmith.operations.base import Operation, StreamOperation
+from tunesmith.operations.base import Operation, OperationSpec, StreamOperation
 from tunesmith.operations.files import DownloadFile, RetrieveFile
 from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.route import Router, UnknownRouteError
@@ -29,13 +29,15 @@ from tunesmith.service.core.rate_limits import RateLimiter
 from tunesmith.types.files import FileObject
 from tunesmith.types.responses import ResponseStreamEvent
 
-__all__ = ["MAX_BODY_BYTES", "ApiService", "HttpApi"]
+__all__ = ["MAX_BODY_BYTES", "MAX_JSON_BYTES", "ApiService", "HttpApi"]
 
 A = TypeVar("A")
 E = TypeVar("E")
 
 _logger = logging.getLogger("tunesmith.service")
 
+MAX_JSON_BYTES = 64 * 1024 * 1024
+"""Larger JSON bodies are refused; only files may have up to `MAX_BODY_BYTES`."""
 MAX_BODY_BYTES = 513 * 1024 * 1024
 """Maximum size of a request body: a file may have 512 MB."""
 
@@ -160,8 +162,12 @@ class HttpApi:
             return None
 
     async def _respond(self, request: Request, stack: AsyncExitStack) -> Response:
-        self._check_content_type(request)
-        decoded = await self._router.decode(self._with_limited_body(request))
+        spec = self._router.find(request.method, request.path)[0].spec
+        _check_content_type(request, spec)
+        max_bytes = self._max_body_bytes
+        if not spec.multipart:
+            max_bytes = min(max_bytes, MAX_JSON_BYTES)
+        decoded = await self._router.decode(self._with_limited_body(request, max_bytes))
         operation = decoded.operation
         limits = {} if self._limiter is None else self._limiter.admit(operation)
         if isinstance(operation, DownloadFile):
@@ -175,19 +181,6 @@ class HttpApi:
             stream = _event_stream(first, events, request)
             return Response(_OK, {**limits, **_EVENT_STREAM}, stream)
         return _json(_OK, _serialize(await self._service.execute(operation)), limits)
-
-    def _check_content_type(self, request: Request) -> None:
-        spec = self._router.find(request.method, request.path)[0].spec
-        expected = "multipart/form-data" if spec.multipart else "application/json"
-        actual = request.headers.get("content-type")
-        if spec.method == "POST" and request.body and actual and expected not in actual.lower():
-            raise ServiceError(
-                400,
-                f"Unsupported content type: '{actual}'. This API method only accepts '{expected}' "
-                f"requests, but you specified the header 'Content-Type: {actual}'. Please try "
-                "again with a supported content type.",
-                code="unsupported_content_type",
-            )
 
     def _download(self, file: FileObject, range_header: str | None) -> Response:
         size = file.bytes or 0
@@ -209,7 +202,7 @@ class HttpApi:
         headers["content-length"] = str(stop - start)
         return Response(_PARTIAL, headers, _chunks(self._service.read_file(file.id, start, stop)))
 
-    def _with_limited_body(self, request: Request) -> Request:
+    def _with_limited_body(self, request: Request, max_bytes: int) -> Request:
         if request.body is None:
             return request
 
@@ -218,10 +211,10 @@ class HttpApi:
             async with aclosing(self._request_chunks(request)) as body:
                 async for chunk in body:
                     size += len(chunk)
-                    if size > self._max_body_bytes:
+                    if size > max_bytes:
                         raise ServiceError(
                             413,
-                            f"Maximum content size limit ({self._max_body_bytes}) exceeded "
+                            f"Maximum content size limit ({max_bytes}) exceeded "
                             f"({size} bytes read)",
                             type="server_error",
                         )
@@ -241,6 +234,19 @@ class HttpApi:
                     yield chunk
         except Exception as error:
             raise _UnreadableBodyError(error) from error
+
+
+def _check_content_type(request: Request, spec: OperationSpec) -> None:
+    expected = "multipart/form-data" if spec.multipart else "application/json"
+    actual = request.headers.get("content-type")
+    if spec.method == "POST" and request.body and actual and expected not in actual.lower():
+        raise ServiceError(
+            400,
+            f"Unsupported content type: '{actual}'. This API method only accepts '{expected}' "
+            f"requests, but you specified the header 'Content-Type: {actual}'. Please try "
+            "again with a supported content type.",
+            code="unsupported_content_type",
+        )
 
 
 async def _event_stream(

@@ -14,19 +14,24 @@ __all__ = [
 _COMPLETION_BASES = {*LEGACY_MODELS, "babbage-002", "davinci-002", "gpt-3.5-turbo-instruct"}
 
 
+_NOT_A_COMPLETION_MODEL = (
+    "This is a chat model and not supported in the v1/completions endpoint. "
+    "Did you mean to use v1/chat/completions?"
+)
+_NOT_A_CHAT_MODEL = (
+    "This is not a chat model and thus not supported in the v1/chat/completions endpoint. "
+    "Did you mean to use v1/completions?"
+)
+
+
 def require_completion_model(models: Models, name: str) -> None:
     """Refuse a model that does not complete prompts.
 
     Raises:
         ServiceError: The model is unknown, or only chats, embeds or moderates.
     """
-    if _sampling_base(models, name) not in _COMPLETION_BASES:
-        raise ServiceError(
-            404,
-            "This is a chat model and not supported in the v1/completions endpoint. "
-            "Did you mean to use v1/chat/completions?",
-            param="model",
-        )
+    if not _completes(models, name):
+        raise ServiceError(404, _NOT_A_COMPLETION_MODEL, param="model")
 
 
 def require_chat_model(models: Models, name: str) -> None:
@@ -35,13 +40,8 @@ def require_chat_model(models: Models, name: str) -> None:
     Raises:
         ServiceError: The model is unknown, or only completes, embeds or moderates.
     """
-    if _sampling_base(models, name) in _COMPLETION_BASES:
-        raise ServiceError(
-            404,
-            "This is not a chat model and thus not supported in the v1/chat/completions "
-            "endpoint. Did you mean to use v1/completions?",
-            param="model",
-        )
+    if _completes(models, name):
+        raise ServiceError(404, _NOT_A_CHAT_MODEL, param="model")
 
 
 def require_response_model(models: Models, name: str) -> None:
@@ -50,12 +50,9 @@ def require_response_model(models: Models, name: str) -> None:
     Raises:
         ServiceError: The model is unknown, or only completes, embeds or moderates.
     """
-    if _sampling_base(models, name) in _COMPLETION_BASES:
-        raise invalid(
-            f"The requested model '{name}' cannot be used with the Responses API.",
-            "model",
-            "unsupported_model",
-        )
+    if _completes(models, name):
+        message = f"The requested model '{name}' cannot be used with the Responses API."
+        raise invalid(message, "model", "unsupported_model")
 
 
 def require_embedding_model(models: Models, name: str) -> None:
@@ -89,11 +86,11 @@ def check_context_length(prompt_tokens: int, max_tokens: int, window: int) -> No
         )
 
 
-def _sampling_base(models: Models, name: str) -> str:
+def _completes(models: Models, name: str) -> bool:
     base = models.base_of(name)
     if _embeds(base) or "moderation" in base:
         raise ServiceError(403, "You are not allowed to sample from this model")
-    return base
+    return base in _COMPLETION_BASES
 
 
 def _embeds(base: str) -> bool:

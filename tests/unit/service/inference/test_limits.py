@@ -5,6 +5,7 @@ import anyio.lowlevel
 import pytest
 
 from tunesmith.clock import VirtualClock
+from tunesmith.service.core import http_api
 from tunesmith.service.inference import sampling
 
 pytestmark = pytest.mark.anyio
@@ -79,6 +80,14 @@ async def test_a_request_beyond_a_limit_is_refused_by_its_name(api, path, body, 
     status, error = await api.fail(path, **body)
     assert status == 400
     assert message in error["message"]
+
+
+async def test_a_too_large_json_body_is_refused(api, monkeypatch):
+    monkeypatch.setattr(http_api, "MAX_JSON_BYTES", 1000)
+    status, error = await api.fail("/completions", **{**COMPLETION, "prompt": "a" * 1000})
+    assert status == 413
+    assert "Maximum content size limit (1000) exceeded" in error["message"]
+    await api.post("/completions", **COMPLETION)
 
 
 @pytest.mark.parametrize(
