@@ -5,6 +5,7 @@ methods of training, and `encoding` for the format of examples.
 """
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cache
 from typing import Literal
 
@@ -12,16 +13,13 @@ from pydantic import BaseModel
 
 from tunesmith.service.engines.base import (
     ChatMessage,
-    Generation,
-    GenerationSpec,
-    ScoredToken,
     Training,
     TrainingSpec,
 )
 from tunesmith.service.engines.ngram.context_tree import ContextTree
 from tunesmith.service.engines.ngram.embedding import embed
 from tunesmith.service.engines.ngram.encoding import chat_prompt
-from tunesmith.service.engines.ngram.inference import CONTEXT_WINDOW, Weights, generate, score
+from tunesmith.service.engines.ngram.inference import CONTEXT_WINDOW, Weights
 from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, load_corpus, standard_tokenizer
 from tunesmith.service.engines.ngram.training import NGramTraining
 
@@ -38,11 +36,9 @@ class _StoredModel(BaseModel):
     counts: list[list[float]]
 
 
-class NGramModel:
+@dataclass(frozen=True, slots=True)
+class NGramModel(Weights):
     """Immutable n-gram model."""
-
-    def __init__(self, weights: Weights) -> None:
-        self._weights = weights
 
     def train(self, spec: TrainingSpec, /) -> Training:
         """Start a training from these weights.
@@ -50,15 +46,7 @@ class NGramModel:
         Raises:
             ValueError: The list of examples is empty, or they are of several kinds.
         """
-        return NGramTraining(self._weights, spec, NGramModel)
-
-    def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> Generation:
-        """Complete a prompt of token ids."""
-        return generate(self._weights, prompt, spec)
-
-    def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
-        """Return the log-probability of each token after those before it."""
-        return score(self._weights, tokens, top_logprobs)
+        return NGramTraining(self, spec)
 
     def embed(self, text: str, /, *, dimensions: int) -> list[float]:
         """Return the embedding of a text, which is the same for all models."""
@@ -66,22 +54,17 @@ class NGramModel:
 
     def to_bytes(self) -> bytes:
         """Serialize the model for `NGramEngine.load`."""
-        weights = self._weights
-        return (
-            _StoredModel(
-                n_tokens=len(weights.tokenizer),
-                separators=weights.separators,
-                counts=weights.tree.to_rows(),
-            )
-            .model_dump_json()
-            .encode()
+        stored = _StoredModel(
+            n_tokens=len(self.tokenizer), separators=self.separators, counts=self.tree.to_rows()
         )
+        return stored.model_dump_json().encode()
 
 
 class NGramEngine:
     """Engine of n-gram models with one vocabulary.
 
     Example:
+        >>> from tunesmith.service.engines.base import GenerationSpec, TrainingSpec
         >>> from tunesmith.service.engines.base import CompletionTrainingExample
         >>> engine = NGramEngine()
         >>> examples = [CompletionTrainingExample("The sky is", " blue.")]
@@ -142,7 +125,7 @@ class NGramEngine:
                 "it was written by a newer version of tunesmith."
             )
         tree = ContextTree.from_rows(len(tokenizer), stored.counts)
-        return NGramModel(Weights(tokenizer, tree, stored.separators))
+        return NGramModel(tokenizer, tree, stored.separators)
 
 
 @cache
@@ -153,4 +136,4 @@ def _base_model() -> NGramModel:
         tokens = [END_OF_TEXT, *tokenizer.encode(paragraph), END_OF_TEXT]
         for position in range(1, len(tokens)):
             tree.learn(tokens, position, _BASE_RATE, grow=True)
-    return NGramModel(Weights(tokenizer, tree))
+    return NGramModel(tokenizer, tree)

@@ -36,57 +36,51 @@ class Weights:
     tree: ContextTree
     separators: tuple[Separator, ...] = ()
 
+    def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> TextGeneration:
+        """Complete a prompt; each step of the iterator samples one token."""
+        rng = Random(spec.seed)  # noqa: S311 - reproducible, not secret
+        context = Context(self.separators, prompt)
+        context.end_prompt()
+        biased = [token for token in spec.logit_bias if 0 <= token < len(self.tokenizer)]
+        generated: Counter[int] = Counter()
+        decoder = text_decoder()
 
-def generate(weights: Weights, prompt: Sequence[int], spec: GenerationSpec) -> TextGeneration:
-    """Complete a prompt; each step of the iterator samples one token."""
-    rng = Random(spec.seed)  # noqa: S311 - reproducible, not secret
-    context = Context(weights.separators, prompt)
-    context.end_prompt()
-    biased = [token for token in spec.logit_bias if 0 <= token < len(weights.tokenizer)]
-    generated: Counter[int] = Counter()
-    decoder = text_decoder()
+        def sample() -> ScoredToken:
+            probabilities = self.tree.candidates(context.tokens, biased)
+            token = sample_token(probabilities, spec, generated, rng)
+            context.append(token)
+            generated[token] += 1
+            top = self._most_likely(probabilities, spec.top_logprobs)
+            return scored_token(self._scored(token, probabilities[token]), top, decoder)
 
-    def sample() -> ScoredToken:
-        probabilities = weights.tree.candidates(context.tokens, biased)
-        token = sample_token(probabilities, spec, generated, rng)
-        context.append(token)
-        generated[token] += 1
-        top = _most_likely(weights.tokenizer, probabilities, spec.top_logprobs)
-        return scored_token(_scored(weights.tokenizer, token, probabilities[token]), top, decoder)
+        available = max(0, CONTEXT_WINDOW - len(prompt))
+        return TextGeneration(
+            sample,
+            end_of_text=END_OF_TEXT,
+            max_tokens=available if spec.max_tokens is None else min(available, spec.max_tokens),
+            stop=spec.stop,
+        )
 
-    available = max(0, CONTEXT_WINDOW - len(prompt))
-    return TextGeneration(
-        sample,
-        end_of_text=END_OF_TEXT,
-        max_tokens=available if spec.max_tokens is None else min(available, spec.max_tokens),
-        stop=spec.stop,
-    )
+    def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
+        """Return the log-probability of each token after those before it."""
+        context = Context(self.separators)
+        decoder = text_decoder()
+        scored: list[ScoredToken] = []
+        for token in tokens:
+            before = context.tokens
+            top: list[TokenLogprob] = []
+            if top_logprobs:
+                top = self._most_likely(self.tree.candidates(before), top_logprobs)
+            before.append(token)
+            probability = self.tree.probability(before, len(before) - 1)
+            before.pop()
+            context.append(token)
+            scored.append(scored_token(self._scored(token, probability), top, decoder))
+        return scored
 
+    def _most_likely(self, probabilities: Mapping[int, float], count: int) -> list[TokenLogprob]:
+        best = nlargest(count, probabilities, key=probabilities.__getitem__) if count else []
+        return [self._scored(token, probabilities[token]) for token in best]
 
-def score(weights: Weights, tokens: Sequence[int], top_logprobs: int) -> list[ScoredToken]:
-    """Return the log-probability of each token after those before it."""
-    context = Context(weights.separators)
-    decoder = text_decoder()
-    scored: list[ScoredToken] = []
-    for token in tokens:
-        before = context.tokens
-        top: list[TokenLogprob] = []
-        if top_logprobs:
-            top = _most_likely(weights.tokenizer, weights.tree.candidates(before), top_logprobs)
-        before.append(token)
-        probability = weights.tree.probability(before, len(before) - 1)
-        before.pop()
-        context.append(token)
-        scored.append(scored_token(_scored(weights.tokenizer, token, probability), top, decoder))
-    return scored
-
-
-def _most_likely(
-    tokenizer: Tokenizer, probabilities: Mapping[int, float], count: int
-) -> list[TokenLogprob]:
-    best = nlargest(count, probabilities, key=probabilities.__getitem__) if count else []
-    return [_scored(tokenizer, token, probabilities[token]) for token in best]
-
-
-def _scored(tokenizer: Tokenizer, token: int, probability: float) -> TokenLogprob:
-    return token_logprob(token, tokenizer.token_bytes(token), math.log(probability))
+    def _scored(self, token: int, probability: float) -> TokenLogprob:
+        return token_logprob(token, self.tokenizer.token_bytes(token), math.log(probability))

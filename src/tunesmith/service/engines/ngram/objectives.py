@@ -30,7 +30,7 @@ from tunesmith.service.engines.ngram.encoding import (
     chat_prompt,
     encode_chat_example,
 )
-from tunesmith.service.engines.ngram.inference import Weights, generate
+from tunesmith.service.engines.ngram.inference import Weights
 from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT
 
 # Tokens with a lower weight (prompts) are left out of the accuracies.
@@ -173,7 +173,7 @@ class ReinforcementObjective:
         for _ in range(_GROUP_SIZE):
             self._n_answers += 1
             spec = GenerationSpec(max_tokens=_ANSWER_TOKENS, seed=f"{self._seed}/{self._n_answers}")
-            answer = list(generate(weights, prompt, spec))
+            answer = list(weights.generate(prompt, spec))
             tokens = [END_OF_TEXT, *prompt, *(token.token.id for token in answer), END_OF_TEXT]
             spans.append(TokenSpan(tokens, len(prompt) + 1, len(tokens), 1.0))
             rewards.append(self._example.grade("".join(token.text for token in answer)))

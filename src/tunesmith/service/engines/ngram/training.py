@@ -1,14 +1,14 @@
 """Training of n-gram models: batches, epochs, losses, snapshots."""
 
 import math
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
+from typing import Generic, TypeVar
 
 from tunesmith.service.engines.base import (
     ChatTrainingExample,
     CompletionTrainingExample,
-    EngineModel,
     Hyperparameters,
     PreferenceTrainingExample,
     TrainingExample,
@@ -30,27 +30,26 @@ from tunesmith.service.engines.ngram.objectives import (
     aggregate_metrics,
 )
 
+M = TypeVar("M", bound=Weights)
+
 # Increase of a count for a token with probability 0, at a multiplier of 1.
 _LEARNING_RATE = 0.1
 # Tokens with a smaller update are predicted well enough without longer contexts.
 _GROWTH_THRESHOLD = 0.05
 
 
-class NGramTraining:
+class NGramTraining(Generic[M]):
     """Training in progress: each batch is scored by the counts so far, then counted.
 
     Args:
         start: The initial weights, which are not changed.
         spec: Training data and hyperparameters.
-        model: Creates a model of weights.
 
     Raises:
         ValueError: The list of examples is empty, or they are of several kinds.
     """
 
-    def __init__(
-        self, start: Weights, spec: TrainingSpec, model: Callable[[Weights], EngineModel]
-    ) -> None:
+    def __init__(self, start: M, spec: TrainingSpec) -> None:
         if not spec.examples:
             raise ValueError("examples must have at least one example")
         kinds = {type(example).__name__ for example in (*spec.examples, *spec.validation)}
@@ -58,7 +57,6 @@ class NGramTraining:
             raise ValueError(f"examples must be of one kind, not {', '.join(sorted(kinds))}")
         self._start = start
         self._spec = spec
-        self._model = model
         self._weights = replace(
             start, tree=start.tree.fork(), separators=_all_separators(start, spec.examples)
         )
@@ -112,9 +110,9 @@ class NGramTraining:
                     ),
                 )
 
-    def snapshot(self) -> EngineModel:
+    def snapshot(self) -> M:
         """Return the weights after the last completed step."""
-        return self._model(replace(self._weights, tree=self._weights.tree.fork()))
+        return replace(self._weights, tree=self._weights.tree.fork())
 
     def _learn(self, result: ObjectiveResult) -> None:
         learn = self._weights.tree.learn
