@@ -169,7 +169,9 @@ class HttpApi:
             max_bytes = min(max_bytes, MAX_JSON_BYTES)
         decoded = await self._router.decode(self._with_limited_body(request, max_bytes))
         operation = decoded.operation
-        limits = {} if self._limiter is None else self._limiter.admit(operation)
+        limits: Mapping[str, str] = {}
+        if self._limiter is not None:
+            limits = self._limiter.admit(operation)
         if isinstance(operation, DownloadFile):
             file = await self._service.execute(RetrieveFile(operation.file_id))
             return self._download(file, request.headers.get("range"))
