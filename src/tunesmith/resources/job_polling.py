@@ -1,7 +1,7 @@
 """Polling of fine-tuning jobs, tolerant of temporary failures."""
 
 from collections import deque
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Awaitable, Callable
 from typing import TypeVar
 
 from tunesmith.calls.caller import Caller
@@ -19,6 +19,7 @@ from tunesmith.operations.files import DownloadFile
 from tunesmith.operations.fine_tuning import ListFineTuningJobEvents, RetrieveFineTuningJob
 from tunesmith.protocol.results import parse_results
 from tunesmith.resources.base import validate_poll_interval
+from tunesmith.resources.event_fetcher import EventFetcher
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import JobResults
@@ -26,6 +27,7 @@ from tunesmith.types.results import JobResults
 __all__ = ["JobEventStream", "job_results", "wait_for_job"]
 
 A = TypeVar("A")
+P = TypeVar("P")
 
 _TRANSIENT_ERRORS = (APIConnectionError, InternalServerError, RateLimitError)
 
@@ -49,12 +51,26 @@ class _Poller:
         seconds = caller.policy.deadline_s if deadline_s is None else deadline_s
         self.deadline = Deadline(caller.clock, seconds, name)
         self._failing_since: dict[str, float] = {}
+        self._events = EventFetcher(caller, self.deadline, poll_s)
 
     async def poll(self, operation: Operation[A]) -> A | None:
         """Call an operation; return None after a temporary failure."""
-        name = operation.spec.name
+        return await self._tolerate(operation.spec.name, self._call, operation)
+
+    async def poll_events(
+        self, operation: ListFineTuningJobEvents
+    ) -> Page[FineTuningJobEvent] | None:
+        """List events, also those of a service that streams them."""
+        return await self._tolerate(operation.spec.name, self._events.fetch, operation)
+
+    async def _call(self, operation: Operation[A]) -> A:
+        return await self._caller.call(operation, deadline=self.deadline)
+
+    async def _tolerate(
+        self, name: str, call: Callable[[P], Awaitable[A]], operation: P
+    ) -> A | None:
         try:
-            response = await self._caller.call(operation, deadline=self.deadline)
+            response = await call(operation)
         except _TRANSIENT_ERRORS:
             if self.now() - self._failing_since.setdefault(name, self.now()) > _MAX_UNREACHABLE_S:
                 raise
@@ -124,7 +140,7 @@ async def _list_new_events(
     events: dict[str, FineTuningJobEvent] = {}
     after: str | None = None
     while True:
-        page: Page[FineTuningJobEvent] | None = await poller.poll(
+        page: Page[FineTuningJobEvent] | None = await poller.poll_events(
             ListFineTuningJobEvents(job_id, after=after, limit=_EVENTS_PER_PAGE)
         )
         if page is None:

@@ -1,0 +1,85 @@
+"""Following a job of a service that streams its events."""
+
+import json
+from contextlib import asynccontextmanager
+
+import anyio
+import pytest
+
+from tunesmith import AsyncClient, Response
+from tunesmith.errors import APIStatusError
+
+pytestmark = pytest.mark.anyio
+
+EVENTS = [
+    {"id": "e1", "created_at": 1, "level": "info", "message": "Step 1"},
+    {"id": "e2", "created_at": 2, "level": "info", "message": "Step 2"},
+    {"id": "e3", "created_at": 3, "level": "info", "message": "Step 3"},
+    {"id": "e4", "created_at": 4, "message": "The job has successfully completed"},
+]
+WITHOUT_ID = [{key: event[key] for key in ("created_at", "message")} for event in EVENTS]
+
+
+class Streaming:
+    """A backend whose events endpoint streams; each poll finds one more event.
+
+    Args:
+        events: The events.
+        stays_open: Whether a stream stays open after its events.
+    """
+
+    def __init__(self, events, *, stays_open=False):
+        self.events, self.stays_open = events, stays_open
+        self.polls = self.closed = 0
+
+    @asynccontextmanager
+    async def send(self, request):
+        is_events = request.operation == "fine_tuning.jobs.list_events"
+        kind = "text/event-stream; charset=utf-8" if is_events else "application/json"
+        body = self.stream() if is_events else self.job()
+        try:
+            yield Response(200, {"content-type": kind}, body)
+        finally:
+            self.closed += is_events
+            await body.aclose()
+
+    async def job(self):
+        status = "succeeded" if self.polls >= len(self.events) - 1 else "running"
+        yield json.dumps({"id": "ftjob-1", "status": status}).encode()
+
+    async def stream(self):
+        self.polls += 1
+        yield b": hello\n\n"
+        for event in self.events[: self.polls]:
+            yield b"event: fine_tuning.job.event\ndata: " + json.dumps(event).encode() + b"\n\n"
+        if self.stays_open and self.polls < len(self.events):
+            await anyio.sleep_forever()
+        yield b"data: [DONE]\n\n"
+
+    async def aclose(self):
+        pass
+
+
+async def follow(backend):
+    async with AsyncClient(backend=backend) as client:
+        return [
+            event.message
+            async for event in client.fine_tuning.jobs.follow("ftjob-1", poll_interval=0.01)
+        ]
+
+
+@pytest.mark.parametrize("stays_open", [False, True])
+@pytest.mark.parametrize("events", [EVENTS, WITHOUT_ID], ids=["ids", "no ids"])
+async def test_streamed_events_are_followed_in_order_and_once(events, stays_open):
+    backend = Streaming(events, stays_open=stays_open)
+    with anyio.fail_after(10):
+        messages = await follow(backend)
+    assert messages == [event["message"] for event in EVENTS]
+    assert backend.closed == backend.polls
+
+
+async def test_an_error_in_the_stream_is_raised():
+    error = {"message": "No such job", "type": "invalid_request_error", "code": "not_found"}
+    backend = Streaming([{"error": error}])
+    with anyio.fail_after(10), pytest.raises(APIStatusError, match="No such job"):
+        await follow(backend)
