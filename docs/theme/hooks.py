@@ -24,7 +24,7 @@ def on_page_markdown(markdown, page, **_):
     prose = (
         text
         for text in paragraphs
-        if re.match(r"[A-Z`]", text) and not text.startswith("```")
+        if re.match(r"[\w`\[]", text) and not text.startswith("```")
     )
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", next(prose, ""))
     _summaries[page.file.src_uri] = re.split(r"(?<=[.:]) ", plain)[0].rstrip(
