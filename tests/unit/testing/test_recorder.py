@@ -299,6 +299,23 @@ async def test_requests_without_a_stub_are_reported(client, recorder, memory):
     ]
 
 
+async def test_unused_stubs_are_reported(client, recorder, memory):
+    memory.service.stub_reply("always")
+    memory.service.stub_reply("twice", match="Kant", times=2)
+    memory.service.stub_embedding([1.0, 0.0], times=1)
+    await client.chat.completions.create(**CHAT)
+    with pytest.raises(AssertionError) as caught:
+        recorder.assert_all_stubs_used()
+    assert str(caught.value).splitlines() == [
+        "2 stub(s) were not used up:",
+        "  'twice' match='Kant' (1 of its uses left)",
+        "  [1.0, 0.0] match=None (1 of its uses left)",
+    ]
+    await client.chat.completions.create(**CHAT)
+    await client.embeddings.create(model="text-embedding-3-small", input="Fire")
+    recorder.assert_all_stubs_used()
+
+
 async def test_stubs_are_checked_only_around_a_service_in_memory():
     recorder = CallRecorder(HttpxBackend("http://localhost/v1", api_key="sk-test"))
     with pytest.raises(ValueError, match="no service in memory"):

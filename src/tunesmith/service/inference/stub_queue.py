@@ -54,6 +54,11 @@ class StubQueue(Generic[T]):
         else:
             self._limited.append(_LimitedStub(item, times))
 
+    @property
+    def unused(self) -> list[tuple[T, int]]:
+        """Limited stubs with the number of their uses that are left."""
+        return [(stub.item, stub.remaining) for stub in self._limited]
+
     def match(self, matcher: Callable[[T], R | None]) -> R | None:
         """Use the first stub that matches, and return its result.
 

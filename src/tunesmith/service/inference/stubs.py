@@ -185,6 +185,14 @@ class _Stubs(Generic[V, R]):
             self._convert(value)  # raise for a wrong value here, not at the first request
         self._queue.add((value, match), times)
 
+    @property
+    def unused(self) -> list[str]:
+        """Descriptions of stubs added with `times=` that have uses left."""
+        return [
+            f"{_shorten(repr(value))} match={match!r} ({remaining} of its uses left)"
+            for (value, match), remaining in self._queue.unused
+        ]
+
     def clear(self) -> None:
         """Remove all stubs."""
         self._queue.clear()
@@ -207,7 +215,7 @@ class _Stubs(Generic[V, R]):
         with stub_errors(operation):
             result = self._queue.match(use)
         if result is None:
-            shown = prompt if len(prompt) <= _SHOWN_CHARS else f"{prompt[:_SHOWN_CHARS]}…"
+            shown = _shorten(prompt)
             self.unmatched.append(UnmatchedRequest(operation.spec.name, operation.model, shown))
         return result
 
@@ -296,3 +304,7 @@ def _dump_model(value: object) -> object:
     if isinstance(value, BaseModel):
         return value.model_dump(mode="json")
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
+
+
+def _shorten(text: str) -> str:
+    return text if len(text) <= _SHOWN_CHARS else f"{text[:_SHOWN_CHARS]}…"

@@ -145,6 +145,20 @@ class CallRecorder:
             lines = "".join(f"\n  {request}" for request in unmatched)
             raise AssertionError(f"no stub matched {len(unmatched)} request(s):{lines}")
 
+    def assert_all_stubs_used(self) -> None:
+        """Check that every stub added with `times=` was used that often.
+
+        Raises:
+            AssertionError: A stub has uses left; the message lists each.
+            ValueError: The recorder is not around a `MemoryBackend`.
+        """
+        __tracebackhide__ = True
+        service = self._service()
+        unused = [*service.replies.unused, *service.vectors.unused]
+        if unused:
+            lines = "".join(f"\n  {text}" for text in unused)
+            raise AssertionError(f"{len(unused)} stub(s) were not used up:{lines}")
+
     @property
     def violations(self) -> list[Violation]:
         """Violations of good API use by the caller.
