@@ -112,8 +112,6 @@ class VirtualClock:
         self._io_done: anyio.Event | None = None
         self._rate = 0.0
         self.rate = rate
-        self.is_stopped = False
-        """Whether `frozen` has stopped a rate, so that sleeping would never end."""
 
     @property
     def rate(self) -> float:
@@ -207,17 +205,6 @@ class VirtualClock:
             yield
         finally:
             self._busy += 1
-
-    @contextmanager
-    def frozen(self) -> Generator[float]:
-        """Stop the rate for work that must happen at one moment; yield its time."""
-        rate, self.rate = self.rate, 0.0
-        self.is_stopped = rate > 0
-        try:
-            yield self._now
-        finally:
-            self.rate = rate
-            self.is_stopped = False
 
     @contextmanager
     def external_io(self) -> Generator[None]:

@@ -177,10 +177,11 @@ def _print_version(ctx: click.Context, _: click.Parameter, is_set: bool) -> None
 )
 @click.option(
     "--state",
-    type=click.Path(dir_okay=False, path_type=Path),
+    type=click.Path(path_type=Path),
+    metavar="DIR",
     envvar="TUNESMITH_STATE",
     show_envvar=True,
-    help="File that stores the service in memory between commands; implies --backend memory.",
+    help="Folder that stores the service between commands; implies --backend memory.",
 )
 @click.option(
     "--timeout",

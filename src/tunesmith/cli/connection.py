@@ -65,7 +65,7 @@ class ServiceOptions:
         if not (self.api_key or os.environ.get("OPENAI_API_KEY")):
             raise click.ClickException(
                 "API key missing. Set OPENAI_API_KEY (any text for a server that checks none), or "
-                "use a service in memory, which needs none: tunesmith --state FILE COMMAND."
+                "use a service in memory, which needs none: tunesmith --state DIR COMMAND."
             )
         return AsyncClient(
             api_key=self.api_key,

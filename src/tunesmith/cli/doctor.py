@@ -114,7 +114,7 @@ def _check_api_key(connection: ServiceOptions) -> Check:
         "key",
         "wrong",
         "missing",
-        "set OPENAI_API_KEY, or use a service in memory: --state FILE",
+        "set OPENAI_API_KEY, or use a service in memory: --state DIR",
     )
 
 

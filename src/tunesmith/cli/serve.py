@@ -1,7 +1,6 @@
 """`tunesmith serve`: the service in memory behind a socket."""
 
 import time
-from functools import partial
 from importlib import import_module
 from pathlib import Path
 
@@ -73,9 +72,10 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
 @click.option("--seed", default=0, show_default=True, help="Seed of ids and generated texts.")
 @click.option(
     "--state",
-    type=click.Path(dir_okay=False, path_type=Path),
-    help="File that keeps the service between runs; created if it does not exist. It may also be "
-    "given before the command.",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Folder that stores the service between runs; created if it does not exist. It may also "
+    "be given before the command.",
 )
 @click.option(
     "--speed",
@@ -142,22 +142,18 @@ def command(
         ) from error
     with listener:
         with click_errors():
-            file = state or connection.state
-            speed = 1.0 if realtime else speed
-            create_backend = partial(
-                MemoryBackend,
+            folder = state or connection.state
+            backend = MemoryBackend(
                 engine=engine,
                 seed=seed,
+                speed=1.0 if realtime else speed,
                 limits=ServiceLimits(requests_per_minute, tokens_per_minute, quota_tokens),
                 behavior=ServiceBehavior(results_base64=not no_base64_results),
+                state=folder,
+                clock=None if folder else VirtualClock(time.time()),  # a state has its own
             )
-            if file:
-                backend = create_backend(state=file)
-                # Replaying needs equal durations, so the clock is accelerated instead.
-                backend.clock.autojump, backend.clock.rate = False, speed
-            else:
-                clock = VirtualClock(time.time(), autojump=False, rate=1.0)
-                backend = create_backend(clock=clock, speed=speed)
+        # Clients sleep in other processes, so the time must be real.
+        backend.clock.autojump, backend.clock.rate = False, 1.0
         click.echo(f"The API is at {base_url_of(listener)} until Ctrl-C. Point a client at it:\n")
         key = "any" if api_key is None else "the-key-of-this-server"
         click.echo(f"  export OPENAI_BASE_URL={base_url_of(listener)} OPENAI_API_KEY={key}\n")
@@ -166,7 +162,7 @@ def command(
                 backend,
                 api_key=api_key,
                 cors_origins=(*cors_origins, LOOPBACK),
-                background=None if file else backend.service.run_lifecycles,
+                background=backend.service.run_lifecycles,
             )
             create_server(app).run(sockets=[listener])
         except KeyboardInterrupt:

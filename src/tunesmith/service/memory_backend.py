@@ -3,16 +3,13 @@
 import os
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING, Unpack
+from typing import Unpack
 
 from tunesmith.clock import VirtualClock
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
 from tunesmith.service.core.http_api import HttpApi
 from tunesmith.service.service import Service, ServiceOptions
-
-if TYPE_CHECKING:
-    from tunesmith.service.persistence.replay_log import PersistentApi
 
 __all__ = ["MemoryBackend"]
 
@@ -24,14 +21,14 @@ class MemoryBackend:
 
     Args:
         service: The service; a new one by default.
-        state: File that stores the state of the service; created if it does not exist. It is
+        state: Folder that stores the state of the service; created if it does not exist. It is
             locked until `aclose`. Between two uses, as much time passes for the service as in
             reality.
         **options: Keyword arguments of a new `Service`, such as `seed` or `engine`.
 
     Raises:
-        ConfigurationError: The state file is damaged, in use or of another program; or options
-            are given beside a service.
+        ConfigurationError: The state is damaged, in use or of another program; or options are
+            given beside a service.
 
     Example:
         ```python
@@ -52,15 +49,21 @@ class MemoryBackend:
             raise ConfigurationError(
                 f"{names or 'state='} cannot be combined with service=: pass it to Service(…)"
             )
-        self._persistent: PersistentApi | None = None
         if state is not None:
-            from tunesmith.service.persistence import replay_log  # noqa: PLC0415 - slow import
+            if options.get("store") is not None:
+                raise ConfigurationError("store= cannot be combined with state=")
+            from tunesmith.service.core.sqlite_store import SqliteStore  # noqa: PLC0415 - slow import
 
-            self._persistent = replay_log.PersistentApi(state, **options)
-            self.service = self._persistent.service
-        else:
+            options["store"] = SqliteStore(state)
+        try:
             self.service = service or Service(**options)
-        self._api = self._persistent or HttpApi(self.service, limiter=self.service.limiter)
+        except BaseException:
+            store = options.get("store")
+            if state is not None and store is not None:
+                store.close()
+            raise
+        self._closes_store = service is None
+        self._api = HttpApi(self.service, limiter=self.service.limiter)
         self._is_closed = False
 
     def __repr__(self) -> str:
@@ -84,7 +87,7 @@ class MemoryBackend:
             yield response
 
     async def aclose(self) -> None:
-        """Close the backend and its state file; a service without one keeps its state."""
+        """Close the backend and its state; a service of the caller keeps running."""
+        if self._closes_store and not self._is_closed:
+            self.service.close()
         self._is_closed = True
-        if self._persistent is not None:
-            self._persistent.close()

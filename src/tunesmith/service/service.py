@@ -1,7 +1,8 @@
 """The service: all operations of the API, without HTTP."""
 
-from collections.abc import AsyncGenerator, Iterator
+from collections.abc import AsyncGenerator, Iterator, Mapping
 from contextlib import aclosing
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 from pydantic import SecretStr
@@ -13,7 +14,7 @@ from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.handlers import collect_handlers
 from tunesmith.service.core.http_api import HttpApi
-from tunesmith.service.core.ids import IdGenerator
+from tunesmith.service.core.ids import IdGenerator, IdKind
 from tunesmith.service.core.rate_limits import RateLimiter, ServiceLimits
 from tunesmith.service.core.scheduler import Scheduler
 from tunesmith.service.core.store import MemoryStore, Store
@@ -46,6 +47,9 @@ __all__ = ["Service", "ServiceOptions", "default_engine"]
 A = TypeVar("A")
 E = TypeVar("E")
 
+_MAX_REQUESTS = 10**9
+"""Request ids of each opening of a store, which are not stored, begin at a multiple of this."""
+
 
 class ServiceOptions(TypedDict, total=False):
     """Keyword arguments of `Service`."""
@@ -64,6 +68,14 @@ class ServiceOptions(TypedDict, total=False):
     behavior: ServiceBehavior | None
 
 
+@dataclass(frozen=True, slots=True)
+class _ServiceState:
+    seed: int
+    time: float
+    n_openings: int
+    id_counters: Mapping[IdKind, int]
+
+
 class Service:
     """The whole API over a store, a clock and an engine.
 
@@ -71,9 +83,11 @@ class Service:
 
     Args:
         engine: Trains and generates; a small n-gram model by default.
-        store: Storage of records and blobs; in memory by default.
-        clock: The service's time.
-        seed: Seed of ids and samples: equal requests have equal responses, byte by byte.
+        store: Storage of records and blobs; in memory by default. A service over a store that
+            has a state continues it.
+        clock: The service's time; by default it continues that of the store.
+        seed: Seed of ids and samples: equal requests have equal responses, byte by byte. A store
+            keeps its first one.
         organization: Id of the organization.
         organization_name: Name of the organization in the names of tuned models.
         job_timeline: Transitions of fine-tuning jobs and their durations.
@@ -111,12 +125,20 @@ class Service:
         limits: ServiceLimits | None = None,
         behavior: ServiceBehavior | None = None,
     ) -> None:
-        self.clock = clock or VirtualClock()
         self.store = store or MemoryStore()
+        self._states = self.store.collection("service", _ServiceState)
+        state = self._states.get("state")
+        start = self.store.resume_time(None if state is None else state.time)
+        self.clock = clock or VirtualClock(start)
         self.engine = engine or default_engine()
-        self.ids = IdGenerator(seed)
-        self.seed = seed
-        self.scheduler = Scheduler(self.clock)
+        self.seed = seed if state is None else state.seed
+        self.ids = IdGenerator(self.seed)
+        self._n_openings = 0
+        if state is not None:
+            self._n_openings = state.n_openings + 1
+            self.ids.restore_counters(state.id_counters)
+            self.ids.restore_counters({"request": self._n_openings * _MAX_REQUESTS})
+        self.scheduler = Scheduler(self.clock, self._commit)
         self.limiter = RateLimiter(limits or ServiceLimits(), self.clock, organization)
         self.context = context = ServiceContext(
             store=self.store,
@@ -148,18 +170,10 @@ class Service:
         self.responses = ResponseService(inference, self.chat, self.store)
         self.embeddings = Embeddings(inference, self.vectors)
         self.moderations = Moderations(inference)
-        self.batches = BatchService(
-            store=self.store,
-            clock=self.clock,
-            ids=self.ids,
-            schedule=self.scheduler,
-            files=self.files,
-            models=self.models,
-            # Request ids of their own: results must not depend on the number of other requests.
-            http_api=HttpApi(self, request_ids="line_request"),
-            timing=(batch_timing or BatchTiming()).at_speed(speed),
-            behavior=context.behavior,
-        )
+        # Request ids of their own: results must not depend on the number of other requests.
+        line_api = HttpApi(self, request_ids="line_request")
+        timing = (batch_timing or BatchTiming()).at_speed(speed)
+        self.batches = BatchService(context, self.files, self.models, line_api, timing)
         self._handlers, self._stream_handlers = collect_handlers(
             self.models,
             self.files,
@@ -294,7 +308,10 @@ class Service:
         # Virtual time is for waiting: no deadline passes while the service works.
         with self.clock.hold():
             await self.scheduler.run_due()
-            return cast("A", await self._handlers[type(operation)](operation))
+            try:
+                return cast("A", await self._handlers[type(operation)](operation))
+            finally:
+                self._commit()
 
     async def stream(self, operation: StreamOperation[A, E], /) -> AsyncGenerator[E]:
         """Execute an operation and stream its events.
@@ -308,7 +325,9 @@ class Service:
         await self.scheduler.run_due()
         async with aclosing(self._stream_handlers[type(operation)](operation)) as events:
             async for event in events:
+                self._commit()
                 yield cast("E", event)
+        self._commit()
 
     def read_file(self, id: str, start: int = 0, stop: int | None = None, /) -> Iterator[bytes]:
         """Yield the bytes of a file in a range.
@@ -317,6 +336,18 @@ class Service:
             ServiceError: The file does not exist.
         """
         return self.files.read(id, start, stop)
+
+    def close(self) -> None:
+        """Write all changes and close the store."""
+        self._commit(force=True)
+        self.store.close()
+
+    def _commit(self, *, force: bool = False) -> None:
+        if self.store.has_changes or (force and self.store.is_durable):
+            counters = self.ids.counters
+            time = self.clock.time()
+            self._states.put("state", _ServiceState(self.seed, time, self._n_openings, counters))
+            self.store.commit()
 
 
 def default_engine() -> Engine:

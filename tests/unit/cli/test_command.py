@@ -108,7 +108,7 @@ def test_a_rejected_key_has_a_hint_and_is_not_shown(run, folder):
     [
         ("files list", 1, "API key missing. Set OPENAI_API_KEY"),
         ("--state no/world files list", 1, "no/world cannot be used"),
-        ("--state kant.csv files list", 1, "kant.csv is not a state file of tunesmith"),
+        ("--state kant.csv files list", 1, "kant.csv is not a folder"),
         ("--state w files upload nothing.jsonl", 1, "nothing.jsonl does not exist"),
         ("--state w files get file-1", 1, "No such File object: file-1"),
         ("--state w files content file-1 -o x", 1, "No such File object: file-1"),

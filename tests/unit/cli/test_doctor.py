@@ -27,7 +27,7 @@ def test_a_missing_key_has_a_fix(run, folder):
     result = run("doctor")
     assert result.exit_code == 1
     assert "✗ key" in result.stdout
-    assert "→ set OPENAI_API_KEY, or use a service in memory: --state FILE" in result.stdout
+    assert "→ set OPENAI_API_KEY, or use a service in memory: --state DIR" in result.stdout
 
 
 @respx.mock

@@ -7,7 +7,7 @@ import pytest
 import respx
 
 from tunesmith import BackendError, MemoryBackend
-from tunesmith.service.persistence.replay_log import PersistentApi
+from tunesmith.service.core import sqlite_store
 
 
 def lines(result):
@@ -217,7 +217,7 @@ def test_checkpoints_are_models(as_json, tuned):
 @pytest.mark.slow
 def test_a_job_is_paused_resumed_and_cancelled(run, few, remembered, monkeypatch):
     now = 1_800_000_000.0
-    monkeypatch.setitem(PersistentApi.__init__.__kwdefaults__, "wall_clock", lambda: now)
+    monkeypatch.setattr(sqlite_store, "_wall_time", lambda: now)
     run("fine-tunes create -t few.jsonl -m babbage-002")
     job_id = run("fine-tunes list").stdout.split("\t")[0]
     now += 95  # the job runs by then

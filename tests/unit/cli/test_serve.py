@@ -155,4 +155,4 @@ def test_a_state_named_before_the_command_is_served(tmp_path):
     for arguments in (["--state", state, "serve"], ["serve", "--state", state]):
         result = CliRunner().invoke(app, [*map(str, arguments), "--port", "0"])
         assert result.exit_code == 1
-        assert "no.state is not a state file of tunesmith" in "".join(result.output.split("\n"))
+        assert "no.state is not a folder" in "".join(result.output.split("\n"))

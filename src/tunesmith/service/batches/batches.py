@@ -1,25 +1,30 @@
 """Batches: files of requests, processed within a day."""
 
 import random
-from collections.abc import Awaitable, Callable, Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from collections.abc import Awaitable, Callable, Iterable
+from dataclasses import dataclass, replace
+from typing import Any, Literal
 
 from pydantic_core import from_json, to_json
 
-from tunesmith.clock import VirtualClock
 from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, RetrieveBatch
 from tunesmith.operations.param_types import ExpiresAfterParam
 from tunesmith.protocol.message import Request
+from tunesmith.service.batches.counts import (
+    add_counts,
+    estimate_tokens,
+    slice_size,
+    sum_usage,
+    token_limit_error,
+)
 from tunesmith.service.batches.input_file import BatchInput, read_batch_input
-from tunesmith.service.core.behavior import ServiceBehavior
+from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.http_api import HttpApi
-from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.pagination import to_page, validate_limit
-from tunesmith.service.core.scheduler import ScheduledAction, Scheduler
-from tunesmith.service.core.store import Store
+from tunesmith.service.core.scheduler import ScheduledAction
+from tunesmith.service.core.store import Collection
 from tunesmith.service.files.files import FileService
 from tunesmith.service.inference.models import Models
 from tunesmith.types.base import Page
@@ -29,18 +34,10 @@ from tunesmith.types.batch_lines import (
     BatchRequestLine,
     BatchResponseLine,
 )
-from tunesmith.types.batches import (
-    Batch,
-    BatchError,
-    BatchErrors,
-    BatchRequestCounts,
-    BatchUsage,
-)
+from tunesmith.types.batches import Batch, BatchError, BatchErrors, BatchRequestCounts
 
 __all__ = ["BatchService", "BatchTiming"]
 
-_SLICES = 20
-_BYTES_PER_TOKEN = 4
 _DEFAULT_PAGE = 20
 _MAX_PAGE = 100
 _EXPIRED = BatchLineError(
@@ -81,57 +78,62 @@ class BatchTiming:
         )
 
 
-@dataclass(slots=True)
+@dataclass(frozen=True, slots=True)
 class _BatchRun:
-    """State of a batch in progress."""
+    """Stored state of a batch in progress.
+
+    Args:
+        expires_after: Expiry of the output files.
+        step: The step that is due next.
+        due_at: Unix time at which it is due.
+        model: The model of all requests.
+        tokens: Estimated number of input tokens.
+    """
 
     expires_after: ExpiresAfterParam | None
-    next: ScheduledAction
-    expiry: ScheduledAction | None = None
+    step: Literal["validate", "send", "complete", "cancel"]
+    due_at: float
     model: str | None = None
     tokens: int = 0
-    lines: Sequence[BatchRequestLine] = ()
-    responses: list[BatchResponseLine] = field(default_factory=list[BatchResponseLine])
 
 
 class BatchService:
     """Batches, whose requests are processed in slices over time.
 
     Args:
-        store: Store of the batches.
-        clock: The clock.
-        ids: Generator of ids.
-        schedule: Scheduler of the steps.
+        context: Dependencies shared by all parts of the service.
         files: Input and output files.
         models: The models.
-        http_api: The API that processes the requests, as if each were sent on its own.
+        http_api: The API that processes the requests.
         timing: Durations of the steps.
-        behavior: Undocumented behavior of the API.
     """
 
     def __init__(
         self,
-        *,
-        store: Store,
-        clock: VirtualClock,
-        ids: IdGenerator,
-        schedule: Scheduler,
+        context: ServiceContext,
         files: FileService,
         models: Models,
         http_api: HttpApi,
-        timing: BatchTiming | None = None,
-        behavior: ServiceBehavior | None = None,
+        timing: BatchTiming,
     ) -> None:
-        self._batches = store.collection("batches", Batch)
-        self._clock = clock
-        self._ids = ids
-        self._schedule = schedule
+        self._store = context.store
+        self._clock = context.clock
+        self._ids = context.ids
+        self._schedule = context.scheduler
+        self._behavior = context.behavior
         self._files = files
         self._models = models
         self._http_api = http_api
-        self._timing = timing or BatchTiming()
-        self._behavior = behavior or ServiceBehavior()
-        self._runs: dict[str, _BatchRun] = {}
+        self._timing = timing
+        self._batches = self._store.collection("batches", Batch)
+        self._runs = self._store.collection("batch_runs", _BatchRun)
+        self._scheduled: dict[str, list[ScheduledAction]] = {}
+        for batch in self._batches.get_page(newest_first=False).records:
+            run = self._runs.get(batch.id)
+            if run is not None:
+                self._schedule_step(batch.id, run)
+                if batch.status == "in_progress":
+                    self._schedule_expiry(batch)
 
     @handles(CreateBatch)
     async def create(self, operation: CreateBatch) -> Batch:
@@ -168,8 +170,8 @@ class BatchService:
             metadata=dict(operation.metadata) if operation.metadata else None,
         )
         self._batches.put(batch.id, batch)
-        validate = self._step(batch.id, now + self._timing.validating_s, self._validate)
-        self._runs[batch.id] = _BatchRun(operation.output_expires_after, next=validate)
+        due_at = now + self._timing.validating_s
+        self._schedule_step(batch.id, _BatchRun(operation.output_expires_after, "validate", due_at))
         return batch
 
     @handles(RetrieveBatch)
@@ -190,15 +192,10 @@ class BatchService:
         if batch.status not in {"validating", "in_progress", "finalizing"}:
             raise ServiceError(409, f"Cannot cancel a batch with status '{batch.status}'.")
         now = self._clock.time()
-        run = self._runs[batch.id]
-        run.next.cancel()
-        if run.expiry is not None:
-            run.expiry.cancel()
-
-        async def finish(id: str, now: float) -> None:
-            self._finish(id, now, "cancelled", _CANCELLED)
-
-        run.next = self._step(batch.id, now + self._timing.cancelling_s, finish)
+        due_at = now + self._timing.cancelling_s
+        run = replace(self._run(batch.id), step="cancel", due_at=due_at)
+        self._cancel_scheduled(batch.id)
+        self._schedule_step(batch.id, run)
         return self._update(batch.id, status="cancelling", cancelling_at=int(now))
 
     def _find(self, id: str) -> Batch:
@@ -212,36 +209,69 @@ class BatchService:
         self._batches.put(id, batch)
         return batch
 
-    def _step(
+    def _run(self, id: str) -> _BatchRun:
+        run = self._runs.get(id)
+        assert run is not None  # noqa: S101 - the batch is in progress
+        return run
+
+    def _lines(self, id: str) -> Collection[BatchRequestLine]:
+        return self._store.collection("batch_lines", BatchRequestLine, parent_id=id)
+
+    def _responses(self, id: str) -> Collection[BatchResponseLine]:
+        return self._store.collection("batch_responses", BatchResponseLine, parent_id=id)
+
+    def _schedule_step(self, id: str, run: _BatchRun) -> None:
+        steps: dict[str, Callable[[str, float], Awaitable[None]]] = {
+            "validate": self._validate,
+            "send": self._send_slice,
+            "complete": self._complete,
+            "cancel": self._finish_cancelled,
+        }
+        self._runs.put(id, run)
+        self._schedule_call(id, run.due_at, steps[run.step])
+
+    def _schedule_expiry(self, batch: Batch) -> None:
+        expires_at = (batch.created_at or 0) + self._timing.window_s
+        self._schedule_call(batch.id, expires_at, self._expire)
+
+    def _schedule_call(
         self, id: str, due_at: float, step: Callable[[str, float], Awaitable[None]]
-    ) -> ScheduledAction:
-        return self._schedule.call_at(due_at, lambda now: step(id, now))
+    ) -> None:
+        scheduled = self._schedule.call_at(due_at, lambda now: step(id, now))
+        self._scheduled.setdefault(id, []).append(scheduled)
+
+    def _cancel_scheduled(self, id: str) -> None:
+        for scheduled in self._scheduled.pop(id, []):
+            scheduled.cancel()
 
     async def _validate(self, id: str, now: float) -> None:
-        batch, run = self._find(id), self._runs[id]
+        batch = self._find(id)
         content = await self._read_input(batch)
         self._schedule.check_cancelled()
-        run.model, run.tokens = content.model, sum(map(_estimate_tokens, content.lines))
-        enqueued = sum(r.tokens for r in self._runs.values() if r.model == run.model)
+        tokens = sum(map(estimate_tokens, content.lines))
+        run = replace(self._run(id), model=content.model, tokens=tokens)
+        runs = self._runs.get_page().records
+        enqueued = tokens + sum(other.tokens for other in runs if other.model == run.model)
         limit = self._behavior.enqueued_tokens
         if not content.errors and limit is not None and enqueued > limit:
-            content.errors.append(_too_many_tokens(run.model, limit))
+            content.errors.append(token_limit_error(run.model, limit))
         if content.errors:
             errors = BatchErrors(object="list", data=content.errors)
             self._update(id, status="failed", failed_at=int(now), errors=errors)
-            del self._runs[id]
+            self._remove_run(id)
             return
-        counts = BatchRequestCounts(total=len(content.lines), completed=0, failed=0)
         batch = self._update(
             id,
             status="in_progress",
             in_progress_at=int(now),
             model=content.model,
-            request_counts=counts,
+            request_counts=BatchRequestCounts(total=len(content.lines), completed=0, failed=0),
         )
-        run.lines = content.lines
-        run.expiry = self._step(id, (batch.created_at or now) + self._timing.window_s, self._expire)
-        self._schedule_slice(id, now)
+        lines = self._lines(id)
+        for number, line in enumerate(content.lines):
+            lines.put(str(number), line)
+        self._schedule_expiry(batch)
+        self._schedule_slice(id, run, now)
 
     async def _read_input(self, batch: Batch) -> BatchInput:
         try:
@@ -257,32 +287,34 @@ class BatchService:
             )
         )
 
-    def _schedule_slice(self, id: str, now: float) -> None:
-        run = self._runs[id]
-        size = min(_slice_size(run), len(run.lines) - len(run.responses))
-        run.next = self._step(id, now + size * self._timing.request_s, self._send_slice)
+    def _schedule_slice(self, id: str, run: _BatchRun, now: float) -> None:
+        n_lines = len(self._lines(id))
+        size = min(slice_size(n_lines), n_lines - len(self._responses(id)))
+        due_at = now + size * self._timing.request_s
+        self._schedule_step(id, replace(run, step="send", due_at=due_at))
 
     async def _send_slice(self, id: str, now: float) -> None:
-        run = self._runs[id]
-        start = len(run.responses)
+        lines, responses = self._lines(id), self._responses(id)
+        n_lines, n_sent = len(lines), len(responses)
+        page = lines.get_page(
+            after=str(n_sent - 1) if n_sent else None,
+            limit=slice_size(n_lines),
+            newest_first=False,
+        )
         with self._clock.hold():
-            responses = [
-                await self._send_line(line) for line in run.lines[start : start + _slice_size(run)]
-            ]
+            new = [await self._send_line(line) for line in page.records]
         self._schedule.check_cancelled()
-        run.responses += responses
-        self._update(id, request_counts=_counts(run))
-        if len(run.responses) < len(run.lines):
-            self._schedule_slice(id, now)
+        for number, response in enumerate(new, n_sent):
+            responses.put(str(number), response)
+        self._update(id, request_counts=add_counts(self._find(id).request_counts, new))
+        run = self._run(id)
+        if n_sent + len(new) < n_lines:
+            self._schedule_slice(id, run, now)
             return
-
-        async def finish(id: str, now: float) -> None:
-            self._finish(id, now, "completed", _EXPIRED)
-
-        if run.expiry is not None:
-            run.expiry.cancel()
+        self._cancel_scheduled(id)
         self._update(id, status="finalizing", finalizing_at=int(now))
-        run.next = self._step(id, now + self._timing.finalizing_s, finish)
+        due_at = now + self._timing.finalizing_s
+        self._schedule_step(id, replace(run, step="complete", due_at=due_at))
 
     async def _send_line(self, line: BatchRequestLine) -> BatchResponseLine:
         request = Request(
@@ -306,20 +338,27 @@ class BatchService:
             error=None,
         )
 
+    async def _complete(self, id: str, now: float) -> None:
+        self._finish(id, now, "completed", _EXPIRED)
+
+    async def _finish_cancelled(self, id: str, now: float) -> None:
+        self._finish(id, now, "cancelled", _CANCELLED)
+
     async def _expire(self, id: str, now: float) -> None:
-        self._runs[id].next.cancel()
         self._finish(id, now, "expired", _EXPIRED)
 
     def _finish(self, id: str, now: float, status: str, unexecuted_error: BatchLineError) -> None:
-        run = self._runs.pop(id)
-        lines = run.responses + [
+        run = self._run(id)
+        responses = self._responses(id).get_page(newest_first=False).records
+        unexecuted = self._lines(id).get_page(newest_first=False).records[len(responses) :]
+        lines = responses + [
             BatchResponseLine(
                 id=self._ids.new("batch_request"),
                 custom_id=line.custom_id,
                 response=None,
                 error=unexecuted_error,
             )
-            for line in run.lines[len(run.responses) :]
+            for line in unexecuted
         ]
         # The API does not guarantee an order, so clients must not come to rely on one.
         random.Random(id).shuffle(lines)  # noqa: S311 - not a secret
@@ -330,8 +369,17 @@ class BatchService:
             error_file_id=self._write(
                 id, now, run, "error", [x for x in lines if not x.is_success]
             ),
-            usage=_usage(run.responses) if run.responses else None,
+            usage=sum_usage(responses) if responses else None,
         )
+        self._remove_run(id)
+
+    def _remove_run(self, id: str) -> None:
+        self._cancel_scheduled(id)
+        self._runs.delete(id)
+        lines, responses = self._lines(id), self._responses(id)
+        for number in range(len(lines)):
+            lines.delete(str(number))
+            responses.delete(str(number))
 
     def _write(
         self, id: str, now: float, run: _BatchRun, kind: str, lines: Iterable[BatchResponseLine]
@@ -343,49 +391,3 @@ class BatchService:
         return self._files.add(
             content, filename, "batch_output", timestamp=now, expires_after=run.expires_after
         ).id
-
-
-def _estimate_tokens(line: BatchRequestLine) -> int:
-    return len(to_json(line.body)) // _BYTES_PER_TOKEN + 1
-
-
-def _too_many_tokens(model: str | None, limit: int) -> BatchError:
-    return BatchError(
-        code="token_limit_exceeded",
-        message=f"Enqueued token limit reached for {model}. Limit: {limit:,} enqueued tokens. "
-        "Please try again once some in_progress batches have been completed.",
-        param=None,
-        line=None,
-    )
-
-
-def _slice_size(run: _BatchRun) -> int:
-    return max(1, len(run.lines) // _SLICES)
-
-
-def _counts(run: _BatchRun) -> BatchRequestCounts:
-    completed = sum(line.is_success for line in run.responses)
-    return BatchRequestCounts(
-        total=len(run.lines), completed=completed, failed=len(run.responses) - completed
-    )
-
-
-def _usage(lines: Iterable[BatchResponseLine]) -> BatchUsage:
-    counts = [_token_counts(line) for line in lines]
-    input_tokens = sum(count[0] for count in counts)
-    output_tokens = sum(count[1] for count in counts)
-    return BatchUsage(
-        input_tokens=input_tokens,
-        input_tokens_details={"cached_tokens": 0},
-        output_tokens=output_tokens,
-        output_tokens_details={"reasoning_tokens": 0},
-        total_tokens=input_tokens + output_tokens,
-    )
-
-
-def _token_counts(line: BatchResponseLine) -> tuple[int, int]:
-    body: Any = line.response.body if line.response else None
-    usage: dict[str, Any] = body.get("usage") or {}
-    if "input_tokens" in usage:  # of the Responses API
-        return usage["input_tokens"], usage["output_tokens"]
-    return usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)

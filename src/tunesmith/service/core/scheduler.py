@@ -51,18 +51,16 @@ class Scheduler:
 
     Args:
         clock: The service's time.
+        on_executed: Function to call after each action.
     """
 
-    def __init__(self, clock: Clock) -> None:
+    def __init__(self, clock: Clock, on_executed: Callable[[], None] = lambda: None) -> None:
         self._clock = clock
+        self._on_executed = on_executed
         self._queue: list[ScheduledAction] = []
         self._number = 0
         self._idle: anyio.Event | None = None
         self._changed: anyio.Event | None = None
-        self.settled_to = clock.time()
-        """Unix time up to which all due actions have run."""
-        self.n_executed = 0
-        """Number of actions that have run."""
         self.is_background = False
         """Whether `run` is running."""
 
@@ -96,11 +94,6 @@ class Scheduler:
     def is_running(self) -> bool:
         """Whether the caller is an action."""
         return self._current_action() is not None
-
-    @property
-    def in_progress(self) -> bool:
-        """Whether actions are running."""
-        return self._idle is not None
 
     def check_cancelled(self) -> None:
         """Raise an error if the current action was cancelled.
@@ -169,7 +162,7 @@ class Scheduler:
             pass
         finally:
             _current.reset(token)
-        self.n_executed += 1
+            self._on_executed()
 
     async def _wait_for_due(self) -> None:
         self._changed = anyio.Event()
@@ -187,8 +180,5 @@ class Scheduler:
             self._changed.set()
 
     def _has_due(self) -> bool:
-        due_at, now = self.next_due_at(), self._clock.time()
-        if due_at is not None and due_at <= now:
-            return True
-        self.settled_to = now
-        return False
+        due_at = self.next_due_at()
+        return due_at is not None and due_at <= self._clock.time()

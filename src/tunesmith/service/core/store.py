@@ -4,6 +4,8 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
 
+from tunesmith.clock import EPOCH_S
+
 __all__ = ["Collection", "MemoryCollection", "MemoryStore", "RecordPage", "Store"]
 
 R = TypeVar("R")
@@ -60,6 +62,32 @@ class Collection(Protocol[R]):
 
 class Store(Protocol):
     """Collections and blobs, in memory or on disk."""
+
+    @property
+    def is_durable(self) -> bool:
+        """Whether the store outlives the process."""
+        ...
+
+    @property
+    def has_changes(self) -> bool:
+        """Whether `commit` has something to write."""
+        ...
+
+    def commit(self) -> None:
+        """Write all changes."""
+        ...
+
+    def close(self) -> None:
+        """Write all changes and release the store."""
+        ...
+
+    def resume_time(self, committed: float | None, /) -> float:
+        """Return the service's time at opening, in Unix seconds.
+
+        Args:
+            committed: The service's time at the last commit; None for a new store.
+        """
+        ...
 
     def collection(self, kind: str, record: type[R], /, *, parent_id: str = "") -> Collection[R]:
         """Open a collection, creating it if necessary.
@@ -178,6 +206,19 @@ class MemoryCollection(Generic[R]):
 
 class MemoryStore:
     """Store in memory, which is lost with the process."""
+
+    is_durable = False
+    has_changes = False
+
+    def commit(self) -> None:
+        """Do nothing: there is nothing to write."""
+
+    def close(self) -> None:
+        """Do nothing: there is nothing to release."""
+
+    def resume_time(self, committed: float | None, /) -> float:
+        """Return the service's time at opening."""
+        return EPOCH_S if committed is None else committed
 
     def __init__(self) -> None:
         self._collections: dict[tuple[str, str], MemoryCollection[Any]] = {}

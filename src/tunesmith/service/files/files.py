@@ -37,6 +37,8 @@ class FileService:
     def __init__(self, context: ServiceContext) -> None:
         self._context = context
         self._files = context.store.collection("files", FileObject)
+        for file in self._files.get_page(newest_first=False).records:
+            self._schedule_expiry(file)
 
     @handles(CreateFile)
     async def create(self, operation: CreateFile) -> FileObject:
@@ -163,13 +165,16 @@ class FileService:
             **cast("dict[str, Any]", expiry),
         )
         self._files.put(id, file)
+        self._schedule_expiry(file)
+        return file
+
+    def _schedule_expiry(self, file: FileObject) -> None:
         if file.expires_at is not None:
 
             async def expire(_: float) -> None:
-                self._delete(id)
+                self._delete(file.id)
 
             self._context.scheduler.call_at(file.expires_at, expire)
-        return file
 
     def _delete(self, id: str) -> None:
         if self._files.delete(id) is not None:

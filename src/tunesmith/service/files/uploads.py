@@ -30,7 +30,6 @@ _LIFETIME_S = 3600
 class _UploadRecord:
     upload: Upload
     expires_after: ExpiresAfterParam | None
-    expiry: ScheduledAction
 
 
 class Uploads:
@@ -46,6 +45,10 @@ class Uploads:
         self._store = context.store
         self._uploads = context.store.collection("uploads", _UploadRecord)
         self._files = files
+        self._expiries: dict[str, ScheduledAction] = {}
+        for record in self._uploads.get_page(newest_first=False).records:
+            if record.upload.status == "pending":
+                self._schedule_expiry(record.upload)
 
     @handles(CreateUpload)
     async def create(self, operation: CreateUpload) -> Upload:
@@ -64,12 +67,8 @@ class Uploads:
             status="pending",
             file=None,
         )
-
-        async def expire(_: float) -> None:
-            self._close(upload.id, status="expired")
-
-        expiry = self._context.scheduler.call_at(now + _LIFETIME_S, expire)
-        self._uploads.put(upload.id, _UploadRecord(upload, operation.expires_after, expiry))
+        self._schedule_expiry(upload)
+        self._uploads.put(upload.id, _UploadRecord(upload, operation.expires_after))
         return upload
 
     @handles(CreateUploadPart)
@@ -138,6 +137,13 @@ class Uploads:
                 raise invalid(f"The file's MD5 checksum is {actual}, not {md5}.", "md5")
         await self._files.validate(upload.purpose or "", chunks())
 
+    def _schedule_expiry(self, upload: Upload) -> None:
+        async def expire(_: float) -> None:
+            self._close(upload.id, status="expired")
+
+        expires_at = upload.expires_at or self._context.now()
+        self._expiries[upload.id] = self._context.scheduler.call_at(expires_at, expire)
+
     def _parts(self, upload_id: str) -> Collection[UploadPart]:
         return self._store.collection("parts", UploadPart, parent_id=upload_id)
 
@@ -152,7 +158,7 @@ class Uploads:
     def _close(self, id: str, **changes: object) -> Upload:
         record = self._uploads.get(id)
         assert record is not None  # noqa: S101 - callers looked it up
-        record.expiry.cancel()
+        self._expiries.pop(id).cancel()
         upload = record.upload.model_copy(update=changes)
         self._uploads.put(id, replace(record, upload=upload))
         parts = self._parts(id)

@@ -4,19 +4,20 @@ import base64
 from collections.abc import Mapping
 from functools import partial
 
-from tunesmith.service.core.behavior import ServiceBehavior
+from tunesmith.service.engines.base import Hyperparameters
 from tunesmith.service.fine_tuning.events import JobEvents, checkpoint_metrics
 from tunesmith.service.fine_tuning.graders import Graders
 from tunesmith.service.fine_tuning.lifecycle import (
     JobContext,
     JobLifecycle,
+    LifecycleState,
     TransitionAction,
     TransitionResult,
 )
 from tunesmith.service.fine_tuning.method import load_training_spec
 from tunesmith.service.fine_tuning.result_files import step_metrics
 from tunesmith.service.fine_tuning.timeline import Failure
-from tunesmith.service.fine_tuning.training_run import start_training
+from tunesmith.service.fine_tuning.training_run import TrainingRun, start_training
 from tunesmith.types.fine_tuning import (
     FineTuningHyperparameters,
     FineTuningJob,
@@ -32,9 +33,9 @@ class FineTuningJobLifecycle(JobLifecycle):
 
     Args:
         context: Dependencies shared by all jobs.
-        job: The new job.
+        job: The job.
         graders: Graders of reinforcement jobs.
-        behavior: Events, errors and result files.
+        state: State of a new job; None for the stored one.
     """
 
     def __init__(
@@ -42,19 +43,19 @@ class FineTuningJobLifecycle(JobLifecycle):
         context: JobContext,
         job: FineTuningJob,
         graders: Graders,
-        behavior: ServiceBehavior,
+        state: LifecycleState | None = None,
     ) -> None:
-        super().__init__(context, job.id)
+        super().__init__(context, job.id, state)
         self._jobs = context.core.store.collection("jobs", FineTuningJob)
         self._checkpoints = context.core.store.collection(
             "checkpoints", FineTuningJobCheckpoint, parent_id=job.id
         )
         self._base = job.model or ""
         self._graders = graders
-        self._epoch_ended_at: dict[int, float] = {}
-        self._behavior = behavior
-        self.events = JobEvents(context.core.store, context.core.ids, job.id, behavior)
-        self._jobs.put(job.id, job)
+        self._behavior = self._state.behavior
+        self.events = JobEvents(context.core.store, context.core.ids, job.id, self._behavior)
+        if state is not None:
+            self._jobs.put(job.id, job)
 
     @property
     def job(self) -> FineTuningJob:
@@ -102,7 +103,7 @@ class FineTuningJobLifecycle(JobLifecycle):
         self.events.add_message(self._behavior.validating_event, timestamp, files=files)
         return "next"
 
-    async def _validate(self, _: float) -> TransitionResult:
+    async def _start_training(self) -> TrainingRun:
         models = self._context.models
         load_spec = partial(
             load_training_spec,
@@ -111,10 +112,11 @@ class FineTuningJobLifecycle(JobLifecycle):
             models.base_of(self._base),
             self._graders,
         )
-        self._training = await self._unless_stopped(
-            start_training(self._core.clock, models.resolve(self._base), load_spec)
-        )
-        self._resolve_auto_hyperparameters()
+        return await start_training(self._core.clock, models.resolve(self._base), load_spec)
+
+    async def _validate(self, _: float) -> TransitionResult:
+        run = await self._validate_files()
+        self._resolve_auto_hyperparameters(run.hyperparameters)
         return "next"
 
     async def _enqueue(self, timestamp: float) -> TransitionResult:
@@ -122,27 +124,26 @@ class FineTuningJobLifecycle(JobLifecycle):
         return "next"
 
     async def _start(self, timestamp: float) -> TransitionResult:
+        run = await self._get_run()
         self.events.add_message(self._behavior.started_event, timestamp, has_data=False)
-        steps_left = self._run.total_steps - len(self._run.steps)
+        steps_left = run.total_steps - len(run.steps)
         finish = timestamp + self._timeline.remaining_s("start", steps_left)
         self._update(estimated_finish=int(finish))
         return "next"
 
     async def _step(self, timestamp: float) -> TransitionResult:
-        run = self._run
+        run = await self._get_run()
         if len(run.steps) >= run.total_steps:
             return "next"  # it was paused after its last step
-        await self._unless_stopped(run.wait())
-        step = run.take()
+        step = await self._take_step(timestamp)
         is_last = step.step >= run.total_steps
         if is_last or step.step % self._behavior.event_every_steps == 0:
             self.events.add_metrics(step, run.total_steps, timestamp)
-        if run.ends_epoch(step):
-            self._epoch_ended_at[step.step] = timestamp
         return "next" if is_last else "repeat"
 
     async def _finish(self, timestamp: float) -> TransitionResult:
-        run, core, models = self._run, self._core, self._context.models
+        run, core, models = await self._get_run(), self._core, self._context.models
+        blobs = await self._unless_stopped(models.serialize(run.weights))
         content = step_metrics(run.steps)
         if self._behavior.results_base64:
             content = base64.b64encode(content)
@@ -154,11 +155,11 @@ class FineTuningJobLifecycle(JobLifecycle):
         name = f"ft:{base}:{core.organization_name}:{suffix}:{core.ids.new('model')}"
         for number, weights in run.weights.items():
             model = name if number == run.total_steps else f"{name}:ckpt-step-{number}"
-            models.register(model, weights, base=self._base, timestamp=timestamp)
+            models.register(model, weights, blobs[number], base=self._base, timestamp=timestamp)
             checkpoint = FineTuningJobCheckpoint(
                 object="fine_tuning.job.checkpoint",
                 id=core.ids.new("checkpoint"),
-                created_at=int(self._epoch_ended_at[number]),
+                created_at=int(self._state.epoch_ended_at[number]),
                 fine_tuned_model_checkpoint=model,
                 fine_tuning_job_id=self._id,
                 metrics=checkpoint_metrics(run.steps[number - 1]),
@@ -172,7 +173,8 @@ class FineTuningJobLifecycle(JobLifecycle):
             result_files=[results.id],
             trained_tokens=run.steps[-1].elapsed_tokens,
         )
-        if self._failure_plan is not None and self._failure_plan.after_action:
+        plan = self._state.failure_plan
+        if plan is not None and plan.after_action:
             self._add_model_events(timestamp)
         return "next"
 
@@ -210,9 +212,8 @@ class FineTuningJobLifecycle(JobLifecycle):
             ),
         )
 
-    def _resolve_auto_hyperparameters(self) -> None:
+    def _resolve_auto_hyperparameters(self, chosen: Hyperparameters) -> None:
         """Replace `auto` with the values that the engine chose."""
-        chosen = self._run.hyperparameters
         values = {
             "batch_size": chosen.batch_size,
             "learning_rate_multiplier": chosen.learning_rate_multiplier,

@@ -18,7 +18,7 @@ from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.fine_tuning.graders import Graders
 from tunesmith.service.fine_tuning.job_lifecycle import FineTuningJobLifecycle
-from tunesmith.service.fine_tuning.lifecycle import JobContext
+from tunesmith.service.fine_tuning.lifecycle import JobContext, LifecycleState
 from tunesmith.service.fine_tuning.method import resolve_method
 from tunesmith.service.fine_tuning.stubbed_outcomes import FailurePoints, StubbedOutcomes
 from tunesmith.service.fine_tuning.timeline import JOB_TIMELINE
@@ -54,6 +54,9 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
         self._behaviors = StubQueue[ServiceBehavior]()
         self._graders = graders
         self._jobs = context.core.store.collection("jobs", FineTuningJob)
+        for job in self._jobs.get_page(newest_first=False).records:
+            if not job.is_finished or job.status == "succeeded":
+                self._lifecycle(job).reopen()
 
     def set_behavior(self, behavior: ServiceBehavior, *, times: int | None = None) -> None:
         """Set the events, errors and result files of the next jobs.
@@ -110,7 +113,8 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
             method=method,
             **cast("dict[str, Any]", {"user_provided_suffix": operation.suffix}),
         )
-        await self._begin(FineTuningJobLifecycle(context, job, self._graders, behavior), job.id)
+        state = LifecycleState(behavior)
+        await self._begin(FineTuningJobLifecycle(context, job, self._graders, state), job.id)
         return job
 
     @handles(RetrieveFineTuningJob)
@@ -145,7 +149,7 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
     async def list_events(self, operation: ListFineTuningJobEvents) -> Page[FineTuningJobEvent]:
         """List a job's events, newest first."""
         job = self.find(operation.fine_tuning_job_id)
-        events = self._lifecycles[job.id].events
+        events = self._lifecycle(job).events
         window = events.get_page(operation.after, self._page_size(operation.limit))
         return to_page(window, with_ids=False)
 
@@ -167,11 +171,17 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
     def _find_in_status(
         self, id: str, statuses: set[str] | frozenset[str]
     ) -> FineTuningJobLifecycle:
-        status = self.find(id).status
-        if status not in statuses:
+        job = self.find(id)
+        if job.status not in statuses:
             message = self._context.core.behavior.job_state_conflict_message
-            raise invalid(message.format(id=id, status=status), "fine_tune_id")
-        return self._lifecycles[id]
+            raise invalid(message.format(id=id, status=job.status), "fine_tune_id")
+        return self._lifecycle(job)
+
+    def _lifecycle(self, job: FineTuningJob) -> FineTuningJobLifecycle:
+        if job.id not in self._lifecycles:
+            lifecycle = FineTuningJobLifecycle(self._context, job, self._graders)
+            self._lifecycles[job.id] = lifecycle
+        return self._lifecycles[job.id]
 
 
 def _integrations(operation: CreateFineTuningJob) -> list[FineTuningJobWandbIntegrationObject]:

@@ -3,19 +3,28 @@
 import logging
 from abc import ABC, abstractmethod
 from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import dataclass
-from typing import Literal, TypeVar
+from dataclasses import dataclass, field, replace
+from typing import Any, Literal, TypeVar
 
+from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.scheduler import ActionCancelledError, ScheduledAction
+from tunesmith.service.engines.base import TrainingStep
 from tunesmith.service.files.files import FileService
 from tunesmith.service.fine_tuning.timeline import Failure, Timeline, Transition
 from tunesmith.service.fine_tuning.training_data import InvalidTrainingFileError
 from tunesmith.service.fine_tuning.training_run import TrainingRun
 from tunesmith.service.inference.models import Models
 
-__all__ = ["JobContext", "JobLifecycle", "PlannedFailure", "TransitionAction", "TransitionResult"]
+__all__ = [
+    "JobContext",
+    "JobLifecycle",
+    "LifecycleState",
+    "PlannedFailure",
+    "TransitionAction",
+    "TransitionResult",
+]
 
 _logger = logging.getLogger("tunesmith.service")
 
@@ -98,24 +107,59 @@ class _PlannedFailureError(Exception):
     """Control flow: the job fails as planned."""
 
 
+@dataclass(frozen=True, slots=True)
+class LifecycleState:
+    """Stored state of a lifecycle.
+
+    Args:
+        behavior: Events, errors and result files of the job.
+        suffix: Suffix of the model's name.
+        index: Row of the timeline that is due next.
+        due_at: Unix time at which it is due; None if the timeline is stopped.
+        is_validated: Whether the files are valid, so that the training can start.
+        is_held: Whether the job stays in the queue until it is released.
+        awaits_release: Whether it waits for that.
+        failure_plan: The planned failure.
+        queue_number: Number of legacy fine-tunes ahead in the queue.
+        epoch_ended_at: Unix times at which epochs ended, by step.
+    """
+
+    behavior: ServiceBehavior
+    suffix: str | None = None
+    index: int = 0
+    due_at: float | None = None
+    is_validated: bool = False
+    is_held: bool = False
+    awaits_release: bool = False
+    failure_plan: PlannedFailure | None = None
+    queue_number: int = 0
+    epoch_ended_at: dict[int, float] = field(default_factory=dict[int, float])
+
+
 class JobLifecycle(ABC):
     """Lifecycle of one job, driven by the scheduler.
 
     Args:
         context: Dependencies shared by all jobs.
         id: The job's id.
+        state: State of a new job; None for the stored one.
     """
 
-    def __init__(self, context: JobContext, id: str) -> None:
+    def __init__(self, context: JobContext, id: str, state: LifecycleState | None) -> None:
         self._context = context
         self._core = context.core
         self._timeline = context.timeline
         self._id = id
         self._training: TrainingRun | None = None
-        self._failure_plan: PlannedFailure | None = None
-        self._is_held = False
-        self._awaits_release = False
         self._scheduled: ScheduledAction | None = None
+        self._states = context.core.store.collection("lifecycles", LifecycleState)
+        self._state = state or self._states.get(id) or LifecycleState(context.core.behavior)
+        self._steps = context.core.store.collection("steps", TrainingStep, parent_id=id)
+
+    def reopen(self) -> None:
+        """Schedule the next row of a stored lifecycle."""
+        if self._state.due_at is not None:
+            self._schedule_at(self._state.index, self._state.due_at)
 
     def plan_outcome(self, failure_plan: PlannedFailure | None, *, hold: bool) -> None:
         """Plan the outcome of the job.
@@ -124,8 +168,7 @@ class JobLifecycle(ABC):
             failure_plan: The failure; None for none.
             hold: Whether the job stays in the queue until it is released.
         """
-        self._failure_plan = failure_plan
-        self._is_held = hold
+        self._save(failure_plan=failure_plan, is_held=hold)
 
     async def begin(self) -> None:
         """Announce the job and schedule the rest of its timeline."""
@@ -137,9 +180,9 @@ class JobLifecycle(ABC):
 
     def release(self) -> None:
         """Release the job from the queue."""
-        self._is_held = False
-        if self._awaits_release:
-            self._awaits_release = False
+        awaited = self._state.awaits_release
+        self._save(is_held=False, awaits_release=False)
+        if awaited:
             self._restart()
 
     @abstractmethod
@@ -154,11 +197,41 @@ class JobLifecycle(ABC):
     def _fail(self, failure: Failure, timestamp: float) -> None:
         """Mark the job as failed."""
 
-    @property
-    def _run(self) -> TrainingRun:
-        if self._training is None:
-            raise RuntimeError("the timeline trains before it validates the files")
+    @abstractmethod
+    async def _start_training(self) -> TrainingRun:
+        """Read the files and start the training."""
+
+    async def _validate_files(self) -> TrainingRun:
+        """Start the training, which validates the files."""
+        self._training = await self._unless_stopped(self._start_training())
+        self._save(is_validated=True)
         return self._training
+
+    async def _get_run(self) -> TrainingRun:
+        """Return the training; repeat its steps if the service was opened again."""
+        if not self._state.is_validated:
+            raise RuntimeError("the timeline trains before it validates the files")
+        if self._training is None:
+            run = await self._unless_stopped(self._start_training())
+            await self._unless_stopped(run.skip(self._steps.get_page(newest_first=False).records))
+            self._training = run
+        return self._training
+
+    async def _take_step(self, timestamp: float) -> TrainingStep:
+        """Wait for the next training step and record it."""
+        run = await self._get_run()
+        await self._unless_stopped(run.wait())
+        step = run.take()
+        if self._core.store.is_durable:
+            self._steps.put(str(step.step), step)
+        if run.ends_epoch(step):
+            epochs = {**self._state.epoch_ended_at, step.step: timestamp}
+            self._save(epoch_ended_at=epochs)
+        return step
+
+    def _save(self, **changes: Any) -> None:
+        self._state = replace(self._state, **changes)
+        self._states.put(self._id, self._state)
 
     def _restart(self) -> None:
         """Continue the timeline with the start of the training."""
@@ -167,23 +240,29 @@ class JobLifecycle(ABC):
 
     def _stop(self) -> None:
         """Stop the timeline."""
-        self._awaits_release = False
+        self._save(awaits_release=False, due_at=None)
         if self._scheduled is not None:
             self._scheduled.cancel()
         if self._training is not None:
             self._training.stop()
 
     def _schedule(self, index: int, timestamp: float) -> None:
-        rows = self._timeline.rows
-        if index >= len(rows):
+        if index >= len(self._timeline.rows):
+            self._save(due_at=None)
             return
+        due_at = timestamp + self._timeline.rows[index].delay_s
+        self._save(index=index, due_at=due_at)
+        self._schedule_at(index, due_at)
 
+    def _schedule_at(self, index: int, due_at: float) -> None:
         async def run(timestamp: float) -> None:
-            result = await self._run_action(rows[index], timestamp)
-            if result != "stop":
+            result = await self._run_action(self._timeline.rows[index], timestamp)
+            if result == "stop":
+                self._save(due_at=None)
+            else:
                 self._schedule(index if result == "repeat" else index + 1, timestamp)
 
-        self._scheduled = self._core.scheduler.call_at(timestamp + rows[index].delay_s, run)
+        self._scheduled = self._core.scheduler.call_at(due_at, run)
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T:
         """Await the engine's work; end the action if the job was stopped meanwhile."""
@@ -192,8 +271,8 @@ class JobLifecycle(ABC):
         return result
 
     async def _run_action(self, row: Transition, timestamp: float) -> TransitionResult:
-        if row.action == "start" and self._is_held:
-            self._awaits_release = True
+        if row.action == "start" and self._state.is_held:
+            self._save(awaits_release=True)
             return "stop"
         try:
             if row.action == "fail":
@@ -208,8 +287,8 @@ class JobLifecycle(ABC):
         except ActionCancelledError:
             raise
         except _PlannedFailureError:
-            assert self._failure_plan is not None  # noqa: S101 - it was raised for the plan
-            failure = self._failure_plan.failure
+            assert self._state.failure_plan is not None  # noqa: S101 - it was raised for the plan
+            failure = self._state.failure_plan.failure
         except InvalidTrainingFileError as error:
             failure = error.failure
         except ServiceError as error:  # a file or a model was deleted meanwhile
@@ -223,10 +302,10 @@ class JobLifecycle(ABC):
         return "stop"
 
     def _raise_planned_failure(self, action: str, *, done: bool) -> None:
-        plan = self._failure_plan
+        plan = self._state.failure_plan
         if plan is None or plan.at_action != action:
             return
-        steps = 0 if self._training is None else len(self._training.steps)
+        steps = len(self._training.steps if self._training else self._steps)
         is_last_step = done and action == "step"
         if is_last_step or (plan.after_action == done and steps >= plan.after_steps):
             raise _PlannedFailureError

@@ -3,7 +3,8 @@
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from itertools import islice
 
 from tunesmith.clock import VirtualClock
 from tunesmith.service.engines.base import (
@@ -63,6 +64,21 @@ class TrainingRun:
         self._is_stopped = False
         if not self._ready and self._error is None:
             await self._clock.run_in_thread(self._compute)
+
+    async def skip(self, steps: Sequence[TrainingStep]) -> None:
+        """Repeat steps that were taken before the service was opened again.
+
+        Args:
+            steps: The steps as they were.
+        """
+
+        def repeat() -> None:
+            for step in islice(self._iterator, len(steps)):
+                if self.ends_epoch(step):
+                    self._save_checkpoint(step.step)
+
+        await self._clock.run_in_thread(repeat)
+        self.steps += steps
 
     def stop(self) -> None:
         """Stop the engine after the current step, until the next `wait`."""

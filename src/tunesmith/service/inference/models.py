@@ -1,5 +1,7 @@
 """The Models API: base models and tuned models with their weights."""
 
+from collections.abc import Mapping
+
 from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, model_not_found
@@ -65,8 +67,10 @@ class Models:
         self._engine = engine
         self._organization = context.organization
         self._behavior = context.behavior
+        self._store = context.store
+        self._clock = context.clock
         self._weights: dict[str, EngineModel] = {}
-        self._bases: dict[str, str] = {}
+        self._bases = context.store.collection("model_bases", str)
 
     @handles(ListModels)
     async def list(self, operation: ListModels) -> Page[Model]:
@@ -92,30 +96,47 @@ class Models:
             raise ServiceError(self._behavior.base_model_status, message, param="model")
         if self._tuned.delete(name) is None:
             raise model_not_found(name)
-        del self._weights[name], self._bases[name]
+        self._weights.pop(name, None)
+        self._bases.delete(name)
+        self._store.delete_blob(_blob_id(name))
         return ModelDeleted(id=name, object="model", deleted=True)
 
-    def register(self, name: str, weights: EngineModel, *, base: str, timestamp: float) -> None:
+    async def serialize(self, weights: Mapping[int, EngineModel]) -> Mapping[int, bytes | None]:
+        """Serialize weights for `register`; None for each if the store is in memory."""
+        if not self._store.is_durable:
+            return dict.fromkeys(weights)
+
+        def to_bytes() -> dict[int, bytes | None]:
+            return {step: model.to_bytes() for step, model in weights.items()}
+
+        return await self._clock.run_in_thread(to_bytes)
+
+    def register(
+        self, name: str, weights: EngineModel, data: bytes | None, *, base: str, timestamp: float
+    ) -> None:
         """Add a tuned model.
 
         Args:
             name: Name of the new model.
             weights: Result of the training.
+            data: The serialized weights.
             base: The model that was tuned, which may be a tuned model.
             timestamp: Creation time, in Unix seconds.
         """
+        if data is not None:
+            self._store.write(_blob_id(name), [data])
         model = Model(id=name, object="model", created=int(timestamp), owned_by=self._organization)
         self._tuned.put(name, model)
         self._weights[name] = weights
-        self._bases[name] = self.base_of(base)
+        self._bases.put(name, self.base_of(base))
 
     def exists(self, name: str) -> bool:
         """Return whether a model exists."""
-        return name in _BASE_MODELS or name in self._weights
+        return name in _BASE_MODELS or self.is_tuned(name)
 
     def is_tuned(self, name: str) -> bool:
         """Return whether a tuned model, or a checkpoint of one, exists."""
-        return name in self._weights
+        return self._bases.get(name) is not None
 
     def base_of(self, name: str) -> str:
         """Return the base model that a model was tuned from; its own name for a base model.
@@ -123,9 +144,10 @@ class Models:
         Raises:
             ServiceError: The model does not exist.
         """
-        if not self.exists(name):
+        base = name if name in _BASE_MODELS else self._bases.get(name)
+        if base is None:
             raise model_not_found(name)
-        return self._bases.get(name, name)
+        return base
 
     def resolve(self, name: str) -> EngineModel:
         """Return a model's weights.
@@ -135,6 +157,12 @@ class Models:
         """
         if name in _BASE_MODELS:
             return self._engine.base(name)
+        self.base_of(name)
         if name not in self._weights:
-            raise model_not_found(name)
+            data = b"".join(self._store.read(_blob_id(name)))
+            self._weights[name] = self._engine.load(data)
         return self._weights[name]
+
+
+def _blob_id(name: str) -> str:
+    return f"weights:{name}"

@@ -75,13 +75,13 @@ class InferenceContext:
         return self.schedule.now()
 
     async def pause(self, seconds: float, *, release_clock: bool = False) -> None:
-        """Wait as long as a stubbed reply takes; not in a batch, nor while the clock is stopped.
+        """Wait as long as a stubbed reply takes; not in a batch.
 
         Args:
             seconds: Time to wait, in seconds.
             release_clock: Whether the caller holds the clock, as every handler but a stream does.
         """
-        if seconds > 0 and not (self.schedule.is_running or self.clock.is_stopped):
+        if seconds > 0 and not self.schedule.is_running:
             with self.clock.released() if release_clock else nullcontext():
                 await self.clock.sleep(seconds)
 

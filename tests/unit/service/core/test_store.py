@@ -1,45 +1,79 @@
-"""Records keep their order, pages start anywhere, blobs are read in stretches."""
+"""Collections and blobs of both stores."""
+
+from contextlib import contextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import hypothesis.strategies as st
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 
+from tunesmith.service.core.sqlite_store import SqliteStore
 from tunesmith.service.core.store import MemoryStore
 
 
+@contextmanager
+def open_store(kind, parent):
+    if kind == "memory":
+        yield MemoryStore()
+    else:
+        with TemporaryDirectory(dir=parent) as folder:
+            store = SqliteStore(Path(folder) / "state")
+            yield store
+            store.close()
+
+
+STORES = ["memory", "sqlite"]
+
+
+@pytest.fixture(params=STORES)
+def store(request, tmp_path):
+    with open_store(request.param, tmp_path) as store:
+        yield store
+
+
 @pytest.fixture
-def letters():
-    collection = MemoryStore().collection("letters", str)
+def letters(store):
+    collection = store.collection("letters", str)
     for letter in "abcde":
         collection.put(letter, letter.upper())
     return collection
 
 
-def test_the_newest_come_first_unless_asked_otherwise(letters):
+def test_the_newest_records_come_first_by_default(letters):
     assert letters.get_page().records == list("EDCBA")
     assert letters.get_page(newest_first=False).records == list("ABCDE")
 
 
-def test_pages_go_on_behind_the_last_seen(letters):
+def test_a_page_starts_after_a_cursor(letters):
     first = letters.get_page(limit=2)
     assert (first.records, first.has_more) == (["E", "D"], True)
     rest = letters.get_page(after="d", limit=3)
     assert (rest.records, rest.has_more) == (["C", "B", "A"], False)
 
 
-def test_a_record_that_is_put_again_keeps_its_place(letters):
+def test_a_replaced_record_keeps_its_place(letters):
     letters.put("c", "new")
     assert letters.get_page().records == ["E", "D", "new", "B", "A"]
 
 
-def test_a_filter_does_not_promise_more_than_there_is(letters):
+def test_has_more_counts_matching_records_only(letters):
     window = letters.get_page(limit=1, where=lambda letter: letter == "E")
     assert (window.records, window.has_more) == (["E"], False)
 
 
-@given(st.lists(st.tuples(st.sampled_from("pd"), st.integers(0, 9))), st.integers(1, 4))
-def test_paging_through_shows_what_a_dictionary_would_hold(actions, limit):
-    collection, model = MemoryStore().collection("numbers", int), {}
+@pytest.mark.parametrize("kind", STORES)
+@settings(max_examples=40)
+@given(
+    actions=st.lists(st.tuples(st.sampled_from("pd"), st.integers(0, 9))), limit=st.integers(1, 4)
+)
+def test_pages_hold_the_same_as_a_dictionary(kind, tmp_path_factory, actions, limit):
+    with open_store(kind, tmp_path_factory.getbasetemp()) as store:
+        compare_with_dictionary(store, actions, limit)
+
+
+def compare_with_dictionary(store, actions, limit):
+    collection, model = store.collection("numbers", int), {}
     for action, number in actions:
         if action == "p":
             collection.put(str(number), number)
@@ -55,35 +89,43 @@ def test_paging_through_shows_what_a_dictionary_would_hold(actions, limit):
     assert len(collection) == len(model)
 
 
-def test_collections_of_different_owners_are_apart():
-    store = MemoryStore()
+def test_collections_of_different_parents_are_separate(store):
     store.collection("events", str, parent_id="job-1").put("e", "here")
     assert len(store.collection("events", str, parent_id="job-2")) == 0
     assert store.collection("events", str, parent_id="job-1").get("e") == "here"
 
 
-@given(st.lists(st.binary(max_size=5)), st.integers(0, 20), st.none() | st.integers(0, 20))
-def test_a_stretch_of_a_blob_is_a_slice_of_its_bytes(chunks, start, stop):
-    store = MemoryStore()
-    store.write("blob", chunks)
-    stop = stop if stop is None else max(start, stop)
-    assert b"".join(store.read("blob", start, stop)) == b"".join(chunks)[start:stop]
-    assert store.size_bytes("blob") == sum(map(len, chunks))
+@pytest.mark.parametrize("kind", STORES)
+@settings(max_examples=40)
+@given(
+    chunks=st.lists(st.binary(max_size=5)),
+    start=st.integers(0, 20),
+    stop=st.none() | st.integers(0, 20),
+)
+def test_a_range_of_a_blob_is_a_slice_of_its_bytes(kind, tmp_path_factory, chunks, start, stop):
+    with open_store(kind, tmp_path_factory.getbasetemp()) as store:
+        store.write("blob", chunks)
+        stop = stop if stop is None else max(start, stop)
+        assert b"".join(store.read("blob", start, stop)) == b"".join(chunks)[start:stop]
+        assert store.size_bytes("blob") == sum(map(len, chunks))
 
 
-def test_parts_become_one_blob_and_are_gone():
-    store = MemoryStore()
+def test_joined_parts_are_deleted(store):
     store.write("one", [b"a", b"b"])
     store.write("two", [b"c"])
     store.join("whole", ["two", "one"])
     assert b"".join(store.read("whole")) == b"cab"
-    with pytest.raises(KeyError):
+    store.commit()
+    store.collection("any", str).put("a", "b")  # blobs are deleted with the next commit
+    store.commit()
+    with pytest.raises((KeyError, FileNotFoundError)):
         store.read("one")
 
 
-def test_a_blob_that_is_erased_meanwhile_is_read_to_its_end():
-    store = MemoryStore()
+def test_a_blob_that_is_deleted_meanwhile_is_read_to_its_end(store):
     store.write("blob", [b"a", b"b"])
+    store.collection("any", str).put("a", "b")
     reading = store.read("blob")
     store.delete_blob("blob")
+    store.commit()
     assert b"".join(reading) == b"ab"

@@ -17,7 +17,7 @@ from tunesmith.service.fine_tuning.legacy.lifecycle import (
     DEFAULT_EPOCHS,
     LegacyFineTuneLifecycle,
 )
-from tunesmith.service.fine_tuning.lifecycle import JobContext
+from tunesmith.service.fine_tuning.lifecycle import JobContext, LifecycleState
 from tunesmith.service.fine_tuning.stubbed_outcomes import FailurePoints, StubbedOutcomes
 from tunesmith.service.fine_tuning.timeline import FINE_TUNE_TIMELINE
 from tunesmith.service.inference.models import LEGACY_MODELS
@@ -45,6 +45,10 @@ class LegacyFineTunes(StubbedOutcomes[LegacyFineTuneLifecycle]):
         super().__init__(context, FINE_TUNE_TIMELINE, failure_points)
         self._engine = engine
         self._fine_tunes = context.core.store.collection("fine_tunes", FineTune)
+        for fine_tune in self._fine_tunes.get_page(newest_first=False).records:
+            lifecycle = LegacyFineTuneLifecycle(context, fine_tune, engine)
+            lifecycle.reopen()
+            self._lifecycles[fine_tune.id] = lifecycle
 
     @handles(CreateFineTune)
     async def create(self, operation: CreateFineTune) -> FineTune:
@@ -71,7 +75,10 @@ class LegacyFineTunes(StubbedOutcomes[LegacyFineTuneLifecycle]):
             status="pending",
             fine_tuned_model=None,
         )
-        lifecycle = LegacyFineTuneLifecycle(context, fine_tune, operation, self._engine)
+        state = LifecycleState(
+            core.behavior, operation.suffix, queue_number=context.timeline.queue_length
+        )
+        lifecycle = LegacyFineTuneLifecycle(context, fine_tune, self._engine, state)
         await self._begin(lifecycle, fine_tune.id)
         return _with_events(lifecycle)
 

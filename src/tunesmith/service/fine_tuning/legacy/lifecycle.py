@@ -4,7 +4,6 @@ import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
 
-from tunesmith.operations.fine_tunes import CreateFineTune
 from tunesmith.service.core.store import Collection
 from tunesmith.service.engines.base import Engine, TrainingExample, TrainingSpec
 from tunesmith.service.fine_tuning.legacy.classification import (
@@ -14,13 +13,14 @@ from tunesmith.service.fine_tuning.legacy.classification import (
 from tunesmith.service.fine_tuning.lifecycle import (
     JobContext,
     JobLifecycle,
+    LifecycleState,
     TransitionAction,
     TransitionResult,
 )
 from tunesmith.service.fine_tuning.result_files import compiled_results
 from tunesmith.service.fine_tuning.timeline import Failure
 from tunesmith.service.fine_tuning.training_data import read_examples
-from tunesmith.service.fine_tuning.training_run import EvaluationHook, start_training
+from tunesmith.service.fine_tuning.training_run import EvaluationHook, TrainingRun, start_training
 from tunesmith.types.fine_tunes import FineTune, FineTuneEvent
 
 __all__ = ["DEFAULT_EPOCHS", "LegacyFineTuneLifecycle"]
@@ -33,24 +33,27 @@ class LegacyFineTuneLifecycle(JobLifecycle):
 
     Args:
         context: Dependencies shared by all jobs.
-        fine_tune: The new fine-tune.
-        operation: The operation that created it.
+        fine_tune: The fine-tune.
         engine: Tokenizer for classification metrics.
+        state: State of a new fine-tune; None for the stored one.
     """
 
     def __init__(
-        self, context: JobContext, fine_tune: FineTune, operation: CreateFineTune, engine: Engine
+        self,
+        context: JobContext,
+        fine_tune: FineTune,
+        engine: Engine,
+        state: LifecycleState | None = None,
     ) -> None:
-        super().__init__(context, fine_tune.id)
+        super().__init__(context, fine_tune.id, state)
         self._fine_tunes = context.core.store.collection("fine_tunes", FineTune)
         self._base = fine_tune.model or ""
-        self._operation = operation
         self._engine = engine
-        self._queue_number = context.timeline.queue_length
         self.events: Collection[FineTuneEvent] = context.core.store.collection(
             "fine_tune_events", FineTuneEvent, parent_id=fine_tune.id
         )
-        self._fine_tunes.put(fine_tune.id, fine_tune)
+        if state is not None:
+            self._fine_tunes.put(fine_tune.id, fine_tune)
 
     @property
     def fine_tune(self) -> FineTune:
@@ -83,27 +86,31 @@ class LegacyFineTuneLifecycle(JobLifecycle):
         self._add_event(f"Created fine-tune: {self._id}", timestamp)
         return "next"
 
-    async def _price(self, timestamp: float) -> TransitionResult:
+    async def _start_training(self) -> TrainingRun:
         model = self._context.models.resolve(self._base)
-        self._training = await self._unless_stopped(
-            start_training(self._core.clock, model, self._load_spec, self._create_evaluation)
+        return await start_training(
+            self._core.clock, model, self._load_spec, self._create_evaluation
         )
+
+    async def _price(self, timestamp: float) -> TransitionResult:
+        await self._validate_files()
         self._add_event("Fine-tune costs $0.00", timestamp)
         return "next"
 
     async def _enqueue(self, timestamp: float) -> TransitionResult:
-        self._add_event(f"Fine-tune enqueued. Queue number: {self._queue_number}", timestamp)
+        self._add_event(f"Fine-tune enqueued. Queue number: {self._state.queue_number}", timestamp)
         return "next"
 
     async def _wait(self, timestamp: float) -> TransitionResult:
-        if self._queue_number == 0:
+        if self._state.queue_number == 0:
             return "next"
-        self._queue_number -= 1
-        self._add_event(f"Fine-tune is in the queue. Queue number: {self._queue_number}", timestamp)
-        return "repeat" if self._queue_number else "next"
+        number = self._state.queue_number - 1
+        self._save(queue_number=number)
+        self._add_event(f"Fine-tune is in the queue. Queue number: {number}", timestamp)
+        return "repeat" if number else "next"
 
     async def _start(self, timestamp: float) -> TransitionResult:
-        chosen = self._run.hyperparameters
+        chosen = (await self._get_run()).hyperparameters
         hyperparams = self.fine_tune.hyperparams
         assert hyperparams is not None  # noqa: S101 - set when it was created
         values = {
@@ -116,9 +123,10 @@ class LegacyFineTuneLifecycle(JobLifecycle):
         return "next"
 
     async def _step(self, timestamp: float) -> TransitionResult:
-        run = self._run
-        await self._unless_stopped(run.wait())
-        step = run.take()
+        run = await self._get_run()
+        if len(run.steps) >= run.total_steps:
+            return "next"
+        step = await self._take_step(timestamp)
         if run.ends_epoch(step):
             self._add_event(
                 f"Completed epoch {step.epoch}/{run.hyperparameters.n_epochs}", timestamp
@@ -126,15 +134,18 @@ class LegacyFineTuneLifecycle(JobLifecycle):
         return "next" if step.step >= run.total_steps else "repeat"
 
     async def _upload_model(self, timestamp: float) -> TransitionResult:
+        run, models = await self._get_run(), self._context.models
+        step, weights = run.total_steps, run.weights[run.total_steps]
+        blobs = await self._unless_stopped(models.serialize({step: weights}))
         name = self._model_name(timestamp)
-        weights = self._run.weights[self._run.total_steps]
-        self._context.models.register(name, weights, base=self._base, timestamp=timestamp)
+        models.register(name, weights, blobs[step], base=self._base, timestamp=timestamp)
         self._update(timestamp, fine_tuned_model=name)
         self._add_event(f"Uploaded model: {name}", timestamp)
         return "next"
 
     async def _upload_results(self, timestamp: float) -> TransitionResult:
-        content = compiled_results(self._run.steps, self._run.evaluations)
+        run = await self._get_run()
+        content = compiled_results(run.steps, run.evaluations)
         file = self._context.files.add(
             [content], "compiled_results.csv", "fine-tune-results", timestamp=timestamp
         )
@@ -154,29 +165,31 @@ class LegacyFineTuneLifecycle(JobLifecycle):
             content = b"".join(self._context.files.read(file_id))
             return read_examples(content, "completions", param=param)
 
-        validation_file = self._operation.validation_file
+        fine_tune = self.fine_tune
+        validation = fine_tune.validation_files
         return TrainingSpec(
-            examples=read(self._operation.training_file, "training_file"),
-            validation=read(validation_file, "validation_file") if validation_file else (),
+            examples=read(fine_tune.training_files[0].id, "training_file"),
+            validation=read(validation[0].id, "validation_file") if validation else (),
             n_epochs=int(hyperparams.n_epochs or DEFAULT_EPOCHS),
-            batch_size=self._operation.batch_size,
-            learning_rate_multiplier=self._operation.learning_rate_multiplier,
+            batch_size=hyperparams.batch_size,
+            learning_rate_multiplier=hyperparams.learning_rate_multiplier,
             prompt_loss_weight=hyperparams.prompt_loss_weight or 0.0,
         )
 
     def _create_evaluation(self, spec: TrainingSpec) -> EvaluationHook | None:
-        if not self._operation.compute_classification_metrics:
+        hyperparams = self.fine_tune.hyperparams
+        if hyperparams is None or not hyperparams.compute_classification_metrics:
             return None
         config = ClassificationConfig(
-            n_classes=self._operation.classification_n_classes,
-            positive_class=self._operation.classification_positive_class,
-            betas=tuple(self._operation.classification_betas or ()),
+            n_classes=hyperparams.classification_n_classes,
+            positive_class=hyperparams.classification_positive_class,
+            betas=tuple(hyperparams.classification_betas or ()),
         )
         return ClassificationEvaluator(self._engine, config, spec).evaluate
 
     def _model_name(self, timestamp: float) -> str:
         base = self._context.models.base_of(self._base)
-        suffix = self._operation.suffix
+        suffix = self._state.suffix
         suffix = suffix and re.sub(r"[^a-z0-9]+", "-", suffix.lower()).strip("-")
         owner = self._core.organization_name + (f":{suffix}" if suffix else "")
         while True:

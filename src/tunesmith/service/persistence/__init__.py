@@ -1,1 +1,0 @@
-"""Persistent state of the service."""
