@@ -247,6 +247,9 @@ class ParsedChatCompletion(ChatCompletion, Generic[Parsed]):
 
     Example:
         ```python
+        from pydantic import BaseModel
+
+
         class Term(BaseModel):
             word: str
             meaning: str
