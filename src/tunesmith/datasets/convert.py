@@ -104,7 +104,7 @@ def to_completion(data: Mapping[str, Any], system: str | None = None) -> dict[st
 
 def alpaca_to_chat(data: Fields) -> dict[str, Any]:
     """Convert `instruction`, `input` and `output`; `history` and `system` are kept."""
-    earlier = data.get("history") or []
+    earlier: Any = data.get("history") or list[Any]()
     if not is_list(earlier) or not all(is_list(pair) and len(pair) == 2 for pair in earlier):  # noqa: PLR2004 — a pair
         raise ValueError("`history` must be a list of pairs")
     pairs = [*earlier, (_joined(data, "instruction", "input"), _text(data, "output"))]

@@ -246,7 +246,7 @@ def _parse_nested(data: dict[str, Any], issues: ReadIssues) -> dict[str, Any]:
 def _completions_normalizer(first: Chunk, issues: ReadIssues) -> RowNormalizer:
     """Return the function that reduces rows to the texts `prompt` and `completion`."""
     if is_table(first):
-        names = dict(zip(COMPLETION_KEYS, COMPLETION_KEYS, strict=True))
+        names = {str(key): str(key) for key in COMPLETION_KEYS}
     else:
         names = choose_columns(first)
         _require_columns(first, names, issues)

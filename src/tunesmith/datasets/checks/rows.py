@@ -204,11 +204,12 @@ def _refined_code(problem: Problem) -> str:
             return "foreign-role"
         case Problem("bad-arguments", _, dict() | list()):
             return "arguments-not-text"
-        case Problem("bad-tool-call", _, {"id": str(), "function": dict(), **rest}) if (
-            "type" not in rest
+        case Problem("bad-tool-call", _, {"id": str(), "function": dict()}) if (
+            is_object(problem.value) and "type" not in problem.value
         ):
             return "missing-call-type"
-    return problem.code
+        case _:
+            return problem.code
 
 
 def _is_removable(problem: Problem) -> bool:

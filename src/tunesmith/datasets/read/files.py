@@ -117,7 +117,7 @@ class DataFile:
         if self._start is None:
             if isinstance(source, TextIOBase) or not source.seekable():
                 copy = self._temporary_file()
-                for chunk in iter(lambda: source.read(_CHUNK_BYTES), type(source.read(0))()):
+                while chunk := source.read(_CHUNK_BYTES):
                     copy.write(chunk.encode() if isinstance(chunk, str) else chunk)
                 copy.seek(0)
                 source = self._object = copy
@@ -157,7 +157,8 @@ def _open_error(error: OSError) -> tuple[str, str | None]:
                 "Permission to read this file is missing.",
                 "Change its permissions (chmod u+r), or copy it.",
             )
-    return f"The file cannot be opened: {error.strerror or error}.", None
+        case _:
+            return f"The file cannot be opened: {error.strerror or error}.", None
 
 
 def _damaged(name: str, reason: str) -> DatasetError:

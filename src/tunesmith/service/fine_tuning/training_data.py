@@ -153,8 +153,9 @@ def _error(problem: Problem) -> _InvalidLineError:
             return _InvalidLineError(
                 f"{place} No match for discriminator 'role' and value {problem.value!r}"
             )
-    place = place or (f', "{problem.path}"' if problem.path else "")
-    return _InvalidLineError(f"{place}: {RULES[problem.code].message}")
+        case code:
+            place = place or f', "{problem.path}"'
+            return _InvalidLineError(f"{place}: {RULES[code].message}")
 
 
 def _to_example(
