@@ -152,7 +152,7 @@ class Dataset:
             DatasetError: The file cannot be read or used.
         """
         issues = issues or self.new_issues()
-        pieces = chunks(self._renamed(self._read(issues)))
+        pieces = chunks(self._renamed(self._read(issues)), lambda: issues.characters)
         first = next(pieces, None)
         if first is None:
             raise self._empty(issues)

@@ -6,6 +6,7 @@ from operator import itemgetter
 from typing import Any, NamedTuple
 
 __all__ = [
+    "CHUNK_CHARACTERS",
     "CHUNK_ROWS",
     "CancellationCheck",
     "Chunk",
@@ -20,6 +21,11 @@ __all__ = [
 
 CHUNK_ROWS = 1000
 """Rows handled at a time: enough for loops in C, few enough for flat memory."""
+
+CHUNK_CHARACTERS = 1 << 23
+"""Characters after which a chunk of long rows ends."""
+
+_STEP = 4
 
 
 class Row(NamedTuple):
@@ -75,8 +81,21 @@ def columns(table: Chunk) -> tuple[list[str], list[str]]:
     return list(map(itemgetter("prompt"), rows)), list(map(itemgetter("completion"), rows))
 
 
-def chunks(rows: Iterable[Row], size: int = CHUNK_ROWS) -> Iterator[Chunk]:
-    """Group rows into lists of at most `size`."""
+def chunks(rows: Iterable[Row], characters_read: Callable[[], int]) -> Iterator[Chunk]:
+    """Group rows into lists that are limited in rows and, about, in characters.
+
+    Args:
+        rows: The rows.
+        characters_read: Returns the number of characters read so far.
+    """
     iterator = iter(rows)
-    while chunk := list(islice(iterator, size)):
+    chunk: Chunk = []
+    limit = characters_read() + CHUNK_CHARACTERS
+    while rest := list(islice(iterator, _STEP)):
+        chunk += rest
+        if len(chunk) >= CHUNK_ROWS or characters_read() > limit:
+            yield chunk
+            chunk = []
+            limit = characters_read() + CHUNK_CHARACTERS
+    if chunk:
         yield chunk

@@ -4,6 +4,7 @@ import gzip
 import io
 import json
 import sys
+from zipfile import ZIP_DEFLATED, ZipFile
 
 import openpyxl
 import pyarrow as pa
@@ -297,3 +298,94 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch, name, module, extra):
 
     with pytest.raises(ConfigurationError, match=rf"tunesmith\[{extra}\]"):
         read(file)
+
+
+def test_long_rows_come_in_small_chunks(tmp_path):
+    text = "x" * 3_000_000
+    files = {
+        "t.csv": "prompt,completion\n" + f"a,{text}\n" * 20,
+        "t.jsonl": (json.dumps({"prompt": "a", "completion": text}) + "\n") * 20,
+        "t.json": json.dumps([{"prompt": "a", "completion": text}] * 20),
+    }
+    for name, content in files.items():
+        file = tmp_path / name
+        file.write_text(content)
+
+        sizes = [len(chunk) for chunk in Dataset.open(file).chunks()]
+
+        assert sum(sizes) == 20
+        assert max(sizes) <= 8
+
+
+def test_a_dictionary_of_a_parquet_file_is_not_expanded_at_once(tmp_path):
+    file = tmp_path / "t.parquet"
+    texts = pa.DictionaryArray.from_arrays(pa.array([0] * 100, pa.int32()), ["x" * 3_000_000])
+    parquet.write_table(pa.table({"prompt": texts, "completion": ["b"] * 100}), file)
+
+    sizes = [len(chunk) for chunk in Dataset.open(file).chunks()]
+
+    assert sum(sizes) == 100
+    assert max(sizes) <= 8
+
+
+def test_a_workbook_that_would_fill_the_memory_is_refused(tmp_path):
+    book = openpyxl.Workbook()
+    book.active.append(["prompt", "completion"])
+    book.save(tmp_path / "small.xlsx")
+    file = tmp_path / "t.xlsx"
+    with ZipFile(tmp_path / "small.xlsx") as small, ZipFile(file, "w", ZIP_DEFLATED) as bomb:
+        for name in small.namelist():
+            bomb.writestr(name, small.read(name))
+        with bomb.open("xl/sharedStrings.xml", "w") as part:
+            for _ in range(70):
+                part.write(b"a" * (1 << 20))
+
+    with pytest.raises(DatasetError, match=r"sharedStrings\.xml has 73 MB.*Save it as CSV"):
+        read(file)
+
+
+def test_excels_separator_line_names_the_separator(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("\ufeffsep=;\nprompt;completion\na,b;c\n", encoding="utf-8")
+
+    assert values(file) == [{"prompt": "a,b", "completion": "c"}]
+
+
+def test_repeated_columns_that_are_not_needed_get_a_number(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text("prompt,note,note,completion\na,1,2,b\n")
+    log = ReadIssues(str(file))
+
+    rows = [row.data for chunk in Dataset.open(file).chunks(log) for row in chunk]
+
+    assert rows == [{"prompt": "a", "completion": "b"}]
+    assert log.extra == {"note": 1, "note (2)": 1}
+
+
+@pytest.mark.parametrize("name", ["t.txt", "t.csv"])
+def test_json_lines_under_another_name_are_read_as_json_lines(tmp_path, name):
+    file = tmp_path / name
+    file.write_text("".join(json.dumps(row) + "\n" for row in ROWS))
+
+    assert values(file) == ROWS
+    assert values(file, kind="txt")[0]["completion"].startswith("{") or name == "t.csv"
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "\n".join(json.dumps(row, indent=2) for row in ROWS),
+        "\n\n".join(json.dumps(row, indent=2) for row in ROWS),
+        ",\n".join(json.dumps(row) for row in ROWS),
+        "\r\n".join(json.dumps(row, indent=2).replace("\n", "\r\n") for row in ROWS),
+    ],
+)
+def test_objects_that_are_not_on_a_line_each_are_a_conversion(tmp_path, text):
+    file = tmp_path / "t.jsonl"
+    file.write_bytes(text.encode())
+    log = ReadIssues(str(file))
+
+    rows = [row.data for chunk in Dataset.open(file).chunks(log) for row in chunk]
+
+    assert rows == ROWS
+    assert any("to JSON lines" in conversion for conversion in log.conversions)

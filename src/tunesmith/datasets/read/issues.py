@@ -28,6 +28,7 @@ class ReadIssues:
 
     Attributes:
         message_lists: Whether a line may be a list of messages instead of an object.
+        characters: The number of characters or bytes read so far.
         conversions: The conversions made, such as `csv to JSON lines`.
         mapping: The columns or keys of the file and the place of each in the converted rows.
         renamed: The columns that were renamed.
@@ -45,6 +46,7 @@ class ReadIssues:
         self.on_broken = on_broken
         self.max_line_bytes = max_line_bytes
         self.message_lists = False
+        self.characters = 0
         self.broken = FindingCounter()
         self.first_broken = ""
         self.conversions: list[str] = []

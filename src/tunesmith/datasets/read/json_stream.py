@@ -144,6 +144,7 @@ class _JsonStream:
             raise self._error("This value is too long")
         # Pieces grow with the undecoded rest, so that decoding it again stays cheap.
         piece = self._text.read(max(_PIECE_CHARACTERS, len(rest)))
+        self._issues.characters += len(piece)
         self._ended = not piece
         if piece and (problem := text_problem(piece, self._text.encoding)):
             before = piece.split("\0")[0] if "\0" in piece else piece

@@ -100,6 +100,7 @@ def _lines(
     number = 0
     while raw := stream.readline(limit):
         number += 1
+        issues.characters += len(raw)
         if len(raw) == limit and not raw.endswith(b"\n"):
             while raw and not raw.endswith(b"\n"):
                 raw = stream.readline(limit)

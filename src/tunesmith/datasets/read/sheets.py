@@ -7,8 +7,9 @@ from zipfile import BadZipFile, ZipFile
 
 from tunesmith._extras import import_extra
 from tunesmith._json_types import is_list, is_object
+from tunesmith.datasets.checks.texts import texts_of
 from tunesmith.datasets.read.issues import ReadIssues
-from tunesmith.datasets.rows import CHUNK_ROWS, Row
+from tunesmith.datasets.rows import CHUNK_CHARACTERS, Row
 from tunesmith.errors import DatasetError
 
 __all__ = ["read_parquet", "read_xlsx"]
@@ -17,6 +18,7 @@ _MAX_STRINGS_BYTES = 256 << 20
 """Largest table of shared texts of a workbook, which is held in memory."""
 
 _MAX_RATIO = 100
+_BATCH_ROWS = 128
 _RATIO_FROM_BYTES = 64 << 20
 """Parts of a workbook above this size must not be compressed by more than `_MAX_RATIO`."""
 
@@ -36,6 +38,7 @@ def read_xlsx(stream: BufferedReader, issues: ReadIssues, _: str | None) -> Iter
         header: list[str] | None = None
         for number, values in enumerate(book.worksheets[0].iter_rows(values_only=True), 1):
             cells = ["" if value is None else str(value) for value in values]
+            issues.characters += sum(map(len, cells))
             if not any(cells):
                 continue
             if header is None:
@@ -71,10 +74,22 @@ def read_parquet(stream: BufferedReader, issues: ReadIssues, _: str | None) -> I
     arrow = import_extra("pyarrow", "parquet", "Files of this kind")
     try:
         number = 0
-        for batch in parquet.ParquetFile(stream).iter_batches(batch_size=CHUNK_ROWS):
-            for data in batch.to_pylist():
-                number += 1
-                yield Row(number, {key: _without_nulls(value) for key, value in data.items()})
+        size = 1
+        for batch in parquet.ParquetFile(stream).iter_batches(batch_size=_BATCH_ROWS):
+            start = 0
+            while start < batch.num_rows:
+                # A short dictionary can stand for many long texts, so that the size is measured.
+                rows = [
+                    {key: _without_nulls(value) for key, value in row.items()}
+                    for row in batch.slice(start, size).to_pylist()
+                ]
+                start += size
+                characters = sum(len(text) for row in rows for text in texts_of(row))
+                issues.characters += characters
+                size = min(max(CHUNK_CHARACTERS * len(rows) // (characters + 1), 1), _BATCH_ROWS)
+                for row in rows:
+                    number += 1
+                    yield Row(number, row)
     except (arrow.ArrowException, OSError) as error:
         raise _damaged(issues, "a parquet file", error) from error
 

@@ -8,7 +8,7 @@ from itertools import chain, count, islice, repeat
 
 from tunesmith.datasets.read.issues import ReadIssues
 from tunesmith.datasets.read.text import TextLines, open_text, text_problem
-from tunesmith.datasets.rows import CHUNK_ROWS, Row
+from tunesmith.datasets.rows import CHUNK_CHARACTERS, CHUNK_ROWS, Row
 from tunesmith.errors import DatasetError
 
 __all__ = ["read_csv", "read_tsv"]
@@ -35,22 +35,15 @@ def read_csv(
 
 
 def _rows(lines: TextLines, issues: ReadIssues, encoding: str, delimiter: str) -> Iterator[Row]:
-    reader = csv.reader(lines, delimiter=delimiter)
-    names = next((names for names in reader if names), list[str]())
-    if separator := _SEPARATOR_LINE.fullmatch(delimiter.join(names)):
-        # Excel writes this line before the header.
-        reader = csv.reader(lines, delimiter=separator[1])
-        names = next((names for names in reader if names), list[str]())
-    elif len(names) == 1 and (other := re.search("[;,\t]", names[0])):
-        # Spreadsheets write semicolons where numbers have commas, and tabs under any name.
-        names = names[0].split(other[0])
-        reader = csv.reader(lines, delimiter=other[0])
+    names, delimiter = _read_names(lines, delimiter)
     header = _header(names, lines.line, issues, encoding)
+    reader = csv.reader(lines, delimiter=delimiter)
     end = lines.line
     while True:
         records: list[list[str]] = []
         starts: list[int] = []
         problem = None
+        limit = issues.characters + CHUNK_CHARACTERS
         try:
             for record in islice(reader, CHUNK_ROWS):
                 if lines.ended:
@@ -62,6 +55,8 @@ def _rows(lines: TextLines, issues: ReadIssues, encoding: str, delimiter: str) -
                 # Faster than max(), for every row.
                 starts.append(end + 1 if end > lines.skipped else lines.skipped + 1)
                 end = lines.line
+                if issues.characters > limit:
+                    break
         except csv.Error as error:
             problem = f"This row cannot be read: {error}."
         if problem is None and not records:
@@ -74,6 +69,20 @@ def _rows(lines: TextLines, issues: ReadIssues, encoding: str, delimiter: str) -
         if problem:
             issues.broken_line(end + 1, problem, hint="A closing quote may be missing.")
             end = lines.line
+
+
+def _read_names(lines: TextLines, delimiter: str) -> tuple[list[str], str]:
+    """Return the names of the columns and the delimiter, which can be other than the usual one."""
+    reader = csv.reader(lines, delimiter=delimiter)
+    names = next((names for names in reader if names), list[str]())
+    if separator := _SEPARATOR_LINE.fullmatch(delimiter.join(names)):
+        # Excel writes this line before the header.
+        reader = csv.reader(lines, delimiter=separator[1])
+        return next((names for names in reader if names), list[str]()), separator[1]
+    if len(names) == 1 and (other := re.search("[;,\t]", names[0])):
+        # Spreadsheets write semicolons where numbers have commas, and tabs under any name.
+        return names[0].split(other[0]), other[0]
+    return names, delimiter
 
 
 _new_row: Callable[[type[Row], tuple[int, dict[str, str]]], Row] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

@@ -124,6 +124,7 @@ class TextLines:
         readline = partial(self._text.readline, limit)
         for line in iter(readline, ""):
             self.line += 1
+            self._issues.characters += len(line)
             if len(line) < limit or line[-1] in "\r\n":
                 yield line
                 continue
