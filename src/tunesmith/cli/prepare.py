@@ -1,6 +1,7 @@
 """`tunesmith prepare`: find and fix problems of training data."""
 
 import json
+import os
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from io import StringIO
@@ -186,6 +187,8 @@ def _diagnose(
     skip_broken: bool,
 ) -> Diagnosis:
     limit = token_limit(model) if model else None
+    # Other memory pools reserve a gigabyte of addresses, which limits of memory count.
+    os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
     def diagnose_with(on_broken: OnBroken) -> Diagnosis:
         dataset = Dataset.open(source, on_broken=on_broken, **options)

@@ -280,14 +280,21 @@ def diagnose(
     """
     issues = dataset.new_issues()
     row_format = dataset.format()
-    findings, rows, task = run_checks(
-        cancellable(lambda: dataset.chunks(issues), check_cancelled),
-        cancellable(dataset.chunks, check_cancelled),
-        issues,
-        format=row_format,
-        validation=validation.chunks if validation else None,
-        checks=checks,
-    )
+    try:
+        findings, rows, task = run_checks(
+            cancellable(lambda: dataset.chunks(issues), check_cancelled),
+            cancellable(dataset.chunks, check_cancelled),
+            issues,
+            format=row_format,
+            validation=validation.chunks if validation else None,
+            checks=checks,
+        )
+    except MemoryError:
+        raise DatasetError(
+            "The rows need more memory than is available.",
+            file=dataset.file,
+            remedy="Remove or shorten the longest rows.",
+        ) from None
     return Diagnosis(
         source=dataset.chunks,
         file=dataset.file,

@@ -75,7 +75,7 @@ def read_parquet(stream: BufferedReader, issues: ReadIssues, _: str | None) -> I
     try:
         number = 0
         size = 1
-        for batch in parquet.ParquetFile(stream).iter_batches(batch_size=_BATCH_ROWS):
+        for batch in parquet.ParquetFile(stream).iter_batches(_BATCH_ROWS, use_threads=False):
             start = 0
             while start < batch.num_rows:
                 # A short dictionary can stand for many long texts, so that the size is measured.
