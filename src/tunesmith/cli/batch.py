@@ -12,6 +12,7 @@ import anyio
 import click
 
 from tunesmith._atomic import write_atomic
+from tunesmith.cli.batch_status import list_jobs, status
 from tunesmith.cli.command import client_command
 from tunesmith.cli.messages import click_errors, to_option_names
 from tunesmith.cli.output import echo
@@ -318,16 +319,8 @@ async def _run(job: "BatchJob") -> "BatchReport":
     return job.report
 
 
-@command.command("status")
-@click.argument("output", type=click.Path(path_type=Path))
-@click.option("--json", "as_json", is_flag=True, help="Print it as JSON.")
-def status(output: Path, as_json: bool) -> None:
-    """Show the progress of the job that writes OUTPUT, running or not."""
-    from tunesmith.batch.status import read_status
-
-    with click_errors():
-        current = read_status(output)
-    echo(current.to_json() if as_json else to_option_names(str(current)), wrap=True)
+command.add_command(status)
+command.add_command(list_jobs)
 
 
 @command.command("cancel")
