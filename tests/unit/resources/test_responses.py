@@ -190,3 +190,21 @@ async def test_an_error_event_is_raised(event):
     ):
         with pytest.raises(StreamError, match="Oops"):
             await stream.final_response()
+
+
+async def test_stored_responses_outlive_the_process_in_a_state_file(tmp_path):
+    state = tmp_path / "world.state"
+    async with AsyncClient(backend=MemoryBackend(state=state)) as client:
+        first = await client.responses.create(**REQUEST)
+        async with client.responses.stream(**REQUEST, previous_response_id=first.id) as stream:
+            second = await stream.final_response()
+        async with client.responses.stream(**REQUEST, store=False) as stream:
+            unstored = await stream.final_response()
+        queued = await client.responses.create(**REQUEST, background=True)
+    async with AsyncClient(backend=MemoryBackend(state=state)) as client:
+        assert await client.responses.retrieve(first.id) == first
+        assert await client.responses.retrieve(second.id) == second
+        async with client.responses.follow(queued.id) as stream:
+            assert (await stream.final_response()).status == "completed"
+        with pytest.raises(NotFoundError):
+            await client.responses.retrieve(unstored.id)
