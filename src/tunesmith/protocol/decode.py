@@ -8,6 +8,7 @@ from tunesmith.errors import InvalidResponseError
 from tunesmith.operations.base import Operation
 from tunesmith.protocol.error_body import make_excerpt
 from tunesmith.protocol.json import validate_json
+from tunesmith.protocol.sse import SSEDecoder
 from tunesmith.types.base import attach_response
 from tunesmith.types.response import ResponseInfo
 
@@ -31,9 +32,19 @@ def decode_response(operation: Operation[A], body: bytes, response: ResponseInfo
     spec = operation.spec
     if spec.response_type is bytes:
         return cast("A", body)
+    if response.headers.get("content-type", "").startswith("text/event-stream"):
+        body = _join_events(body)
     decoded = _decode(spec.response_type, body, response, spec.name, "the response")
     attach_response(decoded, response)
     return cast("A", decoded)
+
+
+def _join_events(body: bytes) -> bytes:
+    """Convert a list that a server streams although it was not asked to."""
+    decoder = SSEDecoder()
+    events = decoder.feed(body) + decoder.finish()
+    items = [event.data for event in events if event.data not in {b"", b"[DONE]"}]
+    return b'{"data":[' + b",".join(items) + b"]}"
 
 
 def decode_event(event_type: type[M], data: bytes, response: ResponseInfo, *, operation: str) -> M:

@@ -195,3 +195,11 @@ async def test_a_job_that_failed_is_no_error():
     job = {"id": "ftjob-1", "status": "failed", "error": {"code": "x", "message": "wrong file"}}
     backend = Script(answer(json.dumps(job).encode()))
     assert (await backend.client().fine_tuning.jobs.retrieve("ftjob-1")).failure.code == "x"
+
+
+async def test_a_list_that_a_server_streams_is_a_page():
+    events = [b'{"id": "e1", "message": "a"}', b'{"id": "e2", "message": "b"}', b"[DONE]"]
+    body = b"".join(b"data: " + event + b"\n\n" for event in events)
+    backend = Script(answer(body, content_type="text/event-stream; charset=utf-8"))
+    page = await backend.client().fine_tuning.jobs.list_events("ftjob-1")
+    assert [event.id for event in page.data] == ["e1", "e2"]
