@@ -7,12 +7,12 @@ import pytest
 
 TESTS = Path(__file__).parent
 
-# Whole folders that the fast lane (`-m "not slow"`) leaves out: they start other programs. Single
-# tests of other folders are marked where they stand.
+# Folders that `-m "not slow"` leaves out, since they start other programs. Slow tests of other
+# folders are marked individually.
 SLOW = {"clients", "docs", "examples", "packaging", "servers", "typing"}
 
-# How quickly a machine makes up inputs or runs one says nothing of the code: the first test of a
-# fresh checkout builds hypothesis' table of characters, and the cores are shared.
+# Timing depends on the machine: the first test of a fresh checkout builds hypothesis' table of
+# characters, and cores may be shared.
 hypothesis.settings.register_profile(
     "tunesmith", deadline=None, suppress_health_check=[hypothesis.HealthCheck.too_slow]
 )
@@ -27,7 +27,7 @@ def anyio_backend(request):
 
 @pytest.fixture(autouse=True)
 def _no_environment(monkeypatch):
-    """No test sees a key or an address of whoever runs it."""
+    """Hide the keys and addresses of the developer's environment."""
     for name in ("OPENAI_API_KEY", "OPENAI_BASE_URL", "OPENAI_ORG_ID", "OPENAI_PROJECT_ID"):
         monkeypatch.delenv(name, raising=False)
 

@@ -1,6 +1,6 @@
-"""A session in a terminal, recorded as a picture: the course's main commands, really run.
+"""Recorder of a terminal session: runs the main commands of the course and draws a picture.
 
-python tests/docs/session.py     draws docs/assets/session.svg anew
+python tests/docs/session.py     writes docs/assets/session.svg
 """
 
 import os
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 PICTURE = ROOT / "docs" / "assets" / "session.svg"
 COLUMNS = 88
 MODEL = "ft:babbage-002:personal:kant:RwQP8yw4"
-"""The first model that a fresh service tunes on this data; the same on every machine."""
+"""The first model of a new service on this data; the same on every machine."""
 
 COMMANDS = {
     "tunesmith prepare kant.csv -q --split 0.1": r"- \[|Written|End prompts|Let it stop",
@@ -28,9 +28,9 @@ COMMANDS = {
     f'tunesmith complete -m {MODEL} "Several concepts are a priori such as ->" -t 0 '
     r'--stop "\n"': r"",
 }
-"""What is typed, and which of the lines that it prints are shown."""
+"""Commands, and a pattern of the output lines to show."""
 
-# No fonts are fetched: the picture uses what the reader's machine has.
+# The picture uses fonts of the reader's machine and fetches none.
 SVG = """\
 <svg viewBox="0 0 {width} {height}" xmlns="http://www.w3.org/2000/svg">
 <style>
@@ -51,7 +51,7 @@ _CONTROL = re.compile(r"(\r?\n|\r|\x1b\[1A|\x1b\[2K|\x1b\[\?25[lh])")
 
 
 def recorded():
-    """Run the commands in a folder of their own, and record what a terminal shows."""
+    """Run the commands in a temporary folder and record the terminal."""
     with tempfile.TemporaryDirectory() as folder, Path(os.devnull).open("w") as nowhere:
         shutil.copy(ROOT / "examples" / "data" / "kant.csv", folder)
         console = Console(
@@ -74,7 +74,7 @@ def recorded():
 
 
 def printed(command, folder):
-    """What a command writes to a terminal."""
+    """Return the output of a command in a terminal."""
     ours, theirs = os.openpty()
     environment = {
         "PATH": os.environ["PATH"],
@@ -102,12 +102,12 @@ def printed(command, folder):
 def _read(terminal):
     try:
         return os.read(terminal, 65536)
-    except OSError:  # Linux says so when nobody has the other side open
+    except OSError:  # Linux raises when the other side is closed
         return b""
 
 
 def on_the_screen(text):
-    """The lines that are left in the end: the curve is drawn over itself again and again."""
+    """Return the final lines; the curve is drawn over itself repeatedly."""
     lines = [""]
     for part in _CONTROL.split(text):
         if part.endswith("\n"):
@@ -122,7 +122,7 @@ def on_the_screen(text):
 
 
 def picture(console):
-    """The recorded session as SVG."""
+    """Return the recorded session as SVG."""
     svg = console.export_svg(title="tunesmith", code_format=SVG, unique_id="s", clear=False)
     return _NOT_SEEN.sub("", svg).replace("><text", ">\n<text")
 

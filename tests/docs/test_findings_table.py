@@ -1,4 +1,4 @@
-"""The table of findings lists every code there is, and its examples have the findings."""
+"""The table of findings lists every code, and its examples have the findings."""
 
 import ast
 import json
@@ -22,7 +22,7 @@ STANDS_FOR = {
 
 
 def codes_in_the_source():
-    """Every code that a finding is made with; a pattern where it is put together."""
+    """Yield the code of every finding in the source, as a pattern if it is composed."""
     for path in Path(tunesmith.datasets.__file__).parent.rglob("*.py"):
         for node in ast.walk(ast.parse(path.read_text())):
             if isinstance(node, ast.Call):

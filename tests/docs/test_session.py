@@ -1,4 +1,4 @@
-"""The recorded session of the README is what the commands still do."""
+"""The recorded session of the README matches the output of the commands."""
 
 import importlib.util
 import re
@@ -23,32 +23,32 @@ KEY_LINES = (
 
 @pytest.fixture(scope="module")
 def svg():
-    """The picture, drawn anew."""
+    """A new picture."""
     return session.picture(session.recorded())
 
 
 def lines(svg):
-    """The text that a picture shows, by lines."""
+    """Return the lines of text in a picture."""
     shown = {}
     for y, text in re.findall(r'<text [^>]*y="([\d.]+)"[^>]*>([^<]*)</text>', svg):
         shown[y] = shown.get(y, "") + unescape(text).replace("\xa0", " ")
     return shown.values()
 
 
-def test_the_session_shows_a_job_from_the_data_to_the_answer(svg):
+def test_the_session_shows_the_lifecycle_of_a_job(svg):
     text = "\n".join(lines(svg))
     places = [text.index(line) for line in KEY_LINES]
-    assert places[2] > places[3], "the curve stands below what happened"
+    assert places[2] > places[3], "the curve stands below the events"
     assert sorted([*places[:2], *places[3:]]) == [*places[:2], *places[3:]]
 
 
-def test_the_picture_in_the_documentation_is_of_these_commands(svg):
+def test_the_picture_in_the_documentation_shows_these_commands(svg):
     kept = session.PICTURE.read_text()
 
     def typed(svg):
         return [line for line in lines(svg) if line.startswith("$ ")]
 
-    assert typed(kept) == typed(svg), "draw it anew: python tests/docs/session.py"
+    assert typed(kept) == typed(svg), "update it: python tests/docs/session.py"
     for line in KEY_LINES:
         assert any(line in shown for shown in lines(kept)), line
 
@@ -56,7 +56,7 @@ def test_the_picture_in_the_documentation_is_of_these_commands(svg):
 def test_the_picture_fetches_nothing_and_is_small():
     kept = session.PICTURE.read_text()
     addresses = set(re.findall(r"https?://[^\"' )]+", kept))
-    assert addresses == {"http://www.w3.org/2000/svg"}  # a name, which nobody fetches
+    assert addresses == {"http://www.w3.org/2000/svg"}  # a name, not a request
     assert "url(" not in kept
     assert len(kept) < 30_000
 

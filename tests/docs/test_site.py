@@ -27,7 +27,7 @@ PUBLIC = (
     "tunesmith.types",
     "tunesmith.webhooks",
 )
-"""Where names are imported from."""
+"""Modules with public names."""
 
 MAX_CODE_COLUMNS = 80
 
@@ -46,14 +46,14 @@ def built(tmp_path_factory):
     return site, done
 
 
-def test_the_site_builds_strictly(built):
+def test_the_site_builds_without_warnings(built):
     _, done = built
     assert done.returncode == 0, done.stderr
 
 
 def test_the_reference_has_every_public_name(built):
     site, _ = built
-    # After four lines for people: an object a line, its path first.
+    # Four lines of comments, then one object per line, its path first.
     compressed = (site / "objects.inv").read_bytes().split(b"\n", 4)[4]
     paths = [line.split()[0] for line in zlib.decompress(compressed).decode().splitlines()]
     there = {path.rpartition(".")[2] for path in paths}
@@ -104,7 +104,7 @@ def test_code_in_pages_fits_the_page():
             assert [line for line in block.splitlines() if len(line) > MAX_CODE_COLUMNS] == [], page
 
 
-def test_the_readme_says_how_to_install_every_extra():
+def test_the_readme_lists_every_extra():
     project = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
     shown = re.findall(r"pip install 'tunesmith\[(.+?)\]'", (ROOT / "README.md").read_text())
     named = [extra for extras in shown for extra in extras.split(",")]
@@ -112,7 +112,7 @@ def test_the_readme_says_how_to_install_every_extra():
 
 
 @pytest.mark.parametrize("page", ["README.md", "CONTRIBUTING.md", "SECURITY.md", "CHANGELOG.md"])
-def test_links_of_the_pages_beside_the_documentation_lead_somewhere(page):
+def test_the_links_of_top_level_pages_exist(page):
     for link in re.findall(r"\]\(([^)\s]+)\)", (ROOT / page).read_text()):
         path = link.partition("#")[0]
         assert link.startswith("https://") or not path or (ROOT / path).exists(), link

@@ -29,7 +29,7 @@ def snippets(text):
 
 
 def documented():
-    """Every object of the package whose docstring has a snippet."""
+    """Yield every object of the package whose docstring has a snippet."""
     package = Path(tunesmith.__file__).parent
     for path in sorted(package.rglob("*.py")):
         for node in ast.walk(ast.parse(path.read_text())):
@@ -45,20 +45,20 @@ def documented():
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Where snippets run: the data that they speak of is there."""
+    """A folder with the data that the snippets use."""
     shutil.copy(DATA / "kant.csv", tmp_path)
     shutil.copy(DATA / "kant.jsonl", tmp_path / "train.jsonl")
     shutil.copytree(DATA, tmp_path / "examples" / "data")
     monkeypatch.chdir(tmp_path)
     monkeypatch.setenv("OPENAI_API_KEY", "sk-of-nobody")
     ours = logging.getLogger("tunesmith")
-    level = ours.level  # a snippet sets it, and the tests after it would keep every line
+    level = ours.level  # a snippet changes it
     yield tmp_path
     ours.setLevel(level)
 
 
 def run(code, names, where):
-    """Run a snippet; `await` is allowed at its top level, as in a notebook."""
+    """Run a snippet with `await` allowed at the top level."""
     compiled = compile(code, where, "exec", flags=ast.PyCF_ALLOW_TOP_LEVEL_AWAIT)
     if compiled.co_flags & inspect.CO_COROUTINE:
 
@@ -71,15 +71,15 @@ def run(code, names, where):
 
 
 @pytest.mark.parametrize("page", pages(), ids=lambda path: str(path.relative_to(ROOT)))
-def test_snippets_of_a_page_run_one_after_the_other(page, folder):
+def test_the_snippets_of_a_page_run_in_order(page, folder):
     names = {"client": tunesmith.AsyncClient(backend=tunesmith.MemoryBackend())}
     for code in snippets(page.read_text()):
         run(code, names, str(page))
 
 
 @pytest.fixture(scope="module")
-def world(tmp_path_factory):
-    """What the docstrings speak of: a client, a file, a job that has succeeded."""
+def docstring_names(tmp_path_factory):
+    """Names that docstrings use: a client, a file, a succeeded job."""
     client = tunesmith.AsyncClient(backend=tunesmith.MemoryBackend())
     data = tmp_path_factory.mktemp("data") / "few.jsonl"
     data.write_text("".join((DATA / "kant.jsonl").read_text().splitlines(keepends=True)[:20]))
@@ -97,17 +97,17 @@ def world(tmp_path_factory):
         }
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.chdir(DATA)  # the snippets' kant.csv is a copy
+        patch.chdir(DATA)  # where kant.csv is
         return anyio.run(tuned)
 
 
 @pytest.mark.parametrize(("module", "docstring"), list(documented()))
-def test_snippets_of_a_docstring_run(module, docstring, folder, world):
+def test_the_snippets_of_a_docstring_run(module, docstring, folder, docstring_names):
     names = {
         name: getattr(package, name)
         for package in (tunesmith, tunesmith.types, tunesmith.datasets)
         for name in package.__all__
     }
-    names |= {"Path": Path} | world | vars(importlib.import_module(module))
+    names |= {"Path": Path} | docstring_names | vars(importlib.import_module(module))
     for code in snippets(docstring):
         run(code, names, module)

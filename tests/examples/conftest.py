@@ -20,7 +20,7 @@ def webhook_secret():
 
 @pytest.fixture(scope="module")
 def address():
-    """Where the example service is; time passes in it six thousand times as fast."""
+    """Address of the example service, whose time runs 6,000 times as fast."""
     pytest.importorskip("starlette")
     pytest.importorskip("uvicorn")
     with socket.create_server(("127.0.0.1", 0)) as listener:
@@ -39,7 +39,7 @@ def address():
         )
         host, port = listener.getsockname()
         try:
-            # The socket takes connections already: the first answer comes when the app is there.
+            # The socket accepts connections already; the app may not be ready.
             httpx.get(f"http://{host}:{port}/models", timeout=60).raise_for_status()
             yield f"http://{host}:{port}"
         finally:

@@ -1,4 +1,4 @@
-"""The notebook of the course runs from its first cell to its last."""
+"""The notebook of the course runs from the first cell to the last."""
 
 import ast
 import inspect

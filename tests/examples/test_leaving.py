@@ -1,4 +1,4 @@
-"""A visitor who leaves ends the work for them, also the work of the service behind."""
+"""A visitor who leaves ends the work of the app and of the service behind it."""
 
 import importlib.util
 import json
@@ -18,7 +18,7 @@ CHUNK = b'data: {"choices": [{"index": 0, "text": "word"}]}\n\n'
 
 
 class Endless:
-    """A service that says one word, and never the next; knows whether somebody still listens."""
+    """Service that sends one word and then waits; records whether the stream is open."""
 
     def __init__(self):
         self.ended = anyio.Event()
@@ -46,7 +46,7 @@ def app():
     return module.app
 
 
-async def test_what_nobody_waits_for_is_cancelled(app):
+async def test_abandoned_requests_are_cancelled(app):
     service = Endless()
     app.state.client = AsyncClient(backend=service)
     asked = {"model": "babbage-002", "prompt": "Kant was"}

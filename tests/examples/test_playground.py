@@ -1,4 +1,4 @@
-"""The playground in a real browser: what a visitor sees."""
+"""The playground in a real browser."""
 
 import json
 import shutil
@@ -33,7 +33,7 @@ def page(browser, address):
     assert not wrong
 
 
-def test_a_visitor_trains_a_model_watches_it_and_compares_it_with_its_base(page):
+def test_a_visitor_trains_a_model_and_compares_it_with_its_base(page):
     page.click("#tune")
     page.wait_for_selector("#status:not(:empty)")
     assert "succeeded" in page.text_content("#status")
@@ -53,7 +53,7 @@ def answer_with(page, path, **answer):
     page.route(f"**/{path}", lambda route: route.fulfill(**answer))
 
 
-def test_what_models_are_called_and_say_is_text_and_no_page(page):
+def test_names_and_texts_of_models_are_escaped(page):
     hostile = "<img src=x onerror='document.title = 1'>"
     answer_with(page, "models", json=[hostile])
     answer_with(page, "complete", body=json.dumps({"text": hostile}) + "\n")
@@ -66,14 +66,14 @@ def test_what_models_are_called_and_say_is_text_and_no_page(page):
     assert page.query_selector("img") is None
 
 
-def test_a_visitor_reads_why_no_job_begins(page):
+def test_the_reason_of_a_refused_job_is_shown(page):
     answer_with(page, "fine-tunes", status=403, json={"error": "No new jobs are taken."})
     page.click("#tune")
     page.wait_for_selector("#status:has-text('No new jobs are taken.')")
     page.wait_for_selector("#tune:enabled")
 
 
-def test_a_visitor_reads_what_went_wrong(page):
+def test_errors_are_shown(page):
     page.evaluate("columns[0].model.append(new Option('nobody', 'nobody', true, true))")
     page.click("#ask")
     page.wait_for_selector("output.error:has-text('does not exist')")

@@ -1,4 +1,4 @@
-"""The examples run as the README says, and show what they promise."""
+"""The quickstart runs as described in the README."""
 
 import json
 import os

@@ -18,7 +18,7 @@ def lines(answer):
     return [json.loads(line) for line in answer.text.splitlines()]
 
 
-def test_a_job_is_followed_to_its_end_and_its_model_completes_what_it_was_taught(http):
+def test_a_job_is_followed_and_its_model_completes_its_training_data(http):
     job = http.post("/fine-tunes").json()
     *events, end = lines(http.get(f"/fine-tunes/{job['id']}/events"))
     assert events[0]["message"] == f"Created fine-tuning job: {job['id']}"
@@ -29,14 +29,14 @@ def test_a_job_is_followed_to_its_end_and_its_model_completes_what_it_was_taught
     assert said == " space, time, substance, causality, possibility and necessity."
 
 
-def test_what_goes_wrong_is_told_and_not_as_a_traceback(http):
+def test_errors_are_reported_without_a_traceback(http):
     (line,) = lines(http.post("/complete", json={"model": "nobody", "prompt": "Kant"}))
     assert "The model 'nobody' does not exist" in line["error"]
     (line,) = lines(http.get("/fine-tunes/ftjob-nobody/events"))
     assert "Could not find fine tune" in line["error"]
 
 
-def test_a_webhook_is_taken_if_the_service_signed_it(http, webhook_secret):
+def test_a_webhook_needs_the_signature_of_the_service(http, webhook_secret):
     body = '{"id":"evt_1","type":"batch.completed","created_at":1,"data":{"id":"batch_1"}}'
     signed = sign(body, "wh_1", secret=webhook_secret)
     assert http.post("/webhooks", content=body, headers=signed).json() == {

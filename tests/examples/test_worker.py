@@ -10,7 +10,7 @@ WORKER = Path(__file__).parents[2] / "examples" / "worker.py"
 pytest.importorskip("taskiq")
 
 
-def test_tasks_train_a_model_and_ask_it():
+def test_tasks_train_a_model_and_use_it():
     done = subprocess.run(
         [sys.executable, WORKER], capture_output=True, text=True, encoding="utf-8", check=True
     )

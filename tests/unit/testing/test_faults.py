@@ -18,7 +18,6 @@ from tunesmith import (
     InsufficientQuotaError,
     InternalServerError,
     InvalidResponseError,
-    MemoryBackend,
     RateLimitError,
     Request,
     Response,
@@ -33,16 +32,6 @@ from tunesmith.testing.faults.positions import BodyPosition, inject_at
 pytestmark = pytest.mark.anyio
 
 KANT = {"model": "davinci-002", "prompt": "Kant was"}
-
-
-@pytest.fixture
-def memory():
-    return MemoryBackend(seed=1)
-
-
-@pytest.fixture
-def faults(memory):
-    return Faults(memory)
 
 
 @pytest.fixture

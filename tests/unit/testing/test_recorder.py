@@ -13,25 +13,14 @@ from tunesmith import (
     AsyncClient,
     BackendError,
     HttpxBackend,
-    MemoryBackend,
     Request,
     TunesmithError,
 )
-from tunesmith.testing import CallRecorder, Faults, HttpxTransport
+from tunesmith.testing import CallRecorder, HttpxTransport
 
 pytestmark = pytest.mark.anyio
 
 CHAT = {"model": "gpt-4o-mini", "messages": [{"role": "user", "content": "Who was Kant?"}]}
-
-
-@pytest.fixture
-def memory():
-    return MemoryBackend(seed=1)
-
-
-@pytest.fixture
-def faults(memory):
-    return Faults(memory)
 
 
 @pytest.fixture
