@@ -5,6 +5,7 @@ from dataclasses import replace
 from typing import Protocol
 
 import anyio
+import anyio.lowlevel
 from anyio.abc import TaskGroup
 
 from tunesmith.backends.base import Clock
@@ -197,7 +198,9 @@ class Dispatcher:
                 self.execute(decisions)
                 if self._core.state.wants_rows:
                     self._on_space()
-                if not any(isinstance(decision, Send) for decision in decisions):
+                if any(isinstance(decision, Send) for decision in decisions):
+                    await anyio.lowlevel.checkpoint()  # so that rows start in their order
+                else:
                     await self._wait(self._wake)
 
     async def _wait(self, until: float | None) -> None:

@@ -66,6 +66,7 @@ class KeyIndex:
         self._db.execute("CREATE UNIQUE INDEX numbers ON positions (number)")
         self._db.execute("BEGIN")  # and never committed: nobody else reads it
         self._unsaved: dict[str, RowRecord] = {}
+        self._new_key: str | None = None
 
     def assign_key(self, key: str, *, is_custom_id: bool) -> tuple[str, bool]:
         """Return the key of a row of this run, and whether its `custom_id` was used before.
@@ -80,11 +81,12 @@ class KeyIndex:
         return name, is_custom_id
 
     def _see(self, key: str) -> int:
-        (seen,) = self._db.execute(
+        seen, state = self._db.execute(
             "INSERT INTO keys (key, seen) VALUES (?, 1)"
-            " ON CONFLICT (key) DO UPDATE SET seen = seen + 1 RETURNING seen",
+            " ON CONFLICT (key) DO UPDATE SET seen = seen + 1 RETURNING seen, state",
             (key,),
         ).fetchone()
+        self._new_key = key if state < 0 else None
         return int(seen)
 
     # --- records, for the core ---
@@ -92,7 +94,7 @@ class KeyIndex:
     def get(self, key: str) -> RowRecord | None:
         """Return what is known of a key."""
         unsaved = self._unsaved.get(key)
-        if unsaved is not None:
+        if unsaved is not None or key == self._new_key:
             return unsaved
         query = "SELECT state, flags, prompt, completion, shard FROM keys WHERE key = ?"
         row = self._db.execute(query, (key,)).fetchone()
@@ -113,6 +115,7 @@ class KeyIndex:
     def put(self, key: str, record: RowRecord) -> None:
         """Store what is known of a key."""
         self._unsaved[key] = record
+        self._new_key = None
         if len(self._unsaved) >= _MAX_UNSAVED:
             self._save()
 

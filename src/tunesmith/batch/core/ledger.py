@@ -24,6 +24,8 @@ class Usage:
         return self.prompt + self.completion
 
     def __add__(self, other: "Usage") -> "Usage":
+        if other is NOTHING:
+            return self
         return Usage(self.prompt + other.prompt, self.completion + other.completion)
 
     def __sub__(self, other: "Usage") -> "Usage":
@@ -97,15 +99,12 @@ class Ledger:
 
     def reserve(self, amount: Usage) -> None:
         """Enter the most that a request can cost, before it is sent."""
-        self.entered += amount
-        self.reserved += amount
+        if amount is not NOTHING:
+            self.entered += amount
+            self.reserved += amount
 
     def pay(self, reserved: Usage, usage: Usage) -> None:
         """Exchange a reservation for what was paid; the rest is returned."""
-        if usage is reserved:  # the usual case without a budget: nothing was reserved
-            self.reserved -= reserved
-            self.paid += usage
-            return
         used = usage.capped(reserved)
         self.entered += usage - used
         self.reserved -= reserved
