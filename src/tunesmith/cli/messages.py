@@ -11,7 +11,8 @@ from tunesmith.errors import TunesmithError
 __all__ = ["clean", "click_errors", "to_option_names"]
 
 _OPTIONS = (
-    (re.compile(r"rename=\{'([^']*)': '([^']*)'\}"), r"--rename \1=\2"),
+    (re.compile(r"rename=\{'([^' ]*)': '([^']*)'\}"), r"--rename \1=\2"),
+    (re.compile(r"rename=\{'([^']*)': '([^']*)'\}"), r"--rename '\1=\2'"),
     (re.compile(r"\bon_broken='skip'"), "--skip-broken"),
     (re.compile(r"\b(kind|encoding|output)='([^']*)'"), r"--\1 \2"),
     (re.compile(r"\bmode='offline'"), "--offline"),

@@ -276,6 +276,22 @@ def test_arguments_of_python_become_options():
         "leave such lines out with --skip-broken"
     )
     assert to_option_names("name encoding='cp1252'.") == "name --encoding cp1252."
+    assert to_option_names("rename={'a': 'prompt'}") == "--rename a=prompt"
+    assert to_option_names("rename={'my col': 'prompt'}") == "--rename 'my col=prompt'"
+
+
+@pytest.mark.parametrize(
+    ("rows", "options", "code"), [(3, "", 1), (11, "--split 0.2", 1), (12, "--split 0.1", 0)]
+)
+def test_the_exit_code_follows_the_verdict_on_the_file_written(run, folder, rows, options, code):
+    table = "".join(f"Question {n}?,Answer {n * 7}\n" for n in range(rows))
+    (folder / "t.csv").write_text("prompt,completion\n" + table)
+
+    result = run(f"prepare t.csv -q {options}")
+
+    assert result.exit_code == code
+    assert ("The service would refuse t_prepared" in result.output) == bool(code)
+    assert ("fine-tunes create -t" in result.output) == (not code)
 
 
 def test_all_accepts_the_remaining_fixes(run, folder):
