@@ -67,7 +67,9 @@ _PATH = click.Path(path_type=Path, readable=False)
 )
 @click.argument("file", required=False, type=_PATH)
 @click.option("-f", "--file", "named", type=_PATH, help="The same as FILE.")
-@click.option("-q", "--quiet", is_flag=True, help="Accept all fixes without asking.")
+@click.option(
+    "-q", "-y", "--quiet", "--yes", "quiet", is_flag=True, help="Accept all fixes without asking."
+)
 @click.option(
     "--to",
     type=click.Choice(["chat", "completions", "dpo"]),
@@ -81,7 +83,9 @@ _PATH = click.Path(path_type=Path, readable=False)
 )
 @click.option("--seed", default=42, show_default=True, help="Seed of the split.")
 @click.option("--model", help="Model to train: for exact tokens, its limit and its price.")
-@click.option("--epochs", type=click.IntRange(1, 50), help="Number of epochs.")
+@click.option(
+    "--epochs", "--n-epochs", "epochs", type=click.IntRange(1, 50), help="Number of epochs."
+)
 @click.option(
     "--prices",
     type=_PATH,

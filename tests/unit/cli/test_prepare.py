@@ -311,3 +311,9 @@ def test_quit_writes_nothing(run, folder):
 def test_an_unknown_answer_is_asked_again(run):
     result = run("prepare kant.csv", "maybe\nq\n")
     assert "Type yes, no, all or quit, or the first letter." in result.stderr
+
+
+def test_options_of_other_commands_are_accepted(run, folder):
+    result = run("prepare kant.csv -y --n-epochs 2")
+    assert result.exit_code == 0, result.output
+    assert "[Y/n/a/q]" not in result.output
