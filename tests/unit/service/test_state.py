@@ -214,6 +214,19 @@ async def test_a_legacy_fine_tune_continues(path, data):
         assert (await client.models.retrieve(done.fine_tuned_model)).id
 
 
+async def test_responses_continue_and_interrupted_ones_fail(path):
+    create = {"model": "gpt-4o-mini", "input": "Hello", "max_output_tokens": 16}
+    async with using(path) as client:
+        first = await client.responses.create(**create)
+        pending = await client.responses.create(**create, background=True)
+    async with using(path) as client:
+        assert await client.responses.retrieve(first.id) == first
+        failed = await client.responses.retrieve(pending.id)
+        assert (failed.status, failed.error.code) == ("failed", "server_error")
+        second = await client.responses.create(**create, previous_response_id=first.id)
+        assert second.previous_response_id == first.id
+
+
 @pytest.mark.slow
 async def test_deletions_and_cancellations_are_stored(path, data):
     async with using(path) as client:

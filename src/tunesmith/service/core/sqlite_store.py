@@ -12,7 +12,7 @@ from itertools import islice
 from pathlib import Path
 from typing import Any, Generic, TypeVar, cast
 
-from pydantic import BaseModel, TypeAdapter, ValidationError
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from tunesmith.errors import ConfigurationError
@@ -50,12 +50,6 @@ def _wall_time() -> float:
 @cache
 def _adapter(record: Any) -> TypeAdapter[Any]:
     return TypeAdapter(record)
-
-
-def _encode(record: object) -> bytes:
-    if isinstance(record, BaseModel):
-        return record.model_dump_json(exclude_unset=True, by_alias=True).encode()
-    return to_json(record, inf_nan_mode="constants")
 
 
 class SqliteStore:
@@ -261,7 +255,7 @@ class SqliteCollection(Generic[R]):
     ) -> None:
         self._store = store
         self._key = (kind, parent_id)
-        self._validate_json = adapter.validate_json
+        self._adapter = adapter
 
     def __len__(self) -> int:
         sql = "SELECT COUNT(*) FROM records WHERE kind = ? AND parent = ?"
@@ -275,7 +269,7 @@ class SqliteCollection(Generic[R]):
             "ON CONFLICT (kind, parent, id) DO UPDATE SET data = excluded.data",
             *self._key,
             id,
-            _encode(record),
+            self._encode(record),
         )
 
     def get(self, id: str, /) -> R | None:
@@ -285,9 +279,14 @@ class SqliteCollection(Generic[R]):
             return self._decode(data)
         return None
 
+    def _encode(self, record: R) -> bytes:
+        # Via Python, since JSON from pydantic has null for NaN and infinity.
+        value = self._adapter.dump_python(record, exclude_unset=True, by_alias=True)
+        return to_json(value, inf_nan_mode="constants")
+
     def _decode(self, data: bytes) -> R:
         try:
-            return self._validate_json(data)
+            return self._adapter.validate_json(data)
         except ValidationError:
             raise self._store.damaged() from None
 

@@ -38,13 +38,19 @@ from tunesmith.service.inference.response_payloads import (
     initial_fields,
     replay_events,
 )
+from tunesmith.service.inference.response_records import (
+    PENDING_STATUSES,
+    ConversationRecord,
+    ResponseRecord,
+    fail_interrupted,
+)
 from tunesmith.service.inference.sampling import (
     InferenceContext,
     SampledText,
     finish_reason_for,
     interleave,
 )
-from tunesmith.types.base import APIModel, Page
+from tunesmith.types.base import Page
 from tunesmith.types.responses import (
     Response,
     ResponseDeleted,
@@ -60,18 +66,7 @@ _MAX_PAGE = 100
 _BACKGROUND_S = 2.0
 _POLL_S = 0.5
 _MAX_HISTORY = 1000
-_PENDING = frozenset({"queued", "in_progress"})
 _INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
-
-
-class _StoredResponse(APIModel):
-    response: Response
-    parent_id: str | None = None
-
-
-class _Conversation(APIModel):
-    id: str
-    last_response_id: str
 
 
 @dataclass(slots=True)
@@ -127,10 +122,11 @@ class ResponseService:
         self._context = context
         self._chat = chat
         self._store = store
-        self._responses = store.collection("responses", _StoredResponse)
+        self._responses = store.collection("responses", ResponseRecord)
         self._items = store.collection("response_items", ResponseItem)
-        self._conversations = store.collection("conversations", _Conversation)
+        self._conversations = store.collection("conversations", ConversationRecord)
         self._background: dict[str, ScheduledAction] = {}
+        fail_interrupted(self._responses)
 
     @handles(CreateResponse)
     async def create(self, operation: CreateResponse) -> Response:
@@ -197,7 +193,7 @@ class ResponseService:
     ) -> AsyncGenerator[ResponseStreamEvent, None]:
         """Yield the events of a stored response, once it is finished."""
         response = self._find(operation.response_id).response
-        while response.status in _PENDING:
+        while response.status in PENDING_STATUSES:
             await self._context.clock.sleep(_POLL_S)
             await self._context.schedule.run_due()
             response = self._find(operation.response_id).response
@@ -302,10 +298,10 @@ class ResponseService:
     def _schedule(self, prepared: _PreparedResponse) -> Response:
         response_id = prepared.fields["id"]
 
-        async def finish(due_at: float) -> None:
-            del due_at
-            self._background.pop(response_id)
+        async def finish(_: float) -> None:
             await self._generate(prepared)
+            self._context.schedule.check_cancelled()
+            self._background.pop(response_id)
             self._save(prepared)
 
         output, prepared.fields["output"] = prepared.fields["output"], []
@@ -322,7 +318,7 @@ class ResponseService:
             return response
         response_id = response.id
         is_new = self._responses.get(response_id) is None
-        stored = _StoredResponse(response=response, parent_id=prepared.parent_id)
+        stored = ResponseRecord(response=response, parent_id=prepared.parent_id)
         self._responses.put(response_id, stored)
         if is_new:
             records = self._input_items(response_id)
@@ -332,7 +328,9 @@ class ResponseService:
         for item in response.model_dump(mode="json", exclude_unset=True)["output"]:
             self._items.put(item["id"], ResponseItem.model_validate(item))
         if prepared.conversation_id is not None:
-            conversation = _Conversation(id=prepared.conversation_id, last_response_id=response_id)
+            conversation = ConversationRecord(
+                id=prepared.conversation_id, last_response_id=response_id
+            )
             self._conversations.put(conversation.id, conversation)
         return response
 
@@ -371,7 +369,7 @@ class ResponseService:
             ancestor_id = stored.parent_id
         return [item for own in reversed(ancestors) for item in own], parent_id, conversation_id
 
-    def _find(self, id: str) -> _StoredResponse:
+    def _find(self, id: str) -> ResponseRecord:
         stored = self._responses.get(id)
         if stored is None:
             raise ServiceError(404, f"Response with id '{id}' not found.")

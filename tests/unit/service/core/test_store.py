@@ -1,6 +1,8 @@
 """Collections and blobs of both stores."""
 
+import math
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 
 from tunesmith.service.core.sqlite_store import SqliteStore
 from tunesmith.service.core.store import MemoryStore
+from tunesmith.types.files import FileObject
 
 
 @contextmanager
@@ -129,3 +132,35 @@ def test_a_blob_that_is_deleted_meanwhile_is_read_to_its_end(store):
     store.delete_blob("blob")
     store.commit()
     assert b"".join(reading) == b"ab"
+
+
+@dataclass(frozen=True)
+class Record:
+    file: FileObject
+    loss: float
+
+
+@pytest.mark.parametrize("loss", [0.1, math.inf, -math.inf, math.nan])
+def test_a_record_is_the_same_after_a_round_trip(tmp_path, loss):
+    file = FileObject(id="file-1", object="file", filename="kant.jsonl", extra={"a": [1]})
+    store = SqliteStore(tmp_path / "state")
+    store.collection("records", Record).put("a", Record(file, loss))
+    store.close()
+    store = SqliteStore(tmp_path / "state")
+    record = store.collection("records", Record).get("a")
+    assert record.file == file
+    assert record.file.model_dump(exclude_unset=True) == file.model_dump(exclude_unset=True)
+    assert record.loss == loss or math.isnan(record.loss) == math.isnan(loss)
+    store.close()
+
+
+def test_uncommitted_changes_are_lost_and_committed_ones_are_not(tmp_path):
+    store = SqliteStore(tmp_path / "state")
+    numbers = store.collection("numbers", int)
+    numbers.put("a", 1)
+    store.commit()
+    numbers.put("b", 2)
+    store._database.close()  # as if the process had ended
+    store = SqliteStore(tmp_path / "state")
+    assert store.collection("numbers", int).get_page().records == [1]
+    store.close()
