@@ -126,6 +126,19 @@ async def test_closing_the_client_does_not_complete_a_download(transport):
     assert caught == ["read"]
 
 
+async def test_headers_without_end_are_an_error_before_they_fill_the_memory(transport):
+    async def endless(connection, number):
+        await connection.send(b"HTTP/1.1 200 OK\r\n")
+        while True:
+            await connection.send(b"a: " + b"x" * 10_000 + b"\r\n")
+
+    async with serving_over(transport, endless) as (_, client):
+        with anyio.fail_after(20), pytest.raises(BackendError) as caught:
+            async with client.backend.send(REQUEST):
+                pass
+        assert caught.value.phase == "read"
+
+
 SURPLUS = {
     "a response": GOOD.replace(b"ada", b"bad"),
     "half a response": GOOD[:20],

@@ -43,6 +43,15 @@ async def test_a_create_that_cannot_connect_was_never_sent(transport, seconds):
     assert caught.value.__cause__.phase == "connect_timeout"
 
 
+async def test_a_client_of_the_user_that_cannot_connect_never_sent_either():
+    with host_that_accepts_no_connection() as url:
+        async with httpx.AsyncClient(trust_env=False) as own:
+            client = AsyncClient("sk-1", url, http_client=own, timeout=1, max_retries=0)
+            with pytest.raises(errors.APITimeoutError) as caught:
+                await client.fine_tuning.jobs.create(**JOB)
+    assert caught.value.__cause__.phase == "connect_timeout"
+
+
 async def test_a_handshake_that_is_never_answered_was_never_sent(transport):
     async with await anyio.create_tcp_listener(local_host="127.0.0.1") as listener:
         port = listener.extra(anyio.abc.SocketAttribute.local_port)

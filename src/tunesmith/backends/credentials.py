@@ -83,11 +83,11 @@ async def resolve_api_key(key: ApiKey) -> str:
     """Return the current key.
 
     Raises:
-        BackendError: The function returned something that a header cannot hold. Errors raised by
-            the function are re-raised unchanged.
+        BackendError: The function did not return text. Errors raised by the function are re-raised
+            unchanged.
     """
     secret = conceal(await key() if callable(key) else key)
-    if not (isinstance(secret, SecretStr) and is_header_safe(secret.get_secret_value())):
+    if not isinstance(secret, SecretStr):
         raise BackendError(INVALID_HEADER_MESSAGE, phase="closed")
     return secret.get_secret_value()
 
