@@ -71,6 +71,9 @@ class Dataset:
         self._options = options
         self._source = SOURCE_FORMATS[options.format] if options.format else None
 
+    def __repr__(self) -> str:
+        return f"Dataset({self.file or 'rows'!r})"
+
     @classmethod
     def open(
         cls,

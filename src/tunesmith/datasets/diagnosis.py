@@ -7,6 +7,7 @@ from typing import Literal, Protocol
 from tunesmith.datasets.findings import Finding, FixDecision
 from tunesmith.datasets.plan import Plan
 from tunesmith.datasets.rows import Chunk, ChunkSource
+from tunesmith.reports._html import render_table, tag
 from tunesmith.training_rules import Format
 
 __all__ = ["Check", "Diagnosis", "Task"]
@@ -50,6 +51,18 @@ class Diagnosis:
     task: Task | None
     rows: int
     findings: tuple[Finding, ...]
+
+    def __repr__(self) -> str:
+        name = repr(self.file) if self.file else "rows"
+        return f"<Diagnosis of {name}: {self.rows:,} rows, {len(self.findings)} findings>"
+
+    def _repr_html_(self) -> str:
+        """Return the findings as a table, for notebooks."""
+        rows = [
+            (finding.severity, finding.message, finding.fix.description if finding.fix else "")
+            for finding in self.findings
+        ]
+        return tag("p", repr(self)) + render_table(("Severity", "Finding", "Fix"), rows)
 
     def plan(self, decide: FixDecision | None = None) -> Plan:
         """Decide which fixes to apply; nothing is changed yet.
