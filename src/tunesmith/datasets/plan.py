@@ -29,7 +29,7 @@ from tunesmith.datasets.split import (
 from tunesmith.datasets.transforms import RowTransform
 from tunesmith.datasets.write import WriteResult, WriteStats, output_path, write_files
 from tunesmith.errors import DatasetError
-from tunesmith.training_rules import Format
+from tunesmith.training_rules import MIN_EXAMPLES, Format
 
 __all__ = ["Plan", "write"]
 
@@ -150,7 +150,7 @@ def write(
         output: The file to write; without it, `NAME_prepared.jsonl` beside the source. With a
             split, `_train` and `_valid` are added to the name.
         split: The share of rows for validation, such as 0.1; `auto` takes a fifth (at most a
-            thousand) of a classification, evenly over labels, and does not split other tasks.
+            thousand) of a classification, evenly over labels, if ten examples remain for training.
         seed: The same seed selects the same rows for validation.
         check_cancelled: Called between chunks; may raise to stop, and then nothing is written.
 
@@ -173,6 +173,11 @@ def write(
     stats = WriteStats(
         completions=plan.format == "completions", is_classification=is_classification
     )
+    stratum = _completion if is_classification else _single_stratum
+    sizes = Counter[str]() if split is None else _sizes(rows, stratum)
+    total = sum(sizes.values())
+    if split == "auto" and total - default_validation_rows(total) < MIN_EXAMPLES:
+        split = None
     if split is None and not plan.has_changes and output is None:
         for chunk in rows():
             stats.update(chunk)
@@ -180,7 +185,8 @@ def write(
     parts: Iterable[tuple[Chunk, ...]] = ((chunk,) for chunk in rows())
     endings = [""]
     if split is not None:
-        parts = _split(rows, split, seed, _completion if is_classification else _single_stratum)
+        size = default_validation_rows(total) if split == "auto" else validation_rows(total, split)
+        parts = split_chunks(rows(), stratum, sizes, size, seed)
         endings = ["_train", "_valid"]
     files = write_files(parts, stats, *output_path(plan.file, output), endings)
     if not stats.rows[0]:
@@ -198,15 +204,11 @@ def _with_errors(result: WriteResult, plan: Plan) -> WriteResult:
     return replace(result, errors=tuple(errors))
 
 
-def _split(
-    rows: ChunkSource, split: float | Literal["auto"], seed: int, stratum: Stratum
-) -> Iterator[tuple[Chunk, Chunk]]:
+def _sizes(rows: ChunkSource, stratum: Stratum) -> Counter[str]:
     sizes: Counter[str] = Counter()
     for chunk in rows():
         sizes.update(map(stratum, chunk))
-    total = sum(sizes.values())
-    size = default_validation_rows(total) if split == "auto" else validation_rows(total, split)
-    return split_chunks(rows(), stratum, sizes, size, seed)
+    return sizes
 
 
 def _completion(row: Row) -> str:

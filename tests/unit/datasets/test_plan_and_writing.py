@@ -142,3 +142,12 @@ def test_training_rows_that_are_in_the_validation_data_are_removed(table, tmp_pa
     assert (found.count, found.lines) == (1, (5,))
     rows = [r for c in diagnosis.plan().transformed_chunks()() for r in c]
     assert len(rows) == 19
+
+
+@pytest.mark.parametrize(("rows", "parts"), [(12, 1), (13, 2)])
+def test_an_automatic_split_leaves_enough_examples_to_train_on(tmp_path, rows, parts):
+    data = [{"prompt": f"text {n}", "completion": "ab"[n % 2]} for n in range(rows)]
+
+    written = write(diagnose(Dataset.open(data)).plan(), tmp_path / "t.jsonl", split="auto")
+
+    assert (len(written.files), written.errors) == (parts, ())
