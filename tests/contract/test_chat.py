@@ -114,7 +114,7 @@ async def test_an_answer_is_parsed_into_a_class_of_ones_own(client):
 
 
 async def test_an_answer_that_is_cut_off_is_not_parsed(client):
-    with pytest.raises(errors.InvalidResponseError, match="ended by 'length'"):
+    with pytest.raises(errors.InvalidResponseError, match="ended with 'length'"):
         await client.chat.completions.parse(
             **ASKED | {"max_completion_tokens": 3}, response_format=Term
         )
