@@ -445,7 +445,7 @@ async def test_an_answer_that_the_limit_of_tokens_cuts_is_paid_once(output):
     options = {"response_format": Term, "endpoint": "/v1/chat/completions", "max_retries": 5}
     report = await run(service, output, ["Define it"], **options)
     assert (report.failed, report.requests) == (1, 1)
-    assert "ended by 'length'" in lines(error_path(output))[0]["error"]["message"]
+    assert "ended with 'length'" in lines(error_path(output))[0]["error"]["message"]
 
 
 # --- budgets ---
