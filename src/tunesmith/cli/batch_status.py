@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 from pydantic_core import from_json, to_json
@@ -113,8 +113,8 @@ class Tally:
     def read(self) -> None:
         """Count the lines written since the last call."""
         for line in self._answers.lines():
-            body = ((line.get("response") or {}).get("body")) or {}
-            usage = body.get("usage") or {}
+            body = _body(line)
+            usage: dict[str, Any] = body.get("usage") or {}
             prompt = int(usage.get("prompt_tokens") or usage.get("input_tokens") or 0)
             completion = int(usage.get("completion_tokens") or usage.get("output_tokens") or 0)
             self.usage = Usage(self.usage.prompt + prompt, self.usage.completion + completion)
@@ -122,8 +122,7 @@ class Tally:
                 price = self._prices.completion_prices(str(body.get("model"))) or (0.0, 0.0)
                 self.usd += (price[0] * prompt + price[1] * completion) / 1e6
         for line in self._errors.lines():
-            body = ((line.get("response") or {}).get("body")) or {}
-            error: Any = line.get("error") or body.get("error") or {}
+            error: dict[str, Any] = line.get("error") or _body(line).get("error") or {}
             message = str(error.get("message") or "")[:_MESSAGE_CHARS]
             self.causes[str(error.get("code") or "error"), message] += 1
 
@@ -149,7 +148,12 @@ class _Tail:
                 except ValueError:
                     continue
                 if isinstance(value, dict):
-                    yield value
+                    yield cast("dict[str, Any]", value)
+
+
+def _body(line: dict[str, Any]) -> dict[str, Any]:
+    response: dict[str, Any] = line.get("response") or {}
+    return response.get("body") or {}
 
 
 @click.command("list")
