@@ -32,7 +32,7 @@ class ResponseValidator:
         choice = _first_choice(answer)
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason in {"length", "content_filter"}:
-            raise InvalidResponseError(f"The answer is not whole: it ended by {reason!r}")
+            raise InvalidResponseError(f"The answer is incomplete: it ended with {reason!r}")
         try:
             message = ChatCompletionMessage.model_validate(choice.get("message") or {})
         except ValidationError:
