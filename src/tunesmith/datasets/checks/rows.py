@@ -140,7 +140,10 @@ class RowCheck:
         return [*editable, *self._inspect(fixed.data)]
 
     def _count_unknown_keys(self, problems: list[Problem]) -> None:
-        keys = {str(problem.value) for problem in problems if problem.code == "unknown-key"}
+        # A dict keeps the order of the keys, so that equal counts are named in one order.
+        keys = dict.fromkeys(
+            str(problem.value) for problem in problems if problem.code == "unknown-key"
+        )
         self._unknown_keys.update(
             key for key in keys if key in self._unknown_keys or len(self._unknown_keys) < _MAX_KEYS
         )
