@@ -210,13 +210,15 @@ class Dispatcher:
             if not self._core.is_over:
                 await self._progress.wait()
             return
+        # Taken at once: rows may arrive before the task that waits for it has begun.
+        progress = self._progress.get_next()
         async with anyio.create_task_group() as tasks:
-            tasks.start_soon(self._cancel_on_progress, tasks.cancel_scope)
+            tasks.start_soon(self._cancel_on_event, tasks.cancel_scope, progress)
             await self._clock.sleep(max(until - self._clock.monotonic(), _MIN_SLEEP_S))
             tasks.cancel_scope.cancel()
 
-    async def _cancel_on_progress(self, scope: anyio.CancelScope) -> None:
-        await self._progress.wait()
+    async def _cancel_on_event(self, scope: anyio.CancelScope, event: anyio.Event) -> None:
+        await event.wait()
         scope.cancel()
 
     async def _work(self, send: Send | None) -> None:

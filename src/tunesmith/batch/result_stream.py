@@ -24,11 +24,15 @@ class Notifier:
             self._event.set()
             self._event = None
 
-    async def wait(self) -> None:
-        """Wait until it is given the next time."""
+    def get_next(self) -> anyio.Event:
+        """Return an event that the next notification sets, also before anyone waits for it."""
         if self._event is None:
             self._event = anyio.Event()
-        await self._event.wait()
+        return self._event
+
+    async def wait(self) -> None:
+        """Wait for the next notification."""
+        await self.get_next().wait()
 
 
 class ResultStream:

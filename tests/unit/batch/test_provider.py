@@ -435,9 +435,8 @@ async def test_auto_takes_back_what_the_deadline_cannot_wait_for(output):
     report = await run(service, output, mode="auto", deadline=4 * 3600.0, limits=BatchLimits())
     assert report.complete
     assert (report.done, report.failed) == (30, 0)
-    # How many rows a batch has finished by then is a matter of the loop's order on trio.
     by_batch = await rows_done(service)
-    assert by_batch < 30
+    assert 0 < by_batch < 30
     assert service.calls["completions.create"] == 30 - by_batch
     assert report.elapsed_s < 4 * 3600
 
