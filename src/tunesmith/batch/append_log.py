@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from pydantic_core import from_json
 
-from tunesmith.datasets.json_types import is_object
+from tunesmith._json_types import is_object
 from tunesmith.errors import DatasetError
 
 __all__ = ["AppendOnlyJsonl", "LogLine", "read_line"]

@@ -7,12 +7,12 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from tunesmith._json_types import is_list
 from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.requests import RequestBuilder
 from tunesmith.batch.rows import RequestRow
 from tunesmith.batch.source import RowSource
 from tunesmith.datasets.cost import Prices
-from tunesmith.datasets.json_types import is_list
 from tunesmith.datasets.rows import Row as Example
 from tunesmith.datasets.tokens import TokenCounter, default_counter
 from tunesmith.errors import DatasetError

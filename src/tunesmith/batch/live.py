@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from tunesmith._json_types import is_object
 from tunesmith.batch.core.events import FailureKind, RowAnswered, RowFailed, RowUnfit
 from tunesmith.batch.core.ledger import Usage
 from tunesmith.batch.core.states import Failure, OpenRow
@@ -13,7 +14,6 @@ from tunesmith.batch.results import Result, RowError, parse_body, parse_usage
 from tunesmith.batch.rows import RequestRow
 from tunesmith.calls.caller import AttemptError, Caller
 from tunesmith.calls.deadline import Deadline
-from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import (
     APIStatusError,
     APITimeoutError,

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic_core import from_json
 
 from tunesmith._atomic import atomic_write
+from tunesmith._json_types import is_object
 from tunesmith.batch.append_log import AppendOnlyJsonl, LogLine, read_line
 from tunesmith.batch.core.core import JobCore
 from tunesmith.batch.core.entries import JobBegun
@@ -18,7 +19,6 @@ from tunesmith.batch.index import KeyIndex, Location
 from tunesmith.batch.journal import Journal, read_header
 from tunesmith.batch.lock import try_lock_file
 from tunesmith.batch.results import Result, Usage, parse_usage
-from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import ConfigurationError, DatasetError
 
 __all__ = ["JobPaths", "OutputFiles", "ResultCallback"]

@@ -6,9 +6,9 @@ from typing import Any, NamedTuple
 from pydantic import BaseModel
 from pydantic_core import to_json
 
+from tunesmith._json_types import is_object
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint, endpoint_of
 from tunesmith.batch.rows import RequestRow, content_key, is_reserved
-from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import DatasetError, InvalidRequestError
 from tunesmith.protocol.structured import json_schema_format
 

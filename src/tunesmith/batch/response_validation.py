@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json, to_json
 
-from tunesmith.datasets.json_types import is_list, is_object
+from tunesmith._json_types import is_list, is_object
 from tunesmith.errors import InvalidResponseError
 from tunesmith.protocol.structured import parse_message
 from tunesmith.types.chat import ChatCompletionMessage

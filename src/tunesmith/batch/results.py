@@ -7,9 +7,9 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
+from tunesmith._json_types import is_object
 from tunesmith.batch.core.ledger import NOTHING, Usage
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
-from tunesmith.datasets.json_types import is_object
 from tunesmith.protocol.outcome import find_answer_error
 
 __all__ = [

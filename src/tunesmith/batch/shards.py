@@ -8,11 +8,11 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
+from tunesmith._json_types import is_list
 from tunesmith.batch.core.ledger import NOTHING, Usage
 from tunesmith.batch.core.states import OpenRow, ShardKind
 from tunesmith.batch.endpoints import endpoint_of
 from tunesmith.batch.rows import RequestRow
-from tunesmith.datasets.json_types import is_list
 from tunesmith.errors import DatasetError
 
 __all__ = ["BatchLimits", "ClosedFile", "ShardWriter", "read_keys", "read_rows"]

@@ -10,6 +10,7 @@ from typing import Any
 import anyio.lowlevel
 from pydantic_core import from_json
 
+from tunesmith._json_types import is_object
 from tunesmith.batch.core.core import JobCore
 from tunesmith.batch.core.decisions import Decision
 from tunesmith.batch.core.events import BatchGone, FilesRead, ResultRead
@@ -21,7 +22,6 @@ from tunesmith.batch.metrics import JobMetrics
 from tunesmith.batch.response_validation import ResponseValidator
 from tunesmith.batch.results import Result, RowError, parse_usage
 from tunesmith.client import AsyncClient
-from tunesmith.datasets.json_types import is_object
 from tunesmith.errors import InvalidResponseError, NotFoundError
 from tunesmith.protocol.outcome import find_answer_error
 from tunesmith.protocol.retry import RetryPolicy, retry_delay

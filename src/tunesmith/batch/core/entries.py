@@ -27,9 +27,9 @@ from typing import Any
 
 from pydantic_core import to_json
 
+from tunesmith._json_types import is_object
 from tunesmith.batch.core.ledger import NOTHING, Usage
 from tunesmith.batch.core.states import Failure, ShardKind
-from tunesmith.datasets.json_types import is_object
 
 __all__ = [
     "VERSION",
