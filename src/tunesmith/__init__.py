@@ -1,4 +1,4 @@
-"""An asynchronous SDK for the fine-tuning life cycle of GPT models and for batch jobs.
+"""An asynchronous SDK for the fine-tuning lifecycle of GPT models and for batch jobs.
 
 ```python
 import tunesmith

@@ -8,20 +8,20 @@ from tunesmith.errors import ConfigurationError
 __all__ = ["import_extra"]
 
 
-def import_extra(module: str, extra: str, what: str) -> Any:
+def import_extra(module: str, extra: str, feature: str) -> Any:
     """Import a library that comes with an extra.
 
     Args:
         module: The library's module.
         extra: The extra of tunesmith that installs it.
-        what: What needs it, as the beginning of a sentence: `Plots`.
+        feature: The feature that needs it, in the plural, such as `Plots`.
 
     Raises:
-        ConfigurationError: It is not installed.
+        ConfigurationError: The library is not installed.
     """
     try:
         return import_module(module)
     except ImportError as error:
         raise ConfigurationError(
-            f"{what} need an extra: pip install 'tunesmith[{extra}]'."
+            f"{feature} need an extra: pip install 'tunesmith[{extra}]'."
         ) from error

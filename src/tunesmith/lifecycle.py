@@ -101,7 +101,7 @@ async def fine_tune(
     data: Source,
     *,
     model: str,
-    to: Format | None = None,
+    target_format: Format | None = None,
     system: str | None = None,
     split: float | None = None,
     suffix: str | None = None,
@@ -120,7 +120,7 @@ async def fine_tune(
         data: A path (csv, tsv, xlsx, txt, json, jsonl, parquet), a file object, or rows. All
             recommended fixes are applied; to choose among them, use `tunesmith.datasets`.
         model: The model to fine-tune.
-        to: The format to convert the data to, such as `chat` for a chat model.
+        target_format: The format to convert the data to, such as `chat` for a chat model.
         system: System message to add to conversations when converting to `chat`.
         split: Fraction of rows to use for validation, such as 0.1.
         suffix: Part of the fine-tuned model's name.
@@ -153,7 +153,7 @@ async def fine_tune(
     sha256 = await anyio.to_thread.run_sync(_hash_file, data)
     settings = {
         "model": model,
-        "to": to,
+        "target_format": target_format,
         "system": system,
         "split": split,
         "suffix": suffix,
@@ -163,7 +163,8 @@ async def fine_tune(
     } | ({"data": sha256} if sha256 else {})
     handle.check_settings(to_jsonable_python(settings))
     if handle.training_file is None:
-        await _upload(client, Dataset.open(data, to=to, system=system), split, handle)
+        dataset = Dataset.open(data, target_format=target_format, system=system)
+        await _upload(client, dataset, split, handle)
     if handle.job_id is None:
         handle.job_id = await _find_job(client, handle)
     if handle.job_id is None:

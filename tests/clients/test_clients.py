@@ -1,4 +1,4 @@
-"""The official clients run the whole life cycle against `tunesmith serve`, and notice nothing.
+"""The official clients run the whole lifecycle against `tunesmith serve`, and notice nothing.
 
 Nothing is changed but the base URL. Each lives in an environment of its own: `install` beside this
 file makes them, and a client that is not installed is skipped.
@@ -74,14 +74,14 @@ def run(*command, cwd=None, **environment):
 
 
 def python(name):
-    return [installed(name, "bin", "python"), HERE / "life_cycle.py"]
+    return [installed(name, "bin", "python"), HERE / "lifecycle.py"]
 
 
 def node():
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
     installed("node", "node_modules", "openai")
-    return ["node", HERE / "life_cycle.mjs", INSTALLED / "node"]
+    return ["node", HERE / "lifecycle.mjs", INSTALLED / "node"]
 
 
 CLIENTS = {
@@ -93,7 +93,7 @@ CLIENTS = {
 
 
 @pytest.mark.parametrize("client", CLIENTS)
-def test_an_official_client_runs_the_whole_life_cycle(client, serve):
+def test_an_official_client_runs_the_whole_lifecycle(client, serve):
     command = CLIENTS[client]()
     url = serve("--speed", "300", "--api-key", "sk-right")
     seen = json.loads(run(*command, OPENAI_BASE_URL=url, OPENAI_API_KEY="sk-right"))

@@ -71,7 +71,7 @@ class TokenBucket:
         self._level -= cost
         self._in_flight += cost
 
-    def settle(self, cost: float, actual: float) -> None:
+    def record_usage(self, cost: float, actual: float) -> None:
         """Replace an estimate by what the request took."""
         self._in_flight -= cost
         self._level = min(self._level + cost - actual, self._capacity)
@@ -162,10 +162,10 @@ class RateLimiter:
         self.requests.take(1)
         self.tokens.take(tokens)
 
-    def settle(self, tokens: float, actual: float) -> None:
+    def record_usage(self, tokens: float, actual: float) -> None:
         """Replace the estimated tokens of a request by what it took."""
-        self.requests.settle(1, 1)
-        self.tokens.settle(tokens, actual)
+        self.requests.record_usage(1, 1)
+        self.tokens.record_usage(tokens, actual)
 
     def update_from_headers(self, headers: Mapping[str, str], now: float) -> None:
         """Learn the limits from the headers of an answer."""

@@ -72,6 +72,7 @@ _PATH = click.Path(path_type=Path, readable=False)
 )
 @click.option(
     "--to",
+    "target_format",
     type=click.Choice(["chat", "completions", "dpo"]),
     help="Convert to this format.",
 )
@@ -115,7 +116,7 @@ def command(
     file: Path | None,
     named: Path | None,
     quiet: bool,
-    to: Format | None,
+    target_format: Format | None,
     system: str | None,
     split: float | None,
     seed: int,
@@ -136,12 +137,12 @@ def command(
     _prepared_train.jsonl and _prepared_valid.jsonl; existing files are kept.
     """
     source = _resolve_path(file, named)
-    _require_conversion(system, to)
+    _require_conversion(system, target_format)
     prompter = Prompter(quiet=quiet or as_json)
     with click_errors():
         costs = Prices.read(prices) if prices else None
         counter = default_counter(model)
-        options = {"to": to, "system": system, **reading}
+        options = {"target_format": target_format, "system": system, **reading}
         diagnosis = _diagnose(source, options, model, counter, skip_broken=skip_broken)
         show_findings(diagnosis)
         prompter.confirm_skipping(diagnosis, skip=skip_broken)
@@ -218,8 +219,8 @@ def _resolve_path(file: Path | None, named: Path | None) -> Path:
     return file or named or Path()
 
 
-def _require_conversion(system: str | None, to: Format | None) -> None:
-    if system and to not in {"chat", "completions"}:
+def _require_conversion(system: str | None, target_format: Format | None) -> None:
+    if system and target_format not in {"chat", "completions"}:
         raise click.UsageError("--system needs --to chat.")
 
 

@@ -50,7 +50,7 @@ class _Options:
 
     kind: FileType | None
     format: str | None
-    to: Format | None
+    target_format: Format | None
     system: str | None
     rename: Mapping[str, str]
     encoding: str | None
@@ -81,7 +81,7 @@ class Dataset:
         *,
         kind: FileType | None = None,
         format: str | None = None,
-        to: Format | None = None,
+        target_format: Format | None = None,
         system: str | None = None,
         rename: Mapping[str, str] | None = None,
         encoding: str | None = None,
@@ -96,7 +96,7 @@ class Dataset:
             kind: The type of the file; without it, that of its content or of its extension.
             format: The format of the file, one of `SOURCE_FORMATS`; without it, it is recognised
                 from the first rows.
-            to: The format to convert the rows to: `chat` from `completions`, and back.
+            target_format: The format to convert the rows to: `chat` from `completions`, and back.
             system: The system message of conversations after a conversion to `chat`.
             rename: Columns to rename: old name to new name.
             encoding: The text's encoding; without it, that of the byte-order mark, or UTF-8.
@@ -127,7 +127,7 @@ class Dataset:
         options = _Options(
             kind=kind,
             format=format,
-            to=to,
+            target_format=target_format,
             system=system,
             rename=rename or {},
             encoding=encoding,
@@ -146,7 +146,7 @@ class Dataset:
 
     def format(self) -> Format:
         """Return the format of the rows after conversion; reads the first rows if need be."""
-        return self._options.to or SOURCE_FORMATS[self.source_format].format
+        return self._options.target_format or SOURCE_FORMATS[self.source_format].format
 
     def chunks(self, issues: ReadIssues | None = None) -> Generator[Chunk, None, None]:
         """Read the rows from the first, in chunks, converted; blocks.
@@ -163,11 +163,11 @@ class Dataset:
         source = self._source = self._source or detect_format(first, self.file)
         normalize = normalizer_for(source, first, issues)
         convert = None
-        to = self._options.to
-        if to and to != source.format:
-            issues.conversions.append(f"{source.format} to {to}")
+        target = self._options.target_format
+        if target and target != source.format:
+            issues.conversions.append(f"{source.format} to {target}")
             try:
-                convert = converter_for(source.format, to, self._options.system, issues)
+                convert = converter_for(source.format, target, self._options.system, issues)
             except ValueError as error:
                 raise DatasetError(str(error), file=self.file) from None
         for chunk in chain([first], pieces):

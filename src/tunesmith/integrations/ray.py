@@ -252,9 +252,9 @@ class RateLimiterActor:
             self._pacing.sent(tokens)
         return wait_s
 
-    def settle(self, tokens: float, actual: float) -> None:
+    def record_usage(self, tokens: float, actual: float) -> None:
         """Record the tokens that a request used."""
-        self._pacing.settle(tokens, actual)
+        self._pacing.record_usage(tokens, actual)
 
     def update_from_headers(self, headers: Mapping[str, str]) -> None:
         """Update the limits from response headers."""
@@ -295,9 +295,9 @@ class DistributedRateLimiter(RateLimiter):
     def sent(self, tokens: float) -> None:
         """Do nothing, since the actor counted the request in `acquire`."""
 
-    def settle(self, tokens: float, actual: float) -> None:
-        """Notify the actor; see `RateLimiter.settle`."""
-        self._actor.settle.remote(tokens, actual)
+    def record_usage(self, tokens: float, actual: float) -> None:
+        """Notify the actor; see `RateLimiter.record_usage`."""
+        self._actor.record_usage.remote(tokens, actual)
 
     def update_from_headers(self, headers: Mapping[str, str], now: float) -> None:
         """Notify the actor; see `RateLimiter.update_from_headers`."""

@@ -18,10 +18,13 @@ def values(dataset):
 
 
 def test_completions_become_conversations_and_come_back():
-    conversations = values(Dataset.open(PAIRS, to="chat", system="Be brief."))
+    conversations = values(Dataset.open(PAIRS, target_format="chat", system="Be brief."))
 
     assert [m["role"] for m in conversations[0]["messages"]] == ["system", "user", "assistant"]
-    assert values(Dataset.open(conversations, to="completions", system="Be brief.")) == PAIRS
+    assert (
+        values(Dataset.open(conversations, target_format="completions", system="Be brief."))
+        == PAIRS
+    )
 
 
 @pytest.mark.parametrize(
@@ -39,13 +42,13 @@ def test_what_would_lose_something_is_not_converted(row, lost):
     rows = [{"messages": [row, {"role": "assistant", "content": "y"}]}]
 
     with pytest.raises(DatasetError, match=lost) as caught:
-        values(Dataset.open(rows, to="completions"))
+        values(Dataset.open(rows, target_format="completions"))
     assert caught.value.line == 1
 
 
 def test_a_conversion_that_cannot_be_says_what_is_needed():
     with pytest.raises(DatasetError, match="`chosen` and `rejected`"):
-        values(Dataset.open(PAIRS, to="dpo"))
+        values(Dataset.open(PAIRS, target_format="dpo"))
 
 
 @pytest.mark.anyio

@@ -142,7 +142,7 @@ class LiveRows:
         """Take an attempt without an answer."""
         state = self._state
         row = self.in_flight.pop(event.key)
-        state.pace.settle(row.estimate, 0.0 if not event.may_be_paid else row.estimate)
+        state.pace.record_usage(row.estimate, 0.0 if not event.may_be_paid else row.estimate)
         entry: RowLost | RowRequeued
         if event.may_be_paid:
             state.ledger.doubt(row.reserved)
@@ -160,7 +160,7 @@ class LiveRows:
         state = self._state
         row = self.in_flight.pop(event.key)
         row.move("cut off")
-        state.pace.settle(row.estimate, row.estimate)
+        state.pace.record_usage(row.estimate, row.estimate)
         if event.was_sent:
             state.ledger.doubt(row.reserved)
             row.is_doubtful = True
@@ -178,7 +178,7 @@ class LiveRows:
         state.ledger.pay(row.reserved, paid)
         row.usage += paid
         row.refusals = 0
-        state.pace.settle(row.estimate, float(paid.total) or row.estimate)
+        state.pace.record_usage(row.estimate, float(paid.total) or row.estimate)
         state.pace.on_success(row.sent_at, now, len(self.in_flight) + 1)
         self._outage.on_answer()
         self._refused_since = None

@@ -44,9 +44,9 @@ class Pace:
         """Take a request from the limits."""
         self.limiter.sent(tokens)
 
-    def settle(self, tokens: float, actual: float) -> None:
+    def record_usage(self, tokens: float, actual: float) -> None:
         """Replace the estimated tokens of a request by what it took."""
-        self.limiter.settle(tokens, actual)
+        self.limiter.record_usage(tokens, actual)
 
     def learn(self, headers: Mapping[str, str], now: float) -> None:
         """Learn limits from the headers of an answer."""

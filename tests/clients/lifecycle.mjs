@@ -1,4 +1,4 @@
-// The whole life cycle by the official Node client; run with it installed, against a service.
+// The whole lifecycle by the official Node client; run with it installed, against a service.
 // Only the environment says where that is. What was seen is printed as JSON; the test judges it.
 import { createRequire } from "node:module";
 import { pathToFileURL } from "node:url";

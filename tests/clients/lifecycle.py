@@ -1,4 +1,4 @@
-"""The whole life cycle by the official Python client; run in its environment, against a service.
+"""The whole lifecycle by the official Python client; run in its environment, against a service.
 
 Only the environment says where that is. What was seen is printed as JSON; the test judges it.
 """
