@@ -21,6 +21,7 @@ ALLOWED = {
     "_extras": {"errors"},
     "_atomic": set(),
     "_json_types": set(),
+    "known_models": set(),
     "training_rules": {"_json_types"},
     "_plots": {"_extras"},
     "clock": set(),
@@ -34,6 +35,7 @@ ALLOWED = {
     "service": {
         "errors",
         "_json_types",
+        "known_models",
         "training_rules",
         "_atomic",
         "clock",
@@ -59,6 +61,7 @@ ALLOWED = {
         "_extras",
         "_atomic",
         "_json_types",
+        "known_models",
         "training_rules",
         "reports._charts",
         "reports._html",
