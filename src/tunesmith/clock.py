@@ -73,9 +73,10 @@ class _TimerQueue:
 class VirtualClock:
     """Clock whose time jumps while all tasks sleep, jumps on request, or passes at a rate.
 
-    With `autojump`, time jumps to the first timer once all tasks sleep; sleepers wake in the order
-    of their times. Clients behind a socket sleep elsewhere: for them time passes at a `rate`. Works
-    on asyncio and trio, and can be created outside of an event loop.
+    With `autojump`, time jumps to the first timer once all tasks sleep. Sleepers wake one after the
+    other: in the order of their times, and at equal times in the order in which they went to sleep.
+    Clients behind a socket sleep elsewhere: for them time passes at a `rate`. Works on asyncio and
+    trio, and can be created outside of an event loop.
 
     Args:
         start: Initial time, in Unix seconds.
@@ -107,7 +108,6 @@ class VirtualClock:
         self._deadlines = _TimerQueue()
         self._scopes: dict[int, tuple[float, anyio.CancelScope]] = {}
         self._busy = 0
-        self._idle: anyio.Event | None = None
         self._pending_io: set[object] = set()
         self._io_done: anyio.Event | None = None
         self._rate = 0.0
@@ -134,11 +134,11 @@ class VirtualClock:
         return self._set_to + (time.monotonic() - self._set_at_real) * self._rate
 
     def time(self) -> float:
-        """Rewakeup the time in Unix seconds."""
+        """Return the time in Unix seconds."""
         return self._now
 
     def monotonic(self) -> float:
-        """Rewakeup the seconds since the clock was created."""
+        """Return the seconds since the clock was created."""
         return self._now - self._start
 
     def jump(self, seconds: float) -> None:
@@ -155,8 +155,9 @@ class VirtualClock:
         wakeup = _Wakeup()
         timer = self._sleepers.add(self._now + max(seconds, 0.0), wakeup.set)
         try:
-            while self._now < timer.due_at:
-                if self._sleepers.first() is not timer:
+            # In the order of the queue: a loop may run tasks that wake together in any order.
+            while (is_waiting := self._sleepers.first() is not timer) or self._now < timer.due_at:
+                if is_waiting:
                     await wakeup.wait()
                 elif self.autojump:
                     await self._pass_time(timer, wakeup)
@@ -240,16 +241,14 @@ class VirtualClock:
 
     def _release(self) -> None:
         self._busy -= 1
-        if self._idle is not None and not self._busy:
-            self._idle.set()
-            self._idle = None
+        if not self._busy:
+            self._wake_first_sleeper()
 
     async def _pass_time(self, timer: _Timer, wakeup: "_Wakeup") -> None:
         for _ in range(_IDLE_CHECKPOINTS):
             await anyio.lowlevel.checkpoint()
             if self._busy:
-                self._idle = self._idle or anyio.Event()
-                await self._idle.wait()
+                await wakeup.wait()
                 return
             if self._pending_io:
                 self._io_done = self._io_done or anyio.Event()
@@ -269,10 +268,9 @@ class VirtualClock:
 
     def _go_to(self, due_at: float) -> None:
         self._set_to, self._set_at_real = max(self._now, due_at), time.monotonic()
-        for timers in (self._deadlines, self._sleepers):
-            while (first := timers.first()) is not None and first.due_at <= self._now:
-                timers.remove(first)
-                first.callback()
+        while (first := self._deadlines.first()) is not None and first.due_at <= self._now:
+            self._deadlines.remove(first)
+            first.callback()
         if self._rate:
             self._set_real_deadlines()
         self._wake_first_sleeper()

@@ -31,6 +31,47 @@ async def test_sleepers_wake_in_the_order_of_their_times():
     assert woken == [(1, 1), (3, 3), (3, 3), (5, 5), (3600, 3600)]
 
 
+@pytest.mark.parametrize("pass_time", ["autojump", "jump", "rate"])
+async def test_sleepers_that_are_due_at_once_wake_in_the_order_in_which_they_went_to_sleep(
+    pass_time,
+):
+    clock, woken = VirtualClock(autojump=pass_time == "autojump"), []
+
+    async def sleeper(number):
+        await clock.sleep(60)
+        woken.append(number)
+
+    async with anyio.create_task_group() as group:
+        with clock.hold():
+            for number in range(20):
+                # One after the other: a loop may also start tasks in any order.
+                group.start_soon(sleeper, number)
+                while clock._sleepers._number == number:
+                    await anyio.lowlevel.checkpoint()
+        if pass_time == "jump":
+            clock.jump(3600)
+        elif pass_time == "rate":
+            clock.rate = 1e9
+    assert woken == list(range(20))
+
+
+async def test_a_sleeper_whose_turn_comes_after_the_work_of_others_wakes_when_it_ends():
+    clock, woken = VirtualClock(), []
+
+    async def sleeper(seconds):
+        await clock.sleep(seconds)
+        woken.append(seconds)
+
+    async with anyio.create_task_group() as group:
+        with clock.hold():
+            for seconds in (60, 5):
+                group.start_soon(sleeper, seconds)
+            await anyio.wait_all_tasks_blocked()
+            clock.jump(60)
+            await anyio.wait_all_tasks_blocked()
+    assert woken == [5, 60]
+
+
 async def test_a_deadline_cancels_a_block_that_sleeps_longer():
     clock = VirtualClock()
     with pytest.raises(TimeoutError), clock.fail_after(5):
@@ -184,7 +225,7 @@ async def test_at_a_rate_time_passes_without_anybody_who_jumps():
 
 
 async def test_at_a_rate_sleepers_wake_in_the_order_of_their_times():
-    clock, woken = VirtualClock(autojump=False, rate=2e4), []
+    clock, woken = VirtualClock(autojump=False, rate=1e-5), []
 
     async def sleeper(seconds):
         await clock.sleep(seconds)
@@ -193,6 +234,8 @@ async def test_at_a_rate_sleepers_wake_in_the_order_of_their_times():
     async with anyio.create_task_group() as group:
         for seconds in (3600, 60, 1800):
             group.start_soon(sleeper, seconds)
+        await anyio.wait_all_tasks_blocked()
+        clock.rate = 1e5
     assert woken == [60, 1800, 3600]
 
 
