@@ -27,7 +27,7 @@ ALLOWED = {
     "clock": set(),
     "types": {"errors", "_lazy", "_plots"},
     "operations": {"errors", "_lazy", "types"},
-    "protocol": {"errors", "types", "operations"},
+    "protocol": {"_json_types", "errors", "types", "operations"},
     "backends": {"errors", "types", "operations", "protocol"},
     "calls": {"errors", "types", "operations", "protocol", "backends"},
     "resources": {"errors", "_atomic", "types", "operations", "protocol", "backends", "calls"},

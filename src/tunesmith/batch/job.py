@@ -10,7 +10,6 @@ from typing import Any, Literal, Self
 
 import anyio
 import anyio.to_thread
-from pydantic import BaseModel
 
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.estimate import Estimate, estimate
@@ -120,7 +119,7 @@ class BatchJob:
         endpoint: str | None = None,
         template: Template | None = None,
         params: Mapping[str, Any] | None = None,
-        response_format: type[BaseModel] | None = None,
+        response_format: type[Any] | None = None,
         mode: DispatchMode = "live",
         concurrency: int | Literal["auto"] = "auto",
         requests_per_minute: float | None = None,

@@ -107,7 +107,7 @@ class LiveSender:
     def _answered(
         self, row: OpenRow, request: RequestRow, info: ResponseInfo, body: bytes, now: float
     ) -> Attempt:
-        answer = parse_body(body)
+        answer, body = parse_body(body)
         usage = parse_usage(answer) if is_object(answer) else None
         result = Result(
             row.key,

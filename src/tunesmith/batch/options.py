@@ -4,7 +4,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, get_args
 
-from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from tunesmith.batch.budget import Budget
@@ -68,7 +67,7 @@ class RunOptions:
 
     settings: Mapping[str, Any]
     model: str | None
-    response_format: type[BaseModel] | None
+    response_format: type[Any] | None
     concurrency: int | Literal["auto"]
     pacing: RateLimiter
     max_retries: int
@@ -136,7 +135,7 @@ def job_settings(
     endpoint: str | None,
     template: object,
     params: Mapping[str, Any] | None,
-    response_format: type[BaseModel] | None,
+    response_format: type[Any] | None,
     order: Order,
 ) -> dict[str, Any]:
     """Return what a resumed run must repeat, as its journal will have it."""

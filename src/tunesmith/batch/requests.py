@@ -1,12 +1,12 @@
-"""From what a source holds to the rows of a job."""
+"""Requests built from the rows of a source."""
 
 from collections.abc import Callable, Mapping
+from math import isfinite
 from typing import Any, NamedTuple
 
-from pydantic import BaseModel
 from pydantic_core import to_json
 
-from tunesmith._json_types import is_object
+from tunesmith._json_types import is_list, is_object
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint, endpoint_of
 from tunesmith.batch.rows import RequestRow, content_key, is_reserved
 from tunesmith.errors import DatasetError, InvalidRequestError
@@ -20,7 +20,7 @@ from the fields to the body."""
 
 
 class _RequestDraft(NamedTuple):
-    """A request before its body is bytes."""
+    """Request before its body is encoded."""
 
     custom_id: str | None
     endpoint: Endpoint
@@ -28,21 +28,22 @@ class _RequestDraft(NamedTuple):
 
 
 class RequestBuilder:
-    """Makes rows of what a source holds.
+    """Builds requests from the rows of a source.
 
-    A row is a line as the Batch API has it (`custom_id`, `url`, `body`), or the fields of a
-    template, or the body itself, or a text.
+    A row is a line of the Batch API (an object with `body`, of which `custom_id` and `url` are read
+    and other keys ignored), or the fields of a template, or the body itself, or a text.
 
     Args:
-        model: The model of rows that name none.
-        endpoint: Where rows go that do not say it themselves.
+        model: Model of rows without one.
+        endpoint: Endpoint of rows without one.
         template: How fields become a request.
-        params: Parameters for rows that do not give them, such as `max_tokens`.
-        response_format: The class that answers shall fit.
-        file: The source's name, for messages.
+        params: Parameters of rows without them, such as `max_tokens`.
+        response_format: Class of the responses.
+        file: Name of the source, for messages.
 
     Raises:
-        InvalidRequestError: There is no such endpoint, or strict schemas cannot express the class.
+        InvalidRequestError: The endpoint does not exist, or strict schemas cannot express the
+            class.
 
     Example:
         ```python
@@ -61,7 +62,7 @@ class RequestBuilder:
         endpoint: str | None = None,
         template: Template | None = None,
         params: Mapping[str, Any] | None = None,
-        response_format: type[BaseModel] | None = None,
+        response_format: type[Any] | None = None,
         file: str | None = None,
     ) -> None:
         self._defaults = dict(params or {})
@@ -69,164 +70,188 @@ class RequestBuilder:
             self._defaults["model"] = model
         if response_format is not None:
             self._defaults["response_format"] = json_schema_format(response_format)
-        self._schema = response_format is not None
+        self._has_schema = response_format is not None
         self._endpoint = endpoint_of(endpoint) if endpoint else None
         self._template = template
         self._file = file
 
     def __call__(self, line: int, data: object) -> tuple[RequestRow, bool]:
-        """Make a row; tells beside it whether its key is a `custom_id`.
+        """Build a request; return it, and whether its key is a `custom_id`.
 
-        Equal rows without a `custom_id` have equal keys here: whoever reads them numbers them.
+        Equal rows without a `custom_id` have equal keys here: the caller numbers them.
 
         Raises:
-            DatasetError: It is no request.
+            DatasetError: The row is not a valid request.
         """
-        asked = self._asked(line, data)
-        body = asked.body
+        draft = self._draft(line, data)
+        body = draft.body
         for name, value in self._defaults.items():
             body.setdefault(name, value)
-        self._check(line, asked.endpoint, body)
+        self._check(line, draft.endpoint, body)
         try:
             encoded = to_json(body)
         except (ValueError, RecursionError) as error:
-            raise self._wrong(line, f"This cannot be written as JSON: {error}.") from None
+            raise self._error(line, f"This row cannot be encoded as JSON: {error}.") from None
+        if b"NaN" in encoded or b"Infinity" in encoded:
+            self._reject_non_finite(line, body, ())
         row = RequestRow(
-            asked.custom_id or content_key(asked.endpoint, encoded),
+            draft.custom_id or content_key(draft.endpoint, encoded),
             line,
-            asked.endpoint,
+            draft.endpoint,
             encoded,
-            asked.endpoint.max_completion_tokens(body),
+            draft.endpoint.max_completion_tokens(body),
         )
-        return row, asked.custom_id is not None
+        return row, draft.custom_id is not None
 
     def invalid_row(self, line: int, data: object) -> RequestRow:
-        """Give a row that is no request a key, under which it fails."""
+        """Return an invalid row with a key, under which it fails."""
         custom_id = data.get("custom_id") if is_object(data) else None
         endpoint = self._default_endpoint()
         content = content_key(endpoint, repr(data).encode(errors="backslashreplace"))
-        return RequestRow(_name(custom_id) or content, line, endpoint, b"", 0)
+        return RequestRow(_to_key(custom_id) or content, line, endpoint, b"", 0)
 
     def duplicate_error(self, row: RequestRow) -> DatasetError:
-        """What is wrong with a row whose `custom_id` was there before."""
-        return self._wrong(
+        """Return the error of a row whose `custom_id` is not unique."""
+        return self._error(
             row.line,
-            f"The custom_id {row.key!r} is there more than once.",
-            remedy="Each row needs one of its own; rows without one are named by content.",
+            f"The custom_id {row.key!r} is not unique.",
+            remedy="Choose another one, or leave it out.",
         )
 
-    def _asked(self, line: int, data: object) -> _RequestDraft:
+    def _draft(self, line: int, data: object) -> _RequestDraft:
         if isinstance(data, DatasetError):  # it could not even be read
             raise data
         if isinstance(data, str):
-            data = {"text": data} if self._template else self._default_endpoint().asked(data)
+            data = {"text": data} if self._template else self._default_endpoint().to_body(data)
         if not is_object(data):
-            raise self._wrong(line, f"A row is a text or an object, not {type(data).__name__}.")
-        custom_id = data.get("custom_id")
-        name = _name(custom_id)
-        if name is None and custom_id is not None and custom_id != "":
-            raise self._wrong(line, "This is not a name.", field="custom_id")
-        if name is not None and is_reserved(name):
-            raise self._wrong(
-                line,
-                f"The custom_id {name!r} has the form of a key that jobs give to repeated rows.",
-                field="custom_id",
-                remedy="Give it another ending.",
+            raise self._error(
+                line, f"A row must be a text or an object, not {type(data).__name__}."
             )
-        if self._template is None and is_object(data.get("body")) and "url" in data:
-            return _RequestDraft(name, self._endpoint_at(line, data["url"]), dict(data["body"]))
-        fields = {key: value for key, value in data.items() if key != "custom_id"}
+        key = self._read_key(line, data.get("custom_id"))
+        if self._template is None and is_object(data.get("body")):
+            body = dict(data["body"])
+            return _RequestDraft(key, self._line_endpoint(line, data.get("url"), body), body)
+        fields = {name: value for name, value in data.items() if name != "custom_id"}
         if self._template is not None:
-            return self._apply_template(line, name, fields)
+            return self._apply_template(line, key, fields)
         endpoint = self._endpoint or self._infer_endpoint(line, fields)
-        known = endpoint.known_params()
-        strange = next((key for key in fields if known and key not in known), None)
-        if strange is not None:
-            raise self._wrong(
+        unknown = next((name for name in fields if name not in endpoint.params), None)
+        if unknown is not None:
+            raise self._error(
                 line,
-                f"{endpoint.operation} has no parameter of this name.",
-                field=strange,
-                remedy="Say with a template which fields go where: template='… {field} …'.",
+                f"{endpoint.operation} has no such parameter.",
+                field=unknown,
+                remedy="Remove it, or choose the fields with a template: template='… {field} …'.",
             )
-        return _RequestDraft(name, endpoint, fields)
+        return _RequestDraft(key, endpoint, fields)
 
-    def _apply_template(self, line: int, name: str | None, fields: dict[str, Any]) -> _RequestDraft:
+    def _read_key(self, line: int, custom_id: object) -> str | None:
+        key = _to_key(custom_id)
+        if key is None and custom_id is not None and custom_id != "":
+            raise self._error(line, "This must be a text that UTF-8 can encode.", field="custom_id")
+        if key is not None and is_reserved(key):
+            raise self._error(
+                line,
+                f"The custom_id {key!r} has the form of a key that jobs give to repeated rows.",
+                field="custom_id",
+                remedy="Choose another ending.",
+            )
+        return key
+
+    def _apply_template(self, line: int, key: str | None, fields: dict[str, Any]) -> _RequestDraft:
         template = self._template
         if callable(template):
             try:
                 body = dict(template(fields))
             except Exception as error:
-                raise self._wrong(
+                raise self._error(
                     line, f"The template raised {type(error).__name__}: {error}."
                 ) from error
         else:
-            # A field that is null is missing: nobody asks for the word None.
-            fields = {key: value for key, value in fields.items() if value is not None}
+            # Null means missing: no prompt should contain the word None.
+            fields = {name: value for name, value in fields.items() if value is not None}
             try:
                 filled = _fill(template, fields)
             except Exception as error:  # noqa: BLE001 - fields of any kind can be formatted
-                raise self._wrong(
+                raise self._error(
                     line,
-                    f"The template does not fit this row: {error}; it has the fields "
+                    f"The template does not match this row: {error}; its fields are "
                     f"{', '.join(fields)}.",
-                    remedy="Braces that are meant as such are doubled: {{ }}.",
+                    remedy="Write literal braces twice: {{ }}.",
                 ) from None
-            body = filled if is_object(filled) else self._default_endpoint().asked(str(filled))
-        return _RequestDraft(name, self._endpoint or self._infer_endpoint(line, body), body)
+            body = filled if is_object(filled) else self._default_endpoint().to_body(str(filled))
+        return _RequestDraft(key, self._endpoint or self._infer_endpoint(line, body), body)
 
     def _default_endpoint(self) -> Endpoint:
-        # Only chat completions take a response_format.
-        usual = "/v1/chat/completions" if self._schema else "/v1/completions"
-        return self._endpoint or ENDPOINTS[usual]
+        # Only chat completions accept a response_format.
+        default = "/v1/chat/completions" if self._has_schema else "/v1/completions"
+        return self._endpoint or ENDPOINTS[default]
 
     def _infer_endpoint(self, line: int, body: Mapping[str, Any]) -> Endpoint:
         if "messages" in body:
             return ENDPOINTS["/v1/chat/completions"]
         if "prompt" in body:
             return ENDPOINTS["/v1/completions"]
-        raise self._wrong(
+        raise self._error(
             line,
-            "It cannot be told where this row goes.",
-            remedy="Name the endpoint, as in endpoint='/v1/embeddings'"
-            + ("." if self._template else ", or say with a template what is asked."),
+            "The endpoint of this row is unknown: it has neither messages nor a prompt.",
+            remedy="Set the endpoint, such as endpoint='/v1/embeddings'"
+            + ("." if self._template else ", or create the request with a template."),
         )
 
-    def _endpoint_at(self, line: int, url: object) -> Endpoint:
+    def _line_endpoint(self, line: int, url: object, body: Mapping[str, Any]) -> Endpoint:
+        if url is None:
+            return self._endpoint or self._infer_endpoint(line, body)
         try:
             return endpoint_of(str(url))
         except InvalidRequestError as error:
-            raise self._wrong(line, f"{error}.", field="url") from None
+            raise self._error(line, f"{error}.", field="url") from None
 
     def _check(self, line: int, endpoint: Endpoint, body: Mapping[str, Any]) -> None:
         if not body.get("model"):
-            raise self._wrong(
-                line, "This row names no model.", field="model", remedy="Name one for all: model=."
+            raise self._error(
+                line,
+                "This row has no model.",
+                field="model",
+                remedy="Set one for all rows: model=.",
             )
         if body.get("stream"):
-            raise self._wrong(
-                line,
-                "The answers of a batch do not stream.",
-                field="stream",
-                remedy="Leave it out.",
+            raise self._error(
+                line, "Responses of a batch are not streamed.", field="stream", remedy="Remove it."
             )
-        if self._schema and endpoint.prompt != "messages":
-            raise self._wrong(
+        if self._has_schema and endpoint.prompt != "messages":
+            raise self._error(
                 line,
-                "Only chat completions take a response_format, and this row goes to "
-                f"{endpoint.url}.",
-                remedy="Name the endpoint: endpoint='/v1/chat/completions'.",
+                f"Only chat completions accept a response_format, not {endpoint.url}.",
+                remedy="Set the endpoint: endpoint='/v1/chat/completions'.",
             )
 
-    def _wrong(
+    def _reject_non_finite(self, line: int, value: object, path: tuple[str, ...]) -> None:
+        """Raise an error if a value contains a number that JSON does not have."""
+        if isinstance(value, float) and not isfinite(value):
+            raise self._error(
+                line,
+                f"This must be a finite number, not {value}.",
+                field=".".join(path),
+                remedy="Leave missing values out.",
+            )
+        if is_object(value):
+            for name, item in value.items():
+                self._reject_non_finite(line, item, (*path, str(name)))
+        elif is_list(value):
+            for index, item in enumerate(value):
+                self._reject_non_finite(line, item, (*path, str(index)))
+
+    def _error(
         self, line: int, message: str, *, field: str | None = None, remedy: str | None = None
     ) -> DatasetError:
         return DatasetError(message, file=self._file, line=line, field=field, remedy=remedy)
 
 
-def _name(custom_id: object) -> str | None:
-    name = str(custom_id) if isinstance(custom_id, str | int) else ""
-    # Half of a pair of surrogates is no text that a file can hold.
-    return name if name and name == name.encode(errors="ignore").decode() else None
+def _to_key(custom_id: object) -> str | None:
+    key = str(custom_id) if isinstance(custom_id, str | int) else ""
+    # A lone surrogate cannot be written to a file.
+    return key if key and key == key.encode(errors="ignore").decode() else None
 
 
 def _fill(template: Any, fields: Mapping[str, Any]) -> Any:

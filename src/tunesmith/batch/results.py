@@ -1,16 +1,17 @@
-"""The outcome of a row, as an object and as a line of the output file."""
+"""Outcomes of rows, as objects and as lines of the output files."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic import BaseModel
 from pydantic_core import from_json, to_json
 
 from tunesmith._json_types import is_object
 from tunesmith.batch.core.ledger import NOTHING, Usage
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
+from tunesmith.protocol.json import parse_json, replace_surrogates
 from tunesmith.protocol.outcome import find_answer_error
+from tunesmith.protocol.structured import text_content
 
 __all__ = [
     "INVALID_ROW",
@@ -26,24 +27,41 @@ __all__ = [
 _MAX_TOKENS = 10**12
 
 _MIN_DEPTH = 100
-"""Bodies with fewer brackets are not nested too deeply."""
+"""Bodies with fewer brackets cannot be nested too deeply."""
 
 INVALID_ROW = "invalid_row"
-"""The code of a row that is no request."""
+"""Code of a row that is not a valid request."""
 
 
-def parse_body(body: bytes) -> Any:
-    """Read an answer as JSON; None if it cannot be read, also not as a part of a line."""
+def parse_body(body: bytes) -> tuple[Any, bytes]:
+    """Parse the body of a response, which may contain lone surrogates or a byte order mark.
+
+    Returns:
+        The JSON, None if it cannot be parsed, also as a part of a line; and the body as a line of
+        the output can contain it.
+    """
     try:
         if body.count(b"{") + body.count(b"[") > _MIN_DEPTH:
-            from_json(b'{"response":{"body":%b}}' % body)  # the parser has a limit of depth
-        return from_json(body)
+            from_json(_nested(body))
+        return from_json(body), body
     except ValueError:
-        return None
+        pass
+    try:
+        value = replace_surrogates(parse_json(body))
+        clean = to_json(value, inf_nan_mode="null")
+        from_json(_nested(clean))
+    except (ValueError, RecursionError):
+        return None, body
+    return value, clean
+
+
+def _nested(body: bytes) -> bytes:
+    """Return a body as deep as in a line: the parser's depth is limited."""
+    return b'{"response":{"body":%b}}' % body
 
 
 def parse_usage(body: Mapping[str, Any]) -> Usage | None:
-    """Read the usage in an answer, whatever the endpoint calls its fields; None if it has none."""
+    """Return the usage in a response, by the names of any endpoint; None without usage."""
     usage = body.get("usage")
     if not is_object(usage):
         return None
@@ -55,7 +73,7 @@ def parse_usage(body: Mapping[str, Any]) -> Usage | None:
 
 
 def _count(usage: Mapping[str, Any], *names: str) -> int | None:
-    """Return a number of tokens; None if there is none, or none that can be believed."""
+    """Return a number of tokens; None if it is missing or implausible."""
     for name in names:
         value = usage.get(name)
         if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= _MAX_TOKENS:
@@ -65,13 +83,13 @@ def _count(usage: Mapping[str, Any], *names: str) -> int | None:
 
 @dataclass(frozen=True, slots=True)
 class RowError:
-    """Why a row failed.
+    """Cause of a failed row.
 
     Args:
         code: The service's code, or one of `timeout`, `connection`, `invalid_answer`,
-            `does_not_fit`, `status_…`; `invalid_row` if it was no request, and never sent.
-        message: What happened, in words.
-        attempts: How often the row was sent.
+            `does_not_fit`, `validator_failed`, `status_…`; `invalid_row` if it was never sent.
+        message: The service's message, or the job's own.
+        attempts: Number of attempts.
     """
 
     code: str
@@ -81,18 +99,18 @@ class RowError:
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The outcome of one row.
+    """Outcome of a row.
 
     Args:
         key: The row's key: its `custom_id`, or a hash of the request.
-        line: Where it was found: the line of the source, or the position, counted from 1.
-        endpoint: Where it went.
-        status: The HTTP status; None if no answer came.
-        request_id: The service's id of the request.
-        body: The answer's body, as JSON; None if no answer came.
-        usage: The tokens that were paid for it.
-        error: Why it failed; None if it was answered.
-        parsed: The answer as an object of `response_format`, if there is one.
+        line: Line of the source, or position, counting from 1; 0 if unknown.
+        endpoint: The row's endpoint.
+        status: The HTTP status; None without a response.
+        request_id: The service's ID of the request.
+        body: Body of the response, as JSON; None without a response.
+        usage: The paid tokens.
+        error: Cause of the failure; None for a success.
+        parsed: The response as an object of `response_format`, if there is one.
     """
 
     key: str
@@ -103,37 +121,42 @@ class Result:
     body: bytes | None = field(repr=False)
     usage: Usage = NOTHING
     error: RowError | None = None
-    parsed: BaseModel | None = None
+    parsed: Any = None
 
     @property
     def ok(self) -> bool:
-        """Whether it was answered."""
+        """Whether the row succeeded."""
         return self.error is None
 
     @property
     def answer(self) -> Any:
-        """The answer: a `Completion`, `ChatCompletion`, `CreateEmbeddingResponse`, or plain JSON.
+        """The response: a `Completion`, `ChatCompletion`, `CreateEmbeddingResponse` or `Response`.
 
         Raises:
-            ValueError: There is none, or it is no such object.
+            ValueError: The row failed, or the body has another shape.
         """
         if self.body is None or self.error is not None:
-            raise ValueError(f"{self.key} was not answered: {self.error}")
-        return self.endpoint.read_answer(self.body)
+            raise ValueError(f"{self.key} failed: {self.error}")
+        return self.endpoint.parse_response(self.body)
 
     @property
     def text(self) -> str | None:
-        """The text of the first choice; None if the answer has none."""
+        """Text of the first choice, or of a response's messages; None without one."""
         body: Any = from_json(self.body) if self.body and self.error is None else None
-        choices: Any = body.get("choices") if is_object(body) else None
+        if not is_object(body):
+            return None
+        if self.endpoint.operation == "responses.create":
+            items = [item for item in body["output"] if is_object(item)]
+            return "".join(text_content(item.get("content")) or "" for item in items)
+        choices: Any = body.get("choices")
         if not choices:
             return None
         message = choices[0].get("message")
-        found: Any = message.get("content") if is_object(message) else choices[0].get("text")
-        return found if isinstance(found, str) else None
+        text: Any = message.get("content") if is_object(message) else choices[0].get("text")
+        return text_content(text)
 
     def to_line(self) -> bytes:
-        """Write it as a line of the output or error file, as the Batch API has them."""
+        """Return a line of the output or error file, in the format of the Batch API."""
         if self.error is None and self.body is not None and self.status is not None:
             return answer_line(self.key, self.status, self.request_id, self.body)
         return error_line(self)
@@ -151,9 +174,9 @@ class Result:
 
         Args:
             data: The line, as JSON.
-            line: Where the row is in the source.
-            endpoint: Where it went.
-            is_own: Whether a job wrote it, which has judged the answer already.
+            line: Line of the row in the source.
+            endpoint: The row's endpoint.
+            is_own: Whether a job wrote it, and so decided already that it is a success.
         """
         response, reported = data.get("response"), data.get("error")
         fields: Mapping[str, Any] = response if is_object(response) else {}
@@ -186,11 +209,11 @@ class Result:
 
 
 def answer_line(key: str, status: int, request_id: str | None, body: bytes) -> bytes:
-    """Write a line of the output file around a body that is JSON and stays as it is."""
+    """Return a line of the output file around a body that is valid JSON."""
     if b"NaN" in body or b"Infinity" in body:
         body = to_json(from_json(body), inf_nan_mode="null")  # JSON has no such numbers
     if b"\n" in body or b"\r" in body:
-        # In JSON a line break is white space: inside of texts it is escaped.
+        # Outside of texts, where it would be escaped, a line break is white space.
         body = body.replace(b"\n", b"").replace(b"\r", b"")
     return (
         b'{"custom_id":%b,"response":{"status_code":%d,"request_id":%b,"body":%b},"error":null}\n'
@@ -204,8 +227,8 @@ def answer_line(key: str, status: int, request_id: str | None, body: bytes) -> b
 
 
 def error_line(result: Result) -> bytes:
-    """Write a line of the error file."""
-    error = result.error or RowError("unknown", "no reason is known")
+    """Return a line of the error file."""
+    error = result.error or RowError("unknown", "unknown cause")
     response = None
     if result.status is not None:
         response = {
@@ -219,5 +242,5 @@ def error_line(result: Result) -> bytes:
 
 
 def _json_or_text(body: bytes | None) -> Any:
-    value = parse_body(body or b"")
+    value = parse_body(body or b"")[0]
     return body.decode(errors="replace") if value is None and body is not None else value

@@ -11,20 +11,19 @@ __all__ = ["RequestRow", "content_key", "duplicate_key", "is_reserved", "nth_key
 _RESERVED = re.compile(r"~duplicate~\d+$|^[0-9a-f]{32}~\d+$", re.ASCII)
 
 _BYTES_PER_TOKEN = 4
-"""Near for English prose; what is reserved by it is settled by the answer's usage."""
+"""Average of English prose; the estimate is replaced by the response's usage."""
 
 
 class RequestRow(NamedTuple):
-    """One request of a job.
+    """Request of a job.
 
     Attributes:
-        key: Its name in all files of the job: the `custom_id`, or a hash of the request.
-        line: Where it was found: the line of the file, or the position, counted from 1.
-        endpoint: Where it goes.
-        body: The request's body, as JSON.
-        max_completion_tokens: How many tokens its answer can have at most; None if nothing bounds
-            it.
-        number: Its place among all rows, counted from 0.
+        key: Its key in all files of the job: the `custom_id`, or a hash of the request.
+        line: Line of the source, or position, counting from 1.
+        endpoint: Its endpoint.
+        body: Its body, as JSON.
+        max_completion_tokens: Maximum output tokens; None if there is no limit.
+        number: Its position among all rows, counting from 0.
     """
 
     key: str
@@ -36,12 +35,12 @@ class RequestRow(NamedTuple):
 
     @property
     def estimated_tokens(self) -> int:
-        """About how many tokens the question has."""
+        """Estimated input tokens."""
         return len(self.body) // _BYTES_PER_TOKEN + 1
 
 
 def content_key(endpoint: Endpoint, body: bytes) -> str:
-    """Name a request by what it asks, so that it keeps its name wherever it stands.
+    """Return the key of a request without a `custom_id`, independent of its position.
 
     Example:
         ```python
@@ -66,5 +65,5 @@ def duplicate_key(key: str, n: int) -> str:
 
 
 def is_reserved(custom_id: str) -> bool:
-    """Return whether a `custom_id` has the form of a key that only a job gives."""
+    """Return whether a `custom_id` has the form of a key that only jobs create."""
     return _RESERVED.search(custom_id) is not None

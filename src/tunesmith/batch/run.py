@@ -351,4 +351,4 @@ class JobRun:
 def _parse(validator: ResponseValidator | None, result: Result) -> Result:
     if validator is None or result.body is None:
         return result
-    return validate(validator, result, parse_body(result.body))[0]
+    return validate(validator, result, parse_body(result.body)[0])[0]

@@ -8,7 +8,13 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-__all__ = ["join_surrogates", "parse_json", "validate_json", "validate_leniently"]
+__all__ = [
+    "join_surrogates",
+    "parse_json",
+    "replace_surrogates",
+    "validate_json",
+    "validate_leniently",
+]
 
 M = TypeVar("M", bound=BaseModel)
 Path = tuple[str | int, ...]
@@ -40,6 +46,11 @@ def join_surrogates(text: str) -> str:
     return text.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace")
 
 
+def replace_surrogates(value: Any) -> Any:
+    """Return a JSON value without lone surrogates."""
+    return json.loads(join_surrogates(json.dumps(value, ensure_ascii=False)))
+
+
 def validate_json(kind: type[M], content: bytes, *, keep_surrogates: bool = False) -> M:
     """Parse JSON as a model; optional fields of other types keep their raw value.
 
@@ -57,7 +68,7 @@ def validate_json(kind: type[M], content: bytes, *, keep_surrogates: bool = Fals
         try:
             value = parse_json(content)
             if not keep_surrogates:
-                value = json.loads(join_surrogates(json.dumps(value, ensure_ascii=False)))
+                value = replace_surrogates(value)
         except (RecursionError, ValueError):
             raise strict_error from None
         return validate_leniently(kind, value)

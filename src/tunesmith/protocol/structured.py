@@ -10,6 +10,7 @@ from typing import Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
+from tunesmith._json_types import is_object
 from tunesmith.errors import InvalidRequestError, InvalidResponseError
 from tunesmith.operations.chat_params import (
     ChatCompletionFunctionToolParam,
@@ -21,12 +22,19 @@ from tunesmith.protocol.json import validate_leniently
 from tunesmith.types.base import attach_response
 from tunesmith.types.chat import ChatCompletion, ChatCompletionMessage, ParsedChatCompletion
 
-__all__ = ["json_schema_format", "parse_completion", "parse_message", "pydantic_function_tool"]
+__all__ = [
+    "json_schema_format",
+    "parse_completion",
+    "parse_message",
+    "pydantic_function_tool",
+    "text_content",
+]
 
 M = TypeVar("M")
 Schema = dict[str, Any]
 
 _MAX_NAME_CHARS = 64
+_TEXT_PARTS = frozenset({"text", "output_text"})
 
 
 def json_schema_format(model: type[Any]) -> ResponseFormatJSONSchema:
@@ -105,7 +113,7 @@ def parse_message(model: type[M], message: ChatCompletionMessage) -> M:
             f"The model refused to answer: {message.refusal}", excerpt=message.refusal
         )
     name = _class_name(model)
-    content = _text_content(message)
+    content = text_content(message.content)
     if content is None:
         raise InvalidResponseError(f"The message has no content to parse as {name}")
     try:
@@ -137,7 +145,7 @@ def parse_completion(model: type[M], completion: ChatCompletion) -> ParsedChatCo
             raise InvalidResponseError(
                 f"The message is incomplete and cannot be parsed as {_class_name(model)}: it ended "
                 f"with {choice.finish_reason!r}",
-                excerpt=make_excerpt((_text_content(message) or "").encode()),
+                excerpt=make_excerpt((text_content(message.content) or "").encode()),
             )
         if message.content and not message.refusal and not message.tool_calls:
             message.parsed = parse_message(model, message)
@@ -146,13 +154,13 @@ def parse_completion(model: type[M], completion: ChatCompletion) -> ParsedChatCo
     return parsed
 
 
-def _text_content(message: ChatCompletionMessage) -> str | None:
-    content: Any = message.content
+def text_content(content: object) -> str | None:
+    """Return the text of a message's content, which some models send in parts."""
     if not isinstance(content, list):
-        return cast("str | None", content)
-    # Some models send parts, of which others are their reasoning.
-    parts = cast("list[dict[str, Any]]", content)
-    return "".join(str(part.get("text") or "") for part in parts if part.get("type") == "text")
+        return content if isinstance(content, str) else None
+    # Parts of other types are the model's reasoning.
+    parts = (part for part in cast("list[object]", content) if is_object(part))
+    return "".join(str(p.get("text") or "") for p in parts if p.get("type") in _TEXT_PARTS)
 
 
 def _class_name(model: Any) -> str:

@@ -214,8 +214,8 @@ async def test_a_row_that_is_no_request_fails_alone_and_says_why(output, source,
     said = [line["error"]["message"] for line in failed]
     assert "prompts.jsonl:2: This line is not JSON" in said[0]
     assert "on_broken" not in said[0]
-    assert "prompts.jsonl:3: The template does not fit this row: 'text'" in said[1]
-    assert "prompts.jsonl:4: The custom_id 'a' is there more than once" in said[2]
+    assert "prompts.jsonl:3: The template does not match this row: 'text'" in said[1]
+    assert "prompts.jsonl:4: The custom_id 'a' is not unique" in said[2]
     assert "prompts.jsonl:5: This line is a list, not an object" in said[3]
     assert failed[1]["custom_id"] == "c"
     again = await run(service, output, source, resume=True, **options)

@@ -1,6 +1,7 @@
 """What a source holds becomes requests, or an error that says what, where and what to do."""
 
 import json
+import math
 
 import pytest
 from pydantic import BaseModel
@@ -26,6 +27,16 @@ def test_a_line_of_the_batch_api_is_sent_as_it_is():
     assert (row.key, row.line, row.endpoint.operation) == ("a", 7, "embeddings.create")
     assert json.loads(row.body) == line["body"]
     assert has_custom_id
+
+
+@pytest.mark.parametrize("more", [{}, {"metadata": {"source": "a.csv"}, "label": 3}])
+def test_a_line_needs_only_a_body_and_its_other_keys_are_ignored(more):
+    line = {"custom_id": "a", "body": {"messages": []}} | more
+    row, _ = RequestBuilder(model="m")(1, line)
+    assert (row.key, row.endpoint.url) == ("a", "/v1/chat/completions")
+    assert json.loads(row.body) == {"messages": [], "model": "m"}
+    row, _ = RequestBuilder(model="m", endpoint="embeddings")(1, {"body": {"input": "a"}} | more)
+    assert row.endpoint.url == "/v1/embeddings"
 
 
 def test_defaults_fill_in_what_a_row_does_not_say():
@@ -88,17 +99,27 @@ def test_equal_requests_have_equal_keys_wherever_they_stand():
 @pytest.mark.parametrize(
     ("options", "data", "message"),
     [
-        ({}, "a", r"rows\.jsonl:3 \[model\]: This row names no model"),
-        ({"model": "m"}, 7, "A row is a text or an object, not int"),
-        ({"model": "m", "params": {"stream": True}}, "a", r"\[stream\]: .* do not stream"),
-        ({"model": "m"}, {"prompt": "a", "label": "b"}, r"\[label\].*Say with a template"),
-        ({"model": "m"}, {"input": "a"}, "cannot be told where this row goes.*Name the endpoint"),
-        ({"model": "m"}, {"url": "/v1/images", "body": {}}, r"\[url\]: batches do not go to"),
-        ({"model": "m", "template": "{txt}"}, {"text": "a"}, "does not fit.*'txt'.*fields text"),
-        ({"model": "m"}, {"prompt": "a", "custom_id": []}, r"\[custom_id\]: This is not a name"),
+        ({}, "a", r"rows\.jsonl:3 \[model\]: This row has no model"),
+        ({"model": "m"}, 7, "A row must be a text or an object, not int"),
+        ({"model": "m", "params": {"stream": True}}, "a", r"\[stream\]: .* not streamed"),
+        ({"model": "m"}, {"prompt": "a", "label": "b"}, r"\[label\].*with a template"),
+        ({"model": "m"}, {"input": "a"}, "endpoint of this row is unknown.*Set the endpoint"),
+        ({"model": "m"}, {"url": "/v1/images", "body": {}}, r"\[url\]: Unknown endpoint"),
+        ({"model": "m", "template": "{txt}"}, {"text": "a"}, "does not match.*'txt'.*are text"),
+        ({"model": "m"}, {"prompt": "a", "custom_id": []}, r"\[custom_id\]: This must be a text"),
+        (
+            {"model": "m"},
+            {"prompt": "a", "logit_bias": {"7": math.nan}},
+            r"\[logit_bias\.7\]: This must be a finite number, not nan\. Leave missing",
+        ),
+        (
+            {"endpoint": "embeddings", "template": {"model": "m", "input": [1, -math.inf]}},
+            {},
+            r"\[input\.1\]: This must be a finite number, not -inf",
+        ),
     ],
 )
-def test_what_is_no_request_is_an_error_that_says_where(options, data, message):
+def test_an_invalid_row_is_an_error_that_names_its_place(options, data, message):
     with pytest.raises(DatasetError, match=message):
         RequestBuilder(**options, file="rows.jsonl")(3, data)
 
@@ -110,7 +131,7 @@ def test_an_endpoint_that_batches_do_not_go_to_is_refused_at_once():
 
 def test_a_field_that_is_null_is_missing_and_not_the_word_none():
     build = RequestBuilder(model="m", template="Translate: {text}")
-    with pytest.raises(DatasetError, match=r"does not fit this row: 'text'; it has the fields id"):
+    with pytest.raises(DatasetError, match=r"does not match this row: 'text'; its fields are id"):
         build(1, {"id": 7, "text": None})
 
 

@@ -20,7 +20,7 @@ from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.live import validate
 from tunesmith.batch.metrics import JobMetrics
 from tunesmith.batch.response_validation import ResponseValidator
-from tunesmith.batch.results import Result, RowError, parse_usage
+from tunesmith.batch.results import Result, RowError, parse_body, parse_usage
 from tunesmith.client import AsyncClient
 from tunesmith.errors import InvalidResponseError, NotFoundError
 from tunesmith.protocol.outcome import find_answer_error
@@ -108,10 +108,7 @@ class Collector:
         raw = raw.removeprefix(_BOM).strip()
         if not raw:
             return
-        try:
-            data: Any = from_json(raw)
-        except ValueError:
-            data = None
+        data, _ = parse_body(raw)
         key = data.get("custom_id") if is_object(data) else None
         if isinstance(key, str):
             keys.add(key)

@@ -1,0 +1,117 @@
+"""Results of rows: text and objects from responses of any shape, live and by batches."""
+
+import json
+from dataclasses import dataclass
+
+import pytest
+from pydantic import BaseModel
+from tests.unit.batch.services import Service
+from typing_extensions import TypedDict
+
+from tunesmith import AsyncClient, InvalidRequestError, MemoryBackend
+from tunesmith.batch import BatchJob
+from tunesmith.batch.endpoints import endpoint_of
+from tunesmith.batch.results import Result
+
+pytestmark = pytest.mark.anyio
+
+CHAT = "/v1/chat/completions"
+PARTS = [
+    {"type": "thinking", "thinking": [{"type": "text", "text": "hm"}]},
+    {"type": "text", "text": "Okay"},
+]
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "answers.jsonl"
+
+
+async def results(output, backend, rows=("a",), **options):
+    client = AsyncClient(backend=backend)
+    options = {"model": "m"} | options
+    async with BatchJob(rows, output, client=client, **options) as job:
+        return [result async for result in job]
+
+
+def answering(content):
+    service = Service()
+    body = content if isinstance(content, bytes) else chat(content)
+    service.answer = lambda _: body
+    return service
+
+
+def chat(content):
+    choice = {"index": 0, "finish_reason": "stop", "message": {"content": content}}
+    return {"id": "c", "choices": [choice]}
+
+
+async def test_content_in_parts_is_the_text_of_its_text_parts(output):
+    (result,) = await results(output, answering(PARTS), endpoint=CHAT)
+    assert result.text == "Okay"
+    assert result.answer.choices[0].message.content == PARTS
+
+
+def test_a_response_has_the_text_of_its_messages():
+    message = {"type": "message", "content": [{"type": "output_text", "text": "Okay"}]}
+    body = {"output": [{"type": "reasoning", "summary": []}, message]}
+    line = {"custom_id": "a", "response": {"status_code": 200, "body": body}}
+    assert Result.from_line(line, endpoint=endpoint_of("responses")).text == "Okay"
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"choices":[{"message":{"content":"good \\ud83d day"}}]}',
+        b'\xef\xbb\xbf{"choices":[{"message":{"content":"good \\ufffd day"}}]}',
+        b'{"choices":[{"message":{"content":"good \xff day"}}]}',
+    ],
+    ids=["lone surrogate", "byte order mark", "not UTF-8"],
+)
+async def test_text_that_strict_parsers_refuse_is_kept_and_paid_once(output, body):
+    service = answering(body)
+    (result,) = await results(output, service, endpoint=CHAT)
+    assert result.text == "good \ufffd day"
+    assert service.requests == 1
+    assert json.loads(output.read_text())["response"]["body"]["choices"]
+    assert await results(output, service, endpoint=CHAT, resume=True) == []
+    assert service.requests == 1
+
+
+@dataclass
+class Term:
+    meaning: str
+
+
+class Entry(TypedDict):
+    meaning: str
+
+
+class Model(BaseModel):
+    meaning: str
+
+
+@pytest.mark.parametrize("kind", [Term, Entry, Model])
+@pytest.mark.parametrize("parts", [False, True], ids=["text", "parts"])
+async def test_a_class_of_responses_may_be_a_model_a_dataclass_or_a_typed_dict(output, kind, parts):
+    text = '{"meaning":"a"}'
+    service = answering([{"type": "text", "text": text}] if parts else text)
+    (result,) = await results(output, service, response_format=kind)
+    assert result.parsed == kind(meaning="a")
+
+
+async def test_batches_parse_responses_as_a_class_too(output):
+    (result,) = await results(
+        output, MemoryBackend(), model="gpt-4o-mini", response_format=Term, mode="batch"
+    )
+    assert isinstance(result.parsed, Term)
+
+
+def test_a_class_that_strict_schemas_cannot_express_is_refused_before_anything_is_written(output):
+    class Loose(BaseModel):
+        anything: dict[str, int]
+
+    client = AsyncClient(backend=Service())
+    with pytest.raises(InvalidRequestError, match="anything"):
+        BatchJob(["a"], output, client=client, model="m", response_format=Loose)
+    assert not output.exists()
