@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
 
@@ -20,6 +21,7 @@ ALLOWED = {
     "_version": set(),
     "_extras": {"errors"},
     "_atomic": set(),
+    "_html": set(),
     "_json_types": set(),
     "known_models": set(),
     "training_rules": {"_json_types"},
@@ -63,8 +65,7 @@ ALLOWED = {
         "_json_types",
         "known_models",
         "training_rules",
-        "reports._charts",
-        "reports._html",
+        "_html",
     },
     "integrations": {
         "errors",
@@ -78,7 +79,7 @@ ALLOWED = {
         "client",
         "batch",  # which knows none of them
     },
-    "reports": {"errors", "datasets.cost", "types", "client", "batch"},
+    "reports": {"errors", "_html", "datasets", "types", "client", "batch"},
     "webhooks": {"errors", "types"},
     "lifecycle": {
         "_atomic",
@@ -120,55 +121,53 @@ HTTPX = {
 }
 
 
-def modules():
-    return sorted(SOURCE.rglob("*.py"))
+SYNTAX = {
+    path.relative_to(SOURCE).as_posix(): list(ast.walk(ast.parse(path.read_text())))
+    for path in sorted(SOURCE.rglob("*.py"))
+}
 
 
-def layer(name):
-    return name.split(".")[1]
-
-
-def imported(path):
-    """Every module of the package that a file imports, wherever in the file."""
-    for node in ast.walk(ast.parse(path.read_text())):
-        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith("tunesmith."):
-            yield node.module
+def imported(nodes):
+    """Every module that a file imports, wherever in the file, with the names taken from it."""
+    for node in nodes:
+        if isinstance(node, ast.ImportFrom):
+            yield node.module or "", [alias.name for alias in node.names]
         elif isinstance(node, ast.Import):
-            yield from (a.name for a in node.names if a.name.startswith("tunesmith."))
+            yield from ((alias.name, []) for alias in node.names)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
-def test_imports_point_one_way(path):
-    if path == SOURCE / "__init__.py":
-        return  # the public names come from everywhere
-    own = path.relative_to(SOURCE).parts[0].removesuffix(".py")
-    allowed = ALLOWED[own]
-    if allowed is None:
-        return
-    wrong = {
-        name
-        for name in imported(path)
-        if layer(name) not in allowed | {own} and name.removeprefix("tunesmith.") not in allowed
+def layers(nodes):
+    """The layers of the package that a file imports from; a public name of the root is one."""
+    for module, names in imported(nodes):
+        package, _, rest = module.partition(".")
+        if package == "tunesmith":
+            yield from [rest.split(".")[0]] if rest else names
+
+
+def test_the_layers_form_no_cycle():
+    TopologicalSorter({layer: below for layer, below in ALLOWED.items() if below}).prepare()
+
+
+def test_imports_point_one_way():
+    wrong = []
+    for file, nodes in SYNTAX.items():
+        own = file.split("/")[0].removesuffix(".py")
+        if own == "__init__":
+            continue  # the public names come from everywhere
+        allowed = ALLOWED[own]
+        if allowed is not None:
+            above = set(layers(nodes)) - allowed - {own}
+            wrong += [f"{file} must not import {layer}" for layer in sorted(above)]
+    assert not wrong, "\n".join(wrong)
+
+
+def test_only_named_modules_import_httpx_or_asyncio():
+    packages = {
+        file: {module.partition(".")[0] for module, _ in imported(nodes)}
+        for file, nodes in SYNTAX.items()
     }
-    assert not wrong, f"{own} must not import {sorted(wrong)}"
-
-
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
-def test_only_named_modules_import_httpx_or_asyncio(path):
-    names = {
-        name.split(".")[0]
-        for node in ast.walk(ast.parse(path.read_text()))
-        for name in (
-            [a.name for a in node.names]
-            if isinstance(node, ast.Import)
-            else [node.module or ""]
-            if isinstance(node, ast.ImportFrom)
-            else []
-        )
-    }
-    name = path.relative_to(SOURCE).as_posix()
-    assert name in ASYNCIO or "asyncio" not in names
-    assert name in HTTPX or "httpx" not in names
+    assert {file for file, names in packages.items() if "asyncio" in names} == ASYNCIO
+    assert {file for file, names in packages.items() if "httpx" in names} == HTTPX
 
 
 def loaded_by(script):

@@ -5,8 +5,6 @@ import re
 from functools import cache
 from pathlib import Path
 
-import pytest
-
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tunesmith"
 
@@ -32,25 +30,28 @@ NO_X = re.compile(
 
 def is_pending(path):
     name = path.relative_to(SOURCE).as_posix()
-    return any(name == place or name.startswith(f"{place}/") for place in PENDING)
+    return any(name == entry or name.startswith(f"{entry}/") for entry in PENDING)
 
 
-def modules():
-    return [path for path in sorted(SOURCE.rglob("*.py")) if not is_pending(path)]
+MODULES = [path for path in sorted(SOURCE.rglob("*.py")) if not is_pending(path)]
 
 
 @cache
-def tree(path):
-    return ast.parse(path.read_text())
+def nodes(path):
+    return list(ast.walk(ast.parse(path.read_text())))
 
 
 def documented(path):
     """Each docstring of a module with its node; the module's own comes first."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.Module | ast.ClassDef | ast.FunctionDef | ast.AsyncFunctionDef):
             docstring = ast.get_docstring(node)
             if docstring:
                 yield node, docstring
+
+
+def place(path, line):
+    return f"{path.relative_to(SOURCE)}:{line}"
 
 
 def is_property(node):
@@ -59,7 +60,7 @@ def is_property(node):
 
 def identifiers(path):
     """Names that a module defines: functions, classes, parameters and variables."""
-    for node in ast.walk(tree(path)):
+    for node in nodes(path):
         if isinstance(node, ast.FunctionDef | ast.AsyncFunctionDef | ast.ClassDef):
             yield node.name, node.lineno
         elif isinstance(node, ast.arg):
@@ -77,47 +78,50 @@ def glossary():
     return whole, parts
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
-def test_identifiers_are_standard_terms(path):
+def test_identifiers_are_standard_terms():
     whole, parts = glossary()
     wrong = []
-    for name, line in identifiers(path):
-        bare = name.strip("_").lower()
-        words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
-        terms = [whole[bare]] if bare in whole else [parts[word] for word in words if word in parts]
-        wrong += [f"{path.name}:{line} {name}: write {term}" for term in terms]
+    for path in MODULES:
+        for name, line in identifiers(path):
+            bare = name.strip("_").lower()
+            words = re.findall(r"[a-z]+", re.sub(r"(?<=[a-z])(?=[A-Z])", "_", name).lower())
+            terms = (
+                [whole[bare]] if bare in whole else [parts[word] for word in words if word in parts]
+            )
+            wrong += [f"{place(path, line)} {name}: write {term}" for term in terms]
     assert not wrong, "\n".join(wrong)
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
-def test_docstrings_begin_with_a_verb_or_a_noun_phrase(path):
+def test_docstrings_begin_with_a_verb_or_a_noun_phrase():
     wrong = []
-    for node, docstring in documented(path):
-        if isinstance(node, ast.Module):
-            continue
-        bad = NOT_AN_OPENING.match(docstring)
-        if isinstance(node, ast.ClassDef):
-            bad = bad or NOT_FOR_CLASSES.match(docstring)
-        elif not is_property(node):
-            bad = bad or NOT_FOR_FUNCTIONS.match(docstring)
-        if bad:
-            wrong.append(f"{path.name}:{node.lineno} {docstring.splitlines()[0]}")
+    for path in MODULES:
+        for node, docstring in documented(path):
+            if isinstance(node, ast.Module):
+                continue
+            bad = NOT_AN_OPENING.match(docstring)
+            if isinstance(node, ast.ClassDef):
+                bad = bad or NOT_FOR_CLASSES.match(docstring)
+            elif not is_property(node):
+                bad = bad or NOT_FOR_FUNCTIONS.match(docstring)
+            if bad:
+                wrong.append(f"{place(path, node.lineno)} {docstring.splitlines()[0]}")
     assert not wrong, "\n".join(wrong)
 
 
 def test_docstrings_name_things_instead_of_writing_what():
-    texts = [docstring for path in modules() for _, docstring in documented(path)]
+    texts = [docstring for path in MODULES for _, docstring in documented(path)]
     words = sum(len(text.split()) for text in texts)
     clauses = sum(len(re.findall(r"\b[Ww]hat\b", text)) for text in texts)
     assert clauses * 1000 <= MAX_WHAT_PER_1000_WORDS * words
 
 
-@pytest.mark.parametrize("path", modules(), ids=lambda p: str(p.relative_to(SOURCE)))
-def test_messages_say_what_must_be_instead_of_is_no(path):
-    strings = (
-        (node.value, node.lineno)
-        for node in ast.walk(tree(path))
-        if isinstance(node, ast.Constant) and isinstance(node.value, str)
-    )
-    wrong = [f"{path.name}:{line} {text}" for text, line in strings if NO_X.search(text)]
+def test_messages_say_what_must_be_instead_of_is_no():
+    wrong = [
+        f"{place(path, node.lineno)} {node.value}"
+        for path in MODULES
+        for node in nodes(path)
+        if isinstance(node, ast.Constant)
+        and isinstance(node.value, str)
+        and NO_X.search(node.value)
+    ]
     assert not wrong, "\n".join(wrong)

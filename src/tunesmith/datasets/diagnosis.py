@@ -4,10 +4,10 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
+from tunesmith._html import render_table, tag
 from tunesmith.datasets.findings import Finding, FixDecision
 from tunesmith.datasets.plan import Plan
 from tunesmith.datasets.rows import Chunk, ChunkSource
-from tunesmith.reports._html import render_table, tag
 from tunesmith.training_rules import Format
 
 __all__ = ["Check", "Diagnosis", "Task"]

@@ -4,7 +4,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
-from tunesmith.reports._html import Html, tag
+from tunesmith._html import Html, tag
 
 __all__ = ["Series", "line_chart"]
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from math import isfinite
 
+from tunesmith._html import Html, render_facts, render_page, render_table, tag
 from tunesmith.client import AsyncClient
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import APIError
 from tunesmith.reports._charts import Series, line_chart
-from tunesmith.reports._html import Html, render_facts, render_page, render_table, tag
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobCheckpoint, FineTuningJobEvent
 from tunesmith.types.results import JobResults
 

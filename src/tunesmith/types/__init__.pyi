@@ -7,6 +7,7 @@ from tunesmith.types.base import (
 from tunesmith.types.base import (
     DeletedObject as DeletedObject,
 )
+from tunesmith.types.base import ErrorObject as ErrorObject
 from tunesmith.types.base import (
     Metadata as Metadata,
 )
@@ -145,7 +146,6 @@ from tunesmith.types.embeddings import (
 from tunesmith.types.embeddings import (
     Embedding as Embedding,
 )
-from tunesmith.types.errors import ErrorObject as ErrorObject
 from tunesmith.types.files import (
     FileDeleted as FileDeleted,
 )

@@ -31,6 +31,18 @@ class APIModel(BaseModel):
             return super().model_dump_json(**{"warnings": False, **options})
 
 
+class ErrorObject(APIModel):
+    """The `error` of an error response, or of an event in a stream.
+
+    Source: https://platform.openai.com/docs/guides/error-codes
+    """
+
+    message: str | None = None
+    type: str | None = None
+    param: str | None = None
+    code: str | int | None = None
+
+
 class APIResponse(APIModel):
     """Top-level object of a response."""
 

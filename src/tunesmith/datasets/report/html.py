@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 
+from tunesmith._html import Html, render_facts, render_page, render_table, tag
 from tunesmith.datasets.diagnosis import Diagnosis
 from tunesmith.datasets.findings import Finding
 from tunesmith.datasets.plan import Plan
@@ -10,7 +11,6 @@ from tunesmith.datasets.report.measure import Statistics
 from tunesmith.datasets.rows import Row
 from tunesmith.datasets.tokens import Segment, segments
 from tunesmith.datasets.write import WriteResult
-from tunesmith.reports._html import Html, render_facts, render_page, render_table, tag
 
 __all__ = ["render_html"]
 

@@ -12,7 +12,7 @@ from pydantic import TypeAdapter
 from tunesmith.operations import all_operations
 from tunesmith.operations.base import Operation
 from tunesmith.protocol.encode import FILE_PARAMS
-from tunesmith.types.errors import ErrorObject
+from tunesmith.types.base import ErrorObject
 
 __all__ = ["DOCUMENT_PATH", "openapi_document"]
 

@@ -74,7 +74,7 @@ def tag(name: str, /, *children: object, **attributes: object) -> Html:
 
     Example:
         ```python
-        from tunesmith.reports._html import tag
+        from tunesmith._html import tag
 
         assert tag("td", "a < b", class_="error") == '<td class="error">a &lt; b</td>'
         ```
