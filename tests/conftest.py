@@ -32,6 +32,13 @@ def _no_environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+def pytest_ignore_collect(collection_path, config):
+    """Do not even import the tests of these folders in the fast lane."""
+    if config.option.markexpr == "not slow" and collection_path.parent == TESTS:
+        return True if collection_path.name in SLOW else None
+    return None
+
+
 def pytest_collection_modifyitems(items):
     for item in items:
         if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW:

@@ -67,6 +67,7 @@ class AsyncClient:
         max_response_bytes: Maximum size of a response that is read into memory, to guard against
             endless ones. Streams and downloads are not limited. None for no limit.
         default_headers: Headers to send with every call.
+        default_query: Query parameters to send with every call; those of a call take precedence.
         http_client: Your own `httpx.AsyncClient` (proxies, mTLS, transports); you close it.
         transport: `httpx`, or `fast`, which takes a fraction of the CPU and needs
             `tunesmith[fast]`.
@@ -94,6 +95,7 @@ class AsyncClient:
         max_retries: int = 2,
         max_response_bytes: int | None = DEFAULT_MAX_RESPONSE_BYTES,
         default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
         http_client: "HttpClient | None" = None,
         transport: Literal["httpx", "fast"] = "httpx",
         backend: Backend | None = None,
@@ -106,6 +108,7 @@ class AsyncClient:
             deadline_s=deadline,
             retry=RetryPolicy(max_retries=max_retries),
             headers=default_headers,
+            query=dict(default_query or {}),
             max_response_bytes=max_response_bytes,
         )
         if backend is None:
@@ -159,6 +162,7 @@ class AsyncClient:
         deadline: float | None | Literal[_Unset.KEEP] = _KEEP,
         max_retries: int | None = None,
         default_headers: Mapping[str, str] | None = None,
+        default_query: Mapping[str, object] | None = None,
     ) -> "AsyncClient":
         """Return a client with other options over the same connections.
 
@@ -167,6 +171,7 @@ class AsyncClient:
             deadline: Seconds that a whole call may take; None for no limit.
             max_retries: Maximum number of retries for transient failures.
             default_headers: Headers to add to those of this client.
+            default_query: Query parameters to add to those of this client.
 
         Raises:
             ConfigurationError: An option is invalid.
@@ -188,6 +193,8 @@ class AsyncClient:
         if default_headers:
             headers = SecretHeaders({**policy.headers, **default_headers})
             policy = replace(policy, headers=headers)
+        if default_query:
+            policy = replace(policy, query={**policy.query, **default_query})
         return self._with(self._caller.with_policy(policy), owns_backend=False)
 
     def with_call_wrapper(self, wrap: Callable[[Caller], Caller]) -> "AsyncClient":

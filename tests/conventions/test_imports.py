@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+from functools import cache
 from graphlib import TopologicalSorter
 from importlib.metadata import version
 from pathlib import Path
@@ -121,10 +122,13 @@ HTTPX = {
 }
 
 
-SYNTAX = {
-    path.relative_to(SOURCE).as_posix(): list(ast.walk(ast.parse(path.read_text())))
-    for path in sorted(SOURCE.rglob("*.py"))
-}
+@cache
+def syntax():
+    """The syntax nodes of each file."""
+    return {
+        path.relative_to(SOURCE).as_posix(): list(ast.walk(ast.parse(path.read_text())))
+        for path in sorted(SOURCE.rglob("*.py"))
+    }
 
 
 def imported(nodes):
@@ -150,7 +154,7 @@ def test_the_layers_form_no_cycle():
 
 def test_imports_point_one_way():
     wrong = []
-    for file, nodes in SYNTAX.items():
+    for file, nodes in syntax().items():
         own = file.split("/")[0].removesuffix(".py")
         if own == "__init__":
             continue  # the public names come from everywhere
@@ -164,7 +168,7 @@ def test_imports_point_one_way():
 def test_only_named_modules_import_httpx_or_asyncio():
     packages = {
         file: {module.partition(".")[0] for module, _ in imported(nodes)}
-        for file, nodes in SYNTAX.items()
+        for file, nodes in syntax().items()
     }
     assert {file for file, names in packages.items() if "asyncio" in names} == ASYNCIO
     assert {file for file, names in packages.items() if "httpx" in names} == HTTPX

@@ -10,6 +10,7 @@ import respx
 
 import tunesmith
 from tunesmith import AsyncClient, AzureBackend, ConfigurationError, HttpxBackend, errors
+from tunesmith.batch import BatchJob
 
 pytestmark = pytest.mark.anyio
 
@@ -48,6 +49,31 @@ async def test_key_organization_and_project_are_sent_as_headers(service):
     assert headers["openai-project"] == "proj-1"
     assert headers["x-mine"] == "yes"
     assert headers["user-agent"].startswith("tunesmith/")
+
+
+async def test_default_query_is_sent_with_every_call_and_yields_to_that_of_a_call(service):
+    service.post("/completions").respond(
+        text="data: [DONE]\n\n", headers={"content-type": "text/event-stream"}
+    )
+    async with AsyncClient(api_key="sk-1", default_query={"version": 1, "tag": "a"}) as client:
+        tagged = client.with_options(default_query={"tag": "b", "on": [True]})
+        await client.models.retrieve("ada", extra_query={"tag": "c"})
+        await tagged.models.retrieve("ada")
+        async with client.completions.stream(model="ada", prompt="Hi"):
+            pass
+    first, second, streamed = [call.request.url.params for call in service.calls]
+    assert dict(first) == {"tag": "c", "version": "1"}
+    assert dict(second) == {"version": "1", "tag": "b", "on[]": "true"}
+    assert dict(streamed) == {"version": "1", "tag": "a"}
+
+
+async def test_rows_of_a_batch_job_carry_the_default_query(service, tmp_path):
+    route = service.post("/completions").respond(json={"choices": [{"text": "Hi", "index": 0}]})
+    async with AsyncClient(api_key="sk-1", default_query={"tag": "a"}) as client:
+        job = BatchJob([{"prompt": "Hello"}], tmp_path / "out.jsonl", client=client, model="ada")
+        async with job:
+            await job.run()
+    assert dict(route.calls.last.request.url.params) == {"tag": "a"}
 
 
 async def test_options_default_to_the_environment(monkeypatch):

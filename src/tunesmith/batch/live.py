@@ -22,6 +22,7 @@ from tunesmith.errors import (
     InvalidResponseError,
     RateLimitError,
 )
+from tunesmith.protocol.flatten import flatten_all
 from tunesmith.protocol.message import Request
 from tunesmith.protocol.outcome import AnswerError, find_answer_error
 from tunesmith.protocol.retry import RetryPolicy, retry_delay
@@ -63,14 +64,12 @@ class LiveSender:
         caller: Makes the calls.
         deadline: The end of the job.
         timeout_s: Seconds that one attempt may take; None for no limit.
-        headers: Headers of every request.
         validator: What answers must fit; None for anything.
     """
 
     caller: Caller
     deadline: Deadline
     timeout_s: float | None
-    headers: Mapping[str, str]
     validator: ResponseValidator | None
 
     async def send(self, row: OpenRow) -> Attempt:
@@ -89,9 +88,10 @@ class LiveSender:
 
     def _encode(self, row: OpenRow) -> Request:
         endpoint = row.payload.endpoint
+        policy = self.caller.policy
         headers = {
             "accept": "application/json",
-            **self.headers,
+            **policy.headers,
             "content-type": "application/json",
             "content-length": str(len(row.body)),
         }
@@ -99,6 +99,7 @@ class LiveSender:
             endpoint.operation,
             "POST",
             endpoint.path,
+            query=tuple(flatten_all(policy.query)),
             headers=headers,
             body=row.body,
             timeout_s=self.timeout_s,

@@ -111,7 +111,6 @@ class JobRun:
                 self._caller,
                 self._deadline,
                 options.timeout_s or self._caller.policy.timeout_s,
-                dict(self._caller.policy.headers),
                 validator,
             ),
             journal=self.journal,

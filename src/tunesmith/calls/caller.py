@@ -104,7 +104,9 @@ class Caller:
         headers = self.policy.headers
         if operation.spec.is_create:
             headers = {"idempotency-key": f"tunesmith-{uuid4()}", **headers}
-        request = encode(operation, headers=headers, timeout_s=self.policy.timeout_s)
+        request = encode(
+            operation, headers=headers, query=self.policy.query, timeout_s=self.policy.timeout_s
+        )
         deadline = deadline or self.deadline(request.operation)
         is_create = operation.spec.is_create
         began_at = self.clock.time()
@@ -170,6 +172,7 @@ class Caller:
             operation,
             streaming=streaming,
             headers={**self.policy.headers, **(headers or {})},
+            query=self.policy.query,
             timeout_s=self.policy.timeout_s,
         )
         deadline = deadline or self.deadline(request.operation)

@@ -25,6 +25,7 @@ class CallPolicy:
             None for no limit.
         retry: The retry policy.
         headers: Headers to send with every call, names in lower case.
+        query: Query parameters to send with every call.
         max_response_bytes: Maximum size of a response that is read into memory; None for no limit.
 
     Raises:
@@ -35,6 +36,7 @@ class CallPolicy:
     deadline_s: float | None = None
     retry: RetryPolicy = field(default_factory=RetryPolicy)
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
+    query: Mapping[str, object] = field(default_factory=dict[str, object], repr=False)
     max_response_bytes: int | None = DEFAULT_MAX_RESPONSE_BYTES
 
     def __post_init__(self) -> None:

@@ -11,7 +11,7 @@ from tunesmith.errors import InvalidRequestError
 from tunesmith.operations.base import Operation, OperationSpec
 from tunesmith.operations.files import FileSource
 from tunesmith.protocol.file_input import to_file_source
-from tunesmith.protocol.flatten import flatten
+from tunesmith.protocol.flatten import flatten, flatten_all
 from tunesmith.protocol.message import Body, Request
 from tunesmith.protocol.multipart import MultipartBody, Part
 
@@ -26,6 +26,7 @@ def encode(
     *,
     streaming: bool = False,
     headers: Mapping[str, str] | None = None,
+    query: Mapping[str, object] | None = None,
     timeout_s: float | None = None,
 ) -> Request:
     """Encode an operation as a request.
@@ -34,6 +35,7 @@ def encode(
         operation: The operation.
         streaming: Whether to ask for a stream of events.
         headers: Headers to send, names in lower case; those of the operation take precedence.
+        query: Query parameters to send; those of the operation take precedence.
         timeout_s: Seconds an attempt may take; the timeout of the operation takes precedence.
 
     Raises:
@@ -49,14 +51,15 @@ def encode(
         ```
     """
     spec = operation.spec
-    query = [pair for name in spec.query_params for pair in _flat(operation, name)]
+    pairs = [pair for name in spec.query_params for pair in _flat(operation, name)]
     if operation.extra_query:
-        query += [
-            pair for name, value in operation.extra_query.items() for pair in flatten(name, value)
-        ]
+        pairs += flatten_all(operation.extra_query)
+    if query:
+        names = {name for name, _ in pairs}
+        pairs += [pair for pair in flatten_all(query) if pair[0] not in names]
     body, body_headers, replayable = _body(operation, spec, streaming=streaming)
     if streaming and spec.method == "GET":
-        query.append(("stream", "true"))
+        pairs.append(("stream", "true"))
     all_headers = {"accept": "text/event-stream" if streaming else "application/json"}
     if headers:
         all_headers.update(headers)
@@ -67,7 +70,7 @@ def encode(
         operation=spec.name,
         method=spec.method,
         path=_path(operation, spec) if spec.path_params else spec.path,
-        query=tuple(query),
+        query=tuple(pairs),
         headers=all_headers,
         body=body,
         timeout_s=timeout_s if operation.timeout is None else operation.timeout,
@@ -166,8 +169,7 @@ def _form(operation: Operation[Any], spec: OperationSpec) -> tuple[Body, dict[st
             parts.append(_file_part(name, source))
         else:
             parts += [_text_part(*pair) for pair in _flat(operation, name)]
-    for name, value in (operation.extra_body or {}).items():
-        parts += [_text_part(*pair) for pair in flatten(name, value)]
+    parts += [_text_part(*pair) for pair in flatten_all(operation.extra_body or {})]
     form = MultipartBody(parts)
     headers = {"content-type": form.content_type}
     if form.length_bytes is not None:

@@ -5,7 +5,7 @@ from typing import Any, cast
 
 from tunesmith.errors import InvalidRequestError
 
-__all__ = ["flatten", "unflatten"]
+__all__ = ["flatten", "flatten_all", "unflatten"]
 
 
 def flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
@@ -25,6 +25,11 @@ def flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
         yield name, "true" if value else "false"
     elif value is not None:
         yield name, str(value)
+
+
+def flatten_all(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Flatten the values of several parameters, by name."""
+    return (pair for name, value in values.items() for pair in flatten(name, value))
 
 
 def unflatten(pairs: Iterable[tuple[str, Any]]) -> dict[str, Any]:
