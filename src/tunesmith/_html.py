@@ -1,12 +1,12 @@
 """Elements shared by all HTML reports: page head, style, tables, escaping.
 
-A page is one file that loads nothing and runs no script.
+A page is one file that loads nothing and runs no script; a fragment is what a notebook shows.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-__all__ = ["Html", "render_facts", "render_page", "render_table", "tag"]
+__all__ = ["Html", "render_facts", "render_fragment", "render_page", "render_table", "tag"]
 
 _SHORT = 12
 """Length of text up to which a cell is not broken."""
@@ -16,17 +16,24 @@ _VOID = {"br", "circle", "line", "meta", "path", "polyline", "rect"}
 # Blocks what slips through the escaping, should anything do so.
 _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 
-_STYLE = """
-:root{color-scheme:light dark;--bg:#fff;--text:#1c2024;--muted:#59636e;--line:#d5dae1;
+# `%s` stands for the element that holds the variables: a whole page, or a part of a notebook.
+_COLOURS = """
+%s{color-scheme:light dark;--bg:#fff;--text:#1c2024;--muted:#59636e;--line:#d5dae1;
 --panel:#f5f7f9;--c1:#1f6feb;--c2:#b54708;--c3:#1a7f37;--c4:#8250df;--bad:#b42318;--warn:#855a00;
 --good:#1a7f37}
-@media(prefers-color-scheme:dark){:root{--bg:#10151b;--text:#e5e9ee;--muted:#9ba6b2;--line:#2e3742;
+@media(prefers-color-scheme:dark){%s{--bg:#10151b;--text:#e5e9ee;--muted:#9ba6b2;--line:#2e3742;
 --panel:#181f27;--c1:#6cb0ff;--c2:#ffa657;--c3:#56d364;--c4:#d2a8ff;--bad:#ff8f85;--warn:#f0c04f;
 --good:#56d364}}
+"""
+
+_PAGE_STYLE = """
 *{box-sizing:border-box}
 body{font:16px/1.5 system-ui,sans-serif;background:var(--bg);color:var(--text);margin:0}
 main{max-width:62rem;margin:0 auto;padding:1.5rem 1rem 4rem}
 h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem;overflow-wrap:anywhere}
+"""
+
+_STYLE = """
 h2{font-size:1.15rem;margin:2.2rem 0 .6rem}h3{font-size:1rem;margin:0 0 .3rem}
 table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--muted)}
 th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid var(--line);
@@ -107,10 +114,22 @@ def render_page(title: str, *sections: Html, refresh_s: int | None = None) -> st
         tag("meta", name="viewport", content="width=device-width, initial-scale=1"),
         *([tag("meta", http_equiv="refresh", content=refresh_s)] if refresh_s else []),
         tag("title", title),
-        tag("style", Html(_STYLE)),
+        tag("style", Html(_COLOURS % (":root", ":root") + _PAGE_STYLE + _STYLE)),
     )
     body = tag("body", tag("main", tag("h1", title), *sections))
     return f"<!doctype html>\n{tag('html', head, body, lang='en')}\n"
+
+
+def render_fragment(*sections: Html) -> str:
+    """Write markup for the output of a notebook cell; its style reaches nothing outside of it.
+
+    Args:
+        sections: The content.
+    """
+    scope = ".tunesmith"
+    frame = "max-width:62rem;padding:.6rem 1rem;background:var(--bg);color:var(--text);"
+    style = _COLOURS % (scope, scope) + f"{scope}{{{frame}{_STYLE}}}"
+    return tag("div", tag("style", Html(style)), *sections, class_=scope[1:])
 
 
 def render_facts(facts: Mapping[str, object]) -> Html:

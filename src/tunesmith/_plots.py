@@ -14,9 +14,13 @@ if TYPE_CHECKING:
 __all__ = ["plot_metrics"]
 
 _PANELS = (
-    ("Loss (nats per token)", "train_loss", "valid_loss"),
-    ("Token accuracy", "train_accuracy", "valid_accuracy"),
+    ("Loss", "nats per token", "train_loss", "valid_loss"),
+    ("Token accuracy", "fraction of tokens", "train_accuracy", "valid_accuracy"),
 )
+
+# The colours of the HTML reports.
+_COLORS = ("#1f6feb", "#b54708", "#1a7f37", "#8250df", "#bf3989", "#57606a")
+_GRID = "#d5dae1"
 
 _SMOOTHING_THRESHOLD = 60
 """Lines of at least this many points are shown with their moving average on top."""
@@ -43,18 +47,32 @@ def plot_metrics(runs: Sequence[tuple[str, Sequence[Any]]]) -> "Figure":
             self.savefig(picture, format="png")  # pyright: ignore[reportUnknownMemberType]
             return picture.getvalue()
 
-    figure = NotebookFigure(figsize=(9, 4), layout="constrained")
+    figure = NotebookFigure(figsize=(9, 4), dpi=120, layout="constrained")
     is_single = len(runs) == 1
-    for axes, (title, *metrics) in zip(figure.subplots(1, 2), _PANELS, strict=True):
-        axes.set_title(title)
+    for axes, (title, unit, *metrics) in zip(figure.subplots(1, 2), _PANELS, strict=True):
+        axes.set_title(title, loc="left", fontweight="bold")
         axes.set_xlabel("step")
+        axes.set_ylabel(unit)
+        axes.xaxis.get_major_locator().set_params(integer=True)
+        axes.grid(axis="y", color=_GRID)
+        axes.set_axisbelow(True)
+        axes.spines[["top", "right", "left"]].set_visible(False)
+        axes.tick_params(left=False)
         for run_number, (label, steps) in enumerate(runs):
             for number, metric in enumerate(metrics):
-                _plot_line(axes, steps, metric, label, f"C{number if is_single else run_number}")
+                color = _COLORS[(number if is_single else run_number) % len(_COLORS)]
+                _plot_line(axes, steps, metric, label, color)
         if axes.lines:
-            axes.legend()
+            axes.set_ylim(bottom=0)
         else:
             axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
+    lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
+    shown = {label: line for label, line in lines.items() if not label.startswith("_")}
+    if shown:
+        # Outside of the axes, where it hides no line.
+        figure.legend(
+            shown.values(), shown.keys(), loc="outside lower center", ncols=2, frameon=False
+        )
     return figure
 
 
@@ -76,7 +94,7 @@ def _plot_line(axes: Any, steps: Sequence[Any], metric: str, label: str, color: 
         label=f"{label}, {'validation' if is_validation else 'training'}",
     )
     if is_noisy:
-        axes.plot(positions, values, color=color, alpha=0.2, linewidth=0.8, zorder=1)
+        axes.plot(positions, values, color=color, alpha=0.12, linewidth=0.8, zorder=1)
 
 
 def _moving_average(values: Sequence[float]) -> list[float]:

@@ -4,7 +4,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from typing import Literal, Protocol
 
-from tunesmith._html import render_table, tag
+from tunesmith._html import render_fragment, render_table, tag
 from tunesmith.datasets.findings import Finding, FixDecision
 from tunesmith.datasets.plan import Plan
 from tunesmith.datasets.rows import Chunk, ChunkSource
@@ -62,7 +62,8 @@ class Diagnosis:
             (finding.severity, finding.message, finding.fix.description if finding.fix else "")
             for finding in self.findings
         ]
-        return tag("p", repr(self)) + render_table(("Severity", "Finding", "Fix"), rows)
+        table = render_table(("Severity", "Finding", "Fix"), rows)
+        return render_fragment(tag("p", repr(self)), table)
 
     def plan(self, decide: FixDecision | None = None) -> Plan:
         """Decide which fixes to apply; nothing is changed yet.

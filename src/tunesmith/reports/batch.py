@@ -2,9 +2,9 @@
 
 from collections.abc import Callable, Mapping
 
+from tunesmith._charts import Series, line_chart
 from tunesmith._html import Html, render_facts, render_page, render_table, tag
 from tunesmith.batch.report import BatchReport, Progress
-from tunesmith.reports._charts import Series, line_chart
 
 __all__ = ["ProgressHistory", "render_html"]
 

@@ -4,11 +4,11 @@ from collections.abc import Sequence
 from datetime import datetime
 from math import isfinite
 
+from tunesmith._charts import metric_charts
 from tunesmith._html import Html, render_facts, render_page, render_table, tag
 from tunesmith.client import AsyncClient
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import APIError
-from tunesmith.reports._charts import Series, line_chart
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobCheckpoint, FineTuningJobEvent
 from tunesmith.types.results import JobResults
 
@@ -159,29 +159,7 @@ def _overfitting_note(checkpoints: Sequence[FineTuningJobCheckpoint]) -> Html:
 
 
 def _curves(results: JobResults, checkpoints: Sequence[FineTuningJobCheckpoint]) -> Html:
-    charts = [
-        line_chart(
-            title,
-            [
-                Series("training", _points(results, f"train_{measure}")),
-                Series("validation", _points(results, f"valid_{measure}"), is_dashed=True),
-            ],
-            x_label="step",
-            y_label=unit,
-            smooth=True,
-        )
-        for title, measure, unit in (
-            ("Loss", "loss", "nats per token"),
-            ("Token accuracy", "accuracy", "fraction of tokens"),
-        )
-    ]
-    grid = tag("div", *charts, class_="grid")
-    return Html(tag("h2", "Curves") + _overfitting_note(checkpoints) + grid)
-
-
-def _points(results: JobResults, measure: str) -> list[tuple[float, float]]:
-    points = ((step.step, getattr(step, measure)) for step in results)
-    return [(step, value) for step, value in points if value is not None]
+    return Html(tag("h2", "Curves") + _overfitting_note(checkpoints) + metric_charts(results))
 
 
 def _checkpoints(checkpoints: Sequence[FineTuningJobCheckpoint]) -> Html:

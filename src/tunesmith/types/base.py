@@ -1,5 +1,6 @@
 """Base classes of all response types: lenient models, and pages of them."""
 
+import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
@@ -11,6 +12,9 @@ from tunesmith.types.response import ResponseInfo
 
 Item = TypeVar("Item")
 
+_MAX_FACT_LENGTH = 300
+"""Characters of a field that a notebook shows."""
+
 Metadata = Mapping[str, str]
 """Up to 16 pairs that the service keeps with an object: keys to 64 characters, values to 512."""
 
@@ -19,6 +23,16 @@ class APIModel(BaseModel):
     """Object of the API. Unknown fields are kept, so newer services break nothing."""
 
     model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
+
+    def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
+        """Return what `repr` shows: fields that have a value."""
+        return ((name, value) for name, value in super().__repr_args__() if value is not None)
+
+    def _repr_html_(self) -> str:
+        """Return the fields that have a value as a table, for notebooks."""
+        from tunesmith._html import render_facts, render_fragment  # noqa: PLC0415 - notebooks only
+
+        return render_fragment(render_facts(_facts(self)))
 
     if not TYPE_CHECKING:  # keeps the inherited signatures
 
@@ -103,6 +117,22 @@ class Page(APIResponse, Generic[Item]):
     def __aiter__(self) -> AsyncIterator[Item]:
         return PageItems(self.next_page, self.data)
 
+    def _repr_html_(self) -> str:
+        """Return the objects of this page as a table, for notebooks."""
+        from tunesmith._html import (  # noqa: PLC0415 - notebooks only
+            render_fragment,
+            render_table,
+            tag,
+        )
+
+        rows = [
+            _facts(item) if isinstance(item, APIModel) else {"": str(item)} for item in self.data
+        ]
+        columns = list(dict.fromkeys(name for row in rows for name in row))
+        table = render_table(columns, [[row.get(name) for name in columns] for row in rows])
+        more = " More follow on the next page." if self.has_more else ""
+        return render_fragment(tag("p", f"{len(self.data):,} objects.{more}"), table)
+
     async def next_page(self) -> "Page[Item] | None":
         """Fetch the next page; None after the last.
 
@@ -151,6 +181,18 @@ class PageItems(Generic[Item]):
                 raise StopAsyncIteration
             self._items = iter(page.data)
             self._next_page = page.next_page
+
+
+def _facts(model: APIModel) -> dict[str, str]:
+    """Return the fields that have a value as text, the ID first."""
+    texts: dict[str, str] = {}
+    facts = {str(name): value for name, value in model.__repr_args__() if value not in ([], {})}
+    facts.pop("object", None)  # the name of the class, to every reader of the table
+    for name, value in sorted(facts.items(), key=lambda fact: fact[0] != "id"):
+        time = getattr(model, f"{name.removesuffix('_at')}_datetime", None)
+        text = str(value) if time is None else f"{time:%Y-%m-%d %H:%M:%S} UTC"
+        texts[name] = textwrap.shorten(text, _MAX_FACT_LENGTH, placeholder=" …")
+    return texts
 
 
 def to_datetime(seconds: float | None) -> datetime | None:

@@ -2,7 +2,9 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from tunesmith._extras import import_extra
 
 if TYPE_CHECKING:
     from matplotlib.figure import Figure
@@ -29,7 +31,7 @@ class StepMetrics:
     columns: Mapping[str, str]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, repr=False)
 class JobResults:
     """Metrics of all steps of a job.
 
@@ -52,6 +54,35 @@ class JobResults:
 
     def __len__(self) -> int:
         return len(self.steps)
+
+    def __repr__(self) -> str:
+        losses = [step.train_loss for step in self.steps if step.train_loss is not None]
+        loss = f", train_loss {losses[0]:.3f} → {losses[-1]:.3f}" if losses else ""
+        return f"<JobResults of {self.job_id}: {len(self.steps):,} steps{loss}>"
+
+    def _repr_html_(self) -> str:
+        """Return curves of loss and accuracy, for notebooks."""
+        from tunesmith._charts import metric_charts  # noqa: PLC0415 - notebooks only
+        from tunesmith._html import render_fragment, tag  # noqa: PLC0415 - notebooks only
+
+        return render_fragment(tag("p", repr(self)), metric_charts(self.steps))
+
+    def to_pandas(self) -> Any:
+        """Return the metrics as a data frame: a row per step, indexed by step; needs pandas.
+
+        Raises:
+            ConfigurationError: pandas is not installed.
+
+        Example:
+            ```python
+            results = await client.fine_tuning.jobs.results(job)
+            results.to_pandas().tail()
+            ```
+        """
+        pandas = import_extra("pandas", "notebook", "Data frames")
+        names = ("step", "train_loss", "train_accuracy", "valid_loss", "valid_accuracy")
+        rows = [[getattr(step, name) for name in names] for step in self.steps]
+        return pandas.DataFrame(rows, columns=names).set_index("step")
 
     def plot(self, *others: "JobResults", labels: Sequence[str] | None = None) -> "Figure":
         """Plot losses and accuracies over the steps; needs the extra `plot`.

@@ -50,7 +50,7 @@ def test_what_is_measured_at_many_steps_is_drawn_as_a_mean_over_its_noise():
     roughness = [abs(after - before) for before, after in pairwise(drawn)]
     assert max(roughness) < 0.2
     assert abs(drawn[150] - 2.5) < 0.2
-    shown = [text.get_text() for text in losses.get_legend().get_texts()]
+    shown = [text.get_text() for text in losses.figure.legends[0].get_texts()]
     assert shown == ["kant, training", "kant, validation"]
 
 

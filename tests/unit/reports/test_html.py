@@ -7,8 +7,8 @@ from html.parser import HTMLParser
 from hypothesis import given
 from hypothesis import strategies as st
 
+from tunesmith._charts import Series, line_chart
 from tunesmith._html import Html, render_facts, render_page, render_table, tag
-from tunesmith.reports._charts import Series, line_chart
 
 
 class Outline(HTMLParser):

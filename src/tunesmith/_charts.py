@@ -1,12 +1,12 @@
 """Line charts as inline SVG, for HTML reports."""
 
 import math
-from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
 
 from tunesmith._html import Html, tag
 
-__all__ = ["Series", "line_chart"]
+__all__ = ["Series", "line_chart", "metric_charts"]
 
 _WIDTH, _HEIGHT = 720, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 20, 16, 56
@@ -116,6 +116,37 @@ def line_chart(
     )
     caption = tag("figcaption", y_label)
     return tag("figure", tag("h3", title), caption, svg, *([legend] if len(series) > 1 else []))
+
+
+def metric_charts(steps: Iterable[Any]) -> Html:
+    """Draw loss and token accuracy by step, training and validation.
+
+    Args:
+        steps: The steps of a fine-tuning job, in order; each has the attributes of `StepMetrics`.
+    """
+    measured = list(steps)
+    charts = [
+        line_chart(
+            title,
+            [
+                Series("training", _points(measured, f"train_{measure}")),
+                Series("validation", _points(measured, f"valid_{measure}"), is_dashed=True),
+            ],
+            x_label="step",
+            y_label=unit,
+            smooth=True,
+        )
+        for title, measure, unit in (
+            ("Loss", "loss", "nats per token"),
+            ("Token accuracy", "accuracy", "fraction of tokens"),
+        )
+    ]
+    return tag("div", *charts, class_="grid")
+
+
+def _points(steps: Iterable[Any], measure: str) -> list[Point]:
+    points = ((step.step, getattr(step, measure)) for step in steps)
+    return [(step, value) for step, value in points if value is not None]
 
 
 def _line(line: Series, number: int, points: Sequence[Point], class_: str | None = None) -> Html:
