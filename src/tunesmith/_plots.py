@@ -66,12 +66,16 @@ def plot_metrics(runs: Sequence[tuple[str, Sequence[Any]]]) -> "Figure":
             axes.set_ylim(bottom=0)
         else:
             axes.text(0.5, 0.5, "not measured", ha="center", transform=axes.transAxes)
-    lines = {line.get_label(): line for axes in figure.axes for line in axes.get_lines()}
-    shown = {label: line for label, line in lines.items() if not label.startswith("_")}
-    if shown:
+    untyped: Any = figure  # matplotlib types its options only in part
+    lines = {str(line.get_label()): line for axes in figure.axes for line in axes.get_lines()}
+    if labels := [label for label in lines if not label.startswith("_")]:
         # Outside of the axes, where it hides no line.
-        figure.legend(
-            shown.values(), shown.keys(), loc="outside lower center", ncols=2, frameon=False
+        untyped.legend(
+            [lines[label] for label in labels],
+            labels,
+            loc="outside lower center",
+            ncols=2,
+            frameon=False,
         )
     return figure
 

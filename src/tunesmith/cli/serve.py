@@ -14,6 +14,7 @@ from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.rate_limits import ServiceLimits
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.memory_backend import MemoryBackend
+from tunesmith.testing.faults.file import load_faults
 
 __all__ = ["command"]
 
@@ -100,6 +101,13 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     help="Tokens in all before every request fails with insufficient_quota.",
 )
 @click.option(
+    "--faults",
+    "faults_file",
+    type=click.Path(path_type=Path),
+    metavar="FILE",
+    help="JSON file of faults to inject, such as rate limits and broken streams.",
+)
+@click.option(
     "--cors-origin",
     "cors_origins",
     multiple=True,
@@ -122,6 +130,7 @@ def command(
     requests_per_minute: int | None,
     tokens_per_minute: int | None,
     quota_tokens: int | None,
+    faults_file: Path | None,
     cors_origins: tuple[str, ...],
 ) -> None:
     """Serve the API on this machine, for any client in any language, until Ctrl-C.
@@ -152,6 +161,7 @@ def command(
                 state=folder,
                 clock=None if folder else VirtualClock(time.time()),  # a state has its own
             )
+            faults = load_faults(faults_file, backend) if faults_file else None
         # Clients sleep in other processes, so the time must be real.
         backend.clock.autojump, backend.clock.rate = False, 1.0
         click.echo(f"The API is at {base_url_of(listener)} until Ctrl-C. Point a client at it:\n")
@@ -159,7 +169,7 @@ def command(
         click.echo(f"  export OPENAI_BASE_URL={base_url_of(listener)} OPENAI_API_KEY={key}\n")
         try:
             app = ASGIApp(
-                backend,
+                faults or backend,
                 api_key=api_key,
                 cors_origins=(*cors_origins, LOOPBACK),
                 background=backend.service.run_lifecycles,
@@ -167,5 +177,7 @@ def command(
             create_server(app).run(sockets=[listener])
         except KeyboardInterrupt:
             click.echo("Stopped.")
+            for fault in faults.unfired if faults else ():
+                click.echo(f"Fault not injected: {fault}", err=True)
         finally:
             anyio.run(backend.aclose)

@@ -48,6 +48,7 @@ from tunesmith.testing.contract import (
     WrapperContract as WrapperContract,
 )
 from tunesmith.testing.faults.faults import Faults as Faults
+from tunesmith.testing.faults.file import load_faults as load_faults
 from tunesmith.testing.recorder.call import Call as Call
 from tunesmith.testing.recorder.recorder import CallRecorder as CallRecorder
 from tunesmith.testing.recorder.violations import Violation as Violation

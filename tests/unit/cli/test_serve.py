@@ -71,6 +71,28 @@ def test_the_key_may_come_from_the_environment_and_is_not_printed():
 
 
 @pytest.mark.slow
+def test_faults_of_a_file_reach_clients_and_those_not_injected_are_listed(tmp_path):
+    path = tmp_path / "faults.json"
+    path.write_text('[{"on": "models.list", "overloaded": 9}, {"on": "files.list", "delay": 1}]')
+    key = {"authorization": "Bearer any"}
+    with running("--faults", str(path)) as (process, url, _):
+        first, second = (httpx.get(f"{url}/models", headers=key) for _ in range(2))
+        process.send_signal(signal.SIGINT)
+        _, errors = process.communicate(timeout=20)
+    assert (first.status_code, first.headers["retry-after"]) == (503, "9")
+    assert second.status_code == 200
+    assert "Fault not injected: files.list, call 1:" in errors
+
+
+def test_a_wrong_file_of_faults_is_an_error_before_anything_is_served(tmp_path):
+    path = tmp_path / "faults.json"
+    path.write_text('[{"on": "models.list", "dely": 1}]')
+    result = invoke("--port", "0", "--faults", str(path))
+    assert result.exit_code == 1
+    assert "rule 1: unknown fault 'dely'" in result.output
+
+
+@pytest.mark.slow
 def test_web_pages_of_this_machine_and_of_named_origins_are_allowed():
     key = {"authorization": "Bearer any"}
     with running("--cors-origin", "https://example.com") as (_, url, _):
