@@ -4,7 +4,7 @@ import json
 import os
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 from pydantic import TypeAdapter, ValidationError, validate_call
 
@@ -21,6 +21,7 @@ _NAMES = frozenset(
     if callable(method) and not name.startswith("_")
 ) - {"begin_call", "edit", "unfired"}
 
+_RULES: TypeAdapter[list[Any]] = TypeAdapter(list[Any])
 _NTH: TypeAdapter[int | list[int] | None] = TypeAdapter(int | list[int] | None)
 
 
@@ -49,19 +50,19 @@ def load_faults(path: str | os.PathLike[str], inner: Backend) -> Faults:
             await client.models.list()
         ```
     """
+    name = os.fspath(path)
     try:
-        rules: Any = json.loads(Path(path).read_text("utf-8"))
+        rules = _RULES.validate_python(json.loads(Path(path).read_text("utf-8")))
+    except ValidationError:
+        raise ConfigurationError(f"{name} must hold a list of rules: [{{…}}, …]") from None
     except (OSError, ValueError) as error:
-        raise ConfigurationError(f"cannot read {os.fspath(path)}: {error}") from error
-    if not isinstance(rules, list):
-        raise ConfigurationError(f"{os.fspath(path)} must hold a list of rules: [{{…}}, …]")
+        raise ConfigurationError(f"cannot read {name}: {error}") from error
     faults = Faults(inner)
-    planned = cast("list[Any]", rules)
-    for number, rule in enumerate(planned, 1):
+    for number, rule in enumerate(rules, 1):
         try:
             _add(faults, rule)
         except ValueError as error:
-            raise ConfigurationError(f"{os.fspath(path)}, rule {number}: {error}") from error
+            raise ConfigurationError(f"{name}, rule {number}: {error}") from error
     return faults
 
 
