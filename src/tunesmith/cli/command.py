@@ -1,6 +1,7 @@
 """Base of all commands that call the service: client, output, errors, exit codes."""
 
 import errno
+import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -8,7 +9,7 @@ from typing import Any
 import click
 
 from tunesmith.cli.connection import ServiceOptions
-from tunesmith.cli.messages import to_option_names
+from tunesmith.cli.messages import describe_shutdown, to_option_names
 from tunesmith.cli.output import Output
 from tunesmith.errors import (
     APIConnectionError,
@@ -29,6 +30,7 @@ EXIT_UNAVAILABLE = 4
 EXIT_INTERRUPTED = 130
 
 _UNKNOWN_MODEL = {"model_not_available", "model_not_found"}
+_QUOTED = re.compile(r"['\"`]([^'\"`]+)['\"`]")
 _LIST_COMMANDS = {"files": "files", "fine_tuning": "fine-tunes", "models": "models"}
 """List commands by the first part of an operation's name."""
 
@@ -104,7 +106,7 @@ def _to_command_error(error: TunesmithError, output: Output) -> CommandError:
             doctor = output.connection.command("doctor")
             return CommandError(f"{message}. Check the service: {doctor}", EXIT_UNAVAILABLE)
         case APIStatusError():
-            hint = next(_hints(error, output.connection.command), "")
+            hint = next(filter(None, _hints(error, output.connection.command)), "")
             return CommandError(". ".join(filter(None, (message, hint))))
         case _:
             return CommandError(message)
@@ -119,6 +121,8 @@ def _hints(error: APIStatusError, command: Callable[..., str]) -> Iterator[str]:
     if error.code == "unknown_url":
         yield f"The base URL may lack its path, such as /v1. Check it: {command('doctor')}"
     if error.code in _UNKNOWN_MODEL:
+        name = _QUOTED.search(error.message)
+        yield describe_shutdown(name[1], tuning=group == "fine_tuning") or "" if name else ""
         yield f"List the models: {command('models', 'list')}"
     if group == "completions" and "chat model" in error.message:
         yield f"Use {command('chat')}."

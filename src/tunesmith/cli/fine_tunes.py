@@ -11,25 +11,16 @@ import click
 from tunesmith._atomic import atomic_write
 from tunesmith.cli.command import CommandError, client_command
 from tunesmith.cli.legacy_commands import LegacyCommand
+from tunesmith.cli.messages import describe_shutdown
 from tunesmith.cli.output import Output, format_time, take
 from tunesmith.cli.plots import plot, report
+from tunesmith.known_models import find_model
 
 if TYPE_CHECKING:
     from tunesmith import AsyncClient
     from tunesmith.types import FineTuningJob, JobResults
 
 __all__ = ["command"]
-
-_REPLACEMENT_MODELS = {
-    "ada": "babbage-002",
-    "babbage": "babbage-002",
-    "curie": "davinci-002",
-    "davinci": "davinci-002",
-}
-"""Successors of retired base models.
-
-Source: https://developers.openai.com/api/docs/deprecations
-"""
 
 _ID = {"-i": "", "--id": ""}
 _CREATE = {"--no-follow": None, "--no-check-if-files-exist": "--yes"}
@@ -133,8 +124,9 @@ async def create(
     """
     from tunesmith.cli.upload import resolve_file_id
 
-    if model in _REPLACEMENT_MODELS:
-        raise CommandError(f"{model!r} was retired. Use -m {_REPLACEMENT_MODELS[model]}.")
+    known = find_model(model)
+    if known and known.can("legacy"):  # this API never tuned them
+        raise CommandError(describe_shutdown(model) or f"{model!r} cannot be fine-tuned.")
     parameters = _method(method, grader, hyperparameters)
     training_id = await resolve_file_id(client, output, training_file, ask=not yes)
     validation_id = (

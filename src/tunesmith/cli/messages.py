@@ -1,14 +1,16 @@
-"""Text of messages: without control characters, and with options for arguments of Python."""
+"""Text of messages: without control characters, with options for arguments of Python, and hints."""
 
 import re
 from collections.abc import Generator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 
 import click
 
 from tunesmith.errors import TunesmithError
+from tunesmith.known_models import Ability, find_model
 
-__all__ = ["clean", "click_errors", "to_option_names"]
+__all__ = ["clean", "click_errors", "describe_shutdown", "to_option_names"]
 
 _OPTIONS = (
     (re.compile(r"rename=\{'([^' ]*)': '([^']*)'\}"), r"--rename \1=\2"),
@@ -56,3 +58,30 @@ def click_errors() -> Generator[None]:
         yield
     except TunesmithError as error:
         raise click.ClickException(to_option_names(str(error))) from error
+
+
+_METHODS: tuple[Ability, ...] = ("supervised", "dpo", "reinforcement")
+
+
+def describe_shutdown(name: str, *, tuning: bool = False) -> str | None:
+    """Return when a model was shut down and which one to use; None if it was not.
+
+    Args:
+        name: Name of the model, or of one that was fine-tuned from it.
+        tuning: Whether the replacement must be a model that can be fine-tuned, if there is one.
+
+    Example:
+        ```python
+        print(describe_shutdown("gpt-4"))
+        ```
+    """
+    model = find_model(name)
+    if model is None or model.shutdown is None or model.shutdown > datetime.now(UTC).date():
+        return None
+    text = f"{name!r} was shut down on {model.shutdown}"
+    replacement = find_model(model.replacement or "")
+    if replacement is None:
+        return f"{text}."
+    if tuning and not replacement.can(*_METHODS):
+        return f"{text}. Its replacement {replacement.name} cannot be fine-tuned."
+    return f"{text}. Use -m {replacement.name}."

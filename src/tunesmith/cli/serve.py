@@ -70,6 +70,13 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     callback=_engine,
     help="Engine that trains and generates: ngram, or your own as package.module:Class.",
 )
+@click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="Another base model: of your own, or newer than those that are known. May be repeated.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of ids and generated texts.")
 @click.option(
     "--state",
@@ -122,6 +129,7 @@ def command(
     host: str,
     api_key: str | None,
     engine: Engine | None,
+    models: tuple[str, ...],
     seed: int,
     state: Path | None,
     speed: float,
@@ -154,6 +162,7 @@ def command(
             folder = state or connection.state
             backend = MemoryBackend(
                 engine=engine,
+                models=models,
                 seed=seed,
                 speed=1.0 if realtime else speed,
                 limits=ServiceLimits(requests_per_minute, tokens_per_minute, quota_tokens),

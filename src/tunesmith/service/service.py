@@ -1,6 +1,6 @@
 """The service: all operations of the API, without HTTP."""
 
-from collections.abc import AsyncGenerator, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
@@ -55,6 +55,7 @@ class ServiceOptions(TypedDict, total=False):
     """Keyword arguments of `Service`."""
 
     engine: Engine | None
+    models: Iterable[str]
     store: Store | None
     clock: VirtualClock | None
     seed: int
@@ -83,6 +84,7 @@ class Service:
 
     Args:
         engine: Trains and generates; a small n-gram model by default.
+        models: Names of base models beside `KNOWN_MODELS`: of your own, or newer than the table.
         store: Storage of records and blobs; in memory by default. A service over a store that
             has a state continues it.
         clock: The service's time; by default it continues that of the store.
@@ -113,6 +115,7 @@ class Service:
         self,
         *,
         engine: Engine | None = None,
+        models: Iterable[str] = (),
         store: Store | None = None,
         clock: VirtualClock | None = None,
         seed: int = 0,
@@ -149,7 +152,7 @@ class Service:
             organization=organization,
             organization_name=organization_name,
         )
-        self.models = Models(context, self.engine)
+        self.models = Models(context, self.engine, models)
         self.files = FileService(context)
         self.uploads = Uploads(context, self.files)
         self.graders = Graders(context, self.models)

@@ -5,6 +5,7 @@ import httpx
 import pytest
 
 import tunesmith
+from tunesmith.cli.messages import describe_shutdown
 from tunesmith.service.service import Service
 
 
@@ -60,7 +61,7 @@ def test_other_unknown_options_are_usage_errors(run, line):
         ("files content file-1", "files list"),
         ("models get babage-002", "models list"),
         ("complete -m babage-002 a", "models list"),
-        ("chat -m gpt-4 a", "models list"),
+        ("chat -m gpt-nine a", "models list"),
         ("fine-tunes create -t few.jsonl -m babage-002", "models list"),
     ],
 )
@@ -72,13 +73,37 @@ def test_an_unknown_id_hints_at_the_list(run, few, remembered, line, command):
 
 
 @pytest.mark.parametrize(
-    ("retired", "successor"), [("ada", "babbage-002"), ("curie", "davinci-002")]
+    ("model", "successor"), [("ada", "babbage-002"), ("curie:ft-acme-2021-03-03", "davinci-002")]
 )
-def test_a_retired_model_hints_at_its_successor(run, few, remembered, retired, successor):
-    result = run(f"fine-tunes create -t few.jsonl -m {retired}")
+def test_a_model_of_the_legacy_api_hints_at_its_successor(run, few, remembered, model, successor):
+    result = run(f"fine-tunes create -t few.jsonl -m {model}")
     assert result.exit_code == 1
-    assert result.stderr == f"Error: '{retired}' was retired. Use -m {successor}.\n"
+    assert result.stderr == (f"Error: {model!r} was shut down on 2024-01-04. Use -m {successor}.\n")
     assert run("files list").stdout == ""  # nothing was uploaded
+
+
+def test_a_model_that_a_service_shut_down_hints_at_its_replacement(run, few, client_of):
+    def refuse(request):
+        error = {"message": "The model `gpt-4` does not exist", "code": "model_not_found"}
+        return httpx.Response(404, json={"error": error})
+
+    http_client = httpx.AsyncClient(transport=httpx.MockTransport(refuse))
+    client_of(tunesmith.HttpxBackend("http://service", api_key="any", http_client=http_client))
+    result = run("chat -m gpt-4 a")
+    assert result.exit_code == 1
+    assert result.stderr.endswith("'gpt-4' was shut down on 2026-10-23. Use -m gpt-5.6-sol.\n")
+
+
+def test_a_replacement_that_cannot_be_tuned_is_named_as_such():
+    assert describe_shutdown("davinci-002", tuning=True) == (
+        "'davinci-002' was shut down on 2026-09-28. "
+        "Its replacement gpt-5.6-terra cannot be fine-tuned."
+    )
+
+
+@pytest.mark.parametrize("name", ["gpt-nine", "gpt-6-luna", "text-embedding-3-small"])
+def test_a_model_that_was_not_shut_down_has_no_such_hint(name):
+    assert describe_shutdown(name) is None
 
 
 @pytest.mark.parametrize(

@@ -37,9 +37,10 @@ def running(*options, **environment):
 
 
 @pytest.mark.slow
-def test_the_service_has_the_time_of_today():
-    with running("--realtime") as (_, url, _):
+def test_the_service_has_the_time_of_today_and_the_models_that_are_named():
+    with running("--realtime", "--model", "llama-3") as (_, url, _):
         response = httpx.get(f"{url}/models", headers={"authorization": "Bearer any"})
+        assert "llama-3" in {model["id"] for model in response.json()["data"]}
         date = parsedate_to_datetime(response.headers["date"]).timestamp()
         assert abs(date - time.time()) < 60
 

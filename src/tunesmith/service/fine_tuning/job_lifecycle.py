@@ -109,7 +109,7 @@ class FineTuningJobLifecycle(JobLifecycle):
             load_training_spec,
             self.job,
             self._context.files,
-            models.base_of(self._base),
+            models.info_of(self._base),
             self._graders,
         )
         return await start_training(self._core.clock, models.resolve(self._base), load_spec)

@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from typing import Any, cast
 
+from tunesmith.known_models import Ability
 from tunesmith.operations.fine_tuning import (
     CancelFineTuningJob,
     CreateFineTuningJob,
@@ -22,7 +23,6 @@ from tunesmith.service.fine_tuning.lifecycle import JobContext, LifecycleState
 from tunesmith.service.fine_tuning.method import resolve_method
 from tunesmith.service.fine_tuning.stubbed_outcomes import FailurePoints, StubbedOutcomes
 from tunesmith.service.fine_tuning.timeline import JOB_TIMELINE
-from tunesmith.service.inference.models import TUNABLE_MODELS
 from tunesmith.service.inference.stub_queue import StubQueue
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import (
@@ -82,14 +82,14 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
     async def create(self, operation: CreateFineTuningJob) -> FineTuningJob:
         """Create a job; its files are validated later."""
         context, core = self._context, self._context.core
-        context.validate_base_model(operation.model, TUNABLE_MODELS)
+        method = resolve_method(operation)
+        kind = cast("Ability", method.type or "supervised")
+        context.validate_base_model(operation.model, kind)
         context.validate_file(operation.training_file, "training_file")
         context.validate_file(operation.validation_file, "validation_file")
-        method = resolve_method(operation)
         if method.reinforcement is not None:
             await self._graders.check(method.reinforcement.grader or {})
         behavior = self._behaviors.next() or core.behavior
-        kind = method.type or "supervised"
         hyperparameters: FineTuningHyperparameters = getattr(method, kind).hyperparameters
         job = FineTuningJob(
             object="fine_tuning.job",

@@ -6,6 +6,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
 from typing import Any, Literal, TypeVar
 
+from tunesmith.known_models import Ability
 from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, invalid
@@ -53,18 +54,23 @@ class JobContext:
     models: Models
     timeline: Timeline
 
-    def validate_base_model(self, name: str, tunable: tuple[str, ...]) -> None:
-        """Validate that a model can be tuned.
+    def validate_base_model(self, name: str, method: Ability) -> None:
+        """Validate that a model can be tuned by a method.
 
         Raises:
-            ServiceError: The model does not exist or cannot be tuned.
+            ServiceError: The model does not exist, or cannot be tuned by the method.
         """
         if not self.models.exists(name):
             message = self.core.behavior.model_not_found_message.format(name=name)
             raise invalid(message, "model", "model_not_found")
-        if self.models.base_of(name) not in tunable:
+        model = self.models.info_of(name)
+        if model.can(method):
+            return
+        if method == "legacy" or not model.can("supervised", "dpo", "reinforcement"):
             message = self.core.behavior.model_not_tunable_message.format(name=name)
             raise invalid(message, "model", "model_not_available")
+        message = f"The model '{name}' cannot be fine-tuned by the method '{method}'"
+        raise invalid(message, "method", "invalid_method")
 
     def validate_file(self, id: str | None, param: str) -> None:
         """Validate that a file, if any, exists and is for fine-tuning.

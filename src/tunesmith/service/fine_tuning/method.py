@@ -4,6 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
+from tunesmith.known_models import KnownModel
 from tunesmith.operations.fine_tuning import CreateFineTuningJob
 from tunesmith.service.core.errors import invalid
 from tunesmith.service.engines.base import TrainingExample, TrainingSpec
@@ -13,7 +14,6 @@ from tunesmith.service.fine_tuning.training_data import (
     read_examples,
     validate_example_count,
 )
-from tunesmith.service.inference.models import COMPLETION_MODELS
 from tunesmith.training_rules import Format
 from tunesmith.types.fine_tuning import (
     DpoMethod,
@@ -66,14 +66,14 @@ def resolve_method(operation: CreateFineTuningJob) -> FineTuneMethod:
 
 
 def load_training_spec(
-    job: FineTuningJob, files: FileService, base: str, graders: Graders
+    job: FineTuningJob, files: FileService, model: KnownModel, graders: Graders
 ) -> TrainingSpec:
     """Read and validate the files of a job.
 
     Args:
         job: The job.
         files: The job's files.
-        base: Name of the base model, which decides the format.
+        model: The base model, which decides the format.
         graders: Graders of reinforcement jobs.
 
     Raises:
@@ -88,7 +88,7 @@ def load_training_spec(
 
     def read(file_id: str, param: str) -> list[TrainingExample]:
         content = b"".join(files.read(file_id))
-        return read_examples(content, _format(kind, base), param=param, grade=grade)
+        return read_examples(content, _format(kind, model), param=param, grade=grade)
 
     examples = read(job.training_file or "", "training_file")
     validate_example_count(len(examples))
@@ -103,12 +103,12 @@ def load_training_spec(
     )
 
 
-def _format(kind: str, base: str) -> Format:
+def _format(kind: str, model: KnownModel) -> Format:
     if kind == "dpo":
         return "dpo"
     if kind == "reinforcement":
         return "reinforcement"
-    return "completions" if base in COMPLETION_MODELS else "chat"
+    return "completions" if model.completes_only else "chat"
 
 
 @dataclass(frozen=True, slots=True)

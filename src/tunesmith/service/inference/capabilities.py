@@ -1,7 +1,8 @@
 """Endpoints that each model supports, and the service's errors for the others."""
 
+from tunesmith.known_models import KnownModel
 from tunesmith.service.core.errors import ServiceError, invalid
-from tunesmith.service.inference.models import LEGACY_MODELS, Models
+from tunesmith.service.inference.models import Models
 
 __all__ = [
     "check_context_length",
@@ -11,9 +12,6 @@ __all__ = [
     "require_response_model",
 ]
 
-_COMPLETION_BASES = {*LEGACY_MODELS, "babbage-002", "davinci-002", "gpt-3.5-turbo-instruct"}
-
-
 _NOT_A_COMPLETION_MODEL = (
     "This is a chat model and not supported in the v1/completions endpoint. "
     "Did you mean to use v1/chat/completions?"
@@ -22,35 +20,40 @@ _NOT_A_CHAT_MODEL = (
     "This is not a chat model and thus not supported in the v1/chat/completions endpoint. "
     "Did you mean to use v1/completions?"
 )
+_ONLY_RESPONSES = "This model is only supported in v1/responses and not in {endpoint}."
 
 
 def require_completion_model(models: Models, name: str) -> None:
     """Refuse a model that does not complete prompts.
 
     Raises:
-        ServiceError: The model is unknown, or only chats, embeds or moderates.
+        ServiceError: The model is unknown, or does something else.
     """
-    if not _completes(models, name):
-        raise ServiceError(404, _NOT_A_COMPLETION_MODEL, param="model")
+    model = _sampling_model(models, name)
+    if not model.can("completions"):
+        message = _NOT_A_COMPLETION_MODEL if model.can("chat") else _ONLY_RESPONSES
+        raise ServiceError(404, message.format(endpoint="v1/completions"), param="model")
 
 
 def require_chat_model(models: Models, name: str) -> None:
     """Refuse a model that does not chat.
 
     Raises:
-        ServiceError: The model is unknown, or only completes, embeds or moderates.
+        ServiceError: The model is unknown, or does something else.
     """
-    if _completes(models, name):
-        raise ServiceError(404, _NOT_A_CHAT_MODEL, param="model")
+    model = _sampling_model(models, name)
+    if not model.can("chat"):
+        message = _NOT_A_CHAT_MODEL if model.can("completions") else _ONLY_RESPONSES
+        raise ServiceError(404, message.format(endpoint="v1/chat/completions"), param="model")
 
 
 def require_response_model(models: Models, name: str) -> None:
     """Refuse a model that does not support the Responses API.
 
     Raises:
-        ServiceError: The model is unknown, or only completes, embeds or moderates.
+        ServiceError: The model is unknown, or does something else.
     """
-    if _completes(models, name):
+    if not _sampling_model(models, name).can("responses"):
         message = f"The requested model '{name}' cannot be used with the Responses API."
         raise invalid(message, "model", "unsupported_model")
 
@@ -61,7 +64,7 @@ def require_embedding_model(models: Models, name: str) -> None:
     Raises:
         ServiceError: The model is unknown, or does something else.
     """
-    if not _embeds(models.base_of(name)):
+    if not models.info_of(name).can("embeddings"):
         raise ServiceError(403, "You are not allowed to generate embeddings from this model")
 
 
@@ -86,12 +89,8 @@ def check_context_length(prompt_tokens: int, max_tokens: int, window: int) -> No
         )
 
 
-def _completes(models: Models, name: str) -> bool:
-    base = models.base_of(name)
-    if _embeds(base) or "moderation" in base:
+def _sampling_model(models: Models, name: str) -> KnownModel:
+    model = models.info_of(name)
+    if not model.can("chat", "completions", "responses"):
         raise ServiceError(403, "You are not allowed to sample from this model")
-    return base in _COMPLETION_BASES
-
-
-def _embeds(base: str) -> bool:
-    return base.startswith("text-embedding-")
+    return model

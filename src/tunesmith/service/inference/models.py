@@ -1,7 +1,8 @@
 """The Models API: base models and tuned models with their weights."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
+from tunesmith.known_models import KNOWN_MODELS, KnownModel, custom_model
 from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, model_not_found
@@ -10,48 +11,9 @@ from tunesmith.service.engines.base import Engine, EngineModel
 from tunesmith.types.base import Page
 from tunesmith.types.models import Model, ModelDeleted
 
-__all__ = ["COMPLETION_MODELS", "LEGACY_MODELS", "TUNABLE_MODELS", "Models"]
-
-LEGACY_MODELS = ("ada", "babbage", "curie", "davinci")
-"""Base models of the legacy fine-tuning API."""
-
-COMPLETION_MODELS = ("babbage-002", "davinci-002")
-"""Models that are tuned on prompts and completions instead of conversations."""
-
-TUNABLE_MODELS = (
-    *COMPLETION_MODELS,
-    "gpt-3.5-turbo",
-    "gpt-3.5-turbo-0125",
-    "gpt-3.5-turbo-0613",
-    "gpt-3.5-turbo-1106",
-    "gpt-4o-2024-08-06",
-    "gpt-4o-mini",
-    "gpt-4o-mini-2024-07-18",
-    "gpt-4.1",
-    "gpt-4.1-2025-04-14",
-    "gpt-4.1-mini",
-    "gpt-4.1-mini-2025-04-14",
-    "gpt-4.1-nano",
-    "gpt-4.1-nano-2025-04-14",
-    "o4-mini-2025-04-16",
-)
-
-_FIXED_MODELS = (
-    "gpt-3.5-turbo-instruct",
-    "omni-moderation-latest",
-    "omni-moderation-2024-09-26",
-    "text-embedding-ada-002",
-    "text-embedding-3-small",
-    "text-embedding-3-large",
-    "text-moderation-latest",
-    "text-moderation-stable",
-)
+__all__ = ["Models"]
 
 _BASE_CREATED_AT = 1_649_358_449
-_BASE_MODELS = {
-    name: Model(id=name, object="model", created=_BASE_CREATED_AT, owned_by="openai")
-    for name in (*LEGACY_MODELS, *TUNABLE_MODELS, *_FIXED_MODELS)
-}
 
 
 class Models:
@@ -60,9 +22,11 @@ class Models:
     Args:
         context: Dependencies shared by all parts of the service.
         engine: Source of the base models' weights.
+        names: Names of base models beside `KNOWN_MODELS`.
     """
 
-    def __init__(self, context: ServiceContext, engine: Engine) -> None:
+    def __init__(self, context: ServiceContext, engine: Engine, names: Iterable[str] = ()) -> None:
+        self._known = {**KNOWN_MODELS, **{name: custom_model(name) for name in names}}
         self._tuned = context.store.collection("models", Model)
         self._engine = engine
         self._organization = context.organization
@@ -77,21 +41,22 @@ class Models:
         """List the models, base models first."""
         del operation
         tuned = self._tuned.get_page(newest_first=False).records
-        return Page(object="list", data=[*_BASE_MODELS.values(), *tuned])
+        return Page(object="list", data=[*map(_to_model, self._known.values()), *tuned])
 
     @handles(RetrieveModel)
     async def retrieve(self, operation: RetrieveModel) -> Model:
         """Return a model."""
-        model = _BASE_MODELS.get(operation.model) or self._tuned.get(operation.model)
+        name = operation.model
+        model = _to_model(self._known[name]) if name in self._known else self._tuned.get(name)
         if model is None:
-            raise model_not_found(operation.model)
+            raise model_not_found(name)
         return model
 
     @handles(DeleteModel)
     async def delete(self, operation: DeleteModel) -> ModelDeleted:
         """Delete a tuned model."""
         name = operation.model
-        if name in _BASE_MODELS:
+        if name in self._known:
             message = self._behavior.base_model_message.format(name=name)
             raise ServiceError(self._behavior.base_model_status, message, param="model")
         if self._tuned.delete(name) is None:
@@ -132,7 +97,7 @@ class Models:
 
     def exists(self, name: str) -> bool:
         """Return whether a model exists."""
-        return name in _BASE_MODELS or self.is_tuned(name)
+        return name in self._known or self.is_tuned(name)
 
     def is_tuned(self, name: str) -> bool:
         """Return whether a tuned model, or a checkpoint of one, exists."""
@@ -144,10 +109,20 @@ class Models:
         Raises:
             ServiceError: The model does not exist.
         """
-        base = name if name in _BASE_MODELS else self._bases.get(name)
+        base = name if name in self._known else self._bases.get(name)
         if base is None:
             raise model_not_found(name)
         return base
+
+    def info_of(self, name: str) -> KnownModel:
+        """Return the abilities of a model: those of its base model.
+
+        Raises:
+            ServiceError: The model does not exist.
+        """
+        base = self.base_of(name)
+        # A stored model may be based on one that is no longer named to the service.
+        return self._known.get(base) or custom_model(base)
 
     def resolve(self, name: str) -> EngineModel:
         """Return a model's weights.
@@ -155,13 +130,23 @@ class Models:
         Raises:
             ServiceError: The model does not exist.
         """
-        if name in _BASE_MODELS:
+        if name in self._known:
             return self._engine.base(name)
         self.base_of(name)
         if name not in self._weights:
             data = b"".join(self._store.read(_blob_id(name)))
             self._weights[name] = self._engine.load(data)
         return self._weights[name]
+
+
+def _to_model(known: KnownModel) -> Model:
+    return Model(
+        id=known.name,
+        object="model",
+        created=_BASE_CREATED_AT,
+        owned_by="openai",
+        shutdown_date=known.shutdown.isoformat() if known.shutdown else None,
+    )
 
 
 def _blob_id(name: str) -> str:

@@ -53,7 +53,7 @@ class Moderations:
     async def create(self, operation: CreateModeration) -> CreateModerationResponse:
         """Moderate each text of a list, or all parts of a message together."""
         model = operation.model or _DEFAULT_MODEL
-        if "moderation" not in self._context.models.base_of(model):
+        if not self._context.models.info_of(model).can("moderations"):
             raise model_not_found(model)
         texts = _read_texts(operation)
         await checkpoint()

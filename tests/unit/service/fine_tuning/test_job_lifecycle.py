@@ -138,7 +138,7 @@ async def test_a_grader_that_needs_code_is_refused_when_the_job_is_created(servi
     grader = {"type": "python", "name": "p", "source": "def grade(sample, item): return 1"}
     method = {"type": "reinforcement", "reinforcement": {"grader": grader}}
     with pytest.raises(ServiceError, match="does not run Python code"):
-        await _create(service, await upload(chats), model="gpt-4o-mini", method=method)
+        await _create(service, await upload(chats), model="o4-mini", method=method)
 
 
 async def test_a_wrong_validation_file_lets_the_job_fail_too(service, upload, pairs, chats):

@@ -33,7 +33,8 @@ async def job(service, upload, pairs):
 )
 async def test_base_models_are_there_and_stay(service, name):
     model = await service.execute(RetrieveModel(name))
-    assert model.model_dump(exclude_unset=True).keys() == {"id", "object", "created", "owned_by"}
+    keys = {"id", "object", "created", "owned_by", "shutdown_date"}
+    assert model.model_dump(exclude_unset=True).keys() == keys
     with pytest.raises(ServiceError, match="is a base model") as caught:
         await service.execute(DeleteModel(name))
     assert caught.value.status == 403

@@ -20,7 +20,6 @@ from tunesmith.service.fine_tuning.legacy.lifecycle import (
 from tunesmith.service.fine_tuning.lifecycle import JobContext, LifecycleState
 from tunesmith.service.fine_tuning.stubbed_outcomes import FailurePoints, StubbedOutcomes
 from tunesmith.service.fine_tuning.timeline import FINE_TUNE_TIMELINE
-from tunesmith.service.inference.models import LEGACY_MODELS
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tunes import FineTune, FineTuneEvent, FineTuneHyperparams
 
@@ -55,7 +54,7 @@ class LegacyFineTunes(StubbedOutcomes[LegacyFineTuneLifecycle]):
         """Create a fine-tune; its files are validated later."""
         context, core = self._context, self._context.core
         model = operation.model or _DEFAULT_MODEL
-        context.validate_base_model(model, LEGACY_MODELS)
+        context.validate_base_model(model, "legacy")
         context.validate_file(operation.training_file, "training_file")
         context.validate_file(operation.validation_file, "validation_file")
         _validate_classification_params(operation)
