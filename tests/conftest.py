@@ -7,9 +7,17 @@ import pytest
 
 TESTS = Path(__file__).parent
 
-# Folders that `-m "not slow"` leaves out, since they start other programs. Slow tests of other
-# folders are marked individually.
-SLOW = {"clients", "docs", "examples", "packaging", "servers", "typing"}
+# Paths that `-m "not slow"` leaves out without importing them. Other slow tests are marked.
+SLOW = {
+    "clients",
+    "docs",
+    "examples",
+    "http/test_any_request.py",
+    "packaging",
+    "servers",
+    "typing",
+    "unit/integrations/test_wandb.py",
+}
 
 # Timing depends on the machine: the first test of a fresh checkout builds hypothesis' table of
 # characters, and cores may be shared.
@@ -32,14 +40,15 @@ def _no_environment(monkeypatch):
         monkeypatch.delenv(name, raising=False)
 
 
+def is_slow(path):
+    return any(path.is_relative_to(TESTS / slow) for slow in SLOW)
+
+
 def pytest_ignore_collect(collection_path, config):
-    """Do not even import the tests of these folders in the fast lane."""
-    if config.option.markexpr == "not slow" and collection_path.parent == TESTS:
-        return True if collection_path.name in SLOW else None
-    return None
+    return True if config.option.markexpr == "not slow" and is_slow(collection_path) else None
 
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if item.path.is_relative_to(TESTS) and item.path.relative_to(TESTS).parts[0] in SLOW:
+        if is_slow(item.path):
             item.add_marker(pytest.mark.slow)

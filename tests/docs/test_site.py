@@ -22,7 +22,6 @@ PUBLIC = (
     "tunesmith.integrations.tracking",
     "tunesmith.integrations.wandb",
     "tunesmith.reports.fine_tuning_job",
-    "tunesmith.operations",
     "tunesmith.testing",
     "tunesmith.types",
     "tunesmith.webhooks",

@@ -127,7 +127,6 @@ def served():
         yield url, objects
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("label", OPERATIONS)
 def test_every_response_is_as_the_document_describes(label, served):
     for mode in MODES:

@@ -4,9 +4,9 @@ from collections.abc import Mapping
 from functools import cache
 from typing import Any, NamedTuple
 
-from tunesmith import operations
 from tunesmith.errors import InvalidRequestError
 from tunesmith.operations.base import OperationSpec
+from tunesmith.operations.registry import all_operations
 from tunesmith.protocol.json import validate_json
 
 __all__ = ["ENDPOINTS", "Endpoint", "endpoint_of"]
@@ -25,7 +25,6 @@ class Endpoint(NamedTuple):
         url: URL as in the lines of a batch: `/v1/completions`.
         operation: Name of the operation, such as `completions.create`.
         prompt: Parameter with the input; a row that is only a text sets it.
-        operation_class: Name of the operation's class.
         length_params: Parameters that limit the output tokens, the first that is set.
         default_tokens: Limit of the output tokens if none of them is set; None for no limit.
     """
@@ -33,7 +32,6 @@ class Endpoint(NamedTuple):
     url: str
     operation: str
     prompt: str
-    operation_class: str
     length_params: tuple[str, ...]
     default_tokens: int | None
 
@@ -45,7 +43,7 @@ class Endpoint(NamedTuple):
     @property
     def params(self) -> frozenset[str]:
         """Parameters of the operation."""
-        return _params(self.operation_class)
+        return _params(self.operation)
 
     def to_body(self, text: str) -> dict[str, Any]:
         """Return the body of a request with a text as its input."""
@@ -74,7 +72,7 @@ class Endpoint(NamedTuple):
         Raises:
             ValidationError: The body has another shape.
         """
-        return validate_json(_spec(self.operation_class).response_type, body)
+        return validate_json(_spec(self.operation).response_type, body)
 
 
 ENDPOINTS: Mapping[str, Endpoint] = {
@@ -84,7 +82,6 @@ ENDPOINTS: Mapping[str, Endpoint] = {
             "/v1/completions",
             "completions.create",
             "prompt",
-            "CreateCompletion",
             ("max_tokens",),
             _DEFAULT_COMPLETION_TOKENS,
         ),
@@ -92,16 +89,14 @@ ENDPOINTS: Mapping[str, Endpoint] = {
             "/v1/chat/completions",
             "chat.completions.create",
             "messages",
-            "CreateChatCompletion",
             ("max_completion_tokens", "max_tokens"),
             None,
         ),
-        Endpoint("/v1/embeddings", "embeddings.create", "input", "CreateEmbedding", (), 0),
+        Endpoint("/v1/embeddings", "embeddings.create", "input", (), 0),
         Endpoint(
             "/v1/responses",
             "responses.create",
             "input",
-            "CreateResponse",
             ("max_output_tokens",),
             None,
         ),
@@ -125,11 +120,10 @@ def endpoint_of(url: str) -> Endpoint:
 
 
 @cache
-def _params(operation_class: str) -> frozenset[str]:
-    return frozenset(_spec(operation_class).body_params)
+def _params(operation: str) -> frozenset[str]:
+    return frozenset(_spec(operation).body_params)
 
 
 @cache
-def _spec(operation_class: str) -> OperationSpec:
-    spec: OperationSpec = getattr(operations, operation_class).spec
-    return spec
+def _spec(operation: str) -> OperationSpec:
+    return next(known.spec for known in all_operations() if known.spec.name == operation)

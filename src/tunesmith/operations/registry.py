@@ -17,7 +17,7 @@ def all_operations() -> tuple[type[Operation[Any]], ...]:
 
     Example:
         ```python
-        from tunesmith.operations import all_operations
+        from tunesmith.operations.registry import all_operations
 
         for operation in all_operations():
             print(operation.spec.name, operation.spec.method, operation.spec.path)

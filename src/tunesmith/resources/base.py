@@ -1,7 +1,7 @@
 """Resources, and methods that take their parameters from an operation.
 
 ```python
-from tunesmith.operations import ListModels, RetrieveModel
+from tunesmith.operations.models import ListModels, RetrieveModel
 from tunesmith.resources.base import Resource, operation_method, paged
 
 

@@ -60,7 +60,6 @@ def plain(items):
     return {item.key or ".".join(item.nested_key): json.loads(item.value_json) for item in items}
 
 
-@pytest.mark.slow
 async def test_a_run_holds_the_job_as_the_old_command_wrote_it(client, job, tracker, tmp_path):
     job = await client.fine_tuning.jobs.wait(job)
     assert await track(client, job, tracker) == "logged"
@@ -94,7 +93,6 @@ async def test_a_run_holds_the_job_as_the_old_command_wrote_it(client, job, trac
     assert train == {"train.jsonl", "train-train.jsonl.table.json"}
 
 
-@pytest.mark.slow
 async def test_a_job_logged_to_a_folder_is_not_logged_again(client, job, tracker, tmp_path):
     await track(client, job, tracker, follow=True)
     again = WandbTracker("kant", mode="offline", folder=tmp_path)
@@ -105,7 +103,6 @@ async def test_a_job_logged_to_a_folder_is_not_logged_again(client, job, tracker
     assert [row["train_loss"] for row in rows] == pytest.approx([row.train_loss for row in results])
 
 
-@pytest.mark.slow
 async def test_a_job_that_was_interrupted_is_logged_again(client, job, tracker, tmp_path):
     job = await client.fine_tuning.jobs.wait(job)
 
@@ -146,7 +143,6 @@ async def test_the_service_is_checked_for_the_job(
     assert asked == [f"us/kant/{job.id}"]
 
 
-@pytest.mark.slow
 async def test_local_runs_are_not_runs_of_the_service(client, job, monkeypatch, tmp_path):
     job = await client.fine_tuning.jobs.wait(job)
     await track(client, job, WandbTracker("kant", mode="offline", folder=tmp_path))
@@ -172,7 +168,6 @@ async def test_a_missing_key_has_a_hint(method, client, job, monkeypatch, tmp_pa
         getattr(tracker, method)(TrackedJob.from_job(job))
 
 
-@pytest.mark.slow
 async def test_conversations_are_logged_as_json_and_blank_lines_skipped(
     client, data, tracker, tmp_path
 ):

@@ -3,7 +3,7 @@
 import pytest
 from pydantic import BaseModel, ValidationError
 
-from tunesmith.operations import (
+from tunesmith.operations.chat import (
     CreateChatCompletion,
     DeleteChatCompletion,
     ListChatCompletionMessages,

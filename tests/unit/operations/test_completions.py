@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from tunesmith.operations import CreateCompletion
+from tunesmith.operations.completions import CreateCompletion
 from tunesmith.types import Completion
 
 REFERENCE = """

@@ -6,8 +6,8 @@ import re
 
 import pytest
 
-from tunesmith.operations import all_operations
 from tunesmith.operations.base import Operation
+from tunesmith.operations.registry import all_operations
 
 CALL_OPTIONS = {field.name for field in dataclasses.fields(Operation)}
 

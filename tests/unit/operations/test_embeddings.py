@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from tunesmith.operations import CreateEmbedding
+from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.types import CreateEmbeddingResponse
 
 

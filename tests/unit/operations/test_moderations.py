@@ -3,7 +3,7 @@
 import pytest
 from pydantic import ValidationError
 
-from tunesmith.operations import CreateModeration
+from tunesmith.operations.moderations import CreateModeration
 from tunesmith.types import CreateModerationResponse
 
 TEXT = {"type": "text", "text": "A"}

@@ -6,22 +6,19 @@ from pathlib import Path
 import pytest
 from pydantic import ValidationError
 
-from tunesmith.operations import (
-    CreateBatch,
+from tunesmith.operations.batches import CreateBatch
+from tunesmith.operations.files import CreateFile, ListFiles, RetrieveFile
+from tunesmith.operations.fine_tunes import CreateFineTune
+from tunesmith.operations.fine_tuning import (
     CreateCheckpointPermissions,
-    CreateFile,
-    CreateFineTune,
     CreateFineTuningJob,
-    CreateUpload,
-    CreateUploadPart,
     DeleteCheckpointPermission,
     ListCheckpointPermissions,
-    ListFiles,
     ListFineTuningJobEvents,
     ListFineTuningJobs,
-    RetrieveFile,
-    RunGrader,
 )
+from tunesmith.operations.graders import RunGrader
+from tunesmith.operations.uploads import CreateUpload, CreateUploadPart
 
 EXPIRES = {"anchor": "created_at", "seconds": 3_600}
 

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tunesmith.operations import all_operations
 from tunesmith.operations.base import StreamOperation
+from tunesmith.operations.registry import all_operations
 from tunesmith.types import (
     Batch,
     CheckpointPermission,

@@ -8,7 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, RootModel
 from typing_extensions import TypedDict
 
 from tunesmith.errors import InvalidRequestError, InvalidResponseError
-from tunesmith.operations import CreateChatCompletion
+from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.protocol.structured import (
     json_schema_format,
     parse_completion,

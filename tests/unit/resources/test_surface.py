@@ -7,7 +7,7 @@ from operator import attrgetter
 import pytest
 
 from tunesmith import AsyncClient
-from tunesmith.operations import all_operations
+from tunesmith.operations.registry import all_operations
 
 CLIENT = AsyncClient(api_key="sk-1")
 

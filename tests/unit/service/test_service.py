@@ -5,7 +5,6 @@ from contextlib import aclosing
 import anyio
 import pytest
 
-from tunesmith.operations import all_operations
 from tunesmith.operations.base import StreamOperation
 from tunesmith.operations.fine_tunes import CreateFineTune, ListFineTuneEvents
 from tunesmith.operations.fine_tuning import (
@@ -13,6 +12,7 @@ from tunesmith.operations.fine_tuning import (
     ListFineTuningJobs,
     RetrieveFineTuningJob,
 )
+from tunesmith.operations.registry import all_operations
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio

@@ -17,9 +17,9 @@ from pydantic_core import to_json
 
 from tunesmith.clock import VirtualClock
 from tunesmith.errors import InvalidRequestError
-from tunesmith.operations import all_operations
 from tunesmith.operations.base import Operation, OperationSpec, StreamOperation
 from tunesmith.operations.files import DownloadFile, RetrieveFile
+from tunesmith.operations.registry import all_operations
 from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.route import Router, UnknownRouteError
 from tunesmith.service.core.context import ServiceContext

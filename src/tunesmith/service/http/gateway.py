@@ -10,7 +10,7 @@ from pydantic import SecretStr
 from pydantic_core import to_json
 
 from tunesmith.backends.base import Backend
-from tunesmith.operations import all_operations
+from tunesmith.operations.registry import all_operations
 from tunesmith.protocol.message import Body, Request, Response
 from tunesmith.protocol.route import Router, UnknownRouteError
 from tunesmith.service.core.errors import ServiceError, invalid, unknown_url

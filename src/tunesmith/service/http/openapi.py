@@ -9,8 +9,8 @@ from typing import Any, Literal, get_type_hints
 
 from pydantic import TypeAdapter
 
-from tunesmith.operations import all_operations
 from tunesmith.operations.base import Operation
+from tunesmith.operations.registry import all_operations
 from tunesmith.protocol.encode import FILE_PARAMS
 from tunesmith.types.base import ErrorObject
 

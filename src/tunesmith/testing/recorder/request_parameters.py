@@ -11,8 +11,8 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import from_json
 
 from tunesmith.errors import InvalidRequestError
-from tunesmith.operations import all_operations
 from tunesmith.operations.base import Operation
+from tunesmith.operations.registry import all_operations
 from tunesmith.protocol.flatten import unflatten
 from tunesmith.protocol.message import Request
 from tunesmith.protocol.multipart import MultipartError, ReceivedPart, decode_multipart

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal, cast
 
-from tunesmith.operations import all_operations
+from tunesmith.operations.registry import all_operations
 from tunesmith.protocol.retry import (
     RetryPolicy,
     may_have_been_processed,

@@ -5,7 +5,7 @@ import re
 
 import pytest
 
-from tunesmith.operations import all_operations
+from tunesmith.operations.registry import all_operations
 from tunesmith.service.http.openapi import openapi_document
 
 DOCUMENT = openapi_document()
