@@ -1,7 +1,7 @@
-"""One service, reached through every door, on both event loops."""
+"""One service, over every access, on both event loops."""
 
 import pytest
-from tests.contract.doors import DOORS
+from tests.contract.accesses import ACCESSES
 
 from tunesmith import AsyncClient
 from tunesmith.service.service import Service
@@ -12,15 +12,24 @@ def service():
     return Service(seed=1)
 
 
-@pytest.fixture(params=DOORS)
-def door(request):
-    """A way to reach a service: an asynchronous context manager that gives a backend."""
-    return DOORS[request.param]
+# Accesses of the fast tests; the others run the same code with other parts around it.
+FAST = {"in_process", "over_sockets"}
+
+
+@pytest.fixture(
+    params=[
+        pytest.param(access, id=name, marks=() if name in FAST else pytest.mark.slow)
+        for name, access in ACCESSES.items()
+    ]
+)
+def access(request):
+    """An asynchronous context manager that yields a backend of a service."""
+    return request.param
 
 
 @pytest.fixture
-async def backend(door, service, anyio_backend):
-    async with door(service) as backend:
+async def backend(access, service, anyio_backend):
+    async with access(service) as backend:
         yield backend
 
 

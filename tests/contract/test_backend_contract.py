@@ -1,7 +1,7 @@
-"""The public contract of backends, over all that are here, and over some that break it."""
+"""The public contract of backends, tested with every backend of the package."""
 
 import pytest
-from tests.contract import doors
+from tests.contract import accesses
 from tests.contract.wrappers import Wrapper
 
 from tunesmith import MemoryBackend
@@ -22,12 +22,12 @@ class TestMemory(BackendContract):
 
 class TestTransport(BackendContract):
     def connect(self, service):
-        return doors.over_transport(service)
+        return accesses.over_transport(service)
 
 
 class TestSocket(BackendContract):
     def connect(self, service):
-        return doors.over_sockets(service)
+        return accesses.over_sockets(service)
 
 
 class TestWrapper(WrapperContract):

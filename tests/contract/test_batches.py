@@ -1,4 +1,4 @@
-"""Batches: a file of requests, and a file of answers within a day."""
+"""Batches: a file of requests becomes a file of responses within a day."""
 
 import json
 
@@ -34,7 +34,7 @@ async def rows(client, file_id):
     return {row["custom_id"]: row for row in map(json.loads, text.splitlines())}
 
 
-async def test_every_line_of_a_batch_is_answered(client, service):
+async def test_every_line_of_a_batch_gets_a_response(client, service):
     batch = await begin(client, [line(n) for n in range(25)], metadata={"run": "1"})
     assert batch.status == "validating"
     assert not batch.is_over
@@ -56,7 +56,7 @@ async def test_every_line_of_a_batch_is_answered(client, service):
     assert any(answer["response"]["body"]["choices"][0]["text"] for answer in answers.values())
 
 
-async def test_a_line_answers_what_a_call_by_itself_does(client, service):
+async def test_a_line_gets_the_response_of_a_single_call(client, service):
     batch = await begin(client, [line(1, seed=3, max_tokens=20)])
     service.clock.jump(100)
     batch = await client.batches.retrieve(batch.id)
@@ -66,7 +66,7 @@ async def test_a_line_answers_what_a_call_by_itself_does(client, service):
     assert batch.usage.total_tokens == alone.usage.total_tokens
 
 
-async def test_lines_that_fail_are_in_the_file_of_errors(client, service):
+async def test_failed_lines_are_in_the_error_file(client, service):
     batch = await begin(client, [line(1), line(2, temperature=17)])
     service.clock.jump(100)
     batch = await client.batches.retrieve(batch.id)
@@ -77,7 +77,7 @@ async def test_lines_that_fail_are_in_the_file_of_errors(client, service):
     assert failed["row-2"]["response"]["status_code"] == 400
 
 
-async def test_a_wrong_input_file_shows_when_the_batch_fails(client, service):
+async def test_an_invalid_input_file_fails_the_batch(client, service):
     batch = await begin(client, [line(1), line(1)])
     service.clock.jump(100)
     batch = await client.batches.retrieve(batch.id)
@@ -86,7 +86,7 @@ async def test_a_wrong_input_file_shows_when_the_batch_fails(client, service):
     assert batch.output_file_id is None
 
 
-async def test_a_cancelled_batch_keeps_what_it_has(client, service):
+async def test_a_cancelled_batch_keeps_its_finished_lines(client, service):
     batch = await begin(client, [line(n) for n in range(40)])
     service.clock.jump(20)
     assert (await client.batches.cancel(batch.id)).status == "cancelling"
@@ -108,7 +108,7 @@ async def test_batches_are_listed_newest_first_over_all_pages(client):
     assert listed == made[::-1]
 
 
-async def test_a_file_for_another_purpose_is_refused(client):
+async def test_a_file_with_another_purpose_is_rejected(client):
     file_id = await send(client, [line(1)], purpose="fine-tune")
     with pytest.raises(errors.BadRequestError, match="purpose"):
         await client.batches.create(

@@ -8,8 +8,8 @@ from pathlib import Path
 import anyio
 import anyio.lowlevel
 import pytest
+from tests.contract.accesses import over_sockets
 from tests.contract.data import begin_job, json_lines, pairs, send
-from tests.contract.doors import over_sockets
 
 from tunesmith import AsyncClient
 
@@ -142,7 +142,7 @@ def moments():
 
 @pytest.mark.slow
 @pytest.mark.parametrize("call", CALLS, ids=lambda call: call.__name__)
-async def test_whenever_a_call_is_cancelled_nothing_is_left(backend, tmp_path, call):
+async def test_a_call_cancelled_at_any_await_leaves_nothing_behind(backend, tmp_path, call):
     server = getattr(backend, "server", None)
     client = AsyncClient(backend=backend)
     world = World(tmp_path)
@@ -166,7 +166,7 @@ async def test_whenever_a_call_is_cancelled_nothing_is_left(backend, tmp_path, c
 
 
 @pytest.mark.parametrize("call", [create, stream, upload_in_parts, download])
-async def test_a_cancelled_call_gives_its_connection_back_or_closes_it(service, tmp_path, call):
+async def test_a_cancelled_call_releases_or_closes_its_connection(service, tmp_path, call):
     """A pool of two connections serves on after many calls were cancelled."""
     async with over_sockets(service, max_connections=2) as backend:
         client = AsyncClient(backend=backend)

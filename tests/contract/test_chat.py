@@ -1,4 +1,4 @@
-"""Chat: answers, pieces, tools, JSON, and answers that are kept."""
+"""Chat completions: whole, streamed, tools, structured output, stored completions."""
 
 import json
 
@@ -37,7 +37,7 @@ class Term(BaseModel):
     meanings: list[str]
 
 
-async def test_an_answer_is_a_message(client):
+async def test_a_chat_completion_has_a_message(client):
     chat = await client.chat.completions.create(**ASKED)
     assert chat.id.startswith("chatcmpl-")
     assert chat.object == "chat.completion"
@@ -47,7 +47,7 @@ async def test_an_answer_is_a_message(client):
     assert 0 < chat.usage.completion_tokens <= 20
 
 
-async def test_an_answer_can_be_put_into_the_next_question_as_it_is(client):
+async def test_a_message_of_a_response_can_be_sent_in_the_next_request(client):
     message = (await client.chat.completions.create(**ASKED)).choices[0].message
     following = {"role": "user", "content": [{"type": "text", "text": "And what is right?"}]}
     chat = await client.chat.completions.create(
@@ -56,7 +56,7 @@ async def test_an_answer_can_be_put_into_the_next_question_as_it_is(client):
     assert chat.choices[0].message.content
 
 
-async def test_a_stream_comes_to_what_create_answers(client):
+async def test_a_stream_adds_up_to_the_response_of_create(client):
     created = await client.chat.completions.create(**ASKED, n=2)
     async with client.chat.completions.stream(
         **ASKED, n=2, stream_options={"include_usage": True}
@@ -72,7 +72,7 @@ async def test_a_stream_comes_to_what_create_answers(client):
     assert final.usage.total_tokens == created.usage.total_tokens
 
 
-async def test_a_tool_is_called_with_arguments_that_fit(client):
+async def test_a_tool_call_has_arguments_that_match_its_schema(client):
     chat = await client.chat.completions.create(**ASKED, **FORCED)
     (call,) = chat.choices[0].message.tool_calls
     assert call.function.name == "look_up"
@@ -86,7 +86,7 @@ async def test_a_tool_is_called_with_arguments_that_fit(client):
     assert answered.choices[0].message.content
 
 
-async def test_the_pieces_of_a_tool_call_are_put_together(client):
+async def test_the_chunks_of_a_tool_call_are_assembled(client):
     created = await client.chat.completions.create(**ASKED, **FORCED)
     async with client.chat.completions.stream(**ASKED, **FORCED) as stream:
         final = await stream.final_response()
@@ -97,7 +97,7 @@ async def test_the_pieces_of_a_tool_call_are_put_together(client):
     assert final.choices[0].finish_reason == created.choices[0].finish_reason
 
 
-async def test_json_by_a_schema_fits_it(client):
+async def test_structured_output_matches_its_schema(client):
     schema = Term.model_json_schema() | {"additionalProperties": False}
     chat = await client.chat.completions.create(
         **ASKED | {"max_completion_tokens": 400},
@@ -106,21 +106,21 @@ async def test_json_by_a_schema_fits_it(client):
     assert Term.model_validate_json(chat.choices[0].message.content)
 
 
-async def test_an_answer_is_parsed_into_a_class_of_ones_own(client):
+async def test_a_response_is_parsed_into_the_users_class(client):
     asked = ASKED | {"max_completion_tokens": 400}
     chat = await client.chat.completions.parse(**asked, response_format=Term)
     assert isinstance(chat.choices[0].message.parsed, Term)
     assert chat.response.request_id.startswith("req_")
 
 
-async def test_an_answer_that_is_cut_off_is_not_parsed(client):
+async def test_a_truncated_response_is_not_parsed(client):
     with pytest.raises(errors.InvalidResponseError, match="ended with 'length'"):
         await client.chat.completions.parse(
             **ASKED | {"max_completion_tokens": 3}, response_format=Term
         )
 
 
-async def test_answers_that_are_kept_are_found_changed_and_deleted(client):
+async def test_stored_completions_are_listed_updated_and_deleted(client):
     chats = client.chat.completions
     kept = await chats.create(**ASKED, store=True, metadata={"topic": "duty"})
     await chats.create(**ASKED)
@@ -135,7 +135,7 @@ async def test_answers_that_are_kept_are_found_changed_and_deleted(client):
         await chats.retrieve(kept.id)
 
 
-async def test_a_reply_by_hand_is_answered_whole_and_in_pieces(client, service):
+async def test_a_stubbed_reply_is_returned_whole_and_streamed(client, service):
     service.stub_reply("I only know that I know nothing.")
     created = await client.chat.completions.create(**ASKED)
     assert created.choices[0].message.content == "I only know that I know nothing."
@@ -144,7 +144,7 @@ async def test_a_reply_by_hand_is_answered_whole_and_in_pieces(client, service):
     assert "".join(text) == "I only know that I know nothing."
 
 
-async def test_wrong_messages_are_an_error_before_anything_is_sent(client):
+async def test_invalid_messages_are_an_error_before_anything_is_sent(client):
     with pytest.raises(errors.InvalidRequestError) as caught:
         await client.chat.completions.create(model="gpt-4o-mini", messages=[])
     assert caught.value.param == "messages"

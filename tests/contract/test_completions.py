@@ -1,4 +1,4 @@
-"""Completions: whole, in pieces, and the same for the same seed."""
+"""Completions: whole, streamed, and reproducible by seed."""
 
 import anyio
 import pytest
@@ -12,7 +12,7 @@ pytestmark = pytest.mark.anyio
 ASKED = {"model": "davinci-002", "prompt": "The sky is", "max_tokens": 12, "seed": 3}
 
 
-async def test_a_completion_tells_what_it_is_and_what_it_used(client):
+async def test_a_completion_has_its_model_and_usage(client):
     completion = await client.completions.create(**ASKED)
     assert completion.id.startswith("cmpl-")
     assert completion.object == "text_completion"
@@ -26,7 +26,7 @@ async def test_a_completion_tells_what_it_is_and_what_it_used(client):
     assert completion.response.request_id.startswith("req_")
 
 
-async def test_the_same_seed_gives_the_same_text_and_another_one_does_not(client):
+async def test_only_the_same_seed_returns_the_same_text(client):
     asked = ASKED | {"max_tokens": 40, "temperature": 1.5}
     texts = [
         (await client.completions.create(**asked | {"seed": seed})).choices[0].text
@@ -35,7 +35,7 @@ async def test_the_same_seed_gives_the_same_text_and_another_one_does_not(client
     assert texts[0] == texts[1] != texts[2]
 
 
-async def test_parameters_reach_the_model(client):
+async def test_parameters_are_passed_to_the_model(client):
     completion = await client.completions.create(
         **ASKED | {"prompt": ["One", "Two"], "n": 2, "echo": True, "logprobs": 3, "max_tokens": 4}
     )
@@ -45,7 +45,7 @@ async def test_parameters_reach_the_model(client):
     assert len(completion.choices[0].logprobs.top_logprobs[-1]) == 3
 
 
-async def test_a_stream_comes_to_what_create_answers(client):
+async def test_a_stream_adds_up_to_the_response_of_create(client):
     created = await client.completions.create(**ASKED, n=2)
     async with client.completions.stream(
         **ASKED, n=2, stream_options={"include_usage": True}
@@ -60,7 +60,7 @@ async def test_a_stream_comes_to_what_create_answers(client):
     assert final.usage == created.usage
 
 
-async def test_a_stream_knows_its_response_before_its_first_event(client):
+async def test_a_stream_has_its_response_info_before_its_first_event(client):
     async with client.completions.stream(**ASKED) as stream:
         assert stream.response.status == 200
         assert stream.response.headers["content-type"].startswith("text/event-stream")
@@ -76,7 +76,7 @@ async def test_a_stream_left_early_frees_its_connection(backend):
     assert (await client.completions.create(**ASKED)).choices[0].text
 
 
-async def test_events_are_handed_over_as_they_come(backend):
+async def test_events_are_yielded_as_they_arrive(backend):
     """The rest of the answer is held back, and the first event is there all the same."""
     client = AsyncClient(backend=Stalling(backend, "completions.create"))
     with anyio.fail_after(10):
@@ -84,7 +84,7 @@ async def test_events_are_handed_over_as_they_come(backend):
             assert (await anext(stream)).object == "text_completion"
 
 
-async def test_a_stream_that_breaks_off_is_an_error_and_not_tried_again(backend):
+async def test_an_interrupted_stream_is_an_error_and_not_retried(backend):
     faults = Faults(backend)
     faults.on("completions.create").disconnect(after_events=2)
     record = CallRecorder(faults)
@@ -96,7 +96,7 @@ async def test_a_stream_that_breaks_off_is_an_error_and_not_tried_again(backend)
     faults.assert_all_fired()
 
 
-async def test_a_stream_whose_beginning_fails_is_tried_again(backend):
+async def test_a_stream_that_fails_before_its_first_event_is_retried(backend):
     faults = Faults(backend)
     faults.on("completions.create").refuse_connection()
     async with AsyncClient(backend=faults).completions.stream(**ASKED) as stream:
@@ -104,7 +104,7 @@ async def test_a_stream_whose_beginning_fails_is_tried_again(backend):
         assert stream.response.attempts == 2
 
 
-async def test_many_calls_run_side_by_side_over_one_client(client):
+async def test_one_client_makes_many_concurrent_calls(client):
     texts = {}
 
     async def complete(seed):
@@ -121,7 +121,7 @@ async def test_many_calls_run_side_by_side_over_one_client(client):
 
 
 @pytest.mark.parametrize("streaming", [False, True])
-async def test_an_unknown_model_is_an_error_in_a_stream_too(client, streaming):
+async def test_an_unknown_model_is_an_error_of_a_stream_too(client, streaming):
     asked = ASKED | {"model": "kant-1"}
     with pytest.raises(errors.NotFoundError, match="The model 'kant-1' does not exist") as caught:
         await (

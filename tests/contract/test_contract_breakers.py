@@ -1,4 +1,4 @@
-"""Each of these backends breaks the contract in one way, and fails the test for it."""
+"""Backends that break the contract in one way each fail its test."""
 
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -152,7 +152,7 @@ BREAKERS = [
 
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
 @pytest.mark.parametrize(("breaker", "test"), BREAKERS)
-def test_what_breaks_the_contract_fails_its_test(breaker, test, loop):
+def test_a_backend_that_breaks_the_contract_fails_its_test(breaker, test, loop):
     class Broken(WrapperContract):
         timeout = 0.2
 
@@ -173,7 +173,7 @@ def test_a_contract_without_a_backend_names_the_missing_method():
 
 
 @pytest.mark.slow
-def test_a_third_party_checks_its_backend_in_three_lines(pytester):
+def test_a_third_party_backend_is_checked_in_three_lines(pytester):
     pytester.makepyfile("""
 from tunesmith import MemoryBackend
 from tunesmith.testing import BackendContract

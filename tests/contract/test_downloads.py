@@ -1,4 +1,4 @@
-"""Downloads: whole or not at all, however often the connection breaks."""
+"""Downloads: complete or an error, however often the connection breaks."""
 
 import random
 
@@ -36,33 +36,33 @@ def ranges(record):
     return [call.headers.get("range") for call in record.calls("files.content")]
 
 
-async def test_a_stream_hands_the_content_over_in_chunks(client, file_id):
+async def test_a_stream_yields_the_content_in_chunks(client, file_id):
     async with client.files.content(file_id).stream() as stream:
         chunks = [chunk async for chunk in stream]
     assert len(chunks) > 1
     assert b"".join(chunks) == CONTENT
 
 
-async def test_a_stream_may_be_left_early(client, file_id):
+async def test_a_download_stream_can_be_left_early(client, file_id):
     async with client.files.content(file_id).stream() as stream:
         first = await anext(stream)
     assert first == CONTENT[: len(first)]
     assert await client.files.content(file_id).read() == CONTENT
 
 
-async def test_content_is_written_to_a_file_and_nothing_else_is(client, file_id, target):
+async def test_content_is_written_to_one_file_only(client, file_id, target):
     assert await client.files.content(file_id).write_to(target) == target
     assert target.read_bytes() == CONTENT
     assert names_in(target.parent) == ["content.bin"]
 
 
-async def test_a_file_that_is_there_is_replaced(client, file_id, target):
+async def test_an_existing_file_is_replaced(client, file_id, target):
     target.write_bytes(b"old")
     await client.files.content(file_id).write_to(str(target))
     assert target.read_bytes() == CONTENT
 
 
-async def test_a_broken_download_goes_on_where_it_broke(backend, file_id, target):
+async def test_an_interrupted_download_is_resumed(backend, file_id, target):
     faults = Faults(backend)
     faults.on("files.content").disconnect(after_bytes=100_000)
     record = CallRecorder(faults)
@@ -71,9 +71,7 @@ async def test_a_broken_download_goes_on_where_it_broke(backend, file_id, target
     assert ranges(record) == [None, "bytes=100000-"]
 
 
-async def test_a_download_that_breaks_again_and_again_is_finished_as_long_as_it_gets_further(
-    backend, file_id, target
-):
+async def test_a_download_is_resumed_as_often_as_it_makes_progress(backend, file_id, target):
     faults = Faults(backend)
     faults.on("files.content", nth=range(1, 6)).disconnect(after_bytes=50_000)
     record = CallRecorder(faults)
@@ -82,7 +80,7 @@ async def test_a_download_that_breaks_again_and_again_is_finished_as_long_as_it_
     assert ranges(record)[1:] == [f"bytes={n * 50_000}-" for n in range(1, 6)]
 
 
-async def test_only_the_end_of_the_answer_is_lost(backend, file_id, target):
+async def test_a_response_that_lacks_only_its_end_is_completed(backend, file_id, target):
     faults = Faults(backend)
     faults.on("files.content").disconnect(after_bytes=SIZE)
     record = CallRecorder(faults)
@@ -91,7 +89,7 @@ async def test_only_the_end_of_the_answer_is_lost(backend, file_id, target):
     assert ranges(record) == [None, f"bytes={SIZE}-"]
 
 
-async def test_content_to_be_resumed_is_asked_for_unpacked(backend, file_id, target):
+async def test_resumable_content_is_requested_uncompressed(backend, file_id, target):
     """A range of a packed answer would count other bytes than those that were written."""
     faults = Faults(backend)
     faults.on("files.content").disconnect(after_bytes=100_000)
@@ -100,7 +98,7 @@ async def test_content_to_be_resumed_is_asked_for_unpacked(backend, file_id, tar
     assert {call.headers["accept-encoding"] for call in record.calls()} == {"identity"}
 
 
-async def test_a_server_without_ranges_is_asked_for_the_whole_again(backend, file_id, target):
+async def test_without_range_support_the_whole_file_is_requested_again(backend, file_id, target):
     faults = Faults(WithoutRanges(backend))
     faults.on("files.content").disconnect(after_bytes=100_000)
     await AsyncClient(backend=faults).files.content(file_id).write_to(target)
@@ -108,7 +106,7 @@ async def test_a_server_without_ranges_is_asked_for_the_whole_again(backend, fil
     assert names_in(target.parent) == ["content.bin"]
 
 
-async def test_a_download_that_gets_no_further_fails_and_leaves_nothing(backend, file_id, target):
+async def test_a_download_without_progress_fails_and_leaves_nothing(backend, file_id, target):
     """Without ranges every attempt begins anew, and breaks at the same place."""
     faults = Faults(WithoutRanges(backend))
     faults.on("files.content", nth=None).disconnect(after_bytes=100_000)
@@ -119,7 +117,7 @@ async def test_a_download_that_gets_no_further_fails_and_leaves_nothing(backend,
     assert names_in(target.parent) == []
 
 
-async def test_a_failed_download_leaves_the_file_that_was_there(backend, file_id, target):
+async def test_a_failed_download_leaves_the_existing_file(backend, file_id, target):
     target.write_bytes(b"old")
     faults = Faults(WithoutRanges(backend))
     faults.on("files.content").disconnect(after_bytes=100_000)
@@ -142,7 +140,7 @@ async def test_a_cancelled_download_leaves_nothing(backend, file_id, target):
     assert await AsyncClient(backend=backend).files.content(file_id).read() == CONTENT
 
 
-async def test_a_stream_that_breaks_off_is_an_error_not_an_end(backend, file_id):
+async def test_an_interrupted_download_stream_is_an_error(backend, file_id):
     faults = Faults(backend)
     faults.on("files.content").disconnect(after_bytes=100_000)
     client = AsyncClient(backend=faults)
@@ -153,21 +151,21 @@ async def test_a_stream_that_breaks_off_is_an_error_not_an_end(backend, file_id)
     assert b"".join(received) == CONTENT[:100_000]
 
 
-async def test_a_read_that_breaks_off_is_tried_again(backend, file_id):
+async def test_an_interrupted_read_is_retried(backend, file_id):
     faults = Faults(backend)
     faults.on("files.content").disconnect(after_bytes=100_000)
     assert await AsyncClient(backend=faults).files.content(file_id).read() == CONTENT
     faults.assert_all_fired()
 
 
-async def test_a_connection_that_fails_at_first_does_not_matter(backend, file_id, target):
+async def test_a_failed_connection_is_retried(backend, file_id, target):
     faults = Faults(backend)
     faults.on("files.content").refuse_connection()
     await AsyncClient(backend=faults).files.content(file_id).write_to(target)
     assert target.read_bytes() == CONTENT
 
 
-async def test_an_unknown_file_is_an_error_and_leaves_nothing(client, target):
+async def test_downloading_an_unknown_file_is_an_error_and_leaves_nothing(client, target):
     with pytest.raises(errors.NotFoundError, match="No such File object: file-none"):
         await client.files.content("file-none").write_to(target)
     assert names_in(target.parent) == []
@@ -178,7 +176,7 @@ async def test_a_folder_that_does_not_exist_is_an_error(client, file_id, tmp_pat
         await client.files.content(file_id).write_to(tmp_path / "nowhere" / "content.bin")
 
 
-async def test_an_empty_file_is_written_too(client, service, target):
+async def test_an_empty_file_is_downloaded(client, service, target):
     file = service.files.add([b""], "empty.bin", "user_data")
     await client.files.content(file.id).write_to(target)
     assert target.read_bytes() == b""

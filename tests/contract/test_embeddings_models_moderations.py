@@ -23,7 +23,7 @@ def likeness(one, other):
     )
 
 
-async def test_texts_that_are_alike_have_vectors_that_are_alike(client):
+async def test_similar_texts_have_similar_embeddings(client):
     cat, cats, law = await embed(
         client, "the cat sat on the mat", "a cat sat on a mat", "the moral law commands us"
     )
@@ -31,20 +31,20 @@ async def test_texts_that_are_alike_have_vectors_that_are_alike(client):
     assert likeness(cat, cats) > likeness(cat, law)
 
 
-async def test_vectors_are_the_same_whether_they_come_as_numbers_or_in_base64(client):
+async def test_embeddings_are_the_same_as_numbers_and_in_base64(client):
     (numbers,) = await embed(client, "duty", dimensions=64, encoding_format="float")
     (packed,) = await embed(client, "duty", dimensions=64, encoding_format="base64")
     assert len(numbers) == 64
     assert packed == pytest.approx(numbers, abs=1e-6)
 
 
-async def test_models_are_listed_and_looked_up(client):
+async def test_models_are_listed_and_retrieved(client):
     names = [model.id async for model in client.models.list()]
     assert {"davinci-002", "gpt-4o-mini", EMBEDDER} <= set(names)
     assert (await client.models.retrieve("davinci-002")).object == "model"
 
 
-async def test_a_tuned_model_can_be_deleted_and_is_gone_then(client):
+async def test_a_fine_tuned_model_can_be_deleted(client):
     name = (await finish_job(client)).fine_tuned_model
     assert name in [model.id async for model in client.models.list()]
     deleted = await client.models.delete(name)
@@ -60,13 +60,13 @@ async def test_a_tuned_model_can_be_deleted_and_is_gone_then(client):
         assert caught.value.code == "model_not_found"
 
 
-async def test_a_base_model_is_not_deleted(client):
+async def test_a_base_model_cannot_be_deleted(client):
     with pytest.raises(errors.PermissionDeniedError, match="base model"):
         await client.models.delete("davinci-002")
     assert (await client.models.retrieve("davinci-002")).id == "davinci-002"
 
 
-async def test_a_moderation_judges_each_text(client):
+async def test_a_moderation_has_a_result_for_each_text(client):
     judged = await client.moderations.create(input=["I will kill you.", "Good morning."])
     assert [result.flagged for result in judged.results] == [True, False]
     assert judged.id.startswith("modr-")

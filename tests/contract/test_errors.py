@@ -1,4 +1,4 @@
-"""Errors: the same over every backend, with all that is known of them."""
+"""Errors: complete, and the same over every backend."""
 
 import pickle
 
@@ -13,7 +13,7 @@ from tunesmith.testing import CallRecorder, Faults
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_refusal_tells_all_that_the_service_told(client):
+async def test_an_error_has_all_fields_of_the_error_response(client):
     with pytest.raises(errors.NotFoundError) as caught:
         await client.files.retrieve("file-none")
     error = caught.value
@@ -27,7 +27,7 @@ async def test_a_refusal_tells_all_that_the_service_told(client):
     assert (str(again), again.__dict__) == (str(error), error.__dict__)
 
 
-async def test_what_only_the_service_knows_to_be_wrong_is_a_bad_request(client):
+async def test_a_mistake_that_only_the_service_finds_is_a_bad_request(client):
     file_id = await send(client, pairs())
     for options in ({"training_file": "file-none"}, {"model": "kant-1"}):
         with pytest.raises(errors.BadRequestError, match="does not exist"):
@@ -36,7 +36,7 @@ async def test_what_only_the_service_knows_to_be_wrong_is_a_bad_request(client):
             )
 
 
-async def test_a_parameter_that_the_service_does_not_know_is_refused_by_it(client):
+async def test_an_unknown_parameter_is_rejected_by_the_service(client):
     with pytest.raises(errors.BadRequestError, match="Unrecognized request argument"):
         await client.completions.create(
             model="davinci-002", prompt="Kant", extra_body={"wisdom": 1}
@@ -52,7 +52,7 @@ async def test_a_parameter_that_the_service_does_not_know_is_refused_by_it(clien
         ({"model": None}, "model"),
     ],
 )
-async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(backend, wrong, param):
+async def test_an_invalid_parameter_is_an_error_before_anything_is_sent(backend, wrong, param):
     looking_on = Wrapper(backend)
     client = AsyncClient(backend=looking_on)
     with pytest.raises(errors.InvalidRequestError, match=param) as caught:
@@ -61,7 +61,7 @@ async def test_a_wrong_parameter_is_an_error_before_anything_is_sent(backend, wr
     assert looking_on.asked == []
 
 
-async def test_failures_that_pass_are_waited_out(backend, service):
+async def test_transient_failures_are_retried(backend, service):
     faults = Faults(backend)
     faults.on("models.list").refuse_connection()
     faults.on("models.list", nth=2).drop_response()
@@ -71,7 +71,7 @@ async def test_failures_that_pass_are_waited_out(backend, service):
     assert service.clock.monotonic() > began
 
 
-async def test_failures_that_do_not_pass_are_an_error_that_counts_the_attempts(backend):
+async def test_lasting_failures_are_an_error_with_the_number_of_attempts(backend):
     faults = Faults(backend)
     faults.on("models.list", nth=None).refuse_connection()
     record = CallRecorder(faults)
@@ -81,7 +81,7 @@ async def test_failures_that_do_not_pass_are_an_error_that_counts_the_attempts(b
     record.assert_called("models.list", times=4)
 
 
-async def test_a_job_whose_answer_was_lost_is_found_and_not_made_twice(backend):
+async def test_a_job_whose_response_was_lost_is_found_and_not_created_twice(backend):
     faults = Faults(backend)
     faults.on("fine_tuning.jobs.create").drop_response()
     client = AsyncClient(backend=faults)
@@ -89,7 +89,7 @@ async def test_a_job_whose_answer_was_lost_is_found_and_not_made_twice(backend):
     assert [listed.id async for listed in client.fine_tuning.jobs.list()] == [job.id]
 
 
-async def test_a_file_whose_answer_was_lost_is_found_and_not_sent_twice(backend):
+async def test_a_file_whose_response_was_lost_is_found_and_not_sent_twice(backend):
     faults = Faults(backend)
     faults.on("files.create").drop_response()
     record = CallRecorder(faults)
@@ -109,7 +109,7 @@ async def test_a_deadline_spans_attempts_and_pauses(backend, service):
     assert service.clock.monotonic() - began <= 30
 
 
-async def test_an_answer_that_does_not_come_runs_into_the_timeout(backend, service):
+async def test_a_missing_response_is_a_timeout_error(backend, service):
     """By the time of the service, which passes as soon as somebody waits for it."""
     faults = Faults(backend)
     faults.on("models.list").stall(after_bytes=1)
@@ -123,7 +123,7 @@ async def test_an_answer_that_does_not_come_runs_into_the_timeout(backend, servi
         tasks.cancel_scope.cancel()
 
 
-async def test_after_closing_the_client_refuses_to_ask(backend):
+async def test_a_closed_client_refuses_calls(backend):
     client = AsyncClient(backend=backend)
     await client.aclose()
     with pytest.raises(errors.APIConnectionError, match="closed"):

@@ -1,4 +1,4 @@
-"""Files: what was sent is kept, byte by byte, until it is deleted."""
+"""Files: stored unchanged until they are deleted."""
 
 import io
 
@@ -20,7 +20,7 @@ async def in_pieces():
 
 
 @pytest.mark.parametrize("form", ["path", "text_path", "bytes", "file_object", "iterator", "tuple"])
-async def test_a_file_can_be_given_in_any_form(client, tmp_path, form):
+async def test_a_file_can_be_a_path_bytes_or_a_stream(client, tmp_path, form):
     path = tmp_path / "train.jsonl"
     path.write_bytes(CONTENT)
     given = {
@@ -47,7 +47,7 @@ async def test_a_file_keeps_its_name(client, filename):
     assert (await client.files.retrieve(file.id)).filename == filename
 
 
-async def test_a_file_that_was_created_is_found_and_listed(client):
+async def test_a_created_file_is_retrieved_and_listed(client):
     created = await client.files.create(file=CONTENT, purpose="batch")
     await client.files.create(file=CONTENT, purpose="fine-tune")
     assert await client.files.retrieve(created.id) == created
@@ -55,7 +55,7 @@ async def test_a_file_that_was_created_is_found_and_listed(client):
     assert [file.id for file in page.data] == [created.id]
 
 
-async def test_a_file_that_was_deleted_is_gone(client):
+async def test_a_deleted_file_does_not_exist(client):
     file = await client.files.create(file=CONTENT, purpose="fine-tune")
     deleted = await client.files.delete(file.id)
     assert (deleted.id, deleted.deleted) == (file.id, True)
@@ -65,7 +65,7 @@ async def test_a_file_that_was_deleted_is_gone(client):
     assert (await client.files.list()).data == []
 
 
-async def test_a_file_expires_when_it_shall(client, service):
+async def test_a_file_expires_after_the_given_time(client, service):
     file = await client.files.create(
         file=CONTENT, purpose="fine-tune", expires_after={"anchor": "created_at", "seconds": 3600}
     )
@@ -77,7 +77,7 @@ async def test_a_file_expires_when_it_shall(client, service):
         await client.files.retrieve(file.id)
 
 
-async def test_what_is_no_json_lines_is_refused_with_the_line(client):
+async def test_invalid_json_lines_are_rejected_with_the_line_number(client):
     with pytest.raises(errors.BadRequestError, match="Line 2") as caught:
         await client.files.create(file=b'{"prompt": ""}\nnonsense\n', purpose="fine-tune")
     assert caught.value.operation == "files.create"
@@ -90,7 +90,7 @@ async def test_content_can_be_read_as_text(client):
     assert await client.files.content(file.id).text() == text
 
 
-async def test_a_file_that_does_not_exist_is_refused_before_anything_is_sent(backend, tmp_path):
+async def test_a_missing_local_file_is_an_error_before_anything_is_sent(backend, tmp_path):
     looking_on = Wrapper(backend)
     client = AsyncClient(backend=looking_on)
     with pytest.raises(errors.InvalidRequestError, match=r"nowhere\.jsonl"):
@@ -98,7 +98,7 @@ async def test_a_file_that_does_not_exist_is_refused_before_anything_is_sent(bac
     assert looking_on.asked == []
 
 
-async def test_processing_is_waited_for(backend):
+async def test_wait_for_processing_returns_the_processed_file(backend):
     """Servers of 2023 answer `uploaded` first."""
     states = iter(["uploaded", "uploaded", "processed"])
     faults = Faults(backend)
@@ -111,7 +111,7 @@ async def test_processing_is_waited_for(backend):
     record.assert_called("files.retrieve", times=3)
 
 
-async def test_a_file_that_the_service_rejects_is_an_error_with_its_reason(backend):
+async def test_a_file_that_fails_processing_is_an_error_with_its_reason(backend):
     rejected = {"status": "error", "status_details": "not UTF-8"}
     faults = Faults(backend)
     faults.on("files.retrieve", nth=None).edit(lambda file: {**file, **rejected})

@@ -1,4 +1,4 @@
-"""Following a job: every event, once, in order, until all have come."""
+"""Following a job: each event once, in order, to the last."""
 
 import pytest
 from tests.contract.data import begin_job, collect, finish_job, pairs
@@ -21,7 +21,7 @@ async def follow(client, job, **options):
     return [event async for event in client.fine_tuning.jobs.follow(job, **options)]
 
 
-async def test_events_come_oldest_first_and_each_once(client):
+async def test_each_event_is_yielded_once_oldest_first(client):
     job = await begin_job(client)
     events = await follow(client, job)
     assert events == await all_events(client, job)
@@ -34,7 +34,7 @@ async def test_events_come_oldest_first_and_each_once(client):
 
 
 @pytest.mark.slow
-async def test_it_ends_only_after_the_last_events_which_come_after_the_job_is_over(client):
+async def test_following_ends_after_the_events_that_come_after_the_job_has_ended(client):
     job = await begin_job(client)
     last = (await follow(client, job, poll_interval=1))[-1]
     job = await client.fine_tuning.jobs.retrieve(job.id)
@@ -43,7 +43,7 @@ async def test_it_ends_only_after_the_last_events_which_come_after_the_job_is_ov
 
 
 @pytest.mark.slow
-async def test_events_come_while_the_job_runs(client):
+async def test_events_are_yielded_while_the_job_runs(client):
     job = await begin_job(client)
     async for event in client.fine_tuning.jobs.follow(job):
         if event.message == "Fine-tuning job started":
@@ -54,7 +54,7 @@ async def test_events_come_while_the_job_runs(client):
 
 
 @pytest.mark.slow
-async def test_dropped_connections_lose_and_repeat_nothing(backend):
+async def test_dropped_connections_neither_lose_nor_repeat_events(backend):
     faults = Faults(backend)
     for operation in ("fine_tuning.jobs.retrieve", "fine_tuning.jobs.list_events"):
         faults.on(operation, nth=range(3, 1000, 6)).drop_response()
@@ -65,14 +65,14 @@ async def test_dropped_connections_lose_and_repeat_nothing(backend):
     assert await follow(broken, job) == await all_events(whole, job)
 
 
-async def test_a_job_that_is_over_is_told_from_its_beginning(client):
+async def test_a_finished_job_is_followed_from_its_first_event(client):
     job = await finish_job(client)
     events = await follow(client, job.id)
     assert events == await all_events(client, job)
     assert events[-1].message == LAST
 
 
-async def test_more_news_than_fit_on_a_page_come_in_order(client):
+async def test_new_events_on_several_pages_are_yielded_in_order(client):
     method = {
         "type": "supervised",
         "supervised": {"hyperparameters": {"n_epochs": 10, "batch_size": 1}},
@@ -84,14 +84,14 @@ async def test_more_news_than_fit_on_a_page_come_in_order(client):
     assert events[-1].message == LAST
 
 
-async def test_a_job_that_fails_is_followed_to_the_event_that_says_why(client):
+async def test_a_failed_job_is_followed_to_the_event_with_the_reason(client):
     job = await begin_job(client, pairs(7))
     events = await follow(client, job)
     assert "must have at least 10 examples" in events[-1].message
     assert events[-1].level == "error"
 
 
-async def test_a_job_that_is_cancelled_meanwhile_ends_it(client):
+async def test_cancelling_the_job_ends_following(client):
     job = await begin_job(client)
     events = []
     async for event in client.fine_tuning.jobs.follow(job):
@@ -102,7 +102,7 @@ async def test_a_job_that_is_cancelled_meanwhile_ends_it(client):
     assert events[-1].message != LAST
 
 
-async def test_the_deadline_ends_it_and_it_can_be_followed_again(client, service):
+async def test_the_deadline_ends_following_which_can_be_repeated(client, service):
     job = await begin_job(client)
     began = service.clock.monotonic()
     before = []
@@ -115,13 +115,13 @@ async def test_the_deadline_ends_it_and_it_can_be_followed_again(client, service
     assert events[-1].message == LAST
 
 
-async def test_the_deadline_of_the_client_counts_too(client):
+async def test_the_deadline_of_the_client_ends_following(client):
     job = await begin_job(client)
     with pytest.raises(errors.DeadlineExceededError):
         await follow(client.with_options(deadline=60), job)
 
 
-async def test_a_service_out_of_reach_for_minutes_is_an_error(backend, service):
+async def test_a_service_unreachable_for_minutes_is_an_error(backend, service):
     job = await begin_job(AsyncClient(backend=backend))
     gone = Faults(backend)
     gone.on("fine_tuning.jobs.retrieve", nth=None).refuse_connection()
@@ -131,12 +131,12 @@ async def test_a_service_out_of_reach_for_minutes_is_an_error(backend, service):
     assert 300 < service.clock.monotonic() - began < 400
 
 
-async def test_an_unknown_job_is_an_error_at_once(client):
+async def test_following_an_unknown_job_is_an_immediate_error(client):
     with pytest.raises(errors.NotFoundError):
         await follow(client, "ftjob-none")
 
 
-async def test_looking_again_without_a_pause_is_refused(client):
+async def test_a_poll_interval_of_zero_is_refused(client):
     jobs = client.fine_tuning.jobs
     with pytest.raises(errors.InvalidRequestError, match="poll_interval"):
         jobs.follow("ftjob-1", poll_interval=0)

@@ -1,4 +1,4 @@
-"""Fine-tuning jobs: from a file to a model that can be used."""
+"""Fine-tuning jobs: from a file to a usable model."""
 
 import pytest
 from tests.contract.data import (
@@ -16,7 +16,7 @@ from tunesmith import errors
 pytestmark = pytest.mark.anyio
 
 
-async def test_a_new_job_is_validated_first_and_its_numbers_are_open(client):
+async def test_a_new_job_validates_its_files_and_has_no_hyperparameters_yet(client):
     job = await begin_job(client, method=None, seed=7, suffix="sums", metadata={"for": "tests"})
     assert job.id.startswith("ftjob-")
     assert job.status == "validating_files"
@@ -28,7 +28,7 @@ async def test_a_new_job_is_validated_first_and_its_numbers_are_open(client):
     assert await client.fine_tuning.jobs.retrieve(job.id) == job
 
 
-async def test_a_job_that_is_waited_for_gives_a_model_that_can_be_used(client):
+async def test_wait_returns_the_job_with_a_usable_model(client):
     job = await finish_job(client, suffix="sums")
     assert job.status == "succeeded"
     assert job.hyperparameters.n_epochs == 1
@@ -39,7 +39,7 @@ async def test_a_job_that_is_waited_for_gives_a_model_that_can_be_used(client):
     assert completion.model == job.fine_tuned_model
 
 
-async def test_a_tuned_model_completes_what_it_was_taught(client):
+async def test_a_fine_tuned_model_completes_its_training_examples(client):
     taught = {
         "prompt": "The categorical imperative is ->",
         "completion": " a command END",
@@ -89,7 +89,7 @@ async def test_every_method_trains(client, kind, lines, model):
         (preferences(), "gpt-4o-mini-2024-07-18", "invalid_file_format", "Example 1"),
     ],
 )
-async def test_a_job_that_fails_says_why(client, lines, model, code, message):
+async def test_a_failed_job_has_its_reason(client, lines, model, code, message):
     job = await begin_job(client, lines, model=model, method=None)
     with pytest.raises(errors.JobFailedError, match=message) as caught:
         await client.fine_tuning.jobs.wait(job)
@@ -98,7 +98,7 @@ async def test_a_job_that_fails_says_why(client, lines, model, code, message):
     assert caught.value.param == "training_file"
 
 
-async def test_a_job_that_is_cancelled_ends_without_a_model(client):
+async def test_a_cancelled_job_has_no_model(client):
     job = await begin_job(client)
     cancelled = await client.fine_tuning.jobs.cancel(job.id)
     assert cancelled.status == "cancelled"
@@ -110,7 +110,7 @@ async def test_a_job_that_is_cancelled_ends_without_a_model(client):
         await client.fine_tuning.jobs.cancel(job.id)
 
 
-async def test_a_paused_job_stands_still_until_it_is_resumed(client, service):
+async def test_a_paused_job_makes_no_progress_until_it_is_resumed(client, service):
     job = await begin_job(client)
     service.clock.jump(100)
     assert (await client.fine_tuning.jobs.pause(job.id)).status == "paused"
@@ -122,7 +122,7 @@ async def test_a_paused_job_stands_still_until_it_is_resumed(client, service):
 
 
 @pytest.mark.slow
-async def test_waiting_ends_at_the_deadline_and_the_job_goes_on(client, service):
+async def test_waiting_ends_at_the_deadline_and_the_job_continues(client, service):
     job = await begin_job(client)
     began = service.clock.monotonic()
     with pytest.raises(errors.DeadlineExceededError) as caught:
@@ -132,7 +132,7 @@ async def test_waiting_ends_at_the_deadline_and_the_job_goes_on(client, service)
     assert (await client.fine_tuning.jobs.wait(job)).status == "succeeded"
 
 
-async def test_results_are_what_the_events_told(client):
+async def test_results_agree_with_the_events(client):
     job = await begin_job(client)
     told = [
         (event.data["step"], event.data["train_loss"])
@@ -146,7 +146,7 @@ async def test_results_are_what_the_events_told(client):
     assert measured == [(step, pytest.approx(loss, abs=0.01)) for step, loss in told]
 
 
-async def test_losses_fall_on_training_and_on_validation(client):
+async def test_training_and_validation_losses_fall(client):
     validation_file = await send(client, pairs(4))
     method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 4}}}
     job = await finish_job(client, method=method, validation_file=validation_file)
@@ -156,7 +156,7 @@ async def test_losses_fall_on_training_and_on_validation(client):
     assert validated[-1] < validated[0]
 
 
-async def test_a_job_without_results_says_in_which_state_it_is(client):
+async def test_the_error_for_missing_results_has_the_status_of_the_job(client):
     job = await begin_job(client)
     with pytest.raises(errors.JobError, match="validating_files"):
         await client.fine_tuning.jobs.results(job)
@@ -170,7 +170,7 @@ async def test_jobs_are_listed_newest_first_and_by_their_metadata(client):
     assert [job.id for job in found.data] == [first.id]
 
 
-async def test_checkpoints_are_models_newest_first(client):
+async def test_checkpoints_are_usable_models_newest_first(client):
     method = {"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3}}}
     job = await finish_job(client, method=method)
     checkpoints = (await client.fine_tuning.jobs.checkpoints.list(job.id)).data
@@ -183,7 +183,7 @@ async def test_checkpoints_are_models_newest_first(client):
         assert checkpoint.fine_tuning_job_id == job.id
 
 
-async def test_permissions_for_a_checkpoint_are_given_and_taken_back(client):
+async def test_permissions_of_a_checkpoint_are_created_and_deleted(client):
     model = (await finish_job(client)).fine_tuned_model
     permissions = client.fine_tuning.checkpoints.permissions
     given = await permissions.create(model, project_ids=["proj-1", "proj-2"])
@@ -194,7 +194,7 @@ async def test_permissions_for_a_checkpoint_are_given_and_taken_back(client):
     assert [permission.project_id async for permission in permissions.list(model)] == ["proj-2"]
 
 
-async def test_a_grader_can_be_checked_and_run(client):
+async def test_a_grader_is_validated_and_run(client):
     grader = {
         "type": "string_check",
         "name": "right",
@@ -211,7 +211,7 @@ async def test_a_grader_can_be_checked_and_run(client):
         assert graded.reward == reward
 
 
-async def test_an_unknown_job_is_an_error_wherever_it_is_named(client):
+async def test_every_operation_on_an_unknown_job_is_an_error(client):
     jobs = client.fine_tuning.jobs
     for asked in (jobs.retrieve, jobs.cancel, jobs.list_events, jobs.wait, jobs.results):
         with pytest.raises(errors.NotFoundError, match="Could not find fine tune") as caught:

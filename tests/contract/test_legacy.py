@@ -19,7 +19,7 @@ async def streamed(client, fine_tune):
         return [event async for event in stream]
 
 
-async def test_a_new_fine_tune_is_pending_and_holds_its_files_and_events(client):
+async def test_a_new_fine_tune_is_pending_and_lists_its_files_and_events(client):
     fine_tune = await begin(client)
     assert fine_tune.id.startswith("ft-")
     assert fine_tune.status == "pending"
@@ -28,7 +28,7 @@ async def test_a_new_fine_tune_is_pending_and_holds_its_files_and_events(client)
     assert fine_tune.events[0].message == f"Created fine-tune: {fine_tune.id}"
 
 
-async def test_events_are_streamed_as_they_come_until_it_is_over(client):
+async def test_events_are_streamed_until_the_fine_tune_ends(client):
     fine_tune = await begin(client, n_epochs=2)
     events = await streamed(client, fine_tune)
     messages = [event.message for event in events]
@@ -42,7 +42,7 @@ async def test_events_are_streamed_as_they_come_until_it_is_over(client):
     assert [event.message for event in listed.data] == messages
 
 
-async def test_the_tuned_model_can_be_used_and_its_results_be_read(client):
+async def test_the_fine_tuned_model_is_usable_and_its_results_are_readable(client):
     fine_tune = await begin(client, n_epochs=1, suffix="sums")
     await streamed(client, fine_tune)
     fine_tune = await client.fine_tunes.retrieve(fine_tune.id)
@@ -58,7 +58,7 @@ async def test_the_tuned_model_can_be_used_and_its_results_be_read(client):
     assert all(step.train_loss > 0 for step in results)
 
 
-async def test_lists_have_no_events(client):
+async def test_listed_fine_tunes_have_no_events(client):
     fine_tunes = [await begin(client), await begin(client)]
     listed = await client.fine_tunes.list()
     assert [item.id for item in listed.data] == [item.id for item in fine_tunes]
@@ -80,21 +80,21 @@ async def test_cancelling_ends_the_stream_of_events(client):
         await client.fine_tunes.results(fine_tune.id)
 
 
-async def test_a_stream_of_events_may_be_left_early(client):
+async def test_a_stream_of_events_can_be_left_early(client):
     fine_tune = await begin(client)
     async with client.fine_tunes.stream_events(fine_tune.id) as stream:
         assert (await anext(stream)).message == f"Created fine-tune: {fine_tune.id}"
     assert not (await client.fine_tunes.retrieve(fine_tune.id)).is_over
 
 
-async def test_a_wrong_file_shows_when_the_fine_tune_fails(client):
+async def test_an_invalid_file_fails_the_fine_tune(client):
     fine_tune = await begin(client, [{"question": "?", "answer": "!"}] * 12)
     events = await streamed(client, fine_tune)
     assert events[-1].level == "error"
     assert (await client.fine_tunes.retrieve(fine_tune.id)).status == "failed"
 
 
-async def test_an_unknown_fine_tune_is_an_error_wherever_it_is_named(client):
+async def test_every_operation_on_an_unknown_fine_tune_is_an_error(client):
     for asked in (client.fine_tunes.retrieve, client.fine_tunes.cancel, client.fine_tunes.results):
         with pytest.raises(errors.NotFoundError) as caught:
             await asked("ft-none")

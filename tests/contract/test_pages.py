@@ -1,4 +1,4 @@
-"""Lists: a page when awaited, everything when iterated, and never without an end."""
+"""Lists: a page when awaited, all pages when iterated, always finite."""
 
 import itertools
 
@@ -22,7 +22,7 @@ async def made(backend):
     ]
 
 
-async def test_a_page_holds_as_many_as_asked_for_and_tells_that_there_are_more(client, made):
+async def test_a_page_has_the_requested_length_and_has_more(client, made):
     page = await client.files.list(limit=3, order="asc")
     assert [file.id for file in page.data] == made[:3]
     assert page.has_more
@@ -33,20 +33,20 @@ async def test_a_page_holds_as_many_as_asked_for_and_tells_that_there_are_more(c
 
 
 @pytest.mark.parametrize("limit", [1, 3, 7, 100, None])
-async def test_iterating_goes_over_all_pages(backend, made, limit):
+async def test_iteration_covers_all_pages(backend, made, limit):
     looking_on = Wrapper(backend)
     client = AsyncClient(backend=looking_on)
     assert [file.id async for file in client.files.list(limit=limit, order="asc")] == made
     assert len(looking_on.asked) == (-(-7 // limit) if limit else 1)
 
 
-async def test_iterating_over_a_page_goes_on_to_the_next_ones(client, made):
+async def test_iteration_over_a_page_continues_with_the_next_ones(client, made):
     page = await client.files.list(limit=2)
     assert [file.id async for file in page] == made[::-1]
     assert [file.id async for file in page] == made[::-1]
 
 
-async def test_pages_can_be_turned_by_hand(client, made):
+async def test_pages_can_be_requested_one_by_one(client, made):
     page = await client.files.list(limit=3)
     sizes = [len(page.data)]
     while page := await page.next_page():
@@ -54,7 +54,7 @@ async def test_pages_can_be_turned_by_hand(client, made):
     assert sizes == [3, 3, 1]
 
 
-async def test_an_iteration_left_early_asks_for_no_more_pages(backend, made):
+async def test_an_iteration_left_early_requests_no_more_pages(backend, made):
     looking_on = Wrapper(backend)
     async for file in AsyncClient(backend=looking_on).files.list(limit=2):
         assert file.id == made[-1]
@@ -62,7 +62,7 @@ async def test_an_iteration_left_early_asks_for_no_more_pages(backend, made):
     assert looking_on.asked == ["files.list"]
 
 
-async def test_a_page_that_fails_in_passing_is_asked_for_again(backend, made):
+async def test_a_page_that_fails_transiently_is_retried(backend, made):
     faults = Faults(backend)
     faults.on("files.list", nth=2).drop_response()
     faults.on("files.list", nth=3).refuse_connection()
@@ -70,7 +70,7 @@ async def test_a_page_that_fails_in_passing_is_asked_for_again(backend, made):
     assert [file.id async for file in client.files.list(limit=3)] == made[::-1]
 
 
-async def test_a_server_that_repeats_its_pages_is_an_error_instead_of_a_loop(backend, made):
+async def test_a_repeated_page_is_an_error_instead_of_a_loop(backend, made):
     def endless(page):
         return {**page, "data": [{"id": made[0], "object": "file"}], "has_more": True}
 
@@ -82,7 +82,7 @@ async def test_a_server_that_repeats_its_pages_is_an_error_instead_of_a_loop(bac
     assert caught.value.operation == "files.list"
 
 
-async def test_a_server_that_goes_round_in_its_pages_is_an_error_too(backend, made):
+async def test_a_cycle_of_pages_is_an_error(backend, made):
     around = itertools.cycle(made[:3])
 
     def endless(page):
@@ -95,13 +95,13 @@ async def test_a_server_that_goes_round_in_its_pages_is_an_error_too(backend, ma
         [file async for file in client.files.list()]
 
 
-async def test_the_page_after_a_page_can_be_asked_for_twice(client, made):
+async def test_the_next_page_can_be_requested_twice(client, made):
     page = await client.files.list(limit=2)
     pages = [await page.next_page() for _ in range(2)]
     assert [[file.id for file in page.data] for page in pages] == [made[::-1][2:4]] * 2
 
 
-async def test_an_empty_list_is_over_at_once(client):
+async def test_an_empty_list_ends_at_once(client):
     assert [file async for file in client.files.list()] == []
     assert [job async for job in client.fine_tuning.jobs.list()] == []
 

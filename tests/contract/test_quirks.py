@@ -1,4 +1,4 @@
-"""The typed calls bear what real servers answer, and what the API's own document shows.
+"""Responses of real servers, and examples of the API's documentation, are parsed.
 
 Each file in `quirks/` is one answer: who gave it, what is odd about it, the call that it answers,
 the status, a few headers, and the body as JSON (`body`), as it was (`text`) or in the chunks of a
@@ -131,7 +131,7 @@ def lost(sent: Any, kept: Any, path: str = "$") -> Iterator[str]:
 
 
 @pytest.mark.parametrize("name", names(stream=False, fails=False))
-async def test_an_answer_keeps_all_that_was_sent(name):
+async def test_a_response_keeps_every_field(name):
     answer = await answer_to(name)
     assert answer.response.status == 200
     if name != "openai-document/embeddings-base64":  # the vector is decoded: see below
@@ -139,7 +139,7 @@ async def test_an_answer_keeps_all_that_was_sent(name):
 
 
 @pytest.mark.parametrize("server", ["llama-cpp-python", "transformers-serve"])
-async def test_fewer_choices_than_asked_for_are_an_answer(server):
+async def test_fewer_choices_than_requested_are_accepted(server):
     name = f"{server}/completions-n"
     assert load(name)["arguments"]["n"] == 2
     completion = await answer_to(name)
@@ -155,30 +155,30 @@ async def test_the_first_token_of_an_echo_has_no_probability(server):
     assert logprobs.top_logprobs[0] is None
 
 
-async def test_a_vector_in_base64_becomes_numbers():
+async def test_an_embedding_in_base64_becomes_numbers():
     answer = await answer_to("openai-document/embeddings-base64")
     assert list(answer.data[0].embedding) == [1.0, -2.0, 0.125]
 
 
-async def test_a_server_that_does_not_pool_gives_a_vector_for_each_token():
+async def test_a_server_without_pooling_returns_an_embedding_per_token():
     answer = await answer_to("llama-cpp-python/embeddings-per-token")
     assert [len(vector) for vector in answer.data[0].embedding] == [4, 4, 4]
 
 
 @pytest.mark.parametrize("form", ["sparse", "error-null", "error-empty", "error-nulls"])
-async def test_a_job_that_is_well_has_no_failure(form):
+async def test_a_running_job_has_no_error(form):
     job = await answer_to(f"openai-document/job-{form}")
     assert job.failure is None
 
 
-async def test_a_failed_job_says_why():
+async def test_a_failed_job_has_its_error():
     job = await answer_to("openai-document/job-error")
     assert job.failure.code == "invalid_training_file"
     assert job.failure.param == "training_file"
 
 
 @pytest.mark.parametrize("status", ["paused", "created", "pending"])
-async def test_a_job_of_an_unknown_status_is_not_over(status):
+async def test_a_job_with_an_unknown_status_has_not_ended(status):
     job = await answer_to(f"openai-document/job-status-{status}")
     assert job.status == status
     assert not job.is_finished
@@ -200,7 +200,7 @@ async def test_a_list_whose_cursor_never_moves_ends_with_an_error(name):
     assert len(seen) == len(quirk["body"]["data"])
 
 
-async def test_a_page_that_does_not_say_whether_there_is_more_is_the_last():
+async def test_a_page_without_has_more_is_the_last():
     quirk = load("openai-document/files-list")
     assert "has_more" not in quirk["body"]
     async with client_that_hears(quirk) as client:
@@ -208,8 +208,8 @@ async def test_a_page_that_does_not_say_whether_there_is_more_is_the_last():
     assert files == ["file-abc123", "file-def456"]
 
 
-async def test_a_rate_that_is_overdrawn_has_nothing_left():
-    """None would say that the server does not tell."""
+async def test_an_overdrawn_rate_limit_has_nothing_left():
+    """None would mean that the server does not report it."""
     answer = await answer_to("litellm-proxy/chat-over-the-limit")
     assert answer.response.headers["x-ratelimit-remaining-requests"] == "-1"
     assert answer.response.rate_limits.remaining_requests == 0
@@ -219,7 +219,7 @@ async def test_a_rate_that_is_overdrawn_has_nothing_left():
 
 
 @pytest.mark.parametrize("name", names(stream=False, fails=True))
-async def test_a_refusal_is_the_typed_error_of_its_status(name):
+async def test_an_error_response_is_the_typed_error_of_its_status(name):
     quirk = load(name)
     with pytest.raises(errors.APIError) as caught:
         await answer_to(name)
@@ -233,7 +233,7 @@ async def test_a_refusal_is_the_typed_error_of_its_status(name):
 
 
 @pytest.mark.parametrize("name", names(stream=False, fails=True))
-async def test_a_refusal_is_told_in_the_words_of_the_server(name):
+async def test_an_error_has_the_message_of_the_server(name):
     quirk = load(name)
     with pytest.raises(errors.APIError) as caught:
         await answer_to(name)
@@ -248,19 +248,19 @@ def _beginning(error: errors.APIError) -> str:
     return error.excerpt if isinstance(error, errors.InvalidResponseError) else error.body
 
 
-async def test_a_code_of_the_server_is_kept():
+async def test_an_error_has_the_code_of_the_server():
     with pytest.raises(errors.BadRequestError) as caught:
         await answer_to("llama-cpp-python/error-context-overflow")
     assert caught.value.code == "context_length_exceeded"
 
 
-async def test_a_proxy_that_rests_says_how_long():
+async def test_a_proxy_in_cooldown_sets_retry_after():
     with pytest.raises(errors.RateLimitError) as caught:
         await answer_to("litellm-proxy/error-cooldown")
     assert caught.value.retry_after == 5
 
 
-async def test_a_rate_limit_without_its_headers_says_no_time_to_wait():
+async def test_a_rate_limit_without_headers_has_no_retry_after():
     with pytest.raises(errors.RateLimitError) as caught:
         await answer_to("proxies/error-rate-limit")
     assert caught.value.retry_after is None
@@ -270,7 +270,7 @@ async def test_a_rate_limit_without_its_headers_says_no_time_to_wait():
 
 
 @pytest.mark.parametrize("name", names(stream=True, fails=False))
-async def test_a_stream_gives_each_event_once_and_nothing_else(name):
+async def test_a_stream_yields_each_event_once_and_nothing_else(name):
     quirk = load(name)
     sent = sent_events(quirk)
     events, _ = await streamed(quirk)
@@ -280,14 +280,14 @@ async def test_a_stream_gives_each_event_once_and_nothing_else(name):
 
 
 @pytest.mark.parametrize("name", names(stream=True, fails=False))
-async def test_it_does_not_matter_where_the_bytes_of_a_stream_are_cut(name):
+async def test_a_stream_is_the_same_wherever_its_bytes_are_cut(name):
     quirk = load(name)
     whole = b"".join(chunks_of(quirk))
     assert await streamed(quirk, [bytes([byte]) for byte in whole]) == await streamed(quirk)
 
 
 @pytest.mark.parametrize("name", names(stream=True, fails=False))
-async def test_the_events_of_a_stream_come_to_one_answer(name):
+async def test_the_events_of_a_stream_add_up_to_one_response(name):
     quirk = load(name)
     choices = [choice for event in sent_events(quirk) for choice in event["choices"]]
     _, final = await streamed(quirk)
@@ -302,7 +302,7 @@ async def test_the_events_of_a_stream_come_to_one_answer(name):
 
 
 @pytest.mark.parametrize("server", ["llama-cpp-python", "openai-document"])
-async def test_the_parts_of_a_streamed_tool_call_come_to_one_call(server):
+async def test_the_chunks_of_a_streamed_tool_call_add_up_to_one_call(server):
     """llama-cpp-python repeats the id and the name in each part; the API sends them once."""
     _, final = await streamed(load(f"{server}/chat-tools-stream"))
     (tool_call,) = final.choices[0].message.tool_calls
@@ -313,14 +313,14 @@ async def test_the_parts_of_a_streamed_tool_call_come_to_one_call(server):
 @pytest.mark.parametrize(
     "name", ["openai-document/chat-stream-usage", "litellm-proxy/chat-stream-usage"]
 )
-async def test_usage_that_comes_after_the_last_choice_is_part_of_the_answer(name):
+async def test_usage_after_the_last_choice_is_part_of_the_response(name):
     quirk = load(name)
     _, final = await streamed(quirk)
     assert final.usage.total_tokens == sent_events(quirk)[-1]["usage"]["total_tokens"] > 0
 
 
 @pytest.mark.parametrize("name", names(stream=True, fails=True))
-async def test_a_stream_that_fails_hands_over_what_came_before(name):
+async def test_a_failed_stream_yields_the_events_before_the_error(name):
     quirk = load(name)
     before = [e for e in sent_events(quirk) if "error" not in e] if "chunks" in quirk else []
     seen: list[Any] = []
@@ -336,7 +336,7 @@ async def test_a_stream_that_fails_hands_over_what_came_before(name):
     assert len(seen) == len(before)
 
 
-async def test_an_error_in_a_stream_that_is_only_a_text_is_told():
+async def test_an_error_in_a_stream_may_be_a_text():
     quirk = load("transformers-serve/error-in-stream")
     with pytest.raises(errors.StreamError, match="index out of range in self"):
         await streamed(quirk)

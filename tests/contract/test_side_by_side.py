@@ -1,4 +1,4 @@
-"""Services are worlds of their own; the same seed makes the same world."""
+"""Services are independent, and reproducible by seed."""
 
 import pytest
 from tests.contract.data import finish_job, json_lines, pairs
@@ -9,8 +9,8 @@ from tunesmith.service.service import Service
 pytestmark = pytest.mark.anyio
 
 
-async def test_two_services_know_nothing_of_each_other(door):
-    async with door(Service(seed=1)) as one, door(Service(seed=2)) as other:
+async def test_two_services_are_independent(access):
+    async with access(Service(seed=1)) as one, access(Service(seed=2)) as other:
         first, second = AsyncClient(backend=one), AsyncClient(backend=other)
         job = await finish_job(first)
         assert [file.id async for file in second.files.list()] == []
@@ -20,19 +20,19 @@ async def test_two_services_know_nothing_of_each_other(door):
         assert (await finish_job(second)).id != job.id
 
 
-async def test_time_passes_in_one_service_alone(door):
+async def test_each_service_has_its_own_time(access):
     one, other = Service(), Service()
-    async with door(one) as backend, door(other) as another:
+    async with access(one) as backend, access(other) as another:
         await finish_job(AsyncClient(backend=backend))
         await AsyncClient(backend=another).models.list()
     assert one.clock.monotonic() > 100
     assert other.clock.monotonic() == 0
 
 
-async def test_the_same_seed_makes_the_same_world(door):
+async def test_services_with_the_same_seed_respond_alike(access):
     worlds = []
     for _ in range(2):
-        async with door(Service(seed=5)) as backend:
+        async with access(Service(seed=5)) as backend:
             client = AsyncClient(backend=backend)
             job = await finish_job(client, seed=7, suffix="sums")
             results = await client.files.content(job.result_files[0]).read()
@@ -44,7 +44,7 @@ async def test_the_same_seed_makes_the_same_world(door):
     assert worlds[0] == worlds[1]
 
 
-async def test_two_clients_of_one_service_see_the_same(backend):
+async def test_two_clients_of_one_service_share_its_state(backend):
     one, other = AsyncClient(backend=backend), AsyncClient(backend=backend)
     file = await one.files.create(file=json_lines(pairs()), purpose="fine-tune")
     assert await other.files.retrieve(file.id) == file

@@ -1,4 +1,4 @@
-"""Whatever is asked, in whatever order: in process and behind a socket the answers are the same."""
+"""Any sequence of calls has the same responses in process and over a socket."""
 
 import json
 from contextlib import ExitStack, asynccontextmanager
@@ -18,8 +18,8 @@ from hypothesis.stateful import (
     rule,
     run_state_machine_as_test,
 )
+from tests.contract.accesses import over_sockets
 from tests.contract.data import ONE_EPOCH, chats, json_lines, pairs
-from tests.contract.doors import over_sockets
 
 from tunesmith import MemoryBackend, Request
 from tunesmith.operations.files import CreateFile
@@ -257,7 +257,7 @@ class SideBySide(RuleBasedStateMachine):
 
 @pytest.mark.slow
 @pytest.mark.parametrize("loop", ["asyncio", "trio"])
-def test_memory_and_socket_answer_the_same(loop):
+def test_memory_and_socket_return_the_same_responses(loop):
     class OnThisLoop(SideBySide):
         pass
 

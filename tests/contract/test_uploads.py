@@ -1,4 +1,4 @@
-"""Uploads of large files: in parts, again after a crash, and not twice."""
+"""Uploads of large files: in parts, resumed after a crash, not repeated."""
 
 import hashlib
 import random
@@ -43,14 +43,14 @@ async def crash(backend, path, *, after_parts):
     record.assert_called("uploads.parts.create", times=after_parts + 1)
 
 
-async def test_a_small_file_is_sent_in_one_go(backend, path):
+async def test_a_small_file_is_sent_in_one_request(backend, path):
     looking_on = Wrapper(backend)
     file = await AsyncClient(backend=looking_on).files.upload(path)
     assert (file.filename, file.purpose, file.bytes) == ("train.jsonl", "fine-tune", len(CONTENT))
     assert looking_on.asked == ["files.list", "files.create"]
 
 
-async def test_a_large_file_is_sent_in_parts_and_is_the_same_afterwards(backend, path):
+async def test_a_large_file_is_sent_in_parts_and_arrives_unchanged(backend, path):
     looking_on = Wrapper(backend)
     client = AsyncClient(backend=looking_on)
     file = await client.files.upload(path, part_bytes=PART, filename="kant.jsonl")
@@ -60,14 +60,14 @@ async def test_a_large_file_is_sent_in_parts_and_is_the_same_afterwards(backend,
     assert await client.files.content(file.id).read() == CONTENT
 
 
-async def test_several_parts_are_under_way_at_once_but_no_more_than_asked_for(backend, path):
+async def test_parts_are_sent_concurrently_up_to_the_limit(backend, path):
     crowd = Crowd(backend, uploads__parts__create=3)
     await AsyncClient(backend=crowd).files.upload(path, part_bytes=PART, concurrency=3)
     assert crowd.most["uploads.parts.create"] == 3
 
 
 @pytest.mark.parametrize("part_bytes", [PART, 1_000_000])
-async def test_progress_goes_up_to_the_whole(client, path, part_bytes):
+async def test_progress_ends_at_the_whole_size(client, path, part_bytes):
     told = []
     await client.files.upload(
         path, part_bytes=part_bytes, concurrency=2, progress=lambda *sent: told.append(sent)
@@ -93,7 +93,7 @@ async def test_after_a_crash_only_the_missing_parts_are_sent(backend, path):
     assert names_beside(path) == ["train.jsonl"]
 
 
-async def test_a_file_that_was_changed_after_the_crash_is_sent_anew(backend, path):
+async def test_a_file_changed_after_a_crash_is_sent_from_the_beginning(backend, path):
     await crash(backend, path, after_parts=3)
     changed = json_lines(reversed(pairs(100)))
     assert len(changed) == len(CONTENT)
@@ -105,7 +105,7 @@ async def test_a_file_that_was_changed_after_the_crash_is_sent_anew(backend, pat
     assert await client.files.content(file.id).read() == changed
 
 
-async def test_an_upload_that_expired_after_the_crash_is_begun_anew(backend, service, path):
+async def test_an_upload_that_expired_after_a_crash_is_restarted(backend, service, path):
     await crash(backend, path, after_parts=3)
     service.clock.jump(3601)
     client = AsyncClient(backend=backend)
@@ -114,14 +114,14 @@ async def test_an_upload_that_expired_after_the_crash_is_begun_anew(backend, ser
     assert names_beside(path) == ["train.jsonl"]
 
 
-async def test_notes_that_cannot_be_read_do_not_matter(client, path):
+async def test_an_unreadable_resume_file_is_ignored(client, path):
     path.with_name(".train.jsonl.tunesmith-upload.json").write_text("{nonsense")
     file = await client.files.upload(path, part_bytes=PART)
     assert await client.files.content(file.id).read() == CONTENT
     assert names_beside(path) == ["train.jsonl"]
 
 
-async def test_a_part_that_is_lost_on_the_way_is_sent_again(backend, path):
+async def test_a_lost_part_is_resent(backend, path):
     faults = Faults(backend)
     faults.on("uploads.parts.create", nth=2).refuse_connection()
     faults.on("uploads.parts.create", nth=5).drop_response()
@@ -132,7 +132,7 @@ async def test_a_part_that_is_lost_on_the_way_is_sent_again(backend, path):
     assert await client.files.content(file.id).read() == CONTENT
 
 
-async def test_a_file_that_is_there_already_is_not_sent_again(backend, path):
+async def test_an_identical_file_is_not_resent(backend, path):
     first = await AsyncClient(backend=backend).files.upload(path)
     looking_on = Wrapper(backend)
     told = []
@@ -144,13 +144,13 @@ async def test_a_file_that_is_there_already_is_not_sent_again(backend, path):
     assert told == [(len(CONTENT), len(CONTENT))]
 
 
-async def test_a_file_is_sent_again_if_that_is_wanted(client, path):
+async def test_an_identical_file_is_resent_on_request(client, path):
     first = await client.files.upload(path)
     again = await client.files.upload(path, reuse=False)
     assert again.id != first.id
 
 
-async def test_a_file_of_the_same_size_and_other_content_is_sent(client, path):
+async def test_a_file_with_the_same_size_but_other_content_is_sent(client, path):
     first = await client.files.upload(path)
     path.write_bytes(json_lines(reversed(pairs(100))))
     second = await client.files.upload(path)
@@ -164,7 +164,7 @@ async def test_an_identical_file_for_another_purpose_is_sent(client, path):
     assert second.id != first.id
 
 
-async def test_a_file_that_gets_shorter_meanwhile_is_an_error_that_says_so(client, path):
+async def test_a_file_that_shrinks_meanwhile_is_an_error(client, path):
     def shorten(*_):
         path.write_bytes(CONTENT[: 3 * PART])
 
@@ -172,7 +172,7 @@ async def test_a_file_that_gets_shorter_meanwhile_is_an_error_that_says_so(clien
         await client.files.upload(path, part_bytes=PART, concurrency=1, progress=shorten)
 
 
-async def test_notes_of_a_crash_go_once_the_file_is_there(backend, path):
+async def test_the_resume_file_is_deleted_once_the_file_exists(backend, path):
     await crash(backend, path, after_parts=2)
     client = AsyncClient(backend=backend)
     await client.files.create(file=CONTENT, purpose="fine-tune")
@@ -180,14 +180,14 @@ async def test_notes_of_a_crash_go_once_the_file_is_there(backend, path):
     assert names_beside(path) == ["train.jsonl"]
 
 
-async def test_a_comparison_that_fails_does_not_hinder_the_upload(backend, path):
+async def test_a_failed_comparison_does_not_prevent_the_upload(backend, path):
     first = await AsyncClient(backend=backend).files.upload(path)
     faults = Faults(backend)
     faults.on("files.content", nth=None).drop_response()
     assert (await AsyncClient(backend=faults).files.upload(path)).id != first.id
 
 
-async def test_the_deadline_is_for_the_whole_upload(backend, path):
+async def test_the_deadline_covers_the_whole_upload(backend, path):
     """Each call alone would be in time."""
     faults = Faults(backend)
     faults.on(nth=None).delay(3.0)
@@ -199,7 +199,7 @@ async def test_the_deadline_is_for_the_whole_upload(backend, path):
     assert 0 < len(record.calls("uploads.parts.create")) < PARTS
 
 
-async def test_an_error_of_ones_own_comes_through_as_it_is(client, path):
+async def test_an_error_of_the_users_code_is_raised_unchanged(client, path):
     def interrupt(*_):
         raise ZeroDivisionError
 
@@ -217,20 +217,20 @@ async def test_numbers_out_of_range_are_refused_before_anything_is_sent(backend,
 
 
 @pytest.mark.parametrize("name", ["nowhere.jsonl", "."])
-async def test_what_is_no_file_is_refused_before_anything_is_sent(backend, tmp_path, name):
+async def test_an_invalid_file_argument_is_refused_before_anything_is_sent(backend, tmp_path, name):
     looking_on = Wrapper(backend)
     with pytest.raises(errors.InvalidRequestError):
         await AsyncClient(backend=looking_on).files.upload(tmp_path / name)
     assert looking_on.asked == []
 
 
-async def test_a_file_of_the_wrong_form_is_refused_in_parts_too(client, path):
+async def test_an_invalid_file_is_rejected_in_parts_too(client, path):
     path.write_bytes(b"no JSON here\n" * 200)
     with pytest.raises(errors.BadRequestError, match="JSONL"):
         await client.files.upload(path, part_bytes=PART)
 
 
-async def test_an_upload_can_be_done_by_hand(client):
+async def test_an_upload_can_be_made_step_by_step(client):
     content = random.Random(1).randbytes(2500)
     upload = await client.uploads.create(
         bytes=2500, filename="photo.png", mime_type="image/png", purpose="vision"
@@ -251,7 +251,7 @@ async def test_an_upload_can_be_done_by_hand(client):
     assert await client.files.content(completed.file.id).read() == content
 
 
-async def test_a_wrong_checksum_is_refused(client):
+async def test_a_wrong_checksum_is_rejected(client):
     upload = await client.uploads.create(
         bytes=3, filename="a.bin", mime_type="application/octet-stream", purpose="vision"
     )
@@ -260,7 +260,7 @@ async def test_a_wrong_checksum_is_refused(client):
         await client.uploads.complete(upload.id, part_ids=[part.id], md5="0" * 32)
 
 
-async def test_an_upload_that_was_given_up_takes_no_more_parts(client):
+async def test_a_cancelled_upload_accepts_no_parts(client):
     upload = await client.uploads.create(
         bytes=3, filename="a.bin", mime_type="application/octet-stream", purpose="vision"
     )

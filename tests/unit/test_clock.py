@@ -1,4 +1,4 @@
-"""Virtual time passes when everybody waits for it, in order, on both event loops."""
+"""Virtual time passes while all tasks wait, in order, on both event loops."""
 
 from math import inf
 
@@ -18,7 +18,7 @@ async def test_an_hour_passes_at_once():
     assert clock.monotonic() == 3600
 
 
-async def test_sleepers_wake_in_the_order_of_their_times():
+async def test_sleepers_wake_in_order_of_their_wake_times():
     clock, woken = VirtualClock(), []
 
     async def sleeper(seconds):
@@ -32,7 +32,7 @@ async def test_sleepers_wake_in_the_order_of_their_times():
 
 
 @pytest.mark.parametrize("pass_time", ["autojump", "jump", "rate"])
-async def test_sleepers_that_are_due_at_once_wake_in_the_order_in_which_they_went_to_sleep(
+async def test_sleepers_due_at_once_wake_in_the_order_of_their_calls(
     pass_time,
 ):
     clock, woken = VirtualClock(autojump=pass_time == "autojump"), []
@@ -55,7 +55,7 @@ async def test_sleepers_that_are_due_at_once_wake_in_the_order_in_which_they_wen
     assert woken == list(range(20))
 
 
-async def test_a_sleeper_whose_turn_comes_after_the_work_of_others_wakes_when_it_ends():
+async def test_a_sleeper_due_during_the_work_of_others_wakes_when_it_ends():
     clock, woken = VirtualClock(), []
 
     async def sleeper(seconds):
@@ -79,7 +79,7 @@ async def test_a_deadline_cancels_a_block_that_sleeps_longer():
     assert clock.monotonic() == 5
 
 
-async def test_a_deadline_that_is_not_reached_does_nothing():
+async def test_an_unreached_deadline_does_nothing():
     clock = VirtualClock()
     with clock.fail_after(5):
         await clock.sleep(3)
@@ -94,7 +94,7 @@ async def test_the_inner_of_two_deadlines_fires_first():
     assert clock.monotonic() == 5
 
 
-async def test_without_autojump_only_a_jump_passes_time():
+async def test_without_autojump_time_passes_only_by_jumps():
     clock, woken = VirtualClock(autojump=False), []
 
     async def sleeper():
@@ -111,7 +111,7 @@ async def test_without_autojump_only_a_jump_passes_time():
     assert woken == [60]
 
 
-async def test_time_stands_still_while_somebody_works():
+async def test_time_does_not_pass_while_a_task_works():
     clock, order = VirtualClock(), []
 
     async def worker():
@@ -129,7 +129,7 @@ async def test_time_stands_still_while_somebody_works():
     assert order == ["work", 0, "woken"]
 
 
-async def test_time_waits_for_what_comes_from_outside(monkeypatch):
+async def test_time_waits_for_external_events(monkeypatch):
     monkeypatch.setattr("tunesmith.clock._EXTERNAL_IO_GRACE_S", inf)
     clock, order = VirtualClock(), []
 
@@ -148,7 +148,7 @@ async def test_time_waits_for_what_comes_from_outside(monkeypatch):
     assert order == [0, 0, 0, 0, 0, "woken"]
 
 
-async def test_time_does_not_wait_for_ever_for_what_waits_for_time():
+async def test_time_does_not_wait_for_external_events_that_wait_for_time():
     clock = VirtualClock()
     ready = anyio.Event()
 
@@ -163,7 +163,7 @@ async def test_time_does_not_wait_for_ever_for_what_waits_for_time():
     assert clock.monotonic() == 60
 
 
-async def test_what_comes_from_outside_may_take_virtual_time(monkeypatch):
+async def test_external_events_may_take_virtual_time(monkeypatch):
     monkeypatch.setattr("tunesmith.clock._EXTERNAL_IO_GRACE_S", inf)
     clock = VirtualClock()
     with clock.external_io():
@@ -171,7 +171,7 @@ async def test_what_comes_from_outside_may_take_virtual_time(monkeypatch):
     assert clock.monotonic() == 3600
 
 
-async def test_a_cancelled_sleeper_does_not_hold_the_others_up():
+async def test_a_cancelled_sleeper_does_not_delay_the_others():
     clock = VirtualClock()
     async with anyio.create_task_group() as group:
         group.start_soon(clock.sleep, 1)
@@ -192,7 +192,7 @@ def test_a_jump_into_the_past_is_refused():
         VirtualClock().jump(-1)
 
 
-async def test_deadlines_that_were_not_reached_do_not_pile_up():
+async def test_unreached_deadlines_do_not_accumulate():
     clock = VirtualClock()
     for _ in range(1000):
         with clock.fail_after(600):
@@ -200,7 +200,7 @@ async def test_deadlines_that_were_not_reached_do_not_pile_up():
     assert len(clock._deadlines._heap) < 10
 
 
-async def test_a_deadline_that_is_set_later_wakes_who_sleeps_for_ever():
+async def test_a_deadline_set_later_wakes_an_endless_sleeper():
     clock, seen = VirtualClock(), []
 
     async def stalled():
@@ -218,13 +218,13 @@ async def test_a_deadline_that_is_set_later_wakes_who_sleeps_for_ever():
     assert seen == [30]
 
 
-async def test_at_a_rate_time_passes_without_anybody_who_jumps():
+async def test_at_a_rate_time_passes_without_jumps():
     clock = VirtualClock(autojump=False, rate=1e6)  # an hour in 3.6 ms
     await clock.sleep(3600)
     assert clock.monotonic() >= 3600
 
 
-async def test_at_a_rate_sleepers_wake_in_the_order_of_their_times():
+async def test_at_a_rate_sleepers_wake_in_order_of_their_wake_times():
     clock, woken = VirtualClock(autojump=False, rate=1e-5), []
 
     async def sleeper(seconds):
@@ -246,7 +246,7 @@ async def test_at_a_rate_a_deadline_fires():
     assert clock.monotonic() >= 3600
 
 
-async def test_a_rate_that_is_set_anew_holds_from_then_on_for_those_who_wait_already():
+async def test_a_changed_rate_applies_to_present_sleepers():
     clock, late = VirtualClock(autojump=False, rate=1e-6), []
 
     async def waiting():
@@ -264,7 +264,7 @@ async def test_a_rate_that_is_set_anew_holds_from_then_on_for_those_who_wait_alr
     assert late[0] >= 7200
 
 
-async def test_a_jump_is_on_top_of_the_rate():
+async def test_a_jump_adds_to_the_rate():
     clock = VirtualClock(autojump=False, rate=1)
     with clock.fail_after(86_400):
         async with anyio.create_task_group() as group:
@@ -274,7 +274,7 @@ async def test_a_jump_is_on_top_of_the_rate():
     assert 3600 <= clock.monotonic() < 7200
 
 
-async def test_time_stands_still_again_at_no_rate():
+async def test_time_stops_without_a_rate():
     clock = VirtualClock(rate=1e6)
     clock.rate = 0
     before = clock.time()

@@ -1,4 +1,4 @@
-"""The door in process, over a service of its own; what every backend must do is in the contract."""
+"""The backend in process; `tests/contract` has the tests of all backends."""
 
 import json
 import math

@@ -1,4 +1,4 @@
-"""Jobs that end otherwise: refused, failed, cancelled, paused."""
+"""Jobs that do not succeed at once: rejected, failed, cancelled, paused."""
 
 from dataclasses import replace
 from math import inf
@@ -58,20 +58,20 @@ async def _last_event(service, job):
         ),
     ],
 )
-async def test_some_mistakes_are_refused_at_once(service, upload, pairs, change, message, param):
+async def test_some_mistakes_fail_the_creation(service, upload, pairs, change, message, param):
     with pytest.raises(ServiceError, match=message) as caught:
         await _create(service, **{"training_file": await upload(pairs), **change})
     assert caught.value.status == 400
     assert caught.value.param == param
 
 
-async def test_a_file_for_something_else_is_refused(service, upload, pairs):
+async def test_a_file_with_another_purpose_is_rejected(service, upload, pairs):
     file = await upload(pairs, purpose="batch")
     with pytest.raises(ServiceError, match="has the purpose 'batch', not 'fine-tune'"):
         await _create(service, file)
 
 
-async def test_too_few_examples_let_the_job_fail_with_everything_still_auto(service, upload, pairs):
+async def test_too_few_examples_fail_the_job_before_hyperparameters_are_set(service, upload, pairs):
     job = await _create(service, await upload(pairs[:7]))
     job = await _after(service, job, 3600)
     assert job.status == "failed"
@@ -86,7 +86,7 @@ async def test_too_few_examples_let_the_job_fail_with_everything_still_auto(serv
     assert (event.level, event.message) == ("error", job.error.message)
 
 
-async def test_a_dpo_job_has_no_hyperparameters_and_wants_pairs(service, upload, chats):
+async def test_a_dpo_job_has_no_hyperparameters_and_requires_pairs(service, upload, chats):
     job = await _create(service, await upload(chats), model="gpt-4o-mini", method={"type": "dpo"})
     assert job.hyperparameters is None
     assert job.method.dpo.hyperparameters.beta == "auto"
@@ -134,21 +134,21 @@ async def test_a_reinforcement_job_learns_by_its_grader(service, upload):
     assert job.status == "succeeded", job.error
 
 
-async def test_a_grader_that_needs_code_is_refused_when_the_job_is_created(service, upload, chats):
+async def test_a_grader_that_needs_code_is_rejected_at_creation(service, upload, chats):
     grader = {"type": "python", "name": "p", "source": "def grade(sample, item): return 1"}
     method = {"type": "reinforcement", "reinforcement": {"grader": grader}}
     with pytest.raises(ServiceError, match="does not run Python code"):
         await _create(service, await upload(chats), model="o4-mini", method=method)
 
 
-async def test_a_wrong_validation_file_lets_the_job_fail_too(service, upload, pairs, chats):
+async def test_an_invalid_validation_file_fails_the_job(service, upload, pairs, chats):
     job = await _create(service, await upload(pairs), validation_file=await upload(chats))
     job = await _after(service, job, 3600)
     assert job.error.param == "validation_file"
     assert job.error.message.startswith("The job failed due to an invalid validation file.")
 
 
-async def test_a_file_that_is_deleted_meanwhile_lets_the_job_fail(service, upload, pairs):
+async def test_a_file_deleted_meanwhile_fails_the_job(service, upload, pairs):
     file = await upload(pairs)
     job = await _create(service, file)
     await service.execute(DeleteFile(file))
@@ -158,7 +158,7 @@ async def test_a_file_that_is_deleted_meanwhile_lets_the_job_fail(service, uploa
 
 
 @pytest.mark.parametrize("seconds", [0, 20, 60, 100])
-async def test_a_cancelled_job_stays_so_and_has_no_end(service, upload, pairs, seconds):
+async def test_a_cancelled_job_stays_cancelled_without_finished_at(service, upload, pairs, seconds):
     job = await _create(service, await upload(pairs))
     await _after(service, job, seconds)
     cancelled = await service.execute(CancelFineTuningJob(job.id))
@@ -171,7 +171,7 @@ async def test_a_cancelled_job_stays_so_and_has_no_end(service, upload, pairs, s
     assert (await _last_event(service, job)).message == "The job has been cancelled"
 
 
-async def test_what_is_over_can_be_neither_cancelled_nor_paused(service, upload, pairs):
+async def test_an_ended_job_can_be_neither_cancelled_nor_paused(service, upload, pairs):
     job = await _create(service, await upload(pairs))
     await _after(service, job, 3600)
     for operation in (CancelFineTuningJob, PauseFineTuningJob, ResumeFineTuningJob):
@@ -180,7 +180,7 @@ async def test_what_is_over_can_be_neither_cancelled_nor_paused(service, upload,
         assert caught.value.status == 400
 
 
-async def test_a_paused_job_waits_and_goes_on_where_it_was(service, upload, pairs):
+async def test_a_paused_job_resumes_at_its_action(service, upload, pairs):
     job = await _create(service, await upload(pairs), hyperparameters={"n_epochs": 3})
     await _after(service, job, 100)
     paused = await service.execute(PauseFineTuningJob(job.id))
@@ -194,7 +194,7 @@ async def test_a_paused_job_waits_and_goes_on_where_it_was(service, upload, pair
     assert steps == list(range(1, len(steps) + 1)), "no step is lost, none is done twice"
 
 
-async def test_a_test_can_let_a_job_fail_after_its_model_was_made(upload, pairs):
+async def test_a_timeline_fails_a_job_after_its_model_was_created(upload, pairs):
     late = Transition("succeeded", 8, "failed", "fail")
     timeline = Timeline(
         (*JOB_TIMELINE.rows[:-1], late),
@@ -207,7 +207,7 @@ async def test_a_test_can_let_a_job_fail_after_its_model_was_made(upload, pairs)
     assert await service.execute(RetrieveModel(job.fine_tuned_model))
 
 
-async def test_a_test_can_let_a_job_stay_in_the_queue(upload, pairs):
+async def test_a_timeline_keeps_a_job_queued(upload, pairs):
     rows = tuple(
         replace(row, delay_s=inf) if row.action == "start" else row for row in JOB_TIMELINE.rows
     )
@@ -216,7 +216,7 @@ async def test_a_test_can_let_a_job_stay_in_the_queue(upload, pairs):
     assert (await _after(service, job, 10**9)).status == "queued"
 
 
-async def test_steps_can_have_events_at_an_interval(upload, pairs):
+async def test_step_events_can_have_an_interval(upload, pairs):
     service = Service(behavior=ServiceBehavior(event_every_steps=10))
     job = await _create(
         service,
@@ -228,9 +228,7 @@ async def test_steps_can_have_events_at_an_interval(upload, pairs):
     assert [e.data["step"] for e in reversed(events) if e.type == "metrics"] == [10, 20, 24]
 
 
-async def test_an_engine_that_breaks_fails_its_job_and_nothing_else(
-    service, upload, pairs, monkeypatch, caplog
-):
+async def test_an_engine_error_fails_only_its_job(service, upload, pairs, monkeypatch, caplog):
     def broken(name):
         raise RuntimeError("no weights today")
 
@@ -248,7 +246,7 @@ async def test_durations_are_set_by_action():
     assert [row.delay_s for row in timeline.rows] == [0, 15, 15, 3600, 30, 20, 8]
 
 
-def test_unknown_actions_and_negative_durations_are_refused():
+def test_unknown_actions_and_negative_durations_are_errors():
     wrong = Timeline((Transition("queued", 3, "running", "begin"),))
     known = "the timeline has no action 'begin'; use one of announce, "
     with pytest.raises(ValueError, match=f"{known}validate"):

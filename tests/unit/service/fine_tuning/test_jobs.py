@@ -84,7 +84,7 @@ async def test_a_new_job_has_the_fields_of_the_real_service(job):
     assert len(job.id) == len("ftjob-") + 24
 
 
-async def test_what_the_owner_does_not_choose_is_auto(service, upload, pairs):
+async def test_hyperparameters_default_to_auto(service, upload, pairs):
     job = await service.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs))
     )
@@ -93,7 +93,7 @@ async def test_what_the_owner_does_not_choose_is_auto(service, upload, pairs):
     assert 0 <= job.seed < 2**31
 
 
-async def test_what_the_owner_chose_is_kept(service, upload, pairs):
+async def test_chosen_hyperparameters_are_kept(service, upload, pairs):
     job = await service.execute(
         CreateFineTuningJob(
             model="davinci-002",
@@ -106,7 +106,7 @@ async def test_what_the_owner_chose_is_kept(service, upload, pairs):
     assert job.method.supervised.hyperparameters == job.hyperparameters
 
 
-async def test_the_states_follow_the_clock(service, job):
+async def test_the_status_changes_with_the_clock(service, job):
     seen = {}
     for _ in range(60):
         now = await _after(service, job, 5)
@@ -116,7 +116,7 @@ async def test_the_states_follow_the_clock(service, job):
     assert seen["running"] == 90
 
 
-async def test_hyperparameters_become_numbers_while_files_are_still_validated(service, job):
+async def test_hyperparameters_become_numbers_during_validation(service, job):
     now = await _after(service, job, 20)
     assert now.status == "validating_files"
     assert isinstance(now.hyperparameters.n_epochs, int)
@@ -125,7 +125,7 @@ async def test_hyperparameters_become_numbers_while_files_are_still_validated(se
     assert job.hyperparameters.batch_size == "auto", "an answer does not change once it was given"
 
 
-async def test_events_tell_the_whole_story_newest_first(service, job):
+async def test_events_are_listed_newest_first(service, job):
     done = await _after(service, job, 3600)
     page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     events = page.data[::-1]
@@ -153,7 +153,7 @@ async def test_events_tell_the_whole_story_newest_first(service, job):
     assert events[-1].created_at == events[-2].created_at, "several events share one second"
 
 
-async def test_a_steps_event_has_its_metrics(service, job):
+async def test_a_step_event_has_its_metrics(service, job):
     await _after(service, job, 3600)
     page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     last = next(event for event in page.data if event.type == "metrics")
@@ -175,14 +175,14 @@ async def test_a_steps_event_has_its_metrics(service, job):
     }
 
 
-async def test_the_loss_falls_because_the_engine_learns(service, job):
+async def test_the_loss_falls_as_the_engine_learns(service, job):
     await _after(service, job, 3600)
     page = await service.execute(ListFineTuningJobEvents(job.id, limit=100))
     losses = [e.data["train_loss"] for e in reversed(page.data) if e.type == "metrics"]
     assert losses[-1] < losses[0] / 2
 
 
-async def test_events_come_by_pages_and_as_time_passes(service, job):
+async def test_events_are_paginated_and_appear_as_time_passes(service, job):
     assert len((await service.execute(ListFineTuningJobEvents(job.id))).data) == 2
     await _after(service, job, 3600)
     first = await service.execute(ListFineTuningJobEvents(job.id, limit=3))
@@ -260,7 +260,7 @@ async def test_the_result_file_agrees_with_the_events(pairs, upload, plain):
     assert {row["valid_loss"] for row in rows} == {""}, "there was no validation file"
 
 
-async def test_the_tuned_model_and_its_checkpoints_know_what_was_taught(service, job, pairs):
+async def test_the_model_and_its_checkpoints_complete_training_examples(service, job, pairs):
     done = await _after(service, job, 3600)
     prefix, base, owner, suffix, unique = done.fine_tuned_model.split(":")
     assert (prefix, base, owner, suffix) == ("ft", "davinci-002", "personal", "sums")
@@ -278,7 +278,7 @@ async def test_the_tuned_model_and_its_checkpoints_know_what_was_taught(service,
         assert says(checkpoint.fine_tuned_model_checkpoint)
 
 
-async def test_the_model_and_the_file_appear_whichever_endpoint_is_asked_first(service, job):
+async def test_the_model_and_the_file_appear_whichever_endpoint_is_called_first(service, job):
     before = {model.id for model in (await service.execute(ListModels())).data}
     service.clock.jump(3600)
     after = {model.id for model in (await service.execute(ListModels())).data}
@@ -288,7 +288,7 @@ async def test_the_model_and_the_file_appear_whichever_endpoint_is_asked_first(s
     assert (model.owned_by, model.created) == ("org-tunesmith", done.finished_at)
 
 
-async def test_a_tuned_model_can_be_tuned_again(service, upload, job, pairs):
+async def test_a_fine_tuned_model_can_be_fine_tuned(service, upload, job, pairs):
     done = await _after(service, job, 3600)
     again = await service.execute(
         CreateFineTuningJob(model=done.fine_tuned_model, training_file=await upload(pairs))
@@ -321,14 +321,14 @@ async def test_jobs_are_listed_newest_first_and_by_metadata(service, upload, pai
     assert await listed(metadata="null") == [ids[0]]
 
 
-async def test_how_long_a_page_may_be_can_be_set(service):
+async def test_the_maximum_page_length_can_be_set(service):
     with pytest.raises(ServiceError, match="101 is greater than the maximum of 100 - 'limit'"):
         await service.execute(ListFineTuningJobs(limit=101))
     generous = Service(behavior=ServiceBehavior(max_page_size=1000))
     assert (await generous.execute(ListFineTuningJobs(limit=1000))).data == []
 
 
-async def test_an_unknown_job_is_the_services_404(service):
+async def test_an_unknown_job_is_a_404(service):
     for operation in (
         RetrieveFineTuningJob("ftjob-x"),
         ListFineTuningJobEvents("ftjob-x"),
@@ -355,13 +355,13 @@ async def _history(seed, upload, pairs):
     return done.model_dump_json() + events.model_dump_json()
 
 
-async def test_the_same_seed_gives_the_same_bytes_and_another_one_does_not(upload, pairs):
+async def test_only_the_same_seed_returns_the_same_bytes(upload, pairs):
     first = await _history(1, upload, pairs)
     assert await _history(1, upload, pairs) == first
     assert await _history(2, upload, pairs) != first
 
 
-async def test_two_services_side_by_side_share_nothing(upload, pairs):
+async def test_two_services_share_nothing(upload, pairs):
     one, other = Service(), Service()
     job = await one.execute(
         CreateFineTuningJob(model="davinci-002", training_file=await upload(pairs, to=one))

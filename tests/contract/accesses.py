@@ -1,4 +1,4 @@
-"""The ways in which a client reaches one and the same service."""
+"""The accesses to a service: in process, wrapped, over a transport, over sockets."""
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing, asynccontextmanager, suppress
@@ -57,7 +57,9 @@ def fast(service, **options):
     return over_sockets(service, FastBackend, **options)
 
 
-DOORS = {door.__name__: door for door in (in_process, wrapped, over_transport, over_sockets, fast)}
+ACCESSES = {
+    access.__name__: access for access in (in_process, wrapped, over_transport, over_sockets, fast)
+}
 
 
 class Server:
