@@ -3,7 +3,7 @@
 import json
 import shutil
 from collections import Counter
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 import anyio
 import pytest
@@ -274,10 +274,11 @@ async def test_a_line_that_the_service_refuses_fails_alone(output):
 
     def refuse_third(number, request):
         if request.operation == "batches.create" and not key:
-            path = next(output.parent.glob("*.shard-1.jsonl"))
+            operation = json.loads(request.body)
+            shard = operation["metadata"]["tunesmith_shard"]
+            path = next(output.parent.glob(f"*.shard-{shard}.jsonl"))
             key["refused"] = lines(path)[2]["custom_id"]
-            file = json.loads(request.body)["input_file_id"]
-            spoil(service.inner.service, file)
+            spoil(service.inner.service, operation["input_file_id"])
 
     service.before = refuse_third
     report = await run(service, output)
@@ -332,8 +333,11 @@ async def test_a_run_killed_at_any_call_is_resumed_without_sending_a_row_twice(t
                 raise Death
 
         service = Eavesdropper(**{moment: die})
-        with pytest.raises(Death):
+        with suppress(Death):  # calls overlap, so their number varies by a few polls
             await run(service, alive / "answers.jsonl")
+        if not dead.exists():
+            assert death > 12
+            break
         setattr(service, moment, None)
         report = await run(service, dead / "answers.jsonl", resume=True)
         assert report.complete

@@ -1,7 +1,6 @@
 """The shell for provider batches: shards are written, uploaded, watched and collected."""
 
 import logging
-from collections import deque
 from collections.abc import Awaitable, Callable
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
@@ -48,6 +47,9 @@ __all__ = ["BatchApiRunner"]
 
 _DELETION_S = 30.0
 _SLICE = 256
+_MAX_CALLS = 8
+"""Calls in progress at once, for all batches of the job."""
+
 _REFUSED_FOR_SURE = frozenset({400, 401, 403, 404, 405, 409, 413, 422, 429})
 _UNREACHABLE_PHASES = frozenset({"connect", "connect_timeout", "closed"})
 
@@ -115,34 +117,27 @@ class BatchApiRunner:
             self._path, options.limits, core.batches.quota.limit, self._cut, next_shard
         )
         self._space = Notifier()
-        self._over: anyio.Event | None = None
-        self._ended: anyio.Event
+        self._finishing: anyio.Event
+        self._finished: anyio.Event
         self._tasks: TaskGroup | None = None
-        self._calls: deque[tuple[Call, Shard | str]] = deque()
-        self._called = Notifier()
+        self._turns = anyio.Semaphore(_MAX_CALLS)
+        self._calls = 0
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Make calls until `finish`, or until the job stops."""
-        self._over, self._ended = anyio.Event(), anyio.Event()
+        self._finishing, self._finished = anyio.Event(), anyio.Event()
         try:
             async with anyio.create_task_group() as self._tasks:
                 task_status.started()
-                while self._calls or not self._over.is_set():
-                    if self._calls:
-                        await self._make(*self._calls[0])
-                        self._calls.popleft()
-                        self._notify()
-                    else:
-                        await self._called.wait()
+                await self._finishing.wait()
         finally:
-            self._ended.set()
+            self._tasks = None
+            self._finished.set()
 
     async def finish(self) -> None:
-        """Wait for the calls that were begun, and end."""
-        if self._over is not None:
-            self._over.set()
-            self._called.notify()
-            await self._ended.wait()
+        """Wait for the calls in progress, and end."""
+        self._finishing.set()
+        await self._finished.wait()
 
     def stop(self) -> None:
         """Abandon the calls that were begun, and the rows that are in no whole file."""
@@ -154,8 +149,8 @@ class BatchApiRunner:
 
     @property
     def is_calling(self) -> bool:
-        """Whether a call is being made; further ones wait for its end."""
-        return bool(self._calls)
+        """Whether calls are in progress."""
+        return self._calls > 0
 
     def notify_space(self) -> None:
         """Check again whether rows are wanted."""
@@ -208,14 +203,22 @@ class BatchApiRunner:
     # --- calls ---
 
     def _begin(self, call: Call, subject: Shard | str) -> None:
-        """Make a call in its turn; a sweep waits for room, which other calls may have to make."""
+        """Begin a call. A sweep takes no turn: it may wait for other calls to make room."""
         if self._tasks is None or self._core.state.stopped is not None:
             return
         if call == self._sweep:
             self._tasks.start_soon(self._make, call, subject)
         else:
-            self._calls.append((call, subject))
-            self._called.notify()
+            self._calls += 1
+            self._tasks.start_soon(self._make_in_turn, call, subject)
+
+    async def _make_in_turn(self, call: Call, subject: Shard | str) -> None:
+        try:
+            async with self._turns:
+                await self._make(call, subject)
+        finally:
+            self._calls -= 1
+            self._notify()
 
     async def _make(self, call: Call, subject: Shard | str) -> None:
         remaining_s = self._deadline.remaining_s
