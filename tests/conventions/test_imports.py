@@ -84,6 +84,7 @@ ALLOWED = {
         "batch",  # which knows none of them
     },
     "reports": {"errors", "_charts", "_html", "datasets", "types", "client", "batch"},
+    "train": {"_atomic", "_extras", "_json_types", "service.grading", "training_rules"},
     "webhooks": {"errors", "types"},
     "lifecycle": {
         "_atomic",

@@ -1,0 +1,52 @@
+"""Command line of the trainer: `python -m tunesmith.train JOBDIR`."""
+
+import argparse
+import os
+import sys
+import threading
+from pathlib import Path
+
+__all__ = ["main"]
+
+_NICENESS = 5
+
+
+def main() -> int:
+    """Train the job of a folder; return 0 at its end, 143 after SIGTERM, 1 after an error."""
+    parser = argparse.ArgumentParser(
+        prog="python -m tunesmith.train",
+        description="Train the job of a folder: job.json and train.jsonl in; steps.jsonl, "
+        "checkpoints and end.json out. Run it again to continue after an interruption.",
+    )
+    parser.add_argument("folder", type=Path, metavar="JOBDIR")
+    parser.add_argument(
+        "--stop-at-eof",
+        action="store_true",
+        help="exit when standard input is closed, as when the process that started it has died",
+    )
+    arguments = parser.parse_args()
+    if arguments.stop_at_eof:
+        os.nice(_NICENESS)  # whoever follows the job is served first
+        threading.Thread(target=_exit_at_eof, daemon=True).start()
+    from tunesmith.train.folder import JobFolder
+    from tunesmith.train.job import InvalidJobError
+    from tunesmith.train.run import train_folder
+
+    folder: Path = arguments.folder
+    try:
+        return 0 if train_folder(folder) else 143
+    except (InvalidJobError, OSError) as error:
+        if folder.is_dir() and isinstance(error, InvalidJobError):
+            JobFolder(folder).write_end(str(error))
+        sys.stderr.write(f"error: {error}\n")
+        return 1
+
+
+def _exit_at_eof() -> None:
+    while os.read(0, 4096):
+        pass
+    os._exit(1)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

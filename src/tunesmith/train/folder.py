@@ -1,0 +1,106 @@
+"""Folder of a job: the contract between a trainer and the process that started it.
+
+job.json            the job
+train.jsonl         training rows; validation.jsonl: validation rows, if any
+steps.jsonl         completed steps, a line each; a step may occur again after a crash
+checkpoint-N/       weights after step N, and all that is needed to continue
+end.json            written at the end: `{"error": null}` or the reason of the failure
+"""
+
+import json
+import os
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+from tunesmith._atomic import write_atomic
+
+__all__ = ["JobFolder"]
+
+_MARKER = "progress.json"
+_MAX_CHECKPOINTS = 3
+
+
+class JobFolder:
+    """Folder of a job.
+
+    Args:
+        path: The folder.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+        self.job = path / "job.json"
+        self.train = path / "train.jsonl"
+        self.validation = path / "validation.jsonl"
+        self.steps = path / "steps.jsonl"
+        self.end = path / "end.json"
+
+    def rows(self, path: Path) -> Iterator[dict[str, Any]]:
+        """Yield the rows of a file; none if it does not exist."""
+        if path.exists():
+            with path.open(encoding="utf-8") as file:
+                for line in file:
+                    if line.strip():
+                        yield json.loads(line)
+
+    def append_step(self, step: dict[str, Any]) -> None:
+        """Append a completed step, so that it survives a crash of the process."""
+        with self.steps.open("a", encoding="utf-8") as file:
+            file.write(json.dumps(step) + "\n")
+            file.flush()
+            os.fsync(file.fileno())
+
+    def truncate_torn_step(self) -> None:
+        """Remove a line of `steps.jsonl` whose writing was interrupted."""
+        if self.steps.exists():
+            content = self.steps.read_bytes()
+            with self.steps.open("r+b") as file:
+                file.truncate(content.rfind(b"\n") + 1)
+
+    def checkpoint(self, step: int) -> Path:
+        """Return the folder of the weights after a step."""
+        return self.path / f"checkpoint-{step}"
+
+    def checkpoints(self) -> list[int]:
+        """Return the steps of all whole checkpoints, in order."""
+        names = (path.parent.name for path in self.path.glob(f"checkpoint-*/{_MARKER}"))
+        return sorted(int(name.rpartition("-")[2]) for name in names)
+
+    def mark_whole(self, step: int, progress: dict[str, Any]) -> None:
+        """Mark a checkpoint as whole, after which a training can continue from it.
+
+        Args:
+            step: The checkpoint's step.
+            progress: State of the training that the library does not store.
+        """
+        write_atomic(self.checkpoint(step) / _MARKER, json.dumps(progress))
+
+    def progress(self, step: int) -> dict[str, Any]:
+        """Return the state that `mark_whole` stored."""
+        progress: dict[str, Any] = json.loads((self.checkpoint(step) / _MARKER).read_text("utf-8"))
+        return progress
+
+    def delete_partial_checkpoints(self) -> None:
+        """Delete checkpoints whose writing was interrupted."""
+        whole = set(self.checkpoints())
+        for path in self.path.glob("checkpoint-*"):
+            if int(path.name.rpartition("-")[2]) not in whole:
+                shutil.rmtree(path)
+
+    def delete_old_checkpoints(self, retained: set[int]) -> None:
+        """Delete all but the last checkpoints.
+
+        Args:
+            retained: Steps of which the last three are retained, beside the newest checkpoint.
+        """
+        steps = self.checkpoints()
+        retained_steps = {*sorted(retained)[-_MAX_CHECKPOINTS:], *steps[-1:]}
+        for step in steps:
+            if step not in retained_steps:
+                shutil.rmtree(self.checkpoint(step))
+
+    def write_end(self, error: str | None) -> None:
+        """Record the end of the training."""
+        write_atomic(self.end, json.dumps({"error": error}))

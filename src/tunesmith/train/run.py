@@ -1,0 +1,105 @@
+# pyright: basic, reportMissingImports=false
+"""Training of a folder from its beginning, or from its newest whole checkpoint."""
+
+import json
+import signal
+from collections.abc import Sequence
+from pathlib import Path
+from types import FrameType
+
+import transformers
+
+from tunesmith.train.folder import JobFolder
+from tunesmith.train.job import InvalidJobError, TrainJob, count_parameters
+from tunesmith.train.objectives import Example, Objective, Supervised
+from tunesmith.train.rows import InvalidRowError, encode_row
+from tunesmith.train.tokenizer import ModelTokenizer
+from tunesmith.train.trainer import JobTrainer
+from tunesmith.train.weights import choose_device, load_for_training
+
+__all__ = ["train_folder"]
+
+_DEFAULT_CONTEXT_WINDOW = 2048
+
+
+def train_folder(path: Path) -> bool:
+    """Train the job of a folder, and write its steps, checkpoints and end.
+
+    SIGTERM ends the training after the step in progress, with a checkpoint. Called again, it
+    continues from the newest whole checkpoint, to the same weights.
+
+    Args:
+        path: The folder.
+
+    Returns:
+        Whether the training is finished; False after SIGTERM.
+
+    Raises:
+        InvalidJobError: The job is invalid.
+        OSError: A file cannot be read or written.
+    """
+    folder = JobFolder(path)
+    if folder.end.exists():
+        return True
+    folder.truncate_torn_step()
+    folder.delete_partial_checkpoints()
+    job = TrainJob.read(folder.job)
+    tokenizer = ModelTokenizer(Path(job.base))
+    rows = list(folder.rows(folder.train))
+    if not rows:
+        raise InvalidJobError(f"{folder.train} has no rows", "train")
+    job = job.resolve(len(rows), context_window(Path(job.base)), count_parameters(Path(job.base)))
+    train = _encode(rows, folder.train, job, tokenizer)
+    validation = _encode(list(folder.rows(folder.validation)), folder.validation, job, tokenizer)
+    device = choose_device()
+    transformers.set_seed(job.seed)
+    transformers.logging.set_verbosity_error()
+    model = load_for_training(job, device)
+    objective = _create_objective(job)
+    trainer = JobTrainer(job, folder, model, objective, train, validation, device)
+
+    def leave(number: int, frame: FrameType | None) -> None:
+        del number, frame
+        trainer.must_leave = True
+
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        newest = folder.checkpoints()[-1:]
+        trainer.train(resume_from_checkpoint=str(folder.checkpoint(newest[0])) if newest else None)
+    finally:
+        signal.signal(signal.SIGTERM, previous)
+    is_finished = not trainer.was_interrupted
+    if is_finished:
+        folder.write_end(None)
+    return is_finished
+
+
+def context_window(base: Path) -> int:
+    """Return the maximum number of tokens of a model."""
+    config = json.loads((base / "config.json").read_text("utf-8"))
+    config = config.get("text_config", config)
+    return int(config.get("max_position_embeddings") or _DEFAULT_CONTEXT_WINDOW)
+
+
+def _create_objective(job: TrainJob) -> Objective:
+    del job
+    return Supervised()
+
+
+def _encode(
+    rows: Sequence[dict[str, object]], path: Path, job: TrainJob, tokenizer: ModelTokenizer
+) -> list[Example]:
+    examples: list[Example] = []
+    for number, row in enumerate(rows, 1):
+        try:
+            sequences = encode_row(
+                row,
+                job.format,
+                tokenizer,
+                max_length=job.options.max_length or _DEFAULT_CONTEXT_WINDOW,
+                prompt_loss_weight=job.prompt_loss_weight,
+            )
+        except InvalidRowError as error:
+            raise InvalidJobError(f"{path}: example {number} {error}", path.stem) from error
+        examples.append(Example(row, sequences))
+    return examples

@@ -1,0 +1,81 @@
+# pyright: basic, reportMissingImports=false
+"""Weights of models: base models, adapters on them, and models that are tuned as a whole."""
+
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+import transformers
+
+from tunesmith.train.job import InvalidJobError, TrainJob
+
+__all__ = ["choose_device", "load_base", "load_for_training"]
+
+
+def choose_device() -> torch.device:
+    """Return the fastest device there is."""
+    if torch.cuda.is_available():
+        return torch.device("cuda")
+    return torch.device("mps" if torch.backends.mps.is_available() else "cpu")
+
+
+def choose_dtype(name: str, device: torch.device) -> torch.dtype:
+    """Return the type of the weights.
+
+    Args:
+        name: `float32`, `bfloat16` or `auto`.
+        device: The device, by which `auto` chooses.
+    """
+    if name == "auto":
+        return torch.bfloat16 if device.type == "cuda" else torch.float32
+    return torch.bfloat16 if name == "bfloat16" else torch.float32
+
+
+def load_base(folder: str | Path, dtype: torch.dtype) -> Any:
+    """Load a base model; code and pickles that come with it are never executed.
+
+    Args:
+        folder: Folder in Hugging Face layout.
+        dtype: Type of the weights.
+    """
+    return transformers.AutoModelForCausalLM.from_pretrained(
+        str(folder),
+        dtype=dtype,
+        trust_remote_code=False,
+        use_safetensors=True,
+        local_files_only=True,
+    )
+
+
+def load_for_training(job: TrainJob, device: torch.device) -> Any:
+    """Load the model of a job, with its adapter.
+
+    Args:
+        job: The job.
+        device: Device of the training.
+
+    Raises:
+        InvalidJobError: The model has none of the layers that should get an adapter.
+    """
+    options = job.options
+    # Weights that are trained stay in float32; mixed precision computes with them in bfloat16.
+    dtype = torch.float32 if options.full else choose_dtype(options.dtype, device)
+    model = load_base(job.base, dtype)
+    if job.adapter is not None:
+        model = peft.PeftModel.from_pretrained(model, job.adapter, is_trainable=not options.full)
+        return model.merge_and_unload() if options.full else model
+    if options.full:
+        return model
+    modules = options.target_modules
+    config = peft.LoraConfig(
+        r=options.lora_rank,
+        lora_alpha=options.lora_alpha or 2 * options.lora_rank,
+        target_modules=modules if isinstance(modules, str) else list(modules),
+        lora_dropout=0.0,
+        task_type="CAUSAL_LM",
+    )
+    try:
+        return peft.get_peft_model(model, config)
+    except ValueError as error:
+        raise InvalidJobError(str(error), "target_modules") from error

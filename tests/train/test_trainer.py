@@ -1,0 +1,167 @@
+"""A trainer turns the files of a folder into steps and checkpoints."""
+
+import json
+import select
+import signal
+import subprocess
+import sys
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs tunesmith[train]")
+transformers = pytest.importorskip("transformers", reason="needs tunesmith[train]")
+pytest.importorskip("peft", reason="needs tunesmith[train]")
+
+from tunesmith.train.folder import JobFolder
+from tunesmith.train.job import InvalidJobError
+from tunesmith.train.run import train_folder
+from tunesmith.train.tokenizer import ModelTokenizer
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
+
+
+def losses(steps):
+    return [step["train"]["loss"] for step in steps]
+
+
+def adapter_bytes(folder, step):
+    return (folder / f"checkpoint-{step}" / "adapter_model.safetensors").read_bytes()
+
+
+def test_each_step_is_recorded_and_each_epoch_is_a_checkpoint(make_job, read_steps, rows):
+    folder = make_job(validation=rows[:6])
+    assert train_folder(folder)
+    steps = read_steps(folder)
+    assert [step["step"] for step in steps] == list(range(1, 16))
+    assert [step["epoch"] for step in steps] == [1] * 5 + [2] * 5 + [3] * 5
+    assert [step["step"] for step in steps if step["is_checkpoint"]] == [5, 10, 15]
+    assert [step["step"] for step in steps if step["full_valid"]] == [5, 10, 15]
+    assert steps[-1]["elapsed_examples"] == 60
+    assert losses(steps)[-1] < losses(steps)[0]
+    assert json.loads((folder / "end.json").read_text()) == {"error": None}
+    assert (folder / "checkpoint-15" / "adapter_config.json").exists()
+
+
+def test_the_loss_is_that_of_transformers_on_the_learned_tokens(make_job, read_steps, rows, tiny):
+    folder = make_job(batch_size=len(rows), n_epochs=1)
+    train_folder(folder)
+    model = transformers.AutoModelForCausalLM.from_pretrained(tiny)
+    tokenizer = ModelTokenizer(tiny)
+    total, n = 0.0, 0
+    for row in rows:
+        prompt = tokenizer.encode_chat(row["messages"][:1])
+        answer = tokenizer.encode_rendered(row["messages"][1]["content"] + "<|im_end|>")
+        labels = torch.tensor([[-100] * len(prompt) + answer])
+        loss = model(torch.tensor([prompt + answer]), labels=labels).loss.detach()
+        total, n = total + float(loss) * len(answer), n + len(answer)
+    assert losses(read_steps(folder)) == [pytest.approx(total / n, rel=1e-4)]
+
+
+@pytest.mark.parametrize("options", [{"packing": True}, {"micro_batch_tokens": 50}], ids=str)
+def test_the_layout_of_batches_does_not_change_losses(make_job, read_steps, options):
+    folders = make_job("whole"), make_job("split", options=options)
+    for folder in folders:
+        train_folder(folder)
+    whole, split = (losses(read_steps(folder)) for folder in folders)
+    assert split == pytest.approx(whole, rel=1e-4)
+
+
+def test_an_interrupted_training_continues_to_the_same_bytes(make_job, read_steps, monkeypatch):
+    undisturbed, crashed = make_job("undisturbed"), make_job("crashed", options={"save_every_s": 0})
+    train_folder(undisturbed)
+
+    append, stops = JobFolder.append_step, iter([3, 3, 8, 12])
+    stop = next(stops)
+
+    def crash(self, step):
+        nonlocal stop
+        if step["step"] == stop:
+            stop = next(stops, None)
+            with self.steps.open("a") as file:
+                file.write('{"step": ')  # the process dies while it writes
+            raise RuntimeError("crash")
+        append(self, step)
+
+    monkeypatch.setattr(JobFolder, "append_step", crash)
+    for _ in range(4):
+        with pytest.raises(RuntimeError, match="crash"):
+            train_folder(crashed)
+    assert train_folder(crashed)
+    assert read_steps(crashed) == read_steps(undisturbed)
+    assert adapter_bytes(crashed, 15) == adapter_bytes(undisturbed, 15)
+
+
+def test_validation_that_stops_improving_ends_the_training(make_job, read_steps, rows):
+    options = {"early_stopping_patience": 1, "learning_rate": 0}
+    folder = make_job(validation=rows[:4], n_epochs=9, options=options)
+    assert train_folder(folder)
+    assert read_steps(folder)[-1]["step"] == 10  # the second epoch did not improve
+
+
+def test_whole_weights_are_trained_on_request(make_job, read_steps, tiny):
+    folder = make_job(options={"full": True, "learning_rate": 0.003})
+    train_folder(folder)
+    steps = read_steps(folder)
+    assert losses(steps)[-1] < losses(steps)[0] - 0.5
+    tuned = transformers.AutoModelForCausalLM.from_pretrained(folder / "checkpoint-15")
+    base = transformers.AutoModelForCausalLM.from_pretrained(tiny)
+    assert not torch.equal(tuned.lm_head.weight, base.lm_head.weight)
+
+
+def test_an_adapter_is_trained_further(make_job, read_steps):
+    first = make_job("first")
+    train_folder(first)
+    second = make_job("second", adapter=str(first / "checkpoint-15"))
+    train_folder(second)
+    assert losses(read_steps(second))[0] < losses(read_steps(first))[0] - 0.2
+
+
+def test_a_row_without_a_token_to_learn_is_named(make_job, rows):
+    long = {"messages": [{"role": "user", "content": "x" * 600}, rows[0]["messages"][1]]}
+    folder = make_job(rows=[*rows, long])
+    with pytest.raises(InvalidJobError, match=r"train.jsonl: example 21 has no token to learn"):
+        train_folder(folder)
+
+
+def start(folder, **settings):
+    command = [sys.executable, "-m", "tunesmith.train", str(folder), "--stop-at-eof"]
+    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, **settings)
+
+
+def wait_for_steps(folder, n):
+    """Wait until a trainer has recorded some steps."""
+    path = folder / "steps.jsonl"
+    while not path.exists() or path.read_bytes().count(b"\n") < n:
+        select.select([], [], [], 0.05)
+
+
+def test_sigterm_and_a_closed_pipe_end_the_process_and_a_restart_continues(make_job, read_steps):
+    undisturbed = make_job("undisturbed", n_epochs=40)
+    train_folder(undisturbed)
+    folder = make_job("stopped", n_epochs=40)
+    with start(folder) as process:
+        wait_for_steps(folder, 3)
+        process.send_signal(signal.SIGTERM)
+        assert process.wait() == 143
+    reached = JobFolder(folder).checkpoints()[-1]
+    assert reached == read_steps(folder)[-1]["step"]
+    assert not (folder / "end.json").exists()
+    with start(folder) as process:
+        wait_for_steps(folder, reached + 3)
+        process.stdin.close()
+        assert process.wait() == 1
+    with start(folder) as process:
+        assert process.wait() == 0
+    assert read_steps(folder) == read_steps(undisturbed)
+    assert adapter_bytes(folder, 200) == adapter_bytes(undisturbed, 200)
+
+
+def test_an_invalid_job_ends_with_its_error(make_job):
+    folder = make_job(options={"target_modules": ["nothing"]})
+    with start(folder) as process:
+        assert process.wait() == 1
+        assert b"error: Target modules" in process.stderr.read()
+    assert "nothing" in json.loads((folder / "end.json").read_text())["error"]
