@@ -35,7 +35,7 @@ class Connection(asyncio.Protocol):
         if length is None or len(body) < int(length[1]):
             return
         self.data = b""
-        answer = self.service.execute(body)
+        answer = self.service.answer(body)
         loop = asyncio.get_running_loop()
         loop.call_later(self.service.latency_s, self.write, answer)
 

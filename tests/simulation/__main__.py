@@ -27,7 +27,9 @@ def main():
     seeds = range(options.first, options.first + options.seeds)
     failed = 0
     with Pool(options.processes) as pool:
-        for found in pool.imap_unordered(play, seeds, chunksize=50):
+        for played, found in enumerate(pool.imap_unordered(play, seeds, chunksize=50), 1):
+            if not played % 10_000 and played < options.seeds:
+                print(f"{played:,} seeds, {failed} failed", flush=True)
             if found:
                 failed += 1
                 if failed == 1:

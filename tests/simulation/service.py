@@ -48,6 +48,7 @@ class Service:
         self.rows = rows
         self.chaos = 0.0
         self.payments = []
+        self.spent = 0
         self.batches = {}
         self.uploads = 0
         self.away_until = -1.0
@@ -63,6 +64,7 @@ class Service:
         usage = Usage(self.rng.randint(0, cost.prompt), self.rng.randint(0, cost.completion))
         payment = Payment(key, usage, batch=batch)
         self.payments.append(payment)
+        self.spent += usage.total
         return payment
 
     # --- live ---

@@ -1,4 +1,7 @@
-"""Some seeds of the simulation; `python -m tests.simulation` plays 10,000, or as many as wanted."""
+"""Seeds of the simulation; `python -m tests.simulation` plays as many as wanted.
+
+`SIMULATION_SEEDS` sets their number. A part runs always, the others as slow tests.
+"""
 
 import os
 
@@ -6,14 +9,35 @@ import pytest
 from tests.simulation.scenario import Scenario, play
 from tests.simulation.world import ViolationError
 
-SEEDS = int(os.environ.get("SIMULATION_SEEDS", "300"))
+SEEDS = int(os.environ.get("SIMULATION_SEEDS", "10000"))
+CHUNK = 100
+ALWAYS = 3
+
+CHUNKS = [
+    pytest.param(first, marks=() if number < ALWAYS else pytest.mark.slow)
+    for number, first in enumerate(range(0, SEEDS, CHUNK))
+]
+
+VIOLATED_ONCE = {
+    19447: "a truncated file of answers passed for whole, since expired rows had lines as well",
+    48739: "the same, with a batch that expired",
+}
 
 
-@pytest.mark.parametrize("first", range(0, SEEDS, 50))
+@pytest.mark.parametrize("first", CHUNKS)
 def test_every_row_ends_once_and_no_money_is_lost_whatever_happens(first):
-    for seed in range(first, first + 50):
-        found = play(seed)
-        assert found is None, "\n".join([*found[1][-60:], found[0]])
+    for seed in range(first, first + CHUNK):
+        assert_no_violation(seed)
+
+
+@pytest.mark.parametrize("seed", VIOLATED_ONCE, ids=str)
+def test_seeds_that_once_violated_an_invariant_do_so_no_more(seed):
+    assert_no_violation(seed)
+
+
+def assert_no_violation(seed):
+    violation = play(seed)
+    assert violation is None, "\n".join([*violation[1][-60:], violation[0]])
 
 
 def test_a_violation_prints_the_story_that_led_to_it(monkeypatch):
@@ -23,7 +47,7 @@ def test_a_violation_prints_the_story_that_led_to_it(monkeypatch):
     monkeypatch.setattr(Scenario, "check_end", fail)
     message, story = play(0)
     assert message == "seed 0: ViolationError: made up"
-    assert any("RowRead" in line for line in story)
+    assert any("add_row" in line for line in story)
 
 
 def test_a_seed_always_plays_the_same():

@@ -9,13 +9,20 @@ from tests.simulation.disk import DiskFullError
 
 from tunesmith.batch.concurrency import AdaptiveConcurrency
 from tunesmith.batch.core import decisions as do
-from tunesmith.batch.core import events as on
+from tunesmith.batch.core.attempts import AttemptOutcome, OutcomeKind
 from tunesmith.batch.core.core import JobCore
-from tunesmith.batch.core.entries import BatchDuplicate, RowRequeued, parse_entry
+from tunesmith.batch.core.entries import (
+    BatchDuplicate,
+    RowRequeued,
+    RowSent,
+    ShardWritten,
+    encode_entry,
+    parse_entry,
+)
 from tunesmith.batch.core.ledger import Ledger, Usage
-from tunesmith.batch.core.pace import Pace
 from tunesmith.batch.core.state import CoreOptions, JobState
-from tunesmith.batch.core.states import Failure, OpenRow, RowRecord, Shard, ShardKind
+from tunesmith.batch.core.states import FINISHED, Failure, OpenRow, RowRecord, Shard, ShardKind
+from tunesmith.batch.core.throttle import Throttle
 from tunesmith.batch.rate_limiter import RateLimiter
 
 MAX_STEPS = 30_000
@@ -45,11 +52,24 @@ class World:
         self.heap = []
         self.steps = 0
         self.timer = None
+        self.checked = None
         self.open_shards = {}
         self.source = None
         self.sweeps = {}
         self.flights = {}
-        self.tokens = 0
+        self.handlers = {
+            do.Record: self.record,
+            do.Sync: self.sync,
+            do.Send: self.send,
+            do.Finish: self.finish,
+            do.Skip: self.skip,
+            do.WaitUntil: self.wait_until,
+            do.Stop: self.stop,
+            do.WriteToShard: self.write_to_shard,
+            do.CloseFiles: self.close_files,
+            do.CancelDuplicate: self.cancel_duplicate,
+            do.Work: self.work,
+        }
         budget = settings.budget
         self.core = JobCore(
             JobState(
@@ -63,7 +83,7 @@ class World:
                     enqueued_tokens=settings.enqueued_tokens,
                 ),
                 Ledger(None if budget is None else lambda usage: usage.total <= budget),
-                Pace(RateLimiter(), AdaptiveConcurrency(settings.concurrency)),
+                Throttle(RateLimiter(), AdaptiveConcurrency(settings.concurrency)),
                 Table(),
             )
         )
@@ -76,7 +96,7 @@ class World:
         for line in disk.read("journal"):
             entry = parse_entry(json.loads(line))
             assert entry is not None, line
-            assert entry.to_line() == line, (entry, line)
+            assert encode_entry(entry) == line, (entry, line)
             core.replay(entry)
         self.next_shard = 1 + max(self._cut_shards(), default=0)
         for number in sorted(core.batches.shards):
@@ -84,14 +104,14 @@ class World:
                 core.restore_shard_row(core.batches.shards[number], key)
         if self.settings.retry_failed:
             for key, _ in disk.read("errors"):
-                self.write("journal", RowRequeued(key).to_line())
+                self.write("journal", encode_entry(RowRequeued(key)))
             self.sync("journal")
             disk.replace("errors", [])
         for key, usage in disk.read("errors"):
             self.execute(core.restore_outcome(key, usage, is_answer=False))
         for key, usage in disk.read("answers"):
             core.restore_outcome(key, usage, is_answer=True)
-        core.restored()
+        core.finish_restore()
         self.check()
 
     def _cut_shards(self):
@@ -108,10 +128,12 @@ class World:
         self.source = iter(self.settings.source)
         self.at(0.0, self.read_rows)
         if self.settings.stop_after is not None:
-            self.at(self.settings.stop_after, lambda: self.tell(on.StopAsked("interrupted")))
+            self.at(
+                self.settings.stop_after, lambda: self.tell(self.core.state.stop, "interrupted")
+            )
         if self.settings.cancel_after is not None:
-            self.at(self.settings.cancel_after, lambda: self.tell(on.CancelAsked()))
-        self.tell(on.TimePassed(self.now))
+            self.at(self.settings.cancel_after, lambda: self.tell(self.core.cancel))
+        self.tell(self.core.advance, self.now)
         while not self.core.is_over:
             if not self.heap:
                 raise ViolationError(
@@ -125,8 +147,8 @@ class World:
             if self.rng.random() < self.settings.jumps:
                 self.now += self.rng.choice([0.1, 5.0, 4000.0])
             if action() is not False and not self.core.is_over:
-                self.tell(on.TimePassed(self.now))
-        self.execute(self.core.handle(on.ShardDropped()))
+                self.tell(self.core.advance, self.now)
+        self.core.batches.discard_open()
         self.check()
         self.sync("answers"), self.sync("errors"), self.sync("journal")
 
@@ -144,26 +166,28 @@ class World:
         """Schedule something."""
         heapq.heappush(self.heap, (self.now + seconds, self.rng.random(), action))
 
-    def tell(self, event):
-        """Give the core an event, and do what it decides."""
-        self.tell_story(event)
+    def tell(self, event, *args, **options):
+        """Call a method of the core, and execute its decisions."""
+        if self.story is not None and event.__name__ != "advance":
+            self.tell_story(event.__name__, *args, *options.values())
         try:
-            self.execute(self.core.handle(event))
+            self.execute(event(*args, **options) or ())
         except DiskFullError:
             self.tell_story("the disk is full")
-            self.core.handle(on.StopAsked("error", "the disk is full"))
+            self.core.state.stop("error", "the disk is full")
             self.drop_flights()
         self.check()
 
-    def tell_story(self, what):
-        """Note what happens, if the story is wanted."""
-        if self.story is not None and not isinstance(what, on.TimePassed | do.WaitUntil):
-            self.story.append(f"{self.now:12.3f}  {shortened(what)}")
+    def tell_story(self, name, *values):
+        """Add a line to the story, if it is wanted."""
+        if self.story is not None:
+            facts = ", ".join(shortened(value) for value in values if value not in (None, ()))
+            self.story.append(f"{self.now:12.3f}  {name} {facts}")
 
     def drop_flights(self):
         """Leave what is in flight: its outcome could not be written."""
         for key in list(self.core.live.in_flight):
-            self.core.handle(on.RowCutOff(key, self.now))
+            self.core.live.on_abandoned(self.core.live.in_flight[key])
             self.end_payment(self.flights.pop(key, None), "crashed")
 
     @staticmethod
@@ -173,15 +197,24 @@ class World:
 
     def execute(self, decisions):
         for decision in decisions:
-            self.tell_story(decision)
-            getattr(self, type(decision).__name__.lower())(decision)
+            if self.story is not None and not isinstance(decision, do.WaitUntil):
+                self.tell_story(f"  {shortened(decision)}")
+            self.handlers[type(decision)](decision)
 
     def check(self):
         """Check what must hold after every step."""
         ledger, settings = self.core.ledger, self.settings
+        for key in self.core.live.in_flight:
+            if self.core.state.table.get(key, RowRecord()).state in FINISHED:
+                raise ViolationError(f"{key} is in flight though it has its outcome")
+        accounts = (ledger.reserved, ledger.paid, ledger.perhaps_paid, ledger.returning)
+        facts = (*accounts, self.service.spent, len(settings.excused), len(settings.duplicates))
+        if facts == self.checked:
+            return
+        self.checked = facts
         if not ledger.is_balanced:
             raise ViolationError(f"the ledger is not balanced: {vars_of(ledger)}")
-        spent = sum((p.usage.total for p in self.service.payments), 0)
+        spent = self.service.spent
         extra = sum(u.total for u in settings.excused)
         if spent > ledger.committed.total + extra:
             raise ViolationError(f"spent {spent}, and the ledger has {vars_of(ledger)}")
@@ -196,9 +229,6 @@ class World:
             raise ViolationError(f"budget {budget} exceeded: {vars_of(ledger)}")
         if len(self.core.live.in_flight) > 256:
             raise ViolationError("more in flight than allowed")
-        for key in self.core.live.in_flight:
-            if self.core.state.table.get(key, RowRecord()).state in {"answered", "failed"}:
-                raise ViolationError(f"{key} is in flight though it has its outcome")
 
     # --- disk ---
 
@@ -210,14 +240,14 @@ class World:
             returning = self.core.ledger.returning
             for each in ("answers", "errors", "journal"):
                 self.disk.sync(each)
-            self.core.handle(on.Synced(returning))
+            self.core.ledger.release(returning)
             return
         self.disk.sync(name)
 
     def record(self, decision):
         if isinstance(decision.entry, BatchDuplicate):
             self.settings.duplicates.add(decision.entry.batch_id)
-        self.write("journal", decision.entry.to_line())
+        self.write("journal", encode_entry(decision.entry))
 
     def finish(self, decision):
         key = decision.key
@@ -237,11 +267,12 @@ class World:
         while self.core.state.wants_rows:
             row = next(self.source, None)
             if row is None:
-                self.tell(on.SourceEnded())
+                self.core.state.source_ended = True
                 return
             key, cost = row
             number = self.core.state.seen
-            self.tell(on.RowRead(OpenRow(key, number, cost, cost.prompt, cost.completion, 10)))
+            row = OpenRow(key, number, cost, cost.prompt, cost.completion, 10)
+            self.tell(self.core.add_row, row)
             if self.rng.random() < 0.3:
                 break
         if self.core.state.stopped is None:
@@ -249,7 +280,7 @@ class World:
 
     def send(self, decision):
         row = decision.row
-        self.write("journal", decision.entry.to_line())
+        self.write("journal", encode_entry(RowSent(row.key, row.reserved)))
         if self.settings.is_strict:
             self.sync("journal")
         self.expect_unpaid(row.key)
@@ -264,13 +295,15 @@ class World:
         for payment in self.service.payments:
             if payment.key == key and payment.end == "pending":
                 raise ViolationError(f"{key} is sent though another request for it is in flight")
-            is_unnamed = key not in self.core.state.sent_again and self.settings.names_crashes
+            is_unnamed = (
+                key not in self.core.state.retried_unconfirmed and self.settings.names_crashes
+            )
             is_crashed = payment.key == key and payment.end == "crashed"
             if is_crashed and is_unnamed and payment not in self.settings.unnamed:
                 raise ViolationError(f"{key} is sent again after a crash, and is not named")
 
     def land(self, row, kind, payment):
-        key, now = row.key, self.now
+        key = row.key
         if key not in self.core.live.in_flight:
             return
         self.flights.pop(key, None)
@@ -279,29 +312,33 @@ class World:
         match kind:
             case "answer":
                 self.usages[key] = payment.usage
-                self.tell(on.RowAnswered(key, payment.usage, now))
+                self.end_attempt(row, OutcomeKind.COMPLETED, payment.usage)
                 self.end_payment(payment, "answered")
             case "bare":
                 self.usages[key] = None
-                self.tell(on.RowAnswered(key, None, now))
+                self.end_attempt(row, OutcomeKind.COMPLETED)
                 self.end_payment(payment, "answered")
             case "unfit":
                 self.end_payment(payment, "unfit")
-                self.tell(on.RowUnfit(key, payment.usage, failure, now, self.rng.random() < 0.2))
+                is_final = self.rng.random() < 0.2
+                self.end_attempt(
+                    row, OutcomeKind.INVALID, payment.usage, failure=failure, is_final=is_final
+                )
             case _:
                 self.end_payment(payment, "lost")
-                self.tell(
-                    on.RowFailed(
-                        key,
-                        KINDS[kind],
-                        failure,
-                        now,
-                        may_be_paid=kind in {"lost", "timeout", "500"},
-                        retry_after_s=(retry_after or 5.0) if kind in {"429+", "503"} else None,
-                    )
+                self.end_attempt(
+                    row,
+                    KINDS[kind],
+                    failure=failure,
+                    may_be_paid=kind in {"lost", "timeout", "500"},
+                    retry_after_s=(retry_after or 5.0) if kind in {"429+", "503"} else None,
                 )
 
-    def waituntil(self, decision):
+    def end_attempt(self, row, kind, usage=None, **facts):
+        outcome = AttemptOutcome(kind, self.now, usage, **facts)
+        self.tell(self.core.live.on_outcome, row, outcome)
+
+    def wait_until(self, decision):
         if decision.time is not None and (decision.time != self.timer or decision.time <= self.now):
             self.timer = decision.time
             self.at(max(decision.time - self.now, 0.001), lambda: self.ring(decision.time))
@@ -318,7 +355,7 @@ class World:
 
     # --- batches ---
 
-    def shelve(self, decision):
+    def write_to_shard(self, decision):
         row = decision.row
         kind = ShardKind("/v1/completions", "m", decision.attempt)
         if kind not in self.open_shards:
@@ -328,11 +365,11 @@ class World:
         number, rows = self.open_shards[kind]
         rows.append(row)
         self.write(f"shard-{number}", row.key)
-        self.execute(self.core.handle(on.RowShelved(row, number)))
+        self.core.batches.on_row_written(row, number)
         if len(rows) >= self.settings.shard_rows:
             self.cut(kind)
 
-    def seal(self, decision):
+    def close_files(self, decision):
         for kind in list(self.open_shards):
             self.cut(kind)
 
@@ -341,8 +378,9 @@ class World:
         self.sync(f"shard-{number}")
         reserved = sum((row.reserved for row in rows), Usage())
         tokens = sum(row.tokens for row in rows)
-        event = on.ShardCut(number, kind, len(rows), tokens, reserved, self.now)
-        self.execute(self.core.handle(event))
+        kind = (kind.url, kind.model, kind.attempt)
+        entry = ShardWritten(number, *kind, len(rows), tokens, reserved, self.now)
+        self.execute(self.core.batches.on_written(entry))
 
     def call(self, shard, action):
         """Make a call that takes a while, and may fail."""
@@ -353,20 +391,22 @@ class World:
                 return
             if self.service.hits(0.5):
                 failure = Failure("503", "simulated failure of a call")
-                self.tell(on.WorkFailed(number, failure, self.now))
+                self.tell(self.core.batches.on_call_failed, shard, failure, self.now)
             else:
                 action()
 
         self.at(self.rng.uniform(0.01, 3.0), done)
 
-    def upload(self, decision):
-        number = decision.shard.number
+    def work(self, decision):
+        getattr(self, decision.task.value)(decision.shard)
+
+    def upload(self, shard):
         self.service.uploads += 1
         name = f"file-{self.service.uploads}"
-        self.call(decision.shard, lambda: self.tell(on.ShardUploaded(number, name, self.now)))
+        self.call(shard, lambda: self.tell(self.core.batches.on_uploaded, shard, name))
 
-    def create(self, decision):
-        shard, rng = decision.shard, self.rng
+    def create(self, shard):
+        rng = self.rng
         keys = self.disk.read(f"shard-{shard.number}")
         fault = (
             rng.choice(["refused", "lost", "lost", "lost, and done"])
@@ -379,16 +419,16 @@ class World:
                 if not self.settings.may_duplicate:
                     self.expect_unpaid_in_batch(key, shard)
             batch = self.service.create(shard.number, keys, self.now)
-        number = shard.number
 
         def done():
             if self.core.state.stopped:
                 return
             if batch is not None and fault is None:
-                self.tell(on.BatchCreated(number, batch.id, self.now))
+                self.tell(self.core.batches.on_created, shard, batch.id, self.now)
             else:
                 failure = Failure("504", "simulated loss of a creation")
-                self.tell(on.CreateFailed(number, failure, self.now, may_exist=fault != "refused"))
+                failed, may_exist = self.core.batches.on_create_failed, fault != "refused"
+                self.tell(failed, shard, failure, self.now, may_exist=may_exist)
 
         self.at(rng.uniform(0.01, 3.0), done)
 
@@ -410,45 +450,38 @@ class World:
                 # Until it turns up in the list, no ledger can have it.
                 self.settings.excused.append(payment.usage)
 
-    def lookup(self, decision):
-        number = decision.shard.number
-
+    def look_up(self, shard):
         def done():
-            found = self.service.listed(number, self.now)
-            self.tell(on.BatchFound(number, found, self.now))
-
-        self.call(decision.shard, done)
-
-    def poll(self, decision):
-        shard = decision.shard
-
-        def done():
-            batch = self.service.batches[shard.batch_id]
-            if batch.vanishes:
-                self.tell(on.BatchGone(shard.number, self.now))
-            elif self.now < batch.ends_at:
-                self.tell(on.BatchPolled(shard.number, self.now))
-            else:
-                self.tell(self.ended(shard, batch))
+            ids = self.service.listed(shard.number, self.now)
+            self.tell(self.core.batches.on_listed, shard, ids, self.now)
 
         self.call(shard, done)
 
-    def ended(self, shard, batch):
+    def poll(self, shard):
+        def done():
+            batch = self.service.batches[shard.batch_id]
+            if batch.vanishes:
+                self.tell(self.core.batches.on_gone, shard, self.now)
+            elif self.now < batch.ends_at:
+                self.tell(self.core.batches.on_polled, shard, self.now)
+            else:
+                self.end_batch(shard, batch)
+
+        self.call(shard, done)
+
+    def end_batch(self, shard, batch):
         late = batch.files_late > 0
         batch.files_late -= 1
-        good = [k for k, kind in batch.results.items() if kind in {"answer", "unfit", "bare"}]
-        bad = [
-            k
-            for k, kind in batch.results.items()
-            if kind not in {"answer", "unfit", "bare", "expired"}
-        ]
+        good = [k for k, kind in batch.results.items() if kind in ANSWERS]
+        bad = [k for k, kind in batch.results.items() if kind not in {*ANSWERS, "expired"}]
         failed = batch.end == "failed"
         error = Failure(
             self.rng.choice(["token_limit_exceeded", "invalid_json_line", "other"]), "no"
         )
         line = self.rng.choice([None, 1]) if error.code != "token_limit_exceeded" else None
-        return on.BatchEnded(
-            shard.number,
+        self.tell(
+            self.core.batches.on_ended,
+            shard,
             batch.end,
             self.now,
             output_file_id=None if late or not good else f"output-{batch.id}",
@@ -458,21 +491,18 @@ class World:
             errors=((line, error),) if failed else (),
         )
 
-    def cancel(self, decision):
-        shard = decision.shard
-
+    def cancel(self, shard):
         def done():
             batch = self.service.batches[shard.batch_id]
             batch.ends_at = min(batch.ends_at, self.now + 100.0)
-            self.tell(on.BatchPolled(shard.number, self.now))
+            self.tell(self.core.batches.on_polled, shard, self.now)
 
         self.call(shard, done)
 
-    def cancelduplicate(self, decision):
+    def cancel_duplicate(self, decision):
         self.duplicate(self.service.batches[decision.batch_id])
 
-    def download(self, decision):
-        shard = decision.shard
+    def download(self, shard):
         self.call(shard, lambda: self.read_files(shard))
 
     def read_files(self, shard):
@@ -494,8 +524,17 @@ class World:
             seen.add(key)
             self.read_result(shard, batch, key, kind)
         failures = tuple(Failure("unreadable_result", "line 1") for _ in broken)
-        self.tell(on.FilesRead(shard.number, len(seen) + len(set(broken)), self.now, failures))
-        if not self.core.batches.shards.get(shard.number) or shard.state == "settled":
+        lines_read, lines = lines, len(seen) + len(set(broken))
+        answers = {key for key, kind in lines_read if kind in ANSWERS}
+        self.tell(
+            self.core.batches.on_files_read,
+            shard,
+            lines,
+            self.now,
+            answers=len(answers),
+            broken=failures,
+        )
+        if not self.core.batches.shards.get(shard.number) or shard.state == "collected":
             for payment in batch.payments.values():
                 self.end_payment(payment, "lost")
 
@@ -504,19 +543,18 @@ class World:
         failure = None if kind in {"answer", "bare"} else Failure(kind, f"simulated {kind}")
         usage = payment.usage if payment is not None and kind != "bare" else None
         self.usages[key] = usage
-        event = on.ResultRead(
-            shard.number,
+        self.tell(
+            self.core.batches.on_result,
+            shard,
             key,
             usage,
             failure,
-            kind in {"500", "unfit", "expired"},
-            payment is not None,
+            is_transient=kind in {"500", "unfit", "expired"},
+            is_paid=payment is not None,
         )
-        self.tell(event)
         self.end_payment(payment, "answered" if failure is None else "unfit")
 
-    def sweep(self, decision):
-        shard = decision.shard
+    def sweep(self, shard):
         rows = list(enumerate(self.disk.read(f"shard-{shard.number}"), 1))
 
         def go_on():
@@ -529,32 +567,34 @@ class World:
                 line, key = rows.pop(0)
                 cost = self.service.rows[key]
                 row = OpenRow(key, 0, cost, cost.prompt, cost.completion, 10)
-                self.tell(on.RowLeftOver(shard.number, row, line))
-            self.end_batch(shard)
-            self.tell(on.ShardSwept(shard.number))
+                self.tell(self.core.batches.on_left_over, shard, row, line)
+            self.end_payments(shard)
+            self.tell(self.core.batches.on_swept, shard)
 
         self.at(0.0, go_on)
 
-    def end_batch(self, shard):
+    def end_payments(self, shard):
         for batch in self.service.batches.values():
             if batch.shard == shard.number:
                 for payment in batch.payments.values():
                     self.end_payment(payment, "lost")
 
-    def deletefiles(self, decision):
-        self.disk.remove(f"shard-{decision.shard.number}")
+    def delete_files(self, shard):
+        self.disk.remove(f"shard-{shard.number}")
 
+
+ANSWERS = {"answer", "unfit", "bare"}
 
 KINDS = {
-    "429": on.FailureKind.RATE_LIMITED,
-    "429+": on.FailureKind.RATE_LIMITED,
-    "503": on.FailureKind.UNAVAILABLE,
-    "500": on.FailureKind.TRANSIENT,
-    "reset": on.FailureKind.UNREACHABLE,
-    "unreachable": on.FailureKind.UNREACHABLE,
-    "lost": on.FailureKind.TRANSIENT,
-    "timeout": on.FailureKind.TRANSIENT,
-    "400": on.FailureKind.FINAL,
+    "429": OutcomeKind.RATE_LIMITED,
+    "429+": OutcomeKind.RATE_LIMITED,
+    "503": OutcomeKind.UNAVAILABLE,
+    "500": OutcomeKind.TRANSIENT,
+    "reset": OutcomeKind.UNREACHABLE,
+    "unreachable": OutcomeKind.UNREACHABLE,
+    "lost": OutcomeKind.TRANSIENT,
+    "timeout": OutcomeKind.TRANSIENT,
+    "400": OutcomeKind.FINAL,
 }
 
 
@@ -564,18 +604,13 @@ def vars_of(ledger):
 
 
 def shortened(what):
-    """Return an event or decision as a line of the story."""
-    if isinstance(what, str):
-        return what
-    facts = []
-    for field in fields(what):
-        value = getattr(what, field.name)
-        if isinstance(value, OpenRow):
-            value = f"{value.key} (attempt {value.attempts}, {value.state})"
-        elif isinstance(value, Shard):
-            value = f"shard {value.number} ({value.state}, reserved {value.reserved.total})"
-        elif isinstance(value, Usage):
-            value = value.total
-        if field.name != "now" and value not in (None, (), False):
-            facts.append(f"{field.name}={value}")
-    return f"{type(what).__name__} {', '.join(facts)}"
+    """Return a value as a part of the story."""
+    if isinstance(what, OpenRow):
+        return f"{what.key} (attempt {what.attempts}, {what.state})"
+    if isinstance(what, Shard):
+        return f"shard {what.number} ({what.state}, reserved {what.reserved.total})"
+    if not isinstance(what, do.Decision | AttemptOutcome):
+        return str(what)
+    values = [getattr(what, field.name) for field in fields(what)]
+    shown = ", ".join(shortened(value) for value in values if value not in (None, (), False))
+    return f"{type(what).__name__} {shown}"

@@ -1,24 +1,24 @@
-"""Number of requests in flight: it grows while that helps, and shrinks after an overload."""
+"""Adaptive number of requests in flight."""
 
 from math import inf
 
 __all__ = ["MAX_CONCURRENCY", "AdaptiveConcurrency"]
 
 MAX_CONCURRENCY = 256
-"""The most that `auto` comes to."""
+"""Maximum of `auto`."""
 
 _INITIAL = 16
 _MIN_GAIN = 1.1
-"""Twice as many in flight must bring a tenth more answers, or it was enough before."""
+"""Minimum gain of throughput that justifies twice as many requests in flight."""
 
 _ROUNDS_BETWEEN_PROBES = 8
 _PROBE = 1.5
-"""After so many rounds, so much more is tried for one round."""
+"""Number of rounds between probes, and the factor of a probe."""
 
 _CAUTION_S = 5.0
 _MAX_CAUTION_S = 60.0
 _KNEE_SHARE = 0.85
-"""So long after an overload, the limit stays below this share of where it happened."""
+"""Time after an overload during which the limit stays below this share of the overloaded level."""
 
 
 class AdaptiveConcurrency:
@@ -29,7 +29,7 @@ class AdaptiveConcurrency:
     follow each other it keeps below the level at which they happen for longer and longer.
 
     Args:
-        maximum: The most; a number that the user gave, or `auto`.
+        maximum: The fixed limit, or `auto`.
     """
 
     def __init__(self, maximum: int | str) -> None:
@@ -48,15 +48,15 @@ class AdaptiveConcurrency:
 
     @property
     def limit(self) -> int:
-        """How many requests may be in flight now."""
+        """Current maximum number of requests in flight."""
         return max(int(self._limit), 1)
 
     def on_success(self, now: float, in_flight: int) -> None:
-        """Count a good answer.
+        """Count a successful response.
 
         Args:
             now: The time.
-            in_flight: How many requests were in flight, this one included.
+            in_flight: Number of requests in flight, including this one.
         """
         if not self._is_auto and self._limit >= self.maximum:
             return
@@ -73,7 +73,7 @@ class AdaptiveConcurrency:
         self._end_round(now, rate)
 
     def on_overload(self, sent_at: float, now: float) -> None:
-        """Halve the limit: the service could not take its requests. One overload counts once."""
+        """Halve the limit after an overload. Requests in flight together count once."""
         if sent_at < self._cut_at:
             return
         calm_s = now - self._cut_at

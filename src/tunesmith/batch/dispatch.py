@@ -1,4 +1,4 @@
-"""The shell around the core: time and answers go in, what it decides is done."""
+"""Shell of the core: sends rows, writes outcomes, and waits as the core decides."""
 
 from collections.abc import Callable, Iterable
 from dataclasses import replace
@@ -10,6 +10,7 @@ from anyio.abc import TaskGroup
 
 from tunesmith.backends.base import Clock
 from tunesmith.batch.commit import GroupCommit
+from tunesmith.batch.core.attempts import OutcomeKind
 from tunesmith.batch.core.core import JobCore
 from tunesmith.batch.core.decisions import (
     Decision,
@@ -21,15 +22,8 @@ from tunesmith.batch.core.decisions import (
     Sync,
     WaitUntil,
 )
-from tunesmith.batch.core.entries import Entry
-from tunesmith.batch.core.events import (
-    Event,
-    RowCutOff,
-    RowFailed,
-    RowUnwritten,
-    StopAsked,
-    TimePassed,
-)
+from tunesmith.batch.core.entries import Entry, RowSent
+from tunesmith.batch.core.states import OpenRow
 from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.journal import Journal
 from tunesmith.batch.live import LiveSender
@@ -42,44 +36,44 @@ from tunesmith.errors import DatasetError, DeadlineExceededError
 __all__ = ["BatchExecutor", "Dispatcher"]
 
 _MIN_SLEEP_S = 0.001
-"""No clock need tell shorter times apart."""
+"""Resolution of clocks."""
 
 
 class BatchExecutor(Protocol):
-    """Executor of the decisions that are about provider batches."""
+    """Executor of decisions about provider batches."""
 
     @property
     def is_calling(self) -> bool:
-        """Whether a call is being made; further ones wait for its end."""
+        """Whether a call is running; further calls wait for its end."""
         ...
 
     def execute(self, decision: Decision) -> None:
-        """Perform a decision, or begin to."""
+        """Execute a decision, or start to."""
         ...
 
 
 class Dispatcher:
-    """Feeds the core, and performs its decisions.
+    """Executor of the core's decisions.
 
     Args:
         core: The core.
         clock: The clock.
         sender: Sends rows.
-        journal: Takes entries.
-        output: Takes outcomes.
-        index: Table of keys.
-        metrics: Counts.
-        stream: Takes results for whoever iterates.
+        journal: The journal.
+        output: The output files.
+        index: The table of keys.
+        metrics: The metrics.
+        stream: Results for an iteration over the job.
         sync: Makes everything safe from a power loss at once.
-        fail: Takes an error that ends the job.
-        on_stop: Called once nothing more is to be begun.
-        on_space: Called when more rows are wanted.
+        fail: Receives an error that ends the job.
+        on_stop: Called once nothing more is started.
+        on_space: Called when the core wants more rows.
+        is_strict: Whether rows are sent only when their entries are safe from a power loss.
 
     Attributes:
-        results: Results of rows whose outcome the core is deciding on.
-        commit: Makes safe what was written.
-        batches: Performs decisions about provider batches.
-        is_strict: Whether rows are sent only when their entries are safe from a power loss.
+        results: Results of rows whose outcome the core is processing.
+        commit: Syncs the files.
+        batches: Executes decisions about provider batches.
         message: Why the core stopped the job.
     """
 
@@ -115,7 +109,7 @@ class Dispatcher:
         self._fail = fail
         self._on_stop = on_stop
         self._on_space = on_space
-        self.is_strict = is_strict
+        self._is_strict = is_strict
         self.results: dict[str, Result] = {}
         self.message = ""
         self._tasks: TaskGroup | None = None
@@ -123,14 +117,10 @@ class Dispatcher:
         self._wake: float | None = None
         self._error: Exception | None = None
 
-    # --- events and decisions ---
-
-    def handle(self, event: Event) -> None:
-        """Give the core an event, and perform what it decides."""
-        self.execute(self._core.handle(event))
+    # --- decisions ---
 
     def execute(self, decisions: Iterable[Decision]) -> None:  # noqa: C901 - one case a kind
-        """Perform decisions in order; those about provider batches are begun."""
+        """Execute decisions in order; those about provider batches are started."""
         for decision in decisions:
             if isinstance(decision, Finish):
                 self._finish(decision)
@@ -138,7 +128,7 @@ class Dispatcher:
                 self.append(decision.entry)
             elif isinstance(decision, Send):
                 if self._tasks is not None:
-                    self._tasks.start_soon(self._work, decision)
+                    self._tasks.start_soon(self._work, decision.row)
             elif isinstance(decision, WaitUntil):
                 self._wake = decision.time
             elif isinstance(decision, Sync):
@@ -155,12 +145,12 @@ class Dispatcher:
                 self.batches.execute(decision)
 
     def append(self, entry: Entry) -> None:
-        """Write an entry of the journal."""
+        """Append an entry to the journal."""
         self._journal.append(entry)
         self.commit.mark_dirty(0)
 
     def notify(self) -> None:
-        """Have the core look again at what can be done."""
+        """Check again what can be done."""
         self._progress.notify()
 
     def _finish(self, decision: Finish) -> None:
@@ -183,17 +173,17 @@ class Dispatcher:
         try:
             self._output.add(result, number)
         except DatasetError:
-            self._core.handle(RowUnwritten(decision.key, is_answer=failure is None))
+            self._core.on_unwritten(decision.key, is_answer=failure is None)
             raise
         self.commit.mark_dirty()
 
     # --- running ---
 
     async def run(self) -> None:
-        """Work until nothing is left to be done; what is in flight is finished."""
+        """Work until nothing is left to do; requests in flight are finished."""
         async with anyio.create_task_group() as self._tasks:
             while not self._core.is_over:
-                decisions = self._core.handle(TimePassed(self._clock.monotonic()))
+                decisions = self._core.advance(self._clock.monotonic())
                 self._wake = None
                 self.execute(decisions)
                 if self._core.state.wants_rows:
@@ -204,13 +194,13 @@ class Dispatcher:
                     await self._wait(self._wake)
 
     async def _wait(self, until: float | None) -> None:
-        """Wait for a time, or for anything that happens before."""
+        """Wait until a time, or for an event before it."""
         is_calling = self.batches is not None and self.batches.is_calling
         if until is None or (is_calling and self._core.is_live_idle):
             if not self._core.is_over:
                 await self._progress.wait()
             return
-        # Taken at once: rows may arrive before the task that waits for it has begun.
+        # Taken at once: rows may arrive before the task that waits for it has started.
         progress = self._progress.get_next()
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._cancel_on_event, tasks.cancel_scope, progress)
@@ -221,59 +211,59 @@ class Dispatcher:
         await event.wait()
         scope.cancel()
 
-    async def _work(self, send: Send | None) -> None:
+    async def _work(self, row: OpenRow | None) -> None:
         """Send a row, and then others as long as there is room for them."""
         try:
-            while send is not None:
-                await self._attempt(send)
+            while row is not None:
+                await self._attempt(row)
                 await self._stream.wait_for_space()
-                send = self._next()
+                row = self._next()
         except Exception as error:  # noqa: BLE001 - raised at the end
             self._fail(error)
         finally:
             self._progress.notify()
 
-    def _next(self) -> Send | None:
+    def _next(self) -> OpenRow | None:
         """Return the next row to send, if one can be sent at once."""
         core = self._core
-        own: Send | None = None
-        for decision in core.handle(TimePassed(self._clock.monotonic())):
-            if isinstance(decision, Send) and own is None:
-                own = decision
+        row: OpenRow | None = None
+        for decision in core.advance(self._clock.monotonic()):
+            if isinstance(decision, Send) and row is None:
+                row = decision.row
             elif not isinstance(decision, WaitUntil):
                 self.execute((decision,))
         if core.state.wants_rows:
             self._on_space()
-        if own is not None and core.live.has_room:
+        if row is not None and core.live.has_room:
             self._progress.notify()  # for another worker
-        return own
+        return row
 
-    async def _attempt(self, send: Send) -> None:
-        row = send.row
+    async def _attempt(self, row: OpenRow) -> None:
+        live = self._core.live
         try:
-            self.append(send.entry)
+            self.append(RowSent(row.key, row.reserved))
         except DatasetError:
-            self._core.handle(RowCutOff(row.key, self._clock.monotonic(), was_sent=False))
+            live.on_abandoned(row, was_sent=False)
             raise
         try:
-            if self.is_strict:
+            if self._is_strict:
                 await self.commit.wait_until_safe()
             attempt = await self._sender.send(row)
         except BaseException as error:
-            self.handle(RowCutOff(row.key, self._clock.monotonic()))
+            self.execute(live.on_abandoned(row))
             if isinstance(error, DeadlineExceededError):
-                self.handle(StopAsked("deadline"))
+                self.execute(self._core.state.stop("deadline"))
             elif isinstance(error, Exception):  # of an API key function, say
                 self._fail(error)
             else:
                 raise
             return
-        pace, event = self._core.state.pace, attempt.event
-        pace.learn(attempt.headers, event.now)
-        if not isinstance(event, RowFailed) and attempt.latency_s is not None:
-            usage = row.reserved if event.usage is None else event.usage
-            self._metrics.on_answer(attempt.latency_s, usage)
+        outcome = attempt.outcome
+        self._core.state.throttle.learn(attempt.headers, outcome.now)
+        if outcome.kind in {OutcomeKind.COMPLETED, OutcomeKind.INVALID}:
+            usage = row.reserved if outcome.usage is None else outcome.usage
+            self._metrics.on_answer(outcome.now - row.sent_at, usage)
         self._error = attempt.error
         self.results[row.key] = attempt.result
-        self.handle(event)
+        self.execute(live.on_outcome(row, outcome))
         self.results.pop(row.key, None)

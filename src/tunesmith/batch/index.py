@@ -1,4 +1,4 @@
-"""Facts about every key, on disk: memory stays flat at a million rows."""
+"""Index of all keys, on disk: memory stays constant at a million rows."""
 
 import sqlite3
 from collections.abc import Iterator
@@ -11,21 +11,21 @@ from tunesmith.batch.rows import duplicate_key, nth_key
 __all__ = ["KeyIndex", "Location"]
 
 _CACHE_KIB = 2048
-"""What is beyond it goes to a temporary file; nothing is written while a job is small."""
+"""The rest goes to a temporary file; small jobs write nothing."""
 
 _MAX_UNSAVED = 4096
 
 _STATES = tuple(RowState)
 _NUMBERS = {state: number for number, state in enumerate(_STATES)}
-_SENT, _DOUBTFUL, _FRESH, _READ, _AT_HAND = 1, 2, 4, 8, 16
+_SENT, _UNCONFIRMED, _FRESH, _READ, _REQUEUED = 1, 2, 4, 8, 16
 
 
 class Location(NamedTuple):
-    """Where the outcome of a row is written.
+    """Location of the outcome of a row.
 
     Attributes:
         key: The row.
-        line: Its place in the source; 0 if that is not known yet.
+        line: Its line in the source; 0 if unknown.
         file: The number of the file.
         offset: Offset of the line in bytes.
         size: Its length in bytes.
@@ -64,7 +64,7 @@ class KeyIndex:
             " (key TEXT PRIMARY KEY, file INT, at INT, size INT, endpoint INT)"
         )
         self._db.execute("CREATE UNIQUE INDEX numbers ON positions (number)")
-        self._db.execute("BEGIN")  # and never committed: nobody else reads it
+        self._db.execute("BEGIN")  # and never committed, since nothing else reads it
         self._unsaved: dict[str, RowRecord] = {}
         self._new_key: str | None = None
 
@@ -92,7 +92,7 @@ class KeyIndex:
     # --- records, for the core ---
 
     def get(self, key: str) -> RowRecord | None:
-        """Return what is known of a key."""
+        """Return the record of a key; None if there is none."""
         unsaved = self._unsaved.get(key)
         if unsaved is not None or key == self._new_key:
             return unsaved
@@ -104,16 +104,16 @@ class KeyIndex:
         return RowRecord(
             _STATES[state],
             bool(flags & _SENT),
-            bool(flags & _DOUBTFUL),
+            bool(flags & _UNCONFIRMED),
             bool(flags & _FRESH),
             Usage(prompt, completion) if prompt or completion else NOTHING,
             shard,
             bool(flags & _READ),
-            bool(flags & _AT_HAND),
+            bool(flags & _REQUEUED),
         )
 
     def put(self, key: str, record: RowRecord) -> None:
-        """Store what is known of a key."""
+        """Store the record of a key."""
         self._unsaved[key] = record
         self._new_key = None
         if len(self._unsaved) >= _MAX_UNSAVED:
@@ -132,7 +132,7 @@ class KeyIndex:
     # --- positions and locations ---
 
     def set_position(self, key: str, number: int, line: int) -> None:
-        """Store where in the source a row is."""
+        """Store the position of a row in the source."""
         self._db.execute("INSERT OR REPLACE INTO positions VALUES (?, ?, ?)", (key, number, line))
 
     def get_position(self, key: str) -> tuple[int, int] | None:
@@ -144,7 +144,7 @@ class KeyIndex:
     def set_location(
         self, key: str, file: int, offset: int, size: int, endpoint: int | None = None
     ) -> None:
-        """Store where the outcome of a row is written."""
+        """Store the location of the outcome of a row."""
         self._db.execute(
             "INSERT OR REPLACE INTO locations VALUES (?, ?, ?, ?, ?)",
             (key, file, offset, size, endpoint),
@@ -162,7 +162,7 @@ class KeyIndex:
     def ordered(self, errors_file: int) -> Iterator[tuple[int, int, int]]:
         """Return file, offset and size of all answers in the order of the source.
 
-        Answers whose rows are not in the source any more come last.
+        Answers whose rows are no longer in the source come last.
         """
         yield from self._db.execute(
             "SELECT l.file, l.at, l.size FROM locations l LEFT JOIN positions p ON p.key = l.key"
@@ -171,17 +171,17 @@ class KeyIndex:
         )
 
     def close(self) -> None:
-        """Give its disk space back."""
+        """Close the database, which frees its disk space."""
         self._db.close()
 
 
 def _columns(record: RowRecord) -> tuple[int, int, int, int, int]:
     flags = (
         _SENT * record.is_sent
-        | _DOUBTFUL * record.is_doubtful
+        | _UNCONFIRMED * record.is_unconfirmed
         | _FRESH * record.is_fresh
         | _READ * record.is_read
-        | _AT_HAND * record.is_at_hand
+        | _REQUEUED * record.is_requeued
     )
     reserved = record.reserved
     return _NUMBERS[record.state], flags, reserved.prompt, reserved.completion, record.shard

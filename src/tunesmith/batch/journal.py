@@ -1,4 +1,4 @@
-"""Journal of a job: the event log of its core, on disk. Only one run at a time has it."""
+"""Journal of a job: the event log of its core, on disk, locked by one run."""
 
 import secrets
 from collections.abc import Mapping
@@ -7,7 +7,7 @@ from typing import Any
 
 from tunesmith.batch.append_log import AppendOnlyJsonl, read_line
 from tunesmith.batch.core.core import JobCore
-from tunesmith.batch.core.entries import VERSION, Entry, JobBegun, parse_entry
+from tunesmith.batch.core.entries import VERSION, Entry, JobBegun, encode_entry, parse_entry
 from tunesmith.batch.lock import try_lock_file
 from tunesmith.errors import ConfigurationError
 
@@ -23,7 +23,7 @@ class Journal:
         path: The file; it is created if it does not exist.
 
     Attributes:
-        header: Its first entry; None if it is new.
+        header: Its first entry; None if the file is new.
         next_shard: The number of the next shard.
 
     Raises:
@@ -44,7 +44,7 @@ class Journal:
 
         Raises:
             DatasetError: It is damaged.
-            ConfigurationError: Another version wrote it.
+            ConfigurationError: It has another format version.
         """
         for _, _, data in self.log.recover():
             entry = parse_entry(data)
@@ -57,26 +57,26 @@ class Journal:
                 self.next_shard = max(self.next_shard, number + 1)
 
     def begin(self, output: str, settings: Mapping[str, Any]) -> JobBegun:
-        """Write the first line, if there is none."""
+        """Return the first entry, which is written if the file is new."""
         if self.header is None:
-            self.header = JobBegun(output, secrets.token_hex(8), settings)
+            self.header = JobBegun(VERSION, output, secrets.token_hex(8), settings)
             self.append(self.header)
         return self.header
 
     def append(self, entry: Entry) -> None:
-        """Write an entry.
+        """Append an entry.
 
         Raises:
             DatasetError: The disk is full, or the file cannot be written.
         """
-        self.log.add(entry.to_line())
+        self.log.add(encode_entry(entry))
 
 
 def read_header(path: Path) -> JobBegun | None:
     """Return the first entry of a journal; None if it is empty, or its first line is torn.
 
     Raises:
-        ConfigurationError: The file is not a journal, or another version wrote it.
+        ConfigurationError: The file is not a journal, or has another format version.
     """
     if not path.exists():
         return None
@@ -100,7 +100,7 @@ def check_entry(entry: JobBegun, path: Path) -> None:
     """Refuse a journal of another version.
 
     Raises:
-        ConfigurationError: It cannot be resumed by this version.
+        ConfigurationError: It has another format version.
     """
     if entry.version != VERSION:
         remedy = (

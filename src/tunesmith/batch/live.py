@@ -1,4 +1,4 @@
-"""Attempts: one row is sent once, and what comes back becomes an event for the core."""
+"""Attempts to send a row, and their outcomes."""
 
 import random
 from collections.abc import Mapping
@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from typing import Any
 
 from tunesmith._json_types import is_object
-from tunesmith.batch.core.events import FailureKind, RowAnswered, RowFailed, RowUnfit
+from tunesmith.batch.core.attempts import AttemptOutcome, OutcomeKind
 from tunesmith.batch.core.ledger import Usage
 from tunesmith.batch.core.states import Failure, OpenRow
 from tunesmith.batch.response_validation import ResponseValidator
@@ -39,32 +39,30 @@ _ONCE = RetryPolicy(max_retries=1)
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """What came of an attempt.
+    """End of an attempt.
 
     Args:
-        event: What it means.
-        result: The outcome of the row, should this be the last attempt.
-        headers: The headers of the answer.
-        error: The error, for a job that ends by it.
-        latency_s: Seconds until the answer; None if none came.
+        outcome: Its outcome.
+        result: The result of the row, should this be the last attempt.
+        headers: The response headers.
+        error: The error, should it end the job.
     """
 
-    event: RowAnswered | RowUnfit | RowFailed
+    outcome: AttemptOutcome
     result: Result
     headers: Mapping[str, str] = field(default_factory=dict[str, str])
     error: Exception | None = None
-    latency_s: float | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class LiveSender:
-    """Sends rows one by one.
+    """Sender of single rows.
 
     Args:
         caller: Makes the calls.
-        deadline: The end of the job.
+        deadline: The deadline of the job.
         timeout_s: Seconds that one attempt may take; None for no limit.
-        validator: What answers must fit; None for anything.
+        validator: Validates answers; None accepts all.
     """
 
     caller: Caller
@@ -76,7 +74,7 @@ class LiveSender:
         """Make one attempt.
 
         Raises:
-            DeadlineExceededError: The time of the job is up.
+            DeadlineExceededError: The deadline of the job passed.
         """
         request: RequestRow = row.payload
         try:
@@ -84,7 +82,7 @@ class LiveSender:
         except AttemptError as failure:
             return self._failed(row, request, failure)
         now = self.caller.clock.monotonic()
-        return self._answered(row, request, info, body, now)
+        return self._on_response(row, request, info, body, now)
 
     def _encode(self, row: OpenRow) -> Request:
         endpoint = row.payload.endpoint
@@ -105,7 +103,7 @@ class LiveSender:
             timeout_s=self.timeout_s,
         )
 
-    def _answered(
+    def _on_response(
         self, row: OpenRow, request: RequestRow, info: ResponseInfo, body: bytes, now: float
     ) -> Attempt:
         answer, body = parse_body(body)
@@ -119,35 +117,23 @@ class LiveSender:
             body,
             usage or Usage(),
         )
-        event: RowAnswered | RowUnfit | RowFailed
         problem = find_answer_error(request.endpoint.operation, info.status, answer)
         if problem is not None:
-            event = self._not_an_answer(row, problem, usage, answer, now)
-            result = _with_error(result, event.failure)
+            outcome = _reject(row, problem, usage, answer, now)
+            result = _with_error(result, outcome.failure)
         else:
             result, failure, is_final = validate(self.validator, result, answer)
             if failure is None:
-                event = RowAnswered(row.key, usage, now)
+                outcome = AttemptOutcome(OutcomeKind.COMPLETED, now, usage)
             else:
-                event = RowUnfit(row.key, usage, failure, now, is_final)
+                outcome = AttemptOutcome(OutcomeKind.INVALID, now, usage, failure, is_final)
                 self._correct(row, request, answer, failure)
-        return Attempt(event, result, info.headers, latency_s=now - row.sent_at)
-
-    def _not_an_answer(
-        self, row: OpenRow, problem: AnswerError, usage: Usage | None, answer: object, now: float
-    ) -> RowUnfit | RowFailed:
-        """Return what an answer means that came with 2xx, and is not a success."""
-        failure = Failure(problem.code, problem.message)
-        kind = _kind_of_status(problem.status, problem.code)
-        is_error = is_object(answer) and problem.code != "invalid_answer"
-        if usage is not None or not is_error:  # it was paid, or may have been
-            return RowUnfit(row.key, usage, failure, now, kind is FailureKind.FINAL)
-        return RowFailed(row.key, kind, failure, now, pause_s=_backoff(row))
+        return Attempt(outcome, result, info.headers)
 
     def _correct(
         self, row: OpenRow, request: RequestRow, answer: dict[str, Any], failure: Failure
     ) -> None:
-        """Have the next attempt show the model its answer, and what is wrong with it."""
+        """Append the answer and its error to the messages of the next attempt."""
         if self.validator is None:
             return
         problem = InvalidResponseError(failure.message)
@@ -173,26 +159,38 @@ class LiveSender:
             status.request_id if status else None,
             status.body.encode() if status else None,
         )
-        event = RowFailed(
-            row.key,
+        outcome = AttemptOutcome(
             _kind(failed, status),
-            failure,
             self.caller.clock.monotonic(),
-            failed.may_have_happened,
-            status.retry_after if status else None,
-            _backoff(row),
+            failure=failure,
+            may_be_paid=failed.may_have_happened,
+            retry_after_s=status.retry_after if status else None,
+            backoff_s=_backoff(row),
         )
         headers = status.headers if status else {}
-        return Attempt(event, _with_error(result, failure), headers, error)
+        return Attempt(outcome, _with_error(result, failure), headers, error)
+
+
+def _reject(
+    row: OpenRow, problem: AnswerError, usage: Usage | None, answer: object, now: float
+) -> AttemptOutcome:
+    """Return the outcome of a response with status 2xx that is not a success."""
+    failure = Failure(problem.code, problem.message)
+    kind = _kind_of_status(problem.status, problem.code)
+    is_error = is_object(answer) and problem.code != "invalid_answer"
+    if usage is not None or not is_error:  # it was paid, or may have been
+        is_final = kind is OutcomeKind.FINAL
+        return AttemptOutcome(OutcomeKind.INVALID, now, usage, failure, is_final)
+    return AttemptOutcome(kind, now, failure=failure, backoff_s=_backoff(row))
 
 
 def validate(
     validator: ResponseValidator | None, result: Result, answer: object
 ) -> tuple[Result, Failure | None, bool]:
-    """Read an answer as an object of `response_format`.
+    """Parse an answer as an object of `response_format`.
 
     Returns:
-        The result, why the answer does not count, and whether a repetition would not help.
+        The result, why the answer is invalid, and whether a retry would not help.
     """
     if validator is None or not is_object(answer):
         return result, None, False
@@ -210,33 +208,33 @@ def _with_error(result: Result, failure: Failure) -> Result:
     return replace(result, error=RowError(failure.code, failure.message))
 
 
-def _kind(failed: AttemptError, status: APIStatusError | None) -> FailureKind:  # noqa: PLR0911
+def _kind(failed: AttemptError, status: APIStatusError | None) -> OutcomeKind:  # noqa: PLR0911
     phase = failed.backend_error.phase if failed.backend_error is not None else None
     if phase in _UNREACHABLE_PHASES:
-        return FailureKind.UNREACHABLE
+        return OutcomeKind.UNREACHABLE
     if status is None:
-        return FailureKind.FATAL if phase == "closed" else FailureKind.TRANSIENT
+        return OutcomeKind.FATAL if phase == "closed" else OutcomeKind.TRANSIENT
     if isinstance(status, AuthenticationError):
-        return FailureKind.FATAL
+        return OutcomeKind.FATAL
     if isinstance(status, InsufficientQuotaError):
-        return FailureKind.QUOTA
+        return OutcomeKind.QUOTA
     advice = {k: v for k, v in status.headers.items() if k == "x-should-retry"}
     if isinstance(status, RateLimitError) and advice.get("x-should-retry") != "false":
-        return FailureKind.RATE_LIMITED
+        return OutcomeKind.RATE_LIMITED
     if status.status in _UNAVAILABLE and status.retry_after:
-        return FailureKind.UNAVAILABLE
+        return OutcomeKind.UNAVAILABLE
     return _kind_of_status(status.status, status.code, advice)
 
 
 def _kind_of_status(
     status: int, code: str | None, headers: Mapping[str, str] | None = None
-) -> FailureKind:
+) -> OutcomeKind:
     if code == _QUOTA:
-        return FailureKind.QUOTA
+        return OutcomeKind.QUOTA
     if status == _RATE_LIMITED and not headers:
-        return FailureKind.RATE_LIMITED
+        return OutcomeKind.RATE_LIMITED
     delay = retry_delay(_ONCE, 1, status=status, code=code, headers=headers, now=0.0, random=0.0)
-    return FailureKind.FINAL if delay is None else FailureKind.TRANSIENT
+    return OutcomeKind.FINAL if delay is None else OutcomeKind.TRANSIENT
 
 
 def _backoff(row: OpenRow) -> float:

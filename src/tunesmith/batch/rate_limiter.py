@@ -1,4 +1,4 @@
-"""Rate limits that are given or learned, and pauses for all workers, of one job or of several."""
+"""Rate limits, given or learned, and pauses, shared by all workers of one or several jobs."""
 
 from collections.abc import Mapping
 from math import inf
@@ -9,37 +9,48 @@ from tunesmith.types.rate_limits import RateLimits
 __all__ = ["RateLimiter", "TokenBucket"]
 
 _BURST_S = 0.1
-"""Services count a limit of a minute in shorter periods, such as a second: so what may be sent in a
-minute is spread evenly, and no more than this much of it is sent at once.
+"""Services count a limit per minute in shorter periods, such as a second. Requests are spread
+evenly, and at most this many seconds' worth of them is sent at once.
 
 Source: https://platform.openai.com/docs/guides/rate-limits
 """
 
 _INITIAL_PAUSE_S = 0.5
 _MAX_PAUSE_S = 8.0
-"""Pauses where the service refuses without a `Retry-After`: each twice the one before."""
+"""Pauses after refusals without `Retry-After`; each is twice the previous one."""
 
 MAX_WAIT_S = 3600.0
-"""However long a service asks to wait, it is tried again after this time."""
+"""Longest wait that a service can request."""
 
 _MAX_RESET_S = 86_400.0
-"""A limit that is full again only after more than a day is not believed."""
+"""Longest plausible time until a limit is full again."""
+
+_MIN_MEASURED_S = 0.5
+_MIN_MEASURED = 10
+"""Seconds and accepted requests between two refusals from which a rate can be measured."""
+
+_CAUTION_S = 5.0
+_MAX_CAUTION_S = 60.0
+"""Seconds after a refusal before a measured rate grows; doubled after each growth in vain."""
+
+_GROWTH = 1.1
+"""Growth of a measured rate per second."""
 
 _EPSILON = 1e-6
-"""Less than this is missing only because numbers are rounded."""
+"""Tolerance for rounding."""
 
 
 class TokenBucket:
-    """A limit as services keep it: it fills steadily, and each request takes from it.
+    """Token bucket as services use it: it fills steadily, and each request takes from it.
 
     Args:
-        per_minute: The limit, if it is given; else it is learned.
+        per_minute: The limit; None to learn it.
 
     Raises:
         ConfigurationError: The limit is not above 0.
 
     Attributes:
-        rate: How much comes back in a second; None as long as no limit is known.
+        rate: Refill per second; None as long as no limit is known.
     """
 
     def __init__(self, per_minute: float | None = None) -> None:
@@ -54,11 +65,11 @@ class TokenBucket:
 
     @property
     def per_minute(self) -> float | None:
-        """The limit in force; None as long as none is known."""
+        """The current limit; None as long as none is known."""
         return None if self.rate is None else self.rate * 60
 
     def wait_s(self, cost: float, now: float) -> float:
-        """Return the seconds until so much may be sent."""
+        """Return the seconds until an amount may be sent."""
         if self.rate is None:
             return 0.0
         self._fill(now)
@@ -67,19 +78,19 @@ class TokenBucket:
         return missing / self.rate if missing > _EPSILON else 0.0
 
     def take(self, cost: float) -> None:
-        """Send so much."""
+        """Take an amount."""
         self._level -= cost
         self._in_flight += cost
 
     def record_usage(self, cost: float, actual: float) -> None:
-        """Replace an estimate by what the request took."""
+        """Replace an estimate by the actual amount."""
         self._in_flight -= cost
         self._level = min(self._level + cost - actual, self._capacity)
 
     def learn(
         self, limit: int | None, remaining: int | None, reset_s: float | None, now: float
     ) -> None:
-        """Learn from headers: the limit, what remains, and when it is full again."""
+        """Learn from headers: the limit, the remaining amount, and the seconds until it is full."""
         if self.is_given or not limit or limit < 0 or remaining is None:
             return
         self._fill(now)
@@ -95,8 +106,20 @@ class TokenBucket:
         # What is in flight may not be counted yet.
         self._level = min(self._level, remaining - self._in_flight, self._capacity)
 
+    def set_rate(self, rate: float) -> None:
+        """Set a rate that was measured."""
+        self.rate = rate
+        self._capacity = self._burst()
+        self._level = min(self._level, 0.0)
+
+    def grow(self, factor: float) -> None:
+        """Raise a rate that was measured."""
+        if self.rate is not None:
+            self.rate *= factor
+            self._capacity = self._burst()
+
     def disable_burst(self) -> None:
-        """Send evenly from now on: a burst was refused though the limit allowed it."""
+        """Send evenly from now on, since a burst was refused within the limit."""
         if self.rate is not None:
             self._capacity = min(self._capacity, self._burst())
             self._level = min(self._level, 0.0)
@@ -111,7 +134,7 @@ class TokenBucket:
 
 
 class RateLimiter:
-    """Requests and tokens a minute, and pauses that hold for every worker that shares it.
+    """Rate limiter shared by all workers of one or several jobs.
 
     Args:
         requests_per_minute: The limit of requests; None to learn it from the service.
@@ -138,6 +161,10 @@ class RateLimiter:
         self._paused_until = 0.0
         self._cut_at = -inf
         self._refusals = 0
+        self._accepted = 0
+        self._is_measured = False
+        self._caution_s = _CAUTION_S
+        self._grown_at = inf
 
     @property
     def has_limits(self) -> bool:
@@ -149,6 +176,9 @@ class RateLimiter:
 
         If it is 0, `sent` is called next.
         """
+        if self._is_measured and now > self._grown_at:
+            self.requests.grow(_GROWTH ** (now - self._grown_at))
+            self._grown_at = now
         return max(
             self._paused_until - now, self.requests.wait_s(1, now), self.tokens.wait_s(tokens, now)
         )
@@ -163,12 +193,13 @@ class RateLimiter:
         self.tokens.take(tokens)
 
     def record_usage(self, tokens: float, actual: float) -> None:
-        """Replace the estimated tokens of a request by what it took."""
+        """Replace the estimated tokens of a request by the actual ones."""
+        self._accepted += actual > 0
         self.requests.record_usage(1, 1)
         self.tokens.record_usage(tokens, actual)
 
     def update_from_headers(self, headers: Mapping[str, str], now: float) -> None:
-        """Learn the limits from the headers of an answer."""
+        """Learn the limits from response headers."""
         if "x-ratelimit-limit-requests" in headers or "x-ratelimit-limit-tokens" in headers:
             limits = RateLimits.from_headers(headers)
             self.requests.learn(
@@ -179,7 +210,7 @@ class RateLimiter:
             )
 
     def on_success(self, sent_at: float) -> None:
-        """Begin with short pauses again: the service took a request."""
+        """Reset the backoff, since the service accepted a request."""
         if sent_at >= self._cut_at:
             self._refusals = 0
 
@@ -188,12 +219,12 @@ class RateLimiter:
 
         Args:
             sent_at: When the request was sent.
-            retry_after_s: How long the service asks to wait.
+            retry_after_s: The wait that the service requested.
             now: The time.
 
         Returns:
-            Whether this is news: requests that were in flight at the last pause are refused for
-            the same reason, and do not lengthen it.
+            Whether this is a new refusal: requests that were in flight at the last pause are
+            refused for the same reason, and do not lengthen it.
         """
         if sent_at < self._cut_at:
             if retry_after_s:
@@ -201,10 +232,24 @@ class RateLimiter:
             return False
         pause_s = retry_after_s or min(_INITIAL_PAUSE_S * 2.0**self._refusals, _MAX_PAUSE_S)
         self.pause(pause_s, now)
+        self._measure(now - self._cut_at, now)
         self._cut_at = now
         self._refusals = min(self._refusals + 1, 10)
         self.requests.disable_burst()
         return True
+
+    def _measure(self, elapsed_s: float, now: float) -> None:
+        """Derive a limit of requests from those accepted since the last refusal."""
+        accepted, self._accepted = self._accepted, 0
+        is_unknown = self.requests.rate is None or self._is_measured
+        if not is_unknown or self.tokens.rate is not None or accepted < _MIN_MEASURED:
+            return
+        if _MIN_MEASURED_S <= elapsed_s < inf:
+            is_vain = elapsed_s < 2 * self._caution_s
+            self._caution_s = min(self._caution_s * 2, _MAX_CAUTION_S) if is_vain else _CAUTION_S
+            self._is_measured = True
+            self.requests.set_rate(accepted / elapsed_s)
+            self._grown_at = now + self._caution_s
 
     def pause(self, seconds: float, now: float) -> None:
         """Pause all workers."""

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import to_json
 
-from tunesmith.batch.core.events import StopReason
+from tunesmith.batch.core.decisions import StopReason
 from tunesmith.batch.results import Usage
 
 __all__ = ["BatchReport", "FailureCause", "OnProgress", "Progress", "StopReason"]

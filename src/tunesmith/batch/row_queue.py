@@ -1,11 +1,11 @@
-"""The source's way into the core: rows are read ahead, and never more than a few."""
+"""Queue of rows, read a little ahead of the core."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable
 from contextlib import aclosing
 
 from tunesmith.batch.budget import BudgetTracker
-from tunesmith.batch.core.events import Event, RowRead, RowRejected, SourceEnded
-from tunesmith.batch.core.state import JobState
+from tunesmith.batch.core.core import JobCore
+from tunesmith.batch.core.decisions import Decision
 from tunesmith.batch.core.states import Failure, OpenRow
 from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.requests import RequestBuilder
@@ -17,22 +17,22 @@ from tunesmith.errors import DatasetError
 
 __all__ = ["RowQueue", "open_row"]
 
-_MOST_HELD = 50_000
-"""So many outcomes may wait for the turn of a slow row; beyond, nothing new is begun."""
+_MAX_BUFFERED = 50_000
+"""Maximum number of outcomes that wait for a slow row; then reading waits, too."""
 
 
 class RowQueue:
-    """Reads rows as long as the core wants them.
+    """Reader of the source, which adds rows to the core as long as it wants them.
 
     Args:
         rows: The source.
-        build: Makes requests of its rows.
-        index: Names rows, and stores their positions.
-        budget: Tells what a row can cost.
-        state: Tells whether rows are wanted.
-        handle: Passes events to the core.
-        pause: Waits until more outcomes are welcome.
-        count_buffered: Returns how many outcomes wait for the turn of another row.
+        build: Builds requests from its rows.
+        index: Assigns keys, and stores positions.
+        budget: Computes the maximum cost of a row.
+        core: The core.
+        execute: Executes decisions.
+        pause: Waits until the consumer can take more outcomes.
+        count_buffered: Returns the number of outcomes that wait for an earlier row.
         has_positions: Whether positions are stored: for order, and for rows in batches.
     """
 
@@ -42,8 +42,8 @@ class RowQueue:
         build: RequestBuilder,
         index: KeyIndex,
         budget: BudgetTracker,
-        state: JobState,
-        handle: Callable[[Event], None],
+        core: JobCore,
+        execute: Callable[[Iterable[Decision]], None],
         pause: Callable[[], Awaitable[None]],
         count_buffered: Callable[[], int],
         *,
@@ -53,12 +53,13 @@ class RowQueue:
         self._build = build
         self._index = index
         self._budget = budget
-        self._state = state
-        self._handle = handle
+        self._core = core
+        self._state = core.state
+        self._execute = execute
         self._pause = pause
         self._count_buffered = count_buffered
         self._has_positions = has_positions
-        self._has_good_rows = False
+        self._has_valid_rows = False
         self._space = Notifier()
 
     async def run(self, on_rows: Callable[[], None]) -> None:
@@ -80,11 +81,11 @@ class RowQueue:
                     if self._state.stopped is not None:
                         return
                     await self._space.wait()
-        self._handle(SourceEnded())
+        self._state.source_ended = True
         on_rows()
 
     def _is_held_up(self) -> bool:
-        self._state.is_held_up = self._count_buffered() >= _MOST_HELD
+        self._state.is_held_up = self._count_buffered() >= _MAX_BUFFERED
         return self._state.is_held_up
 
     def notify_space(self) -> None:
@@ -92,17 +93,17 @@ class RowQueue:
         self._space.notify()
 
     def _read(self, line: int, data: object) -> None:
-        """Pass a row to the core.
+        """Add a row to the core.
 
-        A row that is not a request fails, and the others are done. But if the first one is none,
-        what is wrong is wrong with the job.
+        A row that is not a request fails, and the others are sent. If the first row is not a
+        request, the job fails.
         """
         is_custom_id, problem = False, None
         try:
             row, is_custom_id = self._build(line, data)
-            self._has_good_rows = True
+            self._has_valid_rows = True
         except DatasetError as error:
-            if not self._has_good_rows:
+            if not self._has_valid_rows:
                 raise (error.__cause__ or error) from None  # what a template raises is the user's
             row, problem = self._build.invalid_row(line, data), error
         key, is_duplicate = self._index.assign_key(row.key, is_custom_id=is_custom_id)
@@ -114,16 +115,17 @@ class RowQueue:
         row = row._replace(key=key, number=number)
         if problem is not None:
             invalid = OpenRow(key, number, payload=row)
-            self._handle(RowRejected(invalid, Failure(INVALID_ROW, str(problem))))
+            failure = Failure(INVALID_ROW, str(problem))
+            self._execute(self._core.reject_row(invalid, failure))
         else:
-            self._handle(RowRead(open_row(row, self._budget)))
+            self._execute(self._core.add_row(open_row(row, self._budget)))
 
 
 def open_row(row: RequestRow, budget: BudgetTracker) -> OpenRow:
-    """Return a row as the core takes it.
+    """Return the row for the core.
 
     Raises:
-        DatasetError: There is a budget, and nothing bounds the row's answer.
+        DatasetError: There is a budget, and the row has no limit of output tokens.
     """
     return OpenRow(
         row.key,

@@ -14,11 +14,11 @@ from tunesmith.batch.budget import BudgetTracker
 from tunesmith.batch.commit import GroupCommit
 from tunesmith.batch.concurrency import AdaptiveConcurrency
 from tunesmith.batch.core.core import JobCore
+from tunesmith.batch.core.decisions import StopReason
 from tunesmith.batch.core.entries import RowRequeued, RunBegun, RunEnded
-from tunesmith.batch.core.events import CancelAsked, PollAsked, StopAsked, StopReason, Synced
 from tunesmith.batch.core.ledger import Ledger
-from tunesmith.batch.core.pace import Pace
 from tunesmith.batch.core.state import CoreOptions, JobState
+from tunesmith.batch.core.throttle import Throttle
 from tunesmith.batch.dispatch import Dispatcher
 from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.journal import Journal
@@ -132,8 +132,8 @@ class JobRun:
             build,
             self.index,
             self.budget,
-            self.core.state,
-            self.dispatcher.handle,
+            self.core,
+            self.dispatcher.execute,
             stream.wait_for_space,
             lambda: self.output.buffered,
             has_positions=options.order == "input" or self._uses_batches,
@@ -162,7 +162,7 @@ class JobRun:
                     enqueued_tokens=options.provider.limits.enqueued_tokens,
                 ),
                 Ledger(None if options.budget is None else self.budget.allows),
-                Pace(options.pacing, AdaptiveConcurrency(options.concurrency)),
+                Throttle(options.pacing, AdaptiveConcurrency(options.concurrency)),
                 self.index,
             )
         )
@@ -189,7 +189,7 @@ class JobRun:
             options=self.options.provider,
             deadline=self._deadline,
             collector=collector,
-            handle=self.dispatcher.handle,
+            execute=self.dispatcher.execute,
             notify=self.dispatcher.notify,
             fail=self.fail,
             pause=self._stream.wait_for_space,
@@ -222,7 +222,7 @@ class JobRun:
             self.journal.log.sync()
             self.output.clear_errors()
         self.output.restore(core, journal)
-        core.restored()
+        core.finish_restore()
         self.output.sync()
         journal.log.sync()
 
@@ -259,12 +259,12 @@ class JobRun:
     async def _sync(self) -> None:
         returning = self.core.ledger.returning
         await anyio.to_thread.run_sync(self._sync_files)
-        self.dispatcher.handle(Synced(returning))
+        self.core.ledger.release(returning)
 
     def _sync_now(self) -> None:
         returning = self.core.ledger.returning
         self._sync_files()
-        self.dispatcher.handle(Synced(returning))
+        self.core.ledger.release(returning)
 
     def _sync_files(self) -> None:
         # Outcomes first: an entry may say that they are there.
@@ -283,7 +283,7 @@ class JobRun:
 
     def stop(self, reason: StopReason) -> None:
         """Send nothing more; what is in flight is finished."""
-        self.dispatcher.handle(StopAsked(reason))
+        self.dispatcher.execute(self.core.state.stop(reason))
 
     def fail(self, error: Exception) -> None:
         """End the job with an error; what is in flight is finished."""
@@ -297,12 +297,12 @@ class JobRun:
 
     def poll_now(self) -> None:
         """Look at the batches now."""
-        self.dispatcher.handle(PollAsked())
+        self.core.poll_now()
         self.dispatcher.notify()
 
     def cancel(self) -> None:
         """Cancel all batches; what they have done is collected."""
-        self.dispatcher.handle(CancelAsked())
+        self.dispatcher.execute(self.core.cancel())
         self.dispatcher.notify()
 
     # --- the end ---

@@ -6,7 +6,7 @@ from typing import Protocol
 from tunesmith.backends.base import Clock
 from tunesmith.batch.budget import BudgetTracker
 from tunesmith.batch.core.core import JobCore
-from tunesmith.batch.core.events import StopReason
+from tunesmith.batch.core.decisions import StopReason
 from tunesmith.batch.dispatch import Dispatcher
 from tunesmith.batch.metrics import JobMetrics
 from tunesmith.batch.options import RunOptions
@@ -63,7 +63,7 @@ def make_progress(run: RunFacts) -> Progress:
         failed=state.failed,
         skipped=state.skipped,
         in_flight=len(run.core.live.in_flight),
-        concurrency=state.pace.limit,
+        concurrency=state.throttle.concurrency.limit,
         requests=state.requests,
         refused=state.refused,
         retried=state.retried,
@@ -97,7 +97,7 @@ def make_report(run: RunFacts) -> BatchReport:
         failed=state.failed,
         skipped=state.skipped,
         remaining=remaining,
-        outcome_unknown=tuple(dict.fromkeys([*state.sent_again, *state.unknown])),
+        outcome_unknown=tuple(dict.fromkeys([*state.retried_unconfirmed, *state.unconfirmed])),
         requests=state.requests,
         refused=state.refused,
         retried=state.retried,

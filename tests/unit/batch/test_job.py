@@ -161,7 +161,7 @@ async def test_the_order_is_kept_over_a_stop_and_over_failed_rows(output):
 
 
 async def test_nothing_runs_ahead_of_a_slow_row_without_end(output, monkeypatch):
-    monkeypatch.setattr("tunesmith.batch.row_queue._MOST_HELD", 10)
+    monkeypatch.setattr("tunesmith.batch.row_queue._MAX_BUFFERED", 10)
 
     class SlowFirst(Service):
         def answer(self, body):

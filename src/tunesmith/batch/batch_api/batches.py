@@ -7,9 +7,9 @@ from tunesmith.batch.concurrency import AdaptiveConcurrency
 from tunesmith.batch.core.core import JobCore
 from tunesmith.batch.core.entries import JobBegun, ShardEntry, parse_entry
 from tunesmith.batch.core.ledger import Ledger
-from tunesmith.batch.core.pace import Pace
 from tunesmith.batch.core.state import CoreOptions, JobState
 from tunesmith.batch.core.states import RowRecord, Shard
+from tunesmith.batch.core.throttle import Throttle
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.rate_limiter import RateLimiter
 from tunesmith.client import AsyncClient
@@ -60,7 +60,7 @@ async def find_batches(client: AsyncClient, job: str, shard: Shard) -> tuple[str
     count = 0
     async for batch in client.batches.list(limit=_PAGE):
         count += 1
-        is_older = batch.created_at is not None and batch.created_at < shard.cut_at - _MAX_AGE_S
+        is_older = batch.created_at is not None and batch.created_at < shard.written_at - _MAX_AGE_S
         if is_older or count > _MAX_BATCHES:
             break
         if (batch.metadata or {}).items() >= metadata:
@@ -135,8 +135,8 @@ def read_shards(paths: JobPaths) -> tuple[str, dict[int, Shard]]:
     Returns:
         The name of the job, and the shards that are not closed.
     """
-    pace = Pace(RateLimiter(), AdaptiveConcurrency(1))
-    core = JobCore(JobState(CoreOptions(), Ledger(), pace, _NoTable()))
+    throttle = Throttle(RateLimiter(), AdaptiveConcurrency(1))
+    core = JobCore(JobState(CoreOptions(), Ledger(), throttle, _NoTable()))
     job = ""
     with paths.journal.open("rb") as stream:
         for line in stream:

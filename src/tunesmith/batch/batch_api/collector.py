@@ -13,7 +13,6 @@ from pydantic_core import from_json
 from tunesmith._json_types import is_object
 from tunesmith.batch.core.core import JobCore
 from tunesmith.batch.core.decisions import Decision
-from tunesmith.batch.core.events import BatchGone, FilesRead, ResultRead
 from tunesmith.batch.core.states import Failure, Shard
 from tunesmith.batch.endpoints import endpoint_of
 from tunesmith.batch.index import KeyIndex
@@ -65,9 +64,7 @@ class Collector:
         default_factory=dict[str, Callable[[bytes], bytes]]
     )
 
-    async def collect(
-        self, shard: Shard, path: Path, pause: Callable[[], Any]
-    ) -> FilesRead | BatchGone:
+    async def collect(self, shard: Shard, path: Path, pause: Callable[[], Any]) -> None:
         """Read both files of a batch.
 
         Args:
@@ -81,6 +78,7 @@ class Collector:
         """
         keys: set[str] = set()
         broken: list[Failure] = []
+        answers = 0
         for file_id in (shard.output_file_id, shard.error_file_id):
             if not file_id:  # null, or an empty string
                 continue
@@ -93,10 +91,17 @@ class Collector:
                             await anyio.lowlevel.checkpoint()
                             await pause()
             except NotFoundError:
-                return BatchGone(shard.number, self._now)
+                self.execute(self.core.batches.on_gone(shard, self._now))
+                return
             finally:
+                if file_id == shard.output_file_id:
+                    answers = len(keys) + len(broken)
                 path.unlink(missing_ok=True)  # noqa: ASYNC240 - a file just read
-        return FilesRead(shard.number, len(keys) + len(broken), self._now, tuple(broken))
+        lines = len(keys) + len(broken)
+        decisions = self.core.batches.on_files_read(
+            shard, lines, self._now, answers=answers, broken=tuple(broken)
+        )
+        self.execute(decisions)
 
     @property
     def _now(self) -> float:
@@ -172,9 +177,10 @@ class Collector:
         if failure is not None:
             result = replace(result, error=RowError(failure.code, failure.message))
         is_paid = has_answer or failure is None or failure.code == "unreadable_result"
-        event = ResultRead(shard.number, key, usage, failure, is_transient, is_paid)
         self.results[key] = result
-        decisions = self.core.handle(event)
+        decisions = self.core.batches.on_result(
+            shard, key, usage, failure, is_transient=is_transient, is_paid=is_paid
+        )
         if decisions and usage is not None:
             self.metrics.add_usage(usage)
         self.execute(decisions)

@@ -1,7 +1,7 @@
 """The shell for provider batches: shards are written, uploaded, watched and collected."""
 
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterable, Mapping
 from contextlib import AbstractContextManager, nullcontext
 from dataclasses import replace
 from pathlib import Path
@@ -19,8 +19,8 @@ from tunesmith.batch.batch_api.batches import (
 from tunesmith.batch.batch_api.collector import Collector
 from tunesmith.batch.budget import BudgetTracker
 from tunesmith.batch.core import decisions as do
-from tunesmith.batch.core import events as on
 from tunesmith.batch.core.core import JobCore
+from tunesmith.batch.core.entries import ShardWritten
 from tunesmith.batch.core.states import Failure, Shard
 from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.options import BatchApiOptions
@@ -53,7 +53,7 @@ _MAX_CALLS = 8
 _REFUSED_FOR_SURE = frozenset({400, 401, 403, 404, 405, 409, 413, 422, 429})
 _UNREACHABLE_PHASES = frozenset({"connect", "connect_timeout", "closed"})
 
-Call = Callable[..., Awaitable[on.Event | None]]
+Call = Callable[..., Awaitable[None]]
 
 _log = logging.getLogger("tunesmith.batch")
 
@@ -71,7 +71,7 @@ class BatchApiRunner:
         options: How batches are made.
         deadline: The end of the job, which bounds every call.
         collector: Reads result files.
-        handle: Passes events to the core.
+        execute: Executes decisions of the core.
         notify: Has the core look again at what can be done.
         fail: Takes an error that ends the job.
         pause: Waits until more outcomes are welcome.
@@ -90,7 +90,7 @@ class BatchApiRunner:
         options: BatchApiOptions,
         deadline: Deadline,
         collector: Collector,
-        handle: Callable[[on.Event], None],
+        execute: Callable[[Iterable[do.Decision]], None],
         notify: Callable[[], None],
         fail: Callable[[Exception], None],
         pause: Callable[[], Awaitable[None]],
@@ -102,6 +102,7 @@ class BatchApiRunner:
         )
         self._clock = client.caller.clock
         self._core = core
+        self._batches = core.batches
         self._paths = paths
         self._job = job
         self._index = index
@@ -109,7 +110,7 @@ class BatchApiRunner:
         self._options = options
         self._deadline = deadline
         self._collector = collector
-        self._handle = handle
+        self._execute = execute
         self._notify = notify
         self._fail = fail
         self._pause = pause
@@ -122,6 +123,16 @@ class BatchApiRunner:
         self._tasks: TaskGroup | None = None
         self._turns = anyio.Semaphore(_MAX_CALLS)
         self._calls = 0
+        self._tasks_of: Mapping[do.Task, Call] = {
+            do.Task.UPLOAD: self._upload,
+            do.Task.CREATE: self._create,
+            do.Task.LOOK_UP: self._look_up,
+            do.Task.POLL: self._poll,
+            do.Task.CANCEL: self._cancel,
+            do.Task.DOWNLOAD: self._download,
+            do.Task.SWEEP: self._sweep,
+            do.Task.DELETE_FILES: self._delete,
+        }
 
     async def run(self, *, task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED) -> None:
         """Make calls until `finish`, or until the job stops."""
@@ -144,7 +155,7 @@ class BatchApiRunner:
         if self._tasks is not None:
             self._tasks.cancel_scope.cancel()
         self._writer.discard()
-        self._handle(on.ShardDropped())
+        self._batches.discard_open()
         self.notify_space()
 
     @property
@@ -156,34 +167,21 @@ class BatchApiRunner:
         """Check again whether rows are wanted."""
         self._space.notify()
 
-    def execute(self, decision: do.Decision) -> None:  # noqa: C901, PLR0912 - one case a kind
-        """Perform a decision, or begin to."""
+    def execute(self, decision: do.Decision) -> None:
+        """Execute a decision, or start to."""
         match decision:
-            case do.Shelve(row, attempt):
-                number = self._writer.add(row, attempt)
-                self._handle(on.RowShelved(row, number))
-            case do.Seal():
+            case do.WriteToShard(row, attempt):
+                self._batches.on_row_written(row, self._writer.add(row, attempt))
+            case do.CloseFiles():
                 self._writer.flush()
             case do.CancelDuplicate(batch_id):
                 self._begin(self._cancel_duplicate, batch_id)
-            case do.Upload(shard):
-                self._begin(self._upload, shard)
-            case do.Create(shard):
-                self._begin(self._create, shard)
-            case do.LookUp(shard):
-                self._begin(self._look_up, shard)
-            case do.Poll(shard):
-                self._begin(self._poll, shard)
-            case do.Cancel(shard):
-                self._begin(self._cancel, shard)
-            case do.Download(shard):
-                self._begin(self._download, shard)
-            case do.Sweep(shard):
-                self._begin(self._sweep, shard)
-            case do.DeleteFiles(shard):
-                self._path(shard.number).unlink(missing_ok=True)
-                if not self._options.keep_files:
-                    self._begin(self._delete, shard)
+            case do.Work(task, shard):
+                if task is do.Task.DELETE_FILES:
+                    self._path(shard.number).unlink(missing_ok=True)
+                    if self._options.keep_files:
+                        return
+                self._begin(self._tasks_of[task], shard)
             case _:
                 pass
 
@@ -195,10 +193,17 @@ class BatchApiRunner:
         return self._clock.monotonic()
 
     def _cut(self, file: ClosedFile) -> None:
-        event = on.ShardCut(
-            file.number, file.kind, file.rows, file.tokens, file.reserved, self._clock.time()
+        entry = ShardWritten(
+            file.number,
+            file.kind.url,
+            file.kind.model,
+            file.kind.attempt,
+            file.rows,
+            file.tokens,
+            file.reserved,
+            self._clock.time(),
         )
-        self._handle(event)
+        self._execute(self._batches.on_written(entry))
 
     # --- calls ---
 
@@ -225,33 +230,31 @@ class BatchApiRunner:
         try:
             bound = nullcontext() if remaining_s is None else self._clock.fail_after(remaining_s)
             with bound:
-                event = await call(subject)
-            if event is not None:
-                self._handle(event)
+                await call(subject)
         except InsufficientQuotaError:
-            self._handle(on.StopAsked("quota"))
+            self._execute(self._core.state.stop("quota"))
         except TimeoutError:
-            self._handle(on.StopAsked("deadline"))
+            self._execute(self._core.state.stop("deadline"))
         except TunesmithError as error:
             if not is_transient(error):
                 self._fail(error)
             elif isinstance(subject, Shard):
                 _log.warning("%s; the job continues.", error)
                 failure = Failure("call_failed", str(error))
-                self._handle(on.WorkFailed(subject.number, failure, self._now))
+                self._execute(self._batches.on_call_failed(subject, failure, self._now))
         except Exception as error:  # noqa: BLE001 - raised at the end
             self._fail(error)
         finally:
             self._notify()
 
-    async def _upload(self, shard: Shard) -> on.Event:
+    async def _upload(self, shard: Shard) -> None:
         name = f"{self._job}-{shard.number}.jsonl"
         path = self._path(shard.number)
         with self._file_io():
             file = await self._client.files.upload(path, purpose="batch", filename=name)
-        return on.ShardUploaded(shard.number, file.id, self._now)
+        self._execute(self._batches.on_uploaded(shard, file.id))
 
-    async def _create(self, shard: Shard) -> on.Event:
+    async def _create(self, shard: Shard) -> None:
         """Create the batch, once: whether it exists must be known before the next attempt."""
         operation = CreateBatch(
             completion_window="24h",
@@ -269,31 +272,38 @@ class BatchApiRunner:
                 raise
             _log.warning("%s; the job continues.", error)
             failure = Failure("create_failed", str(error))
-            return on.CreateFailed(shard.number, failure, self._now, may_exist)
-        return on.BatchCreated(shard.number, batch.id, self._now)
+            decisions = self._batches.on_create_failed(
+                shard, failure, self._now, may_exist=may_exist
+            )
+        else:
+            decisions = self._batches.on_created(shard, batch.id, self._now)
+        self._execute(decisions)
 
-    async def _look_up(self, shard: Shard) -> on.Event:
+    async def _look_up(self, shard: Shard) -> None:
         ids = await find_batches(self._client, self._job, shard)
-        return on.BatchFound(shard.number, ids, self._now)
+        self._execute(self._batches.on_listed(shard, ids, self._now))
 
-    async def _poll(self, shard: Shard) -> on.Event:
+    async def _poll(self, shard: Shard) -> None:
         try:
             batch = await self._client.batches.retrieve(shard.batch_id or "")
         except NotFoundError:
-            return on.BatchGone(shard.number, self._now)
-        return self._looked_at(shard, batch)
+            self._execute(self._batches.on_gone(shard, self._now))
+            return
+        self._on_polled(shard, batch)
 
-    async def _cancel(self, shard: Shard) -> on.Event:
+    async def _cancel(self, shard: Shard) -> None:
         try:
             batch = await self._client.batches.retrieve(shard.batch_id or "")
             batch = await cancel_batch(self._client, batch)
         except NotFoundError:
-            return on.BatchGone(shard.number, self._now)
-        return self._looked_at(shard, batch)
+            self._execute(self._batches.on_gone(shard, self._now))
+            return
+        self._on_polled(shard, batch)
 
-    def _looked_at(self, shard: Shard, batch: Batch) -> on.Event:
+    def _on_polled(self, shard: Shard, batch: Batch) -> None:
         if not batch.is_over:
-            return on.BatchPolled(shard.number, self._now)
+            self._batches.on_polled(shard, self._now)
+            return
         counts = batch.request_counts
         is_counted = counts is not None and counts.total > 0
         errors = batch.errors.data if batch.errors else []
@@ -307,25 +317,26 @@ class BatchApiRunner:
         if batch.status == "failed":
             words = dict.fromkeys(f"{f.code}: {f.message}" for _, f in failures[:5])
             _log.warning("Batch %s failed: %s", batch.id, "; ".join(words) or "no reason given")
-        return on.BatchEnded(
-            shard.number,
+        decisions = self._batches.on_ended(
+            shard,
             batch.status,
             self._now,
-            batch.output_file_id or None,
-            batch.error_file_id or None,
-            counts.completed if counts is not None and is_counted else None,
-            counts.failed if counts is not None and is_counted else 0,
-            failures,
+            output_file_id=batch.output_file_id or None,
+            error_file_id=batch.error_file_id or None,
+            completed=counts.completed if counts is not None and is_counted else None,
+            failed=counts.failed if counts is not None and is_counted else 0,
+            errors=failures,
         )
+        self._execute(decisions)
 
     async def _cancel_duplicate(self, batch_id: str) -> None:
         _log.warning("Batch %s is a second one of the same rows: it is cancelled.", batch_id)
         await cancel_batch(self._client, await self._client.batches.retrieve(batch_id))
 
-    async def _download(self, shard: Shard) -> on.Event:
+    async def _download(self, shard: Shard) -> None:
         path = self._path(shard.number).with_suffix(".results.jsonl")
         with self._file_io():
-            return await self._collector.collect(shard, path, self._pause)
+            await self._collector.collect(shard, path, self._pause)
 
     def _file_io(self) -> AbstractContextManager[None]:
         """Keep a virtual clock from running ahead of files that are read in threads."""
@@ -333,7 +344,7 @@ class BatchApiRunner:
         context: AbstractContextManager[None] = external_io()
         return context
 
-    async def _sweep(self, shard: Shard) -> on.Event:
+    async def _sweep(self, shard: Shard) -> None:
         """Go through the rows of a shard that is settled."""
         state = self._core.state
         rows = read_rows(self._path(shard.number), shard.kind.url)
@@ -347,11 +358,11 @@ class BatchApiRunner:
             if correct is not None:
                 body = correct(request.body)
                 row = open_row(request._replace(number=number, line=line, body=body), self._budget)
-            self._handle(on.RowLeftOver(shard.number, row, request.line))
+            self._execute(self._batches.on_left_over(shard, row, request.line))
             if not count % _SLICE:
                 self._notify()
                 await anyio.lowlevel.checkpoint()
-        return on.ShardSwept(shard.number)
+        self._execute(self._batches.on_swept(shard))
 
     async def _delete(self, shard: Shard) -> None:
         """Delete the files of a batch at the service; one that stays is no harm."""

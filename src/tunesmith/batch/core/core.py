@@ -1,29 +1,39 @@
-"""The core of a batch job: one state machine, without files, network, clocks or chance.
+"""Core of a batch job: a state machine without files, network, clock or randomness.
 
-Events go in, decisions come out. The journal is its event log: `replay` brings a new core to the
-state that an earlier one had, as far as it outlives a crash.
+Each event is a method call, which returns decisions. The journal is the event log: `replay`
+restores the part of the state that survives a crash.
 """
 
-from collections.abc import Callable, Mapping, Sequence
-from typing import Any
+from collections.abc import Sequence
 
 from tunesmith.batch.core import entries as log
-from tunesmith.batch.core import events as on
 from tunesmith.batch.core.batches import ShardBook
-from tunesmith.batch.core.decisions import Decision, Finish, Record, Skip, WaitUntil
+from tunesmith.batch.core.decisions import Decision, Record, Skip, WaitUntil
 from tunesmith.batch.core.ledger import NOTHING, Ledger, Usage
 from tunesmith.batch.core.live import LiveRows
 from tunesmith.batch.core.state import JobState
-from tunesmith.batch.core.states import RowRecord, RowState, Shard, ShardState
+from tunesmith.batch.core.states import (
+    FINISHED,
+    Failure,
+    OpenRow,
+    RowRecord,
+    RowState,
+    Shard,
+    ShardState,
+)
 
 __all__ = ["JobCore"]
 
 
 class JobCore:
-    """The whole truth of a job.
+    """Complete state of a job.
 
     Args:
-        state: Options, money, pace, and the table of keys.
+        state: Options, ledger, throttle, and the table of keys.
+
+    Attributes:
+        live: Rows that are sent one by one.
+        batches: Rows that are processed by provider batches.
     """
 
     def __init__(self, state: JobState) -> None:
@@ -31,45 +41,10 @@ class JobCore:
         self.live = LiveRows(state)
         self.batches = ShardBook(state)
         self._is_live = not state.options.uses_batches
-        self._handlers: Mapping[type, Callable[[Any], Sequence[Decision]]] = {
-            on.RowRead: self._row_read,
-            on.RowRejected: self._row_rejected,
-            on.SourceEnded: self._source_ended,
-            on.RowAnswered: self.live.answered,
-            on.RowUnfit: self.live.unfit,
-            on.RowFailed: self.live.failed,
-            on.RowCutOff: self.live.cut_off,
-            on.RowUnwritten: self._row_unwritten,
-            on.RowShelved: self.batches.row_shelved,
-            on.ShardCut: self.batches.shard_cut,
-            on.ShardDropped: lambda _: self.batches.shards_dropped(),
-            on.ShardUploaded: self.batches.uploaded,
-            on.BatchCreated: self.batches.created,
-            on.CreateFailed: self.batches.create_failed,
-            on.BatchFound: self.batches.found,
-            on.WorkFailed: self.batches.work_failed,
-            on.BatchPolled: self.batches.polled,
-            on.BatchEnded: self.batches.ended,
-            on.BatchGone: self.batches.gone,
-            on.ResultRead: self.batches.result_read,
-            on.FilesRead: self.batches.files_read,
-            on.FilesFailed: self.batches.files_failed,
-            on.RowLeftOver: self.batches.row_left_over,
-            on.ShardSwept: self.batches.swept,
-            on.TimePassed: self._time_passed,
-            on.Synced: self._synced,
-            on.PollAsked: self._poll_asked,
-            on.CancelAsked: self._cancel_asked,
-            on.StopAsked: lambda event: state.stop(event.reason, event.message),
-        }
-
-    def handle(self, event: on.Event) -> Sequence[Decision]:
-        """Take in an event, and return what is to be done, in order."""
-        return self._handlers[type(event)](event)
 
     @property
     def ledger(self) -> Ledger:
-        """The job's money."""
+        """The accounts of the job."""
         return self.state.ledger
 
     @property
@@ -80,7 +55,7 @@ class JobCore:
 
     @property
     def is_over(self) -> bool:
-        """Whether nothing is left to be done in this run."""
+        """Whether this run has nothing left to do."""
         state = self.state
         if self.live.in_flight:
             return False
@@ -92,93 +67,87 @@ class JobCore:
 
     # --- the source and the job ---
 
-    def _row_read(self, event: on.RowRead) -> Sequence[Decision]:
-        state, row = self.state, event.row
+    def add_row(self, row: OpenRow) -> Sequence[Decision]:
+        """Process a row of the source."""
+        state = self.state
         state.seen += 1
         record = state.table.get(row.key)
         if record is None:
             state.enqueue(row)
             return ()
-        if record.state is RowState.QUEUED and not record.is_at_hand:
+        if record.state is RowState.QUEUED and not record.is_requeued:
             state.enqueue(row)
-            if not (record.is_sent or record.is_doubtful):
+            if not (record.is_sent or record.is_unconfirmed):
                 return ()
-            row.is_doubtful = record.is_doubtful = True
-            state.sent_again.append(row.key)
+            row.is_unconfirmed = record.is_unconfirmed = True
+            state.retried_unconfirmed.append(row.key)
             if not record.is_sent:
                 return ()
             record.is_sent, record.reserved = False, NOTHING
             state.table.put(row.key, record)
             return (Record(log.RowLost(row.key)),)
-        is_finished = record.state in {RowState.ANSWERED, RowState.FAILED}
-        if is_finished and not record.is_fresh:
+        if record.state in FINISHED and not record.is_fresh:
             state.skipped += 1
-        return (Skip(row, is_finished),)
+        return (Skip(),)
 
-    def _row_rejected(self, event: on.RowRejected) -> Sequence[Decision]:
-        state, row = self.state, event.row
-        record = state.table.get(row.key)
-        if record is not None and record.state in {RowState.ANSWERED, RowState.FAILED}:
-            return self._row_read(on.RowRead(row))
-        state.seen += 1
-        row.move("rejected")
-        return (Finish(row.key, row, event.failure, 0), *state.fail())
+    def reject_row(self, row: OpenRow, failure: Failure) -> Sequence[Decision]:
+        """Process a row of the source that is not a request."""
+        record = self.state.table.get(row.key)
+        if record is not None and record.state in FINISHED:
+            return self.add_row(row)
+        self.state.seen += 1
+        row.move("reject")
+        return self.state.finish(row.key, row, failure, 0)
 
-    def _row_unwritten(self, event: on.RowUnwritten) -> Sequence[Decision]:
-        state = self.state
-        if event.is_answer:
-            state.done -= 1
+    def on_unwritten(self, key: str, *, is_answer: bool) -> None:
+        """Leave a row whose outcome could not be written to the next run."""
+        if is_answer:
+            self.state.done -= 1
         else:
-            state.failed -= 1
-        state.unknown.append(event.key)
-        return ()
+            self.state.failed -= 1
+        self.state.unconfirmed.append(key)
 
-    def _source_ended(self, _: on.SourceEnded) -> Sequence[Decision]:
-        self.state.source_ended = True
-        return ()
-
-    def _time_passed(self, event: on.TimePassed) -> Sequence[Decision]:
+    def advance(self, now: float) -> Sequence[Decision]:
+        """Return the work that is due, or the time until which to wait."""
         options = self.state.options
         if not options.uses_batches or self.batches.is_over:
-            return self.live.time_passed(event.now)
-        decisions = self.batches.time_passed(event.now)
-        goes_live = options.falls_back and not self.batches.is_cancelling
-        self._is_live = goes_live and self.batches.is_leaving(event.now)
-        if self._is_live or (goes_live and self.batches.is_over):
-            decisions = [*decisions, *self.live.time_passed(event.now)]
+            return self.live.advance(now)
+        decisions = self.batches.advance(now)
+        falls_back = options.falls_back and not self.batches.is_cancelling
+        self._is_live = falls_back and self.batches.is_leaving(now)
+        if self._is_live or (falls_back and self.batches.is_over):
+            decisions = [*decisions, *self.live.advance(now)]
             waits = [d for d in decisions if isinstance(d, WaitUntil)]
             times = [wait.time for wait in waits if wait.time is not None]
             others = [d for d in decisions if not isinstance(d, WaitUntil)]
             return [*others, WaitUntil(min(times, default=None))]
         return decisions
 
-    def _synced(self, event: on.Synced) -> Sequence[Decision]:
-        self.ledger.release(event.returning)
-        return ()
-
-    def _poll_asked(self, _: on.PollAsked) -> Sequence[Decision]:
+    def poll_now(self) -> None:
+        """Poll all batches at the next `advance`."""
         for shard in self.batches.shards.values():
             if shard.state is ShardState.RUNNING:
                 shard.not_before = 0.0
-        return ()
 
-    def _cancel_asked(self, _: on.CancelAsked) -> Sequence[Decision]:
+    def cancel(self) -> Sequence[Decision]:
+        """Cancel all batches, or stop a job without batches."""
         if not self.state.options.uses_batches or self.batches.is_over:
             return self.state.stop("interrupted")
         self.batches.is_cancelling = True
-        return self._poll_asked(on.PollAsked())
+        self.poll_now()
+        return ()
 
-    # --- what earlier runs wrote ---
+    # --- records of earlier runs ---
 
-    def replay(self, entry: log.Entry) -> None:  # noqa: C901 - one case an entry
-        """Take in an entry of the journal; all of them come before files are restored."""
+    def replay(self, entry: log.Entry) -> None:  # noqa: C901 - one case a kind
+        """Apply an entry of the journal; all entries come before the output files."""
         shards, ledger = self.batches.shards, self.ledger
         match entry:
             case log.RowSent(key, reserved):
                 record = self._record(key)
-                if record.is_sent:  # the attempt before has no end
-                    ledger.doubt(record.reserved)
-                    record.is_doubtful = True
+                if record.is_sent:  # the previous attempt has no end
+                    ledger.hold(record.reserved)
+                    record.is_unconfirmed = True
                 ledger.reserve(reserved)
                 record.is_sent, record.reserved = True, reserved
                 record.state = RowState.QUEUED
@@ -189,17 +158,16 @@ class JobCore:
                 if number is None:
                     self._end_attempt(key, usage)
                     return
-                shard = shards.get(number)
-                reserved = usage.capped(shard.reserved) if shard else NOTHING
-                ledger.pay(reserved, usage)
+                if number in shards:
+                    shards[number].pay(ledger, usage)
+                else:
+                    ledger.pay(NOTHING, usage)
                 record = self._record(key)
                 record.is_read, record.shard = True, number
                 self.state.table.put(key, record)
-                if shard:
-                    shard.reserved -= reserved
-            case log.ShardCut(number, kind, rows, tokens, reserved, cut_at):
-                ledger.reserve(reserved)
-                shards[number] = Shard(number, kind, rows, tokens, reserved, cut_at)
+            case log.ShardWritten():
+                ledger.reserve(entry.reserved)
+                self.batches.add(entry)
             case log.BatchDuplicate(_, batch_id):
                 self.state.duplicates.append(batch_id)
             case log.JobBegun() | log.RunBegun() | log.RunEnded():
@@ -219,25 +187,26 @@ class JobCore:
                 shard.creates += 1
                 shard.state = ShardState.CREATING
             case log.BatchAbsent(_, perhaps):
-                self.ledger.doubt(perhaps)
+                self.ledger.hold(perhaps)
                 shard.reserved -= perhaps
                 shard.owed = perhaps
                 shard.state = ShardState.UPLOADED
             case log.BatchCreated(_, batch_id):
                 shard.batch_id, shard.state = batch_id, ShardState.RUNNING
-            case log.ShardSettled(_, status, perhaps, next_attempt, failure):
-                self.ledger.doubt(perhaps.capped(shard.reserved))
-                self.ledger.give_back(shard.reserved - perhaps.capped(shard.reserved))
-                shard.reserved, shard.status, shard.state = NOTHING, status, ShardState.SETTLED
+            case log.ShardCollected(_, status, perhaps, next_attempt, failure):
+                perhaps = perhaps.capped(shard.reserved)
+                self.ledger.hold(perhaps)
+                self.ledger.refund(shard.reserved - perhaps)
+                shard.reserved, shard.status, shard.state = NOTHING, status, ShardState.COLLECTED
                 shard.next_attempt, shard.failure = next_attempt, failure
             case log.ShardClosed():
-                self.ledger.give_back(shard.reserved)
+                self.ledger.refund(shard.reserved)
                 del self.batches.shards[shard.number]
             case _:
                 pass
 
     def restore_shard_row(self, shard: Shard, key: str) -> None:
-        """Take in a row of a shard that is not closed; shards come in the order of numbers."""
+        """Restore a row of a shard that is not closed; shards come in the order of numbers."""
         record = self._record(key)
         record.is_read = record.is_read and record.shard == shard.number
         record.state, record.shard = RowState.IN_BATCH, shard.number
@@ -246,50 +215,41 @@ class JobCore:
     def restore_outcome(
         self, key: str, usage: Usage | None, *, is_answer: bool
     ) -> Sequence[Record]:
-        """Take in a line of the output file or of the error file.
+        """Restore the outcome of a row from a line of the output file or of the error file.
 
         Args:
             key: The row.
-            usage: The usage that the line tells; None if it does not.
+            usage: The usage of the line; None if it has none.
             is_answer: Whether it is a line of the output file.
 
         Returns:
-            What a crash kept out of the journal.
+            Entries that are missing in the journal because of a crash.
         """
         missing: tuple[Record, ...] = ()
         record, ledger = self._record(key), self.ledger
         shard = self.batches.shards.get(record.shard)
-        is_repeated = record.state in {RowState.ANSWERED, RowState.FAILED}
         if record.state is RowState.IN_BATCH and shard is not None:
             shard.finished += 1
             if is_answer and usage is None:
                 shard.has_unknown_usage = True
             if usage is not None and (is_answer or not record.is_read):
-                reserved = usage.capped(shard.reserved)
-                ledger.pay(reserved, usage)
-                shard.reserved -= reserved
+                shard.pay(ledger, usage)
                 if not is_answer and usage.total:
                     missing = (Record(log.RowPaid(key, usage, shard.number)),)
-        elif is_answer and not is_repeated:
+        elif is_answer and record.state not in FINISHED:
             reserved = record.reserved if record.is_sent else NOTHING
             ledger.pay(reserved, reserved if usage is None else usage)
         elif record.is_sent:
-            ledger.doubt(record.reserved)
-        record.state = RowState.ANSWERED if is_answer else RowState.FAILED
+            ledger.hold(record.reserved)
+        record.state = RowState.COMPLETED if is_answer else RowState.FAILED
         record.is_sent, record.reserved = False, NOTHING
         self.state.table.put(key, record)
         return missing
 
-    def reopen(self, key: str) -> None:
-        """Take in that a row which failed is sent again."""
-        record = self._record(key)
-        record.state, record.is_doubtful = RowState.QUEUED, False
-        self.state.table.put(key, record)
-
-    def restored(self) -> None:
-        """Finish the restoration: what no entry ended was perhaps paid. The files are synced."""
+    def finish_restore(self) -> None:
+        """Hold reservations of attempts without an end. The files must be synced."""
         reserved = sum((shard.reserved for shard in self.batches.shards.values()), NOTHING)
-        self.ledger.doubt(self.ledger.reserved - reserved)
+        self.ledger.hold(self.ledger.reserved - reserved)
         self.ledger.release(self.ledger.returning)
 
     def _end_attempt(self, key: str, usage: Usage | None, *, is_lost: bool = False) -> None:
@@ -297,10 +257,10 @@ class JobCore:
         if usage is not None:
             ledger.pay(record.reserved, usage)
         elif is_lost:
-            ledger.doubt(record.reserved)
-            record.is_doubtful = True
+            ledger.hold(record.reserved)
+            record.is_unconfirmed = True
         else:
-            ledger.give_back(record.reserved)
+            ledger.refund(record.reserved)
         record.is_sent, record.reserved = False, NOTHING
         self.state.table.put(key, record)
 

@@ -1,32 +1,33 @@
-"""Decisions: everything that a core has its shell do, in order."""
+"""Decisions of the core, which its shell executes in order."""
 
 from dataclasses import dataclass
+from enum import StrEnum
+from typing import Literal
 
 from tunesmith.batch.core.entries import Entry
-from tunesmith.batch.core.events import StopReason
 from tunesmith.batch.core.states import Failure, OpenRow, Shard
 
 __all__ = [
-    "Cancel",
     "CancelDuplicate",
-    "Create",
+    "CloseFiles",
     "Decision",
-    "DeleteFiles",
-    "Download",
     "Finish",
-    "LookUp",
-    "Poll",
     "Record",
-    "Seal",
     "Send",
-    "Shelve",
     "Skip",
     "Stop",
-    "Sweep",
+    "StopReason",
     "Sync",
-    "Upload",
+    "Task",
     "WaitUntil",
+    "Work",
+    "WriteToShard",
 ]
+
+StopReason = Literal["interrupted", "error", "failures", "budget", "deadline", "quota", "cancelled"]
+"""Why a job ended early: it was stopped, an error ended it, too many rows failed, the next row
+could exceed the budget, its deadline passed, the account has no quota left, or its batches were
+cancelled."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,15 +39,14 @@ class Record:
 
 @dataclass(frozen=True, slots=True)
 class Sync:
-    """Make the output files and then the journal safe from a power loss, before going on."""
+    """Sync the output files, and then the journal, before the next decision."""
 
 
 @dataclass(frozen=True, slots=True)
 class Send:
-    """Append the entry, then send the row."""
+    """Append `RowSent` to the journal, then send the row."""
 
     row: OpenRow
-    entry: Entry
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,29 +61,26 @@ class Finish:
 
 @dataclass(frozen=True, slots=True)
 class Skip:
-    """Count a row that has its outcome, or is in a batch, as read."""
-
-    row: OpenRow
-    is_finished: bool
+    """Pass over a row of the source that has its outcome, or is in a batch."""
 
 
 @dataclass(frozen=True, slots=True)
 class WaitUntil:
-    """Nothing can be sent before this time, or before another event if it is None."""
+    """Wait until a time, or for another event if it is None; an event may come earlier."""
 
     time: float | None
 
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """The job ends; what is in flight is finished."""
+    """Start nothing more; requests in flight are finished."""
 
     reason: StopReason
     message: str = ""
 
 
 @dataclass(frozen=True, slots=True)
-class Shelve:
+class WriteToShard:
     """Write a row to the open file of a shard."""
 
     row: OpenRow
@@ -91,43 +88,8 @@ class Shelve:
 
 
 @dataclass(frozen=True, slots=True)
-class Seal:
-    """Cut all open files."""
-
-
-@dataclass(frozen=True, slots=True)
-class Upload:
-    """Upload the input file of a shard."""
-
-    shard: Shard
-
-
-@dataclass(frozen=True, slots=True)
-class Create:
-    """Create the batch of a shard, with one attempt."""
-
-    shard: Shard
-
-
-@dataclass(frozen=True, slots=True)
-class LookUp:
-    """Find the batches of a shard in the service's list."""
-
-    shard: Shard
-
-
-@dataclass(frozen=True, slots=True)
-class Poll:
-    """Retrieve the batch of a shard."""
-
-    shard: Shard
-
-
-@dataclass(frozen=True, slots=True)
-class Cancel:
-    """Cancel the batch of a shard."""
-
-    shard: Shard
+class CloseFiles:
+    """Close all open files of shards."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -137,24 +99,28 @@ class CancelDuplicate:
     batch_id: str
 
 
+class Task(StrEnum):
+    """Work on a shard."""
+
+    UPLOAD = "upload"
+    CREATE = "create"
+    """Create the batch, with one attempt."""
+    LOOK_UP = "look_up"
+    """Find the batches of the shard in the service's list."""
+    POLL = "poll"
+    CANCEL = "cancel"
+    DOWNLOAD = "download"
+    """Read the result files."""
+    SWEEP = "sweep"
+    """Read the rows of the shard, and report those without an outcome."""
+    DELETE_FILES = "delete_files"
+
+
 @dataclass(frozen=True, slots=True)
-class Download:
-    """Read the result files of a shard."""
+class Work:
+    """Start work on a shard."""
 
-    shard: Shard
-
-
-@dataclass(frozen=True, slots=True)
-class Sweep:
-    """Go through the rows of a shard that have no outcome."""
-
-    shard: Shard
-
-
-@dataclass(frozen=True, slots=True)
-class DeleteFiles:
-    """Delete a shard's local file, and its files at the service."""
-
+    task: Task
     shard: Shard
 
 
@@ -166,15 +132,8 @@ Decision = (
     | Skip
     | WaitUntil
     | Stop
-    | Shelve
-    | Seal
-    | Upload
-    | Create
-    | LookUp
-    | Poll
-    | Cancel
+    | WriteToShard
+    | CloseFiles
     | CancelDuplicate
-    | Download
-    | Sweep
-    | DeleteFiles
+    | Work
 )

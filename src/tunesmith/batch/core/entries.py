@@ -4,9 +4,9 @@
 {"journal": 2, "output": "a.jsonl", "job": "9f0c…", "settings": {…}}   first line
 {"begun": 3000}                          a run begins; number of rows, null if unknown
 {"sent": "key", "reserved": [9, 16]}     written before the request is sent
-{"requeued": "key"}                      not paid: refused, never arrived, or to be repeated
+{"requeued": "key"}                      not paid: refused, never arrived, or to be retried
 {"lost": "key"}                          outcome unknown, perhaps paid
-{"paid": "key", "usage": [9, 16]}        paid, without an answer that counts
+{"paid": "key", "usage": [9, 16]}        paid, without a valid answer
 {"shard": 1, "url": …, "rows": …}        its file is safe on disk
 {"shard": 1, "file": "file-…"}           uploaded
 {"shard": 1, "creating": [0, 0]}         written before the batch is created
@@ -22,14 +22,13 @@ An answer is a line of the output file; its usage is not repeated here.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import MISSING, Field, dataclass, field, fields
 from typing import Any
 
 from pydantic_core import to_json
 
-from tunesmith._json_types import is_object
 from tunesmith.batch.core.ledger import NOTHING, Usage
-from tunesmith.batch.core.states import Failure, ShardKind
+from tunesmith.batch.core.states import Failure
 
 __all__ = [
     "VERSION",
@@ -46,10 +45,11 @@ __all__ = [
     "RunBegun",
     "RunEnded",
     "ShardClosed",
-    "ShardCut",
+    "ShardCollected",
     "ShardEntry",
-    "ShardSettled",
     "ShardUploaded",
+    "ShardWritten",
+    "encode_entry",
     "parse_entry",
 ]
 
@@ -61,176 +61,128 @@ class JobBegun:
     """First line of a journal.
 
     Args:
+        version: Format of the journal.
         output: Name of the output file.
         job: Name of the job in the metadata of its batches.
         settings: Settings that a resumed run must repeat.
-        version: Format of the journal.
     """
 
-    output: str
-    job: str
-    settings: Mapping[str, Any]
-    version: int = VERSION
-
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(journal=self.version, output=self.output, job=self.job, settings=self.settings)
+    version: int
+    output: str = ""
+    job: str = ""
+    settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
 @dataclass(frozen=True, slots=True)
 class RunBegun:
-    """A run begins."""
+    """Start of a run."""
 
     rows: int | None
-
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(begun=self.rows)
 
 
 @dataclass(frozen=True, slots=True)
 class RunEnded:
-    """A run ends."""
+    """End of a run."""
 
     report: Mapping[str, Any]
-
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(report=self.report)
 
 
 @dataclass(frozen=True, slots=True)
 class RowSent:
-    """An attempt begins."""
+    """Start of an attempt."""
 
     key: str
     reserved: Usage = NOTHING
 
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        if self.reserved is NOTHING:
-            return b'{"sent":%b}\n' % to_json(self.key)
-        amounts = (to_json(self.key), self.reserved.prompt, self.reserved.completion)
-        return b'{"sent":%b,"reserved":[%d,%d]}\n' % amounts
-
 
 @dataclass(frozen=True, slots=True)
 class RowRequeued:
-    """An attempt was not paid, or the row is to be repeated."""
+    """End of an attempt that was not paid, or retry of a failed row."""
 
     key: str
-
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(requeued=self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class RowLost:
-    """The outcome of an attempt is unknown: it may have been paid."""
+    """End of an attempt that may have been paid."""
 
     key: str
-
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(lost=self.key)
 
 
 @dataclass(frozen=True, slots=True)
 class RowPaid:
-    """An attempt was paid, and its answer does not count."""
+    """End of an attempt that was paid, without a valid answer."""
 
     key: str
     usage: Usage
     shard: int | None = None
 
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        more = {} if self.shard is None else {"shard": self.shard}
-        return _line(paid=self.key, usage=_pair(self.usage), **more)
-
 
 @dataclass(frozen=True, slots=True)
-class ShardCut:
-    """The input file of a shard is safe on disk."""
+class ShardWritten:
+    """Input file of a shard, safe on disk.
+
+    Args:
+        number: Number of the shard within the job.
+        url: Endpoint of all rows.
+        model: Model of all rows.
+        attempt: Attempt number of all rows.
+        rows: Number of rows.
+        tokens: Estimated input tokens.
+        reserved: Reservation of all rows.
+        written_at: Unix time in seconds.
+    """
 
     number: int
-    kind: ShardKind
+    url: str
+    model: str
+    attempt: int
     rows: int
     tokens: int
     reserved: Usage
-    cut_at: float
-
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(
-            shard=self.number,
-            url=self.kind.url,
-            model=self.kind.model,
-            attempt=self.kind.attempt,
-            rows=self.rows,
-            tokens=self.tokens,
-            reserved=_pair(self.reserved),
-            cut_at=self.cut_at,
-        )
+    written_at: float = 0.0
 
 
 @dataclass(frozen=True, slots=True)
 class ShardUploaded:
-    """The service has the input file."""
+    """Upload of an input file."""
 
     number: int
     file_id: str
 
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(shard=self.number, file=self.file_id)
-
 
 @dataclass(frozen=True, slots=True)
 class BatchCreating:
-    """A batch is about to be created; from here on it may exist.
+    """Start of the creation of a batch, which may exist from now on.
 
     Args:
         number: The shard.
-        reserved: What is reserved once more, after a creation whose answer was lost.
+        reserved: The additional reservation, after a creation without a response.
     """
 
     number: int
     reserved: Usage = NOTHING
 
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(shard=self.number, creating=_pair(self.reserved))
-
 
 @dataclass(frozen=True, slots=True)
 class BatchCreated:
-    """The batch of a shard is known."""
+    """Batch of a shard."""
 
     number: int
     batch_id: str
-
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(shard=self.number, batch=self.batch_id)
 
 
 @dataclass(frozen=True, slots=True)
 class BatchDuplicate:
-    """A second batch of the same shard was found, and is cancelled."""
+    """Second batch of the same shard, which is cancelled."""
 
     number: int
     batch_id: str
 
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(shard=self.number, duplicate=self.batch_id)
-
 
 @dataclass(frozen=True, slots=True)
 class BatchAbsent:
-    """The batch was refused, or looked up over time and not found.
+    """Batch that was refused, or looked up over time and not found.
 
     Args:
         number: The shard.
@@ -240,21 +192,17 @@ class BatchAbsent:
     number: int
     perhaps: Usage = NOTHING
 
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(shard=self.number, absent=_pair(self.perhaps))
-
 
 @dataclass(frozen=True, slots=True)
-class ShardSettled:
-    """The results of a shard are written; what is left of its reservation is returned.
+class ShardCollected:
+    """Shard whose results are written; the rest of its reservation is returned.
 
     Args:
         number: The shard.
-        status: How its batch ended.
+        status: Final status of its batch.
         perhaps: The part of the reservation that may have been paid.
         next_attempt: Attempt number of its rows that have no result; 0 if they fail.
-        failure: Why they fail.
+        failure: The cause of their failure.
     """
 
     number: int
@@ -263,117 +211,101 @@ class ShardSettled:
     next_attempt: int = 0
     failure: Failure | None = None
 
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(
-            shard=self.number,
-            settled=self.status,
-            perhaps=_pair(self.perhaps),
-            next=self.next_attempt,
-            failure=self.failure and [self.failure.code, self.failure.message],
-        )
-
 
 @dataclass(frozen=True, slots=True)
 class ShardClosed:
-    """Each row of a shard has its outcome, or is queued again."""
+    """Shard whose rows all have their outcome, or are queued again."""
 
     number: int
     status: str
 
-    def to_line(self) -> bytes:
-        """Return the line of the journal."""
-        return _line(shard=self.number, closed=self.status)
-
 
 ShardEntry = (
-    ShardCut
+    ShardWritten
     | ShardUploaded
     | BatchCreating
     | BatchCreated
     | BatchDuplicate
     | BatchAbsent
-    | ShardSettled
+    | ShardCollected
     | ShardClosed
 )
 
 Entry = JobBegun | RunBegun | RunEnded | RowSent | RowRequeued | RowLost | RowPaid | ShardEntry
 
+_KEYS: Mapping[type[Entry], tuple[str, ...]] = {
+    RowSent: ("sent", "reserved"),
+    RowRequeued: ("requeued",),
+    RowLost: ("lost",),
+    RowPaid: ("paid", "usage", "shard"),
+    ShardWritten: ("shard", "url", "model", "attempt", "rows", "tokens", "reserved", "cut_at"),
+    ShardUploaded: ("shard", "file"),
+    BatchCreating: ("shard", "creating"),
+    BatchCreated: ("shard", "batch"),
+    BatchDuplicate: ("shard", "duplicate"),
+    BatchAbsent: ("shard", "absent"),
+    ShardCollected: ("shard", "settled", "perhaps", "next", "failure"),
+    ShardClosed: ("shard", "closed"),
+    JobBegun: ("journal", "output", "job", "settings"),
+    RunBegun: ("begun",),
+    RunEnded: ("report",),
+}
+"""Keys of the line of each entry, in the order of its fields. The first one, or the second after
+`shard`, identifies the entry."""
 
-def parse_entry(data: Mapping[str, Any]) -> Entry | None:  # noqa: C901, PLR0911, PLR0912 - one case a kind
-    """Return the entry that a line of the journal holds; None for a line of another kind."""
-    match data:
-        case {"sent": str(key)}:
-            return RowSent(key, _usage(data.get("reserved")))
-        case {"requeued": str(key)}:
-            return RowRequeued(key)
-        case {"lost": str(key)}:
-            return RowLost(key)
-        case {"paid": str(key), "usage": usage}:
-            shard = data.get("shard")
-            return RowPaid(key, _usage(usage), shard if isinstance(shard, int) else None)
-        case {"shard": int(number), "url": str(url), "rows": int(rows), "tokens": int(tokens)}:
-            kind = ShardKind(url, str(data.get("model")), _count(data.get("attempt"), 1))
-            cut_at = data.get("cut_at")
-            at = float(cut_at) if isinstance(cut_at, int | float) else 0.0
-            return ShardCut(number, kind, rows, tokens, _usage(data.get("reserved")), at)
-        case {"shard": int(number), "file": str(file_id)}:
-            return ShardUploaded(number, file_id)
-        case {"shard": int(number), "creating": reserved}:
-            return BatchCreating(number, _usage(reserved))
-        case {"shard": int(number), "batch": str(batch_id)}:
-            return BatchCreated(number, batch_id)
-        case {"shard": int(number), "duplicate": str(batch_id)}:
-            return BatchDuplicate(number, batch_id)
-        case {"shard": int(number), "absent": perhaps}:
-            return BatchAbsent(number, _usage(perhaps))
-        case {"shard": int(number), "settled": str(status)}:
-            failure = data.get("failure")
-            return ShardSettled(
-                number,
-                status,
-                _usage(data.get("perhaps")),
-                _count(data.get("next"), 0),
-                _failure(failure),
-            )
-        case {"shard": int(number), "closed": str(status)}:
-            return ShardClosed(number, status)
-        case {"journal": int(version)}:
-            settings: Any = data.get("settings")
-            known: Mapping[str, Any] = settings if is_object(settings) else {}
-            output, job = str(data.get("output") or ""), str(data.get("job") or "")
-            return JobBegun(output, job, known, version)
-        case {"begun": rows}:
-            return RunBegun(rows if isinstance(rows, int) else None)
-        case {"report": report}:
-            return RunEnded(report)
-        case _:
-            return None
+_FIELDS = {kind: tuple(zip(keys, fields(kind), strict=True)) for kind, keys in _KEYS.items()}
+_KINDS = {keys[keys[0] == "shard"]: kind for kind, keys in _KEYS.items()}
+_SEQUENCES: Mapping[Any, type[Usage | Failure]] = {Usage: Usage, Failure | None: Failure}
+_TYPES: Mapping[Any, Any] = {
+    float: int | float,
+    Mapping[str, Any]: dict,
+}
 
 
-def _line(**data: Any) -> bytes:
+def encode_entry(entry: Entry) -> bytes:
+    """Return the line of the journal."""
+    if type(entry) is RowSent:
+        if entry.reserved is NOTHING:
+            return b'{"sent":%b}\n' % to_json(entry.key)
+        amounts = (to_json(entry.key), entry.reserved.prompt, entry.reserved.completion)
+        return b'{"sent":%b,"reserved":[%d,%d]}\n' % amounts
+    data: dict[str, Any] = {}
+    for key, member in _FIELDS[type(entry)]:
+        value = getattr(entry, member.name)
+        if isinstance(value, Usage | Failure):
+            value = [getattr(value, part.name) for part in fields(value)]
+        if value is not None or _is_required(member):
+            data[key] = value
     return to_json(data) + b"\n"
 
 
-def _pair(usage: Usage) -> list[int]:
-    return [usage.prompt, usage.completion]
+def parse_entry(data: Mapping[str, Any]) -> Entry | None:
+    """Return the entry of a line of the journal; None for an unknown or invalid one."""
+    kind = next((_KINDS[key] for key in data if key in _KINDS), None)
+    if kind is None:
+        return None
+    values: dict[str, Any] = {}
+    for key, member in _FIELDS[kind]:
+        value = data.get(key)
+        if value is None and not _is_required(member):
+            continue
+        if member.type in _SEQUENCES:
+            value = _parse_sequence(_SEQUENCES[member.type], value)
+        if not isinstance(value, _TYPES.get(member.type, member.type)):
+            return None
+        values[member.name] = value
+    return kind(**values)
 
 
-def _usage(pair: object) -> Usage:
-    match pair:
-        case [int(prompt), int(completion)] if prompt >= 0 <= completion:
+def _is_required(member: Field[Any]) -> bool:
+    return member.default is MISSING and member.default_factory is MISSING
+
+
+def _parse_sequence(kind: type[Usage | Failure], value: object) -> Usage | Failure | None:
+    match value:
+        case [int(prompt), int(completion)] if kind is Usage and prompt >= 0 <= completion:
             return Usage(prompt, completion)
-        case _:
-            return NOTHING
-
-
-def _failure(pair: object) -> Failure | None:
-    match pair:
-        case [str(code), str(message)]:
+        case [str(code), str(message)] if kind is Failure:
             return Failure(code, message)
         case _:
             return None
-
-
-def _count(value: object, default: int) -> int:
-    return value if isinstance(value, int) else default

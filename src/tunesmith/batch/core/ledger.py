@@ -1,4 +1,4 @@
-"""Money of a job as double entry: what is reserved, paid, perhaps paid, or returned."""
+"""Double-entry accounts of a job: reserved, paid, perhaps paid, and returned tokens."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -24,11 +24,13 @@ class Usage:
         return self.prompt + self.completion
 
     def __add__(self, other: "Usage") -> "Usage":
-        if other is NOTHING:
-            return self
+        if other is NOTHING or self is NOTHING:
+            return self if other is NOTHING else other
         return Usage(self.prompt + other.prompt, self.completion + other.completion)
 
     def __sub__(self, other: "Usage") -> "Usage":
+        if other is NOTHING:
+            return self
         return Usage(self.prompt - other.prompt, self.completion - other.completion)
 
     def capped(self, limit: "Usage") -> "Usage":
@@ -71,13 +73,8 @@ class Ledger:
         self.returned = NOTHING
 
     @property
-    def has_budget(self) -> bool:
-        """Whether there is a limit."""
-        return self._allows is not None
-
-    @property
     def committed(self) -> Usage:
-        """Everything that counts against the budget."""
+        """Sum of the accounts that count against the budget."""
         return self.reserved + self.paid + self.perhaps_paid + self.returning
 
     @property
@@ -98,36 +95,36 @@ class Ledger:
         return self._allows is None or self._allows(self.committed + amount)
 
     def reserve(self, amount: Usage) -> None:
-        """Enter the most that a request can cost, before it is sent."""
+        """Reserve the maximum cost of a request before it is sent."""
         if amount is not NOTHING:
             self.entered += amount
             self.reserved += amount
 
     def pay(self, reserved: Usage, usage: Usage) -> None:
-        """Exchange a reservation for what was paid; the rest is returned."""
-        used = usage.capped(reserved)
+        """Replace a reservation by the paid tokens; the rest is returned."""
+        used = NOTHING if reserved is NOTHING else usage.capped(reserved)
         self.entered += usage - used
         self.reserved -= reserved
-        self._give(reserved - used)
+        self._return(reserved - used)
         self.paid += usage
 
-    def doubt(self, reserved: Usage) -> None:
-        """Keep a reservation as perhaps paid: the outcome of its request is unknown."""
+    def hold(self, reserved: Usage) -> None:
+        """Move a reservation to perhaps paid: the outcome of its request is unknown."""
         self.reserved -= reserved
         self.perhaps_paid += reserved
 
-    def give_back(self, reserved: Usage) -> None:
+    def refund(self, reserved: Usage) -> None:
         """Return a reservation: its request was not paid."""
         self.reserved -= reserved
-        self._give(reserved)
+        self._return(reserved)
 
     def release(self, synced: Usage) -> None:
-        """Return what entries allowed that are safe from a power loss by now."""
+        """Return tokens whose entries are safe from a power loss."""
         self.returning -= synced
         self.returned += synced
 
-    def _give(self, amount: Usage) -> None:
+    def _return(self, amount: Usage) -> None:
         if self._allows is None:
             self.returned += amount
-        else:
+        elif amount is not NOTHING:
             self.returning += amount

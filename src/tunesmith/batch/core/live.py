@@ -1,17 +1,11 @@
-"""The part of the core that sends rows one by one."""
+"""Part of the core that sends rows one by one."""
 
 from collections.abc import Callable, Mapping, Sequence
 from math import inf
 
-from tunesmith.batch.core.decisions import Decision, Finish, Record, Send, Sync, WaitUntil
-from tunesmith.batch.core.entries import RowLost, RowPaid, RowRequeued, RowSent
-from tunesmith.batch.core.events import (
-    FailureKind,
-    RowAnswered,
-    RowCutOff,
-    RowFailed,
-    RowUnfit,
-)
+from tunesmith.batch.core.attempts import AttemptOutcome, OutcomeKind
+from tunesmith.batch.core.decisions import Decision, Record, Send, Sync, WaitUntil
+from tunesmith.batch.core.entries import RowLost, RowPaid, RowRequeued
 from tunesmith.batch.core.ledger import NOTHING, Usage
 from tunesmith.batch.core.outage import Outage
 from tunesmith.batch.core.state import JobState
@@ -20,50 +14,54 @@ from tunesmith.batch.rate_limiter import MAX_WAIT_S
 
 __all__ = ["LiveRows"]
 
-_MAX_ALIKE = 20
-"""After so many rows that all failed alike, and none that was answered, the job stops."""
+_MAX_EQUAL_FAILURES = 20
+"""The job stops after so many rows that failed for the same cause, if none was completed."""
 
 _MAX_REFUSED_S = 3600.0
 """A service that refuses every row by rate limits for so long ends the job."""
+
+_IDLE = (WaitUntil(None),)
 
 
 class LiveRows:
     """Rows in flight and parked rows.
 
     Args:
-        state: What the core shares.
+        state: State that the core shares.
     """
 
     def __init__(self, state: JobState) -> None:
         self._state = state
         self._outage = Outage(state.options.max_retries)
         self.in_flight: dict[str, OpenRow] = {}
-        self._answered_at = -inf
-        self._answers = 0
+        self._completed_at = -inf
+        self._responses = 0
         self._completion_tokens = 0
-        self._alike: tuple[str, int] = ("", 0)
+        self._equal_failures: tuple[str, int] = ("", 0)
         self._refused_since: float | None = None
-        self._handlers: Mapping[FailureKind, Callable[[OpenRow, RowFailed], Sequence[Decision]]] = {
-            FailureKind.RATE_LIMITED: self._on_rate_limited,
-            FailureKind.UNREACHABLE: self._on_unreachable,
-            FailureKind.UNAVAILABLE: self._on_unavailable,
-            FailureKind.TRANSIENT: self._on_transient,
-            FailureKind.FINAL: self._on_final,
-            FailureKind.QUOTA: self._on_quota,
-            FailureKind.FATAL: self._on_fatal,
+        self._handlers: Mapping[
+            OutcomeKind, Callable[[OpenRow, AttemptOutcome], Sequence[Decision]]
+        ] = {
+            OutcomeKind.RATE_LIMITED: self._on_rate_limited,
+            OutcomeKind.UNREACHABLE: self._wait_out,
+            OutcomeKind.UNAVAILABLE: self._on_unavailable,
+            OutcomeKind.TRANSIENT: self._on_transient,
+            OutcomeKind.FINAL: self._on_final,
+            OutcomeKind.QUOTA: self._on_quota,
+            OutcomeKind.FATAL: self._stop,
         }
 
     @property
     def has_room(self) -> bool:
         """Whether another row could be sent beside those in flight."""
         state = self._state
-        is_limited = len(self.in_flight) >= state.pace.limit or self._outage.is_on
+        is_limited = len(self.in_flight) >= state.throttle.concurrency.limit or self._outage.is_on
         return bool(state.queue) and not is_limited
 
-    # --- time passes ---
+    # --- sending ---
 
-    def time_passed(self, now: float) -> Sequence[Decision]:
-        """Return the next row to send, or until when to wait."""
+    def advance(self, now: float) -> Sequence[Decision]:
+        """Return the next row to send, or the time until which to wait."""
         state = self._state
         if state.stopped is not None:
             return ()
@@ -73,14 +71,15 @@ class LiveRows:
             state.unpark(now)
         if not state.queue:
             return self._wait_for_parked()
-        if len(self.in_flight) >= state.pace.limit or (self._outage.is_on and self.in_flight):
-            return (WaitUntil(None),)
+        limit = state.throttle.concurrency.limit
+        if len(self.in_flight) >= limit or (self._outage.is_on and self.in_flight):
+            return _IDLE
         return self._admit(state.queue[0], now)
 
     def _wait_for_parked(self) -> Sequence[Decision]:
         state = self._state
         if not state.parked:
-            return (WaitUntil(None),)
+            return (WaitUntil(None if state.options.deadline == inf else state.options.deadline),)
         due = state.parked[0][0]
         if state.source_ended and not self.in_flight and due >= state.options.deadline:
             return state.stop("deadline")
@@ -91,192 +90,174 @@ class LiveRows:
         cost = row.cost or NOTHING
         if not state.ledger.can_reserve(cost):
             if self.in_flight:
-                return (WaitUntil(None),)
+                return _IDLE
             return (
                 (Sync(), WaitUntil(now)) if state.ledger.returning.total else state.stop("budget")
             )
         completion = row.max_completion
         if completion is None:
-            completion = self._completion_tokens // self._answers if self._answers else 0
+            completion = self._completion_tokens // self._responses if self._responses else 0
         estimate = float(row.tokens + completion)
-        wait_s = state.pace.wait_s(estimate, now)
+        wait_s = state.throttle.limiter.wait_s(estimate, now)
         if wait_s > 0:
             due = now + wait_s
             if due >= state.options.deadline:
-                return state.stop("deadline") if not self.in_flight else (WaitUntil(None),)
+                return state.stop("deadline") if not self.in_flight else _IDLE
             return (WaitUntil(due),)
         state.dequeue()
-        row.move("sent")
+        row.move("send")
         row.attempts += 1
         row.sent_at = now
         row.reserved = cost
         row.estimate = estimate
-        if cost is not NOTHING:
-            state.ledger.reserve(cost)
-        state.pace.on_sent(estimate)
+        state.ledger.reserve(cost)
+        state.throttle.limiter.sent(estimate)
         state.requests += 1
         self.in_flight[row.key] = row
-        return (Send(row, RowSent(row.key, cost)),)
+        return (Send(row),)
 
-    # --- attempts end ---
+    # --- ends of attempts ---
 
-    def answered(self, event: RowAnswered) -> Sequence[Decision]:
-        """Take an answer that counts."""
-        row = self._land(event.key, event.usage, event.now)
-        row.move("answered")
-        self._state.done += 1
-        return (Finish(row.key, row, None, row.attempts),)
-
-    def unfit(self, event: RowUnfit) -> Sequence[Decision]:
-        """Take a paid answer that does not count."""
-        state = self._state
-        row = self._land(event.key, event.usage, event.now)
-        row.failures += 1
-        paid = Record(RowPaid(row.key, row.reserved if event.usage is None else event.usage))
-        if event.is_final or row.failures > state.options.max_retries:
-            return (paid, *self._fail(row, event.failure))
-        state.retry(event.failure.message)
-        return (paid, *self._repeat(row, event.now))
-
-    def failed(self, event: RowFailed) -> Sequence[Decision]:
-        """Take an attempt without an answer."""
-        state = self._state
-        row = self.in_flight.pop(event.key)
-        state.pace.record_usage(row.estimate, 0.0 if not event.may_be_paid else row.estimate)
-        entry: RowLost | RowRequeued
-        if event.may_be_paid:
-            state.ledger.doubt(row.reserved)
-            row.is_doubtful = True
-            entry = RowLost(row.key)
-        else:
-            state.ledger.give_back(row.reserved)
-            entry = RowRequeued(row.key)
-        if event.kind is not FailureKind.UNREACHABLE:
+    def on_outcome(self, row: OpenRow, outcome: AttemptOutcome) -> Sequence[Decision]:
+        """Process the end of an attempt."""
+        del self.in_flight[row.key]
+        if outcome.kind is OutcomeKind.COMPLETED:
+            self._pay(row, outcome)
+            row.move("complete")
+            return self._state.finish(row.key, row, None, row.attempts)
+        if outcome.kind is OutcomeKind.INVALID:
+            return self._on_invalid(row, outcome)
+        self._state.throttle.limiter.record_usage(row.estimate, row.estimate * outcome.may_be_paid)
+        if outcome.kind is not OutcomeKind.UNREACHABLE:
             self._outage.on_reachable()
-        return (Record(entry), *self._handlers[event.kind](row, event))
+        record = self._release(row, was_sent=outcome.may_be_paid)
+        return (record, *self._handlers[outcome.kind](row, outcome))
 
-    def cut_off(self, event: RowCutOff) -> Sequence[Decision]:
-        """Take an attempt that was abandoned."""
+    def on_abandoned(self, row: OpenRow, *, was_sent: bool = True) -> Sequence[Decision]:
+        """Process an attempt that was abandoned; `was_sent` is False if it certainly never left."""
         state = self._state
-        row = self.in_flight.pop(event.key)
-        row.move("cut off")
-        state.pace.record_usage(row.estimate, row.estimate)
-        if event.was_sent:
-            state.ledger.doubt(row.reserved)
-            row.is_doubtful = True
-        else:
-            state.ledger.give_back(row.reserved)
-        if row.is_doubtful:
-            state.unknown.append(row.key)
-        return (Record((RowLost if event.was_sent else RowRequeued)(row.key)),)
+        del self.in_flight[row.key]
+        row.move("abandon")
+        state.throttle.limiter.record_usage(row.estimate, row.estimate)
+        record = self._release(row, was_sent=was_sent)
+        if row.is_unconfirmed:
+            state.unconfirmed.append(row.key)
+        return (record,)
 
-    def _land(self, key: str, usage: Usage | None, now: float) -> OpenRow:
-        """Take a row out of flight that was paid."""
-        state = self._state
-        row = self.in_flight.pop(key)
-        paid = row.reserved if usage is None else usage
+    def _release(self, row: OpenRow, *, was_sent: bool) -> Record:
+        """End the reservation of an attempt without an answer."""
+        if not was_sent:
+            self._state.ledger.refund(row.reserved)
+            return Record(RowRequeued(row.key))
+        self._state.ledger.hold(row.reserved)
+        row.is_unconfirmed = True
+        return Record(RowLost(row.key))
+
+    def _pay(self, row: OpenRow, outcome: AttemptOutcome) -> Usage:
+        state, now = self._state, outcome.now
+        paid = row.reserved if outcome.usage is None else outcome.usage
         state.ledger.pay(row.reserved, paid)
         row.usage += paid
         row.refusals = 0
-        state.pace.record_usage(row.estimate, float(paid.total) or row.estimate)
-        state.pace.on_success(row.sent_at, now, len(self.in_flight) + 1)
+        state.throttle.limiter.record_usage(row.estimate, float(paid.total) or row.estimate)
+        state.throttle.on_success(row.sent_at, now, len(self.in_flight) + 1)
         self._outage.on_answer()
         self._refused_since = None
-        self._answered_at = now
-        self._answers += 1
+        self._completed_at = now
+        self._responses += 1
         self._completion_tokens += paid.completion
-        return row
+        return paid
 
-    # --- what a failure means ---
+    def _on_invalid(self, row: OpenRow, outcome: AttemptOutcome) -> Sequence[Decision]:
+        record = Record(RowPaid(row.key, self._pay(row, outcome)))
+        row.failures += 1
+        if outcome.is_final or row.failures > self._state.options.max_retries:
+            return (record, *self._fail(row, outcome.failure))
+        self._state.retry(outcome.failure.message)
+        return (record, *self._retry(row, outcome.now))
 
-    def _on_rate_limited(self, row: OpenRow, event: RowFailed) -> Sequence[Decision]:
-        state = self._state
+    # --- failures ---
+
+    def _on_rate_limited(self, row: OpenRow, outcome: AttemptOutcome) -> Sequence[Decision]:
+        state, now = self._state, outcome.now
         state.refused += 1
         row.refusals += 1
         if self._refused_since is None:
-            self._refused_since = event.now
-        elif not self._outage.has_worked and event.now - self._refused_since > _MAX_REFUSED_S:
-            return self._end(row, event.failure)
-        pause_s = state.pace.on_rate_limited(
-            row.sent_at, event.now, event.retry_after_s, row.refusals
+            self._refused_since = now
+        elif not self._outage.has_worked and now - self._refused_since > _MAX_REFUSED_S:
+            return self._stop(row, outcome)
+        pause_s = state.throttle.on_rate_limited(
+            row.sent_at, now, outcome.retry_after_s, row.refusals
         )
-        return self._repeat(row, event.now + pause_s)
+        return self._retry(row, now + pause_s)
 
-    def _on_unreachable(self, row: OpenRow, event: RowFailed) -> Sequence[Decision]:
-        return self._wait_out(row, event, None)
+    def _on_unavailable(self, row: OpenRow, outcome: AttemptOutcome) -> Sequence[Decision]:
+        if self._completed_at > row.sent_at:  # other rows are served: only this one has to wait
+            return self._on_transient(row, outcome)
+        return self._wait_out(row, outcome)
 
-    def _on_unavailable(self, row: OpenRow, event: RowFailed) -> Sequence[Decision]:
-        if self._answered_at > row.sent_at:  # the others are served: only this row has to wait
-            return self._on_transient(row, event)
-        return self._wait_out(row, event, event.retry_after_s)
-
-    def _on_transient(self, row: OpenRow, event: RowFailed) -> Sequence[Decision]:
+    def _on_transient(self, row: OpenRow, outcome: AttemptOutcome) -> Sequence[Decision]:
         state = self._state
-        state.pace.on_overload(row.sent_at, event.now)
+        state.throttle.on_overload(row.sent_at, outcome.now)
         if self._outage.suspect(row.key, row.failures):
-            return self._wait_out(row, event, event.retry_after_s)
+            return self._wait_out(row, outcome)
         row.failures += 1
         if row.failures > state.options.max_retries:
-            return self._fail(row, event.failure)
-        state.retry(event.failure.message)
-        pause_s = min(event.retry_after_s or event.pause_s, MAX_WAIT_S)
-        return self._repeat(row, event.now + pause_s)
+            return self._fail(row, outcome.failure)
+        state.retry(outcome.failure.message)
+        pause_s = min(outcome.retry_after_s or outcome.backoff_s, MAX_WAIT_S)
+        return self._retry(row, outcome.now + pause_s)
 
-    def _on_final(self, row: OpenRow, event: RowFailed) -> Sequence[Decision]:
+    def _on_final(self, row: OpenRow, outcome: AttemptOutcome) -> Sequence[Decision]:
         self._outage.on_answer()
-        return self._fail(row, event.failure)
+        return self._fail(row, outcome.failure)
 
-    def _on_quota(self, row: OpenRow, event: RowFailed) -> Sequence[Decision]:
+    def _on_quota(self, row: OpenRow, outcome: AttemptOutcome) -> Sequence[Decision]:
         self._leave(row)
-        return self._state.stop("quota", event.failure.message)
+        return self._state.stop("quota", outcome.failure.message)
 
-    def _on_fatal(self, row: OpenRow, event: RowFailed) -> Sequence[Decision]:
-        return self._end(row, event.failure)
-
-    def _wait_out(
-        self, row: OpenRow, event: RowFailed, announced_s: float | None
-    ) -> Sequence[Decision]:
-        state = self._state
-        pause_s = self._outage.on_failure(row.sent_at, event.now, announced_s)
+    def _wait_out(self, row: OpenRow, outcome: AttemptOutcome) -> Sequence[Decision]:
+        """Pause the job during an outage."""
+        state, now = self._state, outcome.now
+        pause_s = self._outage.on_failure(row.sent_at, now, outcome.retry_after_s)
         if pause_s is None:
-            return self._end(row, event.failure)
-        state.retry(event.failure.message)
+            return self._stop(row, outcome)
+        state.retry(outcome.failure.message)
         if pause_s:
-            state.pace.pause(pause_s, event.now)
-        return self._repeat(row, event.now)
+            state.throttle.limiter.pause(pause_s, now)
+        return self._retry(row, now)
 
-    def _repeat(self, row: OpenRow, due: float) -> Sequence[Decision]:
+    def _retry(self, row: OpenRow, due: float) -> Sequence[Decision]:
         """Send a row again, not before a time."""
-        row.move("to be repeated")
         if self._state.stopped is not None:
-            self._state.leave(row)
+            self._leave(row)
         else:
+            row.move("retry")
             self._state.park(row, due)
         return ()
 
     def _leave(self, row: OpenRow) -> None:
-        row.move("to be repeated")
+        row.move("retry")
         self._state.leave(row)
 
-    def _end(self, row: OpenRow, failure: Failure) -> Sequence[Decision]:
-        """End the job for a cause that is not the row's."""
+    def _stop(self, row: OpenRow, outcome: AttemptOutcome) -> Sequence[Decision]:
+        """Stop the job for a cause that all rows share."""
         self._leave(row)
-        return self._state.stop("error", failure.message)
+        return self._state.stop("error", outcome.failure.message)
 
     def _fail(self, row: OpenRow, failure: Failure) -> Sequence[Decision]:
-        row.move("refused for good")
-        finish = Finish(row.key, row, failure, row.attempts)
-        return (finish, *self._state.fail(), *self._check_alike(failure))
+        row.move("fail")
+        finish = self._state.finish(row.key, row, failure, row.attempts)
+        return (*finish, *self._check_failures(failure))
 
-    def _check_alike(self, failure: Failure) -> Sequence[Decision]:
+    def _check_failures(self, failure: Failure) -> Sequence[Decision]:
         """Stop when every row fails for the same cause."""
         state = self._state
         if state.done:
             return ()
-        code, rows = self._alike
-        self._alike = (failure.code, rows + 1 if code == failure.code else 1)
-        if self._alike[1] < _MAX_ALIKE:
+        code, rows = self._equal_failures
+        self._equal_failures = (failure.code, rows + 1 if code == failure.code else 1)
+        if self._equal_failures[1] < _MAX_EQUAL_FAILURES:
             return ()
-        return state.stop(
-            "failures", f"the first {_MAX_ALIKE} rows failed alike: {failure.message}"
-        )
+        message = f"the first {_MAX_EQUAL_FAILURES} rows failed for the same cause"
+        return state.stop("failures", f"{message}: {failure.message}")

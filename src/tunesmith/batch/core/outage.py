@@ -1,4 +1,4 @@
-"""Outages: the service is away for a while, so the whole job waits and no row fails for it."""
+"""Outages: the service is unavailable for a while, so the job waits and no row fails."""
 
 from math import inf
 
@@ -9,20 +9,20 @@ _MAX_PAUSE_S = 30.0
 """Each pause is twice the one before."""
 
 _MAX_OUTAGE_S = 600.0
-"""A service that worked before may be away for so long, such as for a restart."""
+"""Maximum duration for a service that worked before, such as a restart."""
 
 _MAX_ANNOUNCED_S = 3600.0
-"""One that says how long it will be away may take so long beyond that."""
+"""Maximum duration beyond the end that the service announced."""
 
 _MIN_ROWS = 5
-"""So many rows in a row must fail at their first attempt before that is an outage."""
+"""Number of consecutive rows that fail at their first attempt before that is an outage."""
 
 
 class Outage:
     """Detection and length of an outage. While it lasts, one request at a time probes.
 
     Args:
-        max_attempts: How often a service is tried that was never reached: its address may be wrong.
+        max_attempts: Attempts to reach a service that was never reached: its address may be wrong.
     """
 
     def __init__(self, max_attempts: int) -> None:
@@ -46,7 +46,7 @@ class Outage:
         self._end()
 
     def on_reachable(self) -> None:
-        """Note that the service was reached, whatever it said."""
+        """Record that the service was reached."""
         self.was_reached = True
 
     def suspect(self, key: str, failures: int) -> bool:
@@ -58,12 +58,12 @@ class Outage:
         return len(self._suspects) >= _MIN_ROWS
 
     def on_failure(self, sent_at: float, now: float, announced_s: float | None) -> float | None:
-        """Begin an outage, or go on with one.
+        """Start or continue an outage.
 
         Args:
             sent_at: When the request was sent; those in flight together count once.
             now: The time.
-            announced_s: How long the service said it will be away.
+            announced_s: Duration that the service announced.
 
         Returns:
             The seconds to wait; None if the job is to end.

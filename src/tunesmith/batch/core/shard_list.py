@@ -1,34 +1,29 @@
-"""Shards of a job, and what holds for each of them."""
+"""Open shards of a job."""
 
 from collections.abc import Sequence
 from math import inf
 
-from tunesmith.batch.core.decisions import (
-    Decision,
-    Record,
-    Sync,
-)
-from tunesmith.batch.core.entries import (
-    ShardSettled,
-)
+from tunesmith.batch.core.decisions import Decision, Record, Sync
+from tunesmith.batch.core.entries import ShardCollected, ShardWritten
 from tunesmith.batch.core.ledger import NOTHING, Usage
 from tunesmith.batch.core.state import JobState
-from tunesmith.batch.core.states import Failure, Shard, ShardState
+from tunesmith.batch.core.states import Failure, Shard, ShardKind, ShardState
 from tunesmith.batch.core.token_quota import EnqueuedTokenQuota
 
 __all__ = ["ShardList"]
 
-_MAX_LOOKS = 6
-"""So many looks at a batch that is gone, or whose files are not whole."""
+_MAX_VAIN_POLLS = 6
+"""Polls of a batch that is gone, or whose files are incomplete."""
+
 _MAX_UNANSWERED_S = 4 * 3600.0
-"""A service whose Batch API fails for so long ends the job."""
+"""A Batch API that fails for so long ends the job."""
 
 
 class ShardList:
-    """Shards that are not closed.
+    """Shards that are not closed, and how their outcome is recorded.
 
     Args:
-        state: The part that the whole core shares.
+        state: State that the core shares.
     """
 
     def __init__(self, state: JobState) -> None:
@@ -37,40 +32,46 @@ class ShardList:
         self.shards: dict[int, Shard] = {}
         self.is_cancelling = False
         self.is_over = False
-        self.shelved = 0
+        self.unsealed = 0
         """Rows in open files."""
-        self._shelved_reserved = NOTHING
+        self._unsealed_reserved = NOTHING
         self._backoff = 1.0
         self._failing_since: float | None = None
         self._failures = 0
         self._has_worked = False
 
     def is_leaving(self, now: float) -> bool:
-        """Return whether nothing more is to be done by batches."""
+        """Return whether no further rows are processed by batches."""
         return self.is_cancelling or now >= self._state.options.batches_until
 
     @property
     def running(self) -> list[Shard]:
-        """The shards that have a batch at the service."""
-        return [s for s in self.shards.values() if s.batch_id and s.state is not ShardState.SETTLED]
+        """Shards that have a batch at the service."""
+        return [
+            s for s in self.shards.values() if s.batch_id and s.state is not ShardState.COLLECTED
+        ]
 
-    def _take(self, number: int) -> Shard:
-        shard = self.shards[number]
-        shard.is_busy = False
-        return shard
+    def add(self, entry: ShardWritten) -> None:
+        """Add a shard whose file is safe."""
+        kind = ShardKind(entry.url, entry.model, entry.attempt)
+        self.shards[entry.number] = Shard(
+            entry.number, kind, entry.rows, entry.tokens, entry.reserved, entry.written_at
+        )
 
     def _unblock(self) -> None:
-        """Let shards go on that wait for others to end."""
+        """Resume shards that wait for others to end."""
         for shard in self.shards.values():
-            if shard.state in {ShardState.CUT, ShardState.UPLOADED} and not shard.is_busy:
+            if shard.state in {ShardState.WRITTEN, ShardState.UPLOADED} and not shard.is_busy:
                 shard.not_before = -inf
 
-    def _works(self) -> None:
+    def _on_response(self, shard: Shard) -> None:
+        """Record that the Batch API works."""
+        shard.is_busy = False
         self._has_worked = True
         self._failing_since = None
         self._failures = 0
 
-    def _fails(self, failure: Failure, now: float) -> Sequence[Decision]:
+    def _on_failure(self, failure: Failure, now: float) -> Sequence[Decision]:
         """Count failures of the Batch API: one that never worked ends the job early."""
         self._failures += 1
         if self._failing_since is None:
@@ -82,26 +83,26 @@ class ShardList:
         )
         return self._state.stop("error", failure.message) if is_hopeless else ()
 
-    def _look_again(self, shard: Shard, now: float) -> bool:
-        """Return whether to look once more, after a while."""
-        shard.looks += 1
-        shard.not_before = now + min(self._state.options.poll_s, 60.0) * 2.0 ** (shard.looks - 1)
-        return shard.looks < _MAX_LOOKS
+    def _poll_again(self, shard: Shard, now: float) -> bool:
+        """Return whether to poll once more, after a while."""
+        shard.vain_polls += 1
+        delay_s = min(self._state.options.poll_s, 60.0) * 2.0 ** (shard.vain_polls - 1)
+        shard.not_before = now + delay_s
+        return shard.vain_polls < _MAX_VAIN_POLLS
 
-    def _settle(
-        self, shard: Shard, how: str, perhaps: Usage, next_attempt: int
+    def _collect(
+        self, shard: Shard, transition: str, perhaps: Usage, next_attempt: int
     ) -> Sequence[Decision]:
-        ledger = self._state.ledger
-        ledger.doubt(perhaps)
-        ledger.give_back(shard.reserved - perhaps)
+        """Record that the results of a shard are written, and end its reservation."""
+        state = self._state
+        state.ledger.hold(perhaps)
+        state.ledger.refund(shard.reserved - perhaps)
         shard.reserved = NOTHING
-        shard.move(how)
+        shard.move(transition)
         shard.next_attempt = next_attempt
         self._unblock()
         shard.not_before = -inf
-        shard.looks = 0
-        entry = ShardSettled(shard.number, shard.status, perhaps, next_attempt, shard.failure)
-        decisions: list[Decision] = [Sync(), Record(entry)]
-        if shard.status == "cancelled" and not shard.is_cancelling:
-            decisions += self._state.stop("cancelled")
-        return decisions
+        shard.vain_polls = 0
+        entry = ShardCollected(shard.number, shard.status, perhaps, next_attempt, shard.failure)
+        is_cancelled = shard.status == "cancelled" and not shard.is_cancelling
+        return (Sync(), Record(entry), *(state.stop("cancelled") if is_cancelled else ()))

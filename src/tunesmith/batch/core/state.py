@@ -1,4 +1,4 @@
-"""State of a job that all parts of its core share."""
+"""State of a job that the parts of its core share."""
 
 from collections import deque
 from collections.abc import Sequence
@@ -7,11 +7,10 @@ from heapq import heappop, heappush
 from math import inf
 from typing import Protocol
 
-from tunesmith.batch.core.decisions import Decision, Stop
-from tunesmith.batch.core.events import StopReason
+from tunesmith.batch.core.decisions import Decision, Finish, Stop, StopReason
 from tunesmith.batch.core.ledger import Ledger
-from tunesmith.batch.core.pace import Pace
-from tunesmith.batch.core.states import OpenRow, RowRecord
+from tunesmith.batch.core.states import Failure, OpenRow, RowRecord
+from tunesmith.batch.core.throttle import Throttle
 
 __all__ = ["CoreOptions", "JobState", "RowTable"]
 
@@ -20,14 +19,14 @@ _MAX_QUEUED_BYTES = 8 << 20
 
 
 class RowTable(Protocol):
-    """Facts about keys. They may be many, so they are kept outside of the core."""
+    """Records of all keys. They may be many, so they are stored outside of the core."""
 
     def get(self, key: str) -> RowRecord | None:
-        """Return what is known of a key."""
+        """Return the record of a key; None if there is none."""
         ...
 
     def put(self, key: str, record: RowRecord) -> None:
-        """Store what is known of a key."""
+        """Store the record of a key."""
         ...
 
 
@@ -36,14 +35,14 @@ class CoreOptions:
     """Options that decisions depend on.
 
     Args:
-        max_retries: How often a row is repeated after a failure that may pass.
-        max_failed: The job stops after so many failed rows; None never stops.
+        max_retries: Retries of a row after transient failures.
+        max_failed: Failed rows after which the job stops; None never stops.
         deadline: When the job must end.
         uses_batches: Whether rows go to provider batches.
-        falls_back: Whether rows go live that batches have not done by `batches_until`.
-        batches_until: When batches are given up.
-        poll_s: Seconds between two looks at a batch.
-        enqueued_tokens: Input tokens that batches of a model may have at a time; None to learn it.
+        falls_back: Whether rows that are not done by `batches_until` are sent one by one.
+        batches_until: When batches are abandoned.
+        poll_s: Seconds between two polls of a batch.
+        enqueued_tokens: Maximum of enqueued input tokens of a model; None to learn it.
     """
 
     max_retries: int = 5
@@ -58,28 +57,28 @@ class CoreOptions:
 
 @dataclass(slots=True)
 class JobState:
-    """The shared part of a core: rows at hand, money, pace, counts, and why the job stops.
+    """Queue, ledger, throttle and counts of a job, and why it stops.
 
     Args:
-        options: What the job was given.
-        ledger: Its money.
-        pace: Its pace.
-        table: Facts about keys.
+        options: Options of the job.
+        ledger: Its accounts.
+        throttle: Its throttle.
+        table: Records of all keys.
     """
 
     options: CoreOptions
     ledger: Ledger
-    pace: Pace
+    throttle: Throttle
     table: RowTable
     queue: deque[OpenRow] = field(default_factory=deque[OpenRow])
     queued_bytes: int = 0
     parked: list[tuple[float, int, OpenRow]] = field(
         default_factory=list[tuple[float, int, OpenRow]]
     )
-    """Heap of the rows that wait for a time of their own."""
+    """Heap of rows by the time when they are due."""
     source_ended: bool = False
     is_held_up: bool = False
-    """Whether no row is read until an early one has its outcome."""
+    """Whether reading waits until an early row has its outcome."""
     stopped: StopReason | None = None
     done: int = 0
     failed: int = 0
@@ -89,17 +88,17 @@ class JobState:
     refused: int = 0
     retried: int = 0
     last_retry_reason: str | None = None
-    sent_again: list[str] = field(default_factory=list[str])
-    """Rows of earlier runs that were perhaps paid, and are sent again."""
-    unknown: list[str] = field(default_factory=list[str])
-    """Rows that this run left, and that were perhaps paid."""
+    retried_unconfirmed: list[str] = field(default_factory=list[str])
+    """Rows of earlier runs that were perhaps paid and are retried."""
+    unconfirmed: list[str] = field(default_factory=list[str])
+    """Rows that were perhaps paid, and have no outcome in this run."""
     duplicates: list[str] = field(default_factory=list[str])
-    """Batches that were found twice, and cancelled."""
+    """Duplicate batches, which were cancelled."""
     _parkings: int = 0
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nothing more is to be begun."""
+        """Whether nothing more is started."""
         return self.stopped is not None
 
     @property
@@ -120,7 +119,7 @@ class JobState:
         return row
 
     def retry(self, reason: str, rows: int = 1) -> None:
-        """Count rows that are repeated."""
+        """Count retried rows."""
         self.retried += rows
         self.last_retry_reason = reason
 
@@ -136,12 +135,12 @@ class JobState:
         return (Stop(reason, message),)
 
     def park(self, row: OpenRow, due: float) -> None:
-        """Keep a row until a time."""
+        """Hold a row until a time."""
         self._parkings += 1
         heappush(self.parked, (due, self._parkings, row))
 
     def unpark(self, now: float) -> None:
-        """Put rows whose time has come at the front of the queue."""
+        """Move due rows to the front of the queue."""
         while self.parked and self.parked[0][0] <= now:
             row = heappop(self.parked)[2]
             row.move("due")
@@ -150,11 +149,18 @@ class JobState:
 
     def leave(self, row: OpenRow) -> None:
         """Leave a row that is not in flight to the next run."""
-        row.move("stopped")
-        if row.is_doubtful:
-            self.unknown.append(row.key)
+        row.move("stop")
+        if row.is_unconfirmed:
+            self.unconfirmed.append(row.key)
 
-    def fail(self) -> Sequence[Decision]:
-        """Count a failed row, and stop after too many."""
+    def finish(
+        self, key: str, row: OpenRow | None, failure: Failure | None, attempts: int
+    ) -> Sequence[Decision]:
+        """Write the outcome of a row, and stop after too many failures."""
+        finish = Finish(key, row, failure, attempts)
+        if failure is None:
+            self.done += 1
+            return (finish,)
         self.failed += 1
-        return self.stop("failures") if self.failed == self.options.max_failed else ()
+        is_last = self.failed == self.options.max_failed
+        return (finish, *(self.stop("failures") if is_last else ()))

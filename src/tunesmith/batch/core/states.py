@@ -1,7 +1,7 @@
-"""The states of rows and shards, and the transitions between them.
+"""States of rows and shards, and the transitions between them.
 
-The core changes a state only by these tables, and the diagrams in the documentation are drawn
-from them.
+The core changes a state only by these tables; the diagrams in the documentation are generated from
+them.
 """
 
 from collections.abc import Mapping
@@ -9,9 +9,10 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 from typing import Any
 
-from tunesmith.batch.core.ledger import NOTHING, Usage
+from tunesmith.batch.core.ledger import NOTHING, Ledger, Usage
 
 __all__ = [
+    "FINISHED",
     "ROW_TRANSITIONS",
     "SHARD_TRANSITIONS",
     "Failure",
@@ -27,85 +28,87 @@ __all__ = [
 
 
 class RowState(StrEnum):
-    """How far a row has come."""
+    """Progress of a row."""
 
     QUEUED = "queued"
     PARKED = "parked"
-    """It waits for a time of its own: the others go on."""
+    """It waits for a time of its own, while other rows are sent."""
     IN_FLIGHT = "in_flight"
     IN_BATCH = "in_batch"
-    LEFT = "left"
+    PENDING = "pending"
     """It has no outcome in this run, and is open for the next one."""
-    ANSWERED = "answered"
+    COMPLETED = "completed"
     FAILED = "failed"
 
 
 class ShardState(StrEnum):
-    """How far the rows of one provider batch have come."""
+    """Progress of the rows of one provider batch."""
 
-    CUT = "cut"
+    WRITTEN = "written"
     """Its input file is safe on disk."""
     UPLOADED = "uploaded"
     CREATING = "creating"
     """The batch is being created, and may exist."""
-    DOUBTFUL = "doubtful"
-    """The answer to the creation was lost: the batch is looked up."""
+    UNCONFIRMED = "unconfirmed"
+    """The response to the creation was lost: the batch is looked up."""
     RUNNING = "running"
     ENDED = "ended"
     """The batch is over, and its result files are read."""
-    SETTLED = "settled"
+    COLLECTED = "collected"
     """Its results are written; rows without one are moved to other shards."""
     CLOSED = "closed"
 
 
 ROW_TRANSITIONS: Mapping[RowState, Mapping[str, RowState]] = {
     RowState.QUEUED: {
-        "sent": RowState.IN_FLIGHT,
-        "put in a shard": RowState.IN_BATCH,
-        "rejected": RowState.FAILED,
-        "stopped": RowState.LEFT,
+        "send": RowState.IN_FLIGHT,
+        "add to shard": RowState.IN_BATCH,
+        "reject": RowState.FAILED,
+        "stop": RowState.PENDING,
     },
-    RowState.PARKED: {"due": RowState.QUEUED, "stopped": RowState.LEFT},
+    RowState.PARKED: {"due": RowState.QUEUED, "stop": RowState.PENDING},
     RowState.IN_FLIGHT: {
-        "answered": RowState.ANSWERED,
-        "refused for good": RowState.FAILED,
-        "to be repeated": RowState.PARKED,
-        "cut off": RowState.LEFT,
+        "complete": RowState.COMPLETED,
+        "fail": RowState.FAILED,
+        "retry": RowState.PARKED,
+        "abandon": RowState.PENDING,
     },
     RowState.IN_BATCH: {
-        "answered": RowState.ANSWERED,
-        "refused for good": RowState.FAILED,
-        "taken out": RowState.QUEUED,
+        "complete": RowState.COMPLETED,
+        "fail": RowState.FAILED,
+        "retry": RowState.QUEUED,
     },
-    RowState.LEFT: {},
-    RowState.ANSWERED: {},
+    RowState.PENDING: {},
+    RowState.COMPLETED: {},
     RowState.FAILED: {},
 }
 
 SHARD_TRANSITIONS: Mapping[ShardState, Mapping[str, ShardState]] = {
-    ShardState.CUT: {"uploaded": ShardState.UPLOADED, "reclaimed": ShardState.SETTLED},
-    ShardState.UPLOADED: {"creating": ShardState.CREATING, "reclaimed": ShardState.SETTLED},
+    ShardState.WRITTEN: {"upload": ShardState.UPLOADED, "reclaim": ShardState.COLLECTED},
+    ShardState.UPLOADED: {"create": ShardState.CREATING, "reclaim": ShardState.COLLECTED},
     ShardState.CREATING: {
         "created": ShardState.RUNNING,
         "refused": ShardState.UPLOADED,
-        "answer lost": ShardState.DOUBTFUL,
-        "reclaimed": ShardState.SETTLED,
+        "response lost": ShardState.UNCONFIRMED,
+        "reclaim": ShardState.COLLECTED,
     },
-    ShardState.DOUBTFUL: {"found": ShardState.RUNNING, "not found": ShardState.UPLOADED},
-    ShardState.RUNNING: {"over": ShardState.ENDED, "gone": ShardState.SETTLED},
-    ShardState.ENDED: {"read": ShardState.SETTLED, "not whole": ShardState.RUNNING},
-    ShardState.SETTLED: {"emptied": ShardState.CLOSED},
+    ShardState.UNCONFIRMED: {"found": ShardState.RUNNING, "not found": ShardState.UPLOADED},
+    ShardState.RUNNING: {"ended": ShardState.ENDED, "gone": ShardState.COLLECTED},
+    ShardState.ENDED: {"collect": ShardState.COLLECTED, "incomplete": ShardState.RUNNING},
+    ShardState.COLLECTED: {"close": ShardState.CLOSED},
     ShardState.CLOSED: {},
 }
+
+FINISHED = frozenset({RowState.COMPLETED, RowState.FAILED})
 
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """Why a row failed.
+    """Cause of a failure.
 
     Args:
-        code: The service's code, or the job's own.
-        message: The service's words, or the job's own.
+        code: Code of the service or of the job.
+        message: Message of the service or of the job.
     """
 
     code: str
@@ -113,22 +116,22 @@ class Failure:
 
 
 class TransitionError(AssertionError):
-    """A transition that the tables do not have: a defect of the core or of its shell."""
+    """Transition that the tables do not have: a bug of the core or of its shell."""
 
 
 @dataclass(slots=True)
 class OpenRow:
-    """A row without an outcome, as far as this run has read it.
+    """Row without an outcome that this run has read.
 
     Args:
-        key: Its name in all files.
+        key: Its key in all files.
         number: Its position in the source, counted from 0.
-        cost: The most it can cost; None if nothing bounds that.
+        cost: Its maximum cost; None if unbounded.
         tokens: Estimated input tokens.
-        max_completion: Most output tokens; None if nothing bounds them.
+        max_completion: Maximum output tokens; None if unbounded.
         size_bytes: Size of the request.
         payload: The request itself; opaque here.
-        body: What is sent; it changes when an answer is to be corrected.
+        body: Body of the request; it changes when an answer is to be corrected.
     """
 
     key: str
@@ -147,7 +150,7 @@ class OpenRow:
     reserved: Usage = NOTHING
     estimate: float = 0.0
     sent_at: float = 0.0
-    is_doubtful: bool = False
+    is_unconfirmed: bool = False
 
     def move(self, transition: str) -> None:
         """Change the state by a transition of the table."""
@@ -159,32 +162,32 @@ class OpenRow:
 
 @dataclass(slots=True)
 class RowRecord:
-    """Facts about a key beyond the rows at hand: from the journal, the files and the shards.
+    """Record of a key from the journal, the output files and the shards.
 
     Args:
-        state: `QUEUED` for a row that may be sent, else how far it has come.
-        is_sent: Whether an attempt was begun whose end no entry records.
-        is_doubtful: Whether an attempt may have been paid without an outcome.
+        state: `QUEUED` for a row that may be sent.
+        is_sent: Whether an attempt has started whose end is not in the journal.
+        is_unconfirmed: Whether an attempt may have been paid without an outcome.
         is_fresh: Whether it got its outcome in this run.
         reserved: What was reserved for the attempt that `is_sent`.
         shard: The shard of a row that is `IN_BATCH`.
-        is_read: Whether a result of that shard was read and paid, and the row is to be repeated.
-        is_at_hand: Whether this run took it from a shard, so that the source has it once more.
+        is_read: Whether a result of that shard was read and paid, and the row is retried.
+        is_requeued: Whether this run took it from a shard; the source contains it again.
     """
 
     state: RowState = RowState.QUEUED
     is_sent: bool = False
-    is_doubtful: bool = False
+    is_unconfirmed: bool = False
     is_fresh: bool = False
     reserved: Usage = NOTHING
     shard: int = 0
     is_read: bool = False
-    is_at_hand: bool = False
+    is_requeued: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class ShardKind:
-    """What all rows of a shard have in common."""
+    """Common properties of all rows of a shard."""
 
     url: str
     model: str
@@ -193,15 +196,15 @@ class ShardKind:
 
 @dataclass(slots=True)
 class Shard:
-    """The rows of one provider batch.
+    """Rows of one provider batch.
 
     Args:
         number: Its number within the job.
-        kind: What its rows have in common.
-        rows: How many rows it has.
+        kind: Common properties of its rows.
+        rows: Number of rows.
         tokens: Estimated input tokens of all rows.
         reserved: Reserved for those of its rows that have no outcome.
-        cut_at: When it was cut, in Unix seconds.
+        written_at: Unix time in seconds of its file.
     """
 
     number: int
@@ -209,8 +212,8 @@ class Shard:
     rows: int
     tokens: int
     reserved: Usage = NOTHING
-    cut_at: float = 0.0
-    state: ShardState = ShardState.CUT
+    written_at: float = 0.0
+    state: ShardState = ShardState.WRITTEN
     file_id: str | None = None
     batch_id: str | None = None
     output_file_id: str | None = None
@@ -218,29 +221,31 @@ class Shard:
     status: str = ""
     finished: int = 0
     """Rows that were open and got their outcome."""
-    looks: int = 0
-    """Looks in vain: at a batch that is gone, or at files that are not whole."""
+    vain_polls: int = 0
+    """Polls of a batch that is gone, or whose files are incomplete."""
     lookups: int = 0
     claimed: int = 0
-    """Results that the service claims to have, by `request_counts`."""
+    """Number of results by `request_counts`."""
+    completed: int = 0
+    """Number of answers among them."""
     is_counted: bool = False
     is_cancelling: bool = False
     is_busy: bool = False
-    """Whether the shell is at work on it."""
+    """Whether the shell works on it."""
     owed: Usage = NOTHING
-    """To be reserved again before the next creation: the last one was perhaps paid."""
+    """Reserved again before the next creation: the previous one was perhaps paid."""
     creates: int = 0
     checks: int = 0
-    """Look-ups for duplicates that are still to be made."""
+    """Remaining look-ups for duplicates."""
     not_before: float = 0.0
     has_unknown_usage: bool = False
-    """Whether an answer did not tell its usage."""
+    """Whether an answer has no usage."""
     next_attempt: int = 0
-    """Attempt number of the rows that are sent again; 0 if all of them fail."""
+    """Attempt number of the rows that are retried; 0 if all of them fail."""
     failure: Failure | None = None
-    """Why rows without a result fail."""
+    """Cause of failure of rows without a result."""
     line_failures: dict[int, Failure] = field(default_factory=dict[int, "Failure"])
-    """Why single lines of the input file fail, by line number."""
+    """Cause of failure of lines of the input file, by line number."""
 
     def move(self, transition: str) -> None:
         """Change the state by a transition of the table."""
@@ -248,6 +253,12 @@ class Shard:
             self.state = SHARD_TRANSITIONS[self.state][transition]
         except KeyError:
             raise TransitionError(f"shard {self.number}: {self.state} and {transition!r}") from None
+
+    def pay(self, ledger: Ledger, usage: Usage) -> None:
+        """Pay for a row from the reservation of the shard."""
+        reserved = usage.capped(self.reserved)
+        ledger.pay(reserved, usage)
+        self.reserved -= reserved
 
 
 def draw_diagram(transitions: Mapping[Any, Mapping[str, Any]]) -> str:

@@ -1,4 +1,4 @@
-"""Input tokens that the service lets the batches of a model have at a time."""
+"""Quota of enqueued input tokens of the batches of a model."""
 
 import re
 from collections import Counter
@@ -11,11 +11,11 @@ __all__ = ["TOKEN_LIMIT", "EnqueuedTokenQuota"]
 TOKEN_LIMIT = "token_limit_exceeded"  # noqa: S105 - tokens of another kind
 
 _LIMIT_PATTERN = re.compile(r"[Ll]imit: ([\d,]{1,20})")
-_IN_QUEUE = frozenset({ShardState.CREATING, ShardState.DOUBTFUL, ShardState.RUNNING})
+_IN_QUEUE = frozenset({ShardState.CREATING, ShardState.UNCONFIRMED, ShardState.RUNNING})
 
 
 class EnqueuedTokenQuota:
-    """Learns the limit of each model from what the service rejects.
+    """Limit of each model, learned from rejected batches.
 
     Args:
         maximum: The limit, if it is known.
@@ -23,7 +23,7 @@ class EnqueuedTokenQuota:
     """
 
     def __init__(self, maximum: int | None, pause_s: float) -> None:
-        self._given = maximum
+        self._maximum = maximum
         self._pause_s = pause_s
         self._learned: dict[str, int] = {}
         self._rejected_alone = Counter[str]()
@@ -31,7 +31,7 @@ class EnqueuedTokenQuota:
 
     def limit(self, model: str) -> int | None:
         """Return the limit of a model; None if it is not known."""
-        return self._learned.get(model, self._given)
+        return self._learned.get(model, self._maximum)
 
     def allows(self, shard: Shard, shards: Iterable[Shard], now: float) -> bool:
         """Return whether a batch may be created.
@@ -48,13 +48,13 @@ class EnqueuedTokenQuota:
         return limit is None or not enqueued or enqueued + shard.tokens <= limit
 
     def on_accepted(self, shard: Shard) -> None:
-        """Note that the service began a batch."""
+        """Record that the service started a batch."""
         self._rejected_alone.pop(shard.kind.model, None)
 
     def on_rejected(
         self, shard: Shard, shards: Iterable[Shard], errors: Iterable[Failure], now: float
     ) -> bool:
-        """Note that the service did not begin a batch, because of its tokens.
+        """Record that the service rejected a batch because of its tokens.
 
         Returns:
             Whether it was too large though it has one row and no other batch was there.

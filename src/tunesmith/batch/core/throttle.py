@@ -1,13 +1,13 @@
-"""Pace of a job: when a request may be sent, and how many at once. Limits are told from noise."""
+"""Throttle of a job: when a request may be sent, and how many at once."""
 
 from collections.abc import Mapping
 
 from tunesmith.batch.concurrency import AdaptiveConcurrency
 from tunesmith.batch.rate_limiter import MAX_WAIT_S, RateLimiter
 
-__all__ = ["Pace"]
+__all__ = ["Throttle"]
 
-_MEMORY = 0.04
+_WEIGHT = 0.04
 """Weight of one request in the share of refused ones."""
 
 _MAX_NOISE = 0.25
@@ -18,7 +18,7 @@ _MAX_PAUSE_S = 8.0
 _MAX_DOUBLINGS = 10
 
 
-class Pace:
+class Throttle:
     """Limits, pauses and concurrency behind one interface.
 
     Args:
@@ -31,30 +31,9 @@ class Pace:
         self.concurrency = concurrency
         self._refused_share = 0.0
 
-    @property
-    def limit(self) -> int:
-        """How many requests may be in flight."""
-        return self.concurrency.limit
-
-    def wait_s(self, tokens: float, now: float) -> float:
-        """Return the seconds until a request may be sent; at 0, `on_sent` is called next."""
-        return self.limiter.wait_s(tokens, now)
-
-    def on_sent(self, tokens: float) -> None:
-        """Take a request from the limits."""
-        self.limiter.sent(tokens)
-
-    def record_usage(self, tokens: float, actual: float) -> None:
-        """Replace the estimated tokens of a request by what it took."""
-        self.limiter.record_usage(tokens, actual)
-
-    def learn(self, headers: Mapping[str, str], now: float) -> None:
-        """Learn limits from the headers of an answer."""
-        self.limiter.update_from_headers(headers, now)
-
     def on_success(self, sent_at: float, now: float, in_flight: int) -> None:
-        """Count an answer, whatever it says."""
-        self._refused_share *= 1 - _MEMORY
+        """Count a response to a request that the service accepted."""
+        self._refused_share *= 1 - _WEIGHT
         self.limiter.on_success(sent_at)
         self.concurrency.on_success(now, in_flight)
 
@@ -66,15 +45,15 @@ class Pace:
         Args:
             sent_at: When it was sent.
             now: The time.
-            retry_after_s: How long the service asks to wait.
-            refusals: How often its row was refused in a row, this time included.
+            retry_after_s: The wait that the service requested.
+            refusals: Number of consecutive refusals of its row, including this one.
 
         Returns:
-            The seconds that its row is parked; the others go on, unless this is a limit.
+            The seconds that its row waits; other rows are sent, unless this is a limit.
         """
         if self._is_limit():
-            is_news = self.limiter.on_rate_limited(sent_at, retry_after_s, now)
-            if is_news and not self.limiter.has_limits:
+            is_new = self.limiter.on_rate_limited(sent_at, retry_after_s, now)
+            if is_new and not self.limiter.has_limits:
                 self.concurrency.on_overload(sent_at, now)
             return 0.0
         if retry_after_s:
@@ -86,10 +65,10 @@ class Pace:
         if self._is_limit():
             self.concurrency.on_overload(sent_at, now)
 
-    def pause(self, seconds: float, now: float) -> None:
-        """Pause all workers."""
-        self.limiter.pause(seconds, now)
+    def learn(self, headers: Mapping[str, str], now: float) -> None:
+        """Learn limits from response headers."""
+        self.limiter.update_from_headers(headers, now)
 
     def _is_limit(self) -> bool:
-        self._refused_share += (1 - self._refused_share) * _MEMORY
+        self._refused_share += (1 - self._refused_share) * _WEIGHT
         return self._refused_share > _MAX_NOISE
