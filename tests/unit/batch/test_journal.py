@@ -104,6 +104,7 @@ def test_equal_rows_are_numbered_and_repeated_custom_ids_are_told():
     index.close()
 
 
+@pytest.mark.slow
 @given(
     st.dictionaries(
         st.text(max_size=3),

@@ -230,6 +230,7 @@ async def test_a_job_whose_rows_all_fail_alike_stops_with_the_cause(output):
     assert "no such model" in report.resume_hint
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("share", [0.002, 0.01, 0.04])
 async def test_refusals_at_random_are_told_from_a_limit(output, share):
     chance = random.Random(1)

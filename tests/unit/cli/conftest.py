@@ -32,12 +32,16 @@ def run(folder):
     return run
 
 
-@pytest.fixture
-def few(folder):
-    """A few rows of training data: few.jsonl."""
+def write_few(folder):
+    """Write a few rows of training data: few.jsonl."""
     rows = [{"prompt": f"What is {n}? ->", "completion": f" The number {n}.\n"} for n in range(12)]
     (folder / "few.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
     return folder / "few.jsonl"
+
+
+@pytest.fixture
+def few(folder):
+    return write_few(folder)
 
 
 @pytest.fixture
@@ -58,12 +62,22 @@ def as_json(run):
     return run_json
 
 
-@pytest.fixture
-def tuned(run, few, remembered):
-    """A job that succeeded."""
-    shown = run("fine-tunes create -t few.jsonl -m babbage-002 --suffix few --follow --json")
+@pytest.fixture(scope="session")
+def tuned_state(tmp_path_factory):
+    """The state of a service after a job succeeded, and the job."""
+    folder = tmp_path_factory.mktemp("tuned")
+    line = f"--state {folder}/state fine-tunes create -t {write_few(folder)} -m babbage-002"
+    shown = CliRunner().invoke(app, shlex.split(f"{line} --suffix few --follow --json"))
     assert shown.exit_code == 0, shown.output
-    return json.loads(shown.stdout.splitlines()[-1])
+    return folder / "state", json.loads(shown.stdout.splitlines()[-1])
+
+
+@pytest.fixture
+def tuned(folder, few, remembered, tuned_state):
+    """A job that succeeded."""
+    state, job = tuned_state
+    shutil.copytree(state, folder / "world.state")
+    return job
 
 
 @pytest.fixture

@@ -142,6 +142,7 @@ def lines(rows):
     return "".join(json.dumps(row) + "\n" for row in rows).encode()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ROWS)
 @given(data=st.data())
 @settings(max_examples=200)
@@ -157,6 +158,7 @@ def test_errors_are_exactly_what_fails_a_job(format, data):
     assert bool(errors) == bool(failure(content, format)), (errors, failure(content, format))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("format", ROWS)
 @given(data=st.data())
 @settings(max_examples=100)

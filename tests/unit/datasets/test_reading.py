@@ -300,6 +300,7 @@ def test_a_missing_extra_is_named(tmp_path, monkeypatch, name, module, extra):
         read(file)
 
 
+@pytest.mark.slow
 def test_long_rows_come_in_small_chunks(tmp_path):
     text = "x" * 3_000_000
     files = {
