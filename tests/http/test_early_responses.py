@@ -54,7 +54,7 @@ async def test_the_refusal_of_an_upload_is_read_at_once(transport, continue_afte
             yield bytes(100_000)
 
     headers = {} if length is None else {"content-length": str(length)}
-    request = Request("files.create", "POST", "/files", headers=headers, body=body, timeout_s=20)
+    request = Request("files.create", "POST", "/files", headers=headers, body=body, timeout=20)
     async with serving_over(transport, refuse) as (server, client):
         with anyio.fail_after(15):
             async with client.backend.send(request) as response:
@@ -89,7 +89,7 @@ async def test_a_server_that_closes_during_an_upload_is_a_connection_error(trans
         for _ in range(1000):
             yield bytes(100_000)
 
-    request = Request("files.create", "POST", "/files", body=body, timeout_s=4)
+    request = Request("files.create", "POST", "/files", body=body, timeout=4)
     async with serving_over(transport, close) as (_, client):
         with pytest.raises(errors.BackendError) as caught:
             async with client.backend.send(request):

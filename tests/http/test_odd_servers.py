@@ -29,7 +29,7 @@ from tunesmith.backends.settings import tls_context
 
 pytestmark = pytest.mark.anyio
 
-REQUEST = Request("models.retrieve", "GET", "/models/ada", timeout_s=5)
+REQUEST = Request("models.retrieve", "GET", "/models/ada", timeout=5)
 HEAD = b"HTTP/1.1 200 OK\r\ncontent-length: 29\r\n"
 CHUNKS = b"1d\r\n" + BODY + b"\r\n0\r\n"
 
@@ -40,7 +40,7 @@ def anyio_backend(request):
 
 
 def request_with(method):
-    return Request("models.retrieve", method, "/models/ada", timeout_s=5)
+    return Request("models.retrieve", method, "/models/ada", timeout=5)
 
 
 VALID_RESPONSES = {
@@ -274,7 +274,7 @@ async def test_a_cancelled_upload_closes_its_file_and_frees_its_slot(transport):
         await connection.send(GOOD)
 
     book = EndlessBody()
-    upload = Request("files.create", "POST", "/files", body=book, timeout_s=5)
+    upload = Request("files.create", "POST", "/files", body=book, timeout=5)
 
     async def send(client):
         async with client.backend.send(upload):
@@ -300,7 +300,7 @@ async def test_a_body_of_another_length_than_announced_is_an_error(transport, le
         yield b"abc"
 
     headers = {"content-length": str(length)}
-    request = Request("files.create", "POST", "/files", headers=headers, body=body, timeout_s=5)
+    request = Request("files.create", "POST", "/files", headers=headers, body=body, timeout=5)
     async with serving_over(transport, good) as (server, client):
         with pytest.raises(errors.InvalidRequestError, match="a file may have changed"):
             async with client.backend.send(request):
@@ -324,7 +324,7 @@ async def test_a_response_may_arrive_before_the_whole_request_was_sent(transport
         for _ in range(50):
             yield bytes(100_000)
 
-    request = Request("files.create", "POST", "/files", body=body, timeout_s=5)
+    request = Request("files.create", "POST", "/files", body=body, timeout=5)
     async with (
         serving_over(transport, refuses) as (_, client),
         client.backend.send(request) as response,
@@ -370,7 +370,7 @@ async def send_name(connection):
 
 
 async def check_name(client, name):
-    request = Request("files.content", "GET", f"/files/{name}", timeout_s=5)
+    request = Request("files.content", "GET", f"/files/{name}", timeout=5)
     async with client.backend.send(request) as response:
         assert await response.read() == name.encode() * 10_000
 

@@ -138,7 +138,7 @@ async def test_errors_of_the_request_body_are_raised_unchanged(transport, error)
         yield b"a"
         raise error
 
-    request = Request("files.create", "POST", "/files", body=body, timeout_s=5)
+    request = Request("files.create", "POST", "/files", body=body, timeout=5)
     async with serving_over(transport, good) as (_, client):
         with pytest.raises(type(error)) as caught:
             async with client.backend.send(request):

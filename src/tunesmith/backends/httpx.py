@@ -152,7 +152,7 @@ class HttpxBackend:
 
     def extensions(self, request: Request) -> dict[str, Any]:
         """Return the extensions of httpx for a request: its timeouts and the guard of test runs."""
-        timeout = {"timeout": attempt_timeouts(request.timeout_s)}
+        timeout = {"timeout": attempt_timeouts(request.timeout)}
         blocked_error = blocked_error_for(self.base_url)
         if blocked_error is None:
             return timeout

@@ -100,7 +100,7 @@ class LiveSender:
             query=tuple(flatten_all(policy.query)),
             headers=headers,
             body=row.body,
-            timeout_s=self.timeout_s,
+            timeout=self.timeout_s,
         )
 
     def _on_response(

@@ -213,7 +213,7 @@ class Caller:
     ) -> tuple[ResponseInfo, bytes]:
         began = self.clock.monotonic()
         try:
-            with deadline.scope(request.timeout_s):
+            with deadline.scope(request.timeout):
                 async with self.backend.send(request) as response:
                     body = await self._read(response, request, number)
         except (TimeLimitError, BackendError) as error:
@@ -241,7 +241,7 @@ class Caller:
         """Make an attempt and leave its response open to be read."""
         began = self.clock.monotonic()
         try:
-            with deadline.scope(request.timeout_s):
+            with deadline.scope(request.timeout):
                 response = await stack.enter_async_context(self.backend.send(request))
                 body = (
                     b"" if _is_success(response) else await self._read(response, request, attempt)
@@ -255,7 +255,7 @@ class Caller:
             info,
             response.stream,
             deadline,
-            request.timeout_s,
+            request.timeout,
             response.keeps_timeout,
             self.policy.max_response_bytes,
         )
@@ -305,7 +305,7 @@ class Caller:
             self._log_attempt(request, error.phase, attempt, began)
             return AttemptError(_connection_error(error, request, attempt), error)
         self._log_attempt(request, "timeout", attempt, began)
-        timeout = deadline.error(request.timeout_s, attempt)
+        timeout = deadline.error(request.timeout, attempt)
         if isinstance(timeout, DeadlineExceededError):
             raise timeout from None
         phase: Phase = "connect_timeout" if error.unsent else "timeout"

@@ -168,9 +168,7 @@ async def _probe(client: "AsyncClient", name: str) -> Check:
     body = b"{}" if method == "POST" else None
     headers = {"content-type": "application/json", "content-length": "2"} if body else {}
     query = () if body else (("limit", "1"),)
-    request = Request(
-        f"doctor.{name}", method, path, query, headers, body=body, timeout_s=_TIMEOUT_S
-    )
+    request = Request(f"doctor.{name}", method, path, query, headers, body=body, timeout=_TIMEOUT_S)
     try:
         async with client.backend.send(request) as response:
             status, start = response.status, b""

@@ -73,7 +73,7 @@ def encode(
         query=tuple(pairs),
         headers=all_headers,
         body=body,
-        timeout_s=timeout_s if operation.timeout is None else operation.timeout,
+        timeout=timeout_s if operation.timeout is None else operation.timeout,
         replayable=replayable,
     )
 

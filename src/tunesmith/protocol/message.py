@@ -53,7 +53,7 @@ class Request:
         query: Names and values, not percent-encoded.
         headers: Headers, names in lower case, without credentials, which the backend adds.
         body: The body; None for no body. Its length, if known, is in `content-length`.
-        timeout_s: Seconds the attempt may take; None for no limit.
+        timeout: Seconds the attempt may take; None for no limit.
         replayable: Whether the body can be opened more than once.
     """
 
@@ -63,7 +63,7 @@ class Request:
     query: tuple[tuple[str, str], ...] = ()
     headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
     body: Body | None = field(default=None, repr=False)
-    timeout_s: float | None = None
+    timeout: float | None = None
     replayable: bool = True
 
     async def chunks(self) -> AsyncGenerator[bytes, None]:
@@ -128,7 +128,7 @@ class Response:
         headers: Names in lower case; values of a repeated name joined by `, `.
         stream: Chunks of the body.
         keeps_timeout: Whether the stream itself raises a `BackendError` of phase `timeout` if a
-            chunk is not received within the request's `timeout_s`.
+            chunk is not received within the request's `timeout`.
     """
 
     status: int

@@ -1,6 +1,5 @@
 """Fine-tunes of the legacy API, for code and servers from before 2024."""
 
-from tunesmith.errors import JobError
 from tunesmith.operations.fine_tunes import (
     CancelFineTune,
     CreateFineTune,
@@ -37,11 +36,5 @@ class FineTunes(Resource):
             NotFoundError: The fine-tune does not exist.
         """
         fine_tune_id = fine_tune if isinstance(fine_tune, str) else fine_tune.id
-        deadline = self.caller.deadline("fine_tunes.results")
-        current = await self.caller.call(RetrieveFineTune(fine_tune_id), deadline=deadline)
-        if not current.result_files:
-            raise JobError(
-                f"fine-tune {fine_tune_id} has no result file: it is {current.status}",
-                job_id=fine_tune_id,
-            )
-        return await read_results(self.caller, fine_tune_id, current.result_files[0].id, deadline)
+        retrieve = RetrieveFineTune(fine_tune_id)
+        return await read_results(self.caller, "fine_tunes.results", retrieve)

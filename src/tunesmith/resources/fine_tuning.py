@@ -18,7 +18,7 @@ from tunesmith.operations.fine_tuning import (
 )
 from tunesmith.operations.graders import RunGrader, ValidateGrader
 from tunesmith.resources.base import Resource, operation_method, paged
-from tunesmith.resources.job_polling import JobEventStream, job_results, wait_for_job
+from tunesmith.resources.job_polling import JobEventStream, read_results, wait_for_job
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import JobResults
 
@@ -116,7 +116,8 @@ class Jobs(Resource):
             JobError: The job has no result file (yet).
             NotFoundError: The job does not exist.
         """
-        return await job_results(self.caller, job)
+        retrieve = RetrieveFineTuningJob(job if isinstance(job, str) else job.id)
+        return await read_results(self.caller, "fine_tuning.jobs.results", retrieve)
 
 
 class Permissions(Resource):

@@ -2,7 +2,7 @@
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
-from typing import TypeVar
+from typing import Any, TypeVar
 
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
@@ -21,10 +21,11 @@ from tunesmith.protocol.results import parse_results
 from tunesmith.resources.base import validate_poll_interval
 from tunesmith.resources.event_fetcher import EventFetcher
 from tunesmith.types.base import Page
+from tunesmith.types.fine_tunes import FineTune
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import JobResults
 
-__all__ = ["JobEventStream", "job_results", "wait_for_job"]
+__all__ = ["JobEventStream", "read_results", "wait_for_job"]
 
 A = TypeVar("A")
 P = TypeVar("P")
@@ -187,22 +188,26 @@ def raise_for_status(job: FineTuningJob) -> FineTuningJob:
     return job
 
 
-async def job_results(caller: Caller, job: FineTuningJob | str) -> JobResults:
-    """Download the metrics of a job; see `Jobs.results`."""
-    job_id = job if isinstance(job, str) else job.id
-    # A passed job may be outdated.
-    deadline = caller.deadline("fine_tuning.jobs.results")
-    current = await caller.call(RetrieveFineTuningJob(job_id), deadline=deadline)
-    if not current.result_files:
+async def read_results(caller: Caller, operation: str, retrieve: Operation[Any]) -> JobResults:
+    """Download and parse the result file of a job.
+
+    Args:
+        caller: The caller.
+        operation: Name of the whole operation.
+        retrieve: Retrieves the job, since the status that the user has may be outdated.
+
+    Raises:
+        JobError: The job has no result file (yet).
+    """
+    deadline = caller.deadline(operation)
+    job: FineTuningJob | FineTune = await caller.call(retrieve, deadline=deadline)
+    if not job.result_files:
         raise JobError(
-            f"job {job_id} has no result file: it is {current.status}; "
+            f"job {job.id} has no result file: it is {job.status}; "
             "a job writes one when it succeeds",
-            job_id=job_id,
+            job_id=job.id,
         )
-    return await read_results(caller, job_id, current.result_files[0], deadline)
-
-
-async def read_results(caller: Caller, job_id: str, file_id: str, deadline: Deadline) -> JobResults:
-    """Download and parse a result file."""
-    content = await caller.call(DownloadFile(file_id), deadline=deadline)
-    return JobResults(job_id, parse_results(content))
+    file = job.result_files[0]
+    download = DownloadFile(file if isinstance(file, str) else file.id)
+    content = await caller.call(download, deadline=deadline)
+    return JobResults(job.id, parse_results(content))

@@ -89,6 +89,7 @@ async def test_a_job_continues_while_the_state_is_closed(path, data, wall_clock)
         assert (await client.fine_tuning.jobs.retrieve(job.id)).status == "succeeded"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0, 20, 40, 91, 100, 120, 130])
 async def test_a_job_reopened_at_any_time_has_the_same_history(path, data, wall_clock, seconds):
     async def history(reopen):

@@ -137,7 +137,7 @@ class _Exchange:
             # Before a connection is taken: the function that returns the key may take long, and
             # the server may close an idle connection meanwhile.
             head = await self._backend.encode_head(self._request, self._pool.host_header)
-            connection = await self._pool.acquire(self._request.timeout_s)
+            connection = await self._pool.acquire(self._request.timeout)
             self._connection = connection
             response = await connection.send(head, self._request)
             body = decode_body(response.headers, response)

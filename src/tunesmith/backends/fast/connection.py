@@ -130,7 +130,7 @@ class Connection(asyncio.BufferedProtocol):
             BackendError: The connection broke, or the response is not HTTP.
         """
         response = self._response = HttpResponse(
-            self._transport, request.timeout_s, has_body=request.method != "HEAD"
+            self._transport, request.timeout, has_body=request.method != "HEAD"
         )
         self._sent = False
         body = request.body

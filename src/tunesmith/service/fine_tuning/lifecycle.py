@@ -179,7 +179,7 @@ class JobLifecycle(ABC):
     async def begin(self) -> None:
         """Announce the job and schedule the rest of its timeline."""
         now, first = self._core.clock.time(), self._timeline.rows[0]
-        if first.action != "announce" or first.delay_s > 0:
+        if first.action != "announce" or first.delay > 0:
             self._schedule(0, now)
         elif await self._run_action(first, now) == "next":
             self._schedule(1, now)
@@ -256,7 +256,7 @@ class JobLifecycle(ABC):
         if index >= len(self._timeline.rows):
             self._save(due_at=None)
             return
-        due_at = timestamp + self._timeline.rows[index].delay_s
+        due_at = timestamp + self._timeline.rows[index].delay
         self._save(index=index, due_at=due_at)
         self._schedule_at(index, due_at)
 

@@ -12,7 +12,7 @@ class Transition:
 
     Args:
         from_status: Status of the job before; for the reader.
-        delay_s: Seconds after the previous row, and between repetitions of the row.
+        delay: Seconds after the previous row, and between repetitions of the row.
         to_status: Status of the job afterwards.
         action: The action: `fail`, or one of the job's default timeline. For a job: `announce`,
             `validate`, `enqueue`, `start`, `step` (repeated for each training step), `finish`,
@@ -20,17 +20,17 @@ class Transition:
             `step`, `upload_model`, `upload_results`, `finish`.
 
     Raises:
-        ValueError: `delay_s` is negative.
+        ValueError: `delay` is negative.
     """
 
     from_status: str
-    delay_s: float
+    delay: float
     to_status: str
     action: str
 
     def __post_init__(self) -> None:
-        if self.delay_s < 0:
-            raise ValueError(f"delay_s must not be negative: {self.delay_s}")
+        if self.delay < 0:
+            raise ValueError(f"delay must not be negative: {self.delay}")
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,12 +85,12 @@ class Timeline:
             ValueError: The timeline has no such action, or a duration is negative.
         """
         self.validate_actions(delays)
-        rows = tuple(replace(row, delay_s=delays.get(row.action, row.delay_s)) for row in self.rows)
+        rows = tuple(replace(row, delay=delays.get(row.action, row.delay)) for row in self.rows)
         return replace(self, rows=rows)
 
     def at_speed(self, speed: float) -> "Timeline":
         """Return a copy whose durations are divided by a speed."""
-        rows = tuple(replace(row, delay_s=row.delay_s / speed) for row in self.rows)
+        rows = tuple(replace(row, delay=row.delay / speed) for row in self.rows)
         return replace(self, rows=rows)
 
     def validate_actions(self, actions: Iterable[str]) -> None:
@@ -108,7 +108,7 @@ class Timeline:
     def remaining_s(self, action: str, total_steps: int) -> float:
         """Return the seconds from the end of an action to the end of the job."""
         return sum(
-            row.delay_s * (total_steps if row.action == "step" else 1)
+            row.delay * (total_steps if row.action == "step" else 1)
             for row in self.rows[self.index(action) + 1 :]
         )
 

@@ -113,7 +113,7 @@ class HttpGateway:
             query=tuple(parse_qsl(query, keep_blank_values=True)),
             headers={k: v for k, v in headers.items() if k not in _STRIPPED_REQUEST_HEADERS},
             body=raw_request.body if _has_body(headers) else None,
-            timeout_s=raw_request.timeout_s,
+            timeout=raw_request.timeout_s,
             replayable=isinstance(raw_request.body, bytes),
         )
 

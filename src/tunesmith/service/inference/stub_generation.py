@@ -95,26 +95,26 @@ class TokenTiming:
     """Delays between tokens.
 
     Args:
-        first_token_s: Seconds before the first token.
-        token_s: Seconds before each later one.
+        first_token_delay: Seconds before the first token.
+        token_delay: Seconds before each later one.
     """
 
-    first_token_s: float = 0.0
-    token_s: float = 0.0
+    first_token_delay: float = 0.0
+    token_delay: float = 0.0
 
     @classmethod
     def slowest_of(cls, replies: Sequence[Reply | None]) -> "TokenTiming":
         """Return the longest delays of several replies; engines have none."""
         stubs = [reply for reply in replies if reply is not None]
         return cls(
-            max((stub.first_token_s for stub in stubs), default=0.0),
-            max((stub.token_s for stub in stubs), default=0.0),
+            max((stub.first_token_delay for stub in stubs), default=0.0),
+            max((stub.token_delay for stub in stubs), default=0.0),
         )
 
     def delay_before(self, index: int) -> float:
         """Return the seconds before a token, counted from 0."""
-        return self.token_s if index else self.first_token_s
+        return self.token_delay if index else self.first_token_delay
 
     def total_delay(self, n_tokens: int) -> float:
         """Return the seconds that a number of tokens take."""
-        return self.first_token_s + self.token_s * max(n_tokens - 1, 0)
+        return self.first_token_delay + self.token_delay * max(n_tokens - 1, 0)

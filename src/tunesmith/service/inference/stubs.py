@@ -83,15 +83,16 @@ class Reply:
         tokens: The text in tokens with log-probabilities; without them the engine tokenizes and
             scores the text.
         finish_reason: Finish reason, such as `length` or `content_filter`; None for the usual one.
-        first_token_s: Seconds before the first token.
-        token_s: Seconds between two tokens.
+        first_token_delay: Seconds before the first token.
+        token_delay: Seconds between two tokens.
 
     Example:
         ```python
         from tunesmith.testing import Reply, Service, Token
 
         service = Service()
-        service.stub_reply(Reply(tokens=[Token("Yes", -0.1, top={"No": -2.4})], first_token_s=0.5))
+        tokens = [Token("Yes", -0.1, top={"No": -2.4})]
+        service.stub_reply(Reply(tokens=tokens, first_token_delay=0.5))
         ```
     """
 
@@ -99,8 +100,8 @@ class Reply:
     tool_calls: Sequence[ToolCall] = ()
     tokens: Sequence[Token] = ()
     finish_reason: str | None = None
-    first_token_s: float = 0.0
-    token_s: float = 0.0
+    first_token_delay: float = 0.0
+    token_delay: float = 0.0
 
     def __post_init__(self) -> None:
         joined = "".join(token.text for token in self.tokens)

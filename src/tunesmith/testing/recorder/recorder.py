@@ -1,6 +1,6 @@
 """Backend that records all calls, and assertions about them."""
 
-from collections.abc import AsyncGenerator, Iterable
+from collections.abc import AsyncGenerator, Iterable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import replace
 from typing import Any
@@ -141,9 +141,7 @@ class CallRecorder:
         __tracebackhide__ = True
         service = self._service()
         unmatched = [*service.replies.unmatched, *service.vectors.unmatched]
-        if unmatched:
-            lines = "".join(f"\n  {request}" for request in unmatched)
-            raise AssertionError(f"no stub matched {len(unmatched)} request(s):{lines}")
+        _assert_empty(unmatched, f"no stub matched {len(unmatched)} request(s)")
 
     def assert_all_stubs_used(self) -> None:
         """Check that every stub added with `times=` was used that often.
@@ -155,9 +153,7 @@ class CallRecorder:
         __tracebackhide__ = True
         service = self._service()
         unused = [*service.replies.unused, *service.vectors.unused]
-        if unused:
-            lines = "".join(f"\n  {text}" for text in unused)
-            raise AssertionError(f"{len(unused)} stub(s) were not used up:{lines}")
+        _assert_empty(unused, f"{len(unused)} stub(s) were not used up")
 
     @property
     def violations(self) -> list[Violation]:
@@ -287,3 +283,9 @@ class _TeeStream:
             raise
         self._body.feed(chunk)
         return chunk
+
+
+def _assert_empty(problems: Sequence[object], message: str) -> None:
+    __tracebackhide__ = True
+    if problems:
+        raise AssertionError("\n  ".join([f"{message}:", *map(str, problems)]))

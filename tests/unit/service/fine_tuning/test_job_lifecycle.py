@@ -209,7 +209,7 @@ async def test_a_timeline_fails_a_job_after_its_model_was_created(upload, pairs)
 
 async def test_a_timeline_keeps_a_job_queued(upload, pairs):
     rows = tuple(
-        replace(row, delay_s=inf) if row.action == "start" else row for row in JOB_TIMELINE.rows
+        replace(row, delay=inf) if row.action == "start" else row for row in JOB_TIMELINE.rows
     )
     service = Service(job_timeline=Timeline(rows))
     job = await _create(service, await upload(pairs, to=service))
@@ -243,7 +243,7 @@ async def test_an_engine_error_fails_only_its_job(service, upload, pairs, monkey
 
 async def test_durations_are_set_by_action():
     timeline = JOB_TIMELINE.with_delays(start=3600, step=30)
-    assert [row.delay_s for row in timeline.rows] == [0, 15, 15, 3600, 30, 20, 8]
+    assert [row.delay for row in timeline.rows] == [0, 15, 15, 3600, 30, 20, 8]
 
 
 def test_unknown_actions_and_negative_durations_are_errors():
@@ -255,5 +255,5 @@ def test_unknown_actions_and_negative_durations_are_errors():
         Service(fine_tune_timeline=wrong)
     with pytest.raises(ValueError, match=known):
         JOB_TIMELINE.with_delays(begin=3)
-    with pytest.raises(ValueError, match="delay_s must not be negative"):
+    with pytest.raises(ValueError, match="delay must not be negative"):
         JOB_TIMELINE.with_delays(start=-3)

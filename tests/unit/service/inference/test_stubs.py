@@ -320,7 +320,7 @@ def test_a_reply_has_one_content():
 
 async def test_streamed_tokens_have_their_delays(service, api):
     tokens = [Token(text, -0.1) for text in "Yes!"]
-    service.stub_reply(Reply(tokens=tokens, first_token_s=3, token_s=0.5))
+    service.stub_reply(Reply(tokens=tokens, first_token_delay=3, token_delay=0.5))
     began = service.clock.monotonic()
     await api.stream("/completions", model="davinci-002", prompt="Well?", n=2)
     assert service.clock.monotonic() - began == pytest.approx(3 + 3 * 0.5 + 0.5)
@@ -328,7 +328,7 @@ async def test_streamed_tokens_have_their_delays(service, api):
 
 async def test_a_whole_completion_takes_the_same_time(service, complete):
     service.stub_reply(
-        Reply(tokens=[Token(text, -0.1) for text in "Yes!"], first_token_s=3, token_s=1)
+        Reply(tokens=[Token(text, -0.1) for text in "Yes!"], first_token_delay=3, token_delay=1)
     )
     began = service.clock.monotonic()
     await complete(n=2)
@@ -336,7 +336,7 @@ async def test_a_whole_completion_takes_the_same_time(service, complete):
 
 
 async def test_slow_replies_are_concurrent(service, complete):
-    service.stub_reply(Reply("slow", first_token_s=10))
+    service.stub_reply(Reply("slow", first_token_delay=10))
     began = service.clock.monotonic()
     async with anyio.create_task_group() as tasks:
         for _ in range(5):
@@ -345,14 +345,14 @@ async def test_slow_replies_are_concurrent(service, complete):
 
 
 async def test_a_deadline_passes_while_a_slow_answer_is_made(service, complete):
-    service.stub_reply(Reply("slow", first_token_s=10))
+    service.stub_reply(Reply("slow", first_token_delay=10))
     with pytest.raises(TimeoutError), service.clock.fail_after(5):
         await complete()
     assert service.clock.monotonic() == pytest.approx(5)
 
 
 async def test_the_lines_of_a_batch_are_answered_and_take_no_time(service, api):
-    service.stub_reply(Reply("slow", first_token_s=10**6))
+    service.stub_reply(Reply("slow", first_token_delay=10**6))
     body = {"model": "davinci-002", "prompt": "Well?"}
     line = {"custom_id": "1", "method": "POST", "url": "/v1/completions", "body": body}
     file_id = api.file(json.dumps(line).encode())

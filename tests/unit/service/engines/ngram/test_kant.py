@@ -54,6 +54,7 @@ def test_training_and_validation_loss_fall_with_each_epoch(run):
     assert validation[-1] < validation[0] - 0.1
 
 
+@pytest.mark.slow
 def test_training_changes_completions(run, taught):
     _, model = run
     expected = taught[0][0].completion
