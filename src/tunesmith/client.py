@@ -54,7 +54,7 @@ class AsyncClient:
     a running event loop; connections are opened when they are first needed.
 
     Args:
-        api_key: The key, or an asynchronous function that returns the current key. By default the
+        api_key: The key, or a function, usually asynchronous, that returns it. By default the
             environment variable `OPENAI_API_KEY`.
         base_url: The URL of the API. By default `OPENAI_BASE_URL`, else OpenAI.
         organization: The organization to bill. By default `OPENAI_ORG_ID`.

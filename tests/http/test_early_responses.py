@@ -67,6 +67,28 @@ async def test_the_refusal_of_an_upload_is_read_at_once(transport, continue_afte
         assert server.opened == 2
 
 
+@pytest.mark.parametrize("n_interim", [1, 3])
+async def test_an_upload_continues_after_an_interim_response(transport, n_interim):
+    async def serve(connection, number):
+        await connection.send(b"HTTP/1.1 100 Continue\r\n\r\n" * n_interim)
+        while not (await connection.receive()).endswith(b"end"):
+            pass
+        await good(connection, number)
+
+    async def body():
+        yield bytes(1_000_000)
+        yield bytes(1_000_000)
+        yield b"end"
+
+    headers = {"content-length": "2000003"}
+    request = Request("files.create", "POST", "/files", headers=headers, body=body, timeout_s=20)
+    async with (
+        serving_over(transport, serve) as (_, client),
+        client.backend.send(request) as response,
+    ):
+        assert response.status == 200
+
+
 async def test_a_large_json_body_is_refused_with_the_message_of_the_server(transport):
     finished = anyio.Event()
 

@@ -7,6 +7,7 @@ import traceback
 import httpx
 import pytest
 import respx
+from tests.http.servers import good, serving_over
 
 import tunesmith
 from tunesmith import AsyncClient, AzureBackend, ConfigurationError, HttpxBackend, errors
@@ -119,6 +120,20 @@ def test_backend_cannot_be_combined_with_options_of_http(option):
 
 
 @pytest.mark.slow
+@pytest.mark.parametrize("key", ["", " ", None, b"sk-1"])
+async def test_a_key_function_that_returns_no_key_is_an_error_that_names_it(transport, key):
+    async with AsyncClient(lambda: key, "http://127.0.0.1:9/v1", transport=transport) as client:
+        with pytest.raises(errors.APIConnectionError, match="api_key must return a key as text"):
+            await client.models.list()
+
+
+async def test_a_key_function_may_be_synchronous(transport):
+    async with serving_over(transport, good) as (_, client):
+        url = client.backend.base_url
+        async with AsyncClient(lambda: "sk-1", url, transport=transport) as own:
+            assert (await own.models.retrieve("ada")).id == "ada"
+
+
 async def test_a_key_function_is_called_before_each_attempt(service):
     """So a key can rotate while a call is being tried again."""
     keys = iter(["sk-old", "sk-new"])

@@ -115,6 +115,28 @@ async def test_a_header_that_the_server_echoes_is_replaced_in_errors(transport, 
     assert "[header]" in shown
 
 
+@pytest.mark.parametrize("streaming", [False, True])
+async def test_no_error_report_shows_a_response_that_echoes_a_secret(transport, streaming):
+    body = b'data: {"choices": "' + SECRET.encode() + b'"}\n\n'
+
+    async def echo(connection, number):
+        await connection.send(b"HTTP/1.1 200 OK\r\ncontent-length: %d\r\n\r\n" % len(body) + body)
+
+    async with serving_over(
+        transport, echo, default_headers={"x-custom": SECRET}, max_retries=0
+    ) as (_, client):
+
+        async def call():
+            if not streaming:
+                return await client.models.retrieve("ada")
+            async with client.completions.stream(model="ada", prompt="Hi") as stream:
+                return await stream.final_response()
+
+        with pytest.raises(errors.InvalidResponseError) as caught:
+            await call()
+    assert SECRET not in report_of(caught.value)
+
+
 URLS = [
     f"http://user:{SECRET}@host:99999999/v1",
     f"http://user:{SECRET}@host host/v1",

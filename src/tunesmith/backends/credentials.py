@@ -23,8 +23,10 @@ __all__ = [
     "validate_headers",
 ]
 
-ApiKey = str | SecretStr | Callable[[], Awaitable[str]]
-"""An API key, or an asynchronous function that returns one and is called before each attempt."""
+ApiKey = str | SecretStr | Callable[[], Awaitable[str] | str]
+"""An API key, or a function, usually asynchronous, that returns it and is called before each
+attempt.
+"""
 
 INVALID_HEADER_MESSAGE = (
     "nothing was sent: the API key, the path or a header contains a line break or a character "
@@ -75,7 +77,7 @@ def validate_api_key(key: ApiKey | None) -> None:
         valid = key is None or callable(key)
     if not valid:
         raise ConfigurationError(
-            "api_key must be one line of ASCII text, or an asynchronous function that returns it"
+            "api_key must be one line of ASCII text, or a function that returns it"
         )
 
 
@@ -83,12 +85,14 @@ async def resolve_api_key(key: ApiKey) -> str:
     """Return the current key.
 
     Raises:
-        BackendError: The function did not return text. Errors raised by the function are re-raised
+        BackendError: The function did not return a key. Errors raised by the function are re-raised
             unchanged.
     """
-    secret = conceal(await key() if callable(key) else key)
-    if not isinstance(secret, SecretStr):
-        raise BackendError(INVALID_HEADER_MESSAGE, phase="closed")
+    secret = conceal(key() if callable(key) else key)
+    if isinstance(secret, Awaitable):
+        secret = conceal(await secret)
+    if not isinstance(secret, SecretStr) or not secret.get_secret_value().strip():
+        raise BackendError("nothing was sent: api_key must return a key as text", phase="closed")
     return secret.get_secret_value()
 
 

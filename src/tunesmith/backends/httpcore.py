@@ -120,13 +120,18 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
         self._stream = stream
         self._backend = backend
         self._early: bytes | None = None
-        """Received while sending; empty if the peer closed the connection."""
+        """Response received while sending; empty if the peer closed the connection."""
+        self._interim = b""
+        """Responses such as `100 Continue`, received while sending."""
 
     async def read(self, max_bytes: int, timeout: float | None = None) -> bytes:  # noqa: ARG002, ASYNC109
         """Receive bytes; empty at the end."""
+        interim, self._interim = self._interim, b""
         if self._early is not None:
             early, self._early = self._early, None
-            return early
+            return interim + early
+        if interim:
+            return interim
         try:
             with _fail_after(timeout):
                 return await self._receive()
@@ -173,7 +178,11 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
 
     async def _watch(self, scope: anyio.CancelScope) -> None:
         try:
-            self._early = await self._receive()
+            received = await self._receive()
+            while _is_interim(received):
+                self._interim += received
+                received = await self._receive()
+            self._early = received
         except (anyio.BrokenResourceError, anyio.ClosedResourceError):
             self._early = b""
         scope.cancel()
@@ -227,6 +236,12 @@ class _NetworkStream(httpcore.AsyncNetworkStream):
         if info == "is_readable":
             return sock is None or _is_readable(sock)
         return sock if info == "socket" else None
+
+
+def _is_interim(received: bytes) -> bool:
+    """Return whether received bytes are only responses that another one follows."""
+    *heads, rest = received.split(b"\r\n\r\n")
+    return not rest and all(head.startswith(b"HTTP/1.1 1") for head in heads) and bool(heads)
 
 
 def _fail_after(timeout_s: float | None) -> AbstractContextManager[object]:

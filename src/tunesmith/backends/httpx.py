@@ -61,7 +61,7 @@ class HttpxBackend:
     Args:
         base_url: The URL of the API, such as `https://api.openai.com/v1`. A user and password in it
             are sent as basic authentication in place of the key.
-        api_key: The key, or an asynchronous function that returns it; None sends none.
+        api_key: The key, or a function, usually asynchronous, that returns it; None sends none.
         organization: Sent as `OpenAI-Organization`.
         project: Sent as `OpenAI-Project`.
         http_client: Your own `httpx.AsyncClient` (proxies, mTLS, transports); you close it.

@@ -141,8 +141,9 @@ class Caller:
         try:
             response = decode_response(operation, body, info)
         except InvalidResponseError:
-            decode_response(operation, redact_headers(body, request.headers), info)
-            raise
+            # Raised without the variables that hold the body: servers may echo the key.
+            invalid, body = _decoding_error(operation, body, info, request), b""
+            raise invalid from None
         if operation.spec.is_create:
             self.created_ids.append(str(getattr(response, "id", "")))
         return response
@@ -258,6 +259,7 @@ class Caller:
             request.timeout,
             response.keeps_timeout,
             self.policy.max_response_bytes,
+            request.headers,
         )
 
     async def _read(self, response: Response, request: Request, attempt: int) -> bytes:
@@ -383,6 +385,22 @@ def _raise_if_completed(operation: Operation[Any], error: APIError, lost: APIErr
             attempts=error.attempts,
             request_id=error.request_id,
         ) from error
+
+
+def _decoding_error(
+    operation: Operation[Any], body: bytes, info: ResponseInfo, request: Request
+) -> InvalidResponseError:
+    """Return the error for a body that cannot be decoded, without headers that it echoes."""
+    try:
+        decode_response(operation, redact_headers(body, request.headers), info)
+    except InvalidResponseError as error:
+        return error.with_traceback(None)
+    return InvalidResponseError(
+        f"{request.operation}: the response echoes a header of the request",
+        operation=request.operation,
+        attempts=info.attempts,
+        request_id=info.request_id,
+    )
 
 
 def _connection_error(error: BackendError, request: Request, attempt: int) -> APIConnectionError:

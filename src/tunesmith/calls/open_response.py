@@ -1,7 +1,7 @@
 """Successful responses, open to be read."""
 
-from collections.abc import AsyncIterator
-from dataclasses import dataclass
+from collections.abc import AsyncIterator, Mapping
+from dataclasses import dataclass, field
 
 from tunesmith.calls.deadline import Deadline, TimeLimitError
 from tunesmith.errors import (
@@ -10,6 +10,7 @@ from tunesmith.errors import (
     StreamInterruptedError,
     TunesmithError,
 )
+from tunesmith.protocol.message import redact_headers
 from tunesmith.types.response import ResponseInfo
 
 __all__ = ["OpenResponse", "too_large_error"]
@@ -39,6 +40,7 @@ class OpenResponse:
         timeout_s: Seconds to wait for each chunk.
         keeps_timeout: Whether the stream enforces the timeout itself.
         max_bytes: Maximum size of what is read into memory at a time; None for no limit.
+        request_headers: Headers of the request, which errors must not show.
     """
 
     info: ResponseInfo
@@ -47,6 +49,7 @@ class OpenResponse:
     timeout_s: float | None
     keeps_timeout: bool
     max_bytes: int | None = None
+    request_headers: Mapping[str, str] = field(default_factory=dict[str, str], repr=False)
 
     async def next_chunk(self) -> bytes | None:
         """Return the next chunk of the body; None at its end.
@@ -80,6 +83,10 @@ class OpenResponse:
         return self.deadline.error(
             self.timeout_s, self.info.attempts, progress="the response stopped"
         )
+
+    def redact(self, data: bytes) -> bytes:
+        """Return data without the headers of the request, for errors: some servers echo them."""
+        return redact_headers(data, self.request_headers)
 
     def interrupted(self, reason: str) -> StreamInterruptedError:
         """Return the error for a response that ended early."""

@@ -6,13 +6,13 @@ from pydantic import BaseModel, ValidationError
 
 from tunesmith.errors import InvalidResponseError
 from tunesmith.operations.base import Operation
-from tunesmith.protocol.error_body import make_excerpt
+from tunesmith.protocol.error_body import find_reason, make_excerpt
 from tunesmith.protocol.json import validate_json
 from tunesmith.protocol.sse import SSEDecoder
 from tunesmith.types.base import attach_response
 from tunesmith.types.response import ResponseInfo
 
-__all__ = ["decode_event", "decode_response"]
+__all__ = ["begins_like_document", "decode_event", "decode_response"]
 
 A = TypeVar("A")
 M = TypeVar("M", bound=BaseModel)
@@ -32,11 +32,17 @@ def decode_response(operation: Operation[A], body: bytes, response: ResponseInfo
     spec = operation.spec
     if spec.response_type is bytes:
         return cast("A", body)
-    if response.headers.get("content-type", "").startswith("text/event-stream"):
+    is_labelled = response.headers.get("content-type", "").startswith("text/event-stream")
+    if is_labelled and not begins_like_document(body):
         body = _join_events(body)
     decoded = _decode(spec.response_type, body, response, spec.name, "the response")
     attach_response(decoded, response)
     return cast("A", decoded)
+
+
+def begins_like_document(body: bytes) -> bool:
+    """Return whether a body begins like a JSON object or a page, whatever its label."""
+    return body.lstrip(b"\xef\xbb\xbf \t\r\n").startswith((b"{", b"<"))
 
 
 def _join_events(body: bytes) -> bytes:
@@ -78,6 +84,8 @@ def _decode(
         problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
         location = ".".join(str(part) for part in problem["loc"])
         reason = f"{location}: {problem['msg']}" if location else problem["msg"]
+        if words := find_reason(data):
+            reason += f"; the service responds: {words}"
         raise InvalidResponseError(
             f"{operation}: {subject} is not a {kind.__name__}: {reason}",
             excerpt=make_excerpt(data),

@@ -28,6 +28,7 @@ from tunesmith.types.response import ResponseInfo, request_id_of
 __all__ = [
     "error_body",
     "find_error",
+    "find_reason",
     "find_stream_error",
     "make_excerpt",
     "parse_error",
@@ -40,6 +41,9 @@ _READ_BYTES = 8192
 """Number of bytes of a body that are examined."""
 
 _QUOTA = "insufficient_quota"
+
+_REASONS = ("message", "error", "detail", "errors", "msg")
+"""Fields in which servers explain an error."""
 
 
 _BY_STATUS: Mapping[int, type[APIStatusError]] = {
@@ -146,7 +150,7 @@ def find_error(operation: str, response: ResponseInfo, body: bytes) -> APIStatus
     if b'"error"' not in body:  # spares successful responses from being parsed twice
         return None
     try:
-        value = parse_json(body)
+        value = _unwrap(parse_json(body))
     except ValueError:
         return None
     problem = find_answer_error(operation, response.status, value)
@@ -158,6 +162,24 @@ def find_error(operation: str, response: ResponseInfo, body: bytes) -> APIStatus
     return error
 
 
+def find_reason(body: bytes) -> str | None:
+    """Return the service's words in a body of an unexpected shape; None if it has none.
+
+    Args:
+        body: The body, such as `{"detail": "no such model"}`.
+    """
+    try:
+        value = parse_json(body)
+    except ValueError:
+        return None
+    return _error_fields(body).get("message") if _has_reason(value) else None
+
+
+def _has_reason(value: object) -> bool:
+    fields = cast("dict[str, Any]", value) if isinstance(value, dict) else {}
+    return any(isinstance(fields.get(name), str | list) for name in _REASONS)
+
+
 def find_stream_error(data: bytes, event: str = "") -> StreamError | None:
     """Return the exception for an error reported by a stream event; None if there is none.
 
@@ -165,13 +187,14 @@ def find_stream_error(data: bytes, event: str = "") -> StreamError | None:
         data: The event's data.
         event: The event's name.
     """
-    if event != "error" and b'"error"' not in data:
+    is_named = event.lower() == "error"
+    if not is_named and b'"error"' not in data:
         return None
     fields = _error_fields(data)
     message = fields.get("message")
-    if event != "error":
+    if not is_named:
         try:
-            value = parse_json(data)
+            value = _unwrap(parse_json(data))
         except ValueError:
             return None
         is_object = isinstance(value, dict)
@@ -217,10 +240,16 @@ def _error_fields(body: bytes) -> dict[str, str]:
     }
 
 
-def _read(value: object) -> dict[str, str]:
+def _unwrap(value: object) -> object:
+    """Return the only item of a list, in which Gemini wraps errors; other values unchanged."""
     if isinstance(value, list):
         items = cast("list[object]", value)
-        value = items[0] if len(items) == 1 else items  # Gemini wraps errors in a list
+        return items[0] if len(items) == 1 else items
+    return value
+
+
+def _read(value: object) -> dict[str, str]:
+    value = _unwrap(value)
     if not isinstance(value, dict):
         return {"message": str(value)} if value else {}
     fields = cast("dict[str, Any]", value)
@@ -232,7 +261,7 @@ def _read(value: object) -> dict[str, str]:
     }
     if "message" not in details:
         # Some servers write only text; FastAPI writes a list of locations and messages.
-        detail = fields.get("error") or fields.get("detail") or fields.get("errors")
+        detail = next((fields[name] for name in _REASONS if fields.get(name)), None)
         if detail:
             details["message"] = _join_messages(detail)
     return details

@@ -86,6 +86,8 @@ def find_reported_error(fields: Mapping[str, Any]) -> AnswerError | None:
     """
     if fields.get("error"):
         return _read_error(fields["error"])
+    if fields.get("object") == "error":  # as vLLM and FastChat
+        return _read_error(fields)
     if fields.get("status") == "failed":
         return AnswerError("failed", _NO_REASON, _SERVER_ERROR)
     choices = fields.get("choices")

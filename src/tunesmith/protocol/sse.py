@@ -114,6 +114,8 @@ class SSEDecoder:
         value = value.removeprefix(b" ")
         if name == b"data":
             self._data.append(value)
+        elif line.startswith(b'{"'):
+            self._data.append(line)  # an error that a proxy wrote into the stream
         elif name == b"event":
             self._event = value.decode("utf-8", "replace")
         elif name == b"id" and b"\0" not in value:

@@ -12,11 +12,11 @@ from tunesmith.calls.caller import Caller
 from tunesmith.calls.open_response import OpenResponse
 from tunesmith.errors import BackendError, InvalidResponseError, TunesmithError
 from tunesmith.operations.base import Operation, StreamOperation
-from tunesmith.protocol.decode import decode_event
+from tunesmith.protocol.decode import begins_like_document, decode_event, decode_response
 from tunesmith.protocol.error_body import find_stream_error
 from tunesmith.protocol.json import join_surrogates, parse_json
 from tunesmith.protocol.sse import ServerSentEvent, SSEDecoder
-from tunesmith.types.base import APIModel, attach_response
+from tunesmith.types.base import APIModel, Page, attach_response
 from tunesmith.types.response import ResponseInfo
 
 __all__ = ["Stream", "open_stream"]
@@ -25,6 +25,8 @@ A = TypeVar("A")
 E = TypeVar("E", bound=BaseModel)
 
 _DONE = b"[DONE]"
+
+_EMPTY_DATA = frozenset({b"", b"{}", b"[]", b"null", b'""', b"ping"})
 
 _DRAIN_TIMEOUT_S = 0.2
 """How long to wait for the end of the body after `[DONE]`, so that the connection can be reused."""
@@ -82,7 +84,8 @@ class Stream(Generic[A, E]):
             event = None if self._is_over else await self._next_event()
         except TunesmithError as error:
             self._is_over, self._error = True, error
-            raise
+            # Without the variables that hold the data: servers may echo the key.
+            raise error.with_traceback(None) from error.__cause__
         if event is None:
             self._is_over = True
             raise StopAsyncIteration
@@ -93,17 +96,21 @@ class Stream(Generic[A, E]):
             while self._waiting:
                 received = self._waiting.popleft()
                 data = received.data.strip()
-                if data == _DONE:
+                if data.strip(b'"') == _DONE:
                     await self._drain()
                     return None
                 error = find_stream_error(data, received.event)
                 if error is not None:
+                    data = self._received.redact(data)
+                    error = find_stream_error(data, received.event) or error
                     error.operation = self._operation.spec.name
                     error.attempts = self.response.attempts
                     error.request_id = self.response.request_id
                     raise error
-                if data in {b"", b"{}"} or received.event in _KEEP_ALIVES:
+                if data in _EMPTY_DATA or received.event in _KEEP_ALIVES:
                     continue
+                if b'"message"' in data and b'"delta"' not in data:
+                    data = _to_chunk(data)
                 event = self._decode(data)
                 if _is_empty(event):
                     continue
@@ -117,7 +124,12 @@ class Stream(Generic[A, E]):
 
     def _decode(self, data: bytes) -> E:
         spec = self._operation.spec
-        event: E = decode_event(spec.event_type, data, self.response, operation=spec.name)
+        event: E
+        try:
+            event = decode_event(spec.event_type, data, self.response, operation=spec.name)
+        except InvalidResponseError:
+            data = self._received.redact(data)
+            event = decode_event(spec.event_type, data, self.response, operation=spec.name)
         return event
 
     def _track_choices(self, event: Any) -> None:
@@ -159,7 +171,7 @@ class Stream(Generic[A, E]):
             return bool(self._waiting)
         if not self._has_begun and chunk.strip():
             self._has_begun = True
-            if chunk.lstrip(b"\xef\xbb\xbf \t\r\n").startswith(b"{"):
+            if begins_like_document(chunk):
                 await self._read_json(chunk)
                 return True
         events = self._decoder.feed(chunk)
@@ -177,18 +189,23 @@ class Stream(Generic[A, E]):
             size += len(chunk)
             self._received.check_size(size)
         body = b"".join(chunks)
-        bodies = [body]
-        with suppress(ValueError, AttributeError, TypeError):  # reported when the event is decoded
-            fields = parse_json(body)
-            if not self._has_choices and not fields.get("error"):
-                bodies = [json.dumps(item).encode() for item in fields["data"]]
-            for choice in fields.get("choices") or ():
-                delta = choice["delta"] = choice.pop("message")
-                for index, call in enumerate(delta.get("tool_calls") or ()):
-                    call.setdefault("index", index)
-                bodies = [json.dumps(fields).encode()]
-        self._waiting.extend(ServerSentEvent(body) for body in bodies)
+        self._waiting.extend(ServerSentEvent(data) for data in self._split(body))
         self._is_complete = True
+
+    def _split(self, body: bytes) -> list[bytes]:
+        """Split a response that is not streamed into events.
+
+        Raises:
+            InvalidResponseError: It lacks what the response to an unstreamed call needs.
+        """
+        if find_stream_error(body) is not None:
+            return [body]
+        response = decode_response(self._operation, self._received.redact(body), self.response)
+        if self._has_choices:
+            return [body]
+        if isinstance(response, Page):
+            return [json.dumps(item).encode() for item in parse_json(body)["data"]]
+        return [b'{"type":"response.completed","response":' + body + b"}"]
 
     @property
     def _has_choices(self) -> bool:
@@ -228,6 +245,18 @@ class Stream(Generic[A, E]):
         response = accumulate(self._operation.spec.response_type, map(self._decode, self._seen))
         attach_response(response, self.response)
         return cast("A", response)
+
+
+def _to_chunk(data: bytes) -> bytes:
+    """Convert a whole response to an event, for servers that send it although asked to stream."""
+    with suppress(ValueError, AttributeError, TypeError):  # reported when the event is decoded
+        fields = parse_json(data)
+        for choice in fields.get("choices") or ():
+            delta = choice["delta"] = choice.pop("message")
+            for index, call in enumerate(delta.get("tool_calls") or ()):
+                call.setdefault("index", index)
+        return json.dumps(fields).encode()
+    return data
 
 
 _EMPTY_FIELDS = frozenset({"created", "id", "model", "object", "type"})

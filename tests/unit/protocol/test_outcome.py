@@ -33,6 +33,7 @@ def test_good_answers_are_left_alone(operation, body, status):
         ({"error": {"type": "invalid_request_error", "message": "no"}}, None, "no", 400),
         ({"error": {"code": "rate_limit_exceeded"}}, "rate_limit_exceeded", "no reason", 429),
         ({"error": "overloaded"}, "error", "overloaded", 500),
+        ({"object": "error", "message": "no", "code": 400}, "400", "no", 400),
         ({"choices": None, "error": {"message": "Internal"}}, None, "Internal", 500),
         ({"choices": [{"error": {"code": 502, "message": "gone"}}]}, "502", "gone", 502),
         ({"choices": [{"finish_reason": "error"}]}, "error", "ended with an error", 500),

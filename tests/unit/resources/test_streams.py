@@ -60,6 +60,10 @@ async def text(*events, **headers):
         {"choices": [{"index": 0, "error": {"message": "Disconnected"}}]},
         b'event: error\ndata: {"choices": [], "message": "Disconnected"}\n\n',
         b"event: error\ndata: Disconnected\n\n",
+        b"event: Error\ndata: Disconnected\n\n",
+        {"object": "error", "message": "Disconnected", "code": 502},
+        [{"error": {"message": "Disconnected"}}],
+        b'{"error": {"message": "Disconnected"}}\n\n',
     ],
 )
 @pytest.mark.parametrize("done", [DONE, b""])
@@ -85,6 +89,10 @@ async def test_null_is_no_error():
         b"data:\n\n",
         b"data: \n\n",
         b"data: {}\n\n",
+        b"data: []\n\n",
+        b"data: null\n\n",
+        b'data: ""\n\n',
+        b"data: ping\n\n",
         b": ping\n\n",
         b"event: ping\ndata:\n\n",
         b"event: ping\ndata: {}\n\n",
@@ -202,6 +210,41 @@ async def test_a_plain_json_page_is_an_event_for_each_object():
     body = b'{"object": "list", "data": [{"message": "Created"}, {"message": "Done"}]}'
     async with Script(answer(body)).client().fine_tunes.stream_events("ft-1") as stream:
         assert [event.message async for event in stream] == ["Created", "Done"]
+
+
+async def test_a_plain_json_response_is_the_last_event():
+    body = b'{"id": "r", "object": "response", "status": "completed", "output": []}'
+    async with Script(answer(body)).client().responses.stream(model="m", input="Hi") as stream:
+        assert [event.type async for event in stream] == ["response.completed"]
+        assert (await stream.final_response()).id == "r"
+
+
+async def test_an_event_may_hold_a_whole_response():
+    message = {"role": "assistant", "content": "Kant."}
+    choices = [{"index": 0, "finish_reason": "stop", "message": message}]
+    (event,), completion = await read({"id": "c", "choices": choices}, DONE)
+    assert event.choices[0].delta.content == "Kant."
+    assert completion.choices[0].message.content == "Kant."
+
+
+async def test_a_terminator_may_be_a_json_text():
+    assert await text(BEGIN, END, b'data: "[DONE]"\n\n') == "Hello"
+
+
+@pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
+@pytest.mark.parametrize("name", ["detail", "message", "msg"])
+async def test_plain_json_without_a_response_is_an_error_with_the_words_of_the_service(
+    name, content_type
+):
+    body = json.dumps({"code": 1, name: "Overloaded"}).encode()
+    with pytest.raises(errors.InvalidResponseError, match="the service responds: Overloaded"):
+        await read(body, content_type=content_type)
+
+
+async def test_a_page_in_place_of_a_stream_is_an_error_with_an_excerpt():
+    with pytest.raises(errors.InvalidResponseError) as caught:
+        await read(b"<html>Sign in</html>", content_type="text/html")
+    assert caught.value.excerpt == "<html>Sign in</html>"
 
 
 async def test_broken_plain_json_is_an_error_with_an_excerpt():

@@ -8,7 +8,15 @@ import anyio
 import pytest
 from tests.contract.data import begin_job, pairs, send
 
-from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, Request, errors
+from tunesmith import (
+    AsyncClient,
+    BackendError,
+    ConfigurationError,
+    MemoryBackend,
+    Request,
+    Response,
+    errors,
+)
 from tunesmith.testing import Faults
 from tunesmith.testing.cassettes.player import ReplayBackend, ReplayMismatchError
 from tunesmith.testing.cassettes.recorder import RecordingBackend
@@ -310,6 +318,26 @@ def test_an_invalid_cassette_is_an_error(tmp_path, content, message):
 # Secrets
 
 KEY = "sk-proj-abcdefghijklmnopqrstuvwxyz0123456789"
+
+
+async def test_a_header_that_the_server_echoes_is_not_recorded(record, path):
+    class Echo:
+        @asynccontextmanager
+        async def send(self, request):
+            body = f"Denied: x-sekrit={request.headers['x-sekrit']}".encode()
+            yield Response.from_bytes(403, {"content-type": "text/plain"}, body)
+
+        async def aclose(self):
+            pass
+
+    async def calls(client):
+        with pytest.raises(errors.PermissionDeniedError):
+            await client.with_options(default_headers={"X-Sekrit": "correcthorse"}).models.list()
+
+    await record(calls, Echo())
+    text = path.read_text()
+    assert "Denied" in text
+    assert "correcthorse" not in text
 
 
 async def test_secrets_are_not_recorded_and_do_not_prevent_replay(

@@ -24,6 +24,7 @@ from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.route import Router, UnknownRouteError
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, StubError, internal_error, unknown_url
+from tunesmith.service.core.idempotency import IdempotentResponses
 from tunesmith.service.core.ids import IdKind
 from tunesmith.service.core.rate_limits import RateLimiter
 from tunesmith.types.files import FileObject
@@ -111,6 +112,7 @@ class HttpApi:
         self._request_ids: IdKind = request_ids
         self._limiter = limiter
         self._max_body_bytes = max_body_bytes
+        self._idempotent = IdempotentResponses()
         self._router = Router(all_operations(), max_body_bytes=max_body_bytes)
 
     @property
@@ -182,7 +184,14 @@ class HttpApi:
             first = await anext(events, None)
             stream = _event_stream(first, events, request)
             return Response(_OK, {**limits, **_EVENT_STREAM}, stream)
-        return _json(_OK, _serialize(await self._service.execute(operation)), limits)
+
+        async def execute() -> bytes:
+            return _serialize(await self._service.execute(operation))
+
+        key = request.headers.get("idempotency-key")
+        if key and spec.method == "POST":
+            return _json(_OK, await self._idempotent.respond(key, operation, execute), limits)
+        return _json(_OK, await execute(), limits)
 
     def _download(self, file: FileObject, range_header: str | None) -> Response:
         size = file.bytes or 0

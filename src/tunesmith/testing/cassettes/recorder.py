@@ -106,7 +106,10 @@ class RecordingBackend:
                     is_readable = False  # raised by the request body
                     raise
                 received = _ResponseCapture(
-                    response, self._redaction, self._max_body_bytes, self._writer.bodies_folder
+                    response,
+                    self._redaction.with_headers(request.headers),  # a server may echo them
+                    self._max_body_bytes,
+                    self._writer.bodies_folder,
                 )
                 stream = await stack.enter_async_context(aclosing(received.chunks()))
                 yield replace(response, stream=stream)

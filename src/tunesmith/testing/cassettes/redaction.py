@@ -76,12 +76,19 @@ class Redaction:
     """
 
     def __init__(self, secrets: Iterable[str] = ()) -> None:
+        self._secrets = tuple(secrets)
         keys = (os.environ.get(name, "") for name in _KEY_VARIABLES)
-        known = {text for text in (*secrets, *keys) if len(text) >= _MIN_SECRET_CHARS}
+        known = {text for text in (*self._secrets, *keys) if len(text) >= _MIN_SECRET_CHARS}
         known |= {json.dumps(text)[1:-1] for text in known}
         longest_first = sorted(known, key=len, reverse=True)
         patterns = [re.escape(text).encode() for text in longest_first]
         self._known = re.compile(b"|".join(patterns)) if patterns else None
+
+    def with_headers(self, headers: Mapping[str, str]) -> "Redaction":
+        """Return a filter that also removes the values of a request's headers."""
+        harmless = _SAFE_REQUEST_HEADERS | {"idempotency-key"}
+        values = [value for name, value in headers.items() if name not in harmless]
+        return Redaction((*self._secrets, *values)) if values else self
 
     def body(self, content: bytes) -> bytes:
         """Remove secrets from bytes; the length stays the same."""
