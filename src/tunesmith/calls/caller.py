@@ -25,7 +25,7 @@ from tunesmith.errors import (
     UnknownOutcomeError,
 )
 from tunesmith.operations.base import Operation
-from tunesmith.protocol.decode import decode_response
+from tunesmith.protocol.decode import decode_response, decoding_error
 from tunesmith.protocol.encode import FILE_PARAMS, encode
 from tunesmith.protocol.error_body import find_error, parse_error
 from tunesmith.protocol.file_input import to_file_source
@@ -142,7 +142,8 @@ class Caller:
             response = decode_response(operation, body, info)
         except InvalidResponseError:
             # Raised without the variables that hold the body: servers may echo the key.
-            invalid, body = _decoding_error(operation, body, info, request), b""
+            body = redact_headers(body, request.headers)
+            invalid, body = decoding_error(operation, body, info), b""
             raise invalid from None
         if operation.spec.is_create:
             self.created_ids.append(str(getattr(response, "id", "")))
@@ -385,22 +386,6 @@ def _raise_if_completed(operation: Operation[Any], error: APIError, lost: APIErr
             attempts=error.attempts,
             request_id=error.request_id,
         ) from error
-
-
-def _decoding_error(
-    operation: Operation[Any], body: bytes, info: ResponseInfo, request: Request
-) -> InvalidResponseError:
-    """Return the error for a body that cannot be decoded, without headers that it echoes."""
-    try:
-        decode_response(operation, redact_headers(body, request.headers), info)
-    except InvalidResponseError as error:
-        return error.with_traceback(None)
-    return InvalidResponseError(
-        f"{request.operation}: the response echoes a header of the request",
-        operation=request.operation,
-        attempts=info.attempts,
-        request_id=info.request_id,
-    )
 
 
 def _connection_error(error: BackendError, request: Request, attempt: int) -> APIConnectionError:

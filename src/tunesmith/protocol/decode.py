@@ -1,6 +1,6 @@
 """Decoding of responses and stream events."""
 
-from typing import TypeVar, cast
+from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
@@ -12,7 +12,7 @@ from tunesmith.protocol.sse import SSEDecoder
 from tunesmith.types.base import attach_response
 from tunesmith.types.response import ResponseInfo
 
-__all__ = ["begins_like_document", "decode_event", "decode_response"]
+__all__ = ["begins_like_document", "decode_event", "decode_response", "decoding_error"]
 
 A = TypeVar("A")
 M = TypeVar("M", bound=BaseModel)
@@ -38,6 +38,28 @@ def decode_response(operation: Operation[A], body: bytes, response: ResponseInfo
     decoded = _decode(spec.response_type, body, response, spec.name, "the response")
     attach_response(decoded, response)
     return cast("A", decoded)
+
+
+def decoding_error(
+    operation: Operation[Any], body: bytes, response: ResponseInfo
+) -> InvalidResponseError:
+    """Return the error for a body that cannot be decoded, without a traceback.
+
+    Args:
+        operation: The operation.
+        body: The body, from which echoed headers of the request were removed.
+        response: Metadata of the response.
+    """
+    try:
+        decode_response(operation, body, response)
+    except InvalidResponseError as error:
+        return error.with_traceback(None)
+    return InvalidResponseError(
+        f"{operation.spec.name}: the response echoes a header of the request",
+        operation=operation.spec.name,
+        attempts=response.attempts,
+        request_id=response.request_id,
+    )
 
 
 def begins_like_document(body: bytes) -> bool:

@@ -154,6 +154,12 @@ def parse_json_object(content: bytes) -> dict[str, Any]:
     Raises:
         InvalidRequestError: The content is not a JSON object; worded as by the hosted service.
     """
+    n_containers = content.count(b"{") + content.count(b"[")
+    if n_containers > _MAX_CONTAINERS or content.count(b",") > _MAX_VALUES:
+        raise InvalidRequestError(
+            f"The JSON body must have at most {_MAX_CONTAINERS} objects and arrays, and "
+            f"{_MAX_VALUES} values."
+        )
     try:
         value = from_json(content)
     except ValueError:
@@ -182,10 +188,43 @@ def _build(operation: type[O], received: Mapping[str, Any]) -> O:
             raise InvalidRequestError(f"Unrecognized request argument supplied: {name}", param=name)
         if value is not None:
             values[name] = value
+    _check_lengths(values)
     try:
         return operation(**values)
     except ValidationError as error:
         raise _validation_error(error.errors(include_url=False)[0]) from None
+
+
+_MAX_ITEMS = 10_000
+_MAX_CONTAINERS = 100_000
+_MAX_VALUES = 1_000_000
+"""Parsing and validating more takes long, during which no other request could be served. Prompts
+with more braces or commas exceed the context of every model.
+"""
+
+_LONG_PARAMS = frozenset({"input", "part_ids", "prompt"})
+"""Parameters that may be long lists of texts and numbers."""
+
+
+def _check_lengths(values: Mapping[str, Any]) -> None:
+    """Refuse lists that are too long before their items are validated.
+
+    Raises:
+        InvalidRequestError: A parameter has too many items, or its items have.
+    """
+    for name, value in values.items():
+        if not isinstance(value, list):
+            continue
+        items = [item for item in value if isinstance(item, dict)]
+        is_long = name in _LONG_PARAMS and not items
+        inner = (field for item in items for field in item.values() if isinstance(field, list))
+        length = (0 if is_long else len(value)) + sum(map(len, inner))
+        if length > _MAX_ITEMS:
+            raise InvalidRequestError(
+                f"Invalid '{name}': array too long. Expected an array with maximum length "
+                f"{_MAX_ITEMS}, but got an array with length {length} instead.",
+                param=name,
+            )
 
 
 def _validation_error(problem: ErrorDetails) -> InvalidRequestError:

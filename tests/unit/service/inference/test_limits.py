@@ -54,6 +54,19 @@ def exponential(depth):
         ),
         (
             "/chat/completions",
+            {**CHAT, "tools": [{"type": "function", "function": {"name": "f"}}] * 100_000},
+            "at most 100000 objects",
+        ),
+        ("/chat/completions", {**CHAT, "tools": [{}] * 10_001}, "maximum length 10000"),
+        ("/chat/completions", {**CHAT, "stop": [5] * 10_001}, "maximum length 10000"),
+        (
+            "/chat/completions",
+            {**CHAT, "messages": [{"role": "user", "content": [{}] * 5000}] * 2},
+            "array with length 10002",
+        ),
+        ("/embeddings", {"model": "m", "input": [1] * 1_000_001}, "1000000 values"),
+        (
+            "/chat/completions",
             {**CHAT, "response_format": schema(exponential(40))},
             "more than 50000 parts",
         ),
