@@ -1,5 +1,6 @@
 """Settings and fixtures shared by all tests."""
 
+import shutil
 from pathlib import Path
 
 import hypothesis
@@ -31,6 +32,35 @@ hypothesis.settings.load_profile("tunesmith")
 def anyio_backend(request):
     """Both event loops; tests marked `anyio` run on each."""
     return request.param
+
+
+@pytest.fixture(scope="module")
+def browser():
+    """A headless Chromium. While it runs, this thread has a running event loop."""
+    playwright = pytest.importorskip("playwright.sync_api")
+    chromium = shutil.which("chromium")
+    if chromium is None:
+        pytest.skip("needs Chromium: apt-get install chromium")
+    with playwright.sync_playwright() as started:
+        quiet = ["--no-sandbox", "--disable-gpu", "--disable-background-networking"]
+        browser = started.chromium.launch(executable_path=chromium, args=quiet)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(params=["light", "dark"])
+def accessibility_violations(browser, request):
+    """Function that returns what axe-core finds in a page; in both colour schemes."""
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
+    page = browser.new_page(color_scheme=request.param, reduced_motion="reduce")
+
+    def find(url):
+        page.goto(str(url), wait_until="networkidle")
+        found = axe.run(page).response["violations"]
+        return [f"{each['id']}: {node['html']}" for each in found for node in each["nodes"]]
+
+    yield find
+    page.close()
 
 
 @pytest.fixture(autouse=True)

@@ -35,7 +35,7 @@ h1{font-size:1.5rem;line-height:1.25;margin:0 0 1rem;overflow-wrap:anywhere}
 
 _STYLE = """
 h2{font-size:1.15rem;margin:2.2rem 0 .6rem}h3{font-size:1rem;margin:0 0 .3rem}
-table{border-collapse:collapse;width:100%}caption{text-align:left;color:var(--muted)}
+table{border-collapse:collapse;width:100%;color:inherit}caption{text-align:left;color:var(--muted)}
 th,td{text-align:left;vertical-align:top;padding:.4rem .6rem;border-bottom:1px solid var(--line);
 overflow-wrap:anywhere}
 th{font-weight:600;overflow-wrap:normal}.short{white-space:nowrap}

@@ -95,6 +95,14 @@ def test_pages_load_nothing_from_other_sites(built):
         assert not loaded
 
 
+@pytest.mark.parametrize(
+    "page", ["index.html", "how-to/batch/index.html", "reference/client/index.html"]
+)
+def test_pages_are_accessible(built, accessibility_violations, page):
+    site, _ = built
+    assert accessibility_violations((site / page).as_uri()) == []
+
+
 def test_code_in_pages_fits_the_page():
     """Longer lines wrap, but are hard to read."""
     for page in sorted(pages() - {"reference/command-line.md"}):
