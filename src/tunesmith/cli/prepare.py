@@ -19,6 +19,7 @@ from tunesmith.cli.prompts import Prompter, show_findings
 from tunesmith.datasets import (
     KINDS,
     SOURCE_FORMATS,
+    Check,
     Dataset,
     Diagnosis,
     Format,
@@ -26,12 +27,14 @@ from tunesmith.datasets import (
     diagnose,
     write,
 )
+from tunesmith.datasets.checks.model import ModelCheck
 from tunesmith.datasets.cost import Prices
 from tunesmith.datasets.read import OnBroken
 from tunesmith.datasets.report import DatasetReport, make_report
 from tunesmith.datasets.token_limit import TokenLimit, token_limit
 from tunesmith.datasets.tokens import TokenCounter, default_counter
 from tunesmith.errors import DatasetError
+from tunesmith.known_models import find_model
 
 __all__ = ["command"]
 
@@ -197,7 +200,9 @@ def _diagnose(
 
     def diagnose_with(on_broken: OnBroken) -> Diagnosis:
         dataset = Dataset.open(source, on_broken=on_broken, **options)
-        checks = [TokenLimit(counter, limit, dataset.file)] if limit else []
+        checks: list[Check] = [TokenLimit(counter, limit, dataset.file)] if limit else []
+        if known := find_model(model or ""):
+            checks.append(ModelCheck(known, dataset.format(), dataset.file))
         return diagnose(dataset, checks=checks)
 
     try:

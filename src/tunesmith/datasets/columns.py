@@ -5,7 +5,7 @@ from typing import Any
 
 from tunesmith.datasets.rows import Chunk
 
-__all__ = ["choose_columns", "column_hint", "format_columns"]
+__all__ = ["choose_columns", "column_hint", "format_columns", "is_header"]
 
 _NAMES = {
     "prompt": (
@@ -20,6 +20,7 @@ _NAMES = {
 """Well-known names of columns, the most specific first."""
 
 _LONG_NAME = 40
+_SENTENCE_ENDS = ("?", "!", ".", "。", "\uff1f", "؟")
 _MAX_SHOWN = 10
 
 
@@ -39,7 +40,7 @@ def choose_columns(chunk: Chunk) -> dict[str, str]:
 def column_hint(chunk: Chunk) -> str:
     """Return a hint that names the columns to rename, by their content."""
     columns = _columns(chunk)
-    if any(len(column) > _LONG_NAME or column.strip().isdigit() for column in columns):
+    if any(map(_is_value, columns)):
         return "The first row may be an example: add a header with `prompt` and `completion`."
     chosen = choose_columns(chunk)
     free = [
@@ -48,6 +49,11 @@ def column_hint(chunk: Chunk) -> str:
         if column.strip() and column.strip().lower() not in chosen and _is_text(chunk, column)
     ]
     missing = [target for target in _NAMES if target not in chosen.values()]
+    if nested := [column for column in columns if not _is_scalar(chunk, column)]:
+        return (
+            f"`{nested[0]}` holds objects or lists: write the text of the answer as `completion` "
+            "and that of the question as `prompt`."
+        )
     if len(free) < len(missing):
         return (
             "A file needs two columns of text, `prompt` and `completion`, or conversations as "
@@ -64,6 +70,18 @@ def column_hint(chunk: Chunk) -> str:
         renames = {first: "prompt", second: "completion"}
     shown = " and ".join(f"rename={{{old!r}: {new!r}}}" for old, new in renames.items())
     return f"Rename the columns for prompts and completions: {shown}."
+
+
+def is_header(names: list[str]) -> bool:
+    """Return whether well-known names of columns for a prompt and a completion are there."""
+    known = {name.strip().lower() for name in names}
+    return all(known.intersection(others) for others in _NAMES.values())
+
+
+def _is_value(column: str) -> bool:
+    """Return whether the name of a column looks like a value of a table without a header."""
+    name = column.strip()
+    return len(name) > _LONG_NAME or name.isdigit() or name.endswith(_SENTENCE_ENDS)
 
 
 def format_columns(chunk: Chunk) -> str:

@@ -11,6 +11,7 @@ from tunesmith._json_types import is_list, is_object
 
 __all__ = [
     "MESSAGE_LISTS",
+    "ROLES",
     "Rejected",
     "alpaca_to_chat",
     "conversation_to_chat",
@@ -18,6 +19,7 @@ __all__ = [
     "evals_to_chat",
     "kto_to_chat",
     "parse_cell",
+    "parse_label",
     "prompt_completion_to_chat",
     "ranking_to_dpo",
     "to_chat",
@@ -30,7 +32,7 @@ Fields = Mapping[str, Any]
 MESSAGE_LISTS = ("conversations", "conversation", "messages")
 """Keys that can hold the turns of a conversation."""
 
-_ROLES = {
+ROLES = {
     "human": "user",
     "user": "user",
     "prompter": "user",
@@ -42,10 +44,18 @@ _ROLES = {
     "ai": "assistant",
     "system": "system",
     "developer": "developer",
+}
+"""Names of speakers in other formats, in lower case, and the role of each."""
+
+_ALL_ROLES = ROLES | {
     "function_call": "call",
     "observation": "tool",
     "tool": "tool",
     "function_response": "tool",
+}
+_LABELS = {
+    **dict.fromkeys(("true", "desirable", "1"), True),
+    **dict.fromkeys(("false", "undesirable", "0"), False),
 }
 _CHAT_EXTRAS = ("tools", "images", "videos", "audios", "parallel_tool_calls")
 _MARKERS = re.compile(r"\n*(Human|Assistant): ?")
@@ -139,13 +149,21 @@ def prompt_completion_to_chat(data: Fields) -> dict[str, Any]:
     return _chat(data, [*_messages(data["prompt"], "user"), *_messages(data["completion"])])
 
 
+def parse_label(label: Any) -> bool | None:
+    """Return whether a label marks a good answer; None if it is no such label."""
+    return _LABELS.get(str(label).strip().lower())
+
+
 def kto_to_chat(data: Fields) -> dict[str, Any]:
     """Convert a row with a `label` that tells good answers from bad ones.
 
     Raises:
         Rejected: The answer is a bad one.
     """
-    if not data.get("label", data.get("kto_tag")):
+    is_good = parse_label(data.get("label", data.get("kto_tag")))
+    if is_good is None:
+        raise ValueError("`label` must be true or false")
+    if not is_good:
         raise Rejected
     if any(key in data for key in MESSAGE_LISTS):
         return conversation_to_chat(data)
@@ -222,7 +240,7 @@ def _tools(value: Any) -> Any:
 def _message(turn: Mapping[str, Any], index: int) -> dict[str, Any]:
     role = turn.get("from", turn.get("role"))
     message = {key: value for key, value in turn.items() if key not in {"from", "value"}}
-    message["role"] = _ROLES.get(role.lower(), role) if isinstance(role, str) else role
+    message["role"] = _ALL_ROLES.get(role.lower(), role) if isinstance(role, str) else role
     if "value" in turn:
         message["content"] = turn["value"]
     if message["role"] == "call":

@@ -14,6 +14,7 @@ import anyio.from_thread
 import anyio.to_thread
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.checks.run import run_checks
 from tunesmith.datasets.columns import format_columns
 from tunesmith.datasets.diagnosis import Check, Diagnosis
@@ -39,6 +40,9 @@ from tunesmith.errors import DatasetError
 from tunesmith.training_rules import Format
 
 __all__ = ["Dataset", "Source", "diagnose"]
+
+_WRAPPERS = {"data", "rows", "examples", "train", "items", "records"}
+"""Keys of an object that holds all rows in a list."""
 
 Source = str | PathLike[str] | IO[bytes] | IO[str] | Iterable[Mapping[str, Any]]
 """Source of rows: a path, a file object, or the rows."""
@@ -218,7 +222,8 @@ class Dataset:
             issues.conversions.append("rows to JSON lines")
         elif not name.endswith(".jsonl"):
             issues.conversions.append(f"{kind} to JSON lines")
-        return read(self._rows, issues, self._options.encoding, kind)
+        rows = read(self._rows, issues, self._options.encoding, kind)
+        return _unwrap(rows, issues) if kind == "json" else rows
 
     def _renamed(self, rows: Iterator[Row]) -> Iterator[Row]:
         names = self._options.rename
@@ -308,6 +313,19 @@ def diagnose(
         rows=rows,
         findings=findings,
     )
+
+
+def _unwrap(rows: Iterator[Row], issues: ReadIssues) -> Iterator[Row]:
+    """Yield the rows, or those in the only list of the only one, such as `{"data": […]}`."""
+    first = next(rows, None)
+    second = next(rows, None)
+    if first and second is None:
+        for key in _WRAPPERS & first.data.keys():
+            if is_list(items := first.data[key]) and all(map(is_object, items)):
+                issues.conversions.append(f"the list `{key}` to rows")
+                yield from (Row(first.line, item) for item in items)
+                return
+    yield from chain(filter(None, (first, second)), rows)
 
 
 def _spool(rows: Iterable[Mapping[str, Any]]) -> DataFile:

@@ -10,7 +10,7 @@ from pydantic_core import to_json
 from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets import convert
 from tunesmith.datasets.columns import choose_columns, column_hint, format_columns
-from tunesmith.datasets.convert import MESSAGE_LISTS, parse_cell
+from tunesmith.datasets.convert import MESSAGE_LISTS, parse_cell, parse_label
 from tunesmith.datasets.read.issues import ReadIssues
 from tunesmith.datasets.rows import Chunk, Row, is_table
 from tunesmith.errors import DatasetError
@@ -140,7 +140,10 @@ def detect_format(chunk: Chunk, file: str | None) -> SourceFormat:
     votes: Counter[str] = Counter()
     votes.update(name for _, data in chunk if (name := _format_of(data)))
     if votes:
-        return SOURCE_FORMATS[votes.most_common(1)[0][0]]
+        name = votes.most_common(1)[0][0]
+        if name == "completions" and {*COMPLETION_KEYS} <= chunk[0].data.keys():
+            _reject_unclear_labels(chunk, file)
+        return SOURCE_FORMATS[name]
     if len(choose_columns(chunk)) == len(COMPLETION_KEYS):
         return SOURCE_FORMATS["completions"]
     raise DatasetError(
@@ -159,7 +162,7 @@ def _format_of(data: Mapping[str, Any]) -> str | None:  # noqa: PLR0911 — a li
     if {"chosen", "rejected"} <= keys:
         return "preference"
     label = fields.get("label", fields.get("kto_tag"))
-    if isinstance(label, bool) and (keys >= {"prompt", "completion"} or keys & {*MESSAGE_LISTS}):
+    if _judges_answer(label) and (keys >= {"prompt", "completion"} or keys & {*MESSAGE_LISTS}):
         return "kto"
     if "ideal" in keys and "input" in keys:
         return "evals"
@@ -175,6 +178,26 @@ def _format_of(data: Mapping[str, Any]) -> str | None:  # noqa: PLR0911 — a li
         if needed <= keys:
             return name
     return "completions" if keys & {"prompt", "completion"} else None
+
+
+def _judges_answer(label: Any) -> bool:
+    """Return whether a label marks good and bad answers; 0 and 1 can be other labels too."""
+    return parse_label(label) is not None and str(label).strip() not in {"0", "1"}
+
+
+def _reject_unclear_labels(chunk: Chunk, file: str | None) -> None:
+    """Raise an error for prompts and completions whose labels may mark bad answers."""
+    for key in ("label", "kto_tag"):
+        labels = {str(data.get(key)).strip() for _, data in chunk}
+        if labels == {"0", "1"}:
+            raise DatasetError(
+                f"The column `{key}` may mark bad answers, which a model must not learn.",
+                file=file,
+                line=chunk[0].line,
+                field=key,
+                remedy="Leave out the answers with 0: format='kto'. If it means something else, "
+                "leave out the column: format='completions'.",
+            )
 
 
 _BY_KEYS = {
@@ -321,8 +344,8 @@ def converter_for(
         return lambda chunk: [Row(line, convert.to_chat(data, system)) for line, data in chunk]
     if target == "dpo":
         raise ValueError(
-            "A preference pair needs a worse answer too: use the columns `prompt`, `chosen` and "
-            "`rejected`."
+            "A preference pair needs a better and a worse answer to the same prompt, and each row "
+            "has one answer. Join them to rows with `prompt`, `chosen` and `rejected`."
         )
     if (format, target) != ("chat", "completions"):
         raise ValueError(f"Rows of the format {format} cannot be converted to {target}.")

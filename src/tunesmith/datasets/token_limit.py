@@ -6,6 +6,7 @@ from tunesmith.datasets.findings import Finding, FindingCounter, Fix
 from tunesmith.datasets.rows import Chunk, ChunkSource, Row
 from tunesmith.datasets.tokens import TokenCounter
 from tunesmith.datasets.transforms import DropRows
+from tunesmith.known_models import base_name
 
 __all__ = ["TokenLimit", "token_limit"]
 
@@ -34,7 +35,7 @@ def token_limit(model: str) -> int | None:
 
     Source: https://platform.openai.com/docs/guides/fine-tuning-best-practices#token-limits
     """
-    base = model.removeprefix("ft:").split(":")[0]
+    base = base_name(model)
     for name, limit in _LIMITS.items():
         if base == name or base.startswith(f"{name}-"):
             return limit

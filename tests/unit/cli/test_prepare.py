@@ -317,3 +317,10 @@ def test_options_of_other_commands_are_accepted(run, folder):
     result = run("prepare kant.csv -y --n-epochs 2")
     assert result.exit_code == 0, result.output
     assert "[Y/n/a/q]" not in result.output
+
+
+def test_a_model_that_does_not_suit_the_rows_is_an_error_with_a_remedy(run):
+    result = run("prepare kant.csv -q --model gpt-4.1")
+    assert result.exit_code == 1
+    assert "Convert the rows: --to chat. (unsuitable-model)" in result.stderr
+    assert run("prepare kant.csv -q --model gpt-4.1 --to chat").exit_code == 0

@@ -32,6 +32,10 @@ PARTS = st.lists(
                 {"type": "image_url", "image_url": {"url": "https://example.com/a.png"}},
                 {"type": "image_url", "image_url": {"url": "data:image/gif;base64,R0lGODlh"}},
                 {"type": "image_url", "image_url": "https://example.com/a.png"},
+                {"type": "image_url", "image_url": "a.png"},
+                {"type": "image", "url": "https://example.com/a.png"},
+                {"type": "input_text", "text": "Hello"},
+                {"type": "text", "text": ""},
                 {"type": "file", "file": {"file_id": "f"}},
             ]
         ),
@@ -52,7 +56,7 @@ CALLS = st.lists(
     ),
     max_size=2,
 )
-ROLES = ["user", "assistant", "system", "developer", "tool", "function", "human", None]
+ROLES = ["AI", "user", "assistant", "system", "developer", "tool", "function", "human", None]
 
 
 @st.composite
@@ -82,6 +86,7 @@ EXTRAS = st.fixed_dictionaries(
         ),
         "parallel_tool_calls": st.booleans(),
         "source": st.just("forum"),
+        "images": st.sampled_from([["https://example.com/a.png"], ["a.png"], [], None, 7]),
     },
 )
 CHAT = st.builds(lambda turns, extras: {"messages": turns, **extras}, messages([ANSWER]), EXTRAS)

@@ -45,7 +45,7 @@ REFUSED_CHATS = {
     "bad-content": (chat({"role": "user", "content": 5}, ANSWER), "messages[0].content"),
     "empty-content": (chat({"role": "user", "content": " "}, ANSWER), "messages[0].content"),
     "bad-weight": (chat(USER, {**ANSWER, "weight": 0.5}), "messages[1].weight"),
-    "last-not-assistant": (chat(USER, ANSWER, USER), "messages[2].role"),
+    "last-not-assistant": (chat(USER), "messages[0].role"),
     "nothing-to-learn": (chat(USER, {**ANSWER, "weight": 0}), "messages"),
     "bad-tool": (chat(USER, ANSWER, tools=[{"type": "function"}]), "tools[0]"),
     "bad-tool-call": (

@@ -75,6 +75,41 @@ def test_bad_answers_are_left_out_and_counted():
     assert diagnosis.rows == 20
 
 
+@pytest.mark.parametrize(
+    ("good", "bad"), [("True", "False"), ("true", "false"), ("desirable", "undesirable")]
+)
+def test_labels_of_answers_can_be_text(good, bad):
+    rows = [
+        {"prompt": f"q{n}", "completion": f"a{n}", "label": (good, bad)[n % 2]} for n in range(30)
+    ]
+    diagnosis = diagnose(Dataset.open(rows))
+
+    assert diagnosis.source_format == "kto"
+    assert codes(diagnosis)["rejected-answers"].count == 15
+
+
+def test_labels_of_0_and_1_need_a_decision():
+    rows = [{"prompt": f"q{n}", "completion": f"a{n}", "label": n % 2} for n in range(30)]
+    with pytest.raises(DatasetError, match=r"format='kto'.*format='completions'"):
+        diagnose(Dataset.open(rows))
+
+    assert diagnose(Dataset.open(rows, format="kto")).rows == 15
+    assert diagnose(Dataset.open(rows, format="completions")).rows == 30
+
+
+def test_a_label_that_judges_nothing_breaks_its_row():
+    rows = [{"prompt": f"q{n}", "completion": f"a{n}", "label": True} for n in range(12)]
+    rows[3]["label"] = "perhaps"
+    diagnosis = diagnose(Dataset.open(rows, on_broken="skip"))
+    assert "`label` must be true or false" in codes(diagnosis)["broken-lines"].message
+
+
+def test_answers_with_a_label_cannot_become_pairs():
+    rows = [{"prompt": "q", "completion": f"a{n}", "label": n % 2 > 0} for n in range(30)]
+    with pytest.raises(DatasetError, match="a better and a worse answer to the same prompt"):
+        diagnose(Dataset.open(rows, target_format="dpo"))
+
+
 def test_unknown_keys_are_named_with_their_counts():
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     diagnosis = diagnosed({"messages": turns, "id": 1, "meta": {}})
@@ -82,7 +117,7 @@ def test_unknown_keys_are_named_with_their_counts():
     assert codes(diagnosis)["unknown-key"].fix.description == "Remove `id` (12), `meta` (12)"
 
 
-@pytest.mark.parametrize("key", ["images", "label"])
+@pytest.mark.parametrize("key", ["videos", "label"])
 def test_a_key_that_changes_the_meaning_takes_its_row_with_it(key):
     turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
     finding = codes(diagnosed({"messages": turns, key: ["x"]}))["meaningful-key"]
@@ -99,6 +134,11 @@ def test_a_key_that_changes_the_meaning_takes_its_row_with_it(key):
         ({"Prompt": "a", "Antwort": "b"}, r"rename=\{'Antwort': 'completion'\}"),
         ({"": "7", "Frage": "Wer?", "Antwort": "Er war es."}, r"'Frage': 'prompt'.*'Antwort'"),
         ({"Antwort": "Er war es.", "Frage": "Wer, sag?"}, r"'Antwort': 'prompt'|'Frage': 'prompt'"),
+        (
+            {"context": "It is 7.", "question": "What?", "answers": {"text": ["7"]}},
+            "`answers` holds",
+        ),
+        ({"What is it?": "And this?", "It is a cat.": "A dog."}, "add a header"),
     ],
 )
 def test_the_hint_names_the_right_columns(row, hint):

@@ -1,15 +1,13 @@
 """Check of rows that hold messages: conversations, preference pairs and reinforcement items."""
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from copy import deepcopy
 from dataclasses import dataclass
 from typing import Any
 
-from pydantic_core import to_json
-
-from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.checks.duplicates import DuplicatesCheck
+from tunesmith.datasets.checks.edits import EDITS, refined_code
 from tunesmith.datasets.checks.secrets import SecretsCheck
 from tunesmith.datasets.checks.system import SystemMessageCheck
 from tunesmith.datasets.checks.texts import row_texts
@@ -29,10 +27,6 @@ from tunesmith.training_rules import (
 
 __all__ = ["FINDINGS", "RowCheck"]
 
-MEANINGFUL_KEYS = {"label", "kto_tag", "images", "image", "videos", "audios"}
-"""Keys that change the meaning of a row: they are not removed, but the row is."""
-
-_ROLE_NAMES = {"human": "user", "gpt": "assistant", "bot": "assistant", "model": "assistant"}
 _MAX_KEYS = 1000
 _NO_REFERENCE_KEYS = {"messages", "tools", "functions", "parallel_tool_calls"}
 
@@ -120,7 +114,7 @@ class RowCheck:
 
     def _inspect(self, data: dict[str, Any]) -> Iterator[Problem]:
         for problem in inspect_row(data, self._format):
-            yield problem._replace(code=_refined_code(problem))
+            yield problem._replace(code=refined_code(problem, data))
         if self._format == "dpo":
             better, worse = (data.get(key) for key in PAIR_KEYS[1:])
             if better is not None and better == worse:
@@ -130,14 +124,20 @@ class RowCheck:
 
     def _problems(self, data: dict[str, Any]) -> list[Problem]:
         """Return the problems that edits fix, and those that remain after the edits."""
-        problems = [*self._inspect(data)]
-        editable = [problem for problem in problems if problem.code in _EDITS]
-        if not editable:
-            return problems
-        fixed = Row(0, deepcopy(data))
-        for problem in editable:
-            _EDITS[problem.code][1](fixed)
-        return [*editable, *self._inspect(fixed.data)]
+        problems: list[Problem] = []
+        remaining = [*self._inspect(data)]
+        fixed = Row(0, data)
+        # An edit can reveal a problem with another edit.
+        for _ in EDITS:
+            editable = [problem for problem in remaining if problem.code in EDITS]
+            if not editable:
+                break
+            fixed = fixed if problems else Row(0, deepcopy(data))
+            for problem in editable:
+                EDITS[problem.code].apply(fixed)
+            problems += editable
+            remaining = [*self._inspect(fixed.data)]
+        return [*problems, *remaining]
 
     def _count_unknown_keys(self, problems: list[Problem]) -> None:
         # A dict keeps the order of the keys, so that equal counts are named in one order.
@@ -167,9 +167,8 @@ class RowCheck:
         if code == "unknown-key":
             description = f"Remove {self._key_names()}"
             return Fix(description=description, transform=EditRows(self._remove_unknown_keys))
-        if edit := _EDITS.get(code):
-            description, change = edit
-            return Fix(description=f"{description} ({rows})", transform=EditRows(change))
+        if edit := EDITS.get(code):
+            return Fix(description=f"{edit.description} ({rows})", transform=EditRows(edit.apply))
 
         def has_problem(row: Row) -> bool:
             return any(problem.code == code for problem in self._inspect(row.data))
@@ -181,80 +180,17 @@ class RowCheck:
 
     def _remove_unknown_keys(self, row: Row) -> None:
         for problem in [*inspect_row(row.data, self._format)]:
-            if _is_removable(problem) and problem.parent is not None:
+            code = refined_code(problem, row.data)
+            if code == "unknown-key" and problem.parent is not None:
                 del problem.parent[str(problem.value)]
 
 
 _EXTRA_CODES = {
     "meaningful-key": "a key changes the meaning of the row, and the service ignores it: "
-    "`label` marks bad answers, `images` belong into the messages as `image_url` parts.",
-    "foreign-role": f"a message's role has another name: {', '.join(_ROLE_NAMES)}.",
-    "arguments-not-text": "the arguments of a tool call are an object instead of JSON text.",
-    "missing-call-type": "a tool call has no `type`.",
+    "`label` marks bad answers, `images` belong into the messages as `image_url` parts with URLs.",
+    **{code: edit.problem for code, edit in EDITS.items()},
 }
 
 
 FINDINGS = frozenset({*RULES, *_EXTRA_CODES, *_ADVICE} - {"not-text", "empty-completions"})
 """Codes of the findings that this check can have."""
-
-
-def _refined_code(problem: Problem) -> str:
-    """Return the code of a problem that has a fix of its own, or else the rule's code."""
-    match problem:
-        case Problem("unknown-key", path, str(key)) if path == key and key in MEANINGFUL_KEYS:
-            return "meaningful-key"
-        case Problem("unknown-role", _, str(role)) if role.lower() in _ROLE_NAMES:
-            return "foreign-role"
-        case Problem("bad-arguments", _, dict() | list()):
-            return "arguments-not-text"
-        case Problem("bad-tool-call", _, {"id": str(), "function": dict()}) if (
-            is_object(problem.value) and "type" not in problem.value
-        ):
-            return "missing-call-type"
-        case _:
-            return problem.code
-
-
-def _is_removable(problem: Problem) -> bool:
-    return _refined_code(problem) == "unknown-key"
-
-
-def _messages_of(data: Any) -> Iterator[dict[str, Any]]:
-    """Yield all messages of a row, whatever its format."""
-    if is_object(data):
-        for value in (data.get("messages"), data.get("input"), *map(data.get, PAIR_KEYS[1:])):
-            yield from _messages_of(value)
-    elif is_list(data):
-        yield from filter(is_object, data)
-
-
-def _calls_of(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for message in _messages_of(data):
-        calls = message.get("tool_calls")
-        yield from filter(is_object, calls if is_list(calls) else [])
-
-
-def _rename_roles(row: Row) -> None:
-    for message in _messages_of(row.data):
-        if isinstance(role := message.get("role"), str):
-            message["role"] = _ROLE_NAMES.get(role.lower(), role)
-
-
-def _serialize_arguments(row: Row) -> None:
-    functions = [call.get("function") for call in _calls_of(row.data)]
-    functions += [message.get("function_call") for message in _messages_of(row.data)]
-    for function in filter(is_object, functions):
-        if isinstance(arguments := function.get("arguments"), dict | list):
-            function["arguments"] = to_json(arguments).decode()
-
-
-def _add_call_types(row: Row) -> None:
-    for call in _calls_of(row.data):
-        call.setdefault("type", "function")
-
-
-_EDITS: dict[str, tuple[str, Callable[[Row], None]]] = {
-    "foreign-role": ("Rename roles to `user` and `assistant`", _rename_roles),
-    "arguments-not-text": ("Write arguments as JSON text", _serialize_arguments),
-    "missing-call-type": ("Add the type `function` to tool calls", _add_call_types),
-}

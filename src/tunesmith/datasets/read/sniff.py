@@ -2,6 +2,7 @@
 
 import re
 
+from tunesmith.datasets.columns import is_header
 from tunesmith.datasets.read.files import DataFile, FileType
 from tunesmith.datasets.read.issues import ReadIssues
 from tunesmith.datasets.read.text import detect_encoding, peek_text
@@ -12,6 +13,8 @@ _MAGIC: dict[bytes, FileType] = {b"PK\x03\x04": "xlsx", b"PAR1": "parquet"}
 _JSON = re.compile(r'(?:\[\s*)*\{\s*"[^"\n]*"\s*:')
 """Beginning of an object with a key, alone or in arrays."""
 
+_SEPARATOR = re.compile(r'"?\s*[,;\t]\s*"?')
+
 
 def sniff_kind(file: DataFile) -> FileType:
     """Return the type that a file's content has, or else the type of its extension."""
@@ -20,4 +23,9 @@ def sniff_kind(file: DataFile) -> FileType:
         if magic or file.kind in {"xlsx", "parquet", "json", "jsonl"}:
             return magic or file.kind
         encoding = detect_encoding(stream, None, ReadIssues(file.name))
-        return "jsonl" if _JSON.match(peek_text(stream, encoding)) else file.kind
+        text = peek_text(stream, encoding)
+    if _JSON.match(text):
+        return "jsonl"
+    if file.kind == "txt" and is_header(_SEPARATOR.split(text.partition("\n")[0].strip('"\r'))):
+        return "csv"
+    return file.kind

@@ -2,7 +2,7 @@
 
 import csv
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from io import BufferedReader
 from itertools import chain, count, islice, repeat
 
@@ -73,7 +73,8 @@ def _rows(lines: TextLines, issues: ReadIssues, encoding: str, delimiter: str) -
 
 def _read_names(lines: TextLines, delimiter: str) -> tuple[list[str], str]:
     """Return the names of the columns and the delimiter, which can be other than the usual one."""
-    reader = csv.reader(lines, delimiter=delimiter)
+    read: list[str] = []
+    reader = csv.reader(_record(lines, read), delimiter=delimiter)
     names = next((names for names in reader if names), list[str]())
     if separator := _SEPARATOR_LINE.fullmatch(delimiter.join(names)):
         # Excel writes this line before the header.
@@ -81,8 +82,15 @@ def _read_names(lines: TextLines, delimiter: str) -> tuple[list[str], str]:
         return next((names for names in reader if names), list[str]()), separator[1]
     if len(names) == 1 and (other := re.search("[;,\t]", names[0])):
         # Spreadsheets write semicolons where numbers have commas, and tabs under any name.
-        return names[0].split(other[0]), other[0]
+        return next(csv.reader(read[-1:], delimiter=other[0])), other[0]
     return names, delimiter
+
+
+def _record(lines: Iterable[str], lines_read: list[str]) -> Iterator[str]:
+    """Yield lines and append them to a list."""
+    for line in lines:
+        lines_read.append(line)
+        yield line
 
 
 _new_row: Callable[[type[Row], tuple[int, dict[str, str]]], Row] = tuple.__new__  # pyright: ignore[reportUnknownMemberType, reportUnknownVariableType]

@@ -1,6 +1,7 @@
 """Text from bytes: its encoding, lines of limited length, and bytes that are not text."""
 
 import codecs
+import re
 from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import partial
@@ -19,6 +20,20 @@ _BOMS = (
     (codecs.BOM_UTF16_LE, "utf-16"),
     (codecs.BOM_UTF16_BE, "utf-16"),
 )
+_UTF16: dict[tuple[bool, ...], str] = {
+    (True, False, True, False): "utf-16-le",
+    (False, True, False, True): "utf-16-be",
+}
+"""Encodings by which of the first bytes are not zero: two characters of ASCII without a mark."""
+
+_EAST_ASIAN = (
+    ("shift_jis", "[\u3040-\u30ff]", "[\u3040-\u30ff\u4e00-\u9fff]"),
+    ("euc_jp", "[\u3040-\u30ff]", "[\u3040-\u30ff\u4e00-\u9fff]"),
+    ("euc_kr", "[\uac00-\ud7a3]", "[\uac00-\ud7a3]"),
+    ("gb18030", "[\u4e00-\u9fff]", "[\u4e00-\u9fff]"),
+)
+"""Encodings, letters that a text in them has, and all letters that it may have besides ASCII."""
+
 _CONTEXT_CHARACTERS = 15
 
 
@@ -31,7 +46,8 @@ def detect_encoding(stream: BufferedReader, encoding: str | None, issues: ReadIs
         DatasetError: The encoding does not exist.
     """
     head = stream.peek(4)[:4]
-    name = next((name for mark, name in _BOMS if head.startswith(mark)), "utf-8")
+    name = next((name for mark, name in _BOMS if head.startswith(mark)), None)
+    name = name or _UTF16.get(tuple(byte > 0 for byte in head), "utf-8")
     if encoding is not None:
         try:
             name = codecs.lookup(encoding).name
@@ -91,7 +107,7 @@ def text_problem(text: str, encoding: str) -> tuple[str, str] | None:
 
 def _encoding_hint(text: str) -> str:
     raw = text.encode(errors="surrogateescape")
-    for encoding in ("cp1252", "latin-1"):
+    for encoding in (*_east_asian(raw), "cp1252", "latin-1"):
         try:
             decoded = raw.decode(encoding)
         except UnicodeDecodeError:
@@ -101,6 +117,18 @@ def _encoding_hint(text: str) -> str:
         shown = decoded[max(first - _CONTEXT_CHARACTERS, 0) : first + _CONTEXT_CHARACTERS]
         return f"In {encoding} it reads {shown!r}; if that is right, use encoding={encoding!r}."
     return "Name the file's encoding."
+
+
+def _east_asian(raw: bytes) -> Iterator[str]:
+    """Yield the East Asian encodings in which bytes are text of their languages throughout."""
+    for encoding, needed, allowed in _EAST_ASIAN:
+        try:
+            text = raw.decode(encoding)
+        except UnicodeDecodeError:
+            continue
+        letters = "".join(char for char in text if char.isalpha() and not char.isascii())
+        if len(letters) > 1 and re.search(needed, letters) and re.fullmatch(f"{allowed}+", letters):
+            yield encoding
 
 
 class TextLines:

@@ -19,11 +19,13 @@ from tunesmith.service.engines.base import (
 from tunesmith.service.fine_tuning.timeline import Failure
 from tunesmith.service.inference.messages import to_chat_messages
 from tunesmith.training_rules import (
+    MAX_IMAGE_EXAMPLES,
     MIN_EXAMPLES,
     PAIR_KEYS,
     RULES,
     Format,
     Problem,
+    count_images,
     inspect_row,
     is_learned,
 )
@@ -70,6 +72,20 @@ def validate_example_count(n: int, param: str = "training_file") -> None:
         raise InvalidTrainingFileError(Failure("invalid_n_examples", message, param))
 
 
+def validate_image_count(n: int, param: str) -> None:
+    """Validate that a file has few enough examples with images.
+
+    Raises:
+        InvalidTrainingFileError: There are more than 50,000.
+    """
+    if n > MAX_IMAGE_EXAMPLES:
+        message = (
+            f"{_kind(param).capitalize()} file has {n} examples with images, "
+            f"but must have at most {MAX_IMAGE_EXAMPLES} of them"
+        )
+        raise InvalidTrainingFileError(Failure("invalid_training_file", message, param))
+
+
 def read_examples(
     content: bytes,
     format: Format,
@@ -89,6 +105,7 @@ def read_examples(
         InvalidTrainingFileError: A line is invalid.
     """
     examples: list[TrainingExample] = []
+    with_images = 0
     for number, line in enumerate(_lines(content), 1):
         try:
             data = _parse_line(line, format)
@@ -98,7 +115,9 @@ def read_examples(
                 f"Invalid file format. Example {number}{error}"
             )
             raise InvalidTrainingFileError(Failure(error.code, message, param)) from None
+        with_images += count_images(data.get("messages")) > 0
         examples.append(_to_example(data, format, grade))
+    validate_image_count(with_images, param)
     return examples
 
 

@@ -9,6 +9,7 @@ from tunesmith.service.fine_tuning.training_data import (
     InvalidTrainingFileError,
     read_examples,
     validate_example_count,
+    validate_image_count,
 )
 
 _ASKED = {"role": "user", "content": "Hello"}
@@ -156,6 +157,12 @@ def test_ten_examples_are_enough_and_nine_are_not():
         InvalidTrainingFileError, match=r"has 9 example\(s\), but must have at least 10"
     ):
         validate_example_count(9)
+
+
+def test_too_many_examples_with_images_fail_the_job():
+    validate_image_count(50_000, "training_file")
+    with pytest.raises(InvalidTrainingFileError, match="must have at most 50000"):
+        validate_image_count(50_001, "training_file")
 
 
 def test_pairs_are_read_as_they_stand():

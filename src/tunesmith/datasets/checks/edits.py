@@ -1,0 +1,206 @@
+"""Edits that make a row valid without losing anything that a model learns."""
+
+from collections.abc import Callable, Iterator
+from typing import Any, NamedTuple
+
+from pydantic_core import to_json
+
+from tunesmith._json_types import is_list, is_object
+from tunesmith.datasets.convert import ROLES
+from tunesmith.datasets.rows import Row
+from tunesmith.training_rules import PAIR_KEYS, Problem
+
+__all__ = ["EDITS", "MEANINGFUL_KEYS", "Edit", "refined_code"]
+
+MEANINGFUL_KEYS = {"label", "kto_tag", "images", "image", "videos", "audios"}
+"""Keys that change the meaning of a row: they are not removed, but the row is."""
+
+_TEXT_PARTS = ("input_text", "output_text")
+_IMAGE_PARTS = ("image", "input_image", "image_url")
+_PLACEHOLDER = "<image>"
+_URLS = ("http://", "https://", "data:")
+
+
+class Edit(NamedTuple):
+    """Edit of the rows with a problem.
+
+    Attributes:
+        problem: What is wrong with the rows.
+        description: The edit, as an instruction.
+        apply: Changes a row; does nothing to rows without the problem.
+    """
+
+    problem: str
+    description: str
+    apply: Callable[[Row], None]
+
+
+def refined_code(problem: Problem, data: dict[str, Any]) -> str:  # noqa: PLR0911 — a list of cases
+    """Return the code of a problem that has a fix of its own, or else the rule's code."""
+    match problem:
+        case Problem("unknown-key", "images", _) if _can_place_images(data):
+            return "separate-images"
+        case Problem("unknown-key", path, str(key)) if path == key and key in MEANINGFUL_KEYS:
+            return "meaningful-key"
+        case Problem("unknown-role", _, str(role)) if role.lower() in ROLES:
+            return "foreign-role"
+        case Problem("bad-arguments", _, dict() | list()):
+            return "arguments-not-text"
+        case Problem("bad-tool-call", _, {"id": str(), "function": dict()}) if (
+            is_object(problem.value) and "type" not in problem.value
+        ):
+            return "missing-call-type"
+        case Problem("unknown-part", _, part) if is_object(part) and _to_part(part) != part:
+            return "foreign-part"
+        case Problem("bad-image", path, str()) if path.endswith(".image_url"):
+            return "foreign-part"
+        case Problem("last-not-assistant") if _has_answer(data.get("messages")):
+            return "trailing-messages"
+        case _:
+            return problem.code
+
+
+def _messages_of(data: Any) -> Iterator[dict[str, Any]]:
+    """Yield all messages of a row, whatever its format."""
+    if is_object(data):
+        for value in (data.get("messages"), data.get("input"), *map(data.get, PAIR_KEYS[1:])):
+            yield from _messages_of(value)
+    elif is_list(data):
+        yield from filter(is_object, data)
+
+
+def _calls_of(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    for message in _messages_of(data):
+        calls = message.get("tool_calls")
+        yield from filter(is_object, calls if is_list(calls) else [])
+
+
+def _rename_roles(row: Row) -> None:
+    for message in _messages_of(row.data):
+        if isinstance(role := message.get("role"), str):
+            message["role"] = ROLES.get(role.lower(), role)
+
+
+def _serialize_arguments(row: Row) -> None:
+    functions = [call.get("function") for call in _calls_of(row.data)]
+    functions += [message.get("function_call") for message in _messages_of(row.data)]
+    for function in filter(is_object, functions):
+        if isinstance(arguments := function.get("arguments"), dict | list):
+            function["arguments"] = to_json(arguments).decode()
+
+
+def _add_call_types(row: Row) -> None:
+    for call in _calls_of(row.data):
+        call.setdefault("type", "function")
+
+
+def _rewrite_parts(row: Row) -> None:
+    for message in _messages_of(row.data):
+        if is_list(content := message.get("content")):
+            message["content"] = [_to_part(p) if is_object(p) else p for p in content]
+
+
+def _to_part(part: dict[str, Any]) -> dict[str, Any]:
+    """Return a part in the form of chat completions."""
+    match part:
+        case {"type": kind, "text": str(text)} if kind in _TEXT_PARTS:
+            return {"type": "text", "text": text}
+        case {"type": kind} if kind in _IMAGE_PARTS:
+            url = part.get("image_url", part.get("url", part.get("image")))
+            return _image_part(url) if isinstance(url, str) else part
+        case _:
+            return part
+
+
+def _image_part(url: str) -> dict[str, Any]:
+    return {"type": "image_url", "image_url": {"url": url}}
+
+
+def _can_place_images(data: dict[str, Any]) -> bool:
+    """Return whether all of `images` are URLs, and each has a place or none has one."""
+    urls, texts = _image_urls(data.get("images")), _user_texts(data)
+    places = sum(message["content"].count(_PLACEHOLDER) for message in texts)
+    return bool(urls and texts) and places in {0, len(urls)}
+
+
+def _image_urls(images: Any) -> list[str]:
+    """Return the URLs of images; none if one is something else, such as a path."""
+    items = images if is_list(images) else [images]
+    values = [image.get("url") if is_object(image) else image for image in items]
+    urls = [value for value in values if isinstance(value, str) and value.startswith(_URLS)]
+    return urls if len(urls) == len(values) else []
+
+
+def _user_texts(data: dict[str, Any]) -> list[dict[str, Any]]:
+    return [
+        message
+        for message in _messages_of(data)
+        if message.get("role") == "user" and isinstance(message.get("content"), str)
+    ]
+
+
+def _place_images(row: Row) -> None:
+    if not _can_place_images(row.data):
+        return
+    images = _image_urls(row.data.pop("images"))
+    urls = iter(images)
+    texts = _user_texts(row.data)
+    if not any(_PLACEHOLDER in message["content"] for message in texts):
+        texts[0]["content"] = _PLACEHOLDER * len(images) + texts[0]["content"]
+    for message in texts:
+        first, *others = message["content"].split(_PLACEHOLDER)
+        if others:
+            parts = [_text_part(first)]
+            for text in others:
+                parts += [_image_part(next(urls)), _text_part(text)]
+            message["content"] = [part for part in parts if part.get("text") != ""]
+
+
+def _text_part(text: str) -> dict[str, Any]:
+    return {"type": "text", "text": text.strip()}
+
+
+def _has_answer(messages: Any) -> bool:
+    return is_list(messages) and any(
+        is_object(message) and message.get("role") == "assistant" for message in messages
+    )
+
+
+def _cut_after_answer(row: Row) -> None:
+    messages: Any = row.data.get("messages")
+    if _has_answer(messages):
+        while not is_object(messages[-1]) or messages[-1].get("role") != "assistant":
+            messages.pop()
+
+
+EDITS: dict[str, Edit] = {
+    "foreign-role": Edit(
+        f"a message's role has another name: {', '.join(k for k, v in ROLES.items() if k != v)}.",
+        "Rename roles to `user` and `assistant`",
+        _rename_roles,
+    ),
+    "arguments-not-text": Edit(
+        "the arguments of a tool call are an object instead of JSON text.",
+        "Write arguments as JSON text",
+        _serialize_arguments,
+    ),
+    "missing-call-type": Edit(
+        "a tool call has no `type`.", "Add the type `function` to tool calls", _add_call_types
+    ),
+    "foreign-part": Edit(
+        "a part of a message has the form of another API.",
+        "Write parts as `text` and `image_url`",
+        _rewrite_parts,
+    ),
+    "separate-images": Edit(
+        "the images are in a key of their own instead of in the messages.",
+        "Move images into the messages",
+        _place_images,
+    ),
+    "trailing-messages": Edit(
+        "messages follow the last answer, so that nothing is learned from them.",
+        "Leave out messages after the last answer",
+        _cut_after_answer,
+    ),
+}
+"""Every edit by the code of its finding, in the order in which they are offered."""

@@ -1,0 +1,89 @@
+"""Check of the rows against the abilities of the model to train."""
+
+from collections.abc import Iterator, Mapping
+from datetime import date
+
+from tunesmith.datasets.findings import Finding, FindingCounter
+from tunesmith.datasets.rows import Chunk, ChunkSource
+from tunesmith.known_models import KNOWN_MODELS, Ability, KnownModel
+from tunesmith.training_rules import Format, count_images
+
+__all__ = ["ModelCheck"]
+
+_METHODS: Mapping[Format, Ability] = {
+    "completions": "supervised",
+    "chat": "supervised",
+    "dpo": "dpo",
+    "reinforcement": "reinforcement",
+}
+_ENDPOINTS: Mapping[Format, Ability] = {"completions": "completions", "chat": "chat"}
+
+
+class ModelCheck:
+    """Check of whether a model can be fine-tuned on the rows; pass it to `diagnose`.
+
+    Args:
+        model: The model, such as `find_model("gpt-4.1")`.
+        format: The format of the rows.
+        file: The name of the file for the finding.
+
+    Example:
+        ```python
+        from tunesmith.datasets import Dataset
+        from tunesmith.datasets.checks.model import ModelCheck
+        from tunesmith.known_models import find_model
+
+        dataset = Dataset.open("kant.csv")
+        check = ModelCheck(find_model("babbage-002"), dataset.format(), dataset.file)
+        diagnosis = await dataset.diagnose(checks=[check])
+        ```
+    """
+
+    def __init__(self, model: KnownModel, format: Format, file: str | None = None) -> None:
+        self._model = model
+        self._format: Format = format
+        self._file = file
+        self._images = FindingCounter()
+
+    def update(self, chunk: Chunk) -> None:
+        """Inspect some rows."""
+        if self._format == "chat" and not self._model.can("images"):
+            for line, data in chunk:
+                if count_images(data.get("messages")):
+                    self._images.add(line, field="messages")
+
+    def findings(self, _: ChunkSource) -> Iterator[Finding]:
+        """Yield the findings."""
+        if problem := self._problem():
+            yield Finding(
+                code="unsuitable-model", severity="error", message=problem, file=self._file
+            )
+        if self._images.count:
+            yield self._images.finding(
+                "images-for-model",
+                "error",
+                f"{self._images.rows}: {self._model.name} cannot be fine-tuned on images. "
+                f"{_others('images')}",
+                file=self._file,
+            )
+
+    def _problem(self) -> str | None:
+        """Return why the model cannot be fine-tuned on rows of this format."""
+        name, method = self._model.name, _METHODS[self._format]
+        if not self._model.can(method):
+            tunable = self._model.can("supervised", "dpo", "reinforcement")
+            method_name = f" by the method {method}" if tunable else ""
+            return f"{name} cannot be fine-tuned{method_name}. {_others(method)}"
+        if self._model.can(_ENDPOINTS.get(self._format, method)):
+            return None
+        other = "chat" if self._format == "completions" else "completions"
+        remedy = f"Convert the rows: target_format={other!r}."
+        return f"{name} is not fine-tuned on {self._format}. {remedy}"
+
+
+def _others(ability: Ability) -> str:
+    """Name the models with an ability that live the longest."""
+    able = [model for model in KNOWN_MODELS.values() if model.can(ability)]
+    last = max(model.shutdown or date.max for model in able)
+    names = sorted(m.name for m in able if (m.shutdown or date.max) == last)
+    return f"Use one of {', '.join(names)}." if len(names) > 1 else f"Use {names[0]}."
