@@ -14,6 +14,7 @@ import anyio.from_thread
 import anyio.to_thread
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
+from tunesmith._extras import import_extra
 from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.checks.run import run_checks
 from tunesmith.datasets.columns import format_columns
@@ -188,6 +189,23 @@ class Dataset:
         while chunk := await anyio.to_thread.run_sync(next, pieces, None):
             for row in chunk:
                 yield row
+
+    def to_pandas(self) -> Any:
+        """Return the rows as a data frame, indexed by line; reads all of them, and blocks.
+
+        Raises:
+            ConfigurationError: pandas is not installed.
+            DatasetError: The file cannot be read or used.
+
+        Example:
+            ```python
+            print(Dataset.open("kant.csv").to_pandas().head())
+            ```
+        """
+        pandas = import_extra("pandas", "notebook", "Data frames")
+        rows = [row for chunk in self.chunks() for row in chunk]
+        index = pandas.Index([row.line for row in rows], name="line")
+        return pandas.DataFrame([row.data for row in rows], index=index)
 
     async def diagnose(
         self, *, validation: "Dataset | None" = None, checks: Sequence[Check] = ()

@@ -1,6 +1,11 @@
 """Datasets and diagnoses as notebooks show them."""
 
+import sys
+
+import pytest
+
 from tunesmith.datasets import Dataset, diagnose, example
+from tunesmith.errors import ConfigurationError
 
 
 def test_representations_are_short():
@@ -15,3 +20,17 @@ def test_a_diagnosis_is_a_table_of_findings_and_text_is_escaped():
     html = diagnose(Dataset.open(rows))._repr_html_()
     assert '<th scope="col">Severity</th>' in html
     assert "<i>" not in html
+
+
+def test_rows_become_a_data_frame_indexed_by_line(tmp_path):
+    file = tmp_path / "t.csv"
+    file.write_text('prompt,completion\n"a\nb",c\nd,e\n')
+    frame = Dataset.open(file).to_pandas()
+    assert list(frame.index) == [2, 4]
+    assert frame.to_dict("list") == {"prompt": ["a\nb", "d"], "completion": ["c", "e"]}
+
+
+def test_a_data_frame_without_pandas_names_the_extra(monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ConfigurationError, match="notebook"):
+        Dataset.open([{"prompt": "a", "completion": "b"}]).to_pandas()
