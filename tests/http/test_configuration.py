@@ -39,6 +39,8 @@ async def test_certificates_that_cannot_be_loaded_name_the_variable(
     [
         ("gopher://user:verysecret@p:1", "use http://"),
         ("http://user:verysecret@p:port", "use http://"),
+        ("http://user:verysecret@p:99999", "use http://"),
+        ("http://user:verysecret@p q:1", "use http://"),
         ("socks5://user:verysecret@p:1", r"pip install 'httpx\[socks\]'"),
     ],
 )

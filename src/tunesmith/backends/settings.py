@@ -55,19 +55,19 @@ def _split_base_url(base_url: SecretStr) -> tuple[str, SecretStr | None] | None:
         url = httpx.URL(base_url.get_secret_value())
     except httpx.InvalidURL:
         return None
-    valid = (
-        url.scheme in {"http", "https"}
-        and (":" in url.host or _HOST_NAME.fullmatch(url.raw_host) is not None)
-        and not (url.query or url.fragment)
-        and (url.port is None or 0 < url.port < 1 << 16)
-    )
-    if not valid:
+    if url.scheme not in {"http", "https"} or url.query or url.fragment or not _has_address(url):
         return None
     if not url.userinfo:
         return str(url).rstrip("/"), None
     credentials = base64.b64encode(f"{url.username}:{url.password}".encode()).decode()
     address = str(url.copy_with(userinfo=b"")).rstrip("/")
     return address, SecretStr(f"Basic {credentials}")
+
+
+def _has_address(url: httpx.URL) -> bool:
+    """Return whether host and port of a URL can be connected to."""
+    is_host = ":" in url.host or _HOST_NAME.fullmatch(url.raw_host) is not None
+    return is_host and (url.port is None or 0 < url.port < 1 << 16)
 
 
 def _quote_harmless(base_url: object) -> str:
@@ -126,7 +126,9 @@ def to_httpx_proxy(proxy: Proxy | None) -> httpx.Proxy | None:
     try:
         converted = httpx.Proxy(proxy.url)
     except (httpx.InvalidURL, ValueError):
-        raise proxy.error("use http://HOST:PORT, https:// or socks5://") from None
+        converted = None
+    if converted is None or not _has_address(converted.url):
+        raise proxy.error("use http://HOST:PORT, https:// or socks5://")
     if converted.url.scheme.startswith("socks") and not find_spec("socksio"):
         raise proxy.error("SOCKS needs a package: pip install 'httpx[socks]'")
     return converted

@@ -215,10 +215,12 @@ def _check_lengths(values: Mapping[str, Any]) -> None:
     for name, value in values.items():
         if not isinstance(value, list):
             continue
-        items = [item for item in value if isinstance(item, dict)]
-        is_long = name in _LONG_PARAMS and not items
-        inner = (field for item in items for field in item.values() if isinstance(field, list))
-        length = (0 if is_long else len(value)) + sum(map(len, inner))
+        items = cast("list[object]", value)
+        objects = [cast("dict[str, object]", item) for item in items if isinstance(item, dict)]
+        length = 0 if name in _LONG_PARAMS and not objects else len(items)
+        for item in objects:
+            for field in item.values():
+                length += len(cast("list[object]", field)) if isinstance(field, list) else 0
         if length > _MAX_ITEMS:
             raise InvalidRequestError(
                 f"Invalid '{name}': array too long. Expected an array with maximum length "

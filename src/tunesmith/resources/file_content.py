@@ -103,6 +103,7 @@ class _Download:
         self._file = file
         self._deadline = deadline
         self._validator: str | None = None
+        self._version: dict[str, str] = {}
         self._total_bytes: int | None = None
         self._restarts = 0
 
@@ -140,6 +141,8 @@ class _Download:
                     await self._file.write(chunk)
                 size_bytes = await self._file.tell()
                 if self._total_bytes not in (None, size_bytes):
+                    if size_bytes > (self._total_bytes or 0):
+                        await self._start_over()
                     raise received.interrupted(f"{size_bytes} of {self._total_bytes} bytes arrived")
         except APIStatusError as error:
             if not self._is_complete(error, position):
@@ -147,6 +150,7 @@ class _Download:
 
     def _note_file(self, received: OpenResponse) -> None:
         headers = received.info.headers
+        self._version = _version(received)
         etag = headers.get("etag", "")
         # Weak validators do not promise equal bytes.
         strong_etag = etag if etag and not etag.startswith("W/") else None
@@ -161,16 +165,23 @@ class _Download:
         begin, _, total = content_range.groups() if content_range else (None, None, None)
         is_partial = received.info.status == 206  # noqa: PLR2004
         total_bytes = int(total) if total else self._total_bytes
-        is_same = total_bytes == (self._total_bytes or total_bytes)
+        # Some servers ignore `if-range`.
+        version = _version(received)
+        is_same = total_bytes == (self._total_bytes or total_bytes) and all(
+            self._version.get(name, value) == value for name, value in version.items()
+        )
         if is_partial and begin == str(position) and is_same:
             self._total_bytes = total_bytes
             return
-        self._restarts += 1
-        await self._file.seek(0)
-        await self._file.truncate()
+        await self._start_over()
         if is_partial:
             raise received.interrupted("the file at the service has changed")
         self._note_file(received)
+
+    async def _start_over(self) -> None:
+        self._restarts += 1
+        await self._file.seek(0)
+        await self._file.truncate()
 
     def _is_complete(self, error: APIStatusError, position: int) -> bool:
         """Return whether a range was refused because only the end of the response was lost."""
@@ -180,3 +191,8 @@ class _Download:
             and content_range == f"bytes */{position}"
             and self._total_bytes in (None, position)
         )
+
+
+def _version(received: OpenResponse) -> dict[str, str]:
+    headers = received.info.headers
+    return {name: headers[name] for name in ("etag", "last-modified") if name in headers}

@@ -75,6 +75,23 @@ async def test_another_file_or_another_range_starts_over(content_range, tmp_path
     assert await download(backend, tmp_path) == b"abcdefg"
 
 
+@pytest.mark.parametrize("name", ["etag", "last_modified"])
+async def test_a_range_of_another_version_starts_over(name, tmp_path):
+    old, new = {name: '"1"'}, {name: '"2"'}
+    backend = Script(
+        answer([b"1234", BROKEN], content_length="8", **old),
+        answer(b"efgh", 206, content_range="bytes 4-7/8", **new),
+        answer(b"abcdefgh", content_length="8", **new),
+    )
+    assert await download(backend, tmp_path) == b"abcdefgh"
+
+
+async def test_a_range_that_is_longer_than_the_file_starts_over(tmp_path):
+    longer = part("4-7/8", b"5678999")
+    backend = Script(whole(b"1234", BROKEN, length=8), longer, whole(b"12345678", length=8))
+    assert await download(backend, tmp_path) == b"12345678"
+
+
 async def test_a_file_that_keeps_changing_is_an_error_and_leaves_nothing(tmp_path):
     steps = [whole(b"1234", BROKEN), part("4-8/9", b"x")]
     with pytest.raises(errors.StreamInterruptedError, match="has changed"):
