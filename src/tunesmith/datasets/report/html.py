@@ -70,7 +70,7 @@ def _findings(diagnosis: Diagnosis, plan: Plan) -> Html:
     if not diagnosis.findings:
         return Html(tag("h2", "Findings") + tag("p", "None."))
     rows = [_finding(finding, plan) for finding in diagnosis.findings]
-    return Html(tag("h2", "Findings") + render_table(["Severity", "Finding", "Lines", "Fix"], rows))
+    return Html(tag("h2", "Findings") + render_table(["Severity", "Finding", "Fix"], rows))
 
 
 def _finding(finding: Finding, plan: Plan) -> Sequence[object]:
@@ -79,11 +79,13 @@ def _finding(finding: Finding, plan: Plan) -> Sequence[object]:
         details += [" ", tag("code", finding.field)]
     if finding.excerpt:
         details += [tag("br"), tag("code", finding.excerpt)]
-    more = ", …" if finding.count > len(finding.lines) > 0 else ""
+    if finding.lines:
+        # Not in a column of its own, which would squeeze the others on a phone.
+        more = ", …" if finding.count > len(finding.lines) else ""
+        details += [tag("br"), f"Lines {', '.join(map(str, finding.lines))}{more}"]
     return (
         tag("td", finding.severity, class_=finding.severity),
         tag("td", finding.message, *details),
-        ", ".join(map(str, finding.lines)) + more,
         f"{finding.fix.description} ({plan.status_of(finding)})" if finding.fix else "",
     )
 
