@@ -7,8 +7,7 @@ import asyncio
 import json
 import sys
 
-from agents import Agent as OpenAIAgent
-from agents import Runner, set_tracing_disabled
+from agents import Agent as OpenAIAgent, Runner, set_tracing_disabled
 from pydantic import BaseModel
 from pydantic_ai import Agent
 

@@ -5,8 +5,7 @@ import json
 import traceback
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tunesmith import ConfigurationError
 from tunesmith.webhooks import InvalidWebhookSignatureError, sign, unwrap, verify

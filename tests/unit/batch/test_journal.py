@@ -9,8 +9,7 @@ from functools import partial
 
 import anyio
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 from pydantic_core import from_json
 from tests.unit.batch.services import Service
 

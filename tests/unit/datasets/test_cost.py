@@ -4,8 +4,7 @@ import json
 from datetime import date
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tunesmith.datasets.cost import Prices, default_epochs, training_cost
 from tunesmith.errors import DatasetError

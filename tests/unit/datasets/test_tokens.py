@@ -5,8 +5,7 @@ import random
 
 import pytest
 import tiktoken
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tunesmith.datasets import Dataset, Row, diagnose
 from tunesmith.datasets.token_limit import TokenLimit, token_limit

@@ -1,8 +1,7 @@
 """That a stream, put together, is the answer that would have come without one."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tunesmith.protocol.accumulate import (
     ChatCompletionAccumulator,

@@ -4,8 +4,7 @@ import json
 import pickle
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tunesmith import errors
 from tunesmith.protocol.error_body import find_stream_error, make_excerpt, parse_error

@@ -8,8 +8,7 @@ from email.parser import BytesParser
 import anyio
 import httpx
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tunesmith.errors import InvalidRequestError
 from tunesmith.protocol.multipart import (

@@ -1,8 +1,7 @@
 """How long a service asks to wait."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tunesmith.protocol.retry import parse_retry_after
 

@@ -1,8 +1,7 @@
 """How many requests and tokens are left, as the headers tell."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tunesmith.types.rate_limits import RateLimits, parse_reset_s
 

@@ -1,8 +1,7 @@
 """Whether a failed attempt is followed by another, and after what pause."""
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tunesmith.errors import BackendError
 from tunesmith.protocol.retry import RetryPolicy, retry_delay

@@ -4,8 +4,7 @@ import math
 import re
 from html.parser import HTMLParser
 
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 
 from tunesmith._charts import Series, line_chart
 from tunesmith._html import Html, render_facts, render_page, render_table, tag

@@ -8,8 +8,7 @@ import threading
 
 import anyio
 import pytest
-from hypothesis import example, given, settings
-from hypothesis import strategies as st
+from hypothesis import example, given, settings, strategies as st
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, NotFoundError
 from tunesmith.clock import VirtualClock

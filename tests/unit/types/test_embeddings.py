@@ -4,8 +4,7 @@ import base64
 import struct
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
+from hypothesis import given, strategies as st
 from pydantic import ValidationError
 
 from tunesmith.types import CreateEmbeddingResponse, Embedding

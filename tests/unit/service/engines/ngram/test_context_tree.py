@@ -1,8 +1,7 @@
 """The counts give probabilities, forks are independent."""
 
 import pytest
-from hypothesis import given, settings
-from hypothesis import strategies as st
+from hypothesis import given, settings, strategies as st
 
 from tunesmith.service.engines.ngram.context_tree import ContextTree
 

@@ -1,8 +1,7 @@
 """Text is handed out in whole characters and ends before a stop text."""
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from tunesmith.service.engines.ngram.generation import (
     TextGeneration,

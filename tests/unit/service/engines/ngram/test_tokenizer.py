@@ -1,8 +1,7 @@
 """Any text can be written in tokens and read back."""
 
 import pytest
-from hypothesis import example, given
-from hypothesis import strategies as st
+from hypothesis import example, given, strategies as st
 
 from tunesmith.service.engines.ngram.tokenizer import (
     END_OF_TEXT,
