@@ -1,14 +1,15 @@
-"""Content encodings of response bodies."""
+"""Content encodings of response bodies, and errors of the HTTP library."""
 
 import gzip
 import tracemalloc
 import zlib
 from contextlib import aclosing
 
+import httpx
 import pytest
 
 from tunesmith import BackendError
-from tunesmith.backends.bodies import decode_body
+from tunesmith.backends.bodies import decode_body, to_backend_error
 
 pytestmark = pytest.mark.anyio
 
@@ -116,3 +117,22 @@ async def test_a_bomb_is_decompressed_in_pieces():
     peak = tracemalloc.get_traced_memory()[1]
     tracemalloc.stop()
     assert peak < 8_000_000
+
+
+@pytest.mark.parametrize(
+    ("kind", "phase"),
+    [
+        (httpx.ConnectError, "connect"),
+        (httpx.ConnectTimeout, "connect_timeout"),
+        (httpx.PoolTimeout, "connect_timeout"),
+        (httpx.ProxyError, "connect"),
+        (httpx.ReadError, "read"),
+        (httpx.ReadTimeout, "timeout"),
+        (httpx.RemoteProtocolError, "read"),
+        (httpx.UnsupportedProtocol, "connect"),
+        (httpx.WriteError, "write"),
+        (httpx.WriteTimeout, "timeout"),
+    ],
+)
+def test_each_error_has_the_phase_in_which_it_was_raised(kind, phase):
+    assert to_backend_error(kind("cut")).phase == phase
