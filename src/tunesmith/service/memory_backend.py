@@ -1,6 +1,7 @@
 """Backend over a service in the same process."""
 
 import os
+import time
 from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from typing import Unpack
@@ -14,10 +15,19 @@ from tunesmith.service.service import Service, ServiceOptions
 __all__ = ["MemoryBackend"]
 
 
+_DAY_S = 86_400
+
+
+def _start_of_today() -> float:
+    """Return the last midnight: a date that readers expect, the same in all runs of a day."""
+    return float(time.time() // _DAY_S * _DAY_S)
+
+
 class MemoryBackend:
     """Backend over a service in the same process: no key, no network, virtual time.
 
-    It starts no tasks. Leaving the context of a response early ends the response at once.
+    Virtual time begins at midnight of today, unless a service, state or clock is passed. It starts
+    no tasks. Leaving the context of a response early ends the response at once.
 
     Args:
         service: The service; a new one by default.
@@ -55,6 +65,8 @@ class MemoryBackend:
             from tunesmith.service.core.sqlite_store import SqliteStore  # noqa: PLC0415 - slow import
 
             options["store"] = SqliteStore(state)
+        elif service is None and options.get("store") is None:
+            options.setdefault("clock", VirtualClock(_start_of_today()))
         try:
             self.service = service or Service(**options)
         except BaseException:
