@@ -97,6 +97,7 @@ ALLOWED = {
     },
     "batch": {
         "errors",
+        "_html",
         "_atomic",
         "_json_types",
         "_extras",

@@ -1,4 +1,4 @@
-"""What a job would take: rows, tokens, dollars, without sending anything."""
+"""Estimate of a job: rows, tokens and cost, without sending anything."""
 
 from contextlib import aclosing
 from dataclasses import asdict, dataclass
@@ -22,18 +22,18 @@ __all__ = ["Estimate", "estimate"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Estimate:
-    """What a job would take.
+    """Estimate of a job.
 
     Args:
-        rows: How many rows there are.
-        duplicates: How many of them ask the same as one before.
-        invalid: How many more are no requests, and would fail.
-        first_problem: What is wrong with the first of these; None if there is none.
-        prompt_tokens: The tokens of their questions.
-        answer_tokens: The tokens that their answers can have at most; None if nothing bounds them.
-        is_exact: Whether the questions' tokens were counted, or estimated.
-        usd: The most it can cost; None if no prices were given, or nothing bounds the answers.
+        rows: Number of valid rows.
+        duplicates: Number of them that are equal to an earlier one.
+        prompt_tokens: Their input tokens.
+        answer_tokens: Their maximum output tokens; None if there is no limit.
+        is_exact: Whether the input tokens were counted, not estimated.
+        usd: The maximum cost; None without prices, or without a limit of the output tokens.
         as_of: The day of the prices.
+        invalid: Number of further rows that are invalid and would fail.
+        first_problem: Problem of the first invalid row; None if there is none.
     """
 
     rows: int
@@ -47,21 +47,21 @@ class Estimate:
     first_problem: str | None = None
 
     def to_json(self) -> str:
-        """Write it as JSON."""
+        """Return JSON."""
         return to_json(asdict(self)).decode()
 
     def __str__(self) -> str:
         about = "" if self.is_exact else "about "
-        answers = (
-            "answers of any length (no row bounds them)"
+        limit = (
+            "no limit of the output tokens"
             if self.answer_tokens is None
-            else f"at most {self.answer_tokens:,} in answers"
+            else f"at most {self.answer_tokens:,} output tokens"
         )
-        text = f"{self.rows:,} rows, {about}{self.prompt_tokens:,} tokens in questions, {answers}"
+        text = f"{self.rows:,} rows, {about}{self.prompt_tokens:,} input tokens, {limit}"
         if self.duplicates:
-            text = f"{text}; {self.duplicates:,} ask the same as one before"
+            text = f"{text}; {self.duplicates:,} equal to an earlier row"
         if self.invalid:
-            text = f"{text}; {self.invalid:,} more would fail, the first one: {self.first_problem}"
+            text = f"{text}; {self.invalid:,} invalid rows would fail, first: {self.first_problem}"
         if self.usd is None:
             return text
         return f"{text}; at most {about}${self.usd:,.4f} (prices of {self.as_of})"
@@ -70,16 +70,16 @@ class Estimate:
 async def estimate(
     rows: RowSource, build: RequestBuilder, model: str | None, prices: Prices | None
 ) -> Estimate:
-    """Read all rows, and count.
+    """Read all rows, and count them and their tokens.
 
     Args:
         rows: The source.
-        build: Makes rows of what it holds.
-        model: The model whose tokens and prices hold.
-        prices: What tokens cost.
+        build: Builds requests from its rows.
+        model: Model for tokens and prices.
+        prices: Prices of tokens; None for no cost.
 
     Raises:
-        DatasetError: The first row is no request, or the source cannot be read.
+        DatasetError: The first row is invalid, or the source cannot be read.
     """
     counter = default_counter(model)
     count = equal = invalid = prompt_tokens = 0

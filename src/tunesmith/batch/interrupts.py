@@ -1,4 +1,4 @@
-"""Ctrl-C: the first one lets what is under way finish, the second one does not."""
+"""Signals: the first Ctrl-C stops after the requests in flight, the second one at once."""
 
 import signal
 import threading
@@ -12,13 +12,13 @@ __all__ = ["SignalHandler"]
 _SIGNALS = (signal.SIGINT, signal.SIGTERM)
 
 _LOOPS = ("asyncio.runners", "trio._core._ki")
-"""The modules whose handlers turn Ctrl-C into an exception wherever the program happens to be."""
+"""Modules whose handlers raise an exception at any place in the program."""
 
 
 class SignalHandler:
-    """Listens for SIGINT and SIGTERM, where nobody else does.
+    """Handler of SIGINT and SIGTERM, unless the program has its own.
 
-    A program that handles these signals itself, such as a web server, keeps them.
+    Handlers of the program, such as those of a web server, are not replaced.
 
     Args:
         on_first: Called at the first signal.
@@ -26,37 +26,37 @@ class SignalHandler:
     """
 
     def __init__(self, on_first: Callable[[], None], on_repeat: Callable[[], None]) -> None:
-        self._first = on_first
-        self._second = on_repeat
-        self._got: signal.Signals | None = None
+        self._on_first = on_first
+        self._on_repeat = on_repeat
+        self._received: signal.Signals | None = None
 
     async def listen(self) -> None:
         """Listen until cancelled."""
         if threading.current_thread() is not threading.main_thread():
-            return  # where Python hears no signals
+            return  # only the main thread receives signals
         before = {number: signal.getsignal(number) for number in _SIGNALS}
         ours = [number for number, handler in before.items() if _is_default_handler(handler)]
         if not ours:
             return
         try:
-            with anyio.open_signal_receiver(*ours) as received:
-                async for number in received:
-                    if self._got is not None:
-                        self._second()
+            with anyio.open_signal_receiver(*ours) as signals:
+                async for number in signals:
+                    if self._received is not None:
+                        self._on_repeat()
                     else:
-                        self._got = number
-                        self._first()
+                        self._received = number
+                        self._on_first()
         finally:
             for number in ours:
                 signal.signal(number, before[number])
 
     def raise_again(self) -> None:
-        """End the program as the signal would have, now that all is safe."""
-        got, self._got = self._got, None
-        if got is signal.SIGINT:
+        """End the program as the signal would have, after the job was stopped."""
+        received, self._received = self._received, None
+        if received is signal.SIGINT:
             raise KeyboardInterrupt
-        if got is not None:
-            raise SystemExit(128 + got)
+        if received is not None:
+            raise SystemExit(128 + received)
 
 
 def _is_default_handler(handler: Any) -> bool:

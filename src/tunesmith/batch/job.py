@@ -16,6 +16,7 @@ from tunesmith.batch.estimate import Estimate, estimate
 from tunesmith.batch.interrupts import SignalHandler
 from tunesmith.batch.options import (
     BatchApiOptions,
+    BatchLimits,
     DispatchMode,
     Order,
     RunOptions,
@@ -29,7 +30,6 @@ from tunesmith.batch.requests import RequestBuilder, Template
 from tunesmith.batch.result_stream import ResultStream
 from tunesmith.batch.results import Result
 from tunesmith.batch.run import JobRun
-from tunesmith.batch.shards import BatchLimits
 from tunesmith.batch.source import Source, open_source
 from tunesmith.client import AsyncClient
 from tunesmith.datasets.cost import Prices

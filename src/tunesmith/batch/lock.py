@@ -1,4 +1,4 @@
-"""One run at a time: a lock that the system lets go of, however the run ends."""
+"""Lock of a job, which the system releases however the run ends."""
 
 import os
 import sys
@@ -8,14 +8,14 @@ __all__ = ["is_locked", "try_lock_file"]
 
 
 def try_lock_file(descriptor: int) -> bool:
-    """Lock an open file for this process until it is closed; False if another one has it."""
+    """Lock an open file until it is closed; return False if it is locked already."""
     try:
         if sys.platform == "win32":
-            import msvcrt  # noqa: PLC0415 - of this system only
+            import msvcrt  # noqa: PLC0415 - Windows only
 
             msvcrt.locking(descriptor, msvcrt.LK_NBLCK, 1)
         else:
-            import fcntl  # noqa: PLC0415 - of other systems only
+            import fcntl  # noqa: PLC0415 - other systems only
 
             fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except OSError:
@@ -24,9 +24,9 @@ def try_lock_file(descriptor: int) -> bool:
 
 
 def is_locked(path: Path) -> bool:
-    """Whether a process has locked a file."""
+    """Return whether a process has locked a file."""
     descriptor = os.open(path, os.O_RDWR)
     try:
         return not try_lock_file(descriptor)
     finally:
-        os.close(descriptor)  # and so lets go of it
+        os.close(descriptor)  # releases the lock

@@ -1,4 +1,4 @@
-"""What a job was given, checked before anything is opened or sent."""
+"""Options of a job, validated before anything is opened or sent."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -8,12 +8,12 @@ from pydantic_core import from_json, to_json
 
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.rate_limiter import RateLimiter
-from tunesmith.batch.shards import BatchLimits
 from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError
 
 __all__ = [
     "BatchApiOptions",
+    "BatchLimits",
     "DispatchMode",
     "Order",
     "RunOptions",
@@ -22,21 +22,41 @@ __all__ = [
 ]
 
 DispatchMode = Literal["live", "batch", "auto"]
-"""One request each, by batches, or by batches as long as the deadline allows."""
+"""One request per row, the Batch API, or the Batch API as far as the deadline allows."""
 
 _SHORTEST_FOR_BATCHES_S = 3600.0
 _BATCH_SHARE_OF_DEADLINE = 0.75
 
 
 @dataclass(frozen=True, slots=True)
-class BatchApiOptions:
-    """How batches are made.
+class BatchLimits:
+    """Limits of the Batch API.
 
     Args:
-        limits: How much the service takes.
-        poll_s: Seconds between two looks at the batches.
-        batch_timeout_s: Seconds after which what is not done is taken back; None for never.
-        keep_files: Whether the files of batches stay at the service.
+        requests: Maximum requests of a batch.
+        bytes: Maximum bytes of its input file; the service's limit is 200 MB.
+        inputs: Maximum inputs of a batch of embeddings.
+        enqueued_tokens: Maximum input tokens in all batches of a model; None to learn it from
+            refusals.
+
+    Source: https://platform.openai.com/docs/guides/batch
+    """
+
+    requests: int = 50_000
+    bytes: int = 195_000_000
+    inputs: int = 50_000
+    enqueued_tokens: int | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class BatchApiOptions:
+    """Options of provider batches.
+
+    Args:
+        limits: Limits of the service.
+        poll_s: Seconds between polls.
+        batch_timeout_s: Seconds after which unfinished rows are sent live; None for never.
+        keep_files: Whether files of batches stay at the service.
     """
 
     limits: BatchLimits
@@ -45,25 +65,25 @@ class BatchApiOptions:
     keep_files: bool = False
 
 
-def batch_timeout_s(via: DispatchMode, deadline_s: float | None) -> float | None:
-    """How long batches may take, so that the rest can go live in time; None for any time.
+def batch_timeout_s(mode: DispatchMode, deadline_s: float | None) -> float | None:
+    """Return the time limit of batches in seconds, before the rest is sent live; None for none.
 
     Args:
-        via: How rows are sent.
-        deadline_s: Seconds that the job may take.
+        mode: How rows are sent.
+        deadline_s: Time limit of the job in seconds.
     """
-    if via != "auto" or deadline_s is None:
+    if mode != "auto" or deadline_s is None:
         return None
     return deadline_s * _BATCH_SHARE_OF_DEADLINE if deadline_s >= _SHORTEST_FOR_BATCHES_S else 0.0
 
 
 Order = Literal["completed", "input"]
-"""Answers stand as they are completed, or in the order of the input."""
+"""Order of the output: as rows complete, or that of the input."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunOptions:
-    """What `BatchJob` was given; see there."""
+    """Options of `BatchJob`; see there."""
 
     settings: Mapping[str, Any]
     model: str | None
@@ -89,45 +109,49 @@ class RunOptions:
         self._check_numbers()
 
     def _check_choices(self) -> None:
-        for name, given, choices in (
+        for name, value, choices in (
             ("mode", self.mode, get_args(DispatchMode)),
             ("order", self.order, get_args(Order)),
         ):
-            if given not in choices:
-                raise ConfigurationError(f"{name} is one of {', '.join(choices)}, not {given!r}")
+            if value not in choices:
+                raise ConfigurationError(
+                    f"{name} must be one of {', '.join(choices)}, not {value!r}"
+                )
         if self.concurrency != "auto" and not _is_number(self.concurrency, 1):
             raise ConfigurationError(
-                f"concurrency is 'auto' or a number from 1, not {self.concurrency!r}"
+                f"concurrency must be 'auto' or a number from 1, not {self.concurrency!r}"
             )
         _check_kind("budget", self.budget, Budget)
         _check_kind("prices", self.prices, Prices)
         _check_kind("pacing", self.pacing, RateLimiter)
 
     def _check_numbers(self) -> None:
-        for name, given, least in (
+        for name, value, minimum in (
             ("max_retries", self.max_retries, 0),
             ("max_failed", self.max_failed, 1),
             ("fsync_interval", self.fsync_interval_s, 0),
             ("fsync_rows", self.fsync_rows, 1),
         ):
-            if given is not None and not _is_number(given, least):
-                raise ConfigurationError(f"{name} is a number from {least}, not {given!r}")
-        for name, given in (
+            if value is not None and not _is_number(value, minimum):
+                raise ConfigurationError(f"{name} must be a number from {minimum}, not {value!r}")
+        for name, value in (
             ("timeout", self.timeout_s),
             ("deadline", self.deadline_s),
             ("poll_interval", self.provider.poll_s),
         ):
-            if given is not None and (given == 0 or not _is_number(given, 0)):
-                raise ConfigurationError(f"{name} is a number of seconds above 0, not {given!r}")
+            if value is not None and (value == 0 or not _is_number(value, 0)):
+                raise ConfigurationError(
+                    f"{name} must be a number of seconds above 0, not {value!r}"
+                )
 
 
-def _check_kind(name: str, given: object, kind: type) -> None:
-    if given is not None and not isinstance(given, kind):
-        raise ConfigurationError(f"{name} is a {kind.__name__}, not {given!r}")
+def _check_kind(name: str, value: object, kind: type) -> None:
+    if value is not None and not isinstance(value, kind):
+        raise ConfigurationError(f"{name} must be a {kind.__name__}, not {value!r}")
 
 
-def _is_number(given: object, least: float) -> bool:
-    return isinstance(given, int | float) and not isinstance(given, bool) and given >= least
+def _is_number(value: object, minimum: float) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool) and value >= minimum
 
 
 def job_settings(
@@ -138,7 +162,7 @@ def job_settings(
     response_format: type[Any] | None,
     order: Order,
 ) -> dict[str, Any]:
-    """Return what a resumed run must repeat, as its journal will have it."""
+    """Return the settings that a resumed run must repeat, as in the journal."""
     settings = {
         "model": model,
         "endpoint": endpoint,

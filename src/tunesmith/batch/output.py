@@ -1,4 +1,4 @@
-"""The files of a job: whose they are, and how outcomes get into them."""
+"""Files of a job: ownership, and writing of outcomes."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -23,8 +23,8 @@ from tunesmith.errors import ConfigurationError, DatasetError
 
 __all__ = ["JobPaths", "OutputFiles", "ResultCallback"]
 
-_BEGINNING = b'{"custom_id":'
-"""What each line of a job's files begins with."""
+_LINE_PREFIX = b'{"custom_id":'
+"""Beginning of each line of a job's files."""
 
 _ANSWERS, _SPOOL, _ERRORS = range(3)
 """Numbers of the files, in locations."""
@@ -32,24 +32,24 @@ _ANSWERS, _SPOOL, _ERRORS = range(3)
 _ENDPOINTS = tuple(ENDPOINTS.values())
 
 ResultCallback = Callable[[Result], None]
-"""Takes a result once its turn has come."""
+"""Called with each result in the order of the job."""
 
 
 class JobPaths:
-    """The files that belong to an output file.
+    """Paths of the files of a job.
 
     Args:
-        output: The file of answers, such as `answers.jsonl`.
+        output: The output file, such as `answers.jsonl`.
 
     Attributes:
-        output: The answers, by the name that was given.
-        target: The same file without symbolic links: one output is one file, whatever its name.
-        errors: The rows that failed: `answers.errors.jsonl`.
-        journal: What was sent: `answers.journal`.
-        unordered: New answers of a job whose output has the order of the input.
+        output: The output file as passed.
+        target: The same file without symbolic links.
+        errors: File of failed rows: `answers.errors.jsonl`.
+        journal: The journal: `answers.journal`.
+        unordered: New successes of a job whose output has the order of the input.
 
     Raises:
-        ConfigurationError: The name is that of a journal, or empty.
+        ConfigurationError: The name is empty, or that of a journal.
     """
 
     def __init__(self, output: str | PathLike[str]) -> None:
@@ -63,7 +63,7 @@ class JobPaths:
         self.unordered = self.target.with_suffix(f".unordered{self.target.suffix}")
 
     def shard(self, job: str, number: int) -> Path:
-        """Return the file of a shard; its name has that of the job, so no other job has it."""
+        """Return the file of a shard, named by the job so that no other job has it."""
         return self.target.with_suffix(f".{job}.shard-{number}.jsonl")
 
     def shards(self, job: str) -> list[Path]:
@@ -73,7 +73,7 @@ class JobPaths:
         return [path for path in folder.iterdir() if path.name.startswith(prefix)]
 
     def check_source(self, source: Path | None) -> None:
-        """Refuse to write where the rows come from.
+        """Refuse to overwrite the source.
 
         Raises:
             ConfigurationError: The source is one of these files.
@@ -83,18 +83,18 @@ class JobPaths:
             raise ConfigurationError(f"{source} is the source: choose another output")
 
     def check(self, settings: Mapping[str, Any], *, resume: bool) -> JobBegun | None:
-        """Refuse files of others and other settings, before anything is created or changed.
+        """Refuse files of other jobs and other settings, before anything is created or changed.
 
         Args:
-            settings: What a resumed run must repeat.
+            settings: Settings that a resumed run must repeat.
             resume: Whether files may exist.
 
         Returns:
-            The header of the journal; None if there is none.
+            The header of the journal; None without a journal.
 
         Raises:
-            ConfigurationError: There is no such folder, a file exists that is not this job's, or
-                the job had other settings.
+            ConfigurationError: The folder does not exist, a file is not this job's, or the job
+                had other settings.
         """
         if not self.target.parent.is_dir():
             raise ConfigurationError(f"{self.target.parent} is not a folder: create it first")
@@ -125,7 +125,7 @@ class JobPaths:
             is_foreign = path != self.target and other.exists()
             if is_foreign or not _is_job_file(path):
                 raise ConfigurationError(
-                    f"{path} exists, and no journal says that this job wrote it: choose another "
+                    f"{path} exists, and no journal records that this job wrote it: choose another "
                     "output"
                 )
 
@@ -133,39 +133,39 @@ class JobPaths:
         for name, value in now.items():
             if name in before and before[name] != value:
                 raise ConfigurationError(
-                    f"{self.journal} belongs to a job with {name}={before[name]!r}, and this one "
-                    f"has {value!r}: choose another output, or give what the job had"
+                    f"{self.journal} belongs to a job with {name}={before[name]!r}, not {value!r}: "
+                    "choose another output, or pass the same setting"
                 )
 
     @property
     def existing(self) -> list[Path]:
-        """Those of the files that exist."""
+        """Existing files."""
         paths = (self.target, self.errors, self.unordered, self.journal)
         return [path for path in paths if path.exists()]
 
     def remove(self) -> None:
-        """Remove them all; the journal last."""
+        """Remove all files, the journal last."""
         for path in self.existing:
-            with suppress(OSError):  # some systems keep what is open
+            with suppress(OSError):  # Windows keeps open files
                 path.unlink()
 
 
 class OutputFiles:
-    """Writes each outcome once, and delivers the results of this run.
+    """Writer of outcomes, which also delivers the results of this run.
 
     Args:
-        paths: The files.
+        paths: Paths of the files.
         index: Table of keys.
+        deliver: Called with each result of this run, in the order of the output.
+        parse: Parses a success again as an object of `response_format`.
         is_ordered: Whether the output has the order of the input.
-        deliver: Takes each result of this run, in that order.
-        parse: Reads an answer once more as an object of `response_format`.
 
     Attributes:
         is_wanted: Whether results are delivered.
-        buffered: Outcomes on disk whose turn to be delivered has not come.
+        buffered: Outcomes on disk that wait for earlier rows before they are delivered.
 
     Raises:
-        ConfigurationError: Another run is writing to the output, by whatever name.
+        ConfigurationError: Another run is writing to the output, by any name.
         DatasetError: A file cannot be opened.
     """
 
@@ -200,10 +200,10 @@ class OutputFiles:
         files = (self.answers, self._spool, self.errors)
         return [file for file in files if file is not None]
 
-    # --- what earlier runs wrote ---
+    # --- earlier runs ---
 
     def restore(self, core: JobCore, journal: Journal) -> None:
-        """Read all outcomes; torn last lines are cut off.
+        """Read all outcomes; incomplete last lines are cut off.
 
         Raises:
             DatasetError: A file is damaged.
@@ -229,14 +229,14 @@ class OutputFiles:
             if self._spool is not None:
                 self._index.set_location(key, number, line.offset, line.length)
 
-    # --- what this run writes ---
+    # --- this run ---
 
     def add(self, result: Result, number: int | None) -> None:
         """Write the outcome of a row.
 
         Args:
             result: The outcome.
-            number: Its position in the source; None if that is not known yet.
+            number: Its position in the source; None if unknown.
 
         Raises:
             DatasetError: The disk is full, or the file cannot be written.
@@ -260,7 +260,7 @@ class OutputFiles:
             self.advance()
 
     def advance(self) -> None:
-        """Deliver the results whose turn has come."""
+        """Deliver results that no earlier row holds up."""
         while self._spool is not None and self.is_wanted:
             location = self._index.locate(self._next_number)
             if location is None:
@@ -278,26 +278,26 @@ class OutputFiles:
         return self._parse(result) if result.ok else result
 
     def clear_errors(self) -> None:
-        """Remove the rows that failed: they are sent again."""
+        """Remove the failed rows, which are retried."""
         self.errors.clear()
 
     def sync(self) -> None:
-        """Make everything that was written safe from a power loss; blocks.
+        """Sync everything that was written; blocks.
 
         Raises:
-            DatasetError: The disk is full, or broken.
+            DatasetError: The disk is full or damaged.
         """
         for file in self._files:
             file.sync()
 
     def finish(self, *, is_complete: bool) -> None:
-        """Put answers in order, and remove what is empty; blocks.
+        """Order the output, and remove empty files; blocks.
 
         Args:
             is_complete: Whether every row has an outcome.
 
         Raises:
-            DatasetError: The disk is full, or broken.
+            DatasetError: The disk is full or damaged.
         """
         self.sync()
         if self._spool is not None:
@@ -310,7 +310,7 @@ class OutputFiles:
             self._paths.errors.unlink(missing_ok=True)
 
     def _merge(self) -> None:
-        """Replace the output by one in order, once that is whole."""
+        """Replace the output by an ordered one, once that is complete."""
         spool = self._spool or self.answers
         try:
             with atomic_write(self._paths.target) as part, part.open("wb") as stream:
@@ -321,9 +321,9 @@ class OutputFiles:
                 os.fsync(stream.fileno())
         except OSError as error:
             raise DatasetError(
-                f"The answers cannot be put in order: {error.strerror or error}.",
+                f"The ordered output cannot be written: {error.strerror or error}.",
                 file=str(self._paths.output),
-                remedy="Nothing that was finished is lost: fix this, and resume.",
+                remedy="Finished rows are kept: fix this, and resume.",
             ) from error
 
     def close(self) -> None:
@@ -333,13 +333,13 @@ class OutputFiles:
 
 
 def _is_job_file(path: Path) -> bool:
-    """Return whether a job wrote a file; an empty one may be a job's."""
+    """Return whether a job can have written a file, such as an empty one."""
     with path.open("rb") as stream:
         first = stream.readline()
     if first.endswith(b"\n"):
         data = read_line(first)
         return data is not None and {"custom_id", "response"} <= data.keys()
-    return first.startswith(_BEGINNING) or _BEGINNING.startswith(first.rstrip(b"\0"))
+    return first.startswith(_LINE_PREFIX) or _LINE_PREFIX.startswith(first.rstrip(b"\0"))
 
 
 def _usage(line: LogLine) -> Usage | None:

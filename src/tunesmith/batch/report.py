@@ -1,88 +1,28 @@
-"""How far a job is, and how it ended."""
+"""Progress of a job, and the report of a run."""
 
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, fields
 from typing import Any
 
+from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from tunesmith.batch.core.decisions import StopReason
 from tunesmith.batch.results import Usage
 
-__all__ = ["BatchReport", "FailureCause", "OnProgress", "Progress", "StopReason"]
+__all__ = ["BatchReport", "FailureCause", "OnProgress", "Progress", "RunCounts", "StopReason"]
 
-_CAUSES_TOLD = 3
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Progress:
-    """How far a job is.
-
-    Args:
-        total: How many rows there are; None as long as nobody knows.
-        done: Rows that were answered in this run.
-        failed: Rows that failed in this run.
-        skipped: Rows that earlier runs had finished.
-        in_flight: Requests that are under way.
-        concurrency: How many may be at once.
-        requests: Requests that were sent, retries included.
-        refused: Requests that were answered by 429.
-        retried: Requests that were sent again after another failure.
-        usage: Tokens that were paid in this run.
-        usd: What they cost; None if no prices were given.
-        elapsed_s: Seconds since the run began.
-        rows_per_s: Rows that were answered or failed, a second, lately.
-        requests_per_minute: The limit in force, given or learned; None if none is known.
-        tokens_per_minute: The same for tokens.
-        paused_s: Seconds until the next request may be sent, because the service refused one.
-        in_batches: Rows in batches that the service works on.
-        latency_s: Seconds that answers took on average since the look before; None if none came.
-        last_retry_reason: Why a request was last sent again; None if none was.
-    """
-
-    total: int | None
-    done: int
-    failed: int
-    skipped: int
-    in_flight: int
-    concurrency: int
-    requests: int
-    refused: int
-    retried: int
-    usage: Usage
-    usd: float | None
-    elapsed_s: float
-    rows_per_s: float
-    requests_per_minute: float | None = None
-    tokens_per_minute: float | None = None
-    paused_s: float = 0.0
-    in_batches: int = 0
-    latency_s: float | None = None
-    last_retry_reason: str | None = None
-
-    @property
-    def remaining(self) -> int | None:
-        """Rows that have no outcome yet; None as long as nobody knows the total."""
-        if self.total is None:
-            return None
-        return max(self.total - self.done - self.failed - self.skipped, 0)
-
-    @property
-    def eta_s(self) -> float | None:
-        """Seconds until the end at the present rate; None if that cannot be told."""
-        if self.remaining is None or not self.rows_per_s:
-            return 0.0 if self.remaining == 0 else None
-        return self.remaining / self.rows_per_s
+_MAX_CAUSES = 3
 
 
 @dataclass(frozen=True, slots=True)
 class FailureCause:
-    """Why rows failed.
+    """Cause of failed rows.
 
     Args:
-        code: The code of their errors.
-        message: What the first one of these errors says.
-        rows: How many rows failed for it.
+        code: Code of their errors.
+        message: Message of the first of these errors.
+        rows: Number of rows.
     """
 
     code: str
@@ -93,106 +33,219 @@ class FailureCause:
         return f"{self.rows:,} by {self.code}: {self.message}"
 
 
-OnProgress = Callable[[Progress], object]
-"""Called now and then with how far the job is, and once more at its end."""
-
-
 @dataclass(frozen=True, slots=True, kw_only=True)
-class BatchReport:
-    """How a run of a job ended.
+class RunCounts:
+    """Counts of one run, in progress or finished.
 
     Args:
-        output: The file of answers.
-        errors: The file of rows that failed.
-        journal: The journal.
-        rows: Rows of the source; those that were seen, as long as nobody knows how many there are.
-        done: Rows that were answered in this run.
+        done: Rows that succeeded in this run.
         failed: Rows that failed in this run.
         skipped: Rows that earlier runs had finished.
-        remaining: Rows that have no outcome; None if nobody knows how many there are.
-        outcome_unknown: Keys of rows that were sent, and nobody knows what came of it: rows cut
-            off in this run, and rows of earlier runs, which were sent again in this one.
-        requests: Requests that were sent, retries included.
-        refused: Requests that were answered by 429.
-        retried: Requests that were sent again after another failure.
-        usage: Tokens that were paid in this run.
-        usd: What they cost; None if no prices were given.
-        elapsed_s: Seconds that the run took.
-        latency_p50_s: Half of all answers came within so many seconds; None if none came.
-        latency_p95_s: The same for 95 of 100.
-        latency_max_s: The longest that an answer took.
-        perhaps_paid: Tokens that may have been paid for requests whose outcome is unknown, over all
-            runs.
-        duplicate_batches: Batches that were found to be a second one of the same rows, and were
-            cancelled.
-        in_batches: Rows in batches that the service goes on working on.
-        stopped: Why it ended before all rows were done; None if it did not.
-        last_retry_reason: Why a request was last sent again after a failure; None if none was.
-        resume_hint: What to do next, in words; empty if there is nothing.
-        causes: Why rows failed in this run, the most frequent cause first.
+        in_batches: Rows in batches at the service.
+        requests: Requests sent, including retries.
+        refused: Requests refused by rate limits.
+        retried: Requests retried after other failures.
+        last_retry_reason: Cause of the last retry; None without retries.
+        usage: Tokens paid in this run.
+        usd: Cost of these tokens; None without prices.
+        elapsed_s: Seconds since the run began.
+        latency_p50_s: Median latency in seconds; None without responses.
+        latency_p95_s: 95th percentile of the latency in seconds.
+        latency_max_s: Highest latency in seconds.
+        causes: Causes of failed rows, the most frequent first.
     """
 
-    output: str
-    errors: str
-    journal: str
-    rows: int
     done: int
     failed: int
     skipped: int
-    remaining: int | None
-    outcome_unknown: tuple[str, ...]
+    in_batches: int = 0
     requests: int
     refused: int
     retried: int
+    last_retry_reason: str | None = None
     usage: Usage = field(default_factory=Usage)
     usd: float | None = None
     elapsed_s: float = 0.0
     latency_p50_s: float | None = None
     latency_p95_s: float | None = None
     latency_max_s: float | None = None
+    causes: tuple[FailureCause, ...] = ()
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Progress(RunCounts):
+    """Progress of a job.
+
+    Args:
+        total: Number of rows; None if unknown.
+        in_flight: Requests in flight.
+        concurrency: Maximum requests in flight.
+        rows_per_s: Rows finished per second, lately.
+        requests_per_minute: Current limit, set or learned; None if unknown.
+        tokens_per_minute: Current limit, set or learned; None if unknown.
+        paused_s: Seconds until the next request, after a refusal.
+        latency_s: Mean latency in seconds since the last progress; None without responses.
+    """
+
+    total: int | None
+    in_flight: int
+    concurrency: int
+    rows_per_s: float
+    requests_per_minute: float | None = None
+    tokens_per_minute: float | None = None
+    paused_s: float = 0.0
+    latency_s: float | None = None
+
+    @property
+    def finished(self) -> int:
+        """Rows with an outcome, of this run and earlier ones."""
+        return self.done + self.failed + self.skipped
+
+    @property
+    def remaining(self) -> int | None:
+        """Rows without an outcome; None if the total is unknown."""
+        return None if self.total is None else max(self.total - self.finished, 0)
+
+    @property
+    def eta_s(self) -> float | None:
+        """Seconds until the end at the current rate; None if unknown."""
+        if self.remaining is None or not self.rows_per_s:
+            return 0.0 if self.remaining == 0 else None
+        return self.remaining / self.rows_per_s
+
+    def __str__(self) -> str:
+        total = "" if self.total is None else f" of {self.total:,}"
+        eta = "" if self.eta_s is None else f", {self.eta_s:,.0f} s left"
+        return (
+            f"{self.finished:,}{total} rows, {self.failed:,} failed, {self.in_flight} in flight, "
+            f"{self.rows_per_s:,.1f} rows/s{eta}"
+        )
+
+    def _repr_html_(self) -> str:
+        """Return a bar and the facts, for notebooks."""
+        from tunesmith._html import render_fragment, tag  # noqa: PLC0415 - notebooks only
+
+        bar = tag("progress", value=self.finished, max=self.total) if self.total else ""
+        return render_fragment(tag("p", bar, " ", str(self)))
+
+
+OnProgress = Callable[[Progress], object]
+"""Called regularly with the progress of a job, and once more at its end."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class BatchReport(RunCounts):
+    """Report of a run.
+
+    Args:
+        output: The output file.
+        errors: The file of failed rows.
+        journal: The journal.
+        rows: Rows of the source; as far as it was read, if their number is unknown.
+        remaining: Rows without an outcome; None if unknown.
+        outcome_unknown: Keys of rows that were sent without a known outcome: rows cut off in this
+            run, and rows of earlier runs that were sent again in this one.
+        perhaps_paid: Tokens that may have been paid for requests with an unknown outcome, over all
+            runs.
+        duplicate_batches: Second batches of the same rows, which were cancelled.
+        stopped: Reason why the run ended early; None if it did not.
+        resume_hint: The next step; empty if there is none.
+        started_at: Start of the run in Unix seconds; None if unknown.
+    """
+
+    output: str
+    errors: str
+    journal: str
+    rows: int
+    remaining: int | None
+    outcome_unknown: tuple[str, ...] = ()
     perhaps_paid: Usage = field(default_factory=Usage)
     duplicate_batches: tuple[str, ...] = ()
-    in_batches: int = 0
     stopped: StopReason | None = None
-    last_retry_reason: str | None = None
     resume_hint: str = ""
-    causes: tuple[FailureCause, ...] = ()
+    started_at: float | None = None
+
+    @classmethod
+    def from_progress(cls, progress: Progress, output: str) -> "BatchReport":
+        """Create the report of a run in progress.
+
+        Args:
+            progress: The progress.
+            output: The output file.
+        """
+        counts = {entry.name: getattr(progress, entry.name) for entry in fields(RunCounts)}
+        rows, remaining = progress.total or progress.finished, progress.remaining
+        return cls(output=output, errors="", journal="", rows=rows, remaining=remaining, **counts)
+
+    @classmethod
+    def from_dict(cls, data: Any) -> "BatchReport | None":
+        """Create a report from `to_dict`, as a journal has it; None if it is not one."""
+        try:
+            return TypeAdapter(cls).validate_python(data)
+        except ValidationError:
+            return None
 
     @property
     def complete(self) -> bool:
-        """Whether every row has an outcome, be it an answer or an error."""
+        """Whether every row has an outcome, be it a success or a failure."""
         return self.stopped is None and self.remaining == 0
 
     @property
     def rows_per_s(self) -> float:
-        """Rows that were answered or failed in this run, a second."""
+        """Rows finished per second in this run."""
         return (self.done + self.failed) / self.elapsed_s if self.elapsed_s else 0.0
 
     def to_dict(self) -> dict[str, Any]:
-        """Give it as plain data, for JSON."""
+        """Return plain data, for JSON."""
         return {**asdict(self), "complete": self.complete, "rows_per_s": self.rows_per_s}
 
     def to_json(self) -> str:
-        """Write it as JSON."""
+        """Return JSON."""
         return to_json(self.to_dict()).decode()
 
+    @property
+    def outcome(self) -> str:
+        """Counts of rows by outcome, in words."""
+        counts = {
+            "answered": self.done,
+            "failed": self.failed,
+            "finished before": self.skipped,
+            "in batches": self.in_batches,
+            "not done": self.remaining or 0,
+        }
+        always = {"answered", "failed"}
+        return ", ".join(f"{n:,} {name}" for name, n in counts.items() if n or name in always)
+
     def __str__(self) -> str:
-        causes = "; ".join(str(cause) for cause in self.causes[:_CAUSES_TOLD])
-        parts = [f"{self.done:,} answered"]
-        parts += [f"{self.failed:,} failed ({causes})" if causes else f"{self.failed:,} failed"]
-        parts += [f"{self.skipped:,} done before"] if self.skipped else []
-        parts += [f"{self.remaining:,} not done"] if self.remaining else []
-        unknown = len(self.outcome_unknown)
-        parts += [f"{self.in_batches:,} in batches"] if self.in_batches else []
-        doubt = "sent again, the outcome of the first time unknown"
-        doubt = doubt if self.complete else "sent, outcome unknown"
-        parts += [f"{unknown:,} {doubt}"] if unknown else []
-        tokens = f"{self.usage.prompt:,} tokens in questions, {self.usage.completion:,} in answers"
-        tokens += "" if self.usd is None else f", ${self.usd:,.4f}"
-        pace = f"{self.elapsed_s:,.1f} s ({self.rows_per_s:,.1f} rows/s)"
-        why = f" (lately: {self.last_retry_reason})" if self.last_retry_reason else ""
-        again = f"{self.refused:,} refused by rate limits, {self.retried:,} tried again{why}"
+        parts = [self.outcome]
+        if unknown := len(self.outcome_unknown):
+            reason = "retried (outcome of the first attempt unknown)"
+            parts += [f"{unknown:,} {reason if self.complete else 'sent with unknown outcome'}"]
         if self.duplicate_batches:
             parts += [f"duplicate batches cancelled: {', '.join(self.duplicate_batches)}"]
-        text = f"{', '.join(parts)} in {pace}; {self.requests:,} requests, {again}; {tokens}."
+        text = f"{', '.join(parts)} in {self.elapsed_s:,.1f} s ({self.rows_per_s:,.1f} rows/s)"
+        reason = f" (last: {self.last_retry_reason})" if self.last_retry_reason else ""
+        text += f"; {self.requests:,} requests, {self.refused:,} rate limited, {self.retried:,} "
+        text += f"retried{reason}; {self.usage.prompt:,} input tokens, "
+        text += f"{self.usage.completion:,} output tokens"
+        text += "." if self.usd is None else f", ${self.usd:,.4f}."
+        if self.causes:
+            causes = "; ".join(str(cause) for cause in self.causes[:_MAX_CAUSES])
+            text += f" Failed: {causes.rstrip('.')}."
         return f"{text} {self.resume_hint}".strip()
+
+    def _repr_html_(self) -> str:
+        """Return the facts as a table, for notebooks."""
+        from tunesmith._html import render_facts, render_fragment  # noqa: PLC0415 - notebooks only
+
+        facts = {
+            "Output": self.output,
+            "Outcome": self.outcome,
+            "Stopped": self.stopped,
+            "Failed": "; ".join(str(cause) for cause in self.causes[:_MAX_CAUSES]),
+            "Duration": f"{self.elapsed_s:,.1f} s ({self.rows_per_s:,.1f} rows/s)",
+            "Tokens": f"{self.usage.prompt:,} input, {self.usage.completion:,} output",
+            "Cost": None if self.usd is None else f"${self.usd:,.4f}",
+            "Next": self.resume_hint,
+        }
+        return render_fragment(render_facts(facts))

@@ -6,7 +6,7 @@ from typing import Any
 
 from pydantic_core import from_json, to_json
 
-from tunesmith._json_types import is_object
+from tunesmith._json_types import is_list, is_object
 from tunesmith.batch.core.ledger import NOTHING, Usage
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
 from tunesmith.protocol.json import parse_json, replace_surrogates
@@ -145,7 +145,7 @@ class Result:
         body: Any = from_json(self.body) if self.body and self.error is None else None
         if not is_object(body):
             return None
-        if self.endpoint.operation == "responses.create":
+        if is_list(body.get("output")):
             items = [item for item in body["output"] if is_object(item)]
             return "".join(text_content(item.get("content")) or "" for item in items)
         choices: Any = body.get("choices")

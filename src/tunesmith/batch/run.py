@@ -10,6 +10,7 @@ import anyio.to_thread
 
 from tunesmith.batch.batch_api.collector import Collector
 from tunesmith.batch.batch_api.runner import BatchApiRunner
+from tunesmith.batch.batch_api.shard_files import read_keys
 from tunesmith.batch.budget import BudgetTracker
 from tunesmith.batch.commit import GroupCommit
 from tunesmith.batch.concurrency import AdaptiveConcurrency
@@ -32,7 +33,6 @@ from tunesmith.batch.response_validation import ResponseValidator
 from tunesmith.batch.result_stream import ResultStream
 from tunesmith.batch.results import Result, parse_body
 from tunesmith.batch.row_queue import RowQueue
-from tunesmith.batch.shards import read_keys
 from tunesmith.batch.source import RowSource
 from tunesmith.batch.summary import make_progress, make_report
 from tunesmith.calls.deadline import Deadline

@@ -1,4 +1,4 @@
-"""Where rows come from: files, tables, iterables, read a piece at a time."""
+"""Sources of rows: files, tables and iterables, read in chunks."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Sized
 from contextlib import AsyncExitStack, closing
@@ -19,24 +19,23 @@ __all__ = ["NumberedRow", "RowSource", "Source", "SupportsArrowStream", "open_so
 T = TypeVar("T")
 
 NumberedRow = tuple[int, object]
-"""What a source holds at a place, and the place: the line, or the position, counted from 1; for a
-line that cannot be read, a `DatasetError` that says why."""
+"""Line or position, counting from 1, and its content; a `DatasetError` for an unreadable line."""
 
-_PIECE_ROWS = 64
-"""Enough that going to a thread costs little a row, few enough to keep memory flat."""
+_CHUNK_ROWS = 64
+"""Enough to make threads cheap, few enough to keep memory flat."""
 
 _COMPRESSED_SUFFIXES = {".gz", ".zst"}
-_PIECE_BYTES = 1 << 20
+_CHUNK_BYTES = 1 << 20
 
 
 class SupportsArrowStream(Protocol):
-    """A table that can be read as Arrow: of pandas, polars, pyarrow, DuckDB and others.
+    """Table that can be read as Arrow: of pandas, polars, pyarrow, DuckDB and others.
 
     Source: https://arrow.apache.org/docs/format/CDataInterface/PyCapsuleInterface.html
     """
 
     def __arrow_c_stream__(self, requested_schema: object | None = None) -> object:
-        """Give the table as a stream of Arrow."""
+        """Return the table as an Arrow stream."""
         ...
 
 
@@ -52,31 +51,31 @@ texts or objects, asynchronous or not."""
 
 
 class RowSource:
-    """The rows of a source.
+    """Rows of a source.
 
     Attributes:
-        name: What the source is called in messages; None if it is no file.
-        path: Where the file is; None if it is none.
+        name: Name of the source in messages; None if it is not a file.
+        path: Path of the file; None if it is not a file.
     """
 
     name: str | None = None
     path: Path | None = None
 
     def count_rows(self) -> int | None:
-        """Count the rows, if that is quick; None if it is not. Blocks."""
+        """Count the rows; None if that would be slow. Blocks."""
         return None
 
     def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
-        """Read all rows, a piece at a time, in flat memory."""
+        """Read all rows in chunks, in flat memory."""
         raise NotImplementedError
 
 
 def open_source(source: Source) -> RowSource:
-    """Find out how to read a source; nothing is read yet.
+    """Choose how to read a source, without reading it.
 
     Raises:
-        DatasetError: There is no such file, or its kind cannot be told.
-        ConfigurationError: It needs an extra that is not installed.
+        DatasetError: The file does not exist, or its format is unknown.
+        ConfigurationError: An extra is not installed.
     """
     if isinstance(source, str | PathLike):
         return _FileRows(_file(source))
@@ -88,7 +87,7 @@ def open_source(source: Source) -> RowSource:
         return _IterableRows(cast("Iterable[object]", source))
     raise DatasetError(
         f"Rows cannot be read from {type(source).__name__}.",
-        remedy="Give a path, an iterable of texts or objects, or a table.",
+        remedy="Pass a path, an iterable of texts or objects, or a table.",
     )
 
 
@@ -99,13 +98,13 @@ def _file(path: str | PathLike[str]) -> DataFile:
         raise DatasetError(
             error.message,
             file=error.file,
-            remedy="Give it one of the endings .jsonl, .csv, .tsv, .xlsx, .parquet, .json, .txt; "
-            "texts of one's own are a list.",
+            remedy="Rename it to .jsonl, .csv, .tsv, .xlsx, .parquet, .json or .txt; pass texts "
+            "as a list.",
         ) from None
 
 
 class _BrokenLines(ReadIssues):
-    """Keeps what is wrong with lines that cannot be read: each is a row that fails."""
+    """Errors of unreadable lines: each is a row that fails."""
 
     def __init__(self, file: str) -> None:
         super().__init__(file)
@@ -131,7 +130,7 @@ class _BrokenLines(ReadIssues):
 class _FileRows(RowSource):
     def __init__(self, file: DataFile) -> None:
         if file.path is not None and not file.path.is_file():
-            with file.open():  # says what is wrong
+            with file.open():  # raises the reason
                 pass
         self._file = file
         self.name = file.name
@@ -148,9 +147,9 @@ class _FileRows(RowSource):
             return None
         count, last = 0, b"\n"
         with path.open("rb") as stream:
-            while piece := stream.read(_PIECE_BYTES):
-                count += piece.count(b"\n")
-                last = piece[-1:]
+            while chunk := stream.read(_CHUNK_BYTES):
+                count += chunk.count(b"\n")
+                last = chunk[-1:]
         return count + (last != b"\n")
 
     def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
@@ -159,7 +158,7 @@ class _FileRows(RowSource):
     def _rows(self) -> Generator[NumberedRow]:
         file = self._file
         if file.path is not None and not file.path.stat().st_size:
-            return  # no rows are nothing to do
+            return  # an empty file has no rows
         log = _BrokenLines(file.name)
         for line, data in read(file, log):
             yield from log.drain()
@@ -173,7 +172,7 @@ class _TableRows(RowSource):
         self._arrow = import_extra("pyarrow", "parquet", "Tables")
 
     def count_rows(self) -> int | None:
-        """Count the rows of a table that knows."""
+        """Count the rows of a table with a length."""
         return len(self._table) if isinstance(self._table, Sized) else None
 
     def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
@@ -182,8 +181,8 @@ class _TableRows(RowSource):
     def _rows(self) -> Generator[NumberedRow]:
         number = 0
         for batch in self._arrow.RecordBatchReader.from_stream(self._table):
-            for start in range(0, batch.num_rows, _PIECE_ROWS):
-                for data in batch.slice(start, _PIECE_ROWS).to_pylist():
+            for start in range(0, batch.num_rows, _CHUNK_ROWS):
+                for data in batch.slice(start, _CHUNK_ROWS).to_pylist():
                     number += 1
                     yield number, {k: v for k, v in data.items() if v is not None}
 
@@ -193,14 +192,14 @@ class _IterableRows(RowSource):
         self._rows = rows
 
     def count_rows(self) -> int | None:
-        """Count what has a length."""
+        """Count the rows of an iterable with a length."""
         return len(self._rows) if isinstance(self._rows, Sized) else None
 
     async def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
-        # Not in a thread: what the user gave may belong to this one.
+        # Not in a thread: the iterable may belong to this one.
         numbered = enumerate(self._rows, 1)
-        while piece := list(islice(numbered, _PIECE_ROWS)):
-            yield piece
+        while chunk := list(islice(numbered, _CHUNK_ROWS)):
+            yield chunk
             await anyio.lowlevel.checkpoint()
 
 
@@ -209,7 +208,7 @@ class _AsyncRows(RowSource):
         self._rows = rows
 
     async def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
-        # One by one: the next row may be long in coming.
+        # One by one: the next row may take long.
         number = 0
         async with AsyncExitStack() as stack:
             rows = self._rows
@@ -221,9 +220,9 @@ class _AsyncRows(RowSource):
 
 
 async def _in_threads(rows: Generator[NumberedRow]) -> AsyncGenerator[list[NumberedRow]]:
-    def next_piece() -> list[NumberedRow]:
-        return list(islice(rows, _PIECE_ROWS))
+    def next_chunk() -> list[NumberedRow]:
+        return list(islice(rows, _CHUNK_ROWS))
 
-    with closing(rows):  # so that its file is
-        while piece := await anyio.to_thread.run_sync(next_piece):
-            yield piece
+    with closing(rows):  # which closes its file
+        while chunk := await anyio.to_thread.run_sync(next_chunk):
+            yield chunk

@@ -1,7 +1,7 @@
 """Progress and report of a run."""
 
 from collections.abc import Mapping
-from typing import Protocol
+from typing import Any, Protocol
 
 from tunesmith.backends.base import Clock
 from tunesmith.batch.budget import BudgetTracker
@@ -16,13 +16,13 @@ from tunesmith.batch.report import BatchReport, Progress
 __all__ = ["RunFacts", "make_progress", "make_report"]
 
 _STOP_MESSAGES: Mapping[StopReason, str] = {
-    "interrupted": "It was interrupted",
-    "error": "An error ended it",
+    "interrupted": "Interrupted",
+    "error": "An error ended the job",
     "failures": "Too many rows failed",
-    "budget": "The next row could break the budget",
-    "deadline": "The deadline leaves no time for more",
-    "quota": "The account's quota is used up",
-    "cancelled": "Its batches were cancelled",
+    "budget": "The next row could exceed the budget",
+    "deadline": "The deadline was reached",
+    "quota": "The account's quota is exhausted",
+    "cancelled": "Batches were cancelled",
 }
 _RESUME_ADVICE: Mapping[StopReason, str] = {
     "budget": ", a larger budget",
@@ -31,7 +31,7 @@ _RESUME_ADVICE: Mapping[StopReason, str] = {
 
 
 class RunFacts(Protocol):
-    """The parts of a run that its report is made of."""
+    """Parts of a run that its report is made of."""
 
     core: JobCore
     metrics: JobMetrics
@@ -54,84 +54,82 @@ class RunFacts(Protocol):
 
 
 def make_progress(run: RunFacts) -> Progress:
-    """Return how far it is."""
+    """Return the progress of a run."""
     now = run.clock.monotonic()
-    state, metrics, limiter = run.core.state, run.metrics, run.options.pacing
+    state, limiter = run.core.state, run.options.pacing
     return Progress(
+        **_counts(run),
         total=state.seen if state.source_ended else run.total,
-        done=state.done,
-        failed=state.failed,
-        skipped=state.skipped,
         in_flight=len(run.core.live.in_flight),
         concurrency=state.throttle.concurrency.limit,
-        requests=state.requests,
-        refused=state.refused,
-        retried=state.retried,
-        last_retry_reason=state.last_retry_reason,
-        usage=metrics.usage,
-        usd=run.budget.usd(metrics.usage),
-        elapsed_s=metrics.elapsed_s(now),
-        rows_per_s=metrics.rate(now, state.done + state.failed),
+        rows_per_s=run.metrics.rate(now, state.done + state.failed),
         requests_per_minute=limiter.requests.per_minute,
         tokens_per_minute=limiter.tokens.per_minute,
         paused_s=limiter.paused_s(now),
-        in_batches=run.in_batches,
-        latency_s=metrics.recent_latency_s(),
+        latency_s=run.metrics.recent_latency_s(),
     )
 
 
 def make_report(run: RunFacts) -> BatchReport:
-    """Return how it ended."""
-    state, metrics = run.core.state, run.metrics
-    outcomes = state.done + state.failed + state.skipped
+    """Return the report of a run."""
+    state, counts = run.core.state, _counts(run)
     rows = state.seen if state.source_ended or run.total is None else run.total
     is_known = state.source_ended or run.total is not None
-    remaining = max(rows - outcomes, 0) if is_known else None
+    finished = state.done + state.failed + state.skipped
+    remaining = max(rows - finished, 0) if is_known else None
     stopped = None if state.source_ended and not remaining else state.stopped
     return BatchReport(
+        **counts,
         output=str(run.paths.output),
         errors=str(run.paths.errors),
         journal=str(run.paths.journal),
         rows=rows,
-        done=state.done,
-        failed=state.failed,
-        skipped=state.skipped,
         remaining=remaining,
         outcome_unknown=tuple(dict.fromkeys([*state.retried_unconfirmed, *state.unconfirmed])),
-        requests=state.requests,
-        refused=state.refused,
-        retried=state.retried,
-        last_retry_reason=state.last_retry_reason,
-        usage=metrics.usage,
-        usd=run.budget.usd(metrics.usage),
         perhaps_paid=run.core.ledger.perhaps_paid,
         duplicate_batches=tuple(state.duplicates),
-        elapsed_s=metrics.elapsed_s(run.clock.monotonic()),
-        latency_p50_s=metrics.latency_s(0.5),
-        latency_p95_s=metrics.latency_s(0.95),
-        latency_max_s=metrics.latency_s(1.0),
-        in_batches=run.in_batches,
         stopped=stopped,
         resume_hint=_resume_hint(run, stopped),
-        causes=metrics.causes(),
+        started_at=run.clock.time() - counts["elapsed_s"],
     )
+
+
+def _counts(run: RunFacts) -> dict[str, Any]:
+    """Return the fields of `RunCounts`."""
+    state, metrics = run.core.state, run.metrics
+    return {
+        "done": state.done,
+        "failed": state.failed,
+        "skipped": state.skipped,
+        "in_batches": run.in_batches,
+        "requests": state.requests,
+        "refused": state.refused,
+        "retried": state.retried,
+        "last_retry_reason": state.last_retry_reason,
+        "usage": metrics.usage,
+        "usd": run.budget.usd(metrics.usage),
+        "elapsed_s": metrics.elapsed_s(run.clock.monotonic()),
+        "latency_p50_s": metrics.latency_s(0.5),
+        "latency_p95_s": metrics.latency_s(0.95),
+        "latency_max_s": metrics.latency_s(1.0),
+        "causes": metrics.causes(),
+    }
 
 
 def _resume_hint(run: RunFacts, stopped: StopReason | None) -> str:
     if stopped == "error" and run.is_untouched:
-        return "An error ended it before anything was sent."
+        return "An error ended the job before anything was sent."
     if stopped is not None:
         message = run.dispatcher.message
         cause = f" ({message})" if message else ""
+        batches = " Its batches continue at the service." if run.in_batches else ""
         return (
-            f"{_STOP_MESSAGES[stopped]}{cause}: nothing that was finished is lost. Resume with "
-            f"resume=True{_RESUME_ADVICE.get(stopped, '')} and the same output, "
-            f"{run.paths.output}."
-            + (" The service continues its batches meanwhile." if run.in_batches else "")
+            f"{_STOP_MESSAGES[stopped]}{cause}. Finished rows are kept; resume with resume=True"
+            f"{_RESUME_ADVICE.get(stopped, '')} and the same output, {run.paths.output}.{batches}"
         )
     if run.core.state.failed:
         return (
-            f"Why each failed is in {run.paths.errors}; send them again with resume=True "
-            "and retry_failed=True."
+            f"Causes are in {run.paths.errors}; retry these rows with resume=True and "
+            "retry_failed=True."
         )
     return ""

@@ -143,6 +143,7 @@ def _file(_: click.Context, __: click.Parameter, path: Path) -> Path:
     show_default=True,
     help="Order of the output.",
 )
+@click.option("--keep-files", is_flag=True, help="Keep files of batches at the service.")
 @click.option("--resume", is_flag=True, help="Continue an existing output.")
 @click.option("--retry-failed", is_flag=True, help="Send failed rows again; implies --resume.")
 @click.option("--dry-run", is_flag=True, help="Count tokens and cost; send nothing.")
@@ -211,7 +212,7 @@ def run(
     if report is None:
         return
     try:
-        page.write(replace(report, resume_hint=to_option_names(report.resume_hint)))
+        page.write(with_option_names(report))
     except OSError as error:
         echo(f"Cannot write the report: {error}", err=True)
     if as_json:
@@ -219,7 +220,7 @@ def run(
     else:
         # The hint of a stopped job was logged as a warning.
         shown = replace(report, resume_hint="") if report.stopped else report
-        echo(to_option_names(str(shown)), wrap=True)
+        echo(str(with_option_names(shown)), wrap=True)
     if report.stopped is not None:
         raise SystemExit(_UNFINISHED)
     if report.failed:
@@ -243,10 +244,13 @@ class HTMLReport:
         history: "ProgressHistory",
         options: Mapping[str, object],
     ) -> None:
+        from tunesmith.batch import read_runs
+
         self._path = path
         self._output = output
         self._history = history
         self._options = {name: value for name, value in options.items() if value not in (None, {})}
+        self._runs = read_runs(output) if path else []
         self._next_s = 0.0
 
     def __call__(self, progress: "Progress") -> None:
@@ -257,26 +261,9 @@ class HTMLReport:
         if self._path is None or progress.elapsed_s < self._next_s:
             return
         self._next_s = progress.elapsed_s + _REFRESH_S
-        report = BatchReport(
-            output=str(self._output),
-            errors="",
-            journal="",
-            rows=progress.total or 0,
-            done=progress.done,
-            failed=progress.failed,
-            skipped=progress.skipped,
-            remaining=progress.remaining,
-            outcome_unknown=(),
-            requests=progress.requests,
-            refused=progress.refused,
-            retried=progress.retried,
-            usage=progress.usage,
-            usd=progress.usd,
-            elapsed_s=progress.elapsed_s,
-            in_batches=progress.in_batches,
-        )
         with suppress(OSError):  # reported at the end
-            self.write(report, refresh_s=_REFRESH_S)
+            report = BatchReport.from_progress(progress, str(self._output))
+            self.write(with_option_names(report), refresh_s=_REFRESH_S)
 
     def write(self, report: "BatchReport", *, refresh_s: int | None = None) -> None:
         """Write the file.
@@ -287,8 +274,20 @@ class HTMLReport:
         from tunesmith.reports.batch import render_html
 
         if self._path is not None:
-            page = render_html(report, self._history, options=self._options, refresh_s=refresh_s)
+            page = render_html(
+                report,
+                self._history,
+                runs=self._runs,
+                options=self._options,
+                refresh_s=refresh_s,
+            )
             write_atomic(self._path, page)
+
+
+def with_option_names(report: "BatchReport") -> "BatchReport":
+    """Return a report whose hints name options instead of arguments of Python."""
+    causes = tuple(replace(c, message=to_option_names(c.message)) for c in report.causes)
+    return replace(report, causes=causes, resume_hint=to_option_names(report.resume_hint))
 
 
 @contextmanager

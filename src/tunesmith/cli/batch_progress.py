@@ -46,7 +46,7 @@ def progress_reporter() -> Generator[Callable[["Progress"], None]]:
 
     def show(progress: "Progress") -> None:
         display.progress = progress
-        if progress.requests or progress.in_batches or _finished(progress):
+        if progress.requests or progress.in_batches or progress.finished:
             live.start()
             live.refresh()
 
@@ -88,7 +88,7 @@ def _line(progress: "Progress", width: int, filled: str, empty: str) -> "Text":
     bar = min(width - len(facts) - 2, _MAX_BAR)
     if bar < _MIN_BAR or not progress.total:
         return facts
-    full = min(_finished(progress) * bar // progress.total, bar)
+    full = min(progress.finished * bar // progress.total, bar)
     line = Text(filled * full, style="green").append(empty * (bar - full), style="bright_black")
     return line.append("  ").append(facts)
 
@@ -101,7 +101,7 @@ def _facts(
 ) -> list[tuple[str, str]]:
     """Return facts with their style, the most important first."""
     count = format_count or "{:,}".format
-    finished, total = _finished(progress), progress.total
+    finished, total = progress.finished, progress.total
     facts = [
         (
             f"{count(finished)} rows" if total is None else f"{count(finished)}/{count(total)}",
@@ -169,7 +169,3 @@ def _format_hours(seconds: float) -> str:
 
 def _format_short(count: int) -> str:
     return f"{count / 1e6:.1f}M" if count >= _MILLION else f"{count:,}"
-
-
-def _finished(progress: "Progress") -> int:
-    return progress.done + progress.failed + progress.skipped

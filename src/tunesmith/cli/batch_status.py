@@ -12,7 +12,7 @@ from pydantic_core import from_json, to_json
 from tunesmith.batch.journal import read_header
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.report import Progress
-from tunesmith.batch.results import Usage
+from tunesmith.batch.results import Usage, parse_usage
 from tunesmith.batch.status import JobStatus, read_status
 from tunesmith.cli.batch_progress import progress_reporter
 from tunesmith.cli.connection import ServiceOptions
@@ -114,13 +114,11 @@ class Tally:
         """Count the lines written since the last call."""
         for line in self._answers.lines():
             body = _body(line)
-            usage: dict[str, Any] = body.get("usage") or {}
-            prompt = int(usage.get("prompt_tokens") or usage.get("input_tokens") or 0)
-            completion = int(usage.get("completion_tokens") or usage.get("output_tokens") or 0)
-            self.usage = Usage(self.usage.prompt + prompt, self.usage.completion + completion)
+            usage = parse_usage(body) or Usage()
+            self.usage += usage
             if self._prices is not None and self.usd is not None:
                 price = self._prices.completion_prices(str(body.get("model"))) or (0.0, 0.0)
-                self.usd += (price[0] * prompt + price[1] * completion) / 1e6
+                self.usd += (price[0] * usage.prompt + price[1] * usage.completion) / 1e6
         for line in self._errors.lines():
             error: dict[str, Any] = line.get("error") or _body(line).get("error") or {}
             message = str(error.get("message") or "")[:_MESSAGE_CHARS]
@@ -177,13 +175,5 @@ def list_jobs(connection: ServiceOptions, folder: Path, as_json: bool) -> None:
     output.show_table(
         (),
         ("output", "state", "answered", "failed", "rows"),
-        [(j.output, _state(j), j.succeeded, j.failed, j.rows) for j in jobs],
+        [(j.output, j.state, j.succeeded, j.failed, j.rows) for j in jobs],
     )
-
-
-def _state(job: JobStatus) -> str:
-    if job.is_running:
-        return "running"
-    if job.complete:
-        return "complete"
-    return f"stopped: {job.stopped}" if job.stopped else "process died"

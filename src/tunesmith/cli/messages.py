@@ -21,7 +21,7 @@ _OPTIONS = (
     (re.compile(r"\bmode='offline'"), "--offline"),
     (re.compile(r"`(timeout|deadline)`"), r"--\1"),
     (re.compile(r"\bsystem=…"), "--system TEXT"),
-    (re.compile(r"\bresume=True and retry_failed=True"), "--retry-failed"),
+    (re.compile(r"\bresume=True and retry_failed=True(?: \(--retry-failed\))?"), "--retry-failed"),
     (re.compile(r"\bresume=True"), "--resume"),
     (re.compile(r"\bendpoint='([^']*)'"), r"--endpoint \1"),
     (re.compile(r"\btemplate='([^']*)'"), r"--template '\1'"),

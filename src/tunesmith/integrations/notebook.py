@@ -1,18 +1,20 @@
 """Live views in a notebook."""
 
+import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 from tunesmith._charts import metric_charts
 from tunesmith._extras import import_extra
 from tunesmith._html import render_facts, render_fragment
+from tunesmith.batch.report import OnProgress, Progress
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import StepMetrics
 
 if TYPE_CHECKING:
     from tunesmith.client import AsyncClient
 
-__all__ = ["follow_job"]
+__all__ = ["follow_job", "show_progress"]
 
 _REFRESH_S = 0.25
 """Shortest time between two updates of the output: browsers draw slower than jobs report."""
@@ -60,6 +62,38 @@ async def follow_job(client: "AsyncClient", job: FineTuningJob | str) -> FineTun
     if output:  # None outside of a notebook
         output.update(display.HTML(view.render(finished)))
     return finished
+
+
+def show_progress() -> OnProgress:
+    """Return an `on_progress` that shows a batch job in a notebook; needs IPython.
+
+    Outside of a notebook, the progress is a line of text on standard error.
+
+    Raises:
+        ConfigurationError: IPython is not installed: `pip install 'tunesmith[notebook]'`.
+
+    Example:
+        ```python
+        from tunesmith.batch import BatchJob
+        from tunesmith.integrations.notebook import show_progress
+
+        rows, show = ["Space is"], show_progress()
+        async with BatchJob(
+            rows, "answers.jsonl", client=client, model="davinci-002", on_progress=show
+        ) as job:
+            await job.run()
+        ```
+    """
+    display = import_extra("IPython.display", "notebook", "Live views")
+    output: Any = display.display(display.HTML(""), display_id=True)
+
+    def show(progress: Progress) -> None:
+        if output:
+            output.update(progress)
+        else:  # None outside of a notebook
+            sys.stderr.write(f"\r{progress}")
+
+    return show
 
 
 class _JobView:

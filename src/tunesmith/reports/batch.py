@@ -1,12 +1,16 @@
-"""HTML report of a batch job: outcome, throughput and latency over time."""
+"""HTML report of a batch job: outcome, throughput and latency over time, and all runs."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
+from datetime import UTC, datetime
 
 from tunesmith._charts import Series, line_chart
 from tunesmith._html import Html, render_facts, render_page, render_table, tag
 from tunesmith.batch.report import BatchReport, Progress
+from tunesmith.batch.results import Usage
 
 __all__ = ["ProgressHistory", "render_html"]
+
+_MIN_CLOCK_S = 60.0
 
 
 class ProgressHistory:
@@ -54,15 +58,17 @@ def render_html(
     report: BatchReport,
     history: ProgressHistory,
     *,
+    runs: Sequence[BatchReport | None] = (),
     options: Mapping[str, object] | None = None,
     refresh_s: int | None = None,
 ) -> str:
-    """Write a page about a job: its outcome, causes of failures, and its course over time.
+    """Return a page about a job: outcome, causes of failures, course and runs.
 
     Args:
-        report: The job's outcome.
-        history: The job's progress over time.
-        options: The job's options, to be listed.
+        report: Report of the last run.
+        history: Progress of the last run over time.
+        runs: Reports of earlier runs, as returned by `read_runs` before the last one.
+        options: Options of the job.
         refresh_s: Seconds after which a browser loads the page again; None if it is final.
 
     Returns:
@@ -83,15 +89,20 @@ def render_html(
             [(s.elapsed_s, s.refused) for s in samples],
         ),
     ]
-    causes = [(cause.rows, cause.code, cause.message) for cause in report.causes]
-    failures = render_table(("Rows", "Code", "Message"), causes)
+    causes = [(f"{cause.rows:,}", cause.code, cause.message) for cause in report.causes]
     settings = render_facts(options) if options else Html("")
+    runs = [*runs, report]
     return render_page(
         f"Batch job: {report.output}",
-        _summary(report),
-        *([tag("h2", "Causes of failure"), failures] if causes else []),
+        _summary(report, runs, is_running=refresh_s is not None),
+        *(
+            [tag("h2", "Causes of failure"), render_table(("Rows", "Code", "Message"), causes)]
+            if causes
+            else []
+        ),
         tag("h2", "Course"),
         tag("div", *charts, class_="grid"),
+        *([tag("h2", "Runs"), _runs_table(runs)] if len(runs) > 1 else []),
         *([tag("h2", "Options"), settings] if options else []),
         refresh_s=refresh_s,
     )
@@ -101,41 +112,68 @@ def _chart(title: str, unit: str, points: list[tuple[float, float]]) -> Html:
     return line_chart(title, [Series(title, points)], x_label="seconds since start", y_label=unit)
 
 
-def _outcome(report: BatchReport) -> str:
-    counts = {
-        "answered": report.done,
-        "failed": report.failed,
-        "answered before": report.skipped,
-        "in batches": report.in_batches,
-        "not done": report.remaining or 0,
-    }
-    text = ", ".join(
-        f"{count:,} {name}"
-        for name, count in counts.items()
-        if count or name in {"answered", "failed"}
-    )
-    return f"{text}; stopped: {report.stopped}" if report.stopped else text
-
-
-def _summary(report: BatchReport) -> Html:
-    latencies = [
-        f"{name} {value:.3g} s"
-        for name, value in (
-            ("p50", report.latency_p50_s),
-            ("p95", report.latency_p95_s),
-            ("max", report.latency_max_s),
-        )
-        if value is not None
-    ]
+def _summary(report: BatchReport, runs: Sequence[BatchReport | None], *, is_running: bool) -> Html:
+    known = [run for run in runs if run is not None]
+    usage = sum((run.usage for run in known), Usage())
+    total = f" ({len(runs)} runs)" if len(runs) > 1 else ""
     return render_facts(
         {
-            "Outcome": _outcome(report),
-            "Duration": f"{report.elapsed_s:,.1f} s ({report.rows_per_s:,.1f} rows/s)",
+            "State": "running" if is_running else _state(report),
+            "Outcome": report.outcome,
+            "Duration": f"{_format_duration(sum(run.elapsed_s for run in known))}{total}",
+            "Throughput": f"{report.rows_per_s:,.1f} rows/s",
             "Requests": f"{report.requests:,} ({report.refused:,} rate limited, "
             f"{report.retried:,} retried)",
-            "Tokens": f"{report.usage.prompt:,} input, {report.usage.completion:,} output",
-            "Cost": None if report.usd is None else f"${report.usd:,.4f}",
-            "Latency": " · ".join(latencies),
+            "Last retry": report.last_retry_reason,
+            "Tokens": f"{usage.prompt:,} input, {usage.completion:,} output{total}",
+            "Cost": f"{cost}{total}" if (cost := _cost(*known)) else None,
+            "Latency": _latency(report, "p50 ", " · p95 ", " · max "),
             "Next": report.resume_hint,
         }
     )
+
+
+def _runs_table(runs: Sequence[BatchReport | None]) -> Html:
+    columns = ("Run", "Start (UTC)", "Outcome", "Duration", "Latency p50/p95/max", "Cost")
+    rows = [
+        (number, *(_run_cells(run) if run else ("", "process died", "", "", "")))
+        for number, run in enumerate(runs, 1)
+    ]
+    return render_table(columns, rows)
+
+
+def _run_cells(run: BatchReport) -> tuple[str, ...]:
+    started = datetime.fromtimestamp(run.started_at, UTC) if run.started_at is not None else None
+    return (
+        f"{started:%Y-%m-%d %H:%M:%S}" if started else "",
+        f"{run.outcome}; {_state(run)}",
+        f"{_format_duration(run.elapsed_s)} ({run.rows_per_s:,.1f} rows/s)",
+        _latency(run, "", " / ", " / "),
+        _cost(run),
+    )
+
+
+def _state(run: BatchReport) -> str:
+    return f"stopped: {run.stopped}" if run.stopped else "complete"
+
+
+def _cost(*runs: BatchReport) -> str:
+    known = [run.usd for run in runs if run.usd is not None]
+    return f"${sum(known):,.4f}" if known else ""
+
+
+def _latency(run: BatchReport, *separators: str) -> str:
+    values = (run.latency_p50_s, run.latency_p95_s, run.latency_max_s)
+    return "".join(
+        f"{separator}{value:.3g} s"
+        for separator, value in zip(separators, values, strict=True)
+        if value is not None
+    )
+
+
+def _format_duration(seconds: float) -> str:
+    """Return a duration as `h:mm:ss`, or seconds if it is short."""
+    if seconds < _MIN_CLOCK_S:
+        return f"{seconds:.1f} s"
+    minutes, rest = divmod(round(seconds), 60)
+    return f"{minutes // 60}:{minutes % 60:02}:{rest:02}"

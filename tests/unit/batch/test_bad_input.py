@@ -34,15 +34,15 @@ def lines(path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"order": "inptu"}, "order is one of completed, input, not 'inptu'"),
-        ({"mode": "batches"}, "mode is one of live, batch, auto, not 'batches'"),
-        ({"concurrency": "3"}, "concurrency is 'auto' or a number from 1, not '3'"),
-        ({"concurrency": 0}, "concurrency is 'auto' or a number from 1, not 0"),
-        ({"max_failed": 0}, "max_failed is a number from 1, not 0"),
-        ({"max_retries": -1}, "max_retries is a number from 0, not -1"),
-        ({"timeout": 0}, "timeout is a number of seconds above 0, not 0"),
-        ({"deadline": -1}, "deadline is a number of seconds above 0, not -1"),
-        ({"budget": 5}, "budget is a Budget, not 5"),
+        ({"order": "inptu"}, "order must be one of completed, input, not 'inptu'"),
+        ({"mode": "batches"}, "mode must be one of live, batch, auto, not 'batches'"),
+        ({"concurrency": "3"}, "concurrency must be 'auto' or a number from 1, not '3'"),
+        ({"concurrency": 0}, "concurrency must be 'auto' or a number from 1, not 0"),
+        ({"max_failed": 0}, "max_failed must be a number from 1, not 0"),
+        ({"max_retries": -1}, "max_retries must be a number from 0, not -1"),
+        ({"timeout": 0}, "timeout must be a number of seconds above 0, not 0"),
+        ({"deadline": -1}, "deadline must be a number of seconds above 0, not -1"),
+        ({"budget": 5}, "budget must be a Budget, not 5"),
         ({"requests_per_minute": 0}, "a limit must be a number above 0, not 0"),
         ({"tokens_per_minute": -5}, "a limit must be a number above 0, not -5"),
     ],
@@ -94,7 +94,7 @@ async def test_the_source_is_never_taken_for_the_output(tmp_path, order):
 )
 async def test_a_file_that_no_job_has_written_is_left_as_it_is(output, content, order):
     output.write_text(content)
-    with pytest.raises(errors.ConfigurationError, match="no journal says that this job wrote it"):
+    with pytest.raises(errors.ConfigurationError, match="no journal records that this job"):
         await run(Service(), output, ["a"], resume=True, order=order)
     assert output.read_text() == content
 
@@ -271,7 +271,7 @@ async def test_a_dry_run_tells_of_rows_that_would_fail(output, source):
     job = BatchJob(source, output, client=client, model="m", template="{text}")
     found = await job.estimate()
     assert (found.rows, found.invalid) == (2, 4)
-    assert "4 more would fail, the first one: " in str(found)
+    assert "4 invalid rows would fail, first: " in str(found)
     assert "prompts.jsonl:2: This line is not JSON" in str(found)
     assert json.loads(found.to_json())["rows"] == 2
 

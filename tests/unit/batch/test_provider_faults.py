@@ -176,8 +176,8 @@ async def test_rows_whose_results_never_come_fail_by_name_after_bounded_looks(ou
     assert provider.calls["batches.retrieve"] <= 10
     for error in errors_of(output):
         assert error["code"] == "result_missing"
-        assert f"claims {claimed} results and its files hold 3" in error["message"]
-        assert "--resume --retry-failed" in error["message"]
+        assert f"reports {claimed} results and its files hold 3" in error["message"]
+        assert "(--retry-failed)" in error["message"]
     assert report.perhaps_paid.total > 0
 
 
@@ -224,7 +224,7 @@ async def test_a_batch_that_is_gone_costs_its_rows_alone_until_they_are_retried(
     report = await run(provider, output, limits=BatchLimits(requests=3))
     assert (report.done, report.failed) == (3, 3)
     assert {error["code"] for error in errors_of(output)} == {"batch_gone"}
-    assert all("--resume --retry-failed" in error["message"] for error in errors_of(output))
+    assert all("(--retry-failed)" in error["message"] for error in errors_of(output))
     report = await run(provider, output, resume=True, retry_failed=True)
     assert (report.done, report.skipped, report.failed) == (3, 3, 0)
 

@@ -1,6 +1,7 @@
 """Results of rows: text and objects from responses of any shape, live and by batches."""
 
 import json
+import sys
 from dataclasses import dataclass
 
 import pytest
@@ -8,8 +9,8 @@ from pydantic import BaseModel
 from tests.unit.batch.services import Service
 from typing_extensions import TypedDict
 
-from tunesmith import AsyncClient, InvalidRequestError, MemoryBackend
-from tunesmith.batch import BatchJob
+from tunesmith import AsyncClient, ConfigurationError, InvalidRequestError, MemoryBackend
+from tunesmith.batch import BatchJob, BatchResults
 from tunesmith.batch.endpoints import endpoint_of
 from tunesmith.batch.results import Result
 
@@ -105,6 +106,42 @@ async def test_batches_parse_responses_as_a_class_too(output):
         output, MemoryBackend(), model="gpt-4o-mini", response_format=Term, mode="batch"
     )
     assert isinstance(result.parsed, Term)
+
+
+# --- results of a whole job ---
+
+
+async def test_results_are_read_from_files_as_objects_tables_and_data_frames(output):
+    pandas = pytest.importorskip("pandas")
+    service = Service(refuse=lambda number, now: (400, {}, b"{}") if number == 2 else None)
+    rows = [{"custom_id": key, "prompt": key} for key in "ab<"]
+    await results(output, service, rows, concurrency=1)
+    found = {result.key: result for result in BatchResults(output)}
+    assert found["a"].text == "answer to a"
+    assert found["b"].error.code == "status_400"
+    frame = BatchResults(output).to_pandas()
+    assert list(frame.index) == ["a", "<", "b"]
+    assert frame.loc["a", ["text", "output_tokens"]].tolist() == ["answer to a", 4]
+    assert pandas.isna(frame.loc["b", "text"])
+    assert frame.loc["b", "error_code"] == "status_400"
+    shown = BatchResults(output)._repr_html_()
+    assert '<td class="short">&lt;</td><td class="short">answer to &lt;</td>' in shown
+
+
+@pytest.mark.parametrize("endpoint", ["completions", CHAT, "embeddings"])
+async def test_results_that_are_read_from_files_have_the_type_of_their_endpoint(output, endpoint):
+    model = {"completions": "davinci-002", CHAT: "gpt-4o-mini"}.get(
+        endpoint, "text-embedding-3-small"
+    )
+    (live,) = await results(output, MemoryBackend(), model=model, endpoint=endpoint)
+    (result,) = BatchResults(output)
+    assert type(result.answer) is type(live.answer)
+
+
+def test_data_frames_without_pandas_name_the_extra(output, monkeypatch):
+    monkeypatch.setitem(sys.modules, "pandas", None)
+    with pytest.raises(ConfigurationError, match=r"pip install 'tunesmith\[notebook\]'"):
+        BatchResults(output).to_pandas()
 
 
 def test_a_class_that_strict_schemas_cannot_express_is_refused_before_anything_is_written(output):

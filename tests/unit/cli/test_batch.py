@@ -44,7 +44,7 @@ def test_resume_sends_no_answered_row_again(run, prompts, service, folder):
     assert again.exit_code == 1
     assert "answers.jsonl already exists: resume with --resume" in again.output
     done = batch(run, prompts, "--resume")
-    assert "0 answered, 0 failed, 2 done before" in done.stdout
+    assert "0 answered, 0 failed, 2 finished before" in done.stdout
     assert service.requests == 2
 
 
@@ -53,9 +53,8 @@ def test_failed_rows_are_exit_code_1_and_can_be_retried(run, prompts, service, f
     service.refuse = lambda number, now: bad if number == 1 else None
     done = batch(run, prompts)
     assert done.exit_code == 1
-    assert "1 failed (1 by status_400: no such model" in done.stdout
-    assert "Why each failed is in answers.errors.jsonl" in done.stdout
-    assert "send them again with --retry-failed" in done.stdout
+    assert "Failed: 1 by status_400: no such model" in done.stdout
+    assert "Causes are in answers.errors.jsonl; retry these rows with --retry-failed" in done.stdout
     assert batch(run, prompts, "--retry-failed").exit_code == 0
 
 
@@ -63,8 +62,8 @@ def test_a_stopped_job_is_exit_code_3_with_a_hint(run, prompts, service, folder)
     service.refuse = lambda number, now: too_many(5) if number > 1 else None
     done = batch(run, prompts, "--deadline", "20", "--concurrency", "1")
     assert done.exit_code == 3
-    assert "The deadline leaves no time for more" in done.stderr
-    assert done.output.count("Resume with --resume and the same output") == 1
+    assert "The deadline was reached" in done.stderr
+    assert done.output.count("resume with --resume and the same output") == 1
 
 
 @pytest.mark.parametrize("press", [signal.SIGINT, signal.SIGTERM])
@@ -79,7 +78,7 @@ def test_ctrl_c_waits_for_requests_in_flight_and_is_exit_code_3(run, service, fo
     service.latency_s = 1
     done = batch(run, "prompts.txt", "--concurrency", "4")
     assert done.exit_code == 3, done.output
-    assert "It was interrupted" in done.stderr
+    assert "Interrupted. Finished rows are kept" in done.stderr
     paid = sum(service.paid.values())
     assert 10 <= paid < 100
     assert len((folder / "answers.jsonl").read_text().splitlines()) == paid
@@ -100,7 +99,7 @@ def test_a_dry_run_counts_tokens_and_cost(run, prompts, service, folder):
     )
     done = batch(run, prompts, "--dry-run", "--prices", "prices.json")
     assert done.exit_code == 0, done.output
-    assert "2 rows, about 2 tokens in questions, at most 32 in answers" in done.stdout
+    assert "2 rows, about 2 input tokens, at most 32 output tokens" in done.stdout
     assert "at most about $34.00" in done.stdout
     counted = json.loads(batch(run, prompts, "--dry-run", "--json").stdout)
     assert (counted["rows"], counted["answer_tokens"]) == (2, 32)
@@ -110,7 +109,7 @@ def test_a_dry_run_counts_tokens_and_cost(run, prompts, service, folder):
 def test_a_budget_stops_the_job(run, prompts, service, folder):
     done = batch(run, prompts, "--budget", "45tokens", "--concurrency", "1")
     assert done.exit_code == 3
-    assert "could break the budget" in done.stderr
+    assert "could exceed the budget" in done.stderr
 
 
 @pytest.mark.parametrize(
@@ -154,13 +153,13 @@ def test_cancel_without_batches_changes_nothing(run, prompts, service, folder):
     assert run("batch cancel answers.jsonl --json").stdout == "[]\n"
     nothing = run("batch cancel nothing.jsonl")
     assert nothing.exit_code == 1
-    assert "There is no journal of a job here." in nothing.stderr
+    assert "This job does not exist." in nothing.stderr
 
 
 def test_the_status_of_a_missing_job_is_an_error(run, folder):
     done = run("batch status none.jsonl")
     assert done.exit_code == 1
-    assert "no journal of a job here" in done.output
+    assert "This job does not exist" in done.output
 
 
 def test_a_report_is_written(run, prompts, service, folder):
@@ -183,7 +182,7 @@ def test_a_report_that_cannot_be_written_keeps_the_output(run, prompts, service,
 def test_retries_are_reported_with_their_cause(run, prompts, service):
     lost = (500, {}, {"error": {"message": "The server had an error"}})
     service.refuse = lambda number, now: lost if number == 1 else None
-    assert "1 tried again (lately: The server had an error)" in batch(run, prompts).stdout
+    assert "1 retried (last: The server had an error)" in batch(run, prompts).stdout
 
 
 @pytest.mark.parametrize("args", ["- -o answers.jsonl", "prompts.jsonl -o -"])
@@ -202,14 +201,14 @@ def test_a_dry_run_prints_json(run, prompts, service):
 def test_the_summary_shows_causes_of_failures(run, prompts, service):
     service.refuse = lambda number, now: (404, {}, {"error": {"message": "No m", "code": "none"}})
     done = batch(run, prompts)
-    assert "2 failed (2 by none: No m)" in done.stdout
+    assert "Failed: 2 by none: No m. Causes" in done.stdout
 
 
 def test_an_error_before_the_first_request_leaves_no_files(run, service, folder):
     (folder / "prompts.jsonl").write_text('{"txt":"a"}\n')
     failed = batch(run, "prompts.jsonl", "--template", "{text}")
     assert failed.exit_code == 1
-    assert "An error ended it before anything was sent" in failed.stderr
+    assert "An error ended the job before anything was sent" in failed.stderr
     assert not list(folder.glob("answers*"))
     assert batch(run, "prompts.jsonl", "--template", "{txt}").exit_code == 0
 

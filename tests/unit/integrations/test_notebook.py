@@ -5,8 +5,9 @@ from types import SimpleNamespace
 
 import pytest
 
+from tunesmith.batch import BatchJob
 from tunesmith.errors import ConfigurationError, NotFoundError
-from tunesmith.integrations.notebook import follow_job
+from tunesmith.integrations.notebook import follow_job, show_progress
 
 pytestmark = pytest.mark.anyio
 
@@ -66,3 +67,22 @@ async def test_without_ipython_the_error_names_the_extra(client, job, monkeypatc
     monkeypatch.setitem(sys.modules, "IPython.display", None)
     with pytest.raises(ConfigurationError, match=r"tunesmith\[notebook\]"):
         await follow_job(client, job)
+
+
+async def run_batch(client, folder):
+    rows = ["a", "b"]
+    options = {"model": "davinci-002", "on_progress": show_progress()}
+    async with BatchJob(rows, folder / "answers.jsonl", client=client, **options) as batch:
+        return await batch.run()
+
+
+async def test_the_progress_of_a_batch_job_is_shown_until_its_end(client, tmp_path, output):
+    await run_batch(client, tmp_path)
+    assert str(output.shown[-1]).startswith("2 of 2 rows, 0 failed, 0 in flight")
+    assert '<progress value="2" max="2">' in output.shown[-1]._repr_html_()
+
+
+async def test_outside_of_a_notebook_the_progress_is_a_line(client, tmp_path, output, capsys):
+    output.display = lambda html, display_id: None
+    await run_batch(client, tmp_path)
+    assert "\r2 of 2 rows" in capsys.readouterr().err

@@ -8,7 +8,8 @@ from tests.unit.batch.services import Service
 from tests.unit.cli.test_batch_progress import progress
 
 from tunesmith import AsyncClient
-from tunesmith.batch import BatchJob, BatchReport, FailureCause
+from tunesmith.batch import BatchJob, BatchReport, FailureCause, Usage, read_runs
+from tunesmith.batch.output import JobPaths
 from tunesmith.reports.batch import ProgressHistory, render_html
 
 pytestmark = pytest.mark.anyio
@@ -54,6 +55,71 @@ async def test_a_report_shows_causes_and_options_and_refreshes_while_the_job_run
     assert '<th scope="row">model</th><td>m</td>' in shown
     assert 'http-equiv="refresh"' in shown
     assert "refresh" not in render_html(report, ProgressHistory())
+
+
+def make_report(**changes):
+    facts = {
+        "output": "out.jsonl",
+        "errors": "e",
+        "journal": "j",
+        "rows": 3,
+        "remaining": 0,
+        "done": 3,
+        "failed": 0,
+        "skipped": 0,
+        "requests": 3,
+        "refused": 0,
+        "retried": 0,
+    }
+    return BatchReport(**facts | changes)
+
+
+def test_a_report_lists_all_runs_and_adds_them_up():
+    first = make_report(
+        done=2,
+        stopped="budget",
+        remaining=1,
+        elapsed_s=3700.0,
+        usd=0.25,
+        usage=Usage(20, 4),
+        latency_p50_s=0.5,
+        latency_p95_s=1.5,
+        latency_max_s=2.0,
+        started_at=1_750_000_000.0,
+    )
+    last = make_report(done=1, skipped=2, elapsed_s=10.0, usd=0.5, usage=Usage(10, 2))
+    shown = render_html(last, ProgressHistory(), runs=[first, None])
+    table = shown.split("<h2>Runs</h2>")[1]
+    assert "2025-06-15 15:06:40" in table
+    assert "2 answered, 0 failed, 1 not done; stopped: budget" in table
+    assert "0.5 s / 1.5 s / 2 s" in table
+    assert "1:01:40 (0.0 rows/s)" in table
+    assert table.index("process died") < table.index("1 answered, 0 failed, 2 finished before")
+    assert "1:01:50 (3 runs)" in shown
+    assert "$0.7500 (3 runs)" in shown
+    assert "30 input, 6 output (3 runs)" in shown
+    assert "<h2>Runs</h2>" not in render_html(last, ProgressHistory())
+
+
+async def test_a_journal_keeps_the_reports_of_all_runs(tmp_path, anyio_backend):
+    output = tmp_path / "answers.jsonl"
+    reports = []
+    assert read_runs(output) == []
+    for rows in (["a"], ["a", "b"]):
+        client = AsyncClient(backend=Service())
+        async with BatchJob(rows, output, client=client, model="m", resume=True) as job:
+            reports.append(await job.run())
+    assert read_runs(output) == reports
+    assert [report.done for report in reports] == [1, 1]
+    with JobPaths(output).journal.open("a") as journal:
+        journal.write('{"begun":3}\n')
+    assert read_runs(output)[2:] == [None]
+
+
+def test_a_report_is_short_in_a_notebook():
+    shown = make_report(output="<b>.jsonl", stopped="budget")._repr_html_()
+    assert '<th scope="row">Outcome</th><td>3 answered, 0 failed</td>' in shown
+    assert "&lt;b&gt;.jsonl" in shown
 
 
 async def test_a_report_shows_throughput_and_latency_over_time(tmp_path, anyio_backend):

@@ -17,6 +17,7 @@ from tunesmith.batch.batch_api.batches import (
     metadata_of,
 )
 from tunesmith.batch.batch_api.collector import Collector
+from tunesmith.batch.batch_api.shard_files import ShardWriter, read_rows
 from tunesmith.batch.budget import BudgetTracker
 from tunesmith.batch.core import decisions as do
 from tunesmith.batch.core.core import JobCore
@@ -27,7 +28,6 @@ from tunesmith.batch.options import BatchApiOptions
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.result_stream import Notifier
 from tunesmith.batch.row_queue import open_row
-from tunesmith.batch.shards import ClosedFile, ShardWriter, read_rows
 from tunesmith.calls.deadline import Deadline
 from tunesmith.client import AsyncClient
 from tunesmith.errors import (
@@ -115,7 +115,12 @@ class BatchApiRunner:
         self._fail = fail
         self._pause = pause
         self._writer = ShardWriter(
-            self._path, options.limits, core.batches.quota.limit, self._cut, next_shard
+            self._path,
+            options.limits,
+            core.batches.quota.limit,
+            self._on_written,
+            self._clock.time,
+            next_shard,
         )
         self._space = Notifier()
         self._finishing: anyio.Event
@@ -192,17 +197,7 @@ class BatchApiRunner:
     def _now(self) -> float:
         return self._clock.monotonic()
 
-    def _cut(self, file: ClosedFile) -> None:
-        entry = ShardWritten(
-            file.number,
-            file.kind.url,
-            file.kind.model,
-            file.kind.attempt,
-            file.rows,
-            file.tokens,
-            file.reserved,
-            self._clock.time(),
-        )
+    def _on_written(self, entry: ShardWritten) -> None:
         self._execute(self._batches.on_written(entry))
 
     # --- calls ---

@@ -14,7 +14,7 @@ __all__ = ["ShardResults"]
 _POLL_BACKOFF = 1.1
 _MAX_POLL_BACKOFF = 20.0
 """The pause between two polls grows by this factor, up to this multiple."""
-_RETRY_FAILED = "resume=True and retry_failed=True (--resume --retry-failed) retry it"
+_RETRY_FAILED = "retry it with resume=True and retry_failed=True (--retry-failed)"
 
 
 class ShardResults(ShardList):

@@ -1,4 +1,4 @@
-"""Files of shards: rows cut into the input files that the Batch API takes, one model each."""
+"""Input files of batches: rows split by endpoint, model and the limits of the Batch API."""
 
 import os
 from collections.abc import Callable, Iterator
@@ -9,59 +9,22 @@ from typing import Any
 from pydantic_core import from_json, to_json
 
 from tunesmith._json_types import is_list
+from tunesmith.batch.core.entries import ShardWritten
 from tunesmith.batch.core.ledger import NOTHING, Usage
 from tunesmith.batch.core.states import OpenRow, ShardKind
 from tunesmith.batch.endpoints import endpoint_of
+from tunesmith.batch.options import BatchLimits
 from tunesmith.batch.rows import RequestRow
 from tunesmith.errors import DatasetError
 
-__all__ = ["BatchLimits", "ClosedFile", "ShardWriter", "read_keys", "read_rows"]
+__all__ = ["ShardWriter", "read_keys", "read_rows"]
 
 _WRITE_BYTES = 1 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class BatchLimits:
-    """Limits of the Batch API.
-
-    Args:
-        requests: Requests of a batch.
-        bytes: Bytes of its input file; the service's limit is 200 MB.
-        inputs: Inputs of a batch of embeddings.
-        enqueued_tokens: Input tokens that all batches of a model may have at a time; None to learn
-            it from what the service rejects.
-
-    Source: https://platform.openai.com/docs/guides/batch
-    """
-
-    requests: int = 50_000
-    bytes: int = 195_000_000
-    inputs: int = 50_000
-    enqueued_tokens: int | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class ClosedFile:
-    """A file of a shard that is whole, and safe from a power loss.
-
-    Args:
-        number: The shard.
-        kind: What its rows have in common.
-        rows: How many rows it has.
-        tokens: Their estimated input tokens.
-        reserved: What is reserved for them.
-    """
-
-    number: int
-    kind: ShardKind
-    rows: int
-    tokens: int
-    reserved: Usage
-
-
 @dataclass(slots=True)
 class _OpenFile:
-    """A file that still takes rows."""
+    """File to which rows are still added."""
 
     number: int
     path: Path
@@ -74,14 +37,15 @@ class _OpenFile:
 
 
 class ShardWriter:
-    """Writes rows to the files of shards.
+    """Writer of the files of shards.
 
     Args:
         path_of: Returns the path of a shard.
-        limits: How much a shard takes.
-        max_tokens: Returns how many tokens the service takes of a model; None if unknown.
-        on_complete: Takes a file that is whole.
-        number: The number of the first shard.
+        limits: Limits of a shard.
+        max_tokens: Returns the maximum tokens of a batch of a model; None if unknown.
+        on_written: Called when a file is complete and synced.
+        time: Returns the time in Unix seconds.
+        number: Number of the first shard.
     """
 
     def __init__(
@@ -89,18 +53,20 @@ class ShardWriter:
         path_of: Callable[[int], Path],
         limits: BatchLimits,
         max_tokens: Callable[[str], int | None],
-        on_complete: Callable[[ClosedFile], None],
+        on_written: Callable[[ShardWritten], None],
+        time: Callable[[], float],
         number: int,
     ) -> None:
         self._path_of = path_of
         self._limits = limits
         self._max_tokens = max_tokens
-        self._on_complete = on_complete
+        self._on_written = on_written
+        self._time = time
         self._next = number
         self._open: dict[ShardKind, _OpenFile] = {}
 
     def add(self, row: OpenRow, attempt: int) -> int:
-        """Write a row; returns the number of its shard.
+        """Write a row; return the number of its shard.
 
         Raises:
             DatasetError: The disk is full.
@@ -136,7 +102,7 @@ class ShardWriter:
             self._complete(kind)
 
     def discard(self) -> None:
-        """Remove the files that are not whole."""
+        """Remove the incomplete files."""
         for file in self._open.values():
             file.path.unlink(missing_ok=True)
         self._open.clear()
@@ -144,7 +110,7 @@ class ShardWriter:
     def _new(self) -> _OpenFile:
         number, self._next = self._next, self._next + 1
         path = self._path_of(number)
-        path.unlink(missing_ok=True)  # of a run that died before it was whole
+        path.unlink(missing_ok=True)  # of a run that died before completing it
         return _OpenFile(number, path)
 
     def _is_full(
@@ -160,22 +126,33 @@ class ShardWriter:
 
     def _complete(self, kind: ShardKind) -> None:
         file = self._open.pop(kind)
-        _write(file, safely=True)
-        self._on_complete(ClosedFile(file.number, kind, file.rows, file.tokens, file.reserved))
+        _write(file, sync=True)
+        self._on_written(
+            ShardWritten(
+                file.number,
+                kind.url,
+                kind.model,
+                kind.attempt,
+                file.rows,
+                file.tokens,
+                file.reserved,
+                self._time(),
+            )
+        )
 
 
-def _write(file: _OpenFile, *, safely: bool = False) -> None:
+def _write(file: _OpenFile, *, sync: bool = False) -> None:
     try:
         with file.path.open("ab") as stream:
             stream.writelines(file.lines)
-            if safely:
+            if sync:
                 stream.flush()
                 os.fsync(stream.fileno())
     except OSError as error:
         raise DatasetError(
             f"The file cannot be written: {error.strerror}.",
             file=str(file.path),
-            remedy="Nothing that was finished is lost: fix this, and resume.",
+            remedy="Finished rows are kept: fix this, and resume.",
         ) from error
     file.lines.clear()
 
@@ -184,17 +161,17 @@ def read_keys(path: Path) -> Iterator[str]:
     """Return the keys of the rows of a shard.
 
     Raises:
-        DatasetError: The file is gone.
+        DatasetError: The file is missing.
     """
     for line in _read_lines(path):
         yield line["custom_id"]
 
 
 def read_rows(path: Path, url: str) -> Iterator[RequestRow]:
-    """Return the rows of a shard; `line` is that of its file.
+    """Return the rows of a shard; their `line` is that of its file.
 
     Raises:
-        DatasetError: The file is gone.
+        DatasetError: The file is missing.
     """
     endpoint = endpoint_of(url)
     for number, line in enumerate(_read_lines(path), 1):
@@ -211,7 +188,7 @@ def _read_lines(path: Path) -> Iterator[dict[str, Any]]:
         raise DatasetError(
             f"The rows of a batch cannot be read: {error.strerror}.",
             file=str(path),
-            remedy="This file is needed until its batch is over: put it back.",
+            remedy="Restore this file: it is needed until its batch has ended.",
         ) from error
 
 
