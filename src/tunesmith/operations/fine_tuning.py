@@ -1,8 +1,8 @@
 """Operations on fine-tuning jobs and checkpoints."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 from annotated_types import Ge, Le, Len
 
@@ -37,6 +37,8 @@ class CreateFineTuningJob(Operation[FineTuningJob]):
             `{"type": "supervised", "supervised": {"hyperparameters": {"n_epochs": 3}}}`.
         seed: Seed for mostly reproducible training, 0 to 2,147,483,647.
         suffix: Part of the fine-tuned model's name, 1 to 64 characters.
+        tunesmith: Options of the engine of `tunesmith serve`, such as `{"lora_rank": 16}`; other
+            services refuse it.
         validation_file: ID of a file with purpose `fine-tune` to measure validation loss on.
 
     Source: https://platform.openai.com/docs/api-reference/fine-tuning/create
@@ -51,6 +53,7 @@ class CreateFineTuningJob(Operation[FineTuningJob]):
     method: FineTuneMethodParam | None = None
     seed: Annotated[int, Ge(0), Le(2_147_483_647)] | None = None
     suffix: Annotated[str, Len(1, 64)] | None = None
+    tunesmith: Mapping[str, Any] | None = None
     validation_file: str | None = None
 
 

@@ -101,5 +101,6 @@ class MemoryBackend:
     async def aclose(self) -> None:
         """Close the backend and its state; a service of the caller keeps running."""
         if self._closes_store and not self._is_closed:
-            self.service.close()
+            self._is_closed = True
+            await self.service.aclose()
         self._is_closed = True

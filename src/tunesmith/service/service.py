@@ -3,6 +3,7 @@
 from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
+from math import inf
 from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 from pydantic import SecretStr
@@ -27,6 +28,7 @@ from tunesmith.service.fine_tuning.jobs import FineTuningJobService
 from tunesmith.service.fine_tuning.legacy.jobs import LegacyFineTunes
 from tunesmith.service.fine_tuning.lifecycle import JobContext
 from tunesmith.service.fine_tuning.timeline import FINE_TUNE_TIMELINE, JOB_TIMELINE, Timeline
+from tunesmith.service.fine_tuning.training_slots import TrainingSlots
 from tunesmith.service.inference.chat import ChatCompletionService
 from tunesmith.service.inference.completions import CompletionService
 from tunesmith.service.inference.embeddings import Embeddings
@@ -84,7 +86,8 @@ class Service:
 
     Args:
         engine: Trains and generates; a small n-gram model by default.
-        models: Names of base models beside `KNOWN_MODELS`: of your own, or newer than the table.
+        models: Names of base models of the default engine beside `KNOWN_MODELS`: of your own, or
+            newer than the table. Other engines have their own catalogue.
         store: Storage of records and blobs; in memory by default. A service over a store that
             has a state continues it.
         clock: The service's time; by default it continues that of the store.
@@ -95,7 +98,8 @@ class Service:
         job_timeline: Transitions of fine-tuning jobs and their durations.
         fine_tune_timeline: The same for fine-tunes of the legacy API.
         batch_timing: Durations of the steps of a batch.
-        speed: Number by which these durations are divided.
+        speed: Number by which these durations are divided. They are left out for engines whose
+            work takes time itself.
         limits: Rate limits and quota; none by default.
         behavior: Details of responses that are undocumented or changed over the years.
 
@@ -133,7 +137,8 @@ class Service:
         state = self._states.get("state")
         start = self.store.resume_time(None if state is None else state.time)
         self.clock = clock or VirtualClock(start)
-        self.engine = engine or default_engine()
+        self.engine = engine or default_engine(models)
+        speed = speed if self.engine.is_simulated else inf
         self.seed = seed if state is None else state.seed
         self.ids = IdGenerator(self.seed)
         self._n_openings = 0
@@ -152,20 +157,22 @@ class Service:
             organization=organization,
             organization_name=organization_name,
         )
-        self.models = Models(context, self.engine, models)
+        self.models = Models(context, self.engine)
         self.files = FileService(context)
         self.uploads = Uploads(context, self.files)
-        self.graders = Graders(context, self.models)
-        jobs = JobContext(context, self.files, self.models, job_timeline.at_speed(speed))
+        self.graders = Graders(context)
+        self.training_slots = TrainingSlots(self.engine.max_trainings)
+        shared = (context, self.files, self.models, self.training_slots)
+        jobs = JobContext(*shared, job_timeline.at_speed(speed))
         self.jobs = FineTuningJobService(jobs, self.graders)
-        legacy = JobContext(context, self.files, self.models, fine_tune_timeline.at_speed(speed))
-        self.fine_tunes = LegacyFineTunes(legacy, self.engine)
+        legacy = JobContext(*shared, fine_tune_timeline.at_speed(speed))
+        self.fine_tunes = LegacyFineTunes(legacy)
         self.checkpoints = Checkpoints(context, self.jobs, self.models)
 
         self.replies = ReplyStubs()
         self.vectors = EmbeddingStubs()
         inference = InferenceContext(
-            self.engine, self.models, self.replies, self.ids, self.clock, self.scheduler
+            self.models, self.replies, self.ids, self.clock, self.scheduler
         )
         self.completions = CompletionService(inference)
         self.stored_chats = StoredCompletions(self.store)
@@ -340,10 +347,13 @@ class Service:
         """
         return self.files.read(id, start, stop)
 
-    def close(self) -> None:
-        """Write all changes and close the store."""
-        self._commit(force=True)
-        self.store.close()
+    async def aclose(self) -> None:
+        """Stop the engine, write all changes and close the store."""
+        try:
+            await self.engine.aclose()
+        finally:
+            self._commit(force=True)
+            self.store.close()
 
     def _commit(self, *, force: bool = False) -> None:
         if self.store.has_changes or (force and self.store.is_durable):
@@ -353,8 +363,12 @@ class Service:
             self.store.commit()
 
 
-def default_engine() -> Engine:
-    """Return the engine that a service uses by default."""
+def default_engine(names: Iterable[str] = ()) -> Engine:
+    """Return the engine that a service uses by default.
+
+    Args:
+        names: Names of base models beside `KNOWN_MODELS`.
+    """
     from tunesmith.service.engines.ngram.engine import NGramEngine  # noqa: PLC0415 - slow import
 
-    return NGramEngine()
+    return NGramEngine(names)

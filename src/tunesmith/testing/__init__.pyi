@@ -27,6 +27,7 @@ from tunesmith.testing.cassettes.player import (
 from tunesmith.testing.cassettes.recorder import RecordingBackend as RecordingBackend
 from tunesmith.testing.contract import (
     BackendContract as BackendContract,
+    EngineContract as EngineContract,
     WrapperContract as WrapperContract,
 )
 from tunesmith.testing.faults.faults import Faults as Faults

@@ -102,7 +102,7 @@ def test_a_permission_is_named_first_as_in_the_official_client():
 def test_what_is_not_given_is_none():
     job = create_job()
     names = [n for n in job.spec.body_params if n not in {"model", "training_file"}]
-    assert [getattr(job, name) for name in names] == [None] * 7
+    assert [getattr(job, name) for name in names] == [None] * 8
 
 
 @pytest.mark.parametrize("value", ["auto", 1, 50])

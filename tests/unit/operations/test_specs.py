@@ -43,7 +43,7 @@ REFERENCE = {
         "/fine_tuning/jobs",
         (
             "model training_file hyperparameters integrations metadata method seed suffix"
-            " validation_file"
+            " tunesmith validation_file"
         ),
         FineTuningJob,
     ),

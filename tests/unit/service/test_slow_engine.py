@@ -21,7 +21,9 @@ from tunesmith.operations.fine_tuning import (
     RetrieveFineTuningJob,
 )
 from tunesmith.operations.models import ListModels
-from tunesmith.service.engines.ngram.engine import NGramEngine
+from tunesmith.service.engines.ngram.engine import NGramEngine, NGramModel
+from tunesmith.service.engines.ngram.training import NGramTraining
+from tunesmith.service.engines.threads import ThreadedGeneration, ThreadedTrainingRun
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -29,26 +31,21 @@ pytestmark = pytest.mark.anyio
 SPEED = 1e6
 
 
-class GatedTraining:
-    """Training whose steps wait for permits."""
+class GatedTraining(NGramTraining):
+    """Training whose steps wait for permits in a thread."""
 
-    def __init__(self, training, gate):
-        self._training = training
+    def __init__(self, weights, spec, gate):
+        super().__init__(weights, spec)
         self._gate = gate
-        self.hyperparameters = training.hyperparameters
-        self.total_steps = training.total_steps
 
     def __iter__(self):
-        for step in self._training:
+        for step in super().__iter__():
             self._gate.pass_one()
             yield step
 
-    def snapshot(self):
-        return self._training.snapshot()
-
 
 class GatedGeneration:
-    """Generation whose tokens wait for permits."""
+    """Generation whose tokens wait for permits in a thread."""
 
     def __init__(self, generation, gate):
         self._generation = generation
@@ -63,19 +60,16 @@ class GatedGeneration:
         return getattr(self._generation, name)
 
 
-class GatedModel:
-    def __init__(self, model, gate):
-        self._model = model
+class GatedModel(NGramModel):
+    def __init__(self, weights, gate):
+        super().__init__(weights)
         self._gate = gate
 
-    def train(self, spec):
-        return GatedTraining(self._model.train(spec), self._gate)
+    async def train(self, spec, folder):
+        return ThreadedTrainingRun(GatedTraining(self.weights, spec, self._gate))
 
     def generate(self, prompt, spec):
-        return GatedGeneration(self._model.generate(prompt, spec), self._gate)
-
-    def __getattr__(self, name):
-        return getattr(self._model, name)
+        return ThreadedGeneration(GatedGeneration(super().generate(prompt, spec), self._gate))
 
 
 class Gate:
@@ -99,13 +93,13 @@ class Gate:
 class GatedEngine(NGramEngine):
     """Engine whose training steps and completions wait for permits, as a slow engine does."""
 
-    is_fast = False
-
-    def __init__(self):
+    def __init__(self, max_trainings=None):
+        super().__init__()
         self.gate = Gate()
+        self.max_trainings = max_trainings
 
-    def base(self, name):
-        return GatedModel(super().base(name), self.gate)
+    async def open(self, model, folder=None):
+        return GatedModel((await super().open(model, folder)).weights, self.gate)
 
 
 @pytest.fixture
@@ -312,3 +306,34 @@ async def test_actions_of_a_stopped_background_run_again(engine, upload, pairs):
         engine.gate.open()
         tasks.cancel_scope.cancel()
     await until(job_has(service, job, "succeeded"))
+
+
+async def test_a_job_without_a_slot_stays_queued_until_there_is_one(upload, pairs):
+    engine = GatedEngine(max_trainings=1)
+    clock = VirtualClock(time.time(), autojump=False, rate=1.0)
+    service = Service(engine=engine, clock=clock, speed=SPEED)
+    training_file = await upload(pairs, to=service)
+    create = CreateFineTuningJob(model="davinci-002", training_file=training_file)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service.run_lifecycles)
+        jobs = [await service.execute(create) for _ in range(4)]
+        await until(job_has(service, jobs[0], "running"))
+        await blocked(engine)
+
+        async def all_wait():
+            return service.training_slots.n_waiting == 3
+
+        await until(all_wait)
+        for job in jobs[1:]:
+            assert await job_has(service, job, "queued")()
+        await service.execute(CancelFineTuningJob(jobs[1].id))
+        await service.execute(PauseFineTuningJob(jobs[0].id))
+        await until(job_has(service, jobs[2], "running"))
+        assert (await service.execute(RetrieveFineTuningJob(jobs[3].id))).status == "queued"
+        await service.execute(ResumeFineTuningJob(jobs[0].id))
+        engine.gate.open(10_000)
+        for job in (jobs[0], jobs[2], jobs[3]):
+            await until(job_has(service, job, "succeeded"))
+        ended = [(await service.execute(RetrieveFineTuningJob(j.id))).status for j in jobs]
+        assert ended == ["succeeded", "cancelled", "succeeded", "succeeded"]
+        tasks.cancel_scope.cancel()

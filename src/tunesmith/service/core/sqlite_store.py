@@ -1,6 +1,7 @@
 """Store on disk: records in a SQLite database, blobs in files."""
 
 import os
+import shutil
 import sqlite3
 import threading
 import time
@@ -16,6 +17,7 @@ from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
 
 from tunesmith.errors import ConfigurationError
+from tunesmith.service.core.folders import Folders, new_path
 from tunesmith.service.core.store import RecordPage
 
 __all__ = ["SqliteCollection", "SqliteStore"]
@@ -74,7 +76,8 @@ class SqliteStore:
         """Whether `commit` has something to write."""
         self._lock = threading.RLock()
         self._blobs = self.path / "blobs"
-        self._deleted_blobs: list[Path] = []
+        self._folders = Folders(self.path)
+        self._deleted: list[Path] = []
         if self.path.exists() and not self.path.is_dir():
             raise ConfigurationError(
                 f"{self.path} is not a folder with the state of a service: choose another one"
@@ -130,9 +133,12 @@ class SqliteStore:
             with self._lock, self._errors():
                 self._database.execute("COMMIT")
             self.has_changes = False
-            for blob in self._deleted_blobs:
-                blob.unlink(missing_ok=True)
-            self._deleted_blobs.clear()
+            for path in self._deleted:
+                if path.is_dir():
+                    shutil.rmtree(path, ignore_errors=True)
+                else:
+                    path.unlink(missing_ok=True)
+            self._deleted.clear()
 
     def close(self) -> None:
         """Write all changes and close the folder."""
@@ -175,7 +181,21 @@ class SqliteStore:
     def delete_blob(self, blob_id: str, /) -> None:
         """Delete a blob if it exists."""
         # After a commit, so that no record is left without its blob.
-        self._deleted_blobs.append(self._blob(blob_id))
+        self._deleted.append(self._blob(blob_id))
+
+    def folder(self, kind: str, id: str, /) -> Path:
+        """Return the path of a folder, such as that of a model."""
+        with self._errors():
+            return self._folders.path(kind, id)
+
+    def new_folder(self, kind: str, id: str, /) -> Path:
+        """Return the path of a folder that does not exist, deleting what is there."""
+        with self._errors():
+            return new_path(self.folder(kind, id))
+
+    def delete_folder(self, kind: str, id: str, /) -> None:
+        """Delete a folder if it exists, after the next commit."""
+        self._deleted.append(self.folder(kind, id))
 
     def execute(self, sql: str, *parameters: object) -> int:
         """Execute a statement that changes records; return the number of changed rows."""

@@ -1,10 +1,15 @@
 """Storage of the service: collections of records in insertion order, and blobs of bytes."""
 
+import shutil
+import weakref
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from tempfile import mkdtemp
 from typing import Any, Generic, Protocol, TypeVar
 
 from tunesmith.clock import EPOCH_S
+from tunesmith.service.core.folders import Folders, new_path
 
 __all__ = ["Collection", "MemoryCollection", "MemoryStore", "RecordPage", "Store"]
 
@@ -122,6 +127,18 @@ class Store(Protocol):
         """Delete a blob if it exists."""
         ...
 
+    def folder(self, kind: str, id: str, /) -> Path:
+        """Return the path of a folder, such as that of a model; it is created by who writes it."""
+        ...
+
+    def new_folder(self, kind: str, id: str, /) -> Path:
+        """Return the path of a folder that does not exist, deleting what is there."""
+        ...
+
+    def delete_folder(self, kind: str, id: str, /) -> None:
+        """Delete a folder if it exists."""
+        ...
+
 
 class _Link(Generic[R]):
     __slots__ = ("newer", "older", "record")
@@ -223,6 +240,7 @@ class MemoryStore:
     def __init__(self) -> None:
         self._collections: dict[tuple[str, str], MemoryCollection[Any]] = {}
         self._blobs: dict[str, list[bytes]] = {}
+        self._folders: Folders | None = None
 
     def collection(self, kind: str, record: type[R], /, *, parent_id: str = "") -> Collection[R]:
         """Open a collection, creating it if necessary."""
@@ -249,6 +267,23 @@ class MemoryStore:
     def delete_blob(self, blob_id: str, /) -> None:
         """Delete a blob if it exists."""
         self._blobs.pop(blob_id, None)
+
+    def folder(self, kind: str, id: str, /) -> Path:
+        """Return the path of a temporary folder, which is deleted with the store."""
+        if self._folders is None:
+            root = Path(mkdtemp(prefix="tunesmith-"))
+            weakref.finalize(self, shutil.rmtree, root, ignore_errors=True)
+            self._folders = Folders(root)
+        return self._folders.path(kind, id)
+
+    def new_folder(self, kind: str, id: str, /) -> Path:
+        """Return the path of a folder that does not exist."""
+        return new_path(self.folder(kind, id))
+
+    def delete_folder(self, kind: str, id: str, /) -> None:
+        """Delete a folder if it exists."""
+        if self._folders is not None:
+            new_path(self.folder(kind, id))
 
 
 def _byte_range(chunks: Sequence[bytes], start: int, stop: int | None) -> Iterator[bytes]:

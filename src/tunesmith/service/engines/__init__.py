@@ -1,1 +1,49 @@
-"""Engines that train and generate, and their interface."""
+"""Engines, which train and generate, and the interface to write one."""
+
+from tunesmith.service.engines.base import (
+    Engine,
+    EngineError,
+    EngineModel,
+    ModelInfo,
+    Tokenizer,
+)
+from tunesmith.service.engines.generation import (
+    FinishReason,
+    Generation,
+    GenerationSpec,
+    ScoredToken,
+    TokenLogprob,
+)
+from tunesmith.service.engines.training import (
+    Dataset,
+    Hyperparameters,
+    InvalidExampleError,
+    Metrics,
+    Progress,
+    Row,
+    TrainingRun,
+    TrainingSpec,
+    TrainingStep,
+)
+
+__all__ = [
+    "Dataset",
+    "Engine",
+    "EngineError",
+    "EngineModel",
+    "FinishReason",
+    "Generation",
+    "GenerationSpec",
+    "Hyperparameters",
+    "InvalidExampleError",
+    "Metrics",
+    "ModelInfo",
+    "Progress",
+    "Row",
+    "ScoredToken",
+    "TokenLogprob",
+    "Tokenizer",
+    "TrainingRun",
+    "TrainingSpec",
+    "TrainingStep",
+]

@@ -1,304 +1,114 @@
 """Interface between the service and an engine that trains and generates.
 
-An `Engine` has a vocabulary and returns `EngineModel`s: immutable sets of weights that generate,
-score and embed, and from which a `Training` starts.
+    engine.models                                → catalogue: names and abilities
+    await engine.open("gpt-4o-mini")             → EngineModel: weights with their tokenizer
+    model.generate(tokens, spec)                 → Generation: async iterator of tokens
+    await model.train(spec, folder)              → TrainingRun: start, poll, pause, cancel
+    await run.save(step, other_folder)
+    await engine.open("gpt-4o-mini", other_folder)
 
-    engine.base("davinci-002").train(spec)   → Training: iterate over its steps
-    training.snapshot()                      → EngineModel: the weights after the last step
-    model.generate(tokens, spec)             → Generation: iterate over its tokens
-    model.to_bytes(), engine.load(data)      → storage
-
-Everything is lazy and synchronous: work is done while an iterator is advanced, in a worker thread
-if the engine is slow, and is cancelled by not advancing it. Results depend on inputs and seeds
-only.
+Work is awaited and never blocks the event loop; `service.engines.threads` helps engines whose code
+is synchronous. Weights and unfinished trainings are folders, so they outlive the process. Results
+depend on inputs and seeds only.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
-from typing import Literal, Protocol, TypeAlias, runtime_checkable
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date
+from pathlib import Path
+from typing import Any, Literal, Protocol, runtime_checkable
 
-FinishReason: TypeAlias = Literal["stop", "length"]
+from tunesmith.known_models import Ability
+from tunesmith.service.engines.generation import Generation, GenerationSpec, ScoredToken
+from tunesmith.service.engines.training import TrainingRun, TrainingSpec
+from tunesmith.training_rules import Format
 
-
-@dataclass(frozen=True, slots=True)
-class ChatMessage:
-    """Turn of a conversation, as text.
-
-    Args:
-        role: `system`, `developer`, `user`, `assistant`, `tool` or `function`.
-        content: The text, including tool calls and placeholders of images.
-        weight: Weight of the turn in training; None is 1 for `assistant`, 0 for the others.
-    """
-
-    role: str
-    content: str
-    weight: float | None = None
+__all__ = ["Engine", "EngineError", "EngineModel", "ModelInfo", "Tokenizer"]
 
 
-@dataclass(frozen=True, slots=True)
-class CompletionTrainingExample:
-    """A prompt and the completion to learn, including its end."""
-
-    prompt: str
-    completion: str
-
-
-@dataclass(frozen=True, slots=True)
-class ChatTrainingExample:
-    """A conversation whose assistant turns are learnt."""
-
-    messages: tuple[ChatMessage, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class PreferenceTrainingExample:
-    """A conversation with a preferred and a non-preferred answer (preference optimization)."""
-
-    messages: tuple[ChatMessage, ...]
-    preferred: tuple[ChatMessage, ...]
-    non_preferred: tuple[ChatMessage, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class GradedExample:
-    """A conversation whose sampled answers are graded (reinforcement).
+class EngineError(ValueError):
+    """Request that an engine refuses, or training that failed.
 
     Args:
-        messages: The conversation.
-        grade: Returns the reward of an answer's text, from 0 to 1.
+        message: The problem and its fix, for the user.
+        param: The invalid parameter of the request.
     """
 
-    messages: tuple[ChatMessage, ...]
-    grade: Callable[[str], float]
-
-
-TrainingExample: TypeAlias = (
-    CompletionTrainingExample | ChatTrainingExample | PreferenceTrainingExample | GradedExample
-)
+    def __init__(self, message: str, param: str | None = None) -> None:
+        super().__init__(message)
+        self.message = message
+        self.param = param
 
 
 @dataclass(frozen=True, slots=True)
-class TrainingSpec:
-    """Training data and hyperparameters.
+class ModelInfo:
+    """Entry of an engine's catalogue.
 
     Args:
-        examples: Training examples, all of one kind; at least one.
-        validation: Held-out examples, which are scored but not learnt.
-        n_epochs: Passes over the examples; None lets the engine choose, here and below.
-        batch_size: Examples per step.
-        learning_rate_multiplier: Factor of the engine's learning rate.
-        prompt_loss_weight: Weight of prompt tokens beside completion tokens.
-        beta: Strength of the constraint to the initial model in preference training.
-        seed: Seed of the order of examples and of all samples.
+        name: Name of the base model in the API.
+        abilities: Endpoints that it and its tuned models serve, and methods of fine-tuning.
+        context_window: Maximum number of tokens of a prompt and its completion together.
+        dimensions: Number of dimensions of its embeddings.
+        fixed_dimensions: Whether requests cannot choose fewer dimensions.
+        structured: How texts that must be JSON are made: `constrained` by the engine
+            (`GenerationSpec.json_schema`), `sampled` by the service from the schema alone, as a
+            test double, or `refused`.
+        reasons: Whether responses begin with a reasoning item.
+        created: Unix time of its creation.
+        owned_by: Its owner.
+        shutdown: Date of its shutdown, for models of the past.
     """
 
-    examples: Sequence[TrainingExample]
-    validation: Sequence[TrainingExample] = ()
-    n_epochs: int | None = None
-    batch_size: int | None = None
-    learning_rate_multiplier: float | None = None
-    prompt_loss_weight: float = 0.01
-    beta: float = 0.1
-    seed: int = 0
+    name: str
+    abilities: frozenset[Ability]
+    context_window: int = 16_384
+    dimensions: int | None = None
+    fixed_dimensions: bool = False
+    structured: Literal["constrained", "sampled", "refused"] = "refused"
+    reasons: bool = False
+    created: int = 1_649_358_449
+    owned_by: str = "openai"
+    shutdown: date | None = None
+
+    def can(self, *abilities: Ability) -> bool:
+        """Return whether the model has any of these abilities."""
+        return not self.abilities.isdisjoint(abilities)
+
+    @property
+    def completes_only(self) -> bool:
+        """Whether the model completes prompts but does not chat."""
+        return self.can("completions") and not self.can("chat")
+
+    @property
+    def formats(self) -> Sequence[Format]:
+        """Formats of the files that the model can be fine-tuned on."""
+        supervised: Format = "completions" if self.completes_only else "chat"
+        formats: dict[Ability, Format] = {
+            "supervised": supervised,
+            "dpo": "dpo",
+            "reinforcement": "reinforcement",
+        }
+        return [value for method, value in formats.items() if self.can(method)]
 
 
-@dataclass(frozen=True, slots=True)
-class Hyperparameters:
-    """Hyperparameters of a training, including those that the engine chose."""
+class Tokenizer(Protocol):
+    """Vocabulary and chat template of a model: pure functions, which may be called in threads."""
 
-    n_epochs: int
-    batch_size: int
-    learning_rate_multiplier: float
-
-
-@dataclass(frozen=True, slots=True)
-class Metrics:
-    """Metrics of a model on some examples.
-
-    Args:
-        loss: Weighted mean of the negative log-probabilities, in nats per token; for preferences
-            the loss of the method, for graded examples 1 minus the mean reward.
-        mean_token_accuracy: Share of the learnt tokens that were the most likely ones; for
-            preferences the share of correctly ranked pairs, for graded examples that of the full
-            rewards.
-        sequence_accuracy: Share of examples without an error.
-        mean_reward: Mean reward of the sampled answers, for graded examples.
-    """
-
-    loss: float
-    mean_token_accuracy: float
-    sequence_accuracy: float
-    mean_reward: float | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class TrainingStep:
-    """One step of a training: a batch was scored, then learnt.
-
-    Args:
-        step: Number of the step, from 1.
-        epoch: Number of its epoch, from 1.
-        elapsed_tokens: Tokens trained on so far, including repetitions.
-        elapsed_examples: Examples trained on so far, including repetitions.
-        train: Metrics of the batch before the step.
-        valid: Metrics of a validation batch after the step; None without validation data.
-        full_valid: Metrics of all validation data, at the end of each epoch.
-    """
-
-    step: int
-    epoch: int
-    elapsed_tokens: int
-    elapsed_examples: int
-    train: Metrics
-    valid: Metrics | None = None
-    full_valid: Metrics | None = None
-
-
-@dataclass(frozen=True, slots=True)
-class GenerationSpec:
-    """Sampling parameters, under the API's names.
-
-    Args:
-        max_tokens: Maximum number of tokens; None for the rest of the context window.
-        temperature: 0 takes the most likely token, 1 samples from the model's distribution.
-        top_p: Share of the probability from whose most likely tokens to sample.
-        stop: Texts that end the completion and are left out.
-        top_logprobs: Number of alternatives to return for each token.
-        logit_bias: Added to the logits, by token id; -100 bans, 100 forces.
-        frequency_penalty: Subtracted from a token's logit for each time it was generated before.
-        presence_penalty: Subtracted once if it was.
-        seed: Seed of the samples.
-    """
-
-    max_tokens: int | None = 16
-    temperature: float = 1.0
-    top_p: float = 1.0
-    stop: tuple[str, ...] = ()
-    top_logprobs: int = 0
-    logit_bias: Mapping[int, float] = field(default_factory=dict[int, float])
-    frequency_penalty: float = 0.0
-    presence_penalty: float = 0.0
-    seed: int | str = 0
-
-
-@dataclass(frozen=True, slots=True)
-class TokenLogprob:
-    r"""Token with its log-probability.
-
-    Args:
-        id: Its id in the vocabulary.
-        token: Its text in the API's notation: `bytes:\xe2\x80` for an incomplete character.
-        token_bytes: Its bytes.
-        logprob: Natural logarithm of its probability under the weights alone: before temperature,
-            bias and penalties.
-    """
-
-    id: int
-    token: str
-    token_bytes: bytes
-    logprob: float
-
-
-@dataclass(frozen=True, slots=True)
-class ScoredToken:
-    """Token of a prompt or a completion.
-
-    Args:
-        token: The token.
-        top: The most likely tokens in its place, best first.
-        text: The text that it adds: empty until a character's bytes are complete, and truncated
-            where a stop text begins.
-    """
-
-    token: TokenLogprob
-    top: tuple[TokenLogprob, ...]
-    text: str
-
-
-class Generation(Protocol):
-    """Completion in progress; iterate over it once."""
-
-    def __iter__(self) -> Iterator[ScoredToken]:
-        """Yield each token as soon as no stop text can begin in it."""
+    @property
+    def bos_token_id(self) -> int:
+        """Id of the token that begins a text; alone it is the empty prompt."""
         ...
 
     @property
-    def finish_reason(self) -> FinishReason | None:
-        """`stop` (end of text, stop text) or `length`; None until the end."""
-        ...
-
-    @property
-    def n_tokens(self) -> int:
-        """Number of tokens generated so far, including those of a stop text."""
-        ...
-
-
-class Training(Protocol):
-    """Training in progress; iterate over it once, to its end or not."""
-
-    @property
-    def hyperparameters(self) -> Hyperparameters:
-        """The hyperparameters; known before the first step."""
-        ...
-
-    @property
-    def total_steps(self) -> int:
-        """Number of steps of all epochs; known before the first step."""
-        ...
-
-    def __iter__(self) -> Iterator[TrainingStep]:
-        """Yield each completed step."""
-        ...
-
-    def snapshot(self) -> "EngineModel":
-        """Return the weights after the last completed step."""
-        ...
-
-
-class EngineModel(Protocol):
-    """Immutable set of weights, which may be shared by tasks."""
-
-    def train(self, spec: TrainingSpec, /) -> Training:
-        """Start a training from these weights.
-
-        Raises:
-            ValueError: The list of examples is empty, or they are of several kinds.
-        """
-        ...
-
-    def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> Generation:
-        """Complete a prompt of token ids."""
-        ...
-
-    def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
-        """Return the log-probability of each token after those before it."""
-        ...
-
-    def embed(self, text: str, /, *, dimensions: int) -> list[float]:
-        """Return the embedding of a text: a vector of length 1."""
-        ...
-
-    def to_bytes(self) -> bytes:
-        """Serialize the weights for `Engine.load`."""
-        ...
-
-
-@runtime_checkable
-class Engine(Protocol):
-    """Vocabulary and its models."""
-
-    @property
-    def context_window(self) -> int:
-        """Maximum number of tokens of a prompt and its completion together."""
-        ...
-
-    @property
-    def end_of_text(self) -> int:
-        """Id of the token that ends a text; alone it is the empty prompt."""
+    def stop_ids(self) -> frozenset[int]:
+        """Ids of all tokens that end a text or a turn."""
         ...
 
     def encode(self, text: str, /) -> list[int]:
-        """Split a text into token ids; `decode` restores it exactly."""
+        """Split a text into token ids; `decode` restores it exactly.
+
+        A text that contains the spelling of a control token never becomes that token.
+        """
         ...
 
     def decode(self, tokens: Sequence[int], /) -> str:
@@ -309,18 +119,105 @@ class Engine(Protocol):
         """
         ...
 
-    def encode_chat(self, messages: Sequence[ChatMessage], /) -> list[int]:
-        """Return the prompt of the assistant's next turn in a conversation."""
-        ...
+    def encode_chat(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = (), /
+    ) -> list[int]:
+        """Return the prompt of the assistant's next turn in a conversation.
 
-    def base(self, name: str, /) -> EngineModel:
-        """Return a base model; the service decides which names exist."""
-        ...
-
-    def load(self, data: bytes, /) -> EngineModel:
-        """Load a model that `EngineModel.to_bytes` serialized.
+        Args:
+            messages: Messages of the API, with their content parts and tool calls.
+            tools: Tools of the API.
 
         Raises:
-            ValueError: The data is not a model of this engine.
+            EngineError: The chat template does not support the messages.
         """
+        ...
+
+
+class EngineModel(Protocol):
+    """Immutable set of weights, which may be shared by tasks.
+
+    It may be a mere handle: weights are loaded when they are used first.
+    """
+
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """Vocabulary and chat template."""
+        ...
+
+    def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> Generation:
+        """Complete a prompt of token ids; nothing is generated before the iteration."""
+        ...
+
+    async def score(
+        self, tokens: Sequence[int], /, *, top_logprobs: int = 0
+    ) -> Sequence[ScoredToken]:
+        """Return the log-probability of each token after those before it."""
+        ...
+
+    async def embed(self, text: str, /, *, dimensions: int) -> Sequence[float]:
+        """Return the embedding of a text: a vector of length 1."""
+        ...
+
+    async def train(self, spec: TrainingSpec, folder: Path, /) -> TrainingRun:
+        """Validate the data and prepare a training from these weights, without starting it.
+
+        Args:
+            spec: Training data and hyperparameters.
+            folder: Folder of the training alone, which need not exist. If it holds an unfinished
+                training of the same spec, as after the process was killed, `start` continues it.
+
+        Raises:
+            EngineError: The model cannot be trained in this way.
+            InvalidExampleError: A row cannot be learnt.
+        """
+        ...
+
+
+@runtime_checkable
+class Engine(Protocol):
+    """Catalogue of models."""
+
+    @property
+    def models(self) -> Sequence[ModelInfo]:
+        """The base models."""
+        ...
+
+    @property
+    def max_trainings(self) -> int | None:
+        """Number of trainings at a time; further jobs stay queued. None for no limit."""
+        ...
+
+    @property
+    def is_simulated(self) -> bool:
+        """Whether jobs last as long as their timeline, since the engine itself takes no time."""
+        ...
+
+    def check_options(self, model: str, format: Format, options: Mapping[str, Any], /) -> None:
+        """Check the engine's own options of a new job, which are its field `tunesmith`.
+
+        Args:
+            model: Name of the base model.
+            format: Format of the training file.
+            options: The options.
+
+        Raises:
+            EngineError: An option is unknown or invalid.
+        """
+        ...
+
+    async def open(self, model: str, folder: Path | None = None, /) -> EngineModel:
+        """Open a base model, or weights that were tuned from it.
+
+        Args:
+            model: Name of the base model.
+            folder: Folder that `TrainingRun.save` wrote.
+
+        Raises:
+            EngineError: The folder does not contain weights of this engine.
+        """
+        ...
+
+    async def aclose(self) -> None:
+        """Stop all work; trainings can be continued from their folders."""
         ...

@@ -6,7 +6,7 @@ from typing import Any
 from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.store import RecordPage, Store
-from tunesmith.service.engines.base import TrainingStep
+from tunesmith.service.engines.training import TrainingStep
 from tunesmith.types.fine_tuning import CheckpointMetrics, FineTuningJobEvent
 
 __all__ = ["EventRecord", "JobEvents", "checkpoint_metrics"]

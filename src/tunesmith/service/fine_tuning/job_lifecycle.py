@@ -2,11 +2,11 @@
 
 import base64
 from collections.abc import Mapping
-from functools import partial
+from pathlib import Path
 
-from tunesmith.service.engines.base import Hyperparameters
+from tunesmith.service.engines.base import EngineError
+from tunesmith.service.engines.training import Hyperparameters, TrainingRun
 from tunesmith.service.fine_tuning.events import JobEvents, checkpoint_metrics
-from tunesmith.service.fine_tuning.graders import Graders
 from tunesmith.service.fine_tuning.lifecycle import (
     JobContext,
     JobLifecycle,
@@ -17,7 +17,6 @@ from tunesmith.service.fine_tuning.lifecycle import (
 from tunesmith.service.fine_tuning.method import load_training_spec
 from tunesmith.service.fine_tuning.result_files import step_metrics
 from tunesmith.service.fine_tuning.timeline import Failure
-from tunesmith.service.fine_tuning.training_run import TrainingRun, start_training
 from tunesmith.types.fine_tuning import (
     FineTuningHyperparameters,
     FineTuningJob,
@@ -34,16 +33,11 @@ class FineTuningJobLifecycle(JobLifecycle):
     Args:
         context: Dependencies shared by all jobs.
         job: The job.
-        graders: Graders of reinforcement jobs.
         state: State of a new job; None for the stored one.
     """
 
     def __init__(
-        self,
-        context: JobContext,
-        job: FineTuningJob,
-        graders: Graders,
-        state: LifecycleState | None = None,
+        self, context: JobContext, job: FineTuningJob, state: LifecycleState | None = None
     ) -> None:
         super().__init__(context, job.id, state)
         self._jobs = context.core.store.collection("jobs", FineTuningJob)
@@ -51,7 +45,6 @@ class FineTuningJobLifecycle(JobLifecycle):
             "checkpoints", FineTuningJobCheckpoint, parent_id=job.id
         )
         self._base = job.model or ""
-        self._graders = graders
         self._behavior = self._state.behavior
         self.events = JobEvents(context.core.store, context.core.ids, job.id, self._behavior)
         if state is not None:
@@ -66,11 +59,15 @@ class FineTuningJobLifecycle(JobLifecycle):
 
     def cancel(self) -> FineTuningJob:
         """Cancel the job."""
-        return self._stop_with("cancelled", self._behavior.cancelled_event)
+        job = self._stop_with("cancelled", self._behavior.cancelled_event)
+        self._end_training()
+        return job
 
     def pause(self) -> FineTuningJob:
         """Pause the job."""
-        return self._stop_with("paused", self._behavior.paused_event)
+        job = self._stop_with("paused", self._behavior.paused_event)
+        self._context.slots.release(self._id)
+        return job
 
     def resume(self) -> FineTuningJob:
         """Queue the paused job again; its training continues after its last step."""
@@ -103,20 +100,16 @@ class FineTuningJobLifecycle(JobLifecycle):
         self.events.add_message(self._behavior.validating_event, timestamp, files=files)
         return "next"
 
-    async def _start_training(self) -> TrainingRun:
-        models = self._context.models
-        load_spec = partial(
-            load_training_spec,
-            self.job,
-            self._context.files,
-            models.info_of(self._base),
-            self._graders,
-        )
-        return await start_training(self._core.clock, models.resolve(self._base), load_spec)
+    async def _prepare_training(self, folder: Path) -> TrainingRun:
+        models, job, files = self._context.models, self.job, self._context.files
+        info = models.info_of(self._base)
+        spec = await self._core.clock.run_in_thread(lambda: load_training_spec(job, files, info))
+        return await (await models.open(self._base)).train(spec, folder)
 
     async def _validate(self, _: float) -> TransitionResult:
-        run = await self._validate_files()
-        self._resolve_auto_hyperparameters(run.hyperparameters)
+        training = await self._get_training()
+        self._resolve_auto_hyperparameters(training.hyperparameters)
+        self._save(is_validated=True)
         return "next"
 
     async def _enqueue(self, timestamp: float) -> TransitionResult:
@@ -124,45 +117,58 @@ class FineTuningJobLifecycle(JobLifecycle):
         return "next"
 
     async def _start(self, timestamp: float) -> TransitionResult:
-        run = await self._get_run()
+        self._require_validation()
+        if await self._start_training() == "wait":
+            return "wait"
+        timestamp = self._now(timestamp)
         self.events.add_message(self._behavior.started_event, timestamp, has_data=False)
-        steps_left = run.total_steps - len(run.steps)
+        steps_left = (await self._get_training()).total_steps - len(self._steps)
         finish = timestamp + self._timeline.remaining_s("start", steps_left)
         self._update(estimated_finish=int(finish))
         return "next"
 
     async def _step(self, timestamp: float) -> TransitionResult:
-        run = await self._get_run()
-        if len(run.steps) >= run.total_steps:
+        self._require_validation()
+        total_steps = (await self._get_training()).total_steps
+        if len(self._steps) >= total_steps:
             return "next"  # it was paused after its last step
-        step = await self._take_step(timestamp)
-        is_last = step.step >= run.total_steps
+        step = await self._next_step()
+        if step is None:
+            return "next"
+        timestamp = self._now(timestamp)
+        self._record_step(step, timestamp)
+        is_last = step.step >= total_steps
         if is_last or step.step % self._behavior.event_every_steps == 0:
-            self.events.add_metrics(step, run.total_steps, timestamp)
+            self.events.add_metrics(step, total_steps, timestamp)
         return "next" if is_last else "repeat"
 
     async def _finish(self, timestamp: float) -> TransitionResult:
-        run, core, models = await self._get_run(), self._core, self._context.models
-        blobs = await self._unless_stopped(models.serialize(run.weights))
-        content = step_metrics(run.steps)
+        core, models = self._core, self._context.models
+        checkpoints = self._state.checkpoint_at
+        folders = {number: await self._save_weights(number) for number in checkpoints}
+        steps = self._steps.get_page(newest_first=False).records
+        if not folders:
+            raise EngineError("The training made no checkpoint.")
+        timestamp = self._now(timestamp)
+        content = step_metrics(steps)
         if self._behavior.results_base64:
             content = base64.b64encode(content)
         results = self._context.files.add(
             [content], "step_metrics.csv", "fine-tune-results", timestamp=timestamp
         )
         suffix = getattr(self.job, "user_provided_suffix", None) or ""
-        base = models.base_of(self._base)
+        base = models.info_of(self._base).name
         name = f"ft:{base}:{core.organization_name}:{suffix}:{core.ids.new('model')}"
-        for number, weights in run.weights.items():
-            model = name if number == run.total_steps else f"{name}:ckpt-step-{number}"
-            models.register(model, weights, blobs[number], base=self._base, timestamp=timestamp)
+        for number, folder in folders.items():
+            model = name if number == max(folders) else f"{name}:ckpt-step-{number}"
+            models.register(model, folder, base=self._base, timestamp=timestamp)
             checkpoint = FineTuningJobCheckpoint(
                 object="fine_tuning.job.checkpoint",
                 id=core.ids.new("checkpoint"),
-                created_at=int(self._state.epoch_ended_at[number]),
+                created_at=int(checkpoints[number]),
                 fine_tuned_model_checkpoint=model,
                 fine_tuning_job_id=self._id,
-                metrics=checkpoint_metrics(run.steps[number - 1]),
+                metrics=checkpoint_metrics(steps[number - 1]),
                 step_number=number,
             )
             self._checkpoints.put(checkpoint.id, checkpoint)
@@ -171,8 +177,9 @@ class FineTuningJobLifecycle(JobLifecycle):
             finished_at=int(timestamp),
             estimated_finish=None,
             result_files=[results.id],
-            trained_tokens=run.steps[-1].elapsed_tokens,
+            trained_tokens=steps[-1].elapsed_tokens,
         )
+        self._end_training()
         plan = self._state.failure_plan
         if plan is not None and plan.after_action:
             self._add_model_events(timestamp)
@@ -233,6 +240,8 @@ class FineTuningJobLifecycle(JobLifecycle):
             part = getattr(job.method, kind)
             part = part.model_copy(update={"hyperparameters": resolve(part.hyperparameters)})
             changes["method"] = job.method.model_copy(update={kind: part})
+        if chosen.options:
+            changes["tunesmith"] = dict(chosen.options)
         self._update(**changes)
 
     def _update(self, **changes: object) -> FineTuningJob:

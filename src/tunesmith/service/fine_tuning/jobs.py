@@ -20,13 +20,12 @@ from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.fine_tuning.graders import Graders
 from tunesmith.service.fine_tuning.job_lifecycle import FineTuningJobLifecycle
 from tunesmith.service.fine_tuning.lifecycle import JobContext, LifecycleState
-from tunesmith.service.fine_tuning.method import resolve_method
+from tunesmith.service.fine_tuning.method import hyperparameters_of, resolve_method, training_format
 from tunesmith.service.fine_tuning.stubbed_outcomes import FailurePoints, StubbedOutcomes
 from tunesmith.service.fine_tuning.timeline import JOB_TIMELINE
 from tunesmith.service.inference.stub_queue import StubQueue
 from tunesmith.types.base import Page
 from tunesmith.types.fine_tuning import (
-    FineTuningHyperparameters,
     FineTuningJob,
     FineTuningJobError,
     FineTuningJobEvent,
@@ -84,13 +83,17 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
         context, core = self._context, self._context.core
         method = resolve_method(operation)
         kind = cast("Ability", method.type or "supervised")
-        context.validate_base_model(operation.model, kind)
+        info = context.validate_base_model(operation.model, kind)
         context.validate_file(operation.training_file, "training_file")
         context.validate_file(operation.validation_file, "validation_file")
+        options = dict(operation.tunesmith or {})
+        context.models.check_options(info, training_format(method, info), options)
         if method.reinforcement is not None:
             await self._graders.check(method.reinforcement.grader or {})
         behavior = self._behaviors.next() or core.behavior
-        hyperparameters: FineTuningHyperparameters = getattr(method, kind).hyperparameters
+        extra: dict[str, object] = {"user_provided_suffix": operation.suffix}
+        if options:
+            extra["tunesmith"] = options
         job = FineTuningJob(
             object="fine_tuning.job",
             id=core.ids.new("job"),
@@ -103,7 +106,7 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
             status="validating_files",
             validation_file=operation.validation_file,
             training_file=operation.training_file,
-            hyperparameters=None if kind == "dpo" else hyperparameters,
+            hyperparameters=None if method.dpo is not None else hyperparameters_of(method),
             trained_tokens=None,
             error=FineTuningJobError() if behavior.empty_error else None,
             seed=core.ids.number("job", _MAX_SEED) if operation.seed is None else operation.seed,
@@ -111,10 +114,10 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
             integrations=_integrations(operation),
             metadata=None if operation.metadata is None else dict(operation.metadata),
             method=method,
-            **cast("dict[str, Any]", {"user_provided_suffix": operation.suffix}),
+            **cast("dict[str, Any]", extra),
         )
         state = LifecycleState(behavior)
-        await self._begin(FineTuningJobLifecycle(context, job, self._graders, state), job.id)
+        await self._begin(FineTuningJobLifecycle(context, job, state), job.id)
         return job
 
     @handles(RetrieveFineTuningJob)
@@ -179,7 +182,7 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
 
     def _lifecycle(self, job: FineTuningJob) -> FineTuningJobLifecycle:
         if job.id not in self._lifecycles:
-            lifecycle = FineTuningJobLifecycle(self._context, job, self._graders)
+            lifecycle = FineTuningJobLifecycle(self._context, job)
             self._lifecycles[job.id] = lifecycle
         return self._lifecycles[job.id]
 

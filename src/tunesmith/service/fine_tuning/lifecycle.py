@@ -2,8 +2,10 @@
 
 import logging
 from abc import ABC, abstractmethod
+from collections import deque
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field, replace
+from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 from tunesmith.known_models import Ability
@@ -11,11 +13,12 @@ from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.scheduler import ActionCancelledError, ScheduledAction
-from tunesmith.service.engines.base import TrainingStep
+from tunesmith.service.engines.base import EngineError, ModelInfo
+from tunesmith.service.engines.training import InvalidExampleError, TrainingRun, TrainingStep
 from tunesmith.service.files.files import FileService
 from tunesmith.service.fine_tuning.timeline import Failure, Timeline, Transition
-from tunesmith.service.fine_tuning.training_data import InvalidTrainingFileError
-from tunesmith.service.fine_tuning.training_run import TrainingRun
+from tunesmith.service.fine_tuning.training_data import InvalidTrainingFileError, to_file_error
+from tunesmith.service.fine_tuning.training_slots import TrainingSlots
 from tunesmith.service.inference.models import Models
 
 __all__ = [
@@ -29,10 +32,12 @@ __all__ = [
 
 _logger = logging.getLogger("tunesmith.service")
 
+_MAX_CHECKPOINTS = 3
+
 T = TypeVar("T")
 
-TransitionResult = Literal["next", "repeat", "stop"]
-"""Whether the timeline continues with the next row, repeats the row, or stops."""
+TransitionResult = Literal["next", "repeat", "wait", "stop"]
+"""Whether the timeline continues with the next row, repeats the row, waits for a slot, or stops."""
 
 TransitionAction = Callable[[float], Awaitable[TransitionResult]]
 """An action of a timeline; its argument is the Unix time at which it was due."""
@@ -46,16 +51,18 @@ class JobContext:
         core: Dependencies shared by all parts of the service.
         files: Training files and result files.
         models: Base models and tuned models.
+        slots: Slots of trainings.
         timeline: The transitions of a job.
     """
 
     core: ServiceContext
     files: FileService
     models: Models
+    slots: TrainingSlots
     timeline: Timeline
 
-    def validate_base_model(self, name: str, method: Ability) -> None:
-        """Validate that a model can be tuned by a method.
+    def validate_base_model(self, name: str, method: Ability) -> ModelInfo:
+        """Return the entry of a model, which can be tuned by a method.
 
         Raises:
             ServiceError: The model does not exist, or cannot be tuned by the method.
@@ -65,7 +72,7 @@ class JobContext:
             raise invalid(message, "model", "model_not_found")
         model = self.models.info_of(name)
         if model.can(method):
-            return
+            return model
         if method == "legacy" or not model.can("supervised", "dpo", "reinforcement"):
             message = self.core.behavior.model_not_tunable_message.format(name=name)
             raise invalid(message, "model", "model_not_available")
@@ -127,7 +134,8 @@ class LifecycleState:
         awaits_release: Whether it waits for that.
         failure_plan: The planned failure.
         queue_number: Number of legacy fine-tunes ahead in the queue.
-        epoch_ended_at: Unix times at which epochs ended, by step.
+        checkpoint_at: Unix times of the last checkpoints, by step.
+        evaluations: Classification metrics of legacy fine-tunes, by step.
     """
 
     behavior: ServiceBehavior
@@ -139,7 +147,8 @@ class LifecycleState:
     awaits_release: bool = False
     failure_plan: PlannedFailure | None = None
     queue_number: int = 0
-    epoch_ended_at: dict[int, float] = field(default_factory=dict[int, float])
+    checkpoint_at: dict[int, float] = field(default_factory=dict[int, float])
+    evaluations: dict[int, dict[str, float]] = field(default_factory=dict[int, dict[str, float]])
 
 
 class JobLifecycle(ABC):
@@ -157,14 +166,19 @@ class JobLifecycle(ABC):
         self._timeline = context.timeline
         self._id = id
         self._training: TrainingRun | None = None
+        self._is_started = False
+        self._polled: deque[TrainingStep] = deque()
         self._scheduled: ScheduledAction | None = None
         self._states = context.core.store.collection("lifecycles", LifecycleState)
         self._state = state or self._states.get(id) or LifecycleState(context.core.behavior)
+        context.slots.add(id)
         self._steps = context.core.store.collection("steps", TrainingStep, parent_id=id)
 
     def reopen(self) -> None:
         """Schedule the next row of a stored lifecycle."""
         if self._state.due_at is not None:
+            if len(self._steps):
+                self._context.slots.hold(self._id)
             self._schedule_at(self._state.index, self._state.due_at)
 
     def plan_outcome(self, failure_plan: PlannedFailure | None, *, hold: bool) -> None:
@@ -204,36 +218,66 @@ class JobLifecycle(ABC):
         """Mark the job as failed."""
 
     @abstractmethod
-    async def _start_training(self) -> TrainingRun:
-        """Read the files and start the training."""
+    async def _prepare_training(self, folder: Path) -> TrainingRun:
+        """Read the files and prepare the training."""
 
-    async def _validate_files(self) -> TrainingRun:
-        """Start the training, which validates the files."""
-        self._training = await self._unless_stopped(self._start_training())
-        self._save(is_validated=True)
+    async def _get_training(self) -> TrainingRun:
+        """Return the training, which validates the files."""
+        if self._training is None:
+            folder = self._core.store.folder("trainings", self._id)
+            try:
+                training = await self._unless_stopped(self._prepare_training(folder))
+            except InvalidExampleError as error:
+                raise to_file_error(error) from None
+            self._training = training
         return self._training
 
-    async def _get_run(self) -> TrainingRun:
-        """Return the training; repeat its steps if the service was opened again."""
+    def _require_validation(self) -> None:
         if not self._state.is_validated:
             raise RuntimeError("the timeline trains before it validates the files")
-        if self._training is None:
-            run = await self._unless_stopped(self._start_training())
-            await self._unless_stopped(run.skip(self._steps.get_page(newest_first=False).records))
-            self._training = run
-        return self._training
 
-    async def _take_step(self, timestamp: float) -> TrainingStep:
-        """Wait for the next training step and record it."""
-        run = await self._get_run()
-        await self._unless_stopped(run.wait())
-        step = run.take()
-        if self._core.store.is_durable:
-            self._steps.put(str(step.step), step)
-        if run.ends_epoch(step):
-            epochs = {**self._state.epoch_ended_at, step.step: timestamp}
-            self._save(epoch_ended_at=epochs)
-        return step
+    async def _start_training(self) -> TransitionResult:
+        """Start or continue the training, once there is a slot."""
+        if not self._context.slots.acquire(self._id, self._restart):
+            return "wait"
+        training = await self._get_training()
+        if not self._is_started:
+            self._is_started = True
+            await self._unless_stopped(training.start())
+        return "next"
+
+    async def _next_step(self) -> TrainingStep | None:
+        """Wait for the next training step; None if there is none."""
+        await self._start_training()
+        training, n_steps = await self._get_training(), len(self._steps)
+        while not self._polled:
+            progress = await self._unless_stopped(training.poll(n_steps))
+            if progress.is_finished and not progress.steps:
+                return None
+            self._polled.extend(progress.steps)
+        return self._polled.popleft()
+
+    def _record_step(self, step: TrainingStep, timestamp: float) -> None:
+        self._steps.put(str(step.step), step)
+        if step.is_checkpoint:
+            times = {**self._state.checkpoint_at, step.step: timestamp}
+            retained = sorted(times)[-_MAX_CHECKPOINTS:]
+            self._save(checkpoint_at={number: times[number] for number in retained})
+
+    async def _save_weights(self, step: int) -> Path:
+        """Write the weights after a step to a folder."""
+        training = await self._get_training()
+        folder = self._core.store.new_folder("weights", f"{self._id}-{step}")
+        await self._unless_stopped(training.save(step, folder))
+        return folder
+
+    def _end_training(self) -> None:
+        """Release all that only the training needs."""
+        if self._training is not None:
+            self._training.cancel()
+        self._training = None
+        self._core.store.delete_folder("trainings", self._id)
+        self._context.slots.release(self._id)
 
     def _save(self, **changes: Any) -> None:
         self._state = replace(self._state, **changes)
@@ -245,12 +289,17 @@ class JobLifecycle(ABC):
         self._schedule(self._timeline.index("start"), self._core.clock.time())
 
     def _stop(self) -> None:
-        """Stop the timeline."""
+        """Stop the timeline and pause the training."""
         self._save(awaits_release=False, due_at=None)
         if self._scheduled is not None:
             self._scheduled.cancel()
-        if self._training is not None:
-            self._training.stop()
+        if self._training is not None and self._is_started:
+            self._training.pause()
+        self._is_started = False
+
+    def _now(self, timestamp: float) -> float:
+        """Return the time after an action's work; without background work, virtual time stands."""
+        return self._core.clock.time() if self._core.scheduler.is_background else timestamp
 
     def _schedule(self, index: int, timestamp: float) -> None:
         if index >= len(self._timeline.rows):
@@ -265,14 +314,16 @@ class JobLifecycle(ABC):
             result = await self._run_action(self._timeline.rows[index], timestamp)
             if result == "stop":
                 self._save(due_at=None)
-            else:
-                self._schedule(index if result == "repeat" else index + 1, timestamp)
+            elif result != "wait":
+                following = index if result == "repeat" else index + 1
+                self._schedule(following, self._now(timestamp))
 
         self._scheduled = self._core.scheduler.call_at(due_at, run)
 
     async def _unless_stopped(self, work: Awaitable[T]) -> T:
         """Await the engine's work; end the action if the job was stopped meanwhile."""
-        result = await work
+        with self._core.clock.hold():
+            result = await work
         self._core.scheduler.check_cancelled()
         return result
 
@@ -288,30 +339,34 @@ class JobLifecycle(ABC):
                 result = await self._actions()[row.action](timestamp)
                 if result == "next":
                     self._raise_planned_failure(row.action, done=True)
-                self._set_status(row.to_status, timestamp)
+                if result != "wait":
+                    self._set_status(row.to_status, timestamp)
                 return result
         except ActionCancelledError:
             raise
-        except _PlannedFailureError:
-            assert self._state.failure_plan is not None  # noqa: S101 - it was raised for the plan
-            failure = self._state.failure_plan.failure
-        except InvalidTrainingFileError as error:
-            failure = error.failure
-        except ServiceError as error:  # a file or a model was deleted meanwhile
-            failure = Failure("invalid_request", error.message, error.param)
-        except Exception as error:
-            # A failure in one job must not affect other jobs or requests.
-            _logger.exception("job %s failed in the engine", self._id)
-            message = f"The job failed due to an internal error: {error}"
-            failure = Failure("server_error", message)
-        self._fail(failure, timestamp)
+        except Exception as error:  # noqa: BLE001 - a failed job must not affect others or requests
+            failure = self._to_failure(error)
+        self._end_training()
+        self._fail(failure, self._now(timestamp))
         return "stop"
+
+    def _to_failure(self, error: Exception) -> Failure:
+        """Return the reason of a failure, as the job shows it."""
+        if isinstance(error, _PlannedFailureError) and self._state.failure_plan is not None:
+            return self._state.failure_plan.failure
+        if isinstance(error, InvalidTrainingFileError):
+            return error.failure
+        if isinstance(error, ServiceError):  # a file or a model was deleted meanwhile
+            return Failure("invalid_request", error.message, error.param)
+        if isinstance(error, EngineError):
+            return Failure("server_error", error.message, error.param)
+        _logger.error("job %s failed in the engine", self._id, exc_info=error)
+        return Failure("server_error", f"The job failed due to an internal error: {error}")
 
     def _raise_planned_failure(self, action: str, *, done: bool) -> None:
         plan = self._state.failure_plan
         if plan is None or plan.at_action != action:
             return
-        steps = len(self._training.steps if self._training else self._steps)
         is_last_step = done and action == "step"
-        if is_last_step or (plan.after_action == done and steps >= plan.after_steps):
+        if is_last_step or (plan.after_action == done and len(self._steps) >= plan.after_steps):
             raise _PlannedFailureError

@@ -1,19 +1,14 @@
 """Training methods: from the parameters of a job to the engine's training spec."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
 from typing import Any, cast
 
-from tunesmith.known_models import KnownModel
 from tunesmith.operations.fine_tuning import CreateFineTuningJob
 from tunesmith.service.core.errors import invalid
-from tunesmith.service.engines.base import TrainingExample, TrainingSpec
+from tunesmith.service.engines.base import ModelInfo
+from tunesmith.service.engines.training import TrainingSpec
 from tunesmith.service.files.files import FileService
-from tunesmith.service.fine_tuning.graders import Graders
-from tunesmith.service.fine_tuning.training_data import (
-    read_examples,
-    validate_example_count,
-)
+from tunesmith.service.fine_tuning.training_data import TrainingFile, validate_example_count
 from tunesmith.training_rules import Format
 from tunesmith.types.fine_tuning import (
     DpoMethod,
@@ -24,7 +19,7 @@ from tunesmith.types.fine_tuning import (
     SupervisedMethod,
 )
 
-__all__ = ["load_training_spec", "resolve_method"]
+__all__ = ["hyperparameters_of", "load_training_spec", "resolve_method", "training_format"]
 
 _SUPERVISED = ("batch_size", "learning_rate_multiplier", "n_epochs")
 _HYPERPARAMETERS: Mapping[str, tuple[str, ...]] = {
@@ -65,61 +60,57 @@ def resolve_method(operation: CreateFineTuningJob) -> FineTuneMethod:
     return FineTuneMethod(type=kind, supervised=SupervisedMethod(hyperparameters=hyperparameters))
 
 
-def load_training_spec(
-    job: FineTuningJob, files: FileService, model: KnownModel, graders: Graders
-) -> TrainingSpec:
+def training_format(method: FineTuneMethod, info: ModelInfo) -> Format:
+    """Return the format of a job's files."""
+    match method.type:
+        case "dpo":
+            return "dpo"
+        case "reinforcement":
+            return "reinforcement"
+        case _:
+            return "completions" if info.completes_only else "chat"
+
+
+def load_training_spec(job: FineTuningJob, files: FileService, info: ModelInfo) -> TrainingSpec:
     """Read and validate the files of a job.
 
     Args:
         job: The job.
         files: The job's files.
-        model: The base model, which decides the format.
-        graders: Graders of reinforcement jobs.
+        info: The base model.
 
     Raises:
         InvalidTrainingFileError: A file is invalid.
         ServiceError: A file was deleted.
     """
     method = cast("FineTuneMethod", job.method)
-    kind = method.type or "supervised"
-    hyperparameters: FineTuningHyperparameters = getattr(method, kind).hyperparameters
-    reinforcement = method.reinforcement
-    grade = _BoundGrader(reinforcement.grader or {}, graders) if reinforcement else None
+    hyperparameters = hyperparameters_of(method)
+    file_format = training_format(method, info)
 
-    def read(file_id: str, param: str) -> list[TrainingExample]:
-        content = b"".join(files.read(file_id))
-        return read_examples(content, _format(kind, model), param=param, grade=grade)
+    def read(file_id: str, param: str) -> TrainingFile:
+        return TrainingFile(lambda: files.read(file_id), file_format, param)
 
     examples = read(job.training_file or "", "training_file")
     validate_example_count(len(examples))
     return TrainingSpec(
+        format=file_format,
         examples=examples,
         validation=read(job.validation_file, "validation_file") if job.validation_file else (),
         n_epochs=_as_number(hyperparameters.n_epochs, int),
         batch_size=_as_number(hyperparameters.batch_size, int),
         learning_rate_multiplier=_as_number(hyperparameters.learning_rate_multiplier, float),
         beta=_as_number(hyperparameters.beta, float) or _DEFAULT_BETA,
+        grader=method.reinforcement.grader if method.reinforcement else None,
         seed=job.seed or 0,
+        options=getattr(job, "tunesmith", None) or {},
     )
 
 
-def _format(kind: str, model: KnownModel) -> Format:
-    if kind == "dpo":
-        return "dpo"
-    if kind == "reinforcement":
-        return "reinforcement"
-    return "completions" if model.completes_only else "chat"
-
-
-@dataclass(frozen=True, slots=True)
-class _BoundGrader:
-    """Grade function whose repr contains all that the score depends on."""
-
-    grader: dict[str, Any]
-    graders: Graders = field(repr=False)
-
-    def __call__(self, sample: str, item: Mapping[str, Any]) -> float:
-        return self.graders.score(self.grader, sample, item)
+def hyperparameters_of(method: FineTuneMethod) -> FineTuningHyperparameters:
+    """Return the hyperparameters of a method."""
+    return cast(
+        "FineTuningHyperparameters", getattr(method, method.type or "supervised").hyperparameters
+    )
 
 
 def _as_number(value: float | str | None, kind: type[Any]) -> Any:

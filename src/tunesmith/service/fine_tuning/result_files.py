@@ -4,7 +4,7 @@ import csv
 import io
 from collections.abc import Iterable, Mapping, Sequence
 
-from tunesmith.service.engines.base import TrainingStep
+from tunesmith.service.engines.training import TrainingStep
 
 __all__ = ["compiled_results", "step_metrics"]
 

@@ -1,39 +1,31 @@
 """Training and validation files: reading and validation of their examples."""
 
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Iterable, Iterator
 from typing import Any
 
 from pydantic_core import from_json
 
 from tunesmith._json_types import is_object
-from tunesmith.service.engines.base import (
-    ChatMessage,
-    ChatTrainingExample,
-    CompletionTrainingExample,
-    GradedExample,
-    PreferenceTrainingExample,
-    TrainingExample,
-)
+from tunesmith.service.core.json_lines import split_lines
+from tunesmith.service.engines.training import InvalidExampleError, Row
 from tunesmith.service.fine_tuning.timeline import Failure
-from tunesmith.service.inference.messages import to_chat_messages
 from tunesmith.training_rules import (
     MAX_IMAGE_EXAMPLES,
     MIN_EXAMPLES,
-    PAIR_KEYS,
     RULES,
     Format,
     Problem,
     count_images,
     inspect_row,
-    is_learned,
 )
 
-__all__ = ["GradeFunction", "InvalidTrainingFileError", "read_examples", "validate_example_count"]
-
-GradeFunction = Callable[[str, Mapping[str, Any]], float]
-"""Function that scores a text as the answer to an example."""
+__all__ = [
+    "InvalidTrainingFileError",
+    "TrainingFile",
+    "to_file_error",
+    "validate_example_count",
+]
 
 _MESSAGE = re.compile(r"(?:(input)\.)?(messages|\w*preferred_output)\[(\d+)\]")
 
@@ -86,52 +78,62 @@ def validate_image_count(n: int, param: str) -> None:
         raise InvalidTrainingFileError(Failure("invalid_training_file", message, param))
 
 
-def read_examples(
-    content: bytes,
-    format: Format,
-    *,
-    param: str = "training_file",
-    grade: GradeFunction | None = None,
-) -> list[TrainingExample]:
-    """Read the examples of a file.
+class TrainingFile:
+    """Rows of a training or validation file, which is read each time.
 
     Args:
-        content: The file's content.
-        format: Format of the lines.
+        open: Function that returns the content.
+        format: Format of the rows.
         param: The file's parameter: `training_file` or `validation_file`.
-        grade: Score of answers, for reinforcement.
 
     Raises:
-        InvalidTrainingFileError: A line is invalid.
+        InvalidTrainingFileError: A row is invalid.
     """
-    examples: list[TrainingExample] = []
-    with_images = 0
-    for number, line in enumerate(_lines(content), 1):
-        try:
-            data = _parse_line(line, format)
-        except _InvalidLineError as error:
-            message = (
-                f"The job failed due to an invalid {_kind(param)} file. "
-                f"Invalid file format. Example {number}{error}"
-            )
-            raise InvalidTrainingFileError(Failure(error.code, message, param)) from None
-        with_images += count_images(data.get("messages")) > 0
-        examples.append(_to_example(data, format, grade))
-    validate_image_count(with_images, param)
-    return examples
+
+    def __init__(
+        self,
+        open: Callable[[], Iterable[bytes]],
+        format: Format,
+        param: str = "training_file",
+    ) -> None:
+        self._open = open
+        self._n_rows = with_images = 0
+        for number, (_, line) in enumerate(split_lines(open()), 1):
+            try:
+                data = _validate_line(line, format)
+            except _InvalidLineError as error:
+                raise _file_error(f"{number}{error}", param, error.code) from None
+            with_images += count_images(data.get("messages")) > 0
+            self._n_rows = number
+        validate_image_count(with_images, param)
+
+    def __len__(self) -> int:
+        return self._n_rows
+
+    def __iter__(self) -> Iterator[Row]:
+        for _, line in split_lines(self._open()):
+            yield from_json(line)
+
+
+def to_file_error(error: InvalidExampleError) -> InvalidTrainingFileError:
+    """Return the failure of a job whose engine cannot learn a row."""
+    param = "validation_file" if error.is_validation else "training_file"
+    return _file_error(f"{error.example} {error.message}", param, "invalid_training_file")
+
+
+def _file_error(example: str, param: str, code: str) -> InvalidTrainingFileError:
+    message = (
+        f"The job failed due to an invalid {_kind(param)} file. "
+        f"Invalid file format. Example {example}"
+    )
+    return InvalidTrainingFileError(Failure(code, message, param))
 
 
 def _kind(param: str) -> str:
     return param.removesuffix("_file")
 
 
-def _lines(content: bytes) -> Iterator[bytes]:
-    for line in content.removeprefix(b"\xef\xbb\xbf").split(b"\n"):
-        if line.strip():
-            yield line
-
-
-def _parse_line(line: bytes, format: Format) -> dict[str, Any]:
+def _validate_line(line: bytes, format: Format) -> dict[str, Any]:
     try:
         data = from_json(line, allow_inf_nan=False)
     except ValueError:
@@ -175,39 +177,3 @@ def _error(problem: Problem) -> _InvalidLineError:
         case code:
             place = place or f', "{problem.path}"'
             return _InvalidLineError(f"{place}: {RULES[code].message}")
-
-
-def _to_example(
-    data: dict[str, Any], format: Format, grade: GradeFunction | None
-) -> TrainingExample:
-    if format == "completions":
-        return CompletionTrainingExample(data["prompt"], data["completion"])
-    if format == "chat":
-        return ChatTrainingExample(_messages(data["messages"]))
-    if format == "dpo":
-        better, worse = (_messages(data[key]) for key in PAIR_KEYS[1:])
-        return PreferenceTrainingExample(_messages(data["input"]["messages"]), better, worse)
-    assert grade is not None  # noqa: S101 - reinforcement jobs have a grader
-    return GradedExample(_messages(data["messages"]), _BoundGradeFunction(grade, data))
-
-
-@dataclass(frozen=True, slots=True)
-class _BoundGradeFunction:
-    """Score of answers to one line; the repr contains all that the score depends on."""
-
-    grade: GradeFunction
-    line: dict[str, Any]
-
-    def __call__(self, text: str) -> float:
-        return self.grade(text, self.line)
-
-
-def _messages(messages: Sequence[dict[str, Any]]) -> tuple[ChatMessage, ...]:
-    return tuple(map(_message, messages))
-
-
-def _message(message: dict[str, Any]) -> ChatMessage:
-    if message.get("content") is None and message.get("refusal"):
-        message = {**message, "content": message["refusal"]}
-    is_context = message["role"] == "assistant" and not is_learned(message)
-    return replace(to_chat_messages([message])[0], weight=0 if is_context else None)

@@ -1,7 +1,7 @@
 """Endpoints that each model supports, and the service's errors for the others."""
 
-from tunesmith.known_models import KnownModel
 from tunesmith.service.core.errors import ServiceError, invalid
+from tunesmith.service.engines.base import ModelInfo
 from tunesmith.service.inference.models import Models
 
 __all__ = [
@@ -89,7 +89,7 @@ def check_context_length(prompt_tokens: int, max_tokens: int, window: int) -> No
         )
 
 
-def _sampling_model(models: Models, name: str) -> KnownModel:
+def _sampling_model(models: Models, name: str) -> ModelInfo:
     model = models.info_of(name)
     if not model.can("chat", "completions", "responses"):
         raise ServiceError(403, "You are not allowed to sample from this model")

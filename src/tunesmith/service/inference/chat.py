@@ -11,8 +11,9 @@ from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service.core.errors import invalid
 from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.ids import IdKind
-from tunesmith.service.engines.base import (
-    EngineModel,
+from tunesmith.service.core.messages import as_mapping, last_message_text
+from tunesmith.service.engines.base import EngineModel
+from tunesmith.service.engines.generation import (
     FinishReason,
     Generation,
     GenerationSpec,
@@ -20,7 +21,6 @@ from tunesmith.service.engines.base import (
 )
 from tunesmith.service.inference import chat_payloads as payloads
 from tunesmith.service.inference.capabilities import require_chat_model
-from tunesmith.service.inference.messages import last_message_text, to_chat_messages
 from tunesmith.service.inference.output_format import (
     OutputFormat,
     output_format_for,
@@ -211,8 +211,9 @@ class ChatCompletionService:
         """
         context = self._context
         max_tokens = _max_tokens(operation)
-        prompt = await context.encode_chat(to_chat_messages(operation.messages))
-        _check_context_length(len(prompt), max_tokens, context.engine.context_window)
+        info = context.models.info_of(operation.model)
+        weights, prompt = await self.encode(operation)
+        _check_context_length(len(prompt), max_tokens, info.context_window)
         new_id = context.ids.new(id_kind)
         spec = sampling_spec(
             operation, max_tokens=max_tokens, top_logprobs=operation.top_logprobs, id=new_id
@@ -228,26 +229,47 @@ class ChatCompletionService:
         stub = context.replies.find(stubbed, last_message_text(operation.messages))
         if stub is not None:
             output_format = stub_output_format(output_format, stub, operation)
+        elif output_format.schema is not None:
+            if info.structured == "refused":
+                raise invalid(
+                    f"The model '{operation.model}' cannot be made to reply in JSON. Leave out "
+                    "'response_format', and leave 'tool_choice' to the model.",
+                    "response_format",
+                )
+            if info.structured == "constrained":
+                spec = replace(spec, json_schema=output_format.schema)
         call_ids = [
             [context.ids.new("tool_call") for _ in output_format.segments]
             for _ in range(operation.n or 1)
         ]
-        weights = context.models.resolve(operation.model)
         return PreparedChat(
             operation, template, weights, prompt, spec, output_format, stub, call_ids
         )
+
+    async def encode(self, operation: CreateChatCompletion) -> tuple[EngineModel, list[int]]:
+        """Return the model and the prompt of a request.
+
+        Raises:
+            ServiceError: The messages are too long, or the model does not support them.
+        """
+        models = self._context.models
+        weights = await self._context.work(models.open(operation.model))
+        window = models.info_of(operation.model).context_window
+        tools = [as_mapping(tool) for tool in operation.tools or ()]
+        return weights, await self._context.encode_chat(weights, operation.messages, tools, window)
 
     async def start(self, request: PreparedChat, index: int) -> Generation:
         """Start to generate a choice."""
         spec = replace(request.spec, seed=f"{request.spec.seed}/{index}")
         stub = request.stub
-        if stub is None and request.output_format.schema is not None:
+        is_json = request.output_format.schema is not None
+        if stub is None and is_json and spec.json_schema is None:
             seed_spec = replace(spec, max_tokens=_SCHEMA_SEED_TOKENS)
             (words,) = await self._context.sample(
                 [request.weights.generate(request.prompt, seed_spec)]
             )
             stub = Reply(request.output_format.sample_json(words.text))
-        return start_generation(self._context.engine, request.weights, request.prompt, spec, stub)
+        return start_generation(request.weights, request.prompt, spec, stub)
 
 
 def _check_context_length(prompt_tokens: int, max_tokens: int | None, window: int) -> None:

@@ -3,7 +3,7 @@
 from collections.abc import Sequence
 from typing import Any
 
-from tunesmith.service.engines.base import ScoredToken, TokenLogprob
+from tunesmith.service.engines.generation import ScoredToken, TokenLogprob
 from tunesmith.service.inference.output_format import OutputFormat, OutputSegment
 
 __all__ = [

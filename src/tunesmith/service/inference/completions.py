@@ -10,7 +10,8 @@ from anyio.lowlevel import checkpoint
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.service.core.errors import invalid
 from tunesmith.service.core.handlers import handles
-from tunesmith.service.engines.base import EngineModel, Generation, GenerationSpec, ScoredToken
+from tunesmith.service.engines.base import EngineModel
+from tunesmith.service.engines.generation import Generation, GenerationSpec, ScoredToken
 from tunesmith.service.inference.capabilities import check_context_length, require_completion_model
 from tunesmith.service.inference.sampling import (
     MAX_CHOICES,
@@ -44,6 +45,7 @@ class _PreparedRequest:
     template: Completion
     """The completion without its choices."""
     weights: EngineModel
+    window: int
     prompts: Sequence[_Prompt]
     spec: GenerationSpec
     n_candidates: int
@@ -77,7 +79,6 @@ class CompletionService:
 
     def __init__(self, context: InferenceContext) -> None:
         self._context = context
-        self._engine = context.engine
 
     @handles(CreateCompletion)
     async def create(self, operation: CreateCompletion) -> Completion:
@@ -86,9 +87,11 @@ class CompletionService:
         await checkpoint()
         n = request.n_candidates
         sampled = await self._context.sample(
-            self._start(request, prompt, f"{place}/{index}")
-            for place, prompt in enumerate(request.prompts)
-            for index in range(n)
+            [
+                self._start(request, prompt, f"{place}/{index}")
+                for place, prompt in enumerate(request.prompts)
+                for index in range(n)
+            ]
         )
         choices: list[CompletionChoice] = []
         for place, prompt in enumerate(request.prompts):
@@ -161,10 +164,12 @@ class CompletionService:
                 f"({len(inputs)} prompts, {n_candidates} candidates each); the maximum is "
                 f"{MAX_CHOICES}."
             )
+        window = context.models.info_of(operation.model).context_window
+        weights = await context.work(context.models.open(operation.model))
         prompts: list[_Prompt] = []
         for item in inputs:
-            prompt = await self._read_prompt(item)
-            check_context_length(len(prompt.tokens), max_tokens, self._engine.context_window)
+            prompt = await self._read_prompt(weights, item, window)
+            check_context_length(len(prompt.tokens), max_tokens, window)
             prompts.append(prompt)
         completion_id = context.ids.new("completion")
         template = Completion(
@@ -182,22 +187,23 @@ class CompletionService:
             # Stubs are matched against each prompt on its own.
             single = operation if len(prompts) == 1 else replace(operation, prompt=prompt.text)
             prompts[place] = replace(prompt, stub=context.replies.find(single, prompt.text))
-        weights = context.models.resolve(operation.model)
-        return _PreparedRequest(operation, template, weights, prompts, spec, n_candidates)
+        return _PreparedRequest(operation, template, weights, window, prompts, spec, n_candidates)
 
-    async def _read_prompt(self, prompt: str | Sequence[int]) -> _Prompt:
+    async def _read_prompt(
+        self, weights: EngineModel, prompt: str | Sequence[int], window: int
+    ) -> _Prompt:
+        tokenizer = weights.tokenizer
         if isinstance(prompt, str):
-            tokens = await self._context.encode(prompt, "prompt")
-            # The empty prompt is the beginning of a text.
-            return _Prompt(prompt, tokens or [self._engine.end_of_text])
+            tokens = await self._context.encode(weights, prompt, window, "prompt")
+            return _Prompt(prompt, tokens or [tokenizer.bos_token_id])
         try:
-            return _Prompt(self._engine.decode(prompt), prompt)
+            return _Prompt(tokenizer.decode(prompt), prompt)
         except ValueError:
             raise invalid("Invalid token ids: not all are in the vocabulary", "prompt") from None
 
     def _start(self, request: _PreparedRequest, prompt: _Prompt, place: str) -> Generation:
         spec = replace(request.spec, seed=f"{request.spec.seed}/{place}")
-        return start_generation(self._engine, request.weights, prompt.tokens, spec, prompt.stub)
+        return start_generation(request.weights, prompt.tokens, spec, prompt.stub)
 
     async def _rank(
         self, request: _PreparedRequest, prompt: _Prompt, candidates: list[SampledText]
@@ -208,7 +214,7 @@ class CompletionService:
         if suffix is None:
             scores = [candidate.mean_logprob for candidate in candidates]
         else:
-            after = await self._context.encode(suffix, "suffix")
+            after = await self._context.encode(request.weights, suffix, request.window, "suffix")
             scores = [
                 await self._score_suffix(request, prompt.text + candidate.text, after)
                 for candidate in candidates
@@ -219,9 +225,8 @@ class CompletionService:
     async def _score_suffix(
         self, request: _PreparedRequest, text: str, suffix: Sequence[int]
     ) -> float:
-        before = await self._context.encode(text, "prompt")
-        tokens = [*before, *suffix]
-        scored = await self._context.run(lambda: request.weights.score(tokens), size=len(tokens))
+        before = await self._context.encode(request.weights, text, request.window, "prompt")
+        scored = await self._context.work(request.weights.score([*before, *suffix]))
         return sum(token.token.logprob for token in scored[len(before) :])
 
     async def _score_echo(
@@ -230,10 +235,7 @@ class CompletionService:
         top = request.operation.logprobs
         if top is None or not request.operation.echo or not prompt.text:
             return ()
-        return await self._context.run(
-            lambda: request.weights.score(prompt.tokens, top_logprobs=top),
-            size=len(prompt.tokens) * (1 + top),
-        )
+        return await self._context.work(request.weights.score(prompt.tokens, top_logprobs=top))
 
 
 def _n_candidates(operation: CreateCompletion) -> int:

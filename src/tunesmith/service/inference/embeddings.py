@@ -9,7 +9,7 @@ from anyio.lowlevel import checkpoint
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.service.core.errors import invalid
 from tunesmith.service.core.handlers import handles
-from tunesmith.service.engines.base import EngineModel
+from tunesmith.service.engines.base import EngineModel, ModelInfo
 from tunesmith.service.inference.capabilities import check_context_length, require_embedding_model
 from tunesmith.service.inference.sampling import InferenceContext
 from tunesmith.service.inference.stubs import EmbeddingStubs
@@ -19,13 +19,6 @@ from tunesmith.types.embeddings import CreateEmbeddingResponse
 
 __all__ = ["Embeddings", "EncodedEmbedding", "EncodedEmbeddings"]
 
-_DIMENSIONS = {
-    "text-embedding-ada-002": 1536,
-    "text-embedding-3-small": 1536,
-    "text-embedding-3-large": 3072,
-}
-_FIXED_DIMENSIONS = "text-embedding-ada-002"
-_WINDOW = 8192
 _MAX_REQUEST_TOKENS = 300_000
 
 
@@ -65,13 +58,14 @@ class Embeddings:
         """Embed each input."""
         context = self._context
         require_embedding_model(context.models, operation.model)
-        dimensions = _dimensions(operation)
-        model = context.models.resolve(operation.model)
-        texts = self._read_texts(operation)
+        info = context.models.info_of(operation.model)
+        dimensions = _dimensions(operation, info)
+        model = await context.work(context.models.open(operation.model))
+        texts = _read_texts(operation, model)
         n_tokens = 0
         for text in texts:
-            count = len(await context.encode(text, "input"))
-            check_context_length(count, 0, _WINDOW)
+            count = len(await context.encode(model, text, info.context_window, "input"))
+            check_context_length(count, 0, info.context_window)
             n_tokens += count
             if n_tokens > _MAX_REQUEST_TOKENS:
                 raise invalid(
@@ -96,40 +90,36 @@ class Embeddings:
 
     async def _embed(
         self, operation: CreateEmbedding, model: EngineModel, text: str, dimensions: int
-    ) -> list[float]:
+    ) -> Sequence[float]:
         stub = self._stubs.find(operation, text)
         if stub is not None:
             return stub
-        return await self._context.run(
-            lambda: model.embed(text, dimensions=dimensions), size=len(text)
+        return await self._context.work(model.embed(text, dimensions=dimensions))
+
+
+def _read_texts(operation: CreateEmbedding, model: EngineModel) -> list[str]:
+    value = operation.input
+    if isinstance(value, str):
+        inputs: list[str | Sequence[int]] = [value]
+    else:
+        ids = [item for item in value if isinstance(item, int)]
+        inputs = [ids] if ids else [item for item in value if not isinstance(item, int)]
+    if not inputs or not all(inputs):
+        raise invalid(
+            "'$.input' is invalid. Please check the API reference: "
+            "https://platform.openai.com/docs/api-reference."
         )
-
-    def _read_texts(self, operation: CreateEmbedding) -> list[str]:
-        value = operation.input
-        if isinstance(value, str):
-            inputs: list[str | Sequence[int]] = [value]
-        else:
-            ids = [item for item in value if isinstance(item, int)]
-            inputs = [ids] if ids else [item for item in value if not isinstance(item, int)]
-        if not inputs or not all(inputs):
-            raise invalid(
-                "'$.input' is invalid. Please check the API reference: "
-                "https://platform.openai.com/docs/api-reference."
-            )
-        return [item if isinstance(item, str) else self._decode(item) for item in inputs]
-
-    def _decode(self, tokens: Sequence[int]) -> str:
-        try:
-            return self._context.engine.decode(tokens)
-        except ValueError:
-            raise invalid("Invalid token ids: not all are in the vocabulary", "input") from None
+    try:
+        return [item if isinstance(item, str) else model.tokenizer.decode(item) for item in inputs]
+    except ValueError:
+        raise invalid("Invalid token ids: not all are in the vocabulary", "input") from None
 
 
-def _dimensions(operation: CreateEmbedding) -> int:
-    maximum = _DIMENSIONS.get(operation.model, _DIMENSIONS[_FIXED_DIMENSIONS])
+def _dimensions(operation: CreateEmbedding, info: ModelInfo) -> int:
+    maximum = info.dimensions or 1
     if operation.dimensions is None:
         return maximum
-    if operation.model == _FIXED_DIMENSIONS:
+    if info.fixed_dimensions:
         raise invalid("This model does not support specifying dimensions.")
     if operation.dimensions > maximum:
         raise invalid(

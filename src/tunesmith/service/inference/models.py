@@ -1,19 +1,19 @@
-"""The Models API: base models and tuned models with their weights."""
+"""The Models API: base models of the engine's catalogue, and tuned models with their weights."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
 
-from tunesmith.known_models import KNOWN_MODELS, KnownModel, custom_model
 from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
 from tunesmith.service.core.context import ServiceContext
-from tunesmith.service.core.errors import ServiceError, model_not_found
+from tunesmith.service.core.errors import ServiceError, invalid, model_not_found
 from tunesmith.service.core.handlers import handles
-from tunesmith.service.engines.base import Engine, EngineModel
+from tunesmith.service.engines.base import Engine, EngineError, EngineModel, ModelInfo
+from tunesmith.training_rules import Format
 from tunesmith.types.base import Page
 from tunesmith.types.models import Model, ModelDeleted
 
 __all__ = ["Models"]
-
-_BASE_CREATED_AT = 1_649_358_449
 
 
 class Models:
@@ -21,133 +21,133 @@ class Models:
 
     Args:
         context: Dependencies shared by all parts of the service.
-        engine: Source of the base models' weights.
-        names: Names of base models beside `KNOWN_MODELS`.
+        engine: Source of the catalogue and the weights.
     """
 
-    def __init__(self, context: ServiceContext, engine: Engine, names: Iterable[str] = ()) -> None:
-        self._known = {**KNOWN_MODELS, **{name: custom_model(name) for name in names}}
+    def __init__(self, context: ServiceContext, engine: Engine) -> None:
         self._tuned = context.store.collection("models", Model)
         self._engine = engine
         self._organization = context.organization
         self._behavior = context.behavior
         self._store = context.store
-        self._clock = context.clock
-        self._weights: dict[str, EngineModel] = {}
+        self._opened: dict[str, EngineModel] = {}
         self._bases = context.store.collection("model_bases", str)
+
+    @property
+    def catalogue(self) -> Sequence[ModelInfo]:
+        """The base models."""
+        return self._engine.models
 
     @handles(ListModels)
     async def list(self, operation: ListModels) -> Page[Model]:
         """List the models, base models first."""
         del operation
         tuned = self._tuned.get_page(newest_first=False).records
-        return Page(object="list", data=[*map(_to_model, self._known.values()), *tuned])
+        return Page(object="list", data=[*map(_to_model, self.catalogue), *tuned])
 
     @handles(RetrieveModel)
     async def retrieve(self, operation: RetrieveModel) -> Model:
         """Return a model."""
-        name = operation.model
-        model = _to_model(self._known[name]) if name in self._known else self._tuned.get(name)
+        info = self._find_base(operation.model)
+        model = self._tuned.get(operation.model) if info is None else _to_model(info)
         if model is None:
-            raise model_not_found(name)
+            raise model_not_found(operation.model)
         return model
 
     @handles(DeleteModel)
     async def delete(self, operation: DeleteModel) -> ModelDeleted:
         """Delete a tuned model."""
         name = operation.model
-        if name in self._known:
+        if self._find_base(name) is not None:
             message = self._behavior.base_model_message.format(name=name)
             raise ServiceError(self._behavior.base_model_status, message, param="model")
         if self._tuned.delete(name) is None:
             raise model_not_found(name)
-        self._weights.pop(name, None)
+        self._opened.pop(name, None)
         self._bases.delete(name)
-        self._store.delete_blob(_blob_id(name))
+        self._store.delete_folder("models", name)
         return ModelDeleted(id=name, object="model", deleted=True)
 
-    async def serialize(self, weights: Mapping[int, EngineModel]) -> Mapping[int, bytes | None]:
-        """Serialize weights for `register`; None for each if the store is in memory."""
-        if not self._store.is_durable:
-            return dict.fromkeys(weights)
+    def check_options(self, info: ModelInfo, format: Format, options: Mapping[str, Any]) -> None:
+        """Check the engine's own options of a job.
 
-        def to_bytes() -> dict[int, bytes | None]:
-            return {step: model.to_bytes() for step, model in weights.items()}
+        Raises:
+            ServiceError: An option is unknown or invalid.
+        """
+        try:
+            self._engine.check_options(info.name, format, options)
+        except EngineError as error:
+            raise invalid(error.message, error.param or "tunesmith") from None
 
-        return await self._clock.run_in_thread(to_bytes)
-
-    def register(
-        self, name: str, weights: EngineModel, data: bytes | None, *, base: str, timestamp: float
-    ) -> None:
+    def register(self, name: str, weights: Path, *, base: str, timestamp: float) -> None:
         """Add a tuned model.
 
         Args:
             name: Name of the new model.
-            weights: Result of the training.
-            data: The serialized weights.
+            weights: Folder of its weights, which is moved.
             base: The model that was tuned, which may be a tuned model.
             timestamp: Creation time, in Unix seconds.
         """
-        if data is not None:
-            self._store.write(_blob_id(name), [data])
+        weights.rename(self._store.new_folder("models", name))
         model = Model(id=name, object="model", created=int(timestamp), owned_by=self._organization)
         self._tuned.put(name, model)
-        self._weights[name] = weights
-        self._bases.put(name, self.base_of(base))
+        self._bases.put(name, self.info_of(base).name)
 
     def exists(self, name: str) -> bool:
         """Return whether a model exists."""
-        return name in self._known or self.is_tuned(name)
+        return self._find_base(name) is not None or self.is_tuned(name)
 
     def is_tuned(self, name: str) -> bool:
         """Return whether a tuned model, or a checkpoint of one, exists."""
         return self._bases.get(name) is not None
 
-    def base_of(self, name: str) -> str:
-        """Return the base model that a model was tuned from; its own name for a base model.
+    def info_of(self, name: str) -> ModelInfo:
+        """Return the entry of a model, or of the base model that it was tuned from.
 
         Raises:
             ServiceError: The model does not exist.
         """
-        base = name if name in self._known else self._bases.get(name)
+        base = name if self._find_base(name) else self._bases.get(name)
         if base is None:
             raise model_not_found(name)
-        return base
+        info = self._find_base(base)
+        if info is None:
+            message = f"The model '{name}' was tuned from '{base}', which the engine does not have"
+            raise ServiceError(404, message, param="model", code="model_not_found")
+        return info
 
-    def info_of(self, name: str) -> KnownModel:
-        """Return the abilities of a model: those of its base model.
-
-        Raises:
-            ServiceError: The model does not exist.
-        """
-        base = self.base_of(name)
-        # A stored model may be based on one that is no longer named to the service.
-        return self._known.get(base) or custom_model(base)
-
-    def resolve(self, name: str) -> EngineModel:
+    async def open(self, name: str) -> EngineModel:
         """Return a model's weights.
 
         Raises:
-            ServiceError: The model does not exist.
+            ServiceError: The model does not exist, or cannot be opened.
         """
-        if name in self._known:
-            return self._engine.base(name)
-        self.base_of(name)
-        if name not in self._weights:
-            data = b"".join(self._store.read(_blob_id(name)))
-            self._weights[name] = self._engine.load(data)
-        return self._weights[name]
+        if name not in self._opened:
+            is_base = self._find_base(name) is not None
+            folder = None if is_base else self._store.folder("models", name)
+            self._opened[name] = await self.open_weights(name, folder)
+        return self._opened[name]
+
+    async def open_weights(self, name: str, folder: Path | None) -> EngineModel:
+        """Open weights that were tuned from a model.
+
+        Raises:
+            ServiceError: The model does not exist, or the weights cannot be opened.
+        """
+        try:
+            return await self._engine.open(self.info_of(name).name, folder)
+        except EngineError as error:
+            raise invalid(error.message, error.param or "model") from None
+
+    def _find_base(self, name: str) -> ModelInfo | None:
+        return next((info for info in self.catalogue if info.name == name), None)
 
 
-def _to_model(known: KnownModel) -> Model:
+def _to_model(info: ModelInfo) -> Model:
     return Model(
-        id=known.name,
+        id=info.name,
         object="model",
-        created=_BASE_CREATED_AT,
-        owned_by="openai",
-        shutdown_date=known.shutdown.isoformat() if known.shutdown else None,
+        created=info.created,
+        owned_by=info.owned_by,
+        shutdown_date=info.shutdown.isoformat() if info.shutdown else None,
     )
-
-
-def _blob_id(name: str) -> str:
-    return f"weights:{name}"

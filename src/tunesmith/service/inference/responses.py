@@ -21,11 +21,10 @@ from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.core.scheduler import ScheduledAction
 from tunesmith.service.core.store import Collection, Store
-from tunesmith.service.engines.base import FinishReason, ScoredToken
+from tunesmith.service.engines.generation import FinishReason, ScoredToken
 from tunesmith.service.inference.capabilities import require_response_model
 from tunesmith.service.inference.chat import ChatCompletionService, PreparedChat
 from tunesmith.service.inference.chat_payloads import build_logprobs
-from tunesmith.service.inference.messages import to_chat_messages
 from tunesmith.service.inference.response_input import (
     Item,
     response_params,
@@ -247,7 +246,7 @@ class ResponseService:
         items = [*history, *to_items(operation.input)]
         chat = to_chat_operation(operation, items, self._find_item)
         with response_params():
-            tokens = await self._context.encode_chat(to_chat_messages(chat.messages))
+            _, tokens = await self._chat.encode(chat)
         return ResponseInputTokens(object="response.input_tokens", input_tokens=len(tokens))
 
     async def _prepare(self, operation: CreateResponse) -> _PreparedResponse:
@@ -266,7 +265,7 @@ class ResponseService:
             operation, chat.template["id"], conversation_id, int(self._context.now())
         )
         new_id = self._context.ids.new
-        if self._context.models.base_of(operation.model).startswith("o"):
+        if self._context.models.info_of(operation.model).reasons:
             reasoning: dict[str, Any] = {"id": new_id("reasoning_item"), "type": "reasoning"}
             reasoning["summary"] = []
             if "reasoning.encrypted_content" in (operation.include or ()):

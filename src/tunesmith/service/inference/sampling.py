@@ -3,24 +3,24 @@
 import hashlib
 import re
 import time
-from collections import deque
-from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from contextlib import nullcontext
 from dataclasses import dataclass
-from itertools import count, islice
-from typing import TypeVar
+from itertools import count
+from typing import Any, TypeVar
 
+import anyio
 from anyio.lowlevel import checkpoint
 
 from tunesmith.clock import VirtualClock
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
-from tunesmith.service.core.errors import invalid
+from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.ids import IdGenerator
+from tunesmith.service.core.messages import Message, as_mapping, turn_text
 from tunesmith.service.core.scheduler import Scheduler
-from tunesmith.service.engines.base import (
-    ChatMessage,
-    Engine,
+from tunesmith.service.engines.base import EngineError, EngineModel
+from tunesmith.service.engines.generation import (
     FinishReason,
     Generation,
     GenerationSpec,
@@ -56,14 +56,12 @@ _MAX_CHARS_PER_TOKEN = 16
 _INLINE_SIZE = 4096
 """Inputs larger than this, in characters or tokens, are processed in a worker thread."""
 _MAX_BLOCKING_S = 0.005
-_MAX_SLICE_S = 0.05
 
 
 @dataclass(frozen=True, slots=True)
 class InferenceContext:
     """Dependencies shared by all endpoints that run models."""
 
-    engine: Engine
     models: Models
     replies: ReplyStubs
     ids: IdGenerator
@@ -92,82 +90,92 @@ class InferenceContext:
             func: The computation.
             size: Length of its input, in characters or tokens.
         """
-        if size <= _INLINE_SIZE and self.is_engine_fast:
-            return func()
-        return await self.clock.run_in_thread(func)
+        try:
+            return func() if size <= _INLINE_SIZE else await self.clock.run_in_thread(func)
+        except EngineError as error:
+            raise _refused(error) from None
 
-    @property
-    def is_engine_fast(self) -> bool:
-        """Whether a token takes well under a millisecond; other engines run in threads."""
-        return getattr(self.engine, "is_fast", False)
+    async def work(self, work: Awaitable[T]) -> T:
+        """Await the work of an engine, during which no virtual time passes.
 
-    async def next_tokens(self, tokens: Iterator[ScoredToken]) -> list[ScoredToken]:
-        """Return the next token, or several if the engine runs in a thread; empty at the end.
-
-        Args:
-            tokens: Iterator of a generation.
+        Raises:
+            ServiceError: The engine refuses it.
         """
-        if self.is_engine_fast:
-            return list(islice(tokens, 1))
-        return await self.clock.run_in_thread(lambda: _take_slice(tokens))
+        with self.clock.hold():
+            try:
+                return await work
+            except EngineError as error:
+                raise _refused(error) from None
 
-    async def encode(self, text: str, param: str) -> list[int]:
+    async def encode(self, model: EngineModel, text: str, window: int, param: str) -> list[int]:
         """Split a text into tokens.
 
         Args:
+            model: The model.
             text: The text.
-            param: The parameter that holds it.
+            window: Its context window, in tokens.
+            param: The parameter that holds the text.
 
         Raises:
-            ServiceError: The text has too many characters for any context window.
+            ServiceError: The text has too many characters for the context window.
         """
-        self.check_chars(len(text), param)
-        return await self.run(lambda: self.engine.encode(text), size=len(text))
+        _check_chars(len(text), window, param)
+        return await self.run(lambda: model.tokenizer.encode(text), size=len(text))
 
-    async def encode_chat(self, messages: Sequence[ChatMessage]) -> list[int]:
+    async def encode_chat(
+        self,
+        model: EngineModel,
+        messages: Sequence[Message],
+        tools: Sequence[Mapping[str, Any]],
+        window: int,
+    ) -> list[int]:
         """Return the prompt of a conversation.
 
         Raises:
-            ServiceError: The messages have too many characters for any context window.
+            ServiceError: The messages have too many characters for the context window, or the
+                model's template does not support them.
         """
-        chars = sum(len(message.content) for message in messages)
-        self.check_chars(chars, "messages")
-        return await self.run(lambda: self.engine.encode_chat(messages), size=chars)
+        plain = [as_mapping(message) for message in messages]
+        chars = sum(len(turn_text(message)) for message in plain)
+        _check_chars(chars, window, "messages")
+        return await self.run(lambda: model.tokenizer.encode_chat(plain, tools), size=chars)
 
-    def check_chars(self, chars: int, param: str) -> None:
-        """Refuse a text that cannot fit the context window, before it is tokenized.
-
-        Raises:
-            ServiceError: The text has too many characters.
-        """
-        window = self.engine.context_window
-        if chars > window * _MAX_CHARS_PER_TOKEN:
-            raise invalid(
-                f"This model's maximum context length is {window} tokens, however '{param}' has "
-                f"{chars} characters. Please reduce its length.",
-                param,
-                "context_length_exceeded",
-            )
-
-    async def sample(self, generations: Iterable[Generation]) -> "list[SampledText]":
-        """Sample texts to their ends; other requests are served meanwhile.
+    async def sample(self, generations: Sequence[Generation]) -> "list[SampledText]":
+        """Sample texts to their ends, at the same time; other requests are served meanwhile.
 
         Raises:
             ServiceError: More tokens than a request may generate.
         """
-        texts: list[SampledText] = []
+        texts: list[SampledText | None] = [None] * len(generations)
+        errors: list[Exception] = []
         turn = _Turn()
-        for generation in generations:
+
+        async def sample(index: int) -> None:
+            generation = generations[index]
             tokens: list[ScoredToken] = []
-            iterator = iter(generation)
-            while new := await self.next_tokens(iterator):
-                tokens += new
-                turn.count_tokens(len(new))
-                if turn.is_over:
-                    await turn.yield_to_others()
+            try:
+                async for token in generation:
+                    tokens.append(token)
+                    turn.count_token()
+                    if turn.is_over:
+                        await turn.yield_to_others()
+            except Exception as error:  # noqa: BLE001 - raised without an exception group
+                errors.append(error)
+                tasks.cancel_scope.cancel()
             reason = generation.finish_reason or "stop"
-            texts.append(SampledText(tuple(tokens), generation.n_tokens, reason))
-        return texts
+            texts[index] = SampledText(tuple(tokens), generation.n_tokens, reason)
+
+        try:
+            with self.clock.hold():
+                async with anyio.create_task_group() as tasks:
+                    for index in range(len(generations)):
+                        tasks.start_soon(sample, index)
+        finally:
+            for generation in generations:
+                generation.close()
+        if errors:
+            raise _refused(errors[0]) if isinstance(errors[0], EngineError) else errors[0]
+        return [text for text in texts if text is not None]
 
 
 @dataclass(frozen=True, slots=True)
@@ -203,8 +211,8 @@ class _Turn:
         self._began = time.perf_counter()
         self._n_tokens = 0
 
-    def count_tokens(self, n: int) -> None:
-        self._n_tokens += n
+    def count_token(self) -> None:
+        self._n_tokens += 1
         if self._n_tokens > MAX_GENERATED_TOKENS:
             raise invalid(
                 f"The request generates more than {MAX_GENERATED_TOKENS} tokens in all its "
@@ -233,39 +241,49 @@ async def interleave(
     Yields:
         The choice's index, and its next token or, at its end, the finish reason.
     """
-    running = [
-        (index, iter(generation), deque[ScoredToken]())
-        for index, generation in enumerate(generations)
+    running: list[tuple[int, AsyncIterator[ScoredToken]]] = [
+        (index, aiter(generation)) for index, generation in enumerate(generations)
     ]
     turn = _Turn()
-    for position in count():
-        if not running:
-            return
-        await context.pause(timing.delay_before(position))
-        ended: set[int] = set()
-        for index, tokens, ready in running:
-            if not ready:
-                ready.extend(await context.next_tokens(tokens))
-            if ready:
-                turn.count_tokens(1)
-                yield index, ready.popleft()
-            else:
-                ended.add(index)
-                yield index, generations[index].finish_reason or "stop"
-            if turn.is_over:
-                await turn.yield_to_others()
-        running = [item for item in running if item[0] not in ended]
+    try:
+        for position in count():
+            if not running:
+                return
+            await context.pause(timing.delay_before(position))
+            ended: set[int] = set()
+            for index, tokens in running:
+                token = await context.work(_next_or_none(tokens))
+                if token is None:
+                    ended.add(index)
+                    yield index, generations[index].finish_reason or "stop"
+                else:
+                    turn.count_token()
+                    yield index, token
+                if turn.is_over:
+                    await turn.yield_to_others()
+            running = [item for item in running if item[0] not in ended]
+    finally:
+        for generation in generations:
+            generation.close()
 
 
-def _take_slice(tokens: Iterator[ScoredToken]) -> list[ScoredToken]:
-    """Take tokens until the slice of time is over; at least one unless the text has ended."""
-    deadline = time.perf_counter() + _MAX_SLICE_S
-    result: list[ScoredToken] = []
-    for token in tokens:
-        result.append(token)
-        if time.perf_counter() >= deadline:
-            break
-    return result
+async def _next_or_none(tokens: AsyncIterator[ScoredToken]) -> ScoredToken | None:
+    return await anext(tokens, None)
+
+
+def _check_chars(chars: int, window: int, param: str) -> None:
+    """Refuse a text that cannot fit the context window, before it is tokenized."""
+    if chars > window * _MAX_CHARS_PER_TOKEN:
+        raise invalid(
+            f"This model's maximum context length is {window} tokens, however '{param}' has "
+            f"{chars} characters. Please reduce its length.",
+            param,
+            "context_length_exceeded",
+        )
+
+
+def _refused(error: EngineError) -> ServiceError:
+    return invalid(error.message, error.param)
 
 
 def sampling_spec(

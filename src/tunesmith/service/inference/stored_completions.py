@@ -11,9 +11,9 @@ from tunesmith.operations.chat import (
 )
 from tunesmith.service.core.errors import ServiceError
 from tunesmith.service.core.handlers import handles
+from tunesmith.service.core.messages import Message, as_mapping, message_text
 from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.core.store import Collection, Store
-from tunesmith.service.inference.messages import Message, as_mapping, message_text
 from tunesmith.types.base import Page
 from tunesmith.types.chat import ChatCompletion, ChatCompletionDeleted, ChatCompletionStoreMessage
 

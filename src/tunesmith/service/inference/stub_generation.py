@@ -1,11 +1,11 @@
 """Generation of stubbed replies: token by token, with delays."""
 
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Sequence
 from dataclasses import dataclass
 
-from tunesmith.service.engines.base import (
-    Engine,
-    EngineModel,
+from tunesmith.service.engines.base import EngineModel
+from tunesmith.service.engines.generation import (
     FinishReason,
     Generation,
     GenerationSpec,
@@ -20,62 +20,56 @@ _NO_ID = -1
 
 
 def start_generation(
-    engine: Engine,
-    model: EngineModel,
-    prompt: Sequence[int],
-    spec: GenerationSpec,
-    stub: Reply | None,
+    model: EngineModel, prompt: Sequence[int], spec: GenerationSpec, stub: Reply | None
 ) -> Generation:
     """Start to generate a text: the stub's or, without one, the model's.
 
     Args:
-        engine: The engine, which tokenizes the stub's text.
-        model: The model, which computes log-probabilities.
+        model: The model, which tokenizes the stub's text and computes log-probabilities.
         prompt: The tokens of the prompt.
         spec: Sampling parameters; `max_tokens` truncates a stub, the others do not affect it.
         stub: The stubbed reply.
     """
-    return (
-        model.generate(prompt, spec)
-        if stub is None
-        else _StubGeneration(engine, model, prompt, stub, spec)
-    )
+    if stub is None:
+        return model.generate(prompt, spec)
+    return _StubGeneration(model, prompt, stub, spec)
 
 
 class _StubGeneration:
     def __init__(
-        self,
-        engine: Engine,
-        model: EngineModel,
-        prompt: Sequence[int],
-        reply: Reply,
-        spec: GenerationSpec,
+        self, model: EngineModel, prompt: Sequence[int], reply: Reply, spec: GenerationSpec
     ) -> None:
         texts = reply.segments[1:] if reply.tokens else reply.segments
-        ids = [token for text in texts for token in engine.encode(text)]
+        ids = [token for text in texts for token in model.tokenizer.encode(text)]
         n_tokens = len(reply.tokens) + len(ids)
         limit = n_tokens if spec.max_tokens is None else min(n_tokens, spec.max_tokens)
         self._is_complete = limit == n_tokens
-        self._tokens = [_to_scored(token, spec.top_logprobs) for token in reply.tokens[:limit]]
-        self._ids = ids[: limit - len(self._tokens)]
+        self._ready = deque(_to_scored(token, spec.top_logprobs) for token in reply.tokens[:limit])
+        self._ids = ids[: limit - len(self._ready)]
         self._prompt = prompt
         self._model = model
         self._top_logprobs = spec.top_logprobs
         self.n_tokens = 0
         self.finish_reason: FinishReason | None = None
 
-    def __iter__(self) -> Iterator[ScoredToken]:
-        """Yield each token, with the stub's log-probability or the model's."""
-        for token in [*self._tokens, *self._score()]:
-            self.n_tokens += 1
-            yield token
-        self.finish_reason = "stop" if self._is_complete else "length"
+    def __aiter__(self) -> "_StubGeneration":
+        return self
 
-    def _score(self) -> list[ScoredToken]:
-        if not self._ids:
-            return []
-        scored = self._model.score([*self._prompt, *self._ids], top_logprobs=self._top_logprobs)
-        return scored[len(self._prompt) :]
+    async def __anext__(self) -> ScoredToken:
+        """Return the next token, with the stub's log-probability or the model's."""
+        if self._ids:
+            tokens = [*self._prompt, *self._ids]
+            scored = await self._model.score(tokens, top_logprobs=self._top_logprobs)
+            self._ready.extend(scored[len(self._prompt) :])
+            self._ids = []
+        if not self._ready:
+            self.finish_reason = "stop" if self._is_complete else "length"
+            raise StopAsyncIteration
+        self.n_tokens += 1
+        return self._ready.popleft()
+
+    def close(self) -> None:
+        """Do nothing."""
 
 
 def _to_scored(token: Token, top_logprobs: int) -> ScoredToken:

@@ -13,11 +13,12 @@ from tunesmith.service.memory_backend import MemoryBackend
 from tunesmith.service.service import Service
 from tunesmith.testing.contract.base import BackendUnderTest, on_each_event_loop
 from tunesmith.testing.contract.bodies import BodyContract
+from tunesmith.testing.contract.engine import EngineContract
 from tunesmith.testing.contract.lifecycle import LifecycleContract
 from tunesmith.testing.contract.messages import LIST_MODELS, MessageContract, stream_completion
 from tunesmith.testing.contract.streams import StreamContract
 
-__all__ = ["BackendContract", "WrapperContract"]
+__all__ = ["BackendContract", "EngineContract", "WrapperContract"]
 
 
 class BackendContract(MessageContract, BodyContract, StreamContract, LifecycleContract):

@@ -4,7 +4,7 @@ from collections.abc import AsyncGenerator, Awaitable, Callable
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TypeVar
+from typing import Any, Generic, TypeVar
 
 import anyio
 import pytest
@@ -18,6 +18,7 @@ from tunesmith.service.service import Service
 __all__ = [
     "BackendUnderTest",
     "ContractBase",
+    "LoopContract",
     "ReadResponse",
     "StreamCountingService",
     "on_each_event_loop",
@@ -25,7 +26,8 @@ __all__ = [
 
 A = TypeVar("A")
 E = TypeVar("E")
-C = TypeVar("C", bound="ContractBase")
+T = TypeVar("T")
+C = TypeVar("C", bound="LoopContract[Any]")
 
 _LOOPS = ("asyncio", "trio")
 _MAX_WAITS = 6
@@ -93,17 +95,22 @@ class BackendUnderTest:
                 await self.service.changed.wait()
 
 
-Test = Callable[[C, BackendUnderTest], Awaitable[None]]
-
-
-class ContractBase:
-    """Base class of contract tests."""
+class LoopContract(Generic[T]):
+    """Base class of tests that run on several event loops, each with its own target."""
 
     loops: tuple[str, ...] = _LOOPS
-    """Event loops that the backend runs on."""
+    """Event loops that the target runs on."""
 
     timeout: float = 10.0
     """Real seconds to wait for results that should be immediate."""
+
+    async def run(self, test: Callable[[T], Awaitable[None]]) -> None:
+        """Run a test."""
+        raise NotImplementedError
+
+
+class ContractBase(LoopContract[BackendUnderTest]):
+    """Base class of contract tests for backends."""
 
     def backend(self, service: Service) -> Backend:
         """Return the backend to test, which must reach the service."""
@@ -129,17 +136,16 @@ async def _closing(backend: Backend) -> AsyncGenerator[Backend]:
         await backend.aclose()
 
 
-def on_each_event_loop(test: Test[C]) -> Callable[[C, str], None]:
+def on_each_event_loop(test: Callable[[C, T], Awaitable[None]]) -> Callable[[C, str], None]:
     """Turn an asynchronous test into synchronous ones, independent of pytest plugins."""
 
-    @pytest.mark.parametrize("loop", _LOOPS)
     def run(self: C, loop: str) -> None:
         if loop not in self.loops:
-            pytest.skip(f"the backend does not run on {loop}")
+            pytest.skip(f"the target does not run on {loop}")
         if loop == "trio":
             pytest.importorskip("trio")
 
-        async def with_target(target: BackendUnderTest) -> None:
+        async def with_target(target: T) -> None:
             await test(self, target)
 
         anyio.run(self.run, with_target, backend=loop)
@@ -147,4 +153,5 @@ def on_each_event_loop(test: Test[C]) -> Callable[[C, str], None]:
     run.__name__ = test.__name__
     run.__qualname__ = test.__qualname__
     run.__doc__ = test.__doc__
+    pytest.mark.parametrize("loop", _LOOPS)(run)
     return run

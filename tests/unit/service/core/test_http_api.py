@@ -90,7 +90,7 @@ async def test_what_breaks_inside_is_a_500_without_a_traceback(api, caplog, monk
     def explode(name):
         raise RuntimeError("the secret inside")
 
-    monkeypatch.setattr(api.service.models, "base_of", explode)
+    monkeypatch.setattr(api.service.models, "info_of", explode)
     with caplog.at_level(logging.ERROR, "tunesmith.service"):
         status, error = await api.fail("/completions", model="davinci-002", prompt="x")
     assert status == 500
@@ -141,12 +141,22 @@ async def test_what_breaks_inside_a_stream_is_an_event_with_the_error(api, monke
         n_tokens = 0
         finish_reason = None
 
-        def __iter__(self):
-            yield next(iter(good))
+        def __init__(self):
+            self.tokens = iter(good[:1])
+
+        def __aiter__(self):
+            return self
+
+        async def __anext__(self):
+            for token in self.tokens:
+                return token
             raise RuntimeError("the secret inside")
 
-    weights = api.service.engine.base("davinci-002")
-    good = list(weights.score(api.service.engine.encode("a word")))
+        def close(self):
+            pass
+
+    model = await api.service.models.open("davinci-002")
+    good = await model.score(model.tokenizer.encode("a word"))
     monkeypatch.setattr(
         "tunesmith.service.inference.completions.start_generation", lambda *_, **__: Breaking()
     )
@@ -162,7 +172,8 @@ async def test_what_breaks_inside_a_stream_is_an_event_with_the_error(api, monke
 
 async def test_events_come_one_by_one_and_leaving_early_stops_the_service(service, monkeypatch):
     drawn = 0
-    next_token = type(service.engine.base("davinci-002")).generate
+    model = type(await service.models.open("davinci-002"))
+    generate = model.generate
 
     class Counting:
         def __init__(self, generation):
@@ -171,17 +182,15 @@ async def test_events_come_one_by_one_and_leaving_early_stops_the_service(servic
         def __getattr__(self, name):
             return getattr(self.generation, name)
 
-        def __iter__(self):
-            nonlocal drawn
-            for token in self.generation:
-                drawn += 1
-                yield token
+        def __aiter__(self):
+            return self
 
-    monkeypatch.setattr(
-        type(service.engine.base("davinci-002")),
-        "generate",
-        lambda *args: Counting(next_token(*args)),
-    )
+        async def __anext__(self):
+            nonlocal drawn
+            drawn += 1
+            return await anext(self.generation)
+
+    monkeypatch.setattr(model, "generate", lambda *args: Counting(generate(*args)))
     body = json.dumps(
         {"model": "davinci-002", "prompt": "The", "max_tokens": 500, "stream": True}
     ).encode()

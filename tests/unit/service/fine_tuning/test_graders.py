@@ -6,12 +6,12 @@ from hypothesis import given
 
 from tunesmith.operations.graders import RunGrader, ValidateGrader
 from tunesmith.service.core.errors import ServiceError
-from tunesmith.service.fine_tuning.expressions import (
+from tunesmith.service.grading.expressions import (
     ExpressionError,
     UndefinedExpressionError,
     evaluate,
 )
-from tunesmith.service.fine_tuning.text_similarity import lcs_length
+from tunesmith.service.grading.text_similarity import lcs_length
 
 pytestmark = pytest.mark.anyio
 

@@ -229,11 +229,11 @@ async def test_step_events_can_have_an_interval(upload, pairs):
 
 
 async def test_an_engine_error_fails_only_its_job(service, upload, pairs, monkeypatch, caplog):
-    def broken(name):
+    async def broken(name, folder=None):
         raise RuntimeError("no weights today")
 
     job = await _create(service, await upload(pairs))
-    monkeypatch.setattr(service.engine, "base", broken, raising=False)
+    monkeypatch.setattr(service.engine, "open", broken, raising=False)
     job = await _after(service, job, 3600)
     assert job.status == "failed"
     assert job.error.code == "server_error"

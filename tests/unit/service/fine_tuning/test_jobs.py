@@ -17,7 +17,8 @@ from tunesmith.operations.fine_tuning import (
 from tunesmith.operations.models import ListModels, RetrieveModel
 from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.errors import ServiceError
-from tunesmith.service.engines.base import GenerationSpec
+from tunesmith.service.engines import GenerationSpec
+from tunesmith.service.engines.ngram.tokenizer import standard_tokenizer
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -266,16 +267,17 @@ async def test_the_model_and_its_checkpoints_complete_training_examples(service,
     assert (prefix, base, owner, suffix) == ("ft", "davinci-002", "personal", "sums")
     assert len(unique) == 8
     page = await service.execute(ListFineTuningJobCheckpoints(job.id))
-    prompt = service.engine.encode(pairs[5]["prompt"])
+    prompt = standard_tokenizer().encode(pairs[5]["prompt"])
 
-    def says(name):
+    async def says(name):
         spec = GenerationSpec(temperature=0, max_tokens=8)
-        return "".join(t.text for t in service.models.resolve(name).generate(prompt, spec))
+        model = await service.models.open(name)
+        return "".join([token.text async for token in model.generate(prompt, spec)])
 
-    assert says(done.fine_tuned_model) == pairs[5]["completion"]
-    assert says("davinci-002") != pairs[5]["completion"]
+    assert await says(done.fine_tuned_model) == pairs[5]["completion"]
+    assert await says("davinci-002") != pairs[5]["completion"]
     for checkpoint in page.data:
-        assert says(checkpoint.fine_tuned_model_checkpoint)
+        assert await says(checkpoint.fine_tuned_model_checkpoint)
 
 
 async def test_the_model_and_the_file_appear_whichever_endpoint_is_called_first(service, job):
@@ -370,4 +372,4 @@ async def test_two_services_share_nothing(upload, pairs):
     assert other.clock.monotonic() == 0
     assert (await other.execute(ListFineTuningJobs())).data == []
     with pytest.raises(ServiceError, match="does not exist"):
-        other.models.resolve(done.fine_tuned_model)
+        await other.models.open(done.fine_tuned_model)

@@ -4,10 +4,11 @@ import json
 
 import pytest
 
-from tunesmith.service.engines.base import ChatMessage, CompletionTrainingExample
+from tunesmith.service.engines import InvalidExampleError
 from tunesmith.service.fine_tuning.training_data import (
     InvalidTrainingFileError,
-    read_examples,
+    TrainingFile,
+    to_file_error,
     validate_example_count,
     validate_image_count,
 )
@@ -19,7 +20,7 @@ _SAID = {"role": "assistant", "content": "Good day."}
 def _failure(line, format):
     content = line if isinstance(line, bytes) else json.dumps(line).encode()
     with pytest.raises(InvalidTrainingFileError) as caught:
-        read_examples(b"\n" + content + b"\n", format)
+        TrainingFile(lambda: [b"\n", content, b"\n"], format)
     return caught.value.failure
 
 
@@ -165,33 +166,28 @@ def test_too_many_examples_with_images_fail_the_job():
         validate_image_count(50_001, "training_file")
 
 
-def test_pairs_are_read_as_they_stand():
+def test_rows_are_read_each_time_as_they_stand():
     content = '{"prompt": "Ich ", "completion": " Größe"}\n'.encode()
-    assert read_examples(content, "completions") == [CompletionTrainingExample("Ich ", " Größe")]
+    n_opened = 0
+
+    def opened():
+        nonlocal n_opened
+        n_opened += 1
+        return [content[:20], content[20:]]
+
+    file = TrainingFile(opened, "completions")
+    assert len(file) == 1
+    rows = [list(file), list(file)]
+    assert rows == [[{"prompt": "Ich ", "completion": " Größe"}]] * 2
+    assert n_opened == 3
 
 
-def test_a_turn_that_calls_a_tool_is_learnt_as_text():
-    call = {"id": "c", "type": "function", "function": {"name": "f", "arguments": "{}"}}
-    line = {"messages": [_ASKED, {"role": "assistant", "tool_calls": [call]}]}
-    (example,) = read_examples(json.dumps(line).encode(), "chat")
-    assert example.messages[0] == ChatMessage("user", "Hello")
-    assert json.loads(example.messages[1].content) == [call]
-
-
-def test_weights_reach_the_engine():
-    line = {"messages": [_ASKED, {**_SAID, "weight": 0}, _ASKED, {**_SAID, "weight": 1}]}
-    (example,) = read_examples(json.dumps(line).encode(), "chat")
-    assert [message.weight for message in example.messages] == [None, 0, None, None]
-
-
-def test_reinforcement_lines_are_graded_with_all_that_they_hold():
-    seen = {}
-
-    def grade(sample, item):
-        seen.update(sample=sample, item=item)
-        return 0.5
-
-    line = {"messages": [_ASKED], "answer": 42}
-    (example,) = read_examples(json.dumps(line).encode(), "reinforcement", grade=grade)
-    assert example.grade("forty-two") == 0.5
-    assert seen == {"sample": "forty-two", "item": line}
+def test_a_row_that_an_engine_cannot_learn_fails_the_job_with_its_line():
+    failure = to_file_error(
+        InvalidExampleError("has no token to learn", 3, is_validation=True)
+    ).failure
+    assert failure.param == "validation_file"
+    assert failure.message == (
+        "The job failed due to an invalid validation file. Invalid file format. "
+        "Example 3 has no token to learn"
+    )

@@ -104,7 +104,7 @@ async def test_top_logprobs_need_logprobs(api):
 
 
 async def test_a_conversation_beyond_the_context_window_is_refused(api, service):
-    window = service.engine.context_window
+    window = service.models.info_of("gpt-4o-mini").context_window
     status, error = await api.fail(
         "/chat/completions", **{**REQUEST, "max_completion_tokens": window}
     )

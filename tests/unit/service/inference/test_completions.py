@@ -5,6 +5,8 @@ from itertools import pairwise
 
 import pytest
 
+from tunesmith.service.engines.ngram.tokenizer import standard_tokenizer
+
 pytestmark = pytest.mark.anyio
 
 PROMPT = "The sky is"
@@ -70,7 +72,7 @@ async def test_each_prompt_has_n_choices_in_the_order_of_the_prompts(complete):
 
 
 async def test_token_ids_are_a_prompt_like_their_text(complete, service):
-    ids = service.engine.encode(PROMPT)
+    ids = standard_tokenizer().encode(PROMPT)
     by_text = await complete(seed=1)
     by_ids = await complete(ids, seed=1)
     by_lists = await complete([ids, ids], seed=1)
@@ -201,16 +203,18 @@ async def test_best_of_cannot_be_streamed(api):
 async def test_the_candidate_that_fits_the_suffix_best_is_chosen(complete, service):
     """Of four candidates the one is returned after which the suffix is most likely."""
     suffix = " the river."
-    model = service.engine.base("davinci-002")
+    model = await service.models.open("davinci-002")
 
-    def fits(text):
-        before = service.engine.encode(PROMPT + text)
-        after = service.engine.encode(suffix)
-        return sum(t.token.logprob for t in model.score([*before, *after])[len(before) :])
+    async def fits(text):
+        before = standard_tokenizer().encode(PROMPT + text)
+        after = standard_tokenizer().encode(suffix)
+        scored = await model.score([*before, *after])
+        return sum(t.token.logprob for t in scored[len(before) :])
 
     candidates = (await complete(n=4, seed=2))["choices"]
     answer = await complete(suffix=suffix, seed=2)
-    best = max((choice["text"] for choice in candidates), key=fits)
+    scores = {choice["text"]: await fits(choice["text"]) for choice in candidates}
+    best = max(scores, key=scores.__getitem__)
     assert answer["choices"][0]["text"] == best
     echoed = await complete(suffix=suffix, seed=2, echo=True)
     assert echoed["choices"][0]["text"] == PROMPT + best + suffix
@@ -220,13 +224,13 @@ async def test_the_candidate_that_fits_the_suffix_best_is_chosen(complete, servi
 
 
 async def test_a_prompt_that_leaves_no_room_is_refused_in_the_words_of_the_service(api, service):
-    window = service.engine.context_window
+    window = service.models.info_of("davinci-002").context_window
     status, error = await api.fail(
         "/completions", model="davinci-002", prompt="The sky", max_tokens=window
     )
     assert status == 400
     assert error["code"] == "context_length_exceeded"
-    tokens = len(service.engine.encode("The sky"))
+    tokens = len(standard_tokenizer().encode("The sky"))
     assert error["message"] == (
         f"This model's maximum context length is {window} tokens, however you requested "
         f"{window + tokens} tokens ({tokens} in your prompt; {window} for the completion). Please "

@@ -9,17 +9,9 @@ begins with an end-of-text token.
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 
-from tunesmith.service.engines.base import ChatMessage, CompletionTrainingExample
 from tunesmith.service.engines.ngram.tokenizer import END_OF_PROMPT, END_OF_TEXT, Tokenizer
-
-_ROLE_TOKENS = {
-    "system": "<|system|>",
-    "developer": "<|system|>",
-    "user": "<|user|>",
-    "assistant": "<|assistant|>",
-    "tool": "<|tool|>",
-    "function": "<|tool|>",
-}
+from tunesmith.service.engines.training import Row
+from tunesmith.training_rules import is_learned
 
 
 @dataclass(frozen=True, slots=True)
@@ -89,11 +81,9 @@ class Context:
         self.tokens.append(END_OF_PROMPT)
 
 
-def infer_separator(
-    examples: Sequence[CompletionTrainingExample], tokenizer: Tokenizer
-) -> Separator | None:
+def infer_separator(examples: Sequence[Row], tokenizer: Tokenizer) -> Separator | None:
     """Return the common ending of all prompts that occurs nowhere else; None without one."""
-    prompts = [tokenizer.encode(example.prompt) for example in examples]
+    prompts = [tokenizer.encode(example["prompt"]) for example in examples]
     first, last = min(map(_reversed, prompts)), max(map(_reversed, prompts))
     length = 0
     while length < min(len(first), len(last)) and first[length] == last[length]:
@@ -104,23 +94,24 @@ def infer_separator(
     separator = prompts[0][-length:]
     text = tokenizer.decode(separator)
     is_elsewhere = "\ufffd" in text or any(
-        text in example.completion or text in example.prompt[: -len(text)] for example in examples
+        text in example["completion"] or text in example["prompt"][: -len(text)]
+        for example in examples
     )
     return None if is_elsewhere else tuple(separator)
 
 
 def encode_completion(
-    example: CompletionTrainingExample,
+    example: Row,
     tokenizer: Tokenizer,
     separators: Iterable[Separator],
     prompt_weight: float,
 ) -> EncodedExample:
     """Encode a prompt and its completion."""
-    raw_prompt = [END_OF_TEXT, *tokenizer.encode(example.prompt)]
+    raw_prompt = [END_OF_TEXT, *tokenizer.encode(example["prompt"])]
     context = Context(separators, raw_prompt)
     context.end_prompt()
     prompt = context.tokens
-    completion = [*tokenizer.encode(example.completion), END_OF_TEXT]
+    completion = [*tokenizer.encode(example["completion"]), END_OF_TEXT]
     text = prompt + completion
     spans = [TokenSpan(text, len(prompt), len(text), 1.0)]
     if prompt_weight > 0:
@@ -128,33 +119,16 @@ def encode_completion(
     return EncodedExample(tuple(spans), len(raw_prompt) - 1 + len(completion))
 
 
-def encode_chat_example(messages: Sequence[ChatMessage], tokenizer: Tokenizer) -> EncodedExample:
-    """Encode a conversation, whose weighted turns are learnt."""
+def encode_conversation(messages: Iterable[Row], tokenizer: Tokenizer) -> EncodedExample:
+    """Encode a conversation, whose assistant turns are learnt unless their weight is 0."""
     tokens = [END_OF_TEXT]
     spans: list[TokenSpan] = []
     for message in messages:
-        tokens.append(_role_token(message, tokenizer))
-        start = len(tokens)
-        tokens += [*tokenizer.encode(message.content), END_OF_TEXT]
-        weight = message.weight
-        if weight is None:
-            weight = 1.0 if message.role == "assistant" else 0.0
-        if weight > 0:
-            spans.append(TokenSpan(tokens, start, len(tokens), weight))
+        start = len(tokens) + 1
+        tokens += tokenizer.encode_turn(message)
+        if is_learned(message):
+            spans.append(TokenSpan(tokens, start, len(tokens), 1.0))
     return EncodedExample(tuple(spans), len(tokens) - 1)
-
-
-def chat_prompt(messages: Sequence[ChatMessage], tokenizer: Tokenizer) -> list[int]:
-    """Encode a conversation and the beginning of the assistant's turn."""
-    tokens: list[int] = []
-    for message in messages:
-        tokens.append(_role_token(message, tokenizer))
-        tokens += [*tokenizer.encode(message.content), END_OF_TEXT]
-    return [*tokens, tokenizer.special("<|assistant|>")]
-
-
-def _role_token(message: ChatMessage, tokenizer: Tokenizer) -> int:
-    return tokenizer.special(_ROLE_TOKENS.get(message.role, "<|user|>"))
 
 
 def _reversed(tokens: Sequence[int]) -> tuple[int, ...]:

@@ -4,136 +4,147 @@ Base models are trained on a page of English. See `context_tree` for the model, 
 methods of training, and `encoding` for the format of examples.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
-from typing import Literal
+from pathlib import Path
+from typing import Any, TypeVar
 
-from pydantic import BaseModel
+from anyio.to_thread import run_sync
 
-from tunesmith.service.engines.base import (
-    ChatMessage,
-    Training,
-    TrainingSpec,
-)
+from tunesmith.service.engines.base import EngineError, ModelInfo
+from tunesmith.service.engines.generation import GenerationSpec, ScoredToken
+from tunesmith.service.engines.ngram.catalogue import create_catalogue
 from tunesmith.service.engines.ngram.context_tree import ContextTree
-from tunesmith.service.engines.ngram.embedding import embed
-from tunesmith.service.engines.ngram.encoding import chat_prompt
-from tunesmith.service.engines.ngram.inference import CONTEXT_WINDOW, Weights
-from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, load_corpus, standard_tokenizer
+from tunesmith.service.engines.ngram.generation import TextGeneration
+from tunesmith.service.engines.ngram.inference import Weights
+from tunesmith.service.engines.ngram.tokenizer import (
+    END_OF_TEXT,
+    Tokenizer,
+    load_corpus,
+    standard_tokenizer,
+)
 from tunesmith.service.engines.ngram.training import NGramTraining
+from tunesmith.service.engines.ngram.weights import load_weights
+from tunesmith.service.engines.threads import ThreadedTrainingRun
+from tunesmith.service.engines.training import TrainingSpec
+from tunesmith.service.grading import embed
+from tunesmith.training_rules import Format
+
+__all__ = ["NGramEngine", "NGramModel"]
+
+T = TypeVar("T")
 
 # The page has a lower weight than training data.
 _BASE_RATE = 0.3
+# Inputs larger than this, in characters or tokens, are processed in a worker thread.
+_INLINE_SIZE = 4096
 
 
-class _StoredModel(BaseModel):
-    """Serialized model."""
+class NGramModel:
+    """Immutable n-gram model.
 
-    format: Literal["tunesmith-ngram-1"] = "tunesmith-ngram-1"
-    n_tokens: int
-    separators: tuple[tuple[int, ...], ...]
-    counts: list[list[float]]
+    Args:
+        weights: Its counts.
+    """
 
+    def __init__(self, weights: Weights) -> None:
+        self.weights = weights
 
-@dataclass(frozen=True, slots=True)
-class NGramModel(Weights):
-    """Immutable n-gram model."""
+    @property
+    def tokenizer(self) -> Tokenizer:
+        """The vocabulary, which is the same for all models."""
+        return self.weights.tokenizer
 
-    def train(self, spec: TrainingSpec, /) -> Training:
-        """Start a training from these weights.
+    def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> TextGeneration:
+        """Complete a prompt of token ids."""
+        return self.weights.sample(prompt, spec)
+
+    async def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
+        """Return the log-probability of each token after those before it."""
+        size = len(tokens) * (1 + top_logprobs)
+        return await _run(lambda: self.weights.score_tokens(tokens, top_logprobs), size)
+
+    async def embed(self, text: str, /, *, dimensions: int) -> list[float]:
+        """Return the embedding of a text, which is the same for all models."""
+        return await _run(lambda: embed(text, dimensions), len(text))
+
+    async def train(self, spec: TrainingSpec, folder: Path, /) -> ThreadedTrainingRun:  # noqa: ARG002 - steps are computed again
+        """Prepare a training from these weights.
 
         Raises:
-            ValueError: The list of examples is empty, or they are of several kinds.
+            EngineError: The list of examples is empty.
         """
-        return NGramTraining(self, spec)
-
-    def embed(self, text: str, /, *, dimensions: int) -> list[float]:
-        """Return the embedding of a text, which is the same for all models."""
-        return embed(text, dimensions)
-
-    def to_bytes(self) -> bytes:
-        """Serialize the model for `NGramEngine.load`."""
-        stored = _StoredModel(
-            n_tokens=len(self.tokenizer), separators=self.separators, counts=self.tree.to_rows()
-        )
-        return stored.model_dump_json().encode()
+        return ThreadedTrainingRun(await run_sync(lambda: NGramTraining(self.weights, spec)))
 
 
 class NGramEngine:
     """Engine of n-gram models with one vocabulary.
 
+    Args:
+        names: Names of base models beside those of the API.
+
     Example:
-        >>> from tunesmith.service.engines.base import GenerationSpec, TrainingSpec
-        >>> from tunesmith.service.engines.base import CompletionTrainingExample
-        >>> engine = NGramEngine()
-        >>> examples = [CompletionTrainingExample("The sky is", " blue.")]
-        >>> training = engine.base("davinci-002").train(TrainingSpec(examples, n_epochs=3))
-        >>> losses = [step.train.loss for step in training]
-        >>> losses[0] > losses[1] > losses[2]
-        True
-        >>> spec = GenerationSpec(temperature=0)
-        >>> answer = training.snapshot().generate(engine.encode("The sky is"), spec)
-        >>> "".join(token.text for token in answer)
-        ' blue.'
+        ```python
+        from pathlib import Path
+
+        from tunesmith.service.engines import GenerationSpec, TrainingSpec
+        from tunesmith.service.engines.ngram.engine import NGramEngine
+
+        model = await NGramEngine().open("davinci-002")
+        rows = [{"prompt": "The sky is", "completion": " blue."}]
+        run = await model.train(TrainingSpec("completions", rows), Path("training"))
+        await run.start()
+        progress = await run.poll(0)
+        print(progress.steps[0].train.loss)
+        ```
     """
 
-    is_fast = True
-    """Whether the service may generate on the event loop instead of in threads."""
+    max_trainings: int | None = None
+    """Trainings take moments, so any number may run."""
 
-    @property
-    def context_window(self) -> int:
-        """Maximum number of tokens of a prompt and its completion together."""
-        return CONTEXT_WINDOW
+    is_simulated = True
+    """Jobs last as long as their timeline."""
 
-    @property
-    def end_of_text(self) -> int:
-        """Id of the token that ends a text; alone it is the empty prompt."""
-        return END_OF_TEXT
+    def __init__(self, names: Iterable[str] = ()) -> None:
+        self.models: Sequence[ModelInfo] = create_catalogue(names)
+        """The names of the API; all are the same small model."""
 
-    def encode(self, text: str, /) -> list[int]:
-        """Split a text into token ids; `decode` restores it exactly."""
-        return standard_tokenizer().encode(text)
-
-    def decode(self, tokens: Sequence[int], /) -> str:
-        """Join token ids to a text; incomplete characters become U+FFFD.
+    def check_options(self, model: str, format: Format, options: Mapping[str, Any], /) -> None:
+        """Refuse options: this engine has none.
 
         Raises:
-            ValueError: An id is not in the vocabulary.
+            EngineError: There is an option.
         """
-        return standard_tokenizer().decode(tokens)
-
-    def encode_chat(self, messages: Sequence[ChatMessage], /) -> list[int]:
-        """Return the prompt of the assistant's next turn in a conversation."""
-        return chat_prompt(messages, standard_tokenizer())
-
-    def base(self, name: str, /) -> NGramModel:  # noqa: ARG002 - one base serves all names
-        """Return the base model, which is the same for all names."""
-        return _base_model()
-
-    def load(self, data: bytes, /) -> NGramModel:
-        """Load a model that `NGramModel.to_bytes` serialized.
-
-        Raises:
-            ValueError: The data is not a model of this engine, or has a larger vocabulary.
-        """
-        stored = _StoredModel.model_validate_json(data)
-        tokenizer = standard_tokenizer()
-        if stored.n_tokens > len(tokenizer):
-            raise ValueError(
-                f"The model has {stored.n_tokens} tokens, this engine {len(tokenizer)}: "
-                "it was written by a newer version of tunesmith."
+        del model, format
+        for name in options:
+            raise EngineError(
+                f"Unknown option '{name}': the n-gram engine has no options.", f"tunesmith.{name}"
             )
-        tree = ContextTree.from_rows(len(tokenizer), stored.counts)
-        return NGramModel(tokenizer, tree, stored.separators)
+
+    async def open(self, model: str, folder: Path | None = None, /) -> NGramModel:
+        """Open the base model, which is the same for all names, or tuned weights.
+
+        Raises:
+            EngineError: The folder has no weights of this engine.
+        """
+        del model
+        return base_model() if folder is None else NGramModel(await run_sync(load_weights, folder))
+
+    async def aclose(self) -> None:
+        """Do nothing."""
 
 
 @cache
-def _base_model() -> NGramModel:
+def base_model() -> NGramModel:
+    """Return the base model."""
     tokenizer = standard_tokenizer()
     tree = ContextTree(len(tokenizer))
     for paragraph in load_corpus("prose").splitlines():
         tokens = [END_OF_TEXT, *tokenizer.encode(paragraph), END_OF_TEXT]
         for position in range(1, len(tokens)):
             tree.learn(tokens, position, _BASE_RATE, grow=True)
-    return NGramModel(tokenizer, tree)
+    return NGramModel(Weights(tokenizer, tree))
+
+
+async def _run(func: Callable[[], T], size: int) -> T:
+    return func() if size <= _INLINE_SIZE else await run_sync(func)

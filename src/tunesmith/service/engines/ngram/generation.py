@@ -5,7 +5,7 @@ from collections import deque
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
 
-from tunesmith.service.engines.base import FinishReason, ScoredToken, TokenLogprob
+from tunesmith.service.engines.generation import FinishReason, ScoredToken, TokenLogprob
 
 
 def scored_token(
@@ -30,7 +30,7 @@ def text_decoder() -> codecs.IncrementalDecoder:
 
 
 class TextGeneration:
-    """Completion of the tokens that a model samples one by one.
+    """Completion of the tokens that a model samples one by one, quickly enough for an event loop.
 
     Args:
         sample: Samples the next token.
@@ -51,34 +51,40 @@ class TextGeneration:
         self._end_of_text = end_of_text
         self._max_tokens = max_tokens
         self._stop = tuple(text for text in stop if text)
-        self._finish_reason: FinishReason | None = None
-        self._n_tokens = 0
-
-    @property
-    def finish_reason(self) -> FinishReason | None:
+        self._tokens = iter(self)
+        self.finish_reason: FinishReason | None = None
         """`stop` (end of text, stop text) or `length`; None until the end."""
-        return self._finish_reason
-
-    @property
-    def n_tokens(self) -> int:
+        self.n_tokens = 0
         """Number of tokens generated so far, including those of a stop text."""
-        return self._n_tokens
+
+    def __aiter__(self) -> "TextGeneration":
+        return self
+
+    async def __anext__(self) -> ScoredToken:
+        """Return the next token."""
+        try:
+            return next(self._tokens)
+        except StopIteration:
+            raise StopAsyncIteration from None
+
+    def close(self) -> None:
+        """Do nothing: tokens are sampled only when they are asked for."""
 
     def __iter__(self) -> Iterator[ScoredToken]:
         """Yield each token as soon as no stop text can begin in it."""
         held: deque[ScoredToken] = deque()
         text = ""  # of the tokens held
-        while self._n_tokens < self._max_tokens:
+        while self.n_tokens < self._max_tokens:
             token = self._sample()
             if token.token.id == self._end_of_text:
-                self._finish_reason = "stop"
+                self.finish_reason = "stop"
                 break
-            self._n_tokens += 1
+            self.n_tokens += 1
             held.append(token)
             text += token.text
             cut = self._stop_position(text)
             if cut is not None:
-                self._finish_reason = "stop"
+                self.finish_reason = "stop"
                 yield from _truncate(held, cut)
                 return
             safe = len(text) - self._possible_stop_length(text)
@@ -88,7 +94,7 @@ class TextGeneration:
                 text = text[len(ready.text) :]
                 yield ready
         else:
-            self._finish_reason = "length"
+            self.finish_reason = "length"
         yield from held
 
     def _stop_position(self, text: str) -> int | None:

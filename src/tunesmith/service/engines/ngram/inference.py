@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from heapq import nlargest
 from random import Random
 
-from tunesmith.service.engines.base import GenerationSpec, ScoredToken, TokenLogprob
+from tunesmith.service.engines.generation import GenerationSpec, ScoredToken, TokenLogprob
 from tunesmith.service.engines.ngram.context_tree import ContextTree
 from tunesmith.service.engines.ngram.encoding import Context, Separator
 from tunesmith.service.engines.ngram.generation import (
@@ -36,7 +36,7 @@ class Weights:
     tree: ContextTree
     separators: tuple[Separator, ...] = ()
 
-    def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> TextGeneration:
+    def sample(self, prompt: Sequence[int], spec: GenerationSpec) -> TextGeneration:
         """Complete a prompt; each step of the iterator samples one token."""
         rng = Random(spec.seed)  # noqa: S311 - reproducible, not secret
         context = Context(self.separators, prompt)
@@ -45,7 +45,7 @@ class Weights:
         generated: Counter[int] = Counter()
         decoder = text_decoder()
 
-        def sample() -> ScoredToken:
+        def next_token() -> ScoredToken:
             probabilities = self.tree.candidates(context.tokens, biased)
             token = sample_token(probabilities, spec, generated, rng)
             context.append(token)
@@ -55,13 +55,13 @@ class Weights:
 
         available = max(0, CONTEXT_WINDOW - len(prompt))
         return TextGeneration(
-            sample,
+            next_token,
             end_of_text=END_OF_TEXT,
             max_tokens=available if spec.max_tokens is None else min(available, spec.max_tokens),
             stop=spec.stop,
         )
 
-    def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
+    def score_tokens(self, tokens: Sequence[int], top_logprobs: int = 0) -> list[ScoredToken]:
         """Return the log-probability of each token after those before it."""
         context = Context(self.separators)
         decoder = text_decoder()

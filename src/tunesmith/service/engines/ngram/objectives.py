@@ -13,25 +13,22 @@ for rewards relative to a group.
 """
 
 import math
-from collections.abc import Sequence
-from dataclasses import dataclass, replace
-from typing import Protocol
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Protocol
 
-from tunesmith.service.engines.base import (
-    GenerationSpec,
-    GradedExample,
-    Metrics,
-    PreferenceTrainingExample,
-)
+from tunesmith.service.engines.generation import GenerationSpec
 from tunesmith.service.engines.ngram.context_tree import ContextTree
 from tunesmith.service.engines.ngram.encoding import (
     EncodedExample,
     TokenSpan,
-    chat_prompt,
-    encode_chat_example,
+    encode_conversation,
 )
 from tunesmith.service.engines.ngram.inference import Weights
 from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT
+from tunesmith.service.engines.training import Metrics, Row
+from tunesmith.service.grading import score
+from tunesmith.training_rules import PAIR_KEYS
 
 # Tokens with a lower weight (prompts) are left out of the accuracies.
 _FULL_WEIGHT = 0.5
@@ -123,11 +120,11 @@ class PreferenceObjective:
         beta: Strength of the constraint to the initial model.
     """
 
-    def __init__(self, example: PreferenceTrainingExample, reference: Weights, beta: float) -> None:
-        context = tuple(replace(message, weight=0.0) for message in example.messages)
+    def __init__(self, example: Row, reference: Weights, beta: float) -> None:
+        context = [{**message, "weight": 0} for message in example["input"]["messages"]]
         self._preferred, self._non_preferred = (
-            encode_chat_example((*context, *answer), reference.tokenizer)
-            for answer in (example.preferred, example.non_preferred)
+            encode_conversation((*context, *example[answer]), reference.tokenizer)
+            for answer in PAIR_KEYS[1:]
         )
         self._beta = beta
         self._start = self._log_ratio(reference)
@@ -156,27 +153,30 @@ class ReinforcementObjective:
     """Reward of sampled answers.
 
     Args:
-        example: The conversation and its grader.
+        example: The conversation, with fields for the grader.
+        grader: The grader.
         seed: Seed of the sampled answers.
     """
 
-    def __init__(self, example: GradedExample, seed: str) -> None:
+    def __init__(self, example: Row, grader: Mapping[str, Any], seed: str) -> None:
         self._example = example
+        self._grader = grader
         self._seed = seed
         self._n_answers = 0
 
     def evaluate(self, weights: Weights, /) -> ObjectiveResult:
         """Sample answers of a model and grade them."""
-        prompt = chat_prompt(self._example.messages, weights.tokenizer)
+        prompt = weights.tokenizer.encode_chat(self._example["messages"])
         spans: list[TokenSpan] = []
         rewards: list[float] = []
         for _ in range(_GROUP_SIZE):
             self._n_answers += 1
             spec = GenerationSpec(max_tokens=_ANSWER_TOKENS, seed=f"{self._seed}/{self._n_answers}")
-            answer = list(weights.generate(prompt, spec))
+            answer = list(weights.sample(prompt, spec))
             tokens = [END_OF_TEXT, *prompt, *(token.token.id for token in answer), END_OF_TEXT]
             spans.append(TokenSpan(tokens, len(prompt) + 1, len(tokens), 1.0))
-            rewards.append(self._example.grade("".join(token.text for token in answer)))
+            text = "".join(token.text for token in answer)
+            rewards.append(score(self._grader, text, self._example))
         mean = sum(rewards) / _GROUP_SIZE
         return ObjectiveResult(
             loss=1 - mean,

@@ -5,7 +5,7 @@ from collections import Counter
 from collections.abc import Mapping
 from random import Random
 
-from tunesmith.service.engines.base import GenerationSpec
+from tunesmith.service.engines.generation import GenerationSpec
 
 
 def sample_token(

@@ -5,9 +5,12 @@ special token, so users cannot forge a turn of a conversation.
 """
 
 import re
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from functools import cache
 from importlib import resources
+from typing import Any
+
+from tunesmith.service.core.messages import turn_text
 
 END_OF_TEXT = 256
 END_OF_PROMPT = 257
@@ -19,6 +22,14 @@ SPECIAL_TOKENS = (
     "<|assistant|>",
     "<|tool|>",
 )
+_ROLE_TOKENS = {
+    "system": "<|system|>",
+    "developer": "<|system|>",
+    "user": "<|user|>",
+    "assistant": "<|assistant|>",
+    "tool": "<|tool|>",
+    "function": "<|tool|>",
+}
 # A space belongs to the word after it, as in the tokenizers of GPT.
 _CHUNK = re.compile(r" ?[^\W\d_]+| ?\d{1,3}| ?(?:[^\w\s]|_)+|[\r\n]+|[^\S\r\n]+(?!\S)|[^\S\r\n]")
 _SYMBOLS = (
@@ -56,6 +67,12 @@ class Tokenizer:
         "Kant's question"
     """
 
+    bos_token_id = END_OF_TEXT
+    """Id of the token that begins a text."""
+
+    stop_ids = frozenset({END_OF_TEXT})
+    """Ids of the tokens that end a text or a turn."""
+
     def __init__(self, vocabulary: Iterable[str]) -> None:
         self._tokens: list[bytes] = [bytes([value]) for value in range(END_OF_TEXT)]
         self._tokens += [text.encode() for text in SPECIAL_TOKENS]
@@ -84,7 +101,7 @@ class Tokenizer:
             raise ValueError(f"Token {token} is not in the vocabulary of {len(self)} tokens.")
         return self._tokens[token]
 
-    def encode(self, text: str) -> list[int]:
+    def encode(self, text: str, /) -> list[int]:
         """Split a text into token ids."""
         tokens: list[int] = []
         for chunk in _CHUNK.findall(text):
@@ -96,13 +113,28 @@ class Tokenizer:
             tokens += ids
         return tokens
 
-    def decode(self, tokens: Sequence[int]) -> str:
+    def decode(self, tokens: Sequence[int], /) -> str:
         """Join token ids to a text; invalid bytes become U+FFFD.
 
         Raises:
             ValueError: An id is not in the vocabulary.
         """
         return to_text(b"".join(map(self.token_bytes, tokens)))
+
+    def encode_chat(
+        self,
+        messages: Sequence[Mapping[str, Any]],
+        tools: Sequence[Mapping[str, Any]] = (),  # noqa: ARG002 - these models call no tools
+        /,
+    ) -> list[int]:
+        """Return the prompt of the assistant's next turn in a conversation."""
+        tokens = [token for message in messages for token in self.encode_turn(message)]
+        return [*tokens, self.special("<|assistant|>")]
+
+    def encode_turn(self, message: Mapping[str, Any]) -> list[int]:
+        """Return a turn of a conversation: its role, its text and its end."""
+        role = self.special(_ROLE_TOKENS.get(str(message["role"]), "<|user|>"))
+        return [role, *self.encode(turn_text(message)), END_OF_TEXT]
 
     def _split(self, chunk: str) -> Iterator[int]:
         """Yield the longest known tokens of a chunk, from the left."""

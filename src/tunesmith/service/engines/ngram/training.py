@@ -4,20 +4,11 @@ import math
 from collections.abc import Iterator, Sequence
 from dataclasses import replace
 from random import Random
-from typing import Generic, TypeVar
 
-from tunesmith.service.engines.base import (
-    ChatTrainingExample,
-    CompletionTrainingExample,
-    Hyperparameters,
-    PreferenceTrainingExample,
-    TrainingExample,
-    TrainingSpec,
-    TrainingStep,
-)
+from tunesmith.service.engines.base import EngineError
 from tunesmith.service.engines.ngram.encoding import (
-    encode_chat_example,
     encode_completion,
+    encode_conversation,
     infer_separator,
 )
 from tunesmith.service.engines.ngram.inference import Weights
@@ -29,8 +20,10 @@ from tunesmith.service.engines.ngram.objectives import (
     SupervisedObjective,
     aggregate_metrics,
 )
-
-M = TypeVar("M", bound=Weights)
+from tunesmith.service.engines.ngram.weights import save_weights
+from tunesmith.service.engines.threads import SaveWeights
+from tunesmith.service.engines.training import Hyperparameters, Row, TrainingSpec, TrainingStep
+from tunesmith.training_rules import Format
 
 # Increase of a count for a token with probability 0, at a multiplier of 1.
 _LEARNING_RATE = 0.1
@@ -38,7 +31,7 @@ _LEARNING_RATE = 0.1
 _GROWTH_THRESHOLD = 0.05
 
 
-class NGramTraining(Generic[M]):
+class NGramTraining:
     """Training in progress: each batch is scored by the counts so far, then counted.
 
     Args:
@@ -46,19 +39,20 @@ class NGramTraining(Generic[M]):
         spec: Training data and hyperparameters.
 
     Raises:
-        ValueError: The list of examples is empty, or they are of several kinds.
+        EngineError: The list of examples is empty.
+        InvalidExampleError: A row has nothing to learn.
     """
 
-    def __init__(self, start: M, spec: TrainingSpec) -> None:
-        if not spec.examples:
-            raise ValueError("examples must have at least one example")
-        kinds = {type(example).__name__ for example in (*spec.examples, *spec.validation)}
-        if len(kinds) > 1:
-            raise ValueError(f"examples must be of one kind, not {', '.join(sorted(kinds))}")
+    def __init__(self, start: Weights, spec: TrainingSpec) -> None:
+        if not len(spec.examples):
+            raise EngineError("examples must have at least one example")
         self._start = start
         self._spec = spec
+        self._examples, self._validation = list(spec.examples), list(spec.validation)
         self._weights = replace(
-            start, tree=start.tree.fork(), separators=_all_separators(start, spec.examples)
+            start,
+            tree=start.tree.fork(),
+            separators=_all_separators(start, spec.format, self._examples),
         )
         self._hyperparameters = _resolve_hyperparameters(spec)
 
@@ -71,14 +65,14 @@ class NGramTraining(Generic[M]):
     def total_steps(self) -> int:
         """Number of steps of all epochs; known before the first step."""
         parameters = self._hyperparameters
-        return parameters.n_epochs * math.ceil(len(self._spec.examples) / parameters.batch_size)
+        return parameters.n_epochs * math.ceil(len(self._examples) / parameters.batch_size)
 
     def __iter__(self) -> Iterator[TrainingStep]:
         """Yield each completed step."""
         parameters, weights = self._hyperparameters, self._weights
         rng = Random(self._spec.seed)  # noqa: S311 - reproducible, not secret
-        objectives = self._objectives(self._spec.examples, "train")
-        held_out = self._objectives(self._spec.validation, "valid")
+        objectives = self._objectives(self._examples, "train")
+        held_out = self._objectives(self._validation, "valid")
         step = elapsed_tokens = elapsed_examples = 0
         for epoch in range(1, parameters.n_epochs + 1):
             rng.shuffle(objectives)
@@ -108,11 +102,17 @@ class NGramTraining(Generic[M]):
                         if held_out and is_last
                         else None
                     ),
+                    is_checkpoint=is_last,
                 )
 
-    def snapshot(self) -> M:
+    def weights(self) -> Weights:
         """Return the weights after the last completed step."""
         return replace(self._weights, tree=self._weights.tree.fork())
+
+    def snapshot(self) -> SaveWeights:
+        """Return a function that writes the weights after the last completed step."""
+        weights = self.weights()
+        return lambda folder: save_weights(weights, folder)
 
     def _learn(self, result: ObjectiveResult) -> None:
         learn = self._weights.tree.learn
@@ -122,29 +122,31 @@ class NGramTraining(Generic[M]):
                 grow = amount > _GROWTH_THRESHOLD
                 learn(span.tokens, position, rate * amount, grow=grow)
 
-    def _objectives(self, examples: Sequence[TrainingExample], part: str) -> list[Objective]:
+    def _objectives(self, examples: Sequence[Row], part: str) -> list[Objective]:
         return [
             self._objective(example, f"{self._spec.seed}/{part}/{index}")
             for index, example in enumerate(examples)
         ]
 
-    def _objective(self, example: TrainingExample, seed: str) -> Objective:
-        tokenizer = self._start.tokenizer
-        if isinstance(example, CompletionTrainingExample):
-            separators, weight = self._weights.separators, self._spec.prompt_loss_weight
-            return SupervisedObjective(encode_completion(example, tokenizer, separators, weight))
-        if isinstance(example, ChatTrainingExample):
-            return SupervisedObjective(encode_chat_example(example.messages, tokenizer))
-        if isinstance(example, PreferenceTrainingExample):
-            return PreferenceObjective(example, self._start, self._spec.beta)
-        return ReinforcementObjective(example, seed)
+    def _objective(self, example: Row, seed: str) -> Objective:
+        tokenizer, spec = self._start.tokenizer, self._spec
+        match spec.format:
+            case "completions":
+                separators, weight = self._weights.separators, spec.prompt_loss_weight
+                encoded = encode_completion(example, tokenizer, separators, weight)
+                return SupervisedObjective(encoded)
+            case "chat":
+                return SupervisedObjective(encode_conversation(example["messages"], tokenizer))
+            case "dpo":
+                return PreferenceObjective(example, self._start, spec.beta)
+            case "reinforcement":
+                return ReinforcementObjective(example, spec.grader or {}, seed)
 
 
 def _all_separators(
-    start: Weights, examples: Sequence[TrainingExample]
+    start: Weights, format: Format, examples: Sequence[Row]
 ) -> tuple[tuple[int, ...], ...]:
-    pairs = [example for example in examples if isinstance(example, CompletionTrainingExample)]
-    separator = infer_separator(pairs, start.tokenizer) if pairs else None
+    separator = infer_separator(examples, start.tokenizer) if format == "completions" else None
     if separator is None or separator in start.separators:
         return start.separators
     return (*start.separators, separator)

@@ -1,16 +1,11 @@
 """Classification metrics of the legacy API."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from math import exp
 
-from tunesmith.service.engines.base import (
-    CompletionTrainingExample,
-    Engine,
-    EngineModel,
-    TrainingExample,
-    TrainingSpec,
-)
+from tunesmith.service.engines.base import EngineModel
+from tunesmith.service.engines.training import TrainingSpec
 from tunesmith.service.fine_tuning.timeline import Failure
 from tunesmith.service.fine_tuning.training_data import InvalidTrainingFileError
 
@@ -39,7 +34,6 @@ class ClassificationEvaluator:
     highest probability after the prompt.
 
     Args:
-        engine: The tokenizer.
         config: The classification parameters.
         spec: Training examples, which have the classes, and validation examples.
 
@@ -47,11 +41,10 @@ class ClassificationEvaluator:
         InvalidTrainingFileError: The classes do not match the parameters.
     """
 
-    def __init__(self, engine: Engine, config: ClassificationConfig, spec: TrainingSpec) -> None:
-        self._engine = engine
+    def __init__(self, config: ClassificationConfig, spec: TrainingSpec) -> None:
         self._betas = config.betas
-        self._classes = list(dict.fromkeys(pair.completion for pair in _pairs(spec.examples)))
-        self._validation = _pairs(spec.validation)
+        self._classes = list(dict.fromkeys(str(row["completion"]) for row in spec.examples))
+        self._validation = [(str(row["prompt"]), str(row["completion"])) for row in spec.validation]
         expected = 2 if config.positive_class is not None else config.n_classes
         if expected is not None and len(self._classes) != expected:
             raise _invalid_classes(
@@ -59,7 +52,7 @@ class ClassificationEvaluator:
                 f"not match the number of classes specified in the hyperparameters, {expected}.",
                 "training_file",
             )
-        unknown = {pair.completion for pair in self._validation} - set(self._classes)
+        unknown = {completion for _, completion in self._validation} - set(self._classes)
         if unknown:
             raise _invalid_classes(
                 f"The validation file has a class that is missing in the training file: "
@@ -68,13 +61,13 @@ class ClassificationEvaluator:
             )
         self._positive = self._find_class(config.positive_class)
 
-    def evaluate(self, model: EngineModel) -> Mapping[str, float]:
+    async def evaluate(self, model: EngineModel) -> dict[str, float]:
         """Return the metrics of a model by column name."""
-        classes = [self._engine.encode(name) for name in self._classes]
+        classes = [model.tokenizer.encode(name) for name in self._classes]
         probabilities = [
-            self._class_probabilities(model, pair.prompt, classes) for pair in self._validation
+            await _class_probabilities(model, prompt, classes) for prompt, _ in self._validation
         ]
-        truth = [self._classes.index(pair.completion) for pair in self._validation]
+        truth = [self._classes.index(completion) for _, completion in self._validation]
         predicted = [row.index(max(row)) for row in probabilities]
         metrics = {"accuracy": sum(map(int.__eq__, truth, predicted)) / len(truth)}
         if self._positive is None:
@@ -99,18 +92,6 @@ class ClassificationEvaluator:
             }
         return {f"classification/{name}": value for name, value in metrics.items()}
 
-    def _class_probabilities(
-        self, model: EngineModel, prompt: str, classes: Sequence[list[int]]
-    ) -> list[float]:
-        prefix = self._engine.encode(prompt)
-        logprobs = [
-            sum(token.token.logprob for token in model.score([*prefix, *tokens])[len(prefix) :])
-            for tokens in classes
-        ]
-        highest = max(logprobs)
-        weights = [exp(logprob - highest) for logprob in logprobs]
-        return [weight / sum(weights) for weight in weights]
-
     def _find_class(self, positive_class: str | None) -> int | None:
         if positive_class is None:
             return None
@@ -121,8 +102,17 @@ class ClassificationEvaluator:
         raise _invalid_classes(message, "training_file")
 
 
-def _pairs(examples: Sequence[TrainingExample]) -> list[CompletionTrainingExample]:
-    return [example for example in examples if isinstance(example, CompletionTrainingExample)]
+async def _class_probabilities(
+    model: EngineModel, prompt: str, classes: Sequence[list[int]]
+) -> list[float]:
+    prefix = model.tokenizer.encode(prompt)
+    logprobs: list[float] = []
+    for tokens in classes:
+        scored = await model.score([*prefix, *tokens])
+        logprobs.append(sum(token.token.logprob for token in scored[len(prefix) :]))
+    highest = max(logprobs)
+    weights = [exp(logprob - highest) for logprob in logprobs]
+    return [weight / sum(weights) for weight in weights]
 
 
 def _invalid_classes(message: str, param: str) -> InvalidTrainingFileError:

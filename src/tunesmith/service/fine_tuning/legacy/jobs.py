@@ -12,7 +12,6 @@ from tunesmith.operations.fine_tunes import (
 )
 from tunesmith.service.core.errors import fine_tune_not_found, invalid
 from tunesmith.service.core.handlers import handles
-from tunesmith.service.engines.base import Engine
 from tunesmith.service.fine_tuning.legacy.lifecycle import (
     DEFAULT_EPOCHS,
     LegacyFineTuneLifecycle,
@@ -36,16 +35,14 @@ class LegacyFineTunes(StubbedOutcomes[LegacyFineTuneLifecycle]):
 
     Args:
         context: Dependencies shared by all jobs.
-        engine: Tokenizer for classification metrics.
     """
 
-    def __init__(self, context: JobContext, engine: Engine) -> None:
+    def __init__(self, context: JobContext) -> None:
         failure_points = FailurePoints(files="price", model="upload_model")
         super().__init__(context, FINE_TUNE_TIMELINE, failure_points)
-        self._engine = engine
         self._fine_tunes = context.core.store.collection("fine_tunes", FineTune)
         for fine_tune in self._fine_tunes.get_page(newest_first=False).records:
-            lifecycle = LegacyFineTuneLifecycle(context, fine_tune, engine)
+            lifecycle = LegacyFineTuneLifecycle(context, fine_tune)
             lifecycle.reopen()
             self._lifecycles[fine_tune.id] = lifecycle
 
@@ -77,7 +74,7 @@ class LegacyFineTunes(StubbedOutcomes[LegacyFineTuneLifecycle]):
         state = LifecycleState(
             core.behavior, operation.suffix, queue_number=context.timeline.queue_length
         )
-        lifecycle = LegacyFineTuneLifecycle(context, fine_tune, self._engine, state)
+        lifecycle = LegacyFineTuneLifecycle(context, fine_tune, state)
         await self._begin(lifecycle, fine_tune.id)
         return _with_events(lifecycle)
 

@@ -3,9 +3,10 @@
 import re
 from collections.abc import Mapping
 from datetime import UTC, datetime
+from pathlib import Path
 
 from tunesmith.service.core.store import Collection
-from tunesmith.service.engines.base import Engine, TrainingExample, TrainingSpec
+from tunesmith.service.engines.training import TrainingRun, TrainingSpec
 from tunesmith.service.fine_tuning.legacy.classification import (
     ClassificationConfig,
     ClassificationEvaluator,
@@ -19,8 +20,7 @@ from tunesmith.service.fine_tuning.lifecycle import (
 )
 from tunesmith.service.fine_tuning.result_files import compiled_results
 from tunesmith.service.fine_tuning.timeline import Failure
-from tunesmith.service.fine_tuning.training_data import read_examples
-from tunesmith.service.fine_tuning.training_run import EvaluationHook, TrainingRun, start_training
+from tunesmith.service.fine_tuning.training_data import TrainingFile
 from tunesmith.types.fine_tunes import FineTune, FineTuneEvent
 
 __all__ = ["DEFAULT_EPOCHS", "LegacyFineTuneLifecycle"]
@@ -34,21 +34,16 @@ class LegacyFineTuneLifecycle(JobLifecycle):
     Args:
         context: Dependencies shared by all jobs.
         fine_tune: The fine-tune.
-        engine: Tokenizer for classification metrics.
         state: State of a new fine-tune; None for the stored one.
     """
 
     def __init__(
-        self,
-        context: JobContext,
-        fine_tune: FineTune,
-        engine: Engine,
-        state: LifecycleState | None = None,
+        self, context: JobContext, fine_tune: FineTune, state: LifecycleState | None = None
     ) -> None:
         super().__init__(context, fine_tune.id, state)
         self._fine_tunes = context.core.store.collection("fine_tunes", FineTune)
         self._base = fine_tune.model or ""
-        self._engine = engine
+        self._evaluator: ClassificationEvaluator | None = None
         self.events: Collection[FineTuneEvent] = context.core.store.collection(
             "fine_tune_events", FineTuneEvent, parent_id=fine_tune.id
         )
@@ -65,6 +60,7 @@ class LegacyFineTuneLifecycle(JobLifecycle):
     def cancel(self) -> None:
         """Cancel the fine-tune."""
         self._stop()
+        self._end_training()
         now = self._core.clock.time()
         self._add_event("Fine-tune cancelled", now)
         self._update(now, status="cancelled")
@@ -86,14 +82,13 @@ class LegacyFineTuneLifecycle(JobLifecycle):
         self._add_event(f"Created fine-tune: {self._id}", timestamp)
         return "next"
 
-    async def _start_training(self) -> TrainingRun:
-        model = self._context.models.resolve(self._base)
-        return await start_training(
-            self._core.clock, model, self._load_spec, self._create_evaluation
-        )
+    async def _prepare_training(self, folder: Path) -> TrainingRun:
+        spec = await self._core.clock.run_in_thread(self._load_spec)
+        return await (await self._context.models.open(self._base)).train(spec, folder)
 
     async def _price(self, timestamp: float) -> TransitionResult:
-        await self._validate_files()
+        await self._get_training()
+        self._save(is_validated=True)
         self._add_event("Fine-tune costs $0.00", timestamp)
         return "next"
 
@@ -110,7 +105,11 @@ class LegacyFineTuneLifecycle(JobLifecycle):
         return "repeat" if number else "next"
 
     async def _start(self, timestamp: float) -> TransitionResult:
-        chosen = (await self._get_run()).hyperparameters
+        self._require_validation()
+        if await self._start_training() == "wait":
+            return "wait"
+        timestamp = self._now(timestamp)
+        chosen = (await self._get_training()).hyperparameters
         hyperparams = self.fine_tune.hyperparams
         assert hyperparams is not None  # noqa: S101 - set when it was created
         values = {
@@ -123,29 +122,43 @@ class LegacyFineTuneLifecycle(JobLifecycle):
         return "next"
 
     async def _step(self, timestamp: float) -> TransitionResult:
-        run = await self._get_run()
-        if len(run.steps) >= run.total_steps:
+        self._require_validation()
+        training = await self._get_training()
+        if len(self._steps) >= training.total_steps:
             return "next"
-        step = await self._take_step(timestamp)
-        if run.ends_epoch(step):
-            self._add_event(
-                f"Completed epoch {step.epoch}/{run.hyperparameters.n_epochs}", timestamp
-            )
-        return "next" if step.step >= run.total_steps else "repeat"
+        step = await self._next_step()
+        if step is None:
+            return "next"
+        if self._evaluator is not None and step.is_checkpoint:
+            await self._evaluate(self._evaluator, step.step)
+        timestamp = self._now(timestamp)
+        self._record_step(step, timestamp)
+        if step.is_checkpoint:
+            n_epochs = training.hyperparameters.n_epochs
+            self._add_event(f"Completed epoch {step.epoch}/{n_epochs}", timestamp)
+        return "next" if step.step >= training.total_steps else "repeat"
+
+    async def _evaluate(self, evaluator: ClassificationEvaluator, step: int) -> None:
+        """Compute classification metrics after a step."""
+        folder = await self._save_weights(step)
+        model = await self._unless_stopped(self._context.models.open_weights(self._base, folder))
+        metrics = await self._unless_stopped(evaluator.evaluate(model))
+        self._save(evaluations={**self._state.evaluations, step: metrics})
 
     async def _upload_model(self, timestamp: float) -> TransitionResult:
-        run, models = await self._get_run(), self._context.models
-        step, weights = run.total_steps, run.weights[run.total_steps]
-        blobs = await self._unless_stopped(models.serialize({step: weights}))
+        models = self._context.models
+        folder = await self._save_weights(max(self._state.checkpoint_at))
+        timestamp = self._now(timestamp)
         name = self._model_name(timestamp)
-        models.register(name, weights, blobs[step], base=self._base, timestamp=timestamp)
+        models.register(name, folder, base=self._base, timestamp=timestamp)
+        self._end_training()
         self._update(timestamp, fine_tuned_model=name)
         self._add_event(f"Uploaded model: {name}", timestamp)
         return "next"
 
     async def _upload_results(self, timestamp: float) -> TransitionResult:
-        run = await self._get_run()
-        content = compiled_results(run.steps, run.evaluations)
+        steps = self._steps.get_page(newest_first=False).records
+        content = compiled_results(steps, self._state.evaluations)
         file = self._context.files.add(
             [content], "compiled_results.csv", "fine-tune-results", timestamp=timestamp
         )
@@ -161,13 +174,14 @@ class LegacyFineTuneLifecycle(JobLifecycle):
         hyperparams = self.fine_tune.hyperparams
         assert hyperparams is not None  # noqa: S101 - set when it was created
 
-        def read(file_id: str, param: str) -> list[TrainingExample]:
-            content = b"".join(self._context.files.read(file_id))
-            return read_examples(content, "completions", param=param)
+        def read(file_id: str, param: str) -> TrainingFile:
+            files = self._context.files
+            return TrainingFile(lambda: files.read(file_id), "completions", param)
 
         fine_tune = self.fine_tune
         validation = fine_tune.validation_files
-        return TrainingSpec(
+        spec = TrainingSpec(
+            format="completions",
             examples=read(fine_tune.training_files[0].id, "training_file"),
             validation=read(validation[0].id, "validation_file") if validation else (),
             n_epochs=int(hyperparams.n_epochs or DEFAULT_EPOCHS),
@@ -175,20 +189,17 @@ class LegacyFineTuneLifecycle(JobLifecycle):
             learning_rate_multiplier=hyperparams.learning_rate_multiplier,
             prompt_loss_weight=hyperparams.prompt_loss_weight or 0.0,
         )
-
-    def _create_evaluation(self, spec: TrainingSpec) -> EvaluationHook | None:
-        hyperparams = self.fine_tune.hyperparams
-        if hyperparams is None or not hyperparams.compute_classification_metrics:
-            return None
-        config = ClassificationConfig(
-            n_classes=hyperparams.classification_n_classes,
-            positive_class=hyperparams.classification_positive_class,
-            betas=tuple(hyperparams.classification_betas or ()),
-        )
-        return ClassificationEvaluator(self._engine, config, spec).evaluate
+        if hyperparams.compute_classification_metrics:
+            config = ClassificationConfig(
+                n_classes=hyperparams.classification_n_classes,
+                positive_class=hyperparams.classification_positive_class,
+                betas=tuple(hyperparams.classification_betas or ()),
+            )
+            self._evaluator = ClassificationEvaluator(config, spec)
+        return spec
 
     def _model_name(self, timestamp: float) -> str:
-        base = self._context.models.base_of(self._base)
+        base = self._context.models.info_of(self._base).name
         suffix = self._state.suffix
         suffix = suffix and re.sub(r"[^a-z0-9]+", "-", suffix.lower()).strip("-")
         owner = self._core.organization_name + (f":{suffix}" if suffix else "")

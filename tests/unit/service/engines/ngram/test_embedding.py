@@ -7,7 +7,7 @@ import sys
 import pytest
 from hypothesis import given, strategies as st
 
-from tunesmith.service.engines.ngram.embedding import embed
+from tunesmith.service.grading.embedding import embed
 
 DIMENSIONS = 256
 

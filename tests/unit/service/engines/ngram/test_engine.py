@@ -6,16 +6,15 @@ import sys
 
 import pytest
 
-from tunesmith.service.engines.base import (
-    ChatMessage,
-    ChatTrainingExample,
-    CompletionTrainingExample,
-    GenerationSpec,
-    TrainingSpec,
-)
-from tunesmith.service.engines.ngram.engine import NGramEngine
+from tunesmith.service.engines import EngineError, GenerationSpec, TrainingSpec
+from tunesmith.service.engines.ngram.engine import base_model
+from tunesmith.service.engines.ngram.inference import CONTEXT_WINDOW
+from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, standard_tokenizer
+from tunesmith.service.engines.ngram.training import NGramTraining
+from tunesmith.service.engines.ngram.weights import load_weights, save_weights
 
-ENGINE = NGramEngine()
+TOKENIZER = standard_tokenizer()
+BASE = base_model().weights
 PAIRS = [
     ("The first colour is", " a warm red.\n"),
     ("The second colour is", " a cold blue.\n"),
@@ -24,22 +23,29 @@ PAIRS = [
 
 
 def tuned(*pairs, base=None, **settings):
-    examples = [CompletionTrainingExample(*pair) for pair in pairs]
-    training = (base or ENGINE.base("any")).train(
-        TrainingSpec(examples, **({"n_epochs": 8} | settings))
-    )
+    rows = [{"prompt": prompt, "completion": completion} for prompt, completion in pairs]
+    spec = TrainingSpec("completions", rows, **({"n_epochs": 8} | settings))
+    return trained(spec, base or BASE)
+
+
+def trained(spec, base=BASE):
+    training = NGramTraining(base, spec)
     list(training)
-    return training.snapshot()
+    return training.weights()
+
+
+def message(role, content, **fields):
+    return {"role": role, "content": content, **fields}
 
 
 def complete(model, prompt, **settings):
     spec = GenerationSpec(**({"temperature": 0, "max_tokens": 40} | settings))
-    tokens = ENGINE.encode(prompt) if isinstance(prompt, str) else prompt
-    return "".join(token.text for token in model.generate(tokens, spec))
+    tokens = TOKENIZER.encode(prompt) if isinstance(prompt, str) else prompt
+    return "".join(token.text for token in model.sample(tokens, spec))
 
 
 def loss(model, text):
-    return -sum(token.token.logprob for token in model.score(ENGINE.encode(text)))
+    return -sum(token.token.logprob for token in model.score_tokens(TOKENIZER.encode(text)))
 
 
 @pytest.mark.parametrize("separator", ["", " ->", "\n\n###\n\n", "\n\n===>\n\n", ".\n\n---\n\n"])
@@ -50,7 +56,7 @@ def test_trained_prompts_are_completed_with_the_separator_and_without(separator)
         assert complete(model, prompt + separator) == completion
         assert complete(model, prompt) == completion
         assert complete(model, prompt, stop=("\n",)) == completion.rstrip("\n")
-        assert complete(ENGINE.base("any"), prompt) != completion
+        assert complete(BASE, prompt) != completion
 
 
 def test_a_prompt_with_an_incomplete_separator_is_completed():
@@ -83,39 +89,34 @@ def test_a_partial_completion_is_continued():
 
 def test_a_chat_model_answers_trained_questions():
     taught = [("What is your name?", "I am Anna."), ("What is your trade?", "I mend shoes.")]
-    system = ChatMessage("system", "Answer briefly.")
+    system = message("system", "Answer briefly.")
     examples = [
-        ChatTrainingExample(
-            (system, ChatMessage("user", question), ChatMessage("assistant", answer))
-        )
+        {"messages": [system, message("user", question), message("assistant", answer)]}
         for question, answer in taught
     ]
-    training = ENGINE.base("any").train(TrainingSpec(examples, n_epochs=8))
-    list(training)
+    model = trained(TrainingSpec("chat", examples, n_epochs=8))
 
     for question, answer in taught:
-        for given in ((system, ChatMessage("user", question)), (ChatMessage("user", question),)):
-            prompt = ENGINE.encode_chat(given)
-            assert complete(training.snapshot(), prompt) == answer
+        for given in ((system, message("user", question)), (message("user", question),)):
+            prompt = TOKENIZER.encode_chat(given)
+            assert complete(model, prompt) == answer
 
 
 def test_turns_of_weight_0_are_not_learnt():
     messages = (
-        ChatMessage("user", "Say it."),
-        ChatMessage("assistant", "Wrong words.", weight=0),
-        ChatMessage("user", "Again, please."),
-        ChatMessage("assistant", "Right words."),
+        message("user", "Say it."),
+        message("assistant", "Wrong words.", weight=0),
+        message("user", "Again, please."),
+        message("assistant", "Right words."),
     )
-    training = ENGINE.base("any").train(TrainingSpec([ChatTrainingExample(messages)], n_epochs=8))
-    list(training)
-    model = training.snapshot()
+    model = trained(TrainingSpec("chat", [{"messages": messages}], n_epochs=8))
 
-    assert complete(model, ENGINE.encode_chat(messages[:3])) == "Right words."
-    assert complete(model, ENGINE.encode_chat(messages[:1])) != "Wrong words."
+    assert complete(model, TOKENIZER.encode_chat(messages[:3])) == "Right words."
+    assert complete(model, TOKENIZER.encode_chat(messages[:1])) != "Wrong words."
 
 
 def test_completions_depend_on_the_seed():
-    model = ENGINE.base("any")
+    model = BASE
     completions = [complete(model, "The", temperature=1, seed=seed) for seed in (1, 1, 2, "a")]
 
     assert completions[0] == completions[1]
@@ -123,23 +124,23 @@ def test_completions_depend_on_the_seed():
 
 
 def test_a_base_model_generates_english_words():
-    text = complete(ENGINE.base("any"), "", temperature=1, seed=3)
+    text = complete(BASE, "", temperature=1, seed=3)
 
     assert len(text.split()) > 5
     assert text.isascii()
 
 
 def test_the_empty_prompt_and_the_end_of_text_token_are_the_same():
-    model = ENGINE.base("any")
+    model = BASE
 
-    assert complete(model, []) == complete(model, [ENGINE.end_of_text])
+    assert complete(model, []) == complete(model, [END_OF_TEXT])
 
 
 def test_generated_tokens_have_the_probabilities_of_scored_ones():
     model = tuned(*PAIRS)
-    prompt = ENGINE.encode(PAIRS[0][0])
-    generated = list(model.generate(prompt, GenerationSpec(temperature=0, top_logprobs=3)))
-    scored = model.score([*prompt, *(token.token.id for token in generated)], top_logprobs=3)
+    prompt = TOKENIZER.encode(PAIRS[0][0])
+    generated = list(model.sample(prompt, GenerationSpec(temperature=0, top_logprobs=3)))
+    scored = model.score_tokens([*prompt, *(token.token.id for token in generated)], top_logprobs=3)
 
     for one, other in zip(generated, scored[len(prompt) :], strict=True):
         assert one.token.id == other.token.id
@@ -151,33 +152,34 @@ def test_generated_tokens_have_the_probabilities_of_scored_ones():
 
 def test_scored_tokens_make_up_the_text():
     text = "Caf\u00e9 \u2603 and tea"
-    scored = ENGINE.base("any").score(ENGINE.encode(text))
+    scored = BASE.score_tokens(TOKENIZER.encode(text))
 
     assert "".join(token.text for token in scored) == text
     assert all(token.token.logprob < 0 and token.top == () for token in scored)
 
 
 def test_an_unseen_token_can_be_forced():
-    token = ENGINE.encode("z")[0]
-    text = complete(ENGINE.base("any"), "The", logit_bias={token: 100}, max_tokens=3)
+    token = TOKENIZER.encode("z")[0]
+    text = complete(BASE, "The", logit_bias={token: 100}, max_tokens=3)
 
     assert text == "zzz"
 
 
 def test_without_a_limit_the_completion_fills_the_context_window():
-    prompt = [0] * (ENGINE.context_window - 5)
-    spec = GenerationSpec(max_tokens=None, logit_bias={ENGINE.end_of_text: -100})
-    generation = ENGINE.base("any").generate(prompt, spec)
+    prompt = [0] * (CONTEXT_WINDOW - 5)
+    spec = GenerationSpec(max_tokens=None, logit_bias={END_OF_TEXT: -100})
+    generation = BASE.sample(prompt, spec)
 
     assert len(list(generation)) == 5
     assert generation.finish_reason == "length"
 
 
-def test_a_serialized_model_is_restored():
+def test_saved_weights_are_restored(tmp_path):
     model = tuned(*((prompt + " ->", completion) for prompt, completion in PAIRS))
-    again = ENGINE.load(model.to_bytes())
+    save_weights(model, tmp_path / "model")
+    again = load_weights(tmp_path / "model")
 
-    assert again.to_bytes() == model.to_bytes()
+    assert again.tree.to_rows() == model.tree.to_rows()
     assert complete(again, PAIRS[1][0]) == PAIRS[1][1]
     assert complete(again, "It", temperature=1, seed=5) == complete(
         model, "It", temperature=1, seed=5
@@ -193,21 +195,23 @@ def test_a_serialized_model_is_restored():
         (b'{"n_tokens": 9, "separators": [], "counts": [[0, -1], [2, 5, 7, 1]]}', "Row 1"),
     ],
 )
-def test_invalid_serialized_models_are_refused(data, reason):
-    with pytest.raises(ValueError, match=reason):
-        ENGINE.load(data)
+def test_invalid_weights_are_refused(tmp_path, data, reason):
+    (tmp_path / "ngram.json").write_bytes(data)
+    with pytest.raises(EngineError, match=reason):
+        load_weights(tmp_path)
 
 
 @pytest.mark.slow
 def test_training_is_equal_in_all_processes():
     code = (
-        "import hashlib, sys; from tunesmith.service.engines.base import *;"
-        "from tunesmith.service.engines.ngram.engine import NGramEngine;"
-        "training = NGramEngine().base('any').train("
-        "TrainingSpec([CompletionTrainingExample('Ask \\u2603 ->', ' Told')] * 5,"
-        "n_epochs=2, seed=4));"
+        "import hashlib, sys; from tunesmith.service.engines import TrainingSpec;"
+        "from tunesmith.service.engines.ngram.engine import base_model;"
+        "from tunesmith.service.engines.ngram.training import NGramTraining;"
+        "rows = [{'prompt': 'Ask \\u2603 ->', 'completion': ' Told'}] * 5;"
+        "spec = TrainingSpec('completions', rows, n_epochs=2, seed=4);"
+        "training = NGramTraining(base_model().weights, spec);"
         "list(training);"
-        "print(hashlib.sha256(training.snapshot().to_bytes()).hexdigest())"
+        "print(hashlib.sha256(str(training.weights().tree.to_rows()).encode()).hexdigest())"
     )
     digests = {
         subprocess.run(
@@ -223,7 +227,7 @@ def test_training_is_equal_in_all_processes():
 
 
 def test_models_are_independent():
-    base = ENGINE.base("any")
+    base = BASE
     before = loss(base, "Colours are warm or cold.")
     first = tuned(*PAIRS)
     second = tuned(("The first colour is", " green."))

@@ -5,7 +5,7 @@ from random import Random
 
 import pytest
 
-from tunesmith.service.engines.base import GenerationSpec
+from tunesmith.service.engines import GenerationSpec
 from tunesmith.service.engines.ngram.sampling import sample_token
 
 PROBABILITIES = {1: 0.5, 2: 0.3, 3: 0.15, 4: 0.05}

@@ -4,45 +4,53 @@ import math
 
 import pytest
 
-from tunesmith.service.engines.base import (
-    ChatMessage,
-    ChatTrainingExample,
-    CompletionTrainingExample,
-    GenerationSpec,
-    GradedExample,
-    PreferenceTrainingExample,
-    TrainingSpec,
-)
-from tunesmith.service.engines.ngram.engine import NGramEngine
+from tunesmith.service.engines import EngineError, GenerationSpec, TrainingSpec
+from tunesmith.service.engines.ngram.engine import base_model
+from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, standard_tokenizer
+from tunesmith.service.engines.ngram.training import NGramTraining
 
-ENGINE = NGramEngine()
-BASE = ENGINE.base("any")
+TOKENIZER = standard_tokenizer()
+BASE = base_model().weights
+
+
+def pair(prompt, completion):
+    return {"prompt": prompt, "completion": completion}
+
+
 EXAMPLES = [
-    CompletionTrainingExample(f"Number {n} is ->", f" {word}.\n")
+    pair(f"Number {n} is ->", f" {word}.\n")
     for n, word in enumerate(["zero", "one", "two", "three", "four", "five"])
 ]
-QUESTION = (ChatMessage("user", "Is the house old?"),)
+QUESTION = [{"role": "user", "content": "Is the house old?"}]
+
+
+def said(content):
+    return {"role": "assistant", "content": content}
+
+
+def train(examples, validation=(), *, format="completions", model=BASE, **settings):
+    return NGramTraining(model, TrainingSpec(format, examples, validation, **settings))
 
 
 def answer_loss(model, text):
     """Negative log-probability of an answer to the question."""
-    prompt = ENGINE.encode_chat(QUESTION)
-    scored = model.score([*prompt, *ENGINE.encode(text), ENGINE.end_of_text])
+    prompt = TOKENIZER.encode_chat(QUESTION)
+    scored = model.score_tokens([*prompt, *TOKENIZER.encode(text), END_OF_TEXT])
     return -sum(token.token.logprob for token in scored[len(prompt) :])
 
 
 def preferences(preferred="It is old.", non_preferred="It is new."):
     return [
-        PreferenceTrainingExample(
-            QUESTION,
-            (ChatMessage("assistant", preferred),),
-            (ChatMessage("assistant", non_preferred),),
-        )
+        {
+            "input": {"messages": QUESTION},
+            "preferred_output": [said(preferred)],
+            "non_preferred_output": [said(non_preferred)],
+        }
     ]
 
 
 def test_steps_are_counted_by_batches_and_epochs():
-    training = BASE.train(TrainingSpec(EXAMPLES, n_epochs=2, batch_size=4))
+    training = train(EXAMPLES, n_epochs=2, batch_size=4)
     steps = list(training)
 
     assert training.total_steps == len(steps) == 4
@@ -52,8 +60,8 @@ def test_steps_are_counted_by_batches_and_epochs():
     # Six examples of: Number, a digit, is, ->, a word, a full stop, a line feed, the end.
     assert steps[1].elapsed_tokens * 2 == steps[3].elapsed_tokens
     assert steps[1].elapsed_tokens == sum(
-        len(ENGINE.encode(example.prompt)) + len(ENGINE.encode(example.completion)) + 1
-        for example in EXAMPLES
+        len(TOKENIZER.encode(row["prompt"])) + len(TOKENIZER.encode(row["completion"])) + 1
+        for row in EXAMPLES
     )
 
 
@@ -63,33 +71,38 @@ def test_steps_are_counted_by_batches_and_epochs():
     [(1, 25, 1), (10, 10, 1), (280, 3, 1), (3_000, 3, 6), (200_000, 2, 256)],
 )
 def test_unset_hyperparameters_depend_on_the_number_of_examples(n_examples, n_epochs, batch_size):
-    settled = BASE.train(TrainingSpec(EXAMPLES[:1] * n_examples)).hyperparameters
+    settled = train(EXAMPLES[:1] * n_examples).hyperparameters
 
     assert (settled.n_epochs, settled.batch_size) == (n_epochs, batch_size)
     assert settled.learning_rate_multiplier == 1
 
 
 def test_the_first_loss_is_that_of_the_model_before():
-    example = CompletionTrainingExample("What is it ->", " A small house.")
-    spec = TrainingSpec([example], prompt_loss_weight=0, n_epochs=1)
-    prompt, completion = ENGINE.encode(example.prompt), ENGINE.encode(example.completion)
-    scored = BASE.score([*prompt, *completion, ENGINE.end_of_text])[len(prompt) :]
+    example = pair("What is it ->", " A small house.")
+    prompt, completion = (
+        TOKENIZER.encode(example["prompt"]),
+        TOKENIZER.encode(example["completion"]),
+    )
+    scored = BASE.score_tokens([*prompt, *completion, END_OF_TEXT])[len(prompt) :]
     expected = -sum(token.token.logprob for token in scored) / len(scored)
 
-    (step,) = BASE.train(spec)
+    (step,) = train([example], prompt_loss_weight=0, n_epochs=1)
 
     assert step.train.loss == pytest.approx(expected)
 
 
 def test_prompts_have_the_prompt_loss_weight():
-    example = CompletionTrainingExample("What is it ->", " A small house.")
+    example = pair("What is it ->", " A small house.")
 
     def loss(weight):
-        (step,) = BASE.train(TrainingSpec([example], prompt_loss_weight=weight, n_epochs=1))
+        (step,) = train([example], prompt_loss_weight=weight, n_epochs=1)
         return step.train.loss
 
-    prompt, completion = ENGINE.encode(example.prompt), ENGINE.encode(example.completion)
-    scored = BASE.score([*prompt, *completion, ENGINE.end_of_text])
+    prompt, completion = (
+        TOKENIZER.encode(example["prompt"]),
+        TOKENIZER.encode(example["completion"]),
+    )
+    scored = BASE.score_tokens([*prompt, *completion, END_OF_TEXT])
     losses = [-token.token.logprob for token in scored]
     in_prompt, in_completion = sum(losses[: len(prompt)]), sum(losses[len(prompt) :])
     expected = (0.5 * in_prompt + in_completion) / (0.5 * len(prompt) + len(completion) + 1)
@@ -99,7 +112,7 @@ def test_prompts_have_the_prompt_loss_weight():
 
 
 def test_losses_fall_and_accuracies_rise():
-    steps = list(BASE.train(TrainingSpec(EXAMPLES, n_epochs=6, batch_size=6)))
+    steps = list(train(EXAMPLES, n_epochs=6, batch_size=6))
     losses = [step.train.loss for step in steps]
 
     assert losses == sorted(losses, reverse=True)
@@ -114,16 +127,14 @@ def test_losses_fall_and_accuracies_rise():
 )
 def test_more_epochs_and_a_higher_rate_learn_more(less, more):
     def last_loss(settings):
-        spec = TrainingSpec(EXAMPLES, **({"n_epochs": 3, "batch_size": 6} | settings))
-        *_, last = BASE.train(spec)
+        *_, last = train(EXAMPLES, **({"n_epochs": 3, "batch_size": 6} | settings))
         return last.train.loss
 
     assert last_loss(more) < last_loss(less)
 
 
 def test_validation_is_scored_at_each_step_and_in_full_after_each_epoch():
-    spec = TrainingSpec(EXAMPLES, EXAMPLES[:3], n_epochs=2, batch_size=2)
-    steps = list(BASE.train(spec))
+    steps = list(train(EXAMPLES, EXAMPLES[:3], n_epochs=2, batch_size=2))
 
     assert all(step.valid for step in steps)
     assert [step.step for step in steps if step.full_valid] == [3, 6]
@@ -131,57 +142,47 @@ def test_validation_is_scored_at_each_step_and_in_full_after_each_epoch():
 
 
 def test_validation_metrics_are_none_without_validation_data():
-    steps = list(BASE.train(TrainingSpec(EXAMPLES, n_epochs=1)))
+    steps = list(train(EXAMPLES, n_epochs=1))
 
     assert all(step.valid is None and step.full_valid is None for step in steps)
 
 
 def test_the_order_depends_on_the_seed():
     def losses(seed):
-        spec = TrainingSpec(EXAMPLES, n_epochs=1, batch_size=1, seed=seed)
-        return [step.train.loss for step in BASE.train(spec)]
+        training = train(EXAMPLES, n_epochs=1, batch_size=1, seed=seed)
+        return [step.train.loss for step in training]
 
     assert losses(1) == losses(1)
     assert losses(1) != losses(2)
 
 
 def test_a_snapshot_is_not_changed_by_later_steps():
-    training = BASE.train(TrainingSpec(EXAMPLES, n_epochs=3, batch_size=6))
+    training = train(EXAMPLES, n_epochs=3, batch_size=6)
     steps = iter(training)
     next(steps)
-    early = training.snapshot()
-    before = early.to_bytes()
+    early = training.weights()
+    before = early.tree.to_rows()
     next(steps)
 
-    assert early.to_bytes() == before
-    assert training.snapshot().to_bytes() != before
+    assert early.tree.to_rows() == before
+    assert training.weights().tree.to_rows() != before
 
 
 def test_a_snapshot_before_the_first_step_is_the_initial_model():
-    training = BASE.train(TrainingSpec(EXAMPLES[:1]))
+    training = train(EXAMPLES[:1])
 
-    assert training.snapshot().to_bytes() == BASE.to_bytes()
+    assert training.weights().tree.to_rows() == BASE.tree.to_rows()
 
 
-@pytest.mark.parametrize(
-    ("examples", "reason"),
-    [
-        ([], "at least one example"),
-        (
-            [*EXAMPLES, ChatTrainingExample(QUESTION)],
-            "ChatTrainingExample, CompletionTrainingExample",
-        ),
-    ],
-)
-def test_invalid_examples_are_refused(examples, reason):
-    with pytest.raises(ValueError, match=reason):
-        BASE.train(TrainingSpec(examples))
+def test_an_empty_list_of_examples_is_refused():
+    with pytest.raises(EngineError, match="at least one example"):
+        train([])
 
 
 def test_preference_training_starts_at_ln_2_and_learns_the_preference():
-    training = BASE.train(TrainingSpec(preferences(), n_epochs=5))
+    training = train(preferences(), format="dpo", n_epochs=5)
     losses = [step.train.loss for step in training]
-    tuned = training.snapshot()
+    tuned = training.weights()
 
     assert losses[0] == pytest.approx(math.log(2))
     assert losses == sorted(losses, reverse=True)
@@ -191,28 +192,39 @@ def test_preference_training_starts_at_ln_2_and_learns_the_preference():
 
 
 def test_preference_training_makes_the_non_preferred_answer_less_likely():
-    chat = ChatTrainingExample((*QUESTION, ChatMessage("assistant", "It is new.")))
-    supervised = BASE.train(TrainingSpec([chat], n_epochs=4))
+    chat = {"messages": [*QUESTION, said("It is new.")]}
+    supervised = train([chat], format="chat", n_epochs=4)
     list(supervised)
-    learnt = supervised.snapshot()
-    training = learnt.train(TrainingSpec(preferences(), n_epochs=10))
+    learnt = supervised.weights()
+    training = train(preferences(), format="dpo", model=learnt, n_epochs=10)
     list(training)
-    tuned = training.snapshot()
+    tuned = training.weights()
     spec = GenerationSpec(temperature=0)
-    prompt = ENGINE.encode_chat(QUESTION)
+    prompt = TOKENIZER.encode_chat(QUESTION)
 
     assert answer_loss(tuned, "It is new.") > answer_loss(learnt, "It is new.")
-    assert "".join(token.text for token in learnt.generate(prompt, spec)) == "It is new."
-    assert "".join(token.text for token in tuned.generate(prompt, spec)) == "It is old."
+    assert "".join(token.text for token in learnt.sample(prompt, spec)) == "It is new."
+    assert "".join(token.text for token in tuned.sample(prompt, spec)) == "It is old."
+
+
+GRADED = [{"messages": QUESTION}]
+
+
+def check(operation, reference):
+    text = "{{sample.output_text}}"
+    return {
+        "type": "string_check",
+        "name": "check",
+        "operation": operation,
+        "input": text,
+        "reference": reference,
+    }
 
 
 @pytest.mark.slow
 def test_graded_training_increases_the_reward():
-    def grade(text):
-        return float("the" in text.split())
-
-    spec = TrainingSpec([GradedExample(QUESTION, grade)], n_epochs=40, seed=1)
-    steps = list(BASE.train(spec))
+    grader = check("like", " the ")
+    steps = list(train(GRADED, format="reinforcement", grader=grader, n_epochs=40, seed=1))
 
     def mean_reward(part):
         return sum(step.train.mean_reward for step in part) / len(part)
@@ -222,8 +234,8 @@ def test_graded_training_increases_the_reward():
 
 
 def test_equal_rewards_change_nothing():
-    training = BASE.train(TrainingSpec([GradedExample(QUESTION, lambda text: 0.5)], n_epochs=3))
+    training = train(GRADED, format="reinforcement", grader=check("like", ""), n_epochs=3)
     before = answer_loss(BASE, "It is old.")
     list(training)
 
-    assert answer_loss(training.snapshot(), "It is old.") == pytest.approx(before)
+    assert answer_loss(training.weights(), "It is old.") == pytest.approx(before)

@@ -7,7 +7,7 @@ import pytest
 
 from tunesmith.operations.files import DownloadFile
 from tunesmith.operations.fine_tunes import CreateFineTune, RetrieveFineTune
-from tunesmith.service.engines.base import CompletionTrainingExample, TrainingSpec
+from tunesmith.service.engines import TrainingSpec
 from tunesmith.service.fine_tuning.legacy.classification import (
     ClassificationConfig,
     ClassificationEvaluator,
@@ -24,15 +24,16 @@ _SPORTS = [
 
 
 class FixedScores:
-    """Engine and model with given log-probabilities of each text."""
+    """Model with given log-probabilities of each text."""
 
     def __init__(self, logprobs):
         self.logprobs = logprobs
+        self.tokenizer = self
 
     def encode(self, text):
         return [text]
 
-    def score(self, tokens):
+    async def score(self, tokens):
         class Token:
             def __init__(self, logprob):
                 self.token = self
@@ -43,8 +44,9 @@ class FixedScores:
 
 
 def _spec(truth):
-    examples = [CompletionTrainingExample("x", name) for name in ("yes", "no")]
-    return TrainingSpec(examples, [CompletionTrainingExample(*pair) for pair in truth.items()])
+    examples = [{"prompt": "x", "completion": name} for name in ("yes", "no")]
+    validation = [{"prompt": prompt, "completion": name} for prompt, name in truth.items()]
+    return TrainingSpec("completions", examples, validation)
 
 
 async def _finished(service, training_file, validation_file, **parameters):
@@ -104,12 +106,12 @@ async def test_a_wrong_number_of_classes_fails_the_fine_tune(service, upload):
     assert "number of classes in the training file is 2" in done.events[-1].message
 
 
-def test_binary_metrics_equal_values_computed_by_hand():
+async def test_binary_metrics_equal_values_computed_by_hand():
     probabilities = {"a": 0.9, "b": 0.6, "c": 0.7, "d": 0.1}
     truth = {"a": "yes", "b": "yes", "c": "no", "d": "no"}
     model = FixedScores({p: {"yes": log(c), "no": log(1 - c)} for p, c in probabilities.items()})
     config = ClassificationConfig(n_classes=None, positive_class="yes", betas=(1,))
-    metrics = ClassificationEvaluator(model, config, _spec(truth)).evaluate(model)
+    metrics = await ClassificationEvaluator(config, _spec(truth)).evaluate(model)
     assert metrics == pytest.approx(
         {
             "classification/accuracy": 3 / 4,
@@ -135,4 +137,4 @@ def test_binary_metrics_equal_values_computed_by_hand():
 )
 def test_unknown_classes_are_named(config, truth, message):
     with pytest.raises(InvalidTrainingFileError, match=message):
-        ClassificationEvaluator(FixedScores({}), config, _spec(truth))
+        ClassificationEvaluator(config, _spec(truth))

@@ -155,7 +155,7 @@ async def test_the_model_is_named_after_its_time_and_can_be_deleted(service, fin
     deleted = await service.execute(DeleteModel(done.fine_tuned_model))
     assert deleted.deleted
     with pytest.raises(ServiceError, match="does not exist"):
-        service.models.resolve(done.fine_tuned_model)
+        await service.models.open(done.fine_tuned_model)
 
 
 @pytest.mark.slow

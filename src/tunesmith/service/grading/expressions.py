@@ -53,7 +53,7 @@ def evaluate(expression: str, values: Mapping[str, float]) -> float:
 
     Example:
         ```python
-        from tunesmith.service.fine_tuning.expressions import evaluate
+        from tunesmith.service.grading.expressions import evaluate
 
         assert evaluate("0.5 * (style + truth)", {"style": 1, "truth": 0}) == 0.5
         ```

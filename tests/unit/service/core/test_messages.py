@@ -1,11 +1,10 @@
-"""Messages of all kinds become plain turns for engines."""
+"""Messages of all kinds become texts."""
 
 import json
 
 import pytest
 
-from tunesmith.service.engines.base import ChatMessage
-from tunesmith.service.inference.messages import to_chat_messages
+from tunesmith.service.core.messages import as_mapping, turn_text
 from tunesmith.types.chat import ChatCompletionMessage
 
 _CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "arguments": "{}"}}
@@ -38,9 +37,9 @@ _CALL = {"id": "call_1", "type": "function", "function": {"name": "f", "argument
     ],
 )
 def test_a_message_is_a_turn_with_a_text(message, content):
-    assert to_chat_messages([message]) == [ChatMessage(message["role"], content)]
+    assert turn_text(message) == content
 
 
 def test_a_message_of_an_earlier_answer_is_a_turn_as_it_is():
     message = ChatCompletionMessage(role="assistant", content="Duty is …", refusal=None)
-    assert to_chat_messages([message]) == [ChatMessage("assistant", "Duty is …")]
+    assert turn_text(as_mapping(message)) == "Duty is …"

@@ -1,29 +1,15 @@
-"""Conversion of API messages to the turns that engines read."""
+"""Messages of requests as plain fields and texts."""
 
 import json
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, TypeAlias, cast
 
 from pydantic import BaseModel
 
-from tunesmith.service.engines.base import ChatMessage
-
-__all__ = ["Message", "as_mapping", "last_message_text", "message_text", "to_chat_messages"]
+__all__ = ["Message", "as_mapping", "last_message_text", "message_text", "turn_text"]
 
 Message: TypeAlias = Mapping[str, Any] | BaseModel
 """A message of a request; those of earlier completions are models."""
-
-
-def to_chat_messages(messages: Iterable[Message]) -> list[ChatMessage]:
-    """Return messages as plain turns.
-
-    The texts of content parts are joined, other parts become their kind, such as `[image_url]`;
-    tool calls become JSON.
-
-    Args:
-        messages: Messages of a request.
-    """
-    return [ChatMessage(str(turn["role"]), _turn(turn)) for turn in map(as_mapping, messages)]
 
 
 def as_mapping(message: Message) -> Mapping[str, Any]:
@@ -44,10 +30,15 @@ def last_message_text(messages: Sequence[Message]) -> str:
     return message_text(as_mapping(messages[-1])) if messages else ""
 
 
-def _turn(message: Mapping[str, Any]) -> str:
+def turn_text(message: Mapping[str, Any]) -> str:
+    """Return a message as one text, with its refusal and its tool calls as JSON.
+
+    The texts of content parts are joined, other parts become their kind, such as `[image_url]`.
+    """
     calls = [message[name] for name in ("tool_calls", "function_call") if message.get(name)]
     texts = [json.dumps(call, ensure_ascii=False, default=dict) for call in calls]
-    return "\n".join([text for text in (message_text(message), *texts) if text])
+    content = message_text(message) or message.get("refusal") or ""
+    return "\n".join(text for text in (content, *texts) if text)
 
 
 def _part(part: object) -> str:
