@@ -3,8 +3,6 @@
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, cast
 
-from pydantic_core import from_json
-
 from tunesmith.operations.files import (
     CreateFile,
     DeleteFile,
@@ -17,6 +15,7 @@ from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import invalid, object_not_found
 from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.pagination import to_page, validate_limit
+from tunesmith.service.files.json_lines import validate_json_lines
 from tunesmith.types.base import Page
 from tunesmith.types.files import FileDeleted, FileObject
 
@@ -107,7 +106,7 @@ class FileService:
         """
         if purpose in {"fine-tune", "batch"}:
             clock = self._context.clock
-            await clock.run_in_thread(lambda: _validate_json_lines(b"".join(chunks)))
+            await clock.run_in_thread(lambda: validate_json_lines(chunks))
 
     def add(
         self,
@@ -194,24 +193,3 @@ def parse_file_param(file: object) -> tuple[str, bytes]:
     if not isinstance(content, bytes):
         raise invalid("The file's content is missing: send it as a part of the form.", "file")
     return str(name or "file"), content
-
-
-def _validate_json_lines(content: bytes) -> None:
-    is_empty = True
-    for number, line in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not line.strip():
-            continue
-        is_empty = False
-        try:
-            # Unlike `json`, this rejects lone surrogates, which no response can contain.
-            is_object = isinstance(from_json(line), dict)
-        except ValueError:
-            is_object = False
-        if not is_object:
-            hint = line[:20].decode("utf-8", "replace").strip()
-            raise invalid(
-                "Expected file to have JSONL format, where every line is a valid JSON dictionary. "
-                f'Line {number} is not a dictionary (HINT: line starts with: "{hint}...").'
-            )
-    if is_empty:
-        raise invalid("File is empty.", "file")

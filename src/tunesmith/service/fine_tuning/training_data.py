@@ -7,8 +7,8 @@ from typing import Any
 from pydantic_core import from_json
 
 from tunesmith._json_types import is_object
-from tunesmith.service.core.json_lines import split_lines
 from tunesmith.service.engines.training import InvalidExampleError, Row
+from tunesmith.service.files.json_lines import split_lines
 from tunesmith.service.fine_tuning.timeline import Failure
 from tunesmith.training_rules import (
     MAX_IMAGE_EXAMPLES,

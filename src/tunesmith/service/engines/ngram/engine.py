@@ -11,9 +11,9 @@ from typing import Any, TypeVar
 
 from anyio.to_thread import run_sync
 
+from tunesmith.known_models import KNOWN_MODELS, KnownModel, custom_model
 from tunesmith.service.engines.base import EngineError, ModelInfo
 from tunesmith.service.engines.generation import GenerationSpec, ScoredToken
-from tunesmith.service.engines.ngram.catalogue import create_catalogue
 from tunesmith.service.engines.ngram.context_tree import ContextTree
 from tunesmith.service.engines.ngram.generation import TextGeneration
 from tunesmith.service.engines.ngram.inference import Weights
@@ -38,6 +38,10 @@ T = TypeVar("T")
 _BASE_RATE = 0.3
 # Inputs larger than this, in characters or tokens, are processed in a worker thread.
 _INLINE_SIZE = 4096
+_DIMENSIONS = {"text-embedding-3-large": 3072}
+_DEFAULT_DIMENSIONS = 1536
+_FIXED_DIMENSIONS = "text-embedding-ada-002"
+_EMBEDDING_WINDOW = 8192
 
 
 class NGramModel:
@@ -106,7 +110,8 @@ class NGramEngine:
     """Jobs last as long as their timeline."""
 
     def __init__(self, names: Iterable[str] = ()) -> None:
-        self.models: Sequence[ModelInfo] = create_catalogue(names)
+        known = {**KNOWN_MODELS, **{name: custom_model(name) for name in names}}
+        self.models: Sequence[ModelInfo] = [_to_info(model) for model in known.values()]
         """The names of the API; all are the same small model."""
 
     def check_options(self, model: str, format: Format, options: Mapping[str, Any], /) -> None:
@@ -148,3 +153,17 @@ def base_model() -> NGramModel:
 
 async def _run(func: Callable[[], T], size: int) -> T:
     return func() if size <= _INLINE_SIZE else await run_sync(func)
+
+
+def _to_info(model: KnownModel) -> ModelInfo:
+    embeds_only = model.can("embeddings") and not model.can("chat", "completions")
+    return ModelInfo(
+        model.name,
+        model.abilities,
+        context_window=_EMBEDDING_WINDOW if embeds_only else 16_384,
+        dimensions=_DIMENSIONS.get(model.name, _DEFAULT_DIMENSIONS),
+        fixed_dimensions=model.name == _FIXED_DIMENSIONS,
+        structured="sampled",
+        reasons=model.name.startswith("o"),
+        shutdown=model.shutdown,
+    )
