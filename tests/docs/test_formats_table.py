@@ -7,7 +7,7 @@ import pytest
 
 from tunesmith.datasets import Dataset, diagnose, write
 from tunesmith.errors import DatasetError
-from tunesmith.service.fine_tuning.training_data import read_examples, validate_example_count
+from tunesmith.service.fine_tuning.training_data import TrainingFile, validate_example_count
 
 ROOT = Path(__file__).parents[2]
 PAGE = (ROOT / "docs" / "how-to" / "prepare" / "formats.md").read_text()
@@ -37,7 +37,8 @@ def test_a_verdict_holds(tmp_path, name, _, source, format, verdict):
         assert [finding.code for finding in written.errors] == [error[1]]
         return
     assert not written.errors
-    examples = read_examples(written.files[0].read_bytes(), diagnosis.format, grade=lambda *_: 1)
+    content = written.files[0].read_bytes()
+    examples = list(TrainingFile(lambda: [content], diagnosis.format))
     validate_example_count(len(examples))
     messages = " ".join(finding.message for finding in plan.accepted)
     for left_out in re.findall(r"`([^`]+)`", verdict):

@@ -11,7 +11,7 @@ from tunesmith.datasets import Dataset, diagnose, write
 from tunesmith.errors import DatasetError
 from tunesmith.service.fine_tuning.training_data import (
     InvalidTrainingFileError,
-    read_examples,
+    TrainingFile,
     validate_example_count,
 )
 
@@ -123,7 +123,7 @@ GOOD = {
 def failure(content, format):
     """Return why the service fails a job with this training file; None if it trains."""
     try:
-        examples = read_examples(content, format, grade=lambda *_: 1.0)
+        examples = list(TrainingFile(lambda: [content], format))
         validate_example_count(len(examples))
     except InvalidTrainingFileError as error:
         return str(error)
