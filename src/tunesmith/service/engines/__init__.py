@@ -25,6 +25,7 @@ from tunesmith.service.engines.training import (
     TrainingSpec,
     TrainingStep,
 )
+from tunesmith.training_rules import Format
 
 __all__ = [
     "Dataset",
@@ -32,6 +33,7 @@ __all__ = [
     "EngineError",
     "EngineModel",
     "FinishReason",
+    "Format",
     "Generation",
     "GenerationSpec",
     "Hyperparameters",

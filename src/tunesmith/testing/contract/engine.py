@@ -15,6 +15,7 @@ from tunesmith.service.engines import (
     Engine,
     EngineError,
     EngineModel,
+    Format,
     GenerationSpec,
     Row,
     ScoredToken,
@@ -23,7 +24,6 @@ from tunesmith.service.engines import (
     TrainingStep,
 )
 from tunesmith.testing.contract.base import LoopContract, on_each_event_loop
-from tunesmith.training_rules import Format
 
 __all__ = ["EngineContract", "EngineUnderTest"]
 
