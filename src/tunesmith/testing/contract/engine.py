@@ -48,20 +48,20 @@ def _assistant(content: str) -> dict[str, Any]:
 
 
 def _row(format: Format, number: int, colour: str) -> Row:
-    question, answer = f"Colour {number}?", f" {colour}"
+    prompt, answer = f"Colour {number}?", f" {colour}"
     match format:
         case "completions":
-            return {"prompt": question, "completion": answer}
+            return {"prompt": prompt, "completion": answer}
         case "chat":
-            return {"messages": [_user(question), _assistant(answer)]}
+            return {"messages": [_user(prompt), _assistant(answer)]}
         case "dpo":
             return {
-                "input": {"messages": [_user(question)]},
+                "input": {"messages": [_user(prompt)]},
                 "preferred_output": [_assistant(answer)],
                 "non_preferred_output": [_assistant(" none")],
             }
         case "reinforcement":
-            return {"messages": [_user(question)], "answer": answer}
+            return {"messages": [_user(prompt)], "answer": answer}
 
 
 @dataclass(frozen=True)
@@ -320,15 +320,15 @@ class EngineContract(LoopContract[EngineUnderTest]):
         await killed.start()
         await _steps(killed, until=2)
         killed.pause()
-        again = await (await target.create().open(target.name)).train(
+        reopened = await (await target.create().open(target.name)).train(
             spec, target.folder / "killed"
         )
-        await again.start()
-        steps = await _steps(again, after=2)
+        await reopened.start()
+        steps = await _steps(reopened, after=2)
         assert [step.step for step in steps] == [3, 4]
         assert _losses(steps) == pytest.approx(_losses(expected[2:]), rel=1e-4)
-        await again.save(again.total_steps, target.folder / "weights")
-        again.cancel()
+        await reopened.save(reopened.total_steps, target.folder / "weights")
+        reopened.cancel()
 
     @on_each_event_loop
     async def test_a_paused_training_continues(self, target: EngineUnderTest) -> None:
