@@ -26,7 +26,7 @@ _STOP_MESSAGES: Mapping[StopReason, str] = {
 }
 _RESUME_ADVICE: Mapping[StopReason, str] = {
     "budget": ", a larger budget",
-    "failures": ", retry_failed=True",
+    "failures": " and retry_failed=True",
 }
 
 

@@ -120,7 +120,8 @@ def _facts(
         facts.append((f"{progress.in_batches:,} in batches", ""))
     if progress.usd is not None:
         facts.append((f"${progress.usd:,.4f}", ""))
-    facts.append((f"{progress.in_flight} in flight", "bright_black"))
+    if progress.concurrency:  # unknown to `status --watch`
+        facts.append((f"{progress.in_flight} in flight", "bright_black"))
     facts.append((f"{progress.usage.total:,} tokens", "bright_black"))
     for limit, unit in (
         (progress.requests_per_minute, "requests"),

@@ -55,7 +55,7 @@ def status(output: Path, watch: bool, interval: float, prices: Path | None, as_j
     echo(to_option_names(str(current)), wrap=True)
     tally.read()
     for (code, message), rows in tally.causes.most_common(_MAX_CAUSES):
-        echo(f"{rows:,} failed by {code}: {message}", wrap=True, indent=2)
+        echo(to_option_names(f"{rows:,} failed by {code}: {message}"), wrap=True, indent=2)
 
 
 def _watch(output: Path, tally: "Tally", interval_s: float) -> JobStatus:

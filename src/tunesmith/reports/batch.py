@@ -134,22 +134,21 @@ def _summary(report: BatchReport, runs: Sequence[BatchReport | None], *, is_runn
 
 
 def _runs_table(runs: Sequence[BatchReport | None]) -> Html:
-    columns = ("Run", "Start (UTC)", "Outcome", "Duration", "Latency p50/p95/max", "Cost")
     rows = [
-        (number, *(_run_cells(run) if run else ("", "process died", "", "", "")))
+        (number, *(_run_cells(run) if run else ("", "process died", "")))
         for number, run in enumerate(runs, 1)
     ]
-    return render_table(columns, rows)
+    return render_table(("Run", "Start (UTC)", "Outcome", "Time and cost"), rows)
 
 
 def _run_cells(run: BatchReport) -> tuple[str, ...]:
+    cost = _cost(run)
     started = datetime.fromtimestamp(run.started_at, UTC) if run.started_at is not None else None
     return (
         f"{started:%Y-%m-%d %H:%M:%S}" if started else "",
         f"{run.outcome}; {_state(run)}",
-        f"{_format_duration(run.elapsed_s)} ({run.rows_per_s:,.1f} rows/s)",
-        _latency(run, "", " / ", " / "),
-        _cost(run),
+        f"{_format_duration(run.elapsed_s)} ({run.rows_per_s:,.1f} rows/s)"
+        f"{_latency(run, '; p50 ', ', p95 ', ', max ')}" + (f"; {cost}" if cost else ""),
     )
 
 

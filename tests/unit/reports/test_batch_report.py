@@ -92,8 +92,7 @@ def test_a_report_lists_all_runs_and_adds_them_up():
     table = shown.split("<h2>Runs</h2>")[1]
     assert "2025-06-15 15:06:40" in table
     assert "2 answered, 0 failed, 1 not done; stopped: budget" in table
-    assert "0.5 s / 1.5 s / 2 s" in table
-    assert "1:01:40 (0.0 rows/s)" in table
+    assert "1:01:40 (0.0 rows/s); p50 0.5 s, p95 1.5 s, max 2 s; $0.2500" in table
     assert table.index("process died") < table.index("1 answered, 0 failed, 2 finished before")
     assert "1:01:50 (3 runs)" in shown
     assert "$0.7500 (3 runs)" in shown
