@@ -1,4 +1,4 @@
-"""Files of JSON lines that are only ever added to, and stay whole through any crash."""
+"""Append-only files of JSON lines that stay complete through any crash."""
 
 import os
 from collections.abc import Generator
@@ -16,12 +16,12 @@ _MODE = 0o644
 
 
 class LogLine(NamedTuple):
-    """A line of a file.
+    """Line of a file.
 
     Attributes:
-        offset: Where it begins, in bytes.
-        length: How long it is, in bytes, its line break included.
-        data: What it says.
+        offset: Its offset in bytes.
+        length: Its length in bytes, including the line break.
+        data: Its object.
     """
 
     offset: int
@@ -30,13 +30,12 @@ class LogLine(NamedTuple):
 
 
 class AppendOnlyJsonl:
-    """A file of JSON lines that is only ever added to.
+    """Append-only file of JSON lines.
 
-    What was added is safe from the death of this process at once, and from that of the machine
-    after `sync`.
+    Added lines survive the death of the process at once, and a power loss after `sync`.
 
     Args:
-        path: The file; it is made if it is not there.
+        path: The file; it is created if it does not exist.
 
     Raises:
         DatasetError: It cannot be opened.
@@ -53,32 +52,32 @@ class AppendOnlyJsonl:
         self.is_synced = True
 
     def add(self, line: bytes) -> int:
-        """Add a line, or leave the file as it was; returns where the line begins.
+        """Append a line and return its offset, or leave the file unchanged.
 
         Raises:
             DatasetError: The disk is full, or the file cannot be written.
         """
-        at = self.size
+        position = self.size
         self.is_synced = False
         try:
             written = os.write(self.descriptor, line)
             while written < len(line):
                 written += os.write(self.descriptor, line[written:])
         except OSError as error:
-            self._truncate(at)
+            self._truncate(position)
             raise self._problem("written", error) from error
         self.size += len(line)
-        return at
+        return position
 
     def sync(self) -> None:
-        """Make what was added safe from the death of the machine; blocks.
+        """Make added lines safe from a power loss; blocks.
 
         Raises:
             DatasetError: The disk is full, or broken.
         """
         if self.is_synced:
             return
-        self.is_synced = True  # what is added meanwhile unsets it
+        self.is_synced = True  # lines added meanwhile reset it
         try:
             os.fsync(self.descriptor)
         except OSError as error:
@@ -86,7 +85,7 @@ class AppendOnlyJsonl:
             raise self._problem("written", error) from error
 
     def recover(self) -> Generator[LogLine]:
-        """Go through the lines that are there; a torn last one is cut off.
+        """Yield all lines, and cut off a torn last one.
 
         Raises:
             DatasetError: A line in the middle is damaged.
@@ -101,10 +100,10 @@ class AppendOnlyJsonl:
                     torn = torn or (number, offset)
                 elif torn is not None:
                     raise DatasetError(
-                        "This line is damaged, and others follow it.",
+                        "This line is damaged, and other lines follow it.",
                         file=self.path,
                         line=torn[0],
-                        remedy="Remove it: its row will be done again.",
+                        remedy="Remove it: its row will be sent again.",
                     )
                 else:
                     yield LogLine(offset, len(raw), data)
@@ -114,7 +113,7 @@ class AppendOnlyJsonl:
         os.lseek(self.descriptor, self.size, os.SEEK_SET)
 
     def read(self, offset: int, length: int) -> bytes:
-        """Read bytes that were added before."""
+        """Return bytes of the file."""
         os.lseek(self.descriptor, offset, os.SEEK_SET)
         try:
             chunks: list[bytes] = []
@@ -138,16 +137,16 @@ class AppendOnlyJsonl:
         self.size = os.lseek(self.descriptor, size, os.SEEK_SET)
         self.is_synced = False
 
-    def _problem(self, done: str, error: OSError) -> DatasetError:
+    def _problem(self, verb: str, error: OSError) -> DatasetError:
         return DatasetError(
-            f"The file cannot be {done}: {error.strerror or error}.",
+            f"The file cannot be {verb}: {error.strerror or error}.",
             file=self.path,
-            remedy="Nothing that was finished is lost: mend this, and resume.",
+            remedy="No finished row is lost: fix this, and resume.",
         )
 
 
 def read_line(raw: bytes) -> dict[str, Any] | None:
-    """Read a line; None if it is torn or damaged."""
+    """Return the object of a line; None if it is torn or damaged."""
     if not raw.endswith(b"\n"):
         return None
     try:

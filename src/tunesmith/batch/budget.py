@@ -1,4 +1,4 @@
-"""A cap on what a job may cost: nothing is sent that could break it."""
+"""Budget of a job: no request is sent that could exceed it."""
 
 from dataclasses import dataclass
 
@@ -12,14 +12,14 @@ __all__ = ["Budget", "BudgetTracker"]
 
 @dataclass(frozen=True, slots=True)
 class Budget:
-    """The most that a job may cost, over all its runs.
+    """Maximum cost of a job over all its runs.
 
     Args:
-        usd: In dollars, by the prices that the job is given.
-        tokens: In tokens of questions and answers together.
+        usd: In dollars, by the prices of the job.
+        tokens: In input and output tokens.
 
     Raises:
-        ConfigurationError: It is not above 0.
+        ConfigurationError: The budget is not above 0.
 
     Example:
         ```python
@@ -33,16 +33,16 @@ class Budget:
     tokens: int | None = None
 
     def __post_init__(self) -> None:
-        for given in (self.usd, self.tokens):
-            if given is not None and not given > 0:  # nor is NaN
-                raise ConfigurationError(f"a budget is above 0, not {given}")
+        for amount in (self.usd, self.tokens):
+            if amount is not None and not amount > 0:  # also refuses NaN
+                raise ConfigurationError(f"a budget must be above 0, not {amount}")
 
     @classmethod
     def parse(cls, text: str) -> "Budget":
-        """Read `5usd` or `200000tokens`.
+        """Parse `5usd` or `200000tokens`.
 
         Raises:
-            ConfigurationError: It is neither.
+            ConfigurationError: The text is neither.
         """
         written = text.strip().lower().replace("_", "").replace(",", "")
         try:
@@ -52,19 +52,19 @@ class Budget:
                 return cls(tokens=int(written.removesuffix("tokens")))
         except ValueError:
             pass
-        raise ConfigurationError(f"a budget is 5usd or 200000tokens, not {text!r}")
+        raise ConfigurationError(f"a budget must be like 5usd or 200000tokens, not {text!r}")
 
 
 class BudgetTracker:
-    """A budget and the prices it goes by.
+    """Budget with the prices of a model.
 
     Args:
-        budget: The most that may be paid; None for no limit.
-        prices: What tokens cost.
-        model: The model whose prices hold.
+        budget: The budget; None for no limit.
+        prices: Prices of tokens.
+        model: The model.
 
     Raises:
-        ConfigurationError: A budget in dollars has no prices.
+        ConfigurationError: A budget in dollars needs prices.
     """
 
     def __init__(
@@ -80,17 +80,17 @@ class BudgetTracker:
             )
 
     def usd(self, usage: Usage) -> float | None:
-        """Price tokens; None if no price is known."""
+        """Return the price of tokens; None without prices."""
         if self._per_token is None:
             return None
         per_prompt, per_completion = self._per_token
         return (usage.prompt * per_prompt + usage.completion * per_completion) / 1e6
 
     def max_usage(self, row: RequestRow) -> Usage | None:
-        """Return the most tokens that a row can take: none is shorter than a byte.
+        """Return the maximum tokens of a row, counting a token per byte of the request.
 
         Raises:
-            DatasetError: There is a budget, and nothing bounds the row's answer.
+            DatasetError: There is a budget, and the row has no limit of output tokens.
         """
         if row.max_completion_tokens is not None:
             return Usage(len(row.body), row.max_completion_tokens)
@@ -104,7 +104,7 @@ class BudgetTracker:
         )
 
     def allows(self, usage: Usage) -> bool:
-        """Return whether so much may be paid in total."""
+        """Return whether a total is within the budget."""
         budget = self.budget
         if budget is None:
             return True

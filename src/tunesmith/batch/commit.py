@@ -1,4 +1,4 @@
-"""Group commit: what was written is made safe from a power loss, many rows at once."""
+"""Group commit: many rows are made safe from a power loss by one sync."""
 
 from collections.abc import Awaitable, Callable
 
@@ -10,12 +10,12 @@ __all__ = ["GroupCommit"]
 
 
 class GroupCommit:
-    """Calls for a sync a while after something was written, or sooner if much was.
+    """Sync some time after a write, or sooner after many writes.
 
     Args:
-        sync: Makes safe what was written.
-        interval_s: Seconds that what was written may be unsafe.
-        rows: Outcomes that may be unsafe.
+        sync: Syncs the files.
+        interval_s: Maximum seconds that a write may be unsafe.
+        rows: Maximum number of unsafe outcomes.
     """
 
     def __init__(
@@ -32,7 +32,7 @@ class GroupCommit:
         self._syncs = 0
 
     def mark_dirty(self, rows: int = 1) -> None:
-        """Count outcomes that were written; 0 for entries of the journal."""
+        """Count written outcomes; 0 for entries of the journal."""
         self._unsafe += rows
         if not self._is_dirty:
             self._is_dirty = True
@@ -41,12 +41,12 @@ class GroupCommit:
             self._full.notify()
 
     async def wait_until_safe(self) -> None:
-        """Wait until everything that was written by now is safe."""
+        """Wait until everything written so far is safe."""
         # A sync that has begun may have missed it: the one after it has not. `_syncs` counts
         # beginnings and ends, so it is odd during a sync.
-        wanted = self._syncs + (3 if self._syncs % 2 else 2)
+        target = self._syncs + (3 if self._syncs % 2 else 2)
         self.mark_dirty(self._rows)
-        while self._syncs < wanted:
+        while self._syncs < target:
             await self._synced.wait()
 
     async def run(self) -> None:

@@ -161,7 +161,7 @@ class Dispatcher:
             result = Result(row.key, request.line, request.endpoint, None, None, None)
         if result is None:
             return
-        if row is not None and row.usage != result.usage:
+        if row is not None and row.usage is not result.usage:
             result = replace(result, usage=row.usage)
         if failure is not None:
             error = RowError(failure.code, failure.message, decision.attempts)
@@ -186,7 +186,7 @@ class Dispatcher:
                 decisions = self._core.advance(self._clock.monotonic())
                 self._wake = None
                 self.execute(decisions)
-                if self._core.state.wants_rows:
+                if self._core.state.needs_rows:
                     self._on_space()
                 if any(isinstance(decision, Send) for decision in decisions):
                     await anyio.lowlevel.checkpoint()  # so that rows start in their order
@@ -232,7 +232,7 @@ class Dispatcher:
                 row = decision.row
             elif not isinstance(decision, WaitUntil):
                 self.execute((decision,))
-        if core.state.wants_rows:
+        if core.state.needs_rows:
             self._on_space()
         if row is not None and core.live.has_room:
             self._progress.notify()  # for another worker
@@ -260,7 +260,7 @@ class Dispatcher:
             return
         outcome = attempt.outcome
         self._core.state.throttle.learn(attempt.headers, outcome.now)
-        if outcome.kind in {OutcomeKind.COMPLETED, OutcomeKind.INVALID}:
+        if outcome.kind is OutcomeKind.COMPLETED or outcome.kind is OutcomeKind.INVALID:
             usage = row.reserved if outcome.usage is None else outcome.usage
             self._metrics.on_answer(outcome.now - row.sent_at, usage)
         self._error = attempt.error

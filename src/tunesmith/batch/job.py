@@ -41,61 +41,61 @@ _log = logging.getLogger("tunesmith.batch")
 
 
 class BatchJob:
-    """Many requests: read from a source, sent as the service allows, answers written as they come.
+    """Job of many requests: rows are read from a source, and answers are written as they arrive.
 
-    Whatever stops it, a later run with `resume=True` goes on where it was: every row comes out
-    once, and is paid once, but for those that were under way when the machine or the process died.
+    Whatever stops it, a later run with `resume=True` continues: every row has one outcome, and is
+    paid once, except for those in flight when the machine or the process died.
 
     Args:
         source: The rows: a path (jsonl, csv, tsv, parquet, xlsx, json, txt, also compressed), an
             iterable or asynchronous iterable of texts or objects, or a table (pandas, polars, …).
-        output_path: The file for the answers, as lines that the Batch API would write. Beside it
-            are `….errors.jsonl`, the rows that failed, and `….journal`.
-        client: The client to send with.
-        model: The model of rows that name none.
-        endpoint: Where rows go that do not say it themselves, such as `/v1/chat/completions`.
-        template: How a row's fields become a request: a text such as `"Translate: {text}"`, a body
-            with such texts, or a function from the fields to the body.
-        params: Parameters for rows that do not give them, such as `{"max_tokens": 50}`.
-        response_format: A class that chat answers shall fit; others are asked for again, if whole.
+        output_path: The file of answers, in the format of the Batch API. Failed rows are written to
+            `….errors.jsonl` beside it, the journal to `….journal`.
+        client: The client.
+        model: The default model.
+        endpoint: The default endpoint, such as `/v1/chat/completions`.
+        template: Converts the fields of a row to a request: a text such as `"Translate: {text}"`, a
+            body with such texts, or a function from the fields to the body.
+        params: Default parameters, such as `{"max_tokens": 50}`.
+        response_format: A class that validates chat answers; complete invalid ones are retried.
             Texts are chat messages then.
-        mode: `live` sends one request for each row; `batch` uses the Batch API, at half the price
-            and within a day; `auto` uses batches for three quarters of the deadline, if it is an
+        mode: `live` sends one request per row; `batch` uses the Batch API, at half the price and
+            within a day; `auto` uses batches for three quarters of the deadline, if it is an
             hour or more, and sends the rest live.
-        concurrency: How many requests may be under way at once; `auto` finds it out.
-        requests_per_minute: The limit of requests; without it, it is learned from the service.
-        tokens_per_minute: The limit of tokens; without it, it is learned from the service.
-        pacing: The rate limiter that this job shares with others, instead of these two limits.
-        max_retries: How often a row is sent again after a failure that may pass. Refusals by rate
-            limits do not count: they are waited out.
-        timeout: Seconds that one attempt may take; by default as long as the client allows.
-        deadline: Seconds that the job may take; what is not done by then is left for another run.
-        max_failed: After so many failed rows the job stops; None never stops.
-        budget: The most that may be paid over all runs.
-        prices: What tokens cost, for a budget in dollars and for the report.
-        order: Whether answers are written as they are `completed`, or in the order of the `input`.
-        resume: Whether to go on with what is in `output_path`; it may also be absent.
-        retry_failed: Whether rows that failed in earlier runs are sent again.
-        on_progress: Called with how far the job is, every `progress_interval` seconds.
+        concurrency: Maximum number of requests in flight; `auto` adapts it.
+        requests_per_minute: The limit of requests; None to learn it from the service.
+        tokens_per_minute: The limit of tokens; None to learn it from the service.
+        pacing: A rate limiter shared with other jobs, instead of these two limits.
+        max_retries: Retries of a row after transient failures. Refusals by rate limits do not
+            count.
+        timeout: Seconds that one attempt may take; None for the timeout of the client.
+        deadline: Seconds that the job may take; the remaining rows are left to the next run.
+        max_failed: Failed rows after which the job stops; None never stops.
+        budget: Maximum cost over all runs.
+        prices: Prices of tokens, for a budget in dollars and for the report.
+        order: Order of the answers: as `completed`, or as in the `input`.
+        resume: Whether to continue the job of `output_path`, if it exists.
+        retry_failed: Whether rows that failed in earlier runs are retried.
+        on_progress: Called with the progress every `progress_interval` seconds.
         progress_interval: Seconds between such calls.
         shutdown_timeout: Seconds to finish requests in flight when the caller is cancelled; None
-            for as long as they take.
-        handle_signals: Whether the first Ctrl-C (or SIGTERM) finishes what is in flight, and the
-            second one leaves at once; the usual exception follows. Handlers of the program stay.
-        poll_interval: Seconds between two looks at batches, growing to 20 times as long while
-            nothing happens. `poll_now` looks at once.
-        limits: How much the Batch API takes.
-        keep_files: Whether the files of batches stay at the service; they are deleted otherwise,
+            for no limit.
+        handle_signals: Whether the first Ctrl-C (or SIGTERM) finishes requests in flight, and the
+            second one exits at once; the usual exception follows. Other handlers stay.
+        poll_interval: Seconds between two polls of a batch, growing to 20 times as long while
+            nothing happens.
+        limits: Limits of the Batch API.
+        keep_files: Whether to keep the files of batches at the service; by default they are deleted
             once their results are collected.
         fsync_interval: Seconds that outcomes may be unsafe from a power loss. With 0, each row is
-            sent only after its journal entry is safe, so that no request is ever hidden.
-        fsync_rows: Outcomes that may be unsafe from a power loss.
+            sent only after its journal entry is safe.
+        fsync_rows: Number of outcomes that may be unsafe from a power loss.
 
     Raises:
-        ConfigurationError: The output is there already, options contradict each other, or an extra
-            is missing.
-        DatasetError: There is no such source.
-        InvalidRequestError: There is no such endpoint.
+        ConfigurationError: The output already exists, options contradict each other, or an extra is
+            missing.
+        DatasetError: The source does not exist.
+        InvalidRequestError: The endpoint is unknown.
 
     Example:
         ```python
@@ -145,7 +145,7 @@ class BatchJob:
         fsync_rows: int = 1000,
     ) -> None:
         if iscoroutinefunction(on_progress):
-            raise ConfigurationError("on_progress is called and not awaited: give a plain function")
+            raise ConfigurationError("on_progress is not awaited: pass a plain function")
         self.paths = JobPaths(output_path)
         self._rows = open_source(source)
         self.paths.check_source(self._rows.path)
@@ -186,13 +186,13 @@ class BatchJob:
         self._on_progress = on_progress
         self._progress_interval_s = progress_interval
         self._shutdown_timeout_s = shutdown_timeout
-        self._handover = ResultStream()
+        self._stream = ResultStream()
         self._run: JobRun | None = None
         self._stack = AsyncExitStack()
         self._tasks: anyio.abc.TaskGroup | None = None
         self._leaving: anyio.CancelScope | None = None  # it belongs to an event loop
-        self._over: anyio.Event | None = None
-        self._began = False
+        self._ended: anyio.Event | None = None
+        self._has_started = False
         self._handle_signals = handle_signals
         self._interrupts = SignalHandler(self._interrupted, self.abort)
         self._error: Exception | None = None
@@ -200,30 +200,30 @@ class BatchJob:
 
     @property
     def report(self) -> BatchReport:
-        """How the run ended.
+        """Report of the run.
 
         Raises:
-            ValueError: It has not ended.
+            ValueError: The run has not ended.
         """
         if self._report is None:
-            raise ValueError("the job has not ended: its report comes after `async with`")
+            raise ValueError("the job has not ended: read its report after `async with`")
         return self._report
 
     @property
     def progress(self) -> Progress:
-        """How far the job is.
+        """Current progress.
 
         Raises:
-            ValueError: It was not entered by `async with`.
+            ValueError: The job was not entered by `async with`.
         """
         return self._require_entered().progress()
 
     async def __aenter__(self) -> Self:
-        if self._over is not None:
-            raise ValueError("a job is entered once: create another BatchJob to resume it")
-        self._over = anyio.Event()
+        if self._ended is not None:
+            raise ValueError("a job can be entered once: create another BatchJob to resume it")
+        self._ended = anyio.Event()
         self._leaving = anyio.CancelScope(shield=True)
-        # Reading what is there may take a while, and must not be left half-way.
+        # Restoring may take a while, and must not be interrupted.
         with anyio.CancelScope(shield=True):
             self._run = await anyio.to_thread.run_sync(
                 JobRun,
@@ -232,7 +232,7 @@ class BatchJob:
                 self._build,
                 self._client,
                 self._options,
-                self._handover,
+                self._stream,
             )
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         return self
@@ -245,7 +245,7 @@ class BatchJob:
     ) -> None:
         run = self._require_entered()
         try:
-            if self._began:
+            if self._has_started:
                 self.stop()
                 with anyio.CancelScope(shield=True):
                     try:
@@ -262,25 +262,27 @@ class BatchJob:
             self._raise_error()
 
     async def run(self) -> BatchReport:
-        """Do all rows, and return the report. Results are not kept for an iteration any more.
+        """Run the job to its end, and return the report.
+
+        Results are no longer kept for an iteration.
 
         Raises:
-            DatasetError: The first row is no request, or a file cannot be read or written.
-            AuthenticationError: The service does not take the key.
+            DatasetError: The first row is not a request, or a file cannot be read or written.
+            AuthenticationError: The service refused the API key.
         """
-        run = self._begin()
+        run = self._start()
         run.discard_results()
         await self._wait()
         self._raise_error()
         return self.report
 
     def __aiter__(self) -> AsyncIterator[Result]:
-        self._handover.is_wanted = True
-        self._begin()
+        self._stream.is_wanted = True
+        self._start()
         return self
 
     async def __anext__(self) -> Result:
-        result = await self._handover.get()
+        result = await self._stream.get()
         if result is not None:
             return result
         await self._wait()
@@ -288,49 +290,49 @@ class BatchJob:
         raise StopAsyncIteration
 
     async def _wait(self) -> None:
-        if self._over is not None:
-            await self._over.wait()
+        if self._ended is not None:
+            await self._ended.wait()
 
     def stop(self) -> None:
-        """Send nothing more; what is in flight is finished."""
+        """Stop the job; requests in flight are finished."""
         run = self._require_entered()
-        if self._over is not None and not self._over.is_set():
+        if self._ended is not None and not self._ended.is_set():
             run.stop("interrupted")
             run.discard_results()
 
     def abort(self) -> None:
-        """Stop at once; what is in flight is left, though it may be paid."""
+        """Stop the job at once; requests in flight are abandoned, though they may be paid."""
         self.stop()
         self._require_entered().is_abandoned = True
         if self._leaving is not None:
             self._leaving.cancel()
 
     def poll_now(self) -> None:
-        """Look at the batches now, because a webhook told of news."""
+        """Poll the batches now, such as after a webhook."""
         self._require_entered().poll_now()
 
     def cancel(self) -> None:
-        """Cancel all batches; what they have done is collected, and the job ends.
+        """Cancel all batches; their results are collected, and the job ends.
 
-        That takes the service up to ten minutes. A job that sends its rows live just stops.
+        That takes the service up to ten minutes. A job without batches just stops.
         """
         self._require_entered().cancel()
 
     async def estimate(self) -> Estimate:
-        """Count the rows and their tokens, and price them, without sending anything.
+        """Return the number of rows, their tokens and their price, without sending anything.
 
-        It reads the whole source; a generator is used up by that.
+        It reads the whole source, which consumes a generator.
 
         Raises:
-            DatasetError: The first row is no request.
+            DatasetError: The first row is not a request.
         """
         return await estimate(self._rows, self._build, self._options.model, self._options.prices)
 
-    def _begin(self) -> JobRun:
+    def _start(self) -> JobRun:
         run = self._require_entered()
-        if self._began or self._tasks is None:
+        if self._has_started or self._tasks is None:
             return run
-        self._began = True
+        self._has_started = True
         self._tasks.start_soon(self._work, run)
         self._tasks.start_soon(self._watch)
         if self._handle_signals:
@@ -338,12 +340,12 @@ class BatchJob:
         return run
 
     async def _work(self, run: JobRun) -> None:
-        """Do the job, whoever is cancelled; only `abort` breaks it off."""
-        leaving, over = self._leaving or anyio.CancelScope(), self._over or anyio.Event()
+        """Run the job; only `abort` cancels it."""
+        leaving, ended = self._leaving or anyio.CancelScope(), self._ended or anyio.Event()
         try:
             with leaving:
                 async with anyio.create_task_group() as tasks:
-                    tasks.start_soon(self._tell, run)
+                    tasks.start_soon(self._report_progress, run)
                     await run.work()
                     tasks.cancel_scope.cancel()
             with anyio.CancelScope(shield=True):
@@ -353,8 +355,8 @@ class BatchJob:
             if self.report.stopped is not None:
                 _log.warning("%s", self.report.resume_hint)
         finally:
-            over.set()
-            self._handover.close()
+            ended.set()
+            self._stream.close()
 
     async def _watch(self) -> None:
         """Stop when the caller is cancelled."""
@@ -366,7 +368,7 @@ class BatchJob:
                 self._leaving.deadline = anyio.current_time() + self._shutdown_timeout_s
             raise
 
-    async def _tell(self, run: JobRun) -> None:
+    async def _report_progress(self, run: JobRun) -> None:
         while self._on_progress is not None:
             await anyio.sleep(self._progress_interval_s)
             if not self._call_on_progress(run):
@@ -375,7 +377,7 @@ class BatchJob:
     def _call_on_progress(self, run: JobRun) -> bool:
         try:
             _ = self._on_progress and self._on_progress(run.progress())
-        except Exception as error:  # noqa: BLE001 - it is the user's; raised at the end
+        except Exception as error:  # noqa: BLE001 - of the user's function; raised at the end
             run.fail(error)
             self._error = self._error or error
             return False
@@ -394,5 +396,5 @@ class BatchJob:
 
     def _require_entered(self) -> JobRun:
         if self._run is None:
-            raise ValueError("a job is entered first: async with BatchJob(…) as job")
+            raise ValueError("enter the job first: async with BatchJob(…) as job")
         return self._run

@@ -97,7 +97,7 @@ class LiveSender:
             endpoint.operation,
             "POST",
             endpoint.path,
-            query=tuple(flatten_all(policy.query)),
+            query=tuple(flatten_all(policy.query)) if policy.query else (),
             headers=headers,
             body=row.body,
             timeout=self.timeout_s,

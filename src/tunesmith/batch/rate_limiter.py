@@ -79,13 +79,15 @@ class TokenBucket:
 
     def take(self, cost: float) -> None:
         """Take an amount."""
-        self._level -= cost
         self._in_flight += cost
+        if self.rate is not None:
+            self._level -= cost
 
     def record_usage(self, cost: float, actual: float) -> None:
         """Replace an estimate by the actual amount."""
         self._in_flight -= cost
-        self._level = min(self._level + cost - actual, self._capacity)
+        if self.rate is not None:
+            self._level = min(self._level + cost - actual, self._capacity)
 
     def learn(
         self, limit: int | None, remaining: int | None, reset_s: float | None, now: float

@@ -1,4 +1,4 @@
-"""Results on their way to whoever iterates over a job."""
+"""Stream of results for an iteration over a job."""
 
 from collections import deque
 
@@ -9,23 +9,23 @@ from tunesmith.batch.results import Result
 __all__ = ["Notifier", "ResultStream"]
 
 _MAX_BUFFERED = 1000
-"""So many results may wait; then the job waits for whoever takes them."""
+"""Maximum number of buffered results; then the job waits for the consumer."""
 
 
 class Notifier:
-    """Wakes those who wait at the moment it is given."""
+    """Event that can be set repeatedly; it wakes the tasks that wait at that moment."""
 
     def __init__(self) -> None:
         self._event: anyio.Event | None = None
 
     def notify(self) -> None:
-        """Wake everybody who waits."""
+        """Wake all waiting tasks."""
         if self._event is not None:
             self._event.set()
             self._event = None
 
     def get_next(self) -> anyio.Event:
-        """Return an event that the next notification sets, also before anyone waits for it."""
+        """Return an event that the next notification sets."""
         if self._event is None:
             self._event = anyio.Event()
         return self._event
@@ -36,24 +36,24 @@ class Notifier:
 
 
 class ResultStream:
-    """Holds results until they are taken; a job does not run away from a slow taker.
+    """Bounded buffer of results, with backpressure.
 
     Attributes:
-        is_wanted: Whether anybody takes results.
+        is_wanted: Whether there is a consumer.
     """
 
     def __init__(self) -> None:
         self._results: deque[Result] = deque()
-        self._given = Notifier()
+        self._added = Notifier()
         self._taken = Notifier()
         self._closed = False
         self.is_wanted = False
 
     def put(self, result: Result) -> None:
-        """Hand over a result."""
+        """Add a result, if there is a consumer."""
         if self.is_wanted:
             self._results.append(result)
-            self._given.notify()
+            self._added.notify()
 
     async def wait_for_space(self) -> None:
         """Wait until there is room for more results."""
@@ -61,22 +61,22 @@ class ResultStream:
             await self._taken.wait()
 
     async def get(self) -> Result | None:
-        """Take the next result; None after the last one."""
+        """Return the next result; None after the last one."""
         while not self._results:
             if self._closed:
                 return None
-            await self._given.wait()
+            await self._added.wait()
         result = self._results.popleft()
         self._taken.notify()
         return result
 
     def discard(self) -> None:
-        """Take no more results: they are in the files."""
+        """Discard all results: they are in the files."""
         self.is_wanted = False
         self._results.clear()
         self._taken.notify()
 
     def close(self) -> None:
-        """Note that there will be no more."""
+        """End the stream."""
         self._closed = True
-        self._given.notify()
+        self._added.notify()

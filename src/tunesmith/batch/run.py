@@ -1,4 +1,4 @@
-"""One run of a job: its files are opened and restored, its rows done, and its end reported."""
+"""Run of a job: files are opened and restored, rows are processed, and the end is reported."""
 
 from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
@@ -43,22 +43,22 @@ __all__ = ["JobRun"]
 
 
 class JobRun:
-    """One run of a job; creating it opens its files and reads what earlier runs wrote.
+    """Run of a job; creating it opens the files and restores the state of earlier runs.
 
     Args:
-        paths: The files.
+        paths: Paths of the files.
         rows: The source.
-        build: Makes requests of its rows.
-        client: Sends requests.
-        options: What the job was given.
-        stream: Takes results for whoever iterates.
+        build: Builds requests from its rows.
+        client: The client.
+        options: Options of the job.
+        stream: Results for an iteration over the job.
 
     Attributes:
-        error: What ended the job, if it was an error.
+        error: The error that ended the job.
 
     Raises:
-        ConfigurationError: The output exists and is not to be resumed, belongs to another job, or
-            another run is using it.
+        ConfigurationError: The output exists without `resume`, belongs to another job, or is used
+            by another run.
         DatasetError: A file cannot be opened, or is damaged.
     """
 
@@ -199,7 +199,7 @@ class JobRun:
     # --- opening ---
 
     def _restore(self) -> None:
-        """Bring the core to the state that the files tell of; nothing is changed before."""
+        """Restore the state of the core from the files; nothing is changed before."""
         core, journal = self.core, self.journal
         journal.replay(core)
         if core.batches.shards and not self._uses_batches:
@@ -208,9 +208,9 @@ class JobRun:
                 "mode='batch' or mode='auto', which collects them, also after they were cancelled"
             )
         self._job = journal.begin(self.paths.target.name, self.options.settings).job
-        wanted = {self.paths.shard(self._job, number) for number in core.batches.shards}
+        needed = {self.paths.shard(self._job, number) for number in core.batches.shards}
         for path in self.paths.shards(self._job):
-            if path not in wanted:
+            if path not in needed:
                 path.unlink(missing_ok=True)
         for number in sorted(core.batches.shards):
             shard = core.batches.shards[number]
@@ -227,7 +227,7 @@ class JobRun:
         journal.log.sync()
 
     def _remove_new(self, existed: set[Path]) -> None:
-        """Remove the files that a refused run has created."""
+        """Remove the files that a refused run created."""
         for path in self.paths.existing:
             if path not in existed and not path.stat().st_size:
                 path.unlink(missing_ok=True)
@@ -235,7 +235,7 @@ class JobRun:
     # --- running ---
 
     async def work(self) -> None:
-        """Do all rows; what goes wrong with the whole job is in `error`."""
+        """Process all rows; `error` holds an error of the whole job."""
         self.output.is_wanted = self._stream.is_wanted
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(self._run_guarded, self._commit.run)
@@ -267,7 +267,7 @@ class JobRun:
         self.core.ledger.release(returning)
 
     def _sync_files(self) -> None:
-        # Outcomes first: an entry may say that they are there.
+        # Outcomes first, since an entry may rely on them.
         self.output.sync()
         self.journal.log.sync()
 
@@ -282,33 +282,33 @@ class JobRun:
             self.batches.notify_space()
 
     def stop(self, reason: StopReason) -> None:
-        """Send nothing more; what is in flight is finished."""
+        """Stop the run; requests in flight are finished."""
         self.dispatcher.execute(self.core.state.stop(reason))
 
     def fail(self, error: Exception) -> None:
-        """End the job with an error; what is in flight is finished."""
+        """Stop the run with an error; requests in flight are finished."""
         self.error = self.error or error
         self.stop("error")
 
     def discard_results(self) -> None:
-        """Deliver no more results."""
+        """Discard results for an iteration."""
         self.output.is_wanted = False
         self._stream.discard()
 
     def poll_now(self) -> None:
-        """Look at the batches now."""
+        """Poll the batches now."""
         self.core.poll_now()
         self.dispatcher.notify()
 
     def cancel(self) -> None:
-        """Cancel all batches; what they have done is collected."""
+        """Cancel all batches; their results are collected."""
         self.dispatcher.execute(self.core.cancel())
         self.dispatcher.notify()
 
     # --- the end ---
 
     def end(self) -> BatchReport:
-        """Write what is left to be written, and report; blocks."""
+        """Write the report and the ordered output; blocks."""
         report = make_report(self)
         try:
             self._sync_files()
@@ -321,29 +321,29 @@ class JobRun:
         return report
 
     is_abandoned = False
-    """Whether the run was left at once, so that nothing long is begun."""
+    """Whether the run was aborted, so that no long work is started."""
 
     def close(self) -> None:
-        """Close the files, and let other runs have them."""
+        """Close and unlock the files."""
         if self.error is not None and self.is_untouched:
-            # Nothing is there to be resumed: the same call shall do once this is fixed.
+            # There is nothing to resume: the same call works once this is fixed.
             self.paths.remove()
         self._opened.close()
 
     @property
     def is_untouched(self) -> bool:
-        """Whether nothing was sent or finished in this run or an earlier one."""
+        """Whether no run sent or finished a row."""
         state = self.core.state
         is_used = state.requests or state.failed or self.journal.next_shard > 1
         return self._is_new and not (is_used or self.core.batches.shards)
 
     @property
     def in_batches(self) -> int:
-        """Rows in batches at the service."""
+        """Number of rows in batches at the service."""
         return sum(shard.rows for shard in self.core.batches.running)
 
     def progress(self) -> Progress:
-        """Return how far it is."""
+        """Return the current progress."""
         return make_progress(self)
 
 

@@ -55,14 +55,14 @@ async def test_an_option_that_makes_no_sense_is_refused_by_name(output, options,
 
 @pytest.mark.parametrize("text", ["-5usd", "0usd", "nanusd", "0tokens", "-1tokens"])
 def test_a_budget_is_above_zero(text):
-    with pytest.raises(errors.ConfigurationError, match="a budget is"):
+    with pytest.raises(errors.ConfigurationError, match="a budget must be"):
         Budget.parse(text)
 
 
 async def test_a_callback_that_would_have_to_be_awaited_is_refused(output):
     async def tell(progress): ...
 
-    with pytest.raises(errors.ConfigurationError, match="give a plain function"):
+    with pytest.raises(errors.ConfigurationError, match="pass a plain function"):
         await run(Service(), output, ["a"], on_progress=tell)
 
 

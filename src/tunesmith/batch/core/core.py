@@ -251,6 +251,7 @@ class JobCore:
         reserved = sum((shard.reserved for shard in self.batches.shards.values()), NOTHING)
         self.ledger.hold(self.ledger.reserved - reserved)
         self.ledger.release(self.ledger.returning)
+        self.batches.last_inherited = max(self.batches.shards, default=0)
 
     def _end_attempt(self, key: str, usage: Usage | None, *, is_lost: bool = False) -> None:
         record, ledger = self._record(key), self.ledger

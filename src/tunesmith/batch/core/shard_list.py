@@ -30,6 +30,8 @@ class ShardList:
         self._state = state
         self.quota = EnqueuedTokenQuota(state.options.enqueued_tokens, state.options.poll_s)
         self.shards: dict[int, Shard] = {}
+        self.last_inherited = 0
+        """Number of the last shard of an earlier run; resuming continues after a cancellation."""
         self.is_cancelling = False
         self.is_over = False
         self.unsealed = 0
@@ -104,5 +106,6 @@ class ShardList:
         shard.not_before = -inf
         shard.vain_polls = 0
         entry = ShardCollected(shard.number, shard.status, perhaps, next_attempt, shard.failure)
-        is_cancelled = shard.status == "cancelled" and not shard.is_cancelling
+        is_own = shard.number > self.last_inherited and not shard.is_cancelling
+        is_cancelled = shard.status == "cancelled" and is_own
         return (Sync(), Record(entry), *(state.stop("cancelled") if is_cancelled else ()))

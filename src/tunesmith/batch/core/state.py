@@ -107,6 +107,13 @@ class JobState:
         is_full = len(self.queue) >= _MAX_QUEUED_ROWS or self.queued_bytes >= _MAX_QUEUED_BYTES
         return self.stopped is None and not is_full
 
+    @property
+    def needs_rows(self) -> bool:
+        """Whether at most half of the rows that are read ahead are left."""
+        is_short = len(self.queue) <= _MAX_QUEUED_ROWS // 2
+        is_low = is_short and self.queued_bytes <= _MAX_QUEUED_BYTES // 2
+        return self.stopped is None and is_low
+
     def enqueue(self, row: OpenRow) -> None:
         """Add a row to the end of the queue."""
         self.queue.append(row)
