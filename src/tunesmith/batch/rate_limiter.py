@@ -92,7 +92,7 @@ class TokenBucket:
     def learn(
         self, limit: int | None, remaining: int | None, reset_s: float | None, now: float
     ) -> None:
-        """Learn from headers: the limit, the remaining amount, and the seconds until it is full."""
+        """Update the limit from headers: limit, remaining amount, and seconds until it is full."""
         if self.is_given or not limit or limit < 0 or remaining is None:
             return
         self._fill(now)
@@ -201,7 +201,7 @@ class RateLimiter:
         self.tokens.record_usage(tokens, actual)
 
     def update_from_headers(self, headers: Mapping[str, str], now: float) -> None:
-        """Learn the limits from response headers."""
+        """Update the limits from response headers."""
         if "x-ratelimit-limit-requests" in headers or "x-ratelimit-limit-tokens" in headers:
             limits = RateLimits.from_headers(headers)
             self.requests.learn(

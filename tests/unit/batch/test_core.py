@@ -207,6 +207,106 @@ def test_a_second_batch_of_a_shard_is_cancelled_and_named():
     assert core.batches.on_listed(shard, ("batch_1", "batch_2"), 0.0) == []
 
 
+def test_results_are_safe_before_any_entry_relies_on_them():
+    core = make_core(uses_batches=True)
+    shard = running_shard(core, rows=1)
+    core.batches.on_ended(shard, "completed", 0.0, output_file_id="out", completed=1)
+    core.batches.on_result(shard, "a", Usage(1, 1))
+    decisions = core.batches.on_files_read(shard, 1, 0.0, answers=1)
+    assert decisions == (do.Sync(), do.Record(ShardCollected(1, "completed", next_attempt=2)))
+    decisions = core.batches.on_swept(shard)
+    assert kinds(decisions) == [do.Sync, do.Record, do.Sync, do.Work]
+
+
+def test_a_batch_is_created_only_after_its_entry_is_safe():
+    core = make_core(uses_batches=True)
+    shard = running_shard(core)
+    shard.state = ShardState.UPLOADED
+    work = [d for d in core.advance(0.0) if not isinstance(d, do.WaitUntil)]
+    assert kinds(work) == [do.Record, do.Sync, do.Work]
+    assert work[-1] == do.Work(do.Task.CREATE, shard)
+
+
+def test_answers_of_a_batch_without_usage_count_with_the_most_they_can_cost():
+    core = make_core(uses_batches=True)
+    shard = running_shard(core, rows=1)
+    core.batches.on_ended(shard, "completed", 0.0, output_file_id="out", completed=1)
+    core.batches.on_result(shard, "a", None)
+    core.batches.on_files_read(shard, 1, 0.0, answers=1)
+    assert core.ledger.perhaps_paid == Usage(10, 10)
+
+
+def test_a_batch_that_cannot_be_found_stays_reserved_beside_the_next_one():
+    core = make_core(uses_batches=True)
+    shard = running_shard(core)
+    shard.state, shard.batch_id = ShardState.UNCONFIRMED, None
+    for _ in range(7):
+        core.batches.on_listed(shard, (), 0.0)
+    assert shard.state is ShardState.UPLOADED
+    assert core.ledger.perhaps_paid == Usage(10, 10)
+    shard.not_before = 0.0
+    core.advance(0.0)
+    assert shard.state is ShardState.CREATING
+    assert core.ledger.reserved == Usage(10, 10)
+
+
+def test_only_own_cancelled_batches_stop_a_job():
+    for number_of_last_inherited, stopped in ((0, "cancelled"), (1, None)):
+        core = make_core(uses_batches=True)
+        shard = running_shard(core)
+        core.batches.last_inherited = number_of_last_inherited
+        core.batches.on_ended(shard, "cancelled", 0.0, completed=0)
+        core.batches.on_files_read(shard, 0, 0.0, answers=0)
+        assert core.state.stopped == stopped
+
+
+# --- resources under pressure ---
+
+
+def test_rows_are_read_ahead_only_a_little():
+    core = make_core()
+    while core.state.wants_rows:
+        core.add_row(row(f"r{core.state.seen}"))
+    assert core.state.seen == 256
+    assert not core.state.needs_rows
+    for _ in range(128):
+        core.state.dequeue()
+    assert core.state.needs_rows
+
+
+def test_large_rows_are_read_ahead_by_their_size():
+    core = make_core()
+    while core.state.wants_rows:
+        core.add_row(OpenRow(f"r{core.state.seen}", 0, size_bytes=1 << 20))
+    assert core.state.seen == 8
+
+
+def test_no_more_rows_than_allowed_are_in_flight():
+    core = make_core(concurrency=3)
+    for number in range(9):
+        core.add_row(row(str(number)))
+    assert len(sent(core)) == len(core.live.in_flight) == 3
+
+
+def test_abandoned_rows_are_named():
+    core = make_core()
+    core.add_row(row("a"))
+    core.add_row(row("b"))
+    first, second = sent(core)
+    core.live.on_abandoned(first)
+    core.live.on_abandoned(second, was_sent=False)
+    assert core.state.unconfirmed == ["a"]
+
+
+def test_a_row_that_was_perhaps_paid_is_named_when_it_is_retried():
+    core = make_core()
+    core.replay(RowSent("a", Usage(1, 1)))
+    core.finish_restore()
+    assert core.ledger.perhaps_paid == Usage(1, 1)
+    assert core.add_row(row("a")) == (do.Record(RowLost("a")),)
+    assert core.state.retried_unconfirmed == ["a"]
+
+
 # --- rate limits ---
 
 

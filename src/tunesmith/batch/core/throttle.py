@@ -66,7 +66,7 @@ class Throttle:
             self.concurrency.on_overload(sent_at, now)
 
     def learn(self, headers: Mapping[str, str], now: float) -> None:
-        """Learn limits from response headers."""
+        """Update the limits from response headers."""
         self.limiter.update_from_headers(headers, now)
 
     def _is_limit(self) -> bool:
