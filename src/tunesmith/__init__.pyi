@@ -42,6 +42,15 @@ from tunesmith.lifecycle import (
     FineTuneHandle as FineTuneHandle,
     fine_tune as fine_tune,
 )
+from tunesmith.operations.param_types import (
+    NOT_GIVEN as NOT_GIVEN,
+)
+from tunesmith.operations.param_types import (
+    not_given as not_given,
+)
+from tunesmith.operations.param_types import (
+    omit as omit,
+)
 from tunesmith.protocol.message import (
     Request as Request,
     Response as Response,
@@ -51,3 +60,4 @@ from tunesmith.resources.stream import Stream as Stream
 from tunesmith.service.memory_backend import MemoryBackend as MemoryBackend
 from tunesmith.types.base import Page as Page
 from tunesmith.types.response import ResponseInfo as ResponseInfo
+from tunesmith.webhooks import InvalidWebhookSignatureError as InvalidWebhookSignatureError

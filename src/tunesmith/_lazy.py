@@ -1,12 +1,13 @@
-"""Public names of a package, read from its stub and loaded on first use."""
+"""Public names: read from a package's stub and loaded on first use; errors for missing ones."""
 
 import sys
 from collections.abc import Callable
 from functools import cache
 from importlib import import_module
 from pkgutil import get_data
+from types import ModuleType
 
-__all__ = ["attach_stub"]
+__all__ = ["attach_stub", "missing_attribute"]
 
 
 def attach_stub(package: str) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
@@ -44,7 +45,7 @@ def attach_stub(package: str) -> tuple[Callable[[str], object], Callable[[], lis
         elif name in sources():
             value = getattr(import_module(sources()[name]), name)
         else:
-            raise AttributeError(f"module {package!r} has no attribute {name!r}")
+            raise _missing_name(package, name)
         setattr(sys.modules[package], name, value)
         return value
 
@@ -52,3 +53,32 @@ def attach_stub(package: str) -> tuple[Callable[[str], object], Callable[[], lis
         return sorted({*vars(sys.modules[package]), *sources()})
 
     return load, list_names
+
+
+def missing_attribute(value: object, owners: tuple[str, ...], name: str) -> AttributeError:
+    """Return the error for a missing attribute, with a hint if the official SDK has it.
+
+    Args:
+        value: The object that lacks it.
+        owners: Kinds of object in the official SDK, most specific first; see `_sdk_names`.
+        name: The attribute.
+    """
+    from tunesmith._sdk_names import find_hint  # noqa: PLC0415 - only needed for errors
+
+    if isinstance(value, ModuleType):
+        message = f"module {value.__name__!r} has no attribute {name!r}"
+    else:
+        message = f"{type(value).__name__!r} object has no attribute {name!r}"
+    hint = find_hint(owners, name)
+    if hint is None:
+        return AttributeError(message, name=name, obj=value)
+    return AttributeError(f"{message}: {hint}")
+
+
+def _missing_name(package: str, name: str) -> Exception:
+    owners = ("openai",) if package == "tunesmith" else ()
+    error = missing_attribute(sys.modules[package], owners, name)
+    # `from tunesmith import NAME` would replace an AttributeError, and with it the hint.
+    caller = sys._getframe(2).f_code.co_name  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]
+    has_hint = error.name is None
+    return ImportError(*error.args) if caller == "_handle_fromlist" and has_hint else error

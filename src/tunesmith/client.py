@@ -6,8 +6,9 @@ from dataclasses import replace
 from enum import Enum
 from functools import cached_property
 from types import TracebackType
-from typing import TYPE_CHECKING, Literal, Self
+from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
+from tunesmith._lazy import missing_attribute
 from tunesmith.backends.base import Backend
 from tunesmith.backends.credentials import conceal, conceal_headers, validate_headers
 from tunesmith.calls.caller import Caller
@@ -32,6 +33,7 @@ if TYPE_CHECKING:  # loaded on first use, so that importing tunesmith is quick
     from tunesmith.resources.moderations import Moderations
     from tunesmith.resources.responses import Responses
     from tunesmith.resources.uploads import Uploads
+    from tunesmith.resources.webhooks import Webhooks
 
 __all__ = ["DEFAULT_BASE_URL", "AsyncClient"]
 
@@ -68,6 +70,8 @@ class AsyncClient:
             endless ones. Streams and downloads are not limited. None for no limit.
         default_headers: Headers to send with every call.
         default_query: Query parameters to send with every call; those of a call take precedence.
+        webhook_secret: The signing secret of `client.webhooks`, `whsec_…`. By default
+            `OPENAI_WEBHOOK_SECRET`.
         http_client: Your own `httpx.AsyncClient` (proxies, mTLS, transports); you close it.
         transport: `httpx`, or `fast`, which takes a fraction of the CPU and needs
             `tunesmith[fast]`.
@@ -96,11 +100,13 @@ class AsyncClient:
         max_response_bytes: int | None = DEFAULT_MAX_RESPONSE_BYTES,
         default_headers: Mapping[str, str] | None = None,
         default_query: Mapping[str, object] | None = None,
+        webhook_secret: "str | SecretStr | None" = None,
         http_client: "HttpClient | None" = None,
         transport: Literal["httpx", "fast"] = "httpx",
         backend: Backend | None = None,
     ) -> None:
         api_key, base_url = conceal(api_key), conceal(base_url)
+        webhook_secret = conceal(webhook_secret)
         default_headers = conceal_headers(default_headers)
         validate_headers(default_headers)
         policy = CallPolicy(
@@ -122,7 +128,8 @@ class AsyncClient:
                 "backend= cannot be combined with api_key=, base_url=, organization=, project=, "
                 "http_client= or transport=; pass them to the backend"
             )
-        self._configure(Caller(backend, policy), owns_backend=True)
+        secret = cast("SecretStr | None", webhook_secret)
+        self._configure(Caller(backend, policy), secret, owns_backend=True)
 
     def __repr__(self) -> str:
         # Error reports may print a client whose constructor failed.
@@ -144,6 +151,15 @@ class AsyncClient:
         """Close the connections; those of a client from `with_options` belong to the original."""
         if self._owns_backend:
             await self._caller.backend.aclose()
+
+    async def close(self) -> None:
+        """Close the connections: the name of `aclose` in the official SDK."""
+        await self.aclose()
+
+    if not TYPE_CHECKING:  # type checkers report unknown names themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, ("client",), name)
 
     @property
     def backend(self) -> Backend:
@@ -197,6 +213,9 @@ class AsyncClient:
             policy = replace(policy, query={**policy.query, **default_query})
         return self._with(self._caller.with_policy(policy), owns_backend=False)
 
+    copy = with_options
+    """The name of `with_options` in the official SDK."""
+
     def with_call_wrapper(self, wrap: Callable[[Caller], Caller]) -> "AsyncClient":
         """Return a client with a wrapped caller, such as one that records telemetry.
 
@@ -210,11 +229,14 @@ class AsyncClient:
 
     def _with(self, caller: Caller, *, owns_backend: bool) -> "AsyncClient":
         client = AsyncClient.__new__(type(self))
-        client._configure(caller, owns_backend=owns_backend)  # noqa: SLF001 - same class
+        client._configure(caller, self._webhook_secret, owns_backend=owns_backend)  # noqa: SLF001 - same class
         return client
 
-    def _configure(self, caller: Caller, *, owns_backend: bool) -> None:
+    def _configure(
+        self, caller: Caller, webhook_secret: "SecretStr | None", *, owns_backend: bool
+    ) -> None:
         self._caller = caller
+        self._webhook_secret = webhook_secret
         self._owns_backend = owns_backend
 
     @cached_property
@@ -293,6 +315,13 @@ class AsyncClient:
         from tunesmith.resources.uploads import Uploads
 
         return Uploads(self._caller)
+
+    @cached_property
+    def webhooks(self) -> "Webhooks":
+        """Verification and parsing of webhooks."""
+        from tunesmith.resources.webhooks import Webhooks
+
+        return Webhooks(self._webhook_secret)
 
 
 def _http_backend(

@@ -1,4 +1,4 @@
-"""All errors raised by tunesmith.
+"""All errors raised by tunesmith: plain data that can be pickled, never with an API key.
 
 ```
 TunesmithError
@@ -31,12 +31,12 @@ TunesmithError
     ├── JobFailedError
     └── JobCancelledError
 ```
-
-Errors hold plain data, so they can be pickled, and never an API key.
 """
 
 from collections.abc import Mapping, Sequence
-from typing import Literal, TypedDict, Unpack
+from typing import TYPE_CHECKING, Any, Literal, TypedDict, Unpack
+
+from tunesmith._lazy import missing_attribute
 
 
 class TunesmithError(Exception):
@@ -45,6 +45,11 @@ class TunesmithError(Exception):
     def __reduce__(self) -> tuple[object, ...]:
         # Exception.__reduce__ passes only `args`, which loses keyword-only data.
         return _rebuild, (type(self), self.args, self.__dict__)
+
+    if not TYPE_CHECKING:  # type checkers report unknown names themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, ("error",), name)
 
 
 def _rebuild(

@@ -3,11 +3,12 @@
 Not run, but checked: see test_checkers.py. Each `# error` line must be one for both checkers.
 """
 
-from typing import assert_type
+from dataclasses import dataclass
+from typing import TypedDict, assert_type
 
 from pydantic import BaseModel
 
-from tunesmith import AsyncClient, Page
+from tunesmith import NOT_GIVEN, AsyncClient, Page, omit
 from tunesmith.types import (
     Batch,
     ChatCompletion,
@@ -20,12 +21,26 @@ from tunesmith.types import (
     FineTuningJobCheckpoint,
     FineTuningJobEvent,
     Model,
+    ParsedResponse,
+    Response,
+    ResponseStreamEvent,
+    Upload,
+    WebhookEvent,
 )
 
 
 class Term(BaseModel):
     word: str
     meaning: str
+
+
+@dataclass
+class Place:
+    name: str
+
+
+class Year(TypedDict):
+    number: int
 
 
 async def answers(client: AsyncClient) -> None:
@@ -87,6 +102,38 @@ async def objects(client: AsyncClient) -> None:
         model="m", messages=[{"role": "user", "content": "?"}], response_format=Term
     )
     assert_type(official.choices[0].message.parsed, Term | None)
+    place = await client.chat.completions.parse(
+        model="m", messages=[{"role": "user", "content": "?"}], response_format=Place
+    )
+    assert_type(place.choices[0].message.parsed, Place | None)
+    response = await client.responses.parse(Term, model="m", input="?")
+    assert_type(response, ParsedResponse[Term])
+    assert_type(response.output_parsed, Term | None)
+    year = await client.responses.parse(model="m", input="?", text_format=Year, temperature=0)
+    assert_type(year.output_parsed, Year | None)
+
+
+async def responses(client: AsyncClient) -> None:
+    assert_type(await client.responses.create(model="m", input="?"), Response)
+    async with client.responses.stream(model="m", input="?") as stream:
+        async for event in stream:
+            assert_type(event, ResponseStreamEvent)
+        assert_type(await stream.get_final_response(), Response)
+
+
+async def names_of_the_official_sdk(client: AsyncClient) -> None:
+    completion = await client.completions.create(model="ada", temperature=NOT_GIVEN, seed=omit)
+    assert_type(completion.to_json(), str)
+    assert_type(await client.files.wait_for_processing("f", max_wait_seconds=5), FileObject)
+    assert_type(await client.batches.wait("batch_1"), Batch)
+    assert_type(client.webhooks.unwrap(b"", {}, secret="s"), WebhookEvent)
+    assert_type(
+        await client.uploads.upload_file_chunked(b"", mime_type="a/b", purpose="batch"), Upload
+    )
+    raw = await client.copy(timeout=3).files.with_raw_response.retrieve("file-1")
+    assert_type(raw.status_code, int)
+    assert_type(raw.headers.get("x-request-id"), str | None)
+    await client.close()
 
 
 async def mistakes(client: AsyncClient) -> None:
@@ -94,6 +141,11 @@ async def mistakes(client: AsyncClient) -> None:
     await client.completions.create(prompt="a")  # error
     await client.completions.create(model="ada", prompt="a", temperature="hot")  # error
     await client.chat.completions.parse(Term, model="m", message=[])  # error
+    await client.responses.parse(Term, model="m", inputs="?")  # error
+    await client.responses.parse(model="m", input="?")  # error
+    await client.completions.create(model="ada", stream=True)  # error
+    _ = client.beta  # error
+    _ = client.files.retrieve_content  # error
     await client.completions.create("ada")  # error
     await client.files.retrieve(7)  # error
     await client.files.create(file=b"", purpose="training")  # error

@@ -1,12 +1,16 @@
 """Parameter types shared by several operations."""
 
 from collections.abc import Mapping, Sequence
-from typing import Annotated, Any, Literal, TypeVar, get_args
+from typing import Annotated, Any, Final, Literal, TypeVar, get_args
 
 from annotated_types import Ge, Le, MaxLen
 from pydantic import GetCoreSchemaHandler, GetPydanticSchema
 from pydantic_core import CoreSchema, core_schema
 from typing_extensions import TypedDict
+
+NOT_GIVEN: Final = None
+"""Value of a parameter that is not sent: None, by its name in the official SDK."""
+not_given = omit = NOT_GIVEN
 
 Item = TypeVar("Item")
 

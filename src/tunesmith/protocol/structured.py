@@ -23,6 +23,7 @@ from tunesmith.types.base import attach_response
 from tunesmith.types.chat import ChatCompletion, ChatCompletionMessage, ParsedChatCompletion
 
 __all__ = [
+    "class_name",
     "json_schema_format",
     "parse_completion",
     "parse_message",
@@ -112,7 +113,7 @@ def parse_message(model: type[M], message: ChatCompletionMessage) -> M:
         raise InvalidResponseError(
             f"The model refused to answer: {message.refusal}", excerpt=message.refusal
         )
-    name = _class_name(model)
+    name = class_name(model)
     content = text_content(message.content)
     if content is None:
         raise InvalidResponseError(f"The message has no content to parse as {name}")
@@ -143,7 +144,7 @@ def parse_completion(model: type[M], completion: ChatCompletion) -> ParsedChatCo
         message = choice.message
         if choice.finish_reason in {"length", "content_filter"}:
             raise InvalidResponseError(
-                f"The message is incomplete and cannot be parsed as {_class_name(model)}: it ended "
+                f"The message is incomplete and cannot be parsed as {class_name(model)}: it ended "
                 f"with {choice.finish_reason!r}",
                 excerpt=make_excerpt((text_content(message.content) or "").encode()),
             )
@@ -163,12 +164,13 @@ def text_content(content: object) -> str | None:
     return "".join(str(p.get("text") or "") for p in parts if p.get("type") in _TEXT_PARTS)
 
 
-def _class_name(model: Any) -> str:
+def class_name(model: Any) -> str:
+    """Return the name of a class for messages."""
     return str(getattr(model, "__name__", model))
 
 
 def _schema_name(model: Any) -> str:
-    return re.sub(r"[^a-zA-Z0-9_-]+", "_", _class_name(model))[:_MAX_NAME_CHARS]
+    return re.sub(r"[^a-zA-Z0-9_-]+", "_", class_name(model))[:_MAX_NAME_CHARS]
 
 
 @cache
@@ -177,7 +179,7 @@ def _type_adapter(model: Hashable) -> TypeAdapter[Any]:
 
 
 def _strict_schema(model: type[Any], *, param: str) -> Schema:
-    name = _class_name(model)
+    name = class_name(model)
     try:
         schema: Schema = _type_adapter(cast("Hashable", model)).json_schema()
     except (PydanticUserError, TypeError) as error:

@@ -3,11 +3,9 @@
 from contextlib import suppress
 from typing import Any, TypeVar, cast
 
-from pydantic import BaseModel
-
 from tunesmith.errors import InvalidResponseError
 from tunesmith.protocol.error_body import make_excerpt
-from tunesmith.protocol.structured import json_schema_format, parse_message
+from tunesmith.protocol.structured import class_name, json_schema_format, parse_message
 from tunesmith.types.base import attach_response
 from tunesmith.types.chat import ChatCompletionMessage
 from tunesmith.types.responses import (
@@ -19,10 +17,10 @@ from tunesmith.types.responses import (
 
 __all__ = ["parse_response", "text_format_of"]
 
-M = TypeVar("M", bound=BaseModel)
+M = TypeVar("M")
 
 
-def text_format_of(model: type[BaseModel]) -> dict[str, Any]:
+def text_format_of(model: type[Any]) -> dict[str, Any]:
     """Return the format of texts that fit a class.
 
     Args:
@@ -46,7 +44,7 @@ def parse_response(model: type[M], response: Response) -> ParsedResponse[M]:
     """
     if response.status not in {None, "completed"}:
         raise InvalidResponseError(
-            f"The response is {response.status}, so it cannot be parsed as {model.__name__}",
+            f"The response is {response.status}, so it cannot be parsed as {class_name(model)}",
             excerpt=make_excerpt(response.output_text.encode()),
         )
     parsed = cast(

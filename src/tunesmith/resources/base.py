@@ -16,18 +16,23 @@ Type checkers, editors, `help()` and `inspect.signature` show the operation's pa
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager
-from typing import Any, Generic, ParamSpec, TypeVar, cast
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
+from tunesmith._lazy import missing_attribute
 from tunesmith.calls.caller import Caller
 from tunesmith.errors import InvalidRequestError
-from tunesmith.operations.base import Operation, StreamOperation
+from tunesmith.operations.base import Operation, OperationSpec, StreamOperation
 from tunesmith.resources.pages import AsyncPaginator
 from tunesmith.resources.stream import Stream, open_stream
 from tunesmith.types.base import Page
+
+if TYPE_CHECKING:
+    from tunesmith.resources.raw import RawMethods
 
 __all__ = [
     "Resource",
@@ -59,6 +64,18 @@ class Resource:
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
 
+    @property
+    def with_raw_response(self) -> "RawMethods":
+        """The methods of this resource, with status and headers: see `RawResponse`."""
+        from tunesmith.resources.raw import RawMethods  # noqa: PLC0415 - rarely used
+
+        return RawMethods(self)
+
+    if not TYPE_CHECKING:  # type checkers report unknown names themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, ("resource",), name)
+
 
 def validate_poll_interval(seconds: float) -> None:
     """Raise an error if a poll interval is not positive.
@@ -83,17 +100,50 @@ def build_operation(
     try:
         return operation(*args, **kwargs)
     except ValidationError as error:
-        name = cast("type[Operation[Any]]", operation).spec.name
-        problems = [
-            (".".join(str(part) for part in problem["loc"]), problem["msg"])
-            for problem in error.errors(
-                include_url=False, include_input=False, include_context=False
-            )
-        ]
+        spec = cast("type[Operation[Any]]", operation).spec
+        problems = list(_describe_problems(operation, spec, error))
         shown = "; ".join(f"{param}: {problem}" for param, problem in problems[:_MAX_PROBLEMS])
         raise InvalidRequestError(
-            f"{name}: {shown}", operation=name, param=problems[0][0]
+            f"{spec.name}: {shown}", operation=spec.name, param=problems[0][0]
         ) from None
+
+
+def _describe_problems(
+    operation: Callable[..., Any], spec: OperationSpec, error: ValidationError
+) -> Iterator[tuple[str, str]]:
+    """Describe each problem by its parameter; unknown parameters first, as others may follow."""
+    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    positional = [p for p in problems if p["type"] == "unexpected_positional_argument"]
+    if positional:
+        method = spec.name.rpartition(".")[2]
+        parameters = operation_signature(operation).parameters.values()
+        name = next(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        yield name, f"pass parameters by name: {method}({name}=…)"
+        return
+    unknown = [p for p in problems if p["type"] == "unexpected_keyword_argument"]
+    for problem in unknown:
+        name = str(problem["loc"][0])
+        yield name, _explain_unknown(operation, spec, name)
+    for problem in problems:
+        if problem not in unknown:
+            yield ".".join(str(part) for part in problem["loc"]), problem["msg"]
+
+
+def _explain_unknown(operation: Callable[..., Any], spec: OperationSpec, name: str) -> str:
+    if name == "stream" and spec.event_type is not None:
+        # Stored responses are streamed by another name, because `stream` creates one.
+        resource, _, method = spec.name.rpartition(".")
+        method = "follow" if method == "retrieve" else "stream"
+        return f"leave it out; to stream, write async with client.{resource}.{method}(…) as stream"
+    similar = get_close_matches(name, operation_signature(operation).parameters, n=1)
+    # Imported late: only needed for errors.
+    from tunesmith._sdk_names import find_hint  # noqa: PLC0415
+
+    hint = find_hint(("parameter",), name)
+    if hint is None and similar:
+        return f"unknown parameter. Did you mean {similar[0]!r}?"
+    hint = hint or f"pass it as extra_body={{{name!r}: …}}"
+    return f"unknown parameter: {hint}"
 
 
 class _Method(Generic[P, R]):

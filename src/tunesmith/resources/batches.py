@@ -2,6 +2,8 @@
 
 from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, RetrieveBatch
 from tunesmith.resources.base import Resource, operation_method, paged
+from tunesmith.resources.polling import wait_until
+from tunesmith.types.batches import Batch
 
 __all__ = ["Batches"]
 
@@ -13,3 +15,39 @@ class Batches(Resource):
     retrieve = operation_method(RetrieveBatch)
     list = paged(ListBatches)
     cancel = operation_method(CancelBatch)
+
+    async def wait(
+        self,
+        batch: Batch | str,
+        *,
+        deadline: float | None = None,
+        poll_interval: float = 10.0,
+    ) -> Batch:
+        """Wait until a batch is over, and return it, whatever its status.
+
+        Args:
+            batch: The batch or its ID.
+            deadline: Seconds to wait; the client's deadline by default.
+            poll_interval: Seconds between polls.
+
+        Raises:
+            NotFoundError: The batch does not exist.
+            APIConnectionError: The service was unreachable for five minutes.
+            DeadlineExceededError: The deadline passed.
+
+        Example:
+            ```python
+            batch = await client.batches.wait(batch)
+            if batch.status == "completed":
+                results = await client.files.content(batch.output_file_id).text()
+            ```
+        """
+        return await wait_until(
+            self.caller,
+            "batches.wait",
+            RetrieveBatch(batch if isinstance(batch, str) else batch.id),
+            lambda polled: polled.is_over,
+            deadline_s=deadline,
+            poll_s=poll_interval,
+            activity="waiting for the batch",
+        )

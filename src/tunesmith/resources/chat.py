@@ -12,7 +12,7 @@ from tunesmith.operations.chat import (
     UpdateChatCompletion,
 )
 from tunesmith.resources.base import Resource, operation_method, paged, streamed
-from tunesmith.resources.parse import ParseMethod
+from tunesmith.resources.parse import ParseCompletions
 
 __all__ = ["Chat", "ChatCompletions", "StoredMessages"]
 
@@ -28,10 +28,10 @@ class ChatCompletions(Resource):
 
     create = operation_method(CreateChatCompletion)
     stream = streamed(CreateChatCompletion)
-    if TYPE_CHECKING:  # see ParseMethod
-        parse = ParseMethod
+    if TYPE_CHECKING:  # see ParseCompletions
+        parse = ParseCompletions
     else:
-        parse = ParseMethod()
+        parse = ParseCompletions()
     retrieve = operation_method(RetrieveChatCompletion)
     list = paged(ListChatCompletions)
     update = operation_method(UpdateChatCompletion)

@@ -6,9 +6,11 @@ import secrets
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 
+from tunesmith._lazy import missing_attribute
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
 from tunesmith.calls.open_response import OpenResponse
@@ -39,6 +41,16 @@ class FileContent:
     def __init__(self, caller: Caller, operation: Operation[bytes]) -> None:
         self._caller = caller
         self._operation = operation
+
+    if not TYPE_CHECKING:  # type checkers report both themselves
+
+        def __await__(self) -> Any:
+            raise TypeError(
+                "files.content(…) is not awaited itself: write await client.files.content(…).read()"
+            )
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, ("file",), name)
 
     async def read(self) -> bytes:
         """Download the content into memory."""

@@ -4,7 +4,6 @@ import os
 from collections.abc import Callable
 from typing import Literal
 
-from tunesmith.calls.deadline import Deadline
 from tunesmith.errors import FileRejectedError
 from tunesmith.operations.files import (
     CreateFile,
@@ -13,9 +12,10 @@ from tunesmith.operations.files import (
     ListFiles,
     RetrieveFile,
 )
-from tunesmith.resources.base import Resource, operation_method, paged, validate_poll_interval
+from tunesmith.resources.base import Resource, operation_method, paged
 from tunesmith.resources.file_content import FileContent
 from tunesmith.resources.file_upload import PART_BYTES, FileUpload
+from tunesmith.resources.polling import wait_until
 from tunesmith.types.files import FileObject
 
 __all__ = ["Files"]
@@ -103,6 +103,7 @@ class Files(Resource):
         *,
         deadline: float | None = None,
         poll_interval: float = 1.0,
+        max_wait_seconds: float | None = None,
     ) -> FileObject:
         """Wait until the service has processed a file.
 
@@ -112,20 +113,23 @@ class Files(Resource):
             file: The file or its ID.
             deadline: Seconds to wait; the client's deadline by default.
             poll_interval: Seconds between polls.
+            max_wait_seconds: `deadline` by its name in the official SDK.
 
         Raises:
             FileRejectedError: The service rejected the file.
             DeadlineExceededError: The deadline passed.
         """
-        validate_poll_interval(poll_interval)
         file_id = file if isinstance(file, str) else file.id
-        seconds = self.caller.policy.deadline_s if deadline is None else deadline
-        limit = Deadline(self.caller.clock, seconds, "files.wait_for_processing")
-        while True:
-            current = await self.caller.call(RetrieveFile(file_id), deadline=limit)
-            if current.status == "error":
-                reason = current.status_details or "no reason is given"
-                raise FileRejectedError(f"file {file_id} was rejected: {reason}", file_id=file_id)
-            if current.status not in _PENDING_STATUSES:
-                return current
-            await limit.sleep(poll_interval, activity="waiting for the file to be processed")
+        processed = await wait_until(
+            self.caller,
+            "files.wait_for_processing",
+            RetrieveFile(file_id),
+            lambda polled: polled.status not in _PENDING_STATUSES,
+            deadline_s=max_wait_seconds if deadline is None else deadline,
+            poll_s=poll_interval,
+            activity="waiting for the file to be processed",
+        )
+        if processed.status == "error":
+            reason = processed.status_details or "no reason is given"
+            raise FileRejectedError(f"file {file_id} was rejected: {reason}", file_id=file_id)
+        return processed

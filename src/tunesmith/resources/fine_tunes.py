@@ -8,7 +8,7 @@ from tunesmith.operations.fine_tunes import (
     RetrieveFineTune,
 )
 from tunesmith.resources.base import Resource, operation_method, paged, streamed
-from tunesmith.resources.job_polling import read_results
+from tunesmith.resources.polling import read_results
 from tunesmith.types.fine_tunes import FineTune
 from tunesmith.types.results import JobResults
 

@@ -18,7 +18,7 @@ from tunesmith.operations.fine_tuning import (
 )
 from tunesmith.operations.graders import RunGrader, ValidateGrader
 from tunesmith.resources.base import Resource, operation_method, paged
-from tunesmith.resources.job_polling import JobEventStream, read_results, wait_for_job
+from tunesmith.resources.polling import JobEventStream, read_results, wait_for_job
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import JobResults
 

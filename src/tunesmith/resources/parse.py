@@ -1,85 +1,143 @@
-"""Chat completions parsed into instances of a class."""
+"""Completions and responses parsed into instances of a class."""
 
 import inspect
-from collections.abc import Generator
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from collections.abc import Callable, Generator
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from tunesmith.calls.caller import Caller
 from tunesmith.errors import InvalidRequestError, InvalidResponseError
-from tunesmith.operations.base import operation
+from tunesmith.operations.base import Operation, operation
 from tunesmith.operations.chat import CreateChatCompletion
+from tunesmith.operations.responses import CreateResponse
 from tunesmith.protocol.structured import json_schema_format, parse_completion
+from tunesmith.protocol.structured_responses import parse_response, text_format_of
 from tunesmith.resources.base import Resource, build_operation, operation_signature
 from tunesmith.types.chat import ParsedChatCompletion
+from tunesmith.types.responses import ParsedResponse
 
-__all__ = ["ParseMethod"]
+__all__ = ["ParseCompletions", "ParseResponses"]
 
 M = TypeVar("M")
 
+
+class _Parse:
+    """Descriptor of a method `parse`."""
+
+    operation: ClassVar[Callable[..., Operation[Any]]]
+    name: ClassVar[str]
+    param: ClassVar[str]
+    result: ClassVar[Any]
+    to_parameters: ClassVar[Callable[[type[Any], dict[str, Any]], dict[str, Any]]]
+    to_result: ClassVar[Callable[[type[Any], Any], Any]]
+
+    def __get__(self, resource: Resource | None, owner: type) -> Any:
+        return _BoundParse(self, resource.caller) if resource else self
+
+    @property
+    def documentation(self) -> str:
+        """Docstring of the method."""
+        return f"""Create and parse the output of a model; see `{self.name}`.
+
+        Args:
+            {self.param}: The class: a pydantic model, dataclass or TypedDict.
+
+        Raises:
+            InvalidRequestError: A parameter is invalid, or strict schemas cannot express the class.
+            InvalidResponseError: The output is incomplete, or does not fit the class.
+        """
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        signature = operation_signature(self.operation)
+        parameters = dict(signature.parameters)
+        parameters.pop(self.param, None)
+        model = inspect.Parameter(
+            self.param, inspect.Parameter.POSITIONAL_OR_KEYWORD, annotation=type[Any]
+        )
+        return signature.replace(
+            parameters=[model, *parameters.values()], return_annotation=self.result
+        )
+
+
+class _BoundParse:
+    def __init__(self, method: _Parse, caller: Caller) -> None:
+        self._method = method
+        self._caller = caller
+
+    async def __call__(self, *positional: type[Any], **parameters: Any) -> Any:
+        method = self._method
+        if len(positional) + (method.param in parameters) != 1:
+            raise InvalidRequestError(
+                f"{method.name.replace('create', 'parse')}: pass one class as {method.param}",
+                operation=method.name,
+                param=method.param,
+            )
+        (model,) = positional or (parameters.pop(method.param),)
+        request = build_operation(method.operation, **type(method).to_parameters(model, parameters))
+        received = await self._caller.call(request)
+        try:
+            return type(method).to_result(model, received)
+        except InvalidResponseError as error:
+            error.operation = method.name
+            error.attempts = received.response.attempts
+            error.request_id = received.response.request_id
+            raise
+
+    @property
+    def __doc__(self) -> str:  # type: ignore[override]
+        return self._method.documentation
+
+    @property
+    def __signature__(self) -> inspect.Signature:
+        return self._method.__signature__
+
+
+def _completion_parameters(model: type[Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    return {**parameters, "response_format": json_schema_format(model)}
+
+
+def _response_parameters(model: type[Any], parameters: dict[str, Any]) -> dict[str, Any]:
+    text: dict[str, Any] = {**(parameters.get("text") or {}), "format": text_format_of(model)}
+    return {**parameters, "text": text}
+
+
 if TYPE_CHECKING:
-    # To type checkers, `parse` is this class: calling it takes the parameters of the operation with
-    # another `response_format`, and returns an awaitable of the matching type.
+    # To type checkers, `parse` is one of these classes: calling it takes the parameters of the
+    # operation with a class among them, and returns an awaitable of the matching type.
     @operation("chat.completions.create", "POST", "/chat/completions")
-    class ParseMethod(CreateChatCompletion, Generic[M]):
+    class ParseCompletions(CreateChatCompletion, Generic[M]):
         """Create a completion of a conversation and parse it; see `ChatCompletions.parse`."""
 
         response_format: type[M]  # type: ignore[assignment] # pyright: ignore[reportIncompatibleVariableOverride]
 
         def __await__(self) -> Generator[Any, Any, ParsedChatCompletion[M]]: ...
 
+    @operation("responses.create", "POST", "/responses")
+    class ParseResponses(CreateResponse, Generic[M]):
+        """Create a response and parse it; see `Responses.parse`."""
+
+        text_format: type[M]
+
+        def __await__(self) -> Generator[Any, Any, ParsedResponse[M]]: ...
+
 else:
 
-    class ParseMethod:
-        """Descriptor of the method `parse`."""
+    class ParseCompletions(_Parse):
+        """Descriptor of `chat.completions.parse`."""
 
-        def __get__(self, resource: Resource | None, owner: type) -> Any:
-            return _BoundParse(resource.caller) if resource else self
+        operation = CreateChatCompletion
+        name = CreateChatCompletion.spec.name
+        param = "response_format"
+        result = ParsedChatCompletion[Any]
+        to_parameters = staticmethod(_completion_parameters)
+        to_result = staticmethod(parse_completion)
 
+    class ParseResponses(_Parse):
+        """Descriptor of `responses.parse`."""
 
-class _BoundParse:
-    def __init__(self, caller: Caller) -> None:
-        self._caller = caller
-
-    async def __call__(self, *positional: type[M], **parameters: Any) -> ParsedChatCompletion[M]:
-        """Create a completion of a conversation and parse it into `choices[0].message.parsed`.
-
-        Args:
-            positional: The class.
-            parameters: Those of `create`; `response_format` is the class, if it is not passed
-                first: a pydantic model, dataclass or TypedDict.
-
-        Raises:
-            InvalidRequestError: A parameter is invalid, or strict schemas cannot express the class.
-            InvalidResponseError: A message does not fit.
-        """
-        if len(positional) + ("response_format" in parameters) != 1:
-            raise InvalidRequestError(
-                "chat.completions.parse: pass one class as response_format",
-                operation="chat.completions.create",
-                param="response_format",
-            )
-        (model,) = positional or (parameters["response_format"],)
-        parameters["response_format"] = json_schema_format(model)
-        request = build_operation(CreateChatCompletion, **parameters)
-        completion = await self._caller.call(request)
-        try:
-            return parse_completion(model, completion)
-        except InvalidResponseError as error:
-            error.operation = request.spec.name
-            error.attempts = completion.response.attempts
-            error.request_id = completion.response.request_id
-            raise
-
-    @property
-    def __signature__(self) -> inspect.Signature:
-        signature = operation_signature(CreateChatCompletion)
-        parameters = dict(signature.parameters)
-        model = parameters.pop("response_format").replace(
-            kind=inspect.Parameter.POSITIONAL_OR_KEYWORD,
-            default=inspect.Parameter.empty,
-            annotation=type[Any],
-        )
-        return signature.replace(
-            parameters=[model, *parameters.values()],
-            return_annotation=ParsedChatCompletion[Any],
-        )
+        operation = CreateResponse
+        name = CreateResponse.spec.name
+        param = "text_format"
+        result = ParsedResponse[Any]
+        to_parameters = staticmethod(_response_parameters)
+        to_result = staticmethod(parse_response)

@@ -1,9 +1,7 @@
 """Responses of models."""
 
 from functools import cached_property
-from typing import Any, TypeVar, cast
-
-from pydantic import BaseModel
+from typing import TYPE_CHECKING
 
 from tunesmith.operations.responses import (
     CancelResponse,
@@ -13,13 +11,10 @@ from tunesmith.operations.responses import (
     ListResponseInputItems,
     RetrieveResponse,
 )
-from tunesmith.protocol.structured_responses import parse_response, text_format_of
-from tunesmith.resources.base import Resource, build_operation, operation_method, paged, streamed
-from tunesmith.types.responses import ParsedResponse, Response
+from tunesmith.resources.base import Resource, operation_method, paged, streamed
+from tunesmith.resources.parse import ParseResponses
 
 __all__ = ["ResponseInputItems", "ResponseTokenCounts", "Responses"]
-
-M = TypeVar("M", bound=BaseModel)
 
 
 class ResponseInputItems(Resource):
@@ -54,23 +49,10 @@ class Responses(Resource):
     follow = streamed(RetrieveResponse)
     cancel = operation_method(CancelResponse)
     delete = operation_method(DeleteResponse)
-
-    async def parse(self, text_format: type[M], **parameters: Any) -> ParsedResponse[M]:
-        """Create a response that fits a class, and parse it into `output_parsed`.
-
-        Args:
-            text_format: The class.
-            parameters: Parameters of `create`.
-
-        Raises:
-            InvalidRequestError: A parameter is wrong, or strict schemas cannot express the class.
-            InvalidResponseError: The response is incomplete, or does not fit the class.
-        """
-        text: dict[str, Any] = {**(parameters.pop("text", None) or {})}
-        text["format"] = text_format_of(text_format)
-        operation: Any = CreateResponse
-        response = await self.caller.call(build_operation(operation, **parameters, text=text))
-        return parse_response(text_format, cast("Response", response))
+    if TYPE_CHECKING:  # see ParseResponses
+        parse = ParseResponses
+    else:
+        parse = ParseResponses()
 
     @cached_property
     def input_items(self) -> ResponseInputItems:

@@ -4,10 +4,11 @@ import json
 from collections import deque
 from collections.abc import AsyncGenerator, AsyncIterator
 from contextlib import asynccontextmanager, suppress
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel
 
+from tunesmith._lazy import missing_attribute
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.open_response import OpenResponse
 from tunesmith.errors import BackendError, InvalidResponseError, TunesmithError
@@ -245,6 +246,19 @@ class Stream(Generic[A, E]):
         response = accumulate(self._operation.spec.response_type, map(self._decode, self._seen))
         attach_response(response, self.response)
         return cast("A", response)
+
+    async def get_final_completion(self) -> A:
+        """Return the whole completion: the name of `final_response` in the official SDK."""
+        return await self.final_response()
+
+    async def get_final_response(self) -> A:
+        """Return the whole response: the name of `final_response` in the official SDK."""
+        return await self.final_response()
+
+    if not TYPE_CHECKING:  # type checkers report unknown names themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, ("stream",), name)
 
 
 def _to_chunk(data: bytes) -> bytes:

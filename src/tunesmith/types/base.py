@@ -3,10 +3,11 @@
 import textwrap
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Mapping
 from datetime import UTC, datetime
-from typing import TYPE_CHECKING, Any, Generic, Self, TypeVar, cast
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, Self, TypeVar, cast
 
 from pydantic import BaseModel, ConfigDict
 
+from tunesmith._lazy import missing_attribute
 from tunesmith.errors import PaginationError
 from tunesmith.types.response import ResponseInfo
 
@@ -23,6 +24,9 @@ class APIModel(BaseModel):
     """Object of the API. Unknown fields are kept, so newer services break nothing."""
 
     model_config = ConfigDict(extra="allow", defer_build=True, protected_namespaces=())
+
+    _sdk_names: ClassVar[tuple[str, ...]] = ("result",)
+    """Kinds of object in the official SDK, whose other names are explained in errors."""
 
     def __repr_args__(self) -> Iterable[tuple[str | None, Any]]:
         """Return what `repr` shows: fields that have a value."""
@@ -43,6 +47,60 @@ class APIModel(BaseModel):
         def model_dump_json(self, **options: Any) -> str:
             """Return the fields as JSON; raw values of other types cause no warning."""
             return super().model_dump_json(**{"warnings": False, **options})
+
+        def __getattr__(self, name: str) -> Any:
+            try:
+                return super().__getattr__(name)
+            except AttributeError as error:
+                if name.startswith("__"):
+                    raise
+                raise missing_attribute(self, self._sdk_names, name) from error
+
+    def to_dict(
+        self,
+        *,
+        mode: Literal["json", "python"] = "python",
+        exclude_unset: bool = True,
+        exclude_defaults: bool = False,
+        exclude_none: bool = False,
+    ) -> dict[str, Any]:
+        """Return the received fields; `model_dump` with the defaults of the official SDK.
+
+        Args:
+            mode: `json` for values that JSON can express, or `python`.
+            exclude_unset: Whether to leave out fields that were not received.
+            exclude_defaults: Whether to leave out fields with their default.
+            exclude_none: Whether to leave out fields that are None.
+        """
+        return self.model_dump(
+            mode=mode,
+            exclude_unset=exclude_unset,
+            exclude_defaults=exclude_defaults,
+            exclude_none=exclude_none,
+        )
+
+    def to_json(
+        self,
+        *,
+        indent: int | None = 2,
+        exclude_unset: bool = True,
+        exclude_defaults: bool = False,
+        exclude_none: bool = False,
+    ) -> str:
+        """Return the received fields as JSON; `model_dump_json` as in the official SDK.
+
+        Args:
+            indent: Number of spaces per level; None for a single line.
+            exclude_unset: Whether to leave out fields that were not received.
+            exclude_defaults: Whether to leave out fields with their default.
+            exclude_none: Whether to leave out fields that are None.
+        """
+        return self.model_dump_json(
+            indent=indent,
+            exclude_unset=exclude_unset,
+            exclude_defaults=exclude_defaults,
+            exclude_none=exclude_none,
+        )
 
 
 class ErrorObject(APIModel):
@@ -71,6 +129,12 @@ class APIResponse(APIModel):
             AttributeError: The object is part of a response, or was not received at all.
         """
         return cast("ResponseInfo", object.__getattribute__(self, "_response"))
+
+    @property
+    def _request_id(self) -> str | None:
+        """The service's ID of the request, by its name in the official SDK; None if unknown."""
+        response: ResponseInfo | None = getattr(self, "_response", None)
+        return response.request_id if response else None
 
     def __copy__(self) -> Self:
         return self._copy_slots(super().__copy__())
@@ -107,6 +171,7 @@ class Page(APIResponse, Generic[Item]):
     """
 
     __slots__ = ("_load_next",)
+    _sdk_names: ClassVar[tuple[str, ...]] = ("page", "result")
 
     object: str = "list"
     data: list[Item]

@@ -1,6 +1,6 @@
 """Chat completions, whole and streamed."""
 
-from typing import Any, Generic, Literal, TypeVar
+from typing import Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import Field, SerializeAsAny
 
@@ -209,6 +209,7 @@ class ChatCompletionChunk(GeneratedObject):
     obfuscation: str | None = None
     """Padding of random length, which hides the length of the text from the network."""
     object: str = "chat.completion.chunk"
+    _sdk_names: ClassVar[tuple[str, ...]] = ("chunk", "result")
     service_tier: Literal["auto", "default", "flex", "scale", "priority", "fast"] | str | None = (
         None
     )

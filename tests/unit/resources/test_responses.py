@@ -1,10 +1,12 @@
 """The client creates, streams, parses and manages responses."""
 
 from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from typing import Literal
 
 import pytest
 from pydantic import BaseModel
+from typing_extensions import TypedDict
 
 from tunesmith import (
     AsyncClient,
@@ -95,6 +97,41 @@ async def test_a_response_that_does_not_fit_the_class_is_an_error(client, backen
     backend.service.stub_reply(reply)
     with pytest.raises(InvalidResponseError, match=message):
         await client.responses.parse(City, model="gpt-4o-mini", input="A city")
+
+
+@dataclass
+class Place:
+    name: str
+
+
+class Year(TypedDict):
+    number: int
+
+
+async def test_a_response_is_parsed_into_a_dataclass_or_a_typed_dict(client, backend):
+    backend.service.stub_reply('{"name": "Königsberg"}', match="Where")
+    backend.service.stub_reply('{"number": 1724}', match="When")
+    where = await client.responses.parse(Place, model="gpt-4o-mini", input="Where?")
+    assert where.output_parsed == Place("Königsberg")
+    when = await client.responses.parse(Year, model="gpt-4o-mini", input="When?")
+    assert when.output_parsed == {"number": 1724}
+
+
+async def test_a_response_that_does_not_fit_names_its_request(client, backend):
+    backend.service.stub_reply('{"name": 7}')
+    with pytest.raises(InvalidResponseError, match="The message is not a valid Place") as error:
+        await client.responses.parse(Place, model="gpt-4o-mini", input="Where?")
+    assert (error.value.operation, error.value.attempts) == ("responses.create", 1)
+    assert error.value.request_id.startswith("req_")
+
+
+async def test_parse_takes_one_class(client):
+    with pytest.raises(
+        InvalidRequestError, match=r"responses\.parse: pass one class as text_format"
+    ):
+        await client.responses.parse(model="gpt-4o-mini", input="Where?")
+    with pytest.raises(InvalidRequestError, match="Did you mean 'model'"):
+        await client.responses.parse(Place, modle="gpt-4o-mini", input="Where?")
 
 
 async def test_a_response_with_only_calls_is_not_parsed(client, backend):

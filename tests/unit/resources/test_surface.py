@@ -31,9 +31,14 @@ def test_a_signature_reads_as_people_call_it():
     assert list(signature.parameters)[-1] == "timeout"
 
 
-def test_parse_shows_the_parameters_of_create_with_a_class_as_response_format():
-    parse = inspect.signature(CLIENT.chat.completions.parse).parameters
-    create = inspect.signature(CLIENT.chat.completions.create).parameters
-    assert set(parse) == set(create)
-    assert next(iter(parse)) == "response_format"
-    assert parse["response_format"].default is inspect.Parameter.empty
+@pytest.mark.parametrize(
+    ("resource", "param"),
+    [(CLIENT.chat.completions, "response_format"), (CLIENT.responses, "text_format")],
+)
+def test_parse_shows_the_parameters_of_create_and_a_class(resource, param):
+    parse = inspect.signature(resource.parse).parameters
+    create = inspect.signature(resource.create).parameters
+    assert set(parse) == {*create, param}
+    assert next(iter(parse)) == param
+    assert parse[param].default is inspect.Parameter.empty
+    assert f"{param}: The class" in inspect.getdoc(resource.parse)

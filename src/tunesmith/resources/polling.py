@@ -1,4 +1,4 @@
-"""Polling of fine-tuning jobs, tolerant of temporary failures."""
+"""Polling of jobs, batches and files, tolerant of temporary failures."""
 
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable
@@ -25,7 +25,7 @@ from tunesmith.types.fine_tunes import FineTune
 from tunesmith.types.fine_tuning import FineTuningJob, FineTuningJobEvent
 from tunesmith.types.results import JobResults
 
-__all__ = ["JobEventStream", "read_results", "wait_for_job"]
+__all__ = ["JobEventStream", "read_results", "wait_for_job", "wait_until"]
 
 A = TypeVar("A")
 P = TypeVar("P")
@@ -45,10 +45,18 @@ _EVENTS_PER_PAGE = 100
 class _Poller:
     """Repeated calls that tolerate temporary failures, each operation for a limited time."""
 
-    def __init__(self, caller: Caller, name: str, deadline_s: float | None, poll_s: float) -> None:
+    def __init__(
+        self,
+        caller: Caller,
+        name: str,
+        deadline_s: float | None,
+        poll_s: float,
+        activity: str = "waiting for the job",
+    ) -> None:
         validate_poll_interval(poll_s)
         self._caller = caller
         self._poll_s = poll_s
+        self._activity = activity
         seconds = caller.policy.deadline_s if deadline_s is None else deadline_s
         self.deadline = Deadline(caller.clock, seconds, name)
         self._failing_since: dict[str, float] = {}
@@ -80,7 +88,7 @@ class _Poller:
         return response
 
     async def pause(self) -> None:
-        await self.deadline.sleep(self._poll_s, activity="waiting for the job")
+        await self.deadline.sleep(self._poll_s, activity=self._activity)
 
     def now(self) -> float:
         return self._caller.clock.monotonic()
@@ -155,17 +163,52 @@ async def _list_new_events(
         after = last
 
 
+async def wait_until(
+    caller: Caller,
+    name: str,
+    operation: Operation[A],
+    is_over: Callable[[A], bool],
+    *,
+    deadline_s: float | None,
+    poll_s: float,
+    activity: str,
+) -> A:
+    """Call an operation until its response is final, and return it.
+
+    Args:
+        caller: The caller.
+        name: Name of the method, for errors.
+        operation: The operation.
+        is_over: Function that returns whether a response is final.
+        deadline_s: Seconds to wait; the deadline of the policy if None.
+        poll_s: Seconds between calls.
+        activity: Purpose of the pauses, for errors.
+
+    Raises:
+        DeadlineExceededError: The deadline passed.
+    """
+    poller = _Poller(caller, name, deadline_s, poll_s, activity)
+    while True:
+        polled = await poller.poll(operation)
+        if polled is not None and is_over(polled):
+            return polled
+        await poller.pause()
+
+
 async def wait_for_job(
     caller: Caller, job: FineTuningJob | str, *, deadline_s: float | None, poll_s: float
 ) -> FineTuningJob:
     """Wait until a job is finished; see `Jobs.wait`."""
-    job_id = job if isinstance(job, str) else job.id
-    poller = _Poller(caller, "fine_tuning.jobs.wait", deadline_s, poll_s)
-    while True:
-        polled = await poller.poll(RetrieveFineTuningJob(job_id))
-        if polled and polled.is_finished:
-            return raise_for_status(polled)
-        await poller.pause()
+    finished = await wait_until(
+        caller,
+        "fine_tuning.jobs.wait",
+        RetrieveFineTuningJob(job if isinstance(job, str) else job.id),
+        lambda polled: polled.is_finished,
+        deadline_s=deadline_s,
+        poll_s=poll_s,
+        activity="waiting for the job",
+    )
+    return raise_for_status(finished)
 
 
 def raise_for_status(job: FineTuningJob) -> FineTuningJob:

@@ -1,0 +1,241 @@
+"""Names of the official SDK that are written otherwise here, or deliberately missing.
+
+Errors about missing names, the migration guide, the comparison of both SDKs and `tunesmith migrate`
+read these tables. Owners are the objects on which users look for a name: the module `openai`, the
+`client`, any `resource`, a `page`, a `stream`, a `chunk`, a `result`, an `error`, the content of a
+`file`, and the `parameter`s of methods.
+"""
+
+from collections.abc import Iterator, Mapping
+
+__all__ = ["ABSENT", "INSTEAD", "find_hint"]
+
+_ASYNC = "async with tunesmith.AsyncClient() as client: … (run the coroutine with anyio.run)"
+_TIMEOUT = "timeout=30 (seconds of an attempt), deadline=60 (seconds of a call)"
+_HTTP_CLIENT = "http_client=httpx.AsyncClient(…)"
+_OPTIONS = "client.with_options(…)"
+_RAW_REQUEST = "client.caller.call(…) with an operation class (tunesmith.operations)"
+
+INSTEAD: Mapping[str, Mapping[str, str]] = {
+    "openai": {
+        "AsyncOpenAI": "tunesmith.AsyncClient(…)",
+        "OpenAI": _ASYNC,
+        "Client": _ASYNC,
+        "AsyncAzureOpenAI": "tunesmith.AsyncClient(backend=tunesmith.AzureBackend(…))",
+        "AzureOpenAI": "tunesmith.AsyncClient(backend=tunesmith.AzureBackend(…))",
+        "AsyncStream": "tunesmith.Stream",
+        "BaseModel": "pydantic.BaseModel",
+        "NotGiven": "None",
+        "Omit": "None",
+        "NoneType": "None",
+        "Timeout": _TIMEOUT,
+        "RequestOptions": "extra_headers=…, extra_query=…, extra_body=…, timeout=… of a method",
+        "DEFAULT_TIMEOUT": "timeout=… of tunesmith.AsyncClient",
+        "DEFAULT_MAX_RETRIES": "max_retries=… of tunesmith.AsyncClient",
+        "DEFAULT_CONNECTION_LIMITS": "max_connections=… of tunesmith.HttpxBackend",
+        "DefaultAioHttpClient": "transport='fast' of tunesmith.AsyncClient",
+        "DefaultAsyncHttpxClient": _HTTP_CLIENT,
+        "DefaultAsyncHttpx2Client": _HTTP_CLIENT,
+        "DefaultHttpxClient": _HTTP_CLIENT,
+        "DefaultHttpx2Client": _HTTP_CLIENT,
+        "ProxiesTypes": _HTTP_CLIENT,
+        "Transport": _HTTP_CLIENT,
+        "file_from_path": "client.files.upload(path)",
+        "OpenAIError": "tunesmith.TunesmithError",
+        "APIResponseValidationError": "tunesmith.InvalidResponseError",
+        "LengthFinishReasonError": "tunesmith.InvalidResponseError",
+        "ContentFilterFinishReasonError": "tunesmith.InvalidResponseError",
+        "__title__": "tunesmith.__name__",
+        # Names of the versions before 1.0, and of the module used as a client.
+        "ChatCompletion": "client.chat.completions.create(…)",
+        "Completion": "client.completions.create(…)",
+        "Embedding": "client.embeddings.create(…)",
+        "File": "client.files.create(…)",
+        "FineTune": "client.fine_tunes.create(…)",
+        "FineTuningJob": "client.fine_tuning.jobs.create(…)",
+        "Model": "client.models.list()",
+        "Moderation": "client.moderations.create(…)",
+        "error": "tunesmith.errors",
+        "api_key": "tunesmith.AsyncClient(api_key=…)",
+        "api_base": "tunesmith.AsyncClient(base_url=…)",
+        "base_url": "tunesmith.AsyncClient(base_url=…)",
+        "organization": "tunesmith.AsyncClient(organization=…)",
+        "batches": "client.batches with client = tunesmith.AsyncClient()",
+        "chat": "client.chat with client = tunesmith.AsyncClient()",
+        "completions": "client.completions with client = tunesmith.AsyncClient()",
+        "embeddings": "client.embeddings with client = tunesmith.AsyncClient()",
+        "files": "client.files with client = tunesmith.AsyncClient()",
+        "fine_tuning": "client.fine_tuning with client = tunesmith.AsyncClient()",
+        "models": "client.models with client = tunesmith.AsyncClient()",
+        "moderations": "client.moderations with client = tunesmith.AsyncClient()",
+        "responses": "client.responses with client = tunesmith.AsyncClient()",
+    },
+    "client": {
+        "beta": "client.chat.completions.parse(…), without beta",
+        "base_url": "client.backend.base_url",
+        "is_closed": "client.backend.closed",
+        "default_headers": f"{_OPTIONS} to change them",
+        "default_query": f"{_OPTIONS} to change it",
+        "api_key": "tunesmith.AsyncClient(api_key=…), also a function that returns the current key",
+        "timeout": _OPTIONS,
+        "max_retries": _OPTIONS,
+        "organization": "tunesmith.AsyncClient(organization=…)",
+        "project": "tunesmith.AsyncClient(project=…)",
+        "delete": _RAW_REQUEST,
+        "get": _RAW_REQUEST,
+        "get_api_list": _RAW_REQUEST,
+        "patch": _RAW_REQUEST,
+        "post": _RAW_REQUEST,
+        "put": _RAW_REQUEST,
+        "request": _RAW_REQUEST,
+        "completion": "client.completions.create(…)",
+        "with_raw_response": "client.….with_raw_response at the resource, such as client.files",
+        "with_streaming_response": "client.….stream(…), or client.files.content(…).stream()",
+    },
+    "resource": {
+        "with_streaming_response": "….stream(…), or client.files.content(…).stream()",
+        "retrieve_content": "client.files.content(…).text()",
+        "create_and_poll": "create(…), then wait(…)",
+    },
+    "page": {
+        "has_next_page": "page.has_more",
+        "get_next_page": "page.next_page(), which returns None after the last",
+        "next_page_info": "page.next_page()",
+        "iter_pages": "page.next_page() in a loop",
+    },
+    "stream": {
+        "close": "async with, which closes the stream",
+        "until_done": "stream.final_response()",
+        "text_deltas": "async for chunk in stream",
+        "current_completion_snapshot": "stream.final_response() at the end",
+    },
+    "chunk": {
+        "type": "chunk.choices[0].delta, as streams consist of chunks as with stream=True",
+    },
+    "result": {
+        "headers": "result.response.headers",
+        "request_id": "result.response.request_id",
+        "http_response": "result.response",
+    },
+    "error": {
+        "response": "error.status, error.headers and error.body",
+        "request": "error.operation",
+        "http_status": "error.status",
+        "user_message": "error.message",
+        "json_body": "error.body",
+    },
+    "file": {
+        "content": "await client.files.content(…).read()",
+        "aread": "await client.files.content(…).read()",
+        "iter_bytes": "async with client.files.content(…).stream() as chunks",
+        "aiter_bytes": "async with client.files.content(…).stream() as chunks",
+        "json": "json.loads(await client.files.content(…).read())",
+        "write_to_file": "await client.files.content(…).write_to(path)",
+        "stream_to_file": "await client.files.content(…).write_to(path)",
+        "astream_to_file": "await client.files.content(…).write_to(path)",
+    },
+    "parameter": {
+        "request_timeout": "timeout=…",
+        "engine": "model=…",
+        "deployment_id": "model=…",
+        "api_key": "tunesmith.AsyncClient(api_key=…)",
+        "api_base": "tunesmith.AsyncClient(base_url=…)",
+        "headers": "extra_headers=…",
+        "idempotency_key": "extra_headers={'Idempotency-Key': …}",
+        "text_format": "client.responses.parse(…)",
+        "cast_to": "tunesmith.operations",
+    },
+}
+"""Line to write instead of a name, by owner and name."""
+
+_OTHER_PARTS = "tunesmith does not cover this part of the API; use the official SDK beside it"
+_WEBSOCKETS = "tunesmith has no WebSockets; use the official SDK beside it"
+_ENDPOINTS = "webhook endpoints are managed in the dashboard or with the official SDK"
+_CLOUDS = "tunesmith has no backend for this cloud; write one (see Write a backend)"
+_COMPUTER_USE = "tunesmith does not operate computers; use the official SDK beside it"
+_INTERNAL = "a detail of the official SDK"
+_TOKENS = "use api_key= with a function that returns the current token"
+
+ABSENT: Mapping[str, Mapping[str, str]] = {
+    "openai": {
+        "AsyncBedrockOpenAI": _CLOUDS,
+        "BedrockOpenAI": _CLOUDS,
+        "DataResidency": "pass the URL of the region as base_url=",
+        "OAuthError": _TOKENS,
+        "AsyncComputerDriver": _COMPUTER_USE,
+        "AsyncComputerToolset": _COMPUTER_USE,
+        "ComputerDriver": _COMPUTER_USE,
+        "ComputerToolset": _COMPUTER_USE,
+        "ReconnectingEvent": _WEBSOCKETS,
+        "ReconnectingOverrides": _WEBSOCKETS,
+        "WebSocketConnectionClosedError": _WEBSOCKETS,
+        "WebSocketQueueFullError": _WEBSOCKETS,
+        "AssistantEventHandler": _OTHER_PARTS,
+        "AsyncAssistantEventHandler": _OTHER_PARTS,
+        "Edit": _OTHER_PARTS,
+        "Image": _OTHER_PARTS,
+        "Audio": _OTHER_PARTS,
+    },
+    "client": {
+        **dict.fromkeys(
+            (
+                "admin",
+                "audio",
+                "containers",
+                "content_provenance_checks",
+                "conversations",
+                "decisions",
+                "evals",
+                "images",
+                "safety",
+                "skills",
+                "vector_stores",
+                "videos",
+            ),
+            _OTHER_PARTS,
+        ),
+        "live": _WEBSOCKETS,
+        "realtime": _WEBSOCKETS,
+        "auth_headers": _INTERNAL,
+        "custom_auth": _INTERNAL,
+        "platform_headers": _INTERNAL,
+        "qs": _INTERNAL,
+        "user_agent": _INTERNAL,
+    },
+    "resource": {
+        "compact": _OTHER_PARTS,
+        "connect": _WEBSOCKETS,
+        **dict.fromkeys(("event_types", "rotate_secret", "test"), _ENDPOINTS),
+    },
+    "parameter": {
+        "_enforce_credentials": _INTERNAL,
+        "_extra_kwargs": _INTERNAL,
+        "_strict_response_validation": "responses are read leniently",
+        "admin_api_key": _OTHER_PARTS,
+        "data_residency": "pass the URL of the region as base_url=",
+        "provider": _CLOUDS,
+        "websocket_base_url": _WEBSOCKETS,
+        "workload_identity": _TOKENS,
+    },
+}
+"""Reason why a name is missing, by owner and name."""
+
+
+def find_hint(owners: tuple[str, ...], name: str) -> str | None:
+    """Return what to write instead of a name, or why it is missing; None for other names.
+
+    Args:
+        owners: Owners to search, most specific first.
+        name: The name.
+    """
+    for hint in _hints(owners, name):
+        return hint
+    return None
+
+
+def _hints(owners: tuple[str, ...], name: str) -> Iterator[str]:
+    for owner in owners:
+        if name in INSTEAD.get(owner, {}):
+            yield f"write {INSTEAD[owner][name]}"
+        if name in ABSENT.get(owner, {}):
+            yield ABSENT[owner][name]

@@ -1,0 +1,361 @@
+"""Habits of the official SDK: they work, or the error names the line to write."""
+
+import copy
+import inspect
+import os
+import pickle
+
+import httpx
+import pytest
+from pydantic import BaseModel
+
+import tunesmith
+from tunesmith import AsyncClient, MemoryBackend, errors
+from tunesmith._sdk_names import ABSENT, INSTEAD
+from tunesmith.testing import Service
+from tunesmith.webhooks import InvalidWebhookSignatureError, sign
+
+pytestmark = pytest.mark.anyio
+
+MODEL = "gpt-4o-mini"
+MESSAGES = [{"role": "user", "content": "Who was Kant?"}]
+SECRET = "whsec_c2VjcmV0LXNlY3JldC1zZWNyZXQ="
+EVENT = '{"id":"evt_1","type":"batch.completed","created_at":1,"data":{"id":"batch_1"}}'
+
+
+class City(BaseModel):
+    name: str
+
+
+@pytest.fixture
+async def client(anyio_backend):
+    async with AsyncClient(backend=MemoryBackend()) as client:
+        yield client
+
+
+# Names that mean the same.
+
+
+async def test_close_is_aclose():
+    backend = MemoryBackend()
+    client = AsyncClient(backend=backend)
+    await client.close()
+    with pytest.raises(errors.APIConnectionError):
+        await client.models.list()
+
+
+async def test_copy_is_with_options(client):
+    quick = client.copy(timeout=3, max_retries=0, default_headers={"x-a": "1"})
+    assert (
+        quick.caller.policy
+        == client.with_options(timeout=3, max_retries=0, default_headers={"x-a": "1"}).caller.policy
+    )
+
+
+async def test_values_that_are_not_given_are_not_sent(client):
+    for value in (tunesmith.NOT_GIVEN, tunesmith.not_given, tunesmith.omit):
+        assert not value
+        await client.chat.completions.create(
+            model=MODEL, messages=MESSAGES, temperature=value, timeout=value
+        )
+
+
+async def test_results_become_dictionaries_and_json_of_the_received_fields(client):
+    file = await client.files.create(file=b"{}\n", purpose="batch")
+    assert file.to_dict() == file.model_dump(exclude_unset=True)
+    assert file.to_json() == file.model_dump_json(indent=2, exclude_unset=True)
+    assert file.to_json(indent=None, exclude_none=True).startswith('{"')
+    created = tunesmith.types.Batch(id="batch_1", status="failed")
+    assert created.to_dict() == {"id": "batch_1", "status": "failed"}
+    assert created.to_dict(exclude_unset=False)["errors"] is None
+    assert file.to_dict(mode="json") == file.model_dump(mode="json", exclude_unset=True)
+
+
+async def test_results_have_the_id_of_their_request(client):
+    page = await client.models.list()
+    assert page._request_id == page.response.request_id
+    assert page._request_id.startswith("req_")
+    assert copy.copy(page)._request_id == page._request_id
+    assert pickle.loads(pickle.dumps(page))._request_id is None
+    assert tunesmith.types.Batch(id="batch_1", status="failed")._request_id is None
+
+
+async def test_raw_responses_have_headers_status_and_result(client):
+    raw = await client.chat.completions.with_raw_response.create(model=MODEL, messages=MESSAGES)
+    assert raw.status_code == 200
+    assert raw.headers["X-Request-Id"] == raw.headers.get("x-request-id") == raw.request_id
+    assert "x-REQUEST-id" in dict.fromkeys(raw.headers) | {"x-REQUEST-id": ""}
+    assert raw.retries_taken == 0
+    assert raw.parse().choices
+    listed = await client.files.with_raw_response.list()
+    assert listed.parse().data == []
+
+
+async def test_raw_responses_of_streams_are_not_awaited(client):
+    with pytest.raises(TypeError, match=r"stream\.response\.headers"):
+        await client.completions.with_raw_response.stream(model="davinci-002", prompt="a")
+    with pytest.raises(AttributeError, match="has no attribute 'creat'"):
+        await client.completions.with_raw_response.creat(model="davinci-002", prompt="a")
+
+
+async def test_streams_have_a_final_completion_and_response(client):
+    async with client.chat.completions.stream(model=MODEL, messages=MESSAGES) as stream:
+        completion = await stream.get_final_completion()
+        assert completion == await stream.final_response()
+    async with client.responses.stream(model=MODEL, input="Who was Kant?") as stream:
+        assert (await stream.get_final_response()).status == "completed"
+
+
+async def test_files_are_waited_for(client):
+    file = await client.files.create(file=b'{"prompt":"a","completion":"b"}\n', purpose="fine-tune")
+    assert (await client.files.wait_for_processing(file.id, max_wait_seconds=60)).id == file.id
+
+
+async def test_batches_are_waited_for(client):
+    line = (
+        '{"custom_id":"1","method":"POST","url":"/v1/completions",'
+        '"body":{"model":"davinci-002","prompt":"a","max_tokens":2}}\n'
+    )
+    file = await client.files.create(file=("a.jsonl", line.encode()), purpose="batch")
+    batch = await client.batches.create(
+        input_file_id=file.id, endpoint="/v1/completions", completion_window="24h"
+    )
+    done = await client.batches.wait(batch)
+    assert (done.status, done.id) == ("completed", batch.id)
+    assert await client.batches.wait(batch.id, deadline=1) == done
+
+
+async def test_waiting_for_a_batch_has_a_deadline(client):
+    file = await client.files.create(file=("a.jsonl", b"{}\n"), purpose="batch")
+    batch = await client.batches.create(
+        input_file_id=file.id, endpoint="/v1/completions", completion_window="24h"
+    )
+    with pytest.raises(errors.DeadlineExceededError, match=r"batches\.wait: .*waiting for the bat"):
+        await client.batches.wait(batch, deadline=0.5)
+    with pytest.raises(errors.InvalidRequestError, match="poll_interval must be more than 0"):
+        await client.batches.wait(batch, poll_interval=0)
+
+
+async def test_uploads_are_chunked(client, tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(b'{"prompt":"a","completion":"b"}\n' * 10)
+    options = {"mime_type": "text/jsonl", "purpose": "fine-tune", "part_size": 100}
+    upload = await client.uploads.upload_file_chunked(path, **options)
+    assert (upload.status, upload.file.filename) == ("completed", "train.jsonl")
+    assert await client.files.content(upload.file.id).read() == path.read_bytes()
+    held = path.read_bytes()
+    again = await client.uploads.upload_file_chunked(
+        held, filename="b.jsonl", bytes=len(held), **options
+    )
+    assert await client.files.content(again.file.id).read() == held
+
+
+async def test_wrong_uploads_are_refused_before_anything_is_sent(client, tmp_path):
+    options = {"mime_type": "text/jsonl", "purpose": "fine-tune"}
+    with pytest.raises(errors.InvalidRequestError, match="filename is required"):
+        await client.uploads.upload_file_chunked(b"{}", **options)
+    with pytest.raises(errors.InvalidRequestError, match="cannot be read: No such file"):
+        await client.uploads.upload_file_chunked(tmp_path / "none", **options)
+    with pytest.raises(errors.InvalidRequestError, match="part_size must be from 1"):
+        await client.uploads.upload_file_chunked(b"{}", filename="a", part_size=0, **options)
+
+
+@pytest.mark.parametrize("configured", ["client", "options", "argument", "environment"])
+async def test_webhooks_are_verified_with_the_configured_secret(configured, monkeypatch):
+    if configured == "environment":
+        monkeypatch.setenv("OPENAI_WEBHOOK_SECRET", SECRET)
+    secret = SECRET if configured in {"client", "options"} else None
+    client = AsyncClient(backend=MemoryBackend(), webhook_secret=secret)
+    if configured == "options":
+        client = client.with_options(max_retries=0)
+    given = {"secret": SECRET} if configured == "argument" else {}
+    headers = sign(EVENT, "wh_1", secret=SECRET)
+    assert client.webhooks.unwrap(EVENT, headers, **given).data.id == "batch_1"
+    client.webhooks.verify_signature(EVENT, headers, tolerance=10, **given)
+    with pytest.raises(InvalidWebhookSignatureError):
+        client.webhooks.verify_signature(EVENT + " ", headers, **given)
+
+
+async def test_webhooks_without_a_secret_are_an_error(client, monkeypatch):
+    monkeypatch.delenv("OPENAI_WEBHOOK_SECRET", raising=False)
+    with pytest.raises(errors.ConfigurationError, match="no webhook secret: pass secret="):
+        client.webhooks.unwrap(EVENT, {})
+    assert SECRET not in repr(vars(AsyncClient("sk", webhook_secret=SECRET)))
+
+
+# Names that are written otherwise.
+
+SEEN = {
+    "openai": lambda client: tunesmith,
+    "client": lambda client: client,
+    "resource": lambda client: client.files,
+    "page": lambda client: tunesmith.Page(data=[]),
+    "chunk": lambda client: tunesmith.types.ChatCompletionChunk(),
+    "result": lambda client: tunesmith.types.Batch(id="batch_1", status="failed"),
+    "error": lambda client: errors.APIStatusError("no", status=400),
+    "file": lambda client: client.files.content("file-1"),
+}
+
+
+@pytest.mark.parametrize(
+    ("owner", "name"),
+    [
+        (owner, name)
+        for table in (INSTEAD, ABSENT)
+        for owner in table
+        for name in table[owner]
+        if owner in SEEN
+    ],
+)
+async def test_a_name_of_the_official_sdk_is_explained(owner, name, client):
+    value = SEEN[owner](client)
+    hint = f"write {INSTEAD[owner][name]}" if name in INSTEAD[owner] else ABSENT[owner][name]
+    with pytest.raises(AttributeError) as missing:
+        getattr(value, name)
+    assert str(missing.value).endswith(f"has no attribute {name!r}: {hint}")
+    assert not hasattr(value, name)
+
+
+async def test_names_of_streams_are_explained(client):
+    async with client.completions.stream(model="davinci-002", prompt="a") as stream:
+        for name, hint in INSTEAD["stream"].items():
+            with pytest.raises(AttributeError) as missing:
+                getattr(stream, name)
+            assert str(missing.value).endswith(f": write {hint}")
+
+
+async def test_other_missing_names_have_the_usual_error(client):
+    for value in (tunesmith, client, client.files, errors.APIError("no")):
+        with pytest.raises(AttributeError, match=r"has no attribute 'nothing'$"):
+            _ = value.nothing
+
+
+def test_an_import_from_the_module_is_explained():
+    with pytest.raises(ImportError, match=r"write tunesmith\.AsyncClient"):
+        from tunesmith import AsyncOpenAI  # noqa: F401
+    with pytest.raises(ImportError, match="cannot import name 'Nothing'"):
+        from tunesmith import Nothing  # noqa: F401
+    from tunesmith import batch, types
+
+    assert inspect.ismodule(batch)
+    assert inspect.ismodule(types)
+
+
+async def test_the_content_of_a_file_is_not_awaited_itself(client):
+    with pytest.raises(TypeError, match=r"write await client\.files\.content\(…\)\.read\(\)"):
+        await client.files.content("file-1")
+
+
+async def refused(method, *args, **parameters):
+    with pytest.raises(errors.InvalidRequestError) as error:
+        await method(*args, **parameters)
+    return str(error.value)
+
+
+async def test_a_flag_for_streams_is_explained(client):
+    chat = await refused(
+        client.chat.completions.create, model=MODEL, messages=MESSAGES, stream=True
+    )
+    assert chat.endswith("write async with client.chat.completions.stream(…) as stream")
+    response = await refused(client.responses.create, model=MODEL, input="a", stream=False)
+    assert "client.responses.stream(…)" in response
+    stored = await refused(client.responses.retrieve, "resp_1", stream=True)
+    assert "client.responses.follow(…)" in stored
+    other = await refused(client.models.list, stream=True)
+    assert "unknown parameter" in other
+
+
+async def test_a_misspelt_parameter_is_suggested(client):
+    create = client.chat.completions.create
+    message = await refused(create, model=MODEL, messages=MESSAGES, temprature=0.2)
+    assert message == (
+        "chat.completions.create: temprature: unknown parameter. Did you mean 'temperature'?"
+    )
+    message = await refused(create, modle=MODEL, messages=MESSAGES)
+    assert message.startswith("chat.completions.create: modle: unknown parameter. Did you mean 'mo")
+    message = await refused(client.files.retrieve, "file-1", tiemout=3)
+    assert "Did you mean 'timeout'?" in message
+
+
+async def test_parameters_of_other_apis_are_explained(client):
+    create = client.completions.create
+    for name, hint in INSTEAD["parameter"].items():
+        message = await refused(create, model="davinci-002", prompt="a", **{name: "x"})
+        assert message == f"completions.create: {name}: unknown parameter: write {hint}"
+    message = await refused(create, model="davinci-002", prompt="a", zzz=1)
+    assert message.endswith("zzz: unknown parameter: pass it as extra_body={'zzz': …}")
+
+
+async def test_parameters_are_passed_by_name(client):
+    message = await refused(client.chat.completions.create, MODEL, MESSAGES)
+    assert message.endswith("pass parameters by name: create(messages=…)")
+
+
+async def test_a_class_as_response_format_is_parsed_by_parse(client):
+    message = await refused(
+        client.chat.completions.create, model=MODEL, messages=MESSAGES, response_format=City
+    )
+    assert message.endswith("use client.chat.completions.parse")
+
+
+@pytest.mark.parametrize("other", [httpx.Client, object, dict])
+def test_another_kind_of_http_client_fails_when_it_is_passed(other):
+    with pytest.raises(errors.ConfigurationError, match=r"must be an httpx\.AsyncClient"):
+        AsyncClient(api_key="sk-1", http_client=other())
+
+
+def test_options_of_the_official_client_that_mean_something_else_fail_when_they_are_passed():
+    with pytest.raises(errors.ConfigurationError, match="timeout must be a number of seconds"):
+        AsyncClient(api_key="sk-1", timeout=httpx.Timeout(5))
+    with pytest.raises(errors.ConfigurationError, match="base_url must be an http or https URL"):
+        AsyncClient(api_key="sk-1", base_url="localhost:8000/v1")
+
+
+async def test_idioms_that_need_no_change(client):
+    tool = tunesmith.pydantic_function_tool(City)
+    completion = await client.chat.completions.create(
+        model=MODEL,
+        messages=MESSAGES,
+        tools=[tool],
+        max_completion_tokens=3,
+        extra_headers={"x-a": "1"},
+        timeout=3,
+    )
+    assert completion.usage.total_tokens
+    assert (await client.moderations.create(input="x")).results
+    assert [job async for job in client.fine_tuning.jobs.list(limit=2)] == []
+    assert client.fine_tuning.alpha.graders.run
+    assert client.fine_tuning.checkpoints.permissions.list
+    with pytest.raises(errors.APIStatusError) as error:
+        await client.chat.completions.create(model="none", messages=MESSAGES)
+    known = error.value
+    assert (known.status_code, known.code, known.type, known.param) == (
+        404,
+        "model_not_found",
+        "invalid_request_error",
+        "model",
+    )
+    assert known.request_id.startswith("req_")
+    assert known.message in str(known)
+
+
+async def test_files_are_created_from_open_files_and_paths(client, tmp_path):
+    path = tmp_path / "a.jsonl"
+    path.write_text("{}\n")
+    with path.open("rb") as opened:
+        file = await client.files.create(file=opened, purpose="batch")
+    assert file.filename == "a.jsonl"
+    assert (await client.files.create(file=path, purpose="batch")).filename == "a.jsonl"
+    assert os.fspath(path)
+
+
+async def test_stubs_apply_to_raw_and_parsed_calls():
+    service = Service()
+    service.stub_reply('{"name": "Königsberg"}', match={"prompt": "Kant"})
+    async with AsyncClient(backend=MemoryBackend(service)) as client:
+        raw = await client.chat.completions.with_raw_response.parse(
+            model=MODEL, messages=MESSAGES, response_format=City
+        )
+        assert raw.parse().choices[0].message.parsed == City(name="Königsberg")
+        parsed = await client.responses.parse(model=MODEL, input="Kant?", text_format=City)
+        assert parsed.output_parsed == City(name="Königsberg")
