@@ -9,7 +9,11 @@ from pydantic import BaseModel, BeforeValidator
 from typing_extensions import TypedDict
 
 from tunesmith.operations.base import Operation, StreamOperation, operation
-from tunesmith.operations.chat_params import ChatCompletionStreamOptionsParam
+from tunesmith.operations.chat_params import (
+    ChatCompletionStreamOptionsParam,
+    ModerationOptionsParam,
+    PromptCacheOptionsParam,
+)
 from tunesmith.operations.param_types import MetadataParam, SequenceParam
 from tunesmith.types.base import Page
 from tunesmith.types.responses import (
@@ -58,19 +62,26 @@ class CreateResponse(StreamOperation[Response, ResponseStreamEvent]):
         input: Text of the user, or input items: messages, output items of earlier responses, and
             outputs of tool calls.
         model: Name of the model.
+        access_programs: Access programs of special domains, such as `{"cyber": "standard"}`.
         background: Whether to respond at once and generate in the background.
+        background_options: Options of background mode, such as a completion window.
+        context_management: When to compact the context, such as
+            `[{"type": "compaction", "compact_threshold": 200_000}]`.
         conversation: ID of the conversation to continue, instead of `previous_response_id`.
+        image: Options of images.
         include: Additional output, such as `reasoning.encrypted_content`.
         instructions: System message; not carried over to later responses.
         max_output_tokens: Maximum number of tokens, including those of reasoning.
         max_tool_calls: Maximum number of calls of built-in tools.
         metadata: Up to 16 key-value pairs stored with the response: keys of up to 64, values of up
             to 512 characters.
+        moderation: Model to moderate input and output with, and policy for flagged content.
         parallel_tool_calls: Whether several tools may be called at once.
         previous_response_id: ID of the stored response to continue.
         prompt: Reference to a stored prompt, with variables.
         prompt_cache_key: Key shared by requests with a common beginning.
-        prompt_cache_retention: Duration of prompt caching.
+        prompt_cache_options: Mode and duration of prompt caching.
+        prompt_cache_retention: Duration; deprecated in favor of `prompt_cache_options`.
         reasoning: Effort of a reasoning model, and whether its reasoning is summarized.
         safety_identifier: Identifier of the end user, of up to 64 characters.
         service_tier: Processing tier, which determines latency and price.
@@ -91,17 +102,23 @@ class CreateResponse(StreamOperation[Response, ResponseStreamEvent]):
     _: KW_ONLY
     input: ResponseInputParam | None = None
     model: str
+    access_programs: Mapping[str, str] | None = None
     background: bool | None = None
+    background_options: Mapping[str, Any] | None = None
+    context_management: SequenceParam[Mapping[str, Any]] | None = None
     conversation: str | Mapping[str, Any] | None = None
+    image: Mapping[str, Any] | None = None
     include: SequenceParam[str] | None = None
     instructions: str | None = None
     max_output_tokens: Annotated[int, Ge(1)] | None = None
     max_tool_calls: int | None = None
     metadata: MetadataParam | None = None
+    moderation: ModerationOptionsParam | None = None
     parallel_tool_calls: bool | None = None
     previous_response_id: str | None = None
     prompt: Mapping[str, Any] | None = None
     prompt_cache_key: str | None = None
+    prompt_cache_options: PromptCacheOptionsParam | None = None
     prompt_cache_retention: Literal["in_memory", "24h"] | None = None
     reasoning: ReasoningParam | None = None
     safety_identifier: Annotated[str, MaxLen(64)] | None = None
@@ -125,6 +142,7 @@ class RetrieveResponse(StreamOperation[Response, ResponseStreamEvent]):
     Args:
         response_id: ID of the response.
         include: Additional output.
+        include_obfuscation: Whether the events of a stream are padded to a random length.
         starting_after: Sequence number of the event after which a stream begins.
 
     Source: https://platform.openai.com/docs/api-reference/responses/get
@@ -133,6 +151,7 @@ class RetrieveResponse(StreamOperation[Response, ResponseStreamEvent]):
     response_id: str
     _: KW_ONLY
     include: SequenceParam[str] | None = None
+    include_obfuscation: bool | None = None
     starting_after: int | None = None
 
 
@@ -193,6 +212,7 @@ class CountResponseInputTokens(Operation[ResponseInputTokens]):
         model: Name of the model.
         conversation: ID of the conversation to continue.
         instructions: System message.
+        personality: Style of the model, such as `friendly`.
         parallel_tool_calls: Whether several tools may be called at once.
         previous_response_id: ID of the stored response to continue.
         reasoning: Effort of a reasoning model.
@@ -209,6 +229,7 @@ class CountResponseInputTokens(Operation[ResponseInputTokens]):
     model: str
     conversation: str | Mapping[str, Any] | None = None
     instructions: str | None = None
+    personality: Annotated[str, MaxLen(64)] | None = None
     parallel_tool_calls: bool | None = None
     previous_response_id: str | None = None
     reasoning: ReasoningParam | None = None

@@ -1,7 +1,7 @@
 """Files: training data, results and batches."""
 
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from typing import Literal
 
 from tunesmith.errors import FileRejectedError
@@ -12,7 +12,7 @@ from tunesmith.operations.files import (
     ListFiles,
     RetrieveFile,
 )
-from tunesmith.resources.base import Resource, operation_method, paged
+from tunesmith.resources.base import Resource, build_operation, operation_method, paged
 from tunesmith.resources.file_content import FileContent
 from tunesmith.resources.file_upload import PART_BYTES, FileUpload
 from tunesmith.resources.polling import wait_until
@@ -31,13 +31,23 @@ class Files(Resource):
     list = paged(ListFiles)
     delete = operation_method(DeleteFile)
 
-    def content(self, file_id: str) -> FileContent:
+    def content(
+        self,
+        file_id: str,
+        *,
+        extra_headers: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, str] | None = None,
+        timeout: float | None = None,
+    ) -> FileContent:
         """Return a file's content, to be read whole, in chunks, or written to disk.
 
         Nothing is requested before it is read; see `FileContent`.
 
         Args:
             file_id: ID of the file.
+            extra_headers: Headers to send with this call.
+            extra_query: Further query parameters.
+            timeout: Seconds each attempt of this call may take.
 
         Example:
             ```python
@@ -45,7 +55,14 @@ class Files(Resource):
             await client.files.content(file.id).write_to("copy.jsonl")
             ```
         """
-        return FileContent(self.caller, DownloadFile(file_id))
+        operation = build_operation(
+            DownloadFile,
+            file_id,
+            extra_headers=extra_headers,
+            extra_query=extra_query,
+            timeout=timeout,
+        )
+        return FileContent(self.caller, operation)
 
     async def upload(
         self,

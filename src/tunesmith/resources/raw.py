@@ -2,8 +2,9 @@
 
 import inspect
 from collections.abc import Callable, Coroutine, Iterator, Mapping
-from typing import Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
+from tunesmith._lazy import missing_attribute
 from tunesmith.types.base import APIResponse
 
 __all__ = ["RawMethods", "RawResponse"]
@@ -43,6 +44,11 @@ class RawResponse(Generic[A]):
         self.headers: Mapping[str, str] = _Headers(info.headers)
         self.request_id = info.request_id
         self.retries_taken = info.attempts - 1
+
+    if not TYPE_CHECKING:  # type checkers report unknown names themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, ("raw",), name)
 
     def parse(self) -> A:
         """Return the result of the method."""

@@ -2,9 +2,11 @@
 
 import os
 from collections.abc import Mapping
+from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
+from tunesmith._lazy import missing_attribute
 from tunesmith.errors import ConfigurationError
 from tunesmith.types.webhooks import WebhookEvent
 from tunesmith.webhooks import DEFAULT_TOLERANCE, unwrap, verify
@@ -29,6 +31,11 @@ class Webhooks:
 
     def __init__(self, secret: SecretStr | None) -> None:
         self._secret = secret
+
+    if not TYPE_CHECKING:  # type checkers report unknown names themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, ("webhooks",), name)
 
     def unwrap(
         self,

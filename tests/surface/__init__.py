@@ -1,0 +1,1 @@
+"""The public names of the official SDK beside those of tunesmith: `python -m tests.surface`."""
