@@ -44,11 +44,7 @@ from tunesmith.lifecycle import (
 )
 from tunesmith.operations.param_types import (
     NOT_GIVEN as NOT_GIVEN,
-)
-from tunesmith.operations.param_types import (
     not_given as not_given,
-)
-from tunesmith.operations.param_types import (
     omit as omit,
 )
 from tunesmith.protocol.message import (
