@@ -71,7 +71,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "responses": "client.responses with client = tunesmith.AsyncClient()",
     },
     "client": {
-        "beta": "client.chat.completions.parse(…), without beta (there are no assistants)",
+        "beta": "client.chat.completions.parse(…), without beta",
         "base_url": "client.backend.base_url",
         "is_closed": "client.backend.closed",
         "default_headers": f"{_OPTIONS} to change them",
