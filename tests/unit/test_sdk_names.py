@@ -188,7 +188,8 @@ async def test_webhooks_without_a_secret_are_an_error(client, monkeypatch):
 SEEN = {
     "openai": lambda client: tunesmith,
     "client": lambda client: client,
-    "resource": lambda client: client.files,
+    "resource": lambda client: client.fine_tuning.checkpoints.permissions,
+    "webhooks": lambda client: client.webhooks,
     "page": lambda client: tunesmith.Page(data=[]),
     "chunk": lambda client: tunesmith.types.ChatCompletionChunk(),
     "result": lambda client: tunesmith.types.Batch(id="batch_1", status="failed"),
@@ -209,7 +210,8 @@ SEEN = {
 )
 async def test_a_name_of_the_official_sdk_is_explained(owner, name, client):
     value = SEEN[owner](client)
-    hint = f"write {INSTEAD[owner][name]}" if name in INSTEAD[owner] else ABSENT[owner][name]
+    instead = INSTEAD.get(owner, {}).get(name)
+    hint = f"write {instead}" if instead else ABSENT[owner][name]
     with pytest.raises(AttributeError) as missing:
         getattr(value, name)
     assert str(missing.value).endswith(f"has no attribute {name!r}: {hint}")
@@ -278,10 +280,10 @@ async def test_a_misspelt_parameter_is_suggested(client):
 
 
 async def test_parameters_of_other_apis_are_explained(client):
-    create = client.completions.create
     for name, hint in INSTEAD["parameter"].items():
-        message = await refused(create, model="davinci-002", prompt="a", **{name: "x"})
-        assert message == f"completions.create: {name}: unknown parameter: write {hint}"
+        message = await refused(client.models.list, **{name: "x"})
+        assert message == f"models.list: {name}: unknown parameter: write {hint}"
+    create = client.completions.create
     message = await refused(create, model="davinci-002", prompt="a", zzz=1)
     assert message.endswith("zzz: unknown parameter: pass it as extra_body={'zzz': …}")
 

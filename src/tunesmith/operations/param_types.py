@@ -10,7 +10,12 @@ from typing_extensions import TypedDict
 
 NOT_GIVEN: Final = None
 """Value of a parameter that is not sent: None, by its name in the official SDK."""
-not_given = omit = NOT_GIVEN
+
+not_given: Final = NOT_GIVEN
+"""The same as `NOT_GIVEN`."""
+
+omit: Final = NOT_GIVEN
+"""The same as `NOT_GIVEN`."""
 
 Item = TypeVar("Item")
 

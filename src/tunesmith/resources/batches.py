@@ -37,9 +37,13 @@ class Batches(Resource):
 
         Example:
             ```python
+            row = b'{"custom_id": "1", "method": "POST", "url": "/v1/completions", "body": {}}'
+            requests = await client.files.create(file=("requests.jsonl", row), purpose="batch")
+            batch = await client.batches.create(
+                input_file_id=requests.id, endpoint="/v1/completions", completion_window="24h"
+            )
             batch = await client.batches.wait(batch)
-            if batch.status == "completed":
-                results = await client.files.content(batch.output_file_id).text()
+            print(batch.status, batch.output_file_id)
             ```
         """
         return await wait_until(

@@ -23,9 +23,12 @@ class Webhooks:
 
     Example:
         ```python
-        event = client.webhooks.unwrap(await request.body(), request.headers)
-        if event.type == "batch.completed":
-            batch = await client.batches.retrieve(event.data.id)
+        from tunesmith.webhooks import sign
+
+        secret = "whsec_" + "c2VjcmV0LXNlY3JldC1zZWNyZXQ="
+        body = '{"id":"evt_1","type":"batch.completed","created_at":1,"data":{"id":"batch_1"}}'
+        headers = sign(body, "wh_1", secret=secret)  # done by the service
+        assert client.webhooks.unwrap(body, headers, secret=secret).data.id == "batch_1"
         ```
     """
 
