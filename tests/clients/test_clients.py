@@ -225,3 +225,13 @@ def test_frameworks_use_the_responses_api(serve):
         "pydantic_ai": ["OpenAIResponsesModel", "City", True, True],
         "agents": ["City", True],
     }
+
+
+def test_libraries_use_the_responses_api(serve):
+    command = [installed("libraries", "bin", "python"), HERE / "libraries.py"]
+    output = run(*command, OPENAI_BASE_URL=serve(), OPENAI_API_KEY="any")
+    assert json.loads(output.splitlines()[-1]) == {
+        "langchain": ["completed", "completed", "City", "Weather"],
+        "instructor": "City",
+        "litellm": ["completed", "response.created", "response.completed"],
+    }
