@@ -136,7 +136,8 @@ def format_delay(progress: "Progress") -> str:
     """Return why requests wait or were retried; empty if none was."""
     reason = " ".join(to_option_names(progress.last_retry_reason or "").split())
     if progress.paused_s > 0:
-        return f"{reason or 'rate limited'}, retrying in {ceil(progress.paused_s)} s"
+        # The wait comes first: a narrow terminal cuts the reason.
+        return f"retrying in {ceil(progress.paused_s)} s: {reason or 'rate limited'}"
     return f"{progress.retried:,} retried, last: {reason}" if progress.retried else ""
 
 

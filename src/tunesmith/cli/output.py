@@ -65,7 +65,8 @@ def echo(
     if fg is not None and not is_colourless():
         end = len(label) or len(message)
         message = click.style(message[:end], fg=fg) + message[end:]
-    click.echo(message, err=err, nl=nl)
+    # The stream itself: the one that click finds writes into a live display, not above it.
+    click.echo(message, file=stream if err else None, nl=nl)
 
 
 def _wrapped(text: str, indent: int) -> str:

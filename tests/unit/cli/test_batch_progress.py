@@ -73,9 +73,11 @@ def test_a_wide_terminal_shows_more(monkeypatch):
     assert line.startswith("━")
 
 
-def test_a_pause_is_shown_on_its_own_line(monkeypatch):
+def test_a_pause_is_shown_on_its_own_line_before_its_reason(monkeypatch):
     _, delay = display(80, monkeypatch, paused_s=6.2, last_retry_reason="service unreachable")
-    assert delay == "service unreachable, retrying in 7 s"
+    assert delay == "retrying in 7 s: service unreachable"
+    _, delay = display(60, monkeypatch, paused_s=6.2, last_retry_reason="unreachable " * 9)
+    assert delay.startswith("retrying in 7 s: unreachable")
 
 
 def test_log_lines_have_a_time_a_percentage_and_hours(capsys):

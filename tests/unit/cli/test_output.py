@@ -1,5 +1,6 @@
 """Output on a terminal and in a pipe."""
 
+import io
 import json
 import os
 import subprocess
@@ -8,10 +9,12 @@ import unicodedata
 
 import pytest
 from hypothesis import given, strategies as st
+from rich.console import Console
+from rich.file_proxy import FileProxy
 
 from tunesmith.cli.connection import ServiceOptions
 from tunesmith.cli.messages import clean
-from tunesmith.cli.output import Output
+from tunesmith.cli.output import Output, echo
 
 
 @pytest.fixture
@@ -81,6 +84,17 @@ def test_messages_are_wrapped_and_stay_a_table(run, tuned, terminal):
 def test_an_empty_list_is_an_empty_table(run, remembered, terminal):
     terminal(40)
     assert run("fine-tunes list").exit_code == 0
+
+
+def test_messages_appear_above_a_live_display(monkeypatch):
+    terminal = io.TextIOWrapper(io.BytesIO(), encoding="utf-8")
+    monkeypatch.setattr(sys, "stderr", terminal)
+    echo("before", err=True)
+    shown = []
+    monkeypatch.setattr(Console, "print", lambda _, text: shown.append(str(text)))
+    monkeypatch.setattr(sys, "stderr", FileProxy(Console(file=terminal), terminal))
+    echo("Stopping", err=True)
+    assert shown == ["Stopping"]
 
 
 def test_control_characters_are_removed_on_a_terminal(terminal, capsys):
