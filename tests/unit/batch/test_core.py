@@ -265,7 +265,7 @@ def test_only_own_cancelled_batches_stop_a_job():
 
 def test_rows_are_read_ahead_only_a_little():
     core = make_core()
-    while core.state.wants_rows:
+    while core.state.wants_rows and core.state.seen < 999:
         core.add_row(row(f"r{core.state.seen}"))
     assert core.state.seen == 256
     assert not core.state.needs_rows
@@ -276,7 +276,7 @@ def test_rows_are_read_ahead_only_a_little():
 
 def test_large_rows_are_read_ahead_by_their_size():
     core = make_core()
-    while core.state.wants_rows:
+    while core.state.wants_rows and core.state.seen < 999:
         core.add_row(OpenRow(f"r{core.state.seen}", 0, size_bytes=1 << 20))
     assert core.state.seen == 8
 
