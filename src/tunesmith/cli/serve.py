@@ -77,6 +77,26 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     metavar="NAME",
     help="Another base model: of your own, or newer than those that are known. May be repeated.",
 )
+@click.option(
+    "--upstream",
+    metavar="URL",
+    help="Base URL of a server that completes, chats, embeds and responds in place of the engine, "
+    "such as http://127.0.0.1:8001/v1 of vLLM. Files, batches and fine-tuning stay here.",
+)
+@click.option(
+    "--upstream-key",
+    default="none",
+    envvar="TUNESMITH_UPSTREAM_API_KEY",
+    show_envvar=True,
+    help="API key of that server.",
+)
+@click.option(
+    "--upstream-concurrency",
+    type=click.IntRange(1),
+    default=16,
+    show_default=True,
+    help="Number of requests of a batch that are sent to that server at a time.",
+)
 @click.option("--seed", default=0, show_default=True, help="Seed of ids and generated texts.")
 @click.option(
     "--state",
@@ -130,6 +150,9 @@ def command(
     api_key: str | None,
     engine: Engine | None,
     models: tuple[str, ...],
+    upstream: str | None,
+    upstream_key: str,
+    upstream_concurrency: int,
     seed: int,
     state: Path | None,
     speed: float,
@@ -147,6 +170,7 @@ def command(
     extra `server`.
     """
     with click_errors():
+        from tunesmith.backends.httpx import HttpxBackend
         from tunesmith.service.http.asgi import ASGIApp
         from tunesmith.service.http.cors import LOOPBACK
         from tunesmith.service.http.uvicorn_server import base_url_of, bind_socket, create_server
@@ -163,6 +187,8 @@ def command(
             backend = MemoryBackend(
                 engine=engine,
                 models=models,
+                upstream=HttpxBackend(upstream, api_key=upstream_key) if upstream else None,
+                upstream_concurrency=upstream_concurrency,
                 seed=seed,
                 speed=1.0 if realtime else speed,
                 limits=ServiceLimits(requests_per_minute, tokens_per_minute, quota_tokens),

@@ -75,7 +75,9 @@ class MemoryBackend:
                 store.close()
             raise
         self._closes_store = service is None
-        self._api = HttpApi(self.service, limiter=self.service.limiter)
+        self._api = HttpApi(
+            self.service, limiter=self.service.limiter, upstream=self.service.upstream
+        )
         self._is_closed = False
 
     def __repr__(self) -> str:

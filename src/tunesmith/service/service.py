@@ -8,9 +8,11 @@ from typing import TYPE_CHECKING, TypedDict, TypeVar, cast
 
 from pydantic import SecretStr
 
+from tunesmith.backends.base import Backend
 from tunesmith.clock import VirtualClock
 from tunesmith.operations.base import Operation, StreamOperation
-from tunesmith.service.batches.batches import BatchService, BatchTiming
+from tunesmith.service.batches.batches import BatchService
+from tunesmith.service.batches.sending import BatchTiming, LineSender
 from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.handlers import collect_handlers
@@ -19,6 +21,7 @@ from tunesmith.service.core.ids import IdGenerator, IdKind
 from tunesmith.service.core.rate_limits import RateLimiter, ServiceLimits
 from tunesmith.service.core.scheduler import Scheduler
 from tunesmith.service.core.store import MemoryStore, Store
+from tunesmith.service.core.upstream import Upstream
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.files.files import FileService
 from tunesmith.service.files.uploads import Uploads
@@ -57,6 +60,8 @@ class ServiceOptions(TypedDict, total=False):
     """Keyword arguments of `Service`."""
 
     engine: Engine | None
+    upstream: Backend | None
+    upstream_concurrency: int
     models: Iterable[str]
     store: Store | None
     clock: VirtualClock | None
@@ -88,6 +93,9 @@ class Service:
         engine: Trains and generates; a small n-gram model by default.
         models: Names of base models of the default engine beside `KNOWN_MODELS`: of your own, or
             newer than the table. Other engines have their own catalogue.
+        upstream: Access to a server that completes, chats, embeds and responds in place of the
+            engine. Files, batches and fine-tuning stay here.
+        upstream_concurrency: Number of requests of a batch that are sent to it at a time.
         store: Storage of records and blobs; in memory by default. A service over a store that
             has a state continues it.
         clock: The service's time; by default it continues that of the store.
@@ -119,6 +127,8 @@ class Service:
         self,
         *,
         engine: Engine | None = None,
+        upstream: Backend | None = None,
+        upstream_concurrency: int = 16,
         models: Iterable[str] = (),
         store: Store | None = None,
         clock: VirtualClock | None = None,
@@ -158,6 +168,9 @@ class Service:
             organization_name=organization_name,
         )
         self.models = Models(context, self.engine)
+        self.upstream = (
+            None if upstream is None else Upstream(upstream, self.clock, self.models.is_tuned)
+        )
         self.files = FileService(context)
         self.uploads = Uploads(context, self.files)
         self.graders = Graders(context)
@@ -181,9 +194,11 @@ class Service:
         self.embeddings = Embeddings(inference, self.vectors)
         self.moderations = Moderations(inference)
         # Request ids of their own: results must not depend on the number of other requests.
-        line_api = HttpApi(self, request_ids="line_request")
+        line_api = HttpApi(self, request_ids="line_request", upstream=self.upstream)
         timing = (batch_timing or BatchTiming()).at_speed(speed)
-        self.batches = BatchService(context, self.files, self.models, line_api, timing)
+        concurrency = upstream_concurrency if upstream else None
+        sender = LineSender(context, line_api, timing)
+        self.batches = BatchService(context, self.files, self.models, sender, concurrency)
         self._handlers, self._stream_handlers = collect_handlers(
             self.models,
             self.files,
@@ -286,7 +301,9 @@ class Service:
         """
         from tunesmith.service.http.httpx_transport import HttpxTransport  # noqa: PLC0415 - slow import
 
-        return HttpxTransport(HttpApi(self, limiter=self.limiter), api_key=api_key)
+        return HttpxTransport(
+            HttpApi(self, limiter=self.limiter, upstream=self.upstream), api_key=api_key
+        )
 
     def asgi_app(self, *, api_key: str | SecretStr | None = None) -> "ASGIApp":
         """Return an ASGI app of this service.
@@ -296,7 +313,7 @@ class Service:
         """
         from tunesmith.service.http.asgi import ASGIApp  # noqa: PLC0415 - slow import
 
-        return ASGIApp(HttpApi(self, limiter=self.limiter), api_key=api_key)
+        return ASGIApp(HttpApi(self, limiter=self.limiter, upstream=self.upstream), api_key=api_key)
 
     async def run_lifecycles(self) -> None:
         """Run jobs and batches when they are due, until cancelled.
@@ -351,6 +368,8 @@ class Service:
         """Stop the engine, write all changes and close the store."""
         try:
             await self.engine.aclose()
+            if self.upstream is not None:
+                await self.upstream.aclose()
         finally:
             self._commit(force=True)
             self.store.close()

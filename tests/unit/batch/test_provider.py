@@ -11,7 +11,7 @@ from pydantic import BaseModel
 
 from tunesmith import AsyncClient, MemoryBackend, errors
 from tunesmith.batch import BatchJob, BatchLimits, Budget, cancel_batches
-from tunesmith.service.batches.batches import BatchTiming
+from tunesmith.service.batches.sending import BatchTiming
 from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.service import Service
 

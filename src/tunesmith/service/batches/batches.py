@@ -1,15 +1,14 @@
 """Batches: files of requests, processed within a day."""
 
 import random
-from collections.abc import Awaitable, Callable, Iterable
+from collections.abc import Awaitable, Callable, Iterable, Iterator
 from dataclasses import dataclass, replace
 from typing import Any, Literal
 
-from pydantic_core import from_json, to_json
+import anyio
 
 from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, RetrieveBatch
 from tunesmith.operations.param_types import ExpiresAfterParam
-from tunesmith.protocol.message import Request
 from tunesmith.service.batches.counts import (
     add_counts,
     estimate_tokens,
@@ -18,10 +17,10 @@ from tunesmith.service.batches.counts import (
     token_limit_error,
 )
 from tunesmith.service.batches.input_file import BatchInput, read_batch_input
+from tunesmith.service.batches.sending import BatchTiming, LineSender
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.handlers import handles
-from tunesmith.service.core.http_api import HttpApi
 from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.core.scheduler import ScheduledAction
 from tunesmith.service.core.store import Collection
@@ -30,7 +29,6 @@ from tunesmith.service.inference.models import Models
 from tunesmith.types.base import Page
 from tunesmith.types.batch_lines import (
     BatchLineError,
-    BatchLineResponse,
     BatchRequestLine,
     BatchResponseLine,
 )
@@ -47,35 +45,6 @@ _EXPIRED = BatchLineError(
 _CANCELLED = BatchLineError(
     code="batch_cancelled", message="This request was not executed: the batch was cancelled."
 )
-
-
-@dataclass(frozen=True, slots=True)
-class BatchTiming:
-    """Durations of the steps of a batch, in seconds.
-
-    Args:
-        validating_s: Validation of the input file.
-        request_s: Each request.
-        finalizing_s: Writing of the output files.
-        cancelling_s: Cancellation; up to ten minutes in the real service.
-        window_s: Time from creation to expiry.
-    """
-
-    validating_s: float = 5.0
-    request_s: float = 1.0
-    finalizing_s: float = 5.0
-    cancelling_s: float = 60.0
-    window_s: float = 24 * 3600.0
-
-    def at_speed(self, speed: float) -> "BatchTiming":
-        """Return a copy whose durations, except for the expiry, are divided by a speed."""
-        return BatchTiming(
-            self.validating_s / speed,
-            self.request_s / speed,
-            self.finalizing_s / speed,
-            self.cancelling_s / speed,
-            self.window_s,
-        )
 
 
 @dataclass(frozen=True, slots=True)
@@ -104,8 +73,9 @@ class BatchService:
         context: Dependencies shared by all parts of the service.
         files: Input and output files.
         models: The models.
-        http_api: The API that processes the requests.
-        timing: Durations of the steps.
+        sender: Sends the requests.
+        concurrency: Number of requests at a time to a server behind this one; None if the engine
+            answers.
     """
 
     def __init__(
@@ -113,8 +83,8 @@ class BatchService:
         context: ServiceContext,
         files: FileService,
         models: Models,
-        http_api: HttpApi,
-        timing: BatchTiming,
+        sender: LineSender,
+        concurrency: int | None = None,
     ) -> None:
         self._store = context.store
         self._clock = context.clock
@@ -123,8 +93,9 @@ class BatchService:
         self._behavior = context.behavior
         self._files = files
         self._models = models
-        self._http_api = http_api
-        self._timing = timing
+        self._sender = sender
+        self._timing = sender.timing
+        self._concurrency = concurrency
         self._batches = self._store.collection("batches", Batch)
         self._runs = self._store.collection("batch_runs", _BatchRun)
         self._scheduled: dict[str, list[ScheduledAction]] = {}
@@ -223,7 +194,7 @@ class BatchService:
     def _schedule_step(self, id: str, run: _BatchRun) -> None:
         steps: dict[str, Callable[[str, float], Awaitable[None]]] = {
             "validate": self._validate,
-            "send": self._send_slice,
+            "send": self._send_slice if self._concurrency is None else self._send_all,
             "complete": self._complete,
             "cancel": self._finish_cancelled,
         }
@@ -283,7 +254,9 @@ class BatchService:
             return BatchInput(errors=[error])
         return await self._clock.run_in_thread(
             lambda: read_batch_input(
-                content, endpoint=batch.endpoint or "", has_model=self._models.exists
+                content,
+                endpoint=batch.endpoint or "",
+                has_model=None if self._concurrency else self._models.exists,
             )
         )
 
@@ -302,7 +275,7 @@ class BatchService:
             newest_first=False,
         )
         with self._clock.hold():
-            new = [await self._send_line(line) for line in page.records]
+            new = [await self._sender.send(line) for line in page.records]
         self._schedule.check_cancelled()
         for number, response in enumerate(new, n_sent):
             responses.put(str(number), response)
@@ -311,32 +284,46 @@ class BatchService:
         if n_sent + len(new) < n_lines:
             self._schedule_slice(id, run, now)
             return
+        self._finalize(id, run, now)
+
+    async def _send_all(self, id: str, now: float) -> None:
+        """Send all requests without a response, several at a time, and store each response."""
+        responses = self._responses(id)
+        numbered = self._unsent(id)
+
+        async def send_some() -> None:
+            for number, line in numbered:
+                response = await self._sender.send_persistently(line)
+                if self._schedule.is_cancelled or responses.get(number) is not None:
+                    return
+                responses.put(number, response)
+                counts = add_counts(self._find(id).request_counts, [response])
+                self._update(id, request_counts=counts)
+                self._schedule.commit()
+
+        with self._clock.hold():
+            async with anyio.create_task_group() as tasks:
+                for _ in range(self._concurrency or 1):
+                    tasks.start_soon(send_some)
+        self._schedule.check_cancelled()
+        self._finalize(
+            id, self._run(id), self._clock.time() if self._schedule.is_background else now
+        )
+
+    def _unsent(self, id: str) -> Iterator[tuple[str, BatchRequestLine]]:
+        lines, responses = self._lines(id), self._responses(id)
+        for number in range(len(lines)):
+            line = lines.get(str(number))
+            if line is not None and responses.get(str(number)) is None:
+                if self._schedule.is_cancelled:
+                    return
+                yield str(number), line
+
+    def _finalize(self, id: str, run: _BatchRun, now: float) -> None:
         self._cancel_scheduled(id)
         self._update(id, status="finalizing", finalizing_at=int(now))
         due_at = now + self._timing.finalizing_s
         self._schedule_step(id, replace(run, step="complete", due_at=due_at))
-
-    async def _send_line(self, line: BatchRequestLine) -> BatchResponseLine:
-        request = Request(
-            operation="batches.line",
-            method=line.method,
-            path=line.url.removeprefix("/v1"),
-            headers={"content-type": "application/json"},
-            # Responses in a batch are not streamed.
-            body=to_json({**line.body, "stream": None}),
-        )
-        async with self._http_api.send(request) as response:
-            line_response = BatchLineResponse(
-                status_code=response.status,
-                request_id=response.headers["x-request-id"],
-                body=from_json(await response.read()),
-            )
-        return BatchResponseLine(
-            id=self._ids.new("batch_request"),
-            custom_id=line.custom_id,
-            response=line_response,
-            error=None,
-        )
 
     async def _complete(self, id: str, now: float) -> None:
         self._finish(id, now, "completed", _EXPIRED)
@@ -349,8 +336,12 @@ class BatchService:
 
     def _finish(self, id: str, now: float, status: str, unexecuted_error: BatchLineError) -> None:
         run = self._run(id)
-        responses = self._responses(id).get_page(newest_first=False).records
-        unexecuted = self._lines(id).get_page(newest_first=False).records[len(responses) :]
+        stored = self._responses(id)
+        responses = stored.get_page(newest_first=False).records
+        requests = self._lines(id).get_page(newest_first=False).records
+        unexecuted = [
+            line for number, line in enumerate(requests) if stored.get(str(number)) is None
+        ]
         lines = responses + [
             BatchResponseLine(
                 id=self._ids.new("batch_request"),

@@ -31,14 +31,14 @@ class BatchInput:
 
 
 def read_batch_input(
-    content: bytes, *, endpoint: str, has_model: Callable[[str], bool]
+    content: bytes, *, endpoint: str, has_model: Callable[[str], bool] | None
 ) -> BatchInput:
     """Read and validate an input file.
 
     Args:
         content: The file.
         endpoint: The `url` that all lines must have.
-        has_model: Returns whether a model exists.
+        has_model: Returns whether a model exists; None if another server decides.
     """
     result = BatchInput()
     validator = _LineValidator(endpoint, has_model)
@@ -76,7 +76,7 @@ class _InvalidLineError(Exception):
 class _LineValidator:
     """Validator of the lines of one file: ids must be unique, and the model the same."""
 
-    def __init__(self, endpoint: str, has_model: Callable[[str], bool]) -> None:
+    def __init__(self, endpoint: str, has_model: Callable[[str], bool] | None) -> None:
         self.model: str | None = None
         self._endpoint = endpoint
         self._has_model = has_model
@@ -116,7 +116,8 @@ class _LineValidator:
     def _validate_model(self, model: object) -> None:
         if model is None:
             raise _missing("body.model")
-        if not isinstance(model, str) or not self._has_model(model):
+        is_known = isinstance(model, str) and (self._has_model is None or self._has_model(model))
+        if not isinstance(model, str) or not is_known:
             raise _InvalidLineError(
                 "model_not_found",
                 f"The provided model '{model}' is not supported by the Batch API.",

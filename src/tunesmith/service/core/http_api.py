@@ -27,6 +27,7 @@ from tunesmith.service.core.errors import ServiceError, StubError, internal_erro
 from tunesmith.service.core.idempotency import IdempotentResponses
 from tunesmith.service.core.ids import IdKind
 from tunesmith.service.core.rate_limits import RateLimiter
+from tunesmith.service.core.upstream import Upstream
 from tunesmith.types.files import FileObject
 from tunesmith.types.responses import ResponseStreamEvent
 
@@ -88,6 +89,7 @@ class HttpApi:
         max_body_bytes: Maximum size of a request body; larger ones are refused with 413.
         request_ids: Kind of ids in `x-request-id`.
         limiter: Rate limits; None for no limits, as for lines of batches.
+        upstream: Server that answers in place of the engine; None for none.
 
     Example:
         ```python
@@ -106,11 +108,13 @@ class HttpApi:
         max_body_bytes: int = MAX_BODY_BYTES,
         request_ids: IdKind = "request",
         limiter: RateLimiter | None = None,
+        upstream: Upstream | None = None,
     ) -> None:
         self._service = service
         self._context = service.context
         self._request_ids: IdKind = request_ids
         self._limiter = limiter
+        self._upstream = upstream
         self._max_body_bytes = max_body_bytes
         self._idempotent = IdempotentResponses()
         self._router = Router(all_operations(), max_body_bytes=max_body_bytes)
@@ -169,7 +173,13 @@ class HttpApi:
         max_bytes = self._max_body_bytes
         if not spec.multipart:
             max_bytes = min(max_bytes, MAX_JSON_BYTES)
-        decoded = await self._router.decode(self._with_limited_body(request, max_bytes))
+        request = self._with_limited_body(request, max_bytes)
+        if self._upstream is not None and not spec.multipart:
+            body = None if request.body is None else await _read(request)
+            if self._upstream.handles(spec.name, request, body):
+                return await self._upstream.respond(request, body, stack)
+            request = replace(request, body=body)
+        decoded = await self._router.decode(request)
         operation = decoded.operation
         limits: Mapping[str, str] = {}
         if self._limiter is not None:
@@ -245,6 +255,11 @@ class HttpApi:
                     yield chunk
         except Exception as error:
             raise _UnreadableBodyError(error) from error
+
+
+async def _read(request: Request) -> bytes:
+    async with aclosing(request.chunks()) as chunks:
+        return b"".join([chunk async for chunk in chunks])
 
 
 def _check_content_type(request: Request, spec: OperationSpec) -> None:

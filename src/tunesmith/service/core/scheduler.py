@@ -95,14 +95,23 @@ class Scheduler:
         """Whether the caller is an action."""
         return self._current_action() is not None
 
+    @property
+    def is_cancelled(self) -> bool:
+        """Whether the current action was cancelled."""
+        current = self._current_action()
+        return current is not None and current.is_cancelled
+
+    def commit(self) -> None:
+        """Write what the current action has changed so far."""
+        self._on_executed()
+
     def check_cancelled(self) -> None:
         """Raise an error if the current action was cancelled.
 
         Raises:
             ActionCancelledError: It was cancelled.
         """
-        current = self._current_action()
-        if current is not None and current.is_cancelled:
+        if self.is_cancelled:
             raise ActionCancelledError
 
     async def run_due(self) -> None:

@@ -6,7 +6,7 @@ import anyio
 import anyio.lowlevel
 import pytest
 
-from tunesmith.service.batches.batches import BatchTiming
+from tunesmith.service.batches.sending import BatchTiming
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
