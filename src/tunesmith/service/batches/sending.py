@@ -51,7 +51,7 @@ class BatchTiming:
 
 
 class LineSender:
-    """Sends the requests of batches.
+    """Sender of the requests of batches.
 
     Args:
         context: Dependencies shared by all parts of the service.
