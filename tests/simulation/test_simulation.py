@@ -20,6 +20,7 @@ CHUNKS = [
 
 VIOLATED_ONCE = {
     19447: "a truncated file of answers passed for whole, since expired rows had lines as well",
+    75164: "a full disk refused a run that was to retry failed rows",
     48739: "the same, with a batch that expired",
 }
 

@@ -124,7 +124,11 @@ class World:
 
     def run(self):
         """Run until the job is over, or the process dies."""
-        self.restore()
+        try:
+            self.restore()
+        except DiskFullError:
+            self.tell_story("the run is refused: the disk is full")
+            return
         self.source = iter(self.settings.source)
         self.at(0.0, self.read_rows)
         if self.settings.stop_after is not None:
