@@ -38,7 +38,7 @@ from tunesmith.errors import (
     UnknownOutcomeError as UnknownOutcomeError,
     UnprocessableEntityError as UnprocessableEntityError,
 )
-from tunesmith.lifecycle import (
+from tunesmith.fine_tuning import (
     FineTuneHandle as FineTuneHandle,
     fine_tune as fine_tune,
 )

@@ -107,7 +107,7 @@ ALLOWED = {
     "reports": {"errors", "_charts", "_html", "datasets", "types", "client", "batch"},
     "train": {"_atomic", "_extras", "_json_types", "service.grading", "training_rules"},
     "webhooks": {"errors", "types"},
-    "lifecycle": {
+    "fine_tuning": {
         "_atomic",
         "errors",
         "types",

@@ -115,7 +115,7 @@ class Caller:
         while True:
             attempt += 1
             try:
-                return await self._try(operation, request, deadline, attempt)
+                return await self._call_once(operation, request, deadline, attempt)
             except AttemptError as caught:
                 failure = caught
             if lost is not None:
@@ -128,7 +128,7 @@ class Caller:
                         return created
             await self._backoff(failure, request, deadline, attempt)
 
-    async def _try(
+    async def _call_once(
         self, operation: Operation[A], request: Request, deadline: Deadline, attempt: int
     ) -> A:
         info, body = await self._send_once(request, deadline, attempt)
@@ -213,6 +213,7 @@ class Caller:
     async def _send_once(
         self, request: Request, deadline: Deadline, number: int
     ) -> tuple[ResponseInfo, bytes]:
+        # Not `attempt`, which subclasses may extend for callers of their own.
         began = self.clock.monotonic()
         try:
             with deadline.scope(request.timeout):

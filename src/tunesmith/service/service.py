@@ -182,16 +182,16 @@ class Service:
         self.fine_tunes = LegacyFineTunes(legacy)
         self.checkpoints = Checkpoints(context, self.jobs, self.models)
 
-        self.replies = ReplyStubs()
-        self.vectors = EmbeddingStubs()
+        self.reply_stubs = ReplyStubs()
+        self.embedding_stubs = EmbeddingStubs()
         inference = InferenceContext(
-            self.models, self.replies, self.ids, self.clock, self.scheduler
+            self.models, self.reply_stubs, self.ids, self.clock, self.scheduler
         )
         self.completions = CompletionService(inference)
-        self.stored_chats = StoredCompletions(self.store)
-        self.chat = ChatCompletionService(inference, self.stored_chats)
+        self.stored_completions = StoredCompletions(self.store)
+        self.chat = ChatCompletionService(inference, self.stored_completions)
         self.responses = ResponseService(inference, self.chat, self.store)
-        self.embeddings = Embeddings(inference, self.vectors)
+        self.embeddings = Embeddings(inference, self.embedding_stubs)
         self.moderations = Moderations(inference)
         # Request ids of their own: results must not depend on the number of other requests.
         line_api = HttpApi(self, request_ids="line_request", upstream=self.upstream)
@@ -208,7 +208,7 @@ class Service:
             self.fine_tunes,
             self.checkpoints,
             self.completions,
-            self.stored_chats,
+            self.stored_completions,
             self.chat,
             self.responses,
             self.embeddings,
@@ -249,7 +249,7 @@ class Service:
             service.stub_reply({"city": "Königsberg"}, match={"model": "gpt-4o*"}, times=1)
             ```
         """
-        self.replies.add(reply, match=match, times=times)
+        self.reply_stubs.add(reply, match=match, times=times)
 
     def stub_embedding(
         self, vector: Vector, *, match: RequestMatcher | None = None, times: int | None = None
@@ -274,7 +274,7 @@ class Service:
             service.stub_embedding([1.0, 0.0], match="Kant")
             ```
         """
-        self.vectors.add(vector, match=match, times=times)
+        self.embedding_stubs.add(vector, match=match, times=times)
 
     def transport(self, *, api_key: str | SecretStr | None = None) -> "HttpxTransport":
         """Return a transport for clients that are built on httpx.

@@ -160,13 +160,6 @@ class HttpApi:
             async with aclosing(stream):
                 yield Response(response.status, headers, stream)
 
-    def match_operation(self, request: Request) -> type[Operation[Any]] | None:
-        """Return the operation of a request; None if no operation matches."""
-        try:
-            return self._router.find(request.method, request.path)[0]
-        except UnknownRouteError:
-            return None
-
     async def _respond(self, request: Request, stack: AsyncExitStack) -> Response:
         spec = self._router.find(request.method, request.path)[0].spec
         _check_content_type(request, spec)

@@ -226,7 +226,7 @@ class ChatCompletionService:
             "system_fingerprint": system_fingerprint(operation.model),
         }
         output_format = output_format_for(operation)
-        stub = context.replies.find(stubbed, last_message_text(operation.messages))
+        stub = context.reply_stubs.find(stubbed, last_message_text(operation.messages))
         if stub is not None:
             output_format = stub_output_format(output_format, stub, operation)
         elif output_format.schema is not None:

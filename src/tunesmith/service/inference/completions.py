@@ -186,7 +186,7 @@ class CompletionService:
         for place, prompt in enumerate(prompts):
             # Stubs are matched against each prompt on its own.
             single = operation if len(prompts) == 1 else replace(operation, prompt=prompt.text)
-            prompts[place] = replace(prompt, stub=context.replies.find(single, prompt.text))
+            prompts[place] = replace(prompt, stub=context.reply_stubs.find(single, prompt.text))
         return _PreparedRequest(operation, template, weights, window, prompts, spec, n_candidates)
 
     async def _read_prompt(

@@ -194,7 +194,7 @@ class ResponseService:
         response = self._find(operation.response_id).response
         while response.status in PENDING_STATUSES:
             await self._context.clock.sleep(_POLL_S)
-            await self._context.schedule.run_due()
+            await self._context.scheduler.run_due()
             response = self._find(operation.response_id).response
         after = -1 if operation.starting_after is None else operation.starting_after
         for change in replay_events(response.model_dump(mode="json", exclude_unset=True)):
@@ -299,7 +299,7 @@ class ResponseService:
 
         async def finish(_: float) -> None:
             await self._generate(prepared)
-            self._context.schedule.check_cancelled()
+            self._context.scheduler.check_cancelled()
             self._background.pop(response_id)
             self._save(prepared)
 
@@ -308,7 +308,7 @@ class ResponseService:
         response = self._save(prepared)
         prepared.fields["output"] = output
         due_at = self._context.now() + _BACKGROUND_S
-        self._background[response_id] = self._context.schedule.call_at(due_at, finish)
+        self._background[response_id] = self._context.scheduler.call_at(due_at, finish)
         return response
 
     def _save(self, prepared: _PreparedResponse) -> Response:

@@ -63,14 +63,14 @@ class InferenceContext:
     """Dependencies shared by all endpoints that run models."""
 
     models: Models
-    replies: ReplyStubs
+    reply_stubs: ReplyStubs
     ids: IdGenerator
     clock: VirtualClock
-    schedule: Scheduler
+    scheduler: Scheduler
 
     def now(self) -> float:
         """Return the time in Unix seconds."""
-        return self.schedule.now()
+        return self.scheduler.now()
 
     async def pause(self, seconds: float, *, release_clock: bool = False) -> None:
         """Wait as long as a stubbed reply takes; not in a batch.
@@ -79,7 +79,7 @@ class InferenceContext:
             seconds: Time to wait, in seconds.
             release_clock: Whether the caller holds the clock, as every handler but a stream does.
         """
-        if seconds > 0 and not self.schedule.is_running:
+        if seconds > 0 and not self.scheduler.is_running:
             with self.clock.released() if release_clock else nullcontext():
                 await self.clock.sleep(seconds)
 
@@ -148,7 +148,7 @@ class InferenceContext:
         """
         texts: list[SampledText | None] = [None] * len(generations)
         errors: list[Exception] = []
-        turn = _Turn()
+        time_slice = _TimeSlice()
 
         async def sample(index: int) -> None:
             generation = generations[index]
@@ -156,9 +156,9 @@ class InferenceContext:
             try:
                 async for token in generation:
                     tokens.append(token)
-                    turn.count_token()
-                    if turn.is_over:
-                        await turn.yield_to_others()
+                    time_slice.count_token()
+                    if time_slice.is_over:
+                        await time_slice.yield_to_others()
             except Exception as error:  # noqa: BLE001 - raised without an exception group
                 errors.append(error)
                 tasks.cancel_scope.cancel()
@@ -204,7 +204,7 @@ class SampledText:
         return total / len(self.tokens) if self.tokens else 0.0
 
 
-class _Turn:
+class _TimeSlice:
     """Share of the event loop that a request takes before it yields to others."""
 
     def __init__(self) -> None:
@@ -244,7 +244,7 @@ async def interleave(
     running: list[tuple[int, AsyncIterator[ScoredToken]]] = [
         (index, aiter(generation)) for index, generation in enumerate(generations)
     ]
-    turn = _Turn()
+    time_slice = _TimeSlice()
     try:
         for position in count():
             if not running:
@@ -257,10 +257,10 @@ async def interleave(
                     ended.add(index)
                     yield index, generations[index].finish_reason or "stop"
                 else:
-                    turn.count_token()
+                    time_slice.count_token()
                     yield index, token
-                if turn.is_over:
-                    await turn.yield_to_others()
+                if time_slice.is_over:
+                    await time_slice.yield_to_others()
             running = [item for item in running if item[0] not in ended]
     finally:
         for generation in generations:

@@ -140,7 +140,7 @@ class CallRecorder:
         """
         __tracebackhide__ = True
         service = self._service()
-        unmatched = [*service.replies.unmatched, *service.vectors.unmatched]
+        unmatched = [*service.reply_stubs.unmatched, *service.embedding_stubs.unmatched]
         _assert_empty(unmatched, f"no stub matched {len(unmatched)} request(s)")
 
     def assert_all_stubs_used(self) -> None:
@@ -152,7 +152,7 @@ class CallRecorder:
         """
         __tracebackhide__ = True
         service = self._service()
-        unused = [*service.replies.unused, *service.vectors.unused]
+        unused = [*service.reply_stubs.unused, *service.embedding_stubs.unused]
         _assert_empty(unused, f"{len(unused)} stub(s) were not used up")
 
     @property

@@ -202,7 +202,7 @@ async def test_a_function_that_returns_none_keeps_its_uses(complete, service):
 async def test_cleared_stubs_leave_all_requests_to_the_engine(complete, service):
     original = await complete(seed=1)
     service.stub_reply("stubbed")
-    service.replies.clear()
+    service.reply_stubs.clear()
     assert await complete(seed=1) == original
 
 
@@ -376,7 +376,7 @@ async def test_requests_without_a_stub_are_recorded(service, complete, chat):
     await complete()
     await complete("Water is")
     await chat("Who was Hume?")
-    assert [str(each) for each in service.replies.unmatched] == [
+    assert [str(each) for each in service.reply_stubs.unmatched] == [
         "completions.create model='davinci-002' prompt='Water is'",
         "chat.completions.create model='gpt-4o-mini' prompt='Who was Hume?'",
     ]
@@ -402,7 +402,7 @@ async def test_embeddings_can_be_stubbed_by_text(service, embed):
     kant, water, hume = await embed("Kant", "Water", "Hume")
     assert (kant, water) == ([1.0, 0.0], [0.0, 5.0])
     assert len(hume) == 1536
-    assert [each.prompt for each in service.vectors.unmatched] == ["Hume"]
+    assert [each.prompt for each in service.embedding_stubs.unmatched] == ["Hume"]
 
 
 @pytest.mark.parametrize("vector", ["abc", [], [1, "a"], {"a": 1}, 5])
