@@ -36,7 +36,7 @@ async def close_client(_: TaskiqState) -> None:
 async def fine_tune(path: str, model: str, suffix: str) -> str:
     """Train, and return the tuned model's name; a job that fails lets the task fail."""
     client = _service["client"]
-    file = await client.files.upload(path)  # an identical one is not sent again
+    file = await client.files.upload(path)  # an identical one is not uploaded twice
     job = await client.fine_tuning.jobs.create(
         model=model, training_file=file.id, suffix=suffix, seed=7
     )

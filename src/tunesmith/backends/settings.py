@@ -95,7 +95,7 @@ def connect_timeout_s(timeout_s: float | None) -> float:
 
 
 def attempt_timeouts(timeout_s: float | None) -> dict[str, float | None]:
-    """Return the timeouts of httpx for an attempt of so many seconds; None for no limit."""
+    """Return the timeouts of httpx for an attempt; None for no limit."""
     return httpx.Timeout(timeout_s, connect=connect_timeout_s(timeout_s)).as_dict()
 
 

@@ -73,7 +73,7 @@ def _params(_: click.Context, __: click.Parameter, pairs: tuple[str, ...]) -> di
 
 def _file(_: click.Context, __: click.Parameter, path: Path) -> Path:
     if str(path) == "-":
-        raise click.BadParameter("must be a file, which --resume can read again.")
+        raise click.BadParameter("must be a file, so that --resume can reread it.")
     return path
 
 

@@ -52,7 +52,7 @@ CancellationCheck = Callable[[], None]
 
 
 def never_cancelled() -> None:
-    """Check for cancellation where nobody can cancel."""
+    """Do nothing, for callers that cannot be cancelled."""
 
 
 def cancellable(source: ChunkSource, check_cancelled: CancellationCheck) -> ChunkSource:

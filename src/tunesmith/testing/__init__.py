@@ -1,7 +1,7 @@
-"""What tests of code that uses tunesmith need; each name loads its module when first used.
+"""Helpers for tests of code that uses tunesmith; each name loads its module when first used.
 
-The fixtures and options are those of a pytest plugin, `tunesmith.testing.pytest_plugin`, which is
-there as soon as tunesmith is installed.
+Fixtures and options come from the pytest plugin `tunesmith.testing.pytest_plugin`, which pytest
+loads wherever tunesmith is installed.
 """
 
 from tunesmith._lazy import attach_stub

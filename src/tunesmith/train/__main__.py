@@ -26,7 +26,7 @@ def main() -> int:
     )
     arguments = parser.parse_args()
     if arguments.stop_at_eof:
-        os.nice(_NICENESS)  # whoever follows the job is served first
+        os.nice(_NICENESS)  # the service responds first
         threading.Thread(target=_exit_at_eof, daemon=True).start()
     from tunesmith.train.folder import JobFolder
     from tunesmith.train.job import InvalidJobError

@@ -189,7 +189,7 @@ def test_retries_are_reported_with_their_cause(run, prompts, service):
 def test_a_pipe_is_rejected(run, prompts, service, folder, args):
     refused = run(f"batch run {args} -m m")
     assert refused.exit_code == 2
-    assert "must be a file, which --resume can read again" in refused.output
+    assert "must be a file, so that --resume can reread it" in refused.output
     assert not [path for path in folder.iterdir() if path.name not in {"kant.csv", prompts}]
 
 

@@ -220,7 +220,7 @@ class _UnorderedMatcher:
         by_key: dict[str, list[Interaction]] = defaultdict(list)
         for interaction in interactions:
             by_key[_key(interaction.request)].append(interaction)
-        # Incomplete responses are used only if there is no complete one.
+        # Incomplete responses are used only if all are incomplete.
         self._by_key = {
             key: [interaction for interaction in same if interaction.is_complete] or same
             for key, same in by_key.items()

@@ -209,7 +209,7 @@ class EditJson(_ContentFault):
 
 @dataclass(slots=True)
 class RepeatPage(_ContentFault):
-    """A page sent again in place of the next one."""
+    """Page repeated in place of the next one."""
 
     observes_all_calls: ClassVar[bool] = True
     previous: bytes | None = None
