@@ -1,0 +1,55 @@
+# pyright: basic, reportMissingImports=false
+"""Constrained decoding by llguidance: only tokens that keep a text valid are chosen."""
+
+import json
+from typing import Any
+
+import llguidance
+import numpy as np
+import torch
+
+from tunesmith.train.tokenizer import ModelTokenizer
+
+__all__ = ["Grammars"]
+
+
+class Grammars:
+    """Vocabulary for which matchers of JSON schemas are made.
+
+    Args:
+        tokenizer: Tokenizer of the model.
+        size: Number of logits, which may be larger than the vocabulary.
+    """
+
+    def __init__(self, tokenizer: ModelTokenizer, size: int) -> None:
+        stop = sorted(tokenizer.stop_ids)
+        self._tokenizer = llguidance.LLTokenizer(
+            json.dumps(tokenizer.source), n_vocab=max(size, tokenizer.size), eos_token=stop
+        )
+
+    def match(self, schema: Any) -> "_Matcher":
+        """Return a matcher of a JSON schema.
+
+        Raises:
+            ValueError: The schema is not supported.
+        """
+        grammar = llguidance.LLMatcher.grammar_from_json_schema(schema)
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar)
+        if matcher.is_error():
+            raise ValueError(f"the JSON schema is not supported: {matcher.get_error()}")
+        return _Matcher(matcher)
+
+
+class _Matcher:
+    def __init__(self, matcher: Any) -> None:
+        self._matcher = matcher
+
+    def mask(self, logits: torch.Tensor) -> None:
+        """Set the logits of all tokens that would make the text invalid to -inf."""
+        bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        allowed = torch.from_numpy(np.unpackbits(bits, bitorder="little")[: len(logits)]).bool()
+        logits[~allowed.to(logits.device)] = -torch.inf
+
+    def advance(self, token: int) -> None:
+        """Move past a chosen token."""
+        self._matcher.consume_token(token)

@@ -1,0 +1,125 @@
+# pyright: basic, reportMissingImports=false
+"""Base model of a sampler with the adapters that are loaded on it."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+
+from tunesmith.train.sampler.rows import Row
+from tunesmith.train.tokenizer import ModelTokenizer
+from tunesmith.train.weights import choose_device, choose_dtype, load_base
+
+__all__ = ["SamplerModel"]
+
+_MAX_ADAPTERS = 16
+_BASE = "__base__"
+
+
+class SamplerModel:
+    """Base model and its adapters, which rows of one batch may use side by side.
+
+    Args:
+        folder: Folder of the base model.
+    """
+
+    def __init__(self, folder: Path) -> None:
+        self.device = choose_device()
+        self._model: Any = load_base(folder, choose_dtype("auto", self.device))
+        self._model = self._model.to(self.device).eval()
+        tokenizer = ModelTokenizer(folder)
+        self.stop_ids = tokenizer.stop_ids
+        self._adapters: dict[str, str] = {}
+        self._n_loaded = 0
+        self._tokenizer = tokenizer
+        self._grammars: Any = None
+
+    def load_adapter(self, folder: str, in_use: set[str | None]) -> None:
+        """Load an adapter, if it is not loaded yet.
+
+        Args:
+            folder: Folder of the adapter.
+            in_use: Folders of adapters that must stay.
+        """
+        if folder in self._adapters:
+            self._adapters[folder] = self._adapters.pop(folder)  # the last used one is the last
+            return
+        name = f"adapter_{self._n_loaded}"
+        if self._n_loaded == 0:
+            self._model = peft.PeftModel.from_pretrained(self._model, folder, adapter_name=name)
+        else:
+            self._model.load_adapter(folder, adapter_name=name)
+        self._model.eval()
+        self._n_loaded += 1
+        self._adapters[folder] = name
+        unused = [path for path in self._adapters if path not in in_use and path != folder]
+        for path in unused[: max(len(self._adapters) - _MAX_ADAPTERS, 0)]:
+            self._model.delete_adapter(self._adapters.pop(path))
+
+    @torch.inference_mode()
+    def forward(
+        self,
+        rows: Sequence[Row],
+        ids: torch.Tensor,
+        mask: torch.Tensor,
+        positions: torch.Tensor,
+        cache: Any,
+    ) -> torch.Tensor:
+        """Return the logits of the last position of each row."""
+        outputs = self._model(
+            input_ids=ids,
+            attention_mask=mask,
+            position_ids=positions,
+            past_key_values=cache,
+            use_cache=True,
+            logits_to_keep=1,
+            **self._adapter_names([row.request.adapter for row in rows]),
+        )
+        return outputs.logits[:, -1].float()
+
+    @torch.inference_mode()
+    def score(self, tokens: list[int], adapter: str | None, top: int) -> list[Any]:
+        """Return the log-probability and the alternatives of each token but the first.
+
+        Args:
+            tokens: Token ids.
+            adapter: Folder of the adapter, which is loaded; None for the base model.
+            top: Number of alternatives.
+        """
+        ids = torch.tensor([tokens], device=self.device)
+        logits = self._model(input_ids=ids, **self._adapter_names([adapter])).logits[0, :-1]
+        logprobs = logits.float().log_softmax(-1)
+        values = logprobs.gather(-1, ids[0, 1:, None])[:, 0].tolist()
+        return [
+            [token, value, alternatives(row, top)]
+            for token, value, row in zip(tokens[1:], values, logprobs, strict=True)
+        ]
+
+    def create_matcher(self, schema: Any) -> Any:
+        """Return a matcher of a JSON schema.
+
+        Raises:
+            ValueError: The schema is not supported.
+        """
+        from tunesmith.train.sampler.grammar import Grammars  # noqa: PLC0415 - an extra library
+
+        if self._grammars is None:
+            size = self._model.get_output_embeddings().weight.shape[0]
+            self._grammars = Grammars(self._tokenizer, size)
+        return self._grammars.match(schema)
+
+    def _adapter_names(self, folders: Sequence[str | None]) -> dict[str, list[str]]:
+        if self._n_loaded == 0:
+            return {}
+        names = [_BASE if folder is None else self._adapters[folder] for folder in folders]
+        return {"adapter_names": names}
+
+
+def alternatives(logprobs: torch.Tensor, n: int) -> list[list[float]]:
+    """Return the ids and log-probabilities of the most likely tokens."""
+    if not n:
+        return []
+    values, ids = logprobs.topk(min(n, len(logprobs)))
+    return [list(pair) for pair in zip(ids.tolist(), values.tolist(), strict=True)]
