@@ -59,6 +59,7 @@ ALLOWED = {
     },
     "service": {
         "errors",
+        "_extras",
         "_json_types",
         "known_models",
         "training_rules",
@@ -105,7 +106,7 @@ ALLOWED = {
         "batch",  # which knows none of them
     },
     "reports": {"errors", "_charts", "_html", "datasets", "types", "client", "batch"},
-    "train": {"_atomic", "_extras", "_json_types", "service.grading", "training_rules"},
+    "train": {"_atomic", "_json_types", "service", "training_rules"},
     "webhooks": {"errors", "types"},
     "fine_tuning": {
         "_atomic",

@@ -2,6 +2,10 @@
 
 import json
 import os
+import subprocess
+import sys
+import tempfile
+from pathlib import Path
 
 import pytest
 
@@ -20,7 +24,7 @@ def save_tokenizer(folder, template=CHATML, special_tokens=SPECIAL_TOKENS, stop=
     """Save a byte-level tokenizer: 256 bytes, and the control tokens of a chat template."""
     from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers
 
-    from tunesmith.train.tokenizer import _BYTES_BY_CHAR
+    from tunesmith.service.engines.transformers.tokenizer import _BYTES_BY_CHAR
 
     folder.mkdir(parents=True, exist_ok=True)
     vocabulary = {char: index for index, char in enumerate(sorted(_BYTES_BY_CHAR))}
@@ -67,7 +71,7 @@ def make_tokenizer(tmp_path_factory):
     """Function that makes a tokenizer with a chat template."""
 
     def make(*arguments, **settings):
-        from tunesmith.train.tokenizer import ModelTokenizer
+        from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
 
         folder = tmp_path_factory.mktemp("tokenizer")
         save_tokenizer(folder, *arguments, **settings)
@@ -126,3 +130,17 @@ def read_steps():
         return list({step["step"]: step for step in map(json.loads, lines)}.values())
 
     return read
+
+
+@pytest.fixture(scope="session")
+def warm_command():
+    """Function that returns a command of which torch is imported already."""
+    script = Path(__file__).with_name("warm.py")
+    modules = ["tunesmith.train.run", "tunesmith.train.sampler.process", "torch._dynamo"]
+    with tempfile.TemporaryDirectory() as folder:
+        path = f"{folder}/socket"
+        command = [sys.executable, str(script), "--serve", path, *modules]
+        with subprocess.Popen(command, stdout=subprocess.PIPE) as server:
+            server.stdout.readline()
+            yield lambda module: (sys.executable, "-S", str(script), path, module)
+            server.kill()

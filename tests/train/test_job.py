@@ -2,7 +2,7 @@
 
 import pytest
 
-from tunesmith.train.job import InvalidJobError, TrainJob, TrainOptions
+from tunesmith.service.engines.transformers.job import InvalidJobError, TrainJob, TrainOptions
 
 
 @pytest.mark.parametrize(("rows", "epochs"), [(10, 25), (50, 6), (99, 4), (100, 3), (9000, 3)])

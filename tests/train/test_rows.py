@@ -6,7 +6,7 @@ import pytest
 
 pytest.importorskip("tokenizers", reason="needs tunesmith[train]")
 
-from tunesmith.train.rows import InvalidRowError, encode_row
+from tunesmith.service.engines.transformers.rows import InvalidRowError, encode_row
 
 # The essence of templates of real models: how turns begin and end, and what they rewrite.
 TEMPLATES = {

@@ -1,6 +1,8 @@
 """A trainer turns the files of a folder into steps and checkpoints."""
 
 import json
+import math
+import os
 import select
 import signal
 import subprocess
@@ -10,12 +12,12 @@ import pytest
 
 torch = pytest.importorskip("torch", reason="needs tunesmith[train]")
 transformers = pytest.importorskip("transformers", reason="needs tunesmith[train]")
-pytest.importorskip("peft", reason="needs tunesmith[train]")
+peft = pytest.importorskip("peft", reason="needs tunesmith[train]")
 
-from tunesmith.train.folder import JobFolder
-from tunesmith.train.job import InvalidJobError
+from tunesmith.service.engines.transformers.folder import JobFolder
+from tunesmith.service.engines.transformers.job import InvalidJobError
+from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
 from tunesmith.train.run import train_folder
-from tunesmith.train.tokenizer import ModelTokenizer
 
 pytestmark = [
     pytest.mark.slow,
@@ -124,6 +126,95 @@ def test_a_row_without_a_token_to_learn_is_named(make_job, rows):
     folder = make_job(rows=[*rows, long])
     with pytest.raises(InvalidJobError, match=r"train.jsonl: example 21 has no token to learn"):
         train_folder(folder)
+
+
+def pair(number):
+    return {
+        "input": {"messages": [{"role": "user", "content": f"{number}"}]},
+        "preferred_output": [{"role": "assistant", "content": "yes"}],
+        "non_preferred_output": [{"role": "assistant", "content": "no"}],
+    }
+
+
+def test_the_loss_of_preferences_is_that_of_the_paper(make_job, read_steps, tiny):
+    """The same as TRL's: -log sigmoid(beta * (policy's margin - reference's margin))."""
+    pairs = [pair(number) for number in range(6)]
+    folder = make_job(
+        rows=pairs, format="dpo", n_epochs=2, batch_size=6, beta=0.3, options={"save_every_s": 0}
+    )
+    train_folder(folder)
+    first, second = losses(read_steps(folder))
+    assert first == pytest.approx(0.693147, abs=1e-5)  # the weights are still those of the base
+    tokenizer = ModelTokenizer(tiny)
+    reference = transformers.AutoModelForCausalLM.from_pretrained(tiny)
+    policy = peft.PeftModel.from_pretrained(
+        transformers.AutoModelForCausalLM.from_pretrained(tiny), folder / "checkpoint-1"
+    )
+
+    def logprob(model, row, answer):
+        prompt = tokenizer.encode_chat(row["input"]["messages"])
+        tokens = tokenizer.encode_rendered(row[answer][0]["content"] + "<|im_end|>")
+        with torch.no_grad():
+            logits = model(torch.tensor([prompt + tokens])).logits[0].log_softmax(-1)
+        return sum(float(logits[len(prompt) - 1 + i, t]) for i, t in enumerate(tokens))
+
+    total = 0.0
+    for row in pairs:
+        policy_margin, reference_margin = (
+            logprob(model, row, "preferred_output") - logprob(model, row, "non_preferred_output")
+            for model in (policy, reference)
+        )
+        total += math.log1p(math.exp(-0.3 * (policy_margin - reference_margin)))
+    assert second == pytest.approx(total / len(pairs), rel=1e-4)
+    assert second < first
+
+
+def test_reinforcement_raises_the_reward(make_job, read_steps):
+    grader = {
+        "type": "string_check",
+        "name": "has an a",
+        "input": "{{sample.output_text}}",
+        "operation": "like",
+        "reference": "a",
+    }
+    prompts = [{"messages": [{"role": "user", "content": f"{number}"}]} for number in range(8)]
+    options = {"n_samples": 16, "max_sample_tokens": 6, "full": True, "warmup": 0}
+    folder = make_job(
+        rows=prompts, format="reinforcement", grader=grader, n_epochs=12, options=options
+    )
+    train_folder(folder)
+    rewards = [step["train"]["mean_reward"] for step in read_steps(folder)]
+    assert sum(rewards[-4:]) / 4 > sum(rewards[:4]) / 4 + 0.3
+    last = read_steps(folder)[-1]["train"]
+    assert last["loss"] == pytest.approx(1 - last["mean_reward"])
+
+
+def test_an_interrupted_reinforcement_continues_to_the_same_bytes(make_job, monkeypatch):
+    settings = {
+        "rows": [{"messages": [{"role": "user", "content": f"{n}"}]} for n in range(8)],
+        "format": "reinforcement",
+        "grader": {
+            "type": "text_similarity",
+            "name": "close",
+            "input": "{{sample.output_text}}",
+            "reference": "aaaa",
+            "evaluation_metric": "fuzzy_match",
+        },
+        "options": {"n_samples": 4, "max_sample_tokens": 4, "save_every_s": 0},
+    }
+    undisturbed, stopped = make_job("undisturbed", **settings), make_job("stopped", **settings)
+    train_folder(undisturbed)
+    append = JobFolder.append_step
+
+    def stop(self, step):
+        append(self, step)
+        if step["step"] == 3:
+            os.kill(os.getpid(), signal.SIGTERM)
+
+    monkeypatch.setattr(JobFolder, "append_step", stop)
+    assert not train_folder(stopped)
+    assert train_folder(stopped)
+    assert adapter_bytes(stopped, 6) == adapter_bytes(undisturbed, 6)
 
 
 def start(folder, **settings):

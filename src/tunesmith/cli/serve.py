@@ -10,6 +10,7 @@ import click
 from tunesmith.cli.connection import ServiceOptions
 from tunesmith.cli.messages import click_errors
 from tunesmith.clock import VirtualClock
+from tunesmith.errors import ConfigurationError
 from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.rate_limits import ServiceLimits
 from tunesmith.service.engines.base import Engine
@@ -21,12 +22,18 @@ __all__ = ["command"]
 _DEFAULT_SPEED = 60.0
 
 
-def _engine(_: click.Context, __: click.Parameter, name: str) -> Engine | None:
+def _engine(context: click.Context, _: click.Parameter, name: str) -> Engine | None:
+    models: tuple[str, ...] = context.params["models"]
+    aliases: tuple[str, ...] = context.params["aliases"]
+    if name == "transformers":
+        return _transformers_engine(models, aliases)
+    if aliases or any("=" in model for model in models):
+        raise click.BadParameter("--as and folders of models need --engine transformers.")
     if name == "ngram":
         return None  # the default of the service
     module, colon, attribute = name.partition(":")
     if not colon:
-        raise click.BadParameter(f"{name!r} must be 'ngram' or package.module:Class.")
+        raise click.BadParameter(f"{name!r} must be ngram, transformers or package.module:Class.")
     try:
         engine: object = getattr(import_module(module), attribute)()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
@@ -34,6 +41,26 @@ def _engine(_: click.Context, __: click.Parameter, name: str) -> Engine | None:
     if not isinstance(engine, Engine):
         raise click.BadParameter(f"{name} must implement tunesmith.service.engines.base.Engine.")
     return engine
+
+
+def _transformers_engine(models: tuple[str, ...], aliases: tuple[str, ...]) -> Engine:
+    from tunesmith.service.engines.base import EngineError
+    from tunesmith.service.engines.transformers.engine import TransformersEngine
+
+    folders = {name: Path(folder) for name, folder in _pairs(models, "--model NAME=FOLDER")}
+    if not folders:
+        raise click.BadParameter("transformers needs a model: --model NAME=FOLDER.")
+    try:
+        return TransformersEngine(folders, aliases=dict(_pairs(aliases, "--as OFFICIAL=NAME")))
+    except (EngineError, ConfigurationError) as error:
+        raise click.BadParameter(str(error)) from error
+
+
+def _pairs(values: tuple[str, ...], syntax: str) -> list[tuple[str, str]]:
+    pairs = [value.partition("=") for value in values]
+    if not all(name and target for name, _, target in pairs):
+        raise click.BadParameter(f"Write it as {syntax}.")
+    return [(name, target) for name, _, target in pairs]
 
 
 def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
@@ -68,14 +95,26 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     default="ngram",
     show_default=True,
     callback=_engine,
-    help="Engine that trains and generates: ngram, or your own as package.module:Class.",
+    help="Engine that trains and generates: ngram, a test double; transformers, real weights on "
+    "this machine (extra `train`); or your own as package.module:Class.",
 )
 @click.option(
     "--model",
     "models",
     multiple=True,
-    metavar="NAME",
-    help="Another base model: of your own, or newer than those that are known. May be repeated.",
+    is_eager=True,  # the engine needs it
+    metavar="NAME[=FOLDER]",
+    help="Another base model: of your own, or newer than those that are known. The transformers "
+    "engine needs its folder, in Hugging Face layout. May be repeated.",
+)
+@click.option(
+    "--as",
+    "aliases",
+    multiple=True,
+    is_eager=True,
+    metavar="OFFICIAL=NAME",
+    help="Further name of a model of the transformers engine, such as gpt-4o-mini=NAME, for code "
+    "whose names cannot change. May be repeated.",
 )
 @click.option(
     "--upstream",
@@ -150,6 +189,7 @@ def command(
     api_key: str | None,
     engine: Engine | None,
     models: tuple[str, ...],
+    aliases: tuple[str, ...],
     upstream: str | None,
     upstream_key: str,
     upstream_concurrency: int,
@@ -169,6 +209,8 @@ def command(
     All data is lost at the end, unless --state is given; nothing leaves the machine. Needs the
     extra `server`.
     """
+    if aliases or any("=" in model for model in models):
+        models = ()  # they are part of the engine
     with click_errors():
         from tunesmith.backends.httpx import HttpxBackend
         from tunesmith.service.http.asgi import ASGIApp

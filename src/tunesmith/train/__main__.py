@@ -28,13 +28,14 @@ def main() -> int:
     if arguments.stop_at_eof:
         os.nice(_NICENESS)  # the service responds first
         threading.Thread(target=_exit_at_eof, daemon=True).start()
-    from tunesmith.train.folder import JobFolder
-    from tunesmith.train.job import InvalidJobError
+    from tunesmith.service.engines.transformers.folder import JobFolder
+    from tunesmith.service.engines.transformers.job import InvalidJobError
     from tunesmith.train.run import train_folder
 
     folder: Path = arguments.folder
     try:
-        return 0 if train_folder(folder) else 143
+        with JobFolder(folder).lock():
+            return 0 if train_folder(folder) else 143
     except (InvalidJobError, OSError) as error:
         if folder.is_dir() and isinstance(error, InvalidJobError):
             JobFolder(folder).write_end(str(error))

@@ -8,7 +8,7 @@ from typing import Any
 
 import torch
 
-from tunesmith.train.rows import TokenSequence
+from tunesmith.service.engines.transformers.rows import TokenSequence
 
 __all__ = ["Item", "TokenBatch", "compute_logprobs", "micro_batches"]
 

@@ -1,16 +1,16 @@
 # pyright: basic, reportMissingImports=false
 """Losses of the training methods."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Protocol
 
 import torch
 
+from tunesmith.service.engines.transformers.rows import TokenSequence
 from tunesmith.train.batches import Item, TokenBatch, compute_logprobs
-from tunesmith.train.rows import TokenSequence
 
-__all__ = ["Example", "Objective", "Supervised", "Totals"]
+__all__ = ["Example", "Objective", "Preference", "Split", "Supervised", "Totals"]
 
 
 @dataclass(slots=True)
@@ -24,6 +24,7 @@ class Totals:
         sequences: Number of sequences.
         correct_sequences: Number of sequences without an error.
         reward: Sum of the rewards, for reinforcement.
+        n_full_rewards: Number of rewards of 1.
         n_rewards: Number of rewards.
     """
 
@@ -33,17 +34,24 @@ class Totals:
     sequences: int = 0
     correct_sequences: int = 0
     reward: float = 0.0
+    n_full_rewards: int = 0
     n_rewards: int = 0
 
     def metrics(self) -> dict[str, float | None]:
         """Return the metrics by their names in `steps.jsonl`."""
-        mean_reward = self.reward / self.n_rewards if self.n_rewards else None
-        loss = self.loss / self.weight if self.weight else 0.0
+        if self.n_rewards:
+            reward, full = self.reward / self.n_rewards, self.n_full_rewards / self.n_rewards
+            return {
+                "loss": 1 - reward,
+                "mean_token_accuracy": full,
+                "sequence_accuracy": full,
+                "mean_reward": reward,
+            }
         return {
-            "loss": loss if mean_reward is None else 1 - mean_reward,
+            "loss": self.loss / self.weight if self.weight else 0.0,
             "mean_token_accuracy": self.correct / self.weight if self.weight else 0.0,
             "sequence_accuracy": self.correct_sequences / max(self.sequences, 1),
-            "mean_reward": mean_reward,
+            "mean_reward": None,
         }
 
 
@@ -65,8 +73,16 @@ class Example:
         return sum(len(sequence.ids) for sequence in self.sequences)
 
 
+Split = Callable[[Sequence[Item]], Iterable[TokenBatch]]
+"""Function that splits items into batches."""
+
+
 class Objective(Protocol):
     """Training method."""
+
+    def begin(self, model: Any, examples: Sequence[Example], split: Split, /) -> None:
+        """Compute what the method needs of the initial weights, before anything is learnt."""
+        ...
 
     def prepare(self, model: Any, examples: Sequence[Example], totals: Totals, /) -> list[Item]:
         """Return the items of a step, sampling answers if the method learns from them."""
@@ -83,6 +99,9 @@ class Objective(Protocol):
 
 class Supervised:
     """Mean negative log-probability of the learnt tokens."""
+
+    def begin(self, model: Any, examples: Sequence[Example], split: Split, /) -> None:
+        """Do nothing."""
 
     def prepare(self, model: Any, examples: Sequence[Example], totals: Totals, /) -> list[Item]:
         """Return an item for each sequence."""
@@ -107,3 +126,52 @@ class Supervised:
         totals.sequences += n
         totals.correct_sequences += int((wrong == 0).sum())
         return loss
+
+
+class Preference:
+    """Direct preference optimization (DPO) beside the initial weights.
+
+    Args:
+        beta: Strength of the constraint to the initial weights.
+    """
+
+    def __init__(self, beta: float) -> None:
+        self._beta = beta
+        self._margins: dict[int, float] = {}
+
+    def begin(self, model: Any, examples: Sequence[Example], split: Split, /) -> None:
+        """Compute the margins of the initial weights, which never change."""
+        model.eval()
+        with torch.no_grad():
+            for example in examples:
+                [batch] = split([Item(example.sequences)])
+                self._margins[id(example)] = float(_margins(model, batch)[0])
+
+    def prepare(self, model: Any, examples: Sequence[Example], totals: Totals, /) -> list[Item]:
+        """Return an item for each pair."""
+        del model, totals
+        return [Item(example.sequences, self._margins[id(example)]) for example in examples]
+
+    def weight(self, items: Sequence[Item], /) -> float:
+        """Return the number of pairs."""
+        return float(len(items))
+
+    def loss(self, model: Any, batch: TokenBatch, totals: Totals, /) -> torch.Tensor:
+        """Return the sum of the losses of the pairs."""
+        margins = _margins(model, batch) - batch.values
+        loss = -torch.nn.functional.logsigmoid(self._beta * margins).sum()
+        n_correct = int((margins > 0).sum())
+        totals.loss += float(loss.detach())
+        totals.weight += len(margins)
+        totals.correct += n_correct
+        totals.sequences += len(margins)
+        totals.correct_sequences += n_correct
+        return loss
+
+
+def _margins(model: Any, batch: TokenBatch) -> torch.Tensor:
+    """Return the log-probability of each preferred answer minus that of the other one."""
+    logprobs, _ = compute_logprobs(model, batch)
+    sums = torch.zeros(2 * len(batch.values), device=logprobs.device)
+    sums = sums.index_add(0, batch.sequence, logprobs)
+    return sums[0::2] - sums[1::2]

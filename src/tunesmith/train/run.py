@@ -9,11 +9,11 @@ from types import FrameType
 
 import transformers
 
-from tunesmith.train.folder import JobFolder
-from tunesmith.train.job import InvalidJobError, TrainJob, count_parameters
-from tunesmith.train.objectives import Example, Objective, Supervised
-from tunesmith.train.rows import InvalidRowError, encode_row
-from tunesmith.train.tokenizer import ModelTokenizer
+from tunesmith.service.engines.transformers.folder import JobFolder
+from tunesmith.service.engines.transformers.job import InvalidJobError, TrainJob, count_parameters
+from tunesmith.service.engines.transformers.rows import InvalidRowError, encode_row
+from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
+from tunesmith.train.objectives import Example, Objective, Preference, Supervised
 from tunesmith.train.trainer import JobTrainer
 from tunesmith.train.weights import choose_device, load_for_training
 
@@ -55,8 +55,9 @@ def train_folder(path: Path) -> bool:
     transformers.set_seed(job.seed)
     transformers.logging.set_verbosity_error()
     model = load_for_training(job, device)
-    objective = _create_objective(job)
+    objective = _create_objective(job, tokenizer)
     trainer = JobTrainer(job, folder, model, objective, train, validation, device)
+    objective.begin(trainer.model, [*train, *validation], trainer.split)
 
     def leave(number: int, frame: FrameType | None) -> None:
         del number, frame
@@ -81,9 +82,22 @@ def context_window(base: Path) -> int:
     return int(config.get("max_position_embeddings") or _DEFAULT_CONTEXT_WINDOW)
 
 
-def _create_objective(job: TrainJob) -> Objective:
-    del job
-    return Supervised()
+def _create_objective(job: TrainJob, tokenizer: ModelTokenizer) -> Objective:
+    if job.format == "dpo":
+        return Preference(job.beta)
+    if job.format != "reinforcement":
+        return Supervised()
+    if job.grader is None:
+        raise InvalidJobError("a job with format 'reinforcement' needs a 'grader'", "grader")
+    from tunesmith.train.reinforcement import Reinforcement  # noqa: PLC0415 - loads the graders
+
+    options = job.options
+    return Reinforcement(
+        job.grader,
+        tokenizer,
+        n_samples=options.n_samples,
+        max_tokens=options.max_sample_tokens,
+    )
 
 
 def _encode(

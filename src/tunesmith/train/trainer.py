@@ -2,16 +2,16 @@
 """Training of a job: a subclass of `transformers.Trainer` that writes to the job's folder."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from itertools import islice
 from typing import Any
 
 import torch
 import transformers
 
-from tunesmith.train.batches import micro_batches
-from tunesmith.train.folder import JobFolder
-from tunesmith.train.job import TrainJob
+from tunesmith.service.engines.transformers.folder import JobFolder
+from tunesmith.service.engines.transformers.job import TrainJob
+from tunesmith.train.batches import Item, TokenBatch, micro_batches
 from tunesmith.train.objectives import Example, Objective, Totals
 from tunesmith.train.weights import choose_dtype
 
@@ -99,7 +99,7 @@ class JobTrainer(transformers.Trainer):
         weight = self.objective.weight(items) or 1.0
         total = torch.zeros((), device=self.args.device)
         model.train()
-        for batch in self._micro_batches(items):
+        for batch in self.split(items):
             loss = self.objective.loss(model, batch, self.totals) / weight
             self.accelerator.backward(loss)
             total += loss.detach()
@@ -111,7 +111,7 @@ class JobTrainer(transformers.Trainer):
         self.model.eval()
         with torch.no_grad():
             items = self.objective.prepare(self.model, examples, totals)
-            for batch in self._micro_batches(items):
+            for batch in self.split(items):
                 self.objective.loss(self.model_wrapped, batch, totals)
         return totals.metrics()
 
@@ -120,7 +120,8 @@ class JobTrainer(transformers.Trainer):
         del inputs
         return 0
 
-    def _micro_batches(self, items: Any) -> Any:
+    def split(self, items: Sequence[Item]) -> Iterator[TokenBatch]:
+        """Split items into batches that are computed one after the other."""
         return micro_batches(
             items,
             max_tokens=self.job.options.micro_batch_tokens,

@@ -8,7 +8,7 @@ import peft
 import torch
 import transformers
 
-from tunesmith.train.job import InvalidJobError, TrainJob
+from tunesmith.service.engines.transformers.job import InvalidJobError, TrainJob
 
 __all__ = ["choose_device", "load_base", "load_for_training"]
 

@@ -116,7 +116,7 @@ def test_a_port_in_use_is_named():
 
 
 @pytest.mark.parametrize(("engine", "message"), [
-    ("gpt", "must be 'ngram' or package.module:Class"),
+    ("gpt", "must be ngram, transformers or package.module:Class"),
     ("no.such:Engine", "No module named 'no'"),
     ("tunesmith.clock:Engine", "has no attribute 'Engine'"),
     ("json:loads", "missing 1 required positional argument"),

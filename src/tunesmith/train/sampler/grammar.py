@@ -8,7 +8,7 @@ import llguidance
 import numpy as np
 import torch
 
-from tunesmith.train.tokenizer import ModelTokenizer
+from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
 
 __all__ = ["Grammars"]
 

@@ -8,8 +8,8 @@ from typing import Any
 import peft
 import torch
 
+from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
 from tunesmith.train.sampler.rows import Row
-from tunesmith.train.tokenizer import ModelTokenizer
 from tunesmith.train.weights import choose_device, choose_dtype, load_base
 
 __all__ = ["SamplerModel"]

@@ -13,11 +13,10 @@ from tunesmith.service.engines.ngram.encoding import Context, Separator
 from tunesmith.service.engines.ngram.generation import (
     TextGeneration,
     scored_token,
-    text_decoder,
-    token_logprob,
 )
 from tunesmith.service.engines.ngram.sampling import sample_token
 from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, Tokenizer
+from tunesmith.service.engines.texts import text_decoder, token_logprob
 
 CONTEXT_WINDOW = 16_384
 

@@ -6,10 +6,9 @@ from hypothesis import example, given, strategies as st
 from tunesmith.service.engines.ngram.generation import (
     TextGeneration,
     scored_token,
-    text_decoder,
-    token_logprob,
 )
 from tunesmith.service.engines.ngram.tokenizer import END_OF_TEXT, standard_tokenizer
+from tunesmith.service.engines.texts import text_decoder, token_logprob
 
 
 def recite(text, *, stop=(), max_tokens=1_000):

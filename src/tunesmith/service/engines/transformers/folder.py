@@ -10,11 +10,17 @@ end.json            written at the end: `{"error": null}` or the reason of the f
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tunesmith._atomic import write_atomic
+
+try:
+    import fcntl
+except ImportError:  # Windows, where nothing is locked
+    fcntl = None  # type: ignore[assignment]
 
 __all__ = ["JobFolder"]
 
@@ -58,6 +64,14 @@ class JobFolder:
             content = self.steps.read_bytes()
             with self.steps.open("r+b") as file:
                 file.truncate(content.rfind(b"\n") + 1)
+
+    @contextmanager
+    def lock(self) -> Generator[None]:
+        """Wait until no other trainer works on the folder, and keep it from starting."""
+        with (self.path / "lock").open("a") as file:
+            if fcntl is not None:
+                fcntl.flock(file, fcntl.LOCK_EX)
+            yield
 
     def checkpoint(self, step: int) -> Path:
         """Return the folder of the weights after a step."""

@@ -9,7 +9,7 @@ from typing import Any
 
 from tunesmith._extras import import_extra
 from tunesmith._json_types import is_list, is_object
-from tunesmith.train.chat_template import ChatTemplate, ChatTemplateError
+from tunesmith.service.engines.transformers.chat_template import ChatTemplate, ChatTemplateError
 
 __all__ = ["ModelTokenizer", "TokenizerError"]
 

@@ -5,8 +5,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
 
-from tunesmith.train.chat_template import ChatTemplateError
-from tunesmith.train.tokenizer import ModelTokenizer
+from tunesmith.service.engines.transformers.chat_template import ChatTemplateError
+from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
 from tunesmith.training_rules import Format, is_learned
 
 __all__ = ["InvalidRowError", "TokenSequence", "encode_row"]

@@ -1,0 +1,226 @@
+"""Models of the engine: a base model with or without an adapter."""
+
+import hashlib
+import json
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Protocol
+
+from anyio.to_thread import run_sync
+
+from tunesmith._atomic import atomic_write
+from tunesmith.service.engines.base import EngineError
+from tunesmith.service.engines.generation import GenerationSpec, ScoredToken
+from tunesmith.service.engines.training import (
+    Hyperparameters,
+    InvalidExampleError,
+    Row,
+    TrainingSpec,
+)
+from tunesmith.service.engines.transformers.chat_template import ChatTemplateError
+from tunesmith.service.engines.transformers.folder import JobFolder
+from tunesmith.service.engines.transformers.folder_run import FolderTrainingRun
+from tunesmith.service.engines.transformers.generation import SamplerGeneration, scored_token
+from tunesmith.service.engines.transformers.job import TrainJob, TrainOptions, count_parameters
+from tunesmith.service.engines.transformers.rows import InvalidRowError, encode_row
+from tunesmith.service.engines.transformers.sampler import Sampler
+from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
+
+__all__ = ["BaseModel", "EngineTokenizer", "TransformersModel"]
+
+_ADAPTER_OPTIONS = ("lora_rank", "lora_alpha", "target_modules")
+
+
+@dataclass(frozen=True, slots=True)
+class BaseModel:
+    """Base model.
+
+    Args:
+        folder: Its folder.
+        tokenizer: Its tokenizer.
+        context_window: Maximum number of tokens.
+    """
+
+    folder: Path
+    tokenizer: ModelTokenizer
+    context_window: int
+
+
+class Processes(Protocol):
+    """Processes of an engine."""
+
+    def sampler(self, folder: Path, /) -> Sampler:
+        """Return the sampler of a base model."""
+        ...
+
+    def follow(
+        self, folder: Path, hyperparameters: Hyperparameters, total_steps: int, base: Path, /
+    ) -> FolderTrainingRun:
+        """Return the training of a folder."""
+        ...
+
+
+class EngineTokenizer:
+    """Tokenizer of a model, with the errors of engines.
+
+    Args:
+        inner: The tokenizer.
+    """
+
+    def __init__(self, inner: ModelTokenizer) -> None:
+        self.bos_token_id = inner.bos_token_id
+        self.stop_ids = inner.stop_ids
+        self.encode = inner.encode
+        self.decode = inner.decode
+        self._inner = inner
+
+    def encode_chat(
+        self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = (), /
+    ) -> list[int]:
+        """Return the prompt of the assistant's next turn in a conversation.
+
+        Raises:
+            EngineError: The chat template does not support the messages.
+        """
+        try:
+            return self._inner.encode_chat(messages, tools)
+        except ChatTemplateError as error:
+            raise EngineError(str(error), "messages") from error
+
+
+class TransformersModel:
+    """Handle of weights, which a sampler loads when they are used first.
+
+    Args:
+        processes: Processes of the engine.
+        base: The base model.
+        adapter: Folder of an adapter on it, if any.
+    """
+
+    def __init__(self, processes: Processes, base: BaseModel, adapter: Path | None = None) -> None:
+        self.tokenizer = EngineTokenizer(base.tokenizer)
+        self._processes = processes
+        self._base = base
+        self._adapter = None if adapter is None else str(adapter.resolve())
+
+    def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> SamplerGeneration:
+        """Complete a prompt of token ids."""
+        prompt = self._with_prefix(prompt)
+        rest = self._base.context_window - len(prompt)
+        values = {
+            "prompt": prompt,
+            "adapter": self._adapter,
+            "max_tokens": rest if spec.max_tokens is None else min(spec.max_tokens, rest),
+            "temperature": spec.temperature,
+            "top_p": spec.top_p,
+            "top_logprobs": spec.top_logprobs,
+            "logit_bias": spec.logit_bias,
+            "frequency_penalty": spec.frequency_penalty,
+            "presence_penalty": spec.presence_penalty,
+            "seed": _seed_number(spec.seed),
+            "json_schema": spec.json_schema,
+        }
+        sampler = self._processes.sampler(self._base.folder)
+        return SamplerGeneration(sampler, self._base.tokenizer, values, spec.stop)
+
+    async def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
+        """Return the log-probability of each token after those before it."""
+        if not tokens or self._base.tokenizer.prefix_ids:
+            return await self._score([*self._base.tokenizer.prefix_ids, *tokens], top_logprobs)
+        # Without a token that begins each text, the first one is scored after the empty prompt.
+        first = await self._score([self.tokenizer.bos_token_id, tokens[0]], top_logprobs)
+        return first + await self._score(tokens, top_logprobs)
+
+    async def _score(self, tokens: Sequence[int], top_logprobs: int) -> list[ScoredToken]:
+        """Return the log-probability of each token but the first."""
+        sampler = self._processes.sampler(self._base.folder)
+        values = {"adapter": self._adapter, "top_logprobs": top_logprobs, "tokens": list(tokens)}
+        request = sampler.send("score", values)
+        try:
+            while request.end is None:
+                await sampler.wait(request)
+        finally:
+            sampler.forget(request)
+        return [scored_token(self._base.tokenizer, token) for token in request.tokens]
+
+    async def embed(self, text: str, /, *, dimensions: int) -> list[float]:
+        """Refuse to embed: language models have no embeddings of texts.
+
+        Raises:
+            EngineError: Always.
+        """
+        del text, dimensions
+        raise EngineError("This model cannot create embeddings.", "model")
+
+    async def train(self, spec: TrainingSpec, folder: Path, /) -> FolderTrainingRun:
+        """Validate the data and write the job's folder, without starting the training.
+
+        Raises:
+            EngineError: The model cannot be trained in this way.
+            InvalidExampleError: A row cannot be learnt.
+        """
+        return await run_sync(self._prepare, spec, folder)
+
+    def _prepare(self, spec: TrainingSpec, folder: Path) -> FolderTrainingRun:
+        if self._adapter is not None:
+            fixed = [name for name in _ADAPTER_OPTIONS if name in spec.options]
+            if fixed:
+                raise EngineError(
+                    f"{fixed[0]!r} of a tuned model cannot be changed; leave it out",
+                    f"tunesmith.{fixed[0]}",
+                )
+        base, n_rows = self._base, len(spec.examples)
+        job = TrainJob(
+            base=str(base.folder),
+            adapter=self._adapter,
+            format=spec.format,
+            n_epochs=spec.n_epochs,
+            batch_size=spec.batch_size,
+            learning_rate_multiplier=spec.learning_rate_multiplier or 1.0,
+            prompt_loss_weight=spec.prompt_loss_weight,
+            beta=spec.beta,
+            grader=spec.grader,
+            seed=spec.seed % 2**32,
+            options=TrainOptions.parse(spec.options),
+        )
+        job = job.resolve(n_rows, base.context_window, count_parameters(base.folder))
+        job_folder = JobFolder(folder)
+        folder.mkdir(parents=True, exist_ok=True)
+        self._write_rows(job, spec.examples, job_folder.train)
+        self._write_rows(job, spec.validation, job_folder.validation, is_validation=True)
+        job.write(job_folder.job)
+        hyperparameters = Hyperparameters(
+            n_epochs=job.n_epochs or 1,
+            batch_size=job.batch_size or 1,
+            learning_rate_multiplier=job.learning_rate_multiplier,
+            options=asdict(job.options),
+        )
+        return self._processes.follow(folder, hyperparameters, job.total_steps(n_rows), base.folder)
+
+    def _write_rows(
+        self, job: TrainJob, rows: Iterable[Row], path: Path, *, is_validation: bool = False
+    ) -> None:
+        with atomic_write(path) as part, part.open("w", encoding="utf-8") as file:
+            for number, row in enumerate(rows, 1):
+                try:
+                    encode_row(
+                        row,
+                        job.format,
+                        self._base.tokenizer,
+                        max_length=job.options.max_length or self._base.context_window,
+                        prompt_loss_weight=job.prompt_loss_weight,
+                    )
+                except InvalidRowError as error:
+                    raise InvalidExampleError(
+                        str(error), number, is_validation=is_validation
+                    ) from error
+                file.write(json.dumps(row) + "\n")
+
+    def _with_prefix(self, prompt: Sequence[int]) -> list[int]:
+        prefix = list(self._base.tokenizer.prefix_ids)
+        return list(prompt) if list(prompt[: len(prefix)]) == prefix else [*prefix, *prompt]
+
+
+def _seed_number(seed: int | str) -> int:
+    return int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:7], "big")

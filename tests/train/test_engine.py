@@ -1,0 +1,179 @@
+"""The transformers engine passes the contract, and survives the death of processes."""
+
+import json
+import os
+import select
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import anyio
+import pytest
+
+pytest.importorskip("torch", reason="needs tunesmith[train]")
+pytest.importorskip("peft", reason="needs tunesmith[train]")
+
+from tunesmith.service.engines import EngineError, GenerationSpec, TrainingSpec
+from tunesmith.service.engines.transformers import sampler as sampler_module
+from tunesmith.service.engines.transformers.engine import TransformersEngine
+from tunesmith.testing import EngineContract
+
+pytestmark = pytest.mark.slow
+
+
+@pytest.fixture
+def make_engine(tiny, warm_command, monkeypatch):
+    """Function that returns a new engine of the tiny model."""
+    monkeypatch.setattr(
+        sampler_module.Sampler.__init__,
+        "__defaults__",
+        (warm_command("tunesmith.train.sampler"),),
+    )
+
+    def make(**settings):
+        command = warm_command("tunesmith.train")
+        settings = {"train_command": command, "aliases": {"gpt-4o-mini": "tiny"}} | settings
+        return TransformersEngine({"tiny": tiny}, **settings)
+
+    return make
+
+
+class TestTransformersEngine(EngineContract):
+    timeout = 300.0
+
+    @pytest.fixture(autouse=True)
+    def _make_engine(self, make_engine):
+        self._make = make_engine
+
+    def engine(self):
+        return self._make()
+
+
+def spec(rows, **settings):
+    values = {"n_epochs": 2, "batch_size": 4, "seed": 1, "options": {"learning_rate": 0.01}}
+    return TrainingSpec("chat", rows, **values | settings)
+
+
+async def follow(run, after=0):
+    steps = []
+    while True:
+        progress = await run.poll(after + len(steps))
+        steps += progress.steps
+        if progress.is_finished:
+            return steps
+
+
+@pytest.mark.parametrize("backend", ["asyncio", "trio"])
+def test_a_training_whose_process_dies_continues(make_engine, rows, tmp_path, backend):
+    async def main():
+        engine = make_engine()
+        run = await (await engine.open("tiny")).train(spec(rows, n_epochs=6), tmp_path / "run")
+        await run.start()
+        first = (await run.poll(0)).steps
+        os.killpg(run._process.pid, 9)
+        steps = [*first, *await follow(run, len(first))]
+        await engine.aclose()
+        assert [step.step for step in steps] == list(range(1, 31))
+
+    anyio.run(main, backend=backend)
+
+
+def test_a_training_that_dies_again_and_again_fails_with_its_output(make_engine, rows, tmp_path):
+    program = "import sys; sys.exit('no memory left')"
+    engine = make_engine(train_command=(sys.executable, "-c", program))
+
+    async def main():
+        run = await (await engine.open("tiny")).train(spec(rows), tmp_path / "run")
+        await run.start()
+        with pytest.raises(EngineError, match="died 3 times without a new checkpoint") as caught:
+            await follow(run)
+        assert "no memory left" in caught.value.message
+
+    anyio.run(main)
+
+
+def test_no_process_outlives_the_one_that_started_it(make_engine, tiny, rows, tmp_path):
+    """Whatever kills it: its pipes are closed by the system."""
+    command = make_engine()._train_command
+    program = f"""
+import anyio, json, sys, time
+from pathlib import Path
+from tunesmith.service.engines import GenerationSpec, TrainingSpec
+from tunesmith.service.engines.transformers.engine import TransformersEngine
+
+async def main():
+    engine = TransformersEngine({{"tiny": Path({str(tiny)!r})}}, train_command={command!r})
+    model = await engine.open("tiny")
+    spec = TrainingSpec("chat", json.loads(sys.argv[1]), n_epochs=100000, batch_size=1)
+    run = await model.train(spec, Path({str(tmp_path / "run")!r}))
+    await run.start()
+    await run.poll(0)
+    generation = model.generate([60], GenerationSpec(max_tokens=1))
+    async for token in generation:
+        pass
+    assert "torch" not in sys.modules
+    processes = [run._process.pid, engine._samplers[Path({str(tiny)!r}).resolve()]._process.pid]
+    print(json.dumps(processes), flush=True)
+    await anyio.sleep(1000)
+
+anyio.run(main)
+"""
+    command = [sys.executable, "-c", program, json.dumps(rows)]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
+        processes = json.loads(server.stdout.readline())
+        server.kill()
+    for pid in processes:
+        deadline = time.monotonic() + 60
+        while is_alive(pid):
+            assert time.monotonic() < deadline
+            select.select([], [], [], 0.02)
+
+
+def is_alive(pid):
+    try:
+        return Path(f"/proc/{pid}/stat").read_text().rsplit(")", 1)[1].split()[0] != "Z"
+    except FileNotFoundError:
+        return False
+
+
+def test_options_of_a_tuned_model_that_cannot_change_are_refused(make_engine, rows, tmp_path):
+    async def main():
+        engine = make_engine()
+        (tmp_path / "tuned").mkdir()
+        (tmp_path / "tuned" / "adapter_config.json").write_text("{}")
+        model = await engine.open("tiny", tmp_path / "tuned")
+        with pytest.raises(EngineError, match="'lora_rank' of a tuned model cannot be changed"):
+            await model.train(spec(rows, options={"lora_rank": 4}), tmp_path / "run")
+
+    anyio.run(main)
+
+
+def test_a_sampler_that_dies_fails_its_requests_and_is_started_again(make_engine):
+    async def main():
+        engine = make_engine()
+        model = await engine.open("gpt-4o-mini")
+        settings = GenerationSpec(temperature=0, logit_bias={256: -100, 258: -100})
+        generation = model.generate([60], GenerationSpec(max_tokens=None, seed=1))
+        await anext(generation)
+        [sampler] = engine._samplers.values()
+        sampler._process.kill()
+        with pytest.raises(EngineError, match=r"the sampler of .* has died"):
+            async for _ in generation:
+                pass
+        generation.close()
+        tokens = [token async for token in model.generate([60], settings)]
+        assert len(tokens) == 16
+        await engine.aclose()
+
+    anyio.run(main)
+
+
+def test_folders_without_a_model_are_refused(tmp_path):
+    with pytest.raises(EngineError, match=r"has no config\.json"):
+        TransformersEngine({"x": tmp_path})
+    (tmp_path / "config.json").write_text("{}")
+    with pytest.raises(EngineError, match=r"has no tokenizer\.json"):
+        TransformersEngine({"x": tmp_path})
+    with pytest.raises(EngineError, match="cannot name 'b' 'a'"):
+        TransformersEngine({}, aliases={"a": "b"})
