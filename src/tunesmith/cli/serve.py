@@ -7,6 +7,7 @@ from pathlib import Path
 import anyio
 import click
 
+from tunesmith._extras import import_extra
 from tunesmith.cli.connection import ServiceOptions
 from tunesmith.cli.messages import click_errors
 from tunesmith.clock import VirtualClock
@@ -44,6 +45,10 @@ def _engine(context: click.Context, _: click.Parameter, name: str) -> Engine | N
 
 
 def _transformers_engine(models: tuple[str, ...], aliases: tuple[str, ...]) -> Engine:
+    try:
+        import_extra("jinja2", "train", "Models with weights")
+    except ConfigurationError as error:
+        raise click.BadParameter(str(error)) from error
     from tunesmith.service.engines.base import EngineError
     from tunesmith.service.engines.transformers.engine import TransformersEngine
 

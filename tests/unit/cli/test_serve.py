@@ -179,3 +179,16 @@ def test_a_state_named_before_the_command_is_served(tmp_path):
         result = CliRunner().invoke(app, [*map(str, arguments), "--port", "0"])
         assert result.exit_code == 1
         assert "no.state is not a folder" in "".join(result.output.split("\n"))
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (("--engine", "transformers"), "transformers needs a model: --model NAME=FOLDER"),
+    (("--engine", "transformers", "--model", "x"), "Write it as --model NAME=FOLDER"),
+    (("--engine", "transformers", "--model", "x=/nowhere"), "has no config.json"),
+    (("--model", "x=/nowhere"), "need --engine transformers"),
+    (("--as", "gpt-4o-mini=x"), "need --engine transformers"),
+])  # fmt: skip
+def test_models_of_the_transformers_engine_need_folders(arguments, message):
+    result = invoke(*arguments)
+    assert result.exit_code == 2
+    assert message in " ".join(result.stderr.split())
