@@ -38,7 +38,7 @@ from tunesmith.errors import (
     UnknownOutcomeError as UnknownOutcomeError,
     UnprocessableEntityError as UnprocessableEntityError,
 )
-from tunesmith.fine_tuning import (
+from tunesmith.fine_tuning_run import (
     FineTuneHandle as FineTuneHandle,
     fine_tune as fine_tune,
 )

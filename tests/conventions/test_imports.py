@@ -108,7 +108,7 @@ ALLOWED = {
     "reports": {"errors", "_charts", "_html", "datasets", "types", "client", "batch"},
     "train": {"_atomic", "_json_types", "service", "training_rules"},
     "webhooks": {"errors", "types"},
-    "fine_tuning": {
+    "fine_tuning_run": {
         "_atomic",
         "errors",
         "types",

@@ -8,7 +8,6 @@ from datetime import UTC, datetime
 import click
 
 from tunesmith.errors import TunesmithError
-from tunesmith.known_models import Ability, find_model
 
 __all__ = ["clean", "click_errors", "describe_shutdown", "to_option_names"]
 
@@ -61,9 +60,6 @@ def click_errors() -> Generator[None]:
         raise click.ClickException(to_option_names(str(error))) from error
 
 
-_METHODS: tuple[Ability, ...] = ("supervised", "dpo", "reinforcement")
-
-
 def describe_shutdown(name: str, *, tuning: bool = False) -> str | None:
     """Return when a model was shut down and which one to use; None if it was not.
 
@@ -76,6 +72,8 @@ def describe_shutdown(name: str, *, tuning: bool = False) -> str | None:
         print(describe_shutdown("gpt-4"))
         ```
     """
+    from tunesmith.known_models import find_model
+
     model = find_model(name)
     if model is None or model.shutdown is None or model.shutdown > datetime.now(UTC).date():
         return None
@@ -83,6 +81,6 @@ def describe_shutdown(name: str, *, tuning: bool = False) -> str | None:
     replacement = find_model(model.replacement or "")
     if replacement is None:
         return f"{text}."
-    if tuning and not replacement.can(*_METHODS):
+    if tuning and not replacement.can("supervised", "dpo", "reinforcement"):
         return f"{text}. Its replacement {replacement.name} cannot be fine-tuned."
     return f"{text}. Use -m {replacement.name}."

@@ -85,7 +85,7 @@ async def test_files_that_look_like_shards_of_a_job_survive_it(output):
 
 async def test_the_output_of_another_job_is_not_taken_for_an_error_file(output):
     await run(Service(), output.with_name("answers.errors.jsonl"), ["a"])
-    with pytest.raises(errors.ConfigurationError, match="no journal says"):
+    with pytest.raises(errors.ConfigurationError, match="no journal records"):
         await run(Service(), output, resume=True)
     assert len(lines(output.with_name("answers.errors.jsonl"))) == 1
 
@@ -194,7 +194,7 @@ async def test_no_custom_id_can_be_lost_to_a_repeated_one(output):
     assert (report.done, report.failed) == (3, 1)
     assert sorted(line["custom_id"] for line in lines(output)) == ["a", "a-2", "b"]
     (failed,) = lines(output.with_name("answers.errors.jsonl"))
-    assert "more than once" in failed["error"]["message"]
+    assert "is not unique" in failed["error"]["message"]
     reserved = [{"custom_id": "x", "prompt": "x"}, {"custom_id": "a~duplicate~2", "prompt": "x"}]
     report = await run(Service(), output.with_name("other.jsonl"), reserved)
     assert (report.done, report.failed) == (1, 1)

@@ -397,8 +397,8 @@ async def test_a_job_can_be_cancelled_from_outside_by_its_output_alone(output):
     assert job.report.stopped == "cancelled"
 
 
-async def test_cancelling_what_is_no_job_says_so(output):
-    with pytest.raises(errors.DatasetError, match="no journal"):
+async def test_cancelling_a_job_that_does_not_exist_is_an_error(output):
+    with pytest.raises(errors.DatasetError, match="This job does not exist"):
         await cancel_batches(output, AsyncClient(backend=MemoryBackend()))
 
 
