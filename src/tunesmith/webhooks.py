@@ -9,11 +9,11 @@ import binascii
 import hashlib
 import hmac
 import time
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 
 from pydantic import SecretStr, ValidationError
 
-from tunesmith.errors import ConfigurationError, TunesmithError
+from tunesmith.errors import ConfigurationError, InvalidRequestError, TunesmithError
 from tunesmith.types.webhooks import WebhookEvent
 
 __all__ = ["DEFAULT_TOLERANCE", "InvalidWebhookSignatureError", "sign", "unwrap", "verify"]
@@ -24,13 +24,17 @@ DEFAULT_TOLERANCE = 300
 _PREFIX = "whsec_"
 
 
+WebhookHeaders = Mapping[str, str] | Iterable[tuple[str | bytes, str | bytes]]
+"""Headers as web frameworks have them: a mapping, or pairs of names and values."""
+
+
 class InvalidWebhookSignatureError(TunesmithError):
     """Webhook that is not authentic, or cannot be parsed. Respond with status 400."""
 
 
 def unwrap(
     body: bytes | str,
-    headers: Mapping[str, str],
+    headers: WebhookHeaders,
     *,
     secret: str | SecretStr,
     tolerance: float = DEFAULT_TOLERANCE,
@@ -40,7 +44,7 @@ def unwrap(
 
     Args:
         body: The request body, exactly as received.
-        headers: The request headers; names in any case.
+        headers: The request headers, as a mapping or as pairs; names in any case.
         secret: The endpoint's signing secret, `whsec_…`.
         tolerance: Maximum age, or clock difference, in seconds.
         now: Current Unix time; the system clock by default.
@@ -49,6 +53,7 @@ def unwrap(
         InvalidWebhookSignatureError: The signature is missing, wrong or too old, or the body is
             not an event.
         ConfigurationError: The secret is malformed.
+        InvalidRequestError: The headers are neither a mapping nor pairs.
 
     Example:
         ```python
@@ -74,7 +79,7 @@ def unwrap(
 
 def verify(
     body: bytes | str,
-    headers: Mapping[str, str],
+    headers: WebhookHeaders,
     *,
     secret: str | SecretStr,
     tolerance: float = DEFAULT_TOLERANCE,
@@ -85,9 +90,10 @@ def verify(
     Raises:
         InvalidWebhookSignatureError: The signature is missing, wrong or too old.
         ConfigurationError: The secret is malformed.
+        InvalidRequestError: The headers are neither a mapping nor pairs.
     """
     secret = _conceal(secret)
-    lower = {name.lower(): value for name, value in headers.items()}
+    lower = _lower(headers)
     try:
         webhook_id, sent, signatures = (
             lower[f"webhook-{part}"] for part in ("id", "timestamp", "signature")
@@ -148,6 +154,17 @@ def _signature(body: bytes, webhook_id: str, sent: str, key: bytes) -> bytes:
     return base64.b64encode(hmac.new(key, signed, hashlib.sha256).digest())
 
 
+def _lower(headers: WebhookHeaders) -> dict[str, str]:
+    try:
+        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        return {_text(name).lower(): _text(value) for name, value in pairs}
+    except (TypeError, ValueError):
+        raise InvalidRequestError(
+            "headers must be a mapping, or pairs of names and values",
+            param="headers",
+        ) from None
+
+
 def _conceal(secret: str | SecretStr) -> SecretStr:
     # First of all, because error reports may print the variables of every frame.
     return SecretStr(secret) if isinstance(secret, str) else secret
@@ -162,6 +179,10 @@ def _key(secret: SecretStr) -> bytes:
         # Not quoted: the message may be logged.
         raise ConfigurationError(f"the webhook secret must be {_PREFIX!r} followed by base64")
     return key
+
+
+def _text(value: str | bytes) -> str:
+    return value.decode("latin-1") if isinstance(value, bytes) else str(value)
 
 
 def _bytes(body: bytes | str) -> bytes:

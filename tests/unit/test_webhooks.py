@@ -4,10 +4,12 @@ import base64
 import json
 import traceback
 
+import httpx
 import pytest
+import starlette.datastructures
 from hypothesis import given, strategies as st
 
-from tunesmith import ConfigurationError
+from tunesmith import ConfigurationError, InvalidRequestError
 from tunesmith.webhooks import InvalidWebhookSignatureError, sign, unwrap, verify
 
 SECRET = "whsec_" + base64.b64encode(b"a secret of a service").decode()
@@ -53,6 +55,27 @@ def test_events_of_other_kinds_are_read_too(kind):
 def test_names_of_headers_may_be_in_any_case():
     headers = {name.title(): v for name, v in sign(BODY, "w", secret=SECRET, now=NOW).items()}
     assert read(headers=headers).id == "evt_1"
+
+
+@pytest.mark.parametrize(
+    "convert",
+    [
+        httpx.Headers,
+        starlette.datastructures.Headers,
+        lambda headers: list(headers.items()),
+        lambda headers: [(name.encode(), value.encode()) for name, value in headers.items()],
+        lambda headers: headers.items(),
+    ],
+    ids=["httpx", "starlette", "pairs", "asgi", "items"],
+)
+def test_headers_may_be_those_of_a_web_framework(convert):
+    assert read(headers=convert(sign(BODY, "wh_1", secret=SECRET, now=NOW))).id == "evt_1"
+
+
+@pytest.mark.parametrize("headers", [["webhook-id", "wh_1"], 7, [("webhook-id",)]])
+def test_headers_of_another_type_are_an_error(headers):
+    with pytest.raises(InvalidRequestError, match="headers must be a mapping, or pairs of names"):
+        read(headers=headers)
 
 
 def test_one_right_signature_among_several_is_enough():

@@ -12,10 +12,15 @@ main() ── app.py               table of commands; each is loaded when it is 
 ```
 """
 
+import errno
 import os
 import sys
+from contextlib import suppress
 
 __all__ = ["main"]
+
+_UNWRITABLE = frozenset({errno.EBADF, errno.EDQUOT, errno.EFBIG, errno.EIO, errno.ENOSPC})
+"""Errors of writing to an open file, which name no file: standard output, or a full disk."""
 
 
 def main() -> None:
@@ -38,9 +43,14 @@ def main() -> None:
             raise
         from tunesmith.cli.output import echo
 
-        echo(
-            f"Error: {type(error).__name__}: {error}. This is a bug: please report it with the "
-            "output of TUNESMITH_TRACEBACK=1.",
-            err=True,
-        )
+        if isinstance(error, OSError) and not error.filename:
+            subject = "The output cannot be written: " if error.errno in _UNWRITABLE else ""
+            message = f"{subject}{error.strerror or error}."
+        else:
+            message = (
+                f"{type(error).__name__}: {error}. This is a bug: please report it with the "
+                "output of TUNESMITH_TRACEBACK=1."
+            )
+        with suppress(OSError):  # standard error may be unwritable too
+            echo(f"Error: {message}", err=True)
         raise SystemExit(1) from None

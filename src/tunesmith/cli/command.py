@@ -1,6 +1,5 @@
 """Base of all commands that call the service: client, output, errors, exit codes."""
 
-import errno
 import re
 from collections.abc import Awaitable, Callable, Iterator
 from pathlib import Path
@@ -75,8 +74,8 @@ def client_command(command: Callable[..., Awaitable[None]]) -> Callable[..., Non
         except TunesmithError as error:
             raise _to_command_error(error, output) from error
         except OSError as error:
-            if error.errno == errno.EPIPE:
-                raise  # the reader of a pipe has ended
+            if not error.filename:
+                raise  # of the output: see `main`
             raise CommandError(_file_error_message(error)) from error
 
     run.__name__, run.__doc__ = command.__name__, command.__doc__
@@ -84,8 +83,6 @@ def client_command(command: Callable[..., Awaitable[None]]) -> Callable[..., Non
 
 
 def _file_error_message(error: OSError) -> str:
-    if not error.filename:
-        return str(error)
     folder = Path(error.filename).parent
     if isinstance(error, FileNotFoundError) and not folder.exists():
         return f"The folder {folder} does not exist. Create it, or choose another path."

@@ -21,6 +21,9 @@ Path = tuple[str | int, ...]
 
 _BOM = b"\xef\xbb\xbf"
 
+_MAX_DEPTH = 200
+"""Deeper values are kept as JSON text: pydantic serializes at most 255 levels."""
+
 _MAX_ROUNDS = 20
 """Each round removes at least one level of invalid fields; no response is nested deeper."""
 
@@ -54,6 +57,8 @@ def replace_surrogates(value: Any) -> Any:
 def validate_json(kind: type[M], content: bytes, *, keep_surrogates: bool = False) -> M:
     """Parse JSON as a model; optional fields of other types keep their raw value.
 
+    Values nested more than 200 deep are kept as JSON text, so that the model can be serialized.
+
     Args:
         kind: The model.
         content: The JSON.
@@ -66,12 +71,23 @@ def validate_json(kind: type[M], content: bytes, *, keep_surrogates: bool = Fals
         return kind.model_validate_json(content)
     except ValidationError as strict_error:
         try:
-            value = parse_json(content)
+            value = _limit_depth(parse_json(content))
             if not keep_surrogates:
                 value = replace_surrogates(value)
         except (RecursionError, ValueError):
             raise strict_error from None
         return validate_leniently(kind, value)
+
+
+def _limit_depth(value: Any, depth: int = 0) -> Any:
+    if not isinstance(value, dict | list):
+        return value
+    if depth == _MAX_DEPTH:
+        return json.dumps(value, ensure_ascii=False)
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return {name: _limit_depth(field, depth + 1) for name, field in fields.items()}
+    return [_limit_depth(item, depth + 1) for item in cast("list[Any]", value)]
 
 
 def validate_leniently(kind: type[M], value: Any) -> M:

@@ -5,6 +5,7 @@ import signal
 import subprocess
 import sys
 import threading
+from contextlib import suppress
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
 
@@ -266,3 +267,29 @@ def test_a_bug_is_one_line_too(monkeypatch, capsys):
     monkeypatch.setenv("TUNESMITH_TRACEBACK", "1")
     with pytest.raises(ZeroDivisionError):
         cli.main()
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
+@pytest.mark.parametrize(
+    "line",
+    [
+        "--help",
+        "--version",
+        "batch run --help",
+        "models list",
+        "files list --json",
+        "chat -m gpt-4o-mini hi",
+    ],
+)
+def test_output_that_cannot_be_written_is_an_error_of_one_line(monkeypatch, capsys, line):
+    from tunesmith import cli
+
+    monkeypatch.setattr(sys, "argv", ["tunesmith", "--backend", "memory", *line.split()])
+    with suppress(OSError), Path("/dev/full").open("w") as full:
+        monkeypatch.setattr(sys, "stdout", full)
+        with pytest.raises(SystemExit) as exited:
+            cli.main()
+    assert exited.value.code == 1
+    assert capsys.readouterr().err == (
+        "Error: The output cannot be written: No space left on device.\n"
+    )

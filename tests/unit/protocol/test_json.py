@@ -1,5 +1,6 @@
 """JSON as services write it."""
 
+import pickle
 import warnings
 
 import pytest
@@ -53,6 +54,21 @@ def test_halves_of_a_character_are_joined_and_lone_ones_replaced():
 def chat(message=None, **choice):
     message = {"role": "assistant", "content": "Hello", **(message or {})}
     return {"choices": [{"index": 0, "finish_reason": "stop", "message": message, **choice}]}
+
+
+@pytest.mark.parametrize("depth", [100, 250, 500])
+@pytest.mark.parametrize(("begin", "end"), [(b"[", b"]"), (b'{"a":', b"}")])
+def test_a_model_with_deeply_nested_values_can_be_serialized(depth, begin, end):
+    odd = begin * depth + b"1" + end * depth
+    content = encode(COMPLETION)[:-1] + b',"odd":' + odd + b"}"
+    completion = validate_json(Completion, content)
+    assert completion.choices[0].text == "Kant"
+    assert Completion.model_validate_json(completion.model_dump_json()) == completion
+    assert pickle.loads(pickle.dumps(completion)) == completion
+    text = completion.model_dump(mode="json")["odd"]
+    while not isinstance(text, str | int):
+        (text,) = text.values() if isinstance(text, dict) else text
+    assert text == 1 or odd.endswith(text.replace(" ", "").encode() + end * 199)
 
 
 USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
