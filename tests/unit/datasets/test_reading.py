@@ -283,6 +283,18 @@ def test_a_line_that_is_too_long_is_left_out_without_being_held(tmp_path, kind):
     assert rows[1].line == rows[0].line + 2
 
 
+@pytest.mark.parametrize("kind", ["csv", "txt", "jsonl"])
+def test_an_endless_line_is_refused_before_it_is_read_to_its_end(kind):
+    head = b"{}\n" if kind == "jsonl" else b"prompt,completion\n"
+    content = io.BytesIO(head + b"x" * 1_000_000)
+    content.name = f"t.{kind}"
+
+    with pytest.raises(DatasetError, match="longer than"):
+        list(Dataset.open(content, max_line_bytes=1000).chunks())
+
+    assert content.tell() < 500_000
+
+
 @pytest.mark.parametrize(
     ("name", "module", "extra"),
     [

@@ -102,8 +102,8 @@ def _lines(
         number += 1
         issues.characters += len(raw)
         if len(raw) == limit and not raw.endswith(b"\n"):
+            issues.too_long(number)  # before its rest is read, which can be endless
             while raw and not raw.endswith(b"\n"):
                 raw = stream.readline(limit)
-            issues.too_long(number)
             continue
         yield number, raw.removeprefix(b"\xef\xbb\xbf") if number == 1 else raw

@@ -156,11 +156,11 @@ class TextLines:
             if len(line) < limit or line[-1] in "\r\n":
                 yield line
                 continue
+            self._issues.too_long(self.line)  # before its rest is read, which can be endless
             rest = line
             while rest and rest[-1] not in "\r\n":
                 rest = readline()
             self.skipped = self.line
-            self._issues.too_long(self.line)
         self.ended = True
 
 
