@@ -81,7 +81,7 @@ async def test_an_upload_continues_after_an_interim_response(transport, n_interi
         yield b"end"
 
     headers = {"content-length": "2000003"}
-    request = Request("files.create", "POST", "/files", headers=headers, body=body, timeout_s=20)
+    request = Request("files.create", "POST", "/files", headers=headers, body=body, timeout=20)
     async with (
         serving_over(transport, serve) as (_, client),
         client.backend.send(request) as response,
