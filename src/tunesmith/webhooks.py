@@ -10,6 +10,7 @@ import hashlib
 import hmac
 import time
 from collections.abc import Iterable, Mapping
+from typing import cast
 
 from pydantic import SecretStr, ValidationError
 
@@ -156,7 +157,9 @@ def _signature(body: bytes, webhook_id: str, sent: str, key: bytes) -> bytes:
 
 def _lower(headers: WebhookHeaders) -> dict[str, str]:
     try:
-        pairs = headers.items() if isinstance(headers, Mapping) else headers
+        pairs: Iterable[tuple[str | bytes, str | bytes]] = (
+            cast("Mapping[str, str]", headers).items() if isinstance(headers, Mapping) else headers
+        )
         return {_text(name).lower(): _text(value) for name, value in pairs}
     except (TypeError, ValueError):
         raise InvalidRequestError(

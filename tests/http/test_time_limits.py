@@ -120,13 +120,20 @@ async def test_errors_of_the_key_function_are_raised_unchanged(transport, error,
     assert caught.value is error
 
 
-@pytest.mark.parametrize("key", [None, b"sk-1", "sk-verysecret\n"])
-async def test_a_key_function_must_return_one_line_of_text(transport, key):
+@pytest.mark.parametrize(
+    ("key", "message"),
+    [
+        (None, "api_key must return a key as text"),
+        (b"sk-1", "api_key must return a key as text"),
+        ("sk-verysecret\n", "the API key, the path or a header contains a line break"),
+    ],
+)
+async def test_a_key_function_must_return_one_line_of_text(transport, key, message):
     async def return_key():
         return key
 
     async with AsyncClient(return_key, "http://127.0.0.1:1/v1", transport=transport) as client:
-        with pytest.raises(errors.APIConnectionError, match="API key") as caught:
+        with pytest.raises(errors.APIConnectionError, match=message) as caught:
             await client.models.retrieve("ada")
     assert "verysecret" not in str(caught.value)
     assert caught.value.attempts == 1
