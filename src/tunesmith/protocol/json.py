@@ -8,8 +8,6 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
-from tunesmith._json_types import is_list, is_object
-
 __all__ = [
     "join_surrogates",
     "parse_json",
@@ -84,10 +82,12 @@ def validate_json(kind: type[M], content: bytes, *, keep_surrogates: bool = Fals
 def _limit_depth(value: Any, depth: int = 0) -> Any:
     if depth == _MAX_DEPTH and isinstance(value, dict | list):
         return json.dumps(value, ensure_ascii=False)
-    if is_object(value):
-        return {name: _limit_depth(field, depth + 1) for name, field in value.items()}
-    if is_list(value):
-        return [_limit_depth(item, depth + 1) for item in value]
+    if isinstance(value, dict):
+        fields = cast("dict[str, Any]", value)
+        return {name: _limit_depth(field, depth + 1) for name, field in fields.items()}
+    if isinstance(value, list):
+        items = cast("list[Any]", value)  # type: ignore[redundant-cast] # not to pyright
+        return [_limit_depth(item, depth + 1) for item in items]
     return value
 
 
