@@ -89,6 +89,7 @@ async def test_an_upload_continues_after_an_interim_response(transport, n_interi
         assert response.status == 200
 
 
+@pytest.mark.slow
 async def test_a_large_json_body_is_refused_with_the_message_of_the_server(transport):
     finished = anyio.Event()
 

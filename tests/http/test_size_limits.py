@@ -42,6 +42,7 @@ async def test_an_endless_error_body_is_read_in_part(transport):
             await client.files.content("file-1").read()
 
 
+@pytest.mark.slow
 async def test_a_compressed_bomb_is_an_error(transport):
     bomb = gzip.compress(b'{"id": "' + b" " * 50_000_000 + b'"}', 1)
 

@@ -103,6 +103,7 @@ async def test_a_broken_body_is_an_error(encoding, data, message):
     assert caught.value.phase == "read"
 
 
+@pytest.mark.slow
 async def test_a_bomb_is_decompressed_in_pieces():
     """The reader stops at its limit long before all of it is in memory."""
     bomb = gzip.compress(gzip.compress(bytes(200_000_000), 1), 9)

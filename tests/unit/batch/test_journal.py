@@ -83,7 +83,7 @@ def test_a_line_that_does_not_fit_on_the_disk_leaves_nothing_behind(tmp_path, mo
         raise OSError(errno.ENOSPC, "No space left on device")
 
     monkeypatch.setattr(os, "write", full)
-    with pytest.raises(DatasetError, match=r"No space left on device\. Nothing that was finished"):
+    with pytest.raises(DatasetError, match=r"No space left on device\. No finished row is lost"):
         file.add(b'{"a":2}\n')
     monkeypatch.undo()
     file.add(b'{"a":3}\n')

@@ -118,6 +118,7 @@ def test_terminal_sequences_are_removed_whole(text):
     assert clean(f"a{text}b\tc\n") == "ab\tc\n"
 
 
+@pytest.mark.slow
 @given(st.text())
 def test_cleaned_text_has_no_control_characters(text):
     controls = [c for c in clean(text) if unicodedata.category(c) == "Cc"]
