@@ -65,6 +65,10 @@ class KnownModel:
         """Return whether the model has any of these abilities."""
         return not self.abilities.isdisjoint(abilities)
 
+    def is_shut_down(self, on: date) -> bool:
+        """Return whether OpenAI has shut down the model by a date."""
+        return self.shutdown is not None and self.shutdown <= on
+
     @property
     def completes_only(self) -> bool:
         """Whether the model completes prompts but does not chat."""

@@ -6,6 +6,7 @@ import shlex
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 import click
 
@@ -41,6 +42,13 @@ class ServiceOptions:
     timeout_s: float | None = None
     deadline_s: float | None = None
     explicit_options: tuple[str, ...] = ()
+
+    @property
+    def is_openai(self) -> bool:
+        """Whether the service is OpenAI, where models are shut down."""
+        base_url = self.base_url or os.environ.get("OPENAI_BASE_URL")
+        host = urlsplit(base_url).hostname if base_url else "api.openai.com"
+        return not self.in_memory and host is not None and host.endswith("api.openai.com")
 
     def command(self, *arguments: str) -> str:
         """Write a command for the same service."""

@@ -75,7 +75,7 @@ def describe_shutdown(name: str, *, tuning: bool = False) -> str | None:
     from tunesmith.known_models import find_model
 
     model = find_model(name)
-    if model is None or model.shutdown is None or model.shutdown > datetime.now(UTC).date():
+    if model is None or not model.is_shut_down(datetime.now(UTC).date()):
         return None
     text = f"{name!r} was shut down on {model.shutdown}"
     replacement = find_model(model.replacement or "")

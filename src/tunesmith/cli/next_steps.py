@@ -1,16 +1,29 @@
 """Next steps after `prepare`: commands, a program that runs, and hints."""
 
 import shlex
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from dataclasses import replace
+from datetime import UTC, datetime
 from pathlib import Path
 
 from tunesmith.cli.connection import ServiceOptions, redact_url
+from tunesmith.cli.messages import describe_shutdown
 from tunesmith.datasets import Format, WriteResult
+from tunesmith.datasets.checks.model import can_train
+from tunesmith.known_models import KNOWN_MODELS
 
 __all__ = ["example_script", "next_steps"]
 
-_COMPLETION_MODEL = "babbage-002"
-_CHAT_MODEL = "gpt-4.1-mini-2025-04-14"
+_MODELS: Mapping[Format, str] = {
+    "completions": "babbage-002",
+    "chat": "gpt-4.1-mini-2025-04-14",
+    "dpo": "gpt-4.1-mini-2025-04-14",
+    "reinforcement": "o4-mini-2025-04-16",
+}
+"""The model to suggest for each format."""
+
+_STATE = Path("tunesmith.state")
+"""The service in memory to suggest if OpenAI has shut down the model."""
 
 
 def next_steps(
@@ -34,21 +47,31 @@ def next_steps(
     if written.ending:
         ending = written.ending
         yield f"Stop completions there: --stop {_shell_quote(ending)}, stop=[{ending!r}]."
+    model = model or _suggest_model(format, connection)
+    place = ""
+    if connection.is_openai and (problem := describe_shutdown(model, tuning=True)):
+        yield f"At OpenAI, {problem}"
+        if format == "completions" and not describe_shutdown(_suggest_model("chat", connection)):
+            yield f"For a chat model: {connection.command('prepare', str(source), '--to', 'chat')}"
+        connection = replace(
+            connection, in_memory=True, state=_STATE, explicit_options=("--state", str(_STATE))
+        )
+        place = ", with a service in memory"
+    files = written.files or (source,)
     if format == "reinforcement":
         command = connection.command(
-            *("fine-tunes", "create", "-t", str((written.files or (source,))[0])),
-            *("-m", model or "MODEL", "--method", "reinforcement", "--grader", "GRADER.json"),
+            *("fine-tunes", "create", "-t", str(files[0])),
+            *("-m", model, "--method", "reinforcement", "--grader", "GRADER.json"),
         )
-        yield f"Next, with a grader: {command}"
+        yield f"Next{place}, with a grader: {command}"
         return
-    files = written.files or (source,)
-    yield f"Next: {connection.command(*create_command(files, format, model))}"
+    yield f"Next{place}: {connection.command(*create_command(files, format, model))}"
     yield "Or in Python:"
     yield ""
     yield example_script(files, format, model, connection)
 
 
-def create_command(files: tuple[Path, ...], format: Format, model: str | None) -> list[str]:
+def create_command(files: tuple[Path, ...], format: Format, model: str) -> list[str]:
     """Return the arguments of the command that creates a job."""
     options = [
         argument
@@ -61,14 +84,14 @@ def create_command(files: tuple[Path, ...], format: Format, model: str | None) -
         "create",
         *options,
         "-m",
-        model or _default_model(format),
+        model,
         *method,
         "--follow",
     ]
 
 
 def example_script(
-    files: tuple[Path, ...], format: Format, model: str | None, connection: ServiceOptions
+    files: tuple[Path, ...], format: Format, model: str, connection: ServiceOptions
 ) -> str:
     """Return a program that fine-tunes on the files at the same service."""
     names = ["training_file", "validation_file"][: len(files)]
@@ -77,7 +100,7 @@ def example_script(
         for name, file in zip(names, files, strict=True)
     ]
     parameters = [
-        f"model={model or _default_model(format)!r}",
+        f"model={model!r}",
         *(f"{name}={name}.id" for name in names),
     ]
     if format == "dpo":
@@ -112,5 +135,10 @@ def _shell_quote(ending: str) -> str:
     return shlex.quote(ending.replace("\\", r"\\").replace("\n", r"\n").replace("\t", r"\t"))
 
 
-def _default_model(format: Format) -> str:
-    return _COMPLETION_MODEL if format == "completions" else _CHAT_MODEL
+def _suggest_model(format: Format, connection: ServiceOptions) -> str:
+    """Return a model to train; one that OpenAI has not shut down, if it is the service."""
+    today = datetime.now(UTC).date()
+    suitable = [model for model in KNOWN_MODELS.values() if can_train(model, format)]
+    live = [model.name for model in suitable if not model.is_shut_down(today)]
+    usual = _MODELS[format]
+    return usual if not connection.is_openai or usual in live or not live else live[0]

@@ -1,5 +1,6 @@
 """Recognition of the format of a file, and the changes that give its rows an exact shape."""
 
+import shlex
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
@@ -144,6 +145,14 @@ def detect_format(chunk: Chunk, file: str | None) -> SourceFormat:
         if name == "completions" and {*COMPLETION_KEYS} <= chunk[0].data.keys():
             _reject_unclear_labels(chunk, file)
         return SOURCE_FORMATS[name]
+    if {"custom_id", "body"} <= chunk[0].data.keys():
+        raise DatasetError(
+            "The rows are requests of a batch (`custom_id`, `method`, `url`, `body`), not training "
+            "data.",
+            file=file,
+            line=chunk[0].line,
+            remedy=f"Run them: tunesmith batch run {shlex.quote(file or 'FILE')} -o results.jsonl",
+        )
     if len(choose_columns(chunk)) == len(COMPLETION_KEYS):
         return SOURCE_FORMATS["completions"]
     raise DatasetError(

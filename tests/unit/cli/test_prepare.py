@@ -256,7 +256,7 @@ def test_the_program_it_prints_runs(run, folder, file, options, monkeypatch, cap
     result = run(f"prepare {file} -q {options}")
     program = result.stdout.split("Or in Python:")[1]
     client = tunesmith.AsyncClient(backend=tunesmith.MemoryBackend())
-    monkeypatch.setattr(tunesmith, "AsyncClient", lambda: client)
+    monkeypatch.setattr(tunesmith, "AsyncClient", lambda **_: client)
 
     exec(program, {})
 
@@ -324,3 +324,46 @@ def test_a_model_that_does_not_suit_the_rows_is_an_error_with_a_remedy(run):
     assert result.exit_code == 1
     assert "Convert the rows: --to chat. (unsuitable-model)" in result.stderr
     assert run("prepare kant.csv -q --model gpt-4.1 --to chat").exit_code == 0
+
+
+OPENAI_LACKS_IT = "At OpenAI, 'babbage-002' was shut down on 2026-09-28."
+
+
+@pytest.mark.parametrize("options", ["", "--base-url https://api.openai.com/v1 "])
+def test_a_model_that_openai_shut_down_is_suggested_only_in_memory(run, folder, options):
+    result = run(f"{options}prepare kant.csv -q")
+
+    assert OPENAI_LACKS_IT in result.stdout
+    assert f"For a chat model: tunesmith {options}prepare kant.csv --to chat" in result.stdout
+    assert "in memory: tunesmith --state tunesmith.state fine-tunes create" in result.stdout
+    assert "MemoryBackend(state='tunesmith.state')" in result.stdout
+
+
+@pytest.mark.parametrize("service", ["--base-url http://localhost:8000/v1", "--backend memory"])
+def test_other_services_have_models_that_openai_shut_down(run, folder, service):
+    result = run(f"{service} prepare kant.csv -q")
+
+    assert OPENAI_LACKS_IT not in result.stdout
+    assert f"Next: tunesmith {service} fine-tunes create" in result.stdout
+
+
+def test_a_model_that_is_named_is_reported_if_openai_shut_it_down(run, folder):
+    result = run("prepare kant.csv -q --to chat --model gpt-3.5-turbo")
+
+    assert "At OpenAI, 'gpt-3.5-turbo' was shut down on 2026-10-23." in result.stdout
+    assert "For a chat model" not in result.stdout
+    assert "-m gpt-3.5-turbo" in result.stdout
+
+
+def test_requests_of_a_batch_are_named_with_the_command_that_runs_them(run, folder):
+    body = {"model": "babbage-002", "prompt": "Hi", "max_tokens": 2}
+    line = {"custom_id": "a", "method": "POST", "url": "/v1/completions", "body": body}
+    (folder / "my requests.jsonl").write_text(json.dumps(line) + "\n")
+
+    result = run("prepare 'my requests.jsonl' -q")
+
+    assert result.exit_code == 1
+    assert "requests of a batch" in result.output
+    command = result.output.rpartition("Run them: tunesmith ")[2]
+    assert run(f"--backend memory {command}").exit_code == 0
+    assert json.loads((folder / "results.jsonl").read_text())["custom_id"] == "a"

@@ -3,6 +3,7 @@
 import pytest
 
 from tunesmith.datasets import Dataset, diagnose
+from tunesmith.datasets.checks.separators import is_label
 
 
 def table(pairs):
@@ -190,6 +191,39 @@ def test_a_completion_prefix_is_removed_but_for_its_leading_space():
     pairs = [("a", " Answer: yes"), ("b", " Answer: no")]
 
     assert [c for _, c in repaired(pairs, "completion-prefix")] == [" yes", " no"]
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *("2024-01-", "Order 2024-", "ORDER-", "INV-", "https://example.com/", "com.example."),
+        *(
+            '{"label": "',
+            "<answer>",
+            "def solve(self):\n    ",
+            "urn:isbn:",
+            "Price: $",
+            "There is a ",
+        ),
+    ],
+)
+def test_prefixes_that_carry_data_are_kept(prefix):
+    pairs = [(f"{prefix}{word}", f" {prefix}{word}") for word in ("ab", "cd", "ef")]
+    found = findings(pairs)
+
+    fixes = [found[c].fix for c in ("prompt-prefix", "completion-prefix") if c in found]
+    assert not any(fixes)
+
+
+@pytest.mark.parametrize(
+    "prefix",
+    [
+        *("Answer:", "Answer -> ", "Sentiment = ", "Classify the text.\n\n", "\uff1f 回答\uff1a"),
+        "### Instruction:\nClassify the tweet.\n\n### Tweet:\n",
+    ],
+)
+def test_labels_and_instructions_are_no_data(prefix):
+    assert is_label(prefix)
 
 
 def test_completions_get_a_leading_space():

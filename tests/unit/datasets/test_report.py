@@ -169,6 +169,29 @@ def test_the_page_shows_labels_findings_and_distributions():
         assert shown in page
 
 
+def test_the_page_shows_the_first_row_of_a_finding_as_it_was_read(tmp_path):
+    rows = [{"prompt": f"q {n}?", "completion": f" a {n}"} for n in range(20)]
+    rows[7]["completion"] = " "
+    file = tmp_path / "t.jsonl"
+    file.write_text("\n".join(map(json.dumps, rows)))
+    diagnosis = diagnose(Dataset.open(file))
+    plan = diagnosis.plan()
+    page = make_report(diagnosis, plan, write(plan)).to_html()
+
+    finding = page[page.index("empty-completions") :]
+    shown = finding[finding.index("<details>") : finding.index("</details>")]
+    assert "Line 8 as it was read" in shown
+    assert "q 7?" in shown
+
+
+def test_rows_that_share_a_line_are_not_taken_for_each_other(tmp_path):
+    rows = [{"prompt": f"q {n}?", "completion": " " if n == 7 else f" {n}"} for n in range(20)]
+    file = tmp_path / "t.json"
+    file.write_text(json.dumps({"data": rows}))
+
+    assert "<details>" not in report_of(file).to_html()
+
+
 def test_the_terminal_shows_markup_as_it_is():
     rows = [{"prompt": f"{n}", "completion": ["[red]", "x[/x]"][n % 2]} for n in range(50)]
     console = Console(width=100, file=io.StringIO())

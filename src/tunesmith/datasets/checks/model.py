@@ -8,7 +8,7 @@ from tunesmith.datasets.rows import Chunk, ChunkSource
 from tunesmith.known_models import KNOWN_MODELS, Ability, KnownModel
 from tunesmith.training_rules import Format, count_images
 
-__all__ = ["ModelCheck"]
+__all__ = ["ModelCheck", "can_train"]
 
 _METHODS: Mapping[Format, Ability] = {
     "completions": "supervised",
@@ -17,6 +17,12 @@ _METHODS: Mapping[Format, Ability] = {
     "reinforcement": "reinforcement",
 }
 _ENDPOINTS: Mapping[Format, Ability] = {"completions": "completions", "chat": "chat"}
+
+
+def can_train(model: KnownModel, format: Format) -> bool:
+    """Return whether a model can be fine-tuned on rows of a format."""
+    method = _METHODS[format]
+    return model.can(method) and model.can(_ENDPOINTS.get(format, method))
 
 
 class ModelCheck:
@@ -70,12 +76,12 @@ class ModelCheck:
     def _problem(self) -> str | None:
         """Return why the model cannot be fine-tuned on rows of this format."""
         name, method = self._model.name, _METHODS[self._format]
+        if can_train(self._model, self._format):
+            return None
         if not self._model.can(method):
             tunable = self._model.can("supervised", "dpo", "reinforcement")
             method_name = f" by the method {method}" if tunable else ""
             return f"{name} cannot be fine-tuned{method_name}. {_others(method)}"
-        if self._model.can(_ENDPOINTS.get(self._format, method)):
-            return None
         other = "chat" if self._format == "completions" else "completions"
         remedy = f"Convert the rows: target_format={other!r}."
         return f"{name} is not fine-tuned on {self._format}. {remedy}"
@@ -86,4 +92,5 @@ def _others(ability: Ability) -> str:
     able = [model for model in KNOWN_MODELS.values() if model.can(ability)]
     last = max(model.shutdown or date.max for model in able)
     names = sorted(m.name for m in able if (m.shutdown or date.max) == last)
-    return f"Use one of {', '.join(names)}." if len(names) > 1 else f"Use {names[0]}."
+    until = "" if last == date.max else f" (at OpenAI until {last})"
+    return f"Use {'one of ' if len(names) > 1 else ''}{', '.join(names)}{until}."

@@ -1,5 +1,6 @@
 """Separators, endings and common prefixes of prompts and completions."""
 
+import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
@@ -9,7 +10,14 @@ from tunesmith.datasets.findings import Finding, Fix
 from tunesmith.datasets.rows import ChunkSource
 from tunesmith.datasets.transforms import AddSuffix, RemovePrefix
 
-__all__ = ["ENDINGS", "SEPARATORS", "ColumnStats", "completion_findings", "prompt_findings"]
+__all__ = [
+    "ENDINGS",
+    "SEPARATORS",
+    "ColumnStats",
+    "completion_findings",
+    "is_label",
+    "prompt_findings",
+]
 
 SEPARATORS = (
     "\n",
@@ -25,6 +33,11 @@ SEPARATORS = (
 LAST_SEPARATOR = "\n\n### =>\n\n"
 ENDINGS = ("\n", ".", " END", "***", "+++", "&&&", "$$$", "@@@", "%%%")
 LAST_ENDING = " [END]"
+
+_LABEL = re.compile(
+    r"""[^\d{}\[\]()<>"@/\\`]*(?:[:\uff1a]\s*|[.!?…。\uff01\uff1f|]\s+|[-=]>?\s+)"""
+)
+_JOINED_COLON = re.compile(r":\S")
 
 LONG_ENDING = 10
 LONG_PROMPT_PREFIX = 12
@@ -74,7 +87,7 @@ def prompt_findings(column: ColumnStats, rows: ChunkSource, file: str | None) ->
     )
     prefix = column.affixes.prefix
     if prefix:
-        is_instruction = len(prefix) > LONG_PROMPT_PREFIX and _is_label(prefix)
+        is_instruction = len(prefix) > LONG_PROMPT_PREFIX and is_label(prefix)
         reason = ": a fine-tuned model needs no instructions" if is_instruction else ""
         yield _prefix(column, rows, file, reason, removable=is_instruction)
 
@@ -88,16 +101,19 @@ def completion_findings(
             yield _identical(column, file, "The model would learn to repeat it: make them differ.")
         return
     if len(column.affixes.prefix) >= LONG_COMPLETION_PREFIX:
-        is_label = _is_label(column.affixes.prefix)
-        reason = ": the model does not need to learn it" if is_label else ""
-        yield _prefix(column, rows, file, reason, removable=is_label)
+        removable = is_label(column.affixes.prefix)
+        reason = ": the model does not need to learn it" if removable else ""
+        yield _prefix(column, rows, file, reason, removable=removable)
     if with_ending:
         yield _ending(column, rows, file, "ending", "the model learns where to stop")
 
 
-def _is_label(prefix: str) -> bool:
-    """Return whether a prefix is a label such as `Answer:`, not the beginning of sentences."""
-    return not prefix.rstrip()[-1:].isalnum()
+def is_label(prefix: str) -> bool:
+    """Return whether a prefix is a label or an instruction, such as `Answer:`.
+
+    Beginnings of sentences, dates, ids, paths, code and markup are data.
+    """
+    return _LABEL.fullmatch(prefix) is not None and not _JOINED_COLON.search(prefix)
 
 
 def _identical(column: ColumnStats, file: str | None, advice: str) -> Finding:
@@ -115,11 +131,12 @@ def _ending(
 ) -> Finding:
     field, suffix, addition = column.field, column.affixes.suffix, column.suggested_suffix
     shown = _escape_newlines(addition)
+    article = "an" if name == "ending" else "a"
     if not suffix:
         return Finding(
             code=f"no-{name}",
             severity="warning",
-            message=f"The {field}s have no common ending. With a {name}, {reason}.",
+            message=f"The {field}s have no common ending. With {article} {name}, {reason}.",
             file=file,
             field=field,
             fix=Fix(
@@ -132,7 +149,7 @@ def _ending(
         message += f" That is long; `{shown}` would do."
     inside = column.affixes.suffix_is_inside(rows, field)
     if inside:
-        message += f" Some contain it elsewhere too; a {name} should only be at the end."
+        message += f" Some contain it elsewhere too; {article} {name} should only be at the end."
     return Finding(
         code=f"{name}-inside" if inside else name,
         severity="warning" if inside else "info",

@@ -1,6 +1,6 @@
 """Report as an HTML page that loads nothing and runs no script."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from tunesmith._html import Html, render_facts, render_page, render_table, tag
 from tunesmith.datasets.diagnosis import Diagnosis
@@ -28,12 +28,13 @@ def render_html(
     written: WriteResult | None,
     statistics: Statistics,
     cost: str,
+    concerned: Mapping[int, Row],
 ) -> str:
     """Return the page; everything that comes from the data is escaped."""
     return render_page(
         f"Training data: {diagnosis.file or 'rows'}",
         _summary(diagnosis, written, statistics, cost),
-        _findings(diagnosis, plan),
+        _findings(diagnosis, plan, concerned),
         _distributions(statistics),
         tag("h2", "Random examples"),
         tag("p", "The model learns to write the marked text; the rest is context."),
@@ -66,14 +67,14 @@ def _summary(
     return render_facts(facts)
 
 
-def _findings(diagnosis: Diagnosis, plan: Plan) -> Html:
+def _findings(diagnosis: Diagnosis, plan: Plan, concerned: Mapping[int, Row]) -> Html:
     if not diagnosis.findings:
         return Html(tag("h2", "Findings") + tag("p", "None."))
-    rows = [_finding(finding, plan) for finding in diagnosis.findings]
+    rows = [_finding(finding, plan, concerned) for finding in diagnosis.findings]
     return Html(tag("h2", "Findings") + render_table(["Severity", "Finding", "Fix"], rows))
 
 
-def _finding(finding: Finding, plan: Plan) -> Sequence[object]:
+def _finding(finding: Finding, plan: Plan, concerned: Mapping[int, Row]) -> Sequence[object]:
     details: list[object] = [" ", tag("code", finding.code)]
     if finding.field:
         details += [" ", tag("code", finding.field)]
@@ -83,6 +84,9 @@ def _finding(finding: Finding, plan: Plan) -> Sequence[object]:
         # Not in a column of its own, which would squeeze the others on a phone.
         more = ", …" if finding.count > len(finding.lines) else ""
         details += [tag("br"), f"Lines {', '.join(map(str, finding.lines))}{more}"]
+    if example := concerned.get(finding.line or 0):
+        summary = tag("summary", f"Line {example.line} as it was read")
+        details.append(tag("details", summary, _text(example)))
     return (
         tag("td", finding.severity, class_=finding.severity),
         tag("td", finding.message, *details),
@@ -155,8 +159,11 @@ def _bars(name: str, counts: Sequence[tuple[str, int]], others: int) -> Html:
 
 
 def _example(example: Row) -> Html:
-    shown = [_segment(segment) for segment in segments(example.data)]
-    return Html(tag("p", f"Line {example.line}") + tag("pre", *shown))
+    return Html(tag("p", f"Line {example.line}") + _text(example))
+
+
+def _text(example: Row) -> Html:
+    return tag("pre", *map(_segment, segments(example.data)))
 
 
 def _segment(segment: Segment) -> Html:

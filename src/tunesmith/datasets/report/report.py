@@ -1,6 +1,7 @@
 """Report: everything known about a dataset, as an object."""
 
-from dataclasses import asdict, dataclass
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
 from functools import partial
 from typing import Any
 
@@ -14,7 +15,13 @@ from tunesmith.datasets.findings import Finding
 from tunesmith.datasets.plan import Plan
 from tunesmith.datasets.report.html import render_html
 from tunesmith.datasets.report.measure import Statistics, compute_statistics
-from tunesmith.datasets.rows import CancellationCheck, never_cancelled
+from tunesmith.datasets.rows import (
+    CancellationCheck,
+    ChunkSource,
+    Row,
+    cancellable,
+    never_cancelled,
+)
 from tunesmith.datasets.tokens import TokenCounter, default_counter, segments
 from tunesmith.datasets.write import WriteResult
 
@@ -33,6 +40,7 @@ class DatasetReport:
         written: The files written; None before.
         statistics: Statistics of the fixed rows; after a split, of the training rows.
         cost: The cost of training; None for reinforcement, which is paid by time.
+        concerned: The first row of each finding as it was read, by line.
     """
 
     diagnosis: Diagnosis
@@ -40,6 +48,7 @@ class DatasetReport:
     written: WriteResult | None
     statistics: Statistics
     cost: Cost | None
+    concerned: Mapping[int, Row] = field(default_factory=dict[int, Row])
 
     @classmethod
     async def build(
@@ -111,7 +120,12 @@ class DatasetReport:
     def to_html(self) -> str:
         """Return the report as an HTML page that loads nothing."""
         return render_html(
-            self.diagnosis, self.plan, self.written, self.statistics, str(self.cost or "")
+            self.diagnosis,
+            self.plan,
+            self.written,
+            self.statistics,
+            str(self.cost or ""),
+            self.concerned,
         )
 
     def _finding(self, finding: Finding) -> dict[str, Any]:
@@ -188,7 +202,23 @@ def make_report(
         written=written,
         statistics=statistics,
         cost=None if diagnosis.format == "reinforcement" else cost,
+        concerned=_rows_at(
+            {finding.line for finding in diagnosis.findings if finding.line},
+            cancellable(diagnosis.source, check_cancelled),
+        ),
     )
+
+
+def _rows_at(lines: set[int], rows: ChunkSource) -> dict[int, Row]:
+    """Return the rows at these lines; none for a line that holds several."""
+    found: dict[int, list[Row]] = {line: [] for line in lines}
+    for chunk in rows() if lines else ():
+        for row in chunk:
+            if row.line in lines:
+                found[row.line].append(row)
+        if chunk and chunk[-1].line > max(lines):
+            break
+    return {line: rows[0] for line, rows in found.items() if len(rows) == 1}
 
 
 def _written(written: WriteResult) -> dict[str, Any]:

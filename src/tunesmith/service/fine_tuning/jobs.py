@@ -87,7 +87,8 @@ class FineTuningJobService(StubbedOutcomes[FineTuningJobLifecycle]):
         context.validate_file(operation.training_file, "training_file")
         context.validate_file(operation.validation_file, "validation_file")
         options = dict(operation.tunesmith or {})
-        context.models.check_options(info, training_format(method, info), options)
+        file_format = training_format(method, info, context.files.read(operation.training_file))
+        context.models.check_options(info, file_format, options)
         if method.reinforcement is not None:
             await self._graders.check(method.reinforcement.grader or {})
         behavior = self._behaviors.next() or core.behavior

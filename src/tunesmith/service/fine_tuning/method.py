@@ -1,6 +1,6 @@
 """Training methods: from the parameters of a job to the engine's training spec."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any, cast
 
 from tunesmith.operations.fine_tuning import CreateFineTuningJob
@@ -8,7 +8,11 @@ from tunesmith.service.core.errors import invalid
 from tunesmith.service.engines.base import ModelInfo
 from tunesmith.service.engines.training import TrainingSpec
 from tunesmith.service.files.files import FileService
-from tunesmith.service.fine_tuning.training_data import TrainingFile, validate_example_count
+from tunesmith.service.fine_tuning.training_data import (
+    TrainingFile,
+    has_prompt,
+    validate_example_count,
+)
 from tunesmith.training_rules import Format
 from tunesmith.types.fine_tuning import (
     DpoMethod,
@@ -60,15 +64,20 @@ def resolve_method(operation: CreateFineTuningJob) -> FineTuneMethod:
     return FineTuneMethod(type=kind, supervised=SupervisedMethod(hyperparameters=hyperparameters))
 
 
-def training_format(method: FineTuneMethod, info: ModelInfo) -> Format:
-    """Return the format of a job's files."""
+def training_format(
+    method: FineTuneMethod, info: ModelInfo, training_file: Iterable[bytes]
+) -> Format:
+    """Return the format of a job's files; of a model with both abilities, the first row's."""
     match method.type:
         case "dpo":
             return "dpo"
         case "reinforcement":
             return "reinforcement"
         case _:
-            return "completions" if info.completes_only else "chat"
+            is_completions = info.can("completions") and (
+                not info.can("chat") or has_prompt(training_file)
+            )
+            return "completions" if is_completions else "chat"
 
 
 def load_training_spec(job: FineTuningJob, files: FileService, info: ModelInfo) -> TrainingSpec:
@@ -85,7 +94,7 @@ def load_training_spec(job: FineTuningJob, files: FileService, info: ModelInfo) 
     """
     method = cast("FineTuneMethod", job.method)
     hyperparameters = hyperparameters_of(method)
-    file_format = training_format(method, info)
+    file_format = training_format(method, info, files.read(job.training_file or ""))
 
     def read(file_id: str, param: str) -> TrainingFile:
         return TrainingFile(lambda: files.read(file_id), file_format, param)

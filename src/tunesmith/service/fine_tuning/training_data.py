@@ -23,6 +23,7 @@ from tunesmith.training_rules import (
 __all__ = [
     "InvalidTrainingFileError",
     "TrainingFile",
+    "has_prompt",
     "to_file_error",
     "validate_example_count",
 ]
@@ -113,6 +114,17 @@ class TrainingFile:
     def __iter__(self) -> Iterator[Row]:
         for _, line in split_lines(self._open()):
             yield from_json(line)
+
+
+def has_prompt(content: Iterable[bytes]) -> bool:
+    """Return whether the first row of a file is a prompt and its completion."""
+    for _, line in split_lines(content):
+        try:
+            row = from_json(line)
+        except ValueError:
+            return False
+        return is_object(row) and "prompt" in row and "messages" not in row
+    return False
 
 
 def to_file_error(error: InvalidExampleError) -> InvalidTrainingFileError:

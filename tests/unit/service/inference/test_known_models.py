@@ -1,12 +1,14 @@
 """Models of the service: every known one, those that you add, and what each may be used for."""
 
+import json
+
 import pytest
 
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
 from tunesmith.operations.files import CreateFile
-from tunesmith.operations.fine_tuning import CreateFineTuningJob
+from tunesmith.operations.fine_tuning import CreateFineTuningJob, RetrieveFineTuningJob
 from tunesmith.operations.models import ListModels, RetrieveModel
 from tunesmith.operations.moderations import CreateModeration
 from tunesmith.operations.responses import CreateResponse
@@ -118,3 +120,18 @@ async def test_a_model_is_tuned_by_its_methods_and_by_no_other(model, methods):
             assert outcome is True
         else:
             assert outcome.code == ("invalid_method" if methods else "model_not_available")
+
+
+@pytest.mark.parametrize("format", ["chat", "completions"])
+async def test_a_model_of_your_own_is_tuned_on_both_formats(format):
+    service = Service(models=["llama-3"])
+    turns = [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]
+    row = {"messages": turns} if format == "chat" else {"prompt": "a", "completion": " b"}
+    content = (json.dumps(row) + "\n").encode() * 10
+    file = await service.execute(CreateFile(file=("a.jsonl", content), purpose="fine-tune"))
+
+    job = await service.execute(CreateFineTuningJob(model="llama-3", training_file=file.id))
+    service.clock.jump(24 * 3600)
+    job = await service.execute(RetrieveFineTuningJob(job.id))
+
+    assert job.status == "succeeded", job.error
