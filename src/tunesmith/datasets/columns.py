@@ -1,11 +1,13 @@
 """Columns of a table: the ones for prompts and completions, by name or by content."""
 
+import re
 from collections.abc import Iterator
 from typing import Any
 
+from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.rows import Chunk
 
-__all__ = ["choose_columns", "column_hint", "format_columns", "is_header"]
+__all__ = ["choose_columns", "column_hint", "columns_to_rows", "format_columns", "is_header"]
 
 _NAMES = {
     "prompt": (
@@ -20,6 +22,10 @@ _NAMES = {
 """Well-known names of columns, the most specific first."""
 
 _LONG_NAME = 40
+_LONG_NAME_WORDS = 4
+_ID = re.compile(r"[!-~]*\d[!-~]*|https?://\S*|[\d\s:.,/+TZ-]*")
+"""Ids, numbers, dates and addresses: no text to learn from, if most of a column's differ."""
+
 _SENTENCE_ENDS = ("?", "!", ".", "。", "\uff1f", "؟")
 _MAX_SHOWN = 10
 
@@ -40,7 +46,7 @@ def choose_columns(chunk: Chunk) -> dict[str, str]:
 def column_hint(chunk: Chunk) -> str:
     """Return a hint that names the columns to rename, by their content."""
     columns = _columns(chunk)
-    if any(map(_is_value, columns)):
+    if any(_is_value(column) or _is_repeated(chunk, column) for column in columns):
         return "The first row may be an example: add a header with `prompt` and `completion`."
     chosen = choose_columns(chunk)
     free = [
@@ -72,6 +78,22 @@ def column_hint(chunk: Chunk) -> str:
     return f"Rename the columns for prompts and completions: {shown}."
 
 
+def columns_to_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the rows of an object of columns or of rows, as pandas writes them; none of others."""
+    cells = list(data.values())
+    if all(map(is_list, cells)):
+        is_table = len({*map(len, cells)}) == 1 and not any(
+            is_object(cell) or is_list(cell) for column in cells for cell in column
+        )
+        return [dict(zip(data, row, strict=True)) for row in zip(*cells, strict=True)] * is_table
+    if not all(map(is_object, cells)):
+        return []
+    index = list(cells[0])
+    if index and all(list(column) == index for column in cells) and all(map(str.isdecimal, index)):
+        return [{name: data[name][key] for name in data} for key in index]
+    return cells if len(cells) > 1 else []
+
+
 def is_header(names: list[str]) -> bool:
     """Return whether well-known names of columns for a prompt and a completion are there."""
     known = {name.strip().lower() for name in names}
@@ -81,7 +103,13 @@ def is_header(names: list[str]) -> bool:
 def _is_value(column: str) -> bool:
     """Return whether the name of a column looks like a value of a table without a header."""
     name = column.strip()
-    return len(name) > _LONG_NAME or name.isdigit() or name.endswith(_SENTENCE_ENDS)
+    is_sentence = len(name.split()) > _LONG_NAME_WORDS or name.endswith(_SENTENCE_ENDS)
+    return len(name) > _LONG_NAME or name.isdigit() or is_sentence
+
+
+def _is_repeated(chunk: Chunk, column: str) -> bool:
+    """Return whether the name of a column is a value too, as a label without a header is."""
+    return any(str(value).strip() == column.strip() for value in _values(chunk, column))
 
 
 def format_columns(chunk: Chunk) -> str:
@@ -106,6 +134,9 @@ def _is_scalar(chunk: Chunk, column: str) -> bool:
 def _is_text(chunk: Chunk, column: str) -> bool:
     """Return whether a column holds texts that differ, and not numbers such as ids."""
     values = list(_values(chunk, column))
+    ids = {str(value) for value in values if _ID.fullmatch(str(value).strip())}
+    if len(ids) * 2 > len(values):
+        return False
     texts = [value for value in values if isinstance(value, str) and not _is_number(value)]
     return len(texts) * 2 > len(values) and len({*texts}) > 1
 

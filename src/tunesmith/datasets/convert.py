@@ -18,6 +18,7 @@ __all__ = [
     "dolly_to_chat",
     "evals_to_chat",
     "kto_to_chat",
+    "orca_to_chat",
     "parse_cell",
     "parse_label",
     "prompt_completion_to_chat",
@@ -34,6 +35,7 @@ MESSAGE_LISTS = ("conversations", "conversation", "messages")
 
 ROLES = {
     "human": "user",
+    "customer": "user",
     "user": "user",
     "prompter": "user",
     "gpt": "assistant",
@@ -41,6 +43,8 @@ ROLES = {
     "assistant": "assistant",
     "model": "assistant",
     "bot": "assistant",
+    "chatbot": "assistant",
+    "agent": "assistant",
     "ai": "assistant",
     "system": "system",
     "developer": "developer",
@@ -136,6 +140,11 @@ def turns_to_chat(data: Fields) -> dict[str, Any]:
     return _exchange(data, _text(data, "user"), _text(data, "assistant"))
 
 
+def orca_to_chat(data: Fields) -> dict[str, Any]:
+    """Convert `system_prompt`, `question` and `response`."""
+    return _exchange(data, _text(data, "question"), _text(data, "response"))
+
+
 def evals_to_chat(data: Fields) -> dict[str, Any]:
     """Convert `input` and `ideal`, whose first answer is taken."""
     prompt, answers = parse_cell(data["input"]), data["ideal"]
@@ -183,6 +192,9 @@ def conversation_to_chat(data: Fields) -> dict[str, Any]:
     for turn in conversation:
         if not is_object(turn):
             raise ValueError("a turn of the conversation must be an object")
+        if turn and not turn.keys() & {"from", "role"} and {*map(str.lower, turn)} <= ROLES.keys():
+            messages += [{"role": ROLES[role.lower()], "content": turn[role]} for role in turn]
+            continue
         message = _message(turn, len(messages))
         if message["role"] == "assistant":
             open_calls = [call["id"] for call in message.get("tool_calls", ())]

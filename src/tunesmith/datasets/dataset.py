@@ -17,7 +17,7 @@ from pydantic_core import PydanticSerializationError, from_json, to_json
 from tunesmith._extras import import_extra
 from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.checks.run import run_checks
-from tunesmith.datasets.columns import format_columns
+from tunesmith.datasets.columns import columns_to_rows, format_columns
 from tunesmith.datasets.diagnosis import Check, Diagnosis
 from tunesmith.datasets.formats import (
     SOURCE_FORMATS,
@@ -334,7 +334,7 @@ def diagnose(
 
 
 def _unwrap(rows: Iterator[Row], issues: ReadIssues) -> Iterator[Row]:
-    """Yield the rows, or those in the only list of the only one, such as `{"data": […]}`."""
+    """Yield the rows, or those that the only one holds, such as `{"data": […]}`."""
     first = next(rows, None)
     second = next(rows, None)
     if first and second is None:
@@ -343,6 +343,10 @@ def _unwrap(rows: Iterator[Row], issues: ReadIssues) -> Iterator[Row]:
                 issues.conversions.append(f"the list `{key}` to rows")
                 yield from (Row(first.line, item) for item in items)
                 return
+        if records := columns_to_rows(first.data):
+            issues.conversions.append("columns or an index to rows")
+            yield from (Row(first.line, record) for record in records)
+            return
     yield from chain(filter(None, (first, second)), rows)
 
 

@@ -89,6 +89,12 @@ _ALL = (
         {"user": "user", "assistant": "assistant", **_SYSTEM},
     ),
     SourceFormat(
+        "orca",
+        "chat",
+        convert.orca_to_chat,
+        {"question": "user", "response": "assistant", **_SYSTEM},
+    ),
+    SourceFormat(
         "messages",
         "chat",
         convert.prompt_completion_to_chat,
@@ -153,6 +159,13 @@ def detect_format(chunk: Chunk, file: str | None) -> SourceFormat:
             line=chunk[0].line,
             remedy=f"Run them: tunesmith batch run {shlex.quote(file or 'FILE')} -o results.jsonl",
         )
+    if {"custom_id", "response"} <= chunk[0].data.keys():
+        raise DatasetError(
+            "The rows are results of a batch (`custom_id`, `response`), without their prompts.",
+            file=file,
+            line=chunk[0].line,
+            remedy="Join each answer with its request to a row with `messages`.",
+        )
     if len(choose_columns(chunk)) == len(COMPLETION_KEYS):
         return SOURCE_FORMATS["completions"]
     raise DatasetError(
@@ -213,6 +226,7 @@ _BY_KEYS = {
     "alpaca": {"instruction", "output"},
     "dolly": {"instruction", "response"},
     "turns": {"user", "assistant"},
+    "orca": {"system_prompt", "question", "response"},
 }
 
 

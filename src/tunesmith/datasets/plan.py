@@ -190,7 +190,12 @@ def write(
         endings = ["_train", "_valid"]
     files = write_files(parts, stats, *output_path(plan.file, output), endings)
     if not stats.rows[0]:
-        raise DatasetError("No row is left to write.", file=plan.file, remedy="Decline some fixes.")
+        reasons = [f.message for f in plan.accepted if f.fix and f.fix.description[:6] == "Remove"]
+        raise DatasetError(
+            " ".join(["No row is left to write.", *reasons]),
+            file=plan.file,
+            remedy="Correct the rows, or decline some fixes.",
+        )
     return _with_errors(stats.result(files), plan)
 
 

@@ -85,6 +85,7 @@ EXTRAS = st.fixed_dictionaries(
         ),
         "parallel_tool_calls": st.booleans(),
         "source": st.just("forum"),
+        "system": st.sampled_from(["Be brief.", "", None]),
         "images": st.sampled_from([["https://example.com/a.png"], ["a.png"], [], None, 7]),
     },
 )

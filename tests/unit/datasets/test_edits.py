@@ -95,6 +95,13 @@ def test_messages_after_the_last_answer_are_left_out():
     assert "Leave out messages after the last answer (12 rows)" in fixes
 
 
+@pytest.mark.parametrize("key", ["system", "system_prompt"])
+def test_a_system_message_beside_the_messages_moves_into_them(key):
+    data, _ = edited({key: "Be brief.", "messages": [user("What?"), ANSWER]})
+    system = {"role": "system", "content": "Be brief."}
+    assert data == {"messages": [system, user("What?"), ANSWER]}
+
+
 def test_an_edit_that_another_one_reveals_is_offered_too():
     turns = [{"role": "human", "content": "What?"}, {"role": "gpt", "content": "A cat."}]
     data, _ = edited({"messages": [*turns, {"role": "human", "content": "Thanks"}]})

@@ -51,6 +51,7 @@ def test_utf_16_is_recognised_without_a_mark(tmp_path, encoding):
         ("gb18030", "第一个问题是什么"),
         ("euc_kr", "질문은 무엇입니까"),
         ("cp1252", "süße Größe à la carte"),
+        ("cp1252", "Größe in Straße"),
     ],
 )
 def test_the_encoding_of_a_text_is_guessed_in_the_error(tmp_path, encoding, text):
@@ -73,3 +74,78 @@ def test_a_single_conversation_is_one_row(tmp_path):
     row = {"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}]}
     file.write_text(json.dumps(row))
     assert values(file) == [row]
+
+
+@pytest.mark.parametrize("separator", ["", "\r", " ", ","])
+def test_objects_joined_on_a_line_are_rows(tmp_path, separator):
+    file = tmp_path / "t.jsonl"
+    file.write_bytes(separator.join(map(json.dumps, ROWS)).encode())
+    assert values(file) == ROWS
+
+
+@pytest.mark.parametrize(
+    ("line", "reason"), [("{'prompt': 1}", "json.dumps"), ('{"prompt": "a"', "EOF")]
+)
+def test_a_broken_first_line_is_not_taken_for_joined_objects(tmp_path, line, reason):
+    file = tmp_path / "t.jsonl"
+    file.write_text(f"{line}\n{LINES}")
+    with pytest.raises(DatasetError, match=reason) as caught:
+        values(file)
+    assert caught.value.line == 1
+
+
+@pytest.mark.parametrize("name", ["rows", "rows.data", "rows.jsonlines"])
+def test_json_lines_are_recognised_under_any_name(tmp_path, name):
+    (tmp_path / name).write_text(LINES)
+    assert values(tmp_path / name) == ROWS
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        {key: [row[key] for row in ROWS] for key in ROWS[0]},
+        {key: {str(n): row[key] for n, row in enumerate(ROWS)} for key in ROWS[0]},
+        {str(n): row for n, row in enumerate(ROWS)},
+    ],
+    ids=["columns", "columns with an index", "index"],
+)
+def test_an_object_of_columns_or_of_rows_is_a_table(tmp_path, content):
+    file = tmp_path / "t.json"
+    file.write_text(json.dumps(content))
+    assert values(file) == ROWS
+
+
+@pytest.mark.parametrize("value", ["3f2504e0-{:02}", "2024-01-{:02} 10:00", "https://a.example/{}"])
+def test_ids_dates_and_addresses_are_no_prompts(tmp_path, value):
+    lines = [f"{value.format(n)},wie geht {n}?,so geht es {n}" for n in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join(["code,frage,antwort", *lines]))
+    with pytest.raises(DatasetError) as caught:
+        values(tmp_path / "t.csv")
+    assert "rename={'frage': 'prompt'} and rename={'antwort': 'completion'}" in str(caught.value)
+
+
+def test_a_label_in_the_place_of_a_header_is_suspected(tmp_path):
+    lines = [f"film {n},{['good', 'bad'][n % 2]}" for n in range(12)]
+    (tmp_path / "t.csv").write_text("\n".join(lines))
+    with pytest.raises(DatasetError, match="first row may be an example"):
+        values(tmp_path / "t.csv")
+
+
+@pytest.mark.parametrize(
+    ("row", "message"),
+    [
+        ({"custom_id": "a", "method": "POST", "url": "/v1/x", "body": {}}, "tunesmith batch run"),
+        ({"custom_id": "a", "response": {}, "error": None}, "Join each answer with its request"),
+    ],
+)
+def test_files_of_batches_are_named(row, message):
+    with pytest.raises(DatasetError, match=message):
+        diagnose(Dataset.open([row] * 12))
+
+
+def test_turns_named_by_their_speakers_become_messages():
+    turns = [{"human": "Why?", "assistant": "So."}, {"human": "Why?", "bot": "So."}]
+    chunk = next(Dataset.open([{"conversation": turns}]).chunks())
+    messages = chunk[0].data["messages"]
+    assert [message["role"] for message in messages] == ["user", "assistant"] * 2
+    assert messages[0]["content"] == "Why?"

@@ -40,6 +40,10 @@ def refined_code(problem: Problem, data: dict[str, Any]) -> str:  # noqa: PLR091
     match problem:
         case Problem("unknown-key", "images", _) if _can_place_images(data):
             return "separate-images"
+        case Problem("unknown-key", path, "system" | "system_prompt") if (
+            path == problem.value and isinstance(data[path], str) and is_list(data.get("messages"))
+        ):
+            return "separate-system"
         case Problem("unknown-key", path, str(key)) if path == key and key in MEANINGFUL_KEYS:
             return "meaningful-key"
         case Problem("unknown-role", _, str(role)) if role.lower() in ROLES:
@@ -156,6 +160,15 @@ def _place_images(row: Row) -> None:
             message["content"] = [part for part in parts if part.get("text") != ""]
 
 
+def _place_system(row: Row) -> None:
+    for key in ("system", "system_prompt"):
+        messages: Any = row.data.get("messages")
+        if isinstance(row.data.get(key), str) and is_list(messages):
+            text = row.data.pop(key)
+            if text.strip():
+                messages.insert(0, {"role": "system", "content": text})
+
+
 def _text_part(text: str) -> dict[str, Any]:
     return {"type": "text", "text": text.strip()}
 
@@ -196,6 +209,11 @@ EDITS: dict[str, Edit] = {
         "the images are in a key of their own instead of in the messages.",
         "Move images into the messages",
         _place_images,
+    ),
+    "separate-system": Edit(
+        "the system message is in a key of its own instead of in the messages.",
+        "Move the system message into the messages",
+        _place_system,
     ),
     "trailing-messages": Edit(
         "messages follow the last answer, so that nothing is learned from them.",

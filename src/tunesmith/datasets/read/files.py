@@ -1,8 +1,10 @@
 """Files that can be read more than once, from a path or a file object, compressed or not."""
 
 import gzip
+import re
 import weakref
 import zlib
+from codecs import BOM_UTF8
 from collections.abc import Generator
 from contextlib import contextmanager
 from io import BufferedReader, RawIOBase, TextIOBase
@@ -14,7 +16,7 @@ from typing import IO, Any, Literal, cast, get_args
 from tunesmith._extras import import_extra
 from tunesmith.errors import DatasetError
 
-__all__ = ["KINDS", "DataFile", "FileType"]
+__all__ = ["JSON_START", "KINDS", "MAGIC", "DataFile", "FileType"]
 
 FileType = Literal["csv", "tsv", "xlsx", "txt", "json", "jsonl", "parquet"]
 """Type of a file, named like its usual extension."""
@@ -23,12 +25,19 @@ KINDS: tuple[FileType, ...] = get_args(FileType)
 """Every type of file."""
 
 _COMPRESSED = (".gz", ".zst")
-_OTHER_NAMES: dict[str, FileType] = {"ndjson": "jsonl", "pq": "parquet"}
+_OTHER_NAMES: dict[str, FileType] = {"ndjson": "jsonl", "jsonlines": "jsonl", "pq": "parquet"}
+MAGIC: dict[bytes, FileType] = {b"PK\x03\x04": "xlsx", b"PAR1": "parquet"}
+"""Types by the first bytes of a file."""
+
+JSON_START = r'\s*(?:\[\s*)*\{\s*"[^"\n]*"\s*:'
+"""Beginning of an object with a key, alone or in arrays."""
+
 _SEEKED: frozenset[FileType] = frozenset({"xlsx", "parquet"})
 _MAX_SEEKED_BYTES = 1 << 30
 """Most bytes that a compressed workbook or parquet file may have when it is decompressed."""
 
 _CHUNK_BYTES = 1 << 17
+_SNIFFED_BYTES = 1024
 
 
 class DataFile:
@@ -71,6 +80,8 @@ class DataFile:
             return extension
         if extension in _OTHER_NAMES:
             return _OTHER_NAMES[extension]
+        if kind := self._sniff():
+            return kind
         actual = f"ends in `.{extension}`" if extension else "has no extension"
         raise DatasetError(
             f"The file's type is unknown: its name {actual}.",
@@ -78,6 +89,15 @@ class DataFile:
             remedy=f"Use one of {', '.join(f'.{k}' for k in KINDS)} (.gz and .zst may follow),"
             " or name the type: kind='csv'.",
         )
+
+    def _sniff(self) -> FileType | None:
+        """Return the type that the beginning of a file without a usual extension shows."""
+        if self.path is None or not self.path.is_file():
+            return None
+        with self._raw() as raw:
+            head = raw.peek(_SNIFFED_BYTES)
+        magic = MAGIC.get(head[:4])
+        return magic or ("jsonl" if re.match(JSON_START.encode(), head.lstrip(BOM_UTF8)) else None)
 
     @contextmanager
     def open(self) -> Generator[BufferedReader, None, None]:

@@ -67,7 +67,10 @@ def _other_layout(head: str) -> str:
         end = len(head) if is_incomplete and rest.startswith(("  ", "\t")) else 0
     except (RecursionError, ValueError):
         return ""
-    return "objects on several lines" if end > len(line) else ""
+    if end > len(line):
+        return "objects on several lines"
+    is_joined = end > 0 and line[end:].lstrip(", \t\r").startswith("{")
+    return "objects joined on a line" if is_joined else ""
 
 
 def _is_json(line: str) -> bool:
@@ -82,7 +85,8 @@ def _report_broken(issues: ReadIssues, number: int, line: bytes, error: str) -> 
     text = line.decode(errors="surrogateescape")
     place = error.replace(" at line 1 column", ", at column")
     place = place.replace(" at line 2 column 0", ", at its end")  # its line break was read, too
-    message, hint = text_problem(text, "utf-8-sig") or (f"This line is not JSON: {place}.", "")
+    hint = "Python's quotes are not JSON's: write rows with json.dumps." if "{'" in text[:2] else ""
+    message, hint = text_problem(text, "utf-8-sig") or (f"This line is not JSON: {place}.", hint)
     excerpt = line.decode(errors="replace").rstrip("\r\n")
     issues.broken_line(number, message, excerpt=excerpt, hint=hint)
 

@@ -3,15 +3,11 @@
 import re
 
 from tunesmith.datasets.columns import is_header
-from tunesmith.datasets.read.files import DataFile, FileType
+from tunesmith.datasets.read.files import JSON_START, MAGIC, DataFile, FileType
 from tunesmith.datasets.read.issues import ReadIssues
 from tunesmith.datasets.read.text import detect_encoding, peek_text
 
 __all__ = ["sniff_kind"]
-
-_MAGIC: dict[bytes, FileType] = {b"PK\x03\x04": "xlsx", b"PAR1": "parquet"}
-_JSON = re.compile(r'(?:\[\s*)*\{\s*"[^"\n]*"\s*:')
-"""Beginning of an object with a key, alone or in arrays."""
 
 _SEPARATOR = re.compile(r'"?\s*[,;\t]\s*"?')
 
@@ -19,12 +15,12 @@ _SEPARATOR = re.compile(r'"?\s*[,;\t]\s*"?')
 def sniff_kind(file: DataFile) -> FileType:
     """Return the type that a file's content has, or else the type of its extension."""
     with file.open() as stream:
-        magic = _MAGIC.get(stream.peek(4)[:4])
+        magic = MAGIC.get(stream.peek(4)[:4])
         if magic or file.kind in {"xlsx", "parquet", "json", "jsonl"}:
             return magic or file.kind
         encoding = detect_encoding(stream, None, ReadIssues(file.name))
         text = peek_text(stream, encoding)
-    if _JSON.match(text):
+    if re.match(JSON_START, text):
         return "jsonl"
     if file.kind == "txt" and is_header(_SEPARATOR.split(text.partition("\n")[0].strip('"\r'))):
         return "csv"

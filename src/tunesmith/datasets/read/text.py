@@ -127,8 +127,18 @@ def _east_asian(raw: bytes) -> Iterator[str]:
         except UnicodeDecodeError:
             continue
         letters = "".join(char for char in text if char.isalpha() and not char.isascii())
-        if len(letters) > 1 and re.search(needed, letters) and re.fullmatch(f"{allowed}+", letters):
+        is_latin = _is_inside_words(text)
+        if len(letters) < 2 or is_latin or not re.search(needed, letters):  # noqa: PLR2004 — chance
+            continue
+        if re.fullmatch(f"{allowed}+", letters):
             yield encoding
+
+
+def _is_inside_words(text: str) -> bool:
+    """Return whether most letters besides ASCII touch ASCII letters, as in `Größe`."""
+    runs = re.findall(r"[^\x00-\x7f]+", text)
+    touching = re.findall(r"(?i)[a-z][^\x00-\x7f]+|[^\x00-\x7f]+[a-z]", text)
+    return len("".join(runs)) < 2 * len(runs) and len(touching) * 2 > len(runs)
 
 
 class TextLines:
