@@ -71,26 +71,30 @@ def _findings(diagnosis: Diagnosis, plan: Plan, concerned: Mapping[int, Row]) ->
     if not diagnosis.findings:
         return Html(tag("h2", "Findings") + tag("p", "None."))
     rows = [_finding(finding, plan, concerned) for finding in diagnosis.findings]
-    return Html(tag("h2", "Findings") + render_table(["Severity", "Finding", "Fix"], rows))
+    return Html(tag("h2", "Findings") + render_table(["Severity", "Finding"], rows))
 
 
 def _finding(finding: Finding, plan: Plan, concerned: Mapping[int, Row]) -> Sequence[object]:
+    # All in one column: further ones would squeeze it on a phone.
     details: list[object] = [" ", tag("code", finding.code)]
     if finding.field:
         details += [" ", tag("code", finding.field)]
     if finding.excerpt:
         details += [tag("br"), tag("code", finding.excerpt)]
+    if finding.fix:
+        details += [tag("br"), f"Fix: {finding.fix.description} ({plan.status_of(finding)})"]
     if finding.lines:
-        # Not in a column of its own, which would squeeze the others on a phone.
         more = ", …" if finding.count > len(finding.lines) else ""
-        details += [tag("br"), f"Lines {', '.join(map(str, finding.lines))}{more}"]
-    if example := concerned.get(finding.line or 0):
-        summary = tag("summary", f"Line {example.line} as it was read")
-        details.append(tag("details", summary, _text(example)))
+        lines = f"Lines {', '.join(map(str, finding.lines))}{more}"
+        example = concerned.get(finding.lines[0])
+        details += (
+            [tag("details", tag("summary", f"{lines}: the first as it was read"), _text(example))]
+            if example
+            else [tag("br"), lines]
+        )
     return (
         tag("td", finding.severity, class_=finding.severity),
         tag("td", finding.message, *details),
-        f"{finding.fix.description} ({plan.status_of(finding)})" if finding.fix else "",
     )
 
 
