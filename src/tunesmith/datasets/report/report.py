@@ -211,14 +211,14 @@ def make_report(
 
 def _rows_at(lines: set[int], rows: ChunkSource) -> dict[int, Row]:
     """Return the rows at these lines; none for a line that holds several."""
-    found: dict[int, list[Row]] = {line: [] for line in lines}
+    matches: dict[int, list[Row]] = {line: [] for line in lines}
     for chunk in rows() if lines else ():
         for row in chunk:
             if row.line in lines:
-                found[row.line].append(row)
+                matches[row.line].append(row)
         if chunk and chunk[-1].line > max(lines):
             break
-    return {line: rows[0] for line, rows in found.items() if len(rows) == 1}
+    return {line: rows[0] for line, rows in matches.items() if len(rows) == 1}
 
 
 def _written(written: WriteResult) -> dict[str, Any]:
