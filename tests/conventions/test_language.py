@@ -8,9 +8,6 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 SOURCE = ROOT / "src" / "tunesmith"
 
-# Where the wording is not settled yet. Only ever taken from.
-PENDING = {"batch/batch_api", "batch/estimate.py", "batch/metrics.py", "batch/report.py"}
-
 MAX_WHAT_PER_1000_WORDS = 3
 
 NOT_AN_OPENING = re.compile(
@@ -28,12 +25,7 @@ NO_X = re.compile(
 )
 
 
-def is_pending(path):
-    name = path.relative_to(SOURCE).as_posix()
-    return any(name == entry or name.startswith(f"{entry}/") for entry in PENDING)
-
-
-MODULES = [path for path in sorted(SOURCE.rglob("*.py")) if not is_pending(path)]
+MODULES = sorted(SOURCE.rglob("*.py"))
 
 
 @cache

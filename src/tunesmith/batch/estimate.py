@@ -137,11 +137,11 @@ def _prompt_tokens(counter: TokenCounter, rows: list[RequestRow]) -> int:
     ids = 0
     for row in rows:
         body: Any = from_json(row.body)
-        asked: Any = body.get(row.endpoint.prompt)
+        prompt: Any = body.get(row.endpoint.prompt)
         if row.endpoint.prompt == "messages":
             conversations.append(Example(row.line, body))
             continue
-        for part in asked if is_list(asked) else [asked]:
+        for part in prompt if is_list(prompt) else [prompt]:
             if isinstance(part, str):
                 texts.append(part)
             else:  # token ids, or a list of them

@@ -70,8 +70,8 @@ class JobMetrics:
         """Return the rows finished per second, lately; `count` is the number of all."""
         if now > self._samples[-1][0]:
             self._samples.append((now, count))
-        at, before = self._samples[0]
-        return (count - before) / (now - at) if now > at else 0.0
+        began_at, before = self._samples[0]
+        return (count - before) / (now - began_at) if now > began_at else 0.0
 
     def recent_latency_s(self) -> float | None:
         """Return the mean latency in seconds since the last call; None without responses."""

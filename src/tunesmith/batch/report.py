@@ -35,7 +35,7 @@ class FailureCause:
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class RunCounts:
-    """Counts of one run, in progress or finished.
+    """Row and request counts of one run, in progress or finished.
 
     Args:
         done: Rows that succeeded in this run.

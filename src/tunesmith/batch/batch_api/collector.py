@@ -40,17 +40,17 @@ _SERVER_ERROR = 500
 
 @dataclass(frozen=True, slots=True)
 class Collector:
-    """Reads result files.
+    """Reader of result files.
 
     Args:
-        client: Downloads.
-        core: Decides on each result.
-        index: Knows where rows are in the source.
-        metrics: Counts tokens.
-        validator: What answers must fit; None for anything.
-        results: Takes the result of a row before the core decides on it.
-        execute: Performs decisions.
-        retry_bodies: Bodies of rows that are sent again with a correction, by key.
+        client: The client to download with.
+        core: The core, which decides on each result.
+        index: Positions of rows in the source.
+        metrics: Counters of tokens.
+        validator: Validator of responses; None accepts all.
+        results: Results of rows, stored before the core decides on them.
+        execute: Function that executes decisions.
+        retry_bodies: Bodies of rows to be resent with a correction, by key.
     """
 
     client: AsyncClient

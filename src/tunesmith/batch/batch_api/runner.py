@@ -59,20 +59,20 @@ _log = logging.getLogger("tunesmith.batch")
 
 
 class BatchApiRunner:
-    """Performs the core's decisions about provider batches.
+    """Executor of the core's decisions about provider batches.
 
     Args:
-        client: Makes the calls.
+        client: The client to call the service with.
         core: The core.
         paths: The files of the job.
         job: The name of the job.
         index: Table of keys.
-        budget: Tells what a row can cost.
-        options: How batches are made.
+        budget: Prices, for the maximum cost of a row.
+        options: Settings of batches.
         deadline: The end of the job, which bounds every call.
-        collector: Reads result files.
-        execute: Executes decisions of the core.
-        notify: Has the core look again at what can be done.
+        collector: Reader of result files.
+        execute: Function that executes decisions of the core.
+        notify: Function that wakes the core.
         fail: Takes an error that ends the job.
         pause: Waits until more outcomes are welcome.
         next_shard: The number of the next shard.
@@ -126,7 +126,7 @@ class BatchApiRunner:
         self._finishing: anyio.Event
         self._finished: anyio.Event
         self._tasks: TaskGroup | None = None
-        self._turns = anyio.Semaphore(_MAX_CALLS)
+        self._permits = anyio.Semaphore(_MAX_CALLS)
         self._calls = 0
         self._tasks_of: Mapping[do.Task, Call] = {
             do.Task.UPLOAD: self._upload,
@@ -203,24 +203,24 @@ class BatchApiRunner:
     # --- calls ---
 
     def _begin(self, call: Call, subject: Shard | str) -> None:
-        """Begin a call. A sweep takes no turn: it may wait for other calls to make room."""
+        """Start a call; a sweep needs no permit, since it may wait for other calls to make room."""
         if self._tasks is None or self._core.state.stopped is not None:
             return
         if call == self._sweep:
-            self._tasks.start_soon(self._make, call, subject)
+            self._tasks.start_soon(self._call, call, subject)
         else:
             self._calls += 1
-            self._tasks.start_soon(self._make_in_turn, call, subject)
+            self._tasks.start_soon(self._call_with_permit, call, subject)
 
-    async def _make_in_turn(self, call: Call, subject: Shard | str) -> None:
+    async def _call_with_permit(self, call: Call, subject: Shard | str) -> None:
         try:
-            async with self._turns:
-                await self._make(call, subject)
+            async with self._permits:
+                await self._call(call, subject)
         finally:
             self._calls -= 1
             self._notify()
 
-    async def _make(self, call: Call, subject: Shard | str) -> None:
+    async def _call(self, call: Call, subject: Shard | str) -> None:
         remaining_s = self._deadline.remaining_s
         try:
             bound = nullcontext() if remaining_s is None else self._clock.fail_after(remaining_s)
@@ -340,7 +340,7 @@ class BatchApiRunner:
         return context
 
     async def _sweep(self, shard: Shard) -> None:
-        """Go through the rows of a shard that is settled."""
+        """Decide on each row of a finished shard that has no result."""
         state = self._core.state
         rows = read_rows(self._path(shard.number), shard.kind.url)
         for count, request in enumerate(rows, 1):
@@ -360,7 +360,7 @@ class BatchApiRunner:
         self._execute(self._batches.on_swept(shard))
 
     async def _delete(self, shard: Shard) -> None:
-        """Delete the files of a batch at the service; one that stays is no harm."""
+        """Delete the files of a batch at the service; one that remains is only logged."""
         for file_id in (shard.file_id, shard.output_file_id, shard.error_file_id):
             try:
                 if file_id:
