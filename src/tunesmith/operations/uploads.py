@@ -31,7 +31,7 @@ class CreateUpload(Operation[Upload]):
     bytes: Annotated[int, Ge(0)]
     filename: str
     mime_type: str
-    purpose: Literal["assistants", "batch", "fine-tune", "vision"]
+    purpose: Literal["assistants", "batch", "evals", "fine-tune", "user_data", "vision"]
     expires_after: ExpiresAfterParam | None = None
 
 

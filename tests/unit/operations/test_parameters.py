@@ -149,7 +149,7 @@ def test_wandb_is_the_one_integration():
         (create_file, {"expires_after": {"seconds": 3_600}}, ("expires_after", "anchor")),
         (create_file, {"filename": "a"}, ("filename",)),
         (create_upload, {"bytes": -1}, ("bytes",)),
-        (create_upload, {"purpose": "evals"}, ("purpose",)),
+        (create_upload, {"purpose": "results"}, ("purpose",)),
         (create_upload, {"mime_type": None}, ("mime_type",)),
         (ListFiles, {"limit": 0}, ("limit",)),
         (ListFiles, {"order": "descending"}, ("order",)),

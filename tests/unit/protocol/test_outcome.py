@@ -66,3 +66,17 @@ def test_a_response_that_failed_is_no_success():
     error = find_answer_error("responses.create", 200, {"status": "failed", "output": []})
     assert error is not None
     assert error.status == 500
+
+
+@pytest.mark.parametrize("body", [{"detail": "model is missing"}, {"message": "model is missing"}])
+def test_the_words_beside_an_error_status_are_kept(body):
+    error = find_answer_error(CHAT, 422, body)
+    assert error is not None
+    assert error.message == "model is missing"
+
+
+@pytest.mark.parametrize("field", ["code", "status"])
+def test_a_status_within_the_error_counts(field):
+    error = find_answer_error(CHAT, 200, {"error": {"message": "slow down", field: 429}})
+    assert error is not None
+    assert error.status == 429

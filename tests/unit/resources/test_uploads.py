@@ -8,7 +8,7 @@ import pytest
 from tests.unit.calls.conftest import Script, answer
 
 from tunesmith import AsyncClient, MemoryBackend, errors
-from tunesmith.testing import Faults
+from tunesmith.testing import CallRecorder, Faults
 
 pytestmark = pytest.mark.anyio
 
@@ -76,6 +76,36 @@ async def test_existing_files_are_compared_newest_first(path):
     backend = Script(answer(b'{"data": []}'), answer(b'{"id": "file-1"}'))
     await backend.client().files.upload(path)
     assert dict(backend.requests[0].query) == {"order": "desc", "purpose": "fine-tune"}
+
+
+async def test_a_file_that_cannot_be_downloaded_is_not_taken_for_the_same(path):
+    faults = Faults(MemoryBackend())
+    faults.on("files.content", nth=None).status(403)
+    async with AsyncClient(backend=faults) as client:
+        first = await client.files.upload(path)
+        second = await client.files.upload(path)
+    assert first.id != second.id
+
+
+async def test_at_most_three_files_are_compared(path):
+    recorder = CallRecorder(MemoryBackend())
+    async with AsyncClient(backend=recorder) as client:
+        for number in range(9):
+            other = path.read_bytes()[:-2] + f"{number:02}".encode()
+            await client.files.create(file=("a.jsonl", other), purpose="user_data")
+        await client.files.upload(path, purpose="user_data")
+    assert len(recorder.calls("files.content")) == 3
+
+
+async def test_the_type_of_json_lines_is_sent(path):
+    recorder = CallRecorder(MemoryBackend())
+    async with AsyncClient(backend=recorder) as client:
+        await client.files.upload(path, part_bytes=PART)
+        data = path.with_suffix(".bin")
+        data.write_bytes(path.read_bytes() + LINE)
+        await client.files.upload(data, part_bytes=PART, purpose="user_data")
+    types = [call.parameters["mime_type"] for call in recorder.calls("uploads.create")]
+    assert types == ["text/jsonl", "application/octet-stream"]
 
 
 @pytest.mark.parametrize("change", ["grow", "shrink", "rewrite"])
