@@ -357,7 +357,7 @@ async def test_a_job_that_is_stopped_leaves_its_batches_and_collects_them_later(
         job.stop()
     assert job.report.stopped == "interrupted"
     assert job.report.in_batches
-    assert "The service continues" in job.report.resume_hint
+    assert "Its batches continue at the service" in job.report.resume_hint
     report = await run(service, output, resume=True)
     assert report.complete
     assert report.done + report.skipped == 30
