@@ -17,12 +17,14 @@ PROJECT = tomllib.loads((ROOT / "pyproject.toml").read_text())["project"]
 WITHOUT_ITS_EXTRA = {
     "fast": "tunesmith.AsyncClient(api_key='any', transport='fast')",
     "http2": "HttpxBackend('https://api.test/v1', api_key='any', http2=True)",
+    "notebook": "JobResults('ftjob-1', ()).to_pandas()",
     "otel": "instrument(tunesmith.AsyncClient(backend=tunesmith.MemoryBackend()))",
     "parquet": "list(Dataset.open('rows.parquet').chunks())",
     "plot": "JobResults('ftjob-1', ()).plot()",
     "ray": "map_completions(None, 'answers', client=tunesmith.AsyncClient, model='babbage-002')",
     "server": "import_module('tunesmith.service.http.uvicorn_server')",
     "tokens": "exact_counter('babbage-002')",
+    "train": "ModelTokenizer(Path('.'))",
     "wandb": "WandbTracker()",
     "xlsx": "list(Dataset.open('rows.xlsx').chunks())",
     "zstd": "list(Dataset.open('rows.jsonl.zst').chunks())",
@@ -142,10 +144,12 @@ def test_in_a_bare_environment_all_that_needs_an_extra_names_it(run, tmp_path):
         "from importlib import import_module",
         "from tunesmith.backends.httpx import HttpxBackend",
         "from tunesmith.datasets import Dataset",
+        "from pathlib import Path",
         "from tunesmith.datasets.tokens import exact_counter",
         "from tunesmith.integrations.otel import instrument",
         "from tunesmith.integrations.ray import map_completions",
         "from tunesmith.integrations.wandb import WandbTracker",
+        "from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer",
         "from tunesmith.types import JobResults",
     ]
     for extra, needing in WITHOUT_ITS_EXTRA.items():
@@ -155,6 +159,7 @@ def test_in_a_bare_environment_all_that_needs_an_extra_names_it(run, tmp_path):
             "except tunesmith.ConfigurationError as error:",
             f"    print({extra!r}, error)",
         ]
+    (tmp_path / "tokenizer.json").write_text("{}")
     (tmp_path / "needing.py").write_text("\n".join(lines))
     done = run("needing.py")
     assert done.returncode == 0, done.stderr

@@ -6,9 +6,7 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
-from jinja2 import TemplateError
-from jinja2.ext import loopcontrols
-from jinja2.sandbox import ImmutableSandboxedEnvironment
+from tunesmith._extras import import_extra
 
 __all__ = ["ChatTemplate", "ChatTemplateError"]
 
@@ -25,21 +23,29 @@ class ChatTemplate:
     Args:
         source: The template, in Jinja.
         special_tokens: Texts that the template inserts, such as `bos_token`.
+
+    Raises:
+        ChatTemplateError: The template is invalid.
+        ConfigurationError: jinja2 is not installed.
     """
 
     def __init__(self, source: str, special_tokens: Mapping[str, str]) -> None:
-        environment = ImmutableSandboxedEnvironment(
-            trim_blocks=True, lstrip_blocks=True, extensions=[loopcontrols]
+        sandbox = import_extra("jinja2.sandbox", "train", "Chat templates")
+        environment = sandbox.ImmutableSandboxedEnvironment(
+            trim_blocks=True, lstrip_blocks=True, extensions=["jinja2.ext.loopcontrols"]
         )
         environment.filters["tojson"] = _to_json
         functions: dict[str, Any] = {"raise_exception": _raise, "strftime_now": _format_now}
         environment.globals.update(functions)
         self._special_tokens = dict(special_tokens)
         self.source = source
+        self._template_error: type[Exception] = import_extra(
+            "jinja2", "train", "Chat templates"
+        ).TemplateError
         try:
             # The tag only marks texts of the assistant, which are found in another way.
-            self._template = environment.from_string(_GENERATION_TAG.sub("", source))
-        except TemplateError as error:
+            self._template: Any = environment.from_string(_GENERATION_TAG.sub("", source))
+        except self._template_error as error:
             raise ChatTemplateError(f"the model's chat template is invalid: {error}") from error
 
     def render(
@@ -68,7 +74,7 @@ class ChatTemplate:
                 **self._special_tokens,
             )
             return text  # noqa: TRY300 - as short as the call
-        except (TemplateError, TypeError, ValueError, KeyError, AttributeError) as error:
+        except (self._template_error, TypeError, ValueError, KeyError, AttributeError) as error:
             raise ChatTemplateError(
                 f"the model's chat template does not support the messages: {error}"
             ) from error
@@ -144,7 +150,7 @@ def _to_json(
 
 
 def _raise(message: str) -> None:
-    raise TemplateError(message)
+    raise ChatTemplateError(message)
 
 
 def _format_now(format: str) -> str:
