@@ -176,8 +176,10 @@ class ThreadedTrainingRun:
                             del self._weights[outdated]
                     self._steps.append(step)
                     self._is_finished = step.step >= self.total_steps
+                    if self._is_stopped or self._is_finished:
+                        return
                     # Further checkpoints would discard this one before it can be saved.
-                    if self._is_stopped or self._is_finished or step.is_checkpoint:
+                    if step.is_checkpoint and not self._must_compute(after):
                         return
             except Exception as error:  # noqa: BLE001 - raised with the next step
                 self._error = error
