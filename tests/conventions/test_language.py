@@ -24,7 +24,6 @@ NO_X = re.compile(
     r"(?!longer\b|more\b|such\b|op\b|need\b|one\b|way\b|limit\b|key\b|match\b|network\b)[a-z]+"
 )
 
-
 MODULES = sorted(SOURCE.rglob("*.py"))
 
 

@@ -103,7 +103,7 @@ class AppendOnlyJsonl:
                         "This line is damaged, and other lines follow it.",
                         file=self.path,
                         line=torn[0],
-                        remedy="Remove it: its row will be sent again.",
+                        remedy="Remove it: its row will be resent.",
                     )
                 else:
                     yield LogLine(offset, len(raw), data)

@@ -66,7 +66,7 @@ class Dispatcher:
         stream: Results for an iteration over the job.
         sync: Makes everything safe from a power loss at once.
         fail: Receives an error that ends the job.
-        on_stop: Called once nothing more is started.
+        on_stop: Called once no further request is started.
         on_space: Called when the core wants more rows.
         is_strict: Whether rows are sent only when their entries are safe from a power loss.
 

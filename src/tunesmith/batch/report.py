@@ -144,7 +144,7 @@ class BatchReport(RunCounts):
         rows: Rows of the source; as far as it was read, if their number is unknown.
         remaining: Rows without an outcome; None if unknown.
         outcome_unknown: Keys of rows that were sent without a known outcome: rows cut off in this
-            run, and rows of earlier runs that were sent again in this one.
+            run, and rows of earlier runs that were resent in this one.
         perhaps_paid: Tokens that may have been paid for requests with an unknown outcome, over all
             runs.
         duplicate_batches: Second batches of the same rows, which were cancelled.
@@ -187,7 +187,7 @@ class BatchReport(RunCounts):
 
     @property
     def complete(self) -> bool:
-        """Whether every row has an outcome, be it a success or a failure."""
+        """Whether every row has succeeded or failed."""
         return self.stopped is None and self.remaining == 0
 
     @property

@@ -19,7 +19,6 @@ __all__ = ["follow_job", "show_progress"]
 _REFRESH_S = 0.25
 """Shortest time between two updates of the output: browsers draw slower than jobs report."""
 
-
 _MEASURES = (
     "train_loss",
     "train_mean_token_accuracy",

@@ -1,4 +1,4 @@
-"""What notebooks show of objects: short texts, tables and curves."""
+"""Objects in notebooks: short texts, tables and curves."""
 
 import pytest
 

@@ -73,7 +73,7 @@ class WaitUntil:
 
 @dataclass(frozen=True, slots=True)
 class Stop:
-    """Start nothing more; requests in flight are finished."""
+    """Start no further request; those in flight are finished."""
 
     reason: StopReason
     message: str = ""

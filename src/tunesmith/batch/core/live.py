@@ -15,7 +15,7 @@ from tunesmith.batch.rate_limiter import MAX_WAIT_S
 __all__ = ["LiveRows"]
 
 _MAX_EQUAL_FAILURES = 20
-"""The job stops after so many rows that failed for the same cause, if none was completed."""
+"""Number of rows failed for the same cause after which a job without a completed row stops."""
 
 _MAX_REFUSED_S = 3600.0
 """A service that refuses every row by rate limits for so long ends the job."""

@@ -98,7 +98,7 @@ class JobState:
 
     @property
     def is_stopped(self) -> bool:
-        """Whether nothing more is started."""
+        """Whether no further request is started."""
         return self.stopped is not None
 
     @property
