@@ -32,6 +32,10 @@ def _engine(context: click.Context, _: click.Parameter, name: str) -> Engine | N
         raise click.BadParameter("--as and folders of models need --engine transformers.")
     if name == "ngram":
         return None  # the default of the service
+    if models:
+        raise click.BadParameter(
+            f"--model cannot be combined with {name}, which has its own catalogue of models."
+        )
     module, colon, attribute = name.partition(":")
     if not colon:
         raise click.BadParameter(f"{name!r} must be ngram, transformers or package.module:Class.")

@@ -10,6 +10,7 @@ from pydantic import SecretStr
 
 from tunesmith.backends.base import Backend
 from tunesmith.clock import VirtualClock
+from tunesmith.errors import ConfigurationError
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.service.batches.batches import BatchService
 from tunesmith.service.batches.sending import BatchTiming, LineSender
@@ -92,7 +93,7 @@ class Service:
     Args:
         engine: Trains and generates; a small n-gram model by default.
         models: Names of base models of the default engine beside `KNOWN_MODELS`: of your own, or
-            newer than the table. Other engines have their own catalogue.
+            newer than the table. Other engines have their own catalogue: not with `engine`.
         upstream: Access to a server that completes, chats, embeds and responds in place of the
             engine. Files, batches and fine-tuning stay here.
         upstream_concurrency: Number of requests of a batch that are sent to it at a time.
@@ -147,7 +148,12 @@ class Service:
         state = self._states.get("state")
         start = self.store.resume_time(None if state is None else state.time)
         self.clock = clock or VirtualClock(start)
-        self.engine = engine or default_engine(models)
+        names = tuple(models)
+        if engine is not None and names:
+            raise ConfigurationError(
+                "models= cannot be combined with engine=, which has its own catalogue of models"
+            )
+        self.engine = engine or default_engine(names)
         speed = speed if self.engine.is_simulated else inf
         self.seed = seed if state is None else state.seed
         self.ids = IdGenerator(self.seed)

@@ -187,8 +187,9 @@ def test_a_state_named_before_the_command_is_served(tmp_path):
     (("--engine", "transformers", "--model", "x=/nowhere"), "has no config.json"),
     (("--model", "x=/nowhere"), "need --engine transformers"),
     (("--as", "gpt-4o-mini=x"), "need --engine transformers"),
+    (("--engine", "a:B", "--model", "x"), "--model cannot be combined with a:B"),
 ])  # fmt: skip
-def test_models_of_the_transformers_engine_need_folders(arguments, message):
+def test_models_that_an_engine_cannot_have_are_refused(arguments, message):
     result = invoke(*arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
