@@ -4,11 +4,12 @@ Not run, but checked: see test_checkers.py. Each `# error` line must be one for 
 """
 
 from dataclasses import dataclass
-from typing import TypedDict, assert_type
+from typing import Any, TypedDict, assert_type
 
 from pydantic import BaseModel
 
 from tunesmith import NOT_GIVEN, AsyncClient, Page, omit
+from tunesmith.batch import BatchJob, Result
 from tunesmith.types import (
     Batch,
     ChatCompletion,
@@ -111,6 +112,16 @@ async def objects(client: AsyncClient) -> None:
     assert_type(response.output_parsed, Term | None)
     year = await client.responses.parse(model="m", input="?", text_format=Year, temperature=0)
     assert_type(year.output_parsed, Year | None)
+
+
+async def rows(client: AsyncClient) -> None:
+    async with BatchJob([], "a.jsonl", client=client, response_format=Term) as job:
+        async for result in job:
+            assert_type(result, Result[Term])
+            assert_type(result.parsed, Term | None)
+    async with BatchJob([], "a.jsonl", client=client) as plain:
+        async for each in plain:
+            assert_type(each, Result[Any])
 
 
 async def responses(client: AsyncClient) -> None:

@@ -6,10 +6,11 @@ from contextlib import AsyncExitStack
 from inspect import iscoroutinefunction
 from os import PathLike
 from types import TracebackType
-from typing import Any, Literal, Self
+from typing import Any, Generic, Literal, Self
 
 import anyio
 import anyio.to_thread
+from typing_extensions import TypeVar
 
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.estimate import Estimate, estimate
@@ -39,8 +40,10 @@ __all__ = ["BatchJob"]
 
 _log = logging.getLogger("tunesmith.batch")
 
+M = TypeVar("M", default=Any)
 
-class BatchJob:
+
+class BatchJob(Generic[M]):
     """Job of many requests: rows are read from a source, and answers are written as they arrive.
 
     Whatever stops it, a later run with `resume=True` continues: every row has one outcome, and is
@@ -57,8 +60,8 @@ class BatchJob:
         template: Converts the fields of a row to a request: a text such as `"Translate: {text}"`, a
             body with such texts, or a function from the fields to the body.
         params: Default parameters, such as `{"max_tokens": 50}`.
-        response_format: A class that validates chat answers; complete invalid ones are retried.
-            Texts are chat messages then.
+        response_format: A class that chat completions or responses are parsed into; complete
+            invalid ones are retried. Texts are chat messages then.
         mode: `live` sends one request per row; `batch` uses the Batch API, at half the price and
             within a day; `auto` uses batches for three quarters of the deadline, if it is an
             hour or more, and sends the rest live.
@@ -119,7 +122,7 @@ class BatchJob:
         endpoint: str | None = None,
         template: Template | None = None,
         params: Mapping[str, Any] | None = None,
-        response_format: type[Any] | None = None,
+        response_format: type[M] | None = None,
         mode: DispatchMode = "live",
         concurrency: int | Literal["auto"] = "auto",
         requests_per_minute: float | None = None,
@@ -276,12 +279,12 @@ class BatchJob:
         self._raise_error()
         return self.report
 
-    def __aiter__(self) -> AsyncIterator[Result]:
+    def __aiter__(self) -> AsyncIterator[Result[M]]:
         self._stream.is_wanted = True
         self._start()
         return self
 
-    async def __anext__(self) -> Result:
+    async def __anext__(self) -> Result[M]:
         result = await self._stream.get()
         if result is not None:
             return result

@@ -11,12 +11,16 @@ from tunesmith.batch.endpoints import ENDPOINTS, Endpoint, endpoint_of
 from tunesmith.batch.rows import RequestRow, content_key, is_reserved
 from tunesmith.errors import DatasetError, InvalidRequestError
 from tunesmith.protocol.structured import json_schema_format
+from tunesmith.protocol.structured_responses import text_format_of
 
 __all__ = ["RequestBuilder", "Template"]
 
 Template = str | Mapping[str, Any] | Callable[[dict[str, Any]], dict[str, Any]]
 """How a row's fields become a request: a text or a body with `{field}` in its texts, or a function
 from the fields to the body."""
+
+_STRUCTURED_URLS = frozenset({"/v1/chat/completions", "/v1/responses"})
+"""Endpoints with structured output."""
 
 
 class _RequestDraft(NamedTuple):
@@ -68,9 +72,10 @@ class RequestBuilder:
         self._defaults = dict(params or {})
         if model is not None:
             self._defaults["model"] = model
+        self._formats: dict[str, Any] = {}
         if response_format is not None:
-            self._defaults["response_format"] = json_schema_format(response_format)
-        self._has_schema = response_format is not None
+            self._formats["messages"] = json_schema_format(response_format)
+            self._formats["input"] = text_format_of(response_format)
         self._endpoint = endpoint_of(endpoint) if endpoint else None
         self._template = template
         self._file = file
@@ -88,6 +93,7 @@ class RequestBuilder:
         for name, value in self._defaults.items():
             body.setdefault(name, value)
         self._check(line, draft.endpoint, body)
+        self._add_format(draft.endpoint, body)
         try:
             encoded = to_json(body)
         except (ValueError, RecursionError) as error:
@@ -183,8 +189,8 @@ class RequestBuilder:
         return _RequestDraft(key, self._endpoint or self._infer_endpoint(line, body), body)
 
     def _default_endpoint(self) -> Endpoint:
-        # Only chat completions accept a response_format.
-        default = "/v1/chat/completions" if self._has_schema else "/v1/completions"
+        # Completions of a prompt have no format.
+        default = "/v1/chat/completions" if self._formats else "/v1/completions"
         return self._endpoint or ENDPOINTS[default]
 
     def _infer_endpoint(self, line: int, body: Mapping[str, Any]) -> Endpoint:
@@ -219,12 +225,23 @@ class RequestBuilder:
             raise self._error(
                 line, "Responses of a batch are not streamed.", field="stream", remedy="Remove it."
             )
-        if self._has_schema and endpoint.prompt != "messages":
+        if self._formats and endpoint.url not in _STRUCTURED_URLS:
             raise self._error(
                 line,
-                f"Only chat completions accept a response_format, not {endpoint.url}.",
+                f"Only chat completions and responses have response_format, not {endpoint.url}.",
                 remedy="Set the endpoint: endpoint='/v1/chat/completions'.",
             )
+
+    def _add_format(self, endpoint: Endpoint, body: dict[str, Any]) -> None:
+        """Ask for JSON of the class, unless the row has a format of its own."""
+        if not self._formats:
+            return
+        wanted = self._formats[endpoint.prompt]
+        if endpoint.prompt == "messages":
+            body.setdefault("response_format", wanted)
+        else:
+            text = body.get("text")
+            body["text"] = {"format": wanted, **(text if is_object(text) else {})}
 
     def _reject_non_finite(self, line: int, value: object, path: tuple[str, ...]) -> None:
         """Raise an error if a value contains a number that JSON does not have."""

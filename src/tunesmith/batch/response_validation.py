@@ -9,7 +9,9 @@ from tunesmith._json_types import is_list, is_object
 from tunesmith.errors import InvalidResponseError
 from tunesmith.protocol.json import validate_leniently
 from tunesmith.protocol.structured import parse_message, text_content
+from tunesmith.protocol.structured_responses import parse_output
 from tunesmith.types.chat import ChatCompletionMessage
+from tunesmith.types.responses import Response
 
 __all__ = ["ResponseValidator"]
 
@@ -25,11 +27,13 @@ class ResponseValidator:
         self._model = model
 
     def parse(self, answer: dict[str, Any]) -> Any:
-        """Parse the first choice of a chat completion.
+        """Parse the first choice of a chat completion, or the text of a response.
 
         Raises:
             InvalidResponseError: It does not match the class.
         """
+        if "output" in answer:
+            return self._parse_response(answer)
         choice = _first_choice(answer)
         reason = choice.get("finish_reason")
         if isinstance(reason, str) and reason in {"length", "content_filter"}:
@@ -40,9 +44,22 @@ class ResponseValidator:
             raise InvalidResponseError("The answer is not a chat completion") from None
         return parse_message(self._model, message)
 
+    def _parse_response(self, answer: dict[str, Any]) -> Any:
+        try:
+            response = validate_leniently(Response, answer)
+        except ValidationError:
+            raise InvalidResponseError("The answer is not a response") from None
+        parsed = parse_output(self._model, response)
+        if parsed is None:
+            raise InvalidResponseError("The response has no text")
+        return parsed
+
     @staticmethod
     def is_truncated(answer: dict[str, Any]) -> bool:
         """Return whether the token limit cut the answer, as it would cut the next one."""
+        details: Any = answer.get("incomplete_details")
+        if is_object(details) and details.get("reason") == "max_output_tokens":
+            return True
         return _first_choice(answer).get("finish_reason") == "length"
 
     @staticmethod
@@ -51,18 +68,29 @@ class ResponseValidator:
     ) -> bytes:
         """Return a request that shows the model its answer, and the problem."""
         request: Any = from_json(body)
-        message: Any = _first_choice(answer).get("message")
-        content = text_content(message.get("content")) if is_object(message) else None
+        content = _text_of(answer)
         correction = (
             f"This does not match the schema: {problem.message}. Answer again with JSON that "
             "does, and nothing else."
         )
-        request["messages"] = [
-            *request["messages"],
-            {"role": "assistant", "content": content or ""},
+        name = "input" if "output" in answer else "messages"
+        previous = request[name]
+        if isinstance(previous, str):
+            previous = [{"role": "user", "content": previous}]
+        request[name] = [
+            *previous,
+            {"role": "assistant", "content": content},
             {"role": "user", "content": correction},
         ]
         return to_json(request)
+
+
+def _text_of(answer: dict[str, Any]) -> str:
+    """Return the text of an answer; empty if there is none."""
+    output: Any = answer.get("output")
+    messages: list[Any] = output if is_list(output) else [_first_choice(answer).get("message")]
+    contents = (message.get("content") for message in messages if is_object(message))
+    return "".join(text_content(content) or "" for content in contents)
 
 
 def _first_choice(answer: dict[str, Any]) -> dict[str, Any]:

@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
+from typing import Any, Generic
 
 from pydantic_core import from_json, to_json
+from typing_extensions import TypeVar
 
 from tunesmith._json_types import is_list, is_object
 from tunesmith.batch.core.ledger import NOTHING, Usage
@@ -23,6 +24,8 @@ __all__ = [
     "parse_body",
     "parse_usage",
 ]
+
+M = TypeVar("M", default=Any)
 
 _MAX_TOKENS = 10**12
 
@@ -98,8 +101,8 @@ class RowError:
 
 
 @dataclass(frozen=True, slots=True)
-class Result:
-    """Outcome of a row.
+class Result(Generic[M]):
+    """Outcome of a row; `Result[City]` in a job with `response_format=City`.
 
     Args:
         key: The row's key: its `custom_id`, or a hash of the request.
@@ -121,7 +124,7 @@ class Result:
     body: bytes | None = field(repr=False)
     usage: Usage = NOTHING
     error: RowError | None = None
-    parsed: Any = None
+    parsed: M | None = None
 
     @property
     def ok(self) -> bool:

@@ -19,6 +19,7 @@ from tunesmith.operations.chat_params import (
 )
 from tunesmith.protocol.error_body import make_excerpt
 from tunesmith.protocol.json import validate_leniently
+from tunesmith.protocol.typed_dicts import convert_typed_dicts
 from tunesmith.types.base import attach_response
 from tunesmith.types.chat import ChatCompletion, ChatCompletionMessage, ParsedChatCompletion
 
@@ -38,12 +39,15 @@ _MAX_NAME_CHARS = 64
 _TEXT_PARTS = frozenset({"text", "output_text"})
 
 
-def json_schema_format(model: type[Any]) -> ResponseFormatJSONSchema:
+def json_schema_format(
+    model: type[Any], *, param: str = "response_format"
+) -> ResponseFormatJSONSchema:
     """Return a response format for a class.
 
     Args:
         model: A pydantic model, dataclass or TypedDict. All fields will be in the response, even
             those with a default; fields that may be missing must allow None.
+        param: Parameter with the class, for errors.
 
     Raises:
         InvalidRequestError: The API's strict schemas cannot express the class.
@@ -65,7 +69,7 @@ def json_schema_format(model: type[Any]) -> ResponseFormatJSONSchema:
         assert json_schema_format(Term)["json_schema"]["name"] == "Term"
         ```
     """
-    schema = _strict_schema(model, param="response_format")
+    schema = _strict_schema(model, param=param)
     return {
         "type": "json_schema",
         "json_schema": {"name": _schema_name(model), "strict": True, "schema": schema},
@@ -175,16 +179,24 @@ def _schema_name(model: Any) -> str:
 
 @cache
 def _type_adapter(model: Hashable) -> TypeAdapter[Any]:
-    return TypeAdapter(cast("Any", model))
+    return TypeAdapter(convert_typed_dicts(model))
 
 
 def _strict_schema(model: type[Any], *, param: str) -> Schema:
     name = class_name(model)
+    if isinstance(model, Mapping):
+        raise InvalidRequestError(
+            f"{param} must be a pydantic model, dataclass or TypedDict, not a dictionary: pass it "
+            f"to create(…), or in params={{…}} of a batch job",
+            param=param,
+        )
     try:
         schema: Schema = _type_adapter(cast("Hashable", model)).json_schema()
     except (PydanticUserError, TypeError) as error:
         raise InvalidRequestError(
-            f"{name} must be a pydantic model, dataclass or TypedDict: {error}", param=param
+            f"{name} must be a pydantic model, dataclass or TypedDict: "
+            f"{str(error).partition(chr(10))[0]}",
+            param=param,
         ) from None
     definitions: Mapping[str, Schema] = schema.pop("$defs", {})
     if "$ref" in schema:

@@ -9,10 +9,17 @@ from pydantic import BaseModel
 from tests.unit.batch.services import Service
 from typing_extensions import TypedDict
 
-from tunesmith import AsyncClient, ConfigurationError, InvalidRequestError, MemoryBackend
+from tunesmith import (
+    AsyncClient,
+    ConfigurationError,
+    DatasetError,
+    InvalidRequestError,
+    MemoryBackend,
+)
 from tunesmith.batch import BatchJob, BatchResults
 from tunesmith.batch.endpoints import endpoint_of
 from tunesmith.batch.results import Result
+from tunesmith.service.service import Service as MemoryService
 
 pytestmark = pytest.mark.anyio
 
@@ -106,6 +113,37 @@ async def test_batches_parse_responses_as_a_class_too(output):
         output, MemoryBackend(), model="gpt-4o-mini", response_format=Term, mode="batch"
     )
     assert isinstance(result.parsed, Term)
+
+
+@pytest.mark.parametrize("mode", ["live", "batch"])
+async def test_responses_are_parsed_as_a_class_and_requested_again_if_they_do_not_fit(output, mode):
+    inner = MemoryService()
+    inner.stub_reply('{"wurd": 1}', times=1)
+    inner.stub_reply('{"meaning": "a duty"}', match="does not match the schema")
+    options = {"model": "gpt-4o-mini", "endpoint": "/v1/responses", "mode": mode}
+    (result,) = await results(output, MemoryBackend(inner), response_format=Term, **options)
+    assert result.parsed == Term(meaning="a duty")
+    assert result.answer.output_text == '{"meaning": "a duty"}'
+
+
+async def test_a_response_that_the_limit_of_tokens_cuts_fails_its_row(output):
+    options = {"endpoint": "/v1/responses", "params": {"max_output_tokens": 1}}
+    (result,) = await results(
+        output, MemoryBackend(), model="gpt-4o-mini", response_format=Term, **options
+    )
+    assert result.error.message == "The response is incomplete, so it cannot be parsed as Term"
+
+
+@pytest.mark.parametrize("endpoint", ["completions", "embeddings"])
+async def test_other_endpoints_have_no_class_of_responses(output, endpoint):
+    with pytest.raises(DatasetError, match="Only chat completions and responses have response"):
+        await results(output, MemoryBackend(), model="ada", endpoint=endpoint, response_format=Term)
+
+
+def test_a_dictionary_as_class_of_responses_is_refused_with_its_place(output):
+    client = AsyncClient(backend=Service())
+    with pytest.raises(InvalidRequestError, match=r"not a dictionary: .*in params=\{…\}"):
+        BatchJob(["a"], output, client=client, response_format={"type": "json_object"})
 
 
 # --- results of a whole job ---

@@ -1,7 +1,8 @@
 """Classes as schemas, and answers as their objects."""
 
+import typing
 from dataclasses import dataclass
-from typing import Any, Generic, Literal, TypeVar
+from typing import Annotated, Any, Generic, Literal, TypeVar
 
 import pytest
 from pydantic import BaseModel, ConfigDict, Field, RootModel
@@ -204,6 +205,29 @@ class TermDict(TypedDict):
 def test_dataclasses_and_typed_dicts_are_parsed_too(model, value):
     assert json_schema_format(model)["json_schema"]["name"] == model.__name__
     assert parse_message(model, ChatCompletionMessage(content='{"word": "x"}')) == value
+
+
+class Place(typing.TypedDict):
+    name: str
+
+
+class Journey(typing.TypedDict, total=False):
+    """A journey."""
+
+    places: typing.Required[list[Place]]
+    start: Place | None
+    kind: Annotated[Literal["day", "week"], "length"]
+
+
+def test_typed_dicts_of_the_standard_library_are_accepted_on_every_python():
+    schema = json_schema_format(Journey)["json_schema"]["schema"]
+    assert schema["required"] == ["places", "start", "kind"]
+    assert schema["description"] == "A journey."
+    content = '{"places": [{"name": "Königsberg"}]}'
+    parsed = parse_message(Journey, ChatCompletionMessage(content=content))
+    assert parsed == {"places": [{"name": "Königsberg"}]}
+    with pytest.raises(InvalidResponseError, match=r"places\.0\.name: Field required"):
+        parse_message(Journey, ChatCompletionMessage(content='{"places": [{}]}'))
 
 
 class Plain:
