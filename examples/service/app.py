@@ -3,9 +3,8 @@
     pip install tunesmith starlette uvicorn
     uvicorn app:app --app-dir examples/service
 
-Then open http://127.0.0.1:8000: pick a model, ask it, fine-tune one, compare both. Without
-`OPENAI_API_KEY` a service in memory answers, in which an hour passes in a minute, or as
-`TUNESMITH_SPEED` says.
+Then `curl -X POST http://127.0.0.1:8000/fine-tunes`. Without `OPENAI_API_KEY` a service in memory
+answers, in which an hour passes in a minute, or as `TUNESMITH_SPEED` says.
 """
 
 import json
@@ -18,7 +17,7 @@ from typing import Any
 
 from starlette.applications import Starlette
 from starlette.requests import Request
-from starlette.responses import FileResponse, JSONResponse, Response, StreamingResponse
+from starlette.responses import JSONResponse, Response, StreamingResponse
 from starlette.routing import Route
 from starlette.types import Receive, Scope, Send
 
@@ -26,8 +25,7 @@ from tunesmith import APIStatusError, AsyncClient, MemoryBackend, TunesmithError
 from tunesmith.clock import VirtualClock
 from tunesmith.webhooks import InvalidWebhookSignatureError, unwrap
 
-HERE = Path(__file__).parent
-KANT = HERE.parent / "data" / "kant.jsonl"
+KANT = Path(__file__).parents[1] / "data" / "kant.jsonl"
 
 
 def make_client() -> AsyncClient:
@@ -66,10 +64,6 @@ async def _encoded(lines: AsyncGenerator[dict[str, Any], None]) -> AsyncIterator
             yield json.dumps(line) + "\n"
     except TunesmithError as error:
         yield json.dumps({"error": str(error)}) + "\n"
-
-
-async def page(_: Request) -> Response:
-    return FileResponse(HERE / "playground.html")
 
 
 async def models(request: Request) -> Response:
@@ -138,7 +132,6 @@ app = Starlette(
     lifespan=lifespan,
     exception_handlers={TunesmithError: refused},
     routes=[
-        Route("/", page),
         Route("/models", models),
         Route("/complete", complete, methods=["POST"]),
         Route("/fine-tunes", fine_tune, methods=["POST"]),

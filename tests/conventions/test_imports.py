@@ -106,6 +106,17 @@ ALLOWED = {
         "batch",  # which knows none of them
     },
     "reports": {"errors", "_charts", "_html", "datasets", "types", "client", "batch"},
+    "playground": {
+        "_version",
+        "errors",
+        "known_models",
+        "training_rules",
+        "protocol",
+        "backends",
+        "client",
+        "service",
+        "datasets",
+    },
     "train": {"_atomic", "_json_types", "service", "training_rules"},
     "webhooks": {"errors", "types"},
     "fine_tuning_run": {

@@ -24,6 +24,10 @@ COMMANDS = {
     "files": ("tunesmith.cli.files", "Upload, list, show and delete files."),
     "fine-tunes": ("tunesmith.cli.fine_tunes", "Create, follow and cancel fine-tuning jobs."),
     "models": ("tunesmith.cli.models", "List, show and delete models."),
+    "playground": (
+        "tunesmith.cli.playground",
+        "Open a page to try and fine-tune models of a server.",
+    ),
     "prepare": ("tunesmith.cli.prepare", "Check training data and fix it."),
     "serve": ("tunesmith.cli.serve", "Serve the API on this machine, for any client."),
     "wandb": ("tunesmith.cli.wandb", "Log jobs to Weights & Biases."),

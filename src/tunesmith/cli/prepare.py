@@ -27,14 +27,12 @@ from tunesmith.datasets import (
     diagnose,
     write,
 )
-from tunesmith.datasets.checks.model import ModelCheck
+from tunesmith.datasets.checks.model import checks_for_model
 from tunesmith.datasets.cost import Prices
 from tunesmith.datasets.read import OnBroken
 from tunesmith.datasets.report import DatasetReport, make_report
-from tunesmith.datasets.token_limit import TokenLimit, token_limit
 from tunesmith.datasets.tokens import TokenCounter, default_counter
 from tunesmith.errors import DatasetError
-from tunesmith.known_models import find_model
 
 __all__ = ["command"]
 
@@ -194,15 +192,14 @@ def _diagnose(
     *,
     skip_broken: bool,
 ) -> Diagnosis:
-    limit = token_limit(model) if model else None
     # Other memory pools reserve a gigabyte of addresses, which limits of memory count.
     os.environ.setdefault("ARROW_DEFAULT_MEMORY_POOL", "system")
 
     def diagnose_with(on_broken: OnBroken) -> Diagnosis:
         dataset = Dataset.open(source, on_broken=on_broken, **options)
-        checks: list[Check] = [TokenLimit(counter, limit, dataset.file)] if limit else []
-        if known := find_model(model or ""):
-            checks.append(ModelCheck(known, dataset.format(), dataset.file))
+        checks: list[Check] = []
+        if model:
+            checks = checks_for_model(model, dataset.format(), counter, dataset.file)
         return diagnose(dataset, checks=checks)
 
     try:

@@ -189,6 +189,12 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     help="Origin whose web pages may use the API, such as https://example.com; * for all. May be "
     "repeated. Pages of this machine (localhost) always may.",
 )
+@click.option(
+    "--playground/--no-playground",
+    default=True,
+    show_default=True,
+    help="Whether to serve the playground, a page to try and fine-tune models, at /.",
+)
 @click.pass_obj
 def command(
     connection: ServiceOptions,
@@ -212,6 +218,7 @@ def command(
     quota_tokens: int | None,
     faults_file: Path | None,
     cors_origins: tuple[str, ...],
+    playground: bool,
 ) -> None:
     """Serve the API on this machine, for any client in any language, until Ctrl-C.
 
@@ -222,6 +229,7 @@ def command(
         models = ()  # they are part of the engine
     with click_errors():
         from tunesmith.backends.httpx import HttpxBackend
+        from tunesmith.playground.pages import Playground
         from tunesmith.service.http.asgi import ASGIApp
         from tunesmith.service.http.cors import LOOPBACK
         from tunesmith.service.http.uvicorn_server import base_url_of, bind_socket, create_server
@@ -250,15 +258,18 @@ def command(
             faults = load_faults(faults_file, backend) if faults_file else None
         # Clients sleep in other processes, so the time must be real.
         backend.clock.autojump, backend.clock.rate = False, 1.0
-        click.echo(f"The API is at {base_url_of(listener)} until Ctrl-C. Point a client at it:\n")
+        url = base_url_of(listener)
+        page = f"The playground is at {url.removesuffix('v1')}, the" if playground else "The"
+        click.echo(f"{page} API is at {url}, until Ctrl-C. Point a client at it:\n")
         key = "any" if api_key is None else "the-key-of-this-server"
-        click.echo(f"  export OPENAI_BASE_URL={base_url_of(listener)} OPENAI_API_KEY={key}\n")
+        click.echo(f"  export OPENAI_BASE_URL={url} OPENAI_API_KEY={key}\n")
         try:
             app = ASGIApp(
                 faults or backend,
                 api_key=api_key,
                 cors_origins=(*cors_origins, LOOPBACK),
                 background=backend.service.run_lifecycles,
+                pages=Playground(faults or backend, api_key=api_key) if playground else None,
             )
             create_server(app).run(sockets=[listener])
         except KeyboardInterrupt:

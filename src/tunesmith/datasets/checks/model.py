@@ -3,12 +3,15 @@
 from collections.abc import Iterator, Mapping
 from datetime import date
 
+from tunesmith.datasets.diagnosis import Check
 from tunesmith.datasets.findings import Finding, FindingCounter
 from tunesmith.datasets.rows import Chunk, ChunkSource
-from tunesmith.known_models import KNOWN_MODELS, Ability, KnownModel
+from tunesmith.datasets.token_limit import TokenLimit, token_limit
+from tunesmith.datasets.tokens import TokenCounter
+from tunesmith.known_models import KNOWN_MODELS, Ability, KnownModel, find_model
 from tunesmith.training_rules import Format, count_images
 
-__all__ = ["ModelCheck", "can_train"]
+__all__ = ["ModelCheck", "can_train", "checks_for_model"]
 
 _METHODS: Mapping[Format, Ability] = {
     "completions": "supervised",
@@ -23,6 +26,25 @@ def can_train(model: KnownModel, format: Format) -> bool:
     """Return whether a model can be fine-tuned on rows of a format."""
     method = _METHODS[format]
     return model.can(method) and model.can(_ENDPOINTS.get(format, method))
+
+
+def checks_for_model(
+    model: str, format: Format, counter: TokenCounter, file: str | None = None
+) -> list[Check]:
+    """Return the checks of rows against a model: its limit of tokens and its abilities.
+
+    Args:
+        model: Name of the model to train.
+        format: The format of the rows.
+        counter: The counter of tokens.
+        file: The name of the file for the findings.
+    """
+    checks: list[Check] = []
+    if limit := token_limit(model):
+        checks.append(TokenLimit(counter, limit, file))
+    if known := find_model(model):
+        checks.append(ModelCheck(known, format, file))
+    return checks
 
 
 class ModelCheck:

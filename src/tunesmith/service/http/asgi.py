@@ -20,7 +20,7 @@ from tunesmith.backends.base import Backend
 from tunesmith.errors import BackendError
 from tunesmith.service.core.errors import internal_error
 from tunesmith.service.http.cors import CorsPolicy
-from tunesmith.service.http.gateway import HttpGateway, RawRequest
+from tunesmith.service.http.gateway import HttpGateway, Pages, RawRequest
 
 __all__ = ["ABORT", "ASGIApp"]
 
@@ -51,6 +51,7 @@ class ASGIApp:
             allows all.
         background: Function that runs as long as the app, such as `Service.run_lifecycles`; the
             server must support the lifespan protocol.
+        pages: Function that responds to requests beside those of the API, such as a `Playground`.
 
     Example:
         ```python
@@ -67,8 +68,9 @@ class ASGIApp:
         api_key: str | SecretStr | None = None,
         cors_origins: Collection[str] = (),
         background: Callable[[], Coroutine[Any, Any, None]] | None = None,
+        pages: Pages | None = None,
     ) -> None:
-        self._gateway = HttpGateway(backend, api_key)
+        self._gateway = HttpGateway(backend, api_key, pages)
         self._cors = CorsPolicy(cors_origins)
         self._background = background
 

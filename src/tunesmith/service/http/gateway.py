@@ -1,6 +1,6 @@
 """Gateway shared by all HTTP front ends: raw requests to backend requests, and back."""
 
-from collections.abc import AsyncGenerator, Iterable, Mapping
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
 from secrets import token_hex
@@ -17,7 +17,7 @@ from tunesmith.service.core.errors import ServiceError, invalid, unknown_url
 from tunesmith.service.http.auth import authenticate
 from tunesmith.service.http.openapi import DOCUMENT_PATH, openapi_document
 
-__all__ = ["BASE_PATH", "HttpGateway", "RawRequest"]
+__all__ = ["BASE_PATH", "HttpGateway", "Pages", "RawRequest"]
 
 BASE_PATH = "/v1"
 
@@ -65,16 +65,30 @@ class RawRequest:
         return joined
 
 
+Pages = Callable[[RawRequest], Awaitable[Response | None]]
+"""Function that responds to requests beside those of the API; None for those of the API.
+
+It checks keys itself, and may raise `ServiceError`.
+"""
+
+
 class HttpGateway:
     """Gateway to a backend: checks keys, names operations, and removes credentials.
 
     Args:
         backend: The backend.
         api_key: The required key; None accepts any key, but not its absence.
+        pages: Responds to requests beside those of the API.
     """
 
-    def __init__(self, backend: Backend, api_key: str | SecretStr | None = None) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        api_key: str | SecretStr | None = None,
+        pages: Pages | None = None,
+    ) -> None:
         self.backend = backend
+        self._pages = pages
         self._key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._router = Router(all_operations())
 
@@ -87,8 +101,12 @@ class HttpGateway:
         """
         path, _, query = raw_request.target.partition("?")
         async with AsyncExitStack() as stack:
+            page: Response | None = None
             try:
-                if (raw_request.method, path) == ("GET", DOCUMENT_PATH):
+                page = await self._pages(raw_request) if self._pages else None
+                if page is not None:
+                    response = page
+                elif (raw_request.method, path) == ("GET", DOCUMENT_PATH):
                     response = _json_response(200, to_json(openapi_document()))
                 else:
                     authenticate(raw_request.headers, self._key)
@@ -96,7 +114,7 @@ class HttpGateway:
                     response = await stack.enter_async_context(self.backend.send(request))
             except ServiceError as error:
                 response = _json_response(error.status, to_json(error.body()), error.headers)
-            yield _strip_response_headers(response)
+            yield response if response is page else _strip_response_headers(response)
 
     def _to_request(self, raw_request: RawRequest, path: str, query: str) -> Request:
         headers = raw_request.headers

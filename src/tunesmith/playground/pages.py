@@ -1,0 +1,198 @@
+"""Requests of the page that the API does not have."""
+
+import re
+from collections.abc import AsyncGenerator, Mapping
+from contextlib import asynccontextmanager
+from pathlib import Path
+from tempfile import TemporaryDirectory
+from typing import Any
+from urllib.parse import parse_qs, unquote
+
+import anyio
+from pydantic import SecretStr
+from pydantic_core import to_json
+
+from tunesmith._version import __version__
+from tunesmith.backends.base import Backend
+from tunesmith.client import AsyncClient
+from tunesmith.errors import (
+    APIError,
+    APIStatusError,
+    ConfigurationError,
+    DatasetError,
+)
+from tunesmith.known_models import find_model
+from tunesmith.playground.assets import find_asset
+from tunesmith.playground.datasets import DatasetRequest, inspect_dataset, upload_dataset
+from tunesmith.playground.metrics import job_metrics
+from tunesmith.protocol.message import Response
+from tunesmith.service.core.errors import ServiceError, invalid
+from tunesmith.service.http.auth import authenticate
+from tunesmith.service.http.gateway import RawRequest
+from tunesmith.training_rules import FORMATS
+
+__all__ = ["Playground"]
+
+_FOLDER = "/playground/"
+_API = "/playground/api/"
+_MAX_DATASET_BYTES = 512 * 1024 * 1024
+_METRICS = re.compile(r"jobs/([\w.:-]+)/metrics")
+_CHECKPOINT = re.compile(r":ckpt-step-\d+$")
+
+
+class Playground:
+    """Page to try and fine-tune models, for the argument `pages` of `ASGIApp`.
+
+    Args:
+        backend: The backend of the API; it is not closed.
+        api_key: The key that the app requires; None if it accepts any.
+        base_url: Base URL for the code that the page shows; None for the app's own.
+
+    Example:
+        ```python
+        from tunesmith.playground.pages import Playground
+        from tunesmith.service.http.asgi import ASGIApp
+
+        backend = MemoryBackend()
+        app = ASGIApp(backend, pages=Playground(backend))  # the page is at /
+        ```
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        *,
+        api_key: str | SecretStr | None = None,
+        base_url: str | None = None,
+    ) -> None:
+        self._client = AsyncClient(backend=backend)
+        self._key = SecretStr(api_key) if isinstance(api_key, str) else api_key
+        self._base_url = base_url
+
+    async def __call__(self, request: RawRequest, /) -> Response | None:
+        """Respond to a request of the page; return None for all others.
+
+        Raises:
+            ServiceError: The request is invalid, or the service failed.
+        """
+        path, _, query = request.target.partition("?")
+        if path.startswith(_API):
+            return await self._call(request, unquote(path.removeprefix(_API)), query)
+        if request.method not in {"GET", "HEAD"}:
+            return None
+        if path == "/":
+            return find_asset("index.html", request.headers)
+        if path.startswith(_FOLDER):
+            return find_asset(path.removeprefix(_FOLDER), request.headers)
+        return None
+
+    async def _call(self, request: RawRequest, path: str, query: str) -> Response | None:
+        if (request.method, path) == ("GET", "config"):
+            return _json(self._config())
+        authenticate(request.headers, self._key)
+        parameters = parse_qs(query)
+        try:
+            if (request.method, path) == ("GET", "models"):
+                return _json(await self._models())
+            if (request.method, path) == ("POST", "datasets"):
+                return _json(await self._dataset(request, parameters))
+            if request.method == "GET" and (match := _METRICS.fullmatch(path)):
+                after = _first(parameters, "after_step") or "0"
+                after_step = int(after) if after.isascii() and after.isdigit() else 0
+                return _json(await job_metrics(self._client, match[1], after_step))
+        except APIStatusError as error:
+            raise ServiceError(error.status, error.message, code=error.code) from None
+        except (DatasetError, ConfigurationError) as error:
+            raise invalid(str(error)) from None
+        except APIError as error:
+            raise ServiceError(502, str(error), type="server_error") from None
+        return None
+
+    def _config(self) -> dict[str, Any]:
+        return {
+            "version": __version__,
+            "needs_key": self._key is not None,
+            "base_url": self._base_url,
+        }
+
+    async def _models(self) -> dict[str, Any]:
+        models = [model async for model in self._client.models.list()]
+        return {"data": [_describe(model.id) for model in models]}
+
+    async def _dataset(
+        self, request: RawRequest, parameters: Mapping[str, list[str]]
+    ) -> dict[str, Any]:
+        split = _first(parameters, "split")
+        target = _first(parameters, "format")
+        try:
+            share = float(split) if split else None
+        except ValueError:
+            raise invalid("split must be a number between 0 and 1", "split") from None
+        if share is not None and not 0 < share < 1:
+            raise invalid("split must be a number between 0 and 1", "split")
+        if target and target not in FORMATS:
+            raise invalid(f"format must be one of {', '.join(FORMATS)}", "format")
+        async with _received(request, _first(parameters, "name") or "") as path:
+            choices = DatasetRequest(
+                path=path,
+                model=_first(parameters, "model"),
+                target_format=target,  # type: ignore[arg-type]
+                declined=parameters.get("declined", []),
+                split=share,
+            )
+            if "upload" in parameters:
+                return await upload_dataset(choices, self._client)
+            return await inspect_dataset(choices)
+
+
+@asynccontextmanager
+async def _received(request: RawRequest, name: str) -> AsyncGenerator[Path]:
+    """Write the body to a temporary file of that name."""
+    # A name from the page is not a path, and messages print it.
+    safe = re.sub(r"[^\w. -]", "_", name.replace("\\", "/").rpartition("/")[2])[-100:].strip(". ")
+    with TemporaryDirectory(prefix="tunesmith-playground-") as folder:
+        path = Path(folder) / (safe or "data.jsonl")
+        size = 0
+        async with await anyio.open_file(path, "wb") as file:
+            async for chunk in _chunks(request):
+                size += len(chunk)
+                if size > _MAX_DATASET_BYTES:
+                    raise ServiceError(413, "The file is larger than 512 MB.", param="file")
+                await file.write(chunk)
+        yield path
+
+
+async def _chunks(request: RawRequest) -> AsyncGenerator[bytes]:
+    if isinstance(request.body, bytes):
+        yield request.body
+        return
+    async for chunk in request.body():
+        yield chunk
+
+
+def _describe(name: str) -> dict[str, Any]:
+    """Describe a model by its name; abilities are null if they are not known."""
+    known = find_model(name)
+    is_checkpoint = _CHECKPOINT.search(name) is not None
+    is_tuned = name.startswith("ft:") or ":ft-" in name
+    return {
+        "id": name,
+        "group": "checkpoint" if is_checkpoint else "tuned" if is_tuned else "base",
+        "abilities": sorted(known.abilities) if known else None,
+        "shutdown": str(known.shutdown) if known and known.shutdown else None,
+    }
+
+
+def _first(parameters: Mapping[str, list[str]], name: str) -> str | None:
+    return next(iter(parameters.get(name, [])), None)
+
+
+def _json(content: Mapping[str, Any]) -> Response:
+    body = to_json(content, inf_nan_mode="null")
+    headers = {
+        "content-type": "application/json",
+        "content-length": str(len(body)),
+        "cache-control": "no-store",
+        "x-content-type-options": "nosniff",
+    }
+    return Response.from_bytes(200, headers, body)
