@@ -2,11 +2,11 @@
 
 from collections.abc import Mapping
 from functools import cache
+from importlib import import_module
 from typing import Any, NamedTuple
 
 from tunesmith.errors import InvalidRequestError
 from tunesmith.operations.base import OperationSpec
-from tunesmith.operations.registry import all_operations
 from tunesmith.protocol.json import validate_json
 
 __all__ = ["ENDPOINTS", "Endpoint", "endpoint_of"]
@@ -126,4 +126,9 @@ def _params(operation: str) -> frozenset[str]:
 
 @cache
 def _spec(operation: str) -> OperationSpec:
-    return next(known.spec for known in all_operations() if known.spec.name == operation)
+    # Only the module that defines it: loading all of them takes longer than a small job.
+    module = import_module(f"tunesmith.operations.{operation.partition('.')[0]}")
+    specs: list[OperationSpec] = [
+        value.spec for value in vars(module).values() if "spec" in getattr(value, "__dict__", ())
+    ]
+    return next(spec for spec in specs if spec.name == operation)

@@ -37,7 +37,7 @@ _QUOTA = "insufficient_quota"
 _ONCE = RetryPolicy(max_retries=1)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Attempt:
     """End of an attempt.
 
@@ -54,7 +54,7 @@ class Attempt:
     error: Exception | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class LiveSender:
     """Sender of single rows.
 
@@ -69,6 +69,17 @@ class LiveSender:
     deadline: Deadline
     timeout_s: float | None
     validator: ResponseValidator | None
+    _headers: dict[str, str] = field(init=False)
+    _query: tuple[tuple[str, str], ...] = field(init=False)
+
+    def __post_init__(self) -> None:
+        policy = self.caller.policy
+        self._headers = {
+            "accept": "application/json",
+            **policy.headers,
+            "content-type": "application/json",
+        }
+        self._query = tuple(flatten_all(policy.query)) if policy.query else ()
 
     async def send(self, row: OpenRow) -> Attempt:
         """Make one attempt.
@@ -86,19 +97,12 @@ class LiveSender:
 
     def _encode(self, row: OpenRow) -> Request:
         endpoint = row.payload.endpoint
-        policy = self.caller.policy
-        headers = {
-            "accept": "application/json",
-            **policy.headers,
-            "content-type": "application/json",
-            "content-length": str(len(row.body)),
-        }
         return Request(
             endpoint.operation,
             "POST",
             endpoint.path,
-            query=tuple(flatten_all(policy.query)) if policy.query else (),
-            headers=headers,
+            query=self._query,
+            headers={**self._headers, "content-length": str(len(row.body))},
             body=row.body,
             timeout=self.timeout_s,
         )

@@ -19,7 +19,7 @@
                        │
                   split.py         training and validation, by seed and by label
                        │
-                  write.py         JSON lines, complete or not at all, never over a file
+                  writer.py        JSON lines, complete or not at all, never over a file
                        │
                   WriteResult      names, counts, separator, ending, remaining errors
 ```
@@ -40,44 +40,6 @@ Without an event loop, use `diagnose(dataset)` and `write(plan)`, which block. N
 client or the network.
 """
 
-from tunesmith.datasets.convert import to_chat, to_completion
-from tunesmith.datasets.dataset import Dataset, Source, diagnose
-from tunesmith.datasets.diagnosis import Check, Diagnosis, Task
-from tunesmith.datasets.examples import example
-from tunesmith.datasets.findings import Finding, Fix, FixDecision, Severity
-from tunesmith.datasets.formats import SOURCE_FORMATS, SourceFormat
-from tunesmith.datasets.plan import Plan, write
-from tunesmith.datasets.read.files import KINDS, FileType
-from tunesmith.datasets.rows import Chunk, ChunkSource, Row
-from tunesmith.datasets.transforms import RowTransform
-from tunesmith.datasets.write import WriteResult
-from tunesmith.training_rules import FORMATS, Format
+from tunesmith._lazy import attach_stub
 
-__all__ = [
-    "FORMATS",
-    "KINDS",
-    "SOURCE_FORMATS",
-    "Check",
-    "Chunk",
-    "ChunkSource",
-    "Dataset",
-    "Diagnosis",
-    "FileType",
-    "Finding",
-    "Fix",
-    "FixDecision",
-    "Format",
-    "Plan",
-    "Row",
-    "RowTransform",
-    "Severity",
-    "Source",
-    "SourceFormat",
-    "Task",
-    "WriteResult",
-    "diagnose",
-    "example",
-    "to_chat",
-    "to_completion",
-    "write",
-]
+__getattr__, __dir__ = attach_stub(__name__)

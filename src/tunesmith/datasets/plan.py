@@ -27,7 +27,7 @@ from tunesmith.datasets.split import (
     validation_rows,
 )
 from tunesmith.datasets.transforms import RowTransform
-from tunesmith.datasets.write import WriteResult, WriteStats, output_path, write_files
+from tunesmith.datasets.writer import WriteResult, WriteStats, output_path, write_files
 from tunesmith.errors import DatasetError
 from tunesmith.training_rules import MIN_EXAMPLES, Format
 

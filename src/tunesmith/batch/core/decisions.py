@@ -1,4 +1,7 @@
-"""Decisions of the core, which its shell executes in order."""
+"""Decisions of the core, which its shell executes in order.
+
+They are not frozen: each row needs several, and creating a frozen one takes four times as long.
+"""
 
 from dataclasses import dataclass
 from enum import StrEnum
@@ -30,26 +33,26 @@ could exceed the budget, its deadline passed, the account has no quota left, or 
 cancelled."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Record:
     """Append an entry to the journal."""
 
     entry: Entry
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Sync:
     """Sync the output files, and then the journal, before the next decision."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Send:
     """Append `RowSent` to the journal, then send the row."""
 
     row: OpenRow
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Finish:
     """Write the outcome of a row: an answer, or a failure."""
 
@@ -59,19 +62,19 @@ class Finish:
     attempts: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Skip:
     """Pass over a row of the source that has its outcome, or is in a batch."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WaitUntil:
     """Wait until a time, or for another event if it is None; an event may come earlier."""
 
     time: float | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Stop:
     """Start no further request; those in flight are finished."""
 
@@ -79,7 +82,7 @@ class Stop:
     message: str = ""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class WriteToShard:
     """Write a row to the open file of a shard."""
 
@@ -87,12 +90,12 @@ class WriteToShard:
     attempt: int
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CloseFiles:
     """Close all open files of shards."""
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class CancelDuplicate:
     """Cancel a second batch of a shard."""
 
@@ -116,7 +119,7 @@ class Task(StrEnum):
     DELETE_FILES = "delete_files"
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class Work:
     """Start work on a shard."""
 

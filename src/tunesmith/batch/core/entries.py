@@ -56,7 +56,7 @@ __all__ = [
 VERSION = 2
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class JobBegun:
     """First line of a journal.
 
@@ -73,21 +73,21 @@ class JobBegun:
     settings: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunBegun:
     """Start of a run."""
 
     rows: int | None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RunEnded:
     """End of a run."""
 
     report: Mapping[str, Any]
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RowSent:
     """Start of an attempt."""
 
@@ -95,21 +95,21 @@ class RowSent:
     reserved: Usage = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RowRequeued:
     """End of an attempt that was not paid, or retry of a failed row."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RowLost:
     """End of an attempt that may have been paid."""
 
     key: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class RowPaid:
     """End of an attempt that was paid, without a valid answer."""
 
@@ -118,7 +118,7 @@ class RowPaid:
     shard: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ShardWritten:
     """Input file of a shard, safe on disk.
 
@@ -143,7 +143,7 @@ class ShardWritten:
     written_at: float = 0.0
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ShardUploaded:
     """Upload of an input file."""
 
@@ -151,7 +151,7 @@ class ShardUploaded:
     file_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BatchCreating:
     """Start of the creation of a batch, which may exist from now on.
 
@@ -164,7 +164,7 @@ class BatchCreating:
     reserved: Usage = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BatchCreated:
     """Batch of a shard."""
 
@@ -172,7 +172,7 @@ class BatchCreated:
     batch_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BatchDuplicate:
     """Second batch of the same shard, which is cancelled."""
 
@@ -180,7 +180,7 @@ class BatchDuplicate:
     batch_id: str
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class BatchAbsent:
     """Batch that was refused, or looked up over time and not found.
 
@@ -193,7 +193,7 @@ class BatchAbsent:
     perhaps: Usage = NOTHING
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ShardCollected:
     """Shard whose results are written; the rest of its reservation is returned.
 
@@ -212,7 +212,7 @@ class ShardCollected:
     failure: Failure | None = None
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(slots=True)
 class ShardClosed:
     """Shard whose rows all have their outcome, or are queued again."""
 

@@ -10,7 +10,7 @@ from tunesmith.datasets.report.histogram import Histogram
 from tunesmith.datasets.report.measure import Statistics
 from tunesmith.datasets.rows import Row
 from tunesmith.datasets.tokens import Segment, segments
-from tunesmith.datasets.write import WriteResult
+from tunesmith.datasets.writer import WriteResult
 
 __all__ = ["render_html"]
 

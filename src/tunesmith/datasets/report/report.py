@@ -23,7 +23,7 @@ from tunesmith.datasets.rows import (
     never_cancelled,
 )
 from tunesmith.datasets.tokens import TokenCounter, default_counter, segments
-from tunesmith.datasets.write import WriteResult
+from tunesmith.datasets.writer import WriteResult
 
 __all__ = ["DatasetReport", "make_report"]
 
