@@ -84,6 +84,7 @@ ALLOWED = {
     },
     "datasets": {
         "errors",
+        "_lazy",
         "_extras",
         "_atomic",
         "_json_types",
@@ -130,6 +131,7 @@ ALLOWED = {
     },
     "batch": {
         "errors",
+        "_lazy",
         "_html",
         "_atomic",
         "_json_types",

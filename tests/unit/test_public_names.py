@@ -9,11 +9,16 @@ import sys
 import pytest
 
 import tunesmith
+import tunesmith.batch
+import tunesmith.datasets
 import tunesmith.testing
 import tunesmith.types
 from tunesmith.types.base import APIModel
 
-PACKAGES = pytest.mark.parametrize("package", [tunesmith, tunesmith.testing, tunesmith.types])
+PACKAGES = pytest.mark.parametrize(
+    "package",
+    [tunesmith, tunesmith.batch, tunesmith.datasets, tunesmith.testing, tunesmith.types],
+)
 
 
 @PACKAGES

@@ -21,50 +21,6 @@
 `job.py` is the public class, `run.py` composes the parts.
 """
 
-from tunesmith.batch.batch_api.batches import cancel_batches
-from tunesmith.batch.budget import Budget
-from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
-from tunesmith.batch.estimate import Estimate
-from tunesmith.batch.job import BatchJob
-from tunesmith.batch.journal_summary import read_runs
-from tunesmith.batch.options import BatchLimits
-from tunesmith.batch.rate_limiter import RateLimiter
-from tunesmith.batch.report import (
-    BatchReport,
-    FailureCause,
-    OnProgress,
-    Progress,
-    RunCounts,
-    StopReason,
-)
-from tunesmith.batch.requests import Template
-from tunesmith.batch.result_files import BatchResults
-from tunesmith.batch.results import Result, RowError, Usage
-from tunesmith.batch.source import Source
-from tunesmith.batch.status import JobStatus, read_status
+from tunesmith._lazy import attach_stub
 
-__all__ = [
-    "ENDPOINTS",
-    "BatchJob",
-    "BatchLimits",
-    "BatchReport",
-    "BatchResults",
-    "Budget",
-    "Endpoint",
-    "Estimate",
-    "FailureCause",
-    "JobStatus",
-    "OnProgress",
-    "Progress",
-    "RateLimiter",
-    "Result",
-    "RowError",
-    "RunCounts",
-    "Source",
-    "StopReason",
-    "Template",
-    "Usage",
-    "cancel_batches",
-    "read_runs",
-    "read_status",
-]
+__getattr__, __dir__ = attach_stub(__name__)

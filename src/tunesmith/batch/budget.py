@@ -1,11 +1,14 @@
 """Budget of a job: no request is sent that could exceed it."""
 
 from dataclasses import dataclass
+from typing import TYPE_CHECKING
 
 from tunesmith.batch.results import Usage
 from tunesmith.batch.rows import RequestRow
-from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError, DatasetError
+
+if TYPE_CHECKING:
+    from tunesmith.datasets.cost import Prices
 
 __all__ = ["Budget", "BudgetTracker"]
 
@@ -68,7 +71,7 @@ class BudgetTracker:
     """
 
     def __init__(
-        self, budget: Budget | None = None, prices: Prices | None = None, model: str | None = None
+        self, budget: Budget | None = None, prices: "Prices | None" = None, model: str | None = None
     ) -> None:
         self.budget = budget
         self._per_token = prices.completion_prices(model) if prices and model else None

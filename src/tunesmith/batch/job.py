@@ -5,15 +5,13 @@ from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack
 from inspect import iscoroutinefunction
 from os import PathLike
-from types import TracebackType
-from typing import Any, Generic, Literal, Self
+from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
 import anyio
 import anyio.to_thread
 from typing_extensions import TypeVar
 
 from tunesmith.batch.budget import Budget
-from tunesmith.batch.estimate import Estimate, estimate
 from tunesmith.batch.interrupts import SignalHandler
 from tunesmith.batch.options import (
     BatchApiOptions,
@@ -33,8 +31,11 @@ from tunesmith.batch.results import Result
 from tunesmith.batch.run import JobRun
 from tunesmith.batch.source import Source, open_source
 from tunesmith.client import AsyncClient
-from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError
+
+if TYPE_CHECKING:  # loaded by the jobs that need them
+    from tunesmith.batch.estimate import Estimate
+    from tunesmith.datasets.cost import Prices
 
 __all__ = ["BatchJob"]
 
@@ -133,7 +134,7 @@ class BatchJob(Generic[M]):
         deadline: float | None = None,
         max_failed: int | None = None,
         budget: Budget | None = None,
-        prices: Prices | None = None,
+        prices: "Prices | None" = None,
         order: Order = "completed",
         resume: bool = False,
         retry_failed: bool = False,
@@ -240,12 +241,7 @@ class BatchJob(Generic[M]):
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
         return self
 
-    async def __aexit__(
-        self,
-        exc_type: type[BaseException] | None,
-        exc: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    async def __aexit__(self, kind: object, error: BaseException | None, trace: object) -> None:
         run = self._require_entered()
         try:
             if self._has_started:
@@ -261,7 +257,7 @@ class BatchJob(Generic[M]):
             await self._stack.aclose()  # without the error, which a group would wrap
         finally:
             run.close()
-        if exc is None:
+        if error is None:
             self._raise_error()
 
     async def run(self) -> BatchReport:
@@ -321,7 +317,7 @@ class BatchJob(Generic[M]):
         """
         self._require_entered().cancel()
 
-    async def estimate(self) -> Estimate:
+    async def estimate(self) -> "Estimate":
         """Return the number of rows, their tokens and their price, without sending anything.
 
         It reads the whole source, which consumes a generator.
@@ -329,6 +325,8 @@ class BatchJob(Generic[M]):
         Raises:
             DatasetError: The first row is not a request.
         """
+        from tunesmith.batch.estimate import estimate  # noqa: PLC0415
+
         return await estimate(self._rows, self._build, self._options.model, self._options.prices)
 
     def _start(self) -> JobRun:
@@ -374,17 +372,15 @@ class BatchJob(Generic[M]):
     async def _report_progress(self, run: JobRun) -> None:
         while self._on_progress is not None:
             await anyio.sleep(self._progress_interval_s)
-            if not self._call_on_progress(run):
-                return
+            if self._error is None:
+                self._call_on_progress(run)
 
-    def _call_on_progress(self, run: JobRun) -> bool:
+    def _call_on_progress(self, run: JobRun) -> None:
         try:
             _ = self._on_progress and self._on_progress(run.progress())
         except Exception as error:  # noqa: BLE001 - of the user's function; raised at the end
             run.fail(error)
             self._error = self._error or error
-            return False
-        return True
 
     def _interrupted(self) -> None:
         self.stop()

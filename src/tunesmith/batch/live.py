@@ -3,13 +3,12 @@
 import random
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from tunesmith._json_types import is_object
 from tunesmith.batch.core.attempts import AttemptOutcome, OutcomeKind
 from tunesmith.batch.core.ledger import Usage
 from tunesmith.batch.core.states import Failure, OpenRow
-from tunesmith.batch.response_validation import ResponseValidator
 from tunesmith.batch.results import Result, RowError, parse_body, parse_usage
 from tunesmith.batch.rows import RequestRow
 from tunesmith.calls.caller import AttemptError, Caller
@@ -27,6 +26,9 @@ from tunesmith.protocol.message import Request
 from tunesmith.protocol.outcome import AnswerError, find_answer_error
 from tunesmith.protocol.retry import RetryPolicy, retry_delay
 from tunesmith.types.response import ResponseInfo, request_id_of
+
+if TYPE_CHECKING:  # few jobs need it
+    from tunesmith.batch.response_validation import ResponseValidator
 
 __all__ = ["Attempt", "LiveSender", "validate"]
 
@@ -68,7 +70,7 @@ class LiveSender:
     caller: Caller
     deadline: Deadline
     timeout_s: float | None
-    validator: ResponseValidator | None
+    validator: "ResponseValidator | None"
     _headers: dict[str, str] = field(init=False)
     _query: tuple[tuple[str, str], ...] = field(init=False)
 
@@ -189,7 +191,7 @@ def _reject(
 
 
 def validate(
-    validator: ResponseValidator | None, result: Result, answer: object
+    validator: "ResponseValidator | None", result: Result, answer: object
 ) -> tuple[Result, Failure | None, bool]:
     """Parse an answer as an object of `response_format`.
 

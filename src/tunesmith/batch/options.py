@@ -2,14 +2,16 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Literal, get_args
+from typing import TYPE_CHECKING, Any, Literal, get_args
 
 from pydantic_core import from_json, to_json
 
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.rate_limiter import RateLimiter
-from tunesmith.datasets.cost import Prices
 from tunesmith.errors import ConfigurationError
+
+if TYPE_CHECKING:
+    from tunesmith.datasets.cost import Prices
 
 __all__ = [
     "BatchApiOptions",
@@ -95,7 +97,7 @@ class RunOptions:
     deadline_s: float | None
     max_failed: int | None
     budget: Budget | None
-    prices: Prices | None
+    prices: "Prices | None"
     order: Order
     resume: bool
     retry_failed: bool
@@ -122,8 +124,11 @@ class RunOptions:
                 f"concurrency must be 'auto' or a number from 1, not {self.concurrency!r}"
             )
         _check_kind("budget", self.budget, Budget)
-        _check_kind("prices", self.prices, Prices)
         _check_kind("pacing", self.pacing, RateLimiter)
+        if self.prices is not None:
+            from tunesmith.datasets.cost import Prices  # noqa: PLC0415
+
+            _check_kind("prices", self.prices, Prices)
 
     def _check_numbers(self) -> None:
         for name, value, minimum in (

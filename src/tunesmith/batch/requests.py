@@ -10,8 +10,6 @@ from tunesmith._json_types import is_list, is_object
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint, endpoint_of
 from tunesmith.batch.rows import RequestRow, content_key, is_reserved
 from tunesmith.errors import DatasetError, InvalidRequestError
-from tunesmith.protocol.structured import json_schema_format
-from tunesmith.protocol.structured_responses import text_format_of
 
 __all__ = ["RequestBuilder", "Template"]
 
@@ -74,6 +72,10 @@ class RequestBuilder:
             self._defaults["model"] = model
         self._formats: dict[str, Any] = {}
         if response_format is not None:
+            # Imported here: few jobs need them.
+            from tunesmith.protocol.structured import json_schema_format  # noqa: PLC0415
+            from tunesmith.protocol.structured_responses import text_format_of  # noqa: PLC0415
+
             self._formats["messages"] = json_schema_format(response_format)
             self._formats["input"] = text_format_of(response_format)
         self._endpoint = endpoint_of(endpoint) if endpoint else None

@@ -7,8 +7,8 @@ from pydantic_core import from_json, to_json
 
 from tunesmith._json_types import is_list, is_object
 from tunesmith.errors import InvalidResponseError
-from tunesmith.protocol.json import validate_leniently
-from tunesmith.protocol.structured import parse_message, text_content
+from tunesmith.protocol.json import text_content, validate_leniently
+from tunesmith.protocol.structured import parse_message
 from tunesmith.protocol.structured_responses import parse_output
 from tunesmith.types.chat import ChatCompletionMessage
 from tunesmith.types.responses import Response

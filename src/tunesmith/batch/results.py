@@ -10,9 +10,8 @@ from typing_extensions import TypeVar
 from tunesmith._json_types import is_list, is_object
 from tunesmith.batch.core.ledger import NOTHING, Usage
 from tunesmith.batch.endpoints import ENDPOINTS, Endpoint
-from tunesmith.protocol.json import parse_json, replace_surrogates
+from tunesmith.protocol.json import parse_json, replace_surrogates, text_content
 from tunesmith.protocol.outcome import find_answer_error
-from tunesmith.protocol.structured import text_content
 
 __all__ = [
     "INVALID_ROW",

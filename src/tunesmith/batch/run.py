@@ -4,13 +4,11 @@ from collections.abc import Awaitable, Callable
 from contextlib import ExitStack
 from math import inf
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 import anyio
 import anyio.to_thread
 
-from tunesmith.batch.batch_api.collector import Collector
-from tunesmith.batch.batch_api.runner import BatchApiRunner
-from tunesmith.batch.batch_api.shard_files import read_keys
 from tunesmith.batch.budget import BudgetTracker
 from tunesmith.batch.commit import GroupCommit
 from tunesmith.batch.concurrency import AdaptiveConcurrency
@@ -29,7 +27,6 @@ from tunesmith.batch.options import RunOptions
 from tunesmith.batch.output import JobPaths, OutputFiles
 from tunesmith.batch.report import BatchReport, Progress
 from tunesmith.batch.requests import RequestBuilder
-from tunesmith.batch.response_validation import ResponseValidator
 from tunesmith.batch.result_stream import ResultStream
 from tunesmith.batch.results import Result, parse_body
 from tunesmith.batch.row_queue import RowQueue
@@ -38,6 +35,10 @@ from tunesmith.batch.summary import make_progress, make_report
 from tunesmith.calls.deadline import Deadline
 from tunesmith.client import AsyncClient
 from tunesmith.errors import ConfigurationError, DatasetError
+
+if TYPE_CHECKING:  # loaded by the jobs that need them
+    from tunesmith.batch.batch_api.runner import BatchApiRunner
+    from tunesmith.batch.response_validation import ResponseValidator
 
 __all__ = ["JobRun"]
 
@@ -78,7 +79,7 @@ class JobRun:
         self.clock = client.caller.clock
         self._began_at = self.clock.monotonic()
         self.budget = BudgetTracker(options.budget, options.prices, options.model)
-        validator = ResponseValidator(options.response_format) if options.response_format else None
+        validator = _make_validator(options.response_format)
         self.error: Exception | None = None
         paths.check(options.settings, resume=options.resume)
         self._is_new = not any(path.stat().st_size for path in paths.existing)
@@ -168,8 +169,11 @@ class JobRun:
         )
 
     def _make_batches(
-        self, client: AsyncClient, validator: ResponseValidator | None
-    ) -> BatchApiRunner:
+        self, client: AsyncClient, validator: "ResponseValidator | None"
+    ) -> "BatchApiRunner":
+        from tunesmith.batch.batch_api.collector import Collector  # noqa: PLC0415
+        from tunesmith.batch.batch_api.runner import BatchApiRunner  # noqa: PLC0415
+
         collector = Collector(
             client,
             self.core,
@@ -208,14 +212,8 @@ class JobRun:
                 "mode='batch' or mode='auto', which collects them, also after they were cancelled"
             )
         self._job = journal.begin(self.paths.target.name, self.options.settings).job
-        needed = {self.paths.shard(self._job, number) for number in core.batches.shards}
-        for path in self.paths.shards(self._job):
-            if path not in needed:
-                path.unlink(missing_ok=True)
-        for number in sorted(core.batches.shards):
-            shard = core.batches.shards[number]
-            for key in read_keys(self.paths.shard(self._job, number)):
-                core.restore_shard_row(shard, key)
+        if self._uses_batches:
+            self._restore_shards()
         if self.options.retry_failed:
             for line in self.output.errors.recover():
                 journal.append(RowRequeued(str(line.data.get("custom_id"))))
@@ -225,6 +223,18 @@ class JobRun:
         core.finish_restore()
         self.output.sync()
         journal.log.sync()
+
+    def _restore_shards(self) -> None:
+        """Restore the rows of shards that are not closed, and remove files of other shards."""
+        from tunesmith.batch.batch_api.shard_files import read_keys  # noqa: PLC0415
+
+        shards = self.core.batches.shards
+        for path in self.paths.shards(self._job):
+            if path not in {self.paths.shard(self._job, number) for number in shards}:
+                path.unlink(missing_ok=True)
+        for number in sorted(shards):
+            for key in read_keys(self.paths.shard(self._job, number)):
+                self.core.restore_shard_row(shards[number], key)
 
     def _remove_new(self, existed: set[Path]) -> None:
         """Remove the files that a refused run created."""
@@ -347,7 +357,15 @@ class JobRun:
         return make_progress(self)
 
 
-def _parse(validator: ResponseValidator | None, result: Result) -> Result:
+def _make_validator(response_format: type[Any] | None) -> "ResponseValidator | None":
+    if response_format is None:
+        return None
+    from tunesmith.batch.response_validation import ResponseValidator  # noqa: PLC0415
+
+    return ResponseValidator(response_format)
+
+
+def _parse(validator: "ResponseValidator | None", result: Result) -> Result:
     if validator is None or result.body is None:
         return result
     return validate(validator, result, parse_body(result.body)[0])[0]

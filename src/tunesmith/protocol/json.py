@@ -8,10 +8,13 @@ from typing import Any, TypeVar, cast
 from pydantic import BaseModel, ValidationError
 from pydantic_core import from_json
 
+from tunesmith._json_types import is_object
+
 __all__ = [
     "join_surrogates",
     "parse_json",
     "replace_surrogates",
+    "text_content",
     "validate_json",
     "validate_leniently",
 ]
@@ -23,6 +26,8 @@ _BOM = b"\xef\xbb\xbf"
 
 _MAX_DEPTH = 200
 """Deeper values are kept as JSON text: pydantic serializes at most 255 levels."""
+
+_TEXT_PARTS = frozenset({"text", "output_text"})
 
 _MAX_ROUNDS = 20
 """Each round removes at least one level of invalid fields; no response is nested deeper."""
@@ -160,3 +165,12 @@ def _restore(model: BaseModel, raw: Any, removed: set[Path]) -> None:
             target.__pydantic_fields_set__.add(str(name))
         else:
             target[name] = value
+
+
+def text_content(content: object) -> str | None:
+    """Return the text of a message's content, which some models send in parts."""
+    if not isinstance(content, list):
+        return content if isinstance(content, str) else None
+    # Parts of other types are the model's reasoning.
+    parts = (part for part in cast("list[object]", content) if is_object(part))
+    return "".join(str(p.get("text") or "") for p in parts if p.get("type") in _TEXT_PARTS)

@@ -10,7 +10,6 @@ from typing import Any, TypeVar, cast
 from pydantic import TypeAdapter, ValidationError
 from pydantic.errors import PydanticUserError
 
-from tunesmith._json_types import is_object
 from tunesmith.errors import InvalidRequestError, InvalidResponseError
 from tunesmith.operations.chat_params import (
     ChatCompletionFunctionToolParam,
@@ -18,7 +17,7 @@ from tunesmith.operations.chat_params import (
     ResponseFormatJSONSchema,
 )
 from tunesmith.protocol.error_body import make_excerpt
-from tunesmith.protocol.json import validate_leniently
+from tunesmith.protocol.json import text_content, validate_leniently
 from tunesmith.protocol.typed_dicts import convert_typed_dicts
 from tunesmith.types.base import attach_response
 from tunesmith.types.chat import ChatCompletion, ChatCompletionMessage, ParsedChatCompletion
@@ -29,14 +28,12 @@ __all__ = [
     "parse_completion",
     "parse_message",
     "pydantic_function_tool",
-    "text_content",
 ]
 
 M = TypeVar("M")
 Schema = dict[str, Any]
 
 _MAX_NAME_CHARS = 64
-_TEXT_PARTS = frozenset({"text", "output_text"})
 
 
 def json_schema_format(
@@ -157,15 +154,6 @@ def parse_completion(model: type[M], completion: ChatCompletion) -> ParsedChatCo
     with suppress(AttributeError):  # not received, but created by the caller
         attach_response(parsed, completion.response)
     return parsed
-
-
-def text_content(content: object) -> str | None:
-    """Return the text of a message's content, which some models send in parts."""
-    if not isinstance(content, list):
-        return content if isinstance(content, str) else None
-    # Parts of other types are the model's reasoning.
-    parts = (part for part in cast("list[object]", content) if is_object(part))
-    return "".join(str(p.get("text") or "") for p in parts if p.get("type") in _TEXT_PARTS)
 
 
 def class_name(model: Any) -> str:
