@@ -235,15 +235,15 @@ class RequestBuilder:
             )
 
     def _add_format(self, endpoint: Endpoint, body: dict[str, Any]) -> None:
-        """Ask for JSON of the class, unless the row has a format of its own."""
+        """Request JSON of the class, unless the row has a format of its own."""
         if not self._formats:
             return
-        wanted = self._formats[endpoint.prompt]
+        requested = self._formats[endpoint.prompt]
         if endpoint.prompt == "messages":
-            body.setdefault("response_format", wanted)
+            body.setdefault("response_format", requested)
         else:
             text = body.get("text")
-            body["text"] = {"format": wanted, **(text if is_object(text) else {})}
+            body["text"] = {"format": requested, **(text if is_object(text) else {})}
 
     def _reject_non_finite(self, line: int, value: object, path: tuple[str, ...]) -> None:
         """Raise an error if a value contains a number that JSON does not have."""
