@@ -7,6 +7,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from types import MappingProxyType
 
 import anyio
 import pytest
@@ -41,6 +42,7 @@ def make_engine(tiny, warm_command, monkeypatch):
 
 class TestTransformersEngine(EngineContract):
     timeout = 300.0
+    options = MappingProxyType({"n_samples": 2, "max_sample_tokens": 4})
 
     @pytest.fixture(autouse=True)
     def _make_engine(self, make_engine):

@@ -6,7 +6,6 @@ import os
 import select
 import signal
 import subprocess
-import sys
 
 import pytest
 
@@ -217,9 +216,15 @@ def test_an_interrupted_reinforcement_continues_to_the_same_bytes(make_job, monk
     assert adapter_bytes(stopped, 6) == adapter_bytes(undisturbed, 6)
 
 
-def start(folder, **settings):
-    command = [sys.executable, "-m", "tunesmith.train", str(folder), "--stop-at-eof"]
-    return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE, **settings)
+@pytest.fixture
+def start(warm_command):
+    """Function that starts a trainer of a folder."""
+
+    def start(folder):
+        command = [*warm_command("tunesmith.train"), str(folder), "--stop-at-eof"]
+        return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+
+    return start
 
 
 def wait_for_steps(folder, n):
@@ -229,7 +234,9 @@ def wait_for_steps(folder, n):
         select.select([], [], [], 0.05)
 
 
-def test_sigterm_and_a_closed_pipe_end_the_process_and_a_restart_continues(make_job, read_steps):
+def test_sigterm_and_a_closed_pipe_end_the_process_and_a_restart_continues(
+    start, make_job, read_steps
+):
     undisturbed = make_job("undisturbed", n_epochs=40)
     train_folder(undisturbed)
     folder = make_job("stopped", n_epochs=40)
@@ -250,7 +257,7 @@ def test_sigterm_and_a_closed_pipe_end_the_process_and_a_restart_continues(make_
     assert adapter_bytes(folder, 200) == adapter_bytes(undisturbed, 200)
 
 
-def test_an_invalid_job_ends_with_its_error(make_job):
+def test_an_invalid_job_ends_with_its_error(start, make_job):
     folder = make_job(options={"target_modules": ["nothing"]})
     with start(folder) as process:
         assert process.wait() == 1

@@ -51,8 +51,8 @@ class JobTrainer(transformers.Trainer):
         uses_bf16 = choose_dtype(options.dtype, device) == torch.bfloat16
         arguments = transformers.TrainingArguments(
             output_dir=str(folder.path),
-            num_train_epochs=job.n_epochs,
-            per_device_train_batch_size=job.batch_size,
+            num_train_epochs=job.n_epochs or 1,
+            per_device_train_batch_size=job.batch_size or 1,
             learning_rate=(options.learning_rate or 0.0) * job.learning_rate_multiplier,
             lr_scheduler_type=options.lr_scheduler,
             warmup_steps=round(options.warmup * total_steps),
@@ -79,6 +79,7 @@ class JobTrainer(transformers.Trainer):
         self.job = job
         self.folder = folder
         self.objective = objective
+        self.n_rows = len(train)
         self.validation = validation
         self.totals = Totals()
         self.n_tokens = 0
@@ -108,9 +109,10 @@ class JobTrainer(transformers.Trainer):
     def validate(self, examples: Sequence[Example]) -> dict[str, float | None]:
         """Return the metrics of the model on some examples."""
         totals = Totals()
-        self.model.eval()
+        model: Any = self.model
+        model.eval()
         with torch.no_grad():
-            items = self.objective.prepare(self.model, examples, totals)
+            items = self.objective.prepare(model, examples, totals)
             for batch in self.split(items):
                 self.objective.loss(self.model_wrapped, batch, totals)
         return totals.metrics()
@@ -155,7 +157,7 @@ class _StepRecorder(transformers.TrainerCallback):
     def on_step_end(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         del args
         trainer, progress = self._trainer, self._progress
-        n_rows, step = len(trainer.train_dataset), state.global_step
+        n_rows, step = trainer.n_rows, state.global_step
         per_epoch = state.max_steps // (trainer.job.n_epochs or 1)
         epoch, step_in_epoch = (step - 1) // per_epoch + 1, (step - 1) % per_epoch + 1
         ends_epoch = step_in_epoch == per_epoch

@@ -1,11 +1,12 @@
 """Tests that every engine must pass."""
 
 import math
-from collections.abc import AsyncGenerator, Awaitable, Callable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from types import MappingProxyType
 from typing import Any
 
 import anyio
@@ -74,6 +75,7 @@ class EngineUnderTest:
         folder: Folder for weights and trainings.
         name: Name of the model to test.
         formats: Formats that the model can be trained on.
+        options: Options of each training.
     """
 
     create: Callable[[], Engine]
@@ -81,6 +83,7 @@ class EngineUnderTest:
     folder: Path
     name: str
     formats: Sequence[Format]
+    options: Mapping[str, Any]
 
     async def open(self, folder: Path | None = None) -> EngineModel:
         """Open the model."""
@@ -90,7 +93,7 @@ class EngineUnderTest:
         """Return a short training."""
         rows = [_row(format, number, colour) for number, colour in enumerate(_COLOURS)]
         values: dict[str, Any] = {"n_epochs": 2, "batch_size": 5, "seed": 1, **settings}
-        return TrainingSpec(format, rows, rows[:3], grader=_GRADER, **values)
+        return TrainingSpec(format, rows, rows[:3], grader=_GRADER, options=self.options, **values)
 
 
 async def _generate(model: EngineModel, prompt: Sequence[int], **spec: Any) -> list[ScoredToken]:
@@ -142,6 +145,9 @@ class EngineContract(LoopContract[EngineUnderTest]):
     model: str | None = None
     """Name of the model to test; None for the first that can be trained."""
 
+    options: Mapping[str, Any] = MappingProxyType({})
+    """Options of each training, such as those that make it short."""
+
     def engine(self) -> Engine:
         """Return a new engine to test."""
         raise NotImplementedError(f"{type(self).__name__}.engine must return the engine to test")
@@ -158,7 +164,9 @@ class EngineContract(LoopContract[EngineUnderTest]):
         trainable = [info for info in engine.models if info.formats]
         info = next(info for info in trainable if self.model in {None, info.name})
         try:
-            yield EngineUnderTest(self.engine, engine, folder, info.name, info.formats)
+            yield EngineUnderTest(
+                self.engine, engine, folder, info.name, info.formats, self.options
+            )
         finally:
             await engine.aclose()
 
