@@ -139,11 +139,12 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     help="API key of that server.",
 )
 @click.option(
-    "--upstream-concurrency",
+    "--batch-concurrency",
     type=click.IntRange(1),
     default=16,
     show_default=True,
-    help="Number of requests of a batch that are sent to that server at a time.",
+    help="Number of requests of a batch at a time, to that server or to an engine with real "
+    "weights.",
 )
 @click.option("--seed", default=0, show_default=True, help="Seed of ids and generated texts.")
 @click.option(
@@ -207,7 +208,7 @@ def command(
     aliases: tuple[str, ...],
     upstream: str | None,
     upstream_key: str,
-    upstream_concurrency: int,
+    batch_concurrency: int,
     seed: int,
     state: Path | None,
     speed: float,
@@ -247,7 +248,7 @@ def command(
                 engine=engine,
                 models=models,
                 upstream=HttpxBackend(upstream, api_key=upstream_key) if upstream else None,
-                upstream_concurrency=upstream_concurrency,
+                batch_concurrency=batch_concurrency,
                 seed=seed,
                 speed=1.0 if realtime else speed,
                 limits=ServiceLimits(requests_per_minute, tokens_per_minute, quota_tokens),
@@ -277,4 +278,5 @@ def command(
             for fault in faults.unfired if faults else ():
                 click.echo(f"Fault not injected: {fault}", err=True)
         finally:
-            anyio.run(backend.aclose)
+            with click_errors():
+                anyio.run(backend.aclose)

@@ -1,13 +1,22 @@
-"""Multipart forms: encoded in chunks by the client, decoded in memory by the service.
+"""Multipart forms: encoded in chunks by the client, decoded by the service.
 
 Source: https://www.rfc-editor.org/rfc/rfc7578
 """
 
+import hashlib
 import re
 import secrets
-from collections.abc import AsyncGenerator, AsyncIterable, AsyncIterator, Callable, Sequence
+from collections.abc import (
+    AsyncGenerator,
+    AsyncIterable,
+    AsyncIterator,
+    Callable,
+    Iterator,
+    Sequence,
+)
 from contextlib import asynccontextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from tempfile import TemporaryFile
 
 from tunesmith.errors import InvalidRequestError
 
@@ -16,6 +25,7 @@ __all__ = [
     "MultipartError",
     "Part",
     "ReceivedPart",
+    "SpooledFile",
     "closing_chunks",
     "decode_multipart",
 ]
@@ -25,6 +35,7 @@ _BOUNDARY = re.compile(r"[0-9A-Za-z'+_.-]{1,70}")
 """Boundaries that need no quotes: https://www.rfc-editor.org/rfc/rfc2046#section-5.1.1"""
 
 _MAX_HEAD_BYTES = 16_384
+_CHUNK_BYTES = 256 * 1024
 
 
 class MultipartError(ValueError):
@@ -160,21 +171,51 @@ def _quoted(text: str) -> str:
     return text.replace("\\", "\\\\")
 
 
+class SpooledFile:
+    """Content of a large file in a temporary file, which is deleted with this object."""
+
+    def __init__(self) -> None:
+        self._file = TemporaryFile()  # noqa: SIM115 - closed with this object
+        self._digest = hashlib.blake2b()
+        self.size_bytes = 0
+        """Size of the content."""
+
+    def __del__(self) -> None:
+        self._file.close()
+
+    def __repr__(self) -> str:
+        # Equal contents have equal names, as of requests with an idempotency key.
+        return f"<SpooledFile {self._digest.hexdigest()}>"
+
+    def write(self, chunk: bytes | bytearray | memoryview) -> None:
+        """Append bytes."""
+        self.size_bytes += self._file.write(chunk)
+        self._digest.update(chunk)
+
+    def chunks(self) -> Iterator[bytes]:
+        """Yield the content from its beginning."""
+        self._file.seek(0)
+        while chunk := self._file.read(_CHUNK_BYTES):
+            yield chunk
+
+
 @dataclass(frozen=True, slots=True)
 class ReceivedPart:
     """Field of a received form.
 
     Args:
         name: Name of the field.
-        content: The bytes.
+        content: The bytes, unless they are in a temporary file.
         filename: Name of the file; None for other fields.
         content_type: The media type.
+        spooled: The temporary file of a large file.
     """
 
     name: str
     content: bytes
     filename: str | None = None
     content_type: str | None = None
+    spooled: SpooledFile | None = None
 
 
 _PARAMETER = re.compile(r';\s*([\w-]+\*?)=(?:"((?:[^"\\]|\\.)*)"|([^;]*))', re.DOTALL)
@@ -183,7 +224,11 @@ _PERCENT = re.compile("%(22|[01][0-9A-F])")
 
 
 async def decode_multipart(
-    content_type: str, body: AsyncIterable[bytes], *, max_bytes: int
+    content_type: str,
+    body: AsyncIterable[bytes],
+    *,
+    max_bytes: int,
+    spool_bytes: int | None = None,
 ) -> list[ReceivedPart]:
     """Decode a form.
 
@@ -191,6 +236,7 @@ async def decode_multipart(
         content_type: The value of the `content-type` header.
         body: Chunks of the body; a generator is closed at the end.
         max_bytes: Maximum length of the body.
+        spool_bytes: Size from which files are received into temporary files; None for no files.
 
     Raises:
         MultipartError: The form is malformed, ends early, or is too long.
@@ -200,7 +246,7 @@ async def decode_multipart(
         raise MultipartError(
             f"the content type must be multipart/form-data with a boundary, not {content_type!r}"
         )
-    splitter = _PartParser(boundary)
+    splitter = _PartParser(boundary, spool_bytes)
     parts: list[ReceivedPart] = []
     size_bytes = 0
     async with closing_chunks(body) as pieces:
@@ -219,7 +265,9 @@ class _PartParser:
 
     _MAX_PADDING = 64
 
-    def __init__(self, boundary: str) -> None:
+    def __init__(self, boundary: str, spool_bytes: int | None) -> None:
+        self._spool_bytes = spool_bytes
+        self._part: ReceivedPart | None = None  # of which a part is in a file
         delimiter = b"\r\n--" + boundary.encode()
         # A longer line is content that begins like a boundary.
         self._boundary = re.compile(
@@ -242,13 +290,37 @@ class _PartParser:
         while not self.ended and (match := self._boundary.search(pending, self._searched)):
             # The preamble is ignored.
             if self._begun:
-                parts.append(_parse_part(pending, match.start()))
+                parts.append(self._complete_part(match.start()))
             self._begun = True
             self.ended = match.group(1) is not None
             del pending[: match.end()]
             self._searched = 0
         self._searched = max(len(pending) - self._overlap, 0)
+        if self._begun and self._spool_bytes is not None and self._searched > self._spool_bytes:
+            self._spool(self._searched)
         return parts
+
+    def _complete_part(self, end: int) -> ReceivedPart:
+        if self._part is None:
+            return _parse_part(self._pending, end)
+        self._spool(end)
+        part, self._part = self._part, None
+        return part
+
+    def _spool(self, end: int) -> None:
+        """Move the content of a file before `end` to a temporary file."""
+        pending, start = self._pending, 0
+        if self._part is None:
+            part = _parse_part(pending, min(end, _MAX_HEAD_BYTES + 4))
+            if part.filename is None:
+                return
+            start = pending.find(b"\r\n\r\n") + 4
+            self._part = replace(part, content=b"", spooled=SpooledFile())
+        with memoryview(pending) as view:
+            if self._part.spooled is not None:
+                self._part.spooled.write(view[start:end])
+        del pending[:end]
+        self._searched = 0
 
 
 def _parse_part(piece: bytearray, end: int) -> ReceivedPart:

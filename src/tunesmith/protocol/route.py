@@ -127,7 +127,10 @@ class Router:
         if spec.multipart:
             try:
                 parts = await decode_multipart(
-                    headers.get("content-type", ""), chunks, max_bytes=self._max_body_bytes
+                    headers.get("content-type", ""),
+                    chunks,
+                    max_bytes=self._max_body_bytes,
+                    spool_bytes=_SPOOL_BYTES,
                 )
             except MultipartError as error:
                 raise InvalidRequestError(f"Could not parse multipart form: {error}") from None
@@ -136,7 +139,7 @@ class Router:
                     part.name,
                     part.content.decode("utf-8", "replace")
                     if part.filename is None
-                    else (part.filename, part.content, part.content_type),
+                    else (part.filename, part.spooled or part.content, part.content_type),
                 )
                 for part in parts
             )
@@ -195,6 +198,7 @@ def _build(operation: type[O], received: Mapping[str, Any]) -> O:
         raise _validation_error(error.errors(include_url=False)[0]) from None
 
 
+_SPOOL_BYTES = 1024 * 1024
 _MAX_ITEMS = 10_000
 _MAX_CONTAINERS = 100_000
 _MAX_VALUES = 1_000_000

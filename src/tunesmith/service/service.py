@@ -48,7 +48,7 @@ if TYPE_CHECKING:
     from tunesmith.service.http.asgi import ASGIApp
     from tunesmith.service.http.httpx_transport import HttpxTransport
 
-__all__ = ["Service", "ServiceOptions", "default_engine"]
+__all__ = ["Service", "ServiceOptions"]
 
 A = TypeVar("A")
 E = TypeVar("E")
@@ -62,7 +62,7 @@ class ServiceOptions(TypedDict, total=False):
 
     engine: Engine | None
     upstream: Backend | None
-    upstream_concurrency: int
+    batch_concurrency: int
     models: Iterable[str]
     store: Store | None
     clock: VirtualClock | None
@@ -96,7 +96,8 @@ class Service:
             newer than the table. Other engines have their own catalogue: not with `engine`.
         upstream: Access to a server that completes, chats, embeds and responds in place of the
             engine. Files, batches and fine-tuning stay here.
-        upstream_concurrency: Number of requests of a batch that are sent to it at a time.
+        batch_concurrency: Number of requests of a batch at a time, if their responses take time:
+            those of `upstream`, and of engines with real weights.
         store: Storage of records and blobs; in memory by default. A service over a store that
             has a state continues it.
         clock: The service's time; by default it continues that of the store.
@@ -129,7 +130,7 @@ class Service:
         *,
         engine: Engine | None = None,
         upstream: Backend | None = None,
-        upstream_concurrency: int = 16,
+        batch_concurrency: int = 16,
         models: Iterable[str] = (),
         store: Store | None = None,
         clock: VirtualClock | None = None,
@@ -153,7 +154,11 @@ class Service:
             raise ConfigurationError(
                 "models= cannot be combined with engine=, which has its own catalogue of models"
             )
-        self.engine = engine or default_engine(names)
+        if engine is None:
+            from tunesmith.service.engines.ngram.engine import NGramEngine  # noqa: PLC0415 - slow
+
+            engine = NGramEngine(names)
+        self.engine = engine
         speed = speed if self.engine.is_simulated else inf
         self.seed = seed if state is None else state.seed
         self.ids = IdGenerator(self.seed)
@@ -202,9 +207,15 @@ class Service:
         # Request ids of their own: results must not depend on the number of other requests.
         line_api = HttpApi(self, request_ids="line_request", upstream=self.upstream)
         timing = (batch_timing or BatchTiming()).at_speed(speed)
-        concurrency = upstream_concurrency if upstream else None
+        takes_time = upstream is not None or not self.engine.is_simulated
         sender = LineSender(context, line_api, timing)
-        self.batches = BatchService(context, self.files, self.models, sender, concurrency)
+        self.batches = BatchService(
+            context,
+            self.files,
+            has_model=self.models.exists if upstream is None else None,
+            sender=sender,
+            concurrency=batch_concurrency if takes_time else None,
+        )
         self._handlers, self._stream_handlers = collect_handlers(
             self.models,
             self.files,
@@ -376,8 +387,8 @@ class Service:
             await self.engine.aclose()
             if self.upstream is not None:
                 await self.upstream.aclose()
-        finally:
             self._commit(force=True)
+        finally:
             self.store.close()
 
     def _commit(self, *, force: bool = False) -> None:
@@ -386,14 +397,3 @@ class Service:
             time = self.clock.time()
             self._states.put("state", _ServiceState(self.seed, time, self._n_openings, counters))
             self.store.commit()
-
-
-def default_engine(names: Iterable[str] = ()) -> Engine:
-    """Return the engine that a service uses by default.
-
-    Args:
-        names: Names of base models beside `KNOWN_MODELS`.
-    """
-    from tunesmith.service.engines.ngram.engine import NGramEngine  # noqa: PLC0415 - slow import
-
-    return NGramEngine(names)

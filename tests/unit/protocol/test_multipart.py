@@ -291,3 +291,25 @@ async def test_little_more_than_twice_the_largest_part_is_held():
         tracemalloc.stop()
     assert len(part.content) == size
     assert peak < 2.5 * size
+
+
+@pytest.mark.parametrize("chunk_bytes", [997, 4096, 70_000, 10**6])
+async def test_large_files_are_received_into_temporary_files(chunk_bytes):
+    large = (b"x" * 1000 + b"\r\n--bx\r\n--b y") * 200
+    parts = [
+        Part("first", large, "1", "text/plain"),
+        Part("text", large),
+        Part("second", large + b"\r", "2"),
+        Part("small", b"s", "3"),
+    ]
+    body = await sent(MultipartBody(parts, boundary="b"))
+    pieces = [body[i : i + chunk_bytes] for i in range(0, len(body), chunk_bytes)]
+    first, text, second, small = await decode_multipart(
+        FORM, chunks(*pieces), max_bytes=10**7, spool_bytes=20_000
+    )
+    assert (text.content, small.content) == (large, b"s")
+    if chunk_bytes < len(body):  # otherwise everything is in memory anyway
+        assert first.content == second.content == b""
+        assert b"".join(first.spooled.chunks()) == large
+        assert b"".join(second.spooled.chunks()) == large + b"\r"
+        assert (first.content_type, second.spooled.size_bytes) == ("text/plain", len(large) + 1)

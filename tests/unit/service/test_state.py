@@ -1,6 +1,8 @@
 """A service over a store on disk continues its state when it is opened again."""
 
 import json
+import os
+import shutil
 import sqlite3
 import subprocess
 import sys
@@ -12,11 +14,13 @@ from hypothesis import example, given, settings, strategies as st
 
 from tunesmith import AsyncClient, BackendError, ConfigurationError, MemoryBackend, NotFoundError
 from tunesmith.clock import VirtualClock
-from tunesmith.errors import BadRequestError, RateLimitError
+from tunesmith.errors import BadRequestError, InternalServerError, RateLimitError
 from tunesmith.protocol.message import Request
 from tunesmith.service.core import sqlite_store
+from tunesmith.service.core.errors import StoreError
 from tunesmith.service.core.http_api import HttpApi
 from tunesmith.service.core.rate_limits import ServiceLimits
+from tunesmith.service.core.state_folder import StateFolder
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
@@ -277,8 +281,10 @@ async def test_a_state_keeps_its_seed(path, data):
 async def test_a_state_in_use_is_an_error_with_a_solution(path, monkeypatch):
     monkeypatch.setattr(sqlite_store, "_BUSY_TIMEOUT_S", 0.0)
     async with using(path):
-        with pytest.raises(ConfigurationError, match=r"in use .*tunesmith serve --state"):
+        holder = rf"in use by process {os.getpid()} on .+ since \d{{4}}-.*tunesmith serve --state"
+        with pytest.raises(ConfigurationError, match=holder):
             MemoryBackend(state=path)
+    assert not (path / "holder.json").exists()
     await MemoryBackend(state=path).aclose()
 
 
@@ -335,6 +341,7 @@ def change(path, statement):
     ("statement", "message"),
     [
         ("PRAGMA user_version=99", "newer tunesmith"),
+        ("PRAGMA user_version=1", "damaged"),
         ("DROP TABLE records", "damaged"),
         ("UPDATE records SET data = x'00'", "damaged"),
     ],
@@ -353,6 +360,136 @@ def test_a_damaged_database_is_an_error(path):
     (path / DATABASE).write_bytes(b"SQLite format 3\0")
     with pytest.raises(ConfigurationError, match="damaged"):
         MemoryBackend(state=path)
+
+
+async def test_after_a_failed_write_the_state_can_be_read_but_not_changed(path):
+    """As on a full disk: what was confirmed stays, what was not does not appear later."""
+    async with using(path) as client:
+        file = await client.files.create(file=ROWS.encode(), purpose="fine-tune")
+        database = client.backend.service.store._database.connection
+        database.execute("PRAGMA max_page_count = 1")
+        failing = client.with_options(max_retries=0)
+        long = {**KANT, "messages": [{"role": "user", "content": "Kant " * 2000}]}
+        for _ in range(2):
+            with pytest.raises(InternalServerError, match="can no longer be written") as caught:
+                await failing.chat.completions.create(**long, store=True)
+            assert (caught.value.status, caught.value.code) == (503, "storage_unavailable")
+        assert [each.id async for each in failing.files.list()] == [file.id]
+        assert [chat async for chat in failing.chat.completions.list()] == []
+        await failing.completions.create(model="davinci-002", prompt="Kant", max_tokens=1)
+        failing.backend.service.store._database._failure = None  # aclose would report it again
+    async with using(path) as client:
+        assert [each.id async for each in client.files.list()] == [file.id]
+        await client.chat.completions.create(**KANT, store=True)
+
+
+async def test_a_file_that_does_not_fit_leaves_nothing_behind(path, monkeypatch):
+    async with using(path) as client:
+
+        def write(store, blob_id, chunks):
+            raise StoreError("no space")
+
+        with monkeypatch.context() as patch:
+            patch.setattr(sqlite_store.SqliteStore, "write", write)
+            with pytest.raises(InternalServerError, match="no space"):
+                await client.with_options(max_retries=0).files.create(
+                    file=ROWS.encode(), purpose="fine-tune"
+                )
+        assert [file async for file in client.files.list()] == []
+        await client.files.create(file=ROWS.encode(), purpose="fine-tune")
+
+
+async def test_files_without_records_are_deleted_when_a_state_is_opened(path, data):
+    async with using(path) as client:
+        job = await tuned(client, data)
+    known = sorted(path.rglob("*"))
+    orphans = ["blobs/abc", "blobs/abc.partial", "weights/a/b", "models/a/b", "trainings/a/b"]
+    for orphan in orphans:
+        (path / orphan).parent.mkdir(exist_ok=True, parents=True)
+        (path / orphan).write_bytes(b"x")
+    async with using(path) as client:
+        await client.completions.create(model=job.fine_tuned_model, prompt="a", max_tokens=1)
+    assert sorted(path.rglob("*")) == known
+
+
+async def test_a_damaged_blob_is_an_error_with_words(path, data):
+    async with using(path) as client:
+        file = await client.files.upload(data)
+        shutil.rmtree(path / "blobs")
+        with pytest.raises(InternalServerError, match="is damaged: restore a copy"):
+            await client.with_options(max_retries=0).files.content(file.id).text()
+
+
+async def test_a_state_of_the_previous_layout_is_migrated(path, data):
+    """Layout 2 had weights as blobs, and requests of batches as records."""
+    lines = [
+        {"custom_id": str(n), "method": "POST", "url": "/v1/completions",
+         "body": {"model": "babbage-002", "prompt": str(n), "max_tokens": 2}}
+        for n in range(40)
+    ]  # fmt: skip
+    content = "\n".join(map(json.dumps, lines)).encode()
+    async with using(path) as client:
+        job = await tuned(client, data)
+        other = await client.fine_tuning.jobs.create(
+            model="babbage-002", training_file=job.training_file
+        )
+        client.backend.clock.jump(75)
+        file = await client.files.create(file=("lines.jsonl", content), purpose="batch")
+        batch = await client.batches.create(
+            input_file_id=file.id, endpoint="/v1/completions", completion_window="24h"
+        )
+        client.backend.clock.jump(25)
+        await client.fine_tuning.jobs.retrieve(other.id)
+        batch = await client.batches.retrieve(batch.id)
+        assert 0 < batch.request_counts.completed < 40
+    to_layout_2(path, batch.id, lines)
+    async with using(path) as client:
+        completion = await client.completions.create(
+            model=job.fine_tuned_model, prompt="What is 7? ->", temperature=0, stop="\n"
+        )
+        assert completion.choices[0].text == " The number 7."
+        assert (await client.fine_tuning.jobs.wait(other)).status == "succeeded"
+        checkpoints = [each async for each in client.fine_tuning.jobs.checkpoints.list(other.id)]
+        assert len(checkpoints) == 3
+        batch = await client.batches.retrieve(batch.id)
+        output = await client.files.content(batch.output_file_id).text()
+    ids = [json.loads(line)["custom_id"] for line in output.splitlines()]
+    assert sorted(ids, key=int) == [line["custom_id"] for line in lines]
+
+
+def to_layout_2(path, batch_id, lines):
+    folder, database = StateFolder(path), sqlite3.connect(path / DATABASE)
+
+    def change(kind, record_id, update):
+        where = (kind, record_id)
+        (data,) = database.execute(
+            "SELECT data FROM records WHERE kind = ? AND id = ?", where
+        ).fetchone()
+        record = json.loads(data)
+        update(record)
+        data = json.dumps(record).encode()
+        database.execute("UPDATE records SET data = ? WHERE kind = ? AND id = ?", (data, *where))
+
+    for (name,) in database.execute("SELECT id FROM records WHERE kind = 'model_bases'"):
+        weights = folder.folders.path("models", name)
+        (weights / "ngram.json").rename(folder.blob(f"weights:{name}"))
+        weights.rmdir()
+    for (job_id,) in database.execute("SELECT id FROM records WHERE kind = 'lifecycles'"):
+        change(
+            "lifecycles",
+            job_id,
+            lambda state: state.update(epoch_ended_at=state.pop("checkpoint_at")),
+        )
+    change("batch_runs", batch_id, lambda run: run.pop("offset"))
+    for number, line in enumerate(lines):
+        database.execute(
+            "INSERT INTO records (kind, parent, id, data) VALUES ('batch_lines', ?, ?, ?)",
+            (batch_id, str(number), json.dumps(line).encode()),
+        )
+    folder.blob(batch_id).unlink()
+    database.execute("PRAGMA user_version = 2")
+    database.commit()
+    database.close()
 
 
 @pytest.mark.slow

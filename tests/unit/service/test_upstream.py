@@ -132,7 +132,7 @@ async def test_a_completion_of_the_other_server_cannot_be_stored():
 
 async def test_a_batch_sends_several_requests_at_a_time_and_each_once():
     upstream = Counting()
-    async with client_of(upstream, upstream_concurrency=4) as client:
+    async with client_of(upstream, batch_concurrency=4) as client:
         done = await finished(client, await batch(client, 30))
         answered = await rows(client, done.output_file_id)
     assert upstream.most_in_flight == 4
@@ -145,7 +145,7 @@ async def test_transient_failures_are_retried_and_others_reported():
     refused = BackendError("connection refused", phase="connect")
     upstream = Counting([503, refused, 429])
     timing = BatchTiming(retry_s=0)
-    async with client_of(upstream, batch_timing=timing, upstream_concurrency=1) as client:
+    async with client_of(upstream, batch_timing=timing, batch_concurrency=1) as client:
         done = await finished(client, await batch(client, 2))
         assert len(await rows(client, done.output_file_id)) == 2
     assert len(upstream.requests) == 5
@@ -169,7 +169,7 @@ async def test_a_batch_that_was_interrupted_sends_only_what_has_no_response(tmp_
                 yield response
 
     state, first, second = tmp_path / "state", Stuck(), Counting()
-    backend = MemoryBackend(upstream=first, state=state, upstream_concurrency=1)
+    backend = MemoryBackend(upstream=first, state=state, batch_concurrency=1)
     client = AsyncClient(backend=backend, max_retries=0)
     created = await batch(client, 12)
     backend.clock.jump(60)
@@ -181,7 +181,7 @@ async def test_a_batch_that_was_interrupted_sends_only_what_has_no_response(tmp_
         await anyio.wait_all_tasks_blocked()
         tasks.cancel_scope.cancel()
     await backend.aclose()
-    async with client_of(second, state=state, upstream_concurrency=3) as client:
+    async with client_of(second, state=state, batch_concurrency=3) as client:
         done = await finished(client, created)
         answered = await rows(client, done.output_file_id)
     assert sorted(int(row["custom_id"]) for row in answered) == list(range(12))

@@ -1,8 +1,8 @@
 """Batches: files of requests, processed within a day."""
 
-import random
-from collections.abc import Awaitable, Callable, Iterable, Iterator
+from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass, replace
+from itertools import islice
 from typing import Any, Literal
 
 import anyio
@@ -10,28 +10,22 @@ import anyio
 from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, RetrieveBatch
 from tunesmith.operations.param_types import ExpiresAfterParam
 from tunesmith.service.batches.counts import (
+    UsageCounter,
     add_counts,
-    estimate_tokens,
     slice_size,
-    sum_usage,
     token_limit_error,
 )
-from tunesmith.service.batches.input_file import BatchInput, read_batch_input
+from tunesmith.service.batches.input_file import BatchInput, validate_batch_input
+from tunesmith.service.batches.progress import BatchProgress, encode_line
 from tunesmith.service.batches.sending import BatchTiming, LineSender
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.core.scheduler import ScheduledAction
-from tunesmith.service.core.store import Collection
 from tunesmith.service.files.files import FileService
-from tunesmith.service.inference.models import Models
 from tunesmith.types.base import Page
-from tunesmith.types.batch_lines import (
-    BatchLineError,
-    BatchRequestLine,
-    BatchResponseLine,
-)
+from tunesmith.types.batch_lines import BatchLineError
 from tunesmith.types.batches import Batch, BatchError, BatchErrors, BatchRequestCounts
 
 __all__ = ["BatchService", "BatchTiming"]
@@ -57,13 +51,15 @@ class _BatchRun:
         due_at: Unix time at which it is due.
         model: The model of all requests.
         tokens: Estimated number of input tokens.
+        offset: Offset of the next request in the input file, in bytes.
     """
 
     expires_after: ExpiresAfterParam | None
-    step: Literal["validate", "send", "complete", "cancel"]
+    step: Literal["validate", "send", "complete", "cancel", "expire"]
     due_at: float
     model: str | None = None
     tokens: int = 0
+    offset: int = 0
 
 
 class BatchService:
@@ -72,17 +68,18 @@ class BatchService:
     Args:
         context: Dependencies shared by all parts of the service.
         files: Input and output files.
-        models: The models.
+        has_model: Returns whether a model exists; None if another server decides.
         sender: Sends the requests.
-        concurrency: Number of requests at a time to a server behind this one; None if the engine
-            answers.
+        concurrency: Number of requests at a time, each of which is stored when it has a response;
+            None to process them in slices, which take virtual time.
     """
 
     def __init__(
         self,
         context: ServiceContext,
         files: FileService,
-        models: Models,
+        *,
+        has_model: Callable[[str], bool] | None,
         sender: LineSender,
         concurrency: int | None = None,
     ) -> None:
@@ -92,7 +89,7 @@ class BatchService:
         self._schedule = context.scheduler
         self._behavior = context.behavior
         self._files = files
-        self._models = models
+        self._has_model = has_model
         self._sender = sender
         self._timing = sender.timing
         self._concurrency = concurrency
@@ -185,11 +182,8 @@ class BatchService:
         assert run is not None  # noqa: S101 - the batch is in progress
         return run
 
-    def _lines(self, id: str) -> Collection[BatchRequestLine]:
-        return self._store.collection("batch_lines", BatchRequestLine, parent_id=id)
-
-    def _responses(self, id: str) -> Collection[BatchResponseLine]:
-        return self._store.collection("batch_responses", BatchResponseLine, parent_id=id)
+    def _progress(self, id: str) -> BatchProgress:
+        return BatchProgress(self._store, id)
 
     def _schedule_step(self, id: str, run: _BatchRun) -> None:
         steps: dict[str, Callable[[str, float], Awaitable[None]]] = {
@@ -197,6 +191,7 @@ class BatchService:
             "send": self._send_slice if self._concurrency is None else self._send_all,
             "complete": self._complete,
             "cancel": self._finish_cancelled,
+            "expire": self._finish_expired,
         }
         self._runs.put(id, run)
         self._schedule_call(id, run.due_at, steps[run.step])
@@ -217,12 +212,11 @@ class BatchService:
 
     async def _validate(self, id: str, now: float) -> None:
         batch = self._find(id)
-        content = await self._read_input(batch)
+        content = await self._validate_input(batch)
         self._schedule.check_cancelled()
-        tokens = sum(map(estimate_tokens, content.lines))
-        run = replace(self._run(id), model=content.model, tokens=tokens)
+        run = replace(self._run(id), model=content.model, tokens=content.tokens)
         runs = self._runs.get_page().records
-        enqueued = tokens + sum(other.tokens for other in runs if other.model == run.model)
+        enqueued = run.tokens + sum(other.tokens for other in runs if other.model == run.model)
         limit = self._behavior.enqueued_tokens
         if not content.errors and limit is not None and enqueued > limit:
             content.errors.append(token_limit_error(run.model, limit))
@@ -231,72 +225,65 @@ class BatchService:
             self._update(id, status="failed", failed_at=int(now), errors=errors)
             self._remove_run(id)
             return
+        self._progress(id).keep_requests(batch.input_file_id or "")
         batch = self._update(
             id,
             status="in_progress",
             in_progress_at=int(now),
             model=content.model,
-            request_counts=BatchRequestCounts(total=len(content.lines), completed=0, failed=0),
+            request_counts=BatchRequestCounts(total=content.n_requests, completed=0, failed=0),
         )
-        lines = self._lines(id)
-        for number, line in enumerate(content.lines):
-            lines.put(str(number), line)
         self._schedule_expiry(batch)
-        self._schedule_slice(id, run, now)
+        self._schedule_slice(batch, run, now)
 
-    async def _read_input(self, batch: Batch) -> BatchInput:
+    async def _validate_input(self, batch: Batch) -> BatchInput:
+        file_id, endpoint = batch.input_file_id or "", batch.endpoint or ""
+        has_model = self._has_model
         try:
-            content = b"".join(self._files.read(batch.input_file_id or ""))
+            chunks = self._files.read(file_id)
+            result = await self._clock.run_in_thread(
+                lambda: validate_batch_input(chunks, endpoint=endpoint, has_model=has_model)
+            )
+            self._files.find(file_id)  # it may have been deleted meanwhile
         except ServiceError as missing:
             error = BatchError(
                 code="invalid_input_file", message=missing.message, param="input_file_id", line=None
             )
             return BatchInput(errors=[error])
-        return await self._clock.run_in_thread(
-            lambda: read_batch_input(
-                content,
-                endpoint=batch.endpoint or "",
-                has_model=None if self._concurrency else self._models.exists,
-            )
-        )
+        return result
 
-    def _schedule_slice(self, id: str, run: _BatchRun, now: float) -> None:
-        n_lines = len(self._lines(id))
-        size = min(slice_size(n_lines), n_lines - len(self._responses(id)))
-        due_at = now + size * self._timing.request_s
-        self._schedule_step(id, replace(run, step="send", due_at=due_at))
+    def _schedule_slice(self, batch: Batch, run: _BatchRun, now: float) -> None:
+        n_left = _total(batch) - self._progress(batch.id).n_responses
+        due_at = now + min(slice_size(_total(batch)), n_left) * self._timing.request_s
+        self._schedule_step(batch.id, replace(run, step="send", due_at=due_at))
 
     async def _send_slice(self, id: str, now: float) -> None:
-        lines, responses = self._lines(id), self._responses(id)
-        n_lines, n_sent = len(lines), len(responses)
-        page = lines.get_page(
-            after=str(n_sent - 1) if n_sent else None,
-            limit=slice_size(n_lines),
-            newest_first=False,
-        )
+        progress, run, total = self._progress(id), self._run(id), _total(self._find(id))
+        requests = list(islice(progress.requests(run.offset), slice_size(total)))
         with self._clock.hold():
-            new = [await self._sender.send(line) for line in page.records]
+            new = [await self._sender.send(request) for request, _ in requests]
         self._schedule.check_cancelled()
+        n_sent = progress.n_responses
         for number, response in enumerate(new, n_sent):
-            responses.put(str(number), response)
-        self._update(id, request_counts=add_counts(self._find(id).request_counts, new))
-        run = self._run(id)
-        if n_sent + len(new) < n_lines:
-            self._schedule_slice(id, run, now)
+            progress.add(number, response)
+        batch = self._update(id, request_counts=add_counts(self._find(id).request_counts, new))
+        run = replace(self._run(id), offset=requests[-1][1])
+        if n_sent + len(new) < total:
+            self._schedule_slice(batch, run, now)
             return
         self._finalize(id, run, now)
 
     async def _send_all(self, id: str, now: float) -> None:
         """Send all requests without a response, several at a time, and store each response."""
-        responses = self._responses(id)
-        numbered = self._unsent(id)
+        progress = self._progress(id)
+        unsent = progress.unsent()
 
         async def send_some() -> None:
-            for number, line in numbered:
-                response = await self._sender.send_persistently(line)
-                if self._schedule.is_cancelled or responses.get(number) is not None:
+            for number, request in unsent:
+                response = await self._sender.send_persistently(request)
+                if self._schedule.is_cancelled:
                     return
-                responses.put(number, response)
+                progress.add(number, response)
                 counts = add_counts(self._find(id).request_counts, [response])
                 self._update(id, request_counts=counts)
                 self._schedule.commit()
@@ -306,18 +293,8 @@ class BatchService:
                 for _ in range(self._concurrency or 1):
                     tasks.start_soon(send_some)
         self._schedule.check_cancelled()
-        self._finalize(
-            id, self._run(id), self._clock.time() if self._schedule.is_background else now
-        )
-
-    def _unsent(self, id: str) -> Iterator[tuple[str, BatchRequestLine]]:
-        lines, responses = self._lines(id), self._responses(id)
-        for number in range(len(lines)):
-            line = lines.get(str(number))
-            if line is not None and responses.get(str(number)) is None:
-                if self._schedule.is_cancelled:
-                    return
-                yield str(number), line
+        is_real = self._schedule.is_background
+        self._finalize(id, self._run(id), self._clock.time() if is_real else now)
 
     def _finalize(self, id: str, run: _BatchRun, now: float) -> None:
         self._cancel_scheduled(id)
@@ -326,59 +303,68 @@ class BatchService:
         self._schedule_step(id, replace(run, step="complete", due_at=due_at))
 
     async def _complete(self, id: str, now: float) -> None:
-        self._finish(id, now, "completed", _EXPIRED)
+        await self._finish(id, now, "completed", _EXPIRED)
 
     async def _finish_cancelled(self, id: str, now: float) -> None:
-        self._finish(id, now, "cancelled", _CANCELLED)
+        await self._finish(id, now, "cancelled", _CANCELLED)
+
+    async def _finish_expired(self, id: str, now: float) -> None:
+        await self._finish(id, now, "expired", _EXPIRED)
 
     async def _expire(self, id: str, now: float) -> None:
-        self._finish(id, now, "expired", _EXPIRED)
-
-    def _finish(self, id: str, now: float, status: str, unexecuted_error: BatchLineError) -> None:
         run = self._run(id)
-        stored = self._responses(id)
-        responses = stored.get_page(newest_first=False).records
-        requests = self._lines(id).get_page(newest_first=False).records
-        unexecuted = [
-            line for number, line in enumerate(requests) if stored.get(str(number)) is None
-        ]
-        lines = responses + [
-            BatchResponseLine(
-                id=self._ids.new("batch_request"),
-                custom_id=line.custom_id,
-                response=None,
-                error=unexecuted_error,
+        self._cancel_scheduled(id)  # requests that are being sent
+        self._schedule_step(id, replace(run, step="expire", due_at=now))
+
+    async def _finish(self, id: str, now: float, status: str, reason: BatchLineError) -> None:
+        """Write the files of a batch.
+
+        Args:
+            id: The batch.
+            now: The time.
+            status: Its final status.
+            reason: Error of the requests that were not executed.
+        """
+        batch, progress, usage = self._find(id), self._progress(id), UsageCounter()
+        total, n_responses = _total(batch), progress.n_responses
+
+        def lines(*, successful: bool) -> Iterator[bytes]:
+            for line in progress.responses(total, successful=successful):
+                usage.add(line)
+                yield encode_line(line)
+            if not successful and n_responses < total:
+                yield from map(encode_line, progress.unexecuted(reason))
+
+        async def write(*, successful: bool) -> str:
+            return await self._files.write(
+                lambda blob_id: self._store.write(blob_id, lines(successful=successful))
             )
-            for line in unexecuted
-        ]
-        # The API does not guarantee an order, so clients must not come to rely on one.
-        random.Random(id).shuffle(lines)  # noqa: S311 - not a secret
-        self._update(
-            id,
-            **{"status": status, f"{status}_at": int(now)},
-            output_file_id=self._write(id, now, run, "output", [x for x in lines if x.is_success]),
-            error_file_id=self._write(
-                id, now, run, "error", [x for x in lines if not x.is_success]
-            ),
-            usage=sum_usage(responses) if responses else None,
-        )
+
+        n_completed = (batch.request_counts and batch.request_counts.completed) or 0
+        output = await write(successful=True) if n_completed else None
+        error = await write(successful=False) if n_completed < total else None
+        self._schedule.check_cancelled()
+        changes: dict[str, Any] = {"status": status, f"{status}_at": int(now)}
+        for kind, blob_id in (("output", output), ("error", error)):
+            changes[f"{kind}_file_id"] = self._add_file(id, now, kind, blob_id)
+        self._update(id, **changes, usage=usage.total() if n_responses else None)
         self._remove_run(id)
 
     def _remove_run(self, id: str) -> None:
         self._cancel_scheduled(id)
         self._runs.delete(id)
-        lines, responses = self._lines(id), self._responses(id)
-        for number in range(len(lines)):
-            lines.delete(str(number))
-            responses.delete(str(number))
+        self._progress(id).delete()
 
-    def _write(
-        self, id: str, now: float, run: _BatchRun, kind: str, lines: Iterable[BatchResponseLine]
-    ) -> str | None:
-        content = [line.model_dump_json(exclude_unset=True).encode() + b"\n" for line in lines]
-        if not content:
+    def _add_file(self, id: str, now: float, kind: str, blob_id: str | None) -> str | None:
+        if blob_id is None:
             return "" if self._behavior.empty_file_ids else None
+        expiry = self._run(id).expires_after
         filename = f"{id}_{kind}.jsonl"
-        return self._files.add(
-            content, filename, "batch_output", timestamp=now, expires_after=run.expires_after
+        return self._files.add_written(
+            blob_id, filename, "batch_output", timestamp=now, expires_after=expiry
         ).id
+
+
+def _total(batch: Batch) -> int:
+    counts = batch.request_counts
+    return 0 if counts is None else counts.total or 0

@@ -1,14 +1,15 @@
 """Counts of a batch: requests and tokens."""
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json
 
+from tunesmith._json_types import is_object
 from tunesmith.types.batch_lines import BatchRequestLine, BatchResponseLine
 from tunesmith.types.batches import BatchError, BatchRequestCounts, BatchUsage
 
-__all__ = ["add_counts", "estimate_tokens", "slice_size", "sum_usage", "token_limit_error"]
+__all__ = ["UsageCounter", "add_counts", "estimate_tokens", "slice_size", "token_limit_error"]
 
 _BYTES_PER_TOKEN = 4
 _SLICES = 20
@@ -48,23 +49,33 @@ def token_limit_error(model: str | None, limit: int) -> BatchError:
     )
 
 
-def sum_usage(lines: Iterable[BatchResponseLine]) -> BatchUsage:
-    """Return the total token usage of responses."""
-    counts = [_token_counts(line) for line in lines]
-    input_tokens = sum(count[0] for count in counts)
-    output_tokens = sum(count[1] for count in counts)
-    return BatchUsage(
-        input_tokens=input_tokens,
-        input_tokens_details={"cached_tokens": 0},
-        output_tokens=output_tokens,
-        output_tokens_details={"reasoning_tokens": 0},
-        total_tokens=input_tokens + output_tokens,
-    )
+class UsageCounter:
+    """Sum of the token usage of responses."""
+
+    def __init__(self) -> None:
+        self._input = self._output = 0
+
+    def add(self, line: BatchResponseLine) -> None:
+        """Add the usage of a response."""
+        body: Any = line.response.body if line.response else None
+        usage: Any = body.get("usage") if is_object(body) else None
+        if not is_object(usage):
+            return
+        # The Responses API has names of its own.
+        self._input += _count(usage, "input_tokens", "prompt_tokens")
+        self._output += _count(usage, "output_tokens", "completion_tokens")
+
+    def total(self) -> BatchUsage:
+        """Return the sum."""
+        return BatchUsage(
+            input_tokens=self._input,
+            input_tokens_details={"cached_tokens": 0},
+            output_tokens=self._output,
+            output_tokens_details={"reasoning_tokens": 0},
+            total_tokens=self._input + self._output,
+        )
 
 
-def _token_counts(line: BatchResponseLine) -> tuple[int, int]:
-    body: Any = line.response.body if line.response else None
-    usage: dict[str, Any] = body.get("usage") or {}
-    if "input_tokens" in usage:  # of the Responses API
-        return usage["input_tokens"], usage["output_tokens"]
-    return usage.get("prompt_tokens", 0), usage.get("completion_tokens", 0)
+def _count(usage: Mapping[str, Any], *names: str) -> int:
+    counts = (usage.get(name) for name in names)
+    return next((count for count in counts if isinstance(count, int)), 0)

@@ -1,15 +1,17 @@
 """Validation of a batch's input file."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any, cast
 
 from pydantic_core import from_json
 
+from tunesmith.service.batches.counts import estimate_tokens
+from tunesmith.service.files.json_lines import split_lines
 from tunesmith.types.batch_lines import BatchRequestLine
 from tunesmith.types.batches import BatchError
 
-__all__ = ["BatchInput", "read_batch_input"]
+__all__ = ["BatchInput", "validate_batch_input"]
 
 _MAX_LINES = 50_000
 _MAX_ERRORS = 100
@@ -17,45 +19,46 @@ _MAX_ERRORS = 100
 
 @dataclass(slots=True)
 class BatchInput:
-    """Content of an input file.
+    """Summary of an input file.
 
     Args:
-        lines: Its requests.
+        n_requests: Number of its requests.
+        tokens: Estimated number of their input tokens.
         errors: Its errors; any of them fails the batch.
         model: The model of all requests.
     """
 
-    lines: list[BatchRequestLine] = field(default_factory=list[BatchRequestLine])
+    n_requests: int = 0
+    tokens: int = 0
     errors: list[BatchError] = field(default_factory=list[BatchError])
     model: str | None = None
 
 
-def read_batch_input(
-    content: bytes, *, endpoint: str, has_model: Callable[[str], bool] | None
+def validate_batch_input(
+    chunks: Iterable[bytes], *, endpoint: str, has_model: Callable[[str], bool] | None
 ) -> BatchInput:
-    """Read and validate an input file.
+    """Validate an input file.
 
     Args:
-        content: The file.
+        chunks: Its content.
         endpoint: The `url` that all lines must have.
         has_model: Returns whether a model exists; None if another server decides.
     """
     result = BatchInput()
     validator = _LineValidator(endpoint, has_model)
-    for number, text in enumerate(content.removeprefix(b"\xef\xbb\xbf").split(b"\n"), 1):
-        if not text.strip():
-            continue
+    for number, text in split_lines(chunks):
         try:
-            result.lines.append(validator.read(text))
+            result.tokens += estimate_tokens(validator.read(text))
+            result.n_requests += 1
         except _InvalidLineError as error:
             result.errors.append(error.to_batch_error(number))
             if len(result.errors) == _MAX_ERRORS:
                 break
-    if not result.lines and not result.errors:
+    if not result.n_requests and not result.errors:
         empty = _InvalidLineError("empty_file", "The input file is empty: a batch needs a request.")
         result.errors.append(empty.to_batch_error(None))
-    if len(result.lines) > _MAX_LINES:
-        message = f"The input file has {len(result.lines)} requests; the maximum is {_MAX_LINES}."
+    if result.n_requests > _MAX_LINES:
+        message = f"The input file has {result.n_requests} requests; the maximum is {_MAX_LINES}."
         too_many = _InvalidLineError("too_many_tasks", message)
         result.errors.append(too_many.to_batch_error(None))
     result.model = validator.model

@@ -3,10 +3,12 @@
 from collections.abc import Mapping
 from typing import Any
 
+from tunesmith.errors import ConfigurationError
 from tunesmith.protocol.error_body import error_body
 
 __all__ = [
     "ServiceError",
+    "StoreError",
     "StubError",
     "fine_tune_not_found",
     "internal_error",
@@ -50,6 +52,10 @@ class ServiceError(Exception):
     def body(self) -> dict[str, Any]:
         """Return the body of the error response."""
         return error_body(self.message, type=self.type, param=self.param, code=self.code)
+
+
+class StoreError(ConfigurationError):
+    """The state of the service cannot be read or written; the message says what to do."""
 
 
 class StubError(AssertionError):

@@ -23,7 +23,13 @@ from tunesmith.operations.registry import all_operations
 from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.route import Router, UnknownRouteError
 from tunesmith.service.core.context import ServiceContext
-from tunesmith.service.core.errors import ServiceError, StubError, internal_error, unknown_url
+from tunesmith.service.core.errors import (
+    ServiceError,
+    StoreError,
+    StubError,
+    internal_error,
+    unknown_url,
+)
 from tunesmith.service.core.idempotency import IdempotentResponses
 from tunesmith.service.core.ids import IdKind
 from tunesmith.service.core.rate_limits import RateLimiter
@@ -321,6 +327,8 @@ def _error_response(error: ServiceError) -> Response:
 def _as_service_error(error: Exception, request: Request) -> ServiceError:
     if isinstance(error, ServiceError):
         return error
+    if isinstance(error, StoreError):
+        return ServiceError(503, str(error), type="server_error", code="storage_unavailable")
     if isinstance(error, InvalidRequestError):
         return ServiceError(400, str(error), param=error.param)
     if isinstance(error, UnknownRouteError):

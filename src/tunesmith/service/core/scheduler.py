@@ -10,6 +10,7 @@ from math import inf
 import anyio
 
 from tunesmith.backends.base import Clock
+from tunesmith.service.core.errors import StoreError
 
 __all__ = ["ActionCancelledError", "ScheduledAction", "Scheduler"]
 
@@ -157,6 +158,8 @@ class Scheduler:
             return
         try:
             await self._execute(scheduled)
+        except StoreError as error:
+            _logger.error("%s", error)  # noqa: TRY400 - the action runs again after a restart
         except Exception:
             _logger.exception("a scheduled action failed")
         except BaseException:

@@ -44,6 +44,10 @@ class Collection(Protocol[R]):
         """Remove and return a record; None if it does not exist."""
         ...
 
+    def clear(self) -> None:
+        """Remove all records."""
+        ...
+
     def get_page(
         self,
         *,
@@ -108,8 +112,12 @@ class Store(Protocol):
         """Write a blob."""
         ...
 
+    def link(self, blob_id: str, new_id: str, /) -> None:
+        """Add a blob with the content of another one, which may be deleted later."""
+        ...
+
     def join(self, blob_id: str, parts: Sequence[str], /) -> None:
-        """Concatenate blobs into a new one, deleting them."""
+        """Concatenate blobs into a new one."""
         ...
 
     def read(self, blob_id: str, /, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
@@ -192,6 +200,11 @@ class MemoryCollection(Generic[R]):
             link.older.newer = link.newer
         return link.record
 
+    def clear(self) -> None:
+        """Remove all records."""
+        self._links.clear()
+        self._newest = self._oldest = None
+
     def get_page(
         self,
         *,
@@ -251,9 +264,13 @@ class MemoryStore:
         """Write a blob."""
         self._blobs[blob_id] = list(chunks)
 
+    def link(self, blob_id: str, new_id: str, /) -> None:
+        """Add a blob with the content of another one."""
+        self._blobs[new_id] = self._blobs[blob_id]
+
     def join(self, blob_id: str, parts: Sequence[str], /) -> None:
-        """Concatenate blobs into a new one, deleting them."""
-        self._blobs[blob_id] = [chunk for part in parts for chunk in self._blobs.pop(part)]
+        """Concatenate blobs into a new one."""
+        self._blobs[blob_id] = [chunk for part in parts for chunk in self._blobs[part]]
 
     def read(self, blob_id: str, /, start: int = 0, stop: int | None = None) -> Iterator[bytes]:
         """Yield the bytes of a blob in a range; see `Store.read`."""

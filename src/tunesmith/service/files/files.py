@@ -1,6 +1,7 @@
 """The Files API."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator
+from dataclasses import dataclass
 from typing import Any, cast
 
 from tunesmith.operations.files import (
@@ -11,6 +12,7 @@ from tunesmith.operations.files import (
     RetrieveFile,
 )
 from tunesmith.operations.param_types import ExpiresAfterParam
+from tunesmith.protocol.multipart import SpooledFile
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import invalid, object_not_found
 from tunesmith.service.core.handlers import handles
@@ -19,7 +21,7 @@ from tunesmith.service.files.json_lines import validate_json_lines
 from tunesmith.types.base import Page
 from tunesmith.types.files import FileDeleted, FileObject
 
-__all__ = ["FileService", "parse_file_param"]
+__all__ = ["FileService", "ReceivedFile", "parse_file_param"]
 
 _MAX_FILE_BYTES = 512 * 1024 * 1024
 _MAX_BATCH_FILE_BYTES = 200 * 1024 * 1024
@@ -42,13 +44,20 @@ class FileService:
     @handles(CreateFile)
     async def create(self, operation: CreateFile) -> FileObject:
         """Create a file."""
-        filename, content = parse_file_param(operation.file)
-        maximum = _MAX_BATCH_FILE_BYTES if operation.purpose == "batch" else _MAX_FILE_BYTES
-        if len(content) > maximum:
+        file, purpose, store = (
+            parse_file_param(operation.file),
+            operation.purpose,
+            self._context.store,
+        )
+        maximum = _MAX_BATCH_FILE_BYTES if purpose == "batch" else _MAX_FILE_BYTES
+        if file.size_bytes > maximum:
             raise invalid(f"File is too large: at most {maximum} bytes are allowed.", "file")
-        await self.validate(operation.purpose, [content])
+        await self.validate(purpose, file.chunks)
         expiry = operation.expires_after
-        return self.add([content], filename, operation.purpose, expires_after=expiry)
+        if isinstance(file.content, bytes):
+            return self.add([file.content], file.filename, purpose, expires_after=expiry)
+        file_id = await self.write(lambda new_id: store.write(new_id, file.chunks()))
+        return self.add_written(file_id, file.filename, purpose, expires_after=expiry)
 
     @handles(RetrieveFile)
     async def retrieve(self, operation: RetrieveFile) -> FileObject:
@@ -98,15 +107,14 @@ class FileService:
         """
         return self._context.store.read(self.find(id).id, start, stop)
 
-    async def validate(self, purpose: str, chunks: Iterable[bytes]) -> None:
+    async def validate(self, purpose: str, chunks: Callable[[], Iterable[bytes]]) -> None:
         """Validate that content fits its purpose.
 
         Raises:
             ServiceError: The content must be JSON Lines and is not, or is empty.
         """
         if purpose in {"fine-tune", "batch"}:
-            clock = self._context.clock
-            await clock.run_in_thread(lambda: validate_json_lines(chunks))
+            await self._context.clock.run_in_thread(lambda: validate_json_lines(chunks()))
 
     def add(
         self,
@@ -117,7 +125,7 @@ class FileService:
         timestamp: float | None = None,
         expires_after: ExpiresAfterParam | None = None,
     ) -> FileObject:
-        """Add a file without validating it.
+        """Add a small file without validating it.
 
         Args:
             chunks: The content.
@@ -128,28 +136,42 @@ class FileService:
         """
         file_id = self._context.ids.new("file")
         self._context.store.write(file_id, chunks)
-        return self._add_record(file_id, filename, purpose, timestamp, expires_after)
+        return self.add_written(
+            file_id, filename, purpose, timestamp=timestamp, expires_after=expires_after
+        )
 
-    def join(
-        self,
-        parts: Sequence[str],
-        filename: str,
-        purpose: str,
-        expires_after: ExpiresAfterParam | None,
-    ) -> FileObject:
-        """Add a file that consists of existing blobs, deleting them."""
+    async def write(self, write: Callable[[str], None]) -> str:
+        """Write the content of a new file in a thread; return the id for `add_written`.
+
+        Args:
+            write: Function that writes the blob of this id.
+        """
         file_id = self._context.ids.new("file")
-        self._context.store.join(file_id, parts)
-        return self._add_record(file_id, filename, purpose, None, expires_after)
+        try:
+            await self._context.clock.run_in_thread(lambda: write(file_id))
+        except BaseException:
+            self._context.store.delete_blob(file_id)
+            raise
+        return file_id
 
-    def _add_record(
+    def add_written(
         self,
         id: str,
         filename: str,
         purpose: str,
-        timestamp: float | None,
-        expires_after: ExpiresAfterParam | None,
+        *,
+        timestamp: float | None = None,
+        expires_after: ExpiresAfterParam | None = None,
     ) -> FileObject:
+        """Add a file whose blob exists.
+
+        Args:
+            id: Id of the file and its blob.
+            filename: The filename.
+            purpose: The purpose, such as `fine-tune`.
+            timestamp: Creation time, in Unix seconds; None for now.
+            expires_after: The expiry.
+        """
         created_at = self._context.now() if timestamp is None else int(timestamp)
         # The official schema does not allow null.
         expiry = {"expires_at": created_at + expires_after["seconds"]} if expires_after else {}
@@ -180,8 +202,31 @@ class FileService:
             self._context.store.delete_blob(id)
 
 
-def parse_file_param(file: object) -> tuple[str, bytes]:
-    """Return the filename and content of a decoded multipart file.
+@dataclass(frozen=True, slots=True)
+class ReceivedFile:
+    """File of a request.
+
+    Args:
+        filename: Its name.
+        content: The content; that of a large file is in a temporary file.
+    """
+
+    filename: str
+    content: bytes | SpooledFile
+
+    @property
+    def size_bytes(self) -> int:
+        """Size of the content."""
+        content = self.content
+        return len(content) if isinstance(content, bytes) else content.size_bytes
+
+    def chunks(self) -> Iterable[bytes]:
+        """Return the content from its beginning."""
+        return [self.content] if isinstance(self.content, bytes) else self.content.chunks()
+
+
+def parse_file_param(file: object) -> ReceivedFile:
+    """Return the file of a decoded multipart form.
 
     Raises:
         ServiceError: It is not a file.
@@ -190,6 +235,6 @@ def parse_file_param(file: object) -> tuple[str, bytes]:
     content = file
     if isinstance(file, tuple):
         name, content, *_ = cast("tuple[object, ...]", file)
-    if not isinstance(content, bytes):
+    if not isinstance(content, bytes | SpooledFile):
         raise invalid("The file's content is missing: send it as a part of the form.", "file")
-    return str(name or "file"), content
+    return ReceivedFile(str(name or "file"), content)

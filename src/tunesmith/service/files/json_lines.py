@@ -6,7 +6,7 @@ from pydantic_core import from_json
 
 from tunesmith.service.core.errors import invalid
 
-__all__ = ["split_lines", "validate_json_lines"]
+__all__ = ["lines_with_ends", "split_lines", "validate_json_lines"]
 
 _BYTE_ORDER_MARK = b"\xef\xbb\xbf"
 
@@ -21,6 +21,20 @@ def split_lines(chunks: Iterable[bytes]) -> Iterator[tuple[int, bytes]]:
         text = line.removeprefix(_BYTE_ORDER_MARK) if number == 1 else line
         if text.strip():
             yield number, text
+
+
+def lines_with_ends(chunks: Iterable[bytes], offset: int = 0) -> Iterator[tuple[bytes, int]]:
+    """Yield the lines of a file that are not empty, with the offset of the next line.
+
+    Args:
+        chunks: The content from the offset.
+        offset: Offset of the first line, in bytes.
+    """
+    for line in _lines(chunks):
+        text = line if offset else line.removeprefix(_BYTE_ORDER_MARK)
+        offset += len(line) + 1
+        if text.strip():
+            yield text, offset
 
 
 def _lines(chunks: Iterable[bytes]) -> Iterator[bytes]:

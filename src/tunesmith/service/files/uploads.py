@@ -75,8 +75,8 @@ class Uploads:
     async def add_part(self, operation: CreateUploadPart) -> UploadPart:
         """Add a part to an upload."""
         upload = self._find_pending(operation.upload_id).upload
-        _, data = parse_file_param(operation.data)
-        if len(data) > _MAX_PART_BYTES:
+        data = parse_file_param(operation.data)
+        if data.size_bytes > _MAX_PART_BYTES:
             raise invalid(f"The part is too large: at most {_MAX_PART_BYTES} bytes.", "data")
         part = UploadPart(
             id=self._context.ids.new("part"),
@@ -84,7 +84,8 @@ class Uploads:
             created_at=self._context.now(),
             upload_id=upload.id,
         )
-        self._store.write(part.id, [data])
+        await self._context.clock.run_in_thread(lambda: self._store.write(part.id, data.chunks()))
+        self._find_pending(upload.id)  # it may have been completed or cancelled meanwhile
         self._parts(upload.id).put(part.id, part)
         return part
 
@@ -107,9 +108,13 @@ class Uploads:
                 "part_ids",
             )
         await self._validate_content(upload, parts, operation.md5)
+        file_id = await self._files.write(lambda new_id: self._store.join(new_id, parts))
         self._find_pending(upload.id)  # it may have been completed or cancelled meanwhile
-        file = self._files.join(
-            parts, upload.filename or "file", upload.purpose or "", record.expires_after
+        file = self._files.add_written(
+            file_id,
+            upload.filename or "file",
+            upload.purpose or "",
+            expires_after=record.expires_after,
         )
         return self._close(upload.id, status="completed", file=file)
 
@@ -135,7 +140,7 @@ class Uploads:
             actual = await self._context.clock.run_in_thread(compute_md5)
             if actual != md5.lower():
                 raise invalid(f"The file's MD5 checksum is {actual}, not {md5}.", "md5")
-        await self._files.validate(upload.purpose or "", chunks())
+        await self._files.validate(upload.purpose or "", chunks)
 
     def _schedule_expiry(self, upload: Upload) -> None:
         async def expire(_: float) -> None:

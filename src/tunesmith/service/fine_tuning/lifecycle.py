@@ -11,7 +11,7 @@ from typing import Any, Literal, TypeVar
 from tunesmith.known_models import Ability
 from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.context import ServiceContext
-from tunesmith.service.core.errors import ServiceError, invalid
+from tunesmith.service.core.errors import ServiceError, StoreError, invalid
 from tunesmith.service.core.scheduler import ActionCancelledError, ScheduledAction
 from tunesmith.service.engines.base import EngineError, ModelInfo
 from tunesmith.service.engines.training import InvalidExampleError, TrainingRun, TrainingStep
@@ -342,7 +342,7 @@ class JobLifecycle(ABC):
                 if result != "wait":
                     self._set_status(row.to_status, timestamp)
                 return result
-        except ActionCancelledError:
+        except (ActionCancelledError, StoreError):
             raise
         except Exception as error:  # noqa: BLE001 - a failed job must not affect others or requests
             failure = self._to_failure(error)
