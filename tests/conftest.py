@@ -1,12 +1,18 @@
 """Settings and fixtures shared by all tests."""
 
+import os
 import shutil
+import sys
 from pathlib import Path
 
 import hypothesis
 import pytest
 
 TESTS = Path(__file__).parent
+
+# Many tests start programs, which are faster when modules are compiled once.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 # Paths that `-m "not slow"` leaves out without importing them. Other slow tests are marked.
 SLOW = {

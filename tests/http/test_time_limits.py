@@ -30,6 +30,7 @@ def host_that_accepts_no_connection():
             client.close()
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("seconds", [0.02, 0.3])
 async def test_a_create_that_cannot_connect_was_never_sent(transport, seconds):
     """Its outcome is known, so it is neither looked up nor reported as unknown."""
@@ -43,6 +44,7 @@ async def test_a_create_that_cannot_connect_was_never_sent(transport, seconds):
     assert caught.value.__cause__.phase == "connect_timeout"
 
 
+@pytest.mark.slow
 async def test_a_client_of_the_user_that_cannot_connect_never_sent_either():
     with host_that_accepts_no_connection() as url:
         async with httpx.AsyncClient(trust_env=False) as own:

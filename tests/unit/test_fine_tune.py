@@ -38,6 +38,7 @@ async def test_a_finished_run_needs_its_data_no_more(client, data, tmp_path):
     assert job.status == "succeeded"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("name", "changed"),
     [

@@ -225,6 +225,7 @@ def test_a_resource_is_closed_when_its_loop_ends(backend):
     assert all(resource.closed_in == token for resource, token in used)
 
 
+@pytest.mark.slow
 @LOOPS
 def test_a_resource_is_forgotten_when_its_loop_ends(backend):
     resources = LoopLocal(Resource)
@@ -252,6 +253,7 @@ def test_closing_closes_the_resource_of_the_running_loop(backend):
     anyio.run(use_and_close, backend=backend)
 
 
+@pytest.mark.slow
 def test_closing_closes_the_resources_of_other_running_loops():
     resources = LoopLocal(Resource)
     created, ended = threading.Event(), threading.Event()

@@ -66,6 +66,7 @@ def test_has_more_counts_matching_records_only(letters):
     assert (window.records, window.has_more) == (["E"], False)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STORES)
 @settings(max_examples=40)
 @given(
@@ -99,6 +100,7 @@ def test_collections_of_different_parents_are_separate(store):
     assert store.collection("events", str, parent_id="job-1").get("e") == "here"
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("kind", STORES)
 @settings(max_examples=40)
 @given(
