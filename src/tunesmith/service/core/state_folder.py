@@ -74,13 +74,13 @@ class StateFolder:
         self.path.mkdir(exist_ok=True)
 
     def write_holder(self) -> None:
-        """Note that this process uses the folder."""
+        """Record that this process uses the folder."""
         since = datetime.now(UTC).isoformat(sep=" ", timespec="seconds")
         holder = {"pid": os.getpid(), "host": socket.gethostname(), "since": since}
         self._holder.write_text(json.dumps(holder))
 
     def delete_holder(self) -> None:
-        """Note that the folder is not used any more."""
+        """Record that the folder is not in use."""
         with suppress(OSError):
             self._holder.unlink()
 
