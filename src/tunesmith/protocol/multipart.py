@@ -297,7 +297,9 @@ class _PartParser:
             self._searched = 0
         self._searched = max(len(pending) - self._overlap, 0)
         if self._begun and self._spool_bytes is not None and self._searched > self._spool_bytes:
-            self._spool(self._searched)
+            if self._spool(self._searched):
+                del pending[: self._searched]
+                self._searched = 0
         return parts
 
     def _complete_part(self, end: int) -> ReceivedPart:
@@ -307,20 +309,19 @@ class _PartParser:
         part, self._part = self._part, None
         return part
 
-    def _spool(self, end: int) -> None:
-        """Move the content of a file before `end` to a temporary file."""
+    def _spool(self, end: int) -> bool:
+        """Copy the content before `end` to a temporary file; return False if it is not a file."""
         pending, start = self._pending, 0
         if self._part is None:
             part = _parse_part(pending, min(end, _MAX_HEAD_BYTES + 4))
             if part.filename is None:
-                return
+                return False
             start = pending.find(b"\r\n\r\n") + 4
             self._part = replace(part, content=b"", spooled=SpooledFile())
         with memoryview(pending) as view:
             if self._part.spooled is not None:
                 self._part.spooled.write(view[start:end])
-        del pending[:end]
-        self._searched = 0
+        return True
 
 
 def _parse_part(piece: bytearray, end: int) -> ReceivedPart:
