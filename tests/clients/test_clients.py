@@ -77,11 +77,11 @@ def python(name):
     return [installed(name, "bin", "python"), HERE / "lifecycle.py"]
 
 
-def node():
+def node(script="lifecycle.mjs"):
     if shutil.which("node") is None:
         pytest.skip("node is not installed")
     installed("node", "node_modules", "openai")
-    return ["node", HERE / "lifecycle.mjs", INSTALLED / "node"]
+    return ["node", HERE / script, INSTALLED / "node"]
 
 
 CLIENTS = {
@@ -215,6 +215,25 @@ def test_the_official_client_uses_the_responses_api(serve):
         "input_tokens": "response.input_tokens",
         "background": ["queued", "cancelled"],
         "deleted": 404,
+    }
+
+
+def test_the_official_node_client_uses_the_responses_api(serve):
+    output = run(*node("responses.mjs"), OPENAI_BASE_URL=serve(), OPENAI_API_KEY="any")
+    assert json.loads(output) == {
+        "create": ["completed", True, True],
+        "retrieve": [True, True],
+        "events": ["response.created", "response.completed"],
+        "continued": True,
+        "text": True,
+        "stream": ["completed", True, True],
+        "parse": "string",
+        "call": ["function_call", "weather", ["city"]],
+        "answer": "message",
+        "input_items": ["message", "function_call", "function_call_output"],
+        "input_tokens": "response.input_tokens",
+        "background": ["queued", "cancelled"],
+        "deleted": [True, 404],
     }
 
 
