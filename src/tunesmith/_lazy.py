@@ -1,13 +1,17 @@
 """Public names: read from a package's stub and loaded on first use; errors for missing ones."""
 
 import sys
-from collections.abc import Callable
-from functools import cache
+from collections.abc import Callable, Iterable
+from functools import cache, wraps
 from importlib import import_module
 from pkgutil import get_data
-from types import ModuleType
+from types import FunctionType, ModuleType
+from typing import Any, ParamSpec, TypeVar, cast
 
-__all__ = ["attach_stub", "missing_attribute"]
+__all__ = ["attach_stub", "explain_parameter", "explains_parameters", "missing_attribute"]
+
+P = ParamSpec("P")
+R = TypeVar("R")
 
 
 def attach_stub(package: str) -> tuple[Callable[[str], object], Callable[[], list[str]]]:
@@ -75,8 +79,76 @@ def missing_attribute(value: object, owners: tuple[str, ...], name: str) -> Attr
     return AttributeError(f"{message}: {hint}")
 
 
+def explain_parameter(name: str, owners: tuple[str, ...], known: Iterable[str]) -> str | None:
+    """Return what to write instead of an unknown parameter; None for one without any likeness.
+
+    Args:
+        name: The parameter.
+        owners: Owners of hints, most specific first; see `_sdk_names`.
+        known: Names of the parameters that there are.
+    """
+    # Both imported late: only needed for errors.
+    from difflib import get_close_matches  # noqa: PLC0415
+
+    from tunesmith._sdk_names import find_hint  # noqa: PLC0415
+
+    hint = find_hint(owners, name)
+    if hint is not None:
+        return f": {hint}"
+    for match in get_close_matches(name, known, n=1):
+        return f". Did you mean {match!r}?"
+    return None
+
+
+def explains_parameters(function: Callable[P, R]) -> Callable[P, R]:
+    """Decorate a function so that the error about an unknown parameter suggests another.
+
+    Args:
+        function: The function; one with `**` parameters is returned as it is.
+    """
+    code = cast("FunctionType", function).__code__
+    if code.co_flags & _CO_VARKEYWORDS:
+        return function
+    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+
+    def check(parameters: Iterable[str]) -> None:
+        for name in parameters:
+            if name not in known:
+                hint = explain_parameter(name, ("parameter",), known) or ""
+                raise TypeError(
+                    f"{function.__qualname__}() got an unexpected keyword argument {name!r}{hint}"
+                )
+
+    run = cast("Callable[..., Any]", function)
+    if not code.co_flags & _CO_COROUTINE:
+
+        @wraps(function)
+        def call(*args: P.args, **kwargs: P.kwargs) -> R:
+            check(kwargs)
+            # Reports of errors print the variables of each frame, and these may hold a key.
+            arguments: list[Any] = [kwargs, args]
+            del args, kwargs
+            return cast("R", run(*arguments.pop(), **arguments.pop()))
+
+        return call
+
+    @wraps(function)
+    async def call_async(*args: P.args, **kwargs: P.kwargs) -> Any:
+        check(kwargs)
+        arguments: list[Any] = [kwargs, args]
+        del args, kwargs
+        return await run(*arguments.pop(), **arguments.pop())
+
+    return cast("Callable[P, R]", call_async)
+
+
+_CO_COROUTINE = 0x80
+_CO_VARKEYWORDS = 0x08
+"""Flags of code: those of `inspect`, whose import would be slow."""
+
+
 def _missing_name(package: str, name: str) -> Exception:
-    owners = ("openai",) if package == "tunesmith" else ()
+    owners = {"tunesmith": ("openai",), "tunesmith.types": ("types",)}.get(package, ())
     error = missing_attribute(sys.modules[package], owners, name)
     # `from tunesmith import NAME` would replace an AttributeError, and with it the hint.
     caller = sys._getframe(2).f_code.co_name  # noqa: SLF001 # pyright: ignore[reportPrivateUsage]

@@ -1,9 +1,10 @@
 """Names of the official SDK that are written otherwise here, or deliberately missing.
 
 Errors about missing names, the migration guide, the comparison of both SDKs and `tunesmith migrate`
-read these tables. Owners are the objects on which users look for a name: the module `openai`, the
-`client`, any `resource`, a `page`, a `stream`, a `chunk`, a `result`, an `error`, the content of a
-`file`, and the `parameter`s of methods.
+read these tables. Owners are the objects on which users look for a name: the module `openai`, its
+`types`, the `client`, any `resource`, a `list` before it is awaited, a `page`, a `stream`, its
+`chunk` or `event`, a `result`, an `error`, the content of a `file`, and the `parameter`s of any
+method, or of one operation.
 """
 
 from collections.abc import Iterator, Mapping
@@ -14,6 +15,17 @@ _ASYNC = "async with tunesmith.AsyncClient() as client: … (run the coroutine w
 _TIMEOUT = "timeout=30 (seconds of an attempt), deadline=60 (seconds of a call)"
 _HTTP_CLIENT = "http_client=httpx.AsyncClient(…)"
 _OPTIONS = "client.with_options(…)"
+_AZURE = "tunesmith.AsyncClient(backend=tunesmith.AzureBackend(…))"
+_AWAIT_LIST = "(await client.….list(…))"
+_ALL_PAGES = "async for item in client.….list(…), which reads all pages"
+_RAW = "client.….with_raw_response.….parse()"
+_EVENT = "tunesmith.types.ResponseStreamEvent for all events, and event.type == '…'"
+_EVENTS = (
+    "Completed", "ContentPartAdded", "ContentPartDone", "Created", "Error", "Failed",
+    "FunctionCallArgumentsDelta", "FunctionCallArgumentsDone", "InProgress", "Incomplete",
+    "OutputItemAdded", "OutputItemDone", "ReasoningSummaryTextDelta", "ReasoningSummaryTextDone",
+    "RefusalDelta", "RefusalDone", "TextDelta", "TextDone",
+)  # fmt: skip
 _RAW_REQUEST = "client.caller.call(…) with an operation class (tunesmith.operations)"
 
 INSTEAD: Mapping[str, Mapping[str, str]] = {
@@ -21,8 +33,8 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "AsyncOpenAI": "tunesmith.AsyncClient(…)",
         "OpenAI": _ASYNC,
         "Client": _ASYNC,
-        "AsyncAzureOpenAI": "tunesmith.AsyncClient(backend=tunesmith.AzureBackend(…))",
-        "AzureOpenAI": "tunesmith.AsyncClient(backend=tunesmith.AzureBackend(…))",
+        "AsyncAzureOpenAI": _AZURE,
+        "AzureOpenAI": _AZURE,
         "AsyncStream": "tunesmith.Stream",
         "BaseModel": "pydantic.BaseModel",
         "NotGiven": "None",
@@ -45,7 +57,11 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "APIResponseValidationError": "tunesmith.InvalidResponseError",
         "LengthFinishReasonError": "tunesmith.InvalidResponseError",
         "ContentFilterFinishReasonError": "tunesmith.InvalidResponseError",
+        "APIResponse": _RAW,
+        "AsyncAPIResponse": _RAW,
+        "VERSION": "tunesmith.__version__",
         "__title__": "tunesmith.__name__",
+        "pagination": "tunesmith.Page",
         # Names of the versions before 1.0, and of the module used as a client.
         "ChatCompletion": "client.chat.completions.create(…)",
         "Completion": "client.completions.create(…)",
@@ -56,6 +72,10 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "Model": "client.models.list()",
         "Moderation": "client.moderations.create(…)",
         "error": "tunesmith.errors",
+        "api_type": _AZURE,
+        "api_version": _AZURE,
+        "azure_endpoint": _AZURE,
+        "proxy": _HTTP_CLIENT,
         "api_key": "tunesmith.AsyncClient(api_key=…)",
         "api_base": "tunesmith.AsyncClient(base_url=…)",
         "base_url": "tunesmith.AsyncClient(base_url=…)",
@@ -70,8 +90,28 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "moderations": "client.moderations with client = tunesmith.AsyncClient()",
         "responses": "client.responses with client = tunesmith.AsyncClient()",
     },
+    "types": {
+        "ChatCompletionMessageToolCall": "tunesmith.types.ChatCompletionMessageFunctionToolCall",
+        "ChatCompletionToolUnionParam": "tunesmith.types.ChatCompletionToolParam",
+        "ChatCompletionMessageToolCallUnionParam": (
+            "tunesmith.types.ChatCompletionMessageToolCallParam"
+        ),
+        "ChatModel": "str",
+        "EmbeddingModel": "str",
+        "ModerationModel": "str",
+        "ResponsesModel": "str",
+        "ModerationCreateResponse": "tunesmith.types.CreateModerationResponse",
+        "ParsedResponseOutputMessage": "tunesmith.types.ResponseOutputMessage",
+        "ParsedResponseFunctionToolCall": "tunesmith.types.ResponseFunctionToolCall",
+        "ResponseFunctionToolCallItem": "tunesmith.types.ResponseFunctionToolCall",
+        **{f"Response{kind}Event": _EVENT for kind in _EVENTS},
+    },
     "client": {
-        "beta": "client.chat.completions.parse(…), without beta",
+        "beta": "client.chat.completions.parse(…), without beta; for its other parts, such as "
+        "threads, use the official SDK",
+        "ChatCompletion": "client.chat.completions.create(…)",
+        "Completion": "client.completions.create(…)",
+        "Embedding": "client.embeddings.create(…)",
         "base_url": "client.backend.base_url",
         "is_closed": "client.backend.closed",
         "default_headers": f"{_OPTIONS} to change them",
@@ -99,10 +139,20 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
     "resource": {
         "retrieve": "list(…)",
         "with_streaming_response": "….stream(…), or client.files.content(…).stream()",
+        "acreate": "await ….create(…)",
         "retrieve_content": "client.files.content(…).text()",
         "create_and_poll": "create(…), then wait(…)",
     },
+    "list": {
+        "data": f"{_AWAIT_LIST}.data",
+        "has_more": f"{_AWAIT_LIST}.has_more",
+        "has_next_page": f"{_AWAIT_LIST}.has_more",
+        "get_next_page": f"await {_AWAIT_LIST}.next_page()",
+        "iter_pages": f"{_AWAIT_LIST}, then page.next_page() in a loop",
+        "auto_paging_iter": _ALL_PAGES,
+    },
     "page": {
+        "auto_paging_iter": "async for item in page",
         "has_next_page": "page.has_more",
         "get_next_page": "page.next_page(), which returns None after the last",
         "next_page_info": "page.next_page()",
@@ -116,15 +166,36 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "current_completion_snapshot": "stream.final_response() at the end",
     },
     "chunk": {
+        "content": "chunk.choices[0].delta.content",
+        "delta": "chunk.choices[0].delta",
         "type": "chunk.choices[0].delta, as streams consist of chunks as with stream=True",
     },
+    "event": {
+        "snapshot": "the deltas so far, joined",
+    },
+    "completion": {
+        "output_parsed": "client.chat.completions.parse(…), then choices[0].message.parsed",
+        "output_text": "completion.choices[0].message.content",
+    },
+    "message": {
+        "parsed": "client.chat.completions.parse(…)",
+    },
+    "response": {
+        "choices": "response.output_text",
+        "message": "response.output_text",
+        "output_parsed": "client.responses.parse(…)",
+    },
     "result": {
+        "get": "result.to_dict().get(…), or the attribute",
+        "keys": "result.to_dict().keys()",
+        "to_dict_recursive": "result.to_dict()",
         "headers": "result.response.headers",
         "request_id": "result.response.request_id",
         "http_response": "result.response",
     },
     "error": {
-        "response": "error.status, error.headers and error.body",
+        "error": "error.body",
+        "response": "error.status, error.headers, error.body (parsed) and error.text",
         "request": "error.operation",
         "http_status": "error.status",
         "user_message": "error.message",
@@ -174,6 +245,34 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "idempotency_key": "extra_headers={'Idempotency-Key': …}",
         "text_format": "client.responses.parse(…)",
         "cast_to": "tunesmith.operations",
+        "api_version": _AZURE,
+        "azure_ad_token": _AZURE,
+        "azure_ad_token_provider": _AZURE,
+        "azure_deployment": _AZURE,
+        "azure_endpoint": _AZURE,
+    },
+    "chat.completions.create": {
+        "input": "messages=…",
+        "prompt": "messages=…",
+        "instructions": "messages=… with a message of the role developer",
+        "max_output_tokens": "max_completion_tokens=…",
+        "reasoning": "reasoning_effort=…",
+        "text": "response_format=…",
+        "text_format": "client.chat.completions.parse(…)",
+        "previous_response_id": "messages=… with the whole conversation",
+    },
+    "completions.create": {
+        "input": "prompt=…",
+        "messages": "client.chat.completions.create(…)",
+        "max_completion_tokens": "max_tokens=…",
+        "max_output_tokens": "max_tokens=…",
+    },
+    "responses.create": {
+        "messages": "input=…",
+        "max_completion_tokens": "max_output_tokens=…",
+        "max_tokens": "max_output_tokens=…",
+        "reasoning_effort": "reasoning={'effort': …}",
+        "response_format": "text={'format': …}",
     },
 }
 """Line to write instead of a name, by owner and name."""
@@ -202,6 +301,10 @@ ABSENT: Mapping[str, Mapping[str, str]] = {
         "WebSocketQueueFullError": _WEBSOCKETS,
         "AssistantEventHandler": _OTHER_PARTS,
         "AsyncAssistantEventHandler": _OTHER_PARTS,
+        **dict.fromkeys(("audio", "beta", "images", "vector_stores"), _OTHER_PARTS),
+        "lib": _INTERNAL,
+        "log": _INTERNAL,
+        "_types": _INTERNAL,
         "Edit": _OTHER_PARTS,
         "Image": _OTHER_PARTS,
         "Audio": _OTHER_PARTS,

@@ -8,7 +8,7 @@ from functools import cached_property
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, Literal, Self, cast
 
-from tunesmith._lazy import missing_attribute
+from tunesmith._lazy import explains_parameters, missing_attribute
 from tunesmith.backends.base import Backend
 from tunesmith.backends.credentials import conceal, conceal_headers, validate_headers
 from tunesmith.calls.caller import Caller
@@ -88,6 +88,7 @@ class AsyncClient:
         ```
     """
 
+    @explains_parameters
     def __init__(
         self,
         api_key: "ApiKey | None" = None,
@@ -161,6 +162,11 @@ class AsyncClient:
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, ("client",), name)
 
+        def __enter__(self) -> Any:
+            raise TypeError("the client is asynchronous: write async with … as client")
+
+        def __exit__(self, *_: object) -> None: ...
+
     @property
     def backend(self) -> Backend:
         """Backend that sends the requests."""
@@ -171,6 +177,7 @@ class AsyncClient:
         """Caller that makes the calls, for code with requests of its own."""
         return self._caller
 
+    @explains_parameters
     def with_options(
         self,
         *,

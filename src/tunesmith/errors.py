@@ -174,7 +174,8 @@ class APIStatusError(APIError):
         code: The service's error code, such as `model_not_found`.
         param: The parameter named by the service.
         headers: Response headers, names in lower case.
-        body: Beginning of the response body, as text.
+        body: The service's error object: message, type, param and code; text if it sent no JSON.
+        text: Beginning of the response body.
         retry_after: Seconds to wait before retrying, if the service asks for it.
     """
 
@@ -187,7 +188,8 @@ class APIStatusError(APIError):
         code: str | None = None,
         param: str | None = None,
         headers: Mapping[str, str] | None = None,
-        body: str = "",
+        body: Any = None,
+        text: str = "",
         retry_after: float | None = None,
         **facts: Unpack[CallInfo],
     ) -> None:
@@ -198,6 +200,7 @@ class APIStatusError(APIError):
         self.param = param
         self.headers = dict(headers or {})
         self.body = body
+        self.text = text
         self.retry_after = retry_after
 
     @property
@@ -321,11 +324,7 @@ class UnknownOutcomeError(APIError):
     """
 
     def __init__(
-        self,
-        message: str,
-        *,
-        candidates: Sequence[str] = (),
-        **facts: Unpack[CallInfo],
+        self, message: str, *, candidates: Sequence[str] = (), **facts: Unpack[CallInfo]
     ) -> None:
         super().__init__(message, **facts)
         self.candidates = tuple(candidates)

@@ -245,7 +245,7 @@ async def test_an_error_has_the_message_of_the_server(name):
 
 
 def _beginning(error: errors.APIError) -> str:
-    return error.excerpt if isinstance(error, errors.InvalidResponseError) else error.body
+    return error.excerpt if isinstance(error, errors.InvalidResponseError) else error.text
 
 
 async def test_an_error_has_the_code_of_the_server():

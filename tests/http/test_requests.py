@@ -235,7 +235,8 @@ async def test_no_error_and_no_repr_shows_a_key(service):
     client = AsyncClient(api_key="sk-verysecret")
     with pytest.raises(errors.AuthenticationError) as caught:
         await client.models.retrieve("ada")
-    shown = f"{caught.value!r} {caught.value} {caught.value.body} {client!r} {client.backend!r}"
+    shown = f"{caught.value!r} {caught.value} {caught.value.body} {caught.value.text} "
+    shown += f"{client!r} {client.backend!r} "
     shown += repr(vars(caught.value)) + repr(vars(client.backend))
     assert "sk-" not in shown
     await client.aclose()

@@ -47,18 +47,27 @@ TITLES = {
 }
 WRITTEN = {
     "openai": "openai.{}",
+    "types": "openai.types.….{}",
     "client": "client.{}",
     "beta": "client.beta.{}",
     "resource": "client.….{}",
     "webhooks": "client.webhooks.{}",
+    "list": "client.….list(…).{}",
     "page": "page.{}",
     "stream": "stream.{}",
     "chunk": "chunk.{}",
+    "event": "event.{}",
+    "completion": "completion.{}",
+    "message": "completion.choices[0].message.{}",
+    "response": "response.{}",
     "result": "result.{}",
     "error": "error.{}",
     "file": "(await client.files.content(…)).{}",
     "raw": "raw_response.{}",
     "parameter": "{}=…",
+    "chat.completions.create": "client.chat.completions.create({}=…)",
+    "completions.create": "client.completions.create({}=…)",
+    "responses.create": "client.responses.create({}=…)",
 }
 
 NOT_SENT = {"client.files.content(extra_body=)"}

@@ -1,10 +1,14 @@
 """Habits of the official SDK: they work, or the error names the line to write."""
 
 import copy
+import gc
 import inspect
+import operator
 import os
 import pickle
+from collections.abc import Coroutine
 
+import anyio
 import httpx
 import pytest
 from pydantic import BaseModel
@@ -190,8 +194,14 @@ SEEN = {
     "client": lambda client: client,
     "resource": lambda client: client.fine_tuning.checkpoints.permissions,
     "webhooks": lambda client: client.webhooks,
+    "types": lambda client: tunesmith.types,
+    "list": lambda client: client.models.list(),
     "page": lambda client: tunesmith.Page(data=[]),
     "chunk": lambda client: tunesmith.types.ChatCompletionChunk(),
+    "event": lambda client: tunesmith.types.ResponseStreamEvent(type="response.created"),
+    "completion": lambda client: tunesmith.types.ChatCompletion(choices=[]),
+    "message": lambda client: tunesmith.types.ChatCompletionMessage(),
+    "response": lambda client: tunesmith.types.Response(id="resp_1"),
     "result": lambda client: tunesmith.types.Batch(id="batch_1", status="failed"),
     "error": lambda client: errors.APIStatusError("no", status=400),
     "file": lambda client: client.files.content("file-1"),
@@ -259,8 +269,9 @@ async def test_a_flag_for_streams_is_explained(client):
         client.chat.completions.create, model=MODEL, messages=MESSAGES, stream=True
     )
     assert chat.endswith("write async with client.chat.completions.stream(…) as stream")
-    response = await refused(client.responses.create, model=MODEL, input="a", stream=False)
+    response = await refused(client.responses.create, model=MODEL, input="a", stream=True)
     assert "client.responses.stream(…)" in response
+    assert (await client.responses.create(model=MODEL, input="a", stream=False)).output_text
     stored = await refused(client.responses.retrieve, "resp_1", stream=True)
     assert "client.responses.follow(…)" in stored
     other = await refused(client.models.list, stream=True)
@@ -279,6 +290,16 @@ async def test_a_misspelt_parameter_is_suggested(client):
     assert "Did you mean 'timeout'?" in message
 
 
+@pytest.mark.parametrize(
+    "operation", ["chat.completions.create", "completions.create", "responses.create"]
+)
+async def test_parameters_of_another_endpoint_are_explained(operation, client):
+    method = operator.attrgetter(operation)(client)
+    for name, hint in INSTEAD[operation].items():
+        message = await refused(method, **{"model": MODEL, name: "x"})
+        assert message.startswith(f"{operation}: {name}: unknown parameter: write {hint}")
+
+
 async def test_parameters_of_other_apis_are_explained(client):
     for name, hint in INSTEAD["parameter"].items():
         message = await refused(client.models.list, **{name: "x"})
@@ -286,6 +307,88 @@ async def test_parameters_of_other_apis_are_explained(client):
     create = client.completions.create
     message = await refused(create, model="davinci-002", prompt="a", zzz=1)
     assert message.endswith("zzz: unknown parameter: pass it as extra_body={'zzz': …}")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda client: AsyncClient(timout=5), "'timout'. Did you mean 'timeout'?"),
+        (lambda client: AsyncClient(azure_endpoint="x"), "write tunesmith.AsyncClient(backend="),
+        (lambda client: client.with_options(max_retires=1), "Did you mean 'max_retries'?"),
+        (lambda client: client.with_options(base_url="x"), "create another client"),
+        (lambda client: client.webhooks.unwrap(b"", {}, secrets="x"), "Did you mean 'secret'?"),
+        (lambda client: client.with_options(zzz=1), "keyword argument 'zzz'"),
+    ],
+)
+async def test_a_misspelt_option_is_suggested(call, words, client):
+    with pytest.raises(TypeError) as error:
+        call(client)
+    assert words in str(error.value)
+
+
+async def test_a_misspelt_parameter_of_an_asynchronous_method_is_suggested(client):
+    with pytest.raises(TypeError, match=r"wait\(\) got .*Did you mean 'poll_interval'\?"):
+        await client.batches.wait("batch_1", poll_intervall=1)
+    assert inspect.iscoroutinefunction(client.batches.wait)
+
+
+# Habits of the synchronous client.
+
+
+@pytest.mark.filterwarnings("ignore:coroutine .* was never awaited:RuntimeWarning")
+async def test_a_missing_await_is_explained(client):
+    asked = {"model": MODEL, "messages": MESSAGES}
+    with pytest.raises(AttributeError, match="before it is awaited") as error:
+        _ = client.chat.completions.create(**asked).choices
+    assert "write (await client.chat.completions.create(…)).choices" in str(error.value)
+    with pytest.raises(TypeError, match=r"write await client\.chat\.completions\.create"):
+        _ = client.chat.completions.create(**asked)["choices"]
+    with pytest.raises(AttributeError, match=r"\(await client\.responses\.parse\(…\)\)"):
+        _ = client.responses.parse(City, model=MODEL, input="a").output_parsed
+    del error
+    gc.collect()
+
+
+async def test_a_call_is_a_coroutine_of_its_event_loop(client):
+    call = client.models.retrieve(MODEL)
+    assert isinstance(call, Coroutine)
+    assert call.cr_frame is not None
+    call.close()
+    results = []
+
+    async def retrieve():
+        results.append(await client.models.retrieve(MODEL))
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(retrieve)
+        tasks.start_soon(client.models.retrieve, MODEL)
+    assert results[0].id == MODEL
+
+
+async def test_synchronous_iteration_is_explained(client):
+    page = await client.models.list()
+    with pytest.raises(TypeError, match=r"write async for item in client\.models\.list"):
+        iter(client.models.list())
+    with pytest.raises(TypeError, match="write async for item in page"):
+        iter(page)
+    with pytest.raises(TypeError, match=r"write page\.data\[0\]"):
+        page[0]
+    with pytest.raises(TypeError, match="write async with"), client:
+        pass
+    with pytest.raises(TypeError, match=r"write \.id, or \.to_dict\(\)"):
+        page.data[0]["id"]
+
+
+async def test_streams_without_async_with_are_explained(client):
+    stream = client.chat.completions.stream(model=MODEL, messages=MESSAGES)
+    for use in (iter, aiter, type(stream).__await__, type(stream).__enter__):
+        with pytest.raises(TypeError, match=r"write async with client\.chat\.completions\.stream"):
+            use(stream)
+    with pytest.raises(AttributeError, match="before it is opened"):
+        stream.get_final_completion()
+    async with stream as opened:
+        with pytest.raises(TypeError, match="write async for"):
+            iter(opened)
 
 
 async def test_parameters_are_passed_by_name(client):
@@ -304,6 +407,12 @@ async def test_a_class_as_response_format_is_parsed_by_parse(client):
 def test_another_kind_of_http_client_fails_when_it_is_passed(other):
     with pytest.raises(errors.ConfigurationError, match=r"must be an httpx\.AsyncClient"):
         AsyncClient(api_key="sk-1", http_client=other())
+
+
+@pytest.mark.parametrize("retries", [None, -1, "2"])
+def test_a_wrong_number_of_retries_is_refused(retries):
+    with pytest.raises(errors.ConfigurationError, match="max_retries must be 0 or more"):
+        AsyncClient(api_key="sk-1", max_retries=retries)
 
 
 def test_options_of_the_official_client_that_mean_something_else_fail_when_they_are_passed():
@@ -337,6 +446,7 @@ async def test_idioms_that_need_no_change(client):
         "invalid_request_error",
         "model",
     )
+    assert known.body["message"] == known.message
     assert known.request_id.startswith("req_")
     assert known.message in str(known)
 

@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any, Generic, Literal, Self
 
 import anyio
 import anyio.to_thread
-from typing_extensions import TypeVar
 
 from tunesmith.batch.budget import Budget
 from tunesmith.batch.interrupts import SignalHandler
@@ -27,7 +26,7 @@ from tunesmith.batch.rate_limiter import RateLimiter
 from tunesmith.batch.report import BatchReport, OnProgress, Progress
 from tunesmith.batch.requests import RequestBuilder, Template
 from tunesmith.batch.result_stream import ResultStream
-from tunesmith.batch.results import Result
+from tunesmith.batch.results import M, Result
 from tunesmith.batch.run import JobRun
 from tunesmith.batch.source import Source, open_source
 from tunesmith.client import AsyncClient
@@ -40,8 +39,6 @@ if TYPE_CHECKING:  # loaded by the jobs that need them
 __all__ = ["BatchJob"]
 
 _log = logging.getLogger("tunesmith.batch")
-
-M = TypeVar("M", default=Any)
 
 
 class BatchJob(Generic[M]):
@@ -61,8 +58,8 @@ class BatchJob(Generic[M]):
         template: Converts the fields of a row to a request: a text such as `"Translate: {text}"`, a
             body with such texts, or a function from the fields to the body.
         params: Default parameters, such as `{"max_tokens": 50}`.
-        response_format: A class that chat completions or responses are parsed into; complete
-            invalid ones are retried. Texts are chat messages then.
+        response_format: A class to parse chat completions or responses into; invalid ones are
+            retried. Texts are chat messages then.
         mode: `live` sends one request per row; `batch` uses the Batch API, at half the price and
             within a day; `auto` uses batches for three quarters of the deadline, if it is an
             hour or more, and sends the rest live.

@@ -163,7 +163,7 @@ class LiveSender:
             request.endpoint,
             status.status if status else None,
             status.request_id if status else None,
-            status.body.encode() if status else None,
+            status.text.encode() if status else None,
         )
         outcome = AttemptOutcome(
             _kind(failed, status),

@@ -42,8 +42,9 @@ class CallPolicy:
     def __post_init__(self) -> None:
         validate_timeout("timeout", self.timeout_s)
         validate_timeout("deadline", self.deadline_s)
-        if self.retry.max_retries < 0:
-            raise ConfigurationError(f"max_retries must be 0 or more, not {self.retry.max_retries}")
+        retries: object = self.retry.max_retries
+        if not isinstance(retries, int) or retries < 0:
+            raise ConfigurationError(f"max_retries must be 0 or more, not {retries!r}")
         if self.max_response_bytes is not None and self.max_response_bytes <= 0:
             raise ConfigurationError(
                 f"max_response_bytes must be above 0, or None, not {self.max_response_bytes}"

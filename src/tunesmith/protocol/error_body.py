@@ -133,7 +133,8 @@ def parse_error(
         code=_QUOTA if quota else details.get("code"),
         param=details.get("param"),
         headers=headers,
-        body=make_excerpt(body),
+        body=_parsed_body(body, details),
+        text=make_excerpt(body),
         retry_after=parse_retry_after(headers, time.time() if now is None else now),
         request_id=request_id_of(headers),
     )
@@ -222,6 +223,13 @@ def _redirect_message(status: int, headers: Mapping[str, str]) -> str | None:
 def _default_message(status: int) -> str:
     hint = _HINTS.get(status)
     return f"the service gives no reason{f'; {hint}' if hint else ''}"
+
+
+def _parsed_body(body: bytes, details: Mapping[str, str]) -> dict[str, str | None] | str:
+    """Return what the official SDK calls the body: the error object, or text if it is not JSON."""
+    if not body.lstrip().startswith((b"{", b"[")):
+        return make_excerpt(body)
+    return {name: details.get(name) for name in ("message", "type", "param", "code")}
 
 
 def _error_fields(body: bytes) -> dict[str, str]:

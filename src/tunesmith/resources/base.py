@@ -16,25 +16,26 @@ Type checkers, editors, `help()` and `inspect.signature` show the operation's pa
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractAsyncContextManager
-from difflib import get_close_matches
+from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
 
-from tunesmith._lazy import missing_attribute
+from tunesmith._lazy import explain_parameter, explains_parameters, missing_attribute
 from tunesmith.calls.caller import Caller
 from tunesmith.errors import InvalidRequestError
 from tunesmith.operations.base import Operation, OperationSpec, StreamOperation
 from tunesmith.resources.pages import AsyncPaginator
-from tunesmith.resources.stream import Stream, open_stream
+from tunesmith.resources.stream import OpenStream, Stream
 from tunesmith.types.base import Page
 
 if TYPE_CHECKING:
     from tunesmith.resources.raw import RawMethods
 
 __all__ = [
+    "Call",
     "Resource",
     "build_operation",
     "operation_method",
@@ -63,6 +64,12 @@ class Resource:
 
     def __init__(self, caller: Caller) -> None:
         self.caller = caller
+
+    def __init_subclass__(cls) -> None:
+        # As the methods of operations, those that are written out explain unknown parameters.
+        for name, value in list(vars(cls).items()):
+            if isinstance(value, FunctionType) and not name.startswith("_"):
+                setattr(cls, name, explains_parameters(value))
 
     @property
     def with_raw_response(self) -> "RawMethods":
@@ -101,6 +108,10 @@ def build_operation(
         return operation(*args, **kwargs)
     except ValidationError as error:
         spec = cast("type[Operation[Any]]", operation).spec
+        if spec.event_type is not None and not kwargs.get("stream", True):
+            # A habit of the official SDK that changes nothing.
+            options: Any = {name: value for name, value in kwargs.items() if name != "stream"}
+            return build_operation(operation, *args, **options)
         problems = list(_describe_problems(operation, spec, error))
         shown = "; ".join(f"{param}: {problem}" for param, problem in problems[:_MAX_PROBLEMS])
         raise InvalidRequestError(
@@ -135,15 +146,9 @@ def _explain_unknown(operation: Callable[..., Any], spec: OperationSpec, name: s
         resource, _, method = spec.name.rpartition(".")
         method = "follow" if method == "retrieve" else "stream"
         return f"leave it out; to stream, write async with client.{resource}.{method}(…) as stream"
-    similar = get_close_matches(name, operation_signature(operation).parameters, n=1)
-    # Imported late: only needed for errors.
-    from tunesmith._sdk_names import find_hint  # noqa: PLC0415
-
-    hint = find_hint(("parameter",), name)
-    if hint is None and similar:
-        return f"unknown parameter. Did you mean {similar[0]!r}?"
-    hint = hint or f"pass it as extra_body={{{name!r}: …}}"
-    return f"unknown parameter: {hint}"
+    known = operation_signature(operation).parameters
+    hint = explain_parameter(name, (spec.name, "parameter"), known)
+    return f"unknown parameter{hint or f': pass it as extra_body={{{name!r}: …}}'}"
 
 
 class _Method(Generic[P, R]):
@@ -212,9 +217,52 @@ def operation_signature(operation: Callable[..., Any]) -> inspect.Signature:
     return inspect.Signature(parameters)
 
 
+class Call(Coroutine[Any, Any, R]):
+    """Coroutine of a call, whose error about a missing `await` shows where to write it.
+
+    Args:
+        coroutine: The coroutine.
+        method: Name of the method, such as `chat.completions.create`.
+    """
+
+    __slots__ = ("_coroutine", "_method")
+
+    def __init__(self, coroutine: Coroutine[Any, Any, R], method: str) -> None:
+        self._coroutine = coroutine
+        self._method = method
+
+    def __await__(self) -> Generator[Any, Any, R]:
+        return self._coroutine.__await__()
+
+    def send(self, value: Any, /) -> Any:
+        """Resume the coroutine."""
+        return self._coroutine.send(value)
+
+    def throw(self, *error: Any) -> Any:
+        """Raise an error in the coroutine."""
+        return self._coroutine.throw(*error)
+
+    def close(self) -> None:
+        """Close the coroutine."""
+        self._coroutine.close()
+
+    if not TYPE_CHECKING:  # type checkers report both themselves
+
+        def __getattr__(self, name: str) -> Any:
+            if name.startswith(("_", "cr_")):  # of coroutines, for debuggers
+                return getattr(self._coroutine, name)
+            raise AttributeError(
+                f"a call has no {name!r} before it is awaited: "
+                f"write (await client.{self._method}(…)).{name}"
+            )
+
+        def __getitem__(self, key: object) -> Any:
+            raise TypeError(f"a call is not subscriptable: write await client.{self._method}(…)")
+
+
 def operation_method(operation: Callable[P, Operation[A]]) -> _Method[P, Coroutine[Any, Any, A]]:
     """Create a method that returns the response of an operation."""
-    return _Method(operation, lambda caller, request: caller.call(request))
+    return _Method(operation, lambda caller, request: Call(caller.call(request), request.spec.name))
 
 
 def paged(operation: Callable[P, Operation[Page[T]]]) -> _Method[P, AsyncPaginator[T]]:
@@ -226,4 +274,4 @@ def streamed(
     operation: Callable[P, StreamOperation[A, E]],
 ) -> _Method[P, AbstractAsyncContextManager[Stream[A, E]]]:
     """Create a method that returns a stream, an asynchronous context manager."""
-    return _Method(operation, open_stream)
+    return _Method(operation, OpenStream)

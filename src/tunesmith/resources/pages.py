@@ -3,8 +3,9 @@
 from collections.abc import AsyncIterator, Generator
 from dataclasses import replace
 from functools import partial
-from typing import Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
+from tunesmith._lazy import missing_attribute
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
 from tunesmith.errors import PaginationError
@@ -46,6 +47,17 @@ class AsyncPaginator(Generic[T]):
 
     def __aiter__(self) -> AsyncIterator[T]:
         return PageItems(lambda: self._page(self._operation, None, {}))
+
+    if not TYPE_CHECKING:  # type checkers report both themselves
+
+        def __getattr__(self, name: str) -> Any:
+            raise missing_attribute(self, ("list",), name)
+
+        def __iter__(self) -> Any:
+            raise TypeError(
+                f"lists are asynchronous: write async for item in "
+                f"client.{self._operation.spec.name}(…)"
+            )
 
     async def _page(
         self,

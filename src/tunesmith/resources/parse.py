@@ -1,7 +1,7 @@
 """Completions and responses parsed into instances of a class."""
 
 import inspect
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
 from tunesmith.calls.caller import Caller
@@ -11,7 +11,7 @@ from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.responses import CreateResponse
 from tunesmith.protocol.structured import json_schema_format, parse_completion
 from tunesmith.protocol.structured_responses import parse_response, text_format_of
-from tunesmith.resources.base import Resource, build_operation, operation_signature
+from tunesmith.resources.base import Call, Resource, build_operation, operation_signature
 from tunesmith.types.chat import ParsedChatCompletion
 from tunesmith.types.responses import ParsedResponse
 
@@ -64,7 +64,11 @@ class _BoundParse:
         self._method = method
         self._caller = caller
 
-    async def __call__(self, *positional: type[Any], **parameters: Any) -> Any:
+    def __call__(self, *positional: type[Any], **parameters: Any) -> Coroutine[Any, Any, Any]:
+        method = self._method.name.replace("create", "parse")
+        return Call(self._parse(*positional, **parameters), method)
+
+    async def _parse(self, *positional: type[Any], **parameters: Any) -> Any:
         method = self._method
         if len(positional) + (method.param in parameters) != 1:
             raise InvalidRequestError(

@@ -5,6 +5,7 @@ from collections.abc import Callable, Coroutine, Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from tunesmith._lazy import missing_attribute
+from tunesmith.resources.stream import OpenStream
 from tunesmith.types.base import APIResponse
 
 __all__ = ["RawMethods", "RawResponse"]
@@ -76,7 +77,7 @@ class RawMethods:
 
         async def call(*args: Any, **kwargs: Any) -> RawResponse[Any]:
             result = method(*args, **kwargs)
-            if not inspect.isawaitable(result):
+            if not inspect.isawaitable(result) or isinstance(result, OpenStream):
                 raise TypeError(
                     f"with_raw_response.{name} cannot be awaited: call {name}(…) itself; streams "
                     "have the headers as stream.response.headers"

@@ -2,8 +2,9 @@
 
 import json
 from collections import deque
-from collections.abc import AsyncGenerator, AsyncIterator
-from contextlib import asynccontextmanager, suppress
+from collections.abc import AsyncIterator
+from contextlib import AbstractAsyncContextManager, suppress
+from types import TracebackType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 from pydantic import BaseModel
@@ -20,7 +21,7 @@ from tunesmith.protocol.sse import ServerSentEvent, SSEDecoder
 from tunesmith.types.base import APIModel, Page, attach_response
 from tunesmith.types.response import ResponseInfo
 
-__all__ = ["Stream", "open_stream"]
+__all__ = ["OpenStream", "Stream"]
 
 A = TypeVar("A")
 E = TypeVar("E", bound=BaseModel)
@@ -260,6 +261,9 @@ class Stream(Generic[A, E]):
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, ("stream",), name)
 
+        def __iter__(self) -> Any:
+            raise TypeError("streams are asynchronous: write async for event in stream")
+
 
 def _to_chunk(data: bytes) -> bytes:
     """Convert a whole response to an event, for servers that send it although asked to stream."""
@@ -281,13 +285,42 @@ def _is_empty(event: BaseModel) -> bool:
     return event.model_fields_set <= _EMPTY_FIELDS
 
 
-@asynccontextmanager
-async def open_stream(caller: Caller, operation: Operation[A]) -> AsyncGenerator[Stream[A, Any]]:
-    """Send a request and yield the stream of its response.
+class OpenStream(AbstractAsyncContextManager[Stream[A, E]]):
+    """Request whose response is streamed inside of `async with`.
 
     Args:
         caller: The caller.
         operation: The operation.
     """
-    async with caller.stream(operation, streaming=True) as received:
-        yield Stream(received, cast("StreamOperation[A, Any]", operation))
+
+    def __init__(self, caller: Caller, operation: Operation[A]) -> None:
+        self._operation = cast("StreamOperation[A, E]", operation)
+        self._open = caller.stream(operation, streaming=True)
+
+    async def __aenter__(self) -> Stream[A, E]:
+        return Stream(await self._open.__aenter__(), self._operation)
+
+    async def __aexit__(
+        self,
+        exc_type: type[BaseException] | None,
+        exc: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> bool | None:
+        return await self._open.__aexit__(exc_type, exc, traceback)
+
+    if not TYPE_CHECKING:  # type checkers report all of these themselves
+
+        def _refuse(self, *_: object) -> Any:
+            resource = self._operation.spec.name.rpartition(".")[0]
+            raise TypeError(
+                f"a stream is opened by async with: write async with client.{resource}.stream(…) "
+                "as stream"
+            )
+
+        __await__ = __aiter__ = __iter__ = __enter__ = __exit__ = _refuse
+
+        def __getattr__(self, name: str) -> Any:
+            raise AttributeError(
+                f"a stream has no {name!r} before it is opened: write async with … as stream, "
+                f"then stream.{name}"
+            )

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from pydantic import SecretStr
 
-from tunesmith._lazy import missing_attribute
+from tunesmith._lazy import explains_parameters, missing_attribute
 from tunesmith.errors import ConfigurationError
 from tunesmith.types.webhooks import WebhookEvent
 from tunesmith.webhooks import DEFAULT_TOLERANCE, unwrap, verify
@@ -40,6 +40,7 @@ class Webhooks:
         def __getattr__(self, name: str) -> Any:
             raise missing_attribute(self, ("webhooks",), name)
 
+    @explains_parameters
     def unwrap(
         self,
         payload: bytes | str,
@@ -61,6 +62,7 @@ class Webhooks:
         """
         return unwrap(payload, headers, secret=self._find_secret(secret))
 
+    @explains_parameters
     def verify_signature(
         self,
         payload: bytes | str,

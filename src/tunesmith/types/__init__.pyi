@@ -1,3 +1,58 @@
+from tunesmith.operations.chat_messages import (
+    ChatCompletionAssistantMessageParam as ChatCompletionAssistantMessageParam,
+    ChatCompletionContentPartImageParam as ChatCompletionContentPartImageParam,
+    ChatCompletionContentPartInputAudioParam as ChatCompletionContentPartInputAudioParam,
+    ChatCompletionContentPartParam as ChatCompletionContentPartParam,
+    ChatCompletionContentPartRefusalParam as ChatCompletionContentPartRefusalParam,
+    ChatCompletionContentPartTextParam as ChatCompletionContentPartTextParam,
+    ChatCompletionDeveloperMessageParam as ChatCompletionDeveloperMessageParam,
+    ChatCompletionFunctionMessageParam as ChatCompletionFunctionMessageParam,
+    ChatCompletionMessageCustomToolCallParam as ChatCompletionMessageCustomToolCallParam,
+    ChatCompletionMessageFunctionToolCallParam as ChatCompletionMessageFunctionToolCallParam,
+    ChatCompletionMessageParam as ChatCompletionMessageParam,
+    ChatCompletionMessageToolCallParam as ChatCompletionMessageToolCallParam,
+    ChatCompletionSystemMessageParam as ChatCompletionSystemMessageParam,
+    ChatCompletionToolMessageParam as ChatCompletionToolMessageParam,
+    ChatCompletionUserMessageParam as ChatCompletionUserMessageParam,
+)
+from tunesmith.operations.chat_params import (
+    ChatCompletionAllowedToolChoiceParam as ChatCompletionAllowedToolChoiceParam,
+    ChatCompletionAudioParam as ChatCompletionAudioParam,
+    ChatCompletionCustomToolParam as ChatCompletionCustomToolParam,
+    ChatCompletionFunctionCallOptionParam as ChatCompletionFunctionCallOptionParam,
+    ChatCompletionFunctionToolParam as ChatCompletionFunctionToolParam,
+    ChatCompletionNamedToolChoiceCustomParam as ChatCompletionNamedToolChoiceCustomParam,
+    ChatCompletionNamedToolChoiceParam as ChatCompletionNamedToolChoiceParam,
+    ChatCompletionPredictionContentParam as ChatCompletionPredictionContentParam,
+    ChatCompletionStreamOptionsParam as ChatCompletionStreamOptionsParam,
+    ChatCompletionToolChoiceOptionParam as ChatCompletionToolChoiceOptionParam,
+    ChatCompletionToolParam as ChatCompletionToolParam,
+    CustomToolParam as CustomToolParam,
+    FunctionDefinition as FunctionDefinition,
+    ResponseFormatJSONObject as ResponseFormatJSONObject,
+    ResponseFormatJSONSchema as ResponseFormatJSONSchema,
+    ResponseFormatText as ResponseFormatText,
+)
+from tunesmith.operations.fine_tuning_methods import (
+    DpoHyperparametersParam as DpoHyperparametersParam,
+    DpoMethodParam as DpoMethodParam,
+    ReinforcementHyperparametersParam as ReinforcementHyperparametersParam,
+    ReinforcementMethodParam as ReinforcementMethodParam,
+    SupervisedHyperparametersParam as SupervisedHyperparametersParam,
+    SupervisedMethodParam as SupervisedMethodParam,
+)
+from tunesmith.operations.graders import (
+    LabelModelGraderParam as LabelModelGraderParam,
+    MultiGraderParam as MultiGraderParam,
+    PythonGraderParam as PythonGraderParam,
+    ScoreModelGraderParam as ScoreModelGraderParam,
+    StringCheckGraderParam as StringCheckGraderParam,
+    TextSimilarityGraderParam as TextSimilarityGraderParam,
+)
+from tunesmith.operations.responses import (
+    ResponseInputItemParam as ResponseInputItemParam,
+    ResponseInputParam as ResponseInputParam,
+)
 from tunesmith.types.base import (
     APIModel as APIModel,
     APIResponse as APIResponse,

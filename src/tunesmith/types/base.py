@@ -56,6 +56,11 @@ class APIModel(BaseModel):
                     raise
                 raise missing_attribute(self, self._sdk_names, name) from error
 
+        def __getitem__(self, key: object) -> Any:
+            raise TypeError(
+                f"{type(self).__name__!r} object is not subscriptable: write .{key}, or .to_dict()"
+            )
+
     def to_dict(
         self,
         *,
@@ -181,6 +186,17 @@ class Page(APIResponse, Generic[Item]):
 
     def __aiter__(self) -> AsyncIterator[Item]:
         return PageItems(self.next_page, self.data)
+
+    if not TYPE_CHECKING:  # the inherited one yields the fields
+
+        def __iter__(self) -> Any:
+            raise TypeError(
+                "pages are asynchronous: write async for item in page, or for item in page.data, "
+                "which is this page only"
+            )
+
+        def __getitem__(self, key: object) -> Any:
+            raise TypeError(f"pages are not subscriptable: write page.data[{key!r}]")
 
     def _repr_html_(self) -> str:
         """Return the objects of this page as a table, for notebooks."""

@@ -98,6 +98,8 @@ class ChatCompletionAudio(APIModel):
 class ChatCompletionMessage(APIModel):
     """Message of the model. It can be sent back unchanged to continue the conversation."""
 
+    _sdk_names: ClassVar[tuple[str, ...]] = ("message", "result")
+
     content: str | None = None
     refusal: str | None = None
     role: Literal["assistant"] | str = "assistant"
@@ -141,6 +143,8 @@ class ChatCompletion(GeneratedObject, APIResponse):
 
     Source: https://platform.openai.com/docs/api-reference/chat/object
     """
+
+    _sdk_names: ClassVar[tuple[str, ...]] = ("completion", "result")
 
     choices: list[Choice]
     metadata: dict[str, str] | None = None

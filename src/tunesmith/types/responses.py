@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, Generic, Literal, TypeAlias, TypeVar
+from typing import Annotated, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import Discriminator, Field, Tag
 
@@ -164,6 +164,8 @@ class Response(APIResponse):
     Source: https://platform.openai.com/docs/api-reference/responses/object
     """
 
+    _sdk_names: ClassVar[tuple[str, ...]] = ("response", "result")
+
     id: str
     object: str | None = None
     created_at: int | float | None = None
@@ -243,6 +245,8 @@ class ResponseStreamEvent(APIModel):
 
     Source: https://platform.openai.com/docs/api-reference/responses-streaming
     """
+
+    _sdk_names: ClassVar[tuple[str, ...]] = ("event", "result")
 
     type: str
     sequence_number: int | None = None

@@ -27,7 +27,7 @@ def test_openais_own_error_is_read_whole():
     assert (error.message, error.type) == (inner["message"], inner["type"])
     assert (error.param, error.code) == (inner["param"], inner["code"])
     assert (error.status, error.request_id, error.retry_after) == (404, "req_1", 7)
-    assert json.loads(error.body) == {"error": inner}
+    assert json.loads(error.text) == {"error": inner}
     assert error.headers["x-request-id"] == "req_1"
 
 
@@ -166,7 +166,7 @@ def test_no_part_of_an_error_holds_a_key(shape):
 def test_a_long_body_is_cut():
     error = error_of({"error": {"message": "x" * 100_000}})
     assert len(error.message) == 2000
-    assert len(error.body) == 500
+    assert len(error.text) == 500
     assert len(error_of(b"word " * 100_000).message) == 500
 
 
@@ -196,7 +196,7 @@ def test_every_body_becomes_an_error_with_a_message(status, body):
     assert error.status == status
     assert isinstance(error.message, str)
     assert error.message
-    assert len(error.body) <= 500
+    assert len(error.text) <= 500
 
 
 @pytest.mark.parametrize(
