@@ -16,6 +16,7 @@ from collections.abc import (
 )
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, replace
+from math import inf
 from tempfile import TemporaryFile
 
 from tunesmith.errors import InvalidRequestError
@@ -228,7 +229,7 @@ async def decode_multipart(
     body: AsyncIterable[bytes],
     *,
     max_bytes: int,
-    spool_bytes: int | None = None,
+    spool_bytes: float = inf,
 ) -> list[ReceivedPart]:
     """Decode a form.
 
@@ -236,7 +237,7 @@ async def decode_multipart(
         content_type: The value of the `content-type` header.
         body: Chunks of the body; a generator is closed at the end.
         max_bytes: Maximum length of the body.
-        spool_bytes: Size from which files are received into temporary files; None for no files.
+        spool_bytes: Size from which files are received into temporary files.
 
     Raises:
         MultipartError: The form is malformed, ends early, or is too long.
@@ -265,7 +266,7 @@ class _PartParser:
 
     _MAX_PADDING = 64
 
-    def __init__(self, boundary: str, spool_bytes: int | None) -> None:
+    def __init__(self, boundary: str, spool_bytes: float) -> None:
         self._spool_bytes = spool_bytes
         self._part: ReceivedPart | None = None  # of which a part is in a file
         delimiter = b"\r\n--" + boundary.encode()
@@ -296,10 +297,10 @@ class _PartParser:
             del pending[: match.end()]
             self._searched = 0
         self._searched = max(len(pending) - self._overlap, 0)
-        if self._begun and self._spool_bytes is not None and self._searched > self._spool_bytes:
-            if self._spool(self._searched):
-                del pending[: self._searched]
-                self._searched = 0
+        is_large = self._begun and self._searched > self._spool_bytes
+        if is_large and self._spool(self._searched):
+            del pending[: self._searched]
+            self._searched = 0
         return parts
 
     def _complete_part(self, end: int) -> ReceivedPart:
