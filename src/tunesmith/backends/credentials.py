@@ -89,7 +89,7 @@ async def resolve_api_key(key: ApiKey) -> str:
             unchanged.
     """
     secret = conceal(key() if callable(key) else key)
-    if isinstance(secret, Awaitable):
+    if not isinstance(secret, SecretStr) and isinstance(secret, Awaitable):
         secret = conceal(await secret)
     if not isinstance(secret, SecretStr) or not secret.get_secret_value().strip():
         raise BackendError("nothing was sent: api_key must return a key as text", phase="closed")

@@ -7,7 +7,7 @@ from contextlib import AbstractAsyncContextManager
 from importlib.metadata import version
 from importlib.util import find_spec
 from types import TracebackType
-from typing import Any, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import anyio
 import anyio.lowlevel
@@ -30,7 +30,6 @@ from tunesmith.backends.credentials import (
     resolve_api_key,
     validate_api_key,
 )
-from tunesmith.backends.httpcore import HttpcoreTransport
 from tunesmith.backends.network import Proxy, blocked_error_for, find_proxy
 from tunesmith.backends.pools import ConnectionPool, LoopLocal, closed_error
 from tunesmith.backends.settings import (
@@ -44,13 +43,16 @@ from tunesmith.backends.settings import (
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response, SecretHeaders
 
+if TYPE_CHECKING:
+    from tunesmith.backends.httpcore import HttpcoreTransport
+
 __all__ = ["HttpClient", "HttpxBackend"]
 
 HttpClient = httpx.AsyncClient
 """The client that users may pass."""
 
+_Pool = ConnectionPool["HttpcoreTransport"]
 _Send = Callable[[httpx.Request], Awaitable[httpx.Response]]
-_Pool = ConnectionPool[HttpcoreTransport]
 
 
 class HttpxBackend:
@@ -109,7 +111,7 @@ class HttpxBackend:
         self._http_client = http_client
         self.http2 = http2
         self.max_connections = max_connections
-        self._pools = LoopLocal[_Pool | HttpcoreTransport](self._create_pool)
+        self._pools = LoopLocal["_Pool | HttpcoreTransport"](self._create_pool)
         self._mockable_client: httpx.AsyncClient | None = None
 
     def __repr__(self) -> str:
@@ -202,6 +204,9 @@ class HttpxBackend:
         return self._pools.get(anyio.lowlevel.current_token())
 
     def _create_pool(self) -> "_Pool | HttpcoreTransport":
+        # Imported here: the fast backend, a subclass, needs neither httpcore nor h11.
+        from tunesmith.backends.httpcore import HttpcoreTransport  # noqa: PLC0415
+
         # Loading the certificates takes most of the time of creating a transport.
         tls = self.base_url.startswith("https:") and tls_context(http2=self.http2)
         proxy = to_httpx_proxy(self.proxy)
@@ -266,8 +271,8 @@ class _Exchange:
             raise
         return Response(response.status_code, names, body, keeps_timeout=True)
 
-    async def _acquire_transport(self, pool: _Pool | HttpcoreTransport) -> HttpcoreTransport:
-        if isinstance(pool, HttpcoreTransport):
+    async def _acquire_transport(self, pool: "_Pool | HttpcoreTransport") -> "HttpcoreTransport":
+        if not isinstance(pool, ConnectionPool):
             return pool
         transport = await pool.acquire()
         transport.network.has_sent = False

@@ -53,17 +53,18 @@ class Endpoint(NamedTuple):
 
     def max_completion_tokens(self, body: Mapping[str, Any]) -> int | None:
         """Return the maximum output tokens of a request; None if there is no limit."""
+        limit = self.default_tokens
         values = [body[name] for name in self.length_params if body.get(name) is not None]
-        limits = [limit for limit in values or [self.default_tokens] if isinstance(limit, int)]
-        if not limits or len(limits) < len(values):
-            return None
-        limit: int = max([0, *limits])  # servers differ in which of two limits they obey
-        if self.prompt not in {"prompt", "messages"}:
+        if values:
+            if not all(isinstance(value, int) for value in values):
+                return None
+            limit = max(0, *values)  # servers differ in which of two limits they obey
+        if not limit or self.prompt == "input":
             return limit
         prompts: object = body.get("prompt")
         texts = len(prompts) if isinstance(prompts, list) else 1  # pyright: ignore[reportUnknownArgumentType]
-        counts = [body.get("best_of"), body.get("n")]
-        choices = max([1, *(count for count in counts if isinstance(count, int))])
+        counts = (body.get("best_of"), body.get("n"))
+        choices = max([1, *[count for count in counts if isinstance(count, int)]])
         return limit * max(texts, 1) * choices
 
     def parse_response(self, body: bytes) -> Any:

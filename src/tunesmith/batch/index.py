@@ -81,11 +81,12 @@ class KeyIndex:
         return name, is_custom_id
 
     def _see(self, key: str) -> int:
-        seen, state = self._db.execute(
-            "INSERT INTO keys (key, seen) VALUES (?, 1)"
-            " ON CONFLICT (key) DO UPDATE SET seen = seen + 1 RETURNING seen, state",
-            (key,),
-        ).fetchone()
+        insert = "INSERT OR IGNORE INTO keys (key, seen) VALUES (?, 1)"
+        if self._db.execute(insert, (key,)).rowcount:
+            self._new_key = key
+            return 1
+        update = "UPDATE keys SET seen = seen + 1 WHERE key = ? RETURNING seen, state"
+        seen, state = self._db.execute(update, (key,)).fetchone()
         self._new_key = key if state < 0 else None
         return int(seen)
 

@@ -130,7 +130,10 @@ class RequestBuilder:
         if isinstance(data, DatasetError):  # it could not even be read
             raise data
         if isinstance(data, str):
-            data = {"text": data} if self._template else self._default_endpoint().to_body(data)
+            if not self._template:
+                endpoint = self._default_endpoint()
+                return _RequestDraft(None, endpoint, endpoint.to_body(data))
+            data = {"text": data}
         if not is_object(data):
             raise self._error(
                 line, f"A row must be a text or an object, not {type(data).__name__}."
@@ -143,12 +146,12 @@ class RequestBuilder:
         if self._template is not None:
             return self._apply_template(line, key, fields)
         endpoint = self._endpoint or self._infer_endpoint(line, fields)
-        unknown = next((name for name in fields if name not in endpoint.params), None)
-        if unknown is not None:
+        unknown = fields.keys() - endpoint.params
+        if unknown:
             raise self._error(
                 line,
                 f"{endpoint.operation} has no such parameter.",
-                field=unknown,
+                field=min(unknown),
                 remedy="Remove it, or choose the fields with a template: template='… {field} …'.",
             )
         return _RequestDraft(key, endpoint, fields)

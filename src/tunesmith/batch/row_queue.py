@@ -112,24 +112,25 @@ class RowQueue:
         number = self._state.seen
         if self._has_positions:
             self._index.set_position(key, number, line)
-        row = row._replace(key=key, number=number)
+        if key != row.key:
+            row = row._replace(key=key)
         if problem is not None:
             invalid = OpenRow(key, number, payload=row)
             failure = Failure(INVALID_ROW, str(problem))
             self._execute(self._core.reject_row(invalid, failure))
         else:
-            self._execute(self._core.add_row(open_row(row, self._budget)))
+            self._execute(self._core.add_row(open_row(row, number, self._budget)))
 
 
-def open_row(row: RequestRow, budget: BudgetTracker) -> OpenRow:
-    """Return the row for the core.
+def open_row(row: RequestRow, number: int, budget: BudgetTracker) -> OpenRow:
+    """Return the row at a position in the source for the core.
 
     Raises:
         DatasetError: There is a budget, and the row has no limit of output tokens.
     """
     return OpenRow(
         row.key,
-        row.number,
+        number,
         budget.max_usage(row),
         row.estimated_tokens,
         row.max_completion_tokens,

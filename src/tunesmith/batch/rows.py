@@ -23,7 +23,6 @@ class RequestRow(NamedTuple):
         endpoint: Its endpoint.
         body: Its body, as JSON.
         max_completion_tokens: Maximum output tokens; None if there is no limit.
-        number: Its position among all rows, counting from 0.
     """
 
     key: str
@@ -31,7 +30,6 @@ class RequestRow(NamedTuple):
     endpoint: Endpoint
     body: bytes
     max_completion_tokens: int | None
-    number: int = 0
 
     @property
     def estimated_tokens(self) -> int:

@@ -348,11 +348,9 @@ class BatchApiRunner:
                 await self._space.wait()
             position = self._index.get_position(request.key)
             number, line = position or (-1, 0)
-            row = open_row(request._replace(number=number, line=line), self._budget)
             correct = self._collector.retry_bodies.pop(request.key, None)
-            if correct is not None:
-                body = correct(request.body)
-                row = open_row(request._replace(number=number, line=line, body=body), self._budget)
+            body = correct(request.body) if correct is not None else request.body
+            row = open_row(request._replace(line=line, body=body), number, self._budget)
             self._execute(self._batches.on_left_over(shard, row, request.line))
             if not count % _SLICE:
                 self._notify()

@@ -35,6 +35,8 @@ class Usage:
 
     def capped(self, limit: "Usage") -> "Usage":
         """Return this usage, each part at most that of `limit`."""
+        if self.prompt <= limit.prompt and self.completion <= limit.completion:
+            return self
         return Usage(min(self.prompt, limit.prompt), min(self.completion, limit.completion))
 
 
@@ -103,7 +105,8 @@ class Ledger:
     def pay(self, reserved: Usage, usage: Usage) -> None:
         """Replace a reservation by the paid tokens; the rest is returned."""
         used = NOTHING if reserved is NOTHING else usage.capped(reserved)
-        self.entered += usage - used
+        if used is not usage:
+            self.entered += usage - used
         self.reserved -= reserved
         self._return(reserved - used)
         self.paid += usage
