@@ -40,6 +40,6 @@ def test_a_verdict_holds(tmp_path, name, _, source, format, verdict):
     content = written.files[0].read_bytes()
     examples = list(TrainingFile(lambda: [content], diagnosis.format))
     validate_example_count(len(examples))
-    messages = " ".join(finding.message for finding in plan.accepted)
+    messages = " ".join(finding.message for finding in diagnosis.findings)
     for left_out in re.findall(r"`([^`]+)`", verdict):
         assert f"`{left_out}`" in messages

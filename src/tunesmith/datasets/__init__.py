@@ -5,7 +5,9 @@
         └──────────────┬───────────────────────────────────┘
                     read/          Row(line, data), in flat memory
                        │
-                  formats.py       recognise the format; convert.py, columns.py: convert rows
+                containers.py      rows inside an object, such as `{"data": […]}`
+                       │
+                  formats.py       recognise the format; normalize.py, convert.py: convert rows
                        │
       Dataset ─────────┤           dataset.py: the entry point
                        │

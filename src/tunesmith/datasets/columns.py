@@ -7,19 +7,34 @@ from typing import Any
 from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.rows import Chunk
 
-__all__ = ["choose_columns", "column_hint", "columns_to_rows", "format_columns", "is_header"]
+__all__ = [
+    "choose_columns",
+    "column_hint",
+    "format_columns",
+    "is_header",
+    "open_ended_column",
+]
 
 _NAMES = {
     "prompt": (
-        *("prompt", "question", "query", "instruction", "input", "text", "sentence", "review"),
-        *("user", "human", "request", "source"),
+        *("prompt", "question", "query", "problem", "instruction", "input", "inputs"),
+        *("text_input", "input_text", "text", "sentence", "review", "message", "utterance"),
+        *("document", "article", "user", "human", "request", "source"),
     ),
     "completion": (
-        *("completion", "answer", "response", "output", "reply", "target", "assistant", "ideal"),
-        *("label", "category", "class", "intent", "sentiment", "summary"),
+        *("completion", "answer", "response", "output", "outputs", "output_text", "reply"),
+        *("target", "targets", "solution", "assistant", "ideal", "summary", "highlights"),
+        *("label", "category", "class", "intent", "sentiment"),
     ),
 }
 """Well-known names of columns, the most specific first."""
+
+_ALL_NAMES = {name for names in _NAMES.values() for name in names}
+_OPEN_ENDED = {"text", "content"}
+"""Columns that are completions without a prompt, if they are the only texts."""
+
+_SPEAKER_NAMES = {"role", "author", "speaker", "from", "sender"}
+_SAID_NAMES = {"text", "content", "message", "value", "utterance"}
 
 _LONG_NAME = 40
 _LONG_NAME_WORDS = 4
@@ -33,8 +48,11 @@ _MAX_SHOWN = 10
 def choose_columns(chunk: Chunk) -> dict[str, str]:
     """Return the places of columns, `prompt` and `completion`, by well-known names.
 
-    Names are in lower case. Of several well-known names the most specific is used.
+    Names are in lower case. Of several well-known names the most specific is used. A column of text
+    without a second one holds completions.
     """
+    if open_ended := open_ended_column(chunk):
+        return {open_ended: "completion"}
     columns = {c.strip().lower() for c in _columns(chunk) if _is_scalar(chunk, c)}
     return {
         name: target
@@ -43,11 +61,27 @@ def choose_columns(chunk: Chunk) -> dict[str, str]:
     }
 
 
+def open_ended_column(chunk: Chunk) -> str | None:
+    """Return the column of completions in rows without any other text, in lower case."""
+    columns = _columns(chunk)
+    if columns == ["completion"]:
+        return "completion"
+    texts = [column.strip().lower() for column in columns if _is_text(chunk, column)]
+    others = {name.strip().lower() for name in columns} & (_ALL_NAMES | _SPEAKER_NAMES) - {*texts}
+    return texts[0] if len(texts) == 1 and texts[0] in _OPEN_ENDED and not others else None
+
+
 def column_hint(chunk: Chunk) -> str:
     """Return a hint that names the columns to rename, by their content."""
     columns = _columns(chunk)
     if any(_is_value(column) or _is_repeated(chunk, column) for column in columns):
         return "The first row may be an example: add a header with `prompt` and `completion`."
+    names = {column.strip().lower() for column in columns}
+    if names & _SPEAKER_NAMES and names & _SAID_NAMES:
+        return (
+            "Each row is one message of a conversation: join the messages of each conversation, in "
+            "their order, to a list `messages`."
+        )
     chosen = choose_columns(chunk)
     free = [
         column
@@ -55,11 +89,10 @@ def column_hint(chunk: Chunk) -> str:
         if column.strip() and column.strip().lower() not in chosen and _is_text(chunk, column)
     ]
     missing = [target for target in _NAMES if target not in chosen.values()]
-    if nested := [column for column in columns if not _is_scalar(chunk, column)]:
-        return (
-            f"`{nested[0]}` holds objects or lists: write the text of the answer as `completion` "
-            "and that of the question as `prompt`."
-        )
+    for column in columns:
+        values = _values(chunk, column)
+        if not _is_scalar(chunk, column) and (value := next(values, None)) is not None:
+            return _nested_hint(column, value)
     if len(free) < len(missing):
         return (
             "A file needs two columns of text, `prompt` and `completion`, or conversations as "
@@ -75,23 +108,25 @@ def column_hint(chunk: Chunk) -> str:
             first, second = second, first
         renames = {first: "prompt", second: "completion"}
     shown = " and ".join(f"rename={{{old!r}: {new!r}}}" for old, new in renames.items())
-    return f"Rename the columns for prompts and completions: {shown}."
+    others = ", ".join(f"`{column}`" for column in free if column not in renames)
+    lost = f" {others} would be left out; join texts that belong together." if others else ""
+    return f"Rename the columns for prompts and completions: {shown}.{lost}"
 
 
-def columns_to_rows(data: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the rows of an object of columns or of rows, as pandas writes them; none of others."""
-    cells = list(data.values())
-    if all(map(is_list, cells)):
-        is_table = len({*map(len, cells)}) == 1 and not any(
-            is_object(cell) or is_list(cell) for column in cells for cell in column
+def _nested_hint(column: str, value: Any) -> str:
+    """Return a hint for a column of objects or lists."""
+    if is_list(value) and value and all(isinstance(item, str) for item in value):
+        return (
+            f"`{column}` holds several texts: keep one as `completion`, or a better and a worse "
+            "one as `chosen` and `rejected`."
         )
-        return [dict(zip(data, row, strict=True)) for row in zip(*cells, strict=True)] * is_table
-    if not all(map(is_object, cells)):
-        return []
-    index = list(cells[0])
-    if index and all(list(column) == index for column in cells) and all(map(str.isdecimal, index)):
-        return [{name: data[name][key] for name in data} for key in index]
-    return cells if len(cells) > 1 else []
+    item: Any = value[0] if is_list(value) and value else value
+    keys = [f"`{key}`" for key in item][:_MAX_SHOWN] if is_object(item) else []
+    shown = f"objects or lists ({', '.join(keys)})" if keys else "objects or lists"
+    return (
+        f"`{column}` holds {shown}: write the text of the answer as `completion` and that of the "
+        "question as `prompt`."
+    )
 
 
 def is_header(names: list[str]) -> bool:

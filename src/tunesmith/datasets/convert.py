@@ -1,82 +1,63 @@
 """Conversions of open data formats to the formats of the service."""
 
-import re
-from collections.abc import Mapping
-from os.path import commonprefix
+from collections.abc import Callable, Mapping
 from typing import Any
 
-from pydantic_core import from_json, to_json
+from pydantic_core import to_json
 
-from tunesmith._json_types import is_list, is_object
+from tunesmith._json_types import is_list, is_object, json_type_name
+from tunesmith.datasets.checks.affixes import common_prefix
+from tunesmith.datasets.turns import (
+    MESSAGE_LISTS,
+    is_turns,
+    parse_cell,
+    plain_text,
+    read_message,
+    read_transcript,
+    read_turns,
+)
 
 __all__ = [
-    "MESSAGE_LISTS",
-    "ROLES",
+    "HISTORY_KEYS",
+    "SYSTEM_KEYS",
+    "TRANSCRIPT_KEYS",
     "Rejected",
-    "alpaca_to_chat",
+    "conversation_key",
     "conversation_to_chat",
-    "dolly_to_chat",
     "evals_to_chat",
+    "exchange_converter",
     "kto_to_chat",
-    "orca_to_chat",
-    "parse_cell",
     "parse_label",
     "prompt_completion_to_chat",
     "ranking_to_dpo",
     "to_chat",
     "to_completion",
-    "turns_to_chat",
+    "transcript_to_chat",
 ]
 
 Fields = Mapping[str, Any]
 
-MESSAGE_LISTS = ("conversations", "conversation", "messages")
-"""Keys that can hold the turns of a conversation."""
+SYSTEM_KEYS = (
+    *("system", "system_prompt", "system_message"),
+    *("systeminstruction", "system_instruction"),
+)
+"""Keys that can hold a system message."""
 
-ROLES = {
-    "human": "user",
-    "customer": "user",
-    "user": "user",
-    "prompter": "user",
-    "gpt": "assistant",
-    "chatgpt": "assistant",
-    "assistant": "assistant",
-    "model": "assistant",
-    "bot": "assistant",
-    "chatbot": "assistant",
-    "agent": "assistant",
-    "ai": "assistant",
-    "system": "system",
-    "developer": "developer",
-}
-"""Names of speakers in other formats, in lower case, and the role of each."""
+HISTORY_KEYS = ("history", "chat_history")
+"""Keys that can hold earlier turns."""
 
-_ALL_ROLES = ROLES | {
-    "function_call": "call",
-    "observation": "tool",
-    "tool": "tool",
-    "function_response": "tool",
-}
+TRANSCRIPT_KEYS = ("text", "transcript", "input", *MESSAGE_LISTS)
+"""Keys that can hold a whole conversation as one text."""
+
 _LABELS = {
     **dict.fromkeys(("true", "desirable", "1"), True),
     **dict.fromkeys(("false", "undesirable", "0"), False),
 }
 _CHAT_EXTRAS = ("tools", "images", "videos", "audios", "parallel_tool_calls")
-_MARKERS = re.compile(r"\n*(Human|Assistant): ?")
 
 
 class Rejected(Exception):  # noqa: N818 — not an error
     """Signal for a row that is labelled as a bad answer."""
-
-
-def parse_cell(value: Any) -> Any:
-    """Return the JSON list, object or boolean that a text holds; other values as they are."""
-    if not isinstance(value, str) or not value.lstrip().startswith(("[", "{", "true", "false")):
-        return value
-    try:
-        return from_json(value)
-    except ValueError:
-        return value
 
 
 def to_chat(data: Mapping[str, str], system: str | None = None) -> dict[str, Any]:
@@ -116,33 +97,31 @@ def to_completion(data: Mapping[str, Any], system: str | None = None) -> dict[st
             raise ValueError(f"its roles are {', '.join(map(str, roles)) or 'none'}")
 
 
-def alpaca_to_chat(data: Fields) -> dict[str, Any]:
-    """Convert `instruction`, `input` and `output`; `history` and `system` are kept."""
-    earlier: Any = data.get("history") or list[Any]()
-    if not is_list(earlier) or not all(is_list(pair) and len(pair) == 2 for pair in earlier):  # noqa: PLR2004 — a pair
-        raise ValueError("`history` must be a list of pairs")
-    pairs = [*earlier, (_joined(data, "instruction", "input"), _text(data, "output"))]
-    messages = [
-        {"role": role, "content": text}
-        for pair in pairs
-        for role, text in zip(("user", "assistant"), pair, strict=True)
-    ]
-    return _chat(data, messages)
+def exchange_converter(places: Mapping[str, str]) -> Callable[[Fields], dict[str, Any]]:
+    """Return a conversion of a question and its answer, which are fields of their own.
 
+    Args:
+        places: The place of each key. The texts of all keys of the user are joined.
+    """
+    questions = [key for key, place in places.items() if place == "user"]
+    answers = [key for key, place in places.items() if place == "assistant"]
 
-def dolly_to_chat(data: Fields) -> dict[str, Any]:
-    """Convert `instruction`, `context` and `response`."""
-    return _exchange(data, _joined(data, "instruction", "context"), _text(data, "response"))
+    def exchange_to_chat(data: Fields) -> dict[str, Any]:
+        prompts = [_text(data, key) for key in questions if data.get(key) is not None]
+        present = [key for key in answers if data.get(key) is not None]
+        if not prompts or not present:
+            missing = answers if prompts else questions
+            raise ValueError(f"`{next((k for k in missing if k in data), missing[0])}` is missing")
+        if len(present) > 1:
+            raise ValueError(f"`{present[0]}` and `{present[1]}` are two answers")
+        earlier = [turn for key in HISTORY_KEYS if data.get(key) for turn in read_turns(data[key])]
+        pair = {
+            "prompt": "\n\n".join(filter(None, prompts)),
+            "completion": _text(data, present[0]),
+        }
+        return _chat(data, [*earlier, *to_chat(pair)["messages"]])
 
-
-def turns_to_chat(data: Fields) -> dict[str, Any]:
-    """Convert the columns `system`, `user` and `assistant`."""
-    return _exchange(data, _text(data, "user"), _text(data, "assistant"))
-
-
-def orca_to_chat(data: Fields) -> dict[str, Any]:
-    """Convert `system_prompt`, `question` and `response`."""
-    return _exchange(data, _text(data, "question"), _text(data, "response"))
+    return exchange_to_chat
 
 
 def evals_to_chat(data: Fields) -> dict[str, Any]:
@@ -154,8 +133,10 @@ def evals_to_chat(data: Fields) -> dict[str, Any]:
 
 
 def prompt_completion_to_chat(data: Fields) -> dict[str, Any]:
-    """Convert `prompt` and `completion` that are lists of messages, as TRL has them."""
-    return _chat(data, [*_messages(data["prompt"], "user"), *_messages(data["completion"])])
+    """Convert a prompt and its completion of which one is messages at least, as TRL has them."""
+    prompt = data["prompt"] if "prompt" in data else data["input"]
+    answer = next(data[key] for key in ("completion", "response", "output") if key in data)
+    return _chat(data, [*_messages(prompt, "user"), *_messages(answer)])
 
 
 def parse_label(label: Any) -> bool | None:
@@ -174,45 +155,39 @@ def kto_to_chat(data: Fields) -> dict[str, Any]:
         raise ValueError("`label` must be true or false")
     if not is_good:
         raise Rejected
-    if any(key in data for key in MESSAGE_LISTS):
-        return conversation_to_chat(data)
-    return prompt_completion_to_chat(data)
+    return conversation_to_chat(data) if conversation_key(data) else prompt_completion_to_chat(data)
+
+
+def conversation_key(data: Fields) -> str | None:
+    """Return the key that holds the turns of a conversation."""
+    for key in MESSAGE_LISTS:
+        if key in data and (key in MESSAGE_LISTS[:3] or is_turns(parse_cell(data[key]))):
+            return key
+    return None
 
 
 def conversation_to_chat(data: Fields) -> dict[str, Any]:
-    """Convert the turns of a conversation, as ShareGPT has them (`from`, `value`).
+    """Convert the turns of a conversation, such as those of ShareGPT (`from`, `value`)."""
+    key = conversation_key(data)
+    return _chat(data, read_turns(data[key] if key else None))
 
-    Calls (`function_call`) and their results (`observation`) become tool calls and answers.
-    """
-    conversation = next((parse_cell(data[key]) for key in MESSAGE_LISTS if key in data), None)
-    if not is_list(conversation):
-        raise ValueError("the conversation must be a list")
-    messages: list[dict[str, Any]] = []
-    open_calls: list[str] = []
-    for turn in conversation:
-        if not is_object(turn):
-            raise ValueError("a turn of the conversation must be an object")
-        if turn and not turn.keys() & {"from", "role"} and {*map(str.lower, turn)} <= ROLES.keys():
-            messages += [{"role": ROLES[role.lower()], "content": turn[role]} for role in turn]
-            continue
-        message = _message(turn, len(messages))
-        if message["role"] == "assistant":
-            open_calls = [call["id"] for call in message.get("tool_calls", ())]
-        elif message["role"] == "tool" and "tool_call_id" not in message:
-            message["tool_call_id"] = open_calls.pop(0) if open_calls else ""
-        messages.append(message)
-    return _chat(data, messages)
+
+def transcript_to_chat(data: Fields) -> dict[str, Any]:
+    """Convert a conversation that is one text, with the marks of a template."""
+    return _chat(data, read_turns(next(data[key] for key in TRANSCRIPT_KEYS if key in data)))
 
 
 def ranking_to_dpo(data: Fields) -> dict[str, Any]:
     """Convert `chosen` and `rejected`, texts or messages, with or without a `prompt`."""
     chosen, rejected = parse_cell(data["chosen"]), parse_cell(data["rejected"])
-    key = next((key for key in ("prompt", "question", *MESSAGE_LISTS) if key in data), None)
+    lists = [key for key in (conversation_key(data),) if key]
+    key = next((key for key in ("prompt", "question", *lists) if key in data), None)
     prompt = None if key is None else parse_cell(data[key])
-    if key in MESSAGE_LISTS and is_list(prompt):
-        prompt = conversation_to_chat({"messages": prompt})["messages"]
+    if key in lists and is_list(prompt):
+        prompt = read_turns(prompt)
     elif key is None and "instruction" in data:
-        prompt = _joined(data, "instruction", "input")
+        texts = [_text(data, key) for key in ("instruction", "input") if data.get(key) is not None]
+        prompt = "\n\n".join(filter(None, texts))
     if isinstance(chosen, str) and isinstance(rejected, str) and prompt is None:
         prompt, chosen, rejected = _shared_beginning(chosen, rejected)
     better, worse = _messages(chosen), _messages(rejected)
@@ -225,18 +200,20 @@ def ranking_to_dpo(data: Fields) -> dict[str, Any]:
 
 def _chat(data: Fields, messages: list[dict[str, Any]]) -> dict[str, Any]:
     """Return a conversation with the system message, tools and media of the row."""
-    system = data.get("system") or data.get("system_prompt")
-    if isinstance(system, str) and messages[:1] and messages[0].get("role") != "system":
-        messages = [{"role": "system", "content": system}, *messages]
+    for key in SYSTEM_KEYS:
+        if not data.get(key):
+            continue
+        text = plain_text(parse_cell(data[key]))
+        if text is None:
+            raise ValueError(f"`{key}` must be text")
+        system = {"role": "system", "content": text.removeprefix("SYSTEM:").strip()}
+        if system["content"] and system not in messages[:1]:
+            messages = [system, *messages]
     chat: dict[str, Any] = {"messages": messages}
     for key in _CHAT_EXTRAS:
         if data.get(key):
             chat[key] = _tools(data[key]) if key == "tools" else data[key]
     return chat
-
-
-def _exchange(data: Fields, prompt: str, answer: str) -> dict[str, Any]:
-    return _chat(data, to_chat({"prompt": prompt, "completion": answer})["messages"])
 
 
 def _tools(value: Any) -> Any:
@@ -249,71 +226,36 @@ def _tools(value: Any) -> Any:
     ]
 
 
-def _message(turn: Mapping[str, Any], index: int) -> dict[str, Any]:
-    role = turn.get("from", turn.get("role"))
-    message = {key: value for key, value in turn.items() if key not in {"from", "value"}}
-    message["role"] = _ALL_ROLES.get(role.lower(), role) if isinstance(role, str) else role
-    if "value" in turn:
-        message["content"] = turn["value"]
-    if message["role"] == "call":
-        calls = parse_cell(message.pop("content"))
-        return message | {
-            "role": "assistant",
-            "tool_calls": [
-                _call(call, f"call_{index}_{number}")
-                for number, call in enumerate(calls if is_list(calls) else [calls])
-            ],
-        }
-    return message
-
-
-def _call(call: Any, id: str) -> dict[str, Any]:
-    if not is_object(call) or "name" not in call:
-        raise ValueError("a function call must be an object with `name` and `arguments`")
-    arguments = call.get("arguments", {})
-    text = arguments if isinstance(arguments, str) else to_json(arguments).decode()
-    return {"id": id, "type": "function", "function": {"name": call["name"], "arguments": text}}
-
-
 def _messages(value: Any, role: str = "assistant") -> list[dict[str, Any]]:
     """Return messages: a list of them, one of them, or a text."""
     parsed = parse_cell(value)
     if is_object(parsed):
         parsed = [parsed]
     if is_list(parsed) and all(is_object(turn) for turn in parsed):
-        return [_message(turn, index) for index, turn in enumerate(parsed)]
+        return [read_message(turn, index) for index, turn in enumerate(parsed)]
     return [{"role": role, "content": value}]
 
 
 def _shared_beginning(chosen: str, rejected: str) -> tuple[Any, Any, Any]:
     """Split two texts into what they have in common and the rest of each."""
-    if _MARKERS.match(chosen) and _MARKERS.match(rejected):
-        return None, _dialogue(chosen), _dialogue(rejected)
-    prompt = commonprefix([chosen, rejected])  # noqa: RUF071 — character by character is meant
+    better, worse = read_transcript(chosen), read_transcript(rejected)
+    if better and worse:
+        return None, better, worse
+    prompt = common_prefix([chosen, rejected])
     prompt = prompt[: max(prompt.rfind(" "), prompt.rfind("\n")) + 1]
     if not prompt.strip():
         raise ValueError("there is no `prompt`, and the answers have no common beginning")
     return prompt.rstrip(), chosen[len(prompt) :], rejected[len(prompt) :]
 
 
-def _dialogue(text: str) -> list[dict[str, str]]:
-    _, *parts = _MARKERS.split(text)
-    return [
-        {"from": speaker.lower(), "value": turn.strip()}
-        for speaker, turn in zip(parts[::2], parts[1::2], strict=True)
-    ]
-
-
-def _joined(data: Fields, first: str, second: str) -> str:
-    return "\n\n".join(filter(None, (_text(data, first), _text(data, second, ""))))
-
-
-def _text(data: Fields, key: str, default: str | None = None) -> str:
-    value = data.get(key, default)
+def _text(data: Fields, key: str) -> str:
+    """Return the text of a field; of several right `answers` the first."""
+    value = parse_cell(data[key]) if key == "answers" else data[key]
+    while key == "answers" and (is_list(value) or is_object(value)):
+        value = value.get("text") if is_object(value) else next(iter(value), None)
     if isinstance(value, bool | int | float):
         return to_json(value).decode()
-    if value is None and default is not None:
-        return default
     if not isinstance(value, str):
-        raise ValueError(f"`{key}` must be text")  # noqa: TRY004 — a broken row, not a wrong call
+        actual = "it is missing" if value is None else f"here it is {json_type_name(value)}"
+        raise ValueError(f"`{key}` must be text; {actual}")  # noqa: TRY004 — a broken row
     return value

@@ -15,17 +15,16 @@ import anyio.to_thread
 from pydantic_core import PydanticSerializationError, from_json, to_json
 
 from tunesmith._extras import import_extra
-from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.checks.run import run_checks
-from tunesmith.datasets.columns import columns_to_rows, format_columns
+from tunesmith.datasets.columns import format_columns
+from tunesmith.datasets.containers import unwrap_rows
 from tunesmith.datasets.diagnosis import Check, Diagnosis
 from tunesmith.datasets.formats import (
     SOURCE_FORMATS,
     SourceFormat,
-    converter_for,
     detect_format,
-    normalizer_for,
 )
+from tunesmith.datasets.normalize import converter_for, normalizer_for
 from tunesmith.datasets.read import MAX_LINE_BYTES, DataFile, OnBroken, ReadIssues, read
 from tunesmith.datasets.read.files import FileType
 from tunesmith.datasets.read.sniff import sniff_kind
@@ -41,9 +40,6 @@ from tunesmith.errors import DatasetError
 from tunesmith.training_rules import Format
 
 __all__ = ["Dataset", "Source", "diagnose"]
-
-_WRAPPERS = {"data", "rows", "examples", "train", "items", "records"}
-"""Keys of an object that holds all rows in a list."""
 
 Source = str | PathLike[str] | IO[bytes] | IO[str] | Iterable[Mapping[str, Any]]
 """Source of rows: a path, a file object, or the rows."""
@@ -241,7 +237,7 @@ class Dataset:
         elif not name.endswith(".jsonl"):
             issues.conversions.append(f"{kind} to JSON lines")
         rows = read(self._rows, issues, self._options.encoding, kind)
-        return _unwrap(rows, issues) if kind == "json" else rows
+        return unwrap_rows(rows, issues) if kind in {"json", "jsonl"} else rows
 
     def _renamed(self, rows: Iterator[Row]) -> Iterator[Row]:
         names = self._options.rename
@@ -331,23 +327,6 @@ def diagnose(
         rows=rows,
         findings=findings,
     )
-
-
-def _unwrap(rows: Iterator[Row], issues: ReadIssues) -> Iterator[Row]:
-    """Yield the rows, or those that the only one holds, such as `{"data": […]}`."""
-    first = next(rows, None)
-    second = next(rows, None)
-    if first and second is None:
-        for key in _WRAPPERS & first.data.keys():
-            if is_list(items := first.data[key]) and all(map(is_object, items)):
-                issues.conversions.append(f"the list `{key}` to rows")
-                yield from (Row(first.line, item) for item in items)
-                return
-        if records := columns_to_rows(first.data):
-            issues.conversions.append("columns or an index to rows")
-            yield from (Row(first.line, record) for record in records)
-            return
-    yield from chain(filter(None, (first, second)), rows)
 
 
 def _spool(rows: Iterable[Mapping[str, Any]]) -> DataFile:

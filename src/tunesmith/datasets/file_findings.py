@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 
+from tunesmith.datasets.containers import extract_command
 from tunesmith.datasets.findings import Finding, Fix
 from tunesmith.datasets.read.issues import ReadIssues
 from tunesmith.training_rules import MAX_FILE_BYTES, MIN_EXAMPLES
@@ -69,6 +70,16 @@ def reading_findings(issues: ReadIssues) -> Iterator[Finding]:
             severity="warning",
             message=f"Only the first sheet is read; the others are "
             f"{', '.join(issues.further_sheets)}.",
+            file=file,
+        )
+    if issues.further_lists:
+        shown = ", ".join(f"`{key}` ({count} rows)" for key, count in issues.further_lists.items())
+        command = extract_command(next(iter(issues.further_lists)), file)
+        yield Finding(
+            code="further-lists",
+            severity="warning",
+            message=f"Only the training rows are read; the file holds {shown} too. Write them to a "
+            f"file of their own: {command}",
             file=file,
         )
     if issues.broken.count:

@@ -1,4 +1,4 @@
-"""Recognition of the format of a file, and the changes that give its rows an exact shape."""
+"""Formats that files can have, and the recognition of the one that a file has."""
 
 import shlex
 from collections import Counter
@@ -6,32 +6,42 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
-from pydantic_core import to_json
-
 from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets import convert
-from tunesmith.datasets.columns import choose_columns, column_hint, format_columns
-from tunesmith.datasets.convert import MESSAGE_LISTS, parse_cell, parse_label
-from tunesmith.datasets.read.issues import ReadIssues
-from tunesmith.datasets.rows import Chunk, Row, is_table
+from tunesmith.datasets.columns import (
+    choose_columns,
+    column_hint,
+    format_columns,
+    open_ended_column,
+)
+from tunesmith.datasets.convert import (
+    HISTORY_KEYS,
+    SYSTEM_KEYS,
+    TRANSCRIPT_KEYS,
+    conversation_key,
+    parse_label,
+)
+from tunesmith.datasets.rows import Chunk
+from tunesmith.datasets.turns import MESSAGE_LISTS, is_turns, parse_cell, read_transcript
 from tunesmith.errors import DatasetError
 from tunesmith.training_rules import COMPLETION_KEYS, Format
 
-__all__ = [
-    "SOURCE_FORMATS",
-    "RowNormalizer",
-    "SourceFormat",
-    "converter_for",
-    "detect_format",
-    "normalizer_for",
-]
+__all__ = ["SOURCE_FORMATS", "SourceFormat", "detect_format", "has_known_format"]
 
-RowNormalizer = Callable[[Chunk], Chunk]
-"""Function that gives rows as they were read the exact shape of their format."""
+_Fields = Mapping[str, Any]
+_Keys = tuple[str, ...]
 
-_NESTED = ("messages", "input", "preferred_output", "non_preferred_output", "tools", "functions")
-_SYSTEM = {"system": "system message", "system_prompt": "system message"}
+_SYSTEM = dict.fromkeys(SYSTEM_KEYS, "system message")
+_HISTORY = dict.fromkeys(HISTORY_KEYS, "earlier turns")
 _MEDIA = {key: key for key in ("tools", "images", "videos", "audios")}
+_MESSAGES = dict.fromkeys(MESSAGE_LISTS, "messages")
+_QUESTIONS = ("user", "prompt", "question", "query", "message", "instruction", "input")
+_ANSWERS = ("assistant", "completion", "answer", "response", "output")
+_MEANINGFUL = {
+    *("context", "passage", "choices", "options", "tools", "functions"),
+    *("image", "images", "video", "videos", "audio", "audios", *SYSTEM_KEYS, *HISTORY_KEYS),
+}
+"""Keys without which an example means something else."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -44,12 +54,27 @@ class SourceFormat:
         convert: Converts the fields of a row, with their names in lower case; None for the formats
             of the service.
         mapping: The keys that are read and the place of each in the converted row.
+        needs: Groups of keys; a row with a value for a key of each group has the format. Empty if
+            more than keys decides.
     """
 
     name: str
     format: Format
-    convert: Callable[[Mapping[str, Any]], dict[str, Any]] | None = None
+    convert: Callable[[_Fields], dict[str, Any]] | None = None
     mapping: Mapping[str, str] = field(default_factory=dict[str, str])
+    needs: tuple[_Keys, ...] = ()
+
+
+def _exchange(name: str, user: _Keys, assistant: _Keys, *needs: _Keys) -> SourceFormat:
+    """Return a format whose questions and answers are fields of their own."""
+    mapping = {
+        **dict.fromkeys(user, "user"),
+        **dict.fromkeys(assistant, "assistant"),
+        **_HISTORY,
+        **_SYSTEM,
+        **_MEDIA,
+    }
+    return SourceFormat(name, "chat", convert.exchange_converter(mapping), mapping, needs)
 
 
 _ALL = (
@@ -57,48 +82,50 @@ _ALL = (
     SourceFormat("chat", "chat"),
     SourceFormat("dpo", "dpo"),
     SourceFormat("reinforcement", "reinforcement"),
-    SourceFormat(
-        "alpaca",
-        "chat",
-        convert.alpaca_to_chat,
-        {
-            "instruction": "user",
-            "input": "user",
-            "output": "assistant",
-            "history": "earlier turns",
-            **_SYSTEM,
-            **_MEDIA,
-        },
+    _exchange(
+        "alpaca", ("instruction", "input", "context"), ("output",), ("instruction",), ("output",)
     ),
-    SourceFormat(
+    _exchange(
         "dolly",
-        "chat",
-        convert.dolly_to_chat,
-        {"instruction": "user", "context": "user", "response": "assistant", **_SYSTEM},
+        ("instruction", "context", "input"),
+        ("response",),
+        ("instruction",),
+        ("response",),
+    ),
+    _exchange(
+        "squad",
+        ("context", "passage", "question"),
+        ("answers", "answer"),
+        ("question",),
+        ("context", "passage"),
+        ("answers", "answer"),
+    ),
+    _exchange(
+        "orca", ("question",), ("response",), ("system_prompt",), ("question",), ("response",)
+    ),
+    _exchange("turns", ("user",), ("assistant",), ("user",), ("assistant",)),
+    _exchange(
+        "exchange", _QUESTIONS, _ANSWERS, _QUESTIONS, _ANSWERS, (*SYSTEM_KEYS, *HISTORY_KEYS)
     ),
     SourceFormat(
-        "sharegpt",
-        "chat",
-        convert.conversation_to_chat,
-        {**dict.fromkeys(MESSAGE_LISTS, "messages"), **_SYSTEM, **_MEDIA},
+        "sharegpt", "chat", convert.conversation_to_chat, {**_MESSAGES, **_SYSTEM, **_MEDIA}
     ),
     SourceFormat(
-        "turns",
+        "transcript",
         "chat",
-        convert.turns_to_chat,
-        {"user": "user", "assistant": "assistant", **_SYSTEM},
-    ),
-    SourceFormat(
-        "orca",
-        "chat",
-        convert.orca_to_chat,
-        {"question": "user", "response": "assistant", **_SYSTEM},
+        convert.transcript_to_chat,
+        {**dict.fromkeys(TRANSCRIPT_KEYS, "messages"), **_SYSTEM},
     ),
     SourceFormat(
         "messages",
         "chat",
         convert.prompt_completion_to_chat,
-        {"prompt": "user", "completion": "assistant", **_MEDIA},
+        {
+            **dict.fromkeys(("prompt", "input"), "user"),
+            **dict.fromkeys(("completion", "response", "output"), "assistant"),
+            **_SYSTEM,
+            **_MEDIA,
+        },
     ),
     SourceFormat(
         "evals", "chat", convert.evals_to_chat, {"input": "messages", "ideal": "assistant"}
@@ -112,7 +139,7 @@ _ALL = (
             "completion": "assistant",
             "label": "selection of good answers",
             "kto_tag": "selection of good answers",
-            **dict.fromkeys(MESSAGE_LISTS, "messages"),
+            **_MESSAGES,
             **_SYSTEM,
             **_MEDIA,
         },
@@ -122,10 +149,7 @@ _ALL = (
         "dpo",
         convert.ranking_to_dpo,
         {
-            "prompt": "input",
-            "question": "input",
-            "instruction": "input",
-            "input": "input",
+            **dict.fromkeys(("prompt", "question", "instruction", "input"), "input"),
             **dict.fromkeys(MESSAGE_LISTS, "input"),
             "chosen": "preferred_output",
             "rejected": "non_preferred_output",
@@ -142,16 +166,104 @@ def detect_format(chunk: Chunk, file: str | None) -> SourceFormat:
     """Return the format that most of the first rows have.
 
     Raises:
-        DatasetError: None of them has a known format.
+        DatasetError: None of them has a known format, or something would be lost that changes the
+            meaning of the examples.
     """
-    votes: Counter[str] = Counter()
-    votes.update(name for _, data in chunk if (name := _format_of(data)))
+    votes = Counter(name for _, data in chunk if (name := _format_of(data)))
     if votes:
-        name = votes.most_common(1)[0][0]
-        if name == "completions" and {*COMPLETION_KEYS} <= chunk[0].data.keys():
-            _reject_unclear_labels(chunk, file)
-        return SOURCE_FORMATS[name]
-    if {"custom_id", "body"} <= chunk[0].data.keys():
+        source = SOURCE_FORMATS[votes.most_common(1)[0][0]]
+    else:
+        _reject_batch_files(chunk, file)
+        if len(choose_columns(chunk)) < len(COMPLETION_KEYS) and not open_ended_column(chunk):
+            raise DatasetError(
+                f"The data's format is unknown: its fields are {format_columns(chunk)}.",
+                file=file,
+                line=chunk[0].line,
+                remedy=column_hint(chunk),
+            )
+        source = SOURCE_FORMATS["completions"]
+    if source.name == "completions":
+        _reject_unclear_labels(chunk, file)
+    if source.name == "completions" or source.convert:
+        _reject_lost_meaning(source, chunk, file)
+    return source
+
+
+def has_known_format(data: _Fields) -> bool:
+    """Return whether a row has the keys of a format."""
+    return _format_of(data) is not None
+
+
+def _format_of(data: _Fields) -> str | None:  # noqa: PLR0911 — a list of formats
+    fields = {key.strip().lower(): value for key, value in data.items()}
+    keys = fields.keys()
+    if keys & {"preferred_output", "non_preferred_output"}:
+        return "dpo"
+    if {"chosen", "rejected"} <= keys:
+        return "preference"
+    list_key = conversation_key(fields)
+    if _judges_answer(fields) and (keys >= {"prompt", "completion"} or list_key):
+        return "kto"
+    if "ideal" in keys and "input" in keys:
+        return "evals"
+    if list_key:
+        return _conversation_format(list_key, parse_cell(fields[list_key]))
+    if _has_messages(fields):
+        return "messages"
+    for source in _ALL:
+        if source.needs and all(_has_value(fields, group) for group in source.needs):
+            return source.name
+    if not keys & {*_ANSWERS, "label"} and any(
+        isinstance(fields.get(key), str) and read_transcript(fields[key]) for key in TRANSCRIPT_KEYS
+    ):
+        return "transcript"
+    return "completions" if keys & {*COMPLETION_KEYS} else None
+
+
+def _has_value(fields: _Fields, keys: _Keys) -> bool:
+    return any(fields.get(key) not in (None, "", []) for key in keys)
+
+
+def _has_messages(fields: _Fields) -> bool:
+    """Return whether the prompt or the completion is a list of messages."""
+    pairs = (("prompt", "completion"), ("prompt", "response"), ("input", "output"))
+    return any(
+        prompt in fields
+        and answer in fields
+        and any(_is_messages(parse_cell(fields[key])) for key in (prompt, answer))
+        for prompt, answer in pairs
+    )
+
+
+def _is_messages(value: Any) -> bool:
+    return is_turns(value) and all(map(is_object, value))
+
+
+def _judges_answer(fields: _Fields) -> bool:
+    """Return whether a label marks good and bad answers; 0 and 1 can be other labels too."""
+    label = fields.get("label", fields.get("kto_tag"))
+    return parse_label(label) is not None and str(label).strip() not in {"0", "1"}
+
+
+def _conversation_format(key: str, messages: Any) -> str:
+    if isinstance(messages, str) and read_transcript(messages):
+        return "transcript"
+    if key != "messages" or (is_turns(messages) and not _has_roles(messages[0])):
+        return "sharegpt"
+    last: Any = messages[-1] if is_list(messages) and messages else None
+    # A role can be anything here, even a list, so that a set would not do.
+    ends_with_question = is_object(last) and last.get("role") in ("user", "developer", "system")
+    return "reinforcement" if ends_with_question else "chat"
+
+
+def _has_roles(turn: Any) -> bool:
+    return is_object(turn) and "role" in turn
+
+
+def _reject_batch_files(chunk: Chunk, file: str | None) -> None:
+    """Raise an error for the requests and the results of a batch."""
+    keys = chunk[0].data.keys()
+    if keys >= {"custom_id", "body"}:
         raise DatasetError(
             "The rows are requests of a batch (`custom_id`, `method`, `url`, `body`), not training "
             "data.",
@@ -159,56 +271,19 @@ def detect_format(chunk: Chunk, file: str | None) -> SourceFormat:
             line=chunk[0].line,
             remedy=f"Run them: tunesmith batch run {shlex.quote(file or 'FILE')} -o results.jsonl",
         )
-    if {"custom_id", "response"} <= chunk[0].data.keys():
+    if keys >= {"custom_id", "response"}:
         raise DatasetError(
             "The rows are results of a batch (`custom_id`, `response`), without their prompts.",
             file=file,
             line=chunk[0].line,
             remedy="Join each answer with its request to a row with `messages`.",
         )
-    if len(choose_columns(chunk)) == len(COMPLETION_KEYS):
-        return SOURCE_FORMATS["completions"]
-    raise DatasetError(
-        f"The data's format is unknown: its fields are {format_columns(chunk)}.",
-        file=file,
-        line=chunk[0].line,
-        remedy=column_hint(chunk),
-    )
-
-
-def _format_of(data: Mapping[str, Any]) -> str | None:  # noqa: PLR0911 — a list of formats
-    fields = {key.strip().lower(): value for key, value in data.items()}
-    keys = fields.keys()
-    if keys & {"preferred_output", "non_preferred_output"}:
-        return "dpo"
-    if {"chosen", "rejected"} <= keys:
-        return "preference"
-    label = fields.get("label", fields.get("kto_tag"))
-    if _judges_answer(label) and (keys >= {"prompt", "completion"} or keys & {*MESSAGE_LISTS}):
-        return "kto"
-    if "ideal" in keys and "input" in keys:
-        return "evals"
-    for key in MESSAGE_LISTS:
-        if key in keys:
-            return _conversation_format(key, parse_cell(fields[key]))
-    if keys >= {"prompt", "completion"}:
-        is_messages = is_list(parse_cell(fields["prompt"])) and is_list(
-            parse_cell(fields["completion"])
-        )
-        return "messages" if is_messages else "completions"
-    for name, needed in _BY_KEYS.items():
-        if needed <= keys:
-            return name
-    return "completions" if keys & {"prompt", "completion"} else None
-
-
-def _judges_answer(label: Any) -> bool:
-    """Return whether a label marks good and bad answers; 0 and 1 can be other labels too."""
-    return parse_label(label) is not None and str(label).strip() not in {"0", "1"}
 
 
 def _reject_unclear_labels(chunk: Chunk, file: str | None) -> None:
     """Raise an error for prompts and completions whose labels may mark bad answers."""
+    if not {*COMPLETION_KEYS} <= chunk[0].data.keys():
+        return
     for key in ("label", "kto_tag"):
         labels = {str(data.get(key)).strip() for _, data in chunk}
         if labels == {"0", "1"}:
@@ -222,164 +297,21 @@ def _reject_unclear_labels(chunk: Chunk, file: str | None) -> None:
             )
 
 
-_BY_KEYS = {
-    "alpaca": {"instruction", "output"},
-    "dolly": {"instruction", "response"},
-    "turns": {"user", "assistant"},
-    "orca": {"system_prompt", "question", "response"},
-}
-
-
-def _conversation_format(key: str, messages: Any) -> str:
-    first = messages[0] if is_list(messages) and messages else None
-    if key != "messages" or (is_object(first) and "from" in first and "role" not in first):
-        return "sharegpt"
-    last: Any = messages[-1] if is_list(messages) and messages else None
-    # A role can be anything here, even a list, so that a set would not do.
-    ends_with_question = is_object(last) and last.get("role") in ("user", "developer", "system")
-    return "reinforcement" if ends_with_question else "chat"
-
-
-def normalizer_for(source: SourceFormat, chunk: Chunk, issues: ReadIssues) -> RowNormalizer:
-    """Return the function that gives rows the shape of a format; changes are noted in `issues`."""
-    if source.name == "completions":
-        return _completions_normalizer(chunk, issues)
-    if source.convert is None:
-        return lambda chunk: [Row(line, _parse_nested(data, issues)) for line, data in chunk]
-    names = {key.strip().lower() for _, data in chunk for key in data}
-    issues.mapping = {key: place for key, place in source.mapping.items() if key in names}
-    shown = ", ".join(f"{key} → {place}" for key, place in issues.mapping.items())
-    issues.conversions.append(f"{source.name} to {source.format} ({shown})")
-    return _row_converter(source.name, source.convert, source.mapping, issues)
-
-
-def _row_converter(
-    name: str,
-    convert_row: Callable[[Mapping[str, Any]], dict[str, Any]],
-    mapping: Mapping[str, str],
-    issues: ReadIssues,
-) -> RowNormalizer:
-    def normalize(chunk: Chunk) -> Chunk:
-        converted: Chunk = []
-        for line, data in chunk:
-            fields = {key.strip().lower(): value for key, value in data.items()}
-            try:
-                converted.append(Row(line, convert_row(fields)))
-            except convert.Rejected:
-                issues.rejected.add(line)
-            except (ValueError, KeyError) as error:
-                reason = f"`{error.args[0]}` is missing" if isinstance(error, KeyError) else error
-                issues.broken_line(line, f"This {name} row cannot be converted: {reason}.")
-                continue
-            for key in fields:
-                if key not in mapping:
-                    issues.count_extra(key)
-        return converted
-
-    return normalize
-
-
-def _parse_nested(data: dict[str, Any], issues: ReadIssues) -> dict[str, Any]:
-    """Parse conversations that are JSON in a cell of a table."""
-    if not any(isinstance(data.get(key), str) for key in _NESTED):
-        return data
-    parsed = {key: parse_cell(v) if key in _NESTED else v for key, v in data.items()}
-    if parsed != data:
-        issues.conversions.append("JSON in text to objects")
-    return parsed
-
-
-def _completions_normalizer(first: Chunk, issues: ReadIssues) -> RowNormalizer:
-    """Return the function that reduces rows to the texts `prompt` and `completion`."""
-    if is_table(first):
-        names = {str(key): str(key) for key in COMPLETION_KEYS}
-    else:
-        names = choose_columns(first)
-        _require_columns(first, names, issues)
-
-    def normalize(chunk: Chunk) -> Chunk:
-        if is_table(chunk):
-            return chunk
-        return [row for raw in chunk if (row := _normalize_row(raw, names, issues))]
-
-    return normalize
-
-
-def _require_columns(chunk: Chunk, names: Mapping[str, str], issues: ReadIssues) -> None:
-    only_completions = all([*data] == ["completion"] for _, data in chunk)
-    for column in COMPLETION_KEYS:
-        if column not in names.values() and not only_completions:
+def _reject_lost_meaning(source: SourceFormat, chunk: Chunk, file: str | None) -> None:
+    """Raise an error for columns that the format leaves out, although the examples need them."""
+    read = source.mapping or choose_columns(chunk)
+    for line, data in chunk:
+        fields = {key.strip().lower(): value for key, value in data.items()}
+        lost = [key for key in _MEANINGFUL if key not in read and _has_value(fields, (key,))]
+        if _judges_answer(fields) and not read.keys() & {"label", "kto_tag"}:
+            lost.append("label" if "label" in fields else "kto_tag")
+        if lost:
             raise DatasetError(
-                f"The column `{column}` is missing; there are {format_columns(chunk)}.",
-                file=issues.file,
-                line=chunk[0].line,
-                field=column,
-                remedy=column_hint(chunk),
+                f"The examples depend on the column `{min(lost)}`, which the format "
+                f"{source.name} leaves out.",
+                file=file,
+                line=line,
+                field=min(lost),
+                remedy="Join it with the question or the answer. If it does not matter, leave it "
+                f"out: format='{source.name}'.",
             )
-
-
-def _normalize_row(row: Row, names: Mapping[str, str], issues: ReadIssues) -> Row | None:
-    texts = {"prompt": "", "completion": ""}
-    missing = {*texts}
-    for key, value in row.data.items():
-        column = names.get(key.strip().lower())
-        if column is None or (column != key and column in row.data):
-            issues.count_extra(key)
-            continue
-        if column != key:
-            issues.renamed[key] = issues.mapping[key] = column
-        if isinstance(value, str):
-            texts[column] = value
-        elif isinstance(value, list | dict):
-            issues.broken_line(
-                row.line,
-                f"`{column}` must be text; here it is an object or a list.",
-                excerpt=to_json(value).decode(),
-                field=column,
-            )
-            return None
-        elif value is not None:
-            texts[column] = to_json(value).decode()
-            issues.not_text.add(row.line, field=column, excerpt=texts[column])
-        if value is not None:
-            missing.discard(column)
-    for column in sorted(missing):
-        issues.not_text.add(row.line, field=column)
-    return Row(row.line, texts)
-
-
-def converter_for(
-    format: Format, target: Format, system: str | None, issues: ReadIssues
-) -> RowNormalizer:
-    """Return the function that converts rows from one format of the service to another.
-
-    Args:
-        format: The format of the rows.
-        target: The format to convert them to.
-        system: The system message to begin conversations with; for the opposite direction, the one
-            that is left out.
-        issues: Rows that cannot be converted are broken lines.
-
-    Raises:
-        ValueError: There is no such conversion.
-    """
-    if (format, target) == ("completions", "chat"):
-        return lambda chunk: [Row(line, convert.to_chat(data, system)) for line, data in chunk]
-    if target == "dpo":
-        raise ValueError(
-            "A preference pair needs a better and a worse answer to the same prompt, and each row "
-            "has one answer. Join them to rows with `prompt`, `chosen` and `rejected`."
-        )
-    if (format, target) != ("chat", "completions"):
-        raise ValueError(f"Rows of the format {format} cannot be converted to {target}.")
-
-    def to_completions(chunk: Chunk) -> Chunk:
-        converted: Chunk = []
-        for line, data in chunk:
-            try:
-                converted.append(Row(line, convert.to_completion(data, system)))
-            except ValueError as error:
-                issues.broken_line(line, f"This conversation cannot become a prompt: {error}.")
-        return converted
-
-    return to_completions

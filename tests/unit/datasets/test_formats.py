@@ -134,10 +134,10 @@ def test_a_key_that_changes_the_meaning_takes_its_row_with_it(key):
         ({"Prompt": "a", "Antwort": "b"}, r"rename=\{'Antwort': 'completion'\}"),
         ({"": "7", "Frage": "Wer?", "Antwort": "Er war es."}, r"'Frage': 'prompt'.*'Antwort'"),
         ({"Antwort": "Er war es.", "Frage": "Wer, sag?"}, r"'Antwort': 'prompt'|'Frage': 'prompt'"),
-        (
-            {"context": "It is 7.", "question": "What?", "answers": {"text": ["7"]}},
-            "`answers` holds",
-        ),
+        ({"question": "What?", "replies": {"text": ["7"]}}, r"`replies` holds .* \(`text`\)"),
+        ({"question": "What?", "replies": ["7", "8"]}, "`replies` holds several texts: keep one"),
+        ({"text": "Hi.", "role": "user", "parent_id": None}, "Each row is one message of a conv"),
+        ({"premise": "It rains.", "hypothesis": "It is wet.", "label": 1}, "would be left out"),
         ({"What is it?": "And this?", "It is a cat.": "A dog."}, "add a header"),
     ],
 )

@@ -186,8 +186,8 @@ def test_the_page_shows_the_first_row_of_a_finding_as_it_was_read(tmp_path):
 
 def test_rows_that_share_a_line_are_not_taken_for_each_other(tmp_path):
     rows = [{"prompt": f"q {n}?", "completion": " " if n == 7 else f" {n}"} for n in range(20)]
-    file = tmp_path / "t.json"
-    file.write_text(json.dumps({"data": rows}))
+    file = tmp_path / "t.jsonl"
+    file.write_text("".join(map(json.dumps, rows)))
 
     assert "<details>" not in report_of(file).to_html()
 

@@ -7,7 +7,7 @@ from collections.abc import Iterable, Iterator
 from tunesmith.datasets.checks.texts import find_markers
 from tunesmith.datasets.rows import ChunkSource
 
-__all__ = ["AffixStats", "would_repeat"]
+__all__ = ["AffixStats", "common_prefix", "would_repeat"]
 
 
 class AffixStats:
@@ -42,7 +42,7 @@ class AffixStats:
         self.longest = max(self.longest, *lengths)
         if self._prefix:
             # The first and the last in order have the shortest common prefix.
-            self._prefix = _common_prefix([self._prefix, min(texts), max(texts)])
+            self._prefix = common_prefix([self._prefix, min(texts), max(texts)])
         if self._suffix:
             self._update_suffix(texts, joined)
         self._seen = True
@@ -102,7 +102,8 @@ def _texts(rows: ChunkSource, field: str) -> Iterator[str]:
     return (data[field] for chunk in rows() for _, data in chunk)
 
 
-def _common_prefix(texts: list[str]) -> str:
+def common_prefix(texts: list[str]) -> str:
+    """Return the beginning that all texts share."""
     first, last = min(texts), max(texts)
     # By halves: character by character takes long for long texts.
     length = bisect_left(
@@ -114,7 +115,7 @@ def _common_prefix(texts: list[str]) -> str:
 def _common_suffix(suffix: str, texts: list[str]) -> str:
     for text in texts:
         if not text.endswith(suffix):
-            suffix = _common_prefix([suffix[::-1], text[::-1]])[::-1]
+            suffix = common_prefix([suffix[::-1], text[::-1]])[::-1]
     return suffix
 
 

@@ -6,8 +6,9 @@ from typing import Any, NamedTuple
 from pydantic_core import to_json
 
 from tunesmith._json_types import is_list, is_object
-from tunesmith.datasets.convert import ROLES
+from tunesmith.datasets.convert import SYSTEM_KEYS
 from tunesmith.datasets.rows import Row
+from tunesmith.datasets.turns import ROLES, plain_text
 from tunesmith.training_rules import PAIR_KEYS, Problem
 
 __all__ = ["EDITS", "MEANINGFUL_KEYS", "Edit", "refined_code"]
@@ -16,6 +17,7 @@ MEANINGFUL_KEYS = {"label", "kto_tag", "images", "image", "videos", "audios"}
 """Keys that change the meaning of a row: they are not removed, but the row is."""
 
 _TEXT_PARTS = ("input_text", "output_text")
+_CALL_PARTS = ("tool_use", "tool_result")
 _IMAGE_PARTS = ("image", "input_image", "image_url")
 _PLACEHOLDER = "<image>"
 _URLS = ("http://", "https://", "data:")
@@ -35,13 +37,16 @@ class Edit(NamedTuple):
     apply: Callable[[Row], None]
 
 
-def refined_code(problem: Problem, data: dict[str, Any]) -> str:  # noqa: PLR0911 — a list of cases
+def refined_code(problem: Problem, data: dict[str, Any]) -> str:  # noqa: C901, PLR0911 — a list of cases
     """Return the code of a problem that has a fix of its own, or else the rule's code."""
     match problem:
         case Problem("unknown-key", "images", _) if _can_place_images(data):
             return "separate-images"
-        case Problem("unknown-key", path, "system" | "system_prompt") if (
-            path == problem.value and isinstance(data[path], str) and is_list(data.get("messages"))
+        case Problem("unknown-key", path, str(key)) if (
+            path == key
+            and key in SYSTEM_KEYS
+            and plain_text(data[key]) is not None
+            and is_list(data.get("messages"))
         ):
             return "separate-system"
         case Problem("unknown-key", path, str(key)) if path == key and key in MEANINGFUL_KEYS:
@@ -54,6 +59,10 @@ def refined_code(problem: Problem, data: dict[str, Any]) -> str:  # noqa: PLR091
             is_object(problem.value) and "type" not in problem.value
         ):
             return "missing-call-type"
+        case Problem("bad-tool", _, tool) if is_object(tool) and _to_tool(tool) != tool:
+            return "foreign-tool"
+        case Problem("unknown-part", _, {"type": "tool_use" | "tool_result"}):
+            return "foreign-call"
         case Problem("unknown-part", _, part) if is_object(part) and _to_part(part) != part:
             return "foreign-part"
         case Problem("bad-image", path, str()) if path.endswith(".image_url"):
@@ -98,6 +107,62 @@ def _add_call_types(row: Row) -> None:
         call.setdefault("type", "function")
 
 
+def _rewrite_tools(row: Row) -> None:
+    for owner in (row.data, row.data.get("input")):
+        if is_object(owner) and is_list(tools := owner.get("tools")):
+            owner["tools"] = [_to_tool(tool) if is_object(tool) else tool for tool in tools]
+
+
+def _to_tool(tool: dict[str, Any]) -> dict[str, Any]:
+    """Return a tool that is described without `function`, as other APIs do."""
+    if "name" not in tool or "function" in tool:
+        return tool
+    keys = ("name", "description", "parameters", "strict")
+    function = {key: tool[key] for key in keys if key in tool}
+    if "input_schema" in tool:
+        function["parameters"] = tool["input_schema"]
+    return {"type": "function", "function": function}
+
+
+def _rewrite_calls(row: Row) -> None:
+    for owner in (row.data, row.data.get("input")):
+        if is_object(owner) and is_list(messages := owner.get("messages")):
+            owner["messages"] = [part for message in messages for part in _split_calls(message)]
+
+
+def _split_calls(message: Any) -> list[Any]:
+    """Return a message without calls and answers among its parts, and a message for each answer."""
+    content = message.get("content") if is_object(message) else None
+    if not is_list(content) or not all(map(is_object, content)):
+        return [message]
+    answers = [
+        {
+            "role": "tool",
+            "tool_call_id": part.get("tool_use_id"),
+            "content": plain_text(part.get("content")) or to_json(part.get("content")).decode(),
+        }
+        for part in content
+        if part.get("type") == "tool_result"
+    ]
+    calls = [
+        {
+            "id": part.get("id"),
+            "type": "function",
+            "function": {
+                "name": part.get("name"),
+                "arguments": to_json(part.get("input")).decode(),
+            },
+        }
+        for part in content
+        if part.get("type") == "tool_use"
+    ]
+    others = [part for part in content if part.get("type") not in _CALL_PARTS]
+    if not answers and not calls:
+        return [message]
+    message = {**message, "content": others or None} | ({"tool_calls": calls} if calls else {})
+    return [*answers, *([message] if others or calls else [])]
+
+
 def _rewrite_parts(row: Row) -> None:
     for message in _messages_of(row.data):
         if is_list(content := message.get("content")):
@@ -107,6 +172,12 @@ def _rewrite_parts(row: Row) -> None:
 def _to_part(part: dict[str, Any]) -> dict[str, Any]:
     """Return a part in the form of chat completions."""
     match part:
+        case {"text": str(text), **others} if not others:
+            return {"type": "text", "text": text}
+        case {"type": "image", "source": {"media_type": str(kind), "data": str(data)}}:
+            return _image_part(f"data:{kind};base64,{data}")
+        case {"type": "image", "source": {"url": str(address)}}:
+            return _image_part(address)
         case {"type": kind, "text": str(text)} if kind in _TEXT_PARTS:
             return {"type": "text", "text": text}
         case {"type": kind} if kind in _IMAGE_PARTS:
@@ -161,12 +232,13 @@ def _place_images(row: Row) -> None:
 
 
 def _place_system(row: Row) -> None:
-    for key in ("system", "system_prompt"):
+    for key in SYSTEM_KEYS:
         messages: Any = row.data.get("messages")
-        if isinstance(row.data.get(key), str) and is_list(messages):
-            text = row.data.pop(key)
-            if text.strip():
-                messages.insert(0, {"role": "system", "content": text})
+        system = plain_text(row.data.get(key))
+        if system is not None and is_list(messages):
+            del row.data[key]
+            if system.strip():
+                messages.insert(0, {"role": "system", "content": system})
 
 
 def _text_part(text: str) -> dict[str, Any]:
@@ -199,6 +271,16 @@ EDITS: dict[str, Edit] = {
     ),
     "missing-call-type": Edit(
         "a tool call has no `type`.", "Add the type `function` to tool calls", _add_call_types
+    ),
+    "foreign-tool": Edit(
+        "a tool is described in the form of another API.",
+        "Write tools as functions with `parameters`",
+        _rewrite_tools,
+    ),
+    "foreign-call": Edit(
+        "a tool call or its answer is a part of a message, as in another API.",
+        "Write calls as `tool_calls` and answers as messages of the tool",
+        _rewrite_calls,
     ),
     "foreign-part": Edit(
         "a part of a message has the form of another API.",

@@ -33,6 +33,7 @@ class ReadIssues:
         mapping: The columns or keys of the file and the place of each in the converted rows.
         renamed: The columns that were renamed.
         extra: The number of rows with each key that was left out.
+        further_lists: The lists of rows that were left out, with their sizes.
         rejected: The rows that are labelled as bad answers and were left out.
     """
 
@@ -56,6 +57,7 @@ class ReadIssues:
         self.rejected = FindingCounter()
         self.not_text = FindingCounter()
         self.further_sheets: list[str] = []
+        self.further_lists: dict[str, int] = {}
 
     def count_extra(self, key: str) -> None:
         """Count a row that has a key which the format does not use."""
