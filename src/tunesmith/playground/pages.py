@@ -15,6 +15,7 @@ from pydantic_core import to_json
 from tunesmith._version import __version__
 from tunesmith.backends.base import Backend
 from tunesmith.client import AsyncClient
+from tunesmith.datasets.examples import read_example
 from tunesmith.errors import (
     APIError,
     APIStatusError,
@@ -94,6 +95,8 @@ class Playground:
         try:
             if (request.method, path) == ("GET", "models"):
                 return _json(await self._models())
+            if (request.method, path) == ("GET", "example"):
+                return _json({"name": "kant.csv", "content": read_example("kant").decode()})
             if (request.method, path) == ("POST", "datasets"):
                 return _json(await self._dataset(request, parameters))
             if request.method == "GET" and (match := _METRICS.fullmatch(path)):

@@ -5,6 +5,10 @@ import { createStore, html, render, useEffect, useRef, useState, useStore } from
 
 const VIEWS = {
   try: ["Try", () => import("./try.js")],
+  compare: ["Compare", () => import("./compare.js")],
+  "fine-tune": ["Fine-tune", () => import("./tune.js")],
+  files: ["Files", () => import("./files.js")],
+  batches: ["Batches", () => import("./batches.js")],
 };
 
 const route = createStore(readRoute());
@@ -61,7 +65,7 @@ function App() {
       <div class="status"><span class="server note" title=${config?.base_url ?? ""}>${config?.base_url ?? location.host}</span><${ThemeButton} /></div>
     </header>
     <div role="status">${isLost && html`<p class="lost">The server does not respond. Trying again…</p>`}</div>
-    <main tabindex="-1">
+    <main id="main" tabindex="-1">
       <h1 class="hidden">${VIEWS[view][0]}</h1>
       ${loaded.view === view && config && html`<${loaded.View} id=${id} />`}
     </main>
