@@ -91,8 +91,8 @@ def _questions(item: dict[str, Any]) -> Iterator[dict[str, Any]]:
         yield item
         return
     for paragraph in paragraphs:
-        for item in paragraph["qas"]:
-            yield {"context": paragraph["context"], **item}
+        for qa in paragraph["qas"]:
+            yield {"context": paragraph["context"], **qa}
 
 
 def _is_paragraph(value: Any) -> bool:
