@@ -34,6 +34,7 @@ class AdaptiveConcurrency:
 
     def __init__(self, maximum: int | str) -> None:
         self._is_auto = maximum == "auto"
+        self._has_worked = False
         self.maximum = MAX_CONCURRENCY if isinstance(maximum, str) else maximum
         self._limit = float(min(_INITIAL, self.maximum) if self._is_auto else self.maximum)
         self._cut_at = -inf
@@ -58,6 +59,7 @@ class AdaptiveConcurrency:
             now: The time.
             in_flight: Number of requests in flight, including this one.
         """
+        self._has_worked = True
         if not self._is_auto and self._limit >= self.maximum:
             return
         if self._round_began_at is None:
@@ -73,9 +75,13 @@ class AdaptiveConcurrency:
         self._end_round(now, rate)
 
     def on_overload(self, sent_at: float, now: float) -> None:
-        """Halve the limit after an overload. Requests in flight together count once."""
-        if sent_at < self._cut_at:
+        """Halve the limit after an overload. Requests in flight together count once.
+
+        While a service refuses everything, fewer requests would not help.
+        """
+        if sent_at < self._cut_at or not self._has_worked:
             return
+        self._has_worked = False
         calm_s = now - self._cut_at
         self._caution_s = (
             min(self._caution_s * 2, _MAX_CAUTION_S) if calm_s < 2 * self._caution_s else _CAUTION_S

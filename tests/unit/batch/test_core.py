@@ -333,3 +333,13 @@ def test_a_given_limit_is_never_replaced_by_a_measured_one():
         limiter.on_rate_limited(cycle + 1.0, None, cycle + 1.0)
     assert limiter.wait_s(1, inf) is not None
     assert limiter.requests.per_minute == 600
+
+
+def test_only_a_service_that_answers_some_requests_lowers_the_concurrency():
+    concurrency = AdaptiveConcurrency("auto")
+    concurrency.on_overload(sent_at=0.0, now=1.0)  # a service that refuses everything
+    assert concurrency.limit == 16
+    concurrency.on_success(now=2.0, in_flight=16)
+    concurrency.on_overload(sent_at=1.0, now=3.0)
+    concurrency.on_overload(sent_at=2.0, now=3.0)  # it was in flight beside the first one
+    assert concurrency.limit == 8
