@@ -1,6 +1,6 @@
 """The service: all operations of the API, without HTTP."""
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass
 from math import inf
@@ -22,7 +22,6 @@ from tunesmith.service.core.ids import IdGenerator, IdKind
 from tunesmith.service.core.rate_limits import RateLimiter, ServiceLimits
 from tunesmith.service.core.scheduler import Scheduler
 from tunesmith.service.core.store import MemoryStore, Store
-from tunesmith.service.core.upstream import Upstream
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.files.files import FileService
 from tunesmith.service.files.uploads import Uploads
@@ -43,6 +42,7 @@ from tunesmith.service.inference.sampling import InferenceContext
 from tunesmith.service.inference.stored_completions import StoredCompletions
 from tunesmith.service.inference.stub_matching import RequestMatcher
 from tunesmith.service.inference.stubs import EmbeddingStubs, ReplyLike, ReplyStubs, Vector
+from tunesmith.service.inference.upstream import Upstream
 
 if TYPE_CHECKING:
     from tunesmith.service.http.asgi import ASGIApp
@@ -92,14 +92,12 @@ class Service:
 
     Args:
         engine: Trains and generates; a small n-gram model by default.
-        models: Names of base models of the default engine beside `KNOWN_MODELS`: of your own, or
-            newer than the table. Other engines have their own catalogue: not with `engine`.
+        models: Names of base models of the default engine beside `KNOWN_MODELS`.
         upstream: Access to a server that completes, chats, embeds and responds in place of the
             engine. Files, batches and fine-tuning stay here.
         batch_concurrency: Number of requests of a batch at a time, if their responses take time:
             those of `upstream`, and of engines with real weights.
-        store: Storage of records and blobs; in memory by default. A service over a store that
-            has a state continues it.
+        store: Storage of records and blobs, whose state is continued; in memory by default.
         clock: The service's time; by default it continues that of the store.
         seed: Seed of ids and samples: equal requests have equal responses, byte by byte. A store
             keeps its first one.
@@ -149,16 +147,7 @@ class Service:
         state = self._states.get("state")
         start = self.store.resume_time(None if state is None else state.time)
         self.clock = clock or VirtualClock(start)
-        names = tuple(models)
-        if engine is not None and names:
-            raise ConfigurationError(
-                "models= cannot be combined with engine=, which has its own catalogue of models"
-            )
-        if engine is None:
-            from tunesmith.service.engines.ngram.engine import NGramEngine  # noqa: PLC0415 - slow
-
-            engine = NGramEngine(names)
-        self.engine = engine
+        self.engine = _select_engine(engine, tuple(models))
         speed = speed if self.engine.is_simulated else inf
         self.seed = seed if state is None else state.seed
         self.ids = IdGenerator(self.seed)
@@ -179,9 +168,10 @@ class Service:
             organization_name=organization_name,
         )
         self.models = Models(context, self.engine)
-        self.upstream = (
-            None if upstream is None else Upstream(upstream, self.clock, self.models.is_tuned)
-        )
+        self.stored_completions = StoredCompletions(self.store)
+        self.upstream = None
+        if upstream is not None:
+            self.upstream = Upstream(upstream, context, self.models, self.stored_completions)
         self.files = FileService(context)
         self.uploads = Uploads(context, self.files)
         self.graders = Graders(context)
@@ -199,7 +189,6 @@ class Service:
             self.models, self.reply_stubs, self.ids, self.clock, self.scheduler
         )
         self.completions = CompletionService(inference)
-        self.stored_completions = StoredCompletions(self.store)
         self.chat = ChatCompletionService(inference, self.stored_completions)
         self.responses = ResponseService(inference, self.chat, self.store)
         self.embeddings = Embeddings(inference, self.embedding_stubs)
@@ -397,3 +386,15 @@ class Service:
             time = self.clock.time()
             self._states.put("state", _ServiceState(self.seed, time, self._n_openings, counters))
             self.store.commit()
+
+
+def _select_engine(engine: Engine | None, models: Sequence[str]) -> Engine:
+    if engine is None:
+        from tunesmith.service.engines.ngram.engine import NGramEngine  # noqa: PLC0415 - slow
+
+        return NGramEngine(models)
+    if models:
+        raise ConfigurationError(
+            "models= cannot be combined with engine=, which has its own catalogue of models"
+        )
+    return engine

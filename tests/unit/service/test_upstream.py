@@ -1,6 +1,7 @@
 """Another server completes and chats; files, batches and fine-tuning stay here."""
 
 import json
+import time
 from contextlib import asynccontextmanager
 
 import anyio
@@ -8,8 +9,10 @@ import anyio.lowlevel
 import pytest
 
 from tunesmith import AsyncClient, MemoryBackend
+from tunesmith.clock import VirtualClock
 from tunesmith.errors import APIStatusError, BackendError, BadRequestError
 from tunesmith.protocol.message import Response
+from tunesmith.service.batches import sending
 from tunesmith.service.batches.sending import BatchTiming
 from tunesmith.service.service import Service
 
@@ -40,7 +43,10 @@ class Counting:
                 failure = self.failures.pop()
                 if isinstance(failure, Exception):
                     raise failure
-                yield Response(failure, {"content-type": "text/plain"}, text())
+                status, headers, text = (
+                    failure if isinstance(failure, tuple) else (failure, {}, "busy")
+                )
+                yield Response(status, headers, chunks(text))
             else:
                 async with self.inner.send(request) as response:
                     yield response
@@ -51,8 +57,8 @@ class Counting:
         await self.inner.aclose()
 
 
-async def text():
-    yield b"busy"
+async def chunks(text):
+    yield text.encode()
 
 
 def client_of(upstream, **options):
@@ -74,6 +80,13 @@ async def batch(client, n):
 async def finished(client, created):
     client.backend.clock.jump(3600)
     return await client.batches.retrieve(created.id)
+
+
+async def tuned(client):
+    line = b'{"prompt": "Say", "completion": " yes"}\n'
+    file = await client.files.create(file=("train.jsonl", line * 10), purpose="fine-tune")
+    job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
+    return (await client.fine_tuning.jobs.wait(job)).fine_tuned_model
 
 
 async def rows(client, file_id):
@@ -105,14 +118,10 @@ async def test_unknown_parameters_reach_the_other_server():
     assert json.loads(upstream.requests[0].body)["top_k"] == 4
 
 
-async def test_a_model_that_was_tuned_here_is_served_here(tmp_path):
+async def test_a_model_that_was_tuned_here_is_served_here():
     upstream = Counting()
-    line = b'{"prompt": "Say", "completion": " yes"}\n'
     async with client_of(upstream) as client:
-        file = await client.files.create(file=("train.jsonl", line * 10), purpose="fine-tune")
-        job = await client.fine_tuning.jobs.create(model="babbage-002", training_file=file.id)
-        job = await client.fine_tuning.jobs.wait(job)
-        await client.completions.create(model=job.fine_tuned_model, prompt="Say")
+        await client.completions.create(model=await tuned(client), prompt="Say")
     assert upstream.requests == []
 
 
@@ -124,10 +133,37 @@ async def test_a_server_that_is_not_there_is_a_502():
     assert (caught.value.status, caught.value.code) == (502, "upstream_unavailable")
 
 
-async def test_a_completion_of_the_other_server_cannot_be_stored():
-    async with client_of(Counting()) as client:
-        with pytest.raises(BadRequestError, match="Leave out 'store'"):
-            await client.chat.completions.create(**CHAT, store=True)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_stored_completions_of_the_other_server_are_stored_here(streamed):
+    upstream = Counting()
+    async with client_of(upstream) as client:
+        create = {**CHAT, "store": True, "metadata": {"by": "test"}}
+        if streamed:
+            async with client.chat.completions.stream(**create) as stream:
+                completion = await stream.final_response()
+        else:
+            completion = await client.chat.completions.create(**create)
+        stored = await client.chat.completions.retrieve(completion.id)
+        messages = [each async for each in client.chat.completions.messages.list(completion.id)]
+    assert stored.choices[0].message.content == completion.choices[0].message.content
+    assert stored.metadata == {"by": "test"}
+    assert [message.content for message in messages] == ["Kant?"]
+    (request,) = upstream.requests  # other servers need not know these parameters
+    assert {"store", "metadata"}.isdisjoint(json.loads(request.body))
+
+
+async def test_models_of_both_are_listed_and_responses_are_found_where_they_are():
+    upstream = Counting()
+    async with client_of(upstream) as client:
+        model = await tuned(client)
+        listed = [each.id async for each in client.models.list()]
+        assert listed[-1] == model
+        assert "llama-3" in listed
+        elsewhere = await client.responses.create(model="llama-3", input="Kant?")
+        assert (await client.responses.retrieve(elsewhere.id)).id == elsewhere.id
+        n_requests = len(upstream.requests)
+        assert (await client.models.retrieve(model)).id == model
+        assert len(upstream.requests) == n_requests
 
 
 async def test_a_batch_sends_several_requests_at_a_time_and_each_once():
@@ -155,6 +191,48 @@ async def test_transient_failures_are_retried_and_others_reported():
         (failed,) = await rows(client, done.error_file_id)
     assert failed["response"]["status_code"] == 422
     assert failed["response"]["body"] == {"error": {"message": "busy"}}
+
+
+@pytest.mark.parametrize(
+    ("failure", "n_requests"),
+    [
+        (BackendError("connection refused", phase="connect"), 21),
+        ((429, {"retry-after": "0"}, "slow down"), 21),
+        ((503, {}, "loading the model"), 21),
+        ((500, {}, "out of memory"), 6),
+        (BackendError("connection reset", phase="read"), 6),
+        ((429, {}, '{"error": {"code": "insufficient_quota"}}'), 1),
+    ],
+)
+async def test_a_server_that_is_away_or_busy_is_waited_for(monkeypatch, failure, n_requests):
+    """Other failures, which the request may cause, are retried five times."""
+    upstream = Counting([failure] * 20)
+    clock = VirtualClock(time.time(), autojump=False, rate=1.0)
+    timing = BatchTiming(validating_s=0, finalizing_s=0, retry_s=0)
+    backend = MemoryBackend(upstream=upstream, clock=clock, batch_timing=timing)
+    async with anyio.create_task_group() as tasks, AsyncClient(backend=backend) as client:
+        tasks.start_soon(backend.service.run_lifecycles)
+        created = await batch(client, 1)
+        with anyio.fail_after(20):
+            while not (done := await client.batches.retrieve(created.id)).is_over:
+                await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert len(upstream.requests) == n_requests
+    assert done.request_counts.completed == (n_requests == 21)
+
+
+async def test_the_requested_pause_is_kept(monkeypatch):
+    pauses = []
+
+    async def sleep(seconds):
+        pauses.append(seconds)
+
+    monkeypatch.setattr(sending.anyio, "sleep", sleep)
+    upstream = Counting([(503, {"retry-after": "7"}, ""), (429, {"retry-after-ms": "500"}, "")])
+    async with client_of(upstream, batch_timing=BatchTiming(retry_s=0)) as client:
+        done = await finished(client, await batch(client, 1))
+    assert done.request_counts.completed == 1
+    assert pauses == [0.5, 7.0]
 
 
 async def test_a_batch_that_was_interrupted_sends_only_what_has_no_response(tmp_path):

@@ -253,9 +253,10 @@ class BatchService:
         return result
 
     def _schedule_slice(self, batch: Batch, run: _BatchRun, now: float) -> None:
-        n_left = _total(batch) - self._progress(batch.id).n_responses
-        due_at = now + min(slice_size(_total(batch)), n_left) * self._timing.request_s
-        self._schedule_step(batch.id, replace(run, step="send", due_at=due_at))
+        if self._concurrency is None:
+            n_left = _total(batch) - self._progress(batch.id).n_responses
+            now += min(slice_size(_total(batch)), n_left) * self._timing.request_s
+        self._schedule_step(batch.id, replace(run, step="send", due_at=now))
 
     async def _send_slice(self, id: str, now: float) -> None:
         progress, run, total = self._progress(id), self._run(id), _total(self._find(id))

@@ -1,13 +1,21 @@
 """Requests of a batch: durations, and sending with retries."""
 
-from dataclasses import dataclass
+import random
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from typing import Any
 
 import anyio
 from pydantic_core import from_json, to_json
 
+from tunesmith._json_types import is_object
+from tunesmith.errors import BackendError
+from tunesmith.protocol.error_body import error_body
 from tunesmith.protocol.message import Request
+from tunesmith.protocol.retry import RetryPolicy, parse_retry_after, retry_delay
 from tunesmith.service.core.context import ServiceContext
+from tunesmith.service.core.errors import UPSTREAM_UNAVAILABLE
 from tunesmith.service.core.http_api import HttpApi
 from tunesmith.types.batch_lines import BatchLineResponse, BatchRequestLine, BatchResponseLine
 
@@ -15,7 +23,11 @@ __all__ = ["BatchTiming", "LineSender"]
 
 _MAX_RETRIES = 5
 _MAX_PLAIN_BYTES = 1000
-_TRANSIENT = {408, 409, 429, 500, 502, 503, 504}
+_MAX_PAUSE_S = 30.0
+_MAX_REQUESTED_S = 3600.0
+_TIMEOUT_S = 600.0
+_BUSY = frozenset({429, 503})
+_ADVICE = ("x-should-retry",)
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,6 +79,26 @@ class LineSender:
 
     async def send(self, line: BatchRequestLine) -> BatchResponseLine:
         """Send a request."""
+        return self._to_line(line, await self._send(line))
+
+    async def send_persistently(self, line: BatchRequestLine) -> BatchResponseLine:
+        """Send a request, and retry transient failures.
+
+        If time is real, a server that cannot be reached, or is overloaded, is waited for until the
+        batch expires. Failures that the request itself may cause are retried a few times.
+        """
+        attempt = n_failures = 0
+        while True:
+            answer = await self._send(line)
+            attempt += 1
+            is_busy = answer.status in _BUSY or answer.error_code == UPSTREAM_UNAVAILABLE
+            n_failures += not (is_busy and self._schedule.is_background)
+            delay = answer.retry_delay(attempt, self.timing.retry_s)
+            if delay is None or n_failures > _MAX_RETRIES or self._schedule.is_cancelled:
+                return self._to_line(line, answer)
+            await anyio.sleep(delay)
+
+    async def _send(self, line: BatchRequestLine) -> "_Answer":
         request = Request(
             operation="batches.line",
             method=line.method,
@@ -74,31 +106,55 @@ class LineSender:
             headers={"content-type": "application/json"},
             # Responses in a batch are not streamed.
             body=to_json({**line.body, "stream": None}),
+            timeout=_TIMEOUT_S,
         )
         async with self._http_api.send(request) as response:
-            line_response = BatchLineResponse(
-                status_code=response.status,
-                request_id=response.headers["x-request-id"],
-                body=_parse(await response.read()),
-            )
+            request_id = response.headers["x-request-id"]
+            try:
+                body = _parse(await response.read())
+            except BackendError as error:
+                message = f"The server behind this one ended the connection: {error}"
+                return _Answer(502, request_id, error_body(message, type="server_error"))
+            return _Answer(response.status, request_id, body, response.headers)
+
+    def _to_line(self, line: BatchRequestLine, answer: "_Answer") -> BatchResponseLine:
         return BatchResponseLine(
             id=self._ids.new("batch_request"),
             custom_id=line.custom_id,
-            response=line_response,
+            response=BatchLineResponse(
+                status_code=answer.status, request_id=answer.request_id, body=answer.body
+            ),
             error=None,
         )
 
-    async def send_persistently(self, line: BatchRequestLine) -> BatchResponseLine:
-        """Send a request, and retry what is transient."""
-        delay = self.timing.retry_s
-        for _ in range(_MAX_RETRIES):
-            response = await self.send(line)
-            status = response.response.status_code if response.response else None
-            if status not in _TRANSIENT or self._schedule.is_cancelled:
-                return response
-            await anyio.sleep(delay)
-            delay *= 2
-        return await self.send(line)
+
+@dataclass(frozen=True, slots=True)
+class _Answer:
+    status: int
+    request_id: str
+    body: Any
+    headers: Mapping[str, str] = field(default_factory=dict[str, str])
+
+    @property
+    def error_code(self) -> str | None:
+        error = self.body.get("error") if is_object(self.body) else None
+        code = error.get("code") if is_object(error) else None
+        return code if isinstance(code, str) else None
+
+    def retry_delay(self, attempt: int, initial_s: float) -> float | None:
+        """Return the pause before the next attempt in seconds; None if there must not be one."""
+        advice = {name: self.headers[name] for name in _ADVICE if name in self.headers}
+        delay = retry_delay(
+            RetryPolicy(attempt, initial_s, _MAX_PAUSE_S),
+            attempt,
+            status=self.status,
+            code=self.error_code,
+            headers=advice,
+            now=0.0,
+            random=random.random(),  # noqa: S311 - not a secret
+        )
+        requested_s = parse_retry_after(self.headers, time.time()) or 0.0
+        return None if delay is None else max(delay, min(requested_s, _MAX_REQUESTED_S))
 
 
 def _parse(body: bytes) -> Any:

@@ -7,6 +7,7 @@ from tunesmith.errors import ConfigurationError
 from tunesmith.protocol.error_body import error_body
 
 __all__ = [
+    "UPSTREAM_UNAVAILABLE",
     "ServiceError",
     "StoreError",
     "StubError",
@@ -17,6 +18,10 @@ __all__ = [
     "object_not_found",
     "unknown_url",
 ]
+
+
+UPSTREAM_UNAVAILABLE = "upstream_unavailable"
+"""Code of the error if the server behind this one was not reached by a request."""
 
 
 class ServiceError(Exception):

@@ -33,11 +33,10 @@ from tunesmith.service.core.errors import (
 from tunesmith.service.core.idempotency import IdempotentResponses
 from tunesmith.service.core.ids import IdKind
 from tunesmith.service.core.rate_limits import RateLimiter
-from tunesmith.service.core.upstream import Upstream
 from tunesmith.types.files import FileObject
 from tunesmith.types.responses import ResponseStreamEvent
 
-__all__ = ["MAX_BODY_BYTES", "MAX_JSON_BYTES", "ApiService", "HttpApi"]
+__all__ = ["MAX_BODY_BYTES", "MAX_JSON_BYTES", "ApiService", "HttpApi", "InferenceServer"]
 
 A = TypeVar("A")
 E = TypeVar("E")
@@ -80,6 +79,20 @@ class ApiService(Protocol):
         ...
 
 
+class InferenceServer(Protocol):
+    """Server that answers some requests in place of the service."""
+
+    def handles(self, operation: str, request: Request, body: bytes | None) -> bool:
+        """Return whether the server answers a request."""
+        ...
+
+    async def respond(
+        self, operation: str, request: Request, body: bytes | None, stack: AsyncExitStack
+    ) -> Response:
+        """Pass a request on."""
+        ...
+
+
 @dataclass(slots=True)
 class _UnreadableBodyError(Exception):
     """Error raised by the request body itself."""
@@ -114,7 +127,7 @@ class HttpApi:
         max_body_bytes: int = MAX_BODY_BYTES,
         request_ids: IdKind = "request",
         limiter: RateLimiter | None = None,
-        upstream: Upstream | None = None,
+        upstream: InferenceServer | None = None,
     ) -> None:
         self._service = service
         self._context = service.context
@@ -176,7 +189,7 @@ class HttpApi:
         if self._upstream is not None and not spec.multipart:
             body = None if request.body is None else await _read(request)
             if self._upstream.handles(spec.name, request, body):
-                return await self._upstream.respond(request, body, stack)
+                return await self._upstream.respond(spec.name, request, body, stack)
             request = replace(request, body=body)
         decoded = await self._router.decode(request)
         operation = decoded.operation

@@ -42,8 +42,7 @@ class Models:
     async def list(self, operation: ListModels) -> Page[Model]:
         """List the models, base models first."""
         del operation
-        tuned = self._tuned.get_page(newest_first=False).records
-        return Page(object="list", data=[*map(_to_model, self.catalogue), *tuned])
+        return Page(object="list", data=[*map(_to_model, self.catalogue), *self.tuned()])
 
     @handles(RetrieveModel)
     async def retrieve(self, operation: RetrieveModel) -> Model:
@@ -92,6 +91,10 @@ class Models:
         model = Model(id=name, object="model", created=int(timestamp), owned_by=self._organization)
         self._tuned.put(name, model)
         self._bases.put(name, self.info_of(base).name)
+
+    def tuned(self) -> Sequence[Model]:
+        """Return the models that were tuned here."""
+        return self._tuned.get_page(newest_first=False).records
 
     def exists(self, name: str) -> bool:
         """Return whether a model exists."""
