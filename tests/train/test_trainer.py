@@ -5,6 +5,7 @@ import math
 import os
 import select
 import signal
+import socket
 import subprocess
 
 import pytest
@@ -220,9 +221,14 @@ def test_an_interrupted_reinforcement_continues_to_the_same_bytes(make_job, monk
 def start(warm_command):
     """Function that starts a trainer of a folder."""
 
-    def start(folder):
+    def start(folder, **environment):
         command = [*warm_command("tunesmith.train"), str(folder), "--stop-at-eof"]
-        return subprocess.Popen(command, stdin=subprocess.PIPE, stderr=subprocess.PIPE)
+        return subprocess.Popen(
+            command,
+            stdin=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            env={**os.environ, **environment},
+        )
 
     return start
 
@@ -263,3 +269,23 @@ def test_an_invalid_job_ends_with_its_error(start, make_job):
         assert process.wait() == 1
         assert b"error: Target modules" in process.stderr.read()
     assert "nothing" in json.loads((folder / "end.json").read_text())["error"]
+
+
+@pytest.mark.parametrize("format", ["chat", "dpo"])
+def test_two_processes_compute_the_same_steps_as_one(format, start, make_job, read_steps, rows):
+    """As torchrun starts them; the last step of an epoch has fewer rows than processes."""
+    rows = [pair(number) for number in range(9)] if format == "dpo" else rows[:9]
+    settings = {"rows": rows, "validation": rows[:5], "format": format, "n_epochs": 2}
+    alone, together = make_job("alone", **settings), make_job("together", **settings)
+    train_folder(alone)
+    with socket.create_server(("127.0.0.1", 0)) as free:
+        port = str(free.getsockname()[1])
+    environment = {"WORLD_SIZE": "2", "MASTER_ADDR": "127.0.0.1", "MASTER_PORT": port}
+    started = [start(together, RANK=rank, LOCAL_RANK=rank, **environment) for rank in "01"]
+    with started[0], started[1]:
+        assert [process.wait() for process in started] == [0, 0], started[0].stderr.read()
+    assert len((together / "steps.jsonl").read_text().splitlines()) == 6
+    for one, other in zip(read_steps(alone), read_steps(together), strict=True):
+        for part in ("train", "valid", "full_valid"):
+            assert other.pop(part) == pytest.approx(one.pop(part), abs=1e-4)
+        assert one == other

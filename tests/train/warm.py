@@ -13,6 +13,8 @@ import signal
 import socket
 import sys
 
+PASSED = {"LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT", "RANK", "WORLD_SIZE"}
+
 
 def main(path, *command):
     """Pass the standard streams to a fork of the server, and wait for its exit code."""
@@ -20,7 +22,8 @@ def main(path, *command):
         connection.connect(path)
         descriptors = array.array("i", [0, 1, 2])
         control = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, descriptors)]
-        connection.sendmsg([json.dumps(command).encode()], control)
+        environment = {name: value for name, value in os.environ.items() if name in PASSED}
+        connection.sendmsg([json.dumps([command, environment]).encode()], control)
         pid = int(connection.recv(20))
         for number in (0, 1):
             os.close(number)  # only the fork holds the pipes
@@ -55,7 +58,7 @@ def _supervise(connection):
         for number, descriptor in enumerate(descriptors):
             os.dup2(descriptor, number)
             os.close(descriptor)
-        _run(json.loads(data))
+        _run(*json.loads(data))
     connection.send(str(pid).encode())
     for descriptor in array.array("i", raw[:size]):
         os.close(descriptor)
@@ -80,7 +83,8 @@ def _supervise(connection):
         os._exit(0)
 
 
-def _run(command):
+def _run(command, environment):
+    os.environ.update(environment)
     sys.argv = ["", *command[1:]]
     try:
         runpy.run_module(command[0], run_name="__main__")

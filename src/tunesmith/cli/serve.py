@@ -1,5 +1,7 @@
 """`tunesmith serve`: the service in memory behind a socket."""
 
+import shlex
+import sys
 import time
 from importlib import import_module
 from pathlib import Path
@@ -26,8 +28,12 @@ _DEFAULT_SPEED = 60.0
 def _engine(context: click.Context, _: click.Parameter, name: str) -> Engine | None:
     models: tuple[str, ...] = context.params["models"]
     aliases: tuple[str, ...] = context.params["aliases"]
+    train_command: str | None = context.params["train_command"]
+    max_trainings: int = context.params["max_trainings"]
     if name == "transformers":
-        return _transformers_engine(models, aliases)
+        return _transformers_engine(models, aliases, train_command, max_trainings)
+    if train_command or max_trainings > 1:
+        raise click.BadParameter("--train-command and --jobs need --engine transformers.")
     if aliases or any("=" in model for model in models):
         raise click.BadParameter("--as and folders of models need --engine transformers.")
     if name == "ngram":
@@ -48,7 +54,12 @@ def _engine(context: click.Context, _: click.Parameter, name: str) -> Engine | N
     return engine
 
 
-def _transformers_engine(models: tuple[str, ...], aliases: tuple[str, ...]) -> Engine:
+def _transformers_engine(
+    models: tuple[str, ...],
+    aliases: tuple[str, ...],
+    train_command: str | None,
+    max_trainings: int,
+) -> Engine:
     try:
         import_extra("jinja2", "train", "Models with weights")
     except ConfigurationError as error:
@@ -59,8 +70,14 @@ def _transformers_engine(models: tuple[str, ...], aliases: tuple[str, ...]) -> E
     folders = {name: Path(folder) for name, folder in _pairs(models, "--model NAME=FOLDER")}
     if not folders:
         raise click.BadParameter("transformers needs a model: --model NAME=FOLDER.")
+    launcher = shlex.split(train_command) if train_command else [sys.executable]
     try:
-        return TransformersEngine(folders, aliases=dict(_pairs(aliases, "--as OFFICIAL=NAME")))
+        return TransformersEngine(
+            folders,
+            aliases=dict(_pairs(aliases, "--as OFFICIAL=NAME")),
+            max_trainings=max_trainings,
+            train_command=(*launcher, "-m", "tunesmith.train"),
+        )
     except (EngineError, ConfigurationError) as error:
         raise click.BadParameter(str(error)) from error
 
@@ -124,6 +141,22 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     metavar="OFFICIAL=NAME",
     help="Further name of a model of the transformers engine, such as gpt-4o-mini=NAME, for code "
     "whose names cannot change. May be repeated.",
+)
+@click.option(
+    "--train-command",
+    is_eager=True,
+    metavar="COMMAND",
+    help="Program that starts the trainers of the transformers engine in place of Python, such as "
+    "'torchrun --nproc-per-node 2'.",
+)
+@click.option(
+    "--jobs",
+    "max_trainings",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    is_eager=True,
+    help="Number of jobs that the transformers engine trains at a time.",
 )
 @click.option(
     "--upstream",
@@ -206,6 +239,8 @@ def command(
     engine: Engine | None,
     models: tuple[str, ...],
     aliases: tuple[str, ...],
+    train_command: str | None,
+    max_trainings: int,
     upstream: str | None,
     upstream_key: str,
     batch_concurrency: int,
@@ -226,6 +261,7 @@ def command(
     All data is lost at the end, unless --state is given; nothing leaves the machine. Needs the
     extra `server`.
     """
+    del train_command, max_trainings  # they are part of the engine
     if aliases or any("=" in model for model in models):
         models = ()  # they are part of the engine
     with click_errors():

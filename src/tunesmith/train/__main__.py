@@ -4,6 +4,7 @@ import argparse
 import os
 import sys
 import threading
+from contextlib import nullcontext
 from pathlib import Path
 
 __all__ = ["main"]
@@ -33,11 +34,12 @@ def main() -> int:
     from tunesmith.train.run import train_folder
 
     folder: Path = arguments.folder
+    is_first = os.environ.get("RANK", "0") == "0"
     try:
-        with JobFolder(folder).lock():
+        with JobFolder(folder).lock() if is_first else nullcontext():
             return 0 if train_folder(folder) else 143
     except (InvalidJobError, OSError) as error:
-        if folder.is_dir() and isinstance(error, InvalidJobError):
+        if is_first and folder.is_dir() and isinstance(error, InvalidJobError):
             JobFolder(folder).write_end(str(error))
         sys.stderr.write(f"error: {error}\n")
         return 1

@@ -31,11 +31,11 @@ class Totals:
     loss: float = 0.0
     weight: float = 0.0
     correct: float = 0.0
-    sequences: int = 0
-    correct_sequences: int = 0
+    sequences: float = 0.0
+    correct_sequences: float = 0.0
     reward: float = 0.0
-    n_full_rewards: int = 0
-    n_rewards: int = 0
+    n_full_rewards: float = 0.0
+    n_rewards: float = 0.0
 
     def metrics(self) -> dict[str, float | None]:
         """Return the metrics by their names in `steps.jsonl`."""

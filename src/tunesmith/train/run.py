@@ -14,6 +14,7 @@ from tunesmith.service.engines.transformers.job import InvalidJobError, TrainJob
 from tunesmith.service.engines.transformers.rows import InvalidRowError, encode_row
 from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
 from tunesmith.train.objectives import Example, Objective, Preference, Supervised
+from tunesmith.train.processes import Processes
 from tunesmith.train.trainer import JobTrainer
 from tunesmith.train.weights import choose_device, load_for_training
 
@@ -41,8 +42,11 @@ def train_folder(path: Path) -> bool:
     folder = JobFolder(path)
     if folder.end.exists():
         return True
-    folder.truncate_torn_step()
-    folder.delete_partial_checkpoints()
+    device = choose_device()
+    is_first = Processes(device).rank == 0
+    if is_first:
+        folder.truncate_torn_step()
+        folder.delete_partial_checkpoints()
     job = TrainJob.read(folder.job)
     tokenizer = ModelTokenizer(Path(job.base))
     rows = list(folder.rows(folder.train))
@@ -51,7 +55,6 @@ def train_folder(path: Path) -> bool:
     job = job.resolve(len(rows), context_window(Path(job.base)), count_parameters(Path(job.base)))
     train = _encode(rows, folder.train, job, tokenizer)
     validation = _encode(list(folder.rows(folder.validation)), folder.validation, job, tokenizer)
-    device = choose_device()
     transformers.set_seed(job.seed)
     transformers.logging.set_verbosity_error()
     model = load_for_training(job, device)
@@ -70,7 +73,7 @@ def train_folder(path: Path) -> bool:
     finally:
         signal.signal(signal.SIGTERM, previous)
     is_finished = not trainer.was_interrupted
-    if is_finished:
+    if is_finished and is_first:
         folder.write_end(None)
     return is_finished
 

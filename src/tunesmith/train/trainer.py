@@ -8,11 +8,14 @@ from typing import Any
 
 import torch
 import transformers
+from accelerate.data_loader import prepare_data_loader
+from torch.utils.data import DataLoader
 
 from tunesmith.service.engines.transformers.folder import JobFolder
 from tunesmith.service.engines.transformers.job import TrainJob
 from tunesmith.train.batches import Item, TokenBatch, micro_batches
 from tunesmith.train.objectives import Example, Objective, Totals
+from tunesmith.train.processes import Processes
 from tunesmith.train.weights import choose_dtype
 
 __all__ = ["JobTrainer"]
@@ -69,7 +72,9 @@ class JobTrainer(transformers.Trainer):
             disable_tqdm=True,
             remove_unused_columns=False,
             dataloader_pin_memory=False,
+            ddp_find_unused_parameters=False,
         )
+        arguments._n_gpu = min(arguments.n_gpu, 1)  # noqa: SLF001 - more devices need more processes
         super().__init__(
             model=model,
             args=arguments,
@@ -85,6 +90,8 @@ class JobTrainer(transformers.Trainer):
         self.n_tokens = 0
         self.must_leave = False
         self.was_interrupted = False
+        self.processes = Processes(arguments.device)
+        transformers.set_seed(job.seed + self.processes.rank)  # samples differ between processes
         self.add_callback(_StepRecorder(self))
         self.remove_callback(transformers.PrinterCallback)
 
@@ -94,28 +101,60 @@ class JobTrainer(transformers.Trainer):
         """Compute the gradients of a step in micro-batches, whose sizes do not affect them."""
         del num_items_in_batch
         examples: list[Example] = inputs["examples"]
-        self.totals = Totals()
         self.n_tokens = sum(example.n_tokens for example in examples)
-        items = self.objective.prepare(model, examples, self.totals)
-        weight = self.objective.weight(items) or 1.0
         total = torch.zeros((), device=self.args.device)
-        model.train()
-        for batch in self.split(items):
-            loss = self.objective.loss(model, batch, self.totals) / weight
-            self.accelerator.backward(loss)
+        self.totals = Totals()
+        for loss in self._losses(model, examples, self.totals, is_training=True):
+            # The gradients of all processes are averaged, but each has only its share of the sum.
+            self.accelerator.backward(loss * self.processes.count)
             total += loss.detach()
+        self.totals = self.processes.merge(self.totals)
         return total
 
     def validate(self, examples: Sequence[Example]) -> dict[str, float | None]:
         """Return the metrics of the model on some examples."""
         totals = Totals()
-        model: Any = self.model
-        model.eval()
         with torch.no_grad():
-            items = self.objective.prepare(model, examples, totals)
-            for batch in self.split(items):
-                self.objective.loss(self.model_wrapped, batch, totals)
-        return totals.metrics()
+            for _ in self._losses(self.model_wrapped, examples, totals, is_training=False):
+                pass
+        return self.processes.merge(totals).metrics()
+
+    def _losses(
+        self, model: Any, examples: Sequence[Example], totals: Totals, *, is_training: bool
+    ) -> Iterator[torch.Tensor]:
+        """Yield the loss of each micro-batch of this process's share.
+
+        All processes compute equally many, since each waits for the gradients of the others; those
+        of which there are none repeat one with the loss 0.
+        """
+        share = self.processes.share(examples)
+        items = self.objective.prepare(
+            self.model, share or examples[:1], totals if share else Totals()
+        )
+        weight = self.processes.total(self.objective.weight(items) if share else 0.0) or 1.0
+        batches = list(self.split(items))
+        model.train(is_training)
+        for index in range(int(self.processes.maximum(len(batches)))):
+            is_own = bool(share) and index < len(batches)
+            batch = batches[min(index, len(batches) - 1)]
+            loss = self.objective.loss(model, batch, totals if is_own else Totals())
+            yield loss * (is_own / weight)
+
+    def get_train_dataloader(self) -> Any:
+        """Return the rows of each step, which are the same in all processes."""
+        loader = DataLoader(
+            self.train_dataset,
+            batch_size=self.job.batch_size,
+            shuffle=True,
+            collate_fn=self.data_collator,
+        )
+        return prepare_data_loader(
+            loader,
+            num_processes=1,
+            process_index=0,
+            use_seedable_sampler=True,
+            data_seed=self.job.seed,
+        )
 
     def floating_point_ops(self, inputs: Any) -> int:
         """Return 0: the number is not used."""
@@ -180,16 +219,20 @@ class _StepRecorder(transformers.TrainerCallback):
         if ends_epoch:
             self._checkpoints.add(step)
             control.should_training_stop |= self._is_stale(self._record["full_valid"])
-        if trainer.must_leave and step < state.max_steps and not control.should_training_stop:
+        must_leave = bool(trainer.processes.maximum(trainer.must_leave))
+        if must_leave and step < state.max_steps and not control.should_training_stop:
             control.should_training_stop = trainer.was_interrupted = True
         waited = time.monotonic() - self._saved_at >= trainer.job.options.save_every_s
-        control.should_save = ends_epoch or trainer.must_leave or waited
-        if not control.should_save:
+        control.should_save = ends_epoch or must_leave or bool(trainer.processes.maximum(waited))
+        if not control.should_save and trainer.processes.rank == 0:
             self._folder.append_step(self._record)
 
     def on_save(self, args: Any, state: Any, control: Any, **_: Any) -> None:
         del args, control
         self._saved_at = time.monotonic()
+        self._trainer.accelerator.wait_for_everyone()
+        if self._trainer.processes.rank:
+            return
         # A step that is recorded twice does no harm, one that is never recorded does.
         self._folder.append_step(self._record)
         self._progress["checkpoints"] = sorted(self._checkpoints)

@@ -187,6 +187,7 @@ def test_a_state_named_before_the_command_is_served(tmp_path):
     (("--engine", "transformers", "--model", "x=/nowhere"), "has no config.json"),
     (("--model", "x=/nowhere"), "need --engine transformers"),
     (("--as", "gpt-4o-mini=x"), "need --engine transformers"),
+    (("--train-command", "torchrun"), "need --engine transformers"),
     (("--engine", "a:B", "--model", "x"), "--model cannot be combined with a:B"),
 ])  # fmt: skip
 def test_models_that_an_engine_cannot_have_are_refused(arguments, message):
