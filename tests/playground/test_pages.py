@@ -1,13 +1,18 @@
 """Requests of the page: its files, the key, models, training data, metrics."""
 
 import gzip
+import io
 import json
 import re
+import tarfile
 
 import httpx
 import pytest
 from tests.playground.conftest import new_app, new_backend
 
+from tunesmith.backends.httpx import HttpxBackend
+from tunesmith.playground.pages import Playground
+from tunesmith.playground.proxy import ProxyBackend
 from tunesmith.service.http.asgi import ASGIApp
 
 pytestmark = pytest.mark.anyio
@@ -169,6 +174,36 @@ async def test_metrics_are_those_of_the_result_file_once_the_job_has_succeeded(h
     assert metrics["points"][0]["train_loss"] > metrics["points"][-1]["train_loss"]
     rest = await http.get(path, headers=KEY, params={"after_step": steps[-2]})
     assert [point["step"] for point in rest.json()["points"]] == steps[-1:]
+
+
+async def test_weights_are_a_tar_archive(backend, tmp_path):
+    content = {"adapter.bin": b"\x00" * 2_000_000, "config.json": b"{}"}
+    for name, data in content.items():
+        (tmp_path / name).write_bytes(data)
+    folders = {"ft:tiny:x": tmp_path}
+    app = ASGIApp(backend, pages=Playground(backend, find_weights=folders.get))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+        assert (await http.get("/playground/api/config")).json()["has_weights"] is True
+        found = await http.get("/playground/api/weights/ft%3Atiny%3Ax", headers=KEY)
+        missing = await http.get("/playground/api/weights/other", headers=KEY)
+    with tarfile.open(fileobj=io.BytesIO(found.content)) as archive:
+        read = {member.name: archive.extractfile(member).read() for member in archive}
+    assert read == {f"ft_tiny_x/{name}": data for name, data in content.items()}
+    assert missing.status_code == 404
+
+
+async def test_another_server_that_does_not_respond_is_an_error_in_words():
+    down = HttpxBackend("http://127.0.0.1:1/v1", api_key="any")
+    proxy = ProxyBackend(down, "http://127.0.0.1:1/v1")
+    transport = httpx.ASGITransport(ASGIApp(proxy, pages=Playground(proxy)))
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+        for path in ("/v1/models", "/playground/api/models"):
+            response = await http.get(path, headers=KEY)
+            assert response.status_code == 502
+            message = response.json()["error"]["message"]
+            assert "http://127.0.0.1:1/v1 does not respond" in message
+    await proxy.aclose()
 
 
 async def test_metrics_of_an_unknown_job_are_the_404_of_the_service(http):

@@ -163,4 +163,4 @@ def test_the_code_of_the_call_gives_the_same_answer(page, backend, language):
     folder = Path(sys.executable).parent
     environment = {**os.environ, "OPENAI_API_KEY": "any", "PATH": f"{folder}:{os.environ['PATH']}"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
-    assert "It's space" in done.stdout
+    assert "space" in done.stdout  # a stream of curl has its tokens apart

@@ -36,6 +36,7 @@ def command(connection: ServiceOptions, *, base_url: str | None, port: int) -> N
         from secrets import token_urlsafe
 
         from tunesmith.playground.pages import Playground
+        from tunesmith.playground.proxy import ProxyBackend
         from tunesmith.service.http.asgi import ASGIApp
         from tunesmith.service.http.uvicorn_server import base_url_of, bind_socket, create_server
 
@@ -49,8 +50,9 @@ def command(connection: ServiceOptions, *, base_url: str | None, port: int) -> N
     with listener:
         key = token_urlsafe()
         server_url = redact_url(str(getattr(client.backend, "base_url", "")))
-        pages = Playground(client.backend, api_key=key, base_url=server_url)
-        app = ASGIApp(client.backend, api_key=key, pages=pages)
+        backend = ProxyBackend(client.backend, server_url)
+        pages = Playground(backend, api_key=key, base_url=server_url)
+        app = ASGIApp(backend, api_key=key, pages=pages)
         address = base_url_of(listener).removesuffix("v1")
         click.echo(f"The playground of {server_url} is at this address until Ctrl-C:\n")
         click.echo(f"  {address}#key={key}\n")

@@ -300,13 +300,19 @@ def command(
         click.echo(f"{page} API is at {url}, until Ctrl-C. Point a client at it:\n")
         key = "any" if api_key is None else "the-key-of-this-server"
         click.echo(f"  export OPENAI_BASE_URL={url} OPENAI_API_KEY={key}\n")
+        service = backend.service
+        pages = Playground(
+            faults or backend,
+            api_key=api_key,
+            find_weights=None if service.engine.is_simulated else service.models.weights_folder,
+        )
         try:
             app = ASGIApp(
                 faults or backend,
                 api_key=api_key,
                 cors_origins=(*cors_origins, LOOPBACK),
                 background=backend.service.run_lifecycles,
-                pages=Playground(faults or backend, api_key=api_key) if playground else None,
+                pages=pages if playground else None,
             )
             create_server(app).run(sockets=[listener])
         except KeyboardInterrupt:

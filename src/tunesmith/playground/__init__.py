@@ -5,6 +5,8 @@ pages.py       Playground: requests of the page, for `ASGIApp(backend, pages=Pla
 assets.py      files of the page, compressed, with their headers
 datasets.py    training data of the page: findings, repairs, upload
 metrics.py     curves of a job, from its events or its result file
+proxy.py       backend of a page for another server
+weights.py     weights of a model as an archive
 static/        the page: plain ES modules, with Preact and htm in vendor/
 ```
 

@@ -1,7 +1,7 @@
 """Requests of the page that the API does not have."""
 
 import re
-from collections.abc import AsyncGenerator, Mapping
+from collections.abc import AsyncGenerator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
@@ -26,6 +26,7 @@ from tunesmith.known_models import find_model
 from tunesmith.playground.assets import find_asset
 from tunesmith.playground.datasets import DatasetRequest, inspect_dataset, upload_dataset
 from tunesmith.playground.metrics import job_metrics
+from tunesmith.playground.weights import weights_response
 from tunesmith.protocol.message import Response
 from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.http.auth import authenticate
@@ -38,6 +39,7 @@ _FOLDER = "/playground/"
 _API = "/playground/api/"
 _MAX_DATASET_BYTES = 512 * 1024 * 1024
 _METRICS = re.compile(r"jobs/([\w.:-]+)/metrics")
+_WEIGHTS = "weights/"
 _CHECKPOINT = re.compile(r":ckpt-step-\d+$")
 
 
@@ -48,6 +50,8 @@ class Playground:
         backend: The backend of the API; it is not closed.
         api_key: The key that the app requires; None if it accepts any.
         base_url: Base URL for the code that the page shows; None for the app's own.
+        find_weights: Function that returns the folder of a tuned model's weights, to download, or
+            None if there is none; by default nothing can be downloaded.
 
     Example:
         ```python
@@ -65,10 +69,13 @@ class Playground:
         *,
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
+        find_weights: Callable[[str], Path | None] | None = None,
     ) -> None:
-        self._client = AsyncClient(backend=backend)
+        # The page itself tries again.
+        self._client = AsyncClient(backend=backend, max_retries=0)
         self._key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._base_url = base_url
+        self._find_weights = find_weights
 
     async def __call__(self, request: RawRequest, /) -> Response | None:
         """Respond to a request of the page; return None for all others.
@@ -91,36 +98,50 @@ class Playground:
         if (request.method, path) == ("GET", "config"):
             return _json(self._config())
         authenticate(request.headers, self._key)
-        parameters = parse_qs(query)
         try:
-            if (request.method, path) == ("GET", "models"):
-                return _json(await self._models())
-            if (request.method, path) == ("GET", "example"):
-                return _json({"name": "kant.csv", "content": read_example("kant").decode()})
-            if (request.method, path) == ("POST", "datasets"):
-                return _json(await self._dataset(request, parameters))
-            if request.method == "GET" and (match := _METRICS.fullmatch(path)):
-                after = _first(parameters, "after_step") or "0"
-                after_step = int(after) if after.isascii() and after.isdigit() else 0
-                return _json(await job_metrics(self._client, match[1], after_step))
+            if request.method == "GET" and path.startswith(_WEIGHTS):
+                return self._weights(path.removeprefix(_WEIGHTS))
+            content = await self._content(request, path, parse_qs(query))
         except APIStatusError as error:
             raise ServiceError(error.status, error.message, code=error.code) from None
         except (DatasetError, ConfigurationError) as error:
             raise invalid(str(error)) from None
         except APIError as error:
             raise ServiceError(502, str(error), type="server_error") from None
-        return None
+        return None if content is None else _json(content)
+
+    async def _content(
+        self, request: RawRequest, path: str, parameters: Mapping[str, list[str]]
+    ) -> dict[str, Any] | None:
+        match request.method, path:
+            case "GET", "models":
+                return await self._models()
+            case "GET", "example":
+                return {"name": "kant.csv", "content": read_example("kant").decode()}
+            case "POST", "datasets":
+                return await self._dataset(request, parameters)
+            case "GET", _ if found := _METRICS.fullmatch(path):
+                after = _first(parameters, "after_step") or ""
+                after_step = int(after) if after.isascii() and after.isdigit() else 0
+                return await job_metrics(self._client, found[1], after_step)
+            case _:
+                return None
 
     def _config(self) -> dict[str, Any]:
         return {
             "version": __version__,
             "needs_key": self._key is not None,
             "base_url": self._base_url,
+            "has_weights": self._find_weights is not None,
         }
 
     async def _models(self) -> dict[str, Any]:
         models = [model async for model in self._client.models.list()]
         return {"data": [_describe(model.id) for model in models]}
+
+    def _weights(self, model: str) -> Response | None:
+        folder = self._find_weights(model) if self._find_weights else None
+        return weights_response(folder, re.sub(r"[^\w.-]", "_", model)) if folder else None
 
     async def _dataset(
         self, request: RawRequest, parameters: Mapping[str, list[str]]

@@ -115,6 +115,7 @@ export const api = {
   },
   /** Call an endpoint of the page. */
   page: async (path, query, signal) => (await request("GET", withQuery(`playground/api/${path}`, query), { signal })).json(),
+  pageBlob: async (path) => (await request("GET", `playground/api/${path}`)).blob(),
   pagePost: async (path, query, body, signal) =>
     (await request("POST", withQuery(`playground/api/${path}`, query), { body, signal })).json(),
 };
@@ -175,7 +176,7 @@ export function usePolling(run, ms, dependencies) {
       stop.abort();
       clearTimeout(timer);
     };
-  }, [epoch, isLost, needsKey, ...dependencies]);
+  }, [epoch, isLost, needsKey, ms, ...dependencies]);
 }
 
 /**

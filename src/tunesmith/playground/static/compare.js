@@ -47,6 +47,11 @@ export default function Compare() {
   const running = useRef(null);
   const fileInput = useRef();
   useEffect(() => () => running.current?.abort(), []);
+  useEffect(() => {
+    const tuned = list.findLast((model) => model.group === "tuned");
+    const base = list.find((model) => model.id === tuned?.id.split(":")[1]);
+    if (base && !comparison.get().models.length) patch({ models: [base.id, tuned.id] });
+  }, [list.length > 0]);
 
   const find = (id) => list.find((model) => model.id === id) ?? { id, abilities: null };
   const setPrompt = (index, prompt) => patch({ prompts: state.prompts.map((each, i) => (i === index ? prompt : each)) });

@@ -1,11 +1,11 @@
 // One fine-tuning job: status, actions, curves, checkpoints, events, results.
-import { api, usePages, usePolling } from "./api.js";
+import { api, connection, usePages, usePolling } from "./api.js";
 import { compareModels } from "./comparison.js";
 import { isFinal, JobCharts, readResults } from "./metrics.js";
 import { loadModels } from "./models.js";
 import { writeNumber } from "./chart.js";
 import { useInTry } from "./try.js";
-import { download, ErrorNote, formatNumber, formatTime, html, useEffect, useState, VirtualTable } from "./ui.js";
+import { download, ErrorNote, formatNumber, formatTime, html, useEffect, useState, useStore, VirtualTable } from "./ui.js";
 
 const KINDS = { succeeded: "good", failed: "bad", cancelled: "warn", paused: "warn" };
 
@@ -67,6 +67,7 @@ export default function Job({ id }) {
   const [job, setJob] = useState(null);
   const [error, setError] = useState(null);
   const [isEnded, setEnded] = useState(false);
+  const { config } = useStore(connection);
   const ms = isEnded ? 0 : 1500;
   const events = usePages(`${path}/events`, { limit: 100, ms });
   const checkpoints = usePages(`${path}/checkpoints`, { limit: 100, ms: isEnded ? 0 : 3000 });
@@ -101,6 +102,14 @@ export default function Job({ id }) {
     }
   }
 
+  async function saveWeights() {
+    try {
+      download(`${job.fine_tuned_model.replace(/[^\w.-]/g, "_")}.tar`, await api.pageBlob(`weights/${encodeURIComponent(job.fine_tuned_model)}`));
+    } catch (problem) {
+      setError(problem);
+    }
+  }
+
   const back = html`<p><a href="#/fine-tune">← All jobs</a></p>`;
   if (!job) return html`${back}<${ErrorNote} error=${error} />`;
   const can = (action) => ({ pause: ["running", "queued"], resume: ["paused"], cancel: ["validating_files", "queued", "running", "paused"] })[action].includes(job.status);
@@ -111,6 +120,7 @@ export default function Job({ id }) {
         ${job.fine_tuned_model && html`
           <button type="button" class="primary" onClick=${() => compareModels([job.model, job.fine_tuned_model], job.validation_file ?? job.training_file)}>Compare with base</button>
           <button type="button" onClick=${() => useInTry(job.fine_tuned_model)}>Use</button>`}
+        ${job.fine_tuned_model && config?.has_weights && html`<button type="button" onClick=${saveWeights}>Weights</button>`}
         ${job.result_files?.length > 0 && html`<button type="button" onClick=${saveResults}>Results as CSV</button>`}
       </div>
     </div>

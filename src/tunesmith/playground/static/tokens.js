@@ -4,7 +4,9 @@ import { html, useRef, useState } from "./ui.js";
 const LEVELS = 5;
 const probability = (logprob) => (logprob == null ? null : Math.exp(logprob));
 const percent = (value) => (value == null ? "–" : value >= 0.0005 ? `${(value * 100).toFixed(1)} %` : "< 0.1 %");
-const visible = (text) => text.replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/ /g, "␣") || "∅";
+/** The API writes a token that is a part of a character as `bytes:\xc3`. */
+const readable = (text) => text.replace(/^bytes:/, "");
+const visible = (text) => readable(text).replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/ /g, "␣") || "∅";
 
 /** Level of a probability from 0 (unlikely) to 4 (likely). */
 const level = (value) => Math.min(Math.floor(value * LEVELS), LEVELS - 1);
@@ -37,7 +39,7 @@ export function Tokens({ tokens }) {
         const p = probability(each.logprob);
         return html`<span key=${i} role="button" tabindex=${i === current ? 0 : -1} class="token ${p == null ? "" : `p${level(p)}`}"
           aria-label="${visible(each.text)}, ${percent(p)}" aria-pressed=${isShown && i === current}
-          onMouseEnter=${() => show(i)} onFocus=${() => show(i)} onClick=${() => show(i)}>${each.text}</span>`;
+          onMouseEnter=${() => show(i)} onFocus=${() => show(i)} onClick=${() => show(i)}>${readable(each.text)}</span>`;
       })}
     </div>
     <p class="legend" aria-hidden="true">Probability: ${["0", "20", "40", "60", "80"].map((low, i) => html`<span key=${low}><i class="token p${i}"></i>${low}–${Number(low) + 20} %</span>`)}</p>

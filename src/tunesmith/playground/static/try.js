@@ -41,7 +41,7 @@ function Outcome({ result }) {
   const { usage, finishReason, seconds } = result;
   return html`<p class="note outcome" role="status">
     ${[usage && `${formatNumber(usage.prompt_tokens)} + ${formatNumber(usage.completion_tokens)} tokens`,
-      `${seconds.toFixed(2)} s`, result.isStopped ? "stopped by you" : finishReason && `finish reason: ${finishReason}`].filter(Boolean).join(" · ")}
+      `${seconds.toFixed(2)} s`, usage && seconds > 0 && `${formatNumber(Math.round(usage.completion_tokens / seconds))} tokens/s`, result.isStopped ? "stopped by you" : finishReason && `finish reason: ${finishReason}`].filter(Boolean).join(" · ")}
   </p>`;
 }
 
@@ -84,9 +84,10 @@ export default function Try() {
   async function run() {
     setError(null);
     const before = session.get();
+    const current = list?.find((each) => each.id === before.model);
     let request;
     try {
-      request = buildRequest(before, inputOf(before), model);
+      request = buildRequest(before, inputOf(before), current);
     } catch (problem) {
       setError(problem);
       return;
@@ -122,6 +123,12 @@ export default function Try() {
     patch({ messages: [...session.get().messages, answer, ...results], result });
   }
 
+  /** Answer the last message of the user again. */
+  function regenerate() {
+    patch({ messages: state.messages.slice(0, lastOfUser + 1), result: null });
+    run();
+  }
+
   function submitOnEnter(event) {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) {
       event.preventDefault();
@@ -129,6 +136,7 @@ export default function Try() {
     }
   }
 
+  const lastOfUser = state.messages.findLastIndex((message) => message.role === "user");
   const edit = (index, change) => patch({ messages: state.messages.map((each, i) => (i === index ? { ...each, ...change } : each)) });
   const remove = (index) => patch({ messages: state.messages.filter((_, i) => i !== index) });
   const canRun = state.model && (isChat ? state.draft.trim() || ["user", "tool"].includes(state.messages.at(-1)?.role) : true);
@@ -146,13 +154,17 @@ export default function Try() {
       ? html`<button type="button" class="primary" onClick=${() => running.current?.abort()}>Stop</button>`
       : html`<button type="button" class="primary" disabled=${!canRun} onClick=${run}>Run</button>`}
     <span class="note keys">Ctrl + Enter</span>
+    ${isChat && !live && lastOfUser >= 0 && lastOfUser < state.messages.length - 1 && html`<button type="button" onClick=${regenerate}>Regenerate</button>`}
     ${isChat && state.messages.length > 0 && html`<button type="button" class="quiet" onClick=${() => patch({ messages: [], result: null })}>Clear</button>`}
     ${!isChat && state.result && html`<button type="button" onClick=${() => patch({ prompt: state.prompt + state.result.text, result: null })}>Append to prompt</button>`}
   </div>`;
 
   return html`<div class="workspace">
     <section class="work" aria-label=${isChat ? "Conversation" : "Completion"}>
-      <${Choice} label="Endpoint" value=${state.mode} onChange=${setMode} options=${[["chat", "Chat"], ["complete", "Complete"]]} />
+      <div class="toolbar">
+        <${Choice} label="Endpoint" value=${state.mode} onChange=${setMode} options=${[["chat", "Chat"], ["complete", "Complete"]]} />
+        <${ModelSelect} value=${state.model} abilities=${[isChat ? "chat" : "completions"]} onChange=${(value) => patch({ model: value })} />
+      </div>
       ${isChat ? html`
         <${Field} label="System message">${(id) => html`<${TextArea} id=${id} value=${state.system} placeholder="How the model should behave" onInput=${(system) => patch({ system })} />`}<//>
         <div class="conversation">
@@ -183,7 +195,6 @@ export default function Try() {
       </details>
     </section>
     <aside class="settings" aria-label="Settings">
-      <${ModelSelect} value=${state.model} abilities=${[isChat ? "chat" : "completions"]} onChange=${(value) => patch({ model: value })} />
       <${Slider} label="Temperature" min="0" max="2" step="0.1" value=${state.temperature} onInput=${(temperature) => patch({ temperature })} />
       <${Slider} label="Maximum tokens" min="1" max="4096" step="1" value=${state.maxTokens} onInput=${(maxTokens) => patch({ maxTokens })} />
       <${Slider} label="Top P" min="0" max="1" step="0.05" value=${state.topP} onInput=${(topP) => patch({ topP })} />

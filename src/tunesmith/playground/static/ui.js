@@ -107,11 +107,15 @@ export function Empty({ children }) {
   return html`<p class="empty">${children}</p>`;
 }
 
+const isNarrow = () => window.matchMedia("(max-width: 56rem)").matches;
+const NARROW_ROW_HEIGHT = 56; // two lines of text
+
 /**
  * Table that renders only the rows in view, so that it may have a million.
  * `columns`: [{name, cell: (row) => content, class}]; `onEnd` is called near the last row.
  */
 export function VirtualTable({ label, columns, rows, rowHeight = 36, maxRows = 12, onEnd, total, layout, selected }) {
+  if (isNarrow()) rowHeight = Math.max(rowHeight, NARROW_ROW_HEIGHT);
   const body = useRef();
   const [top, setTop] = useState(0);
   const height = Math.min(Math.max(rows.length, 1), maxRows) * rowHeight;
@@ -130,7 +134,7 @@ export function VirtualTable({ label, columns, rows, rowHeight = 36, maxRows = 1
     const y = i * rowHeight - offset + top;
     visible.push(html`<div role="row" key=${row.id ?? i} aria-rowindex=${i + 2} class=${selected === row.id ? "row selected" : "row"}
       style=${{ transform: `translateY(${y}px)`, height: `${rowHeight}px` }}>
-      ${columns.map((column) => html`<div role="cell" key=${column.name} class=${column.class}>${column.cell(row)}</div>`)}
+      ${columns.map((column) => html`<div role="cell" key=${column.name} class=${column.class}><div class="cell">${column.cell(row)}</div></div>`)}
     </div>`);
   }
   return html`<div role="table" aria-label=${label} aria-rowcount=${(total ?? rows.length) + 1} class="vtable ${layout}">

@@ -119,6 +119,10 @@ class Models:
             raise ServiceError(404, message, param="model", code="model_not_found")
         return info
 
+    def weights_folder(self, name: str) -> Path | None:
+        """Return the folder of a tuned model's weights; None for other models."""
+        return self._store.folder("models", name) if self.is_tuned(name) else None
+
     async def open(self, name: str) -> EngineModel:
         """Return a model's weights.
 
