@@ -30,7 +30,7 @@ def command(connection: ServiceOptions, *, base_url: str | None, port: int) -> N
     key never reaches the browser; the printed address contains a key of its own, for this run.
     Needs the extra `server`.
     """
-    if connection.in_memory:
+    if connection.in_memory and base_url is None:
         raise click.UsageError("A service in memory has its page at `tunesmith serve`.")
     with click_errors():
         from secrets import token_urlsafe
@@ -40,7 +40,8 @@ def command(connection: ServiceOptions, *, base_url: str | None, port: int) -> N
         from tunesmith.service.http.asgi import ASGIApp
         from tunesmith.service.http.uvicorn_server import base_url_of, bind_socket, create_server
 
-        client = replace(connection, base_url=base_url or connection.base_url).client()
+        base_url = base_url or connection.base_url
+        client = replace(connection, base_url=base_url, in_memory=False).client()
     try:
         listener = bind_socket(port=port)
     except OSError as error:
