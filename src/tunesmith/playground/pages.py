@@ -120,10 +120,10 @@ class Playground:
                 return {"name": "kant.csv", "content": read_example("kant").decode()}
             case "POST", "datasets":
                 return await self._dataset(request, parameters)
-            case "GET", _ if found := _METRICS.fullmatch(path):
+            case "GET", _ if match := _METRICS.fullmatch(path):
                 after = _first(parameters, "after_step") or ""
                 after_step = int(after) if after.isascii() and after.isdigit() else 0
-                return await job_metrics(self._client, found[1], after_step)
+                return await job_metrics(self._client, match[1], after_step)
             case _:
                 return None
 
