@@ -71,9 +71,9 @@ def show_random(rows, concurrency):
         report = asyncio.run(run_job(rows, service, concurrency))
         base = Service(LATENCY_S, refuse_randomly(share))
         plain_s = asyncio.run(run_semaphore(rows, base, permits))
-        ratio = report.elapsed_s / plain_s
+        ratio = report.elapsed / plain_s
         print(
-            f"| {share:.1%} | {report.elapsed_s:.1f} | {plain_s:.1f} | {ratio:.2f} "
+            f"| {share:.1%} | {report.elapsed:.1f} | {plain_s:.1f} | {ratio:.2f} "
             f"| {report.failed} |"
         )
 
@@ -125,7 +125,7 @@ def show_storm():
                 wait = retry_after or "none"
                 print(
                     f"| {limit.__name__} | {wait} | {concurrency} | {report.failed} "
-                    f"| {report.elapsed_s:.1f} | {report.elapsed_s / 24:.2f} | {report.refused} |"
+                    f"| {report.elapsed:.1f} | {report.elapsed / 24:.2f} | {report.refused} |"
                 )
 
 

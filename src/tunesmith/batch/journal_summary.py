@@ -28,13 +28,13 @@ class JournalSummary:
     Args:
         job: Name of the job in the metadata of its batches.
         rows: Number of rows in the last run that knew it; None if unknown.
-        runs: Reports of the runs; None for one that has not ended, or whose process died.
+        runs: Reports of the runs; `died` for one that has not ended, or whose process died.
         shards: Shards that are not closed, by number.
     """
 
     job: str = ""
     rows: int | None = None
-    runs: list[BatchReport | None] = field(default_factory=list[BatchReport | None])
+    runs: list[BatchReport] = field(default_factory=list[BatchReport])
     shards: dict[int, Shard] = field(default_factory=dict[int, Shard])
 
 
@@ -73,24 +73,36 @@ def read_journal(paths: JobPaths) -> JournalSummary:
             if isinstance(entry, JobBegun):
                 summary.job = entry.job
             elif isinstance(entry, RunBegun):
-                summary.runs.append(None)
+                summary.runs.append(_dead_run(paths, entry))
                 summary.rows = summary.rows if entry.rows is None else entry.rows
             elif isinstance(entry, RunEnded) and summary.runs:
-                summary.runs[-1] = BatchReport.from_dict(entry.report)
+                summary.runs[-1] = BatchReport.from_dict(entry.report) or summary.runs[-1]
             elif isinstance(entry, ShardEntry):
                 core.replay(entry)
     return summary
 
 
-def read_runs(output: str | PathLike[str]) -> list[BatchReport | None]:
+def _dead_run(paths: JobPaths, entry: RunBegun) -> BatchReport:
+    return BatchReport(
+        output=str(paths.output),
+        errors=str(paths.errors),
+        journal=str(paths.journal),
+        rows=entry.rows or 0,
+        remaining=None,
+        stopped="died",
+        started_at=entry.started_at,
+    )
+
+
+def read_runs(output: str | PathLike[str]) -> list[BatchReport]:
     """Return the reports of all runs of a job, oldest first.
 
     Args:
         output: The output of the job.
 
     Returns:
-        The reports; None for a run that has not ended, or whose process died. Empty if the job does
-        not exist.
+        The reports; `stopped` is `died` for a run that has not ended, or whose process died. Empty
+        if the job does not exist.
     """
     paths = JobPaths(output)
     return read_journal(paths).runs if paths.journal.exists() else []

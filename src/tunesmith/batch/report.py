@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import asdict, dataclass, field, fields
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import TypeAdapter, ValidationError
 from pydantic_core import to_json
@@ -48,27 +48,27 @@ class RunCounts:
         last_retry_reason: Cause of the last retry; None without retries.
         usage: Tokens paid in this run.
         usd: Cost of these tokens; None without prices.
-        elapsed_s: Seconds since the run began.
-        latency_p50_s: Median latency in seconds; None without responses.
-        latency_p95_s: 95th percentile of the latency in seconds.
-        latency_max_s: Highest latency in seconds.
+        elapsed: Seconds since the run began.
+        latency_p50: Median latency in seconds; None without responses.
+        latency_p95: 95th percentile of the latency in seconds.
+        latency_max: Highest latency in seconds.
         causes: Causes of failed rows, the most frequent first.
     """
 
-    done: int
-    failed: int
-    skipped: int
+    done: int = 0
+    failed: int = 0
+    skipped: int = 0
     in_batches: int = 0
-    requests: int
-    refused: int
-    retried: int
+    requests: int = 0
+    refused: int = 0
+    retried: int = 0
     last_retry_reason: str | None = None
     usage: Usage = field(default_factory=Usage)
     usd: float | None = None
-    elapsed_s: float = 0.0
-    latency_p50_s: float | None = None
-    latency_p95_s: float | None = None
-    latency_max_s: float | None = None
+    elapsed: float = 0.0
+    latency_p50: float | None = None
+    latency_p95: float | None = None
+    latency_max: float | None = None
     causes: tuple[FailureCause, ...] = ()
 
 
@@ -80,21 +80,21 @@ class Progress(RunCounts):
         total: Number of rows; None if unknown.
         in_flight: Requests in flight.
         concurrency: Maximum requests in flight.
-        rows_per_s: Rows finished per second, lately.
+        rows_per_second: Rows finished per second, lately.
         requests_per_minute: Current limit, set or learned; None if unknown.
         tokens_per_minute: Current limit, set or learned; None if unknown.
-        paused_s: Seconds until the next request, after a refusal.
-        latency_s: Mean latency in seconds since the last progress; None without responses.
+        pause: Seconds until the next request, after a refusal.
+        latency: Mean latency in seconds since the last progress; None without responses.
     """
 
     total: int | None
     in_flight: int
     concurrency: int
-    rows_per_s: float
+    rows_per_second: float
     requests_per_minute: float | None = None
     tokens_per_minute: float | None = None
-    paused_s: float = 0.0
-    latency_s: float | None = None
+    pause: float = 0.0
+    latency: float | None = None
 
     @property
     def finished(self) -> int:
@@ -107,18 +107,18 @@ class Progress(RunCounts):
         return None if self.total is None else max(self.total - self.finished, 0)
 
     @property
-    def eta_s(self) -> float | None:
+    def eta(self) -> float | None:
         """Seconds until the end at the current rate; None if unknown."""
-        if self.remaining is None or not self.rows_per_s:
+        if self.remaining is None or not self.rows_per_second:
             return 0.0 if self.remaining == 0 else None
-        return self.remaining / self.rows_per_s
+        return self.remaining / self.rows_per_second
 
     def __str__(self) -> str:
         total = "" if self.total is None else f" of {self.total:,}"
-        eta = "" if self.eta_s is None else f", {self.eta_s:,.0f} s left"
+        eta = "" if self.eta is None else f", {self.eta:,.0f} s left"
         return (
             f"{self.finished:,}{total} rows, {self.failed:,} failed, {self.in_flight} in flight, "
-            f"{self.rows_per_s:,.1f} rows/s{eta}"
+            f"{self.rows_per_second:,.1f} rows/s{eta}"
         )
 
     def _repr_html_(self) -> str:
@@ -148,7 +148,8 @@ class BatchReport(RunCounts):
         perhaps_paid: Tokens that may have been paid for requests with an unknown outcome, over all
             runs.
         duplicate_batches: Second batches of the same rows, which were cancelled.
-        stopped: Reason why the run ended early; None if it did not.
+        stopped: Reason why the run ended early; None if it did not. Of a run that `died`, only its
+            start is known.
         resume_hint: The next step; empty if there is none.
         started_at: Start of the run in Unix seconds; None if unknown.
     """
@@ -161,7 +162,7 @@ class BatchReport(RunCounts):
     outcome_unknown: tuple[str, ...] = ()
     perhaps_paid: Usage = field(default_factory=Usage)
     duplicate_batches: tuple[str, ...] = ()
-    stopped: StopReason | None = None
+    stopped: StopReason | Literal["died"] | None = None
     resume_hint: str = ""
     started_at: float | None = None
 
@@ -191,13 +192,13 @@ class BatchReport(RunCounts):
         return self.stopped is None and self.remaining == 0
 
     @property
-    def rows_per_s(self) -> float:
+    def rows_per_second(self) -> float:
         """Rows finished per second in this run."""
-        return (self.done + self.failed) / self.elapsed_s if self.elapsed_s else 0.0
+        return (self.done + self.failed) / self.elapsed if self.elapsed else 0.0
 
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, for JSON."""
-        return {**asdict(self), "complete": self.complete, "rows_per_s": self.rows_per_s}
+        return {**asdict(self), "complete": self.complete, "rows_per_second": self.rows_per_second}
 
     def to_json(self) -> str:
         """Return JSON."""
@@ -223,7 +224,7 @@ class BatchReport(RunCounts):
             parts += [f"{unknown:,} {reason if self.complete else 'sent with unknown outcome'}"]
         if self.duplicate_batches:
             parts += [f"duplicate batches cancelled: {', '.join(self.duplicate_batches)}"]
-        text = f"{', '.join(parts)} in {self.elapsed_s:,.1f} s ({self.rows_per_s:,.1f} rows/s)"
+        text = f"{', '.join(parts)} in {self.elapsed:,.1f} s ({self.rows_per_second:,.1f} rows/s)"
         reason = f" (last: {self.last_retry_reason})" if self.last_retry_reason else ""
         text += f"; {self.requests:,} requests, {self.refused:,} rate limited, {self.retried:,} "
         text += f"retried{reason}; {self.usage.prompt:,} input tokens, "
@@ -243,7 +244,7 @@ class BatchReport(RunCounts):
             "Outcome": self.outcome,
             "Stopped": self.stopped,
             "Failed": "; ".join(str(cause) for cause in self.causes[:_MAX_CAUSES]),
-            "Duration": f"{self.elapsed_s:,.1f} s ({self.rows_per_s:,.1f} rows/s)",
+            "Duration": f"{self.elapsed:,.1f} s ({self.rows_per_second:,.1f} rows/s)",
             "Tokens": f"{self.usage.prompt:,} input, {self.usage.completion:,} output",
             "Cost": None if self.usd is None else f"${self.usd:,.4f}",
             "Next": self.resume_hint,

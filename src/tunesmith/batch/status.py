@@ -27,7 +27,7 @@ class JobStatus:
         in_batches: Rows in batches that were not collected.
         rows: Number of rows; None if unknown.
         complete: Whether the last run has ended, and every row has an outcome.
-        stopped: Reason why the last run ended early; None if it did not, or its process died.
+        stopped: Reason why the last run ended early, such as `died`; None if it did not.
     """
 
     output: str
@@ -46,7 +46,7 @@ class JobStatus:
             return "running"
         if self.complete:
             return "complete"
-        return f"stopped: {self.stopped}" if self.stopped else "process died"
+        return "process died" if self.stopped in {None, "died"} else f"stopped: {self.stopped}"
 
     def to_json(self) -> str:
         """Return JSON."""
@@ -73,15 +73,16 @@ def read_status(output: str | PathLike[str]) -> JobStatus:
     journal = read_journal(paths)
     report = journal.runs[-1] if journal.runs else None
     is_complete = report is not None and report.complete
+    is_running = is_locked(paths.journal)
     return JobStatus(
         output=str(paths.output),
-        is_running=is_locked(paths.journal),
+        is_running=is_running,
         succeeded=_count_lines(paths.target) + _count_lines(paths.unordered),
         failed=_count_lines(paths.errors),
         in_batches=sum(shard.rows for shard in journal.shards.values()),
         rows=report.rows if journal.rows is None and report and is_complete else journal.rows,
         complete=is_complete,
-        stopped=report.stopped if report else None,
+        stopped=report.stopped if report and not is_running else None,
     )
 
 

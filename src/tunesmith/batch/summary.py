@@ -62,11 +62,11 @@ def make_progress(run: RunFacts) -> Progress:
         total=state.seen if state.source_ended else run.total,
         in_flight=len(run.core.live.in_flight),
         concurrency=state.throttle.concurrency.limit,
-        rows_per_s=run.metrics.rate(now, state.done + state.failed),
+        rows_per_second=run.metrics.rate(now, state.done + state.failed),
         requests_per_minute=limiter.requests.per_minute,
         tokens_per_minute=limiter.tokens.per_minute,
-        paused_s=limiter.paused_s(now),
-        latency_s=run.metrics.recent_latency_s(),
+        pause=limiter.paused_s(now),
+        latency=run.metrics.recent_latency_s(),
     )
 
 
@@ -90,7 +90,7 @@ def make_report(run: RunFacts) -> BatchReport:
         duplicate_batches=tuple(state.duplicates),
         stopped=stopped,
         resume_hint=_resume_hint(run, stopped),
-        started_at=run.clock.time() - counts["elapsed_s"],
+        started_at=run.clock.time() - counts["elapsed"],
     )
 
 
@@ -108,10 +108,10 @@ def _counts(run: RunFacts) -> dict[str, Any]:
         "last_retry_reason": state.last_retry_reason,
         "usage": metrics.usage,
         "usd": run.budget.usd(metrics.usage),
-        "elapsed_s": metrics.elapsed_s(run.clock.monotonic()),
-        "latency_p50_s": metrics.latency_s(0.5),
-        "latency_p95_s": metrics.latency_s(0.95),
-        "latency_max_s": metrics.latency_s(1.0),
+        "elapsed": metrics.elapsed_s(run.clock.monotonic()),
+        "latency_p50": metrics.latency_s(0.5),
+        "latency_p95": metrics.latency_s(0.95),
+        "latency_max": metrics.latency_s(1.0),
         "causes": metrics.causes(),
     }
 

@@ -258,9 +258,9 @@ class HTMLReport:
         from tunesmith.batch import BatchReport
 
         self._history(progress)
-        if self._path is None or progress.elapsed_s < self._next_s:
+        if self._path is None or progress.elapsed < self._next_s:
             return
-        self._next_s = progress.elapsed_s + _REFRESH_S
+        self._next_s = progress.elapsed + _REFRESH_S
         with suppress(OSError):  # reported at the end
             report = BatchReport.from_progress(progress, str(self._output))
             self.write(with_option_names(report), refresh_s=_REFRESH_S)

@@ -113,9 +113,9 @@ def _facts(
         facts.append((f"{finished * 100 // (total or 1)}%", ""))
     if progress.failed:
         facts.append((f"{count(progress.failed)} failed", "red"))
-    facts.append((f"{progress.rows_per_s:,.1f}/s", ""))
-    if progress.eta_s is not None:
-        facts.append((f"ETA {(format_eta or format_duration)(progress.eta_s)}", "cyan"))
+    facts.append((f"{progress.rows_per_second:,.1f}/s", ""))
+    if progress.eta is not None:
+        facts.append((f"ETA {(format_eta or format_duration)(progress.eta)}", "cyan"))
     if progress.in_batches:
         facts.append((f"{progress.in_batches:,} in batches", ""))
     if progress.usd is not None:
@@ -135,9 +135,9 @@ def _facts(
 def format_delay(progress: "Progress") -> str:
     """Return why requests wait or were retried; empty if none was."""
     reason = " ".join(to_option_names(progress.last_retry_reason or "").split())
-    if progress.paused_s > 0:
+    if progress.pause > 0:
         # The wait comes first: a narrow terminal cuts the reason.
-        return f"retrying in {ceil(progress.paused_s)} s: {reason or 'rate limited'}"
+        return f"retrying in {ceil(progress.pause)} s: {reason or 'rate limited'}"
     return f"{progress.retried:,} retried, last: {reason}" if progress.retried else ""
 
 
@@ -148,10 +148,10 @@ class _LogReporter:
         self._next_s = 0.0
 
     def __call__(self, progress: "Progress") -> None:
-        if progress.elapsed_s < self._next_s and progress.remaining != 0:
+        if progress.elapsed < self._next_s and progress.remaining != 0:
             return
-        interval_s = min(progress.elapsed_s * _LOG_INTERVAL_RATIO, _MAX_LOG_INTERVAL_S)
-        self._next_s = progress.elapsed_s + interval_s
+        interval_s = min(progress.elapsed * _LOG_INTERVAL_RATIO, _MAX_LOG_INTERVAL_S)
+        self._next_s = progress.elapsed + interval_s
         facts = [fact for fact, _ in _facts(progress, format_eta=_format_hours)]
         if delay := format_delay(progress):
             facts.append(delay)

@@ -80,16 +80,12 @@ def _to_progress(current: JobStatus, tally: "Tally", elapsed_s: float, rows: int
         total=current.rows,
         done=current.succeeded,
         failed=current.failed,
-        skipped=0,
         in_flight=0,
         concurrency=0,
-        requests=0,
-        refused=0,
-        retried=0,
         usage=tally.usage,
         usd=tally.usd,
-        elapsed_s=elapsed_s,
-        rows_per_s=rows / elapsed_s if elapsed_s else 0.0,
+        elapsed=elapsed_s,
+        rows_per_second=rows / elapsed_s if elapsed_s else 0.0,
         in_batches=current.in_batches,
     )
 

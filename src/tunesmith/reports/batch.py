@@ -58,7 +58,7 @@ def render_html(
     report: BatchReport,
     history: ProgressHistory,
     *,
-    runs: Sequence[BatchReport | None] = (),
+    runs: Sequence[BatchReport] = (),
     options: Mapping[str, object] | None = None,
     refresh_s: int | None = None,
 ) -> str:
@@ -76,27 +76,34 @@ def render_html(
     """
     samples = history.samples
     charts = [
-        _chart("Throughput", "rows/s", [(s.elapsed_s, s.rows_per_s) for s in samples]),
+        _chart("Throughput", "rows/s", [(s.elapsed, s.rows_per_second) for s in samples]),
         _chart(
             "Latency",
             "seconds per response",
-            [(s.elapsed_s, s.latency_s) for s in samples if s.latency_s is not None],
+            [(s.elapsed, s.latency) for s in samples if s.latency is not None],
         ),
-        _chart("Requests in flight", "requests", [(s.elapsed_s, s.in_flight) for s in samples]),
+        _chart("Requests in flight", "requests", [(s.elapsed, s.in_flight) for s in samples]),
         _chart(
             "Rate-limited requests",
             "requests, total",
-            [(s.elapsed_s, s.refused) for s in samples],
+            [(s.elapsed, s.refused) for s in samples],
         ),
     ]
-    causes = [(f"{cause.rows:,}", cause.code, cause.message) for cause in report.causes]
     settings = render_facts(options) if options else Html("")
     runs = [*runs, report]
+    causes = [
+        (number, f"{cause.rows:,}", cause.code, cause.message)
+        for number, run in enumerate(runs, 1)
+        for cause in run.causes
+    ]
     return render_page(
         f"Batch job: {report.output}",
         _summary(report, runs, is_running=refresh_s is not None),
         *(
-            [tag("h2", "Causes of failure"), render_table(("Rows", "Code", "Message"), causes)]
+            [
+                tag("h2", "Causes of failure"),
+                render_table(("Run", "Rows", "Code", "Message"), causes),
+            ]
             if causes
             else []
         ),
@@ -112,42 +119,41 @@ def _chart(title: str, unit: str, points: list[tuple[float, float]]) -> Html:
     return line_chart(title, [Series(title, points)], x_label="seconds since start", y_label=unit)
 
 
-def _summary(report: BatchReport, runs: Sequence[BatchReport | None], *, is_running: bool) -> Html:
-    known = [run for run in runs if run is not None]
-    usage = sum((run.usage for run in known), Usage())
+def _summary(report: BatchReport, runs: Sequence[BatchReport], *, is_running: bool) -> Html:
+    usage = sum((run.usage for run in runs), Usage())
     total = f" ({len(runs)} runs)" if len(runs) > 1 else ""
     return render_facts(
         {
             "State": "running" if is_running else _state(report),
             "Outcome": report.outcome,
-            "Duration": f"{_format_duration(sum(run.elapsed_s for run in known))}{total}",
-            "Throughput": f"{report.rows_per_s:,.1f} rows/s",
+            "Duration": f"{_format_duration(sum(run.elapsed for run in runs))}{total}",
+            "Throughput": f"{report.rows_per_second:,.1f} rows/s",
             "Requests": f"{report.requests:,} ({report.refused:,} rate limited, "
             f"{report.retried:,} retried)",
             "Last retry": report.last_retry_reason,
             "Tokens": f"{usage.prompt:,} input, {usage.completion:,} output{total}",
-            "Cost": f"{cost}{total}" if (cost := _cost(*known)) else None,
+            "Cost": f"{cost}{total}" if (cost := _cost(*runs)) else None,
             "Latency": _latency(report, "p50 ", " · p95 ", " · max "),
             "Next": report.resume_hint,
         }
     )
 
 
-def _runs_table(runs: Sequence[BatchReport | None]) -> Html:
-    rows = [
-        (number, *(_run_cells(run) if run else ("", "process died", "")))
-        for number, run in enumerate(runs, 1)
-    ]
+def _runs_table(runs: Sequence[BatchReport]) -> Html:
+    rows = [(number, *_run_cells(run)) for number, run in enumerate(runs, 1)]
     return render_table(("Run", "Start (UTC)", "Outcome", "Time and cost"), rows)
 
 
 def _run_cells(run: BatchReport) -> tuple[str, ...]:
     cost = _cost(run)
-    started = datetime.fromtimestamp(run.started_at, UTC) if run.started_at is not None else None
+    started_at = datetime.fromtimestamp(run.started_at, UTC) if run.started_at is not None else None
+    started = f"{started_at:%Y-%m-%d %H:%M:%S}" if started_at else ""
+    if run.stopped == "died":
+        return (started, "process died", "")
     return (
-        f"{started:%Y-%m-%d %H:%M:%S}" if started else "",
+        started,
         f"{run.outcome}; {_state(run)}",
-        f"{_format_duration(run.elapsed_s)} ({run.rows_per_s:,.1f} rows/s)"
+        f"{_format_duration(run.elapsed)} ({run.rows_per_second:,.1f} rows/s)"
         f"{_latency(run, '; p50 ', ', p95 ', ', max ')}" + (f"; {cost}" if cost else ""),
     )
 
@@ -162,7 +168,7 @@ def _cost(*runs: BatchReport) -> str:
 
 
 def _latency(run: BatchReport, *separators: str) -> str:
-    values = (run.latency_p50_s, run.latency_p95_s, run.latency_max_s)
+    values = (run.latency_p50, run.latency_p95, run.latency_max)
     return "".join(
         f"{separator}{value:.3g} s"
         for separator, value in zip(separators, values, strict=True)

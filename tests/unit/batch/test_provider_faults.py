@@ -147,7 +147,7 @@ async def test_calls_for_several_batches_overlap_within_a_bound(output):
     report = await run(provider, output, rows, limits=BatchLimits(requests=1))
     assert report.done == 24
     assert 4 <= provider.max_in_progress <= 8
-    assert report.elapsed_s < sum(provider.calls.values()) / 3
+    assert report.elapsed < sum(provider.calls.values()) / 3
 
 
 # --- results that are late or incomplete ---

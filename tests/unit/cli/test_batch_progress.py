@@ -24,8 +24,8 @@ def progress(**changes):
         "retried": 0,
         "usage": Usage(2000, 1000),
         "usd": None,
-        "elapsed_s": 10.0,
-        "rows_per_s": 25.0,
+        "elapsed": 10.0,
+        "rows_per_second": 25.0,
     }
     return Progress(**facts | changes)
 
@@ -74,17 +74,17 @@ def test_a_wide_terminal_shows_more(monkeypatch):
 
 
 def test_a_pause_is_shown_on_its_own_line_before_its_reason(monkeypatch):
-    _, delay = display(80, monkeypatch, paused_s=6.2, last_retry_reason="service unreachable")
+    _, delay = display(80, monkeypatch, pause=6.2, last_retry_reason="service unreachable")
     assert delay == "retrying in 7 s: service unreachable"
-    _, delay = display(60, monkeypatch, paused_s=6.2, last_retry_reason="unreachable " * 9)
+    _, delay = display(60, monkeypatch, pause=6.2, last_retry_reason="unreachable " * 9)
     assert delay.startswith("retrying in 7 s: unreachable")
 
 
 def test_log_lines_have_a_time_a_percentage_and_hours(capsys):
     with progress_reporter() as show:
         show(progress())
-        show(progress(elapsed_s=10.5))
-        show(progress(elapsed_s=11.5, total=None))
+        show(progress(elapsed=10.5))
+        show(progress(elapsed=11.5, total=None))
     first, second = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  250/1,000  25%  .*", first)
     assert first.endswith("25.0/s  ETA 0:01 h  32 in flight  3,000 tokens")
@@ -125,8 +125,8 @@ def test_nothing_is_shown_before_the_first_request(monkeypatch):
 def test_the_log_of_a_night_is_short_and_has_its_end(capsys):
     with progress_reporter() as show:
         for second in range(8 * 3600):
-            show(progress(elapsed_s=float(second)))
-        show(progress(elapsed_s=8 * 3600.0, done=990))
+            show(progress(elapsed=float(second)))
+        show(progress(elapsed=8 * 3600.0, done=990))
     lines = capsys.readouterr().err.splitlines()
     assert 50 < len(lines) < 250
     assert "1,000/1,000" in lines[-1]

@@ -18,9 +18,9 @@ pytestmark = pytest.mark.anyio
 def test_samples_are_bounded_however_long_the_job_runs():
     history = ProgressHistory(max_samples=100)
     for second in range(10_000):
-        history(progress(elapsed_s=float(second)))
+        history(progress(elapsed=float(second)))
     assert 50 <= len(history.samples) <= 101
-    seconds = [sample.elapsed_s for sample in history.samples]
+    seconds = [sample.elapsed for sample in history.samples]
     assert seconds[0] == 0
     steps = {after - before for before, after in pairwise(seconds)}
     assert len(steps) == 1  # evenly over the whole job
@@ -79,20 +79,22 @@ def test_a_report_lists_all_runs_and_adds_them_up():
         done=2,
         stopped="budget",
         remaining=1,
-        elapsed_s=3700.0,
+        elapsed=3700.0,
         usd=0.25,
         usage=Usage(20, 4),
-        latency_p50_s=0.5,
-        latency_p95_s=1.5,
-        latency_max_s=2.0,
+        latency_p50=0.5,
+        latency_p95=1.5,
+        latency_max=2.0,
         started_at=1_750_000_000.0,
     )
-    last = make_report(done=1, skipped=2, elapsed_s=10.0, usd=0.5, usage=Usage(10, 2))
-    shown = render_html(last, ProgressHistory(), runs=[first, None])
+    dead = make_report(done=0, stopped="died", started_at=1_750_010_000.0)
+    last = make_report(done=1, skipped=2, elapsed=10.0, usd=0.5, usage=Usage(10, 2))
+    shown = render_html(last, ProgressHistory(), runs=[first, dead])
     table = shown.split("<h2>Runs</h2>")[1]
     assert "2025-06-15 15:06:40" in table
     assert "2 answered, 0 failed, 1 not done; stopped: budget" in table
     assert "1:01:40 (0.0 rows/s); p50 0.5 s, p95 1.5 s, max 2 s; $0.2500" in table
+    assert "2025-06-15 17:53:20" in table
     assert table.index("process died") < table.index("1 answered, 0 failed, 2 finished before")
     assert "1:01:50 (3 runs)" in shown
     assert "$0.7500 (3 runs)" in shown
@@ -111,8 +113,9 @@ async def test_a_journal_keeps_the_reports_of_all_runs(tmp_path, anyio_backend):
     assert read_runs(output) == reports
     assert [report.done for report in reports] == [1, 1]
     with JobPaths(output).journal.open("a") as journal:
-        journal.write('{"begun":3}\n')
-    assert read_runs(output)[2:] == [None]
+        journal.write('{"begun":3,"at":1750000000}\n')
+    dead = read_runs(output)[2]
+    assert (dead.stopped, dead.started_at) == ("died", 1_750_000_000)
 
 
 def test_a_report_is_short_in_a_notebook():
@@ -129,7 +132,7 @@ async def test_a_report_shows_throughput_and_latency_over_time(tmp_path, anyio_b
         BatchJob(rows, tmp_path / "answers<b>.jsonl", client=client, on_progress=history) as job,
     ):
         report = await job.run()
-    assert history.samples[-1].latency_s == pytest.approx(0.05)
+    assert history.samples[-1].latency == pytest.approx(0.05)
     shown = render_html(report, history)
     assert "20 answered, 0 failed" in shown
     assert re.findall("<h3>(.*?)</h3>", shown) == [

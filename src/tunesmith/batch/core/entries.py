@@ -2,7 +2,7 @@
 
 ```text
 {"journal": 2, "output": "a.jsonl", "job": "9f0c…", "settings": {…}}   first line
-{"begun": 3000}                          a run begins; number of rows, null if unknown
+{"begun": 3000, "at": 1764400000.0}      a run begins; number of rows, null if unknown
 {"sent": "key", "reserved": [9, 16]}     written before the request is sent
 {"requeued": "key"}                      not paid: refused, never arrived, or to be retried
 {"lost": "key"}                          outcome unknown, perhaps paid
@@ -75,9 +75,10 @@ class JobBegun:
 
 @dataclass(slots=True)
 class RunBegun:
-    """Start of a run."""
+    """Start of a run, by Unix time in seconds; None in journals of earlier versions."""
 
     rows: int | None
+    started_at: float | None = None
 
 
 @dataclass(slots=True)
@@ -247,7 +248,7 @@ _KEYS: Mapping[type[Entry], tuple[str, ...]] = {
     ShardCollected: ("shard", "settled", "perhaps", "next", "failure"),
     ShardClosed: ("shard", "closed"),
     JobBegun: ("journal", "output", "job", "settings"),
-    RunBegun: ("begun",),
+    RunBegun: ("begun", "at"),
     RunEnded: ("report",),
 }
 """Keys of the line of each entry, in the order of its fields. The first one, or the second after
@@ -258,6 +259,7 @@ _KINDS = {keys[keys[0] == "shard"]: kind for kind, keys in _KEYS.items()}
 _SEQUENCES: Mapping[Any, type[Usage | Failure]] = {Usage: Usage, Failure | None: Failure}
 _TYPES: Mapping[Any, Any] = {
     float: int | float,
+    float | None: int | float,
     Mapping[str, Any]: dict,
 }
 
