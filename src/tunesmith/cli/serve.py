@@ -296,10 +296,11 @@ def command(
         # Clients sleep in other processes, so the time must be real.
         backend.clock.autojump, backend.clock.rate = False, 1.0
         url = base_url_of(listener)
-        page = f"The playground is at {url.removesuffix('v1')}, the" if playground else "The"
-        click.echo(f"{page} API is at {url}, until Ctrl-C. Point a client at it:\n")
+        click.echo(f"The API is at {url} until Ctrl-C. Point a client at it:\n")
         key = "any" if api_key is None else "the-key-of-this-server"
         click.echo(f"  export OPENAI_BASE_URL={url} OPENAI_API_KEY={key}\n")
+        if playground:
+            click.echo(f"Try and fine-tune models in a browser: {url.removesuffix('v1')}\n")
         service = backend.service
         pages = Playground(
             faults or backend,
