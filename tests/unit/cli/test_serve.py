@@ -29,7 +29,7 @@ def running(*options, **environment):
         env={**os.environ, **environment},
     )
     try:
-        output = "".join(process.stdout.readline() for _ in range(4))
+        output = "".join(process.stdout.readline() for _ in range(6))
         yield process, re.search(r"http://\S+/v1", output).group(), output
     finally:
         process.kill()
