@@ -18,6 +18,18 @@ export function ticks(low, high) {
   return result;
 }
 
+/** Ticks of a logarithmic axis between two exponents: powers of ten, with 2 and 5 if these are few. */
+export function logTicks(low, high) {
+  const factors = high - low > 2 ? [1] : [1, 2, 5];
+  const result = [];
+  for (let power = Math.floor(low); power <= Math.ceil(high); power++) {
+    for (const factor of factors) result.push(Math.log10(factor) + power);
+  }
+  const first = result.findLastIndex((tick) => tick <= low);
+  const last = result.findIndex((tick) => tick >= high);
+  return result.slice(Math.max(first, 0), last < 0 ? undefined : last + 1);
+}
+
 /** Smooth values by an exponential moving average, corrected for its beginning. */
 export function smoothed(points, weight) {
   if (!weight) return points;
@@ -42,20 +54,22 @@ function nearest(points, x) {
 }
 
 /** A chart; `series`: [{name, color: 1…6, points: [[x, y], …], isDashed}]. */
-export function LineChart({ title, yLabel, xLabel = "step", series, smoothing = 0 }) {
+export function LineChart({ title, yLabel, xLabel = "step", series, smoothing = 0, isLog = false }) {
   const [pointer, setPointer] = useState(null);
   const svg = useRef();
-  const lines = series.filter((line) => line.points.length);
+  // A logarithmic axis has no place for zero.
+  const lines = (isLog ? series.map((line) => ({ ...line, points: line.points.filter(([, y]) => y > 0) })) : series).filter((line) => line.points.length);
   if (!lines.length) return null;
   const drawn = lines.map((line) => ({ ...line, curve: line.points.length > 2 ? smoothed(line.points, smoothing) : line.points }));
   const xs = drawn.flatMap((line) => [line.points[0][0], line.points.at(-1)[0]]);
-  let [low, high] = [0, 0];
-  for (const line of drawn) for (const [, y] of line.points) { low = Math.min(low, y); high = Math.max(high, y); }
+  const scaleY = isLog ? Math.log10 : (y) => y;
+  let [low, high] = isLog ? [Infinity, -Infinity] : [0, 0];
+  for (const line of drawn) for (const [, y] of line.points) { low = Math.min(low, scaleY(y)); high = Math.max(high, scaleY(y)); }
   const [left, right] = [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1e-9)];
-  const yTicks = ticks(low, high);
+  const yTicks = isLog ? logTicks(low, Math.max(high, low + 1e-3)) : ticks(low, high);
   [low, high] = [yTicks[0], yTicks.at(-1)];
   const xOf = (x) => LEFT + ((x - left) / (right - left)) * (WIDTH - LEFT - RIGHT);
-  const yOf = (y) => HEIGHT - BOTTOM - ((y - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
+  const yOf = (y) => HEIGHT - BOTTOM - ((scaleY(y) - low) / (high - low)) * (HEIGHT - TOP - BOTTOM);
   const path = (points) => points.map(([x, y]) => `${xOf(x).toFixed(1)},${yOf(y).toFixed(1)}`).join(" ");
 
   function follow(event) {
@@ -77,7 +91,7 @@ export function LineChart({ title, yLabel, xLabel = "step", series, smoothing = 
     <figcaption><h3>${title}</h3><span class="note">${yLabel}</span></figcaption>
     <svg ref=${svg} viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" tabindex="0" aria-label="${title}: ${yLabel} by ${xLabel}; arrow keys show values"
       onPointerMove=${follow} onPointerLeave=${() => setPointer(null)} onKeyDown=${step} onBlur=${() => setPointer(null)}>
-      ${yTicks.map((y) => html`<g key="y${y}"><line class="rule" x1=${LEFT} x2=${WIDTH - RIGHT} y1=${yOf(y)} y2=${yOf(y)} />
+      ${yTicks.map((tick) => (isLog ? 10 ** tick : tick)).map((y) => html`<g key="y${y}"><line class="rule" x1=${LEFT} x2=${WIDTH - RIGHT} y1=${yOf(y)} y2=${yOf(y)} />
         <text x=${LEFT - 8} y=${yOf(y) + 4} text-anchor="end">${writeNumber(y)}</text></g>`)}
       ${ticks(left, right).filter((x) => x >= left && x <= right && Number.isInteger(x)).map((x) => html`<g key="x${x}"><line class="rule" x1=${xOf(x)} x2=${xOf(x)} y1=${HEIGHT - BOTTOM} y2=${HEIGHT - BOTTOM + 5} />
         <text x=${xOf(x)} y=${HEIGHT - BOTTOM + 20} text-anchor="middle">${writeNumber(x)}</text></g>`)}

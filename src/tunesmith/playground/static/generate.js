@@ -3,7 +3,7 @@ import { api, streamEvents } from "./api.js";
 
 export const DEFAULTS = {
   model: "", mode: "chat", temperature: 1, topP: 1, maxTokens: 256, stop: "", seed: "", frequencyPenalty: 0,
-  presencePenalty: 0, showLogprobs: false, useStream: true, schema: "", tools: "",
+  presencePenalty: 0, showLogprobs: false, useStream: true, schema: "", tools: "", suffix: "",
 };
 
 const TOP_CHAT = 5;
@@ -19,6 +19,7 @@ export function buildRequest(settings, input, model) {
   request[isChat && model?.abilities ? "max_completion_tokens" : "max_tokens"] = settings.maxTokens;
   if (settings.temperature !== 1) request.temperature = settings.temperature;
   if (settings.topP !== 1) request.top_p = settings.topP;
+  if (!isChat && settings.suffix) request.suffix = settings.suffix;
   const stop = readStops(settings.stop);
   if (stop.length) request.stop = stop;
   if (settings.seed !== "") request.seed = Number(settings.seed);

@@ -40,6 +40,7 @@ const points = (steps, name) => steps.filter((step) => Number.isFinite(step[name
 export function JobCharts({ jobs, name }) {
   const all = useStore(metrics);
   const [chosen, setSmoothing] = useState(null);
+  const [isLog, setLog] = useState(false);
   const box = useRef();
   const shown = jobs.slice(0, COLOURS);
   usePolling(async (signal) => {
@@ -74,10 +75,11 @@ export function JobCharts({ jobs, name }) {
   return html`<div>
     <div class="bar chart-bar">
       <${Slider} label="Smoothing" min="0" max="0.99" step="0.01" value=${smoothing} onInput=${setSmoothing} />
+      <label class="fix"><input type="checkbox" checked=${isLog} onChange=${(event) => setLog(event.target.checked)} /> Logarithmic loss</label>
       <button type="button" class="small" onClick=${savePng}>Save as PNG</button>
     </div>
     ${shown.some((job) => all[job.id] && !all[job.id].isComplete) && html`<p class="note">The newest steps of a long job are shown; all of them when it has succeeded.</p>`}
-    <div class="charts" ref=${box}>${charts.map(([title, yLabel, series]) => html`<${LineChart} key=${title} title=${title} yLabel=${yLabel} series=${series} smoothing=${smoothing} />`)}</div>
+    <div class="charts" ref=${box}>${charts.map(([title, yLabel, series]) => html`<${LineChart} key=${title} title=${title} yLabel=${yLabel} series=${series} smoothing=${smoothing} isLog=${isLog && title === "Loss"} />`)}</div>
   </div>`;
 }
 

@@ -90,7 +90,7 @@ export default function NewJob() {
     if (!list || choices.model) return;
     const names = list.map((model) => model.id);
     const today = new Date().toISOString().slice(0, 10);
-    const first = list.find((model) => !model.abilities)?.id ?? ["gpt-4.1-nano-2025-04-14", "babbage-002"].find((name) => names.includes(name))
+    const first = list.find((model) => !model.abilities)?.id ?? ["babbage-002", "gpt-4.1-nano-2025-04-14"].find((name) => names.includes(name))
       ?? list.find((model) => model.abilities?.includes("supervised") && !(model.shutdown <= today))?.id;
     if (first) set("model")(first);
   }, [list]);

@@ -70,7 +70,7 @@ export function commandSnippet(request, isStreamed) {
   if (isStreamed) words.push("--stream");
   const has = (...names) => names.find((name) => request[name] !== undefined);
   let text = request.prompt;
-  const unsupported = has("response_format", "tools", "frequency_penalty", "presence_penalty") ?? (isChat(request) && has("logprobs"));
+  const unsupported = has("response_format", "tools", "suffix", "frequency_penalty", "presence_penalty") ?? (isChat(request) && has("logprobs"));
   const notes = unsupported ? [`# The command line has no option for ${unsupported}.\n`] : [];
   if (isChat(request)) {
     const [system, rest] = request.messages[0]?.role === "system" ? [request.messages[0].content, request.messages.slice(1)] : [null, request.messages];

@@ -167,7 +167,7 @@ export default function Try() {
       </div>
       ${isChat ? html`
         <${Field} label="System message">${(id) => html`<${TextArea} id=${id} value=${state.system} placeholder="How the model should behave" onInput=${(system) => patch({ system })} />`}<//>
-        <div class="conversation">
+        <div class="conversation" role="log" aria-label="Messages" aria-busy=${Boolean(live)}>
           ${state.messages.map((message, i) => html`<${Message} key=${i} message=${message} index=${i} onChange=${(change) => edit(i, change)} onRemove=${() => remove(i)} />`)}
           ${live && html`<article class="message assistant" aria-label="assistant message" aria-busy="true"><div class="bar"><strong>assistant</strong></div><div class="text">${live.text}<span class="caret"></span></div>
             ${live.toolCalls.filter(Boolean).map((call, i) => html`<pre key=${i} class="call">${call.function.name}(${call.function.arguments})</pre>`)}</article>`}
@@ -204,6 +204,7 @@ export default function Try() {
       <${Slider} label="Presence penalty" min="-2" max="2" step="0.1" value=${state.presencePenalty} onInput=${(presencePenalty) => patch({ presencePenalty })} />
       <${Field} label="Show probabilities" inline>${(id) => html`<input id=${id} type="checkbox" checked=${state.showLogprobs} onChange=${(event) => patch({ showLogprobs: event.target.checked })} />`}<//>
       <${Field} label="Stream" inline>${(id) => html`<input id=${id} type="checkbox" checked=${state.useStream} onChange=${(event) => patch({ useStream: event.target.checked })} />`}<//>
+      ${!isChat && html`<${Field} label="Suffix" hint="Text that follows the completion, for models that insert.">${(id, hint) => html`<${TextArea} id=${id} aria-describedby=${hint} rows="1" value=${state.suffix} onInput=${(suffix) => patch({ suffix })} />`}<//>`}
       ${isChat && html`
         <${Field} label="JSON schema of the answer">${(id) => html`<${TextArea} id=${id} class="mono" value=${state.schema} placeholder='{"type": "object", …}' onInput=${(schema) => patch({ schema })} />`}<//>
         <${Field} label="Tools" hint="A JSON list of functions.">${(id, hint) => html`<${TextArea} id=${id} aria-describedby=${hint} class="mono" value=${state.tools} placeholder='[{"name": "get_weather", "parameters": {…}}]' onInput=${(tools) => patch({ tools })} />`}<//>`}
