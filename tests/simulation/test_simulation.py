@@ -22,6 +22,8 @@ VIOLATED_ONCE = {
     19447: "a truncated file of answers passed for whole, since expired rows had lines as well",
     75164: "a full disk refused a run that was to retry failed rows",
     48739: "the same, with a batch that expired",
+    130973: "rows that failed for the lack of a result were not paid when it came after a crash",
+    168282: "the same, with a batch without counts",
 }
 
 

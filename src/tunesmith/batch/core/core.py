@@ -236,6 +236,7 @@ class JobCore:
                 shard.pay(ledger, usage)
                 if not is_answer and usage.total:
                     missing = (Record(log.RowPaid(key, usage, shard.number)),)
+            record.is_read = record.is_read or usage is not None
         elif is_answer and record.state not in FINISHED:
             reserved = record.reserved if record.is_sent else NOTHING
             ledger.pay(reserved, reserved if usage is None else usage)

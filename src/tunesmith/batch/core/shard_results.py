@@ -104,15 +104,23 @@ class ShardResults(ShardList):
             is_paid: Whether the service answered.
         """
         state = self._state
-        record = self._open_record(shard, key)
-        if record is None or record.is_read:
+        record = state.table.get(key)
+        if record is None or record.shard != shard.number or record.is_read or record.is_fresh:
+            return ()
+        # In a crash, a row may have failed for the lack of a result that is there now.
+        has_failed = record.state is RowState.FAILED
+        if not (has_failed or record.state is RowState.IN_BATCH):
             return ()
         if usage is None and is_paid:
             shard.has_unknown_usage = True
         shard.pay(state.ledger, usage or NOTHING)
         decisions: list[Decision] = []
-        if failure is not None and usage is not None and usage.total:
+        if (has_failed or failure is not None) and usage is not None and usage.total:
             decisions.append(Record(RowPaid(key, usage, shard.number)))
+        if has_failed:
+            record.is_read = True
+            state.table.put(key, record)
+            return decisions
         may_retry = shard.kind.attempt <= state.options.max_retries or shard.status == "cancelled"
         if failure is not None and is_transient and may_retry:
             record.is_read = True
@@ -178,7 +186,7 @@ class ShardResults(ShardList):
             shard.failure = Failure(
                 "result_missing", f"batch {shard.batch_id} has no result for this row"
             )
-        is_uncounted = left > 0 and not shard.is_counted
+        is_uncounted = lines < shard.rows and not shard.is_counted
         is_unconfirmed = is_missing or is_uncounted or bool(broken) or shard.has_unknown_usage
         perhaps = shard.reserved if is_unconfirmed else NOTHING
         return self._collect(shard, "collect", perhaps, 0 if shard.failure else next_attempt)
