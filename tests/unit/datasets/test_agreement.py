@@ -34,6 +34,9 @@ PARTS = st.lists(
                 {"type": "image_url", "image_url": "a.png"},
                 {"type": "image", "url": "https://example.com/a.png"},
                 {"type": "input_text", "text": "Hello"},
+                {"type": "tool_use", "id": "c1", "name": "weather", "input": {}},
+                {"type": "tool_result", "tool_use_id": "c1", "content": "Rain"},
+                {"text": "Hello"},
                 {"type": "text", "text": ""},
                 {"type": "file", "file": {"file_id": "f"}},
             ]
@@ -81,11 +84,19 @@ EXTRAS = st.fixed_dictionaries(
     {},
     optional={
         "tools": st.sampled_from(
-            [[TOOL], [], None, {}, [{"type": "function"}], [TOOL["function"]]]
+            [
+                [TOOL],
+                [],
+                None,
+                {},
+                [{"type": "function"}],
+                [TOOL["function"]],
+                [{"name": "weather", "input_schema": {}}],
+            ]
         ),
         "parallel_tool_calls": st.booleans(),
         "source": st.just("forum"),
-        "system": st.sampled_from(["Be brief.", "", None]),
+        "system": st.sampled_from(["Be brief.", "", None, [{"text": "Be brief."}], [7]]),
         "images": st.sampled_from([["https://example.com/a.png"], ["a.png"], [], None, 7]),
     },
 )
