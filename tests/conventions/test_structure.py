@@ -27,7 +27,6 @@ SHORT = {
     "batch/lock.py": "hides the differences between operating systems",
     "cli/*.py": "one module per command",
     "datasets/checks/*.py": "one module per check",
-    "datasets/read/sniff.py": "needs both `files` and `text`, which do not need it",
     "operations/*.py": "one module per noun of the API, and one for shared parameters",
     "resources/*.py": "one module per noun of the API",
     "service/core/context.py": "imported by every part of the service",

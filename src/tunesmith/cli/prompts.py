@@ -1,7 +1,7 @@
 """Questions to the user, and the findings that they are about."""
 
 import signal
-from collections.abc import Generator
+from collections.abc import Generator, Sequence
 from contextlib import contextmanager
 
 import click
@@ -91,12 +91,23 @@ def show_findings(diagnosis: Diagnosis) -> None:
     task = f" ({diagnosis.task})" if diagnosis.task else ""
     echo(f"{diagnosis.file}: {diagnosis.rows:,} rows, {diagnosis.format}{task}", err=True)
     for finding in diagnosis.findings:
-        lines = ", ".join(map(str, finding.lines))
         more = ", …" if finding.count > len(finding.lines) else ""
-        position = f" [lines {lines}{more}]" if lines else ""
+        position = f" [{_format_lines(finding.lines)}{more}]" if finding.lines else ""
         message = f": {to_option_names(finding.message)} ({finding.code}){position}"
         label = f"- {finding.severity}"
         echo(message, err=True, label=label, fg=_COLOURS[finding.severity], wrap=True)
+
+
+def _format_lines(lines: Sequence[int]) -> str:
+    """Return the numbers of lines, those that follow each other as a range."""
+    ranges: list[list[int]] = []
+    for line in sorted({*lines}):
+        if ranges and line == ranges[-1][1] + 1:
+            ranges[-1][1] = line
+        else:
+            ranges.append([line, line])
+    shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
+    return f"lines {shown}" if len(lines) > 1 else f"line {shown}"
 
 
 @contextmanager

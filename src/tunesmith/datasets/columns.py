@@ -6,6 +6,7 @@ from typing import Any
 
 from tunesmith._json_types import is_list, is_object
 from tunesmith.datasets.rows import Chunk
+from tunesmith.datasets.turns import is_turns
 
 __all__ = [
     "choose_columns",
@@ -22,8 +23,17 @@ _NAMES = {
         *("document", "article", "user", "human", "request", "source"),
     ),
     "completion": (
-        *("completion", "answer", "response", "output", "outputs", "output_text", "reply"),
-        *("target", "targets", "solution", "assistant", "ideal", "summary", "highlights"),
+        *(
+            "completion",
+            "solution",
+            "answer",
+            "response",
+            "output",
+            "outputs",
+            "output_text",
+            "reply",
+        ),
+        *("target", "targets", "assistant", "ideal", "summary", "highlights"),
         *("label", "category", "class", "intent", "sentiment"),
     ),
 }
@@ -120,6 +130,8 @@ def _nested_hint(column: str, value: Any) -> str:
             f"`{column}` holds several texts: keep one as `completion`, or a better and a worse "
             "one as `chosen` and `rejected`."
         )
+    if is_turns(value):
+        return f"`{column}` holds messages: rename={{{column!r}: 'messages'}}."
     item: Any = value[0] if is_list(value) and value else value
     keys = [f"`{key}`" for key in item][:_MAX_SHOWN] if is_object(item) else []
     shown = f"objects or lists ({', '.join(keys)})" if keys else "objects or lists"

@@ -16,9 +16,12 @@ from tunesmith.datasets.turns import (
     read_transcript,
     read_turns,
 )
+from tunesmith.training_rules import PAIR_KEYS
 
 __all__ = [
     "HISTORY_KEYS",
+    "OUTPUT_KEYS",
+    "PREFERENCES",
     "SYSTEM_KEYS",
     "TRANSCRIPT_KEYS",
     "Rejected",
@@ -46,12 +49,21 @@ SYSTEM_KEYS = (
 HISTORY_KEYS = ("history", "chat_history")
 """Keys that can hold earlier turns."""
 
+OUTPUT_KEYS = PAIR_KEYS[1:]
+PREFERENCES = (
+    ("chosen", "rejected"),
+    ("better", "worse"),
+    ("preferred", "dispreferred"),
+    OUTPUT_KEYS,
+)
+"""Keys of the better and the worse answer."""
+
 TRANSCRIPT_KEYS = ("text", "transcript", "input", *MESSAGE_LISTS)
 """Keys that can hold a whole conversation as one text."""
 
 _LABELS = {
-    **dict.fromkeys(("true", "desirable", "1"), True),
-    **dict.fromkeys(("false", "undesirable", "0"), False),
+    **dict.fromkeys(("true", "desirable", "good", "chosen", "1"), True),
+    **dict.fromkeys(("false", "undesirable", "bad", "rejected", "0"), False),
 }
 _CHAT_EXTRAS = ("tools", "images", "videos", "audios", "parallel_tool_calls")
 
@@ -179,13 +191,14 @@ def transcript_to_chat(data: Fields) -> dict[str, Any]:
 
 def ranking_to_dpo(data: Fields) -> dict[str, Any]:
     """Convert `chosen` and `rejected`, texts or messages, with or without a `prompt`."""
-    chosen, rejected = parse_cell(data["chosen"]), parse_cell(data["rejected"])
+    keys = next(pair for pair in PREFERENCES if data.keys() >= {*pair})
+    chosen, rejected = (parse_cell(data[key]) for key in keys)
     lists = [key for key in (conversation_key(data),) if key]
-    key = next((key for key in ("prompt", "question", *lists) if key in data), None)
+    key = next((key for key in ("prompt", "question", "query", *lists) if key in data), None)
     prompt = None if key is None else parse_cell(data[key])
     if key in lists and is_list(prompt):
         prompt = read_turns(prompt)
-    elif key is None and "instruction" in data:
+    elif key is None and data.keys() & {"instruction", "input"}:
         texts = [_text(data, key) for key in ("instruction", "input") if data.get(key) is not None]
         prompt = "\n\n".join(filter(None, texts))
     if isinstance(chosen, str) and isinstance(rejected, str) and prompt is None:

@@ -156,11 +156,14 @@ class Dataset:
             DatasetError: The file cannot be read or used.
         """
         issues = issues or self.new_issues()
-        pieces = chunks(self._renamed(self._read(issues)), lambda: issues.characters)
+        pieces = chunks(self._read(issues), lambda: issues.characters)
         first = next(pieces, None)
         if first is None:
             raise self._empty(issues)
-        self._check_renames(first)
+        if names := self._options.rename:
+            self._check_renames(first)
+            first = _rename_columns(first, names)
+            pieces = (_rename_columns(chunk, names) for chunk in pieces)
         source = self._source = self._source or detect_format(first, self.file)
         normalize = normalizer_for(source, first, issues)
         convert = None
@@ -230,6 +233,8 @@ class Dataset:
             )
         kind = self._options.kind or sniff_kind(self._rows)
         name = self._rows.name.lower()
+        if self._rows.has_hidden_compression:
+            issues.conversions.append("compressed text to plain text")
         if kind != self._rows.kind:
             issues.conversions.append(f"{kind} in a {self._rows.kind} file to JSON lines")
         elif self._rows.path is None and name.startswith("<"):
@@ -239,26 +244,26 @@ class Dataset:
         rows = read(self._rows, issues, self._options.encoding, kind)
         return unwrap_rows(rows, issues) if kind in {"json", "jsonl"} else rows
 
-    def _renamed(self, rows: Iterator[Row]) -> Iterator[Row]:
-        names = self._options.rename
-        if not names:
-            return rows
-        return (
-            Row(line, {names.get(key, key): value for key, value in data.items()})
-            for line, data in rows
-        )
-
     def _check_renames(self, first: Chunk) -> None:
+        """Raise for renames of absent columns and to names that are taken."""
+        names = self._options.rename
         columns = {key for _, data in first for key in data}
-        for old, new in self._options.rename.items():
-            if new not in columns:
-                raise DatasetError(
-                    f"The column `{old}` cannot be renamed, because it does not exist; there are "
-                    f"{format_columns(first)}.",
-                    file=self.file,
-                    field=old,
-                    remedy="Check its name; case and spaces count.",
-                )
+        result = [names.get(column, column) for column in columns]
+        for old, new in names.items():
+            if old not in columns:
+                problem = f", because it does not exist; there are {format_columns(first)}"
+                remedy = "Check its name; case and spaces count."
+            elif result.count(new) > 1:
+                problem = f": there would be two columns `{new}`"
+                remedy = f"Rename the other one, too: rename={{{new!r}: 'other'}}."
+            else:
+                continue
+            raise DatasetError(
+                f"The column `{old}` cannot be renamed{problem}.",
+                file=self.file,
+                field=old,
+                remedy=remedy,
+            )
 
     def _empty(self, issues: ReadIssues) -> DatasetError:
         if issues.broken.count:
@@ -327,6 +332,13 @@ def diagnose(
         rows=rows,
         findings=findings,
     )
+
+
+def _rename_columns(chunk: Chunk, names: Mapping[str, str]) -> Chunk:
+    return [
+        Row(line, {names.get(key, key): value for key, value in data.items()})
+        for line, data in chunk
+    ]
 
 
 def _spool(rows: Iterable[Mapping[str, Any]]) -> DataFile:

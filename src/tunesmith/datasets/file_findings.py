@@ -9,6 +9,7 @@ from tunesmith.training_rules import MAX_FILE_BYTES, MIN_EXAMPLES
 
 __all__ = ["count_findings", "reading_findings", "size_findings"]
 
+UNNAMED = "(no name)"
 _ADVISED = 100
 
 
@@ -109,7 +110,9 @@ def reading_findings(issues: ReadIssues) -> Iterator[Finding]:
             fix=_done(f"Rename the column `{old}` to `{new}`"),
         )
     if issues.extra:
-        names = ", ".join(f"`{name}` ({count})" for name, count in issues.extra.most_common())
+        names = ", ".join(
+            f"`{name or UNNAMED}` ({count})" for name, count in issues.extra.most_common()
+        )
         yield Finding(
             code="extra-columns",
             severity="error",
@@ -117,13 +120,14 @@ def reading_findings(issues: ReadIssues) -> Iterator[Finding]:
             file=file,
             fix=_done(f"Remove {names}"),
         )
-    if issues.not_text.count:
+    if count := issues.not_text.count:
+        values = "1 value is" if count == 1 else f"{count} values are"
         yield issues.not_text.finding(
             "not-text",
             "error",
-            f"{issues.not_text.count} values are missing, or numbers or booleans instead of text.",
+            f"{values} missing, or numbers or booleans instead of text.",
             file=file,
-            fix=_done(f"Write {issues.not_text.count} values as text"),
+            fix=_done(f"Write {'1 value' if count == 1 else f'{count} values'} as text"),
         )
 
 

@@ -16,6 +16,8 @@ from tunesmith.datasets.columns import (
 )
 from tunesmith.datasets.convert import (
     HISTORY_KEYS,
+    OUTPUT_KEYS,
+    PREFERENCES,
     SYSTEM_KEYS,
     TRANSCRIPT_KEYS,
     conversation_key,
@@ -24,7 +26,7 @@ from tunesmith.datasets.convert import (
 from tunesmith.datasets.rows import Chunk
 from tunesmith.datasets.turns import MESSAGE_LISTS, is_turns, parse_cell, read_transcript
 from tunesmith.errors import DatasetError
-from tunesmith.training_rules import COMPLETION_KEYS, Format
+from tunesmith.training_rules import CHAT_KEYS, COMPLETION_KEYS, Format
 
 __all__ = ["SOURCE_FORMATS", "SourceFormat", "detect_format", "has_known_format"]
 
@@ -37,9 +39,10 @@ _MEDIA = {key: key for key in ("tools", "images", "videos", "audios")}
 _MESSAGES = dict.fromkeys(MESSAGE_LISTS, "messages")
 _QUESTIONS = ("user", "prompt", "question", "query", "message", "instruction", "input")
 _ANSWERS = ("assistant", "completion", "answer", "response", "output")
+_MEDIA_KEYS = ("image", "images", "video", "videos", "audio", "audios")
 _MEANINGFUL = {
     *("context", "passage", "choices", "options", "tools", "functions"),
-    *("image", "images", "video", "videos", "audio", "audios", *SYSTEM_KEYS, *HISTORY_KEYS),
+    *(*_MEDIA_KEYS, *SYSTEM_KEYS, *HISTORY_KEYS),
 }
 """Keys without which an example means something else."""
 
@@ -149,10 +152,10 @@ _ALL = (
         "dpo",
         convert.ranking_to_dpo,
         {
-            **dict.fromkeys(("prompt", "question", "instruction", "input"), "input"),
+            **dict.fromkeys(("prompt", "question", "query", "instruction", "input"), "input"),
             **dict.fromkeys(MESSAGE_LISTS, "input"),
-            "chosen": "preferred_output",
-            "rejected": "non_preferred_output",
+            **{chosen: OUTPUT_KEYS[0] for chosen, _ in PREFERENCES},
+            **{rejected: OUTPUT_KEYS[1] for _, rejected in PREFERENCES},
             **_SYSTEM,
             "tools": "tools",
         },
@@ -197,9 +200,10 @@ def has_known_format(data: _Fields) -> bool:
 def _format_of(data: _Fields) -> str | None:  # noqa: PLR0911 — a list of formats
     fields = {key.strip().lower(): value for key, value in data.items()}
     keys = fields.keys()
-    if keys & {"preferred_output", "non_preferred_output"}:
-        return "dpo"
-    if {"chosen", "rejected"} <= keys:
+    if keys & {*OUTPUT_KEYS}:
+        is_text = any(isinstance(parse_cell(fields.get(key)), str) for key in OUTPUT_KEYS)
+        return "preference" if is_text and keys >= {*OUTPUT_KEYS} else "dpo"
+    if any(keys >= {*pair} for pair in PREFERENCES):
         return "preference"
     list_key = conversation_key(fields)
     if _judges_answer(fields) and (keys >= {"prompt", "completion"} or list_key):
@@ -207,7 +211,7 @@ def _format_of(data: _Fields) -> str | None:  # noqa: PLR0911 — a list of form
     if "ideal" in keys and "input" in keys:
         return "evals"
     if list_key:
-        return _conversation_format(list_key, parse_cell(fields[list_key]))
+        return _conversation_format(list_key, fields)
     if _has_messages(fields):
         return "messages"
     for source in _ALL:
@@ -245,15 +249,18 @@ def _judges_answer(fields: _Fields) -> bool:
     return parse_label(label) is not None and str(label).strip() not in {"0", "1"}
 
 
-def _conversation_format(key: str, messages: Any) -> str:
+def _conversation_format(key: str, fields: _Fields) -> str:
+    messages = parse_cell(fields[key])
     if isinstance(messages, str) and read_transcript(messages):
         return "transcript"
     if key != "messages" or (is_turns(messages) and not _has_roles(messages[0])):
         return "sharegpt"
-    last: Any = messages[-1] if is_list(messages) and messages else None
-    # A role can be anything here, even a list, so that a set would not do.
-    ends_with_question = is_object(last) and last.get("role") in ("user", "developer", "system")
-    return "reinforcement" if ends_with_question else "chat"
+    roles = [turn.get("role") for turn in messages if is_object(turn)] if is_list(messages) else []
+    if not roles or roles[-1] not in ("user", "developer", "system"):
+        return "chat"
+    # Without a reference for a grader, answers before the last question are what is to be learned.
+    has_reference = bool(fields.keys() - {key, *CHAT_KEYS})
+    return "reinforcement" if has_reference or "assistant" not in roles else "chat"
 
 
 def _has_roles(turn: Any) -> bool:
@@ -286,15 +293,29 @@ def _reject_unclear_labels(chunk: Chunk, file: str | None) -> None:
         return
     for key in ("label", "kto_tag"):
         labels = {str(data.get(key)).strip() for _, data in chunk}
-        if labels == {"0", "1"}:
+        if len(labels) == 2:  # noqa: PLR2004 — good and bad
+            is_number = labels == {"0", "1"}
+            good_only = (
+                "Leave out the answers with 0: format='kto'."
+                if is_number
+                else "To leave out bad answers, write the labels as true and false."
+            )
             raise DatasetError(
                 f"The column `{key}` may mark bad answers, which a model must not learn.",
                 file=file,
                 line=chunk[0].line,
                 field=key,
-                remedy="Leave out the answers with 0: format='kto'. If it means something else, "
-                "leave out the column: format='completions'.",
+                remedy=f"{good_only} If it means something else, leave out the column: "
+                "format='completions'.",
             )
+
+
+def _placement(key: str) -> str:
+    if key in _MEDIA_KEYS:
+        return "Move images into the messages, as `image_url` parts with URLs"
+    if key in {"label", "kto_tag"}:
+        return "Leave out the bad answers"
+    return "Join it with the question or the answer"
 
 
 def _reject_lost_meaning(source: SourceFormat, chunk: Chunk, file: str | None) -> None:
@@ -312,6 +333,6 @@ def _reject_lost_meaning(source: SourceFormat, chunk: Chunk, file: str | None) -
                 file=file,
                 line=line,
                 field=min(lost),
-                remedy="Join it with the question or the answer. If it does not matter, leave it "
-                f"out: format='{source.name}'.",
+                remedy=f"{_placement(min(lost))}. If it does not matter, leave it out: "
+                f"format={source.name!r}.",
             )

@@ -96,8 +96,11 @@ def _require_columns(chunk: Chunk, names: Mapping[str, str], issues: ReadIssues)
     is_open_ended = open_ended_column(chunk) is not None
     for column in COMPLETION_KEYS:
         if column not in names.values() and not is_open_ended:
+            fields = format_columns(chunk)
+            is_there = f"`{column}`" in fields
             raise DatasetError(
-                f"The column `{column}` is missing; there are {format_columns(chunk)}.",
+                f"The column `{column}` {'holds no text' if is_there else 'is missing'}; there are "
+                f"{fields}.",
                 file=issues.file,
                 line=chunk[0].line,
                 field=column,

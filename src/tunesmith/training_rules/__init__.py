@@ -13,7 +13,7 @@ tools.py      tools, calls and their answers
 
 from tunesmith.training_rules.images import count_images
 from tunesmith.training_rules.messages import is_learned, message_keys
-from tunesmith.training_rules.rows import COMPLETION_KEYS, PAIR_KEYS, inspect_row
+from tunesmith.training_rules.rows import CHAT_KEYS, COMPLETION_KEYS, PAIR_KEYS, inspect_row
 from tunesmith.training_rules.rules import (
     FORMATS,
     MAX_FILE_BYTES,
@@ -27,6 +27,7 @@ from tunesmith.training_rules.rules import (
 )
 
 __all__ = [
+    "CHAT_KEYS",
     "COMPLETION_KEYS",
     "FORMATS",
     "MAX_FILE_BYTES",

@@ -54,7 +54,7 @@ def _inspect_image(image: Any, path: str) -> Iterator[Problem]:
     if not isinstance(url, str) or image.get("detail") not in _DETAILS:
         yield Problem("bad-image", path, image)
         return
-    if url.startswith(("https://", "http://")):
+    if url[:8].lower().startswith(("https://", "http://")):
         return
     header = _DATA_URL.match(url[:200])
     if not header:

@@ -59,10 +59,12 @@ def inspect_calls(
         for call_path in open_calls.values():
             yield Problem("unanswered-tool-call", call_path)
         open_calls = {}
-        if message.get("function_call") is not None:
+        # A call of anyone but the assistant is an unknown key.
+        answer = message if message.get("role") == "assistant" else {}
+        if answer.get("function_call") is not None:
             function_path = f"{place}.function_call"
-            yield from _inspect_function(message["function_call"], function_path, tools)
-        calls = message.get("tool_calls")
+            yield from _inspect_function(answer["function_call"], function_path, tools)
+        calls = answer.get("tool_calls")
         if calls is None:
             continue
         if not is_list(calls):

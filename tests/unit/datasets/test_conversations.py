@@ -42,7 +42,7 @@ REFUSED_CHATS = {
     "bad-message": (chat("hello", ANSWER), "messages[0]"),
     "missing-role": (chat({"content": "x"}, ANSWER), "messages[0]"),
     "unknown-role": (chat({"role": "critic", "content": "x"}, ANSWER), "messages[0].role"),
-    "bad-content": (chat({"role": "user", "content": 5}, ANSWER), "messages[0].content"),
+    "bad-content": (chat({"role": "user", "content": {"a": 5}}, ANSWER), "messages[0].content"),
     "empty-content": (chat({"role": "user", "content": " "}, ANSWER), "messages[0].content"),
     "bad-weight": (chat(USER, {**ANSWER, "weight": 0.5}), "messages[1].weight"),
     "last-not-assistant": (chat(USER), "messages[0].role"),

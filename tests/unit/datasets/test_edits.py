@@ -113,3 +113,44 @@ def test_a_conversation_without_an_answer_is_removed():
     codes = {f.code for f in diagnose(Dataset.open(rows)).findings}
     assert "last-not-assistant" in codes
     assert "trailing-messages" not in codes
+
+
+CALL = {"type": "function", "function": {"name": "look", "arguments": "{}"}}
+
+
+@pytest.mark.parametrize(
+    ("messages", "expected"),
+    [
+        ([user(7), ANSWER], [user("7"), ANSWER]),
+        (
+            [user("What?"), {**ANSWER, "weight": True}, user("And?"), {**ANSWER, "weight": "0"}],
+            [user("What?"), {**ANSWER, "weight": 1}, user("And?"), {**ANSWER, "weight": 0}],
+        ),
+        (
+            [
+                *(user("What?"), {"role": "assistant", "tool_calls": [CALL]}),
+                *({"role": "tool", "content": {"seen": 7}}, ANSWER),
+            ],
+            [
+                *(user("What?"), {"role": "assistant", "tool_calls": [{**CALL, "id": "call_1_0"}]}),
+                *({"role": "tool", "content": '{"seen":7}', "tool_call_id": "call_1_0"}, ANSWER),
+            ],
+        ),
+    ],
+    ids=["number as content", "weights of other types", "calls without ids"],
+)
+def test_values_of_other_types_are_written_as_the_service_takes_them(messages, expected):
+    data, _ = edited({"messages": messages})
+    assert data == {"messages": expected}
+
+
+def test_a_prompt_and_its_completion_among_conversations_become_one():
+    data, _ = edited({"prompt": "What?", "completion": "A cat."})
+    assert data == {"messages": [user("What?"), ANSWER]}
+
+
+def test_calls_of_a_user_are_unknown_keys():
+    message = {**user("What?"), "tool_calls": [{**CALL, "id": "a"}]}
+    row = {"messages": [message, {"role": "tool", "tool_call_id": "a", "content": "7"}, ANSWER]}
+    codes = {problem.code for problem in inspect_row(row, "chat")}
+    assert codes == {"unknown-key", "stray-tool-message"}

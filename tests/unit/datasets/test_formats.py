@@ -76,7 +76,8 @@ def test_bad_answers_are_left_out_and_counted():
 
 
 @pytest.mark.parametrize(
-    ("good", "bad"), [("True", "False"), ("true", "false"), ("desirable", "undesirable")]
+    ("good", "bad"),
+    [("True", "False"), ("true", "false"), ("desirable", "undesirable"), ("good", "bad")],
 )
 def test_labels_of_answers_can_be_text(good, bad):
     rows = [
@@ -95,6 +96,38 @@ def test_labels_of_0_and_1_need_a_decision():
 
     assert diagnose(Dataset.open(rows, format="kto")).rows == 15
     assert diagnose(Dataset.open(rows, format="completions")).rows == 30
+
+
+def test_two_labels_of_unknown_meaning_need_a_decision():
+    rows = [
+        {"prompt": f"q{n}", "completion": f"a{n}", "label": ("yes", "no")[n % 2]} for n in range(30)
+    ]
+    with pytest.raises(DatasetError, match=r"may mark bad answers.*as true and false"):
+        diagnose(Dataset.open(rows))
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        {"input": "Why?", "preferred_output": "So.", "non_preferred_output": "No."},
+        {"question": "Why?", "better": "So.", "worse": "No."},
+        {"prompt": "Why?", "preferred": "So.", "dispreferred": "No."},
+    ],
+    ids=lambda row: list(row)[1],
+)
+def test_preferences_are_read_under_other_names(row):
+    assert first(diagnose(Dataset.open([row] * 12))) == {
+        "input": {"messages": [{"role": "user", "content": "Why?"}]},
+        "preferred_output": [{"role": "assistant", "content": "So."}],
+        "non_preferred_output": [{"role": "assistant", "content": "No."}],
+    }
+
+
+def test_a_conversation_that_ends_with_a_question_is_no_item_for_a_grader():
+    turns = [{"role": role, "content": "x"} for role in ("user", "assistant", "user")]
+    assert Dataset.open([{"messages": turns}] * 12).source_format == "chat"
+    assert Dataset.open([{"messages": turns, "answer": "7"}] * 12).source_format == "reinforcement"
+    assert Dataset.open([{"messages": turns[:1]}] * 12).source_format == "reinforcement"
 
 
 def test_a_label_that_judges_nothing_breaks_its_row():
@@ -137,6 +170,7 @@ def test_a_key_that_changes_the_meaning_takes_its_row_with_it(key):
         ({"question": "What?", "replies": {"text": ["7"]}}, r"`replies` holds .* \(`text`\)"),
         ({"question": "What?", "replies": ["7", "8"]}, "`replies` holds several texts: keep one"),
         ({"text": "Hi.", "role": "user", "parent_id": None}, "Each row is one message of a conv"),
+        ({"prompt": [{"role": "user", "content": "Hi"}], "truth": "7"}, "'prompt': 'messages'"),
         ({"premise": "It rains.", "hypothesis": "It is wet.", "label": 1}, "would be left out"),
         ({"What is it?": "And this?", "It is a cat.": "A dog."}, "add a header"),
     ],
@@ -146,9 +180,8 @@ def test_the_hint_names_the_right_columns(row, hint):
         diagnosed(row)
 
 
-def test_scripts_without_case_raise_no_alarm():
-    rows = [
-        {"prompt": f"什么是 GPT {n} 模型", "completion": f"人工智能模型 {n}"} for n in range(12)
-    ]
+@pytest.mark.parametrize("prompt", ["什么是 GPT {} 模型", "GPT {} API 是什么", "ما هو GPT {}"])
+def test_scripts_without_case_raise_no_alarm(prompt):
+    rows = [{"prompt": prompt.format(n), "completion": f"人工智能模型 {n}"} for n in range(12)]
 
     assert "upper-case" not in codes(diagnose(Dataset.open(rows)))

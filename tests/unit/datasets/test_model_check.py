@@ -3,7 +3,8 @@
 import pytest
 
 from tunesmith.datasets import Dataset, diagnose
-from tunesmith.datasets.checks.model import ModelCheck
+from tunesmith.datasets.checks.model import ModelCheck, checks_for_model
+from tunesmith.datasets.tokens import ESTIMATE
 from tunesmith.known_models import custom_model, find_model
 
 USER = {"role": "user", "content": "Hello"}
@@ -67,3 +68,18 @@ def test_a_model_suits_the_rows_that_it_can_be_tuned_on(model, kinds):
 )
 def test_the_error_names_what_to_do(model, kind, message):
     assert any(message in found for found in findings(model, kind).values())
+
+
+@pytest.mark.parametrize(
+    ("model", "advice"),
+    [
+        ("gpt-4o-mni-2024-07-18", "Did you mean gpt-4o-mini-2024-07-18?"),
+        ("llama-3-mine", "Add it to the service: --model NAME."),
+    ],
+)
+def test_an_unknown_model_is_named_with_a_near_one(model, advice):
+    dataset = Dataset.open([ROWS["chat"]] * 12)
+    checks = checks_for_model(model, "chat", ESTIMATE)
+    (finding,) = [f for f in diagnose(dataset, checks=checks).findings if "model" in f.code]
+    assert (finding.code, finding.severity) == ("unknown-model", "warning")
+    assert finding.message.endswith(advice)

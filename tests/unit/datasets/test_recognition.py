@@ -1,5 +1,6 @@
 """The content decides how a file is read, not its name alone."""
 
+import gzip
 import json
 
 import pytest
@@ -50,6 +51,9 @@ def test_utf_16_is_recognised_without_a_mark(tmp_path, encoding):
         ("euc_jp", "質問は何ですか"),
         ("gb18030", "第一个问题是什么"),
         ("euc_kr", "질문은 무엇입니까"),
+        ("big5", "這是第一個問題的答案"),
+        ("cp1251", "Что такое вопрос"),
+        ("koi8-r", "Что такое вопрос"),
         ("cp1252", "süße Größe à la carte"),
         ("cp1252", "Größe in Straße"),
     ],
@@ -149,3 +153,49 @@ def test_turns_named_by_their_speakers_become_messages():
     messages = chunk[0].data["messages"]
     assert [message["role"] for message in messages] == ["user", "assistant"] * 2
     assert messages[0]["content"] == "Why?"
+
+
+def test_compressed_content_under_a_plain_name_is_written_anew(tmp_path):
+    file = tmp_path / "t.jsonl"
+    file.write_bytes(gzip.compress(LINES.encode()))
+    assert values(file) == ROWS
+    assert diagnose(Dataset.open(file)).plan().has_changes
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl"])
+def test_a_table_under_the_name_of_json_is_read_as_a_table(tmp_path, name):
+    (tmp_path / name).write_text("question;answer\nWer?;Kant\n")
+    assert values(tmp_path / name) == [{"prompt": "Wer?", "completion": "Kant"}]
+
+
+def test_a_table_with_bars_is_read(tmp_path):
+    (tmp_path / "t.csv").write_text("prompt|completion\nWer?|Kant\n")
+    assert values(tmp_path / "t.csv") == [{"prompt": "Wer?", "completion": "Kant"}]
+
+
+def test_lines_that_are_json_in_json_are_read(tmp_path):
+    (tmp_path / "t.jsonl").write_text("".join(json.dumps(json.dumps(r)) + "\n" for r in ROWS))
+    assert values(tmp_path / "t.jsonl") == ROWS
+
+
+@pytest.mark.parametrize(
+    ("content", "hint"),
+    [
+        ("<!DOCTYPE html><html>", "web page.*resolve"),
+        ("version https://git-lfs.github.com/spec/v1\noid sha256:7", "git lfs pull"),
+        ("%PDF-1.7", "PDF"),
+    ],
+)
+def test_files_that_are_no_data_are_named(tmp_path, content, hint):
+    (tmp_path / "t.jsonl").write_text(content)
+    with pytest.raises(DatasetError, match=hint):
+        values(tmp_path / "t.jsonl")
+
+
+@pytest.mark.parametrize("rename", [{"q": "prompt"}, {"q": "x", "prompt": "x"}])
+def test_two_columns_cannot_get_one_name(rename):
+    rows = [{"q": "a", "prompt": "b", "completion": "c"}]
+    with pytest.raises(DatasetError, match="there would be two columns"):
+        values(rows, rename=rename)
+    swapped = values(rows, rename={"q": "prompt", "prompt": "q"})
+    assert swapped == [{"prompt": "a", "completion": "c"}]

@@ -1,15 +1,25 @@
 """Edits that make a row valid without losing anything that a model learns."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 from pydantic_core import to_json
 
 from tunesmith._json_types import is_list, is_object
-from tunesmith.datasets.convert import SYSTEM_KEYS
+from tunesmith.datasets.checks.call_edits import (
+    add_call_ids,
+    add_call_types,
+    lacks_call_ids,
+    messages_of,
+    rewrite_calls,
+    rewrite_tools,
+    serialize_arguments,
+    to_tool,
+)
+from tunesmith.datasets.convert import SYSTEM_KEYS, to_chat
 from tunesmith.datasets.rows import Row
 from tunesmith.datasets.turns import ROLES, plain_text
-from tunesmith.training_rules import PAIR_KEYS, Problem
+from tunesmith.training_rules import COMPLETION_KEYS, Problem
 
 __all__ = ["EDITS", "MEANINGFUL_KEYS", "Edit", "refined_code"]
 
@@ -17,7 +27,6 @@ MEANINGFUL_KEYS = {"label", "kto_tag", "images", "image", "videos", "audios"}
 """Keys that change the meaning of a row: they are not removed, but the row is."""
 
 _TEXT_PARTS = ("input_text", "output_text")
-_CALL_PARTS = ("tool_use", "tool_result")
 _IMAGE_PARTS = ("image", "input_image", "image_url")
 _PLACEHOLDER = "<image>"
 _URLS = ("http://", "https://", "data:")
@@ -37,7 +46,7 @@ class Edit(NamedTuple):
     apply: Callable[[Row], None]
 
 
-def refined_code(problem: Problem, data: dict[str, Any]) -> str:  # noqa: C901, PLR0911 — a list of cases
+def refined_code(problem: Problem, data: dict[str, Any]) -> str:  # noqa: C901, PLR0911, PLR0912
     """Return the code of a problem that has a fix of its own, or else the rule's code."""
     match problem:
         case Problem("unknown-key", "images", _) if _can_place_images(data):
@@ -59,7 +68,17 @@ def refined_code(problem: Problem, data: dict[str, Any]) -> str:  # noqa: C901, 
             is_object(problem.value) and "type" not in problem.value
         ):
             return "missing-call-type"
-        case Problem("bad-tool", _, tool) if is_object(tool) and _to_tool(tool) != tool:
+        case Problem("bad-tool-call" | "stray-tool-message") if lacks_call_ids(data):
+            return "missing-call-id"
+        case Problem("bad-content", _, value) if any(
+            message.get("content") is value and _writable(message) for message in messages_of(data)
+        ):
+            return "content-not-text"
+        case Problem("bad-weight", _, True | False | "0" | "1"):
+            return "weight-not-number"
+        case Problem("missing-key", "messages") if _is_exchange(data):
+            return "prompt-and-completion"
+        case Problem("bad-tool", _, tool) if is_object(tool) and to_tool(tool) != tool:
             return "foreign-tool"
         case Problem("unknown-part", _, {"type": "tool_use" | "tool_result"}):
             return "foreign-call"
@@ -73,100 +92,44 @@ def refined_code(problem: Problem, data: dict[str, Any]) -> str:  # noqa: C901, 
             return problem.code
 
 
-def _messages_of(data: Any) -> Iterator[dict[str, Any]]:
-    """Yield all messages of a row, whatever its format."""
-    if is_object(data):
-        for value in (data.get("messages"), data.get("input"), *map(data.get, PAIR_KEYS[1:])):
-            yield from _messages_of(value)
-    elif is_list(data):
-        yield from filter(is_object, data)
-
-
-def _calls_of(data: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    for message in _messages_of(data):
-        calls = message.get("tool_calls")
-        yield from filter(is_object, calls if is_list(calls) else [])
-
-
 def _rename_roles(row: Row) -> None:
-    for message in _messages_of(row.data):
+    for message in messages_of(row.data):
         if isinstance(role := message.get("role"), str):
             message["role"] = ROLES.get(role.lower(), role)
 
 
-def _serialize_arguments(row: Row) -> None:
-    functions = [call.get("function") for call in _calls_of(row.data)]
-    functions += [message.get("function_call") for message in _messages_of(row.data)]
-    for function in filter(is_object, functions):
-        if isinstance(arguments := function.get("arguments"), dict | list):
-            function["arguments"] = to_json(arguments).decode()
-
-
-def _add_call_types(row: Row) -> None:
-    for call in _calls_of(row.data):
-        call.setdefault("type", "function")
-
-
-def _rewrite_tools(row: Row) -> None:
-    for owner in (row.data, row.data.get("input")):
-        if is_object(owner) and is_list(tools := owner.get("tools")):
-            owner["tools"] = [_to_tool(tool) if is_object(tool) else tool for tool in tools]
-
-
-def _to_tool(tool: dict[str, Any]) -> dict[str, Any]:
-    """Return a tool that is described without `function`, as other APIs do."""
-    if "name" not in tool or "function" in tool:
-        return tool
-    keys = ("name", "description", "parameters", "strict")
-    function = {key: tool[key] for key in keys if key in tool}
-    if "input_schema" in tool:
-        function["parameters"] = tool["input_schema"]
-    return {"type": "function", "function": function}
-
-
-def _rewrite_calls(row: Row) -> None:
-    for owner in (row.data, row.data.get("input")):
-        if is_object(owner) and is_list(messages := owner.get("messages")):
-            owner["messages"] = [part for message in messages for part in _split_calls(message)]
-
-
-def _split_calls(message: Any) -> list[Any]:
-    """Return a message without calls and answers among its parts, and a message for each answer."""
-    content = message.get("content") if is_object(message) else None
-    if not is_list(content) or not all(map(is_object, content)):
-        return [message]
-    answers = [
-        {
-            "role": "tool",
-            "tool_call_id": part.get("tool_use_id"),
-            "content": plain_text(part.get("content")) or to_json(part.get("content")).decode(),
-        }
-        for part in content
-        if part.get("type") == "tool_result"
-    ]
-    calls = [
-        {
-            "id": part.get("id"),
-            "type": "function",
-            "function": {
-                "name": part.get("name"),
-                "arguments": to_json(part.get("input")).decode(),
-            },
-        }
-        for part in content
-        if part.get("type") == "tool_use"
-    ]
-    others = [part for part in content if part.get("type") not in _CALL_PARTS]
-    if not answers and not calls:
-        return [message]
-    message = {**message, "content": others or None} | ({"tool_calls": calls} if calls else {})
-    return [*answers, *([message] if others or calls else [])]
-
-
 def _rewrite_parts(row: Row) -> None:
-    for message in _messages_of(row.data):
+    for message in messages_of(row.data):
         if is_list(content := message.get("content")):
             message["content"] = [_to_part(p) if is_object(p) else p for p in content]
+
+
+def _writable(message: dict[str, Any]) -> bool:
+    """Return whether content of another type can be written as text."""
+    content = message.get("content")
+    is_result = is_object(content) and message.get("role") in ("tool", "function")
+    return is_result or isinstance(content, bool | int | float)
+
+
+def _write_content(row: Row) -> None:
+    for message in filter(_writable, messages_of(row.data)):
+        message["content"] = to_json(message["content"]).decode()
+
+
+def _write_weights(row: Row) -> None:
+    for message in messages_of(row.data):
+        if message.get("weight") in ("0", "1") or isinstance(message.get("weight"), bool):
+            message["weight"] = int(message["weight"])
+
+
+def _is_exchange(data: dict[str, Any]) -> bool:
+    return all(isinstance(data.get(key), str) for key in COMPLETION_KEYS)
+
+
+def _join_exchange(row: Row) -> None:
+    if "messages" not in row.data and _is_exchange(row.data):
+        texts = {key: row.data.pop(key) for key in COMPLETION_KEYS}
+        row.data.update(to_chat(texts))
 
 
 def _to_part(part: dict[str, Any]) -> dict[str, Any]:
@@ -209,7 +172,7 @@ def _image_urls(images: Any) -> list[str]:
 def _user_texts(data: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         message
-        for message in _messages_of(data)
+        for message in messages_of(data)
         if message.get("role") == "user" and isinstance(message.get("content"), str)
     ]
 
@@ -267,20 +230,40 @@ EDITS: dict[str, Edit] = {
     "arguments-not-text": Edit(
         "the arguments of a tool call are an object instead of JSON text.",
         "Write arguments as JSON text",
-        _serialize_arguments,
+        serialize_arguments,
     ),
     "missing-call-type": Edit(
-        "a tool call has no `type`.", "Add the type `function` to tool calls", _add_call_types
+        "a tool call has no `type`.", "Add the type `function` to tool calls", add_call_types
+    ),
+    "prompt-and-completion": Edit(
+        "a prompt and its completion stand among conversations.",
+        "Write prompts and completions as messages",
+        _join_exchange,
+    ),
+    "content-not-text": Edit(
+        "a message's content is a number, or a result of a tool is an object instead of text.",
+        "Write content as text",
+        _write_content,
+    ),
+    "weight-not-number": Edit(
+        "a weight is text or a boolean instead of 0 or 1.",
+        "Write weights as numbers",
+        _write_weights,
+    ),
+    "missing-call-id": Edit(
+        "a tool call or its answer has no id.",
+        "Number tool calls and their answers",
+        add_call_ids,
     ),
     "foreign-tool": Edit(
         "a tool is described in the form of another API.",
         "Write tools as functions with `parameters`",
-        _rewrite_tools,
+        rewrite_tools,
     ),
     "foreign-call": Edit(
         "a tool call or its answer is a part of a message, as in another API.",
         "Write calls as `tool_calls` and answers as messages of the tool",
-        _rewrite_calls,
+        rewrite_calls,
     ),
     "foreign-part": Edit(
         "a part of a message has the form of another API.",

@@ -2,16 +2,17 @@
 
 from collections.abc import Iterator, Mapping
 from datetime import date
+from difflib import get_close_matches
 
 from tunesmith.datasets.diagnosis import Check
 from tunesmith.datasets.findings import Finding, FindingCounter
 from tunesmith.datasets.rows import Chunk, ChunkSource
 from tunesmith.datasets.token_limit import TokenLimit, token_limit
 from tunesmith.datasets.tokens import TokenCounter
-from tunesmith.known_models import KNOWN_MODELS, Ability, KnownModel, find_model
+from tunesmith.known_models import KNOWN_MODELS, Ability, KnownModel, base_name, find_model
 from tunesmith.training_rules import Format, count_images
 
-__all__ = ["ModelCheck", "can_train", "checks_for_model"]
+__all__ = ["ModelCheck", "UnknownModelCheck", "can_train", "checks_for_model"]
 
 _METHODS: Mapping[Format, Ability] = {
     "completions": "supervised",
@@ -42,9 +43,36 @@ def checks_for_model(
     checks: list[Check] = []
     if limit := token_limit(model):
         checks.append(TokenLimit(counter, limit, file))
-    if known := find_model(model):
-        checks.append(ModelCheck(known, format, file))
+    known = find_model(model)
+    checks.append(ModelCheck(known, format, file) if known else UnknownModelCheck(model, file))
     return checks
+
+
+class UnknownModelCheck:
+    """Check that reports a model which is in no table, such as a misspelt one.
+
+    Args:
+        model: Its name.
+        file: The name of the file for the finding.
+    """
+
+    def __init__(self, model: str, file: str | None = None) -> None:
+        self._model = model
+        self._file = file
+
+    def update(self, chunk: Chunk) -> None:
+        """Inspect nothing."""
+
+    def findings(self, _: ChunkSource) -> Iterator[Finding]:
+        """Yield the finding."""
+        near = get_close_matches(base_name(self._model), KNOWN_MODELS, n=1, cutoff=0.8)
+        advice = f"Did you mean {near[0]}?" if near else "Add it to the service: --model NAME."
+        yield Finding(
+            code="unknown-model",
+            severity="warning",
+            message=f"{self._model} is not a model of OpenAI. {advice}",
+            file=self._file,
+        )
 
 
 class ModelCheck:

@@ -98,15 +98,16 @@ class RowCheck:
                 count=self._with_images,
             )
         for field, count in self._references.items():
-            if count < self._rows:
+            if lacking := self._rows - count:
+                rows_lack = "1 row has" if lacking == 1 else f"{lacking} rows have"
                 yield Finding(
                     code="uneven-fields",
                     severity="warning",
-                    message=f"{self._rows - count} rows have no `{field}`, which others have; a "
+                    message=f"{rows_lack} no `{field}`, which others have; a "
                     "grader that reads it fails for them.",
                     file=self._file,
                     field=field,
-                    count=self._rows - count,
+                    count=lacking,
                 )
         yield from self._system.findings()
         yield from self._duplicates.findings(rows)

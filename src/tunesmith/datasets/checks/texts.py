@@ -75,4 +75,5 @@ class CaseStats:
     def mostly_upper(self) -> bool:
         """Whether more than a third of the letters are in upper case, in a script with case."""
         cased = self._upper + self._lower
-        return self._upper * 2 > self._lower and cased > self._without_case
+        # Names such as GPT stand out in a script without case.
+        return self._upper * 2 > self._lower and cased > self._without_case * 4

@@ -25,6 +25,8 @@ KINDS: tuple[FileType, ...] = get_args(FileType)
 """Every type of file."""
 
 _COMPRESSED = (".gz", ".zst")
+_GZIP = b"\x1f\x8b"
+_ZSTD = b"\x28\xb5\x2f\xfd"
 _OTHER_NAMES: dict[str, FileType] = {"ndjson": "jsonl", "jsonlines": "jsonl", "pq": "parquet"}
 MAGIC: dict[bytes, FileType] = {b"PK\x03\x04": "xlsx", b"PAR1": "parquet"}
 """Types by the first bytes of a file."""
@@ -99,6 +101,13 @@ class DataFile:
         magic = MAGIC.get(head[:4])
         return magic or ("jsonl" if re.match(JSON_START.encode(), head.lstrip(BOM_UTF8)) else None)
 
+    @property
+    def has_hidden_compression(self) -> bool:
+        """Whether the content is compressed although the name does not tell."""
+        with self._raw() as raw:
+            is_compressed = raw.peek(4)[:4].startswith((_GZIP, _ZSTD))
+        return is_compressed and not self.name.lower().endswith(_COMPRESSED)
+
     @contextmanager
     def open(self) -> Generator[BufferedReader, None, None]:
         """Open the file's bytes from the beginning, decompressed."""
@@ -107,10 +116,10 @@ class DataFile:
             if not magic:
                 raise DatasetError("The file is empty.", file=self.name, remedy="Add examples.")
             try:
-                if magic.startswith(b"\x1f\x8b"):
+                if magic.startswith(_GZIP):
                     with gzip.open(raw) as stream:
                         yield self._seekable(cast("IO[bytes]", stream))
-                elif magic == b"\x28\xb5\x2f\xfd":
+                elif magic == _ZSTD:
                     with BufferedReader(_ZstdReader(raw, self.name), _CHUNK_BYTES) as stream:
                         yield self._seekable(stream)
                 else:

@@ -12,6 +12,7 @@ from tunesmith._json_types import is_list, is_object, json_type_name
 from tunesmith.datasets.read.issues import ReadIssues
 from tunesmith.datasets.read.text import open_text, text_problem
 from tunesmith.datasets.rows import Row
+from tunesmith.datasets.turns import parse_cell
 from tunesmith.errors import DatasetError
 
 __all__ = ["MESSAGE_LIST", "read_json", "to_row"]
@@ -46,6 +47,9 @@ def read_json(stream: BufferedReader, issues: ReadIssues, encoding: str | None) 
 
 def to_row(line: int, value: Any, issues: ReadIssues) -> Row | None:
     """Return a value as a row: an object, or a list of messages where that is allowed."""
+    if isinstance(value, str) and is_object(parsed := parse_cell(value)):
+        issues.conversions.append("JSON in text to objects")
+        value = parsed
     if is_object(value):
         return Row(line, value)
     if not issues.message_lists or not is_list(value) or not all(map(_is_turn, value)):

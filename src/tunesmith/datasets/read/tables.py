@@ -80,7 +80,7 @@ def _read_names(lines: TextLines, delimiter: str) -> tuple[list[str], str]:
         # Excel writes this line before the header.
         reader = csv.reader(lines, delimiter=separator[1])
         return next((names for names in reader if names), list[str]()), separator[1]
-    if len(names) == 1 and (other := re.search("[;,\t]", names[0])):
+    if len(names) == 1 and (other := re.search("[;,\t|]", names[0])):
         # Spreadsheets write semicolons where numbers have commas, and tabs under any name.
         return next(csv.reader(read[-1:], delimiter=other[0])), other[0]
     return names, delimiter

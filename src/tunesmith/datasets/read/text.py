@@ -26,11 +26,14 @@ _UTF16: dict[tuple[bool, ...], str] = {
 }
 """Encodings by which of the first bytes are not zero: two characters of ASCII without a mark."""
 
-_EAST_ASIAN = (
+_SCRIPTS = (
     ("shift_jis", "[\u3040-\u30ff]", "[\u3040-\u30ff\u4e00-\u9fff]"),
     ("euc_jp", "[\u3040-\u30ff]", "[\u3040-\u30ff\u4e00-\u9fff]"),
     ("euc_kr", "[\uac00-\ud7a3]", "[\uac00-\ud7a3]"),
-    ("gb18030", "[\u4e00-\u9fff]", "[\u4e00-\u9fff]"),
+    ("gb2312", "[\u4e00-\u9fff]", "[\u4e00-\u9fff]"),
+    ("big5", "[\u4e00-\u9fff]", "[\u4e00-\u9fff]"),
+    ("cp1251", "[\u0430-\u044f]", "[\u0401\u0410-\u044f\u0451]"),
+    ("koi8-r", "[\u0430-\u044f]", "[\u0401\u0410-\u044f\u0451]"),
 )
 """Encodings, letters that a text in them has, and all letters that it may have besides ASCII."""
 
@@ -107,7 +110,7 @@ def text_problem(text: str, encoding: str) -> tuple[str, str] | None:
 
 def _encoding_hint(text: str) -> str:
     raw = text.encode(errors="surrogateescape")
-    for encoding in (*_east_asian(raw), "cp1252", "latin-1"):
+    for encoding in (*_script_encodings(raw), "cp1252", "latin-1"):
         try:
             decoded = raw.decode(encoding)
         except UnicodeDecodeError:
@@ -119,9 +122,9 @@ def _encoding_hint(text: str) -> str:
     return "Name the file's encoding."
 
 
-def _east_asian(raw: bytes) -> Iterator[str]:
-    """Yield the East Asian encodings in which bytes are text of their languages throughout."""
-    for encoding, needed, allowed in _EAST_ASIAN:
+def _script_encodings(raw: bytes) -> Iterator[str]:
+    """Yield the encodings in which bytes are text of one script throughout."""
+    for encoding, needed, allowed in _SCRIPTS:
         try:
             text = raw.decode(encoding)
         except UnicodeDecodeError:
@@ -130,8 +133,11 @@ def _east_asian(raw: bytes) -> Iterator[str]:
         is_latin = _is_inside_words(text)
         if len(letters) < 2 or is_latin or not re.search(needed, letters):  # noqa: PLR2004 — chance
             continue
-        if re.fullmatch(f"{allowed}+", letters):
-            yield encoding
+        # Cyrillic in another encoding of it has upper and lower case exchanged.
+        has_case = sum(map(str.isupper, letters)) <= sum(map(str.islower, letters))
+        if re.fullmatch(f"{allowed}+", letters) and has_case:
+            # Other lines may have characters that only its successor has.
+            yield "gb18030" if encoding == "gb2312" else encoding
 
 
 def _is_inside_words(text: str) -> bool:
