@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from typing import cast
 
 from tunesmith.errors import ConfigurationError
 from tunesmith.protocol.retry import RetryPolicy
@@ -42,7 +43,7 @@ class CallPolicy:
     def __post_init__(self) -> None:
         validate_timeout("timeout", self.timeout_s)
         validate_timeout("deadline", self.deadline_s)
-        retries: object = self.retry.max_retries
+        retries = cast("object", self.retry.max_retries)
         if not isinstance(retries, int) or retries < 0:
             raise ConfigurationError(f"max_retries must be 0 or more, not {retries!r}")
         if self.max_response_bytes is not None and self.max_response_bytes <= 0:
