@@ -7,9 +7,9 @@ read these tables. Owners are the objects on which users look for a name: the mo
 method, or of one operation.
 """
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 
-__all__ = ["ABSENT", "INSTEAD", "find_hint"]
+__all__ = ["ABSENT", "INSTEAD", "SYNCHRONOUS", "find_hint"]
 
 _ASYNC = "async with tunesmith.AsyncClient() as client: … (run the coroutine with anyio.run)"
 _TIMEOUT = "timeout=30 (seconds of an attempt), deadline=60 (seconds of a call)"
@@ -196,7 +196,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
     "error": {
         "error": "error.body",
         "response": "error.status, error.headers, error.body (parsed) and error.text",
-        "request": "error.operation",
+        "request": "error.operation, the name of the operation",
         "http_status": "error.status",
         "user_message": "error.message",
         "json_body": "error.body",
@@ -375,6 +375,12 @@ ABSENT: Mapping[str, Mapping[str, str]] = {
 }
 """Reason why a name is missing, by owner and name."""
 
+SYNCHRONOUS = frozenset(
+    {"APIResponse", "AzureOpenAI", "BedrockOpenAI", "Client", "OpenAI", "Stream"}
+    | {"DefaultHttpxClient", "DefaultHttpx2Client"}
+)
+"""Names of the module that belong to the synchronous client."""
+
 
 def find_hint(owners: tuple[str, ...], name: str) -> str | None:
     """Return what to write instead of a name, or why it is missing; None for other names.
@@ -383,14 +389,9 @@ def find_hint(owners: tuple[str, ...], name: str) -> str | None:
         owners: Owners to search, most specific first.
         name: The name.
     """
-    for hint in _hints(owners, name):
-        return hint
-    return None
-
-
-def _hints(owners: tuple[str, ...], name: str) -> Iterator[str]:
     for owner in owners:
         if name in INSTEAD.get(owner, {}):
-            yield f"write {INSTEAD[owner][name]}"
+            return f"write {INSTEAD[owner][name]}"
         if name in ABSENT.get(owner, {}):
-            yield ABSENT[owner][name]
+            return ABSENT[owner][name]
+    return None

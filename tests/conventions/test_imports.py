@@ -144,6 +144,7 @@ ALLOWED = {
         "client",
         "datasets",
     },
+    "codemod": {"_sdk_names", "client", "types"},  # loaded with the extra `cli`
     "cli": None,
     "__main__": {"cli"},
 }

@@ -23,6 +23,7 @@ COMMANDS = {
     "example": ("tunesmith.cli.example", "Write an example dataset."),
     "files": ("tunesmith.cli.files", "Upload, list, show and delete files."),
     "fine-tunes": ("tunesmith.cli.fine_tunes", "Create, follow and cancel fine-tuning jobs."),
+    "migrate": ("tunesmith.cli.migrate", "Rewrite code from the official SDK."),
     "models": ("tunesmith.cli.models", "List, show and delete models."),
     "playground": (
         "tunesmith.cli.playground",
