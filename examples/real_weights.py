@@ -70,7 +70,7 @@ async def main(model: Path) -> None:
                 model="base", training_file=file.id, suffix="kant", seed=7
             )
             async for event in client.fine_tuning.jobs.follow(job):
-                print(event.message)
+                print(event.message, flush=True)
             job = await client.fine_tuning.jobs.wait(job)
             for row in held_out:
                 question, answer = row["messages"]

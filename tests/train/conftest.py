@@ -97,7 +97,7 @@ ROWS = [
 ]
 
 
-@pytest.fixture
+@pytest.fixture(scope="session")
 def rows():
     """Rows of a training file."""
     return ROWS
@@ -144,3 +144,14 @@ def warm_command():
             server.stdout.readline()
             yield lambda module: (sys.executable, "-S", str(script), path, module)
             server.kill()
+
+
+@pytest.fixture
+def start_warm(warm_command, monkeypatch):
+    """All engines start trainers and samplers by the command above."""
+    from tunesmith.service.engines.transformers import engine, sampler
+
+    command = warm_command("tunesmith.train.sampler")
+    monkeypatch.setattr(sampler.Sampler.__init__, "__defaults__", (command,))
+    defaults = engine.TransformersEngine.__init__.__kwdefaults__
+    monkeypatch.setitem(defaults, "train_command", warm_command("tunesmith.train"))

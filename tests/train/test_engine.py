@@ -16,7 +16,6 @@ pytest.importorskip("torch", reason="needs tunesmith[train]")
 pytest.importorskip("peft", reason="needs tunesmith[train]")
 
 from tunesmith.service.engines import EngineError, GenerationSpec, TrainingSpec
-from tunesmith.service.engines.transformers import sampler as sampler_module
 from tunesmith.service.engines.transformers.engine import TransformersEngine
 from tunesmith.testing import EngineContract
 
@@ -24,17 +23,11 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture
-def make_engine(tiny, warm_command, monkeypatch):
+def make_engine(tiny, start_warm):
     """Function that returns a new engine of the tiny model."""
-    monkeypatch.setattr(
-        sampler_module.Sampler.__init__,
-        "__defaults__",
-        (warm_command("tunesmith.train.sampler"),),
-    )
 
     def make(**settings):
-        command = warm_command("tunesmith.train")
-        settings = {"train_command": command, "aliases": {"gpt-4o-mini": "tiny"}} | settings
+        settings = {"aliases": {"gpt-4o-mini": "tiny"}} | settings
         return TransformersEngine({"tiny": tiny}, **settings)
 
     return make

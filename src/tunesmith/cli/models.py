@@ -6,6 +6,7 @@ import click
 
 from tunesmith.cli.command import client_command
 from tunesmith.cli.legacy_commands import LegacyCommand
+from tunesmith.cli.model_download import download
 from tunesmith.cli.output import Output, format_time
 
 if TYPE_CHECKING:
@@ -17,7 +18,10 @@ __all__ = ["command"]
 
 @click.group("models")
 def command() -> None:
-    """List, show and delete models."""
+    """List, show, download and delete models."""
+
+
+command.add_command(download)
 
 
 @command.command("list", short_help="List the models.")

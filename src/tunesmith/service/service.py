@@ -20,7 +20,7 @@ from tunesmith.service.core.handlers import collect_handlers
 from tunesmith.service.core.http_api import HttpApi
 from tunesmith.service.core.ids import IdGenerator, IdKind
 from tunesmith.service.core.rate_limits import RateLimiter, ServiceLimits
-from tunesmith.service.core.scheduler import Scheduler
+from tunesmith.service.core.scheduler import PATIENCE_S, Scheduler
 from tunesmith.service.core.store import MemoryStore, Store
 from tunesmith.service.engines.base import Engine
 from tunesmith.service.files.files import FileService
@@ -148,7 +148,7 @@ class Service:
         start = self.store.resume_time(None if state is None else state.time)
         self.clock = clock or VirtualClock(start)
         self.engine = _select_engine(engine, tuple(models))
-        speed = speed if self.engine.is_simulated else inf
+        speed, patience = (speed, inf) if self.engine.is_simulated else (inf, PATIENCE_S)
         self.seed = seed if state is None else state.seed
         self.ids = IdGenerator(self.seed)
         self._n_openings = 0
@@ -156,7 +156,7 @@ class Service:
             self._n_openings = state.n_openings + 1
             self.ids.restore_counters(state.id_counters)
             self.ids.restore_counters({"request": self._n_openings * _MAX_REQUESTS})
-        self.scheduler = Scheduler(self.clock, self._commit)
+        self.scheduler = Scheduler(self.clock, self._commit, patience=patience)
         self.limiter = RateLimiter(limits or ServiceLimits(), self.clock, organization)
         self.context = context = ServiceContext(
             store=self.store,

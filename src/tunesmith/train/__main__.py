@@ -29,6 +29,9 @@ def main() -> int:
     if arguments.stop_at_eof:
         os.nice(_NICENESS)  # the service responds first
         threading.Thread(target=_exit_at_eof, daemon=True).start()
+    # Waiting threads of torch must not spin: beside other programs that took 5 times as much CPU.
+    # The library reads the variable when it is loaded.
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from tunesmith.service.engines.transformers.folder import JobFolder
     from tunesmith.service.engines.transformers.job import InvalidJobError
     from tunesmith.train.run import train_folder

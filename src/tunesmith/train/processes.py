@@ -35,22 +35,20 @@ class Processes:
 
     def total(self, value: float) -> float:
         """Return the sum of a value over all processes."""
-        return self._reduce([value], torch.distributed.ReduceOp.SUM)[0]
+        return self._reduce([value], "SUM")[0]
 
     def maximum(self, value: float) -> float:
         """Return the largest value of all processes."""
-        return self._reduce([value], torch.distributed.ReduceOp.MAX)[0]
+        return self._reduce([value], "MAX")[0]
 
     def merge(self, totals: Totals) -> Totals:
         """Return the totals of all processes."""
-        return Totals(*self._reduce(astuple(totals), torch.distributed.ReduceOp.SUM))
+        return Totals(*self._reduce(astuple(totals), "SUM"))
 
-    def _reduce(
-        self, values: Sequence[float], operation: "torch.distributed.ReduceOp"
-    ) -> list[float]:
+    def _reduce(self, values: Sequence[float], operation: str) -> list[float]:
         if self.count == 1:
             return list(values)
         dtype = torch.float32 if self._device.type == "mps" else torch.float64
         tensor = torch.tensor(values, dtype=dtype, device=self._device)
-        torch.distributed.all_reduce(tensor, operation)
+        torch.distributed.all_reduce(tensor, getattr(torch.distributed.ReduceOp, operation))
         return [float(value) for value in tensor.tolist()]

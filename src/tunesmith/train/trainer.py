@@ -142,8 +142,9 @@ class JobTrainer(transformers.Trainer):
 
     def get_train_dataloader(self) -> Any:
         """Return the rows of each step, which are the same in all processes."""
+        examples: Any = self.train_dataset
         loader = DataLoader(
-            self.train_dataset,
+            examples,
             batch_size=self.job.batch_size,
             shuffle=True,
             collate_fn=self.data_collator,

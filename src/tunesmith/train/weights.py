@@ -1,6 +1,7 @@
 # pyright: basic, reportMissingImports=false
 """Weights of models: base models, adapters on them, and models that are tuned as a whole."""
 
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import transformers
 
 from tunesmith.service.engines.transformers.job import InvalidJobError, TrainJob
 
-__all__ = ["choose_device", "load_base", "load_for_training"]
+__all__ = ["choose_device", "choose_dtype", "load_base", "load_for_training", "merge"]
 
 
 def choose_device() -> torch.device:
@@ -79,3 +80,23 @@ def load_for_training(job: TrainJob, device: torch.device) -> Any:
         return peft.get_peft_model(model, config)
     except ValueError as error:
         raise InvalidJobError(str(error), "target_modules") from error
+
+
+def merge(source: Path, target: Path) -> None:
+    """Write a tuned model as a whole model, without an adapter.
+
+    Args:
+        source: Folder of an adapter, which names its base, or of a whole model.
+        target: New folder.
+    """
+    shutil.copytree(source, target, ignore=shutil.ignore_patterns("adapter_*"))
+    if not (source / "adapter_config.json").exists():
+        return
+    base = peft.PeftConfig.from_pretrained(str(source)).base_model_name_or_path
+    model = transformers.AutoModelForCausalLM.from_pretrained(
+        base, dtype="auto", trust_remote_code=False, use_safetensors=True, local_files_only=True
+    )
+    merged = peft.PeftModel.from_pretrained(model, str(source)).merge_and_unload()
+    generation = (target / "generation_config.json").read_bytes()
+    merged.save_pretrained(target)
+    (target / "generation_config.json").write_bytes(generation)

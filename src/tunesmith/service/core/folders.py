@@ -5,7 +5,7 @@ import shutil
 from collections.abc import Iterable
 from pathlib import Path
 
-__all__ = ["Folders", "new_path"]
+__all__ = ["Folders", "folder_name", "new_path"]
 
 _UNSAFE = re.compile(r"[^\w.-]+")
 
@@ -24,11 +24,11 @@ class Folders:
         """Return the path of a folder, whose parent exists."""
         parent = self._root / kind
         parent.mkdir(parents=True, exist_ok=True)
-        return parent / _folder_name(id)
+        return parent / folder_name(id)
 
     def retain(self, kind: str, ids: Iterable[str]) -> None:
         """Delete all folders of a kind but these."""
-        names = set(map(_folder_name, ids))
+        names = set(map(folder_name, ids))
         parent = self._root / kind
         for path in parent.iterdir() if parent.is_dir() else ():
             if path.name not in names:
@@ -42,6 +42,7 @@ def new_path(path: Path) -> Path:
     return path
 
 
-def _folder_name(id: str) -> str:
+def folder_name(id: str) -> str:
+    """Return the name of a folder for an ID."""
     # Names of models contain colons, which are not allowed everywhere.
     return _UNSAFE.sub("--", id)

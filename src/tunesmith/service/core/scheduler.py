@@ -12,7 +12,10 @@ import anyio
 from tunesmith.backends.base import Clock
 from tunesmith.service.core.errors import StoreError
 
-__all__ = ["ActionCancelledError", "ScheduledAction", "Scheduler"]
+__all__ = ["PATIENCE_S", "ActionCancelledError", "ScheduledAction", "Scheduler"]
+
+PATIENCE_S = 0.05
+"""Patience of operations while an engine trains real weights."""
 
 _logger = logging.getLogger("tunesmith.service")
 
@@ -53,11 +56,20 @@ class Scheduler:
     Args:
         clock: The service's time.
         on_executed: Function to call after each action.
+        patience: Real seconds after which an operation leaves further due actions to the next one:
+            actions that train real weights take time, which others would wait for.
     """
 
-    def __init__(self, clock: Clock, on_executed: Callable[[], None] = lambda: None) -> None:
+    def __init__(
+        self,
+        clock: Clock,
+        on_executed: Callable[[], None] = lambda: None,
+        *,
+        patience: float = inf,
+    ) -> None:
         self._clock = clock
         self._on_executed = on_executed
+        self._patience = patience
         self._queue: list[ScheduledAction] = []
         self._number = 0
         self._idle: anyio.Event | None = None
@@ -128,11 +140,14 @@ class Scheduler:
         if not self._has_due():
             return
         self._idle = anyio.Event()
+        started_at = anyio.current_time()
         try:
             while self._has_due():
                 scheduled = self._queue[0]
                 await self._execute(scheduled)
                 scheduled.cancel()
+                if anyio.current_time() - started_at >= self._patience:
+                    break
         finally:
             self._idle.set()
             self._idle = None

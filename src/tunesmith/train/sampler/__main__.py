@@ -10,11 +10,6 @@ from pathlib import Path
 from queue import Empty, SimpleQueue
 from typing import Any
 
-import transformers
-
-from tunesmith.train.sampler.model import SamplerModel
-from tunesmith.train.sampler.process import Sampler
-
 
 def run(folder: Path) -> None:
     """Serve requests from standard input until it is closed.
@@ -22,6 +17,12 @@ def run(folder: Path) -> None:
     Args:
         folder: Folder of the base model.
     """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")  # as in the trainer
+    import transformers
+
+    from tunesmith.train.sampler.model import SamplerModel
+    from tunesmith.train.sampler.process import Sampler
+
     transformers.logging.set_verbosity_error()
     commands: SimpleQueue[dict[str, Any]] = SimpleQueue()
     threading.Thread(target=_read, args=(commands,), daemon=True).start()

@@ -63,6 +63,16 @@ async def test_what_follows_from_an_action_happens_at_its_own_time(clock, schedu
     assert note.notes == [("follows", 2), ("last", 3)]
 
 
+async def test_an_operation_leaves_actions_beyond_its_patience_to_the_next(clock, note):
+    schedule = Scheduler(clock, patience=0)
+    for name in "ab":
+        schedule.call_at(EPOCH_S, note(name))
+    await schedule.run_due()
+    assert note.notes == [("a", 0)]
+    await schedule.run_due()
+    assert note.notes == [("a", 0), ("b", 0)]
+
+
 async def test_what_is_dropped_does_not_happen(clock, schedule, note):
     schedule.call_at(EPOCH_S + 1, note("a")).cancel()
     clock.jump(10)
