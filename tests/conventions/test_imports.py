@@ -34,7 +34,7 @@ ALLOWED = {
     "operations": {"errors", "_lazy", "types"},
     "protocol": {"_json_types", "errors", "types", "operations"},
     "backends": {"errors", "types", "operations", "protocol"},
-    "calls": {"errors", "types", "operations", "protocol", "backends"},
+    "calls": {"_json_types", "errors", "types", "operations", "protocol", "backends"},
     "resources": {
         "errors",
         "_atomic",

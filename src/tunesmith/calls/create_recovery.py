@@ -1,13 +1,14 @@
 """Search for the object of a create whose response was lost, so that it is not created twice."""
 
-from collections.abc import Callable, Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from email.utils import parsedate_to_datetime
 from enum import IntEnum
-from typing import Any, Protocol, cast
+from typing import Any, Protocol
 
 from pydantic_core import to_jsonable_python
 
+from tunesmith._json_types import is_list, is_object
 from tunesmith.calls.deadline import Deadline
 from tunesmith.calls.open_response import OpenResponse
 from tunesmith.errors import APIError, UnknownOutcomeError
@@ -158,7 +159,7 @@ def _compare_time(
 def _compare(create: Any, item: Any) -> _Match:
     """Compare a create with an object, as far as the object shows its parameters."""
     requested: dict[str, Any] = {name: getattr(create, name) for name in create.spec.body_params}
-    shown = item.model_dump(mode="json", exclude_unset=True)
+    shown = item.model_dump(exclude_unset=True)
     certainty = _Match.EQUAL
     match create.spec.name:
         case "files.create":
@@ -168,15 +169,15 @@ def _compare(create: Any, item: Any) -> _Match:
                 shown.pop("bytes", None)
                 certainty = _Match.UNCLEAR
             requested.pop("expires_after")
-        case "batches.create":
-            requested.pop("output_expires_after")
         case "fine_tunes.create":
             shown |= shown.pop("hyperparams", None) or {}
             for name in ("training_file", "validation_file"):
                 shown[name] = next((file["id"] for file in shown.pop(f"{name}s", None) or ()), None)
-        case _:
+        case "fine_tuning.jobs.create":
             shown["suffix"] = shown.pop("user_provided_suffix", _NOT_SHOWN)
             _move_hyperparameters(requested, shown)
+        case _:  # a batch shows its parameters as they were requested
+            pass
     return min(
         certainty,
         *(
@@ -213,7 +214,7 @@ def _move_hyperparameters(requested: dict[str, Any], shown: dict[str, Any]) -> N
         settings = dict(method.get(kind) or {})
         inner = settings.pop("hyperparameters", None)
         outer = fields.get("hyperparameters")
-        fields["hyperparameters"] = inner or outer or (None if fields is requested else _NOT_SHOWN)
+        fields["hyperparameters"] = inner or outer
         if fields is requested or fields.get("method"):
             fields["method"] = {"type": kind, **settings}
 
@@ -239,15 +240,13 @@ def _is_snapshot(shown: str, requested: str) -> bool:
 
 def _agrees(requested: Any, shown: Any) -> bool:
     """Return whether all requested settings have the shown values; others are defaults."""
-    if isinstance(requested, dict) and isinstance(shown, dict):
-        fields, others = cast("dict[str, Any]", requested), cast("dict[str, Any]", shown)
+    if is_object(requested) and is_object(shown):
         return all(
-            value in (None, "auto") or others.get(name) is None or _agrees(value, others[name])
-            for name, value in fields.items()
+            value in (None, "auto") or shown.get(name) is None or _agrees(value, shown[name])
+            for name, value in requested.items()
         )
-    if isinstance(requested, list) and isinstance(shown, list):
-        items, other_items = cast("Sequence[Any]", requested), cast("Sequence[Any]", shown)
-        return len(items) == len(other_items) and all(map(_agrees, items, other_items))
+    if is_list(requested) and is_list(shown):
+        return len(requested) == len(shown) and all(map(_agrees, requested, shown))
     return bool(requested == shown)
 
 

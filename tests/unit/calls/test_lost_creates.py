@@ -123,6 +123,12 @@ def n_epochs(count):
     return {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}
 
 
+def graded_by(reference):
+    grader = {"type": "string_check", "name": "g", "input": "{{sample.output_text}}"}
+    grader |= {"operation": "eq", "reference": reference}
+    return {"type": "reinforcement", "reinforcement": {"grader": grader}}
+
+
 @pytest.mark.parametrize(
     ("requested", "shown"),
     [
@@ -141,6 +147,7 @@ def n_epochs(count):
         ({"hyperparameters": {"n_epochs": 1}}, {"method": n_epochs(10)}),
         ({"method": n_epochs(1)}, {"method": {"type": "dpo", "dpo": {}}}),
         ({}, {"method": {"type": "dpo", "dpo": {}}}),
+        ({"method": graded_by("a")}, {"method": graded_by("b")}),
         (
             {"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]},
             {"integrations": []},
@@ -158,6 +165,8 @@ async def test_a_job_that_differs_is_another(requested, shown):
         ({}, {"hyperparameters": {"n_epochs": 4}, "seed": 99}),
         ({}, {"method": n_epochs(4), "metadata": None, "integrations": []}),
         ({"method": n_epochs(1)}, {"method": n_epochs(1)}),
+        ({"method": graded_by("a")}, {"method": graded_by("a")}),
+        ({"hyperparameters": {"n_epochs": 1}, "seed": 5}, {"hyperparameters": None, "seed": None}),
         ({"method": n_epochs("auto")}, {"method": n_epochs(3)}),
         ({"hyperparameters": {"n_epochs": 1}}, {"method": n_epochs(1)}),
         ({"method": n_epochs(1)}, {"hyperparameters": {"n_epochs": 1, "batch_size": 8}}),
@@ -187,17 +196,20 @@ async def test_two_equal_objects_are_an_error_that_names_them():
     with pytest.raises(errors.UnknownOutcomeError) as caught:
         await create(backend)
     assert caught.value.candidates == ("ftjob-1", "ftjob-2")
+    assert "ftjob-1, ftjob-2 may be the created object" in str(caught.value)
     assert LIST in str(caught.value)
+    assert (caught.value.operation, caught.value.attempts) == (CREATE, 1)
 
 
 async def test_a_search_that_fails_is_an_error_and_nothing_is_repeated():
     backend = Script(LOST, *[refusal(500)] * 3)
-    with pytest.raises(errors.UnknownOutcomeError):
+    with pytest.raises(errors.UnknownOutcomeError, match="searching for the created object failed"):
         await create(backend)
     assert operations(backend).count(CREATE) == 1
 
 
-@pytest.mark.parametrize(("age_s", "found"), [(0, "ftjob-1"), (59, "ftjob-1"), (3600, "ftjob-2")])
+# A minute of difference is tolerated, and the last search is 7 seconds after the create.
+@pytest.mark.parametrize(("age_s", "found"), [(0, "ftjob-1"), (67, "ftjob-1"), (68, "ftjob-2")])
 async def test_the_age_of_an_object_is_judged_by_the_clock_of_the_service(age_s, found):
     now = EPOCH_S - 86_400
     listed = page(job(created_at=int(now) - age_s), date=formatdate(now, usegmt=True))
@@ -205,8 +217,15 @@ async def test_the_age_of_an_object_is_judged_by_the_clock_of_the_service(age_s,
     assert (await create(backend)).id == found
 
 
-async def test_an_old_object_of_a_service_without_a_clock_leaves_the_outcome_unknown():
-    backend = Script(LOST, *[page(job(created_at=int(EPOCH_S) - 3600))] * SEARCHES)
+@pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}])
+async def test_a_recent_object_of_a_service_without_a_clock_is_the_created_one(headers):
+    backend = Script(LOST, page(job(created_at=int(EPOCH_S) - 60), **headers))
+    assert (await create(backend)).id == "ftjob-1"
+
+
+@pytest.mark.parametrize("headers", [{}, {"date": "yesterday"}])
+async def test_an_old_object_of_a_service_without_a_clock_leaves_the_outcome_unknown(headers):
+    backend = Script(LOST, *[page(job(created_at=int(EPOCH_S) - 61), **headers)] * SEARCHES)
     with pytest.raises(errors.UnknownOutcomeError) as caught:
         await create(backend)
     assert caught.value.candidates == ("ftjob-1",)
@@ -282,17 +301,38 @@ async def test_a_file_with_other_content_is_another(content):
     assert made.id == "file-1"
 
 
+async def test_a_file_is_compared_however_its_content_is_cut(tmp_path):
+    path = tmp_path / "train.jsonl"
+    path.write_bytes(LINE * 30_000)  # read in several chunks, received in one
+    listed = file("file-1", bytes=path.stat().st_size)
+    backend = Script(LOST, page(listed), answer(path.read_bytes()))
+    made = await backend.client().files.create(file=path, purpose="fine-tune")
+    assert made.id == "file-1"
+
+
+async def test_the_deadline_ends_the_comparison_of_a_file():
+    backend = Script(LOST, page(file("file-1")), answer([b"{", 100.0, b"}\n"]))
+    with pytest.raises(errors.DeadlineExceededError):
+        await backend.client(deadline=5).files.create(
+            file=("train.jsonl", b"{}\n"), purpose="fine-tune"
+        )
+
+
 async def test_a_file_that_cannot_be_downloaded_is_found_by_name_and_size():
     backend = Script(LOST, page(file("file-1")), refusal(400))
     made = await backend.client().files.create(file=("train.jsonl", b"{}\n"), purpose="fine-tune")
     assert made.id == "file-1"
 
 
-async def test_a_file_of_unknown_size_leaves_the_outcome_unknown():
+@pytest.mark.parametrize("n_bytes", [3, None])
+async def test_a_file_of_unknown_size_leaves_the_outcome_unknown(n_bytes):
     async def chunks():
         yield b"{}\n"
 
-    backend = Script(LOST, *[page(file("file-1"))] * SEARCHES)
+    listed = file("file-1", bytes=n_bytes)
+    if n_bytes is None:
+        del listed["bytes"]
+    backend = Script(LOST, *[page(listed)] * SEARCHES)
     with pytest.raises(errors.UnknownOutcomeError) as caught:
         await backend.client().files.create(file=("train.jsonl", chunks()), purpose="fine-tune")
     assert caught.value.candidates == ("file-1",)
@@ -319,15 +359,18 @@ async def test_a_lost_batch_is_found():
     assert made.id == "batch_1"
 
 
-async def test_a_lost_fine_tune_of_the_legacy_api_is_found():
+@pytest.mark.parametrize("shown", [{"n_epochs": 4}, None])
+async def test_a_lost_fine_tune_of_the_legacy_api_is_found(shown):
     fine_tune = {
         "id": "ft-1",
         "status": "pending",
         "model": "curie",
         "training_files": [{"id": "file-1"}],
-        "hyperparams": {"n_epochs": 4},
+        "hyperparams": shown,
         "created_at": int(EPOCH_S),
     }
+    if shown is None:
+        del fine_tune["hyperparams"]
     others = [
         fine_tune | {"id": "ft-2", "training_files": [{"id": "file-2"}]},
         fine_tune | {"id": "ft-3", "hyperparams": {"n_epochs": 2}},
