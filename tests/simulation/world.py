@@ -13,7 +13,6 @@ from tunesmith.batch.core.attempts import AttemptOutcome, OutcomeKind
 from tunesmith.batch.core.core import JobCore
 from tunesmith.batch.core.entries import (
     BatchDuplicate,
-    RowRequeued,
     RowSent,
     ShardWritten,
     encode_entry,
@@ -104,7 +103,7 @@ class World:
                 core.restore_shard_row(core.batches.shards[number], key)
         if self.settings.retry_failed:
             for key, _ in disk.read("errors"):
-                self.write("journal", encode_entry(RowRequeued(key)))
+                self.write("journal", encode_entry(core.requeue(key).entry))
             self.sync("journal")
             disk.replace("errors", [])
         for key, usage in disk.read("errors"):

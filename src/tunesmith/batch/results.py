@@ -151,11 +151,11 @@ class Result(Generic[M]):
             items = [item for item in body["output"] if is_object(item)]
             return "".join(text_content(item.get("content")) or "" for item in items)
         choices: Any = body.get("choices")
-        if not choices:
+        choice: Any = choices[0] if is_list(choices) and choices else None
+        if not is_object(choice):
             return None
-        message = choices[0].get("message")
-        text: Any = message.get("content") if is_object(message) else choices[0].get("text")
-        return text_content(text)
+        message = choice.get("message")
+        return text_content(message.get("content") if is_object(message) else choice.get("text"))
 
     def to_line(self) -> bytes:
         """Return a line of the output or error file, in the format of the Batch API."""

@@ -14,7 +14,7 @@ from tunesmith.batch.commit import GroupCommit
 from tunesmith.batch.concurrency import AdaptiveConcurrency
 from tunesmith.batch.core.core import JobCore
 from tunesmith.batch.core.decisions import StopReason
-from tunesmith.batch.core.entries import RowRequeued, RunBegun, RunEnded
+from tunesmith.batch.core.entries import RunBegun, RunEnded
 from tunesmith.batch.core.ledger import Ledger
 from tunesmith.batch.core.state import CoreOptions, JobState
 from tunesmith.batch.core.throttle import Throttle
@@ -216,7 +216,7 @@ class JobRun:
             self._restore_shards()
         if self.options.retry_failed:
             for line in self.output.errors.recover():
-                journal.append(RowRequeued(str(line.data.get("custom_id"))))
+                journal.append(core.requeue(str(line.data.get("custom_id"))).entry)
             self.journal.log.sync()
             self.output.clear_errors()
         self.output.restore(core, journal)

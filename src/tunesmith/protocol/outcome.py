@@ -119,7 +119,8 @@ def _shape_error(operation: str, fields: dict[str, Any]) -> AnswerError | None:
     name = _SHAPES.get(operation)
     if name is None:
         return None if fields else AnswerError("invalid_answer", "the answer is empty", 500)
-    if isinstance(fields.get(name), list) and (fields[name] or name != "choices"):
+    items = fields.get(name)
+    if isinstance(items, list) and (name != "choices" or any(isinstance(c, dict) for c in items)):  # pyright: ignore[reportUnknownVariableType]
         return None
     detail = _text(fields.get("detail") or fields.get("message"))
     message = detail or f"the answer has no {name}"

@@ -205,6 +205,14 @@ class JobCore:
             case _:
                 pass
 
+    def requeue(self, key: str) -> Record:
+        """Queue a failed row of an earlier run again, before its outcome is restored."""
+        # An attempt whose end was lost in a crash may have been paid.
+        is_lost = self._record(key).is_sent
+        entry = log.RowLost(key) if is_lost else log.RowRequeued(key)
+        self.replay(entry)
+        return Record(entry)
+
     def restore_shard_row(self, shard: Shard, key: str) -> None:
         """Restore a row of a shard that is not closed; shards come in the order of numbers."""
         record = self._record(key)
