@@ -164,3 +164,12 @@ def test_the_code_of_the_call_gives_the_same_answer(page, backend, language):
     environment = {**os.environ, "OPENAI_API_KEY": "any", "PATH": f"{folder}:{os.environ['PATH']}"}
     done = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
     assert "space" in done.stdout  # a stream of curl has its tokens apart
+
+
+def test_an_answer_is_generated_again(page, backend):
+    stub_chat(backend, "First.")
+    chat(page, "Say a number.")
+    stub_chat(backend, "Second.")
+    page.click("button:text('Regenerate')")
+    page.wait_for_selector("article.assistant:has-text('Second.')")
+    assert page.locator("article").count() == 2

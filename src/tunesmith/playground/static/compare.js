@@ -12,9 +12,11 @@ const patch = (change) => comparison.set((state) => ({ ...state, ...change }));
 const keyOf = (model, prompt) => JSON.stringify([model, prompt]);
 const clearAnswers = { answers: {} };
 
-/** Write the request of a cell, as a chat if the model chats. */
+const ENDPOINTS = [["auto", "Chat if the model chats"], ["chat", "Chat"], ["complete", "Complete"]];
+
+/** Write the request of a cell. */
 function requestFor(state, model, prompt) {
-  const isChat = can(model, "chat");
+  const isChat = state.endpoint === "auto" ? can(model, "chat") : state.endpoint === "chat";
   const settings = { ...DEFAULTS, mode: isChat ? "chat" : "complete", model: model.id, temperature: state.temperature, maxTokens: state.maxTokens, stop: state.stop, seed: state.seed };
   const system = isChat && state.system.trim() ? [{ role: "system", content: state.system }] : [];
   return buildRequest(settings, isChat ? [...system, { role: "user", content: prompt }] : prompt, model);
@@ -103,6 +105,7 @@ export default function Compare() {
   return html`<div class="compare">
     <div class="compare-settings">
       <${ModelSelect} label="Add a model" value="" abilities=${["chat", "completions"]} onChange=${(id) => state.models.length < MAX_MODELS && !state.models.includes(id) && patch({ models: [...state.models, id] })} />
+      <${Field} label="Endpoint">${(id) => html`<select id=${id} value=${state.endpoint} onChange=${(event) => patch({ endpoint: event.target.value })}>${ENDPOINTS.map(([value, label]) => html`<option key=${value} value=${value}>${label}</option>`)}</select>`}<//>
       <${Field} label="Temperature">${(id) => html`<input id=${id} type="number" min="0" max="2" step="0.1" value=${state.temperature} onInput=${(event) => patch({ temperature: Number(event.target.value) })} />`}<//>
       <${Field} label="Maximum tokens">${(id) => html`<input id=${id} type="number" min="1" value=${state.maxTokens} onInput=${(event) => patch({ maxTokens: Number(event.target.value) || 1 })} />`}<//>
       <${Field} label="Seed">${(id) => html`<input id=${id} type="number" value=${state.seed} onInput=${(event) => patch({ seed: event.target.value })} />`}<//>

@@ -3,7 +3,7 @@ import { api } from "./api.js";
 import { createStore } from "./ui.js";
 
 export const comparison = createStore({
-  models: [], prompts: [""], system: "", temperature: 0, maxTokens: 128, stop: "", seed: "1", answers: {},
+  models: [], endpoint: "auto", prompts: [""], system: "", temperature: 0, maxTokens: 128, stop: "", seed: "1", answers: {},
 });
 
 const SAMPLES = 3;
@@ -11,12 +11,13 @@ const SAMPLE_BYTES = 65_536;
 
 /** Compare models, on prompts of their training file if it can be read. */
 export async function compareModels(models, fileId) {
-  comparison.set((state) => ({ ...state, models, answers: {} }));
+  comparison.set((state) => ({ ...state, models, endpoint: "auto", answers: {} }));
   location.hash = "#/compare";
-  if (!fileId || comparison.get().prompts.some((prompt) => prompt.trim())) return;
+  if (!fileId) return;
   try {
-    const { prompts, system, stop } = await readPrompts(fileId);
-    if (prompts.length) comparison.set((state) => ({ ...state, prompts, system: system || state.system, stop: stop || state.stop }));
+    const { prompts, system, stop, endpoint } = await readPrompts(fileId);
+    comparison.set((state) => ({ ...state, endpoint, system: system || state.system, stop: stop || state.stop }));
+    if (!comparison.get().prompts.some((prompt) => prompt.trim())) comparison.set((state) => ({ ...state, prompts }));
   } catch {
     // The prompts are only a suggestion.
   }
@@ -42,5 +43,6 @@ async function readPrompts(fileId) {
   const prompts = rows.slice(0, SAMPLES).map((row) => row.prompt ?? messages(row).findLast((each) => each.role === "user")?.content).filter((prompt) => typeof prompt === "string");
   const system = messages(rows[0] ?? {}).find((each) => each.role === "system")?.content;
   const endsLine = rows.every((row) => typeof row.completion === "string" && row.completion.endsWith("\n"));
-  return { prompts, system: typeof system === "string" ? system : "", stop: rows.length && endsLine ? "\\n" : "" };
+  if (!prompts.length) throw new Error("The file has no prompts.");
+  return { prompts, endpoint: "prompt" in rows[0] ? "complete" : "chat", system: typeof system === "string" ? system : "", stop: rows.length && endsLine ? "\\n" : "" };
 }

@@ -6,7 +6,7 @@ import { createStore, download, html, Slider, useRef, useState, useStore } from 
 const MAX_POINTS = 2000;
 const POLL_MS = 1000;
 const NOISY_POINTS = 60;
-const SMOOTHING = 0.9; // of lines with that many points, unless the user chooses
+const MAX_SMOOTHING = 0.95;
 const FINAL = new Set(["succeeded", "failed", "cancelled"]);
 
 export const isFinal = (job) => FINAL.has(job.status);
@@ -36,6 +36,9 @@ const CHARTS = [
 
 const points = (steps, name) => steps.filter((step) => Number.isFinite(step[name])).map((step) => [step.step, step[name]]);
 
+/** Smoothing of lines of a length, unless the user chooses another. */
+const smoothingFor = (length) => (length < NOISY_POINTS ? 0 : Math.min(Math.round(100 - 4500 / length) / 100, MAX_SMOOTHING));
+
 /** Curves of some jobs; training solid, validation dashed. */
 export function JobCharts({ jobs, name }) {
   const all = useStore(metrics);
@@ -64,8 +67,7 @@ export function JobCharts({ jobs, name }) {
     ];
   })]).filter(([, , series]) => series.some((line) => line.points.length));
 
-  const isNoisy = charts.some(([, , series]) => series.some((line) => line.points.length >= NOISY_POINTS));
-  const smoothing = chosen ?? (isNoisy ? SMOOTHING : 0);
+  const smoothing = chosen ?? smoothingFor(Math.max(...charts.flatMap(([, , series]) => series.map((line) => line.points.length)), 0));
 
   async function savePng() {
     download(`${name}.png`, await chartsToPng([...box.current.querySelectorAll("figure")]));

@@ -4,6 +4,7 @@ import { ModelSelect, useModels } from "./models.js";
 import { Empty, ErrorNote, Field, formatBytes, formatNumber, html, TextArea, useEffect, useRef, useState } from "./ui.js";
 
 const SPLITS = [["", "No validation file"], ["0.1", "10 % of the rows"], ["0.2", "20 % of the rows"]];
+const FORMATS = [["", "As the model needs it"], ["chat", "Chat"], ["completions", "Completions"]];
 const TRAINABLE = ["supervised", "dpo", "reinforcement"];
 
 function DropZone({ file, onFile, onError }) {
@@ -79,6 +80,7 @@ export default function NewJob() {
   const [file, setFile] = useState(null);
   const [choices, setChoices] = useState({ model: "", epochs: "", batchSize: "", learningRate: "", beta: "", grader: "", suffix: "", seed: "", options: "" });
   const [split, setSplit] = useState("");
+  const [format, setFormat] = useState("");
   const [declined, setDeclined] = useState([]);
   const [checked, setChecked] = useState(null);
   const [isBusy, setBusy] = useState("");
@@ -99,18 +101,18 @@ export default function NewJob() {
     if (!file || !choices.model) return undefined;
     const stop = new AbortController();
     setBusy("Reading the data…");
-    api.pagePost("datasets", { name: file.name, model: choices.model, declined }, file, stop.signal)
+    api.pagePost("datasets", { name: file.name, model: choices.model, format, declined }, file, stop.signal)
       .then((result) => { setChecked(result); setError(null); setBusy(""); })
       .catch((problem) => { if (problem.name !== "AbortError") { setChecked(null); setError(problem); setBusy(""); } });
     return () => stop.abort();
-  }, [file, choices.model, declined]);
+  }, [file, choices.model, format, declined]);
 
   async function start(event) {
     event.preventDefault();
     setError(null);
     setBusy("Uploading…");
     try {
-      const files = await api.pagePost("datasets", { name: file.name, model: choices.model, declined, split, upload: "1" }, file);
+      const files = await api.pagePost("datasets", { name: file.name, model: choices.model, format, declined, split, upload: "1" }, file);
       const job = await api.post("fine_tuning/jobs", jobRequest(choices, checked.format, files));
       location.hash = `#/fine-tune/${encodeURIComponent(job.id)}`;
     } catch (problem) {
@@ -139,6 +141,7 @@ export default function NewJob() {
       <section aria-label="Model and hyperparameters" class="settings">
         <h3>2. Model</h3>
         <${ModelSelect} value=${choices.model} onChange=${set("model")} abilities=${TRAINABLE} />
+        <${Field} label="Format of the rows">${(id) => html`<select id=${id} value=${format} onChange=${(event) => setFormat(event.target.value)}>${FORMATS.map(([value, label]) => html`<option key=${value} value=${value}>${label}</option>`)}</select>`}<//>
         <${Field} label="Suffix of the new name">${(id) => html`<input id=${id} maxlength="64" value=${choices.suffix} onInput=${(event) => set("suffix")(event.target.value)} />`}<//>
         <${Field} label="Validation">${(id) => html`<select id=${id} value=${split} onChange=${(event) => setSplit(event.target.value)}>${SPLITS.map(([value, label]) => html`<option key=${value} value=${value}>${label}</option>`)}</select>`}<//>
         <h3>3. Hyperparameters</h3>
