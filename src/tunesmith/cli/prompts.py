@@ -107,7 +107,7 @@ def _format_lines(lines: Sequence[int]) -> str:
         else:
             ranges.append([line, line])
     shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
-    return f"lines {shown}" if len(lines) > 1 else f"line {shown}"
+    return f"{'lines' if len({*lines}) > 1 else 'line'} {shown}"
 
 
 @contextmanager

@@ -56,6 +56,7 @@ def test_utf_16_is_recognised_without_a_mark(tmp_path, encoding):
         ("koi8-r", "Что такое вопрос"),
         ("cp1252", "süße Größe à la carte"),
         ("cp1252", "Größe in Straße"),
+        ("cp1252", "Größe \u2013 \u201esüß\u201c"),
     ],
 )
 def test_the_encoding_of_a_text_is_guessed_in_the_error(tmp_path, encoding, text):

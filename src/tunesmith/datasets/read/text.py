@@ -133,9 +133,10 @@ def _script_encodings(raw: bytes) -> Iterator[str]:
         is_latin = _is_inside_words(text)
         if len(letters) < 2 or is_latin or not re.search(needed, letters):  # noqa: PLR2004 — chance
             continue
-        # Cyrillic in another encoding of it has upper and lower case exchanged.
+        # Another encoding of Cyrillic exchanges its cases, and one of Latin mixes the alphabets.
+        is_mixed = re.search("[A-Za-z][\u0400-\u04ff]|[\u0400-\u04ff][A-Za-z]", text)
         has_case = sum(map(str.isupper, letters)) <= sum(map(str.islower, letters))
-        if re.fullmatch(f"{allowed}+", letters) and has_case:
+        if re.fullmatch(f"{allowed}+", letters) and has_case and not is_mixed:
             # Other lines may have characters that only its successor has.
             yield "gb18030" if encoding == "gb2312" else encoding
 
