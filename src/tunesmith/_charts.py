@@ -1,4 +1,4 @@
-"""Line charts as inline SVG, for HTML reports."""
+"""Charts as inline SVG, for HTML reports."""
 
 import math
 from collections.abc import Callable, Iterable, Sequence
@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 from tunesmith._html import Html, tag
 
-__all__ = ["Series", "line_chart", "metric_charts"]
+__all__ = ["Series", "histogram", "line_chart", "metric_charts"]
 
 _WIDTH, _HEIGHT = 720, 280
 _LEFT, _RIGHT, _TOP, _BOTTOM = 76, 20, 16, 56
@@ -62,32 +62,13 @@ def line_chart(
         x_ticks = [tick for tick in x_ticks if tick.is_integer()]
     y_ticks = _ticks(min(0.0, *ys), max(ys))
     left, right = min(xs), max(*xs, min(xs) + 1e-9)
-    low, high = y_ticks[0], y_ticks[-1]
+    y_of = _scale(y_ticks)
 
     def x_of(value: float) -> float:
         return _LEFT + (value - left) / (right - left) * (_WIDTH - _LEFT - _RIGHT)
 
-    def y_of(value: float) -> float:
-        return _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
-
-    grid = [
-        part
-        for tick in y_ticks
-        for part in (
-            _rule(_LEFT, y_of(tick), _WIDTH - _RIGHT, y_of(tick)),
-            _text(_LEFT - 8, y_of(tick) + 4, _write_number(tick), "end"),
-        )
-    ]
     write_x = format_x or _write_number
-    grid += [
-        part
-        for tick in x_ticks
-        if left <= tick <= right
-        for part in (
-            _rule(x_of(tick), _HEIGHT - _BOTTOM, x_of(tick), _HEIGHT - _BOTTOM + 5),
-            _text(x_of(tick), _HEIGHT - _BOTTOM + 22, write_x(tick), "middle"),
-        )
-    ]
+    labels = [(x_of(tick), write_x(tick)) for tick in x_ticks if left <= tick <= right]
     shapes: list[Html] = []
     for number, line in enumerate(lines, 1):
         values = [(x_of(x), y_of(y)) for x, y in line.points]
@@ -96,15 +77,7 @@ def line_chart(
             shapes.append(_line(line, number, values, "raw"))
         if values:
             shapes.append(_line(line, number, _average(values) if is_noisy else values))
-    svg = tag(
-        "svg",
-        *grid,
-        *shapes,
-        _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 6, x_label, "middle"),
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
-        role="img",
-        aria_label=f"{title}: {y_label} over {x_label}",
-    )
+    svg = _plot(f"{title}: {y_label} over {x_label}", shapes, y_ticks, labels, x_label)
     legend = tag(
         "div",
         *(
@@ -116,6 +89,101 @@ def line_chart(
     )
     caption = tag("figcaption", y_label)
     return tag("figure", tag("h3", title), caption, svg, *([legend] if len(series) > 1 else []))
+
+
+def histogram(
+    title: str, bins: Sequence[tuple[int, int, int]], *, x_label: str, caption: str = ""
+) -> Html:
+    """Draw the number of rows in each bin, with labelled edges; no bins are empty markup.
+
+    Args:
+        title: The heading.
+        bins: The lowest value, the highest value and the number of rows of each, in order.
+        x_label: The quantity.
+        caption: Measures to write below.
+    """
+    if not bins:
+        return Html("")
+    y_ticks = [tick for tick in _ticks(0, max(rows for _, _, rows in bins)) if tick.is_integer()]
+    y_of = _scale(y_ticks)
+    step = (_WIDTH - _LEFT - _RIGHT) / len(bins)
+    shapes: list[Html] = []
+    for number, (low, high, rows) in enumerate(bins):
+        # One row among a million is still visible.
+        top = min(y_of(rows), y_of(0) - 1) if rows else y_of(0)
+        values = f"{low:,}" if low == high else f"{low:,} to {high:,}"
+        bar = tag(
+            "rect",
+            x=f"{_LEFT + number * step:.1f}",
+            y=f"{top:.1f}",
+            width=f"{max(step - 1, 1):.1f}",
+            height=f"{y_of(0) - top:.1f}",
+        )
+        shapes.append(tag("g", tag("title", f"{values}: {rows:,} rows"), bar))
+    labels = _edge_labels(bins, step)
+    svg = _plot(f"{title}: rows by {x_label}", shapes, y_ticks, labels, x_label)
+    return tag(
+        "figure", tag("h3", title), tag("figcaption", "rows"), svg, tag("p", caption, class_="note")
+    )
+
+
+def _edge_labels(bins: Sequence[tuple[int, int, int]], step: float) -> list[tuple[float, str]]:
+    """Label single values below their bars, and edges of wider bins between them."""
+    every = -(-len(bins) // _TICKS)
+    if all(low == high for low, high, _ in bins):
+        return [
+            (_LEFT + (number + 0.5) * step, f"{low:,}")
+            for number, (low, _, _) in enumerate(bins)
+            if number % every == 0
+        ]
+    labels = [
+        (_LEFT + number * step, f"{low:,}")
+        for number, (low, _, _) in enumerate(bins)
+        if number % every == 0 and len(bins) - number > every / 2
+    ]
+    return [*labels, (_LEFT + len(bins) * step, f"{bins[-1][1]:,}")]
+
+
+def _scale(ticks: Sequence[float]) -> Callable[[float], float]:
+    """Return the function that places values between the first and the last tick."""
+    low, high = ticks[0], ticks[-1]
+    return lambda value: (
+        _HEIGHT - _BOTTOM - (value - low) / (high - low) * (_HEIGHT - _TOP - _BOTTOM)
+    )
+
+
+def _plot(
+    description: str,
+    shapes: Iterable[Html],
+    y_ticks: Sequence[float],
+    x_labels: Iterable[tuple[float, str]],
+    x_title: str,
+) -> Html:
+    """Draw shapes over a grid with labelled axes."""
+    y_of = _scale(y_ticks)
+    bottom = _HEIGHT - _BOTTOM
+    grid = [
+        part
+        for tick in y_ticks
+        for part in (
+            _rule(_LEFT, y_of(tick), _WIDTH - _RIGHT, y_of(tick)),
+            _text(_LEFT - 8, y_of(tick) + 4, _write_number(tick), "end"),
+        )
+    ]
+    grid += [
+        part
+        for x, label in x_labels
+        for part in (_rule(x, bottom, x, bottom + 5), _text(x, bottom + 22, label, "middle"))
+    ]
+    return tag(
+        "svg",
+        *grid,
+        *shapes,
+        _text((_LEFT + _WIDTH - _RIGHT) / 2, _HEIGHT - 6, x_title, "middle"),
+        viewBox=f"0 0 {_WIDTH} {_HEIGHT}",
+        role="img",
+        aria_label=description,
+    )
 
 
 def metric_charts(steps: Iterable[Any]) -> Html:

@@ -6,7 +6,15 @@ A page is one file that loads nothing and runs no script; a fragment is what a n
 from collections.abc import Iterable, Mapping, Sequence
 from html import escape
 
-__all__ = ["Html", "render_facts", "render_fragment", "render_page", "render_table", "tag"]
+__all__ = [
+    "Html",
+    "inline_code",
+    "render_facts",
+    "render_fragment",
+    "render_page",
+    "render_table",
+    "tag",
+]
 
 _SHORT = 12
 """Length of text up to which a cell is not broken."""
@@ -20,10 +28,10 @@ _POLICY = "default-src 'none'; style-src 'unsafe-inline'"
 _COLOURS = """
 %s{color-scheme:light dark;--bg:#fff;--text:#1c2024;--muted:#59636e;--line:#d5dae1;
 --panel:#f5f7f9;--c1:#1f6feb;--c2:#b54708;--c3:#1a7f37;--c4:#8250df;--bad:#b42318;--warn:#855a00;
---good:#1a7f37}
+--good:#1a7f37;--mark:#ffefb0}
 @media(prefers-color-scheme:dark){%s{--bg:#10151b;--text:#e5e9ee;--muted:#9ba6b2;--line:#2e3742;
 --panel:#181f27;--c1:#6cb0ff;--c2:#ffa657;--c3:#56d364;--c4:#d2a8ff;--bad:#ff8f85;--warn:#f0c04f;
---good:#56d364}}
+--good:#56d364;--mark:#5a4300}}
 """
 
 _PAGE_STYLE = """
@@ -41,6 +49,7 @@ overflow-wrap:anywhere}
 th{font-weight:600;overflow-wrap:normal}.short{white-space:nowrap}
 .facts th{width:11rem;color:var(--muted);font-weight:400}
 code,pre{font:.85em/1.45 ui-monospace,monospace;white-space:pre-wrap;overflow-wrap:anywhere}
+code{background:var(--panel);border-radius:.25em;padding:.1em .25em}
 pre{background:var(--panel);border:1px solid var(--line);border-radius:.4rem;padding:.7rem}
 pre{margin:.3rem 0}
 figure{margin:1.2rem 0}figcaption,.note{color:var(--muted);font-size:.9em}
@@ -56,6 +65,7 @@ svg polyline{fill:none;stroke-width:2;stroke-linejoin:round}
 .bar span{flex:0 0 30%;overflow:hidden;text-overflow:ellipsis;white-space:pre}
 .bar i{background:var(--c1);height:.9em}.bar b{font-weight:400}
 .fatal,.error,.bad{color:var(--bad);font-weight:600}.warn,.warning{color:var(--warn);font-weight:600}
+mark{background:var(--mark);color:inherit}
 .good{color:var(--good);font-weight:600}
 time{white-space:nowrap;font-variant-numeric:tabular-nums}
 summary{cursor:pointer}
@@ -97,6 +107,18 @@ def tag(name: str, /, *children: object, **attributes: object) -> Html:
         child if isinstance(child, Html) else escape(str(child)) for child in children
     )
     return Html(f"<{name}{written}>{content}</{name}>")
+
+
+def inline_code(text: str) -> Html:
+    """Write a text whose parts between backticks are code."""
+    parts = text.split("`")
+    if len(parts) % 2 == 0:
+        return Html(escape(text))
+    return Html(
+        "".join(
+            tag("code", part) if index % 2 else escape(part) for index, part in enumerate(parts)
+        )
+    )
 
 
 def render_page(title: str, *sections: Html, refresh_s: int | None = None) -> str:

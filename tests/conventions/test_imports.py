@@ -90,6 +90,7 @@ ALLOWED = {
         "_json_types",
         "known_models",
         "training_rules",
+        "_charts",
         "_html",
     },
     "integrations": {

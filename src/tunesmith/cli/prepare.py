@@ -2,6 +2,7 @@
 
 import json
 import os
+import sys
 from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from io import StringIO
@@ -181,7 +182,7 @@ def command(
         if not written.files:
             echo(f"No changes are needed: use {source} as it is.")
         for line in next_steps(written, source, diagnosis.format, model, connection):
-            echo(line)
+            echo(line, wrap=line.endswith("."))  # commands stay whole, to be copied
 
 
 def _diagnose(
@@ -232,7 +233,7 @@ def _print_summary(report: DatasetReport, prices: Prices | None) -> None:
     from tunesmith.datasets.report.terminal import print_report
 
     text = StringIO()
-    print_report(report, Console(file=text, soft_wrap=True, highlight=False))
+    print_report(report, Console(file=text, soft_wrap=not sys.stdout.isatty(), highlight=False))
     echo(text.getvalue().rstrip("\n"))
     if report.cost and report.cost.usd is None:
         if prices and report.cost.model:
@@ -240,7 +241,7 @@ def _print_summary(report: DatasetReport, prices: Prices | None) -> None:
         else:
             needed = [] if report.cost.model else ["--model"]
             needed += [] if prices else ["your --prices"]
-            echo(f"For the cost in dollars, give {' and '.join(needed)}.")
+            echo(f"For the cost in dollars, give {' and '.join(needed)}.", wrap=True)
 
 
 @contextmanager

@@ -1,7 +1,7 @@
 """Questions to the user, and the findings that they are about."""
 
 import signal
-from collections.abc import Generator, Sequence
+from collections.abc import Generator
 from contextlib import contextmanager
 
 import click
@@ -9,6 +9,7 @@ import click
 from tunesmith.cli.messages import clean, to_option_names
 from tunesmith.cli.output import echo
 from tunesmith.datasets import Diagnosis, Finding, Plan
+from tunesmith.datasets.findings import format_lines
 
 __all__ = ["Prompter", "default_sigint", "show_findings"]
 
@@ -92,22 +93,10 @@ def show_findings(diagnosis: Diagnosis) -> None:
     echo(f"{diagnosis.file}: {diagnosis.rows:,} rows, {diagnosis.format}{task}", err=True)
     for finding in diagnosis.findings:
         more = ", …" if finding.count > len(finding.lines) else ""
-        position = f" [{_format_lines(finding.lines)}{more}]" if finding.lines else ""
+        position = f" [{format_lines(finding.lines)}{more}]" if finding.lines else ""
         message = f": {to_option_names(finding.message)} ({finding.code}){position}"
         label = f"- {finding.severity}"
         echo(message, err=True, label=label, fg=_COLOURS[finding.severity], wrap=True)
-
-
-def _format_lines(lines: Sequence[int]) -> str:
-    """Return the numbers of lines, those that follow each other as a range."""
-    ranges: list[list[int]] = []
-    for line in sorted({*lines}):
-        if ranges and line == ranges[-1][1] + 1:
-            ranges[-1][1] = line
-        else:
-            ranges.append([line, line])
-    shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
-    return f"{'lines' if len({*lines}) > 1 else 'line'} {shown}"
 
 
 @contextmanager

@@ -1,12 +1,20 @@
 """Findings: what is wrong with a dataset, where, and how it can be fixed."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from tunesmith.datasets.transforms import RowTransform
 
-__all__ = ["Finding", "FindingCounter", "Fix", "FixDecision", "Severity", "make_excerpt"]
+__all__ = [
+    "Finding",
+    "FindingCounter",
+    "Fix",
+    "FixDecision",
+    "Severity",
+    "format_lines",
+    "make_excerpt",
+]
 
 Severity = Literal["fatal", "error", "warning", "info"]
 """Severity of a finding.
@@ -72,6 +80,18 @@ class Finding:
         column = f" [{self.field}]" if self.field else ""
         prefix = f"{place}{column}: " if place or column else ""
         return f"{prefix}{self.severity}: {self.message} ({self.code})"
+
+
+def format_lines(lines: Sequence[int]) -> str:
+    """Return the numbers of lines in words, those that follow each other as a range."""
+    ranges: list[list[int]] = []
+    for line in sorted({*lines}):
+        if ranges and line == ranges[-1][1] + 1:
+            ranges[-1][1] = line
+        else:
+            ranges.append([line, line])
+    shown = ", ".join(str(a) if a == b else f"{a}-{b}" for a, b in ranges)
+    return f"{'line' if shown.isdecimal() else 'lines'} {shown}"
 
 
 FixDecision = Callable[[Finding], bool]

@@ -180,7 +180,7 @@ def test_the_page_shows_the_first_row_of_a_finding_as_it_was_read(tmp_path):
 
     finding = page[page.index("empty-completions") :]
     shown = finding[finding.index("<details>") : finding.index("</details>")]
-    assert "Lines 8: the first as it was read" in shown
+    assert "Line 8: the first as it was read" in shown
     assert "q 7?" in shown
 
 

@@ -6,8 +6,8 @@ from html.parser import HTMLParser
 
 from hypothesis import given, strategies as st
 
-from tunesmith._charts import Series, line_chart
-from tunesmith._html import Html, render_facts, render_page, render_table, tag
+from tunesmith._charts import Series, histogram, line_chart
+from tunesmith._html import Html, inline_code, render_facts, render_page, render_table, tag
 
 
 class Outline(HTMLParser):
@@ -96,3 +96,29 @@ def test_long_series_are_averaged():
     points = [(step, step % 2) for step in range(10_000)]
     chart = line_chart("Loss", [Series("a", points)], x_label="step", y_label="loss")
     assert len(chart) < 20_000
+
+
+def test_a_histogram_labels_the_edges_of_its_bars_and_counts_rows():
+    bins = [(low, low + 9, low) for low in range(0, 100, 10)]
+    chart = histogram("Tokens", bins, x_label="tokens")
+
+    texts = re.findall("<text[^>]*>([^<]*)</text>", chart)
+    assert texts == [
+        *("0", "20", "40", "60", "80", "100"),
+        *("0", "20", "40", "60", "80", "99", "tokens"),
+    ]
+    assert chart.count("<rect") == 10
+    assert "90 to 99: 90 rows" in chart
+
+
+def test_a_histogram_of_single_values_labels_them_below_their_bars():
+    chart = histogram("Messages", [(2, 2, 5), (3, 3, 1)], x_label="messages")
+    assert "<title>2: 5 rows</title>" in chart
+    assert histogram("Messages", [], x_label="messages") == ""
+
+
+def test_text_between_backticks_is_code():
+    assert inline_code("The column `a<b>` and `c`.") == (
+        "The column <code>a&lt;b&gt;</code> and <code>c</code>."
+    )
+    assert inline_code("one ` alone") == "one ` alone"

@@ -223,7 +223,7 @@ def _cut_after_answer(row: Row) -> None:
 
 EDITS: dict[str, Edit] = {
     "foreign-role": Edit(
-        f"a message's role has another name: {', '.join(k for k, v in ROLES.items() if k != v)}.",
+        "a message's role has another name, such as `human`, `gpt` or `model`.",
         "Rename roles to `user` and `assistant`",
         _rename_roles,
     ),

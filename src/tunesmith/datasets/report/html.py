@@ -2,9 +2,10 @@
 
 from collections.abc import Mapping, Sequence
 
-from tunesmith._html import Html, render_facts, render_page, render_table, tag
+from tunesmith._charts import histogram
+from tunesmith._html import Html, inline_code, render_facts, render_page, render_table, tag
 from tunesmith.datasets.diagnosis import Diagnosis
-from tunesmith.datasets.findings import Finding
+from tunesmith.datasets.findings import Finding, format_lines
 from tunesmith.datasets.plan import Plan
 from tunesmith.datasets.report.histogram import Histogram
 from tunesmith.datasets.report.measure import Statistics
@@ -16,9 +17,6 @@ __all__ = ["render_html"]
 
 _LABELS_SHOWN = 30
 _EXAMPLE_CHARACTERS = 2000
-_WIDTH = 640
-_HEIGHT = 140
-_AXIS = 22
 _BAR_PERCENT = 60
 
 
@@ -82,10 +80,13 @@ def _finding(finding: Finding, plan: Plan, concerned: Mapping[int, Row]) -> Sequ
     if finding.excerpt:
         details += [tag("br"), tag("code", finding.excerpt)]
     if finding.fix:
-        details += [tag("br"), f"Fix: {finding.fix.description} ({plan.status_of(finding)})"]
+        details += [
+            tag("br"),
+            inline_code(f"Fix: {finding.fix.description} ({plan.status_of(finding)})"),
+        ]
     if finding.lines:
         more = ", …" if finding.count > len(finding.lines) else ""
-        lines = f"Lines {', '.join(map(str, finding.lines))}{more}"
+        lines = format_lines(finding.lines).capitalize() + more
         example = concerned.get(finding.lines[0])
         details += (
             [tag("details", tag("summary", f"{lines}: the first as it was read"), _text(example))]
@@ -94,56 +95,32 @@ def _finding(finding: Finding, plan: Plan, concerned: Mapping[int, Row]) -> Sequ
         )
     return (
         tag("td", finding.severity, class_=finding.severity),
-        tag("td", finding.message, *details),
+        tag("td", inline_code(finding.message), *details),
     )
 
 
 def _distributions(statistics: Statistics) -> Html:
-    figures = [
-        _histogram("Tokens per example", statistics.tokens),
-        _histogram("Learned tokens per example", statistics.learned_tokens),
-        *(_histogram(name.capitalize(), values) for name, values in statistics.lengths.items()),
+    charts = [
+        _histogram("Tokens per example", statistics.tokens, "tokens"),
+        _histogram("Learned tokens per example", statistics.learned_tokens, "tokens"),
+        *(
+            _histogram(name.capitalize(), values, name.split()[0])
+            for name, values in statistics.lengths.items()
+        ),
     ]
+    labels = Html("")
     if statistics.labels:
         common = statistics.labels.most_common(_LABELS_SHOWN)
-        figures.insert(0, _bars("Labels", common, len(statistics.labels) - len(common)))
-    return Html(tag("h2", "Distributions") + "".join(figures))
+        labels = _bars("Labels", common, len(statistics.labels) - len(common))
+    return Html(tag("h2", "Distributions") + labels + tag("div", *charts, class_="grid"))
 
 
-def _histogram(name: str, histogram: Histogram) -> Html:
-    bins = histogram.bins()
-    if not bins:
-        return Html("")
-    tallest = max(values for _, _, values in bins)
-    step = _WIDTH / len(bins)
-    columns: list[Html] = []
-    for index, (low, high, values) in enumerate(bins):
-        # One row among a million is still visible.
-        height = max(values / tallest * _HEIGHT, 1.0) if values else 0.0
-        bar = tag(
-            "rect",
-            x=f"{index * step:.1f}",
-            y=f"{_HEIGHT - height:.1f}",
-            width=f"{step - 1:.1f}",
-            height=f"{height:.1f}",
-        )
-        columns.append(tag("g", tag("title", f"{low:,} to {high:,}: {values:,} rows"), bar))
-    baseline = _HEIGHT + _AXIS - 5
-    chart = tag(
-        "svg",
-        *columns,
-        tag("text", f"{bins[0].low:,}", x=0, y=baseline),
-        tag("text", f"{bins[-1].high:,}", x=_WIDTH, y=baseline, text_anchor="end"),
-        viewBox=f"0 0 {_WIDTH} {_HEIGHT + _AXIS}",
-        role="img",
-        aria_label=name,
-    )
+def _histogram(name: str, values: Histogram, x_label: str) -> Html:
     caption = (
-        f"sum {histogram.total:,} · median {histogram.quantile(0.5):,} · "
-        f"mean {histogram.mean:,.1f} · p95 {histogram.quantile(0.95):,} · "
-        f"max {histogram.maximum:,}"
+        f"sum {values.total:,} · median {values.quantile(0.5):,} · mean {values.mean:,.1f} · "
+        f"p95 {values.quantile(0.95):,} · max {values.maximum:,}"
     )
-    return tag("figure", tag("h3", name), chart, tag("figcaption", caption))
+    return histogram(name, values.bins(), x_label=x_label, caption=caption)
 
 
 def _bars(name: str, counts: Sequence[tuple[str, int]], others: int) -> Html:

@@ -16,6 +16,7 @@ __all__ = ["print_report"]
 
 _LEVELS = "▁▂▃▄▅▆▇█"
 _LABELS_SHOWN = 10
+_LEAST_BARS = 16
 
 
 def print_report(report: DatasetReport, console: "Console") -> None:
@@ -36,9 +37,9 @@ def print_report(report: DatasetReport, console: "Console") -> None:
     statistics = report.statistics
     table = Table(box=None, pad_edge=False)
     table.add_column("per example")
-    for name in ("minimum", "median", "mean", "p95", "maximum"):
-        table.add_column(name, justify="right")
-    table.add_column("distribution")
+    for name in ("min", "median", "mean", "p95", "max"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("distribution", no_wrap=True, overflow="crop", min_width=_LEAST_BARS)
     for name, histogram in {
         "tokens": statistics.tokens,
         "learned tokens": statistics.learned_tokens,
