@@ -63,6 +63,26 @@ with client.responses.stream(
     stream.until_done()
     results["streamed_call"] = stream.get_final_response().output[0].name
 
+
+def event_types(**parameters):
+    """Return the types of a stream's events; each must be parsed as the class of its type."""
+    types = []
+    for event in client.responses.create(model=model, stream=True, **parameters):
+        assert event.type == type(event).model_fields["type"].annotation.__args__[0], event
+        assert set(event.model_extra or ()) <= {"name"}  # which version 2 of the client requires
+        types.append(event.type.removeprefix("response."))
+    return list(dict.fromkeys(types))
+
+
+custom = {"type": "custom", "name": "shell"}
+results["events"] = {
+    "text": event_types(input="Who was Kant?", top_logprobs=2),
+    "function": event_types(input="Weather?", tools=[tool], tool_choice="required"),
+    "custom": event_types(input="Weather?", tools=[custom], tool_choice="required"),
+    "truncated": event_types(input="Who was Kant?", max_output_tokens=1)[-1],
+    "background": event_types(input="Who was Kant?", background=True)[:3],
+}
+
 results["input_tokens"] = client.responses.input_tokens.count(model=model, input="Hi").object
 queued = client.responses.create(model=model, input="Later", background=True)
 results["background"] = [queued.status, client.responses.cancel(queued.id).status]

@@ -199,6 +199,20 @@ def test_the_old_package_syncs_a_job_with_wandb(old, training_file):
     assert logged.read_bytes().count(b"train_loss") >= 36
 
 
+def events_of(content, *parts):
+    """Return the types of events of a response with one item."""
+    added, done = (["output_item.added", *parts[:1]], [*parts[1:], "output_item.done"])
+    return [
+        "created",
+        "in_progress",
+        *added,
+        f"{content}.delta",
+        f"{content}.done",
+        *done,
+        "completed",
+    ]
+
+
 def test_the_official_client_uses_the_responses_api(serve):
     command = [installed("openai-3", "bin", "python"), HERE / "responses.py"]
     results = json.loads(run(*command, OPENAI_BASE_URL=serve(), OPENAI_API_KEY="any"))
@@ -212,6 +226,13 @@ def test_the_official_client_uses_the_responses_api(serve):
         "answer": "message",
         "input_items": ["message", "function_call", "function_call_output"],
         "streamed_call": "weather",
+        "events": {
+            "text": events_of("output_text", "content_part.added", "content_part.done"),
+            "function": events_of("function_call_arguments"),
+            "custom": events_of("custom_tool_call_input"),
+            "truncated": "incomplete",
+            "background": ["created", "queued", "in_progress"],
+        },
         "input_tokens": "response.input_tokens",
         "background": ["queued", "cancelled"],
         "deleted": 404,

@@ -84,4 +84,6 @@ class RawMethods:
                 )
             return RawResponse(await result)
 
+        call.__doc__ = method.__doc__
+        call.__signature__ = inspect.signature(method)  # type: ignore[attr-defined] # pyright: ignore[reportFunctionMemberAccess]
         return call

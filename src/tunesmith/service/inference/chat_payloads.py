@@ -18,6 +18,9 @@ __all__ = [
 
 Json = dict[str, Any]
 
+_MESSAGE_FIELDS = {"text": "content", "refusal": "refusal"}
+"""Fields of a message, by the kind of the segment that they hold."""
+
 
 def build_choice(
     index: int,
@@ -39,8 +42,8 @@ def build_choice(
     """
     message: Json = {"role": "assistant", "content": None, "refusal": None, "annotations": []}
     for (segment, content), new_id in zip(output_format.split(text), call_ids, strict=False):
-        if segment.kind == "text":
-            message["content"] = content
+        if segment.kind in _MESSAGE_FIELDS:
+            message[_MESSAGE_FIELDS[segment.kind]] = content
             continue
         call = _call(segment, content, name=segment.name, id=segment.id or new_id)
         if "tool_calls" in message:
@@ -57,10 +60,10 @@ def build_choice(
 
 def build_first_delta(segment: OutputSegment, call_id: str) -> Json:
     """Return the first delta of a choice: its role and, for a call, the function's name."""
-    start: Json = {"role": "assistant", "content": "", "refusal": None}
-    if segment.kind == "text":
-        return start
-    return {**start, "content": None, **call_delta(segment, call_id)}
+    start: Json = {"role": "assistant", "content": None, "refusal": None}
+    if segment.kind in _MESSAGE_FIELDS:
+        return {**start, _MESSAGE_FIELDS[segment.kind]: ""}
+    return {**start, **call_delta(segment, call_id)}
 
 
 def call_delta(segment: OutputSegment, call_id: str) -> Json:
@@ -70,8 +73,8 @@ def call_delta(segment: OutputSegment, call_id: str) -> Json:
 
 def next_delta(segment: OutputSegment, text: str) -> Json:
     """Return a later delta."""
-    if segment.kind == "text":
-        return {"content": text}
+    if segment.kind in _MESSAGE_FIELDS:
+        return {_MESSAGE_FIELDS[segment.kind]: text}
     return _call(segment, text, index=segment.call_index)
 
 

@@ -25,14 +25,14 @@ class OutputSegment:
 
     Args:
         kind: `tool` is a function of `tools`, `function` one of the deprecated `functions`;
-            `custom` is a tool that takes a text.
+            `custom` is a tool that takes a text; a `refusal` is sent instead of content.
         name: The function's name.
         id: The tool call's id; None for a new one.
         start: Offset of its first character in the generated text.
         call_index: Index of the call in the message.
     """
 
-    kind: Literal["text", "tool", "custom", "function"] = "text"
+    kind: Literal["text", "refusal", "tool", "custom", "function"] = "text"
     name: str = ""
     id: str | None = None
     start: int = 0
@@ -81,6 +81,8 @@ def stub_output_format(
         stub: The reply.
         operation: The request, which tells deprecated functions and custom tools from tools.
     """
+    if stub.refusal is not None:
+        return OutputFormat((OutputSegment("refusal"),))
     if not stub.tool_calls:
         return requested
     tools = [cast("Fields", tool) for tool in operation.tools or ()]

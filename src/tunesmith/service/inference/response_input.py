@@ -10,7 +10,7 @@ from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.operations.responses import CountResponseInputTokens, CreateResponse
 from tunesmith.service.core.errors import ServiceError, invalid
 
-__all__ = ["Item", "response_params", "to_chat_operation", "to_items"]
+__all__ = ["Item", "as_parts", "response_params", "to_chat_operation", "to_items"]
 
 Item = Mapping[str, Any]
 
@@ -42,6 +42,15 @@ def to_items(value: str | Sequence[Item] | None) -> list[Item]:
     if isinstance(value, str):
         value = [{"role": "user", "content": value}]
     return [{"type": "message", **item} for item in value or ()]
+
+
+def as_parts(item: Item) -> Item:
+    """Return a message with its text as a content part, as input items are listed."""
+    content = item.get("content")
+    if not isinstance(content, str):
+        return item
+    kind = "output_text" if item.get("role") == "assistant" else "input_text"
+    return {**item, "content": [{"type": kind, "text": content}]}
 
 
 def to_chat_operation(

@@ -8,7 +8,7 @@ from tunesmith.operations.responses import CreateResponse
 from tunesmith.service.inference.output_format import OutputSegment
 from tunesmith.types.responses import ResponseStreamEvent
 
-__all__ = ["ItemWriter", "event", "initial_fields", "replay_events"]
+__all__ = ["ItemWriter", "event", "initial_fields", "queued_events", "replay_events"]
 
 Json = dict[str, Any]
 
@@ -52,7 +52,7 @@ class ItemWriter:
     def item(self) -> Json:
         """The item so far."""
         text = "".join(self._texts)
-        if self._kind == "text":
+        if self._is_message:
             content = [] if self._status == "in_progress" else [self._part(text)]
             return {
                 "id": self._item_id,
@@ -75,14 +75,14 @@ class ItemWriter:
         """Start the item."""
         index = self._address["output_index"]
         added = event("response.output_item.added", numbers, output_index=index, item=self.item)
-        if self._kind != "text":
+        if not self._is_message:
             return [added]
         part = event(
             "response.content_part.added",
             numbers,
             **self._address,
             content_index=0,
-            part={"type": "output_text", "text": "", "annotations": [], "logprobs": []},
+            part=self._part(""),
         )
         return [added, part]
 
@@ -99,6 +99,9 @@ class ItemWriter:
                 delta=text,
                 logprobs=logprobs,
             )
+        if self._kind == "refusal":
+            place = {**self._address, "content_index": 0}
+            return event("response.refusal.delta", numbers, **place, delta=text)
         name = "custom_tool_call_input" if self._kind == "custom" else "function_call_arguments"
         return event(f"response.{name}.delta", numbers, **self._address, delta=text)
 
@@ -108,18 +111,15 @@ class ItemWriter:
         """Finish the item; it is incomplete if its text was cut off."""
         self._status = "completed" if is_complete else "incomplete"
         text = "".join(self._texts)
-        if self._kind == "text":
+        if self._is_message:
             place = {**self._address, "content_index": 0}
-            events = [
-                event(
-                    "response.output_text.done",
-                    numbers,
-                    **place,
-                    text=text,
-                    logprobs=self._logprobs,
-                ),
-                event("response.content_part.done", numbers, **place, part=self._part(text)),
-            ]
+            if self._kind == "refusal":
+                done = event("response.refusal.done", numbers, **place, refusal=text)
+            else:
+                fields = {"text": text, "logprobs": self._logprobs}
+                done = event("response.output_text.done", numbers, **place, **fields)
+            part = event("response.content_part.done", numbers, **place, part=self._part(text))
+            events = [done, part]
         elif self._kind == "custom":
             kind = "response.custom_tool_call_input.done"
             events = [event(kind, numbers, **self._address, input=text)]
@@ -130,7 +130,13 @@ class ItemWriter:
         done = event("response.output_item.done", numbers, output_index=index, item=self.item)
         return [*events, done]
 
+    @property
+    def _is_message(self) -> bool:
+        return self._kind in {"text", "refusal"}
+
     def _part(self, text: str) -> Json:
+        if self._kind == "refusal":
+            return {"type": "refusal", "refusal": text}
         return {
             "type": "output_text",
             "text": text,
@@ -147,9 +153,12 @@ def replay_events(response: Json) -> Iterator[ResponseStreamEvent]:
     """
     numbers = count()
     initial: Json = {**response, "status": "in_progress", "output": [], "usage": None}
-    initial["completed_at"] = None
-    for name in ("created", "in_progress"):
-        yield event(f"response.{name}", numbers, response=initial)
+    initial |= {"completed_at": None, "incomplete_details": None, "error": None}
+    if response["background"]:
+        yield from queued_events(response, numbers)
+    else:
+        yield event("response.created", numbers, response=initial)
+    yield event("response.in_progress", numbers, response=initial)
     for index, item in enumerate(response["output"]):
         writer, text, logprobs = _writer_of(item, index)
         if writer is None:
@@ -162,10 +171,26 @@ def replay_events(response: Json) -> Iterator[ResponseStreamEvent]:
     yield event(f"response.{response['status']}", numbers, response=response)
 
 
+def queued_events(response: Json, numbers: Iterator[int]) -> Iterator[ResponseStreamEvent]:
+    """Yield the first events of a background response.
+
+    Args:
+        response: The response's fields.
+        numbers: Sequence numbers of the stream.
+    """
+    queued: Json = {**response, "status": "queued", "output": [], "usage": None}
+    queued |= {"completed_at": None, "incomplete_details": None, "error": None}
+    for name in ("created", "queued"):
+        yield event(f"response.{name}", numbers, response=queued)
+
+
 def _writer_of(item: Mapping[str, Any], index: int) -> tuple[ItemWriter | None, str, list[Json]]:
     match item["type"]:
         case "message":
             (part,) = item["content"]
+            if part["type"] == "refusal":
+                writer = ItemWriter(OutputSegment("refusal"), item["id"], "", index)
+                return writer, part["refusal"], []
             writer = ItemWriter(OutputSegment(), item["id"], "", index)
             return writer, part["text"], part["logprobs"]
         case "function_call":

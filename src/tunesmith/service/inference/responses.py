@@ -1,8 +1,7 @@
 """The Responses API."""
 
-from collections.abc import AsyncGenerator, Iterator, Sequence
+from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from dataclasses import dataclass, field
 from itertools import count
 from typing import Any
 
@@ -21,12 +20,17 @@ from tunesmith.service.core.handlers import handles
 from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.core.scheduler import ScheduledAction
 from tunesmith.service.core.store import Collection, Store
-from tunesmith.service.engines.generation import FinishReason, ScoredToken
+from tunesmith.service.engines.generation import FinishReason
 from tunesmith.service.inference.capabilities import require_response_model
-from tunesmith.service.inference.chat import ChatCompletionService, PreparedChat
-from tunesmith.service.inference.chat_payloads import build_logprobs
+from tunesmith.service.inference.chat import ChatCompletionService
+from tunesmith.service.inference.prepared_response import (
+    INCOMPLETE_REASONS,
+    PreparedResponse,
+    write_items,
+)
 from tunesmith.service.inference.response_input import (
     Item,
+    as_parts,
     response_params,
     to_chat_operation,
     to_items,
@@ -35,6 +39,7 @@ from tunesmith.service.inference.response_payloads import (
     ItemWriter,
     event,
     initial_fields,
+    queued_events,
     replay_events,
 )
 from tunesmith.service.inference.response_records import (
@@ -45,7 +50,6 @@ from tunesmith.service.inference.response_records import (
 )
 from tunesmith.service.inference.sampling import (
     InferenceContext,
-    SampledText,
     finish_reason_for,
     interleave,
 )
@@ -65,45 +69,6 @@ _MAX_PAGE = 100
 _BACKGROUND_S = 2.0
 _POLL_S = 0.5
 _MAX_HISTORY = 1000
-_INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
-
-
-@dataclass(slots=True)
-class _PreparedResponse:
-    operation: CreateResponse
-    chat: PreparedChat
-    fields: dict[str, Any]
-    """The response's fields, with the status `in_progress`."""
-    input: Sequence[Item]
-    parent_id: str | None
-    conversation_id: str | None
-    writers: list[ItemWriter] = field(default_factory=list[ItemWriter])
-
-    def logprobs(self, tokens: Sequence[ScoredToken]) -> list[dict[str, Any]]:
-        if self.operation.top_logprobs is None:
-            return []
-        content: list[dict[str, Any]] = build_logprobs(tokens)["content"]
-        return content
-
-    def complete(
-        self, reason: FinishReason, output: Sequence[Item], n_tokens: int, now: int
-    ) -> None:
-        """Set the fields of the finished response."""
-        incomplete = _INCOMPLETE_REASONS.get(finish_reason_for(reason, self.chat.stub))
-        n_input = len(self.chat.prompt)
-        self.fields |= {
-            "status": "incomplete" if incomplete else "completed",
-            "completed_at": None if incomplete else now,
-            "incomplete_details": {"reason": incomplete} if incomplete else None,
-            "output": output,
-            "usage": {
-                "input_tokens": n_input,
-                "input_tokens_details": {"cached_tokens": 0},
-                "output_tokens": n_tokens,
-                "output_tokens_details": {"reasoning_tokens": 0},
-                "total_tokens": n_input + n_tokens,
-            },
-        }
 
 
 class ResponseService:
@@ -143,6 +108,19 @@ class ResponseService:
     async def stream(self, operation: CreateResponse) -> AsyncGenerator[ResponseStreamEvent, None]:
         """Create a response and yield its events."""
         prepared = await self._prepare(operation)
+        # In the background it continues without the client, which can follow it from any event.
+        changes = (
+            self._follow(self._schedule(prepared).id, -1)
+            if operation.background
+            else self._stream(prepared)
+        )
+        async with aclosing(changes):
+            async for change in changes:
+                yield change
+
+    async def _stream(
+        self, prepared: PreparedResponse
+    ) -> AsyncGenerator[ResponseStreamEvent, None]:
         generation = await self._chat.start(prepared.chat, 0)
         numbers = count()
         for name in ("created", "in_progress"):
@@ -172,7 +150,7 @@ class ResponseService:
                 if token.text or logprobs:
                     n_chars += len(token.text)
                     yield writers[current].add(numbers, token.text, logprobs)
-        is_complete = finish_reason_for(reason, prepared.chat.stub) not in _INCOMPLETE_REASONS
+        is_complete = finish_reason_for(reason, prepared.chat.stub) not in INCOMPLETE_REASONS
         for change in writers[current].finish(numbers, is_complete=is_complete):
             yield change
         items = [writer.item for writer in writers[: current + 1]]
@@ -190,14 +168,26 @@ class ResponseService:
     async def follow(
         self, operation: RetrieveResponse
     ) -> AsyncGenerator[ResponseStreamEvent, None]:
-        """Yield the events of a stored response, once it is finished."""
-        response = self._find(operation.response_id).response
+        """Yield the events of a stored response: the first ones, and the others at its end."""
+        after = -1 if operation.starting_after is None else operation.starting_after
+        async with aclosing(self._follow(operation.response_id, after)) as changes:
+            async for change in changes:
+                yield change
+
+    async def _follow(
+        self, response_id: str, after: int
+    ) -> AsyncGenerator[ResponseStreamEvent, None]:
+        response = self._find(response_id).response
+        if response.status in PENDING_STATUSES:
+            for change in queued_events(_to_json(response), count()):
+                if (change.sequence_number or 0) > after:
+                    yield change
+                after = max(after, change.sequence_number or 0)
         while response.status in PENDING_STATUSES:
             await self._context.clock.sleep(_POLL_S)
             await self._context.scheduler.run_due()
-            response = self._find(operation.response_id).response
-        after = -1 if operation.starting_after is None else operation.starting_after
-        for change in replay_events(response.model_dump(mode="json", exclude_unset=True)):
+            response = self._find(response_id).response
+        for change in replay_events(_to_json(response)):
             if (change.sequence_number or 0) > after:
                 yield change
 
@@ -249,7 +239,7 @@ class ResponseService:
             _, tokens = await self._chat.encode(chat)
         return ResponseInputTokens(object="response.input_tokens", input_tokens=len(tokens))
 
-    async def _prepare(self, operation: CreateResponse) -> _PreparedResponse:
+    async def _prepare(self, operation: CreateResponse) -> PreparedResponse:
         require_response_model(self._context.models, operation.model)
         if operation.prompt is not None:
             prompt_id = str(operation.prompt.get("id"))
@@ -271,13 +261,13 @@ class ResponseService:
             if "reasoning.encrypted_content" in (operation.include or ()):
                 reasoning["encrypted_content"] = ""
             fields["output"].append(reasoning)
-        prepared = _PreparedResponse(operation, chat, fields, items, parent_id, conversation_id)
+        prepared = PreparedResponse(operation, chat, fields, items, parent_id, conversation_id)
         first_index = len(fields["output"])
         for index, segment in enumerate(chat.output_format.segments):
             kind = segment.kind
             item_id = new_id(
                 "message_item"
-                if kind == "text"
+                if kind in {"text", "refusal"}
                 else "custom_tool_call_item"
                 if kind == "custom"
                 else "function_call_item"
@@ -286,15 +276,15 @@ class ResponseService:
             prepared.writers.append(ItemWriter(segment, item_id, call_id, first_index + index))
         return prepared
 
-    async def _generate(self, prepared: _PreparedResponse) -> int:
+    async def _generate(self, prepared: PreparedResponse) -> int:
         """Generate the output, and return its number of tokens."""
         (text,) = await self._context.sample([await self._chat.start(prepared.chat, 0)])
-        output = [*prepared.fields["output"], *_write_items(prepared, text)]
+        output = [*prepared.fields["output"], *write_items(prepared, text)]
         now = int(self._context.now())
         prepared.complete(text.finish_reason, output, text.n_tokens, now)
         return text.n_tokens
 
-    def _schedule(self, prepared: _PreparedResponse) -> Response:
+    def _schedule(self, prepared: PreparedResponse) -> Response:
         response_id = prepared.fields["id"]
 
         async def finish(_: float) -> None:
@@ -311,7 +301,7 @@ class ResponseService:
         self._background[response_id] = self._context.scheduler.call_at(due_at, finish)
         return response
 
-    def _save(self, prepared: _PreparedResponse) -> Response:
+    def _save(self, prepared: PreparedResponse) -> Response:
         response = Response.model_validate(prepared.fields)
         if prepared.operation.store is False:
             return response
@@ -322,7 +312,8 @@ class ResponseService:
         if is_new:
             records = self._input_items(response_id)
             for number, item in enumerate(prepared.input):
-                record = ResponseItem.model_validate({**item, "id": f"{response_id}-{number}"})
+                fields = {**as_parts(item), "id": f"{response_id}-{number}"}
+                record = ResponseItem.model_validate(fields)
                 records.put(record.id, record)
         for item in response.model_dump(mode="json", exclude_unset=True)["output"]:
             self._items.put(item["id"], ResponseItem.model_validate(item))
@@ -382,13 +373,5 @@ class ResponseService:
         return self._store.collection("response_input_items", ResponseItem, parent_id=id)
 
 
-def _write_items(prepared: _PreparedResponse, text: SampledText) -> Iterator[Item]:
-    is_complete = finish_reason_for(text.finish_reason, prepared.chat.stub) not in (
-        _INCOMPLETE_REASONS
-    )
-    parts = prepared.chat.output_format.split(text.text)
-    numbers = count()
-    for index, ((_, content), writer) in enumerate(zip(parts, prepared.writers, strict=False)):
-        writer.add(numbers, content, prepared.logprobs(text.tokens) if index == 0 else [])
-        writer.finish(numbers, is_complete=is_complete or index + 1 < len(parts))
-        yield writer.item
+def _to_json(response: Response) -> dict[str, Any]:
+    return response.model_dump(mode="json", exclude_unset=True)

@@ -83,6 +83,7 @@ class Reply:
         tokens: The text in tokens with log-probabilities; without them the engine tokenizes and
             scores the text.
         finish_reason: Finish reason, such as `length` or `content_filter`; None for the usual one.
+        refusal: Refusal of the model, instead of a text; for chats and responses only.
         first_token_delay: Seconds before the first token.
         token_delay: Seconds between two tokens.
 
@@ -102,6 +103,7 @@ class Reply:
     finish_reason: str | None = None
     first_token_delay: float = 0.0
     token_delay: float = 0.0
+    refusal: str | None = None
 
     def __post_init__(self) -> None:
         joined = "".join(token.text for token in self.tokens)
@@ -109,13 +111,16 @@ class Reply:
             raise ValueError(
                 f"text {self.text!r} and tokens {joined!r} of a reply differ: leave out one"
             )
-        if self.text is None and not (self.tokens or self.tool_calls):
-            raise ValueError("a reply needs text, tokens or tool_calls")
+        if self.refusal is not None and (self.has_text or self.tool_calls):
+            raise ValueError("a refusal has neither text nor tool_calls: leave them out")
+        if not (self.has_text or self.tool_calls or self.refusal is not None):
+            raise ValueError("a reply needs text, tokens, tool_calls or a refusal")
 
     @property
     def segments(self) -> list[str]:
-        """The text, if there is one, and the arguments of each call."""
+        """The text or refusal, if there is one, and the arguments of each call."""
         text = "".join(token.text for token in self.tokens) if self.tokens else self.text
+        text = self.refusal if text is None else text
         return ([] if text is None else [text]) + [call.text for call in self.tool_calls]
 
     @property
@@ -245,10 +250,8 @@ class ReplyStubs(_Stubs[ReplyLike, Reply]):
             operation: The request.
             prompt: Its prompt as text.
         """
-        has_tools = not isinstance(operation, CreateCompletion)
-        return self._find(
-            operation, prompt, operation, lambda reply: has_tools or not reply.tool_calls
-        )
+        is_chat = not isinstance(operation, CreateCompletion)
+        return self._find(operation, prompt, operation, lambda reply: is_chat or reply.has_text)
 
 
 class EmbeddingStubs(_Stubs[Vector, "list[float]"]):

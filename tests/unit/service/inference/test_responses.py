@@ -311,15 +311,12 @@ async def test_input_items_are_listed_in_order_and_by_pages(respond, api):
     items = [{"role": "user", "content": f"Question {number}"} for number in range(3)]
     path = f"/responses/{(await respond(input=items))['id']}/input_items"
     newest = await api.get(path)
-    assert [item["content"] for item in newest["data"]] == [
-        "Question 2",
-        "Question 1",
-        "Question 0",
-    ]
+    parts = [[{"type": "input_text", "text": item["content"]}] for item in items]
+    assert [item["content"] for item in newest["data"]] == parts[::-1]
     oldest = await api.get(path, order="asc", limit="2")
-    assert [item["content"] for item in oldest["data"]] == ["Question 0", "Question 1"]
+    assert [item["content"] for item in oldest["data"]] == parts[:2]
     rest = await api.get(path, order="asc", after=oldest["last_id"])
-    assert [item["content"] for item in rest["data"]] == ["Question 2"]
+    assert [item["content"] for item in rest["data"]] == parts[2:]
 
 
 async def test_a_deleted_response_is_gone(respond, api):
@@ -356,6 +353,21 @@ async def test_a_background_response_can_be_followed(respond, stream):
     queued = await respond(background=True)
     events = await stream(f"/responses/{queued['id']}", "GET")
     assert events[-1]["type"] == "response.completed"
+
+
+async def test_a_background_stream_continues_without_its_client(stream, api, service):
+    service.stub_reply("A philosopher of the Enlightenment.")
+    events = await stream(background=True)
+    assert [event["type"] for event in events][:3] == [
+        "response.created",
+        "response.queued",
+        "response.in_progress",
+    ]
+    assert [event["response"]["status"] for event in events[:3]] == ["queued"] * 2 + ["in_progress"]
+    final = events[-1]["response"]
+    path = f"/responses/{final['id']}"
+    assert await api.get(path) == final
+    assert await stream(path, "GET", starting_after="2") == events[3:]
 
 
 async def test_a_background_response_can_be_cancelled(respond, api, service):

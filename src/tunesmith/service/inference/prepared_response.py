@@ -1,0 +1,78 @@
+"""Prepared requests of the Responses API, and the items of their output."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Any
+
+from tunesmith.operations.responses import CreateResponse
+from tunesmith.service.engines.generation import FinishReason, ScoredToken
+from tunesmith.service.inference.chat import PreparedChat
+from tunesmith.service.inference.chat_payloads import build_logprobs
+from tunesmith.service.inference.response_input import Item
+from tunesmith.service.inference.response_payloads import ItemWriter
+from tunesmith.service.inference.sampling import SampledText, finish_reason_for
+
+__all__ = ["INCOMPLETE_REASONS", "PreparedResponse", "write_items"]
+
+INCOMPLETE_REASONS = {"length": "max_output_tokens", "content_filter": "content_filter"}
+"""Reasons of incomplete responses, by the finish reason of the chat."""
+
+
+@dataclass(slots=True)
+class PreparedResponse:
+    """Validated request, ready to generate."""
+
+    operation: CreateResponse
+    chat: PreparedChat
+    fields: dict[str, Any]
+    """The response's fields, with the status `in_progress`."""
+    input: Sequence[Item]
+    parent_id: str | None
+    conversation_id: str | None
+    writers: list[ItemWriter] = field(default_factory=list[ItemWriter])
+
+    def logprobs(self, tokens: Sequence[ScoredToken]) -> list[dict[str, Any]]:
+        """Return the log-probabilities of tokens; none unless requested."""
+        if self.operation.top_logprobs is None:
+            return []
+        content: list[dict[str, Any]] = build_logprobs(tokens)["content"]
+        return content
+
+    def complete(
+        self, reason: FinishReason, output: Sequence[Item], n_tokens: int, now: int
+    ) -> None:
+        """Set the fields of the finished response."""
+        incomplete = INCOMPLETE_REASONS.get(finish_reason_for(reason, self.chat.stub))
+        n_input = len(self.chat.prompt)
+        self.fields |= {
+            "status": "incomplete" if incomplete else "completed",
+            "completed_at": None if incomplete else now,
+            "incomplete_details": {"reason": incomplete} if incomplete else None,
+            "output": output,
+            "usage": {
+                "input_tokens": n_input,
+                "input_tokens_details": {"cached_tokens": 0},
+                "output_tokens": n_tokens,
+                "output_tokens_details": {"reasoning_tokens": 0},
+                "total_tokens": n_input + n_tokens,
+            },
+        }
+
+
+def write_items(prepared: PreparedResponse, text: SampledText) -> Iterator[Item]:
+    """Yield the output items of a generated text.
+
+    Args:
+        prepared: The request.
+        text: The text.
+    """
+    is_complete = finish_reason_for(text.finish_reason, prepared.chat.stub) not in (
+        INCOMPLETE_REASONS
+    )
+    parts = prepared.chat.output_format.split(text.text)
+    numbers = count()
+    for index, ((_, content), writer) in enumerate(zip(parts, prepared.writers, strict=False)):
+        writer.add(numbers, content, prepared.logprobs(text.tokens) if index == 0 else [])
+        writer.finish(numbers, is_complete=is_complete or index + 1 < len(parts))
+        yield writer.item
