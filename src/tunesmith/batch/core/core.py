@@ -139,15 +139,14 @@ class JobCore:
 
     # --- records of earlier runs ---
 
-    def replay(self, entry: log.Entry) -> None:  # noqa: C901 - one case a kind
+    def replay(self, entry: log.Entry) -> None:
         """Apply an entry of the journal; all entries come before the output files."""
         shards, ledger = self.batches.shards, self.ledger
         match entry:
             case log.RowSent(key, reserved):
                 record = self._record(key)
-                if record.is_sent:  # the previous attempt has no end
-                    ledger.hold(record.reserved)
-                    record.is_unconfirmed = True
+                # A previous attempt without an end stays reserved, until `finish_restore`.
+                record.is_unconfirmed = record.is_unconfirmed or record.is_sent
                 ledger.reserve(reserved)
                 record.is_sent, record.reserved = True, reserved
                 record.state = RowState.QUEUED

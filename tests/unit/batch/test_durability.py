@@ -1,0 +1,218 @@
+"""What is on disk, and safe from a power loss, when something else relies on it."""
+
+import json
+import os
+from pathlib import Path
+
+import anyio
+import pytest
+from pydantic import BaseModel
+from tests.unit.batch.services import Service, too_many
+from tests.unit.batch.test_provider import Eavesdropper
+
+from tunesmith import AsyncClient
+from tunesmith.batch import BatchJob, Budget
+from tunesmith.batch.append_log import AppendOnlyJsonl
+from tunesmith.batch.budget import BudgetTracker
+from tunesmith.batch.commit import GroupCommit
+from tunesmith.batch.core.ledger import Usage
+from tunesmith.batch.core.states import RowRecord, RowState
+from tunesmith.batch.index import KeyIndex
+from tunesmith.errors import DatasetError
+
+pytestmark = pytest.mark.anyio
+
+ROWS = [{"custom_id": f"r{n}", "prompt": f"p{n}"} for n in range(8)]
+
+
+@pytest.fixture
+def output(tmp_path):
+    return tmp_path / "answers.jsonl"
+
+
+@pytest.fixture
+def synced(tmp_path, monkeypatch):
+    """Names and contents of synced files, in the order of their first sync."""
+    contents = {}
+    fsync = os.fsync
+
+    def record(descriptor):
+        fsync(descriptor)
+        inode = os.fstat(descriptor).st_ino
+        found = {path.name: path for path in tmp_path.iterdir() if path.stat().st_ino == inode}
+        contents.update({name: path.read_bytes() for name, path in found.items()})
+
+    monkeypatch.setattr(os, "fsync", record)
+    return contents
+
+
+async def run(service, output, rows=ROWS, **options):
+    options = {"model": "m", "concurrency": 3, "fsync_interval": 3600} | options
+    async with BatchJob(rows, output, client=AsyncClient(backend=service), **options) as job:
+        return await job.run()
+
+
+async def test_a_sync_that_failed_is_made_again(output, monkeypatch):
+    log = AppendOnlyJsonl(output)
+    log.add(b"{}\n")
+    failures = [OSError("the disk is broken")]
+
+    def fsync(descriptor):
+        if failures:
+            raise failures.pop()
+        calls.append(descriptor)
+
+    calls = []
+    monkeypatch.setattr(os, "fsync", fsync)
+    with pytest.raises(DatasetError, match="broken"):
+        log.sync()
+    log.sync()
+    log.sync()
+    log.close()
+    assert len(calls) == 1
+
+
+async def test_what_is_written_during_a_sync_is_safe_after_the_next_one():
+    syncs = [anyio.Event(), anyio.Event()]
+    begun = []
+
+    async def sync():
+        begun.append(True)
+        await syncs[len(begun) - 1].wait()
+
+    commit = GroupCommit(sync, interval_s=3600, rows=1)
+    safe = []
+
+    async def wait():
+        await commit.wait_until_safe()
+        safe.append(True)
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(commit.run)
+        commit.mark_dirty()
+        await anyio.wait_all_tasks_blocked()
+        tasks.start_soon(wait)
+        await anyio.wait_all_tasks_blocked()
+        syncs[0].set()
+        await anyio.wait_all_tasks_blocked()
+        assert (len(begun), safe) == (2, [])
+        syncs[1].set()
+        await anyio.wait_all_tasks_blocked()
+        assert safe
+        tasks.cancel_scope.cancel()
+
+
+async def test_outcomes_are_safe_before_the_entries_that_rely_on_them(output, monkeypatch):
+    order = []
+    sync = AppendOnlyJsonl.sync
+
+    def record(log):
+        order.append(Path(log.path).suffix)
+        sync(log)
+
+    monkeypatch.setattr(AppendOnlyJsonl, "sync", record)
+    await run(Service(), output, fsync_interval=0)
+    syncs = [at for at, suffix in enumerate(order) if suffix == ".journal"]
+    assert len(syncs) > len(ROWS) / 3
+    assert all(order[at - 2 : at] == [".jsonl", ".jsonl"] for at in syncs)
+
+
+async def test_with_an_interval_of_zero_a_row_is_sent_once_its_entry_is_safe(output, synced):
+    unsafe = []
+
+    class Watching(Service):
+        def send(self, request):
+            prompt = request.body.split(b'"')[3]
+            if b'"sent":"r%b"' % prompt[1:] not in synced.get("answers.journal", b""):
+                unsafe.append(prompt)
+            return super().send(request)
+
+    await run(Watching(), output, fsync_interval=0)
+    assert not unsafe
+
+
+async def test_returned_tokens_are_free_once_their_entries_are_safe(output, monkeypatch):
+    client = AsyncClient(backend=Service())
+    budget = Budget(tokens=1000)
+    async with BatchJob(ROWS, output, client=client, model="m", budget=budget) as job:
+        ledger = job._run.core.ledger
+        ledger.reserve(Usage(9, 9))
+        ledger.refund(Usage(2, 2))
+        # An entry that is written while files are synced.
+        monkeypatch.setattr(job._run, "_sync_files", lambda: ledger.refund(Usage(3, 3)))
+        await job._run._sync()
+        assert (ledger.returned, ledger.returning) == (Usage(2, 2), Usage(3, 3))
+
+
+async def test_an_ordered_output_is_safe_before_it_replaces_the_old_one(output, monkeypatch):
+    inodes = []
+    fsync = os.fsync
+    monkeypatch.setattr(os, "fsync", lambda d: (inodes.append(os.fstat(d).st_ino), fsync(d)))
+    await run(Service(), output, order="input")
+    assert output.stat().st_ino in inodes
+
+
+async def test_the_rows_of_a_batch_are_safe_before_it_is_created(output, synced):
+    service = Eavesdropper(lambda number, request: requests.append(dict(synced)))
+    requests = []
+    await run(service, output, mode="batch", model="davinci-002")
+    shards = [value for name, value in requests[0].items() if ".shard-1." in name]
+    assert [shard.count(b"\n") for shard in shards] == [len(ROWS)]
+
+
+async def test_a_budget_can_be_used_up_to_the_last_token():
+    tracker = BudgetTracker(Budget(tokens=10))
+    assert tracker.allows(Usage(4, 6))
+    assert not tracker.allows(Usage(5, 6))
+
+
+async def test_results_wait_for_a_slow_consumer(output):
+    service = Service()
+    prompts = (f"p{n}" for n in range(4000))
+    client = AsyncClient(backend=service)
+    async with BatchJob(prompts, output, client=client, model="m", concurrency=50) as job:
+        async for _ in job:
+            await service.clock.sleep(1000)
+            assert service.requests < 1200
+            break
+
+
+async def test_reading_waits_while_too_many_results_wait_for_an_early_row(output, monkeypatch):
+    monkeypatch.setattr("tunesmith.batch.row_queue._MAX_BUFFERED", 100)
+    service = Service(refuse=lambda number, now: too_many(600) if number == 1 else None)
+    prompts = (f"p{n}" for n in range(3000))
+    client = AsyncClient(backend=service)
+    async with BatchJob(prompts, output, client=client, model="m", order="input") as job:
+        async for result in job:
+            assert result.line > 1 or service.requests < 1000
+    assert service.requests == 3001
+
+
+class Term(BaseModel):
+    """An answer that the service never gives."""
+
+    meaning: str
+
+
+async def test_a_correction_reserves_as_much_as_its_longer_request_can_cost(output):
+    service = Service()
+    options = {"response_format": Term, "params": {"max_tokens": 9}, "max_retries": 1}
+    rows = [{"custom_id": "r0", "messages": [{"role": "user", "content": "p0"}]}]
+    budget = Budget(tokens=10**6)
+    await run(service, output, rows=rows, budget=budget, **options)
+    entries = [
+        json.loads(line) for line in output.with_suffix(".journal").read_bytes().splitlines()
+    ]
+    reserved = [entry["reserved"] for entry in entries if entry.get("sent") == "r0"]
+    second = service.bodies[1]
+    assert len(second["messages"]) == 3
+    assert reserved[1][0] - reserved[0][0] > len(str(second["messages"][1:])) / 2
+
+
+async def test_records_of_many_keys_are_kept_on_disk():
+    index = KeyIndex()
+    for number in range(10_000):
+        index.put(str(number), RowRecord(RowState.FAILED))
+    assert len(index._unsaved) < 5000
+    assert index.get("0") == RowRecord(RowState.FAILED)
+    index.close()
