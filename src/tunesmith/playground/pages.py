@@ -1,8 +1,8 @@
 """Requests of the page that the API does not have."""
 
 import re
-from collections.abc import AsyncGenerator, Callable, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncGenerator, Awaitable, Callable, Mapping
+from contextlib import aclosing, asynccontextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
@@ -10,7 +10,7 @@ from urllib.parse import parse_qs, unquote
 
 import anyio
 from pydantic import SecretStr
-from pydantic_core import to_json
+from pydantic_core import from_json, to_json
 
 from tunesmith._version import __version__
 from tunesmith.backends.base import Backend
@@ -33,11 +33,17 @@ from tunesmith.service.http.auth import authenticate
 from tunesmith.service.http.gateway import RawRequest
 from tunesmith.training_rules import FORMATS
 
-__all__ = ["Playground"]
+__all__ = ["ComputeAttention", "Playground"]
+
+ComputeAttention = Callable[[str, str], Awaitable[Mapping[str, Any]]]
+"""Function of a model and a prompt that returns `tokens` and, by name, `models`: their `attention`
+by layer, head, token and earlier token, and the likely tokens `next`.
+"""
 
 _FOLDER = "/playground/"
 _API = "/playground/api/"
 _MAX_DATASET_BYTES = 512 * 1024 * 1024
+_MAX_PROMPT_BYTES = 100_000
 _METRICS = re.compile(r"jobs/([\w.:-]+)/metrics")
 _WEIGHTS = "weights/"
 _CHECKPOINT = re.compile(r":ckpt-step-\d+$")
@@ -52,6 +58,8 @@ class Playground:
         base_url: Base URL for the code that the page shows; None for the app's own.
         find_weights: Function that returns the folder of a tuned model's weights, to download, or
             None if there is none; by default nothing can be downloaded.
+        compute_attention: Function that computes the attention of a tuned model to a prompt; by
+            default it is not shown.
 
     Example:
         ```python
@@ -70,12 +78,14 @@ class Playground:
         api_key: str | SecretStr | None = None,
         base_url: str | None = None,
         find_weights: Callable[[str], Path | None] | None = None,
+        compute_attention: ComputeAttention | None = None,
     ) -> None:
         # The page itself tries again.
         self._client = AsyncClient(backend=backend, max_retries=0)
         self._key = SecretStr(api_key) if isinstance(api_key, str) else api_key
         self._base_url = base_url
         self._find_weights = find_weights
+        self._compute_attention = compute_attention
 
     async def __call__(self, request: RawRequest, /) -> Response | None:
         """Respond to a request of the page; return None for all others.
@@ -120,6 +130,8 @@ class Playground:
                 return {"name": "kant.csv", "content": read_example("kant").decode()}
             case "POST", "datasets":
                 return await self._dataset(request, parameters)
+            case "POST", "attention" if self._compute_attention:
+                return await self._attention(request, self._compute_attention)
             case "GET", _ if match := _METRICS.fullmatch(path):
                 after = _first(parameters, "after_step") or ""
                 after_step = int(after) if after.isascii() and after.isdigit() else 0
@@ -133,6 +145,7 @@ class Playground:
             "needs_key": self._key is not None,
             "base_url": self._base_url,
             "has_weights": self._find_weights is not None,
+            "has_attention": self._compute_attention is not None,
         }
 
     async def _models(self) -> dict[str, Any]:
@@ -142,6 +155,20 @@ class Playground:
     def _weights(self, model: str) -> Response | None:
         folder = self._find_weights(model) if self._find_weights else None
         return weights_response(folder, re.sub(r"[^\w.-]", "_", model)) if folder else None
+
+    async def _attention(self, request: RawRequest, compute: ComputeAttention) -> dict[str, Any]:
+        content = bytearray()
+        async with aclosing(_chunks(request)) as chunks:
+            async for chunk in chunks:
+                content += chunk
+                if len(content) > _MAX_PROMPT_BYTES:
+                    raise invalid("The prompt is too long.", "prompt")
+        try:
+            body: Any = from_json(bytes(content))
+            model, prompt = str(body["model"]), str(body["prompt"])
+        except (ValueError, TypeError, KeyError):
+            raise invalid("model and prompt must be texts") from None
+        return dict(await compute(model, prompt))
 
     async def _dataset(
         self, request: RawRequest, parameters: Mapping[str, list[str]]
@@ -177,8 +204,8 @@ async def _received(request: RawRequest, name: str) -> AsyncGenerator[Path]:
     with TemporaryDirectory(prefix="tunesmith-playground-") as folder:
         path = Path(folder) / (safe or "data.jsonl")
         size = 0
-        async with await anyio.open_file(path, "wb") as file:
-            async for chunk in _chunks(request):
+        async with await anyio.open_file(path, "wb") as file, aclosing(_chunks(request)) as chunks:
+            async for chunk in chunks:
                 size += len(chunk)
                 if size > _MAX_DATASET_BYTES:
                     raise ServiceError(413, "The file is larger than 512 MB.", param="file")
@@ -190,8 +217,13 @@ async def _chunks(request: RawRequest) -> AsyncGenerator[bytes]:
     if isinstance(request.body, bytes):
         yield request.body
         return
-    async for chunk in request.body():
-        yield chunk
+    body = request.body()
+    try:
+        async for chunk in body:
+            yield chunk
+    finally:
+        if isinstance(body, AsyncGenerator):
+            await body.aclose()
 
 
 def _describe(name: str) -> dict[str, Any]:

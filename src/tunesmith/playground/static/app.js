@@ -9,6 +9,7 @@ const VIEWS = {
   "fine-tune": ["Fine-tune", () => import("./tune.js")],
   files: ["Files", () => import("./files.js")],
   batches: ["Batches", () => import("./batches.js")],
+  attention: ["Attention", () => import("./attention.js")],
 };
 
 const route = createStore(readRoute());
@@ -59,7 +60,7 @@ function App() {
     <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.querySelector("main").focus(); }}>Skip to content</a>
     <header class="top">
       <strong class="brand"><img src="playground/icon.svg" alt="" width="22" height="22" />tunesmith</strong>
-      <nav aria-label="Views">${Object.entries(VIEWS).map(([name, [label]]) => html`
+      <nav aria-label="Views">${Object.entries(VIEWS).filter(([name]) => name !== "attention" || config?.has_attention).map(([name, [label]]) => html`
         <a key=${name} href="#/${name}" aria-current=${name === view ? "page" : undefined}>${label}</a>`)}
       </nav>
       <div class="status"><span class="server note" title=${config?.base_url ?? ""}>${config?.base_url ?? location.host}</span><${ThemeButton} /></div>

@@ -34,9 +34,9 @@ export function groupModels(list) {
 export const firstModel = (list) => groupModels(list)[0]?.[1][0]?.id ?? "";
 
 /** Menu of the models that have one of some abilities. */
-export function ModelSelect({ label = "Model", value, onChange, abilities = [], hint }) {
+export function ModelSelect({ label = "Model", value, onChange, abilities = [], groups = [], hint }) {
   const list = useStore(models);
-  const able = (list ?? []).filter((model) => !abilities.length || can(model, ...abilities));
+  const able = (list ?? []).filter((model) => (!abilities.length || can(model, ...abilities)) && (!groups.length || groups.includes(model.group)));
   const isKnown = able.some((model) => model.id === value);
   return html`<${Field} label=${label} hint=${hint}>${(id, hintId) => html`
     <select id=${id} aria-describedby=${hintId} value=${value} onChange=${(event) => onChange(event.target.value)}>

@@ -5,8 +5,8 @@ const LEVELS = 5;
 const probability = (logprob) => (logprob == null ? null : Math.exp(logprob));
 const percent = (value) => (value == null ? "–" : value >= 0.0005 ? `${(value * 100).toFixed(1)} %` : "< 0.1 %");
 /** The API writes a token that is a part of a character as `bytes:\xc3`. */
-const readable = (text) => text.replace(/^bytes:/, "");
-const visible = (text) => readable(text).replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/ /g, "␣") || "∅";
+export const readable = (text) => text.replace(/^bytes:/, "");
+export const visible = (text) => readable(text).replace(/\n/g, "⏎").replace(/\t/g, "⇥").replace(/ /g, "␣") || "∅";
 
 /** Level of a probability from 0 (unlikely) to 4 (likely). */
 const level = (value) => Math.min(Math.floor(value * LEVELS), LEVELS - 1);
