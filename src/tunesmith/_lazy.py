@@ -111,21 +111,22 @@ def explains_parameters(function: Callable[P, R]) -> Callable[P, R]:
         return function
     known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
 
-    def check(parameters: Iterable[str]) -> None:
-        for name in parameters:
-            if name not in known:
-                hint = explain_parameter(name, ("parameter",), known) or ""
-                raise TypeError(
-                    f"{function.__qualname__}() got an unexpected keyword argument {name!r}{hint}"
-                )
+    def unknown(name: str) -> TypeError:
+        hint = explain_parameter(name, ("parameter",), known) or ""
+        return TypeError(
+            f"{function.__qualname__}() got an unexpected keyword argument {name!r}{hint}"
+        )
 
+    # Reports of errors print the variables of each frame, and parameters may hold a key.
     run = cast("Callable[..., Any]", function)
     if not code.co_flags & _CO_COROUTINE:
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            check(kwargs)
-            # Reports of errors print the variables of each frame, and these may hold a key.
+            for name in kwargs:
+                if name not in known:
+                    del args, kwargs
+                    raise unknown(name)
             arguments: list[Any] = [kwargs, args]
             del args, kwargs
             return cast("R", run(*arguments.pop(), **arguments.pop()))
@@ -134,7 +135,10 @@ def explains_parameters(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     async def call_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-        check(kwargs)
+        for name in kwargs:
+            if name not in known:
+                del args, kwargs
+                raise unknown(name)
         arguments: list[Any] = [kwargs, args]
         del args, kwargs
         return await run(*arguments.pop(), **arguments.pop())

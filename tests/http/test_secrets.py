@@ -69,6 +69,15 @@ async def test_no_log_no_repr_and_no_error_shows_a_secret(transport, configurati
     assert SECRET not in "\n".join(shown) + caplog.text
 
 
+async def test_the_error_about_an_unknown_parameter_shows_no_other():
+    with pytest.raises(TypeError, match="'hedaers'") as constructed:
+        AsyncClient(api_key=KEY, hedaers={"cookie": SECRET})
+    async with AsyncClient(api_key=KEY) as client:
+        with pytest.raises(errors.InvalidRequestError, match="mdoel") as called:
+            await client.models.list(mdoel=SECRET, extra_headers={"cookie": SECRET})
+    assert SECRET not in report_of(constructed.value) + report_of(called.value)
+
+
 async def test_the_log_of_httpx_shows_no_password(caplog):
     caplog.set_level(logging.INFO)
     seen = []

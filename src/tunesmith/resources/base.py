@@ -182,7 +182,13 @@ class _Bound(Generic[P, R]):
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         method = self._method
-        return method.invoke(self._caller, build_operation(method.operation, *args, **kwargs))
+        try:
+            operation = build_operation(method.operation, *args, **kwargs)
+        except InvalidRequestError as error:
+            # Reports of errors print the variables of each frame, and headers may hold a key.
+            del args, kwargs
+            raise error.with_traceback(None) from None
+        return method.invoke(self._caller, operation)
 
     @property
     def __doc__(self) -> str | None:  # type: ignore[override]
