@@ -1,9 +1,9 @@
-"""Training and sampling of real weights beside plain `transformers.Trainer` + peft.
+"""Training and sampling of real weights beside plain `transformers.Trainer` + peft, and TRL.
 
     python tests/benchmarks/train.py FOLDER [STEPS]
 
 FOLDER is a model in Hugging Face layout. CPU seconds of one process count, so that other programs
-on the machine disturb little. Each number is a ratio to the plain one, or a size.
+on the machine disturb little. TRL is compared if it is installed (`pip install trl`).
 """
 
 import json
@@ -12,11 +12,13 @@ import re
 import subprocess
 import sys
 import time
+from contextlib import contextmanager
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 
+import httpx
 import peft
 import torch
 import transformers
@@ -77,16 +79,45 @@ class Times(transformers.TrainerCallback):
             self.losses.append(logs["loss"])
 
 
-def train_plain(base, data):
-    """Return the losses and the CPU seconds of each step of plain Trainer + peft."""
-    transformers.set_seed(0)
+def encode(base, data):
     tokenizer = ModelTokenizer(base)
-    encoded = [encode_row(row, "chat", tokenizer, max_length=2048)[0] for row in data]
+    return [encode_row(row, "chat", tokenizer, max_length=2048)[0] for row in data]
+
+
+def labels_of(sequence):
+    pairs = zip(sequence.ids, sequence.weights, strict=True)
+    return [token if weight else -100 for token, weight in pairs]
+
+
+def load(base):
+    transformers.set_seed(0)
     model = transformers.AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
     config = peft.LoraConfig(
         r=16, lora_alpha=32, target_modules="all-linear", task_type="CAUSAL_LM"
     )
-    model = peft.get_peft_model(model, config)
+    return peft.get_peft_model(model, config)
+
+
+def settings(path):
+    return {
+        "output_dir": path,
+        "num_train_epochs": 1,
+        "per_device_train_batch_size": BATCH_SIZE,
+        "learning_rate": RATE,
+        "lr_scheduler_type": "constant",
+        "logging_steps": 1,
+        "save_strategy": "no",
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "use_cpu": True,
+        "seed": 0,
+        "data_seed": 0,
+    }
+
+
+def train_plain(base, data):
+    """Return the losses and the CPU seconds of each step of plain Trainer + peft."""
 
     def collate(sequences):
         width = max(len(sequence.ids) for sequence in sequences)
@@ -94,39 +125,44 @@ def train_plain(base, data):
         def pad(lists, value):
             return torch.tensor([[*items, *[value] * (width - len(items))] for items in lists])
 
-        labels = [
-            [token if weight else -100 for token, weight in zip(s.ids, s.weights, strict=True)]
-            for s in sequences
-        ]
         return {
             "input_ids": pad([s.ids for s in sequences], 0),
             "attention_mask": pad([[1] * len(s.ids) for s in sequences], 0),
-            "labels": pad(labels, -100),
+            "labels": pad(list(map(labels_of, sequences)), -100),
         }
 
     times = Times()
     with TemporaryDirectory() as path:
-        arguments = transformers.TrainingArguments(
-            output_dir=path,
-            num_train_epochs=1,
-            per_device_train_batch_size=BATCH_SIZE,
-            learning_rate=RATE,
-            lr_scheduler_type="constant",
-            logging_steps=1,
-            save_strategy="no",
-            report_to="none",
-            disable_tqdm=True,
-            remove_unused_columns=False,
-            dataloader_pin_memory=False,
-            use_cpu=True,
-            seed=0,
-            data_seed=0,
-        )
+        arguments = transformers.TrainingArguments(**settings(path), remove_unused_columns=False)
         transformers.Trainer(
-            model=model,
+            model=load(base),
             args=arguments,
-            train_dataset=encoded,
+            train_dataset=encode(base, data),
             data_collator=collate,
+            callbacks=[times],
+        ).train()
+    return times.losses, times.times
+
+
+def train_trl(base, data):
+    """Return the losses and the CPU seconds of each step of TRL, None if it is not installed.
+
+    Gradient checkpointing and bfloat16, its defaults, are off.
+    """
+    try:
+        import datasets
+        import trl
+    except ImportError:
+        return None
+    rows = [{"input_ids": s.ids, "labels": labels_of(s)} for s in encode(base, data)]
+    times = Times()
+    with TemporaryDirectory() as path:
+        off = {"bf16": False, "gradient_checkpointing": False}
+        trl.SFTTrainer(
+            model=load(base),
+            args=trl.SFTConfig(**settings(path), **off),
+            train_dataset=datasets.Dataset.from_list(rows),
+            processing_class=transformers.AutoTokenizer.from_pretrained(base),
             callbacks=[times],
         ).train()
     return times.losses, times.times
@@ -154,15 +190,55 @@ def per_token(base, n_requests, n_tokens=64):
     return min(cpu)
 
 
-def server_rss(base):
-    """Return the resident size in MiB of a server that has not used a model yet."""
+def first_step(base, data):
+    """Return the CPU seconds of a trainer from its start to the end of a training of one step."""
+    with TemporaryDirectory() as path:
+        folder = Path(path)
+        job = {"base": str(base), "format": "chat", "n_epochs": 1, "batch_size": BATCH_SIZE}
+        (folder / "job.json").write_text(json.dumps(job))
+        rows = "".join(json.dumps(row) + "\n" for row in data[:BATCH_SIZE])
+        (folder / "train.jsonl").write_text(rows)
+        before = os.times()
+        subprocess.run([sys.executable, "-m", "tunesmith.train", path], check=True)
+        after = os.times()
+    return after[2] - before[2] + after[3] - before[3]
+
+
+@contextmanager
+def serving(base):
     command = [sys.executable, "-m", "tunesmith", "serve", "--port", "0"]
     command += ["--engine", "transformers", "--model", f"base={base}"]
     with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as server:
-        server.stdout.readline()
-        status = Path(f"/proc/{server.pid}/status").read_text()
-        server.kill()
+        yield server.pid, re.search(r"http\S+", server.stdout.readline())[0]
+        server.terminate()
+
+
+def rss(pid):
+    status = Path(f"/proc/{pid}/status").read_text()
     return int(re.search(r"VmRSS:\s+(\d+)", status)[1]) / 1024
+
+
+def server(base, data, n=300):
+    """Return the server's MiB before it uses a model, and the seconds of requests in a training."""
+    content = "".join(json.dumps(row) + "\n" for row in data)
+    with serving(base) as (pid, url), httpx.Client(base_url=f"{url}/") as client:
+        client.headers["Authorization"] = "Bearer any"
+        size = rss(pid)
+        form = {"files": {"file": ("a.jsonl", content)}, "data": {"purpose": "fine-tune"}}
+        file = client.post("files", **form).json()
+        job = {"model": "base", "training_file": file["id"]}
+        path = f"fine_tuning/jobs/{client.post('fine_tuning/jobs', json=job).json()['id']}"
+        while not client.get(f"{path}/events").json()["data"][0]["message"].startswith("Step"):
+            time.sleep(0.1)
+        seconds = []
+        for _ in range(n):
+            start = time.perf_counter()
+            client.get(path).raise_for_status()
+            seconds.append(time.perf_counter() - start)
+            time.sleep(0.02)
+        assert client.get(path).json()["status"] == "running"
+        client.post(f"{path}/cancel")
+    return size, sorted(seconds)
 
 
 def main(base, n_steps):
@@ -172,12 +248,19 @@ def main(base, n_steps):
     difference = max(abs(a - b) for a, b in zip(ours, plain, strict=True))
     print(f"losses {ours[0]:.4f} → {ours[-1]:.4f}; plain {plain[0]:.4f} → {plain[-1]:.4f}")
     print(f"largest difference of a loss  {difference:.6f}")
-    print(
-        f"CPU a step                    {per_step(our_times) / per_step(plain_times):.2f} of plain"
-    )
+    step = per_step(plain_times)
+    print(f"CPU a step                    {per_step(our_times) / step:.2f} of plain, {step:.2f} s")
+    if peer := train_trl(base, data):
+        difference = max(abs(a - b) for a, b in zip(peer[0], plain, strict=True))
+        print(f"CPU a step of TRL             {per_step(peer[1]) / step:.2f} of plain")
+        print(f"largest difference of a loss  {difference:.6f}")
+    print(f"CPU of a training of one step {first_step(base, data):.1f} s")
     alone, together = per_token(base, 1), per_token(base, 8)
-    print(f"CPU a token, 8 at once        {together / alone:.2f} of one alone")
-    print(f"RSS of the server             {server_rss(base):.0f} MiB")
+    print(f"CPU a token, 8 at once        {together / alone:.2f} of one alone, {alone:.3f} s")
+    size, seconds = server(base, data)
+    print(f"RSS of the server             {size:.0f} MiB")
+    p50, p99 = (1000 * seconds[int(len(seconds) * share)] for share in (0.5, 0.99))
+    print(f"GET during a training         p50 {p50:.0f} ms, p99 {p99:.0f} ms")
 
 
 if __name__ == "__main__":

@@ -16,6 +16,7 @@ from tunesmith.cli.output import echo, is_colourless, prepare_stream
 __all__ = ["app"]
 
 COMMANDS = {
+    "attention": ("tunesmith.cli.attention", "Show what each token of a prompt attends to."),
     "batch": ("tunesmith.cli.batch", "Run completions by the million; resume after any failure."),
     "chat": ("tunesmith.cli.chat", "Chat with a model."),
     "complete": ("tunesmith.cli.complete", "Complete a prompt."),

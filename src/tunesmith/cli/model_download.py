@@ -12,7 +12,7 @@ from tunesmith.cli.connection import ServiceOptions
 from tunesmith.errors import ConfigurationError
 from tunesmith.service.core.folders import folder_name
 
-__all__ = ["download"]
+__all__ = ["download", "find_weights"]
 
 _CONVERTER = "convert_hf_to_gguf.py"
 
@@ -42,7 +42,7 @@ def download(
     Reads the folder of `tunesmith --state DIR`, which a running server may use. The copy is an
     adapter as vLLM and peft load it; with --merged, a whole model as transformers loads it.
     """
-    source = _find(connection.state, model)
+    source = find_weights(connection.state, model)
     if target.exists():
         raise CommandError(f"{target} already exists; choose another folder.")
     converter = _find_converter() if gguf else None
@@ -64,9 +64,16 @@ def download(
     click.echo(f"Weights of {model}: {target}")
 
 
-def _find(state: Path | None, model: str) -> Path:
+def find_weights(state: Path | None, model: str) -> Path:
+    """Return the folder of a tuned model's weights.
+
+    Raises:
+        CommandError: The state has no such model.
+    """
     if state is None:
-        raise CommandError("Weights are in the folder of a state: tunesmith --state DIR models …")
+        raise CommandError(
+            "Tuned models are in the folder of a state; name it: tunesmith --state DIR …"
+        )
     folder = state / "models" / folder_name(model)
     if not model or not folder.is_dir():
         raise CommandError(

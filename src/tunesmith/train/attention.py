@@ -1,0 +1,85 @@
+# pyright: basic, reportMissingImports=false
+"""Attention of a model and of its base to the tokens of a prompt."""
+
+from pathlib import Path
+from typing import Any
+
+import peft
+import torch
+import transformers
+
+from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
+from tunesmith.train.weights import choose_device
+
+__all__ = ["compute_attention"]
+
+_N_NEXT = 5
+
+
+def compute_attention(folder: Path, prompt: str, *, max_tokens: int) -> dict[str, Any]:
+    """Compute the attention of each head to each token.
+
+    Args:
+        folder: Folder of an adapter, which names its base, or of a whole model.
+        prompt: The prompt; for a model with a chat template, a message of the user.
+        max_tokens: Maximum number of tokens.
+
+    Returns:
+        `tokens`: their texts. `models`: by name (`base`, `tuned`; `model` for a whole model),
+        `attention[layer][head][token][earlier token]`, and `next`: pairs of a likely next token and
+        its probability.
+
+    Raises:
+        ValueError: The prompt is too long.
+    """
+    is_adapter = (folder / "adapter_config.json").exists()
+    base = (
+        peft.PeftConfig.from_pretrained(str(folder)).base_model_name_or_path if is_adapter else ""
+    )
+    tokenizer = ModelTokenizer(folder)
+    messages = [{"role": "user", "content": prompt}]
+    ids = (
+        tokenizer.encode_chat(messages)
+        if tokenizer.chat_template
+        else [*tokenizer.prefix_ids, *tokenizer.encode(prompt)]
+    )
+    if not 1 <= len(ids) <= max_tokens:
+        raise ValueError(f"the prompt has {len(ids)} tokens; it must have 1 to {max_tokens}")
+    model: Any = transformers.AutoModelForCausalLM.from_pretrained(
+        str(base or folder),
+        dtype=torch.float32,
+        attn_implementation="eager",  # the others do not return what they computed
+        trust_remote_code=False,
+        use_safetensors=True,
+        local_files_only=True,
+    )
+    names = ["model"]
+    if is_adapter:
+        model = peft.PeftModel.from_pretrained(model, str(folder))
+        names = ["base", "tuned"]
+    model = model.to(choose_device()).eval()
+    results: dict[str, Any] = {}
+    for name in names:
+        if name == "base":
+            with model.disable_adapter():
+                results[name] = _compute(model, ids, tokenizer)
+        else:
+            results[name] = _compute(model, ids, tokenizer)
+    return {"tokens": [_text(tokenizer, token) for token in ids], "models": results}
+
+
+@torch.inference_mode()
+def _compute(model: Any, ids: list[int], tokenizer: ModelTokenizer) -> dict[str, Any]:
+    output = model(input_ids=torch.tensor([ids], device=model.device), output_attentions=True)
+    values, next_ids = output.logits[0, -1].float().softmax(-1).topk(_N_NEXT)
+    return {
+        "attention": [layer[0].float().tolist() for layer in output.attentions],
+        "next": [
+            (_text(tokenizer, token), value)
+            for token, value in zip(next_ids.tolist(), values.tolist(), strict=True)
+        ],
+    }
+
+
+def _text(tokenizer: ModelTokenizer, token: int) -> str:
+    return tokenizer.token_bytes(token).decode("utf-8", "replace")

@@ -1,0 +1,52 @@
+"""Attention is that of the model, of a tuned one beside its base."""
+
+import pytest
+
+torch = pytest.importorskip("torch", reason="needs tunesmith[train]")
+transformers = pytest.importorskip("transformers", reason="needs tunesmith[train]")
+peft = pytest.importorskip("peft", reason="needs tunesmith[train]")
+CliRunner = pytest.importorskip("click.testing").CliRunner
+
+from tunesmith.cli.app import app
+from tunesmith.train.attention import compute_attention
+
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
+
+
+@pytest.fixture(scope="module")
+def adapter(tiny, tmp_path_factory):
+    """Folder of a random adapter with a visible effect, and the tokenizer."""
+    folder = tmp_path_factory.mktemp("adapter")
+    torch.manual_seed(1)
+    model = transformers.AutoModelForCausalLM.from_pretrained(tiny)
+    config = peft.LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    peft.get_peft_model(model, config).save_pretrained(folder)
+    for name in ("tokenizer.json", "chat_template.jinja", "generation_config.json"):
+        (folder / name).write_bytes((tiny / name).read_bytes())
+    return folder
+
+
+def test_the_attention_of_base_and_tuned_model_is_computed(adapter, tiny):
+    result = compute_attention(adapter, "Why?", max_tokens=60)
+    n = len(result["tokens"])
+    assert "".join(result["tokens"]).endswith("Why?<|im_end|>\n<|im_start|>assistant\n")
+    for model in result["models"].values():
+        layers = torch.tensor(model["attention"])
+        assert layers.shape == (2, 4, n, n)
+        assert torch.allclose(layers.sum(-1), torch.ones(2, 4, n), atol=1e-5)
+        assert torch.equal(layers, layers.tril())
+        assert len(model["next"]) == 5
+    alone = compute_attention(tiny, "Why?", max_tokens=60)["models"]["model"]
+    assert alone == result["models"]["base"] != result["models"]["tuned"]
+
+
+def test_the_command_writes_a_page(adapter, tmp_path):
+    page = tmp_path / "page.html"
+    result = CliRunner().invoke(app, ["attention", str(adapter), "Why?", "-o", str(page)])
+    assert result.exit_code == 0, result.output
+    assert "Layer 2" in page.read_text()
+    long = CliRunner().invoke(app, ["attention", str(adapter), "x" * 200, "-o", str(page)])
+    assert "the prompt has 219 tokens; it must have 1 to 96" in long.output
