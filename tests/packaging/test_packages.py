@@ -76,7 +76,7 @@ def test_the_wheel_holds_the_package_and_nothing_beside_it(members):
 def test_the_wheel_says_what_it_is(metadata):
     assert metadata["Name"] == "tunesmith"
     assert metadata["Version"] == PROJECT["version"]
-    assert metadata["License-Expression"] == "Apache-2.0"
+    assert metadata["License-Expression"] == "Apache-2.0 AND MIT"
     assert metadata["Requires-Python"] == ">=3.11"
     assert "Typing :: Typed" in metadata.get_all("Classifier")
     assert metadata.get_all("Classifier") == PROJECT["classifiers"]

@@ -173,3 +173,16 @@ def test_an_answer_is_generated_again(page, backend):
     page.click("button:text('Regenerate')")
     page.wait_for_selector("article.assistant:has-text('Second.')")
     assert page.locator("article").count() == 2
+
+
+def test_examples_are_added_without_an_answer(page):
+    answer_with(page, message={"content": "3"}, finish_reason="stop")
+    for text in ("one", "1", "two", "2"):
+        field(page, "Your message").fill(text)
+        page.click("button:text-is('Add')")
+    with page.expect_request("**/v1/chat/completions") as sent:
+        chat(page, "three")
+    messages = sent.value.post_data_json["messages"]
+    assert [each["role"] for each in messages] == ["user", "assistant", "user", "assistant", "user"]
+    page.locator("article .role").nth(1).click()
+    assert page.locator("article").nth(1).get_attribute("aria-label") == "user message"

@@ -20,8 +20,9 @@ export function useInTry(model) {
 function Message({ message, index, onChange, onRemove }) {
   const [isEdited, setEdited] = useState(false);
   const calls = message.tool_calls ?? [];
+  const other = calls.length ? null : { user: "assistant", assistant: "user" }[message.role];
   return html`<article class="message ${message.role}" aria-label="${message.role} message">
-    <div class="bar"><strong>${message.role}</strong>
+    <div class="bar">${other ? html`<button type="button" class="quiet small role" title="Change to ${other}" onClick=${() => onChange({ role: other })}>${message.role}</button>` : html`<strong>${message.role}</strong>`}
       <span>
         ${message.role !== "tool" && html`<button type="button" class="quiet small" aria-pressed=${isEdited} onClick=${() => setEdited(!isEdited)}>${isEdited ? "Done" : "Edit"}</button>`}
         <button type="button" class="quiet small" onClick=${onRemove}>Remove</button>
@@ -123,6 +124,12 @@ export default function Try() {
     patch({ messages: [...session.get().messages, answer, ...results], result });
   }
 
+  /** Add the draft to the conversation without an answer, as an example or to go on from it. */
+  function add() {
+    const role = state.messages.at(-1)?.role === "user" ? "assistant" : "user";
+    patch({ messages: [...state.messages, { role, content: state.draft }], draft: "" });
+  }
+
   /** Answer the last message of the user again. */
   function regenerate() {
     patch({ messages: state.messages.slice(0, lastOfUser + 1), result: null });
@@ -154,6 +161,7 @@ export default function Try() {
       ? html`<button type="button" class="primary" onClick=${() => running.current?.abort()}>Stop</button>`
       : html`<button type="button" class="primary" disabled=${!canRun} onClick=${run}>Run</button>`}
     <span class="note keys">Ctrl + Enter</span>
+    ${isChat && !live && html`<button type="button" disabled=${!state.draft.trim()} title="Add the message without an answer" onClick=${add}>Add</button>`}
     ${isChat && !live && lastOfUser >= 0 && lastOfUser < state.messages.length - 1 && html`<button type="button" onClick=${regenerate}>Regenerate</button>`}
     ${isChat && state.messages.length > 0 && html`<button type="button" class="quiet" onClick=${() => patch({ messages: [], result: null })}>Clear</button>`}
     ${!isChat && state.result && html`<button type="button" onClick=${() => patch({ prompt: state.prompt + state.result.text, result: null })}>Append to prompt</button>`}
