@@ -31,7 +31,7 @@ from tests.benchmarks.environment import ROOT
 
 CONCURRENCY = 16
 LATENCY_MS = {"throughput": 500, "memory": 5, "kill": 100}
-_SERVE = "from tunesmith.cli import main; main()"
+SERVE = "from tunesmith.cli import main; main()"
 _KEY = {"authorization": "Bearer any"}
 
 
@@ -90,7 +90,7 @@ def running(command, probe="/models"):
 
 def gateway(url, state):
     options = ["--port", "{port}", "--state", str(state), "--batch-concurrency", str(CONCURRENCY)]
-    return running([sys.executable, "-c", _SERVE, "serve", "--upstream", url, *options], "/files")
+    return running([sys.executable, "-c", SERVE, "serve", "--upstream", url, *options], "/files")
 
 
 class Batch:
