@@ -5,9 +5,9 @@
 Run it from the project's root, on Linux. The first time, it installs the peers in an environment
 of their own, `.venv-peers`. Server and clients each have a core; within a round the clients take
 turns, so that a busy machine disturbs all alike. CPU is each client's whole process, by the
-operating system's accounting; ratios are taken within a round. `--docs` measures batch jobs and
-imports too; `batch.py`, `imports.py` and `prepare.py`, the preparation of data, are commands of
-their own.
+operating system's accounting; ratios are taken within a round. `--docs` writes the tables, and
+without CASES measures batch jobs and imports too; `batch.py`, `imports.py` and `prepare.py`, the
+preparation of data, are commands of their own.
 """
 
 import argparse
@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.benchmarks import batch, imports
 from tests.benchmarks.cases import CASES
 from tests.benchmarks.environment import Worker, prepare, serving
-from tests.benchmarks.report import plot, table
+from tests.benchmarks.report import plot, table, with_tables
 
 DOCS = Path(__file__).parents[2] / "docs" / "explanation"
 PLOTTED = ("calls-32", "calls-256", "streams-64")
@@ -42,7 +42,7 @@ def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("cases", nargs="*", metavar="CASES", help=", ".join(CASES))
     parser.add_argument("--rounds", type=int, default=3)
-    parser.add_argument("--docs", action="store_true", help="write the tables and plot of the docs")
+    parser.add_argument("--docs", action="store_true", help="write the tables of the docs")
     options = parser.parse_args()
     names = options.cases or list(CASES)
     if unknown := set(names) - set(CASES):
@@ -59,13 +59,12 @@ def main():
             print(table(*done[name]), flush=True)
     if options.docs:
         page = DOCS / "speed.md"
-        before, begin, rest = page.read_text().partition("<!-- tables -->\n")
-        _, end, after = rest.partition("<!-- end of tables -->\n")
-        tables = "\n".join(table(*done[name]) for name in names)
-        tables += f"\n### {batch.CPU_TITLE}\n\n{batch.cpu_table(options.rounds)}"
-        tables += f"\n### Importing, and making clients\n\n{imports.table(10)}"
-        page.write_text(f"{before}{begin}\n{tables}\n{end}{after}")
-        (DOCS / "speed.svg").write_text(plot([done[name] for name in PLOTTED if name in done]))
+        tables = [table(*done[name]) for name in names]
+        if not options.cases:
+            tables.append(f"### {batch.CPU_TITLE}\n\n{batch.cpu_table(options.rounds)}")
+            tables.append(f"### Importing, and making clients\n\n{imports.table(10)}")
+            (DOCS / "speed.svg").write_text(plot([done[name] for name in PLOTTED]))
+        page.write_text(with_tables(page.read_text(), tables))
 
 
 if __name__ == "__main__":

@@ -7,7 +7,7 @@ DOWNLOAD_BYTES = 200_000_000
 EVENTS = 10_000
 PAGE = 100
 
-CHUNKS = re.compile(rb'"max_tokens": ?(\d+)')
+CHUNKS = re.compile(rb'"max_(?:output_)?tokens": ?(\d+)')
 """Of how many chunks a stream shall be."""
 
 HEADERS_BACK = {
@@ -32,6 +32,48 @@ def _completion(text, reason):
         "model": "davinci-002",
         "system_fingerprint": "fp_1",
         "choices": [{"index": 0, "text": text, "logprobs": None, "finish_reason": reason}],
+    }
+
+
+def _response(output, status):
+    return {
+        "id": "resp_1",
+        "object": "response",
+        "created_at": 1700000000,
+        "status": status,
+        "error": None,
+        "incomplete_details": None,
+        "instructions": None,
+        "metadata": {},
+        "model": "gpt-4o-mini",
+        "output": output,
+        "parallel_tool_calls": True,
+        "temperature": 1.0,
+        "tool_choice": "auto",
+        "tools": [],
+        "top_p": 1.0,
+    }
+
+
+def _message(text):
+    part = {"type": "output_text", "text": text, "annotations": [], "logprobs": []}
+    return {
+        "id": "msg_1",
+        "type": "message",
+        "role": "assistant",
+        "status": "completed",
+        "content": [part],
+    }
+
+
+def _chat(kind, choice):
+    return {
+        "id": "chatcmpl-1",
+        "object": kind,
+        "created": 1700000000,
+        "model": "gpt-4o-mini",
+        "system_fingerprint": "fp_1",
+        "choices": [{"index": 0, "logprobs": None, **choice}],
     }
 
 
@@ -77,3 +119,48 @@ FILE = json.dumps(
 
 EVENT = _event(_completion(" philosopher", None))
 LAST_EVENTS = _event(_completion("", "stop")) + b"data: [DONE]\n\n"
+
+_TEXT = " a philosopher of the Enlightenment, born in Königsberg in 1724."
+_USAGE = {"prompt_tokens": 5, "completion_tokens": 16, "total_tokens": 21}
+_DELTA = {
+    "type": "response.output_text.delta",
+    "item_id": "msg_1",
+    "output_index": 0,
+    "content_index": 0,
+    "delta": " philosopher",
+    "logprobs": [],
+    "sequence_number": 4,
+}
+_RESPONSE = _response([_message(_TEXT)], "completed") | {
+    "usage": {
+        "input_tokens": 5,
+        "input_tokens_details": {"cached_tokens": 0},
+        "output_tokens": 16,
+        "output_tokens_details": {"reasoning_tokens": 0},
+        "total_tokens": 21,
+    }
+}
+_CHAT = _chat(
+    "chat.completion",
+    {"message": {"role": "assistant", "content": _TEXT, "refusal": None}, "finish_reason": "stop"},
+)
+
+
+def _chunk(delta, reason):
+    return _event(_chat("chat.completion.chunk", {"delta": delta, "finish_reason": reason}))
+
+
+ANSWERS = {
+    "completions": (COMPLETION, EVENT, LAST_EVENTS),
+    "chat": (
+        json.dumps(_CHAT | {"usage": _USAGE}).encode(),
+        _chunk({"content": " philosopher"}, None),
+        _chunk({}, "stop") + b"data: [DONE]\n\n",
+    ),
+    "responses": (
+        json.dumps(_RESPONSE).encode(),
+        _event(_DELTA),
+        _event({"type": "response.completed", "response": _RESPONSE, "sequence_number": 9}),
+    ),
+}
+"""Of each endpoint: the whole answer, an event of its stream, and the last events."""

@@ -50,6 +50,23 @@ def _streams(concurrency, chunks, pause_ms, *, tls=False):
     )
 
 
+def _endpoint(endpoint, title):
+    return {
+        f"{endpoint}-32": Case(
+            f"{title}, 32 calls at once",
+            {"run": "calls", "concurrency": 32, "number": 640, "endpoint": endpoint},
+            peers=_SDKS,
+        ),
+        f"{endpoint}-streams-64": Case(
+            f"{title}, chunks of 64 streams at once",
+            {"run": "streams", "concurrency": 64, "chunks": 25, "pause_ms": 30}
+            | {"endpoint": endpoint},
+            peers=_SDKS,
+            unit="chunk",
+        ),
+    }
+
+
 CASES = {
     "calls-1": _calls(1, 200),
     "calls-32": _calls(32, 640),
@@ -62,6 +79,8 @@ CASES = {
     ),
     "streams-1": _streams(1, 200, 3),
     "streams-64": _streams(64, 25, 30),
+    **_endpoint("chat", "Chat completions"),
+    **_endpoint("responses", "Responses"),
     "tls-calls-1": _calls(1, 200, tls=True),
     "tls-calls-32": _calls(32, 640, tls=True),
     "tls-calls-256": _calls(256, 768, tls=True),

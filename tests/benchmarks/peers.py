@@ -16,6 +16,12 @@ from tests.benchmarks.raw import (
     streaming,
 )
 
+CHAT = {
+    "model": "gpt-4o-mini",
+    "messages": [{"role": "user", "content": "Who was Immanuel Kant?"}],
+}
+RESPONSE = {"model": "gpt-4o-mini", "input": "Who was Immanuel Kant?"}
+
 
 class Sdk:
     """An SDK with the official one's surface."""
@@ -23,9 +29,25 @@ class Sdk:
     def __init__(self, client):
         self.client = client
 
-    async def call(self):
-        completion = await self.client.completions.create(**ASKED)
-        assert completion.choices[0].finish_reason == "stop"
+    def asked(self, endpoint, chunks, pause_ms):
+        """The resource of an endpoint, and what asks it for a stream."""
+        if endpoint == "completions":
+            return self.client.completions, streaming(chunks, pause_ms)
+        user = {"user": str(pause_ms)}
+        if endpoint == "chat":
+            return self.client.chat.completions, CHAT | user | {"max_tokens": chunks}
+        return self.client.responses, RESPONSE | user | {"max_output_tokens": chunks}
+
+    async def call(self, endpoint="completions"):
+        if endpoint == "responses":
+            response = await self.client.responses.create(**RESPONSE)
+            assert response.status == "completed"
+        elif endpoint == "chat":
+            completion = await self.client.chat.completions.create(**CHAT)
+            assert completion.choices[0].finish_reason == "stop"
+        else:
+            completion = await self.client.completions.create(**ASKED)
+            assert completion.choices[0].finish_reason == "stop"
 
     async def events(self):
         return [
@@ -34,8 +56,9 @@ class Sdk:
 
 
 class Official(Sdk):
-    async def stream(self, chunks, pause_ms):
-        events = await self.client.completions.create(**streaming(chunks, pause_ms), stream=True)
+    async def stream(self, chunks, pause_ms, endpoint="completions"):
+        resource, asked = self.asked(endpoint, chunks, pause_ms)
+        events = await resource.create(**asked, stream=True)
         return sum([1 async for _ in events])
 
     async def upload(self, path):
@@ -64,8 +87,9 @@ class Official(Sdk):
 
 
 class Tunesmith(Sdk):
-    async def stream(self, chunks, pause_ms):
-        async with self.client.completions.stream(**streaming(chunks, pause_ms)) as events:
+    async def stream(self, chunks, pause_ms, endpoint="completions"):
+        resource, asked = self.asked(endpoint, chunks, pause_ms)
+        async with resource.stream(**asked) as events:
             return sum([1 async for _ in events])
 
     async def upload(self, path):

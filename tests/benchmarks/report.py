@@ -30,6 +30,18 @@ def table(case, results):
     return "\n".join(lines) + "\n"
 
 
+def with_tables(page, tables):
+    """Replace the tables of a page by those of the same title; others follow them."""
+    before, begin, rest = page.partition("<!-- tables -->\n")
+    old, end, after = rest.partition("<!-- end of tables -->\n")
+    kept = {text.partition("\n")[0]: text for text in old.strip().split("### ") if text}
+    new = {text.partition("\n")[0].removeprefix("### "): text for text in tables}
+    merged = {title: f"### {text.strip()}" for title, text in kept.items()} | {
+        title: text.strip() for title, text in new.items()
+    }
+    return f"{before}{begin}\n" + "\n\n".join(merged.values()) + f"\n\n{end}{after}"
+
+
 def plot(cases):
     """Draw bars of CPU in an SVG picture, a group for each case.
 

@@ -14,14 +14,12 @@ from itertools import count
 
 import uvloop
 from tests.benchmarks.answers import (
+    ANSWERS,
     CHUNKS,
-    COMPLETION,
     DOWNLOAD_BYTES,
-    EVENT,
     EVENTS,
     FILE,
     HEADERS_BACK,
-    LAST_EVENTS,
     PAGE,
     page,
 )
@@ -29,6 +27,7 @@ from tests.benchmarks.answers import (
 _BLOCK = bytes(65536)
 _LENGTH = re.compile(rb"content-length: *(\d+)", re.IGNORECASE)
 _PAUSE_MS = re.compile(rb'"user": ?"(\d+)"')
+_ENDPOINT = re.compile(rb"/v1/(completions|chat|responses)")
 _AFTER = re.compile(rb"after=ftevent-(\d+)")
 
 
@@ -49,11 +48,12 @@ _STREAM_HEAD = (
     b"HTTP/1.1 200 OK\r\ncontent-type: text/event-stream\r\nx-request-id: req-1\r\n"
     b"transfer-encoding: chunked\r\n\r\n"
 )
-_COMPLETION = _whole(COMPLETION)
 _FILE = _whole(FILE)
 _PAGES = {after: _whole(page(after)) for after in range(0, EVENTS, PAGE)}
-_CHUNK = _chunk(EVENT)
-_LAST_CHUNKS = _chunk(LAST_EVENTS) + b"0\r\n\r\n"
+_ANSWERS = {
+    endpoint.encode(): (_whole(whole), _chunk(event), _chunk(last) + b"0\r\n\r\n")
+    for endpoint, (whole, event, last) in ANSWERS.items()
+}
 
 
 class Ticker:
@@ -67,22 +67,22 @@ class Ticker:
         self.number = count()
 
     @classmethod
-    def start(cls, transport, chunks, pause_ms):
+    def start(cls, transport, chunks, pause_ms, endpoint):
         ticker = cls.streams.setdefault(pause_ms, cls(pause_ms))
         if not ticker.open:
             asyncio.get_running_loop().call_later(ticker.pause_s, ticker.tick)
-        ticker.open[next(ticker.number)] = [transport, chunks]
+        ticker.open[next(ticker.number)] = [transport, chunks, *_ANSWERS[endpoint][1:]]
 
     def tick(self):
         for number, stream in list(self.open.items()):
-            transport, left = stream
+            transport, left, chunk, last_chunks = stream
             if transport.is_closing():
                 del self.open[number]
             elif left <= 1:
-                transport.write(_LAST_CHUNKS)
+                transport.write(last_chunks)
                 del self.open[number]
             else:
-                transport.write(_CHUNK)
+                transport.write(chunk)
                 stream[1] -= 1
         if self.open:
             asyncio.get_running_loop().call_later(self.pause_s, self.tick)
@@ -125,13 +125,14 @@ class Connection(asyncio.Protocol):
 
     def answer(self, head, body):
         path = head.split(b" ", 2)[1]
-        if path.startswith(b"/v1/completions"):
+        if endpoint := _ENDPOINT.match(path):
             chunks = CHUNKS.search(body)
             if chunks is None:
-                self.transport.write(_COMPLETION)
+                self.transport.write(_ANSWERS[endpoint[1]][0])
             else:
                 self.transport.write(_STREAM_HEAD)
-                Ticker.start(self.transport, int(chunks[1]), int(_PAUSE_MS.search(body)[1]))
+                pause_ms = int(_PAUSE_MS.search(body)[1])
+                Ticker.start(self.transport, int(chunks[1]), pause_ms, endpoint[1])
         elif b"/events" in path:
             after = _AFTER.search(path)
             self.transport.write(_PAGES[int(after[1]) if after else 0])

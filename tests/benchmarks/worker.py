@@ -56,16 +56,19 @@ async def measured(units, work):
     return {"cpu_us": (after - before) / units, "wall_us": (ended - began) / units * 1e6}
 
 
-async def calls(peer, concurrency, number):
-    await together(concurrency, concurrency, peer.call)  # opens the connections
-    return await measured(number, together(concurrency, number, peer.call))
+async def calls(peer, concurrency, number, **endpoint):
+    async def call():
+        await peer.call(**endpoint)
+
+    await together(concurrency, concurrency, call)  # opens the connections
+    return await measured(number, together(concurrency, number, call))
 
 
-async def streams(peer, concurrency, chunks, pause_ms):
+async def streams(peer, concurrency, chunks, pause_ms, **endpoint):
     async def stream():
-        assert await peer.stream(chunks, pause_ms) > 0
+        assert await peer.stream(chunks, pause_ms, **endpoint) > 0
 
-    await together(concurrency, concurrency, lambda: peer.stream(2, 10))
+    await together(concurrency, concurrency, lambda: peer.stream(2, 10, **endpoint))
     return await measured(concurrency * chunks, together(concurrency, concurrency, stream))
 
 

@@ -73,6 +73,9 @@ _KEY = re.compile(
     """,
     re.VERBOSE,
 )
+_REPORTED = re.compile(rb'"error"\s*:\s*(?!null\b|\s)')
+"""Error of a body; successes of the Responses API have one that is null."""
+
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.IGNORECASE | re.DOTALL)
 
@@ -148,7 +151,7 @@ def find_error(operation: str, response: ResponseInfo, body: bytes) -> APIStatus
         response: Metadata of the response.
         body: The body.
     """
-    if b'"error"' not in body:  # spares successful responses from being parsed twice
+    if not _REPORTED.search(body):  # spares successful responses from being parsed twice
         return None
     try:
         value = _unwrap(parse_json(body))
@@ -189,7 +192,7 @@ def find_stream_error(data: bytes, event: str = "") -> StreamError | None:
         event: The event's name.
     """
     is_named = event.lower() == "error"
-    if not is_named and b'"error"' not in data:
+    if not is_named and not _REPORTED.search(data):
         return None
     fields = _error_fields(data)
     message = fields.get("message")
