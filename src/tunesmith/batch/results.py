@@ -185,7 +185,7 @@ class Result(Generic[M]):
         body, status = fields.get("body"), fields.get("status_code")
         status = status if isinstance(status, int) else None
         error: RowError | None = None
-        if is_object(reported):
+        if is_object(reported) and reported:
             attempts = reported.get("attempts")
             error = RowError(
                 str(reported.get("code") or "batch_error"),

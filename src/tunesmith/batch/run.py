@@ -319,6 +319,8 @@ class JobRun:
 
     def end(self) -> BatchReport:
         """Write the report and the ordered output; blocks."""
+        if not self.core.is_over:  # a source or a callback raised a cancellation
+            self.core.state.stop("interrupted")
         report = make_report(self)
         try:
             self._sync_files()

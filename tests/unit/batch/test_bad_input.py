@@ -1,5 +1,6 @@
 """What is given wrongly is refused before anything is touched, and costs nothing that was paid."""
 
+import asyncio
 import json
 
 import pytest
@@ -73,6 +74,15 @@ async def test_an_error_of_the_callback_comes_out_as_it_is(output):
     with pytest.raises(LookupError, match="no such bar"):
         await run(Service(), output, ["a"], on_progress=tell)
     assert len(lines(output)) == 1
+
+
+def test_a_source_that_is_cancelled_interrupts_the_job(tmp_path):
+    async def rows():
+        yield "a"
+        raise asyncio.CancelledError  # of a task that it waits for
+
+    report = asyncio.run(run(Service(), tmp_path / "answers.jsonl", rows()))
+    assert (report.stopped, report.complete) == ("interrupted", False)
 
 
 # --- files ---

@@ -214,6 +214,29 @@ async def test_a_line_that_cannot_be_read_costs_its_row_alone(output, keeps_key)
     assert "line 3 of batch_2 cannot be read" in error["message"]
 
 
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"response": {"status_code": "200", "body": {"choices": [{"text": "a"}]}}},
+        {"response": {"status_code": 200, "body": '{"choices": [{"text": "a"}]}'}},
+        {"error": {}},
+        {"custom_id": 0},
+    ],
+)
+async def test_a_result_with_a_field_of_another_type_is_an_answer(output, change):
+    provider = Provider(
+        results=lambda found: [json.dumps(json.loads(answer("0")) | change).encode()]
+    )
+    report = await run(provider, output, [{"custom_id": "0", "prompt": "p"}])
+    assert (report.done, report.failed, len(provider.batches)) == (1, 0, 1)
+
+
+async def test_errors_of_a_rejected_batch_of_another_type_fail_its_rows_alone(output):
+    odd = {"status": "failed", "output_file_id": None, "errors": [{"code": "x"}]}
+    report = await run(Provider(edit=lambda batch, looks: batch | odd), output)
+    assert (report.failed, report.stopped) == (6, None)
+
+
 async def test_a_batch_that_is_gone_costs_its_rows_alone_until_they_are_retried(output):
     provider = Provider()
 

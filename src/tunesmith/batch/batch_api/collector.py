@@ -115,9 +115,9 @@ class Collector:
             return
         data, _ = parse_body(raw)
         key = data.get("custom_id") if is_object(data) else None
-        if isinstance(key, str):
-            keys.add(key)
-            self._take(shard, key, data)
+        if isinstance(key, str | int):
+            keys.add(str(key))
+            self._take(shard, str(key), _convert_types(data))
             return
         failure = Failure("unreadable_result", f"{place} of {shard.batch_id} cannot be read")
         match = _CUSTOM_ID.search(raw)
@@ -139,7 +139,7 @@ class Collector:
         status = result.status or 0
         failure: Failure | None = None
         is_transient = False
-        if is_object(data.get("error")) and result.error is not None:
+        if data.get("error") and result.error is not None:
             failure = Failure(result.error.code, result.error.message)
             is_transient = failure.code in _NOT_DONE or _is_transient(
                 status or _SERVER_ERROR, failure.code
@@ -190,6 +190,18 @@ class Collector:
         position = self.index.get_position(str(data.get("custom_id")))
         line = position[1] if position else 0
         return Result.from_line(data, line=line, endpoint=endpoint_of(shard.kind.url))
+
+
+def _convert_types(line: dict[str, Any]) -> dict[str, Any]:
+    """Return a line with the documented types: no paid answer is lost to another one."""
+    response: Any = line.get("response")
+    if is_object(response):
+        status, body = response.get("status_code"), response.get("body")
+        if isinstance(status, str) and status.isdecimal():
+            response["status_code"] = int(status)
+        if isinstance(body, str):
+            response["body"] = parse_body(body.encode())[0] or body
+    return line | {"custom_id": str(line["custom_id"])}
 
 
 def _is_transient(status: int, code: str) -> bool:

@@ -41,7 +41,7 @@ from tunesmith.errors import (
 )
 from tunesmith.operations.batches import CreateBatch
 from tunesmith.protocol.retry import RetryPolicy
-from tunesmith.types.batches import Batch
+from tunesmith.types.batches import Batch, BatchError
 
 __all__ = ["BatchApiRunner"]
 
@@ -301,7 +301,8 @@ class BatchApiRunner:
             return
         counts = batch.request_counts
         is_counted = counts is not None and counts.total > 0
-        errors = batch.errors.data if batch.errors else []
+        # A field of another type is kept raw.
+        errors: list[BatchError] = getattr(batch.errors, "data", None) or []
         failures = tuple(
             (
                 None if _affects_all_rows(error.param, error.code) else error.line,
@@ -316,8 +317,8 @@ class BatchApiRunner:
             shard,
             batch.status,
             self._now,
-            output_file_id=batch.output_file_id or None,
-            error_file_id=batch.error_file_id or None,
+            output_file_id=str(batch.output_file_id or "") or None,
+            error_file_id=str(batch.error_file_id or "") or None,
             completed=counts.completed if counts is not None and is_counted else None,
             failed=counts.failed if counts is not None and is_counted else 0,
             errors=failures,
