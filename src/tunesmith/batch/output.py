@@ -56,11 +56,15 @@ class JobPaths:
         self.output = Path(fspath(output))
         if self.output.suffix == ".journal" or not self.output.name:
             raise ConfigurationError(f"{self.output} cannot be an output: choose a .jsonl file")
-        is_link = self.output.is_symlink()
-        self.target = Path(os.path.realpath(self.output)) if is_link else self.output
-        self.errors = self.target.with_suffix(f".errors{self.target.suffix}")
-        self.journal = self.target.with_suffix(".journal")
-        self.unordered = self.target.with_suffix(f".unordered{self.target.suffix}")
+        try:
+            is_link = self.output.is_symlink()
+            self.target = Path(os.path.realpath(self.output)) if is_link else self.output
+            self.errors = self.target.with_suffix(f".errors{self.target.suffix}")
+            self.journal = self.target.with_suffix(".journal")
+            self.unordered = self.target.with_suffix(f".unordered{self.target.suffix}")
+            _ = self.existing
+        except OSError as error:  # its name is too long
+            raise ConfigurationError(f"{self.output} cannot be an output: {error}") from None
 
     def shard(self, job: str, number: int) -> Path:
         """Return the file of a shard, named by the job so that no other job has it."""
@@ -106,6 +110,7 @@ class JobPaths:
             raise ConfigurationError(
                 f"{existing[0]} already exists: resume with resume=True, or choose another output"
             )
+        self._check_other_jobs(existing)
         header = read_header(self.journal)
         if header is None:
             self._check_without_journal(existing)
@@ -117,13 +122,24 @@ class JobPaths:
             self._check_settings(header.settings, settings)
         return header
 
+    def _check_other_jobs(self, existing: list[Path]) -> None:
+        """Refuse files that are those of a job with another output."""
+        for path in existing:
+            other = path.with_suffix(".journal")
+            if other != self.journal and other.exists():
+                raise ConfigurationError(
+                    f"{path} is the output of another job: choose another output"
+                )
+        base = self.target.with_suffix("")
+        if base.suffix in {".errors", ".unordered"} and base.with_suffix(".journal").exists():
+            raise ConfigurationError(
+                f"{self.target} is a file of another job, {base.with_suffix(self.target.suffix)}: "
+                "choose another output"
+            )
+
     def _check_without_journal(self, existing: list[Path]) -> None:
         for path in existing:
-            if path == self.journal:
-                continue
-            other = path.with_suffix(".journal")
-            is_foreign = path != self.target and other.exists()
-            if is_foreign or not _is_job_file(path):
+            if path != self.journal and not _is_job_file(path):
                 raise ConfigurationError(
                     f"{path} exists, and no journal records that this job wrote it: choose another "
                     "output"

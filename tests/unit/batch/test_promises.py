@@ -83,11 +83,24 @@ async def test_files_that_look_like_shards_of_a_job_survive_it(output):
     assert other.exists()
 
 
-async def test_the_output_of_another_job_is_not_taken_for_an_error_file(output):
-    await run(Service(), output.with_name("answers.errors.jsonl"), ["a"])
-    with pytest.raises(errors.ConfigurationError, match="no journal records"):
-        await run(Service(), output, resume=True)
-    assert len(lines(output.with_name("answers.errors.jsonl"))) == 1
+@pytest.mark.parametrize("suffix", ["errors", "unordered"])
+async def test_the_output_of_one_job_is_no_other_file_of_another_one(output, suffix):
+    other = output.with_name(f"answers.{suffix}.jsonl")
+    await run(Service(), other, ["a"])
+    with pytest.raises(errors.ConfigurationError, match="is the output of another job"):
+        await run(Service(), output, order="input", resume=True)
+    assert len(lines(other)) == 1
+    for path in (other, other.with_suffix(".journal")):
+        path.unlink()
+    await run(Service(), output, ["a"])
+    with pytest.raises(errors.ConfigurationError, match="is a file of another job"):
+        await run(Service(), other, ["b"])
+    assert not other.exists()
+
+
+async def test_a_name_that_is_too_long_for_the_file_system_is_refused(output):
+    with pytest.raises(errors.ConfigurationError, match="cannot be an output"):
+        await run(Service(), output.with_name("a" * 250 + ".jsonl"))
 
 
 async def test_two_outputs_cannot_share_a_journal(output):
