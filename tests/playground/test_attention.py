@@ -39,13 +39,14 @@ async def test_the_request_must_name_a_model_and_a_prompt():
 
 @pytest.mark.slow
 def test_heads_of_base_and_tuned_model_are_shown_side_by_side(open_page):
-    pytest.importorskip("uvicorn")
+    axe = pytest.importorskip("axe_playwright_python.sync_playwright").Axe()
     from tunesmith.service.http.uvicorn_server import bind_socket
 
     backend = new_backend()
     app = ASGIApp(backend, pages=Playground(backend, compute_attention=compute_attention))
     with bind_socket() as listener, serving(app, listener):
-        page = open_page(f"http://127.0.0.1:{listener.getsockname()[1]}/")
+        address = f"http://127.0.0.1:{listener.getsockname()[1]}/"
+        page = open_page(address, bypass_csp=True)  # for axe, a script from elsewhere
         model = {"id": "ft:x:y::z", "group": "tuned", "abilities": None, "shutdown": None}
         page.route("**/playground/api/models", lambda route: route.fulfill(json={"data": [model]}))
         page.reload()
@@ -66,3 +67,5 @@ def test_heads_of_base_and_tuned_model_are_shown_side_by_side(open_page):
         page.keyboard.press("ArrowLeft")
         assert "“ace” 90 %" in tuned.locator("[role=status]").text_content()
         assert "“␣a” 90 %" in tuned.text_content()
+        violations = axe.run(page).response["violations"]
+        assert not [node["html"] for each in violations for node in each["nodes"]]

@@ -7,7 +7,11 @@ transformers = pytest.importorskip("transformers", reason="needs tunesmith[train
 peft = pytest.importorskip("peft", reason="needs tunesmith[train]")
 CliRunner = pytest.importorskip("click.testing").CliRunner
 
+import anyio
+
 from tunesmith.cli.app import app
+from tunesmith.playground.attention import AttentionProcess
+from tunesmith.service.core.errors import ServiceError
 from tunesmith.train.attention import compute_attention
 
 pytestmark = [
@@ -50,3 +54,21 @@ def test_the_command_writes_a_page(adapter, tmp_path):
     assert "Layer 2" in page.read_text()
     long = CliRunner().invoke(app, ["attention", str(adapter), "x" * 200, "-o", str(page)])
     assert "the prompt has 219 tokens; it must have 1 to 96" in long.output
+
+
+def test_the_playground_computes_it_in_a_process_of_its_own(adapter, warm_command):
+    folders = {"ft:tiny": adapter, "ft:other": adapter.parent}
+    command = warm_command("tunesmith.train.attention")
+    compute = AttentionProcess(folders.get, command)
+    result = anyio.run(compute, "ft:tiny", "Why?")
+    heads = result["models"]["tuned"]["attention"][0]
+    assert [len(row) for row in heads[0]] == list(range(1, len(result["tokens"]) + 1))
+    assert sum(heads[0][-1]) == pytest.approx(1, abs=0.05)
+    for model, prompt, message in [
+        ("ft:tiny", "x" * 200, "the prompt has 219 tokens; it must have 1 to 64"),
+        ("ft:other", "Why?", "has no weights in Hugging Face layout"),
+        ("base", "Why?", "has no weights in Hugging Face layout"),
+    ]:
+        with pytest.raises(ServiceError, match=message) as raised:
+            anyio.run(compute, model, prompt)
+        assert raised.value.status == 400

@@ -266,6 +266,7 @@ def command(
         models = ()  # they are part of the engine
     with click_errors():
         from tunesmith.backends.httpx import HttpxBackend
+        from tunesmith.playground.attention import AttentionProcess
         from tunesmith.playground.pages import Playground
         from tunesmith.service.http.asgi import ASGIApp
         from tunesmith.service.http.cors import LOOPBACK
@@ -302,10 +303,12 @@ def command(
         if playground:
             click.echo(f"Try and fine-tune models in a browser: {url.removesuffix('v1')}\n")
         service = backend.service
+        find_weights = None if service.engine.is_simulated else service.models.weights_folder
         pages = Playground(
             faults or backend,
             api_key=api_key,
-            find_weights=None if service.engine.is_simulated else service.models.weights_folder,
+            find_weights=find_weights,
+            compute_attention=AttentionProcess(find_weights) if find_weights else None,
         )
         try:
             app = ASGIApp(

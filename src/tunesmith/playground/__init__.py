@@ -6,6 +6,7 @@ assets.py      files of the page, compressed, with their headers
 datasets.py    training data of the page: findings, repairs, upload
 metrics.py     curves of a job, from its events or its result file
 proxy.py       backend of a page for another server
+attention.py   attention of tuned models, by a process of its own
 weights.py     weights of a model as an archive
 static/        the page: plain ES modules, with Preact and htm in vendor/
 ```

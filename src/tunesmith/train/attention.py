@@ -1,6 +1,8 @@
 # pyright: basic, reportMissingImports=false
 """Attention of a model and of its base to the tokens of a prompt."""
 
+import json
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ from tunesmith.train.weights import choose_device
 __all__ = ["compute_attention"]
 
 _N_NEXT = 5
+_MAX_TOKENS = 64
+"""Maximum number of tokens of a prompt of the command line, which answers with JSON."""
 
 
 def compute_attention(folder: Path, prompt: str, *, max_tokens: int) -> dict[str, Any]:
@@ -83,3 +87,27 @@ def _compute(model: Any, ids: list[int], tokenizer: ModelTokenizer) -> dict[str,
 
 def _text(tokenizer: ModelTokenizer, token: int) -> str:
     return tokenizer.token_bytes(token).decode("utf-8", "replace")
+
+
+def _main() -> int:
+    """Compute the attention to the prompt in standard input; write JSON to standard output."""
+    try:
+        result = compute_attention(Path(sys.argv[1]), sys.stdin.read(), max_tokens=_MAX_TOKENS)
+    except (ValueError, OSError) as error:
+        sys.stderr.write(f"{error}\n")
+        return 2
+    for model in result["models"].values():
+        # A page shows no more digits, and no attention to later tokens.
+        model["attention"] = [
+            [
+                [[round(value, 3) for value in row[: i + 1]] for i, row in enumerate(head)]
+                for head in layer
+            ]
+            for layer in model["attention"]
+        ]
+    sys.stdout.write(json.dumps(result))
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main())

@@ -12,6 +12,8 @@ const SHOWN = 4;
 const session = createStore({ model: "", prompt: "", result: null, layer: 1, head: MEAN, token: null });
 const patch = (change) => session.set((state) => ({ ...state, ...change }));
 
+/** Darkness of a weight: most are small, and would not be seen. */
+const shade = Math.sqrt;
 const percent = (weight) => `${Math.round(weight * 100)} %`;
 
 /** Weights of a token over itself and the earlier ones, of one head or the mean of all. */
@@ -32,7 +34,7 @@ function Matrix({ name, layers, layer, head, tokens, token, onToken }) {
     context.fillStyle = style.color;
     for (let row = 0; row < tokens.length; row++) {
       for (const [column, weight] of rowOf(layers, layer, head, row).entries()) {
-        context.globalAlpha = weight;
+        context.globalAlpha = shade(weight);
         context.fillRect(column * cell, row * cell, cell - 1, cell - 1);
       }
     }
@@ -63,7 +65,7 @@ function TokenView({ name, layers, layer, head, tokens, token, onToken }) {
   }
   return html`<div class="tokens" ref=${box} role="group" aria-label="Tokens of ${name}; arrow keys move" onKeyDown=${move}>
       ${tokens.map((text, i) => html`<span key=${i} role="button" class="token" tabindex=${i === (token ?? 0) ? 0 : -1} aria-pressed=${i === token} aria-label=${visible(text)}
-        style=${{ backgroundColor: weights[i] ? `color-mix(in srgb, var(--c2) ${Math.round(Math.min(weights[i] * 55, 45))}%, var(--bg))` : "" }}
+        style=${{ backgroundColor: weights[i] ? `color-mix(in srgb, var(--c2) ${Math.round(shade(weights[i]) * 45)}%, var(--bg))` : "" }}
         onMouseEnter=${() => onToken(i)} onFocus=${() => onToken(i)}>${readable(text)}</span>`)}
     </div>
     <p class="note" role="status">${token != null && `“${visible(tokens[token])}” attends to ${strongest.map(([weight, i]) => `“${visible(tokens[i])}” ${percent(weight)}`).join(", ")}`}</p>`;
