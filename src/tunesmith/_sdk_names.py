@@ -26,6 +26,10 @@ _EVENTS = (
     "OutputItemAdded", "OutputItemDone", "ReasoningSummaryTextDelta", "ReasoningSummaryTextDone",
     "RefusalDelta", "RefusalDone", "TextDelta", "TextDone",
 )  # fmt: skip
+_RESOURCES = (
+    "batches", "chat", "completions", "embeddings", "files", "fine_tuning", "models",
+    "moderations", "responses",
+)  # fmt: skip
 _RAW_REQUEST = "client.caller.call(…) with an operation class (tunesmith.operations)"
 
 INSTEAD: Mapping[str, Mapping[str, str]] = {
@@ -80,15 +84,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "api_base": "tunesmith.AsyncClient(base_url=…)",
         "base_url": "tunesmith.AsyncClient(base_url=…)",
         "organization": "tunesmith.AsyncClient(organization=…)",
-        "batches": "client.batches with client = tunesmith.AsyncClient()",
-        "chat": "client.chat with client = tunesmith.AsyncClient()",
-        "completions": "client.completions with client = tunesmith.AsyncClient()",
-        "embeddings": "client.embeddings with client = tunesmith.AsyncClient()",
-        "files": "client.files with client = tunesmith.AsyncClient()",
-        "fine_tuning": "client.fine_tuning with client = tunesmith.AsyncClient()",
-        "models": "client.models with client = tunesmith.AsyncClient()",
-        "moderations": "client.moderations with client = tunesmith.AsyncClient()",
-        "responses": "client.responses with client = tunesmith.AsyncClient()",
+        **{name: f"client.{name} with client = tunesmith.AsyncClient()" for name in _RESOURCES},
     },
     "types": {
         "ChatCompletionMessageToolCall": "tunesmith.types.ChatCompletionMessageFunctionToolCall",
@@ -171,6 +167,7 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "type": "chunk.choices[0].delta, as streams consist of chunks as with stream=True",
     },
     "event": {
+        "choices": "event.delta, of events whose type is response.output_text.delta",
         "snapshot": "the deltas so far, joined",
     },
     "completion": {
@@ -179,6 +176,13 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
     },
     "message": {
         "parsed": "client.chat.completions.parse(…)",
+    },
+    "choice": {"text": "choice.message.content"},
+    "completion_choice": {"message": "choice.text", "delta": "choice.text"},
+    "usage": {"prompt_tokens": "usage.input_tokens", "completion_tokens": "usage.output_tokens"},
+    "completion_usage": {
+        "input_tokens": "usage.prompt_tokens",
+        "output_tokens": "usage.completion_tokens",
     },
     "response": {
         "choices": "response.output_text",
@@ -251,6 +255,8 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "azure_deployment": _AZURE,
         "azure_endpoint": _AZURE,
     },
+    "chat.completions.parse": {"text_format": "response_format=…"},
+    "responses.parse": {"response_format": "text_format=…"},
     "chat.completions.create": {
         "input": "messages=…",
         "prompt": "messages=…",
@@ -280,6 +286,9 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
 _OTHER_PARTS = "tunesmith does not cover this part of the API; use the official SDK beside it"
 _WEBSOCKETS = "tunesmith has no WebSockets; use the official SDK beside it"
 _ENDPOINTS = "webhook endpoints are managed in the dashboard or with the official SDK"
+_ENDPOINT_METHODS = (
+    "create", "delete", "event_types", "list", "retrieve", "rotate_secret", "test", "update",
+)  # fmt: skip
 _CLOUDS = "tunesmith has no backend for this cloud; write one (see Write a backend)"
 _COMPUTER_USE = "tunesmith does not operate computers; use the official SDK beside it"
 _INTERNAL = "a detail of the official SDK"
@@ -343,19 +352,7 @@ ABSENT: Mapping[str, Mapping[str, str]] = {
         "compact": _OTHER_PARTS,
         "connect": _WEBSOCKETS,
     },
-    "webhooks": dict.fromkeys(
-        (
-            "create",
-            "delete",
-            "event_types",
-            "list",
-            "retrieve",
-            "rotate_secret",
-            "test",
-            "update",
-        ),
-        _ENDPOINTS,
-    ),
+    "webhooks": dict.fromkeys(_ENDPOINT_METHODS, _ENDPOINTS),
     "raw": dict.fromkeys(("http_request", "http_version", "is_closed", "method", "url"), _INTERNAL),
     "parameter": {
         "_enforce_credentials": _INTERNAL,

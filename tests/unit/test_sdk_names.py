@@ -201,6 +201,10 @@ SEEN = {
     "event": lambda client: tunesmith.types.ResponseStreamEvent(type="response.created"),
     "completion": lambda client: tunesmith.types.ChatCompletion(choices=[]),
     "message": lambda client: tunesmith.types.ChatCompletionMessage(),
+    "choice": lambda client: tunesmith.types.Choice(message={}),
+    "completion_choice": lambda client: tunesmith.types.CompletionChoice(text=""),
+    "usage": lambda client: tunesmith.types.ResponseUsage(),
+    "completion_usage": lambda client: tunesmith.types.CompletionUsage(),
     "response": lambda client: tunesmith.types.Response(id="resp_1"),
     "result": lambda client: tunesmith.types.Batch(id="batch_1", status="failed"),
     "error": lambda client: errors.APIStatusError("no", status=400),
@@ -298,6 +302,16 @@ async def test_parameters_of_another_endpoint_are_explained(operation, client):
     for name, hint in INSTEAD[operation].items():
         message = await refused(method, **{"model": MODEL, name: "x"})
         assert message.startswith(f"{operation}: {name}: unknown parameter: write {hint}")
+
+
+async def test_parameters_of_parse_are_explained(client):
+    asked = {"model": MODEL, "input": "x"}
+    message = await refused(client.responses.parse, **asked, response_format=City)
+    assert message == ("responses.parse: response_format: unknown parameter: write text_format=…")
+    message = await refused(client.responses.parse, **asked, textformat=City)
+    assert message.endswith("Did you mean 'text_format'?")
+    message = await refused(client.responses.create, **asked, timeout=httpx.Timeout(5))
+    assert message == "responses.create: timeout: must be a number of seconds above 0"
 
 
 async def test_parameters_of_other_apis_are_explained(client):

@@ -73,8 +73,8 @@ _KEY = re.compile(
     """,
     re.VERBOSE,
 )
-_REPORTED = re.compile(rb'"error"\s*:\s*(?!null\b|\s)')
-"""Error of a body; successes of the Responses API have one that is null."""
+_REPORTED = re.compile(rb'"error"(?!\s*:\s*null\b)')
+"""Sign of an error in a body; successes of the Responses API have one that is null."""
 
 _TITLE = re.compile(r"<title[^>]*>(.*?)</title>", re.IGNORECASE | re.DOTALL)
 _TAG = re.compile(r"<(?:script|style).*?</(?:script|style)>|<[^>]*>", re.IGNORECASE | re.DOTALL)

@@ -51,6 +51,7 @@ E = TypeVar("E", bound=BaseModel)
 R = TypeVar("R")
 T = TypeVar("T")
 
+_TIMEOUT = "must be a number of seconds above 0"
 _MAX_PROBLEMS = 3
 """Number of problems that an error message lists."""
 
@@ -137,7 +138,8 @@ def _describe_problems(
         yield name, _explain_unknown(operation, spec, name)
     for problem in problems:
         if problem not in unknown:
-            yield ".".join(str(part) for part in problem["loc"]), problem["msg"]
+            param = ".".join(str(part) for part in problem["loc"])
+            yield param, _TIMEOUT if param == "timeout" else problem["msg"]
 
 
 def _explain_unknown(operation: Callable[..., Any], spec: OperationSpec, name: str) -> str:

@@ -4,6 +4,7 @@ import inspect
 from collections.abc import Callable, Coroutine, Generator
 from typing import TYPE_CHECKING, Any, ClassVar, Generic, TypeVar
 
+from tunesmith._lazy import explain_parameter
 from tunesmith.calls.caller import Caller
 from tunesmith.errors import InvalidRequestError, InvalidResponseError
 from tunesmith.operations.base import Operation, operation
@@ -70,6 +71,13 @@ class _BoundParse:
 
     async def _parse(self, *positional: type[Any], **parameters: Any) -> Any:
         method = self._method
+        signature = self.__signature__.parameters
+        for name in parameters.keys() - signature.keys() - {"stream"}:
+            path = method.name.replace("create", "parse")
+            hint = explain_parameter(name, (path, method.name, "parameter"), signature)
+            raise InvalidRequestError(
+                f"{path}: {name}: unknown parameter{hint or ''}", operation=method.name, param=name
+            )
         if len(positional) + (method.param in parameters) != 1:
             raise InvalidRequestError(
                 f"{method.name.replace('create', 'parse')}: pass one class as {method.param}",

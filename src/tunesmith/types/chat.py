@@ -115,6 +115,8 @@ class ChatCompletionMessage(APIModel):
 class Choice(APIModel):
     """One of the completions of a conversation."""
 
+    _sdk_names: ClassVar[tuple[str, ...]] = ("choice", "result")
+
     finish_reason: FinishReason = None
     index: int = 0
     logprobs: ChoiceLogprobs | None = None

@@ -1,6 +1,6 @@
 """Completions of prompts."""
 
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import BeforeValidator
 
@@ -33,6 +33,8 @@ class PromptTokensDetails(APIModel):
 class CompletionUsage(APIModel):
     """Number of tokens used by a call; 0 for counts that the server omits."""
 
+    _sdk_names: ClassVar[tuple[str, ...]] = ("completion_usage", "result")
+
     completion_tokens: _Count = 0
     prompt_tokens: _Count = 0
     total_tokens: _Count = 0
@@ -55,6 +57,8 @@ class Logprobs(APIModel):
 
 class CompletionChoice(APIModel):
     """One of the completions of a prompt."""
+
+    _sdk_names: ClassVar[tuple[str, ...]] = ("completion_choice", "result")
 
     finish_reason: Literal["stop", "length", "content_filter"] | str | None = None
     """None in a stream until the choice ends."""

@@ -151,6 +151,8 @@ class ResponseIncompleteDetails(APIModel):
 class ResponseUsage(APIModel):
     """Tokens of a response."""
 
+    _sdk_names: ClassVar[tuple[str, ...]] = ("usage", "result")
+
     input_tokens: int | None = None
     input_tokens_details: dict[str, Any] | None = None
     output_tokens: int | None = None
