@@ -124,6 +124,21 @@ async def test_findings_and_learnt_texts_are_shown(http):
     ]
 
 
+async def test_models_that_split_rows_show_the_learnt_tokens(backend):
+    class Model:
+        def learned_tokens(self, row, format):
+            return [[(row["prompt"], False), (format, True)]]
+
+    async def open_model(name):
+        return Model()
+
+    app = ASGIApp(backend, pages=Playground(backend, open_model=open_model))
+    transport = httpx.ASGITransport(app)
+    async with httpx.AsyncClient(transport=transport, base_url="http://service") as http:
+        checked = await post_dataset(http, jsonl(ROWS), model="babbage-002")
+    assert checked["preview"][0]["tokens"] == [[["Question 0? ->", False], ["completions", True]]]
+
+
 async def test_a_declined_repair_is_not_applied(http):
     checked = await post_dataset(http, jsonl([*ROWS, ROWS[0]]), declined="duplicates")
     assert checked["rows_after"] == 13

@@ -172,3 +172,13 @@ def test_folders_without_a_model_are_refused(tmp_path):
         TransformersEngine({"x": tmp_path})
     with pytest.raises(EngineError, match="cannot name 'b' 'a'"):
         TransformersEngine({}, aliases={"a": "b"})
+
+
+@pytest.mark.anyio
+async def test_rows_are_split_into_the_tokens_that_are_learnt(tiny):
+    """What the playground shows before a training."""
+    model = await TransformersEngine({"tiny": tiny}).open("tiny")
+    messages = [{"role": "user", "content": "1 + 1"}, {"role": "assistant", "content": "2"}]
+    (tokens,) = model.learned_tokens({"messages": messages}, "chat")
+    assert "".join(text for text, is_learned in tokens if is_learned) == "2<|im_end|>"
+    assert "".join(text for text, _ in tokens).startswith("<|im_start|>user\n1 + 1<|im_end|>")

@@ -1,11 +1,11 @@
 """Training data of the page: findings, the repairs to accept, a preview, and the upload."""
 
-from collections.abc import Collection, Mapping
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
 from itertools import islice
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol, runtime_checkable
 
 import anyio.to_thread
 
@@ -15,11 +15,13 @@ from tunesmith.datasets.checks.model import checks_for_model
 from tunesmith.datasets.tokens import default_counter, segments
 from tunesmith.errors import DatasetError
 from tunesmith.known_models import find_model
+from tunesmith.service.engines.base import EngineError
 
 __all__ = ["DatasetRequest", "inspect_dataset", "upload_dataset"]
 
 _PREVIEW_ROWS = 20
 _PREVIEW_CHARS = 2000
+_PREVIEW_TOKENS = 1000
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -41,13 +43,26 @@ class DatasetRequest:
     split: float | None = None
 
 
-async def inspect_dataset(request: DatasetRequest) -> dict[str, Any]:
+@runtime_checkable
+class _TokenModel(Protocol):
+    """Model that splits rows into the tokens that it is trained on."""
+
+    def learned_tokens(
+        self, row: Mapping[str, Any], format: Format, /
+    ) -> Sequence[Sequence[tuple[str, bool]]]: ...
+
+
+async def inspect_dataset(request: DatasetRequest, model: object = None) -> dict[str, Any]:
     """Return the findings, with a preview of the rows as they will be trained on.
+
+    Args:
+        request: The choices of the page.
+        model: The model; if it has `learned_tokens`, the preview has its tokens.
 
     Raises:
         DatasetError: The file cannot be read or used.
     """
-    return await anyio.to_thread.run_sync(partial(_inspect, request))
+    return await anyio.to_thread.run_sync(partial(_inspect, request, model))
 
 
 async def upload_dataset(request: DatasetRequest, client: AsyncClient) -> dict[str, Any]:
@@ -82,7 +97,7 @@ def _diagnose(request: DatasetRequest) -> Diagnosis:
     def diagnose_as(target: Format | None) -> Diagnosis:
         dataset = Dataset.open(request.path, target_format=target, on_broken="skip")
         checks: list[Check] = []
-        if request.model:
+        if request.model and find_model(request.model):  # the service knows others itself
             counter = default_counter(request.model)
             checks = checks_for_model(request.model, dataset.format(), counter, dataset.file)
         return diagnose(dataset, checks=checks)
@@ -106,7 +121,7 @@ def _plan(diagnosis: Diagnosis, request: DatasetRequest) -> Plan:
     return diagnosis.plan(lambda finding: finding.code not in request.declined)
 
 
-def _inspect(request: DatasetRequest) -> dict[str, Any]:
+def _inspect(request: DatasetRequest, model: object) -> dict[str, Any]:
     diagnosis = _diagnose(request)
     plan = _plan(diagnosis, request)
     counter = default_counter(request.model)
@@ -126,7 +141,11 @@ def _inspect(request: DatasetRequest) -> dict[str, Any]:
         for chunk in plan.transformed_chunks()():
             if not result["preview"]:
                 result["preview"] = [
-                    {"line": row.line, "segments": _preview(row.data)}
+                    {
+                        "line": row.line,
+                        "segments": _preview(row.data),
+                        "tokens": _tokens(row.data, diagnosis.format, model),
+                    }
                     for row in islice(chunk, _PREVIEW_ROWS)
                 ]
             rows += len(chunk)
@@ -141,6 +160,18 @@ def _preview(data: dict[str, Any]) -> list[dict[str, Any]]:
     return [
         {**segment._asdict(), "text": segment.text[:_PREVIEW_CHARS]} for segment in segments(data)
     ]
+
+
+def _tokens(
+    data: dict[str, Any], format: Format, model: object
+) -> Sequence[Sequence[tuple[str, bool]]] | None:
+    """Return the tokens of each sequence of a row; None if the model cannot split it."""
+    if not isinstance(model, _TokenModel):
+        return None
+    try:
+        return [tokens[:_PREVIEW_TOKENS] for tokens in model.learned_tokens(data, format)]
+    except EngineError:
+        return None  # the findings name the rows that cannot be learnt
 
 
 def _to_dict(finding: Finding, plan: Plan) -> Mapping[str, Any]:

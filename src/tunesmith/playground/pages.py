@@ -33,8 +33,10 @@ from tunesmith.service.http.auth import authenticate
 from tunesmith.service.http.gateway import RawRequest
 from tunesmith.training_rules import FORMATS
 
-__all__ = ["ComputeAttention", "Playground"]
+__all__ = ["ComputeAttention", "OpenModel", "Playground"]
 
+OpenModel = Callable[[str], Awaitable[object]]
+"""Function of a model's name that returns its weights."""
 ComputeAttention = Callable[[str, str], Awaitable[Mapping[str, Any]]]
 """Function of a model and a prompt that returns `tokens` and, by name, `models`: their `attention`
 by layer, head, token and earlier token, and the likely tokens `next`.
@@ -60,6 +62,8 @@ class Playground:
             None if there is none; by default nothing can be downloaded.
         compute_attention: Function that computes the attention of a tuned model to a prompt; by
             default it is not shown.
+        open_model: Function that returns a model by its name; if it has `learned_tokens`, training
+            data are shown as its tokens, otherwise as texts.
 
     Example:
         ```python
@@ -79,6 +83,7 @@ class Playground:
         base_url: str | None = None,
         find_weights: Callable[[str], Path | None] | None = None,
         compute_attention: ComputeAttention | None = None,
+        open_model: OpenModel | None = None,
     ) -> None:
         # The page itself tries again.
         self._client = AsyncClient(backend=backend, max_retries=0)
@@ -86,6 +91,7 @@ class Playground:
         self._base_url = base_url
         self._find_weights = find_weights
         self._compute_attention = compute_attention
+        self._open_model = open_model
 
     async def __call__(self, request: RawRequest, /) -> Response | None:
         """Respond to a request of the page; return None for all others.
@@ -193,7 +199,10 @@ class Playground:
             )
             if "upload" in parameters:
                 return await upload_dataset(choices, self._client)
-            return await inspect_dataset(choices)
+            model = None
+            if self._open_model is not None and choices.model:
+                model = await self._open_model(choices.model)
+            return await inspect_dataset(choices, model)
 
 
 @asynccontextmanager

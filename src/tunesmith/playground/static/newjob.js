@@ -45,8 +45,8 @@ function Preview({ preview }) {
   const [isWhole, setWhole] = useState(false);
   const rows = isWhole ? preview : preview.slice(0, FIRST_ROWS);
   return html`<div class="preview">
-    <p class="note">The model learns to write <mark>the marked text</mark>; the rest is context.</p>
-    ${rows.map((row) => html`<div key=${row.line} class="example">${row.segments.map((segment, i) => html`<p key=${i}>
+    <p class="note">The model learns to write <mark>${preview[0].tokens ? "the marked tokens" : "the marked text"}</mark>; the rest is context.</p>
+    ${rows.map((row) => html`<div key=${row.line} class="example">${row.tokens ? row.tokens.map((tokens, i) => html`<p key=${i} class="split">${tokens.map(([text, isLearned], j) => (isLearned ? html`<mark key=${j}>${text}</mark>` : html`<span key=${j}>${text}</span>`))}</p>`) : row.segments.map((segment, i) => html`<p key=${i}>
       <span class="note">${segment.role}</span> ${segment.is_learned ? html`<mark>${segment.text}</mark>` : segment.text}</p>`)}</div>`)}
     ${preview.length > FIRST_ROWS && html`<button type="button" class="small" aria-expanded=${isWhole} onClick=${() => setWhole(!isWhole)}>${isWhole ? "Show fewer rows" : `Show ${preview.length} rows`}</button>`}
   </div>`;

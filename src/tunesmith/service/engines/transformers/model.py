@@ -26,6 +26,7 @@ from tunesmith.service.engines.transformers.job import TrainJob, TrainOptions, c
 from tunesmith.service.engines.transformers.rows import InvalidRowError, encode_row
 from tunesmith.service.engines.transformers.sampler import Sampler
 from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
+from tunesmith.training_rules import Format
 
 __all__ = ["BaseModel", "EngineTokenizer", "TransformersModel"]
 
@@ -216,6 +217,29 @@ class TransformersModel:
                         str(error), number, is_validation=is_validation
                     ) from error
                 file.write(json.dumps(row) + "\n")
+
+    def learned_tokens(self, row: Row, format: Format, /) -> list[list[tuple[str, bool]]]:
+        """Return the tokens of the sequences of a row, and whether each is learnt.
+
+        Args:
+            row: A row that is valid by the rules of its format.
+            format: The format.
+
+        Raises:
+            EngineError: The row cannot be learnt.
+        """
+        tokenizer = self._base.tokenizer
+        try:
+            sequences = encode_row(row, format, tokenizer, max_length=self._base.context_window)
+        except InvalidRowError as error:
+            raise EngineError(f"this row {error}") from error
+        return [
+            [
+                (tokenizer.token_bytes(token).decode("utf-8", "replace"), weight > 0)
+                for token, weight in zip(sequence.ids, sequence.weights, strict=True)
+            ]
+            for sequence in sequences
+        ]
 
     def _with_prefix(self, prompt: Sequence[int]) -> list[int]:
         prefix = list(self._base.tokenizer.prefix_ids)
