@@ -163,3 +163,37 @@ async def test_an_invalid_request_names_its_parameter(client):
     assert error.value.body["message"] == error.value.message
     with pytest.raises(errors.InvalidRequestError, match="temperature"):
         await client.responses.create(**ASKED, temperature=3)
+
+
+@pytest.mark.parametrize(
+    ("schema", "problem"),
+    [
+        ({"type": "object", "properties": {}}, "'additionalProperties' is required"),
+        (
+            {"type": "object", "properties": {"a": {}}, "additionalProperties": False},
+            r"In context=\(\), 'required' is required .* Missing 'a'",
+        ),
+        ({"type": "array"}, "must be a JSON Schema of 'type: \"object\"'"),
+        (
+            {
+                "type": "object",
+                "properties": {"a": {"type": "array"}},
+                "required": ["a"],
+                "additionalProperties": False,
+            },
+            r"In context=\('properties', 'a'\), array schema missing items",
+        ),
+    ],
+)
+async def test_a_schema_that_strict_mode_does_not_support_is_refused(client, schema, problem):
+    named = {"name": "term", "strict": True, "schema": schema}
+    tool = {"type": "function", "name": "term", "strict": True, "parameters": schema}
+    for parameters in ({"text": {"format": {"type": "json_schema", **named}}}, {"tools": [tool]}):
+        with pytest.raises(errors.BadRequestError, match=f"'term': .*{problem}"):
+            await client.responses.create(**ASKED, **parameters)
+    with pytest.raises(errors.BadRequestError, match=problem):
+        await client.chat.completions.create(
+            model="gpt-4o-mini",
+            messages=[{"role": "user", "content": "?"}],
+            response_format={"type": "json_schema", "json_schema": named},
+        )

@@ -9,6 +9,7 @@ from typing import Any, Literal, cast
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service.core.errors import invalid
 from tunesmith.service.inference.json_schema_sampler import sample_value, word_cycle
+from tunesmith.service.inference.strict_schema import validate_strict_schema
 from tunesmith.service.inference.stubs import Reply
 
 __all__ = ["OutputFormat", "OutputSegment", "output_format_for", "stub_output_format"]
@@ -120,6 +121,11 @@ def output_format_for(operation: CreateChatCompletion) -> OutputFormat:
             "tools",
             "array_above_max_length",
         )
+    for index, tool in enumerate(cast("Sequence[Fields]", operation.tools or ())):
+        function: Fields = tool.get("function") or {}
+        if function.get("strict"):
+            place = f"tools[{index}].function.parameters"
+            validate_strict_schema(function.get("parameters"), f"function '{_name(tool)}'", place)
     return _required_tool(operation) or _required_function(operation) or _content(operation)
 
 
@@ -179,7 +185,11 @@ def _content(operation: CreateChatCompletion) -> OutputFormat:
     response_format = cast("Fields", operation.response_format or {})
     match response_format.get("type"):
         case "json_schema":
-            return OutputFormat(schema=response_format["json_schema"].get("schema") or _ANY_OBJECT)
+            named: Fields = response_format["json_schema"]
+            if named.get("strict"):
+                subject = f"response_format '{named.get('name')}'"
+                validate_strict_schema(named.get("schema"), subject, "response_format")
+            return OutputFormat(schema=named.get("schema") or _ANY_OBJECT)
         case "json_object":
             if "json" not in json.dumps(list(operation.messages), default=dict).lower():
                 raise invalid(
