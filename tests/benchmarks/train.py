@@ -13,6 +13,7 @@ import subprocess
 import sys
 import time
 from contextlib import contextmanager
+from itertools import pairwise
 from pathlib import Path
 from tempfile import TemporaryDirectory
 
@@ -47,7 +48,7 @@ def rows():
         }
 
 
-def train_ours(base, data):
+def train_ours(base, data, format="chat"):
     """Return the losses and the CPU seconds of each step."""
     times, append = [], folder_module.JobFolder.append_step
 
@@ -59,7 +60,7 @@ def train_ours(base, data):
     with TemporaryDirectory() as path:
         folder = Path(path)
         options = {"learning_rate": RATE, "lr_scheduler": "constant", "warmup": 0}
-        job = {"base": str(base), "format": "chat", "n_epochs": 1, "batch_size": BATCH_SIZE}
+        job = {"base": str(base), "format": format, "n_epochs": 1, "batch_size": BATCH_SIZE}
         (folder / "job.json").write_text(json.dumps({**job, "options": options}))
         (folder / "train.jsonl").write_text("".join(json.dumps(row) + "\n" for row in data))
         train_folder(folder)
@@ -168,6 +169,43 @@ def train_trl(base, data):
     return times.losses, times.times
 
 
+def preferences(data):
+    """Return pairs in the format of the API: the answer to a question, and one to another."""
+    for row, other in pairwise(data):
+        question, answer = row["messages"]
+        yield {
+            "input": {"messages": [question]},
+            "preferred_output": [answer],
+            "non_preferred_output": [other["messages"][1]],
+        }
+
+
+def prefer_trl(base, pairs):
+    """Return the losses of DPO by TRL."""
+    import datasets
+    import trl
+
+    rows = [
+        {
+            "prompt": pair["input"]["messages"],
+            "chosen": pair["preferred_output"],
+            "rejected": pair["non_preferred_output"],
+        }
+        for pair in pairs
+    ]
+    times = Times()
+    with TemporaryDirectory() as path:
+        off = {"bf16": False, "gradient_checkpointing": False}
+        trl.DPOTrainer(
+            model=load(base),
+            args=trl.DPOConfig(**settings(path), **off, beta=0.1),
+            train_dataset=datasets.Dataset.from_list(rows),
+            processing_class=transformers.AutoTokenizer.from_pretrained(base),
+            callbacks=[times],
+        ).train()
+    return times.losses
+
+
 def per_step(times):
     return (times[-1] - times[WARM_UP]) / (len(times) - 1 - WARM_UP)
 
@@ -254,6 +292,10 @@ def main(base, n_steps):
         difference = max(abs(a - b) for a, b in zip(peer[0], plain, strict=True))
         print(f"CPU a step of TRL             {per_step(peer[1]) / step:.2f} of plain")
         print(f"largest difference of a loss  {difference:.6f}")
+        pairs = list(preferences(data[: 2 * BATCH_SIZE + 1]))
+        losses = train_ours(base, pairs, "dpo")[0], prefer_trl(base, pairs)
+        for name, values in zip(("losses of DPO", "of TRL"), losses, strict=True):
+            print(f"{name:29} {' '.join(f'{value:.4f}' for value in values)}")
     print(f"CPU of a training of one step {first_step(base, data):.1f} s")
     alone, together = per_token(base, 1), per_token(base, 8)
     print(f"CPU a token, 8 at once        {together / alone:.2f} of one alone, {alone:.3f} s")

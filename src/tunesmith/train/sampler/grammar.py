@@ -1,7 +1,6 @@
 # pyright: basic, reportMissingImports=false
 """Constrained decoding by llguidance: only tokens that keep a text valid are chosen."""
 
-import json
 from typing import Any
 
 import llguidance
@@ -24,7 +23,7 @@ class Grammars:
     def __init__(self, tokenizer: ModelTokenizer, size: int) -> None:
         stop = sorted(tokenizer.stop_ids)
         self._tokenizer = llguidance.LLTokenizer(
-            json.dumps(tokenizer.source), n_vocab=max(size, tokenizer.size), eos_token=stop
+            tokenizer.path.read_text("utf-8"), n_vocab=max(size, tokenizer.size), eos_token=stop
         )
 
     def match(self, schema: Any) -> "_Matcher":

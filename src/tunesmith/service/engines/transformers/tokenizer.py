@@ -44,30 +44,29 @@ class ModelTokenizer:
                 f"{folder} has no tokenizer.json; save the tokenizer with "
                 "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
             )
-        load = import_extra("tokenizers", "train", "Models with weights").Tokenizer.from_str
-        self.source: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        library = import_extra("tokenizers", "train", "Models with weights")
+        self.path = path
+        """The file `tokenizer.json`."""
         self._config = _read_json(folder / "tokenizer_config.json")
         self._folder = folder
-        self._rendered: Any = load(json.dumps(self.source))
+        self._rendered: Any = library.Tokenizer.from_file(str(path))
         self._rendered.no_truncation()
         self._rendered.no_padding()
         self.size: int = self._rendered.get_vocab_size()
-        plain = {**self.source, "added_tokens": self._added_tokens_as_control()}
-        self._plain: Any = load(json.dumps(plain))
-        self._plain.encode_special_tokens = True
-        self._control = re.compile("|".join(map(re.escape, self._control_texts)) or r"(?!)")
-
-    def _added_tokens_as_control(self) -> list[dict[str, Any]]:
+        self._added: dict[int, Any] = self._rendered.get_added_tokens_decoder()
         stop = self.stop_ids
-        return [
-            {**token, "special": token["special"] or token["id"] in stop}
-            for token in self.source.get("added_tokens", ())
+        control = [
+            token.content
+            for number, token in self._added.items()
+            if token.special or number in stop
         ]
-
-    @cached_property
-    def _control_texts(self) -> list[str]:
-        tokens = [token["content"] for token in self._added_tokens_as_control() if token["special"]]
-        return sorted(tokens, key=len, reverse=True)
+        self._plain: Any = library.Tokenizer.from_file(str(path))
+        self._plain.no_truncation()
+        self._plain.no_padding()
+        self._plain.add_special_tokens(control)
+        self._plain.encode_special_tokens = True
+        control.sort(key=len, reverse=True)
+        self._control = re.compile("|".join(map(re.escape, control)) or r"(?!)")
 
     @cached_property
     def special_tokens(self) -> Mapping[str, str]:
@@ -188,9 +187,9 @@ class ModelTokenizer:
         Raises:
             ValueError: The id is not in the vocabulary.
         """
-        added = self._added.get(id)
-        if added is not None:
-            return added
+        if id in self._added:
+            content: str = self._added[id].content
+            return content.encode()
         token: str | None = self._rendered.id_to_token(id)
         if token is None:
             raise ValueError(f"token id {id} is not in the vocabulary")
@@ -201,13 +200,9 @@ class ModelTokenizer:
         return token.replace("\u2581", " ").encode()
 
     @cached_property
-    def _added(self) -> dict[int, bytes]:
-        tokens = self.source.get("added_tokens", ())
-        return {token["id"]: token["content"].encode() for token in tokens}
-
-    @cached_property
     def _is_byte_level(self) -> bool:
-        return '"ByteLevel"' in json.dumps(self.source.get("decoder"))
+        decoder = self._rendered.decoder
+        return decoder is not None and b'"ByteLevel"' in decoder.__getstate__()
 
 
 class Conversation:
