@@ -3,7 +3,7 @@
 ```
  jsonl csv parquet …   iterables   tables
         └───────────┬────────────────┘
-                source.py       rows, in chunks
+                source.py       rows, in chunks; file_rows.py: those of files
                     │
                requests.py      a request per row; rows.py: its key
                     │

@@ -10,8 +10,8 @@ from pydantic_core import from_json, to_json
 from tunesmith._json_types import is_list
 from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.requests import RequestBuilder
+from tunesmith.batch.row_source import RowSource
 from tunesmith.batch.rows import RequestRow
-from tunesmith.batch.source import RowSource
 from tunesmith.datasets.cost import Prices
 from tunesmith.datasets.rows import Row as Example
 from tunesmith.datasets.tokens import TokenCounter, default_counter

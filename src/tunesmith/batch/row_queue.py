@@ -11,8 +11,8 @@ from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.requests import RequestBuilder
 from tunesmith.batch.result_stream import Notifier
 from tunesmith.batch.results import INVALID_ROW
+from tunesmith.batch.row_source import RowSource
 from tunesmith.batch.rows import RequestRow
-from tunesmith.batch.source import RowSource
 from tunesmith.errors import DatasetError
 
 __all__ = ["RowQueue", "open_row"]

@@ -30,7 +30,7 @@ from tunesmith.batch.requests import RequestBuilder
 from tunesmith.batch.result_stream import ResultStream
 from tunesmith.batch.results import Result, parse_body
 from tunesmith.batch.row_queue import RowQueue
-from tunesmith.batch.source import RowSource
+from tunesmith.batch.row_source import RowSource
 from tunesmith.batch.summary import make_progress, make_report
 from tunesmith.calls.deadline import Deadline
 from tunesmith.client import AsyncClient

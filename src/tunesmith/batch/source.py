@@ -1,31 +1,21 @@
 """Sources of rows: files, tables and iterables, read in chunks."""
 
 from collections.abc import AsyncGenerator, AsyncIterable, Generator, Iterable, Sized
-from contextlib import AsyncExitStack, closing
+from contextlib import AsyncExitStack
 from itertools import islice
 from os import PathLike
-from pathlib import Path
 from typing import Any, Protocol, TypeVar, cast
 
 import anyio.lowlevel
 import anyio.to_thread
 
 from tunesmith._extras import import_extra
-from tunesmith.datasets.read import DataFile, ReadIssues, read
+from tunesmith.batch.row_source import CHUNK_ROWS, NumberedRow, RowSource, read_in_threads
 from tunesmith.errors import DatasetError
 
-__all__ = ["NumberedRow", "RowSource", "Source", "SupportsArrowStream", "open_source"]
+__all__ = ["Source", "SupportsArrowStream", "open_source"]
 
 T = TypeVar("T")
-
-NumberedRow = tuple[int, object]
-"""Line or position, counting from 1, and its content; a `DatasetError` for an unreadable line."""
-
-_CHUNK_ROWS = 64
-"""Enough to make threads cheap, few enough to keep memory flat."""
-
-_COMPRESSED_SUFFIXES = {".gz", ".zst"}
-_CHUNK_BYTES = 1 << 20
 
 
 class SupportsArrowStream(Protocol):
@@ -50,26 +40,6 @@ Source = (
 texts or objects, asynchronous or not."""
 
 
-class RowSource:
-    """Rows of a source.
-
-    Attributes:
-        name: Name of the source in messages; None if it is not a file.
-        path: Path of the file; None if it is not a file.
-    """
-
-    name: str | None = None
-    path: Path | None = None
-
-    def count_rows(self) -> int | None:
-        """Count the rows; None if that would be slow. Blocks."""
-        return None
-
-    def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
-        """Read all rows in chunks, in flat memory."""
-        raise NotImplementedError
-
-
 def open_source(source: Source) -> RowSource:
     """Choose how to read a source, without reading it.
 
@@ -78,7 +48,10 @@ def open_source(source: Source) -> RowSource:
         ConfigurationError: An extra is not installed.
     """
     if isinstance(source, str | PathLike):
-        return _FileRows(_file(source))
+        # Imported here: other sources need none of `datasets`.
+        from tunesmith.batch.file_rows import open_file  # noqa: PLC0415
+
+        return open_file(source)
     if hasattr(source, "__arrow_c_stream__"):
         return _TableRows(cast("SupportsArrowStream", source))
     if isinstance(source, AsyncIterable):
@@ -91,81 +64,6 @@ def open_source(source: Source) -> RowSource:
     )
 
 
-def _file(path: str | PathLike[str]) -> DataFile:
-    try:
-        return DataFile(path)
-    except DatasetError as error:
-        raise DatasetError(
-            error.message,
-            file=error.file,
-            remedy="Rename it to .jsonl, .csv, .tsv, .xlsx, .parquet, .json or .txt; pass texts "
-            "as a list.",
-        ) from None
-
-
-class _BrokenLines(ReadIssues):
-    """Errors of unreadable lines: each is a row that fails."""
-
-    def __init__(self, file: str) -> None:
-        super().__init__(file)
-        self._found: list[DatasetError] = []
-
-    def drain(self) -> Generator[NumberedRow]:
-        for problem in self._found:
-            yield problem.line or 0, problem
-        self._found.clear()
-
-    def broken_line(
-        self,
-        line: int,
-        message: str,
-        *,
-        excerpt: object = None,
-        field: str | None = None,
-        hint: str = "",
-    ) -> None:
-        self._found.append(self.make_error(line, message, excerpt=excerpt, field=field, hint=hint))
-
-
-class _FileRows(RowSource):
-    def __init__(self, file: DataFile) -> None:
-        if file.path is not None and not file.path.is_file():
-            with file.open():  # raises the reason
-                pass
-        self._file = file
-        self.name = file.name
-        self.path = file.path
-
-    def count_rows(self) -> int | None:
-        """Count the lines of a plain file of lines."""
-        path = self._file.path
-        if (
-            path is None
-            or self._file.kind not in {"jsonl", "txt"}
-            or path.suffix in _COMPRESSED_SUFFIXES
-        ):
-            return None
-        count, last = 0, b"\n"
-        with path.open("rb") as stream:
-            while chunk := stream.read(_CHUNK_BYTES):
-                count += chunk.count(b"\n")
-                last = chunk[-1:]
-        return count + (last != b"\n")
-
-    def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
-        return _in_threads(self._rows())
-
-    def _rows(self) -> Generator[NumberedRow]:
-        file = self._file
-        if file.path is not None and not file.path.stat().st_size:
-            return  # an empty file has no rows
-        log = _BrokenLines(file.name)
-        for line, data in read(file, log):
-            yield from log.drain()
-            yield line, data["completion"].rstrip() if file.kind == "txt" else data
-        yield from log.drain()
-
-
 class _TableRows(RowSource):
     def __init__(self, table: SupportsArrowStream) -> None:
         self._table = table
@@ -176,13 +74,13 @@ class _TableRows(RowSource):
         return len(self._table) if isinstance(self._table, Sized) else None
 
     def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
-        return _in_threads(self._rows())
+        return read_in_threads(self._rows())
 
     def _rows(self) -> Generator[NumberedRow]:
         number = 0
         for batch in self._arrow.RecordBatchReader.from_stream(self._table):
-            for start in range(0, batch.num_rows, _CHUNK_ROWS):
-                for data in batch.slice(start, _CHUNK_ROWS).to_pylist():
+            for start in range(0, batch.num_rows, CHUNK_ROWS):
+                for data in batch.slice(start, CHUNK_ROWS).to_pylist():
                     number += 1
                     yield number, {k: v for k, v in data.items() if v is not None}
 
@@ -198,7 +96,7 @@ class _IterableRows(RowSource):
     async def chunks(self) -> AsyncGenerator[list[NumberedRow]]:
         # Not in a thread: the iterable may belong to this one.
         numbered = enumerate(self._rows, 1)
-        while chunk := list(islice(numbered, _CHUNK_ROWS)):
+        while chunk := list(islice(numbered, CHUNK_ROWS)):
             yield chunk
             await anyio.lowlevel.checkpoint()
 
@@ -217,12 +115,3 @@ class _AsyncRows(RowSource):
             async for data in rows:
                 number += 1
                 yield [(number, data)]
-
-
-async def _in_threads(rows: Generator[NumberedRow]) -> AsyncGenerator[list[NumberedRow]]:
-    def next_chunk() -> list[NumberedRow]:
-        return list(islice(rows, _CHUNK_ROWS))
-
-    with closing(rows):  # which closes its file
-        while chunk := await anyio.to_thread.run_sync(next_chunk):
-            yield chunk

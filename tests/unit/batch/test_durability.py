@@ -9,6 +9,7 @@ import pytest
 from pydantic import BaseModel
 from tests.unit.batch.services import Service, too_many
 from tests.unit.batch.test_provider import Eavesdropper
+from tests.unit.batch.test_provider_faults import Provider
 
 from tunesmith import AsyncClient
 from tunesmith.batch import BatchJob, Budget
@@ -216,3 +217,14 @@ async def test_records_of_many_keys_are_kept_on_disk():
     assert len(index._unsaved) < 5000
     assert index.get("0") == RowRecord(RowState.FAILED)
     index.close()
+
+
+async def test_results_of_a_batch_wait_for_a_slow_consumer(output):
+    service = Provider()
+    prompts = [f"p{n}" for n in range(3000)]
+    client = AsyncClient(backend=service)
+    async with BatchJob(prompts, output, client=client, model="m", mode="batch") as job:
+        async for _ in job:
+            await service.clock.sleep(1000)
+            assert len(job._stream._results) < 1500
+            break
