@@ -92,7 +92,7 @@ def merge(source: Path, target: Path) -> None:
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("adapter_*"))
     if not (source / "adapter_config.json").exists():
         return
-    base = peft.PeftConfig.from_pretrained(str(source)).base_model_name_or_path
+    base: Any = peft.PeftConfig.from_pretrained(str(source)).base_model_name_or_path
     model = transformers.AutoModelForCausalLM.from_pretrained(
         base, dtype="auto", trust_remote_code=False, use_safetensors=True, local_files_only=True
     )
