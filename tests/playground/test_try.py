@@ -186,3 +186,14 @@ def test_examples_are_added_without_an_answer(page):
     assert [each["role"] for each in messages] == ["user", "assistant", "user", "assistant", "user"]
     page.locator("article .role").nth(1).click()
     assert page.locator("article").nth(1).get_attribute("aria-label") == "user message"
+
+
+def test_the_first_page_is_drawn_within_300_ms_of_cpu_time(browser, address):
+    page = browser.new_page()
+    session = page.context.new_cdp_session(page)
+    session.send("Performance.enable", {"timeDomain": "threadTicks"})
+    page.goto(address)
+    page.wait_for_selector("option", state="attached")
+    metrics = session.send("Performance.getMetrics")["metrics"]
+    page.close()
+    assert next(each["value"] for each in metrics if each["name"] == "TaskDuration") < 0.3

@@ -6,7 +6,13 @@ const ANY_KEY = "playground"; // for servers that accept any key
 let key = ANY_KEY;
 
 /** Connection to the server: whether it responds, whether it wants a key, and its configuration. */
-export const connection = createStore({ isLost: false, needsKey: false, keyError: "", config: null, epoch: 0 });
+export const connection = createStore({
+  isLost: false,
+  needsKey: false,
+  keyError: "",
+  config: null,
+  epoch: 0,
+});
 
 export class ApiError extends Error {
   constructor(message, status, code) {
@@ -43,7 +49,12 @@ export const baseUrl = () => connection.get().config?.base_url ?? new URL("v1", 
 async function reach(method, path, { body, headers, signal }) {
   try {
     return await fetch(path, {
-      method, body, signal, headers: { authorization: `Bearer ${key}`, ...headers }, cache: "no-store", credentials: "omit",
+      method,
+      body,
+      signal,
+      headers: { authorization: `Bearer ${key}`, ...headers },
+      cache: "no-store",
+      credentials: "omit",
     });
   } catch (error) {
     if (error.name === "AbortError") throw error;
@@ -81,7 +92,8 @@ async function request(method, path, options = {}) {
   } catch {
     // Not JSON: the text itself is shown.
   }
-  const message = typeof error.message === "string" ? error.message : text.slice(0, 500) || `HTTP ${response.status}`;
+  const message =
+    typeof error.message === "string" ? error.message : text.slice(0, 500) || `HTTP ${response.status}`;
   if (response.status === 401) {
     connection.set((state) => ({ ...state, needsKey: true, keyError: message }));
   }
@@ -102,8 +114,10 @@ const json = (body) => ({ body: JSON.stringify(body), headers: { "content-type":
 
 /** Call the API: `api.get("models")`, `api.post("batches", {…})`. */
 export const api = {
-  get: async (path, query, signal) => (await request("GET", withQuery(`v1/${path}`, query), { signal })).json(),
-  post: async (path, body, signal) => (await request("POST", `v1/${path}`, { ...(body ? json(body) : {}), signal })).json(),
+  get: async (path, query, signal) =>
+    (await request("GET", withQuery(`v1/${path}`, query), { signal })).json(),
+  post: async (path, body, signal) =>
+    (await request("POST", `v1/${path}`, { ...(body ? json(body) : {}), signal })).json(),
   delete: async (path) => (await request("DELETE", `v1/${path}`)).json(),
   content: (path, signal) => request("GET", `v1/${path}`, { signal }),
   /** Upload a file as it is. */
@@ -114,7 +128,8 @@ export const api = {
     return (await request("POST", "v1/files", { body: form })).json();
   },
   /** Call an endpoint of the page. */
-  page: async (path, query, signal) => (await request("GET", withQuery(`playground/api/${path}`, query), { signal })).json(),
+  page: async (path, query, signal) =>
+    (await request("GET", withQuery(`playground/api/${path}`, query), { signal })).json(),
   pageBlob: async (path) => (await request("GET", `playground/api/${path}`)).blob(),
   pagePost: async (path, query, body, signal) =>
     (await request("POST", withQuery(`playground/api/${path}`, query), { body, signal })).json(),
@@ -141,7 +156,8 @@ export async function* streamEvents(path, body, signal) {
         const data = line.slice(5).trim();
         if (data === "[DONE]") return;
         const event = JSON.parse(data);
-        if (event.error) throw new ApiError(event.error.message ?? "The stream failed.", response.status, event.error.code);
+        if (event.error)
+          throw new ApiError(event.error.message ?? "The stream failed.", response.status, event.error.code);
         yield event;
       }
     }
@@ -190,22 +206,31 @@ export function usePages(path, { limit, query, ms = 0 }) {
   current.current = state;
   const extra = JSON.stringify(query ?? {});
 
-  const loadFirst = useCallback(async (signal) => {
-    try {
-      const page = await api.get(path, { limit, ...JSON.parse(extra) }, signal);
-      setState((old) => {
-        const known = new Set(page.data.map((row) => row.id));
-        const rest = old.path === path + extra ? old.rows.filter((row) => !known.has(row.id)) : [];
-        // With a gap between both, only the new page is certain.
-        const overlaps = old.path === path + extra && old.rows.some((row) => known.has(row.id));
-        const rows = overlaps ? [...page.data, ...rest] : page.data;
-        return { rows, path: path + extra, hasMore: overlaps ? old.hasMore : page.has_more, isLoading: false, error: null };
-      });
-    } catch (error) {
-      if (error.name === "AbortError") return;
-      setState((old) => ({ ...old, isLoading: false, error }));
-    }
-  }, [path, limit, extra]);
+  const loadFirst = useCallback(
+    async (signal) => {
+      try {
+        const page = await api.get(path, { limit, ...JSON.parse(extra) }, signal);
+        setState((old) => {
+          const known = new Set(page.data.map((row) => row.id));
+          const rest = old.path === path + extra ? old.rows.filter((row) => !known.has(row.id)) : [];
+          // With a gap between both, only the new page is certain.
+          const overlaps = old.path === path + extra && old.rows.some((row) => known.has(row.id));
+          const rows = overlaps ? [...page.data, ...rest] : page.data;
+          return {
+            rows,
+            path: path + extra,
+            hasMore: overlaps ? old.hasMore : page.has_more,
+            isLoading: false,
+            error: null,
+          };
+        });
+      } catch (error) {
+        if (error.name === "AbortError") return;
+        setState((old) => ({ ...old, isLoading: false, error }));
+      }
+    },
+    [path, limit, extra],
+  );
 
   usePolling(loadFirst, ms, [loadFirst]);
 
@@ -217,7 +242,11 @@ export function usePages(path, { limit, query, ms = 0 }) {
       const page = await api.get(path, { limit, after: rows.at(-1).id, ...JSON.parse(extra) });
       setState((old) => {
         const known = new Set(old.rows.map((row) => row.id));
-        return { ...old, rows: old.rows.concat(page.data.filter((row) => !known.has(row.id))), hasMore: page.has_more };
+        return {
+          ...old,
+          rows: old.rows.concat(page.data.filter((row) => !known.has(row.id))),
+          hasMore: page.has_more,
+        };
       });
     } catch (error) {
       setState((old) => ({ ...old, error }));

@@ -25,12 +25,23 @@ function KeyDialog({ message }) {
   const [value, setValue] = useState("");
   useEffect(() => dialog.current.showModal(), []);
   return html`<dialog ref=${dialog} aria-labelledby="key-title" onCancel=${(event) => event.preventDefault()}>
-    <form onSubmit=${(event) => { event.preventDefault(); if (value.trim()) setKey(value); }}>
+    <form
+      onSubmit=${(event) => {
+        event.preventDefault();
+        if (value.trim()) setKey(value);
+      }}
+    >
       <h2 id="key-title">API key</h2>
       <p>This server needs a key. It is kept in this tab's memory only, until the page is closed.</p>
       ${message && html`<p class="bad" role="alert">${message}</p>`}
       <label for="key">Key</label>
-      <input id="key" type="password" autocomplete="off" value=${value} onInput=${(event) => setValue(event.target.value)} />
+      <input
+        id="key"
+        type="password"
+        autocomplete="off"
+        value=${value}
+        onInput=${(event) => setValue(event.target.value)}
+      />
       <p class="actions"><button class="primary">Use the key</button></p>
     </form>
   </dialog>`;
@@ -41,8 +52,17 @@ const THEMES = { "": "System colours", light: "Light", dark: "Dark" };
 function ThemeButton() {
   const [theme, setTheme] = useState("");
   const next = { "": "dark", dark: "light", light: "" }[theme];
-  useEffect(() => { document.documentElement.style.colorScheme = theme || "light dark"; }, [theme]);
-  return html`<button type="button" class="quiet small" title="Switch colours" onClick=${() => setTheme(next)}>${THEMES[theme]}</button>`;
+  useEffect(() => {
+    document.documentElement.style.colorScheme = theme || "light dark";
+  }, [theme]);
+  return html`<button
+    type="button"
+    class="quiet small"
+    title="Switch colours"
+    onClick=${() => setTheme(next)}
+  >
+    ${THEMES[theme]}
+  </button>`;
 }
 
 function App() {
@@ -52,18 +72,34 @@ function App() {
   useModels();
   useEffect(() => {
     let isCurrent = true;
-    VIEWS[view][1]().then((module) => { if (isCurrent) setLoaded({ view, View: module.default }); });
+    VIEWS[view][1]().then((module) => {
+      if (isCurrent) setLoaded({ view, View: module.default });
+    });
     document.title = `${VIEWS[view][0]} · tunesmith playground`;
-    return () => { isCurrent = false; };
+    return () => {
+      isCurrent = false;
+    };
   }, [view]);
-  return html`
-    <a class="skip" href="#main" onClick=${(event) => { event.preventDefault(); document.querySelector("main").focus(); }}>Skip to content</a>
+  return html` <a
+      class="skip"
+      href="#main"
+      onClick=${(event) => {
+        event.preventDefault();
+        document.querySelector("main").focus();
+      }}>Skip to content</a>
     <header class="top">
       <strong class="brand"><img src="playground/icon.svg" alt="" width="22" height="22" />tunesmith</strong>
-      <nav aria-label="Views">${Object.entries(VIEWS).filter(([name]) => name !== "attention" || config?.has_attention).map(([name, [label]]) => html`
-        <a key=${name} href="#/${name}" aria-current=${name === view ? "page" : undefined}>${label}</a>`)}
+      <nav aria-label="Views">
+        ${Object.entries(VIEWS)
+          .filter(([name]) => name !== "attention" || config?.has_attention)
+          .map(
+            ([name, [label]]) =>
+              html` <a key=${name} href="#/${name}" aria-current=${name === view ? "page" : undefined}>${label}</a>`,
+          )}
       </nav>
-      <div class="status"><span class="server note" title=${config?.base_url ?? ""}>${config?.base_url ?? location.host}</span><${ThemeButton} /></div>
+      <div class="status">
+        <span class="server note" title=${config?.base_url ?? ""}>${config?.base_url ?? location.host}</span><${ThemeButton} />
+      </div>
     </header>
     <div role="status">${isLost && html`<p class="lost">The server does not respond. Trying again…</p>`}</div>
     <main id="main" tabindex="-1">

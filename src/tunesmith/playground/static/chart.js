@@ -9,7 +9,8 @@ export const COLOURS = 6;
 
 /** Round values that cover a range: multiples of 1, 2 or 5 times a power of ten. */
 export function ticks(low, high) {
-  if (high - low <= Math.max(Math.abs(low), Math.abs(high)) * 1e-9 + 1e-300) high = low + Math.max(Math.abs(low), 1);
+  if (high - low <= Math.max(Math.abs(low), Math.abs(high)) * 1e-9 + 1e-300)
+    high = low + Math.max(Math.abs(low), 1);
   const raw = (high - low) / TICKS;
   const power = 10 ** Math.floor(Math.log10(raw));
   const step = [1, 2, 5, 10].map((factor) => factor * power).find((size) => size >= raw);
@@ -41,7 +42,8 @@ export function smoothed(points, weight) {
   });
 }
 
-export const writeNumber = (value) => Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 6 });
+export const writeNumber = (value) =>
+  Number(value.toPrecision(4)).toLocaleString("en", { maximumFractionDigits: 6 });
 
 function nearest(points, x) {
   let [low, high] = [0, points.length - 1];
@@ -58,13 +60,22 @@ export function LineChart({ title, yLabel, xLabel = "step", series, smoothing = 
   const [pointer, setPointer] = useState(null);
   const svg = useRef();
   // A logarithmic axis has no place for zero.
-  const lines = (isLog ? series.map((line) => ({ ...line, points: line.points.filter(([, y]) => y > 0) })) : series).filter((line) => line.points.length);
+  const lines = (
+    isLog ? series.map((line) => ({ ...line, points: line.points.filter(([, y]) => y > 0) })) : series
+  ).filter((line) => line.points.length);
   if (!lines.length) return null;
-  const drawn = lines.map((line) => ({ ...line, curve: line.points.length > 2 ? smoothed(line.points, smoothing) : line.points }));
+  const drawn = lines.map((line) => ({
+    ...line,
+    curve: line.points.length > 2 ? smoothed(line.points, smoothing) : line.points,
+  }));
   const xs = drawn.flatMap((line) => [line.points[0][0], line.points.at(-1)[0]]);
   const scaleY = isLog ? Math.log10 : (y) => y;
   let [low, high] = isLog ? [Infinity, -Infinity] : [0, 0];
-  for (const line of drawn) for (const [, y] of line.points) { low = Math.min(low, scaleY(y)); high = Math.max(high, scaleY(y)); }
+  for (const line of drawn)
+    for (const [, y] of line.points) {
+      low = Math.min(low, scaleY(y));
+      high = Math.max(high, scaleY(y));
+    }
   const [left, right] = [Math.min(...xs), Math.max(...xs, Math.min(...xs) + 1e-9)];
   const yTicks = isLog ? logTicks(low, Math.max(high, low + 1e-3)) : ticks(low, high);
   [low, high] = [yTicks[0], yTicks.at(-1)];
@@ -75,7 +86,9 @@ export function LineChart({ title, yLabel, xLabel = "step", series, smoothing = 
   function follow(event) {
     const box = svg.current.getBoundingClientRect();
     const x = ((event.clientX - box.left) / box.width) * WIDTH;
-    setPointer(Math.min(Math.max(left + ((x - LEFT) / (WIDTH - LEFT - RIGHT)) * (right - left), left), right));
+    setPointer(
+      Math.min(Math.max(left + ((x - LEFT) / (WIDTH - LEFT - RIGHT)) * (right - left), left), right),
+    );
   }
   function step(event) {
     const way = { ArrowLeft: -1, ArrowRight: 1 }[event.key];
@@ -88,26 +101,81 @@ export function LineChart({ title, yLabel, xLabel = "step", series, smoothing = 
 
   const values = pointer == null ? [] : drawn.map((line) => [line, nearest(line.curve, pointer)]);
   return html`<figure class="chart">
-    <figcaption><h3>${title}</h3><span class="note">${yLabel}</span></figcaption>
-    <svg ref=${svg} viewBox="0 0 ${WIDTH} ${HEIGHT}" role="img" tabindex="0" aria-label="${title}: ${yLabel} by ${xLabel}; arrow keys show values"
-      onPointerMove=${follow} onPointerLeave=${() => setPointer(null)} onKeyDown=${step} onBlur=${() => setPointer(null)}>
-      ${yTicks.map((tick) => (isLog ? 10 ** tick : tick)).map((y) => html`<g key="y${y}"><line class="rule" x1=${LEFT} x2=${WIDTH - RIGHT} y1=${yOf(y)} y2=${yOf(y)} />
-        <text x=${LEFT - 8} y=${yOf(y) + 4} text-anchor="end">${writeNumber(y)}</text></g>`)}
-      ${ticks(left, right).filter((x) => x >= left && x <= right && Number.isInteger(x)).map((x) => html`<g key="x${x}"><line class="rule" x1=${xOf(x)} x2=${xOf(x)} y1=${HEIGHT - BOTTOM} y2=${HEIGHT - BOTTOM + 5} />
-        <text x=${xOf(x)} y=${HEIGHT - BOTTOM + 20} text-anchor="middle">${writeNumber(x)}</text></g>`)}
+    <figcaption>
+      <h3>${title}</h3>
+      <span class="note">${yLabel}</span>
+    </figcaption>
+    <svg
+      ref=${svg}
+      viewBox="0 0 ${WIDTH} ${HEIGHT}"
+      role="img"
+      tabindex="0"
+      aria-label="${title}: ${yLabel} by ${xLabel}; arrow keys show values"
+      onPointerMove=${follow}
+      onPointerLeave=${() => setPointer(null)}
+      onKeyDown=${step}
+      onBlur=${() => setPointer(null)}
+    >
+      ${yTicks
+        .map((tick) => (isLog ? 10 ** tick : tick))
+        .map(
+          (y) =>
+            html`<g key="y${y}"><line class="rule" x1=${LEFT} x2=${WIDTH - RIGHT} y1=${yOf(y)} y2=${yOf(y)} />
+              <text x=${LEFT - 8} y=${yOf(y) + 4} text-anchor="end">${writeNumber(y)}</text></g>`,
+        )}
+      ${ticks(left, right)
+        .filter((x) => x >= left && x <= right && Number.isInteger(x))
+        .map(
+          (x) =>
+            html`<g key="x${x}"><line class="rule" x1=${xOf(x)} x2=${xOf(x)} y1=${HEIGHT - BOTTOM} y2=${HEIGHT - BOTTOM + 5} />
+              <text x=${xOf(x)} y=${HEIGHT - BOTTOM + 20} text-anchor="middle">${writeNumber(x)}</text></g>`,
+        )}
       <text x=${(LEFT + WIDTH - RIGHT) / 2} y=${HEIGHT - 6} text-anchor="middle">${xLabel}</text>
-      ${drawn.map((line) => html`<g key=${line.name}>
-        ${smoothing > 0 && line.points.length > 2 && html`<polyline class="line c${line.color} raw" points=${path(line.points)} />`}
-        ${line.points.length === 1
-          ? html`<circle class="dot c${line.color}" cx=${xOf(line.points[0][0])} cy=${yOf(line.points[0][1])} r="4" />`
-          : html`<polyline class="line c${line.color}" stroke-dasharray=${line.isDashed ? "6 4" : undefined} points=${path(line.curve)} />`}
-      </g>`)}
-      ${pointer != null && html`<line class="pointer" x1=${xOf(values[0][1][0])} x2=${xOf(values[0][1][0])} y1=${TOP} y2=${HEIGHT - BOTTOM} />`}
-      ${values.map(([line, [x, y]]) => html`<circle key=${line.name} class="dot c${line.color}" cx=${xOf(x)} cy=${yOf(y)} r="3.5" />`)}
+      ${drawn.map(
+        (line) =>
+          html`<g key=${line.name}>
+            ${
+              smoothing > 0 &&
+              line.points.length > 2 &&
+              html`<polyline class="line c${line.color} raw" points=${path(line.points)} />`
+            }
+            ${
+              line.points.length === 1
+                ? html`<circle
+                    class="dot c${line.color}"
+                    cx=${xOf(line.points[0][0])}
+                    cy=${yOf(line.points[0][1])}
+                    r="4"
+                  />`
+                : html`<polyline
+                    class="line c${line.color}"
+                    stroke-dasharray=${line.isDashed ? "6 4" : undefined}
+                    points=${path(line.curve)}
+                  />`
+            }
+          </g>`,
+      )}
+      ${
+        pointer != null &&
+        html`<line
+          class="pointer"
+          x1=${xOf(values[0][1][0])}
+          x2=${xOf(values[0][1][0])}
+          y1=${TOP}
+          y2=${HEIGHT - BOTTOM}
+        />`
+      }
+      ${values.map(
+        ([line, [x, y]]) =>
+          html`<circle key=${line.name} class="dot c${line.color}" cx=${xOf(x)} cy=${yOf(y)} r="3.5" />`,
+      )}
     </svg>
     <div class="legend">
-      ${drawn.map((line, i) => html`<span key=${line.name}><i class="swatch c${line.color} ${line.isDashed ? "dashed" : ""}"></i>${line.name}
-        ${values[i] && html`<b> ${writeNumber(values[i][1][1])}</b>`}</span>`)}
+      ${drawn.map(
+        (line, i) =>
+          html`<span key=${line.name}><i class="swatch c${line.color} ${line.isDashed ? "dashed" : ""}"></i>${line.name}
+            ${values[i] && html`<b> ${writeNumber(values[i][1][1])}</b>`}</span>`,
+      )}
       ${values.length > 0 && html`<span>${xLabel} <b>${writeNumber(values[0][1][0])}</b></span>`}
     </div>
   </figure>`;
@@ -130,7 +198,11 @@ export async function chartsToPng(figures) {
     const top = i * part;
     context.fillStyle = root.color;
     context.font = "600 16px system-ui, sans-serif";
-    context.fillText(`${figure.querySelector("h3").textContent} (${figure.querySelector(".note").textContent})`, 12, top + 22);
+    context.fillText(
+      `${figure.querySelector("h3").textContent} (${figure.querySelector(".note").textContent})`,
+      12,
+      top + 22,
+    );
     context.drawImage(await rasterize(figure.querySelector("svg")), 0, top + 30, WIDTH, HEIGHT);
     let x = LEFT;
     context.font = "13px system-ui, sans-serif";

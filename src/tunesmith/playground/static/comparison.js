@@ -3,7 +3,15 @@ import { api } from "./api.js";
 import { createStore } from "./ui.js";
 
 export const comparison = createStore({
-  models: [], endpoint: "auto", prompts: [""], system: "", temperature: 0, maxTokens: 128, stop: "", seed: "1", answers: {},
+  models: [],
+  endpoint: "auto",
+  prompts: [""],
+  system: "",
+  temperature: 0,
+  maxTokens: 128,
+  stop: "",
+  seed: "1",
+  answers: {},
 });
 
 const SAMPLES = 3;
@@ -16,8 +24,14 @@ export async function compareModels(models, fileId) {
   if (!fileId) return;
   try {
     const { prompts, system, stop, endpoint } = await readPrompts(fileId);
-    comparison.set((state) => ({ ...state, endpoint, system: system || state.system, stop: stop || state.stop }));
-    if (!comparison.get().prompts.some((prompt) => prompt.trim())) comparison.set((state) => ({ ...state, prompts }));
+    comparison.set((state) => ({
+      ...state,
+      endpoint,
+      system: system || state.system,
+      stop: stop || state.stop,
+    }));
+    if (!comparison.get().prompts.some((prompt) => prompt.trim()))
+      comparison.set((state) => ({ ...state, prompts }));
   } catch {
     // The prompts are only a suggestion.
   }
@@ -40,9 +54,17 @@ async function readPrompts(fileId) {
   if (!isWhole) lines.pop();
   const rows = lines.map((line) => JSON.parse(line));
   const messages = (row) => row.messages ?? row.input?.messages ?? [];
-  const prompts = rows.slice(0, SAMPLES).map((row) => row.prompt ?? messages(row).findLast((each) => each.role === "user")?.content).filter((prompt) => typeof prompt === "string");
+  const prompts = rows
+    .slice(0, SAMPLES)
+    .map((row) => row.prompt ?? messages(row).findLast((each) => each.role === "user")?.content)
+    .filter((prompt) => typeof prompt === "string");
   const system = messages(rows[0] ?? {}).find((each) => each.role === "system")?.content;
   const endsLine = rows.every((row) => typeof row.completion === "string" && row.completion.endsWith("\n"));
   if (!prompts.length) throw new Error("The file has no prompts.");
-  return { prompts, endpoint: "prompt" in rows[0] ? "complete" : "chat", system: typeof system === "string" ? system : "", stop: rows.length && endsLine ? "\\n" : "" };
+  return {
+    prompts,
+    endpoint: "prompt" in rows[0] ? "complete" : "chat",
+    system: typeof system === "string" ? system : "",
+    stop: rows.length && endsLine ? "\\n" : "",
+  };
 }

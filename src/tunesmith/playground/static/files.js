@@ -1,9 +1,30 @@
 // Files: list, preview, upload, download, delete.
 import { api, usePages } from "./api.js";
 import { decodeResults } from "./metrics.js";
-import { download, Empty, ErrorNote, Field, formatBytes, formatNumber, formatTime, html, useEffect, useState, VirtualTable } from "./ui.js";
+import {
+  download,
+  Empty,
+  ErrorNote,
+  Field,
+  formatBytes,
+  formatNumber,
+  formatTime,
+  html,
+  useEffect,
+  useState,
+  VirtualTable,
+} from "./ui.js";
 
-const PURPOSES = ["fine-tune", "fine-tune-results", "batch", "batch_output", "assistants", "vision", "user_data", "evals"];
+const PURPOSES = [
+  "fine-tune",
+  "fine-tune-results",
+  "batch",
+  "batch_output",
+  "assistants",
+  "vision",
+  "user_data",
+  "evals",
+];
 const PREVIEW_BYTES = 20_000;
 const PAGE = 1000;
 
@@ -13,7 +34,10 @@ const path = (file) => `files/${encodeURIComponent(file.id)}`;
 async function readStart(file, signal) {
   const response = await api.content(`${path(file)}/content`, signal);
   if (file.purpose === "fine-tune-results") {
-    return { text: decodeResults(await response.text()).slice(0, PREVIEW_BYTES), isWhole: file.bytes < PREVIEW_BYTES };
+    return {
+      text: decodeResults(await response.text()).slice(0, PREVIEW_BYTES),
+      isWhole: file.bytes < PREVIEW_BYTES,
+    };
   }
   const reader = response.body.getReader();
   const decoder = new TextDecoder();
@@ -34,7 +58,10 @@ function Preview({ file, onClose, onDelete }) {
     const stop = new AbortController();
     setContent(null);
     setError(null);
-    readStart(file, stop.signal).then(setContent, (problem) => problem.name !== "AbortError" && setError(problem));
+    readStart(file, stop.signal).then(
+      setContent,
+      (problem) => problem.name !== "AbortError" && setError(problem),
+    );
     return () => stop.abort();
   }, [file.id]);
   async function save() {
@@ -45,13 +72,21 @@ function Preview({ file, onClose, onDelete }) {
     }
   }
   return html`<section class="panel" aria-label="Preview">
-    <div class="bar"><h2>${file.filename || file.id}</h2><div class="actions">
-      <button type="button" onClick=${save}>Download</button>
-      <button type="button" onClick=${() => onDelete(file).catch(setError)}>Delete</button>
-      <button type="button" class="quiet" onClick=${onClose}>Close</button></div></div>
+    <div class="bar">
+      <h2>${file.filename || file.id}</h2>
+      <div class="actions">
+        <button type="button" onClick=${save}>Download</button>
+        <button type="button" onClick=${() => onDelete(file).catch(setError)}>Delete</button>
+        <button type="button" class="quiet" onClick=${onClose}>Close</button>
+      </div>
+    </div>
     <p class="note">${file.id} · ${file.purpose} · ${formatBytes(file.bytes)} · ${file.status}</p>
     <${ErrorNote} error=${error} />
-    ${content && html`<pre tabindex="0" aria-label="Beginning of the file">${content.text}</pre>${!content.isWhole && html`<p class="note">The beginning of the file.</p>`}`}
+    ${
+      content &&
+      html`<pre tabindex="0" aria-label="Beginning of the file">${content.text}</pre>
+        ${!content.isWhole && html`<p class="note">The beginning of the file.</p>`}`
+    }
   </section>`;
 }
 
@@ -60,7 +95,15 @@ export default function Files() {
   const [selected, setSelected] = useState(null);
   const [error, setError] = useState(null);
   const [status, setStatus] = useState("");
-  const { rows, more, hasMore, remove, refresh, isLoading, error: listError } = usePages("files", { limit: PAGE, query: { purpose }, ms: 5000 });
+  const {
+    rows,
+    more,
+    hasMore,
+    remove,
+    refresh,
+    isLoading,
+    error: listError,
+  } = usePages("files", { limit: PAGE, query: { purpose }, ms: 5000 });
 
   async function upload(event) {
     const [file] = event.target.files;
@@ -85,7 +128,14 @@ export default function Files() {
   }
 
   const columns = [
-    { name: "Name", class: "wide", cell: (file) => html`<button type="button" class="link" onClick=${() => setSelected(file)}>${file.filename || file.id}</button>` },
+    {
+      name: "Name",
+      class: "wide",
+      cell: (file) =>
+        html`<button type="button" class="link" onClick=${() => setSelected(file)}>
+          ${file.filename || file.id}
+        </button>`,
+    },
     { name: "Purpose", cell: (file) => file.purpose },
     { name: "Size", class: "number", cell: (file) => formatBytes(file.bytes) },
     { name: "Created", class: "time", cell: (file) => formatTime(file.created_at) },
@@ -93,13 +143,36 @@ export default function Files() {
   ];
   return html`
     <div class="bar">
-      <${Field} label="Purpose">${(id) => html`<select id=${id} value=${purpose} onChange=${(event) => { setPurpose(event.target.value); setSelected(null); }}>
-        <option value="">All purposes</option>${PURPOSES.map((each) => html`<option key=${each} value=${each}>${each}</option>`)}</select>`}<//>
+      <${Field} label="Purpose">${(id) =>
+        html`<select
+          id=${id}
+          value=${purpose}
+          onChange=${(event) => {
+            setPurpose(event.target.value);
+            setSelected(null);
+          }}
+        >
+          <option value="">All purposes</option>
+          ${PURPOSES.map((each) => html`<option key=${each} value=${each}>${each}</option>`)}
+        </select>`}</${Field}>
       <div class="actions"><input id="upload" class="hidden" type="file" accept=".jsonl" onChange=${upload} /><label class="button" for="upload">Upload JSON Lines</label></div>
     </div>
     <p class="note" role="status">${status || (rows.length ? `${formatNumber(rows.length)}${hasMore ? "+" : ""} files` : "")}</p>
     <${ErrorNote} error=${error ?? listError} />
-    ${rows.length ? html`<${VirtualTable} label="Files" layout="files" columns=${columns} rows=${rows} onEnd=${more} selected=${selected?.id} />`
-      : !isLoading && !listError && html`<${Empty}>No files.<//>`}
-    ${selected && html`<${Preview} file=${selected} onClose=${() => setSelected(null)} onDelete=${deleteFile} />`}`;
+    ${
+      rows.length
+        ? html`<${VirtualTable}
+            label="Files"
+            layout="files"
+            columns=${columns}
+            rows=${rows}
+            onEnd=${more}
+            selected=${selected?.id}
+          />`
+        : !isLoading && !listError && html`<${Empty}>No files.</${Empty}>`
+    }
+    ${
+      selected &&
+      html`<${Preview} file=${selected} onClose=${() => setSelected(null)} onDelete=${deleteFile} />`
+    }`;
 }

@@ -2,8 +2,20 @@
 import { api, streamEvents } from "./api.js";
 
 export const DEFAULTS = {
-  model: "", mode: "chat", temperature: 1, topP: 1, maxTokens: 256, stop: "", seed: "", frequencyPenalty: 0,
-  presencePenalty: 0, showLogprobs: false, useStream: true, schema: "", tools: "", suffix: "",
+  model: "",
+  mode: "chat",
+  temperature: 1,
+  topP: 1,
+  maxTokens: 256,
+  stop: "",
+  seed: "",
+  frequencyPenalty: 0,
+  presencePenalty: 0,
+  showLogprobs: false,
+  useStream: true,
+  schema: "",
+  tools: "",
+  suffix: "",
 };
 
 const TOP_CHAT = 5;
@@ -25,20 +37,33 @@ export function buildRequest(settings, input, model) {
   if (settings.seed !== "") request.seed = Number(settings.seed);
   if (settings.frequencyPenalty) request.frequency_penalty = settings.frequencyPenalty;
   if (settings.presencePenalty) request.presence_penalty = settings.presencePenalty;
-  if (settings.showLogprobs) Object.assign(request, isChat ? { logprobs: true, top_logprobs: TOP_CHAT } : { logprobs: TOP_COMPLETIONS });
+  if (settings.showLogprobs)
+    Object.assign(
+      request,
+      isChat ? { logprobs: true, top_logprobs: TOP_CHAT } : { logprobs: TOP_COMPLETIONS },
+    );
   if (isChat && settings.schema.trim()) {
-    request.response_format = { type: "json_schema", json_schema: { name: "answer", schema: parseJson(settings.schema, "JSON schema"), strict: true } };
+    request.response_format = {
+      type: "json_schema",
+      json_schema: { name: "answer", schema: parseJson(settings.schema, "JSON schema"), strict: true },
+    };
   }
   if (isChat && settings.tools.trim()) {
     const tools = parseJson(settings.tools, "Tools");
-    request.tools = (Array.isArray(tools) ? tools : [tools]).map((tool) => (tool.type ? tool : { type: "function", function: tool }));
+    request.tools = (Array.isArray(tools) ? tools : [tools]).map((tool) =>
+      tool.type ? tool : { type: "function", function: tool },
+    );
   }
   return request;
 }
 
 /** Read one stop text per line; `\n` and `\t` stand for a line end and a tab. */
 export const readStops = (text) =>
-  text.split("\n").filter(Boolean).map((line) => line.replace(/\\([nt\\])/g, (_, c) => ({ n: "\n", t: "\t", "\\": "\\" })[c])).slice(0, 4);
+  text
+    .split("\n")
+    .filter(Boolean)
+    .map((line) => line.replace(/\\([nt\\])/g, (_, c) => ({ n: "\n", t: "\t", "\\": "\\" })[c]))
+    .slice(0, 4);
 
 function parseJson(text, name) {
   try {
@@ -48,7 +73,15 @@ function parseJson(text, name) {
   }
 }
 
-const emptyResult = () => ({ text: "", tokens: [], toolCalls: [], refusal: "", finishReason: null, usage: null, seconds: 0 });
+const emptyResult = () => ({
+  text: "",
+  tokens: [],
+  toolCalls: [],
+  refusal: "",
+  finishReason: null,
+  usage: null,
+  seconds: 0,
+});
 
 /** Send a request; call `onUpdate` with the result so far, and return the whole result. */
 export async function generate(request, { isStreamed, signal, onUpdate = () => {} }) {
@@ -72,12 +105,19 @@ export async function generate(request, { isStreamed, signal, onUpdate = () => {
     return result;
   }
   let isDue = false;
-  for await (const event of streamEvents(path, { ...request, stream_options: { include_usage: true } }, signal)) {
+  for await (const event of streamEvents(
+    path,
+    { ...request, stream_options: { include_usage: true } },
+    signal,
+  )) {
     add(event);
     // At most one update a frame, however fast the events are.
     if (!isDue) {
       isDue = true;
-      requestAnimationFrame(() => { isDue = false; onUpdate({ ...result }); });
+      requestAnimationFrame(() => {
+        isDue = false;
+        onUpdate({ ...result });
+      });
     }
   }
   return result;
@@ -88,13 +128,21 @@ function addChat(result, message, choice) {
   result.refusal += message.refusal ?? "";
   for (const [position, call] of (message.tool_calls ?? []).entries()) {
     const index = call.index ?? position;
-    const known = (result.toolCalls[index] ??= { id: "", type: "function", function: { name: "", arguments: "" } });
+    const known = (result.toolCalls[index] ??= {
+      id: "",
+      type: "function",
+      function: { name: "", arguments: "" },
+    });
     known.id = call.id ?? known.id;
     known.function.name += call.function?.name ?? "";
     known.function.arguments += call.function?.arguments ?? "";
   }
   for (const token of choice.logprobs?.content ?? []) {
-    result.tokens.push({ text: token.token, logprob: token.logprob, top: (token.top_logprobs ?? []).map((each) => [each.token, each.logprob]) });
+    result.tokens.push({
+      text: token.token,
+      logprob: token.logprob,
+      top: (token.top_logprobs ?? []).map((each) => [each.token, each.logprob]),
+    });
   }
 }
 

@@ -5,7 +5,17 @@ import { isFinal, JobCharts, readResults } from "./metrics.js";
 import { loadModels } from "./models.js";
 import { writeNumber } from "./chart.js";
 import { useInTry } from "./try.js";
-import { download, ErrorNote, formatNumber, formatTime, html, useEffect, useState, useStore, VirtualTable } from "./ui.js";
+import {
+  download,
+  ErrorNote,
+  formatNumber,
+  formatTime,
+  html,
+  useEffect,
+  useState,
+  useStore,
+  VirtualTable,
+} from "./ui.js";
 
 const KINDS = { succeeded: "good", failed: "bad", cancelled: "warn", paused: "warn" };
 
@@ -16,12 +26,19 @@ export function JobStatus({ job }) {
 function Facts({ job }) {
   const method = job.method?.type;
   const chosen = (method && job.method[method]?.hyperparameters) ?? job.hyperparameters ?? {};
-  const names = { n_epochs: "Epochs", batch_size: "Batch size", learning_rate_multiplier: "Learning rate multiplier", beta: "Beta" };
+  const names = {
+    n_epochs: "Epochs",
+    batch_size: "Batch size",
+    learning_rate_multiplier: "Learning rate multiplier",
+    beta: "Beta",
+  };
   const facts = [
     ["Base model", job.model],
     ["Fine-tuned model", job.fine_tuned_model],
     ["Method", method],
-    ...Object.entries(chosen).filter(([, value]) => value != null).map(([name, value]) => [names[name] ?? name, String(value)]),
+    ...Object.entries(chosen)
+      .filter(([, value]) => value != null)
+      .map(([name, value]) => [names[name] ?? name, String(value)]),
     ["Seed", job.seed],
     ["Trained tokens", formatNumber(job.trained_tokens)],
     ["Training file", job.training_file],
@@ -29,14 +46,25 @@ function Facts({ job }) {
     ["Created", formatTime(job.created_at)],
     ["Finished", formatTime(job.finished_at)],
   ].filter(([, value]) => value != null && value !== "");
-  return html`<dl class="facts">${facts.map(([name, value]) => html`<div key=${name}><dt>${name}</dt><dd>${value}</dd></div>`)}</dl>`;
+  return html`<dl class="facts">
+    ${facts.map(
+      ([name, value]) =>
+        html`<div key=${name}>
+          <dt>${name}</dt>
+          <dd>${value}</dd>
+        </div>`,
+    )}
+  </dl>`;
 }
 
 function Progress({ events }) {
   const last = events.find((event) => event.data?.total_steps);
   if (!last) return null;
   const { step, total_steps: total } = last.data;
-  return html`<div class="progress"><progress value=${step} max=${total} aria-label="Steps"></progress> <span class="note">step ${formatNumber(step)} of ${formatNumber(total)}</span></div>`;
+  return html`<div class="progress">
+    <progress value=${step} max=${total} aria-label="Steps"></progress>
+    <span class="note">step ${formatNumber(step)} of ${formatNumber(total)}</span>
+  </div>`;
 }
 
 const loss = (value) => (Number.isFinite(value) ? writeNumber(value) : "");
@@ -46,19 +74,48 @@ function Checkpoints({ job, rows }) {
   const columns = [
     { name: "Step", class: "number", cell: (row) => formatNumber(row.step_number) },
     { name: "Loss", class: "number", cell: (row) => loss(row.metrics?.train_loss) },
-    { name: "Validation", class: "number", cell: (row) => loss(row.metrics?.full_valid_loss ?? row.metrics?.valid_loss) },
+    {
+      name: "Validation",
+      class: "number",
+      cell: (row) => loss(row.metrics?.full_valid_loss ?? row.metrics?.valid_loss),
+    },
     { name: "Model", class: "wide", cell: (row) => row.fine_tuned_model_checkpoint },
-    { name: "Actions", class: "buttons", cell: (row) => html`
-      <button type="button" class="small" onClick=${() => useInTry(row.fine_tuned_model_checkpoint)}>Use</button>
-      <button type="button" class="small" onClick=${() => compareModels([job.model, row.fine_tuned_model_checkpoint], job.training_file)}>Compare</button>` },
+    {
+      name: "Actions",
+      class: "buttons",
+      cell: (row) =>
+        html` <button type="button" class="small" onClick=${() => useInTry(row.fine_tuned_model_checkpoint)}>
+            Use
+          </button>
+          <button
+            type="button"
+            class="small"
+            onClick=${() => compareModels([job.model, row.fine_tuned_model_checkpoint], job.training_file)}
+          >
+            Compare
+          </button>`,
+    },
   ];
-  return html`<section aria-label="Checkpoints"><h2>Checkpoints</h2>
-    <${VirtualTable} label="Checkpoints" layout="checkpoints" columns=${columns} rows=${rows} rowHeight=${44} maxRows=${6} /></section>`;
+  return html`<section aria-label="Checkpoints">
+    <h2>Checkpoints</h2>
+    <${VirtualTable}
+      label="Checkpoints"
+      layout="checkpoints"
+      columns=${columns}
+      rows=${rows}
+      rowHeight=${44}
+      maxRows=${6}
+    />
+  </section>`;
 }
 
 const EVENT_COLUMNS = [
   { name: "Time", class: "time", cell: (event) => formatTime(event.created_at) },
-  { name: "Level", cell: (event) => html`<span class=${{ error: "bad", warn: "warn" }[event.level] ?? ""}>${event.level}</span>` },
+  {
+    name: "Level",
+    cell: (event) =>
+      html`<span class=${{ error: "bad", warn: "warn" }[event.level] ?? ""}>${event.level}</span>`,
+  },
   { name: "Event", class: "wide", cell: (event) => event.message },
 ];
 
@@ -72,19 +129,25 @@ export default function Job({ id }) {
   const events = usePages(`${path}/events`, { limit: 100, ms });
   const checkpoints = usePages(`${path}/checkpoints`, { limit: 100, ms: isEnded ? 0 : 3000 });
 
-  usePolling(async (signal) => {
-    try {
-      const next = await api.get(path, {}, signal);
-      setJob(next);
-      setError(null);
-      setEnded(isFinal(next));
-      return isFinal(next) ? "done" : undefined;
-    } catch (problem) {
-      if (problem.name !== "AbortError") setError(problem);
-      return problem.status === 404 ? "done" : undefined;
-    }
-  }, 1500, [path, isEnded]);
-  useEffect(() => { if (job?.fine_tuned_model) loadModels().catch(() => {}); }, [job?.fine_tuned_model]);
+  usePolling(
+    async (signal) => {
+      try {
+        const next = await api.get(path, {}, signal);
+        setJob(next);
+        setError(null);
+        setEnded(isFinal(next));
+        return isFinal(next) ? "done" : undefined;
+      } catch (problem) {
+        if (problem.name !== "AbortError") setError(problem);
+        return problem.status === 404 ? "done" : undefined;
+      }
+    },
+    1500,
+    [path, isEnded],
+  );
+  useEffect(() => {
+    if (job?.fine_tuned_model) loadModels().catch(() => {});
+  }, [job?.fine_tuned_model]);
 
   async function act(action) {
     setError(null);
@@ -104,7 +167,10 @@ export default function Job({ id }) {
 
   async function saveWeights() {
     try {
-      download(`${job.fine_tuned_model.replace(/[^\w.-]/g, "_")}.tar`, await api.pageBlob(`weights/${encodeURIComponent(job.fine_tuned_model)}`));
+      download(
+        `${job.fine_tuned_model.replace(/[^\w.-]/g, "_")}.tar`,
+        await api.pageBlob(`weights/${encodeURIComponent(job.fine_tuned_model)}`),
+      );
     } catch (problem) {
       setError(problem);
     }
@@ -112,16 +178,44 @@ export default function Job({ id }) {
 
   const back = html`<p><a href="#/fine-tune">← All jobs</a></p>`;
   if (!job) return html`${back}<${ErrorNote} error=${error} />`;
-  const can = (action) => ({ pause: ["running", "queued"], resume: ["paused"], cancel: ["validating_files", "queued", "running", "paused"] })[action].includes(job.status);
+  const can = (action) =>
+    ({
+      pause: ["running", "queued"],
+      resume: ["paused"],
+      cancel: ["validating_files", "queued", "running", "paused"],
+    })[action].includes(job.status);
   return html`${back}
-    <div class="bar"><h2 class="title">${job.id} <${JobStatus} job=${job} /></h2>
+    <div class="bar">
+      <h2 class="title">${job.id} <${JobStatus} job=${job} /></h2>
       <div class="actions">
-        ${["pause", "resume", "cancel"].filter(can).map((action) => html`<button key=${action} type="button" onClick=${() => act(action)}>${action[0].toUpperCase() + action.slice(1)}</button>`)}
-        ${job.fine_tuned_model && html`
-          <button type="button" class="primary" onClick=${() => compareModels([job.model, job.fine_tuned_model], job.validation_file ?? job.training_file)}>Compare with base</button>
-          <button type="button" onClick=${() => useInTry(job.fine_tuned_model)}>Use</button>`}
-        ${job.fine_tuned_model && config?.has_weights && html`<button type="button" onClick=${saveWeights}>Weights</button>`}
-        ${job.result_files?.length > 0 && html`<button type="button" onClick=${saveResults}>Results as CSV</button>`}
+        ${["pause", "resume", "cancel"]
+          .filter(can)
+          .map(
+            (action) =>
+              html`<button key=${action} type="button" onClick=${() => act(action)}>
+                ${action[0].toUpperCase() + action.slice(1)}
+              </button>`,
+          )}
+        ${
+          job.fine_tuned_model &&
+          html` <button
+              type="button"
+              class="primary"
+              onClick=${() => compareModels([job.model, job.fine_tuned_model], job.validation_file ?? job.training_file)}
+            >
+              Compare with base
+            </button>
+            <button type="button" onClick=${() => useInTry(job.fine_tuned_model)}>Use</button>`
+        }
+        ${
+          job.fine_tuned_model &&
+          config?.has_weights &&
+          html`<button type="button" onClick=${saveWeights}>Weights</button>`
+        }
+        ${
+          job.result_files?.length > 0 &&
+          html`<button type="button" onClick=${saveResults}>Results as CSV</button>`
+        }
       </div>
     </div>
     <${ErrorNote} error=${error} onClose=${() => setError(null)} />
@@ -132,7 +226,15 @@ export default function Job({ id }) {
       <${Facts} job=${job} />
     </div>
     <${Checkpoints} job=${job} rows=${checkpoints.rows} />
-    <section aria-label="Events"><h2>Events</h2>
+    <section aria-label="Events">
+      <h2>Events</h2>
       <${ErrorNote} error=${events.error} />
-      <${VirtualTable} label="Events" layout="events" columns=${EVENT_COLUMNS} rows=${events.rows} onEnd=${events.more} /></section>`;
+      <${VirtualTable}
+        label="Events"
+        layout="events"
+        columns=${EVENT_COLUMNS}
+        rows=${events.rows}
+        onEnd=${events.more}
+      />
+    </section>`;
 }

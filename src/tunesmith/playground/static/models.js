@@ -36,13 +36,24 @@ export const firstModel = (list) => groupModels(list)[0]?.[1][0]?.id ?? "";
 /** Menu of the models that have one of some abilities. */
 export function ModelSelect({ label = "Model", value, onChange, abilities = [], groups = [], hint }) {
   const list = useStore(models);
-  const able = (list ?? []).filter((model) => (!abilities.length || can(model, ...abilities)) && (!groups.length || groups.includes(model.group)));
+  const able = (list ?? []).filter(
+    (model) =>
+      (!abilities.length || can(model, ...abilities)) && (!groups.length || groups.includes(model.group)),
+  );
   const isKnown = able.some((model) => model.id === value);
-  return html`<${Field} label=${label} hint=${hint}>${(id, hintId) => html`
-    <select id=${id} aria-describedby=${hintId} value=${value} onChange=${(event) => onChange(event.target.value)}>
+  return html`<${Field} label=${label} hint=${hint}>${(id, hintId) =>
+    html` <select
+      id=${id}
+      aria-describedby=${hintId}
+      value=${value}
+      onChange=${(event) => onChange(event.target.value)}
+    >
       ${!isKnown && html`<option value=${value}>${value || (list ? "Choose a model" : "Loading…")}</option>`}
-      ${groupModels(able).map(([name, members]) => html`<optgroup key=${name} label=${name}>
-        ${members.map((model) => html`<option key=${model.id} value=${model.id}>${model.id}</option>`)}
-      </optgroup>`)}
-    </select>`}<//>`;
+      ${groupModels(able).map(
+        ([name, members]) =>
+          html`<optgroup key=${name} label=${name}>
+            ${members.map((model) => html`<option key=${model.id} value=${model.id}>${model.id}</option>`)}
+          </optgroup>`,
+      )}
+    </select>`}</${Field}>`;
 }

@@ -23,7 +23,9 @@ const isChat = (request) => "messages" in request;
 
 export function pythonSnippet(request, isStreamed) {
   const resource = isChat(request) ? "client.chat.completions" : "client.completions";
-  const lines = Object.entries(request).map(([name, value]) => `            ${name}=${toPython(value, "            ")},\n`).join("");
+  const lines = Object.entries(request)
+    .map(([name, value]) => `            ${name}=${toPython(value, "            ")},\n`)
+    .join("");
   const text = isChat(request) ? "choices[0].message.content" : "choices[0].text";
   const body = isStreamed
     ? `        async with ${resource}.stream(\n${lines}        ) as stream:
@@ -58,7 +60,14 @@ export function curlSnippet(request, isStreamed) {
 
 /** Write the command, or the reason why there is none. */
 export function commandSnippet(request, isStreamed) {
-  const words = ["tunesmith", "--base-url", baseUrl(), isChat(request) ? "chat" : "complete", "-m", request.model];
+  const words = [
+    "tunesmith",
+    "--base-url",
+    baseUrl(),
+    isChat(request) ? "chat" : "complete",
+    "-m",
+    request.model,
+  ];
   const maxTokens = request.max_completion_tokens ?? request.max_tokens;
   if (maxTokens != null) words.push("-M", maxTokens);
   if (request.temperature != null) words.push("-t", request.temperature);
@@ -70,13 +79,19 @@ export function commandSnippet(request, isStreamed) {
   if (isStreamed) words.push("--stream");
   const has = (...names) => names.find((name) => request[name] !== undefined);
   let text = request.prompt;
-  const unsupported = has("response_format", "tools", "suffix", "frequency_penalty", "presence_penalty") ?? (isChat(request) && has("logprobs"));
+  const unsupported =
+    has("response_format", "tools", "suffix", "frequency_penalty", "presence_penalty") ??
+    (isChat(request) && has("logprobs"));
   const notes = unsupported ? [`# The command line has no option for ${unsupported}.\n`] : [];
   if (isChat(request)) {
-    const [system, rest] = request.messages[0]?.role === "system" ? [request.messages[0].content, request.messages.slice(1)] : [null, request.messages];
+    const [system, rest] =
+      request.messages[0]?.role === "system"
+        ? [request.messages[0].content, request.messages.slice(1)]
+        : [null, request.messages];
     if (system) words.push("--system", system);
     text = rest.at(-1)?.content ?? "";
-    if (rest.length > 1) notes.push("# Only the last message: `tunesmith chat` without a message holds a conversation.\n");
+    if (rest.length > 1)
+      notes.push("# Only the last message: `tunesmith chat` without a message holds a conversation.\n");
   } else if (request.logprobs != null) {
     words.push("--logprobs", request.logprobs, "--json");
   }
@@ -85,14 +100,23 @@ export function commandSnippet(request, isStreamed) {
   return `${notes.join("")}${words.map((word) => (plain.test(String(word)) ? word : quote(word))).join(" ")}\n`;
 }
 
-const WRITERS = { python: ["Python", pythonSnippet], curl: ["curl", curlSnippet], command: ["Command line", commandSnippet] };
+const WRITERS = {
+  python: ["Python", pythonSnippet],
+  curl: ["curl", curlSnippet],
+  command: ["Command line", commandSnippet],
+};
 
 export function Snippets({ request, isStreamed }) {
   const [language, setLanguage] = useState("python");
   const text = WRITERS[language][1](request, isStreamed);
   return html`<div class="snippets">
     <div class="bar">
-      <${Choice} label="Language" value=${language} onChange=${setLanguage} options=${Object.entries(WRITERS).map(([name, [label]]) => [name, label])} />
+      <${Choice}
+        label="Language"
+        value=${language}
+        onChange=${setLanguage}
+        options=${Object.entries(WRITERS).map(([name, [label]]) => [name, label])}
+      />
       <span><${CopyButton} text=${text} /></span>
     </div>
     <pre tabindex="0" aria-label="Code">${text}</pre>

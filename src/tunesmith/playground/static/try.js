@@ -1,12 +1,32 @@
 // Try: complete a prompt, or chat.
+import { Message, Outcome, toApi } from "./conversation.js";
 import { buildRequest, DEFAULTS, generate } from "./generate.js";
 import { can, firstModel, models, ModelSelect } from "./models.js";
 import { Snippets } from "./snippets.js";
 import { Tokens } from "./tokens.js";
-import { Choice, createStore, ErrorNote, Field, formatNumber, html, Slider, TextArea, useEffect, useRef, useState, useStore } from "./ui.js";
+import {
+  Choice,
+  createStore,
+  ErrorNote,
+  Field,
+  html,
+  Slider,
+  TextArea,
+  useEffect,
+  useRef,
+  useState,
+  useStore,
+} from "./ui.js";
 
 /** The state of the view, which outlives a change to another view. */
-export const session = createStore({ ...DEFAULTS, system: "", messages: [], draft: "", prompt: "", result: null });
+export const session = createStore({
+  ...DEFAULTS,
+  system: "",
+  messages: [],
+  draft: "",
+  prompt: "",
+  result: null,
+});
 
 const patch = (change) => session.set((state) => ({ ...state, ...change }));
 
@@ -16,41 +36,6 @@ export function useInTry(model) {
   patch({ model, mode: known?.abilities && !can(known, "chat") ? "complete" : session.get().mode });
   location.hash = "#/try";
 }
-
-function Message({ message, index, onChange, onRemove }) {
-  const [isEdited, setEdited] = useState(false);
-  const calls = message.tool_calls ?? [];
-  const other = calls.length ? null : { user: "assistant", assistant: "user" }[message.role];
-  return html`<article class="message ${message.role}" aria-label="${message.role} message">
-    <div class="bar">${other ? html`<button type="button" class="quiet small role" title="Change to ${other}" onClick=${() => onChange({ role: other })}>${message.role}</button>` : html`<strong>${message.role}</strong>`}
-      <span>
-        ${message.role !== "tool" && html`<button type="button" class="quiet small" aria-pressed=${isEdited} onClick=${() => setEdited(!isEdited)}>${isEdited ? "Done" : "Edit"}</button>`}
-        <button type="button" class="quiet small" onClick=${onRemove}>Remove</button>
-      </span>
-    </div>
-    ${message.role === "tool" || isEdited
-      ? html`<${TextArea} value=${message.content ?? ""} aria-label=${message.role === "tool" ? `Result of the tool call ${message.tool_call_id}` : `Message ${index + 1}`}
-          placeholder=${message.role === "tool" ? "Result of the tool" : ""} onInput=${(content) => onChange({ content, tokens: [] })} />`
-      : message.tokens?.length ? html`<${Tokens} tokens=${message.tokens} />` : html`<div class="text">${message.content}</div>`}
-    ${message.refusal && html`<p class="warn">${message.refusal}</p>`}
-    ${calls.map((call) => html`<pre key=${call.id} class="call">${call.function.name}(${call.function.arguments})</pre>`)}
-  </article>`;
-}
-
-function Outcome({ result }) {
-  if (!result) return null;
-  const { usage, finishReason, seconds } = result;
-  return html`<p class="note outcome" role="status">
-    ${[usage && `${formatNumber(usage.prompt_tokens)} + ${formatNumber(usage.completion_tokens)} tokens`,
-      `${seconds.toFixed(2)} s`, usage && seconds > 0 && `${formatNumber(Math.round(usage.completion_tokens / seconds))} tokens/s`, result.isStopped ? "stopped by you" : finishReason && `finish reason: ${finishReason}`].filter(Boolean).join(" · ")}
-  </p>`;
-}
-
-/** Messages as the API takes them, without what belongs to the page. */
-const toApi = (message) => {
-  const { role, content, tool_calls: calls, tool_call_id: id } = message;
-  return { role, content, ...(calls?.length && { tool_calls: calls }), ...(id && { tool_call_id: id }) };
-};
 
 function inputOf(state) {
   if (state.mode !== "chat") return state.prompt;
@@ -93,16 +78,23 @@ export default function Try() {
       setError(problem);
       return;
     }
-    const messages = before.draft.trim() ? [...before.messages, { role: "user", content: before.draft }] : before.messages;
+    const messages = before.draft.trim()
+      ? [...before.messages, { role: "user", content: before.draft }]
+      : before.messages;
     if (isChat && !messages.length) return;
     patch({ messages, draft: "", result: null });
     const stop = new AbortController();
     running.current = stop;
     let last = null;
-    const update = (result) => { last = result; if (running.current === stop) setLive(result); };
+    const update = (result) => {
+      last = result;
+      if (running.current === stop) setLive(result);
+    };
     update({ text: "", tokens: [], toolCalls: [], refusal: "", seconds: 0 });
     try {
-      finish(await generate(request, { isStreamed: before.useStream, signal: stop.signal, onUpdate: update }));
+      finish(
+        await generate(request, { isStreamed: before.useStream, signal: stop.signal, onUpdate: update }),
+      );
     } catch (problem) {
       if (problem.name !== "AbortError") setError(problem);
       if (last.text) finish({ ...last, isStopped: problem.name === "AbortError" });
@@ -119,7 +111,13 @@ export default function Try() {
       return;
     }
     const calls = result.toolCalls.filter(Boolean);
-    const answer = { role: "assistant", content: result.text || (calls.length ? null : ""), tokens: result.tokens, refusal: result.refusal, ...(calls.length && { tool_calls: calls }) };
+    const answer = {
+      role: "assistant",
+      content: result.text || (calls.length ? null : ""),
+      tokens: result.tokens,
+      refusal: result.refusal,
+      ...(calls.length && { tool_calls: calls }),
+    };
     const results = calls.map((call) => ({ role: "tool", content: "", tool_call_id: call.id }));
     patch({ messages: [...session.get().messages, answer, ...results], result });
   }
@@ -144,9 +142,12 @@ export default function Try() {
   }
 
   const lastOfUser = state.messages.findLastIndex((message) => message.role === "user");
-  const edit = (index, change) => patch({ messages: state.messages.map((each, i) => (i === index ? { ...each, ...change } : each)) });
+  const edit = (index, change) =>
+    patch({ messages: state.messages.map((each, i) => (i === index ? { ...each, ...change } : each)) });
   const remove = (index) => patch({ messages: state.messages.filter((_, i) => i !== index) });
-  const canRun = state.model && (isChat ? state.draft.trim() || ["user", "tool"].includes(state.messages.at(-1)?.role) : true);
+  const canRun =
+    state.model &&
+    (isChat ? state.draft.trim() || ["user", "tool"].includes(state.messages.at(-1)?.role) : true);
 
   let request = null;
   let requestError = null;
@@ -157,65 +158,213 @@ export default function Try() {
   }
 
   const buttons = html`<div class="actions">
-    ${live
-      ? html`<button type="button" class="primary" onClick=${() => running.current?.abort()}>Stop</button>`
-      : html`<button type="button" class="primary" disabled=${!canRun} onClick=${run}>Run</button>`}
+    ${
+      live
+        ? html`<button type="button" class="primary" onClick=${() => running.current?.abort()}>Stop</button>`
+        : html`<button type="button" class="primary" disabled=${!canRun} onClick=${run}>Run</button>`
+    }
     <span class="note keys">Ctrl + Enter</span>
-    ${isChat && !live && html`<button type="button" disabled=${!state.draft.trim()} title="Add the message without an answer" onClick=${add}>Add</button>`}
-    ${isChat && !live && lastOfUser >= 0 && lastOfUser < state.messages.length - 1 && html`<button type="button" onClick=${regenerate}>Regenerate</button>`}
-    ${isChat && state.messages.length > 0 && html`<button type="button" class="quiet" onClick=${() => patch({ messages: [], result: null })}>Clear</button>`}
-    ${!isChat && state.result && html`<button type="button" onClick=${() => patch({ prompt: state.prompt + state.result.text, result: null })}>Append to prompt</button>`}
+    ${
+      isChat &&
+      !live &&
+      html`<button
+        type="button"
+        disabled=${!state.draft.trim()}
+        title="Add the message without an answer"
+        onClick=${add}
+      >
+        Add
+      </button>`
+    }
+    ${
+      isChat &&
+      !live &&
+      lastOfUser >= 0 &&
+      lastOfUser < state.messages.length - 1 &&
+      html`<button type="button" onClick=${regenerate}>Regenerate</button>`
+    }
+    ${
+      isChat &&
+      state.messages.length > 0 &&
+      html`<button type="button" class="quiet" onClick=${() => patch({ messages: [], result: null })}>
+        Clear
+      </button>`
+    }
+    ${
+      !isChat &&
+      state.result &&
+      html`<button
+        type="button"
+        onClick=${() => patch({ prompt: state.prompt + state.result.text, result: null })}
+      >
+        Append to prompt
+      </button>`
+    }
   </div>`;
 
   return html`<div class="workspace">
     <section class="work" aria-label=${isChat ? "Conversation" : "Completion"}>
       <div class="toolbar">
-        <${Choice} label="Endpoint" value=${state.mode} onChange=${setMode} options=${[["chat", "Chat"], ["complete", "Complete"]]} />
+        <${Choice} label="Endpoint" value=${state.mode} onChange=${setMode} options=${[
+          ["chat", "Chat"],
+          ["complete", "Complete"],
+        ]} />
         <${ModelSelect} value=${state.model} abilities=${[isChat ? "chat" : "completions"]} onChange=${(value) => patch({ model: value })} />
       </div>
-      ${isChat ? html`
-        <${Field} label="System message">${(id) => html`<${TextArea} id=${id} value=${state.system} placeholder="How the model should behave" onInput=${(system) => patch({ system })} />`}<//>
+      ${
+        isChat
+          ? html`
+        <${Field} label="System message">${(id) =>
+          html`<${TextArea}
+            id=${id}
+            value=${state.system}
+            placeholder="How the model should behave"
+            onInput=${(system) => patch({ system })}
+          />`}</${Field}>
         <div class="conversation" role="log" aria-label="Messages" aria-busy=${Boolean(live)}>
-          ${state.messages.map((message, i) => html`<${Message} key=${i} message=${message} index=${i} onChange=${(change) => edit(i, change)} onRemove=${() => remove(i)} />`)}
-          ${live && html`<article class="message assistant" aria-label="assistant message" aria-busy="true"><div class="bar"><strong>assistant</strong></div><div class="text">${live.text}<span class="caret"></span></div>
-            ${live.toolCalls.filter(Boolean).map((call, i) => html`<pre key=${i} class="call">${call.function.name}(${call.function.arguments})</pre>`)}</article>`}
+          ${state.messages.map(
+            (message, i) =>
+              html`<${Message}
+                key=${i}
+                message=${message}
+                index=${i}
+                onChange=${(change) => edit(i, change)}
+                onRemove=${() => remove(i)}
+              />`,
+          )}
+          ${
+            live &&
+            html`<article class="message assistant" aria-label="assistant message" aria-busy="true">
+              <div class="bar"><strong>assistant</strong></div>
+              <div class="text">${live.text}<span class="caret"></span></div>
+              ${live.toolCalls
+                .filter(Boolean)
+                .map(
+                  (call, i) =>
+                    html`<pre key=${i} class="call">${call.function.name}(${call.function.arguments})</pre>`,
+                )}
+            </article>`
+          }
         </div>
         <${Outcome} result=${state.result} />
         <${ErrorNote} error=${error} onClose=${() => setError(null)} />
         <div onKeyDown=${submitOnEnter}>
-          <${Field} label="Your message">${(id) => html`<${TextArea} id=${id} value=${state.draft} onInput=${(draft) => patch({ draft })} />`}<//>
+          <${Field} label="Your message">${(id) =>
+            html`<${TextArea}
+              id=${id}
+              value=${state.draft}
+              onInput=${(draft) => patch({ draft })}
+            />`}</${Field}>
         </div>
         ${buttons}`
-      : html`
+          : html`
         <div onKeyDown=${submitOnEnter}>
-          <${Field} label="Prompt" hint="End it as the prompts in the training data end.">${(id, hint) => html`<${TextArea} id=${id} aria-describedby=${hint} rows="6" value=${state.prompt} onInput=${(prompt) => patch({ prompt })} />`}<//>
+          <${Field} label="Prompt" hint="End it as the prompts in the training data end.">${(id, hint) =>
+            html`<${TextArea}
+              id=${id}
+              aria-describedby=${hint}
+              rows="6"
+              value=${state.prompt}
+              onInput=${(prompt) => patch({ prompt })}
+            />`}</${Field}>
         </div>
         ${buttons}
         <${ErrorNote} error=${error} onClose=${() => setError(null)} />
-        ${(live || state.result) && html`<section class="completion" aria-label="Output" aria-busy=${Boolean(live)}>
-          <h2>Output</h2>
-          ${live ? html`<div class="text">${live.text}<span class="caret"></span></div>`
-            : state.result.tokens.length ? html`<${Tokens} tokens=${state.result.tokens} />` : html`<div class="text">${state.result.text}</div>`}
-        </section>`}
-        <${Outcome} result=${state.result} />`}
+        ${
+          (live || state.result) &&
+          html`<section class="completion" aria-label="Output" aria-busy=${Boolean(live)}>
+            <h2>Output</h2>
+            ${
+              live
+                ? html`<div class="text">${live.text}<span class="caret"></span></div>`
+                : state.result.tokens.length
+                  ? html`<${Tokens} tokens=${state.result.tokens} />`
+                  : html`<div class="text">${state.result.text}</div>`
+            }
+          </section>`
+        }
+        <${Outcome} result=${state.result} />`
+      }
       <details class="code"><summary>Code of this call</summary>
-        ${request ? html`<${Snippets} request=${request} isStreamed=${state.useStream} />` : html`<${ErrorNote} error=${requestError} />`}
+        ${
+          request
+            ? html`<${Snippets} request=${request} isStreamed=${state.useStream} />`
+            : html`<${ErrorNote} error=${requestError} />`
+        }
       </details>
     </section>
     <aside class="settings" aria-label="Settings">
       <${Slider} label="Temperature" min="0" max="2" step="0.1" value=${state.temperature} onInput=${(temperature) => patch({ temperature })} />
       <${Slider} label="Maximum tokens" min="1" max="4096" step="1" value=${state.maxTokens} onInput=${(maxTokens) => patch({ maxTokens })} />
       <${Slider} label="Top P" min="0" max="1" step="0.05" value=${state.topP} onInput=${(topP) => patch({ topP })} />
-      <${Field} label="Stop sequences" hint="One per line, at most four; \\n is a line end.">${(id, hint) => html`<${TextArea} id=${id} aria-describedby=${hint} rows="1" value=${state.stop} onInput=${(stop) => patch({ stop })} />`}<//>
-      <${Field} label="Seed">${(id) => html`<input id=${id} type="number" step="1" value=${state.seed} placeholder="random" onInput=${(event) => patch({ seed: event.target.value })} />`}<//>
+      <${Field} label="Stop sequences" hint="One per line, at most four; \\n is a line end.">${(id, hint) =>
+        html`<${TextArea}
+          id=${id}
+          aria-describedby=${hint}
+          rows="1"
+          value=${state.stop}
+          onInput=${(stop) => patch({ stop })}
+        />`}</${Field}>
+      <${Field} label="Seed">${(id) =>
+        html`<input
+          id=${id}
+          type="number"
+          step="1"
+          value=${state.seed}
+          placeholder="random"
+          onInput=${(event) => patch({ seed: event.target.value })}
+        />`}</${Field}>
       <${Slider} label="Frequency penalty" min="-2" max="2" step="0.1" value=${state.frequencyPenalty} onInput=${(frequencyPenalty) => patch({ frequencyPenalty })} />
       <${Slider} label="Presence penalty" min="-2" max="2" step="0.1" value=${state.presencePenalty} onInput=${(presencePenalty) => patch({ presencePenalty })} />
-      <${Field} label="Show probabilities" inline>${(id) => html`<input id=${id} type="checkbox" checked=${state.showLogprobs} onChange=${(event) => patch({ showLogprobs: event.target.checked })} />`}<//>
-      <${Field} label="Stream" inline>${(id) => html`<input id=${id} type="checkbox" checked=${state.useStream} onChange=${(event) => patch({ useStream: event.target.checked })} />`}<//>
-      ${!isChat && html`<${Field} label="Suffix" hint="Text that follows the completion, for models that insert.">${(id, hint) => html`<${TextArea} id=${id} aria-describedby=${hint} rows="1" value=${state.suffix} onInput=${(suffix) => patch({ suffix })} />`}<//>`}
-      ${isChat && html`
-        <${Field} label="JSON schema of the answer">${(id) => html`<${TextArea} id=${id} class="mono" value=${state.schema} placeholder='{"type": "object", …}' onInput=${(schema) => patch({ schema })} />`}<//>
-        <${Field} label="Tools" hint="A JSON list of functions.">${(id, hint) => html`<${TextArea} id=${id} aria-describedby=${hint} class="mono" value=${state.tools} placeholder='[{"name": "get_weather", "parameters": {…}}]' onInput=${(tools) => patch({ tools })} />`}<//>`}
+      <${Field} label="Show probabilities" inline>${(id) =>
+        html`<input
+          id=${id}
+          type="checkbox"
+          checked=${state.showLogprobs}
+          onChange=${(event) => patch({ showLogprobs: event.target.checked })}
+        />`}</${Field}>
+      <${Field} label="Stream" inline>${(id) =>
+        html`<input
+          id=${id}
+          type="checkbox"
+          checked=${state.useStream}
+          onChange=${(event) => patch({ useStream: event.target.checked })}
+        />`}</${Field}>
+      ${
+        !isChat &&
+        html`<${Field} label="Suffix" hint="Text that follows the completion, for models that insert.">${(
+          id,
+          hint,
+        ) =>
+          html`<${TextArea}
+            id=${id}
+            aria-describedby=${hint}
+            rows="1"
+            value=${state.suffix}
+            onInput=${(suffix) => patch({ suffix })}
+          />`}</${Field}>`
+      }
+      ${
+        isChat &&
+        html`
+        <${Field} label="JSON schema of the answer">${(id) =>
+          html`<${TextArea}
+            id=${id}
+            class="mono"
+            value=${state.schema}
+            placeholder='{"type": "object", …}'
+            onInput=${(schema) => patch({ schema })}
+          />`}</${Field}>
+        <${Field} label="Tools" hint="A JSON list of functions.">${(id, hint) =>
+          html`<${TextArea}
+            id=${id}
+            aria-describedby=${hint}
+            class="mono"
+            value=${state.tools}
+            placeholder='[{"name": "get_weather", "parameters": {…}}]'
+            onInput=${(tools) => patch({ tools })}
+          />`}</${Field}>`
+      }
     </aside>
   </div>`;
 }

@@ -20,20 +20,47 @@ function JobList() {
   const active = rows.filter((job) => !isFinal(job)).length;
 
   const columns = [
-    { name: "Curves", class: "check", cell: (job) => html`<input type="checkbox" aria-label="Show the curves of ${job.id}" checked=${ids.includes(job.id)} onChange=${() => toggle(job.id)} />` },
-    { name: "Job", class: "id", cell: (job) => html`<a href="#/fine-tune/${encodeURIComponent(job.id)}">${job.id}</a>` },
+    {
+      name: "Curves",
+      class: "check",
+      cell: (job) =>
+        html`<input
+          type="checkbox"
+          aria-label="Show the curves of ${job.id}"
+          checked=${ids.includes(job.id)}
+          onChange=${() => toggle(job.id)}
+        />`,
+    },
+    {
+      name: "Job",
+      class: "id",
+      cell: (job) => html`<a href="#/fine-tune/${encodeURIComponent(job.id)}">${job.id}</a>`,
+    },
     { name: "Status", cell: (job) => html`<${JobStatus} job=${job} />` },
     { name: "Model", class: "wide", cell: (job) => job.fine_tuned_model ?? job.model },
     { name: "Created", class: "time", cell: (job) => formatTime(job.created_at) },
   ];
-  return html`
-    <div class="bar"><h2>Jobs</h2><a class="button primary" href="#/fine-tune/new">New fine-tune</a></div>
+  return html` <div class="bar">
+      <h2>Jobs</h2>
+      <a class="button primary" href="#/fine-tune/new">New fine-tune</a>
+    </div>
     <${ErrorNote} error=${error} />
-    ${rows.length ? html`
-      <${VirtualTable} label="Fine-tuning jobs" layout="jobs" columns=${columns} rows=${rows} maxRows=${10} onEnd=${more} />
-      <p class="note" role="status">${active ? `${active} in progress` : ""}</p>
-      <section aria-label="Curves"><${JobCharts} jobs=${shown} name="fine-tuning" /></section>`
-    : !isLoading && !error && html`<${Empty}>No jobs yet. Drop a table or a JSONL file into a <a href="#/fine-tune/new">new fine-tune</a>.<//>`}`;
+    ${
+      rows.length
+        ? html` <${VirtualTable}
+              label="Fine-tuning jobs"
+              layout="jobs"
+              columns=${columns}
+              rows=${rows}
+              maxRows=${10}
+              onEnd=${more}
+            />
+            <p class="note" role="status">${active ? `${active} in progress` : ""}</p>
+            <section aria-label="Curves"><${JobCharts} jobs=${shown} name="fine-tuning" /></section>`
+        : !isLoading &&
+          !error &&
+          html`<${Empty}>No jobs yet. Drop a table or a JSONL file into a <a href="#/fine-tune/new">new fine-tune</a>.</${Empty}>`
+    }`;
 }
 
 export default function Tune({ id }) {

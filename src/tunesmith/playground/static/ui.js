@@ -41,8 +41,7 @@ export function Field({ label, hint, children, inline = false }) {
   const control = typeof children === "function" ? children(id, hint ? `${id}h` : undefined) : children;
   return html`<div class=${inline ? "field inline" : "field"}>
     <label for=${id}>${label}</label>
-    ${control}
-    ${hint && html`<small id="${id}h">${hint}</small>`}
+    ${control} ${hint && html`<small id="${id}h">${hint}</small>`}
   </div>`;
 }
 
@@ -54,18 +53,41 @@ export function TextArea({ id, value, onInput, rows = 2, ...others }) {
     area.style.height = "auto";
     area.style.height = `${Math.min(area.scrollHeight + 2, window.innerHeight * 0.6)}px`;
   }, [value]);
-  return html`<textarea id=${id} ref=${element} rows=${rows} value=${value} spellcheck=${false}
-    onInput=${(event) => onInput(event.target.value)} ...${others}></textarea>`;
+  return html`<textarea
+    id=${id}
+    ref=${element}
+    rows=${rows}
+    value=${value}
+    spellcheck=${false}
+    onInput=${(event) => onInput(event.target.value)}
+    ...${others}></textarea>`;
 }
 
 /** A number with a slider. */
 export function Slider({ label, value, onInput, min, max, step, hint }) {
-  return html`<${Field} label=${label} hint=${hint}>${(id, hintId) => html`<span class="slider">
-    <input type="range" aria-hidden="true" tabindex="-1" min=${min} max=${max} step=${step} value=${value}
-      onInput=${(event) => onInput(Number(event.target.value))} />
-    <input id=${id} aria-describedby=${hintId} type="number" min=${min} max=${max} step=${step} value=${value}
-      onInput=${(event) => event.target.value !== "" && onInput(Number(event.target.value))} />
-  </span>`}<//>`;
+  return html`<${Field} label=${label} hint=${hint}>${(id, hintId) =>
+    html`<span class="slider">
+      <input
+        type="range"
+        aria-hidden="true"
+        tabindex="-1"
+        min=${min}
+        max=${max}
+        step=${step}
+        value=${value}
+        onInput=${(event) => onInput(Number(event.target.value))}
+      />
+      <input
+        id=${id}
+        aria-describedby=${hintId}
+        type="number"
+        min=${min}
+        max=${max}
+        step=${step}
+        value=${value}
+        onInput=${(event) => event.target.value !== "" && onInput(Number(event.target.value))}
+      />
+    </span>`}</${Field}>`;
 }
 
 /** Choices of which one is selected, as a row of buttons. */
@@ -73,10 +95,19 @@ export function Choice({ label, options, value, onChange }) {
   const name = useId();
   return html`<fieldset class="choice">
     <legend class="hidden">${label}</legend>
-    ${options.map(([key, text]) => html`<label key=${key}>
-      <input type="radio" name=${name} value=${key} checked=${key === value} onChange=${() => onChange(key)} />
-      <span>${text}</span>
-    </label>`)}
+    ${options.map(
+      ([key, text]) =>
+        html`<label key=${key}>
+          <input
+            type="radio"
+            name=${name}
+            value=${key}
+            checked=${key === value}
+            onChange=${() => onChange(key)}
+          />
+          <span>${text}</span>
+        </label>`,
+    )}
   </fieldset>`;
 }
 
@@ -114,7 +145,17 @@ const NARROW_ROW_HEIGHT = 56; // two lines of text
  * Table that renders only the rows in view, so that it may have a million.
  * `columns`: [{name, cell: (row) => content, class}]; `onEnd` is called near the last row.
  */
-export function VirtualTable({ label, columns, rows, rowHeight = 36, maxRows = 12, onEnd, total, layout, selected }) {
+export function VirtualTable({
+  label,
+  columns,
+  rows,
+  rowHeight = 36,
+  maxRows = 12,
+  onEnd,
+  total,
+  layout,
+  selected,
+}) {
   if (isNarrow()) rowHeight = Math.max(rowHeight, NARROW_ROW_HEIGHT);
   const body = useRef();
   const [top, setTop] = useState(0);
@@ -132,17 +173,46 @@ export function VirtualTable({ label, columns, rows, rowHeight = 36, maxRows = 1
   for (let i = first; i < last; i++) {
     const row = rows[i];
     const y = i * rowHeight - offset + top;
-    visible.push(html`<div role="row" key=${row.id ?? i} aria-rowindex=${i + 2} class=${selected === row.id ? "row selected" : "row"}
-      style=${{ transform: `translateY(${y}px)`, height: `${rowHeight}px` }}>
-      ${columns.map((column) => html`<div role="cell" key=${column.name} class=${column.class}><div class="cell">${column.cell(row)}</div></div>`)}
-    </div>`);
+    visible.push(
+      html`<div
+        role="row"
+        key=${row.id ?? i}
+        aria-rowindex=${i + 2}
+        class=${selected === row.id ? "row selected" : "row"}
+        style=${{ transform: `translateY(${y}px)`, height: `${rowHeight}px` }}
+      >
+        ${columns.map(
+          (column) =>
+            html`<div role="cell" key=${column.name} class=${column.class}>
+              <div class="cell">${column.cell(row)}</div>
+            </div>`,
+        )}
+      </div>`,
+    );
   }
-  return html`<div role="table" aria-label=${label} aria-rowcount=${(total ?? rows.length) + 1} class="vtable ${layout}">
-    <div role="rowgroup" class="head"><div role="row" aria-rowindex="1" class="row">
-      ${columns.map((column) => html`<div role="columnheader" key=${column.name} class=${column.class}>${column.name}</div>`)}
-    </div></div>
-    <div role="rowgroup" ref=${body} tabindex="0" aria-label="${label}: rows" class="body" style=${{ height: `${height}px` }}
-      onScroll=${(event) => setTop(event.target.scrollTop)}>
+  return html`<div
+    role="table"
+    aria-label=${label}
+    aria-rowcount=${(total ?? rows.length) + 1}
+    class="vtable ${layout}"
+  >
+    <div role="rowgroup" class="head">
+      <div role="row" aria-rowindex="1" class="row">
+        ${columns.map(
+          (column) =>
+            html`<div role="columnheader" key=${column.name} class=${column.class}>${column.name}</div>`,
+        )}
+      </div>
+    </div>
+    <div
+      role="rowgroup"
+      ref=${body}
+      tabindex="0"
+      aria-label="${label}: rows"
+      class="body"
+      style=${{ height: `${height}px` }}
+      onScroll=${(event) => setTop(event.target.scrollTop)}
+    >
       <div role="presentation" class="sizer" style=${{ height: `${full}px` }}>${visible}</div>
     </div>
   </div>`;
@@ -165,7 +235,8 @@ export const formatTime = (seconds) => (seconds ? new Date(seconds * 1000).toLoc
 export function formatBytes(bytes) {
   if (bytes == null) return "";
   for (const unit of ["B", "KB", "MB", "GB"]) {
-    if (bytes < 1000 || unit === "GB") return `${bytes < 10 && unit !== "B" ? bytes.toFixed(1) : Math.round(bytes)} ${unit}`;
+    if (bytes < 1000 || unit === "GB")
+      return `${bytes < 10 && unit !== "B" ? bytes.toFixed(1) : Math.round(bytes)} ${unit}`;
     bytes /= 1000;
   }
 }
