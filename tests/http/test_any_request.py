@@ -1,12 +1,14 @@
 """The server never fails on requests that the OpenAPI document allows or forbids.
 
-The test sends few requests; to send more: `python -m tests.http.test_any_request 20000`
+The test sends few requests; to send more: `python -m tests.http.test_any_request 20000`. With
+`1/1 FOLDER` after the number, the models are those of a folder with real weights.
 """
 
 import sys
 import threading
 import time
 from contextlib import contextmanager
+from pathlib import Path
 
 import httpx
 import pytest
@@ -42,9 +44,9 @@ MAX_DURATION_S = 2
 
 
 @contextmanager
-def serving():
+def serving(engine=None):
     """Serve one object of each kind; yield the URL, and ids by parameter."""
-    service = Service(seed=1, clock=VirtualClock(autojump=False, rate=1000))
+    service = Service(seed=1, engine=engine, clock=VirtualClock(autojump=False, rate=1000))
     server = create_server(service.asgi_app())
     with bind_socket() as listener:
         thread = threading.Thread(target=server.run, args=([listener],))
@@ -60,7 +62,7 @@ def serving():
 
 
 def objects_of(url):
-    with httpx.Client(base_url=url, headers=KEY) as http:
+    with httpx.Client(base_url=url, headers=KEY, timeout=120) as http:
 
         def create(path, **options):
             response = http.post(path, **options)
@@ -132,13 +134,21 @@ def test_every_response_is_as_the_document_describes(label, served):
         send_generated(OPERATIONS[label], mode, EXAMPLES, *served)
 
 
-def main(n_requests, part="1/1"):
+def real_weights(folder):
+    """Return an engine of a folder's model under the names of the requests."""
+    from tunesmith.service.engines.transformers.engine import TransformersEngine
+
+    aliases = dict.fromkeys(("ada", "babbage-002", "davinci-002", "gpt-4o-mini"), "base")
+    return TransformersEngine({"base": Path(folder)}, aliases=aliases)
+
+
+def main(n_requests, part="1/1", folder=None):
     """Send a number of requests; part `2/3` takes every third operation, from the second."""
     first, step = (int(n) for n in part.split("/"))
     examples = int(n_requests) // (len(OPERATIONS) * len(MODES)) + 1
     durations = []
     failures = 0
-    with serving() as (url, objects):
+    with serving(real_weights(folder) if folder else None) as (url, objects):
         for label in list(OPERATIONS)[first - 1 :: step]:
             for mode in MODES:
                 try:

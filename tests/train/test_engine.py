@@ -1,6 +1,7 @@
 """The transformers engine passes the contract, and survives the death of processes."""
 
 import json
+import math
 import os
 import select
 import subprocess
@@ -160,6 +161,20 @@ def test_a_sampler_that_dies_fails_its_requests_and_is_started_again(make_engine
         tokens = [token async for token in model.generate([60], settings)]
         assert len(tokens) == 16
         await engine.aclose()
+
+    anyio.run(main)
+
+
+def test_embeddings_are_unit_vectors_of_the_asked_dimensions(make_engine):
+    async def main():
+        engine = make_engine()
+        assert engine.models[0].dimensions == 32
+        model = await engine.open("tiny")
+        whole, short = [await model.embed("Kant", dimensions=n) for n in (32, 8)]
+        await engine.aclose()
+        assert [len(whole), len(short)] == [32, 8]
+        assert [math.hypot(*whole), math.hypot(*short)] == pytest.approx([1, 1])
+        assert short[0] / short[1] == pytest.approx(whole[0] / whole[1])
 
     anyio.run(main)
 

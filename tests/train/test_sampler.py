@@ -156,6 +156,19 @@ def test_scores_are_the_logprobs_of_given_tokens(sampler, tiny):
         assert best == pytest.approx(float(logprobs[position].max()), abs=1e-4)
 
 
+def test_an_embedding_is_the_mean_of_the_last_hidden_states(sampler, tiny, adapters):
+    for number, adapter in enumerate((None, adapters[0])):
+        command = {"op": "embed", "id": number, "tokens": PROMPTS[1], "adapter": adapter}
+        sampler.handle(command)
+    base, tuned = (response["tokens"] for response in sampler.output)
+    model = transformers.AutoModelForCausalLM.from_pretrained(tiny)
+    with torch.no_grad():
+        output = model(torch.tensor([PROMPTS[1]]), output_hidden_states=True)
+    assert base == pytest.approx(output.hidden_states[-1][0].mean(0).tolist(), abs=1e-4)
+    assert tuned != pytest.approx(base, abs=1e-4)
+    sampler.output.clear()
+
+
 def test_texts_conform_to_a_json_schema(sampler, model):
     pytest.importorskip("llguidance", reason="needs tunesmith[train]")
     schema = {

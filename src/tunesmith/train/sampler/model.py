@@ -97,6 +97,24 @@ class SamplerModel:
             for token, value, row in zip(tokens[1:], values, logprobs, strict=True)
         ]
 
+    @torch.inference_mode()
+    def embed(self, tokens: list[int], adapter: str | None) -> list[float]:
+        """Return the mean of the last hidden states.
+
+        Args:
+            tokens: Token ids.
+            adapter: Folder of the adapter, which is loaded; None for the base model.
+        """
+        ids = torch.tensor([tokens], device=self.device)
+        output = self._model(
+            input_ids=ids,
+            output_hidden_states=True,
+            logits_to_keep=1,
+            **self._adapter_names([adapter]),
+        )
+        vector: list[float] = output.hidden_states[-1][0].float().mean(0).tolist()
+        return vector
+
     def create_matcher(self, schema: Any) -> Any:
         """Return a matcher of a JSON schema.
 

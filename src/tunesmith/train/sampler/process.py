@@ -39,7 +39,7 @@ class Sampler:
         """Accept a request, or forget one.
 
         Args:
-            command: Its values; `op` is `generate`, `score` or `cancel`.
+            command: Its values; `op` is `generate`, `score`, `embed` or `cancel`.
         """
         operation = command.pop("op")
         if operation == "cancel":
@@ -54,6 +54,9 @@ class Sampler:
                     command["tokens"], command.get("adapter"), command["top_logprobs"]
                 )
                 self.output.append({"id": command["id"], "tokens": scores, "end": "stop"})
+            elif operation == "embed":
+                vector = self._model.embed(command["tokens"], command.get("adapter"))
+                self.output.append({"id": command["id"], "tokens": vector, "end": "stop"})
             else:
                 request = SamplingRequest.parse(command)
                 schema = request.json_schema

@@ -134,22 +134,27 @@ def _load_base(name: str, folder: Path) -> BaseModel:
             f"model {name!r}: {folder} has no config.json; give the folder of a Hugging Face model"
         )
     config = json.loads(path.read_text("utf-8"))
-    window = config.get("text_config", config).get("max_position_embeddings")
+    config = config.get("text_config", config)
+    window, dimensions = config.get("max_position_embeddings"), config.get("hidden_size")
     try:
         tokenizer = ModelTokenizer(folder)
     except TokenizerError as error:
         raise EngineError(f"model {name!r}: {error}") from error
-    return BaseModel(folder.resolve(), tokenizer, int(window or _DEFAULT_CONTEXT_WINDOW))
+    window = int(window or _DEFAULT_CONTEXT_WINDOW)
+    return BaseModel(folder.resolve(), tokenizer, window, dimensions)
 
 
 def _describe(name: str, base: BaseModel) -> ModelInfo:
     abilities: set[Ability] = {"completions", "supervised"}
+    if base.dimensions:
+        abilities.add("embeddings")
     if base.tokenizer.chat_template is not None:
         abilities |= {"chat", "responses", "dpo", "reinforcement"}
     return ModelInfo(
         name,
         abilities=frozenset(abilities),
         context_window=base.context_window,
+        dimensions=base.dimensions,
         structured="constrained",
         owned_by="tunesmith",
     )

@@ -2,6 +2,7 @@
 
 import hashlib
 import json
+import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -41,11 +42,13 @@ class BaseModel:
         folder: Its folder.
         tokenizer: Its tokenizer.
         context_window: Maximum number of tokens.
+        dimensions: Number of dimensions of hidden states.
     """
 
     folder: Path
     tokenizer: ModelTokenizer
     context_window: int
+    dimensions: int | None
 
 
 class Processes(Protocol):
@@ -135,24 +138,28 @@ class TransformersModel:
 
     async def _score(self, tokens: Sequence[int], top_logprobs: int) -> list[ScoredToken]:
         """Return the log-probability of each token but the first."""
-        sampler = self._processes.sampler(self._base.folder)
         values = {"adapter": self._adapter, "top_logprobs": top_logprobs, "tokens": list(tokens)}
-        request = sampler.send("score", values)
+        scored = await self._call("score", values)
+        return [scored_token(self._base.tokenizer, token) for token in scored]
+
+    async def _call(self, operation: str, values: Mapping[str, Any]) -> list[Any]:
+        """Return the whole response of the sampler to a request."""
+        sampler = self._processes.sampler(self._base.folder)
+        request = sampler.send(operation, values)
         try:
             while request.end is None:
                 await sampler.wait(request)
         finally:
             sampler.forget(request)
-        return [scored_token(self._base.tokenizer, token) for token in request.tokens]
+        return list(request.tokens)
 
     async def embed(self, text: str, /, *, dimensions: int) -> list[float]:
-        """Refuse to embed: language models have no embeddings of texts.
-
-        Raises:
-            EngineError: Always.
-        """
-        del text, dimensions
-        raise EngineError("This model cannot create embeddings.", "model")
+        """Return the mean of the last hidden states, cut to some dimensions, as a unit vector."""
+        prompt = self._with_prefix(self.tokenizer.encode(text))
+        values = {"adapter": self._adapter, "tokens": prompt[: self._base.context_window]}
+        vector = (await self._call("embed", values))[:dimensions]
+        length = math.hypot(*vector) or 1.0
+        return [value / length for value in vector]
 
     async def train(self, spec: TrainingSpec, folder: Path, /) -> FolderTrainingRun:
         """Validate the data and write the job's folder, without starting the training.
