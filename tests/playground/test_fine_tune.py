@@ -81,6 +81,21 @@ def test_a_table_becomes_a_compared_model(new_job, tmp_path):
     assert table[0][:2] == ["prompt", "babbage-002"]
 
 
+def test_a_file_is_dropped_onto_the_page(new_job):
+    page = new_job
+    page.evaluate(
+        """table => {
+            const transfer = new DataTransfer();
+            transfer.items.add(new File([table], "dropped.csv"));
+            const drop = new DragEvent("drop", {dataTransfer: transfer, bubbles: true});
+            document.querySelector(".drop").dispatchEvent(drop);
+        }""",
+        TABLE,
+    )
+    page.wait_for_selector(".drop:has-text('dropped.csv')")
+    page.wait_for_selector(".example")
+
+
 def test_a_declined_repair_is_not_applied(new_job):
     page = new_job
     choose_data(page)

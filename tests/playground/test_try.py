@@ -197,3 +197,18 @@ def test_the_first_page_is_drawn_within_300_ms_of_cpu_time(browser, address):
     metrics = session.send("Performance.getMetrics")["metrics"]
     page.close()
     assert next(each["value"] for each in metrics if each["name"] == "TaskDuration") < 0.3
+
+
+def test_a_server_that_lists_no_models_is_used_by_their_names(page, backend):
+    page.route(
+        "**/playground/api/models",
+        lambda route: route.fulfill(
+            status=404, json={"error": {"message": "There is no such page."}}
+        ),
+    )
+    page.reload()
+    page.wait_for_selector("[role=alert]:has-text('cannot be listed: There is no such page.')")
+    field(page, "Model").fill("gpt-4o-mini-2024-07-18")
+    stub_chat(backend, "Hi.")
+    chat(page, "Hello")
+    assert page.text_content("article.assistant .text") == "Hi."

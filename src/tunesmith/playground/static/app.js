@@ -1,7 +1,7 @@
 // The frame of the page: navigation, key, connection. Each view is loaded when it is first shown.
 import { connection, loadConfig, setKey, takeKeyFromAddress } from "./api.js";
-import { useModels } from "./models.js";
-import { createStore, html, render, useEffect, useRef, useState, useStore } from "./ui.js";
+import { modelsError, useModels } from "./models.js";
+import { createStore, ErrorNote, html, render, useEffect, useRef, useState, useStore } from "./ui.js";
 
 const VIEWS = {
   try: ["Try", () => import("./try.js")],
@@ -69,6 +69,7 @@ function App() {
   const { view, id } = useStore(route);
   const { isLost, needsKey, keyError, config } = useStore(connection);
   const [loaded, setLoaded] = useState({});
+  const error = useStore(modelsError);
   useModels();
   useEffect(() => {
     let isCurrent = true;
@@ -104,6 +105,7 @@ function App() {
     <div role="status">${isLost && html`<p class="lost">The server does not respond. Trying again…</p>`}</div>
     <main id="main" tabindex="-1">
       <h1 class="hidden">${VIEWS[view][0]}</h1>
+      <${ErrorNote} error=${error && { message: `The models cannot be listed: ${error.message}` }} />
       ${loaded.view === view && config && html`<${loaded.View} id=${id} />`}
     </main>
     ${needsKey && html`<${KeyDialog} key=${keyError} message=${keyError} />`}`;

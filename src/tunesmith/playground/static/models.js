@@ -5,8 +5,17 @@ import { Field, createStore, html, useStore } from "./ui.js";
 /** The models; null until they are loaded. */
 export const models = createStore(null);
 
+/** Why the models cannot be listed; null if they can. */
+export const modelsError = createStore(null);
+
 export async function loadModels(signal) {
-  models.set((await api.page("models", {}, signal)).data);
+  try {
+    models.set((await api.page("models", {}, signal)).data);
+    modelsError.set(null);
+  } catch (error) {
+    if (error.name !== "AbortError" && error.status !== 401 && error.code !== "connection_lost") modelsError.set(error);
+    throw error;
+  }
   return "done";
 }
 
@@ -33,13 +42,24 @@ export function groupModels(list) {
 /** Return the model to begin with: the newest tuned one, else a base model. */
 export const firstModel = (list) => groupModels(list)[0]?.[1][0]?.id ?? "";
 
-/** Menu of the models that have one of some abilities. */
+/** Menu of the models that have one of some abilities; a text field if the server lists none. */
 export function ModelSelect({ label = "Model", value, onChange, abilities = [], groups = [], hint }) {
   const list = useStore(models);
   const able = (list ?? []).filter(
     (model) =>
       (!abilities.length || can(model, ...abilities)) && (!groups.length || groups.includes(model.group)),
   );
+  const isUnlisted = useStore(modelsError) && !list;
+  if (isUnlisted) {
+    return html`<${Field} label=${label} hint=${hint}>${(id, hintId) =>
+      html`<input
+        id=${id}
+        aria-describedby=${hintId}
+        placeholder="Name of a model"
+        value=${value}
+        onChange=${(event) => onChange(event.target.value.trim())}
+      />`}</${Field}>`;
+  }
   const isKnown = able.some((model) => model.id === value);
   return html`<${Field} label=${label} hint=${hint}>${(id, hintId) =>
     html` <select
