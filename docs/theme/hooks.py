@@ -2,6 +2,7 @@
 
 import re
 import tomllib
+from html import unescape
 from pathlib import Path
 
 ROOT = Path(__file__).parents[2]
@@ -19,13 +20,14 @@ def on_config(config):
 
 
 def on_page_markdown(markdown, page, **_):
-    """Store the first paragraph of a page for llms.txt."""
-    paragraphs = (" ".join(text.split()) for text in markdown.split("\n\n"))
-    prose = (
-        text
-        for text in paragraphs
-        if re.match(r"[\w`\[]", text) and not text.startswith("```")
+    """Store the first paragraph for llms.txt; rank guides first."""
+    is_reference = page.file.src_uri.startswith(("reference/", "explanation/"))
+    page.meta.setdefault("search", {"boost": 0.3 if is_reference else 1})
+    without_code = re.sub(
+        r"^( *)```.*?^\1```$", "", markdown, flags=re.MULTILINE | re.DOTALL
     )
+    paragraphs = (" ".join(text.split()) for text in without_code.split("\n\n"))
+    prose = (text for text in paragraphs if re.match(r"[\w`\[]", text))
     plain = re.sub(r"\[([^\]]*)\]\([^)]*\)", r"\1", next(prose, ""))
     _summaries[page.file.src_uri] = re.split(r"(?<=[.:]) ", plain)[0].rstrip(
         ":"
@@ -63,6 +65,6 @@ def _pages(item):
 
 def _entry(page, site_url):
     summary = _summaries.get(page.file.src_uri)
-    return f"- [{page.title}]({site_url}{page.file.url})" + (
+    return f"- [{unescape(page.title)}]({site_url}{page.file.url})" + (
         f": {summary}" if summary else ""
     )

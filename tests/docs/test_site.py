@@ -96,7 +96,7 @@ def test_pages_load_nothing_from_other_sites(built):
 
 
 @pytest.mark.parametrize(
-    "page", ["index.html", "how-to/batch/index.html", "reference/client/index.html"]
+    "page", ["index.html", "how-to/prepare/formats/index.html", "reference/types/index.html"]
 )
 def test_pages_are_accessible(built, accessibility_violations, page):
     site, _ = built
