@@ -1,5 +1,6 @@
 """`tunesmith migrate`: rewrite code from the official SDK."""
 
+import re
 from collections.abc import Iterator, Sequence
 from difflib import unified_diff
 from pathlib import Path
@@ -18,6 +19,9 @@ if TYPE_CHECKING:
     from tunesmith.codemod.migration import Migration
 
 __all__ = ["command"]
+
+_USES_SDK = re.compile(rb"^\s*(?:from|import)\s.*\bopenai\b|[\"']openai\.", re.MULTILINE)
+"""Imports of the official SDK, and texts such as those that `mock.patch` takes."""
 
 _OTHERS = frozenset({"__pycache__", "node_modules", "site-packages", "venv"})
 """Folders with code of others."""
@@ -72,7 +76,7 @@ def _python_files(paths: Sequence[Path]) -> Iterator[Path]:
             if any(name in _OTHERS or name.startswith(".") for name in folders):
                 continue
             try:
-                if b"openai" in file.read_bytes():
+                if _USES_SDK.search(file.read_bytes()):
                     yield file
             except OSError as error:
                 raise CommandError(f"{file}: {error.strerror}") from error

@@ -56,6 +56,7 @@ def test_folders_with_code_of_others_are_left_out(run, folder):
         (folder / name).mkdir()
         (folder / name / "app.py").write_text(APP)
     (folder / "notes.txt").write_text("openai")
+    (folder / "other.py").write_text("# openai\nbackend = 'openai'\n")
     assert run("migrate .").stderr == "Nothing uses the official SDK.\n"
     assert run("migrate .venv/app.py").exit_code == 1
 
