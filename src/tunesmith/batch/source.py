@@ -7,7 +7,6 @@ from os import PathLike
 from typing import Any, Protocol, TypeVar, cast
 
 import anyio.lowlevel
-import anyio.to_thread
 
 from tunesmith._extras import import_extra
 from tunesmith.batch.row_source import CHUNK_ROWS, NumberedRow, RowSource, read_in_threads
