@@ -1,7 +1,9 @@
 """What is on disk, and safe from a power loss, when something else relies on it."""
 
+import asyncio
 import json
 import os
+import signal
 from pathlib import Path
 
 import anyio
@@ -228,3 +230,17 @@ async def test_results_of_a_batch_wait_for_a_slow_consumer(output):
             await service.clock.sleep(1000)
             assert len(job._stream._results) < 1500
             break
+
+
+async def test_nothing_but_the_output_and_the_journal_is_left(output, tmp_path):
+    await run(Provider(), output, mode="batch")
+    assert {path.name for path in tmp_path.iterdir()} == {"answers.jsonl", "answers.journal"}
+
+
+def test_handlers_of_signals_are_those_of_before(output):
+    async def main():
+        before = signal.getsignal(signal.SIGINT)
+        await run(Service(), output)
+        assert signal.getsignal(signal.SIGINT) == before
+
+    asyncio.run(main())

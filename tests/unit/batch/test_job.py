@@ -600,3 +600,9 @@ async def test_a_template_is_known_again(output):
     options = {"template": {"prompt": "{text}", "stop": ("x",)}, "resume": True}
     await run(Service(), output, ["a"], **options)
     assert (await run(Service(), output, ["a"], **options)).skipped == 1
+
+
+async def test_more_workers_start_when_the_concurrency_grows(output):
+    service = Service()
+    await run(service, output, [f"p{n}" for n in range(250)], concurrency="auto")
+    assert service.most_under_way > 16
