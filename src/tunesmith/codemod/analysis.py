@@ -8,11 +8,12 @@ from tunesmith._sdk_names import find_hint
 from tunesmith.codemod.calls import drop_beta, translate_call, translate_member_path
 from tunesmith.codemod.context import Context
 from tunesmith.codemod.names import Translation, translate_member, translate_name
-from tunesmith.codemod.scan import dotted_name
+from tunesmith.codemod.scan import ASYNC_CLIENTS, dotted_name
 
 __all__ = ["Analysis"]
 
 _PATCHED = re.compile(r"""[rb]?(["'])openai\.[\w.]+\1""")
+_DOTTED = re.compile(r"[A-Za-z_][\w.]*")
 _OF_ERRORS = frozenset({"headers", "status_code", "text"})
 """Attributes of an error's response that errors have themselves."""
 
@@ -66,11 +67,30 @@ class Analysis(cst.CSTVisitor):
             self._context.report(node, "modules of the official SDK are not translated")
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
-        """Report paths such as those that `mock.patch` replaces."""
-        if _PATCHED.fullmatch(node.value):
+        """Translate annotations, and report paths such as those that `mock.patch` replaces."""
+        if any(isinstance(around, cst.Annotation) for around in self._context.parents(node)):
+            code = _DOTTED.sub(self._translate_annotation, node.value)
+            if code != node.value:
+                self._context.edits.replace(node, code)
+        elif _PATCHED.fullmatch(node.value):
             self._context.report(
                 node, "names of the official SDK in texts are not translated; see Test your code"
             )
+
+    def _translate_annotation(self, reference: re.Match[str]) -> str:
+        context = self._context
+        root, _, rest = reference[0].partition(".")
+        official = context.scan.imported.get(root)
+        if official is None:
+            return reference[0]
+        official = f"{official}.{rest}" if rest else official
+        translation = translate_name(official)
+        is_translated = not context.scan.is_synchronous or official in ASYNC_CLIENTS
+        if translation is None or translation.path is None or not is_translated:
+            context.kept.add(root)
+            return reference[0]
+        context.scan.names.add(root)
+        return context.refer_by_name(reference[0], official, translation.path)
 
     def visit_ExceptHandler(self, node: cst.ExceptHandler) -> None:
         """Translate the attributes of an error."""

@@ -100,8 +100,17 @@ class Context:
             node: The old reference, a name or an attribute.
             path: The new name, such as `tunesmith.types.ChatCompletion`.
         """
-        dotted = dotted_name(node) or ""
-        root = dotted.split(".")[0]
+        return self.refer_by_name(dotted_name(node) or "", self.official_name(node) or "", path)
+
+    def refer_by_name(self, dotted: str, official: str, path: str) -> str:
+        """Return how the new code refers to a name, and note the import for it.
+
+        Args:
+            dotted: The old reference as text.
+            official: The old name, such as `openai.types.chat.ChatCompletion`.
+            path: The new name.
+        """
+        root = dotted.partition(".")[0]
         imports = self.edits.imports.setdefault(root, set())
         module, _, name = path.rpartition(".")
         if path in BUILTINS:
@@ -110,7 +119,7 @@ class Context:
             if module not in self.scan.modules:
                 imports.add(Import(module))
             return path
-        is_renamed = (self.official_name(node) or "").rpartition(".")[2] != root
+        is_renamed = official.rpartition(".")[2] != root
         if is_renamed or (name != root and name in self.scan.names):
             imports.add(Import(module, name, alias=None if name == root else root))
             return root

@@ -1,5 +1,6 @@
 """Scan of a module: which of its names are clients of the official SDK."""
 
+import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from typing import Literal
 
@@ -58,6 +59,7 @@ class ModuleScan(cst.CSTVisitor):
         is_synchronous: Whether it uses the synchronous client, or the module as a client.
         names: All names in the module, but for attributes and keywords.
         modules: Modules that it imports by their own names.
+        imported: Paths of the official SDK's names, by the names that imports bind.
     """
 
     METADATA_DEPENDENCIES = (QualifiedNameProvider, ParentNodeProvider)
@@ -68,6 +70,7 @@ class ModuleScan(cst.CSTVisitor):
         self.is_synchronous = False
         self.names: set[str] = set()
         self.modules: set[str] = set()
+        self.imported: dict[str, str] = {}
         self._bound: dict[tuple[Scope, str], Kind | None] = {}
         self._scopes: list[Scope] = []
 
@@ -129,10 +132,12 @@ class ModuleScan(cst.CSTVisitor):
     def _kind_of_annotation(self, node: cst.CSTNode) -> Kind | None:
         """Return the kind of the client that an annotation names, such as `AsyncOpenAI | None`."""
         for part in _expressions(node):
-            path = self._official_name(part)
-            if path in ASYNC_CLIENTS:
+            paths = {self._official_name(part)}
+            if isinstance(part, cst.SimpleString):
+                paths |= {self.imported.get(name) for name in re.findall(r"\w+", part.value)}
+            if paths & ASYNC_CLIENTS:
                 return "async"
-            if path in _SYNC_CLIENTS:
+            if paths & _SYNC_CLIENTS:
                 return "sync"
         return None
 
@@ -161,16 +166,22 @@ class ModuleScan(cst.CSTVisitor):
 
     def visit_Import(self, node: cst.Import) -> None:
         """Collect the imported modules."""
-        self.modules.update(
-            dotted_name(alias.name) or "" for alias in node.names if not alias.asname
-        )
+        for alias in node.names:
+            path = dotted_name(alias.name) or ""
+            if alias.asname is None:
+                self.modules.add(path)
+            if path == "openai":
+                self.imported[_bound_name(alias)] = path
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> None:
-        """Collect the names that are imported from elsewhere."""
-        root = (dotted_name(node.module) or "").split(".")[0]
-        if root != "openai" and not isinstance(node.names, cst.ImportStar):
-            bound = (alias.asname.name if alias.asname else alias.name for alias in node.names)
-            self.names.update(dotted_name(name) or "" for name in bound)
+        """Collect the imported names."""
+        module = dotted_name(node.module) or ""
+        for alias in () if isinstance(node.names, cst.ImportStar) else node.names:
+            if module.split(".")[0] == "openai":
+                path = f"{module}.{dotted_name(alias.name)}"
+                self.imported[_bound_name(alias)] = public_path(path)
+            else:
+                self.names.add(_bound_name(alias))
 
     def visit_Name(self, node: cst.Name) -> None:
         """Check for the synchronous client."""
@@ -222,6 +233,10 @@ def _expressions(node: cst.CSTNode) -> Iterator[cst.CSTNode]:
     yield node
     for child in node.children:
         yield from _expressions(child)
+
+
+def _bound_name(alias: cst.ImportAlias) -> str:
+    return dotted_name(alias.asname.name if alias.asname else alias.name) or ""
 
 
 def _code(module: cst.Module) -> list[cst.BaseStatement | cst.SimpleStatementLine]:

@@ -64,6 +64,20 @@ def test_an_application_is_translated_as_a_whole():
             """,
         ),
         ("from openai import NotGiven\nx: int | NotGiven = NotGiven()", "x: int | None = None"),
+        (
+            """
+            import openai
+            from openai import AsyncOpenAI as A, AsyncOpenAI
+            def f(a: 'AsyncOpenAI | None', b: 'openai.APIError', c: 'str', d: 'A'):
+                a.files.list(stream=False)
+            """,
+            """
+            import tunesmith
+            from tunesmith import AsyncClient, AsyncClient as A
+            def f(a: 'AsyncClient | None', b: 'tunesmith.APIError', c: 'str', d: 'A'):
+                a.files.list()
+            """,
+        ),
         ("if 1:\n    from openai import NotGiven\nx: NotGiven", "if 1:\n    pass\nx: None"),
     ],
 )
