@@ -4,6 +4,7 @@ import json
 import math
 import os
 import select
+import shutil
 import subprocess
 import sys
 import time
@@ -177,6 +178,15 @@ def test_embeddings_are_unit_vectors_of_the_asked_dimensions(make_engine):
         assert short[0] / short[1] == pytest.approx(whole[0] / whole[1])
 
     anyio.run(main)
+
+
+def test_a_model_without_a_chat_template_only_completes(tiny, tmp_path):
+    [chat] = TransformersEngine({"tiny": tiny}).models
+    assert chat.abilities >= {"chat", "responses", "dpo", "reinforcement", "supervised", "legacy"}
+    shutil.copytree(tiny, tmp_path / "base")
+    (tmp_path / "base" / "chat_template.jinja").unlink()
+    [base] = TransformersEngine({"base": tmp_path / "base"}).models
+    assert base.abilities == {"completions", "embeddings", "supervised", "legacy"}
 
 
 def test_folders_without_a_model_are_refused(tmp_path):

@@ -145,7 +145,7 @@ def _load_base(name: str, folder: Path) -> BaseModel:
 
 
 def _describe(name: str, base: BaseModel) -> ModelInfo:
-    abilities: set[Ability] = {"completions", "supervised"}
+    abilities: set[Ability] = {"completions", "supervised", "legacy"}
     if base.dimensions:
         abilities.add("embeddings")
     if base.tokenizer.chat_template is not None:
