@@ -211,6 +211,11 @@ class BatchJob(Generic[M]):
         return self._report
 
     @property
+    def has_ended(self) -> bool:
+        """Whether the run has ended, so that there is a report."""
+        return self._report is not None
+
+    @property
     def progress(self) -> Progress:
         """Current progress.
 
@@ -259,8 +264,6 @@ class BatchJob(Generic[M]):
 
     async def run(self) -> BatchReport:
         """Run the job to its end, and return the report.
-
-        Results are no longer kept for an iteration.
 
         Raises:
             DatasetError: The first row is not a request, or a file cannot be read or written.
@@ -381,13 +384,13 @@ class BatchJob(Generic[M]):
 
     def _interrupted(self) -> None:
         self.stop()
-        count = self.progress.in_flight
-        _log.warning("Stopping after %d requests in flight; Ctrl-C again abandons them.", count)
+        text = "Stopping after %d requests in flight; Ctrl-C again abandons them."
+        _log.warning(text, self.progress.in_flight)
 
     def _raise_error(self) -> None:
         self._interrupts.raise_again()
-        error, self._error = self._error, None
-        if error is not None:
+        if self._error is not None:
+            error, self._error = self._error, None
             raise error
 
     def _require_entered(self) -> JobRun:

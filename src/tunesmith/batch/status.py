@@ -28,6 +28,7 @@ class JobStatus:
         rows: Number of rows; None if unknown.
         complete: Whether the last run has ended, and every row has an outcome.
         stopped: Reason why the last run ended early, such as `died`; None if it did not.
+        resume_hint: Why the last run ended early, and the next step; empty if it did not.
     """
 
     output: str
@@ -38,6 +39,7 @@ class JobStatus:
     rows: int | None = None
     complete: bool = False
     stopped: str | None = None
+    resume_hint: str = ""
 
     @property
     def state(self) -> str:
@@ -53,7 +55,8 @@ class JobStatus:
         return to_json(asdict(self)).decode()
 
     def __str__(self) -> str:
-        resume = "" if self.is_running or self.complete else "; resume with resume=True"
+        resume = f". {self.resume_hint}" if self.resume_hint else "; resume with resume=True"
+        resume = "" if self.is_running or self.complete else resume
         batches = f", {self.in_batches:,} in batches" if self.in_batches else ""
         total = "" if self.rows is None else f" of {self.rows:,}"
         counts = f"{self.succeeded:,}{total} answered, {self.failed:,} failed{batches}"
@@ -83,6 +86,7 @@ def read_status(output: str | PathLike[str]) -> JobStatus:
         rows=report.rows if journal.rows is None and report and is_complete else journal.rows,
         complete=is_complete,
         stopped=report.stopped if report and not is_running else None,
+        resume_hint=report.resume_hint if report and not is_running else "",
     )
 
 

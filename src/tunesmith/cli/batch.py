@@ -181,14 +181,14 @@ def run(
     from tunesmith.datasets.cost import Prices
     from tunesmith.reports.batch import ProgressHistory
 
-    report: BatchReport | None = None
+    ended: tuple[BatchReport, Exception | None] | None = None
     with click_errors(), progress_reporter() as show_progress, _log_warnings():
         history = ProgressHistory(show_progress)
         settings = {"source": source, "rpm": rpm, "tpm": tpm, **options}
         page = HTMLReport(page_file, output, history, settings)
         costs = Prices.read(prices) if prices else None
 
-        async def main() -> "BatchReport | None":
+        async def main() -> "tuple[BatchReport, Exception | None] | None":
             async with connection.client() as client:
                 job = BatchJob(
                     source,
@@ -208,19 +208,23 @@ def run(
                     return None
                 return await _run(job)
 
-        report = anyio.run(main)
-    if report is None:
+        ended = anyio.run(main)
+    if ended is None:
         return
+    report, error = ended
     try:
         page.write(with_option_names(report))
-    except OSError as error:
-        echo(f"Cannot write the report: {error}", err=True)
+    except OSError as problem:
+        echo(f"Cannot write the report: {problem}", err=True)
     if as_json:
         echo(report.to_json())
-    else:
+    elif report.requests or error is None:
         # The hint of a stopped job was logged as a warning.
         shown = replace(report, resume_hint="") if report.stopped else report
         echo(str(with_option_names(shown)), wrap=True)
+    if error is not None:
+        with click_errors():
+            raise error
     if report.stopped is not None:
         raise SystemExit(_UNFINISHED)
     if report.failed:
@@ -309,13 +313,19 @@ class _EchoHandler(logging.Handler):
         echo(to_option_names(record.getMessage()), err=True, wrap=True)
 
 
-async def _run(job: "BatchJob") -> "BatchReport":
+async def _run(job: "BatchJob") -> "tuple[BatchReport, Exception | None]":
+    """Run a job; return its report, and the error that ended it."""
+    error: Exception | None = None
     try:
         async with job:
             await job.run()
     except (KeyboardInterrupt, SystemExit):
         pass  # the report says so
-    return job.report
+    except Exception as problem:
+        if not job.has_ended:
+            raise
+        error = problem
+    return job.report, error
 
 
 command.add_command(status)

@@ -21,6 +21,9 @@ from tunesmith.batch.commit import GroupCommit
 from tunesmith.batch.core.ledger import Usage
 from tunesmith.batch.core.states import RowRecord, RowState
 from tunesmith.batch.index import KeyIndex
+from tunesmith.batch.journal import read_header
+from tunesmith.batch.output import JobPaths
+from tunesmith.batch.result_stream import ResultStream
 from tunesmith.errors import DatasetError
 
 pytestmark = pytest.mark.anyio
@@ -244,3 +247,36 @@ def test_handlers_of_signals_are_those_of_before(output):
         assert signal.getsignal(signal.SIGINT) == before
 
     asyncio.run(main())
+
+
+async def test_a_resumed_run_removes_files_of_shards_that_no_journal_entry_names(output):
+    await run(Provider(), output, mode="batch")
+    header = read_header(JobPaths(output).journal)
+    stray = JobPaths(output).shard(header.job, 9)
+    stray.write_bytes(b"{}\n")  # of a run that died before its entry
+    await run(Provider(), output, mode="batch", resume=True)
+    assert not stray.exists()
+
+
+async def test_retries_are_in_the_journal_before_failures_are_removed(output, synced, monkeypatch):
+    refuse = (400, {}, {"error": {"message": "no"}})
+    await run(Service(refuse=lambda number, now: refuse if number == 2 else None), output)
+    clear = AppendOnlyJsonl.clear
+    seen = []
+
+    def record(log):
+        seen.append(synced["answers.journal"].count(b'{"requeued":'))
+        clear(log)
+
+    monkeypatch.setattr(AppendOnlyJsonl, "clear", record)
+    await run(Service(), output, resume=True, retry_failed=True)
+    assert seen == [1]
+
+
+async def test_results_that_nobody_wants_take_no_memory(output):
+    stream = ResultStream()
+    stream.is_wanted = True
+    stream.put("result")
+    stream.discard()
+    stream.put("result")
+    assert not stream._results

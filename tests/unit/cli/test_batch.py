@@ -172,6 +172,16 @@ def test_a_report_is_written(run, prompts, service, folder):
     assert "<td>prompts.jsonl</td>" in page.split("Options")[1]
 
 
+def test_an_error_that_ends_a_job_is_told_with_its_report(run, prompts, service, folder):
+    service.refuse = lambda number, now: (401, {}, {"error": {"message": "no such key"}})
+    done = batch(run, prompts, "--json --report job.html")
+    assert done.exit_code == 1
+    assert "no such key" in done.stderr
+    assert json.loads(done.stdout)["stopped"] == "error"
+    assert "refresh" not in (folder / "job.html").read_text()
+    assert "no such key" in run("batch status answers.jsonl").stdout
+
+
 def test_a_report_that_cannot_be_written_keeps_the_output(run, prompts, service, folder):
     done = batch(run, prompts, "--report nowhere/job.html")
     assert done.exit_code == 0
