@@ -196,6 +196,12 @@ class BatchReport(RunCounts):
         """Rows finished per second in this run."""
         return (self.done + self.failed) / self.elapsed if self.elapsed else 0.0
 
+    @property
+    def _duration(self) -> str:
+        # In memory no time passes, so that there is no rate.
+        rate = f" ({self.rows_per_second:,.1f} rows/s)" if self.elapsed else ""
+        return f"{self.elapsed:,.1f} s{rate}"
+
     def to_dict(self) -> dict[str, Any]:
         """Return plain data, for JSON."""
         return {**asdict(self), "complete": self.complete, "rows_per_second": self.rows_per_second}
@@ -224,7 +230,7 @@ class BatchReport(RunCounts):
             parts += [f"{unknown:,} {reason if self.complete else 'sent with unknown outcome'}"]
         if self.duplicate_batches:
             parts += [f"duplicate batches cancelled: {', '.join(self.duplicate_batches)}"]
-        text = f"{', '.join(parts)} in {self.elapsed:,.1f} s ({self.rows_per_second:,.1f} rows/s)"
+        text = f"{', '.join(parts)} in {self._duration}"
         reason = f" (last: {self.last_retry_reason})" if self.last_retry_reason else ""
         text += f"; {self.requests:,} requests, {self.refused:,} rate limited, {self.retried:,} "
         text += f"retried{reason}; {self.usage.prompt:,} input tokens, "
@@ -244,7 +250,7 @@ class BatchReport(RunCounts):
             "Outcome": self.outcome,
             "Stopped": self.stopped,
             "Failed": "; ".join(str(cause) for cause in self.causes[:_MAX_CAUSES]),
-            "Duration": f"{self.elapsed:,.1f} s ({self.rows_per_second:,.1f} rows/s)",
+            "Duration": self._duration,
             "Tokens": f"{self.usage.prompt:,} input, {self.usage.completion:,} output",
             "Cost": None if self.usd is None else f"${self.usd:,.4f}",
             "Next": self.resume_hint,

@@ -113,7 +113,8 @@ def _facts(
         facts.append((f"{finished * 100 // (total or 1)}%", ""))
     if progress.failed:
         facts.append((f"{count(progress.failed)} failed", "red"))
-    facts.append((f"{progress.rows_per_second:,.1f}/s", ""))
+    if progress.rows_per_second:  # in memory no time passes
+        facts.append((f"{progress.rows_per_second:,.1f}/s", ""))
     if progress.eta is not None:
         facts.append((f"ETA {(format_eta or format_duration)(progress.eta)}", "cyan"))
     if progress.in_batches:
@@ -148,6 +149,8 @@ class _LogReporter:
         self._next_s = 0.0
 
     def __call__(self, progress: "Progress") -> None:
+        if not (progress.requests or progress.in_batches or progress.finished):
+            return
         if progress.elapsed < self._next_s and progress.remaining != 0:
             return
         interval_s = min(progress.elapsed * _LOG_INTERVAL_RATIO, _MAX_LOG_INTERVAL_S)

@@ -96,8 +96,13 @@ def example_script(
     """Return a program that fine-tunes on the files at the same service."""
     names = ["training_file", "validation_file"][: len(files)]
     uploads = [
-        f"        {name} = await client.files.upload({str(file)!r}, purpose='fine-tune')"
+        line
         for name, file in zip(names, files, strict=True)
+        for line in (
+            f"        {name} = await client.files.upload(",
+            f"            {str(file)!r}, purpose='fine-tune'",
+            "        )",
+        )
     ]
     parameters = [
         f"model={model!r}",
@@ -111,10 +116,10 @@ def example_script(
             "import tunesmith",
             "",
             "async def main():",
-            f"    async with tunesmith.AsyncClient({_client_arguments(connection)}) as client:",
+            *_open_client(connection),
             *uploads,
             "        job = await client.fine_tuning.jobs.create(",
-            f"            {', '.join(parameters)}",
+            *(f"            {parameter}," for parameter in parameters),
             "        )",
             "        job = await client.fine_tuning.jobs.wait(job)",
             "        print(job.fine_tuned_model)",
@@ -124,11 +129,15 @@ def example_script(
     )
 
 
-def _client_arguments(connection: ServiceOptions) -> str:
+def _open_client(connection: ServiceOptions) -> list[str]:
     if connection.in_memory:
         state = f"state={str(connection.state)!r}" if connection.state else ""
-        return f"backend=tunesmith.MemoryBackend({state})"
-    return f"base_url={redact_url(connection.base_url)!r}" if connection.base_url else ""
+        return [
+            f"    backend = tunesmith.MemoryBackend({state})",
+            "    async with tunesmith.AsyncClient(backend=backend) as client:",
+        ]
+    url = f"base_url={redact_url(connection.base_url)!r}" if connection.base_url else ""
+    return [f"    async with tunesmith.AsyncClient({url}) as client:"]
 
 
 def _shell_quote(ending: str) -> str:

@@ -153,7 +153,7 @@ def command(
         share: float | Literal["auto"] | None = split
         if share is None and prompter.confirm_split(plan):
             share = "auto"
-        echo(str(plan), err=True)
+        echo(str(plan), err=True, wrap=True)
         if (plan.has_changes or share or output) and not prompter.confirm("Write the result"):
             raise click.ClickException("Nothing was written.")
         with _report_file(report) as write_page:

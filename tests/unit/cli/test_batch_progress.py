@@ -121,6 +121,15 @@ def test_nothing_is_shown_before_the_first_request(monkeypatch):
     assert terminal.getvalue() == ""
 
 
+def test_a_log_has_no_line_before_the_first_request_and_no_rate_without_time(capsys):
+    with progress_reporter() as show:
+        show(progress(done=0, skipped=0, requests=0))
+        show(progress(elapsed=0.0, done=990, rows_per_second=0.0))
+    (line,) = capsys.readouterr().err.splitlines()
+    assert "1,000/1,000" in line
+    assert "/s" not in line
+
+
 @pytest.mark.slow
 def test_the_log_of_a_night_is_short_and_has_its_end(capsys):
     with progress_reporter() as show:

@@ -75,7 +75,7 @@ def test_data_in_order_are_used_as_they_are(run, folder):
 
     assert result.exit_code == 0, result.output
     assert "use kant_prepared.jsonl as it is" in result.output
-    assert "client.files.upload('kant_prepared.jsonl'" in result.output
+    assert "'kant_prepared.jsonl', purpose='fine-tune'" in result.output
     assert names(folder) == ["kant.csv", "kant_prepared.jsonl"]
 
 
