@@ -270,7 +270,7 @@ async def test_retries_are_in_the_journal_before_failures_are_removed(output, sy
 
     monkeypatch.setattr(AppendOnlyJsonl, "clear", record)
     await run(Service(), output, resume=True, retry_failed=True)
-    assert seen == [1]
+    assert seen == [2]  # the refusal, and the retry
 
 
 async def test_results_that_nobody_wants_take_no_memory(output):
