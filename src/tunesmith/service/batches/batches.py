@@ -1,11 +1,14 @@
 """Batches: files of requests, processed within a day."""
 
 from collections.abc import Awaitable, Callable, Iterator
+from contextlib import suppress
 from dataclasses import dataclass, replace
 from itertools import islice
+from math import inf
 from typing import Any, Literal
 
 import anyio
+from anyio.streams.memory import MemoryObjectReceiveStream
 
 from tunesmith.operations.batches import CancelBatch, CreateBatch, ListBatches, RetrieveBatch
 from tunesmith.operations.param_types import ExpiresAfterParam
@@ -25,7 +28,7 @@ from tunesmith.service.core.pagination import to_page, validate_limit
 from tunesmith.service.core.scheduler import ScheduledAction
 from tunesmith.service.files.files import FileService
 from tunesmith.types.base import Page
-from tunesmith.types.batch_lines import BatchLineError
+from tunesmith.types.batch_lines import BatchLineError, BatchResponseLine
 from tunesmith.types.batches import Batch, BatchError, BatchErrors, BatchRequestCounts
 
 __all__ = ["BatchService", "BatchTiming"]
@@ -276,26 +279,45 @@ class BatchService:
 
     async def _send_all(self, id: str, now: float) -> None:
         """Send all requests without a response, several at a time, and store each response."""
-        progress = self._progress(id)
-        unsent = progress.unsent()
+        unsent = self._progress(id).unsent()
+        send_stream, receive_stream = anyio.create_memory_object_stream[
+            tuple[int, BatchResponseLine]
+        ](inf)
 
         async def send_some() -> None:
             for number, request in unsent:
                 response = await self._sender.send_persistently(request)
                 if self._schedule.is_cancelled:
                     return
-                progress.add(number, response)
-                counts = add_counts(self._find(id).request_counts, [response])
-                self._update(id, request_counts=counts)
-                self._schedule.commit()
+                # The next request need not wait until the response is stored.
+                send_stream.send_nowait((number, response))
 
-        with self._clock.hold():
+        with self._clock.hold(), receive_stream:
             async with anyio.create_task_group() as tasks:
-                for _ in range(self._concurrency or 1):
-                    tasks.start_soon(send_some)
+                tasks.start_soon(self._store_responses, id, receive_stream)
+                async with send_stream, anyio.create_task_group() as senders:
+                    for _ in range(self._concurrency or 1):
+                        senders.start_soon(send_some)
         self._schedule.check_cancelled()
         is_real = self._schedule.is_background
         self._finalize(id, self._run(id), self._clock.time() if is_real else now)
+
+    async def _store_responses(
+        self, id: str, receive_stream: MemoryObjectReceiveStream[tuple[int, BatchResponseLine]]
+    ) -> None:
+        progress = self._progress(id)
+        async for first in receive_stream:
+            arrived = dict([first])
+            with suppress(anyio.WouldBlock, anyio.EndOfStream):
+                while True:
+                    arrived.update([receive_stream.receive_nowait()])
+            if self._schedule.is_cancelled:
+                return
+            for number, response in arrived.items():
+                progress.add(number, response)
+            counts = add_counts(self._find(id).request_counts, [*arrived.values()])
+            self._update(id, request_counts=counts)
+            self._schedule.commit()
 
     def _finalize(self, id: str, run: _BatchRun, now: float) -> None:
         self._cancel_scheduled(id)

@@ -89,16 +89,16 @@ class LineSender:
         """
         attempt = n_failures = 0
         while True:
-            answer = await self._send(line)
+            response = await self._send(line)
             attempt += 1
-            is_busy = answer.status in _BUSY or answer.error_code == UPSTREAM_UNAVAILABLE
+            is_busy = response.status in _BUSY or response.error_code == UPSTREAM_UNAVAILABLE
             n_failures += not (is_busy and self._schedule.is_background)
-            delay = answer.retry_delay(attempt, self.timing.retry_s)
+            delay = response.retry_delay(attempt, self.timing.retry_s)
             if delay is None or n_failures > _MAX_RETRIES or self._schedule.is_cancelled:
-                return self._to_line(line, answer)
+                return self._to_line(line, response)
             await anyio.sleep(delay)
 
-    async def _send(self, line: BatchRequestLine) -> "_Answer":
+    async def _send(self, line: BatchRequestLine) -> "_RawResponse":
         request = Request(
             operation="batches.line",
             method=line.method,
@@ -114,22 +114,22 @@ class LineSender:
                 body = _parse(await response.read())
             except BackendError as error:
                 message = f"The server behind this one ended the connection: {error}"
-                return _Answer(502, request_id, error_body(message, type="server_error"))
-            return _Answer(response.status, request_id, body, response.headers)
+                return _RawResponse(502, request_id, error_body(message, type="server_error"))
+            return _RawResponse(response.status, request_id, body, response.headers)
 
-    def _to_line(self, line: BatchRequestLine, answer: "_Answer") -> BatchResponseLine:
+    def _to_line(self, line: BatchRequestLine, response: "_RawResponse") -> BatchResponseLine:
         return BatchResponseLine(
             id=self._ids.new("batch_request"),
             custom_id=line.custom_id,
             response=BatchLineResponse(
-                status_code=answer.status, request_id=answer.request_id, body=answer.body
+                status_code=response.status, request_id=response.request_id, body=response.body
             ),
             error=None,
         )
 
 
 @dataclass(frozen=True, slots=True)
-class _Answer:
+class _RawResponse:
     status: int
     request_id: str
     body: Any
