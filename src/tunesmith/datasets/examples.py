@@ -29,7 +29,9 @@ def example(name: str = "kant") -> Dataset:
         written = await diagnosis.plan().write("kant.jsonl")
         ```
     """
-    return Dataset.open(BytesIO(read_example(name)), kind="csv")
+    stream = BytesIO(read_example(name))
+    stream.name = EXAMPLES[name]
+    return Dataset.open(stream)
 
 
 def read_example(name: str) -> bytes:

@@ -44,6 +44,7 @@ def validate_operation_name(pattern: str) -> None:
     Raises:
         ValueError: No operation has such a name.
     """
+    __tracebackhide__ = True  # pytest shows the line of the user instead
     names = [operation.spec.name for operation in all_operations()]
     if pattern and not any(fnmatchcase(name, pattern) for name in names):
         parts = set(pattern.split("."))

@@ -34,3 +34,7 @@ def test_a_data_frame_without_pandas_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "pandas", None)
     with pytest.raises(ConfigurationError, match="notebook"):
         Dataset.open([{"prompt": "a", "completion": "b"}]).to_pandas()
+
+
+def test_an_example_has_the_name_of_its_file():
+    assert repr(example("kant")) == "Dataset('kant.csv')"

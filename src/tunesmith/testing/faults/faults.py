@@ -309,6 +309,7 @@ class Faults:
         Raises:
             ValueError: The operation does not exist, or a number is below 1.
         """
+        __tracebackhide__ = True
         validate_operation_name(operation)
         numbers = None if nth is None else (nth,) if isinstance(nth, int) else tuple(nth)
         if numbers is not None and (not numbers or min(numbers) < 1):
