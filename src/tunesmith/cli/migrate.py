@@ -2,9 +2,10 @@
 
 import re
 from collections.abc import Iterator, Sequence
+from dataclasses import asdict
 from difflib import unified_diff
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -16,6 +17,7 @@ from tunesmith.cli.messages import click_errors
 from tunesmith.cli.output import Output, echo
 
 if TYPE_CHECKING:
+    from tunesmith.codemod.edits import Finding
     from tunesmith.codemod.migration import Migration
 
 __all__ = ["command"]
@@ -36,10 +38,15 @@ _OTHERS = frozenset({"__pycache__", "node_modules", "site-packages", "venv"})
     type=click.Path(exists=True, path_type=Path),
 )
 @click.option("--write", is_flag=True, help="Change the files, instead of printing a diff.")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.pass_obj
 @click.pass_context
 def command(
-    context: click.Context, connection: ServiceOptions, paths: Sequence[Path], write: bool
+    context: click.Context,
+    connection: ServiceOptions,
+    paths: Sequence[Path],
+    write: bool,
+    as_json: bool,
 ) -> None:
     """Rewrite Python code from the official SDK to tunesmith.
 
@@ -48,20 +55,23 @@ def command(
     """
     with click_errors():
         import_extra("libcst", "cli", "Migrations")
-    output = Output(connection, as_json=False)
-    changed = left = 0
+    output = Output(connection, as_json=as_json)
+    results: list[dict[str, Any]] = []
     for path in _python_files(paths):
-        migration = _migrate(path)
-        if migration is None:
-            left += 1
-            continue
-        if migration.new != migration.old:
-            changed += 1
-            _write(path, migration) if write else _print_diff(path, migration)
-        for finding in migration.findings:
-            echo(f"{path}:{finding.line}: {finding.code}: {finding.hint}", err=True)
-        left += len(migration.findings)
-    output.info(_summarize(changed, left, is_written=write))
+        migration, findings = _migrate(path)
+        diff = [] if migration is None else _diff(path, migration)
+        if migration is not None and diff and write:
+            _write(path, migration)
+        if not as_json:
+            _print(path, [] if write else diff, findings)
+        found = [asdict(finding) for finding in findings]
+        results.append({"file": str(path), "diff": "".join(diff), "findings": found})
+    changed = sum(bool(result["diff"]) for result in results)
+    left = sum(len(result["findings"]) for result in results)
+    if as_json:
+        output.json(results)
+    else:
+        output.info(_summarize(changed, left, is_written=write))
     if changed and not write:
         output.suggest_command("migrate", "--write", *map(str, paths))
     context.exit(1 if left else 0)
@@ -82,19 +92,20 @@ def _python_files(paths: Sequence[Path]) -> Iterator[Path]:
                 raise CommandError(f"{file}: {error.strerror}") from error
 
 
-def _migrate(path: Path) -> "Migration | None":
-    """Migrate a file; None if it is not valid Python."""
+def _migrate(path: Path) -> "tuple[Migration | None, Sequence[Finding]]":
+    """Migrate a file; return it, unless it is not valid Python, and what is left."""
     from libcst import ParserSyntaxError
 
+    from tunesmith.codemod.edits import Finding
     from tunesmith.codemod.migration import migrate_source
 
     try:
-        return migrate_source(path.read_bytes())
+        migration = migrate_source(path.read_bytes())
     except ParserSyntaxError as error:
-        echo(f"{path}:{error.raw_line}: {error.message}", err=True)
-    except (UnicodeDecodeError, SyntaxError) as error:  # of the encoding
-        echo(f"{path}:1: {error}", err=True)
-    return None
+        return None, [Finding(error.raw_line, "invalid syntax", error.message)]
+    except (UnicodeDecodeError, SyntaxError) as error:
+        return None, [Finding(1, "invalid encoding", str(error))]
+    return migration, migration.findings
 
 
 def _write(path: Path, migration: "Migration") -> None:
@@ -106,11 +117,17 @@ def _write(path: Path, migration: "Migration") -> None:
         raise CommandError(f"{path}: {error.strerror}") from error
 
 
-def _print_diff(path: Path, migration: "Migration") -> None:
+def _diff(path: Path, migration: "Migration") -> list[str]:
     old, new = (text.splitlines(keepends=True) for text in (migration.old, migration.new))
-    for line in unified_diff(old, new, f"{path}", f"{path}"):
+    return list(unified_diff(old, new, f"{path}", f"{path}"))
+
+
+def _print(path: Path, diff: Sequence[str], findings: "Sequence[Finding]") -> None:
+    for line in diff:
         colour = {"+": "green", "-": "red", "@": "cyan"}.get(line[0])
         echo(line.rstrip("\r\n"), fg=colour)
+    for finding in findings:
+        echo(f"{path}:{finding.line}: {finding.code}: {finding.hint}", err=True)
 
 
 def _summarize(changed: int, left: int, *, is_written: bool) -> str:

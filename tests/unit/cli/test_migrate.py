@@ -1,5 +1,6 @@
 """`tunesmith migrate`: a diff, the places that are left, and the files with `--write`."""
 
+import json
 import sys
 
 APP = """from openai import AsyncOpenAI
@@ -77,3 +78,16 @@ def test_without_the_library_the_extra_is_named(run, folder, monkeypatch):
     result = run("migrate app.py")
     assert result.exit_code != 0
     assert "pip install 'tunesmith[cli]'" in result.stderr
+
+
+def test_json_has_the_diff_and_the_findings_of_each_file(as_json, run, folder):
+    (folder / "app.py").write_text("from openai import APIError\n")
+    (result,) = as_json("migrate app.py")
+    assert result["file"] == "app.py"
+    assert "+from tunesmith import APIError" in result["diff"]
+    (folder / "app.py").write_text(APP)
+    shown = run("migrate app.py --json --write")
+    assert (shown.exit_code, shown.stderr) == (1, "")
+    (result,) = json.loads(shown.stdout)
+    assert result["findings"] == [{"line": 7, "code": "….images.generate(…)", "hint": IMAGES}]
+    assert "from tunesmith import AsyncClient" in (folder / "app.py").read_text()
