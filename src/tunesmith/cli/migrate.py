@@ -64,8 +64,8 @@ def command(
             _write(path, migration)
         if not as_json:
             _print(path, [] if write else diff, findings)
-        found = [asdict(finding) for finding in findings]
-        results.append({"file": str(path), "diff": "".join(diff), "findings": found})
+        fields = [asdict(finding) for finding in findings]
+        results.append({"file": str(path), "diff": "".join(diff), "findings": fields})
     changed = sum(bool(result["diff"]) for result in results)
     left = sum(len(result["findings"]) for result in results)
     if as_json:
