@@ -4,17 +4,20 @@ import asyncio
 import json
 import os
 import signal
+from functools import partial
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import pytest
 from pydantic import BaseModel
 from tests.unit.batch.services import Service, too_many
+from tests.unit.batch.test_journal import Hanging
 from tests.unit.batch.test_provider import Eavesdropper
 from tests.unit.batch.test_provider_faults import Provider
 
 from tunesmith import AsyncClient
-from tunesmith.batch import BatchJob, Budget
+from tunesmith.batch import BatchJob, Budget, read_runs
 from tunesmith.batch.append_log import AppendOnlyJsonl
 from tunesmith.batch.budget import BudgetTracker
 from tunesmith.batch.commit import GroupCommit
@@ -22,9 +25,10 @@ from tunesmith.batch.core.ledger import Usage
 from tunesmith.batch.core.states import RowRecord, RowState
 from tunesmith.batch.index import KeyIndex
 from tunesmith.batch.journal import read_header
+from tunesmith.batch.lock import try_lock_file
 from tunesmith.batch.output import JobPaths
 from tunesmith.batch.result_stream import ResultStream
-from tunesmith.errors import DatasetError
+from tunesmith.errors import ConfigurationError, DatasetError
 
 pytestmark = pytest.mark.anyio
 
@@ -150,12 +154,11 @@ async def test_returned_tokens_are_free_once_their_entries_are_safe(output, monk
         assert (ledger.returned, ledger.returning) == (Usage(2, 2), Usage(3, 3))
 
 
-async def test_an_ordered_output_is_safe_before_it_replaces_the_old_one(output, monkeypatch):
-    inodes = []
-    fsync = os.fsync
-    monkeypatch.setattr(os, "fsync", lambda d: (inodes.append(os.fstat(d).st_ino), fsync(d)))
+async def test_an_ordered_output_is_safe_before_it_replaces_the_old_one(output, synced):
     await run(Service(), output, order="input")
-    assert output.stat().st_ino in inodes
+    suffixes = ("journal", "jsonl", "errors.jsonl", "unordered.jsonl")
+    new = synced.keys() - {f"answers.{suffix}" for suffix in suffixes}
+    assert [synced[name] for name in new] == [output.read_bytes()]
 
 
 async def test_the_rows_of_a_batch_are_safe_before_it_is_created(output, synced):
@@ -280,3 +283,42 @@ async def test_results_that_nobody_wants_take_no_memory(output):
     stream.discard()
     stream.put("result")
     assert not stream._results
+
+
+async def test_a_deadline_bounds_a_call_for_a_batch(output):
+    report = await run(Provider(call_s=10_000), output, mode="batch", deadline=50)
+    assert (report.stopped, report.elapsed) == ("deadline", pytest.approx(50, abs=1))
+
+
+async def test_a_refused_run_leaves_no_empty_files(output, tmp_path):
+    output.touch()
+    descriptor = os.open(output, os.O_RDWR)
+    assert try_lock_file(descriptor)
+    with pytest.raises(ConfigurationError, match="another run"):
+        await run(Service(), output, resume=True)
+    os.close(descriptor)
+    assert list(tmp_path.iterdir()) == [output]
+
+
+async def test_an_answer_that_cannot_be_written_is_named(output, monkeypatch):
+    add = AppendOnlyJsonl.add
+
+    def fail(log, line):
+        if b"answer to p3" in line:
+            raise DatasetError("The disk is full.")
+        return add(log, line)
+
+    monkeypatch.setattr(AppendOnlyJsonl, "add", fail)
+    with pytest.raises(DatasetError, match="disk is full"):
+        await run(Service(), output, concurrency=1)
+    report = read_runs(output)[-1]
+    assert (report.done, report.outcome_unknown) == (3, ("r3",))
+
+
+async def test_a_cancelled_caller_waits_no_longer_than_the_shutdown_timeout(output):
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(partial(run, Hanging(), output, shutdown_timeout=0.01))
+        while not read_runs(output):
+            await anyio.lowlevel.checkpoint()
+        tasks.cancel_scope.cancel()
+    assert read_runs(output)[-1].stopped == "interrupted"

@@ -162,7 +162,6 @@ class LiveRows:
         state.throttle.limiter.record_usage(row.estimate, float(paid.total) or row.estimate)
         state.throttle.on_success(row.sent_at, now, len(self.in_flight) + 1)
         self._outage.on_answer()
-        self._refused_since = None
         self._completed_at = now
         self._responses += 1
         self._completion_tokens += paid.completion
