@@ -281,6 +281,37 @@ async def test_a_batch_can_be_cancelled_while_a_line_blocks(service, engine, upl
     assert [json.loads(line)["error"]["code"] for line in content] == ["batch_cancelled"] * 3
 
 
+async def test_requests_of_a_batch_are_generated_together_if_that_takes_time(upload):
+    engine = GatedEngine()
+    engine.is_simulated = False
+    clock = VirtualClock(time.time(), autojump=False, rate=1.0)
+    service = Service(engine=engine, clock=clock, batch_concurrency=3)
+    body = {"model": "davinci-002", "prompt": "Kant", "max_tokens": 2}
+    lines = [
+        {"custom_id": str(i), "method": "POST", "url": "/v1/completions", "body": body}
+        for i in range(4)
+    ]
+    file = await upload(lines, purpose="batch", to=service)
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(service.run_lifecycles)
+        batch = await service.execute(
+            CreateBatch(input_file_id=file, endpoint="/v1/completions", completion_window="24h")
+        )
+
+        async def three_block():
+            return engine.gate.n_waiting == 3
+
+        await until(three_block)
+        engine.gate.open()
+
+        async def is_over():
+            current = await service.execute(RetrieveBatch(batch.id))
+            return current if current.is_over else None
+
+        assert (await until(is_over)).request_counts.completed == 4
+        tasks.cancel_scope.cancel()
+
+
 async def test_a_streamed_legacy_fine_tune_ends_with_its_last_event(service, engine, upload, pairs):
     engine.gate.open()
     create = CreateFineTune(training_file=await upload(pairs), model="ada")
