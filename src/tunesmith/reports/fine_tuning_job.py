@@ -17,6 +17,9 @@ __all__ = ["job_report"]
 _OVERFIT_RATIO = 1.05
 """Growth of the validation loss after its minimum that counts as overfitting."""
 
+_GAP_RATIO = 2.0
+"""Validation loss as a multiple of training loss that counts as memorized data."""
+
 _SAMPLE_TOKENS = 64
 
 
@@ -130,8 +133,15 @@ def _loss_of(checkpoint: FineTuningJobCheckpoint) -> str:
     )
 
 
-def _overfitting_note(checkpoints: Sequence[FineTuningJobCheckpoint]) -> Html:
-    """Write whether the validation loss rose after its minimum."""
+def _final_training_loss(results: JobResults) -> float | None:
+    """Return the mean over the last tenth of the steps; one step is noise."""
+    losses = [step.train_loss for step in results if step.train_loss is not None]
+    last = losses[-max(len(losses) // 10, 1) :]
+    return sum(last) / len(last) if last else None
+
+
+def _overfitting_note(results: JobResults, checkpoints: Sequence[FineTuningJobCheckpoint]) -> Html:
+    """Write whether the validation loss rose after its minimum, or stays far above the other."""
     ordered = sorted(checkpoints, key=lambda checkpoint: checkpoint.step_number or 0)
     losses = [
         (checkpoint.step_number, loss)
@@ -150,6 +160,15 @@ def _overfitting_note(checkpoints: Sequence[FineTuningJobCheckpoint]) -> Html:
             f"validation loss rose from {best:.3f} at step {best_step} to {last:.3f} at step "
             f"{last_step}. Use the checkpoint of step {best_step}, fewer epochs or more data.",
         )
+    learned = _final_training_loss(results)
+    if learned is not None and last > learned * _GAP_RATIO:
+        return tag(
+            "p",
+            tag("span", "Memorized: ", class_="warn"),
+            f"validation loss is {last:.3f} at the last checkpoint, and training loss "
+            f"{learned:.3f} over the last steps: the model knows the training data better than "
+            "what they have in common. Use more varied data or fewer epochs.",
+        )
     return tag(
         "p",
         tag("span", "No overfitting: ", class_="good"),
@@ -159,7 +178,9 @@ def _overfitting_note(checkpoints: Sequence[FineTuningJobCheckpoint]) -> Html:
 
 
 def _curves(results: JobResults, checkpoints: Sequence[FineTuningJobCheckpoint]) -> Html:
-    return Html(tag("h2", "Curves") + _overfitting_note(checkpoints) + metric_charts(results))
+    return Html(
+        tag("h2", "Curves") + _overfitting_note(results, checkpoints) + metric_charts(results)
+    )
 
 
 def _checkpoints(checkpoints: Sequence[FineTuningJobCheckpoint]) -> Html:

@@ -8,7 +8,7 @@ from tunesmith import JobFailedError
 from tunesmith.datasets.cost import Prices
 from tunesmith.reports.fine_tuning_job import _curves, job_report
 from tunesmith.types.fine_tuning import FineTuningJobCheckpoint
-from tunesmith.types.results import JobResults
+from tunesmith.types.results import JobResults, StepMetrics
 
 pytestmark = pytest.mark.anyio
 
@@ -65,6 +65,24 @@ async def test_the_cost_of_training_is_shown_with_the_day_of_the_prices(client, 
     prices = Prices(as_of="2026-11-01", usd_per_million_training_tokens={"babbage-002": 1e6})
     page = await job_report(client, job, prices=prices)
     assert f"${job.trained_tokens:,.2f} (prices as of 2026-11-01)" in page
+
+
+@pytest.mark.parametrize(("training", "is_memorized"), [(0.4, True), (1.2, False)])
+def test_a_validation_loss_far_above_the_training_loss_is_named(training, is_memorized):
+    checkpoint = FineTuningJobCheckpoint.model_validate(
+        {
+            "id": "c",
+            "fine_tuned_model_checkpoint": "ft:m",
+            "step_number": 30,
+            "metrics": {"step": 30, "full_valid_loss": 2.0},
+        }
+    )
+    steps = [StepMetrics(step, training, None, None, None, {}) for step in range(1, 31)]
+    curves = _curves(JobResults("ftjob-1", steps), [checkpoint])
+    assert ("Memorized: " in curves, "No overfitting: " in curves) == (
+        is_memorized,
+        not is_memorized,
+    )
 
 
 @pytest.mark.parametrize(
