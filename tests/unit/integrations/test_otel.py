@@ -248,13 +248,20 @@ def test_the_output_of_a_streamed_response_is_aggregated():
     chunks.add({"type": "response.created", "response": response})
     chunks.add({"type": "response.output_text.delta", "item_id": "msg_1", "delta": "One."})
     usage = {"input_tokens": 3, "output_tokens": 2}
-    finished = {**response, "output": [message], "usage": usage}
+    finished = {**response, "output": [message], "usage": usage, "status": "completed"}
     chunks.add({"type": "response.completed", "response": finished})
     (aggregated,) = chunks.messages()
     assert aggregated["parts"] == [{"type": "text", "content": "One."}]
     attributes = chunks.attributes()
     assert attributes["gen_ai.response.id"] == "resp_1"
     assert attributes["gen_ai.usage.output_tokens"] == 2
+    assert attributes["gen_ai.response.finish_reasons"] == ["stop"]
+
+
+async def test_a_truncated_response_has_the_finish_reason_of_a_chat(traced, collected):
+    await traced.responses.create(model="gpt-4o-mini", input="Who was Kant?", max_output_tokens=1)
+    (span,) = collected.spans
+    assert span.attributes["gen_ai.response.finish_reasons"] == ("length",)
 
 
 async def test_an_error_status_is_recorded_with_the_code_of_the_service(traced, collected):

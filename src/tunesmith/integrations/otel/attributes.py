@@ -131,6 +131,10 @@ def job_attributes(finished: FineTuningJob | Batch) -> Attributes:
     )
 
 
+_INCOMPLETE_REASONS = {"max_output_tokens": "length"}
+"""Finish reasons of chats, by the reasons of incomplete responses."""
+
+
 class StreamAggregator:
     """Aggregate of a stream's events; a whole response is a single event."""
 
@@ -175,13 +179,21 @@ class StreamAggregator:
 
     def _respond(self, event: Mapping[str, Any]) -> None:
         """Add the output of `/v1/responses`, which has items instead of choices."""
-        for item in _objects(event.get("output")):
+        if "output" not in event:
+            return
+        for item in _objects(event["output"]):
             if item.get("type") == "message":
                 for part in _objects(item.get("content")):
-                    self._add_text(0, part.get("text"))
+                    self._add_text(0, part.get("text", part.get("refusal")))
             elif item.get("type") == "function_call":
                 call = {"id": item.get("call_id"), "function": item}
                 self._call(0, len(self._tool_calls.get(0, ())), call)
+        if event.get("status") == "completed":
+            self._finish_reasons[0] = "tool_calls" if self._tool_calls else "stop"
+        elif event.get("status") == "incomplete":
+            details: Mapping[str, Any] = event.get("incomplete_details") or {}
+            reason = str(details.get("reason"))
+            self._finish_reasons[0] = _INCOMPLETE_REASONS.get(reason, reason)
 
     def attributes(self) -> Attributes:
         """Return the attributes, without content."""
