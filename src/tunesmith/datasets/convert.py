@@ -1,6 +1,6 @@
 """Conversions of open data formats to the formats of the service."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from pydantic_core import to_json
@@ -146,8 +146,8 @@ def evals_to_chat(data: Fields) -> dict[str, Any]:
 
 def prompt_completion_to_chat(data: Fields) -> dict[str, Any]:
     """Convert a prompt and its completion of which one is messages at least, as TRL has them."""
-    prompt = data["prompt"] if "prompt" in data else data["input"]
-    answer = next(data[key] for key in ("completion", "response", "output") if key in data)
+    prompt = _first(data, ("prompt", "input"))
+    answer = _first(data, ("completion", "response", "output"))
     return _chat(data, [*_messages(prompt, "user"), *_messages(answer)])
 
 
@@ -186,12 +186,12 @@ def conversation_to_chat(data: Fields) -> dict[str, Any]:
 
 def transcript_to_chat(data: Fields) -> dict[str, Any]:
     """Convert a conversation that is one text, with the marks of a template."""
-    return _chat(data, read_turns(next(data[key] for key in TRANSCRIPT_KEYS if key in data)))
+    return _chat(data, read_turns(_first(data, TRANSCRIPT_KEYS)))
 
 
 def ranking_to_dpo(data: Fields) -> dict[str, Any]:
     """Convert `chosen` and `rejected`, texts or messages, with or without a `prompt`."""
-    keys = next(pair for pair in PREFERENCES if data.keys() >= {*pair})
+    keys = next((pair for pair in PREFERENCES if data.keys() >= {*pair}), PREFERENCES[0])
     chosen, rejected = (parse_cell(data[key]) for key in keys)
     lists = [key for key in (conversation_key(data),) if key]
     key = next((key for key in ("prompt", "question", "query", *lists) if key in data), None)
@@ -209,6 +209,11 @@ def ranking_to_dpo(data: Fields) -> dict[str, Any]:
         prompt, better, worse = better[:-1], better[-1:], worse[-1:]
     context = _chat(data, _messages(prompt, "user"))
     return {"input": context, "preferred_output": better, "non_preferred_output": worse}
+
+
+def _first(data: Fields, keys: Sequence[str]) -> Any:
+    """Return the value of the first key that is there."""
+    return data[next((key for key in keys if key in data), keys[0])]
 
 
 def _chat(data: Fields, messages: list[dict[str, Any]]) -> dict[str, Any]:

@@ -154,7 +154,9 @@ def read_turns(value: Any) -> list[dict[str, Any]]:
             continue
         message = read_message(turn, len(messages))
         if message["role"] == "assistant":
-            open_calls = [call["id"] for call in message.get("tool_calls", ())]
+            calls = message.get("tool_calls")
+            objects = filter(is_object, calls if is_list(calls) else [])
+            open_calls = [call["id"] for call in objects if "id" in call]
         elif message["role"] == "tool" and "tool_call_id" not in message:
             message["tool_call_id"] = open_calls.pop(0) if open_calls else ""
         messages.append(message)

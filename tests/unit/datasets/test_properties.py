@@ -13,7 +13,7 @@ from openpyxl.cell.cell import ILLEGAL_CHARACTERS_RE
 from pyarrow import parquet
 from pydantic_core import to_json
 
-from tunesmith.datasets import FORMATS, Dataset, diagnose, to_chat, to_completion, write
+from tunesmith.datasets import SOURCE_FORMATS, Dataset, diagnose, to_chat, to_completion, write
 from tunesmith.datasets.report import make_report
 from tunesmith.errors import DatasetError
 
@@ -163,8 +163,18 @@ ANYTHING = st.fixed_dictionaries(
 )
 
 
+OPEN = st.dictionaries(
+    st.sampled_from(sorted({key for source in SOURCE_FORMATS.values() for key in source.mapping})),
+    MESSAGES | st.sampled_from(["Human: a\nAssistant: b", "[{'role': 'user'}]", "true", ""]),
+    max_size=4,
+)
+
+
 @pytest.mark.slow
-@given(rows=st.lists(ANYTHING, min_size=2, max_size=4), format=st.none() | st.sampled_from(FORMATS))
+@given(
+    rows=st.lists(ANYTHING | OPEN, min_size=2, max_size=4),
+    format=st.none() | st.sampled_from([*SOURCE_FORMATS]),
+)
 @settings(max_examples=300)
 def test_rows_of_any_shape_have_findings_and_crash_nothing(rows, format):
     try:
