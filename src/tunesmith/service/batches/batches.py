@@ -264,9 +264,11 @@ class BatchService:
     async def _send_slice(self, id: str, now: float) -> None:
         progress, run, total = self._progress(id), self._run(id), _total(self._find(id))
         requests = list(islice(progress.requests(run.offset), slice_size(total)))
+        new: list[BatchResponseLine] = []
         with self._clock.hold():
-            new = [await self._sender.send(request) for request, _ in requests]
-        self._schedule.check_cancelled()
+            for request, _ in requests:
+                new.append(await self._sender.send(request))
+                self._schedule.check_cancelled()
         n_sent = progress.n_responses
         for number, response in enumerate(new, n_sent):
             progress.add(number, response)
