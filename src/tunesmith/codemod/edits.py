@@ -51,7 +51,7 @@ class StreamBlock:
         last: The last statement that uses it.
     """
 
-    opening: cst.BaseStatement
+    opening: cst.SimpleStatementLine
     last: cst.BaseStatement
 
 

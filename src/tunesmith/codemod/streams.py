@@ -2,6 +2,7 @@
 
 import libcst as cst
 
+from tunesmith._sdk_names import find_hint
 from tunesmith.codemod.context import Context
 from tunesmith.codemod.edits import StreamBlock
 from tunesmith.codemod.scan import variables
@@ -32,11 +33,24 @@ def open_stream(context: Context, call: cst.Call, method: str) -> bool:
         block = _find_block(context, user) if isinstance(user, cst.Assign) else None
         if block is not None:
             _drop_await(context, awaited)
+            _check_members(context, block)
             holder = context.parent(block.opening)
             context.edits.blocks.setdefault(holder or context.module, []).append(block)
             return True
     context.report(call, f"write async with {method}(…) as stream around all uses of the stream")
     return False
+
+
+def _check_members(context: Context, block: StreamBlock) -> None:
+    """Report members that streams do not have here."""
+    assignment = cst.ensure_type(block.opening.body[0], cst.Assign)
+    target = cst.ensure_type(assignment.targets[0].target, cst.Name)
+    for variable in variables(context.function(target)):
+        member = context.parent(variable)
+        if variable.value == target.value and isinstance(member, cst.Attribute):
+            hint = find_hint(("stream",), member.attr.value)
+            if hint is not None:
+                context.report(member, hint)
 
 
 def _drop_await(context: Context, awaited: cst.Await) -> None:
@@ -88,8 +102,16 @@ def _find_block(context: Context, assignment: cst.Assign) -> StreamBlock | None:
 def _escapes(node: cst.CSTNode, name: str) -> bool:
     """Return whether a stream is used after the statements have ended."""
     if isinstance(node, cst.Return | cst.Yield | cst.FunctionDef | cst.Lambda | cst.Assign):
-        return _count(node, name) > 0 and not _is_awaited_use(node)
+        return _count(node, name) > _count_consumed(node, name) and not _is_awaited_use(node)
     return any(_escapes(child, name) for child in node.children)
+
+
+def _count_consumed(node: cst.CSTNode, name: str) -> int:
+    """Count the uses of a stream that read it to its end at once, in a list for example."""
+    own = 0
+    if isinstance(node, cst.ListComp | cst.SetComp | cst.DictComp):
+        own = _count(node.for_in.iter, name)
+    return own + sum(_count_consumed(child, name) for child in node.children)
 
 
 def _is_awaited_use(node: cst.CSTNode) -> bool:

@@ -129,6 +129,10 @@ def test_the_azure_client_becomes_a_backend():
             """,
         ),
         (
+            "s = await client.responses.create(stream=True)\nreturn [e async for e in s]",
+            "async with client.responses.stream() as s:\n    return [e async for e in s]",
+        ),
+        (
             "async with await client.responses.retrieve('r', stream=True) as s:\n    s",
             "async with client.responses.follow('r') as s:\n    s",
         ),
@@ -155,6 +159,18 @@ def test_the_azure_client_becomes_a_backend():
 )
 def test_calls_are_rewritten(old, new):
     assert body_of(old) == (textwrap.dedent(new).strip(), [])
+
+
+def test_members_that_streams_do_not_have_are_listed():
+    new, hints = body_of(
+        """
+        s = await client.responses.create(model="m", stream=True)
+        async for event in s:
+            await s.close()
+        """
+    )
+    assert new.startswith("async with client.responses.stream(")
+    assert hints == [f"write {INSTEAD['stream']['close']}"]
 
 
 def test_attributes_of_errors_are_renamed_or_listed():
