@@ -24,6 +24,7 @@ VIOLATED_ONCE = {
     48739: "the same, with a batch that expired",
     130973: "rows that failed for the lack of a result were not paid when it came after a crash",
     168282: "the same, with a batch without counts",
+    804653: "a batch was created again though rows of the first one had their outcome",
     238724: "a retry of a failed row returned what an attempt with a lost end may have cost",
 }
 

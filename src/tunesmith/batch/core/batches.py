@@ -220,6 +220,8 @@ class ShardBook(ShardResults):
             shard.not_before = now + _LOOKUP_DELAYS_S[shard.lookups]
             shard.lookups += 1
             return ()
+        if shard.finished:  # the batch existed: a second one would be paid for finished rows, too
+            return self._on_lost(shard)
         shard.move("not found")
         # It may turn up all the same: its cost stays reserved, and the next one is added.
         shard.owed, shard.reserved = shard.reserved, NOTHING

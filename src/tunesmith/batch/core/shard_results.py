@@ -33,7 +33,12 @@ class ShardResults(ShardList):
         shard.is_busy = False
         if self._poll_again(shard, now):
             return ()
-        message = f"batch {shard.batch_id} is gone, its rows may have been paid; {_RETRY_FAILED}"
+        return self._on_lost(shard)
+
+    def _on_lost(self, shard: Shard) -> Sequence[Decision]:
+        """Fail the rows of a batch that cannot be found any more."""
+        name = shard.batch_id or f"of shard {shard.number}"
+        message = f"batch {name} is gone, its rows may have been paid; {_RETRY_FAILED}"
         shard.failure = Failure("batch_gone", message)
         shard.status = "gone"
         transition = "collect" if shard.state is ShardState.ENDED else "gone"

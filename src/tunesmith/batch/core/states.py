@@ -92,7 +92,11 @@ SHARD_TRANSITIONS: Mapping[ShardState, Mapping[str, ShardState]] = {
         "response lost": ShardState.UNCONFIRMED,
         "reclaim": ShardState.COLLECTED,
     },
-    ShardState.UNCONFIRMED: {"found": ShardState.RUNNING, "not found": ShardState.UPLOADED},
+    ShardState.UNCONFIRMED: {
+        "found": ShardState.RUNNING,
+        "not found": ShardState.UPLOADED,
+        "gone": ShardState.COLLECTED,
+    },
     ShardState.RUNNING: {"ended": ShardState.ENDED, "gone": ShardState.COLLECTED},
     ShardState.ENDED: {"collect": ShardState.COLLECTED, "incomplete": ShardState.RUNNING},
     ShardState.COLLECTED: {"close": ShardState.CLOSED},
