@@ -22,7 +22,7 @@ def new_backend(**options):
 
 
 def new_app(backend, *, api_key=None):
-    pages = Playground(backend, api_key=api_key)
+    pages = Playground(backend, api_key=api_key, is_simulated=True)
     background = backend.service.run_lifecycles
     return ASGIApp(backend, api_key=api_key, background=background, pages=pages)
 

@@ -70,6 +70,7 @@ def test_a_table_becomes_a_compared_model(new_job, tmp_path):
     page.wait_for_selector(".comparison textarea")
     prompt = field(page, "Prompt 1").input_value()
     assert prompt.startswith("What is the capital of country")
+    page.wait_for_selector("text=Run sends each prompt to each model")
     page.click("button:text('Run')")
     page.wait_for_selector("tbody tr:first-child td:nth-child(3):has-text('City')")
     assert page.locator("mark.differs").count() > 0

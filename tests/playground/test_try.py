@@ -30,6 +30,13 @@ def stub_chat(backend, reply, **match):
     backend.service.stub_reply(reply, match=match or None, times=1)
 
 
+def test_a_small_model_says_that_it_stands_in_for_a_base_model(page):
+    name = field(page, "Model").input_value()
+    page.wait_for_selector(f"text=A small model stands in for {name}")
+    page.click("text=fine-tune a model")
+    page.wait_for_selector("h2:text('New fine-tune')")
+
+
 def test_a_chat_is_streamed_with_its_parameters(page, backend):
     stub_chat(backend, "A form of intuition.")
     field(page, "System message").fill("You are Kant.")

@@ -308,6 +308,7 @@ def command(
             faults or backend,
             api_key=api_key,
             find_weights=find_weights,
+            is_simulated=service.engine.is_simulated,
             open_model=service.models.open,
             compute_attention=AttentionProcess(find_weights) if find_weights else None,
         )

@@ -62,6 +62,7 @@ class Playground:
             None if there is none; by default nothing can be downloaded.
         compute_attention: Function that computes the attention of a tuned model to a prompt; by
             default it is not shown.
+        is_simulated: Whether small models stand in for the base models, which the page then says.
         open_model: Function that returns a model by its name; if it has `learned_tokens`, training
             data are shown as its tokens, otherwise as texts.
 
@@ -83,6 +84,7 @@ class Playground:
         base_url: str | None = None,
         find_weights: Callable[[str], Path | None] | None = None,
         compute_attention: ComputeAttention | None = None,
+        is_simulated: bool = False,
         open_model: OpenModel | None = None,
     ) -> None:
         # The page itself tries again.
@@ -91,6 +93,7 @@ class Playground:
         self._base_url = base_url
         self._find_weights = find_weights
         self._compute_attention = compute_attention
+        self._is_simulated = is_simulated
         self._open_model = open_model
 
     async def __call__(self, request: RawRequest, /) -> Response | None:
@@ -151,6 +154,7 @@ class Playground:
             "needs_key": self._key is not None,
             "base_url": self._base_url,
             "has_weights": self._find_weights is not None,
+            "is_simulated": self._is_simulated,
             "has_attention": self._compute_attention is not None,
         }
 

@@ -226,7 +226,7 @@ function BatchList() {
             rows=${rows}
             onEnd=${more}
           />`
-        : !isLoading && !error && html`<${Empty}>No batches yet.</${Empty}>`
+        : !isLoading && !error && html`<${Empty}>No batches yet. Upload JSON Lines, one request a line: custom_id, method, url and body.</${Empty}>`
     }`;
 }
 

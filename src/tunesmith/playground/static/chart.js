@@ -3,7 +3,7 @@ import { html, useRef, useState } from "./ui.js";
 
 const WIDTH = 720;
 const HEIGHT = 230;
-const [LEFT, RIGHT, TOP, BOTTOM] = [64, 16, 12, 50];
+const [LEFT, RIGHT, TOP, BOTTOM] = [64, 16, 16, 50];
 const TICKS = 5;
 export const COLOURS = 6;
 

@@ -258,6 +258,13 @@ export default function Compare() {
       state.models.length === 0 &&
       html`<${Empty}>Add two models, such as a base model and the one that was tuned from it.</${Empty}>`
     }
+    ${
+      state.models.length > 0 &&
+      filled.length > 0 &&
+      !hasAnswers &&
+      !isRunning &&
+      html`<${Empty}>Run sends each prompt to each model.</${Empty}>`
+    }
     <div class="scroll" tabindex="0" role="region" aria-label="Comparison">
       <table class="comparison" style=${{ minWidth: `${14 + 14 * state.models.length}rem` }}>
         <thead><tr><th scope="col">Prompt</th>${state.models.map(

@@ -17,7 +17,7 @@ export const comparison = createStore({
 const SAMPLES = 3;
 const SAMPLE_BYTES = 65_536;
 
-/** Compare models, on prompts of their training file if it can be read. */
+/** Compare models, on prompts of a file of training or validation data if it can be read. */
 export async function compareModels(models, fileId) {
   comparison.set((state) => ({ ...state, models, endpoint: "auto", answers: {} }));
   location.hash = "#/compare";

@@ -35,6 +35,7 @@ function Facts({ job }) {
   const facts = [
     ["Base model", job.model],
     ["Fine-tuned model", job.fine_tuned_model],
+    ["Suffix", job.fine_tuned_model ? null : job.user_provided_suffix],
     ["Method", method],
     ...Object.entries(chosen)
       .filter(([, value]) => value != null)
@@ -90,7 +91,11 @@ function Checkpoints({ job, rows }) {
           <button
             type="button"
             class="small"
-            onClick=${() => compareModels([job.model, row.fine_tuned_model_checkpoint], job.training_file)}
+            onClick=${() =>
+              compareModels(
+                [job.model, row.fine_tuned_model_checkpoint],
+                job.validation_file ?? job.training_file,
+              )}
           >
             Compare
           </button>`,

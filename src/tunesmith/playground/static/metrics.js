@@ -133,7 +133,7 @@ export function JobCharts({ jobs, name }) {
 
 /** A short name of a job for legends. */
 export const jobLabel = (job) => {
-  const suffix = job.fine_tuned_model?.split(":").at(-2) || job.suffix || "";
+  const suffix = job.fine_tuned_model?.split(":").at(-2) || job.user_provided_suffix || "";
   return suffix ? `${suffix} (${job.id.slice(-6)})` : job.id.slice(0, 14);
 };
 

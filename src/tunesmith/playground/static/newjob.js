@@ -72,7 +72,7 @@ function DropZone({ file, onFile, onError }) {
 
 function Summary({ checked }) {
   const { rows, rows_after: left = rows, source_format: source, format, tokens } = checked;
-  const parts = [`${formatNumber(rows)} rows of the format ${source}${source === format ? "" : `, as ${format}`}.`];
+  const parts = [`${formatNumber(rows)} rows in the format ${source}${source === format ? "" : `, converted to ${format}`}.`];
   if (tokens) {
     const about = tokens.exact ? "" : "About ";
     parts.push(`${about}${formatNumber(tokens.total)} tokens an epoch, ${formatNumber(tokens.trained)} of them learnt.`);
@@ -80,6 +80,10 @@ function Summary({ checked }) {
   if (left !== rows) parts.push(`${formatNumber(left)} rows remain after the repairs.`);
   return html`<p>${parts.join(" ")}</p>`;
 }
+
+/** Show what is in backticks as code. */
+const withCode = (text) =>
+  text.split("`").map((part, i) => (i % 2 ? html`<code key=${i}>${part}</code>` : part));
 
 function Findings({ findings, declined, onToggle }) {
   if (!findings.length) return html`<p class="good">No problems were found.</p>`;
@@ -89,7 +93,7 @@ function Findings({ findings, declined, onToggle }) {
         html`<li key=${finding.code + finding.message} class=${finding.severity}>
           <span class="state ${{ fatal: "bad", error: "bad", warning: "warn" }[finding.severity] ?? "active"}">${finding.severity}</span>
           <div>
-            <p>${finding.message}</p>
+            <p>${withCode(finding.message)}</p>
             ${
               finding.excerpt &&
               html`<p class="note">
@@ -104,7 +108,7 @@ function Findings({ findings, declined, onToggle }) {
                   disabled=${finding.status === "required"}
                   onChange=${() => onToggle(finding.code)}
                 />
-                ${finding.fix}</label>`
+                <span>${withCode(finding.fix)}</span></label>`
             }
           </div>
         </li>`,

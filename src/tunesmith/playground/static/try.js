@@ -1,4 +1,5 @@
 // Try: complete a prompt, or chat.
+import { connection } from "./api.js";
 import { Message, Outcome, toApi } from "./conversation.js";
 import { buildRequest, DEFAULTS, generate } from "./generate.js";
 import { can, firstModel, models, ModelSelect } from "./models.js";
@@ -7,6 +8,7 @@ import { Tokens } from "./tokens.js";
 import {
   Choice,
   createStore,
+  Empty,
   ErrorNote,
   Field,
   html,
@@ -33,7 +35,9 @@ const patch = (change) => session.set((state) => ({ ...state, ...change }));
 /** Use a model in this view. */
 export function useInTry(model) {
   const known = models.get()?.find((each) => each.id === model);
-  patch({ model, mode: known?.abilities && !can(known, "chat") ? "complete" : session.get().mode });
+  const { mode } = session.get();
+  const isFit = can(known, mode === "chat" ? "chat" : "completions");
+  patch({ model, mode: isFit ? mode : can(known, "chat") ? "chat" : "complete" });
   location.hash = "#/try";
 }
 
@@ -46,6 +50,7 @@ function inputOf(state) {
 
 export default function Try() {
   const state = useStore(session);
+  const { config } = useStore(connection);
   const list = useStore(models);
   const [error, setError] = useState(null);
   const [live, setLive] = useState(null);
@@ -211,6 +216,11 @@ export default function Try() {
         ]} />
         <${ModelSelect} value=${state.model} abilities=${[isChat ? "chat" : "completions"]} onChange=${(value) => patch({ model: value })} />
       </div>
+      ${
+        config?.is_simulated &&
+        model?.group === "base" &&
+        html`<${Empty}>A small model stands in for ${model.id} here. It has learnt nothing yet: <a href="#/fine-tune/new">fine-tune a model</a>, then try the tuned one.</${Empty}>`
+      }
       ${
         isChat
           ? html`
