@@ -9,6 +9,7 @@ from tunesmith._extras import import_extra
 from tunesmith.cli.command import CommandError
 from tunesmith.cli.connection import ServiceOptions
 from tunesmith.cli.model_download import find_weights
+from tunesmith.cli.output import Output
 from tunesmith.errors import ConfigurationError
 
 __all__ = ["command"]
@@ -27,8 +28,11 @@ _MAX_TOKENS = 96
     show_default=True,
     help="Page to write.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.pass_obj
-def command(connection: ServiceOptions, *, model: str, prompt: str, output: Path) -> None:
+def command(
+    connection: ServiceOptions, *, model: str, prompt: str, output: Path, as_json: bool
+) -> None:
     """Show what each token of a prompt attends to, per layer and head.
 
     MODEL is a folder with a Hugging Face model or an adapter, or the name of a tuned model of
@@ -56,4 +60,4 @@ def command(connection: ServiceOptions, *, model: str, prompt: str, output: Path
     write_atomic(
         output, attention_report(f"Attention of {model}", prompt, result["tokens"], models)
     )
-    click.echo(f"Page: {output}")
+    Output(connection, as_json=as_json).saved(output)

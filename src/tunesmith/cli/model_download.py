@@ -9,6 +9,7 @@ import click
 from tunesmith._extras import import_extra
 from tunesmith.cli.command import CommandError
 from tunesmith.cli.connection import ServiceOptions
+from tunesmith.cli.output import Output
 from tunesmith.errors import ConfigurationError
 from tunesmith.service.core.folders import folder_name
 
@@ -33,9 +34,16 @@ _CONVERTER = "convert_hf_to_gguf.py"
     is_flag=True,
     help="Also convert the merged model to model.gguf, for llama.cpp and ollama.",
 )
+@click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.pass_obj
 def download(
-    connection: ServiceOptions, *, model: str, target: Path, merged: bool, gguf: bool
+    connection: ServiceOptions,
+    *,
+    model: str,
+    target: Path,
+    merged: bool,
+    gguf: bool,
+    as_json: bool,
 ) -> None:
     """Copy the weights of a tuned model to a folder.
 
@@ -61,7 +69,7 @@ def download(
         part.rename(target)
     finally:
         shutil.rmtree(part, ignore_errors=True)
-    click.echo(f"Weights of {model}: {target}")
+    Output(connection, as_json=as_json).saved(target)
 
 
 def find_weights(state: Path | None, model: str) -> Path:
