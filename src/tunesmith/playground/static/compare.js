@@ -266,7 +266,7 @@ export default function Compare() {
       html`<${Empty}>Run sends each prompt to each model.</${Empty}>`
     }
     <div class="scroll" tabindex="0" role="region" aria-label="Comparison">
-      <table class="comparison" style=${{ minWidth: `${14 + 14 * state.models.length}rem` }}>
+      <table class="comparison" style=${{ "--models": state.models.length }}>
         <thead><tr><th scope="col">Prompt</th>${state.models.map(
           (id, i) =>
             html`<th scope="col" key=${id}>
