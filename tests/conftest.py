@@ -22,9 +22,13 @@ SLOW = {
     "http/test_any_request.py",
     "packaging",
     "servers",
+    "train",
     "typing",
     "unit/integrations/test_wandb.py",
 }
+
+# Where event loops differ: on trio, other tests are slow, since they repeat those on asyncio.
+ON_BOTH_LOOPS = {"http", "unit/backends", "unit/calls"}
 
 # Timing depends on the machine: the first test of a fresh checkout builds hypothesis' table of
 # characters, and cores may be shared.
@@ -77,7 +81,17 @@ def _no_environment(monkeypatch):
 
 
 def is_slow(path):
-    return any(path.is_relative_to(TESTS / slow) for slow in SLOW)
+    return is_in(path, SLOW)
+
+
+def is_in(path, folders):
+    return any(path.is_relative_to(TESTS / folder) for folder in folders)
+
+
+def is_repeated_on_trio(item):
+    callspec = getattr(item, "callspec", None)
+    loop = callspec and callspec.params.get("anyio_backend")
+    return loop == "trio" and not is_in(item.path, ON_BOTH_LOOPS)
 
 
 def pytest_ignore_collect(collection_path, config):
@@ -86,5 +100,5 @@ def pytest_ignore_collect(collection_path, config):
 
 def pytest_collection_modifyitems(items):
     for item in items:
-        if is_slow(item.path):
+        if is_slow(item.path) or is_repeated_on_trio(item):
             item.add_marker(pytest.mark.slow)
