@@ -27,6 +27,15 @@ _GROUPS = {
 _VERBS = {"list-events": "events", "retrieve": "get"}
 _DEFAULTS = {"api": "fine_tunes.create", "tools": "fine_tunes.prepare_data"}
 """Commands to show for a first word without a known second one."""
+_REMOVED_OPTIONS = {
+    "--classification-betas",
+    "--classification-n-classes",
+    "--classification-positive-class",
+    "--compute-classification-metrics",
+    "--no-packing",
+    "--prompt-loss-weight",
+    "--use-packing",
+}
 
 
 def translate_legacy_command(argv: Sequence[str]) -> tuple[str, str] | None:
@@ -84,12 +93,14 @@ class LegacyCommand(click.Command):
         current: list[str] = []
         for arg in args:
             name = arg.replace("_", "-") if arg.startswith("--") else arg
+            if (option := name.partition("=")[0]) in _REMOVED_OPTIONS:
+                ctx.fail(f"{option} is no longer part of the API. Leave it out.")
             if name not in self._legacy:
                 current.append(arg)
                 continue
             replacement = self._legacy[name]
             if replacement:
                 current.append(replacement)
-            note = {"": "an argument", None: "not needed"}.get(replacement, replacement)
-            echo(f"{arg} is now {note}.", err=True)
+            note = {"": "now an argument", None: "no longer needed"}
+            echo(f"{arg} is {note.get(replacement, f'now {replacement}')}.", err=True)
         return super().parse_args(ctx, current)

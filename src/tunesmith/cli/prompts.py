@@ -26,6 +26,7 @@ class Prompter:
     def __init__(self, *, quiet: bool) -> None:
         self._quiet = quiet
         self._accept_all = quiet
+        self._explained = quiet
 
     def confirm(self, prompt: str) -> bool:
         """Prompt for yes, no, all (yes to this and all later prompts) or quit; default: yes.
@@ -33,6 +34,9 @@ class Prompter:
         Raises:
             ClickException: The answer is quit, or the input has ended.
         """
+        if not self._explained:
+            self._explained = True
+            echo("Answer yes (y or Enter), no (n), all (a: yes to the rest) or quit (q).", err=True)
         while not self._accept_all:
             answer = _read(f"{prompt} [Y/n/a/q]", "yes").strip().lower()
             if answer and "quit".startswith(answer):

@@ -181,9 +181,21 @@ def test_ctrl_c_at_a_prompt_is_an_interrupt(run, monkeypatch):
             "fine-tunes create -t {file} -m babbage-002 --n_epochs 1 --no_follow",
             "--n_epochs is now --n-epochs.",
         ),
+        (
+            "fine-tunes create -t {file} -m babbage-002 --no_follow",
+            "--no_follow is no longer needed.",
+        ),
     ],
 )
 def test_options_of_openai_are_accepted_and_their_current_name_shown(run, tuned, line, note):
     result = run(line.format(job=tuned["id"], file=tuned["training_file"]))
     assert result.exit_code == 0, result.output
     assert result.stderr.splitlines().count(note) == 1
+
+
+@pytest.mark.parametrize("option", ["--compute_classification_metrics", "--prompt_loss_weight=0.1"])
+def test_removed_options_of_openai_are_refused_without_a_current_name(run, tuned, option):
+    result = run(f"fine-tunes create -t {tuned['training_file']} -m babbage-002 {option}")
+    assert result.exit_code == 2
+    assert "is no longer part of the API. Leave it out." in result.stderr
+    assert "is now" not in result.stderr
