@@ -273,6 +273,10 @@ INSTEAD: Mapping[str, Mapping[str, str]] = {
         "max_completion_tokens": "max_tokens=…",
         "max_output_tokens": "max_tokens=…",
     },
+    "fine_tuning.jobs.create": {
+        name: f"hyperparameters={{{name!r}: …}}"
+        for name in ("batch_size", "learning_rate_multiplier", "n_epochs")
+    },
     "responses.create": {
         "messages": "input=…",
         "max_completion_tokens": "max_output_tokens=…",

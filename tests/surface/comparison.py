@@ -73,6 +73,7 @@ WRITTEN = {
     "responses.parse": "client.responses.parse({}=…)",
     "chat.completions.create": "client.chat.completions.create({}=…)",
     "completions.create": "client.completions.create({}=…)",
+    "fine_tuning.jobs.create": "client.fine_tuning.jobs.create({}=…)",
     "responses.create": "client.responses.create({}=…)",
 }
 

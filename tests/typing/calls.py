@@ -14,6 +14,7 @@ from tunesmith.types import (
     Batch,
     ChatCompletion,
     ChatCompletionChunk,
+    ChatCompletionMessageFunctionToolCall,
     Completion,
     CreateEmbeddingResponse,
     FileDeleted,
@@ -24,6 +25,10 @@ from tunesmith.types import (
     Model,
     ParsedResponse,
     Response,
+    ResponseFunctionToolCall,
+    ResponseOtherItem,
+    ResponseOutputMessage,
+    ResponseOutputText,
     ResponseStreamEvent,
     Upload,
     WebhookEvent,
@@ -130,6 +135,22 @@ async def responses(client: AsyncClient) -> None:
         async for event in stream:
             assert_type(event, ResponseStreamEvent)
         assert_type(await stream.get_final_response(), Response)
+
+
+async def types_tell_objects_apart(completion: ChatCompletion, response: Response) -> None:
+    for call in completion.choices[0].message.tool_calls or []:
+        if call.type == "function":
+            assert_type(call, ChatCompletionMessageFunctionToolCall)
+    for item in response.output:
+        if item.type == "function_call":
+            assert_type(item, ResponseFunctionToolCall)
+        elif item.type == "web_search_call":
+            assert_type(item, ResponseOtherItem)
+        elif item.type == "message":
+            assert_type(item, ResponseOutputMessage)
+            for part in item.content:
+                if part.type == "output_text":
+                    assert_type(part, ResponseOutputText)
 
 
 async def names_of_the_official_sdk(client: AsyncClient) -> None:

@@ -295,7 +295,13 @@ async def test_a_misspelt_parameter_is_suggested(client):
 
 
 @pytest.mark.parametrize(
-    "operation", ["chat.completions.create", "completions.create", "responses.create"]
+    "operation",
+    [
+        "chat.completions.create",
+        "completions.create",
+        "fine_tuning.jobs.create",
+        "responses.create",
+    ],
 )
 async def test_parameters_of_another_endpoint_are_explained(operation, client):
     method = operator.attrgetter(operation)(client)

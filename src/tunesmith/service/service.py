@@ -234,9 +234,9 @@ class Service:
         The engine replies to requests that no stub matches.
 
         Args:
-            reply: A text; a mapping or a model, sent as JSON; tool calls; a `Reply` with
-                log-probabilities and timing; or a function of the operation that returns one of
-                these, or None for the next stub. Its exceptions are raised as `StubError`.
+            reply: A text; a mapping, a model or a dataclass, sent as JSON; tool calls; a `Reply`
+                with log-probabilities and timing; or a function of the operation that returns one
+                of these, or None for the next stub. Its exceptions are raised as `StubError`.
             match: Requests to reply to; None for all. A text matches if the prompt, or the last
                 message of a chat, contains it.
             times: Number of replies; None for no limit.

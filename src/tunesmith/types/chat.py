@@ -59,7 +59,7 @@ class ChatCompletionMessageFunctionToolCall(APIModel):
 
     id: NullableStr = ""
     function: FunctionCall
-    type: Literal["function"] | str = "function"
+    type: Literal["function"] = "function"
 
 
 class ChatCompletionMessageCustomToolCall(APIModel):
@@ -67,7 +67,7 @@ class ChatCompletionMessageCustomToolCall(APIModel):
 
     id: NullableStr = ""
     custom: Custom
-    type: Literal["custom"] | str = "custom"
+    type: Literal["custom"] = "custom"
 
 
 class AnnotationURLCitation(APIModel):

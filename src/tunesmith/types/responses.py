@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping
 from datetime import datetime
-from typing import Annotated, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeAlias, TypeVar
 
 from pydantic import Discriminator, Field, Tag
 
@@ -30,7 +30,10 @@ class ResponseOutputRefusal(APIModel):
 class ResponseOtherPart(APIModel):
     """Content part of another type; its fields are kept."""
 
-    type: str | None = None
+    if TYPE_CHECKING:  # next to a `str`, checkers would not narrow the other parts by `type`
+        type: Literal["reasoning_text", "summary_text"] | None = None
+    else:
+        type: str | None = None
 
 
 def _type_of(value: Any) -> str:
@@ -95,10 +98,36 @@ class ResponseReasoningItem(APIModel):
     status: str | None = None
 
 
+_OtherItemType: TypeAlias = Literal[
+    "apply_patch_call",
+    "apply_patch_call_output",
+    "code_interpreter_call",
+    "compaction",
+    "computer_call",
+    "file_search_call",
+    "image_generation_call",
+    "local_shell_call",
+    "local_shell_call_output",
+    "mcp_approval_request",
+    "mcp_approval_response",
+    "mcp_call",
+    "mcp_list_tools",
+    "shell_call",
+    "shell_call_output",
+    "tool_search_call",
+    "tool_search_output",
+    "web_search_call",
+]
+"""Types that checkers know; services send further ones."""
+
+
 class ResponseOtherItem(APIModel):
     """Item of another type, such as a web search; its fields are kept."""
 
-    type: str | None = None
+    if TYPE_CHECKING:  # next to a `str`, checkers would not narrow the other items by `type`
+        type: _OtherItemType | None = None
+    else:
+        type: str | None = None
     id: str | None = None
     status: str | None = None
 

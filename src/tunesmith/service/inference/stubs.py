@@ -3,12 +3,13 @@
 import json
 from collections import deque
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, is_dataclass
 from inspect import iscoroutinefunction
 from numbers import Real
-from typing import Any, Generic, TypeAlias, TypeVar, cast
+from typing import Any, ClassVar, Generic, Protocol, TypeAlias, TypeVar, cast
 
 from pydantic import BaseModel
+from pydantic_core import to_jsonable_python
 
 from tunesmith.operations.completions import CreateCompletion
 from tunesmith.operations.embeddings import CreateEmbedding
@@ -32,7 +33,14 @@ __all__ = [
     "Vector",
 ]
 
-Json: TypeAlias = Mapping[str, Any] | BaseModel
+
+class Dataclass(Protocol):
+    """Instance of any dataclass."""
+
+    __dataclass_fields__: ClassVar[dict[str, Any]]
+
+
+Json: TypeAlias = Mapping[str, Any] | BaseModel | Dataclass
 
 _MAX_UNMATCHED = 1000
 _SHOWN_CHARS = 80
@@ -137,8 +145,9 @@ ReplyLike: TypeAlias = (
     | Json
     | Callable[[Any], "str | Reply | ToolCall | Sequence[ToolCall] | Json | None"]
 )
-"""A text, one or several tool calls, a mapping or model to send as JSON, a `Reply`, or a function
-of the operation that returns one of these, or None to leave the request to the next stub."""
+"""A text, one or several tool calls, a mapping, model or dataclass to send as JSON, a `Reply`, or
+a function of the operation that returns one of these, or None to leave the request to the next
+stub."""
 
 Vector: TypeAlias = Sequence[float] | Callable[[str], Sequence[float] | None]
 """An embedding, or a function of the text that returns one, or None to leave the text to the next
@@ -275,16 +284,17 @@ def to_reply(value: object) -> Reply | None:
         return value
     if isinstance(value, str):
         return Reply(value)
-    if isinstance(value, Mapping | BaseModel):
-        return Reply(_to_json(cast("Json", value)))
     calls = (value,) if isinstance(value, ToolCall) else value
+    is_object = is_dataclass(calls) and not isinstance(calls, Token)
+    if is_object or isinstance(calls, Mapping | BaseModel):
+        return Reply(_to_json(cast("Json", calls)))
     if isinstance(calls, list | tuple):
         items = cast("Sequence[object]", calls)
         if items and all(isinstance(item, ToolCall) for item in items):
             return Reply(tool_calls=cast("Sequence[ToolCall]", items))
     raise TypeError(
-        "a reply must be a text, a mapping or model to send as JSON, a ToolCall or several, a "
-        f"Reply, or a function that returns one of these, not {type(value).__name__}"
+        "a reply must be a text, a mapping, model or dataclass to send as JSON, a ToolCall or "
+        f"several, a Reply, or a function that returns one of these, not {type(value).__name__}"
     )
 
 
@@ -301,12 +311,12 @@ def _to_vector(value: object) -> list[float] | None:
 def _to_json(value: Json) -> str:
     if isinstance(value, BaseModel):
         return value.model_dump_json()
-    return json.dumps(value, ensure_ascii=False, default=_dump_model)
+    return json.dumps(value, ensure_ascii=False, default=_dump_object)
 
 
-def _dump_model(value: object) -> object:
-    if isinstance(value, BaseModel):
-        return value.model_dump(mode="json")
+def _dump_object(value: object) -> object:
+    if isinstance(value, BaseModel) or is_dataclass(value):
+        return to_jsonable_python(value)
     raise TypeError(f"{type(value).__name__} is not JSON serializable")
 
 

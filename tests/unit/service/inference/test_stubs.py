@@ -2,6 +2,7 @@
 
 import json
 import re
+from dataclasses import dataclass
 
 import anyio
 import pytest
@@ -19,6 +20,12 @@ CHAT = {"model": "gpt-4o-mini"}
 
 
 class City(BaseModel):
+    city: str
+    people: int
+
+
+@dataclass
+class Place:
     city: str
     people: int
 
@@ -209,13 +216,13 @@ async def test_cleared_stubs_leave_all_requests_to_the_engine(complete, service)
 # Content of replies.
 
 
-@pytest.mark.parametrize(
-    "value", [{"city": "Königsberg", "people": 5}, City(city="Königsberg", people=5)]
-)
-async def test_mappings_and_models_are_sent_as_json(chat, service, value):
-    service.stub_reply(value)
-    content = (await chat())["message"]["content"]
-    assert json.loads(content) == {"city": "Königsberg", "people": 5}
+@pytest.mark.parametrize("kind", [dict, City, Place])
+async def test_mappings_models_and_dataclasses_are_sent_as_json(chat, service, kind):
+    sent = {"city": "Königsberg", "people": 5}
+    service.stub_reply(kind(**sent))
+    assert json.loads((await chat())["message"]["content"]) == sent
+    service.stub_reply({"home": kind(**sent)})
+    assert json.loads((await chat())["message"]["content"]) == {"home": sent}
 
 
 async def test_tool_calls_have_their_arguments(chat, service):
@@ -303,7 +310,7 @@ async def test_the_finish_reason_can_be_stubbed(chat, chat_stream, service):
     assert (await chat_stream())[-1]["finish_reason"] == "content_filter"
 
 
-@pytest.mark.parametrize("wrong", [7, [], ["a", "b"], object()])
+@pytest.mark.parametrize("wrong", [7, [], ["a", "b"], object(), Token("a", -1)])
 def test_a_reply_of_a_wrong_type_is_refused_when_it_is_added(service, wrong):
     with pytest.raises(TypeError, match="a reply must be a text"):
         service.stub_reply(wrong)
