@@ -169,7 +169,14 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     default="none",
     envvar="TUNESMITH_UPSTREAM_API_KEY",
     show_envvar=True,
-    help="API key of that server.",
+    help="API key of that server, or of vLLM.",
+)
+@click.option(
+    "--vllm",
+    metavar="URL",
+    help="Base URL of a vLLM server that completes and chats with the models of the transformers "
+    "engine, such as http://127.0.0.1:8001/v1. It loads tuned models while it runs; training stays "
+    "here.",
 )
 @click.option(
     "--batch-concurrency",
@@ -243,6 +250,7 @@ def command(
     max_trainings: int,
     upstream: str | None,
     upstream_key: str,
+    vllm: str | None,
     batch_concurrency: int,
     seed: int,
     state: Path | None,
@@ -261,6 +269,8 @@ def command(
     All data is lost at the end, unless --state is given; nothing leaves the machine. Needs the
     extra `server`.
     """
+    if vllm and (engine is None or engine.is_simulated):
+        raise click.UsageError("--vllm needs --engine transformers.")
     del train_command, max_trainings  # they are part of the engine
     if aliases or any("=" in model for model in models):
         models = ()  # they are part of the engine
@@ -285,6 +295,7 @@ def command(
                 engine=engine,
                 models=models,
                 upstream=HttpxBackend(upstream, api_key=upstream_key) if upstream else None,
+                vllm=HttpxBackend(vllm, api_key=upstream_key) if vllm else None,
                 batch_concurrency=batch_concurrency,
                 seed=seed,
                 speed=1.0 if realtime else speed,

@@ -42,7 +42,7 @@ from tunesmith.service.inference.sampling import InferenceContext
 from tunesmith.service.inference.stored_completions import StoredCompletions
 from tunesmith.service.inference.stub_matching import RequestMatcher
 from tunesmith.service.inference.stubs import EmbeddingStubs, ReplyLike, ReplyStubs, Vector
-from tunesmith.service.inference.upstream import Upstream
+from tunesmith.service.inference.vllm import select_server
 
 if TYPE_CHECKING:
     from tunesmith.service.http.asgi import ASGIApp
@@ -62,6 +62,7 @@ class ServiceOptions(TypedDict, total=False):
 
     engine: Engine | None
     upstream: Backend | None
+    vllm: Backend | None
     batch_concurrency: int
     models: Iterable[str]
     store: Store | None
@@ -95,6 +96,8 @@ class Service:
         models: Names of base models of the default engine beside `KNOWN_MODELS`.
         upstream: Access to a server that completes, chats, embeds and responds in place of the
             engine. Files, batches and fine-tuning stay here.
+        vllm: Access to a vLLM server that completes and chats with the models of the engine; it
+            loads the adapters that were tuned here.
         batch_concurrency: Number of requests of a batch at a time, if their responses take time:
             those of `upstream`, and of engines with real weights.
         store: Storage of records and blobs, whose state is continued; in memory by default.
@@ -128,6 +131,7 @@ class Service:
         *,
         engine: Engine | None = None,
         upstream: Backend | None = None,
+        vllm: Backend | None = None,
         batch_concurrency: int = 16,
         models: Iterable[str] = (),
         store: Store | None = None,
@@ -169,9 +173,7 @@ class Service:
         )
         self.models = Models(context, self.engine)
         self.stored_completions = StoredCompletions(self.store)
-        self.upstream = None
-        if upstream is not None:
-            self.upstream = Upstream(upstream, context, self.models, self.stored_completions)
+        self.upstream = select_server(upstream, vllm, context, self.models, self.stored_completions)
         self.files = FileService(context)
         self.uploads = Uploads(context, self.files)
         self.graders = Graders(context)
@@ -179,10 +181,8 @@ class Service:
         shared = (context, self.files, self.models, self.training_slots)
         jobs = JobContext(*shared, job_timeline.at_speed(speed))
         self.jobs = FineTuningJobService(jobs, self.graders)
-        legacy = JobContext(*shared, fine_tune_timeline.at_speed(speed))
-        self.fine_tunes = LegacyFineTunes(legacy)
+        self.fine_tunes = LegacyFineTunes(JobContext(*shared, fine_tune_timeline.at_speed(speed)))
         self.checkpoints = Checkpoints(context, self.jobs, self.models)
-
         self.reply_stubs = ReplyStubs()
         self.embedding_stubs = EmbeddingStubs()
         inference = InferenceContext(
@@ -195,9 +195,8 @@ class Service:
         self.moderations = Moderations(inference)
         # Request ids of their own: results must not depend on the number of other requests.
         line_api = HttpApi(self, request_ids="line_request", upstream=self.upstream)
-        timing = (batch_timing or BatchTiming()).at_speed(speed)
-        takes_time = upstream is not None or not self.engine.is_simulated
-        sender = LineSender(context, line_api, timing)
+        takes_time = self.upstream is not None or not self.engine.is_simulated
+        sender = LineSender(context, line_api, (batch_timing or BatchTiming()).at_speed(speed))
         self.batches = BatchService(
             context,
             self.files,
@@ -382,9 +381,8 @@ class Service:
 
     def _commit(self, *, force: bool = False) -> None:
         if self.store.has_changes or (force and self.store.is_durable):
-            counters = self.ids.counters
-            time = self.clock.time()
-            self._states.put("state", _ServiceState(self.seed, time, self._n_openings, counters))
+            now, counters = self.clock.time(), self.ids.counters
+            self._states.put("state", _ServiceState(self.seed, now, self._n_openings, counters))
             self.store.commit()
 
 

@@ -1,6 +1,6 @@
 """The Models API: base models of the engine's catalogue, and tuned models with their weights."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -32,6 +32,8 @@ class Models:
         self._store = context.store
         self._opened: dict[str, EngineModel] = {}
         self._bases = context.store.collection("model_bases", str)
+        self.on_delete: Callable[[str], Awaitable[None]] | None = None
+        """Called with the name of each deleted model."""
 
     @property
     def catalogue(self) -> Sequence[ModelInfo]:
@@ -65,6 +67,8 @@ class Models:
         self._opened.pop(name, None)
         self._bases.delete(name)
         self._store.delete_folder("models", name)
+        if self.on_delete is not None:
+            await self.on_delete(name)
         return ModelDeleted(id=name, object="model", deleted=True)
 
     def check_options(self, info: ModelInfo, format: Format, options: Mapping[str, Any]) -> None:

@@ -22,7 +22,7 @@ from tunesmith.service.inference.response_records import ResponseRecord
 from tunesmith.service.inference.stored_completions import StoredCompletions
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk
 
-__all__ = ["Upstream"]
+__all__ = ["Upstream", "json_fields", "read_response"]
 
 _OPERATIONS: Final = frozenset(
     {
@@ -79,7 +79,7 @@ class Upstream:
         """
         if operation not in _OPERATIONS:
             return False
-        model = _fields(body).get("model", request.path.removeprefix("/models/"))
+        model = json_fields(body).get("model", request.path.removeprefix("/models/"))
         if isinstance(model, str) and self._models.is_tuned(model):
             return False
         response_id = request.path.removeprefix("/responses/").partition("/")[0]
@@ -99,7 +99,7 @@ class Upstream:
         Raises:
             ServiceError: The server cannot be reached, or ended the connection (502).
         """
-        fields = _fields(body)
+        fields = json_fields(body)
         is_stored = operation == "chat.completions.create" and fields.get("store") is True
         if is_stored:  # here, so servers that cannot store need not know the parameters
             own = {"store", "metadata"}
@@ -135,8 +135,8 @@ class Upstream:
         return Response(response.status, passed_back, response.stream)
 
     async def _with_tuned_models(self, response: Response) -> Response:
-        content = await _read(response)
-        page = _fields(content)
+        content = await read_response(response)
+        page = json_fields(content)
         listed: Any = page.get("data")
         if isinstance(listed, list):
             tuned = [model.model_dump(exclude_unset=True) for model in self._models.tuned()]
@@ -179,7 +179,12 @@ def _connection_error(error: BackendError) -> ServiceError:
     return ServiceError(502, message, type="server_error", code=code)
 
 
-async def _read(response: Response) -> bytes:
+async def read_response(response: Response) -> bytes:
+    """Return the body of a response.
+
+    Raises:
+        ServiceError: The server ended the connection.
+    """
     try:
         return await response.read()
     except BackendError as error:
@@ -190,7 +195,8 @@ async def _chunks(content: bytes) -> AsyncGenerator[bytes]:
     yield content
 
 
-def _fields(body: bytes | None) -> Mapping[str, Any]:
+def json_fields(body: bytes | None) -> Mapping[str, Any]:
+    """Return the fields of a body; none if it is no JSON object."""
     try:
         value = from_json(body or b"{}")
     except ValueError:

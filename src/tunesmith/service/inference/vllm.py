@@ -1,0 +1,211 @@
+"""Inference by vLLM, which loads adapters that were tuned here while it runs."""
+
+from collections.abc import Mapping
+from contextlib import AsyncExitStack, suppress
+from itertools import count
+from pathlib import Path
+from typing import Any, Final
+
+import anyio
+from pydantic_core import to_json
+
+from tunesmith._json_types import is_object
+from tunesmith.backends.base import Backend
+from tunesmith.errors import ConfigurationError
+from tunesmith.protocol.message import Request, Response
+from tunesmith.service.core.context import ServiceContext
+from tunesmith.service.core.errors import UPSTREAM_UNAVAILABLE, ServiceError, invalid
+from tunesmith.service.inference.models import Models
+from tunesmith.service.inference.stored_completions import StoredCompletions
+from tunesmith.service.inference.upstream import Upstream, json_fields, read_response
+
+__all__ = ["Vllm", "select_server"]
+
+_OPERATIONS: Final = frozenset({"completions.create", "chat.completions.create"})
+_OK, _NOT_FOUND = 200, 404
+_UNAVAILABLE, _BAD_GATEWAY = 503, 502
+_TIMEOUT_S = 120.0
+_NO_ROUTE = "Not Found"
+"""Error of a URL that vLLM does not have."""
+
+
+class Vllm(Upstream):
+    """vLLM server that completes and chats with the models of the engine and their adapters.
+
+    An adapter is loaded when it is used first, and again if vLLM was restarted.
+
+    Args:
+        backend: Access to vLLM, whose filesystem has the folders of tuned models.
+        context: Dependencies shared by all parts of the service.
+        models: Base models, which vLLM serves under the same names, and tuned models.
+        stored: Chat completions with `store`.
+    """
+
+    def __init__(
+        self,
+        backend: Backend,
+        context: ServiceContext,
+        models: Models,
+        stored: StoredCompletions,
+    ) -> None:
+        super().__init__(backend, context, models, stored)
+        self._loads: dict[str, int] = {}
+        """Number of the last load of each adapter."""
+        self._numbers = count(1)
+        self._loading = anyio.Lock()
+        models.on_delete = self._unload
+
+    def handles(self, operation: str, request: Request, body: bytes | None) -> bool:
+        """Return whether vLLM answers a request: a completion or a chat of a model that exists.
+
+        Args:
+            operation: Name of the operation.
+            request: The request.
+            body: Its body.
+        """
+        del request
+        model = json_fields(body).get("model")
+        return operation in _OPERATIONS and isinstance(model, str) and self._models.exists(model)
+
+    async def respond(
+        self, operation: str, request: Request, body: bytes | None, stack: AsyncExitStack
+    ) -> Response:
+        """Pass a request on, after the adapter of its model was loaded.
+
+        Args:
+            operation: Name of the operation.
+            request: The request.
+            body: Its body.
+            stack: Closes the response.
+
+        Raises:
+            ServiceError: vLLM cannot be reached (503), or cannot serve the model.
+        """
+        name: str = json_fields(body)["model"]
+        adapter = self._models.weights_folder(name)
+        try:
+            if adapter is None:
+                return await self._respond_with_base(name, operation, request, body, stack)
+            if not (adapter / "adapter_config.json").exists():
+                raise _no_adapter_error(name)
+            load = await self._load(name, adapter)
+            attempt = await stack.enter_async_context(AsyncExitStack())
+            response = await super().respond(operation, request, body, attempt)
+            if response.status != _NOT_FOUND:
+                return response
+            await attempt.aclose()
+            await self._load(name, adapter, failed=load)
+            return await super().respond(operation, request, body, stack)
+        except ServiceError as error:
+            if error.code == UPSTREAM_UNAVAILABLE:
+                message = error.message.replace("The server behind this one", "vLLM", 1)
+                raise ServiceError(
+                    _UNAVAILABLE, message, type="server_error", code=error.code
+                ) from error
+            raise
+
+    async def _respond_with_base(
+        self,
+        name: str,
+        operation: str,
+        request: Request,
+        body: bytes | None,
+        stack: AsyncExitStack,
+    ) -> Response:
+        response = await super().respond(operation, request, body, stack)
+        if response.status == _NOT_FOUND:
+            problem = _message(await read_response(response))
+            raise ServiceError(
+                _NOT_FOUND,
+                f"vLLM does not serve {name!r} ({problem}); "
+                f"start it with --served-model-name {name}",
+                param="model",
+                code="model_not_found",
+            )
+        return response
+
+    async def _load(self, name: str, folder: Path, *, failed: int | None = None) -> int:
+        """Load an adapter, unless it is loaded.
+
+        Args:
+            name: Its name.
+            folder: Its folder.
+            failed: Number of a load that vLLM does not know any more.
+
+        Returns:
+            The number of the load.
+        """
+        async with self._loading:
+            load = self._loads.get(name)
+            if load is not None and load != failed:
+                return load
+            # Another server may have left an adapter of the same name.
+            await self._post("/unload_lora_adapter", {"lora_name": name})
+            status, content = await self._post("/load_lora_adapter", _adapter(name, folder))
+            if status != _OK:
+                raise _load_error(name, status, _message(content))
+            self._loads[name] = load = next(self._numbers)
+            return load
+
+    async def _unload(self, name: str) -> None:
+        async with self._loading:
+            self._loads.pop(name, None)
+            with suppress(ServiceError):  # a server that has stopped has forgotten the adapter
+                await self._post("/unload_lora_adapter", {"lora_name": name})
+
+    async def _post(self, path: str, values: Mapping[str, Any]) -> tuple[int, bytes]:
+        headers = {"content-type": "application/json"}
+        request = Request("vllm.adapters", "POST", path, headers=headers, timeout=_TIMEOUT_S)
+        async with AsyncExitStack() as stack:
+            response = await self._send(request, to_json(values), stack)
+            return response.status, await read_response(response)
+
+
+def select_server(
+    upstream: Backend | None,
+    vllm: Backend | None,
+    context: ServiceContext,
+    models: Models,
+    stored: StoredCompletions,
+) -> Upstream | None:
+    """Return the server that answers in place of the engine; None for none.
+
+    Raises:
+        ConfigurationError: Both are given.
+    """
+    if upstream is not None and vllm is not None:
+        raise ConfigurationError("upstream= cannot be combined with vllm=; leave one out")
+    if vllm is not None:
+        return Vllm(vllm, context, models, stored)
+    return None if upstream is None else Upstream(upstream, context, models, stored)
+
+
+def _adapter(name: str, folder: Path) -> Mapping[str, str]:
+    return {"lora_name": name, "lora_path": str(folder.resolve())}
+
+
+def _message(content: bytes) -> str:
+    fields = json_fields(content)
+    error: Any = fields.get("error")
+    fields = error if is_object(error) else fields
+    message = fields.get("message") or fields.get("detail")
+    return message if isinstance(message, str) else content.decode("utf-8", "replace")
+
+
+def _no_adapter_error(name: str) -> ServiceError:
+    return invalid(
+        f"The model '{name}' was trained as a whole and has no adapter, which vLLM could load "
+        "while it runs; serve it with a vLLM of its own, or this server without --vllm",
+        "model",
+    )
+
+
+def _load_error(name: str, status: int, message: str) -> ServiceError:
+    if status == _NOT_FOUND and message == _NO_ROUTE:
+        problem = (
+            "vLLM cannot load adapters while it runs; start it with --enable-lora and with "
+            "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True in its environment"
+        )
+    else:
+        problem = f"vLLM did not load the adapter of '{name}': {message}"
+    return ServiceError(_BAD_GATEWAY, problem, type="server_error", code="adapter_not_loaded")
