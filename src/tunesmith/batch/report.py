@@ -238,7 +238,7 @@ class BatchReport(RunCounts):
         text += "." if self.usd is None else f", ${self.usd:,.4f}."
         if self.causes:
             causes = "; ".join(str(cause) for cause in self.causes[:_MAX_CAUSES])
-            text += f" Failed: {causes.rstrip('.')}."
+            text += f" Failed: {causes}{'' if causes.endswith(('.', '?', '!')) else '.'}"
         return f"{text} {self.resume_hint}".strip()
 
     def _repr_html_(self) -> str:

@@ -6,6 +6,7 @@ from pathlib import Path
 
 from pydantic_core import to_json
 
+from tunesmith.batch.core.states import ShardState
 from tunesmith.batch.journal_summary import read_journal
 from tunesmith.batch.lock import is_locked
 from tunesmith.batch.output import JobPaths
@@ -82,7 +83,11 @@ def read_status(output: str | PathLike[str]) -> JobStatus:
         is_running=is_running,
         succeeded=_count_lines(paths.target) + _count_lines(paths.unordered),
         failed=_count_lines(paths.errors),
-        in_batches=sum(shard.rows for shard in journal.shards.values()),
+        in_batches=sum(
+            shard.rows
+            for shard in journal.shards.values()
+            if shard.state is not ShardState.COLLECTED
+        ),
         rows=report.rows if journal.rows is None and report and is_complete else journal.rows,
         complete=is_complete,
         stopped=report.stopped if report and not is_running else None,

@@ -346,6 +346,7 @@ async def cancel(client: "AsyncClient", output: "Output", target: Path) -> None:
     if output.as_json:
         output.json(cancelled)
     elif cancelled:
-        output.text(f"{len(cancelled)} batches are being cancelled.")
+        count = len(cancelled)
+        output.text(f"{count} {'batch is' if count == 1 else 'batches are'} being cancelled.")
     else:
         output.text("No batch is in progress. Collect finished ones with batch run --resume.")

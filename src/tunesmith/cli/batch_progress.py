@@ -96,7 +96,6 @@ def _line(progress: "Progress", width: int, filled: str, empty: str) -> "Text":
 def _facts(
     progress: "Progress",
     *,
-    format_eta: Callable[[float], str] | None = None,
     format_count: Callable[[int], str] | None = None,
 ) -> list[tuple[str, str]]:
     """Return facts with their style, the most important first."""
@@ -116,7 +115,7 @@ def _facts(
     if progress.rows_per_second:  # in memory no time passes
         facts.append((f"{progress.rows_per_second:,.1f}/s", ""))
     if progress.eta is not None:
-        facts.append((f"ETA {(format_eta or format_duration)(progress.eta)}", "cyan"))
+        facts.append((f"ETA {format_duration(progress.eta)}", "cyan"))
     if progress.in_batches:
         facts.append((f"{progress.in_batches:,} in batches", ""))
     if progress.usd is not None:
@@ -155,7 +154,7 @@ class _LogReporter:
             return
         interval_s = min(progress.elapsed * _LOG_INTERVAL_RATIO, _MAX_LOG_INTERVAL_S)
         self._next_s = progress.elapsed + interval_s
-        facts = [fact for fact, _ in _facts(progress, format_eta=_format_hours)]
+        facts = [fact for fact, _ in _facts(progress)]
         if delay := format_delay(progress):
             facts.append(delay)
         echo(f"{datetime.now(UTC):%Y-%m-%dT%H:%M:%SZ}  {'  '.join(facts)}", err=True)
@@ -165,11 +164,6 @@ def format_duration(seconds: float) -> str:
     """Write a duration as h:mm:ss."""
     minutes, seconds = divmod(ceil(seconds), 60)
     return f"{minutes // 60}:{minutes % 60:02}:{seconds:02}"
-
-
-def _format_hours(seconds: float) -> str:
-    minutes = ceil(seconds / 60)
-    return f"{minutes // 60}:{minutes % 60:02} h"
 
 
 def _format_short(count: int) -> str:

@@ -54,8 +54,11 @@ def status(output: Path, watch: bool, interval: float, prices: Path | None, as_j
         return
     echo(to_option_names(str(current)), wrap=True)
     tally.read()
-    for (code, message), rows in tally.causes.most_common(_MAX_CAUSES):
+    causes = tally.causes.most_common()
+    for (code, message), rows in causes[:_MAX_CAUSES]:
         echo(to_option_names(f"{rows:,} failed by {code}: {message}"), wrap=True, indent=2)
+    if rest := sum(rows for _, rows in causes[_MAX_CAUSES:]):
+        echo(f"{rest:,} more failed: see {JobPaths(output).errors}", wrap=True, indent=2)
 
 
 def _watch(output: Path, tally: "Tally", interval_s: float) -> JobStatus:
@@ -151,7 +154,9 @@ def _body(line: dict[str, Any]) -> dict[str, Any]:
 
 
 @click.command("list")
-@click.argument("folder", type=click.Path(path_type=Path, file_okay=False), default=Path())
+@click.argument(
+    "folder", type=click.Path(path_type=Path, file_okay=False, exists=True), default=Path()
+)
 @click.option("--json", "as_json", is_flag=True, help="Print JSON, for scripts.")
 @click.pass_obj
 def list_jobs(connection: ServiceOptions, folder: Path, as_json: bool) -> None:
@@ -168,6 +173,9 @@ def list_jobs(connection: ServiceOptions, folder: Path, as_json: bool) -> None:
         click.echo(to_json(jobs).decode())
         return
     output = Output(connection, as_json=False)
+    if not jobs and output.is_terminal:
+        output.text("No jobs in this folder.")
+        return
     output.show_table(
         (),
         ("output", "state", "answered", "failed", "rows"),

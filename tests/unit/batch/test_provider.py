@@ -11,6 +11,7 @@ from pydantic import BaseModel
 
 from tunesmith import AsyncClient, MemoryBackend, errors
 from tunesmith.batch import BatchJob, BatchLimits, Budget, cancel_batches
+from tunesmith.batch.status import read_status
 from tunesmith.service.batches.sending import BatchTiming
 from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.service import Service
@@ -378,6 +379,7 @@ async def test_cancel_keeps_what_was_answered_and_the_rest_is_done_by_another_ru
     assert report.stopped == "cancelled"
     assert 0 < report.done < 30
     assert report.remaining == 30 - report.done
+    assert read_status(output).in_batches == 0
     assert [b.status for b in await batches(service)] == ["cancelled"]
     service.after = None
     again = await run(service, output, resume=True)

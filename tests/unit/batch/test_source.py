@@ -103,6 +103,8 @@ async def test_rows_are_counted_where_that_is_quick(tmp_path):
     assert open_source(path).count_rows() == 2
     (tmp_path / "rows.jsonl.gz").write_bytes(gzip.compress(path.read_bytes()))
     assert open_source(tmp_path / "rows.jsonl.gz").count_rows() is None
+    (tmp_path / "rows.csv").write_text('prompt\n"two\nlines"\n"5"" tall"\n')
+    assert open_source(tmp_path / "rows.csv").count_rows() == 2
     assert open_source(["a"]).count_rows() == 1
     assert open_source(row for row in "ab").count_rows() is None
 

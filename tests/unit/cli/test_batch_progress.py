@@ -80,14 +80,14 @@ def test_a_pause_is_shown_on_its_own_line_before_its_reason(monkeypatch):
     assert delay.startswith("retrying in 7 s: unreachable")
 
 
-def test_log_lines_have_a_time_a_percentage_and_hours(capsys):
+def test_log_lines_have_a_time_a_percentage_and_an_eta(capsys):
     with progress_reporter() as show:
         show(progress())
         show(progress(elapsed=10.5))
         show(progress(elapsed=11.5, total=None))
     first, second = capsys.readouterr().err.splitlines()
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ  250/1,000  25%  .*", first)
-    assert first.endswith("25.0/s  ETA 0:01 h  32 in flight  3,000 tokens")
+    assert first.endswith("25.0/s  ETA 0:00:30  32 in flight  3,000 tokens")
     assert second.endswith("Z  250 rows  25.0/s  32 in flight  3,000 tokens")
 
 

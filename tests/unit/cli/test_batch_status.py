@@ -31,6 +31,16 @@ def test_status_shows_causes_of_failure(run, job):
     assert lines[1] == "1 failed by model_not_found: no such model"
 
 
+def test_status_counts_the_failures_it_does_not_show(run, job):
+    with JobPaths(job).errors.open("a") as errors:
+        for line in range(7):
+            errors.write(
+                json.dumps({"error": {"code": "invalid_row", "message": f"{line}"}}) + "\n"
+            )
+    lines = run("batch status answers.jsonl").stdout.splitlines()
+    assert lines[-1] == "3 more failed: see answers.errors.jsonl"
+
+
 def test_watch_ends_with_the_run(run, job):
     assert run("batch status answers.jsonl --watch").stdout == (
         run("batch status answers.jsonl").stdout
@@ -77,3 +87,4 @@ def test_list_shows_the_jobs_of_a_folder(run, job, folder):
     assert (listed["output"], listed["failed"]) == ("answers.jsonl", 1)
     (folder / "empty").mkdir()
     assert run("batch list empty").stdout == ""
+    assert run("batch list missing").exit_code == 2
