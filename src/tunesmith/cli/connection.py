@@ -29,7 +29,7 @@ class ServiceOptions:
         base_url: The API's address; None for the environment's.
         api_key: The key; None for the environment's.
         in_memory: Whether the service runs in memory.
-        state: The file that stores the service in memory.
+        state: The folder that stores the service in memory.
         timeout_s: Maximum seconds of one attempt; None for the default.
         deadline_s: Maximum seconds of a whole call; None for no limit.
         explicit_options: Options to repeat in suggested commands, without secrets.
@@ -49,6 +49,11 @@ class ServiceOptions:
         base_url = self.base_url or os.environ.get("OPENAI_BASE_URL")
         host = urlsplit(base_url).hostname if base_url else "api.openai.com"
         return not self.in_memory and host is not None and host.endswith("api.openai.com")
+
+    @property
+    def ends_with_command(self) -> bool:
+        """Whether the service, its jobs and models included, is gone after the command."""
+        return self.in_memory and self.state is None
 
     def command(self, *arguments: str) -> str:
         """Write a command for the same service."""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from tunesmith.cli.braille_plot import Point, braille_plot
 from tunesmith.cli.command import EXIT_JOB_FAILED, CommandError
 from tunesmith.cli.messages import clean
-from tunesmith.cli.output import Output
+from tunesmith.cli.output import SERVICE_ENDS, Output
 
 if TYPE_CHECKING:
     from rich.console import Group, RenderableType
@@ -34,8 +34,12 @@ async def follow_job(client: "AsyncClient", output: Output, job_id: str) -> None
     """
     command = output.connection.command
     output.when_interrupted = (
-        f"The job continues. To follow it again: {command('fine-tunes', 'follow', job_id)}",
-        f"To cancel it: {command('fine-tunes', 'cancel', job_id)}",
+        (SERVICE_ENDS,)
+        if output.connection.ends_with_command
+        else (
+            f"The job continues. To follow it again: {command('fine-tunes', 'follow', job_id)}",
+            f"To cancel it: {command('fine-tunes', 'cancel', job_id)}",
+        )
     )
     with _view(output) as show:
         async for event in client.fine_tuning.jobs.follow(job_id):
@@ -57,7 +61,7 @@ async def follow_job(client: "AsyncClient", output: Output, job_id: str) -> None
         output.text(f"Fine-tuned model: {job.fine_tuned_model}")
         command_name = "complete" if _base(job.model or "").endswith("-002") else "chat"
         output.suggest_command(command_name, "-m", job.fine_tuned_model, "YOUR PROMPT")
-        if command_name == "complete":
+        if command_name == "complete" and not output.connection.ends_with_command:
             output.info("Prompts should end like the prompts in the training data.")
 
 

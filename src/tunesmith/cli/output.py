@@ -21,9 +21,25 @@ from tunesmith.cli.messages import clean
 if TYPE_CHECKING:
     from pydantic import BaseModel
 
-__all__ = ["Output", "echo", "format_time", "is_colourless", "prepare_stream", "take"]
+__all__ = [
+    "SERVICE_ENDS",
+    "Output",
+    "echo",
+    "format_time",
+    "is_colourless",
+    "prepare_stream",
+    "take",
+]
 
 T = TypeVar("T")
+
+SERVICE_ENDS = (
+    "The service in memory ends with this command. "
+    "To keep files, jobs and models for the next one: tunesmith --state DIR COMMAND."
+)
+
+_LOCAL_COMMANDS = {"migrate", "prepare"}
+"""Commands that need no service."""
 
 _WIDE = 10_000
 """More columns than any table needs."""
@@ -123,7 +139,11 @@ class Output:
 
     def suggest_command(self, *arguments: str) -> None:
         """Print the next command to run, unless the output is JSON."""
-        if not self.as_json:
+        if self.as_json:
+            return
+        if self.connection.ends_with_command and arguments[0] not in _LOCAL_COMMANDS:
+            self.info(SERVICE_ENDS)  # the next command would not find the objects of this one
+        else:
             echo(self.connection.command(*arguments), err=True, label="Next: ", fg="cyan")
 
     def saved(self, path: Path) -> None:

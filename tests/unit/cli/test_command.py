@@ -154,6 +154,14 @@ def test_suggested_commands_repeat_the_global_options(run, folder, few):
     assert "Next: tunesmith --state w fine-tunes follow ftjob-" in result.stderr
 
 
+@pytest.mark.parametrize("command", ["fine-tunes create -m babbage-002 -t", "files upload"])
+def test_no_command_is_suggested_for_a_service_that_ends(run, few, command):
+    result = run(f"--backend memory {command} few.jsonl")
+    assert result.exit_code == 0, result.output
+    assert "Next:" not in result.stderr
+    assert "tunesmith --state DIR COMMAND." in result.stderr
+
+
 def test_an_interruption_shows_how_to_follow_and_how_to_cancel(run, few, client_of):
     class Interrupted:
         def __init__(self):
