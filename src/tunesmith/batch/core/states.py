@@ -23,7 +23,7 @@ __all__ = [
     "ShardKind",
     "ShardState",
     "TransitionError",
-    "draw_diagram",
+    "format_transitions",
 ]
 
 
@@ -265,10 +265,10 @@ class Shard:
         self.reserved -= reserved
 
 
-def draw_diagram(transitions: Mapping[Any, Mapping[str, Any]]) -> str:
-    """Return the Mermaid state diagram of a table of transitions."""
-    lines = ["stateDiagram-v2"]
+def format_transitions(transitions: Mapping[Any, Mapping[str, Any]]) -> str:
+    """Return a table of transitions as Markdown."""
+    lines = ["| State | Event → next state |", "|---|---|"]
     for state, following in transitions.items():
-        lines += [f"    {state} --> {after}: {label}" for label, after in following.items()]
-        lines += [] if following else [f"    {state} --> [*]"]
+        events = [f"{label} → `{after}`" for label, after in following.items()]
+        lines.append(f"| `{state}` | {'; '.join(events) or 'final'} |")
     return "\n".join(lines) + "\n"
