@@ -32,6 +32,8 @@ def next_steps(
     format: Format,
     model: str | None,
     connection: ServiceOptions,
+    *,
+    epochs: int | None = None,
 ) -> Iterator[str]:
     """Yield the next steps, line by line.
 
@@ -41,6 +43,7 @@ def next_steps(
         format: The format of the rows.
         model: The model to train; None for a default.
         connection: The service that trains.
+        epochs: The number of epochs; None for the service's choice.
     """
     if written.separator:
         yield f"Prompts to your model must end with {written.separator!r}, as in the data."
@@ -62,16 +65,20 @@ def next_steps(
         command = connection.command(
             *("fine-tunes", "create", "-t", str(files[0])),
             *("-m", model, "--method", "reinforcement", "--grader", "GRADER.json"),
+            *_epochs_option(epochs),
         )
         yield f"Next{place}, with a grader: {command}"
         return
-    yield f"Next{place}: {connection.command(*create_command(files, format, model))}"
+    create = create_command(files, format, model, epochs)
+    yield f"Next{place}: {connection.command(*create)}"
     yield "Or in Python:"
     yield ""
-    yield example_script(files, format, model, connection)
+    yield example_script(files, format, model, connection, epochs)
 
 
-def create_command(files: tuple[Path, ...], format: Format, model: str) -> list[str]:
+def create_command(
+    files: tuple[Path, ...], format: Format, model: str, epochs: int | None = None
+) -> list[str]:
     """Return the arguments of the command that creates a job."""
     options = [
         argument
@@ -86,12 +93,21 @@ def create_command(files: tuple[Path, ...], format: Format, model: str) -> list[
         "-m",
         model,
         *method,
+        *_epochs_option(epochs),
         "--follow",
     ]
 
 
+def _epochs_option(epochs: int | None) -> list[str]:
+    return ["--n-epochs", str(epochs)] if epochs else []
+
+
 def example_script(
-    files: tuple[Path, ...], format: Format, model: str, connection: ServiceOptions
+    files: tuple[Path, ...],
+    format: Format,
+    model: str,
+    connection: ServiceOptions,
+    epochs: int | None = None,
 ) -> str:
     """Return a program that fine-tunes on the files at the same service."""
     names = ["training_file", "validation_file"][: len(files)]
@@ -108,7 +124,11 @@ def example_script(
         f"model={model!r}",
         *(f"{name}={name}.id" for name in names),
     ]
-    if format == "dpo":
+    if epochs:
+        kind = "dpo" if format == "dpo" else "supervised"
+        method = {"type": kind, kind: {"hyperparameters": {"n_epochs": epochs}}}
+        parameters.append(f"method={method}")
+    elif format == "dpo":
         parameters.append("method={'type': 'dpo'}")
     return "\n".join(
         [

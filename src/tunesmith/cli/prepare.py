@@ -181,7 +181,8 @@ def command(
     if not as_json:
         if not written.files:
             echo(f"No changes are needed: use {source} as it is.")
-        for line in next_steps(written, source, diagnosis.format, model, connection):
+        steps = next_steps(written, source, diagnosis.format, model, connection, epochs=epochs)
+        for line in steps:
             echo(line, wrap=line.endswith("."))  # commands stay whole, to be copied
 
 

@@ -317,6 +317,8 @@ def test_an_unknown_answer_is_asked_again(run):
 def test_options_of_other_commands_are_accepted(run, folder):
     result = run("prepare kant.csv -y --n-epochs 2")
     assert result.exit_code == 0, result.output
+    assert "-m babbage-002 --n-epochs 2 --follow" in result.stdout
+    assert "{'hyperparameters': {'n_epochs': 2}}" in result.stdout
     assert "[Y/n/a/q]" not in result.output
 
 
