@@ -320,6 +320,20 @@ async def test_parameters_of_parse_are_explained(client):
     assert message == "responses.create: timeout: must be a number of seconds above 0"
 
 
+async def test_paths_of_problems_are_those_of_the_parameters(client):
+    """Pydantic's paths also name the members of unions."""
+    asked = {"model": MODEL, "messages": [{"role": "user", "content": "x"}]}
+    create = client.chat.completions.create
+    message = await refused(create, **asked, tools=[{"type": "function", "name": "f"}])
+    assert message.startswith(
+        "chat.completions.create: tools.0.function: Field required; tools.0.name"
+    )
+    message = await refused(create, **asked, tools=[{"type": "function", "function": {}}])
+    assert message == "chat.completions.create: tools.0.function.name: Field required"
+    message = await refused(client.embeddings.create, model=MODEL, input=[])
+    assert message.count("input: List should have at least 1 item") == 1
+
+
 async def test_parameters_of_other_apis_are_explained(client):
     for name, hint in INSTEAD["parameter"].items():
         message = await refused(client.models.list, **{name: "x"})

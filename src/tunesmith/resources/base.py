@@ -16,12 +16,13 @@ Type checkers, editors, `help()` and `inspect.signature` show the operation's pa
 import dataclasses
 import functools
 import inspect
-from collections.abc import Callable, Coroutine, Generator, Iterator
+from collections.abc import Callable, Coroutine, Generator, Iterator, Mapping
 from contextlib import AbstractAsyncContextManager
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
+from pydantic_core import ErrorDetails
 
 from tunesmith._lazy import explain_parameter, explains_parameters, missing_attribute
 from tunesmith.calls.caller import Caller
@@ -113,7 +114,7 @@ def build_operation(
             # A habit of the official SDK that changes nothing.
             options: Any = {name: value for name, value in kwargs.items() if name != "stream"}
             return build_operation(operation, *args, **options)
-        problems = list(_describe_problems(operation, spec, error))
+        problems = list(dict.fromkeys(_describe_problems(operation, spec, error, kwargs)))
         shown = "; ".join(f"{param}: {problem}" for param, problem in problems[:_MAX_PROBLEMS])
         raise InvalidRequestError(
             f"{spec.name}: {shown}", operation=spec.name, param=problems[0][0]
@@ -121,15 +122,18 @@ def build_operation(
 
 
 def _describe_problems(
-    operation: Callable[..., Any], spec: OperationSpec, error: ValidationError
+    operation: Callable[..., Any],
+    spec: OperationSpec,
+    error: ValidationError,
+    parameters: Mapping[str, Any],
 ) -> Iterator[tuple[str, str]]:
     """Describe each problem by its parameter; unknown parameters first, as others may follow."""
     problems = error.errors(include_url=False, include_input=False, include_context=False)
     positional = [p for p in problems if p["type"] == "unexpected_positional_argument"]
     if positional:
         method = spec.name.rpartition(".")[2]
-        parameters = operation_signature(operation).parameters.values()
-        name = next(p.name for p in parameters if p.kind is inspect.Parameter.KEYWORD_ONLY)
+        known = operation_signature(operation).parameters.values()
+        name = next(p.name for p in known if p.kind is inspect.Parameter.KEYWORD_ONLY)
         yield name, f"pass parameters by name: {method}({name}=…)"
         return
     unknown = [p for p in problems if p["type"] == "unexpected_keyword_argument"]
@@ -138,8 +142,23 @@ def _describe_problems(
         yield name, _explain_unknown(operation, spec, name)
     for problem in problems:
         if problem not in unknown:
-            param = ".".join(str(part) for part in problem["loc"])
+            param = _path_of(problem, parameters)
             yield param, _TIMEOUT if param == "timeout" else problem["msg"]
+
+
+def _path_of(problem: ErrorDetails, value: Any) -> str:
+    """Return the path of a problem, without the members of unions that pydantic adds to it."""
+    *_, last = location = problem["loc"]
+    path: list[str] = []
+    for part in location:
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
+            continue
+        path.append(str(part))
+    if problem["type"] == "missing" or not path:
+        path.append(str(last))
+    return ".".join(path)
 
 
 def _explain_unknown(operation: Callable[..., Any], spec: OperationSpec, name: str) -> str:
