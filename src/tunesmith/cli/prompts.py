@@ -36,7 +36,7 @@ class Prompter:
         """
         if not self._explained:
             self._explained = True
-            echo("Answer yes (y or Enter), no (n), all (a: yes to the rest) or quit (q).", err=True)
+            echo("Answer y (yes), n (no), a (yes to all) or q (quit).", err=True)
         while not self._accept_all:
             answer = _read(f"{prompt} [Y/n/a/q]", "yes").strip().lower()
             if answer and "quit".startswith(answer):

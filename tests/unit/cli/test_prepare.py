@@ -52,7 +52,7 @@ def test_each_optional_remedy_is_asked_for(run, folder):
 
     assert result.exit_code == 0, result.output
     assert result.output.count("[Y/n/a/q]") == 4
-    assert result.output.count("Answer yes (y or Enter), no (n)") == 1
+    assert result.output.count("a (yes to all) or q (quit)") == 1
     written = rows(folder / "kant_prepared.jsonl")
     assert not any(r["prompt"].endswith(" ->") or r["completion"][0] == " " for r in written)
     assert all(r["completion"].endswith("\n") for r in written)
