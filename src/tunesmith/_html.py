@@ -70,7 +70,8 @@ mark{background:var(--mark);color:inherit}
 time{white-space:nowrap;font-variant-numeric:tabular-nums}
 summary{cursor:pointer}
 @media(max-width:40rem){svg text,.grid svg text{font-size:23px}.facts th{width:7rem}
-time{white-space:normal}th,td{padding:.4rem .3rem}}
+time{white-space:normal}th,td{padding:.4rem .3rem}
+table:not(.facts) td:has(>time){width:6.5rem;overflow-wrap:normal}}
 """
 
 

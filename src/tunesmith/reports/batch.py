@@ -62,7 +62,7 @@ def render_html(
     options: Mapping[str, object] | None = None,
     refresh_s: int | None = None,
 ) -> str:
-    """Return a page about a job: outcome, causes of failures, course and runs.
+    """Return a page about a job: outcome, causes of failures, progress over time, runs.
 
     Args:
         report: Report of the last run.
@@ -89,6 +89,8 @@ def render_html(
             [(s.elapsed, s.refused) for s in samples],
         ),
     ]
+    # A job of less than a second, as in virtual time, would be a single point in each chart.
+    takes_time = any(sample.elapsed > samples[0].elapsed for sample in samples)
     settings = render_facts(options) if options else Html("")
     runs = [*runs, report]
     causes = [
@@ -107,8 +109,7 @@ def render_html(
             if causes
             else []
         ),
-        tag("h2", "Course"),
-        tag("div", *charts, class_="grid"),
+        *([tag("h2", "Over time"), tag("div", *charts, class_="grid")] if takes_time else []),
         *([tag("h2", "Runs"), _runs_table(runs)] if len(runs) > 1 else []),
         *([tag("h2", "Options"), settings] if options else []),
         refresh_s=refresh_s,
@@ -127,7 +128,7 @@ def _summary(report: BatchReport, runs: Sequence[BatchReport], *, is_running: bo
             "State": "running" if is_running else _state(report),
             "Outcome": report.outcome,
             "Duration": f"{_format_duration(sum(run.elapsed for run in runs))}{total}",
-            "Throughput": f"{report.rows_per_second:,.1f} rows/s",
+            "Throughput": f"{report.rows_per_second:,.1f} rows/s" if report.elapsed else None,
             "Requests": f"{report.requests:,} ({report.refused:,} rate limited, "
             f"{report.retried:,} retried)",
             "Last retry": report.last_retry_reason,

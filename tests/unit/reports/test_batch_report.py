@@ -1,6 +1,7 @@
 """HTML reports of batch jobs, and the samples of progress that they show."""
 
 import re
+from dataclasses import replace
 from itertools import pairwise
 
 import pytest
@@ -133,6 +134,8 @@ async def test_a_report_shows_throughput_and_latency_over_time(tmp_path, anyio_b
     ):
         report = await job.run()
     assert history.samples[-1].latency == pytest.approx(0.05)
+    assert "<h3>" not in render_html(report, history)  # a single point is no curve
+    history(replace(history.samples[-1], elapsed=report.elapsed + 1))
     shown = render_html(report, history)
     assert "20 answered, 0 failed" in shown
     assert re.findall("<h3>(.*?)</h3>", shown) == [

@@ -47,7 +47,9 @@ def _summary(
     method = f"counted by {counter.name}" if counter.exact else counter.note
     facts = {
         "Format": diagnosis.format,
-        "Format of the file": diagnosis.source_format,
+        "Format of the file": (
+            diagnosis.source_format if diagnosis.source_format != diagnosis.format else None
+        ),
         "Task": diagnosis.task or "",
         "Rows read": f"{diagnosis.rows:,}",
         "Rows measured": f"{statistics.rows:,}",
