@@ -58,3 +58,13 @@ def test_views_are_accessible(open_page, address, job, scheme, width):
     page.wait_for_selector("button:text('Run')")
     inspect("comparison")
     assert not found, "\n".join(found)
+
+
+def test_colours_are_those_of_the_system_unless_chosen(open_page, address):
+    page = open_page(address, color_scheme="light")
+    colour = "getComputedStyle(document.body).backgroundColor"
+    light = page.evaluate(colour)
+    page.get_by_label("Colours").select_option("Dark")
+    page.wait_for_function(f"light => {colour} !== light", arg=light)
+    page.get_by_label("Colours").select_option("System colours")
+    page.wait_for_function(f"light => {colour} === light", arg=light)

@@ -50,7 +50,7 @@ def test_a_server_that_comes_back_is_used_again(open_page, listener):
         page.wait_for_selector("text=No files.")
     page.route("**/v1/**", lambda route: route.abort())
     page.route("**/playground/api/**", lambda route: route.abort())
-    page.select_option("select", "batch")
+    page.select_option("main select", "batch")
     page.wait_for_selector(".lost:has-text('does not respond')")
     page.unroute_all()
     with serving(new_app(backend), listener):
@@ -61,5 +61,5 @@ def test_a_server_that_comes_back_is_used_again(open_page, listener):
         key = {"authorization": "Bearer any"}
         httpx.post(f"{address_of(listener)}v1/files", headers=key, files=body).raise_for_status()
         page.wait_for_selector(".lost", state="detached")
-        page.select_option("select", "")
+        page.select_option("main select", "")
         page.wait_for_selector("text=new.jsonl")

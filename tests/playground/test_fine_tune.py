@@ -3,6 +3,8 @@
 import csv
 import io
 import json
+import re
+import time
 
 import pytest
 
@@ -54,7 +56,8 @@ def test_a_table_becomes_a_compared_model(new_job, tmp_path):
     }
     assert request["validation_file"]
 
-    page.wait_for_selector(".title .state:text('succeeded')")
+    page.wait_for_selector(".title:has-text('capitals') .state:text('succeeded')")
+    page.wait_for_selector(".facts div:has-text('Duration'):has-text(' s')")
     page.wait_for_selector(".events [role=row]:has-text('The job has successfully completed')")
     points = page.get_attribute("figure:has-text('Loss') polyline.line", "points").split()
     heights = [float(point.split(",")[1]) for point in points]
@@ -70,6 +73,8 @@ def test_a_table_becomes_a_compared_model(new_job, tmp_path):
     page.wait_for_selector(".comparison textarea")
     prompt = field(page, "Prompt 1").input_value()
     assert prompt.startswith("What is the capital of country")
+    sources = page.locator("tbody td:first-child .note").all_text_contents()
+    assert sources == ["from the training data"] * 2 + ["from the validation data (held out)"] * 2
     page.wait_for_selector("text=Run sends each prompt to each model")
     page.click("button:text('Run')")
     page.wait_for_selector("tbody tr:first-child td:nth-child(3):has-text('City')")
@@ -77,6 +82,7 @@ def test_a_table_becomes_a_compared_model(new_job, tmp_path):
     page.wait_for_selector("button:text('Run')")
     rows = json.loads(saved(page, "Save as JSON").path().read_text())
     assert rows[0]["prompt"] == prompt
+    assert [row["source"] for row in rows] == ["training"] * 2 + ["validation"] * 2
     assert [model.split(":")[0] for model in rows[0]["answers"]] == ["babbage-002", "ft"]
     table = list(csv.reader(io.StringIO(saved(page, "Save as CSV").path().read_text())))
     assert table[0][:2] == ["prompt", "babbage-002"]
@@ -106,9 +112,11 @@ def test_a_declined_repair_is_not_applied(new_job):
 
 def test_files_that_cannot_be_used_are_errors_in_words(new_job):
     page = new_job
+    page.wait_for_selector(".actions:has-text('Choose training data first.')")
     choose_data(page, content="prompt,completion\n")
     page.wait_for_selector("[role=alert]:has-text('no example')")
     assert page.is_disabled("button:text('Start fine-tuning')")
+    assert "The data cannot be used" in page.text_content("#obstacle")
 
 
 def test_the_reason_of_a_refused_job_is_shown(new_job):
@@ -165,6 +173,25 @@ def test_jobs_are_paused_resumed_and_cancelled(page, address):
     assert page.locator("button:text-is('Cancel')").count() == 0
 
 
+def test_a_running_job_shows_its_name_its_files_and_the_time_left(page, address):
+    now = int(time.time())
+    serve_job(page, user_provided_suffix="kant", created_at=now - 200)
+    steps = [
+        {"id": f"e{step}", "created_at": at, "data": {"step": step, "total_steps": 500}}
+        for step, at in [(50, now), (1, now - 98)]  # 2 s a step
+    ]
+    page.route("**/events?**", lambda route: route.fulfill(json={"data": steps}))
+    file = {"id": "file-1", "filename": "kant.jsonl", "purpose": "fine-tune", "bytes": 2}
+    page.route("**/v1/files/file-1", lambda route: route.fulfill(json=file))
+    page.route("**/v1/files/file-1/content", lambda route: route.fulfill(body="{}"))
+    page.goto(f"{address}#/fine-tune/ftjob-1")
+    page.wait_for_selector(".title:has-text('kant')")
+    page.wait_for_selector(".progress:has-text('step 50 of 500 · 3 min ')")
+    assert re.search(r"about 1[45] min( \d+ s)? left", page.text_content(".progress"))
+    page.click(".facts a:text('kant.jsonl')")
+    page.wait_for_selector(".panel h2:text('kant.jsonl')")
+
+
 def test_names_and_events_of_a_service_stay_text(page, address):
     hostile = "<img src=x onerror=\"document.title='hacked'\">"
     serve_job(page, status="failed", model=hostile, error={"message": hostile, "code": hostile})
@@ -180,22 +207,29 @@ def test_names_and_events_of_a_service_stay_text(page, address):
 
 
 def test_curves_of_several_jobs_are_shown_together(page, address):
-    jobs = [{**JOB, "id": f"ftjob-{i}", "status": "succeeded"} for i in range(3)]
+    jobs = [
+        {**JOB, "id": f"ftjob-{i}", "status": "succeeded", "user_provided_suffix": "kant"}
+        for i in range(3)
+    ]
     page.route(
         "**/v1/fine_tuning/jobs?**",
         lambda route: route.fulfill(json={"data": jobs, "has_more": False}),
     )
     points = [
-        {"step": step, "train_loss": 5 / step, "valid_loss": 6 / step} for step in range(1, 9)
+        {"step": step, "train_loss": 5 / step, "valid_loss": 6 / step} for step in range(1, 99)
     ]
     page.route(
         "**/playground/api/jobs/**",
-        lambda route: route.fulfill(json={"points": points, "last_step": 8, "is_complete": True}),
+        lambda route: route.fulfill(json={"points": points, "last_step": 98, "is_complete": True}),
     )
     page.goto(f"{address}#/fine-tune")
-    page.check("input[aria-label='Show the curves of ftjob-2']")
-    page.locator("polyline.line").nth(5).wait_for()
+    page.wait_for_selector("[role=row]:has-text('ftjob-2') a:text-is('kant')")
+    page.check("input[aria-label='Show the curves of kant (ftjob-2)']")
+    page.locator("polyline.line:not(.raw)").nth(5).wait_for()
     assert page.locator("polyline[stroke-dasharray]").count() == 3
+    page.wait_for_selector(".field:has-text('Smoothing') small:has-text('until you set it')")
+    field(page, "Smoothing").fill("0")
+    page.wait_for_selector(".field:has-text('Smoothing') small", state="detached")
     page.focus("figure svg")
     page.keyboard.press("ArrowRight")
     assert "step 1" in page.text_content("figure .legend")

@@ -85,6 +85,24 @@ def test_ten_thousand_files_are_loaded_while_one_scrolls_and_few_are_rendered(pa
     assert page.locator(".files .body [role=row]").count() < 60
 
 
+def test_rows_take_more_room_when_the_window_becomes_narrow(page, address):
+    serve_pages(page, "**/v1/files?**", make_file, total=3)
+    page.goto(f"{address}#/files")
+    second = page.locator(".files .body [role=row]").nth(1)
+    second.wait_for()
+    for width, height in [(1400, 36), (400, 56), (1400, 36)]:
+        page.set_viewport_size({"width": width, "height": 800})
+        page.wait_for_function(
+            "h => document.querySelector('.files .body .row').offsetHeight === h", arg=height
+        )
+        assert (
+            second.evaluate(
+                "row => row.offsetTop || new DOMMatrix(getComputedStyle(row).transform).f"
+            )
+            == height
+        )
+
+
 def test_a_list_of_a_million_rows_renders_in_a_frame_or_two(page):
     """The table of the events, with a million of them in memory."""
     longest = page.evaluate(

@@ -186,7 +186,7 @@ def test_examples_are_added_without_an_answer(page):
     answer_with(page, message={"content": "3"}, finish_reason="stop")
     for text in ("one", "1", "two", "2"):
         field(page, "Your message").fill(text)
-        page.click("button:text-is('Add')")
+        page.click("button:text-is('Add without answer')")
     with page.expect_request("**/v1/chat/completions") as sent:
         chat(page, "three")
     messages = sent.value.post_data_json["messages"]

@@ -49,20 +49,19 @@ function KeyDialog({ message }) {
 
 const THEMES = { "": "System colours", light: "Light", dark: "Dark" };
 
-function ThemeButton() {
+function ThemeSelect() {
   const [theme, setTheme] = useState("");
-  const next = { "": "dark", dark: "light", light: "" }[theme];
   useEffect(() => {
     document.documentElement.style.colorScheme = theme || "light dark";
   }, [theme]);
-  return html`<button
-    type="button"
-    class="quiet small"
-    title="Switch colours"
-    onClick=${() => setTheme(next)}
+  return html`<select
+    class="theme"
+    aria-label="Colours"
+    value=${theme}
+    onChange=${(event) => setTheme(event.target.value)}
   >
-    ${THEMES[theme]}
-  </button>`;
+    ${Object.entries(THEMES).map(([value, text]) => html`<option key=${value} value=${value}>${text}</option>`)}
+  </select>`;
 }
 
 function App() {
@@ -99,7 +98,7 @@ function App() {
           )}
       </nav>
       <div class="status">
-        <span class="server note" title=${config?.base_url ?? ""}>${config?.base_url ?? location.host}</span><${ThemeButton} />
+        <span class="server note" title=${config?.base_url ?? ""}>${config?.base_url ?? location.host}</span><${ThemeSelect} />
       </div>
     </header>
     <div role="status">${isLost && html`<p class="lost">The server does not respond. Trying again…</p>`}</div>

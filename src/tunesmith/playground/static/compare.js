@@ -1,5 +1,5 @@
 // Compare: prompts by models, side by side, with their differences marked.
-import { comparison } from "./comparison.js";
+import { comparison, SOURCES } from "./comparison.js";
 import { markDifferences } from "./diff.js";
 import { buildRequest, DEFAULTS, generate } from "./generate.js";
 import { can, models, ModelSelect } from "./models.js";
@@ -47,10 +47,13 @@ function requestFor(state, model, prompt) {
   return buildRequest(settings, isChat ? [...system, { role: "user", content: prompt }] : prompt, model);
 }
 
-function Answer({ answer, reference, isMarked }) {
+function Answer({ answer, reference, isMarked, isRunning }) {
   if (!answer) return null;
   if (answer.error) return html`<p class="bad">${answer.error}</p>`;
-  if (answer.isRunning) return html`<p class="text">${answer.text}<span class="caret"></span></p>`;
+  if (answer.isRunning) {
+    if (!isRunning) return html`<p class="text">${answer.text}</p>`;
+    return html`<p class="text" aria-busy="true">${answer.text || "…"}<span class="caret"></span></p>`;
+  }
   const parts = isMarked && reference ? markDifferences(reference, answer.text) : [[answer.text, false]];
   return html`<p class="text">
       ${parts.map(([text, isDifferent], i) =>
@@ -104,10 +107,11 @@ export default function Compare() {
   async function run() {
     setError(null);
     setRunning(true);
-    patch(clearAnswers);
     const stop = new AbortController();
     running.current = stop;
     const cells = filled.flatMap((prompt) => state.models.map((id) => [find(id), prompt]));
+    const waiting = { text: "", isRunning: true };
+    patch({ answers: Object.fromEntries(cells.map(([model, prompt]) => [keyOf(model.id, prompt), waiting])) });
     const put = (model, prompt, answer) =>
       comparison.set((old) => ({ ...old, answers: { ...old.answers, [keyOf(model.id, prompt)]: answer } }));
     async function work() {
@@ -159,6 +163,7 @@ export default function Compare() {
       JSON.stringify(
         filled.map((prompt) => ({
           prompt,
+          source: state.sources.get(prompt),
           system: state.system || undefined,
           answers: Object.fromEntries(state.models.map((id) => [id, answerOf(id, prompt) ?? null])),
         })),
@@ -291,6 +296,7 @@ export default function Compare() {
                   aria-label="Prompt ${i + 1}"
                   onInput=${(text) => setPrompt(i, text)}
                 />
+                <span class="note">${SOURCES[state.sources.get(prompt)]}</span>
                 ${
                   state.prompts.length > 1 &&
                   html`<button
@@ -309,6 +315,7 @@ export default function Compare() {
                     <${Answer}
                       answer=${answerOf(id, prompt)}
                       isMarked=${isMarked && column > 0}
+                      isRunning=${isRunning}
                       reference=${answerOf(state.models[0], prompt)?.text}
                     />
                   </td>`,

@@ -11,6 +11,8 @@ import {
   formatTime,
   html,
   useEffect,
+  useLayoutEffect,
+  useRef,
   useState,
   VirtualTable,
 } from "./ui.js";
@@ -52,6 +54,7 @@ async function readStart(file, signal) {
 }
 
 function Preview({ file, onClose, onDelete }) {
+  const panel = useRef();
   const [content, setContent] = useState(null);
   const [error, setError] = useState(null);
   useEffect(() => {
@@ -64,6 +67,7 @@ function Preview({ file, onClose, onDelete }) {
     );
     return () => stop.abort();
   }, [file.id]);
+  useLayoutEffect(() => panel.current.scrollIntoView({ block: "nearest" }), [content]);
   async function save() {
     try {
       download(file.filename || file.id, await (await api.content(`${path(file)}/content`)).blob());
@@ -71,7 +75,7 @@ function Preview({ file, onClose, onDelete }) {
       setError(problem);
     }
   }
-  return html`<section class="panel" aria-label="Preview">
+  return html`<section ref=${panel} class="panel" aria-label="Preview">
     <div class="bar">
       <h2>${file.filename || file.id}</h2>
       <div class="actions">
@@ -90,7 +94,7 @@ function Preview({ file, onClose, onDelete }) {
   </section>`;
 }
 
-export default function Files() {
+export default function Files({ id }) {
   const [purpose, setPurpose] = useState("");
   const [selected, setSelected] = useState(null);
   const [error, setError] = useState(null);
@@ -104,6 +108,15 @@ export default function Files() {
     isLoading,
     error: listError,
   } = usePages("files", { limit: PAGE, query: { purpose }, ms: 5000 });
+
+  useEffect(() => {
+    if (!id) return undefined;
+    const stop = new AbortController();
+    api
+      .get(path({ id }), {}, stop.signal)
+      .then(setSelected, (problem) => problem.name !== "AbortError" && setError(problem));
+    return () => stop.abort();
+  }, [id]);
 
   async function upload(event) {
     const [file] = event.target.files;

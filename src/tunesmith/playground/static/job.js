@@ -1,13 +1,14 @@
 // One fine-tuning job: status, actions, curves, checkpoints, events, results.
 import { api, connection, usePages, usePolling } from "./api.js";
 import { compareModels } from "./comparison.js";
-import { isFinal, JobCharts, readResults } from "./metrics.js";
+import { isFinal, JobCharts, jobName, readResults } from "./metrics.js";
 import { loadModels } from "./models.js";
 import { writeNumber } from "./chart.js";
 import { useInTry } from "./try.js";
 import {
   download,
   ErrorNote,
+  formatDuration,
   formatNumber,
   formatTime,
   html,
@@ -23,6 +24,21 @@ export function JobStatus({ job }) {
   return html`<span class="state ${KINDS[job.status] ?? "active"}">${job.status.replaceAll("_", " ")}</span>`;
 }
 
+/** A file by its name, linked to its preview. */
+function FileLink({ id }) {
+  const [name, setName] = useState(id);
+  useEffect(() => {
+    const stop = new AbortController();
+    const path = `files/${encodeURIComponent(id)}`;
+    api.get(path, {}, stop.signal).then(
+      (file) => setName(file.filename || id),
+      () => {}, // a deleted file is shown by its ID
+    );
+    return () => stop.abort();
+  }, [id]);
+  return html`<a href="#/files/${encodeURIComponent(id)}">${name}</a>`;
+}
+
 function Facts({ job }) {
   const method = job.method?.type;
   const chosen = (method && job.method[method]?.hyperparameters) ?? job.hyperparameters ?? {};
@@ -35,17 +51,17 @@ function Facts({ job }) {
   const facts = [
     ["Base model", job.model],
     ["Fine-tuned model", job.fine_tuned_model],
-    ["Suffix", job.fine_tuned_model ? null : job.user_provided_suffix],
     ["Method", method],
     ...Object.entries(chosen)
       .filter(([, value]) => value != null)
       .map(([name, value]) => [names[name] ?? name, String(value)]),
     ["Seed", job.seed],
     ["Trained tokens", formatNumber(job.trained_tokens)],
-    ["Training file", job.training_file],
-    ["Validation file", job.validation_file],
+    ["Training file", job.training_file && html`<${FileLink} id=${job.training_file} />`],
+    ["Validation file", job.validation_file && html`<${FileLink} id=${job.validation_file} />`],
     ["Created", formatTime(job.created_at)],
     ["Finished", formatTime(job.finished_at)],
+    ["Duration", job.finished_at && formatDuration(job.finished_at - job.created_at)],
   ].filter(([, value]) => value != null && value !== "");
   return html`<dl class="facts">
     ${facts.map(
@@ -58,13 +74,28 @@ function Facts({ job }) {
   </dl>`;
 }
 
-function Progress({ events }) {
-  const last = events.find((event) => event.data?.total_steps);
-  if (!last) return null;
-  const { step, total_steps: total } = last.data;
+/** Return the seconds that a job still takes at the pace of its steps, else as the service estimates. */
+function secondsLeft(job, steps, now) {
+  if (job.status !== "running") return null;
+  const [last, first] = [steps[0], steps.at(-1)];
+  const pace = last && (last.created_at - first.created_at) / (last.data.step - first.data.step);
+  if (!(pace > 0)) return job.estimated_finish > now ? job.estimated_finish - now : null;
+  return Math.max((last.data.total_steps - last.data.step) * pace - (now - last.created_at), 0);
+}
+
+function Progress({ job, events }) {
+  const now = Date.now() / 1000;
+  const steps = events.filter((event) => event.data?.total_steps);
+  const { step, total_steps: total } = steps[0]?.data ?? {};
+  const left = secondsLeft(job, steps, now);
+  const parts = [
+    total && `step ${formatNumber(step)} of ${formatNumber(total)}`,
+    `${formatDuration(now - job.created_at)} elapsed`,
+    left != null && `about ${formatDuration(left)} left`,
+  ];
   return html`<div class="progress">
-    <progress value=${step} max=${total} aria-label="Steps"></progress>
-    <span class="note">step ${formatNumber(step)} of ${formatNumber(total)}</span>
+    ${total && html`<progress value=${step} max=${total} aria-label="Steps"></progress>`}
+    <span class="note">${parts.filter(Boolean).join(" · ")}</span>
   </div>`;
 }
 
@@ -91,11 +122,7 @@ function Checkpoints({ job, rows }) {
           <button
             type="button"
             class="small"
-            onClick=${() =>
-              compareModels(
-                [job.model, row.fine_tuned_model_checkpoint],
-                job.validation_file ?? job.training_file,
-              )}
+            onClick=${() => compareModels([job.model, row.fine_tuned_model_checkpoint], job)}
           >
             Compare
           </button>`,
@@ -191,7 +218,10 @@ export default function Job({ id }) {
     })[action].includes(job.status);
   return html`${back}
     <div class="bar">
-      <h2 class="title">${job.id} <${JobStatus} job=${job} /></h2>
+      <div>
+        <h2 class="title">${jobName(job)} <${JobStatus} job=${job} /></h2>
+        <p class="note id">${job.id}</p>
+      </div>
       <div class="actions">
         ${["pause", "resume", "cancel"]
           .filter(can)
@@ -206,7 +236,7 @@ export default function Job({ id }) {
           html` <button
               type="button"
               class="primary"
-              onClick=${() => compareModels([job.model, job.fine_tuned_model], job.validation_file ?? job.training_file)}
+              onClick=${() => compareModels([job.model, job.fine_tuned_model], job)}
             >
               Compare with base
             </button>
@@ -225,7 +255,7 @@ export default function Job({ id }) {
     </div>
     <${ErrorNote} error=${error} onClose=${() => setError(null)} />
     ${job.error?.message && html`<div class="error-note"><span>${job.error.message}</span></div>`}
-    ${!isEnded && html`<${Progress} events=${events.rows} />`}
+    ${!isEnded && html`<${Progress} job=${job} events=${events.rows} />`}
     <div class="job">
       <section aria-label="Curves"><${JobCharts} jobs=${[job]} name=${job.id} /></section>
       <${Facts} job=${job} />

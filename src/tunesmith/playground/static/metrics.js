@@ -101,6 +101,7 @@ export function JobCharts({ jobs, name }) {
     <div class="bar chart-bar">
       <${Slider}
         label="Smoothing"
+        hint=${chosen == null && smoothing > 0 && "Grows with the steps until you set it."}
         min="0"
         max="0.99"
         step="0.01"
@@ -131,11 +132,13 @@ export function JobCharts({ jobs, name }) {
   </div>`;
 }
 
+const suffixOf = (job) => job.fine_tuned_model?.split(":").at(-2) || job.user_provided_suffix || "";
+
+/** The name of a job: its suffix, else its base model. */
+export const jobName = (job) => suffixOf(job) || job.model;
+
 /** A short name of a job for legends. */
-export const jobLabel = (job) => {
-  const suffix = job.fine_tuned_model?.split(":").at(-2) || job.user_provided_suffix || "";
-  return suffix ? `${suffix} (${job.id.slice(-6)})` : job.id.slice(0, 14);
-};
+const jobLabel = (job) => (suffixOf(job) ? `${suffixOf(job)} (${job.id.slice(-6)})` : job.id.slice(0, 14));
 
 /** Read the result file of a job as CSV. */
 export async function readResults(job) {

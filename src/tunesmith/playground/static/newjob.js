@@ -266,6 +266,12 @@ export default function NewJob() {
     }
   }
 
+  const obstacle = !file
+    ? "Choose training data first."
+    : !choices.model
+      ? "Choose a model first."
+      : isBusy || (!checked?.usable && "The data cannot be used: see the reasons under Training data.");
+
   return html`<p><a href="#/fine-tune">← All jobs</a></p>
     <h2>New fine-tune</h2>
     <form class="newjob" onSubmit=${start}>
@@ -349,7 +355,10 @@ export default function NewJob() {
               onInput=${set("options")}
             />`}</${Field}>
         </details>
-        <p class="actions"><button class="primary" disabled=${!checked?.usable || Boolean(isBusy)}>Start fine-tuning</button></p>
+        <div class="actions">
+          <button class="primary" disabled=${Boolean(obstacle)} aria-describedby="obstacle">Start fine-tuning</button>
+          <span id="obstacle" class="note">${obstacle}</span>
+        </div>
       </section>
     </form>`;
 }

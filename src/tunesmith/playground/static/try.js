@@ -175,10 +175,9 @@ export default function Try() {
       html`<button
         type="button"
         disabled=${!state.draft.trim()}
-        title="Add the message without an answer"
         onClick=${add}
       >
-        Add
+        Add without answer
       </button>`
     }
     ${

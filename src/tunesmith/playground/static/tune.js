@@ -1,7 +1,7 @@
 // Fine-tune: the list of jobs with their curves; a new job; one job.
 import { usePages } from "./api.js";
 import Job, { JobStatus } from "./job.js";
-import { isFinal, JobCharts } from "./metrics.js";
+import { isFinal, JobCharts, jobName } from "./metrics.js";
 import NewJob from "./newjob.js";
 import { createStore, Empty, ErrorNote, formatTime, html, useStore, VirtualTable } from "./ui.js";
 
@@ -26,7 +26,7 @@ function JobList() {
       cell: (job) =>
         html`<input
           type="checkbox"
-          aria-label="Show the curves of ${job.id}"
+          aria-label="Show the curves of ${jobName(job)} (${job.id})"
           checked=${ids.includes(job.id)}
           onChange=${() => toggle(job.id)}
         />`,
@@ -34,7 +34,9 @@ function JobList() {
     {
       name: "Job",
       class: "id",
-      cell: (job) => html`<a href="#/fine-tune/${encodeURIComponent(job.id)}">${job.id}</a>`,
+      cell: (job) =>
+        html`<a href="#/fine-tune/${encodeURIComponent(job.id)}">${jobName(job)}</a>
+          <span class="note id">${job.id}</span>`,
     },
     { name: "Status", cell: (job) => html`<${JobStatus} job=${job} />` },
     { name: "Model", class: "wide", cell: (job) => job.fine_tuned_model ?? job.model },
@@ -52,6 +54,7 @@ function JobList() {
               layout="jobs"
               columns=${columns}
               rows=${rows}
+              rowHeight=${52}
               maxRows=${10}
               onEnd=${more}
             />

@@ -138,8 +138,20 @@ export function Empty({ children }) {
   return html`<p class="empty">${children}</p>`;
 }
 
-const isNarrow = () => window.matchMedia("(max-width: 56rem)").matches;
+const NARROW = window.matchMedia("(max-width: 56rem)");
 const NARROW_ROW_HEIGHT = 56; // two lines of text
+
+/** Return whether the window is narrow, and render again when that changes. */
+function useNarrow() {
+  const [isNarrow, setNarrow] = useState(NARROW.matches);
+  useEffect(() => {
+    const update = () => setNarrow(NARROW.matches);
+    update();
+    NARROW.addEventListener("change", update);
+    return () => NARROW.removeEventListener("change", update);
+  }, []);
+  return isNarrow;
+}
 
 /**
  * Table that renders only the rows in view, so that it may have a million.
@@ -156,7 +168,7 @@ export function VirtualTable({
   layout,
   selected,
 }) {
-  if (isNarrow()) rowHeight = Math.max(rowHeight, NARROW_ROW_HEIGHT);
+  if (useNarrow()) rowHeight = Math.max(rowHeight, NARROW_ROW_HEIGHT);
   const body = useRef();
   const [top, setTop] = useState(0);
   const height = Math.min(Math.max(rows.length, 1), maxRows) * rowHeight;
@@ -231,6 +243,15 @@ export function download(name, content, type = "text/plain") {
 const NUMBER = new Intl.NumberFormat("en");
 export const formatNumber = (value) => (value == null ? "" : NUMBER.format(value));
 export const formatTime = (seconds) => (seconds ? new Date(seconds * 1000).toLocaleString() : "");
+
+/** Write a duration of some seconds: `45 s`, `3 min 5 s`, `2 h 10 min`. */
+export function formatDuration(seconds) {
+  const whole = Math.max(Math.round(seconds), 0);
+  if (whole < 60) return `${whole} s`;
+  const [size, large, small] = whole < 3600 ? [60, "min", "s"] : [3600, "h", "min"];
+  const rest = Math.floor((whole % size) / (size / 60));
+  return `${Math.floor(whole / size)} ${large}${rest ? ` ${rest} ${small}` : ""}`;
+}
 
 export function formatBytes(bytes) {
   if (bytes == null) return "";
