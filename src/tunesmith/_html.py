@@ -53,7 +53,7 @@ code{background:var(--panel);border-radius:.25em;padding:.1em .25em}
 pre{background:var(--panel);border:1px solid var(--line);border-radius:.4rem;padding:.7rem}
 pre{margin:.3rem 0}
 figure{margin:1.2rem 0}figcaption,.note{color:var(--muted);font-size:.9em}
-.grid{display:grid;gap:0 2rem;grid-template-columns:repeat(auto-fit,minmax(min(100%,26rem),1fr))}
+.grid{display:grid;gap:0 2rem;grid-template-columns:repeat(auto-fill,minmax(min(100%,26rem),1fr))}
 svg{display:block;width:100%;height:auto}svg text{font-size:13px;fill:var(--muted)}
 .grid svg text{font-size:18px}svg .raw{opacity:.25;stroke-width:1}
 svg .rule{stroke:var(--line)}svg rect{fill:var(--c1)}svg rect:hover{opacity:.7}

@@ -18,6 +18,7 @@ _OPTIONS = (
     (re.compile(r"\b(kind|format|encoding|output)='([^']*)'"), r"--\1 \2"),
     (re.compile(r"\btarget_format='(\w+)'"), r"--to \1"),
     (re.compile(r"\bmode='offline'"), "--offline"),
+    (re.compile(r"\bmode='(live|batch|auto)'"), r"--mode \1"),
     (re.compile(r"`(timeout|deadline)`"), r"--\1"),
     (re.compile(r"\bsystem=…"), "--system TEXT"),
     (re.compile(r"\bresume=True and retry_failed=True(?: \(--retry-failed\))?"), "--retry-failed"),

@@ -117,6 +117,8 @@ def render_html(
 
 
 def _chart(title: str, unit: str, points: list[tuple[float, float]]) -> Html:
+    if not any(value for _, value in points):
+        return Html("")  # such as requests in flight of a job that uses the Batch API
     return line_chart(title, [Series(title, points)], x_label="seconds since start", y_label=unit)
 
 

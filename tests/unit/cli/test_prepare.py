@@ -276,6 +276,7 @@ def test_arguments_of_python_become_options():
     assert to_option_names("leave such lines out with on_broken='skip'") == (
         "leave such lines out with --skip-broken"
     )
+    assert to_option_names("resume with mode='auto'") == "resume with --mode auto"
     assert to_option_names("name encoding='cp1252'.") == "name --encoding cp1252."
     assert to_option_names("rename={'a': 'prompt'}") == "--rename a=prompt"
     assert to_option_names("rename={'my col': 'prompt'}") == "--rename 'my col=prompt'"

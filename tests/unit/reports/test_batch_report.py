@@ -58,6 +58,10 @@ async def test_a_report_shows_causes_and_options_and_refreshes_while_the_job_run
     assert "refresh" not in render_html(report, ProgressHistory())
 
 
+def charts(page):
+    return re.findall("<h3>(.*?)</h3>", page)
+
+
 def make_report(**changes):
     facts = {
         "output": "out.jsonl",
@@ -138,7 +142,9 @@ async def test_a_report_shows_throughput_and_latency_over_time(tmp_path, anyio_b
     history(replace(history.samples[-1], elapsed=report.elapsed + 1))
     shown = render_html(report, history)
     assert "20 answered, 0 failed" in shown
-    assert re.findall("<h3>(.*?)</h3>", shown) == [
+    assert charts(shown) == ["Throughput", "Latency"]  # nothing is shown that never happened
+    history(progress(elapsed=9.0, refused=2))
+    assert charts(render_html(report, history)) == [
         "Throughput",
         "Latency",
         "Requests in flight",
