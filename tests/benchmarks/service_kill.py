@@ -3,9 +3,10 @@
     python -m tests.benchmarks.service_kill [--kills 20] [--seed 1]
 
 Clients create files, uploads in parts, jobs, batches, stored chats and responses as fast as they
-can, until `tunesmith serve --state` is killed and started again. Everything confirmed must be there
-afterwards and have its content; in the end each job has each event once and a model that
-works, and each batch has each row once. Printed: what was confirmed, and what was lost or doubled.
+can, until `tunesmith serve --state` is killed and started again. Requests without a response are
+repeated with their `Idempotency-Key`. Everything confirmed must be there afterwards and have its
+content, and nothing else; in the end each job has each event once and a model that works, and each
+batch has each row once. Printed: what was confirmed, and what was lost or doubled.
 """
 
 import argparse
@@ -17,6 +18,7 @@ import threading
 import time
 from collections import Counter
 from pathlib import Path
+from uuid import uuid4
 
 import httpx
 from tests.benchmarks.upstream import SERVE, running
@@ -42,17 +44,26 @@ class Clients:
         self._seed = seed
         self.files = {}
         self.jobs, self.batches, self.chats, self.responses = [], [], [], []
+        self.n_repeated = 0
+        self.restarted = threading.Event()
 
     def call(self, method, path, **options):
-        """Return the response to a request."""
-        response = self._http.request(method, path, **options)
+        """Return the response to a request, repeated with its key if the server was killed."""
+        headers = {"idempotency-key": str(uuid4())} if method == "POST" else {}
+        try:
+            response = self._http.request(method, path, headers=headers, **options)
+        except httpx.TransportError:
+            self.restarted.wait()
+            self.n_repeated += 1
+            response = self._http.request(method, path, headers=headers, **options)
         response.raise_for_status()
         is_json = response.headers["content-type"].startswith("application/json")
         return response.json() if is_json else response.content
 
     def run(self, n_threads=6):
-        """Start threads that send requests until the server is gone."""
+        """Start threads that send requests until the server was restarted."""
         self._seed += 1
+        self.restarted.clear()
         threads = [
             threading.Thread(target=self._work, args=(random.Random(f"{self._seed}/{number}"),))
             for number in range(n_threads)
@@ -64,11 +75,8 @@ class Clients:
     def _work(self, rng):
         actions = [self._file, self._file, self._upload, self._job, self._batch, self._chat]
         actions += [self._response]
-        try:
-            while True:
-                rng.choice(actions)(rng)
-        except httpx.TransportError:
-            pass  # the server was killed
+        while not self.restarted.is_set():
+            rng.choice(actions)(rng)
 
     def _create_file(self, content, purpose):
         form = {"data": {"purpose": purpose}, "files": {"file": ("a.jsonl", content)}}
@@ -131,6 +139,27 @@ def find_lost(clients):
     return lost
 
 
+def find_twice(clients):
+    """Return the objects without a response: created twice, by a request and its repetition."""
+    chats = [each["id"] for each in clients.chats]
+    known = {*clients.files, *clients.jobs, *clients.batches, *chats}
+    created = [
+        each["id"]
+        for path in ("/files", "/fine_tuning/jobs", "/batches", "/chat/completions")
+        for each in list_all(clients, path)
+        if each.get("purpose") not in {"batch_output", "fine-tune-results"}
+    ]
+    return [each for each in created if each not in known]
+
+
+def list_all(clients, path):
+    page = {"has_more": True, "data": []}
+    while page["has_more"]:
+        after = {"after": page["data"][-1]["id"]} if page["data"] else {}
+        page = clients.call("GET", path, params={"limit": 100, **after})
+        yield from page["data"]
+
+
 def find_unfinished(clients, patience_s=300):
     """Wait for all jobs and batches; return those that are not whole, or have something twice."""
     deadline, wrong = time.monotonic() + patience_s, []
@@ -176,24 +205,23 @@ def main():
                 threads = clients.run()
                 time.sleep(rng.uniform(0.05, 1.5))
                 server.kill()
+                server.start()
+                clients.restarted.set()
                 for thread in threads:
                     thread.join()
-                server.start()
                 lost += find_lost(clients)
                 print(
                     f"kill {number + 1}: {len(clients.files)} files, {len(lost)} lost", flush=True
                 )
+            twice = find_twice(clients)
             wrong = find_unfinished(clients)
     made = {"files": clients.files, "jobs": clients.jobs, "batches": clients.batches}
     made |= {"stored chats": clients.chats, "responses": clients.responses}
     confirmed = ", ".join(f"{len(each)} {kind}" for kind, each in made.items())
     print(f"{options.kills} kills; confirmed: {confirmed}")
-    print(
-        f"lost or changed: {len(lost)}; jobs and batches not whole or with something twice: ",
-        end="",
-    )
-    print(len(wrong))
-    sys.exit(bool(lost or wrong))
+    print(f"lost or changed: {len(lost)}; repeated: {clients.n_repeated}, twice: {len(twice)}")
+    print(f"jobs and batches not whole or with something twice: {len(wrong)}")
+    sys.exit(bool(lost or twice or wrong))
 
 
 if __name__ == "__main__":

@@ -1,6 +1,6 @@
 """The service: all operations of the API, without HTTP."""
 
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import aclosing
 from dataclasses import dataclass
 from math import inf
@@ -10,7 +10,6 @@ from pydantic import SecretStr
 
 from tunesmith.backends.base import Backend
 from tunesmith.clock import VirtualClock
-from tunesmith.errors import ConfigurationError
 from tunesmith.operations.base import Operation, StreamOperation
 from tunesmith.service.batches.batches import BatchService
 from tunesmith.service.batches.sending import BatchTiming, LineSender
@@ -18,11 +17,13 @@ from tunesmith.service.core.behavior import ServiceBehavior
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.handlers import collect_handlers
 from tunesmith.service.core.http_api import HttpApi
+from tunesmith.service.core.idempotency import IdempotentResponses
 from tunesmith.service.core.ids import IdGenerator, IdKind
 from tunesmith.service.core.rate_limits import RateLimiter, ServiceLimits
 from tunesmith.service.core.scheduler import PATIENCE_S, Scheduler
 from tunesmith.service.core.store import MemoryStore, Store
 from tunesmith.service.engines.base import Engine
+from tunesmith.service.engines.selection import select_engine
 from tunesmith.service.files.files import FileService
 from tunesmith.service.files.uploads import Uploads
 from tunesmith.service.fine_tuning.checkpoints import Checkpoints
@@ -151,7 +152,7 @@ class Service:
         state = self._states.get("state")
         start = self.store.resume_time(None if state is None else state.time)
         self.clock = clock or VirtualClock(start)
-        self.engine = _select_engine(engine, tuple(models))
+        self.engine = select_engine(engine, tuple(models))
         speed, patience = (speed, inf) if self.engine.is_simulated else (inf, PATIENCE_S)
         self.seed = seed if state is None else state.seed
         self.ids = IdGenerator(self.seed)
@@ -167,6 +168,7 @@ class Service:
             clock=self.clock,
             ids=self.ids,
             scheduler=self.scheduler,
+            idempotent_responses=IdempotentResponses(self.store, self.clock),
             behavior=behavior or ServiceBehavior(),
             organization=organization,
             organization_name=organization_name,
@@ -328,11 +330,14 @@ class Service:
         """
         await self.scheduler.run()
 
-    async def execute(self, operation: Operation[A], /) -> A:
+    async def execute(
+        self, operation: Operation[A], /, before_commit: Callable[[A], None] | None = None
+    ) -> A:
         """Execute an operation.
 
         Args:
             operation: The operation.
+            before_commit: Function of the result that adds changes to those of the operation.
 
         Raises:
             ServiceError: The operation failed.
@@ -341,7 +346,10 @@ class Service:
         with self.clock.hold():
             await self.scheduler.run_due()
             try:
-                return cast("A", await self._handlers[type(operation)](operation))
+                result = cast("A", await self._handlers[type(operation)](operation))
+                if before_commit is not None:
+                    before_commit(result)
+                return result
             finally:
                 self._commit()
 
@@ -384,15 +392,3 @@ class Service:
             now, counters = self.clock.time(), self.ids.counters
             self._states.put("state", _ServiceState(self.seed, now, self._n_openings, counters))
             self.store.commit()
-
-
-def _select_engine(engine: Engine | None, models: Sequence[str]) -> Engine:
-    if engine is None:
-        from tunesmith.service.engines.ngram.engine import NGramEngine  # noqa: PLC0415 - slow
-
-        return NGramEngine(models)
-    if models:
-        raise ConfigurationError(
-            "models= cannot be combined with engine=, which has its own catalogue of models"
-        )
-    return engine

@@ -231,6 +231,44 @@ async def test_responses_continue_and_interrupted_ones_fail(path):
         assert second.previous_response_id == first.id
 
 
+async def test_a_create_repeated_with_its_key_creates_nothing_twice(path, data):
+    async def create(client):
+        keyed = {"extra_headers": {"Idempotency-Key": "k1"}}
+        file = await client.files.create(file=data, purpose="fine-tune", **keyed)
+        job = await client.fine_tuning.jobs.create(
+            model="babbage-002", training_file=file.id, **keyed
+        )
+        return file, job, await client.chat.completions.create(**KANT, store=True, **keyed)
+
+    async with using(path) as client:
+        first = await create(client)
+    async with using(path) as client:
+        assert await create(client) == first
+        assert [file.id async for file in client.files.list()] == [first[0].id]
+        assert [job.id async for job in client.fine_tuning.jobs.list()] == [first[1].id]
+        assert [chat.id async for chat in client.chat.completions.list()] == [first[2].id]
+
+
+async def test_a_response_is_stored_with_its_object_or_not_at_all(path, monkeypatch):
+    keyed = {"file": ("a.jsonl", ROWS.encode()), "extra_headers": {"Idempotency-Key": "k1"}}
+    async with using(path) as client:
+        store, committed = client.backend.service.store, []
+
+        def commit():
+            committed.append(stored_kinds(store._database.connection))
+            sqlite_store.SqliteStore.commit(store)
+
+        monkeypatch.setattr(store, "commit", commit)
+        await client.files.create(**keyed, purpose="fine-tune")
+    with_object = [kinds for kinds in committed if "files" in kinds]
+    assert with_object
+    assert all("idempotent_responses" in kinds for kinds in with_object)
+
+
+def stored_kinds(database):
+    return {kind for (kind,) in database.execute("SELECT DISTINCT kind FROM records")}
+
+
 @pytest.mark.slow
 async def test_deletions_and_cancellations_are_stored(path, data):
     async with using(path) as client:

@@ -6,7 +6,7 @@ Every front end of the service and every line of a batch uses this module.
 import functools
 import logging
 import re
-from collections.abc import AsyncGenerator, Iterable, Iterator, Mapping
+from collections.abc import AsyncGenerator, Callable, Iterable, Iterator, Mapping
 from contextlib import AsyncExitStack, aclosing, asynccontextmanager
 from dataclasses import dataclass, replace
 from email.utils import formatdate
@@ -30,7 +30,6 @@ from tunesmith.service.core.errors import (
     internal_error,
     unknown_url,
 )
-from tunesmith.service.core.idempotency import IdempotentResponses
 from tunesmith.service.core.ids import IdKind
 from tunesmith.service.core.rate_limits import RateLimiter
 from tunesmith.types.files import FileObject
@@ -66,7 +65,9 @@ class ApiService(Protocol):
         """Clock, ids and organization."""
         ...
 
-    async def execute(self, operation: Operation[A], /) -> A:
+    async def execute(
+        self, operation: Operation[A], /, before_commit: Callable[[A], None] | None = None
+    ) -> A:
         """Execute an operation."""
         ...
 
@@ -135,7 +136,6 @@ class HttpApi:
         self._limiter = limiter
         self._upstream = upstream
         self._max_body_bytes = max_body_bytes
-        self._idempotent = IdempotentResponses()
         self._router = Router(all_operations(), max_body_bytes=max_body_bytes)
 
     @property
@@ -206,14 +206,19 @@ class HttpApi:
             first = await anext(events, None)
             stream = _event_stream(first, events, request)
             return Response(_OK, {**limits, **_EVENT_STREAM}, stream)
-
-        async def execute() -> bytes:
-            return _serialize(await self._service.execute(operation))
-
         key = request.headers.get("idempotency-key")
         if key and spec.method == "POST":
-            return _json(_OK, await self._idempotent.respond(key, operation, execute), limits)
-        return _json(_OK, await execute(), limits)
+            return _json(_OK, await self._execute_once(key, operation), limits)
+        return _json(_OK, _serialize(await self._service.execute(operation)), limits)
+
+    async def _execute_once(self, key: str, operation: Operation[Any]) -> bytes:
+        responses = self._context.idempotent_responses
+        with responses.open(key, operation) as response:
+            if response.body is None:
+                await self._service.execute(
+                    operation, lambda result: responses.record(response, _serialize(result))
+                )
+        return response.body or b""
 
     def _download(self, file: FileObject, range_header: str | None) -> Response:
         size = file.bytes or 0

@@ -1,15 +1,18 @@
 """Repeated requests with one Idempotency-Key: executed once, answered alike."""
 
 import json
+from contextlib import closing
 
-import anyio
 import pytest
 
 from tunesmith import AsyncClient, MemoryBackend, errors
+from tunesmith.clock import VirtualClock
 from tunesmith.operations.models import ListModels
 from tunesmith.service.core import idempotency
 from tunesmith.service.core.errors import ServiceError
-from tunesmith.service.core.idempotency import IdempotentResponses
+from tunesmith.service.core.idempotency import IdempotentResponse, IdempotentResponses
+from tunesmith.service.core.sqlite_store import SqliteStore
+from tunesmith.service.core.store import MemoryStore
 
 pytestmark = pytest.mark.anyio
 
@@ -70,35 +73,57 @@ async def test_a_refused_request_may_be_repeated_with_its_key(client):
     assert await create(model="davinci-002", prompt="Hi", extra_headers=KEY)
 
 
-async def test_a_key_in_use_is_refused_until_the_first_request_is_done():
-    responses, finish = IdempotentResponses(), anyio.Event()
+async def test_a_key_is_free_again_after_a_day(client):
+    first = await upload(client)
+    client.backend.clock.jump(24 * 3600 - 1)
+    assert (await upload(client)).id == first.id
+    client.backend.clock.jump(1)
+    assert (await upload(client)).id != first.id
 
-    async def execute():
-        await finish.wait()
-        return b"{}"
 
-    async with anyio.create_task_group() as group:
-        group.start_soon(responses.respond, "k1", ListModels(), execute)
-        await anyio.wait_all_tasks_blocked()
-        with pytest.raises(ServiceError, match="still being processed") as caught:
-            await responses.respond("k1", ListModels(), execute)
-        finish.set()
+@pytest.fixture
+def responses():
+    return IdempotentResponses(MemoryStore(), VirtualClock())
+
+
+def respond(responses, key):
+    """Return whether the request was executed."""
+    with responses.open(key, ListModels()) as response:
+        is_new = response.body is None
+        if is_new:
+            responses.record(response, b"1")
+    assert response.body == b"1"
+    return is_new
+
+
+def test_a_key_in_use_is_refused_until_the_first_request_is_done(responses):
+    with responses.open("k1", ListModels()) as response:
+        with (
+            pytest.raises(ServiceError, match="still being processed") as caught,
+            responses.open("k1", ListModels()),
+        ):
+            pass
+        responses.record(response, b"1")
     assert caught.value.status == 409
-    assert await responses.respond("k1", ListModels(), execute) == b"{}"
+    assert not respond(responses, "k1")
 
 
 @pytest.mark.parametrize(("limit", "value"), [("_MAX_RESPONSES", 2), ("_MAX_TOTAL_BYTES", 2)])
-async def test_only_the_latest_responses_are_kept(monkeypatch, limit, value):
+def test_only_the_latest_responses_are_kept(monkeypatch, responses, limit, value):
     monkeypatch.setattr(idempotency, limit, value)
-    responses, executed = IdempotentResponses(), []
+    keys = ["a", "b", "c", "b", "c", "a"]
+    assert [key for key in keys if respond(responses, key)] == ["a", "b", "c", "a"]
 
-    async def respond(key):
-        async def execute():
-            executed.append(key)
-            return b"1"
 
-        return await responses.respond(key, ListModels(), execute)
-
-    for key in ["a", "b", "c", "b", "c", "a"]:
-        await respond(key)
-    assert executed == ["a", "b", "c", "a"]
+@pytest.mark.parametrize("reason", ["age", "number"])
+def test_stored_responses_are_discarded_too(monkeypatch, tmp_path, reason):
+    monkeypatch.setattr(idempotency, "_MAX_RESPONSES", 2)
+    clock = VirtualClock()
+    for key in ["a", "b", "c"]:
+        with closing(SqliteStore(tmp_path / "state")) as store:
+            store.collection("files", dict).put(key, {})
+            assert respond(IdempotentResponses(store, clock), key)
+            clock.jump(24 * 3600 if reason == "age" else 0)
+    with closing(SqliteStore(tmp_path / "state")) as store:
+        stored = store.collection("idempotent_responses", IdempotentResponse)
+        assert len(stored) == (1 if reason == "age" else 2)
