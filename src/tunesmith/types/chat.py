@@ -1,6 +1,6 @@
 """Chat completions, whole and streamed."""
 
-from typing import Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
 
 from pydantic import Field, SerializeAsAny
 
@@ -59,7 +59,10 @@ class ChatCompletionMessageFunctionToolCall(APIModel):
 
     id: NullableStr = ""
     function: FunctionCall
-    type: Literal["function"] = "function"
+    if TYPE_CHECKING:  # checkers tell calls apart by it; servers also send other types
+        type: Literal["function"] = "function"
+    else:
+        type: str = "function"
 
 
 class ChatCompletionMessageCustomToolCall(APIModel):
@@ -67,7 +70,10 @@ class ChatCompletionMessageCustomToolCall(APIModel):
 
     id: NullableStr = ""
     custom: Custom
-    type: Literal["custom"] = "custom"
+    if TYPE_CHECKING:
+        type: Literal["custom"] = "custom"
+    else:
+        type: str = "custom"
 
 
 class AnnotationURLCitation(APIModel):
