@@ -122,10 +122,12 @@ def _resume_hint(run: RunFacts, stopped: StopReason | None) -> str:
     if stopped is not None:
         message = run.dispatcher.message
         cause = f" ({message})" if message else ""
-        batches = " Its batches continue at the service." if run.in_batches else ""
+        note = " Its batches continue at the service." if run.in_batches else ""
+        if stopped == "failures" and not run.core.state.done:
+            note += " To change the model, template or parameters, choose another output."
         return (
             f"{_STOP_MESSAGES[stopped]}{cause}. Finished rows are kept; resume with resume=True"
-            f"{_RESUME_ADVICE.get(stopped, '')} and the same output, {run.paths.output}.{batches}"
+            f"{_RESUME_ADVICE.get(stopped, '')} and the same output, {run.paths.output}.{note}"
         )
     if run.core.state.failed:
         return (

@@ -241,6 +241,9 @@ async def test_a_job_whose_rows_all_fail_alike_stops_with_the_cause(output):
     assert report.stopped == "failures"
     assert report.failed < 40
     assert "no such model" in report.resume_hint
+    assert "To change the model, template or parameters, choose another output." in (
+        report.resume_hint
+    )
 
 
 @pytest.mark.slow
