@@ -1,4 +1,4 @@
-"""Serve a state that is closed and opened again every second, as if the server was restarted.
+"""Serve a state that is opened again after a request, then every second, as by a restarted server.
 
     python reopening.py STATE SPEED API_KEY
 
@@ -60,6 +60,8 @@ class Reopening:
                 yield response
         finally:
             self._in_flight -= 1
+            if self.n_openings == 1:
+                self._due_at = 0.0  # at the next request, however fast the client is
 
     async def aclose(self):
         """Do nothing; `run` closes the state."""
