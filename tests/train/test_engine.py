@@ -201,7 +201,7 @@ def test_folders_without_a_model_are_refused(tmp_path):
 
 @pytest.mark.anyio
 async def test_rows_are_split_into_the_tokens_that_are_learnt(tiny):
-    """What the playground shows before a training."""
+    """The playground shows them before a training."""
     model = await TransformersEngine({"tiny": tiny}).open("tiny")
     messages = [{"role": "user", "content": "1 + 1"}, {"role": "assistant", "content": "2"}]
     (tokens,) = model.learned_tokens({"messages": messages}, "chat")

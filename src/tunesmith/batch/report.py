@@ -198,7 +198,7 @@ class BatchReport(RunCounts):
 
     @property
     def _duration(self) -> str:
-        # In memory no time passes, so that there is no rate.
+        # In virtual time a run can take 0 s, which gives no rate.
         rate = f" ({self.rows_per_second:,.1f} rows/s)" if self.elapsed else ""
         return f"{self.elapsed:,.1f} s{rate}"
 

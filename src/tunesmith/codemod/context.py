@@ -1,4 +1,4 @@
-"""What the analysis of a module knows about each node, and collects."""
+"""Names, positions and findings of a module during its analysis."""
 
 from collections.abc import Collection, Iterator
 from typing import Any, cast

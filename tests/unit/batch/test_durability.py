@@ -1,4 +1,4 @@
-"""What is on disk, and safe from a power loss, when something else relies on it."""
+"""Files survive a power loss before something else relies on them."""
 
 import asyncio
 import json

@@ -166,32 +166,18 @@ export default function Attention() {
         result &&
         html`<div class="attention">
           ${Object.entries(result.models).map(
-            ([name, each]) =>
-              html`<section key=${name} aria-label=${name}>
+            ([name, each]) => {
+              const view = { name, layers: each.attention, layer, head, tokens: result.tokens, token, onToken };
+              return html`<section key=${name} aria-label=${name}>
                 <h2>${name}</h2>
-                <${TokenView}
-                  name=${name}
-                  layers=${each.attention}
-                  layer=${layer}
-                  head=${head}
-                  tokens=${result.tokens}
-                  token=${token}
-                  onToken=${onToken}
-                />
-                <${Matrix}
-                  name=${name}
-                  layers=${each.attention}
-                  layer=${layer}
-                  head=${head}
-                  tokens=${result.tokens}
-                  token=${token}
-                  onToken=${onToken}
-                />
+                <${TokenView} ...${view} />
+                <${Matrix} ...${view} />
                 <p class="note">
                   Next:
                   ${each.next.map(([text, weight]) => `“${visible(text)}” ${percent(weight)}`).join(", ")}
                 </p>
-              </section>`,
+              </section>`;
+            },
           )}
         </div>`
       }

@@ -126,13 +126,16 @@ class Upstream:
             with self._context.clock.hold():
                 response = await stack.enter_async_context(self._backend.send(passed_on))
         except BackendError as error:
-            raise _connection_error(error) from error
+            raise self._connection_error(error) from error
         passed_back = {
             name: value
             for name, value in response.headers.items()
             if name in _RESPONSE_HEADERS or name.startswith("x-ratelimit-")
         }
         return Response(response.status, passed_back, response.stream)
+
+    def _connection_error(self, error: BackendError) -> ServiceError:
+        return _connection_error(error)
 
     async def _with_tuned_models(self, response: Response) -> Response:
         content = await read_response(response)

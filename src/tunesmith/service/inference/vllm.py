@@ -11,8 +11,9 @@ from pydantic_core import to_json
 
 from tunesmith._json_types import is_object
 from tunesmith.backends.base import Backend
-from tunesmith.errors import ConfigurationError
+from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
+from tunesmith.protocol.retry import may_have_been_processed
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import UPSTREAM_UNAVAILABLE, ServiceError, invalid
 from tunesmith.service.inference.models import Models
@@ -83,26 +84,28 @@ class Vllm(Upstream):
         """
         name: str = json_fields(body)["model"]
         adapter = self._models.weights_folder(name)
-        try:
-            if adapter is None:
-                return await self._respond_with_base(name, operation, request, body, stack)
-            if not (adapter / "adapter_config.json").exists():
-                raise _no_adapter_error(name)
-            load = await self._load(name, adapter)
-            attempt = await stack.enter_async_context(AsyncExitStack())
-            response = await super().respond(operation, request, body, attempt)
-            if response.status != _NOT_FOUND:
-                return response
-            await attempt.aclose()
-            await self._load(name, adapter, failed=load)
-            return await super().respond(operation, request, body, stack)
-        except ServiceError as error:
-            if error.code == UPSTREAM_UNAVAILABLE:
-                message = error.message.replace("The server behind this one", "vLLM", 1)
-                raise ServiceError(
-                    _UNAVAILABLE, message, type="server_error", code=error.code
-                ) from error
-            raise
+        if adapter is None:
+            return await self._respond_with_base(name, operation, request, body, stack)
+        if not (adapter / "adapter_config.json").exists():
+            raise _no_adapter_error(name)
+        load = await self._load(name, adapter)
+        attempt = await stack.enter_async_context(AsyncExitStack())
+        response = await super().respond(operation, request, body, attempt)
+        if response.status != _NOT_FOUND:
+            return response
+        await attempt.aclose()
+        await self._load(name, adapter, failed=load)
+        return await super().respond(operation, request, body, stack)
+
+    def _connection_error(self, error: BackendError) -> ServiceError:
+        if may_have_been_processed(error=error):
+            return super()._connection_error(error)
+        return ServiceError(
+            _UNAVAILABLE,
+            f"vLLM cannot be reached: {error}",
+            type="server_error",
+            code=UPSTREAM_UNAVAILABLE,
+        )
 
     async def _respond_with_base(
         self,
