@@ -6,7 +6,7 @@ from collections import deque
 from collections.abc import AsyncGenerator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, replace
-from typing import Any, TypeVar, cast
+from typing import Any, TypeVar
 from uuid import uuid4
 
 from tunesmith.backends.base import Backend, get_clock
@@ -143,7 +143,8 @@ class Caller:
         except InvalidResponseError:
             # Raised without the variables that hold the body: servers may echo the key.
             body = redact_headers(body, request.headers)
-            invalid, body = decoding_error(operation, body, info), b""
+            invalid = decoding_error(operation, body, info)
+            del body
             raise invalid from None
         if operation.spec.is_create:
             self.created_ids.append(str(getattr(response, "id", "")))
@@ -218,7 +219,10 @@ class Caller:
         try:
             with deadline.scope(request.timeout):
                 async with self.backend.send(request) as response:
-                    body = await self._read(response, request, number)
+                    if _is_success(response):
+                        body = await self._read(response, request, number)
+                    else:
+                        body = await _read_error(response, request)
         except (TimeLimitError, BackendError) as error:
             raise self._connection_failure(error, request, deadline, number, began) from error
         info = self._log_response(response, request, number, began)
@@ -236,7 +240,7 @@ class Caller:
         if created is not None:
             _log.info("%s: found the object whose response was lost", operation.spec.name)
             self.created_ids.append(created.id)
-        return cast("A | None", created)
+        return created
 
     async def _open(
         self, request: Request, stack: AsyncExitStack, deadline: Deadline, attempt: int
@@ -246,13 +250,11 @@ class Caller:
         try:
             with deadline.scope(request.timeout):
                 response = await stack.enter_async_context(self.backend.send(request))
-                body = (
-                    b"" if _is_success(response) else await self._read(response, request, attempt)
-                )
+                body = None if _is_success(response) else await _read_error(response, request)
         except (TimeLimitError, BackendError) as error:
             raise self._connection_failure(error, request, deadline, attempt, began) from error
         info = self._log_response(response, request, attempt, began)
-        if not _is_success(response):
+        if body is not None:
             raise self._status_failure(response, body, request, attempt)
         return OpenResponse(
             info,
@@ -265,10 +267,6 @@ class Caller:
         )
 
     async def _read(self, response: Response, request: Request, attempt: int) -> bytes:
-        """Read a body; of an error, only as much as its message can need."""
-        if not _is_success(response):
-            body = await response.read(max_bytes=_MAX_ERROR_BYTES)
-            return redact_headers(body, request.headers)
         limit = self.policy.max_response_bytes
         body = await response.read(max_bytes=limit)
         if limit is not None and len(body) > limit:
@@ -361,6 +359,11 @@ class Caller:
 
 def _is_success(response: Response) -> bool:
     return 200 <= response.status < 300  # noqa: PLR2004
+
+
+async def _read_error(response: Response, request: Request) -> bytes:
+    """Read as much of an error's body as its message can need."""
+    return redact_headers(await response.read(max_bytes=_MAX_ERROR_BYTES), request.headers)
 
 
 def _open_files(operation: Operation[A]) -> Operation[A]:

@@ -1,9 +1,10 @@
 """Search for the object of a create whose response was lost, so that it is not created twice."""
 
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import AsyncIterable, Callable, Collection, Mapping
 from contextlib import AbstractAsyncContextManager, suppress
 from email.utils import parsedate_to_datetime
 from enum import IntEnum
+from hashlib import sha256
 from typing import Any, Protocol
 
 from pydantic_core import to_jsonable_python
@@ -216,7 +217,7 @@ def _move_hyperparameters(requested: dict[str, Any], shown: dict[str, Any]) -> N
         outer = fields.get("hyperparameters")
         fields["hyperparameters"] = inner or outer
         if fields is requested or fields.get("method"):
-            fields["method"] = {"type": kind, **settings}
+            fields["method"] = [kind, settings]
 
 
 def _compare_value(name: str, requested: Any, shown: Any) -> _Match:
@@ -257,22 +258,18 @@ async def _compare_content(
     file = getattr(create, "file", None)
     if not isinstance(file, FileSource) or not file.replayable:
         return _Match.EQUAL
-    part = Part("file", file.content)
-    buffer = b""
     try:
-        async with (
-            caller.stream(DownloadFile(file_id), deadline=deadline) as received,
-            closing_chunks(part.chunks()) as content,
-        ):
-            async for chunk in received:
-                while len(buffer) < len(chunk):
-                    piece = await anext(content, b"")
-                    if not piece:
-                        return _Match.NONE
-                    buffer += piece
-                if not buffer.startswith(chunk):
-                    return _Match.NONE
-                buffer = buffer[len(chunk) :]
-            return _Match.NONE if buffer or await anext(content, b"") else _Match.EQUAL
+        async with caller.stream(DownloadFile(file_id), deadline=deadline) as received:
+            stored = await _digest(received)
     except APIError:
         return _Match.EQUAL  # some purposes cannot be downloaded; name and size are equal
+    uploaded = await _digest(Part("file", file.content).chunks())
+    return _Match.EQUAL if uploaded == stored else _Match.NONE
+
+
+async def _digest(content: AsyncIterable[bytes]) -> bytes:
+    digest = sha256()
+    async with closing_chunks(content) as chunks:
+        async for chunk in chunks:
+            digest.update(chunk)
+    return digest.digest()

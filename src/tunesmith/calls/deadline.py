@@ -78,8 +78,8 @@ class Deadline:
             timeout_s: Seconds the block may take; None for no timeout.
         """
         remaining_s = self.remaining_s
-        if remaining_s is not None and (timeout_s is None or remaining_s < timeout_s):
-            timeout_s = max(remaining_s, 0)
+        if remaining_s is not None:
+            timeout_s = max(0, remaining_s if timeout_s is None else min(remaining_s, timeout_s))
         return nullcontext() if timeout_s is None else _Scope(self.clock.fail_after(timeout_s))
 
     def error(

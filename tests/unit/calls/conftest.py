@@ -22,6 +22,7 @@ class Script:
         self.times = []
         self.bodies = []
         self.open = 0
+        self.keeps_timeout = False
         self.closed = False
 
     @asynccontextmanager
@@ -38,7 +39,7 @@ class Script:
         self.open += 1
         try:
             async with aclosing(self._stream(chunks)) as stream:
-                yield Response(status, headers, stream)
+                yield Response(status, headers, stream, keeps_timeout=self.keeps_timeout)
         finally:
             self.open -= 1
 
@@ -69,6 +70,22 @@ def refusal(status, code=None, **headers):
 
 
 HANG = ("hang", {}, [])
+
+
+async def retrieve_model(client):
+    return await client.models.retrieve("ada")
+
+
+async def read_stream(client):
+    async with client.completions.stream(model="m", prompt="a") as stream:
+        return [event async for event in stream]
+
+
+CALLS = pytest.mark.parametrize(
+    ("call", "operation"),
+    [(retrieve_model, "models.retrieve"), (read_stream, "completions.create")],
+)
+"""A call and the operation that its errors name: with a whole response, and with an open one."""
 
 
 @pytest.fixture

@@ -1,27 +1,24 @@
 """Errors name the operation, the attempts, the request id, and the option that changes them."""
 
 import pytest
-from tests.unit.calls.conftest import HANG, Script, answer, refusal
+from tests.unit.calls.conftest import CALLS, HANG, Script, answer, read_stream, refusal
 
 from tunesmith import errors
+from tunesmith.calls.caller import AttemptError, Caller
+from tunesmith.calls.policy import CallPolicy
 from tunesmith.errors import BackendError
+from tunesmith.protocol.message import Request
 
 pytestmark = pytest.mark.anyio
 
 EVENT = b'data: {"choices":[{"index":0,"text":"a","finish_reason":null}]}\n\n'
 
 
-async def read(client):
-    async with client.completions.stream(model="m", prompt="a") as stream:
-        async for _ in stream:
-            pass
-
-
 async def stream_error(*chunks, **options):
     """Return the error of a stream that begins at the second attempt."""
     backend = Script(refusal(500), answer(list(chunks), x_request_id="req-1"))
     with pytest.raises(errors.TunesmithError) as caught:
-        await read(backend.client(**options))
+        await read_stream(backend.client(**options))
     return caught.value
 
 
@@ -39,6 +36,16 @@ async def test_of_a_stream_that_stops():
         "completions.create: the response stopped within the timeout of 5 s; to wait longer, "
         "set timeout="
     )
+
+
+async def test_a_backend_that_keeps_the_timeout_itself_decides_when_a_stream_stops():
+    late = answer([EVENT, 100.0, b"data: [DONE]\n\n"])
+    stopped = answer([EVENT, BackendError("no data", phase="timeout")])
+    backend = Script(late, stopped)
+    backend.keeps_timeout = True
+    assert len(await read_stream(backend.client(timeout=5))) == 1
+    with pytest.raises(errors.APITimeoutError, match="the response stopped"):
+        await read_stream(backend.client(timeout=5))
 
 
 async def test_of_a_stream_that_outlasts_the_deadline():
@@ -72,15 +79,74 @@ async def test_a_response_of_just_the_largest_size_is_read():
     assert model.id == "ada"
 
 
-async def test_of_an_attempt_without_a_response():
+@CALLS
+async def test_of_an_attempt_without_a_response(call, operation):
     backend = Script(HANG, HANG)
     with pytest.raises(errors.APITimeoutError) as caught:
-        await backend.client(timeout=5, max_retries=1).models.retrieve("ada")
-    assert (caught.value.operation, caught.value.attempts) == ("models.retrieve", 2)
+        await call(backend.client(timeout=5, max_retries=1))
+    assert (caught.value.operation, caught.value.attempts) == (operation, 2)
     assert (
-        "models.retrieve: no response within the timeout of 5 s; to wait longer, set timeout="
-        in (str(caught.value))
+        f"{operation}: no response within the timeout of 5 s; to wait longer, set timeout="
+        in str(caught.value)
     )
+
+
+@CALLS
+async def test_of_an_attempt_that_outlasts_the_deadline(call, operation):
+    backend = Script(refusal(500), HANG)
+    with pytest.raises(errors.DeadlineExceededError) as caught:
+        await call(backend.client(deadline=20))
+    assert (caught.value.operation, caught.value.attempts) == (operation, 2)
+
+
+@CALLS
+async def test_of_a_refusal(call, operation):
+    backend = Script(refusal(500), refusal(403, x_request_id="req-1"))
+    with pytest.raises(errors.PermissionDeniedError) as caught:
+        await call(backend.client())
+    assert str(caught.value) == f"{operation}: No. (status 403, request req-1, after 2 attempts)"
+
+
+@CALLS
+@pytest.mark.parametrize(
+    ("phase", "kind"),
+    [
+        ("connect", errors.APIConnectionError),
+        ("connect_timeout", errors.APITimeoutError),
+        ("read", errors.APIConnectionError),
+        ("timeout", errors.APITimeoutError),
+    ],
+)
+async def test_of_a_connection_that_fails(call, operation, phase, kind):
+    backend = Script(*[BackendError("no service", phase=phase)] * 2)
+    with pytest.raises(errors.APIConnectionError, match=f"^{operation}: no service$") as caught:
+        await call(backend.client(max_retries=1))
+    assert type(caught.value) is kind
+    assert (caught.value.operation, caught.value.attempts) == (operation, 2)
+
+
+async def test_of_an_attempt_that_a_batch_job_makes():
+    """Jobs count the attempts of their rows themselves."""
+    caller = Caller(Script(refusal(500), answer()), CallPolicy())
+    request = Request("models.retrieve", "GET", "/models/ada")
+    with pytest.raises(AttemptError) as caught:
+        await caller.attempt(request, caller.deadline("models.retrieve"), 3)
+    assert caught.value.error.attempts == 3
+    info, _ = await caller.attempt(request, caller.deadline("models.retrieve"), 4)
+    assert info.attempts == 4
+
+
+async def test_of_an_upload_that_may_be_complete():
+    lost = BackendError("reset", phase="read")
+    backend = Script(refusal(429), lost, refusal(400, x_request_id="req-1"))
+    with pytest.raises(errors.UnknownOutcomeError) as caught:
+        await backend.client().uploads.complete("upload_1", part_ids=["part_1"])
+    assert str(caught.value) == (
+        "uploads.complete: the response was lost (uploads.complete: reset), and repeating the "
+        "request was rejected (No.). Check files.list for the file before uploading again."
+    )
+    assert (caught.value.operation, caught.value.attempts) == ("uploads.complete", 3)
+    assert caught.value.request_id == "req-1"
 
 
 async def test_of_a_retry_that_would_outlast_the_deadline():

@@ -2,10 +2,11 @@
 
 import io
 import json
+import logging
 from email.utils import formatdate
 
 import pytest
-from tests.unit.calls.conftest import Script, answer, refusal
+from tests.unit.calls.conftest import HANG, Script, answer, refusal
 
 from tunesmith import AsyncClient, MemoryBackend, errors
 from tunesmith.clock import EPOCH_S
@@ -50,10 +51,13 @@ def operations(backend):
     return [request.operation for request in backend.requests]
 
 
-async def test_a_created_object_is_found_and_not_created_again():
+async def test_a_created_object_is_found_and_not_created_again(caplog):
+    caplog.set_level(logging.INFO, "tunesmith")
     backend = Script(LOST, page(job(), job("ftjob-0", training_file="file-0")))
     assert (await create(backend)).id == "ftjob-1"
     assert operations(backend) == [CREATE, LIST]
+    message = caplog.records[-1].getMessage()
+    assert message == f"{CREATE}: found the object whose response was lost"
 
 
 async def test_an_object_that_was_not_created_is_created_after_several_searches():
@@ -90,10 +94,20 @@ async def test_a_connection_that_was_never_made_needs_no_search():
 
 async def test_a_deadline_ends_the_searches():
     backend = Script(LOST, page(), page())
-    with pytest.raises(errors.DeadlineExceededError, match="searching for the created object"):
+    while_searching = "while searching for the created object$"
+    with pytest.raises(errors.DeadlineExceededError, match=while_searching):
         await backend.client(deadline=2.5).fine_tuning.jobs.create(
             model="gpt-4o-mini", training_file="file-1"
         )
+
+
+async def test_the_deadline_ends_a_search_that_hangs():
+    backend = Script(LOST, page(), HANG)
+    with pytest.raises(errors.DeadlineExceededError):
+        await backend.client(deadline=2.5).fine_tuning.jobs.create(
+            model="gpt-4o-mini", training_file="file-1"
+        )
+    assert backend.clock.monotonic() == pytest.approx(2.5)
 
 
 async def test_without_retries_nothing_is_searched():
@@ -123,10 +137,11 @@ def n_epochs(count):
     return {"type": "supervised", "supervised": {"hyperparameters": hyperparameters}}
 
 
-def graded_by(reference):
+def graded_by(reference, outputs=("x", "y")):
     grader = {"type": "string_check", "name": "g", "input": "{{sample.output_text}}"}
     grader |= {"operation": "eq", "reference": reference}
-    return {"type": "reinforcement", "reinforcement": {"grader": grader}}
+    settings = {"grader": grader, "response_format": {"enum": outputs}}
+    return {"type": "reinforcement", "reinforcement": settings}
 
 
 @pytest.mark.parametrize(
@@ -148,6 +163,9 @@ def graded_by(reference):
         ({"method": n_epochs(1)}, {"method": {"type": "dpo", "dpo": {}}}),
         ({}, {"method": {"type": "dpo", "dpo": {}}}),
         ({"method": graded_by("a")}, {"method": graded_by("b")}),
+        ({"method": graded_by("a", ["x"])}, {"method": graded_by("a", ["y"])}),
+        ({"method": graded_by("a", ["x"])}, {"method": graded_by("a", ["x", "y"])}),
+        ({"method": graded_by("a", ["x"])}, {"method": graded_by("a", 7)}),
         (
             {"integrations": [{"type": "wandb", "wandb": {"project": "x"}}]},
             {"integrations": []},
@@ -192,18 +210,22 @@ async def test_a_parameter_shown_as_null_leaves_the_outcome_unknown():
 
 
 async def test_two_equal_objects_are_an_error_that_names_them():
-    backend = Script(LOST, page(job("ftjob-1"), job("ftjob-2")))
+    backend = Script(refusal(429), LOST, page(job("ftjob-1"), job("ftjob-2")))
     with pytest.raises(errors.UnknownOutcomeError) as caught:
         await create(backend)
     assert caught.value.candidates == ("ftjob-1", "ftjob-2")
-    assert "ftjob-1, ftjob-2 may be the created object" in str(caught.value)
-    assert LIST in str(caught.value)
-    assert (caught.value.operation, caught.value.attempts) == (CREATE, 1)
+    assert str(caught.value) == (
+        f"{CREATE}: the response was lost ({CREATE}: the connection was reset), and ftjob-1, "
+        f"ftjob-2 may be the created object. Check {LIST} before creating it again."
+    )
+    assert (caught.value.operation, caught.value.attempts) == (CREATE, 2)
 
 
 async def test_a_search_that_fails_is_an_error_and_nothing_is_repeated():
     backend = Script(LOST, *[refusal(500)] * 3)
-    with pytest.raises(errors.UnknownOutcomeError, match="searching for the created object failed"):
+    with pytest.raises(
+        errors.UnknownOutcomeError, match=r", and searching for the created object failed\. "
+    ):
         await create(backend)
     assert operations(backend).count(CREATE) == 1
 
@@ -234,8 +256,10 @@ async def test_an_old_object_of_a_service_without_a_clock_leaves_the_outcome_unk
 async def test_an_equal_job_that_this_client_created_before_is_another():
     backend = Script(created(), LOST, *[page(job())] * SEARCHES, created("ftjob-2"))
     client = backend.client()
-    for expected in ("ftjob-1", "ftjob-2"):
-        made = await client.fine_tuning.jobs.create(model="gpt-4o-mini", training_file="file-1")
+    for options, expected in (({"timeout": 5}, "ftjob-1"), ({}, "ftjob-2")):
+        made = await client.with_options(**options).fine_tuning.jobs.create(
+            model="gpt-4o-mini", training_file="file-1"
+        )
         assert made.id == expected
 
 
@@ -311,11 +335,12 @@ async def test_a_file_is_compared_however_its_content_is_cut(tmp_path):
 
 
 async def test_the_deadline_ends_the_comparison_of_a_file():
-    backend = Script(LOST, page(file("file-1")), answer([b"{", 100.0, b"}\n"]))
+    backend = Script(LOST, page(), page(file("file-1")), answer([b"{", 100.0, b"}\n"]))
     with pytest.raises(errors.DeadlineExceededError):
         await backend.client(deadline=5).files.create(
             file=("train.jsonl", b"{}\n"), purpose="fine-tune"
         )
+    assert backend.clock.monotonic() == pytest.approx(5)
 
 
 async def test_a_file_that_cannot_be_downloaded_is_found_by_name_and_size():

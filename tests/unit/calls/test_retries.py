@@ -1,10 +1,12 @@
 """What is tried again, how often, and after what pause."""
 
+import contextlib
 import json
 import logging
+import re
 
 import pytest
-from tests.unit.calls.conftest import HANG, Script, answer, refusal
+from tests.unit.calls.conftest import CALLS, HANG, Script, answer, refusal, retrieve_model
 
 from tunesmith import errors
 from tunesmith.errors import BackendError
@@ -28,6 +30,17 @@ async def test_what_will_not_pass_is_not_tried_again(status):
     assert caught.value.status == status
     assert caught.value.attempts == 1
     assert caught.value.operation == "models.retrieve"
+
+
+@pytest.mark.parametrize("status", [200, 299])
+async def test_a_status_of_2xx_is_a_success(status):
+    assert (await Script(answer(status=status)).client().models.retrieve("ada")).id == "ada"
+
+
+async def test_any_other_status_is_an_error_whatever_the_body():
+    with pytest.raises(errors.APIStatusError) as caught:
+        await Script(answer(status=300)).client().models.retrieve("ada")
+    assert caught.value.status == 300
 
 
 @pytest.mark.parametrize("phase", ["connect", "connect_timeout", "write", "read", "timeout"])
@@ -76,8 +89,9 @@ async def test_the_pause_is_the_one_that_the_service_asks_for(headers, pause):
     assert backend.times[1] - backend.times[0] == pytest.approx(pause)
 
 
-async def test_a_service_that_asks_for_more_than_two_minutes_is_not_waited_for():
-    backend = Script(refusal(429, retry_after="121"))
+@pytest.mark.parametrize("retry_after", ["121", "Tue, 14 Nov 2023 22:15:21 GMT"])
+async def test_a_service_that_asks_for_more_than_two_minutes_is_not_waited_for(retry_after):
+    backend = Script(refusal(429, retry_after=retry_after))
     with pytest.raises(errors.RateLimitError) as caught:
         await backend.client().models.retrieve("ada")
     assert caught.value.retry_after == 121
@@ -121,11 +135,38 @@ async def test_each_attempt_is_logged_without_body_or_key(caplog):
     backend = Script(refusal(500, x_request_id="req_1"), answer(x_request_id="req_2"))
     client = backend.client(default_headers={"authorization": "Bearer sk-secret"})
     await client.models.retrieve("ada")
-    assert "GET /models/ada 500 attempt=1" in caplog.text
-    assert "GET /models/ada 200 attempt=2" in caplog.text
-    assert "request_id=req_2" in caplog.text
     assert "sk-secret" not in caplog.text
     assert '"id"' not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("failure", "outcome", "error"),
+    [
+        (refusal(500, x_request_id="req_1"), "500", "InternalServerError"),
+        (BackendError("reset", phase="read"), "read", "APIConnectionError"),
+        (HANG, "timeout", "APITimeoutError"),
+    ],
+)
+@CALLS
+async def test_each_attempt_and_pause_is_logged(caplog, call, operation, failure, outcome, error):
+    caplog.set_level(logging.INFO, "tunesmith")
+    backend = Script(failure, answer([0.5, b'{"id":"ada"}'], x_request_id="req_2"))
+    with contextlib.suppress(errors.TunesmithError):  # the body is not a stream of events
+        await call(backend.client(timeout=10))
+    failed, paused, answered = (record.getMessage() for record in caplog.records)
+    route = "GET /models/ada" if call is retrieve_model else "POST /completions"
+    failed_s = "10.000" if outcome == "timeout" else "0.000"
+    failed_id = "req_1" if outcome == "500" else None
+    assert failed == f"{route} {outcome} attempt=1 {failed_s}s request_id={failed_id}"
+    assert re.fullmatch(rf"{operation}: {error}, retrying in 0\.[345]\d* s", paused)
+    answered_s = "0.500" if call is retrieve_model else "0.000"  # until its end, or until its head
+    assert answered == f"{route} 200 attempt=2 {answered_s}s request_id=req_2"
+
+
+async def test_a_response_knows_how_long_its_attempt_took():
+    backend = Script(refusal(500), answer([2.5, b'{"id":"ada"}']))
+    model = await backend.client().models.retrieve("ada")
+    assert model.response.elapsed == pytest.approx(2.5)
 
 
 async def test_a_body_that_cannot_be_opened_again_is_sent_once():
@@ -184,11 +225,11 @@ async def test_a_text_may_say_nan():
 async def test_an_error_with_the_status_200_is_raised_and_retried_like_others(
     error, kind, attempts
 ):
-    body = json.dumps({"error": error, "choices": []}).encode()
+    body = json.dumps({"id": "cmpl-1", "error": error, "choices": []}).encode()
     backend = Script(*[answer(body)] * attempts)
     with pytest.raises(kind, match=error["message"]) as caught:
         await backend.client().completions.create(model="m", prompt="a")
-    assert caught.value.attempts == attempts
+    assert (caught.value.operation, caught.value.attempts) == ("completions.create", attempts)
 
 
 async def test_a_job_that_failed_is_no_error():
