@@ -174,7 +174,7 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
 @click.option(
     "--vllm",
     metavar="URL",
-    help="Base URL of a vLLM server that completes and chats with the models of the transformers "
+    help="Base URL of a vLLM server that generates with the models of the transformers "
     "engine, such as http://127.0.0.1:8001/v1. It loads tuned models while it runs; training stays "
     "here.",
 )

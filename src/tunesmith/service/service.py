@@ -97,8 +97,8 @@ class Service:
         models: Names of base models of the default engine beside `KNOWN_MODELS`.
         upstream: Access to a server that completes, chats, embeds and responds in place of the
             engine. Files, batches and fine-tuning stay here.
-        vllm: Access to a vLLM server that completes and chats with the models of the engine; it
-            loads the adapters that were tuned here.
+        vllm: Access to a vLLM server that generates with the models of the engine; it loads the
+            adapters that were tuned here.
         batch_concurrency: Number of requests of a batch at a time, if their responses take time:
             those of `upstream`, and of engines with real weights.
         store: Storage of records and blobs, whose state is continued; in memory by default.

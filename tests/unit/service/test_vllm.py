@@ -1,7 +1,7 @@
-"""vLLM completes and chats with base models and with adapters that were tuned here."""
+"""vLLM generates with base models and with adapters that were tuned here."""
 
 import json
-from contextlib import asynccontextmanager
+from contextlib import aclosing, asynccontextmanager
 
 import anyio
 import anyio.lowlevel
@@ -10,34 +10,62 @@ import pytest
 from tunesmith import AsyncClient, MemoryBackend
 from tunesmith.errors import APIStatusError, BackendError, ConfigurationError
 from tunesmith.protocol.message import Response
+from tunesmith.service.engines.ngram.engine import NGramModel
+from tunesmith.service.engines.ngram.tokenizer import standard_tokenizer
 from tunesmith.service.service import Service
 
 pytestmark = pytest.mark.anyio
 
 BASE = "babbage-002"
+CHAT = "gpt-4o-mini"
 
 
 class FakeVllm:
-    """The parts of vLLM's API that are used, with its errors; it serves the base model."""
+    """The parts of vLLM's API that are used, with its errors; it serves the base models.
 
-    def __init__(self):
+    Args:
+        task: What it was started for.
+        text: The text that it generates.
+    """
+
+    def __init__(self, task="generate", text="From vLLM."):
         self.inner = MemoryBackend(Service())
-        self.inner.service.stub_reply("From vLLM.")
+        self.inner.service.stub_reply(text)
         self.adapters = {}
-        self.served = {BASE}
+        self.served = {BASE, CHAT}
         self.calls = []
+        self.bodies = []
+        self.n_open = 0
         self.can_load = self.is_reachable = True
+        self.task, self.text = task, text
+        self.breaks_after = None
 
     @asynccontextmanager
     async def send(self, request):
         await anyio.lowlevel.checkpoint()
         if not self.is_reachable:
             raise BackendError("connection refused", phase="connect")
+        if request.path == "/models":
+            models = [{"id": name, "max_model_len": 64} for name in self.served]
+            yield Response(200, {}, chunks({"object": "list", "data": models}))
+            return
         body = json.loads(request.body)
         self.calls.append((request.path, body.get("lora_name") or body["model"]))
+        self.bodies.append(body)
         if request.path.endswith("_lora_adapter"):
             status, answer = self._update(request.path, **body)
             yield Response(status, {}, chunks(answer))
+        elif (request.path == "/embeddings") != (self.task == "embed"):
+            yield Response(404, {}, chunks({"detail": "Not Found"}))
+        elif body["model"] in self.served and self.task == "embed":
+            yield Response(200, {}, chunks({"data": [{"embedding": [3.0, 4.0, 12.0]}]}))
+        elif body["model"] in self.served and isinstance(body.get("prompt"), list):
+            self.n_open += 1
+            try:
+                async with aclosing(self._events(body)) as events:
+                    yield Response(200, {}, events)
+            finally:
+                self.n_open -= 1
         elif body["model"] in self.served | set(self.adapters):
             request.headers.pop("content-length")
             passed_on = json.dumps({**body, "model": BASE}).encode()
@@ -56,6 +84,22 @@ class FakeVllm:
             return 400, error("has already been loaded")
         self.adapters[lora_name] = lora_path
         return 200, "Success"
+
+    async def _events(self, body):
+        """Yield the text as vLLM does if it is asked for token ids."""
+        tokenizer = standard_tokenizer()
+        ids = [*tokenizer.encode(self.text), *body["stop_token_ids"]]
+        if self.breaks_after is not None:
+            ids = ids[: self.breaks_after]
+        for number, token in enumerate(ids[: body["max_tokens"]], 1):
+            await anyio.lowlevel.checkpoint()
+            name = f"token_id:{token}"
+            options = {"token_id:300": -0.25, name: -0.5, "token_id:301": -2.0}
+            logprobs = {"tokens": [name], "token_logprobs": [-0.5], "top_logprobs": [options]}
+            is_last = token in body["stop_token_ids"]
+            reason = "stop" if is_last else "length" if number == body["max_tokens"] else None
+            choice = {"index": 0, "logprobs": logprobs, "finish_reason": reason}
+            yield b"data: " + json.dumps({"choices": [choice]}).encode() + b"\n\n"
 
     async def aclose(self):
         await self.inner.aclose()
@@ -79,10 +123,14 @@ async def serving(vllm):
         yield client
 
 
-async def tune(client, *, is_adapter=True):
-    line = b'{"prompt": "Say", "completion": " yes"}\n'
-    file = await client.files.create(file=("train.jsonl", line * 10), purpose="fine-tune")
-    job = await client.fine_tuning.jobs.create(model=BASE, training_file=file.id)
+async def tune(client, *, base=BASE, is_adapter=True):
+    row = {"prompt": "Say", "completion": " yes"}
+    if base == CHAT:
+        turns = {"user": "Say", "assistant": "yes"}.items()
+        row = {"messages": [{"role": role, "content": content} for role, content in turns]}
+    lines = f"{json.dumps(row)}\n".encode() * 10
+    file = await client.files.create(file=("train.jsonl", lines), purpose="fine-tune")
+    job = await client.fine_tuning.jobs.create(model=base, training_file=file.id)
     name = (await client.fine_tuning.jobs.wait(job)).fine_tuned_model
     folder = client.backend.service.models.weights_folder(name)
     if is_adapter:
@@ -158,7 +206,7 @@ async def test_errors_say_how_to_fix_them():
         assert status == 502
         assert "VLLM_ALLOW_RUNTIME_LORA_UPDATING=True" in message
 
-        vllm.served = set()
+        vllm.served.clear()
         status, message = await fail(client, BASE)
         assert status == 404
         assert f"--served-model-name {BASE}" in message
@@ -169,6 +217,117 @@ async def test_errors_say_how_to_fix_them():
             assert status == 503
             assert "vLLM cannot be reached: connection refused" in message
         await client.models.delete(adapter)  # which needs no vLLM
+
+
+@pytest.fixture
+def engine_without_inference(monkeypatch):
+    """The engine generates nothing."""
+
+    def generate(*_, **__):
+        raise AssertionError("the engine generates")
+
+    monkeypatch.setattr(NGramModel, "generate", generate)
+    monkeypatch.setattr(NGramModel, "embed", generate)
+
+
+async def test_responses_are_generated_by_vllm(engine_without_inference):
+    vllm = FakeVllm()
+    async with serving(vllm) as client:
+        tuned, _ = await tune(client, base=CHAT)
+        vllm.served.add(tuned)
+        first = await client.responses.create(model=CHAT, input="Who?", temperature=0)
+        after = await client.responses.create(
+            model=tuned, input="And?", previous_response_id=first.id, max_output_tokens=2
+        )
+        async with client.responses.stream(model=CHAT, input="Who?") as stream:
+            deltas = [
+                event.delta async for event in stream if event.type == "response.output_text.delta"
+            ]
+        items = await client.responses.input_items.list(first.id)
+    assert first.output_text == "".join(deltas) == "From vLLM."
+    assert len(deltas) > 1
+    assert items.data[0].type == "message"
+    assert (after.status, after.usage.output_tokens) == ("incomplete", 2)
+    assert loads(vllm) == [tuned]
+    assert [name for path, name in vllm.calls if path == "/completions"] == [CHAT, tuned, CHAT]
+    prompts = [body["prompt"] for body in vllm.bodies if "prompt" in body]
+    tokenizer = standard_tokenizer()
+    assert prompts[0] == tokenizer.encode_chat([{"role": "user", "content": "Who?"}])
+    assert "From vLLM." in tokenizer.decode(prompts[1])
+    whole, _, streamed = (body for body in vllm.bodies if "prompt" in body)
+    assert whole["max_tokens"] == 64 - len(prompts[0])
+    assert (whole["temperature"], streamed["temperature"]) == (0, 1)
+    assert vllm.n_open == 0
+
+
+async def test_a_stream_of_a_response_that_is_left_stops_vllm(engine_without_inference):
+    vllm = FakeVllm()
+    async with serving(vllm) as client:
+        async with client.responses.stream(model=CHAT, input="Who?") as stream:
+            async for event in stream:
+                if event.type == "response.output_text.delta":
+                    assert vllm.n_open == 1
+                    break
+        assert vllm.n_open == 0
+
+
+async def test_alternatives_of_a_response_are_those_of_vllm(engine_without_inference):
+    async with serving(FakeVllm()) as client:
+        response = await client.responses.create(
+            model=CHAT,
+            input="Who?",
+            top_logprobs=2,
+            include=["message.output_text.logprobs"],
+            max_output_tokens=1,
+        )
+    (token,) = response.output[0].content[0].logprobs
+    assert token["logprob"] == -0.5
+    assert [option["logprob"] for option in token["top_logprobs"]] == [-0.25, -0.5]
+
+
+async def test_a_character_of_several_tokens_is_whole(engine_without_inference):
+    async with serving(FakeVllm(text="日本 🎉")) as client:
+        response = await client.responses.create(model=CHAT, input="Who?")
+    assert response.output_text == "日本 🎉"
+
+
+async def test_a_response_that_vllm_breaks_off_is_an_error():
+    vllm = FakeVllm()
+    vllm.breaks_after = 1
+    async with serving(vllm) as client:
+        with pytest.raises(APIStatusError, match="vLLM ended the stream early") as caught:
+            await client.responses.create(model=CHAT, input="Who?")
+    assert caught.value.status == 502
+
+
+async def test_a_response_in_the_background_fails_with_the_error_of_vllm():
+    vllm = FakeVllm()
+    async with serving(vllm) as client:
+        vllm.is_reachable = False
+        response = await client.responses.create(model=CHAT, input="Who?", background=True)
+        assert response.status == "queued"
+        await client.backend.clock.sleep(10)
+        response = await client.responses.retrieve(response.id)
+    assert response.status == "failed"
+    assert response.error.code == "upstream_unavailable"
+    assert "vLLM cannot be reached" in response.error.message
+
+
+async def test_embeddings_are_computed_by_a_vllm_started_for_them(engine_without_inference):
+    model = "text-embedding-3-small"
+    vllm = FakeVllm("embed")
+    vllm.served = {model}
+    async with serving(vllm) as client:
+        page = await client.embeddings.create(model=model, input=["Kant", "Hume"], dimensions=2)
+        assert [row.embedding for row in page.data] == [pytest.approx([0.6, 0.8])] * 2
+        assert [body["input"] for body in vllm.bodies] == ["Kant", "Hume"]
+        with pytest.raises(APIStatusError, match="--runner generate") as caught:
+            await client.completions.create(model=BASE, prompt="Say")
+        assert caught.value.status == 400
+    async with serving(FakeVllm()) as client:
+        with pytest.raises(APIStatusError, match="--runner pooling") as caught:
+            await client.embeddings.create(model=model, input="Kant")
+        assert caught.value.status == 400
 
 
 def test_upstream_and_vllm_exclude_each_other():

@@ -119,6 +119,14 @@ class Tokenizer(Protocol):
         """
         ...
 
+    def token_bytes(self, token: int, /) -> bytes:
+        """Return the bytes of a token; those of the tokens of a text, joined, are the text.
+
+        Raises:
+            ValueError: The id is not in the vocabulary.
+        """
+        ...
+
     def encode_chat(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = (), /
     ) -> list[int]:

@@ -1,5 +1,6 @@
 """Generation of text: sampling parameters, tokens with their probabilities, and its progress."""
 
+import hashlib
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
@@ -37,6 +38,11 @@ class GenerationSpec:
     presence_penalty: float = 0.0
     seed: int | str = 0
     json_schema: Mapping[str, Any] | None = None
+
+    @property
+    def seed_number(self) -> int:
+        """The seed as a number of 56 bits, for generators that take only numbers."""
+        return int.from_bytes(hashlib.sha256(str(self.seed).encode()).digest()[:7], "big")
 
 
 @dataclass(frozen=True, slots=True)
@@ -97,9 +103,9 @@ class Generation(Protocol):
         """Number of tokens generated so far, including those of a stop text."""
         ...
 
-    def close(self) -> None:
-        """Stop generating, without waiting.
+    async def aclose(self) -> None:
+        """Stop generating.
 
-        The service calls it once for each generation, ended or not.
+        The service calls it once for each generation, ended or not, possibly while it is cancelled.
         """
         ...

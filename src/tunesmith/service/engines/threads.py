@@ -71,7 +71,7 @@ class ThreadedGeneration:
             raise StopAsyncIteration
         return self._ready.popleft()
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Compute no further token."""
         self._is_closed = True
 

@@ -1,8 +1,8 @@
 """The Models API: base models of the engine's catalogue, and tuned models with their weights."""
 
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Protocol
 
 from tunesmith.operations.models import DeleteModel, ListModels, RetrieveModel
 from tunesmith.service.core.context import ServiceContext
@@ -13,7 +13,19 @@ from tunesmith.training_rules import Format
 from tunesmith.types.base import Page
 from tunesmith.types.models import Model, ModelDeleted
 
-__all__ = ["Models"]
+__all__ = ["ModelServer", "Models"]
+
+
+class ModelServer(Protocol):
+    """Server that generates with models in place of the engine."""
+
+    def serve(self, name: str, weights: EngineModel, /) -> EngineModel:
+        """Return a model that the server generates with."""
+        ...
+
+    async def unload(self, name: str, /) -> None:
+        """Unload a deleted model."""
+        ...
 
 
 class Models:
@@ -32,8 +44,8 @@ class Models:
         self._store = context.store
         self._opened: dict[str, EngineModel] = {}
         self._bases = context.store.collection("model_bases", str)
-        self.on_delete: Callable[[str], Awaitable[None]] | None = None
-        """Called with the name of each deleted model."""
+        self.server: ModelServer | None = None
+        """Server that generates with the models; the engine does if there is none."""
 
     @property
     def catalogue(self) -> Sequence[ModelInfo]:
@@ -67,8 +79,8 @@ class Models:
         self._opened.pop(name, None)
         self._bases.delete(name)
         self._store.delete_folder("models", name)
-        if self.on_delete is not None:
-            await self.on_delete(name)
+        if self.server is not None:
+            await self.server.unload(name)
         return ModelDeleted(id=name, object="model", deleted=True)
 
     def check_options(self, info: ModelInfo, format: Format, options: Mapping[str, Any]) -> None:
@@ -136,7 +148,8 @@ class Models:
         if name not in self._opened:
             is_base = self._find_base(name) is not None
             folder = None if is_base else self._store.folder("models", name)
-            self._opened[name] = await self.open_weights(name, folder)
+            weights = await self.open_weights(name, folder)
+            self._opened[name] = self.server.serve(name, weights) if self.server else weights
         return self._opened[name]
 
     async def open_weights(self, name: str, folder: Path | None) -> EngineModel:

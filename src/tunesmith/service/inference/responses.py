@@ -288,7 +288,12 @@ class ResponseService:
         response_id = prepared.fields["id"]
 
         async def finish(_: float) -> None:
-            await self._generate(prepared)
+            try:
+                await self._generate(prepared)
+            except ServiceError as error:
+                code = error.code or "server_error"
+                problem = {"code": code, "message": error.message}
+                prepared.fields |= {"status": "failed", "error": problem, "output": []}
             self._context.scheduler.check_cancelled()
             self._background.pop(response_id)
             self._save(prepared)

@@ -4,7 +4,7 @@ import hashlib
 import re
 import time
 from collections.abc import AsyncGenerator, AsyncIterator, Awaitable, Callable, Mapping, Sequence
-from contextlib import nullcontext
+from contextlib import AsyncExitStack, asynccontextmanager, nullcontext
 from dataclasses import dataclass
 from itertools import count
 from typing import Any, TypeVar
@@ -165,14 +165,11 @@ class InferenceContext:
             reason = generation.finish_reason or "stop"
             texts[index] = SampledText(tuple(tokens), generation.n_tokens, reason)
 
-        try:
+        async with _closing(generations):
             with self.clock.hold():
                 async with anyio.create_task_group() as tasks:
                     for index in range(len(generations)):
                         tasks.start_soon(sample, index)
-        finally:
-            for generation in generations:
-                generation.close()
         if errors:
             raise _refused(errors[0]) if isinstance(errors[0], EngineError) else errors[0]
         return [text for text in texts if text is not None]
@@ -245,7 +242,7 @@ async def interleave(
         (index, aiter(generation)) for index, generation in enumerate(generations)
     ]
     time_slice = _TimeSlice()
-    try:
+    async with _closing(generations):
         for position in count():
             if not running:
                 return
@@ -262,9 +259,14 @@ async def interleave(
                 if time_slice.is_over:
                     await time_slice.yield_to_others()
             running = [item for item in running if item[0] not in ended]
-    finally:
+
+
+@asynccontextmanager
+async def _closing(generations: Sequence[Generation]) -> AsyncGenerator[None]:
+    async with AsyncExitStack() as stack:
         for generation in generations:
-            generation.close()
+            stack.push_async_callback(generation.aclose)
+        yield
 
 
 async def _next_or_none(tokens: AsyncIterator[ScoredToken]) -> ScoredToken | None:

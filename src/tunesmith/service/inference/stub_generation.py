@@ -68,7 +68,7 @@ class _StubGeneration:
         self.n_tokens += 1
         return self._ready.popleft()
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Do nothing."""
 
 

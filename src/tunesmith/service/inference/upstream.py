@@ -22,7 +22,7 @@ from tunesmith.service.inference.response_records import ResponseRecord
 from tunesmith.service.inference.stored_completions import StoredCompletions
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk
 
-__all__ = ["Upstream", "json_fields", "read_response"]
+__all__ = ["Upstream", "connection_error", "json_fields", "read_response"]
 
 _OPERATIONS: Final = frozenset(
     {
@@ -135,7 +135,7 @@ class Upstream:
         return Response(response.status, passed_back, response.stream)
 
     def _connection_error(self, error: BackendError) -> ServiceError:
-        return _connection_error(error)
+        return connection_error(error)
 
     async def _with_tuned_models(self, response: Response) -> Response:
         content = await read_response(response)
@@ -173,7 +173,8 @@ def _completion(content: bytes, *, is_stream: bool) -> ChatCompletion:
     return accumulate(ChatCompletion, [validate_json(ChatCompletionChunk, x) for x in pieces])
 
 
-def _connection_error(error: BackendError) -> ServiceError:
+def connection_error(error: BackendError) -> ServiceError:
+    """Convert an error of a connection to a server."""
     if may_have_been_processed(error=error):
         code, problem = "upstream_disconnected", "ended the connection before it responded"
     else:
@@ -191,7 +192,7 @@ async def read_response(response: Response) -> bytes:
     try:
         return await response.read()
     except BackendError as error:
-        raise _connection_error(error) from error
+        raise connection_error(error) from error
 
 
 async def _chunks(content: bytes) -> AsyncGenerator[bytes]:

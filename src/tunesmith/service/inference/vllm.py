@@ -1,4 +1,8 @@
-"""Inference by vLLM, which loads adapters that were tuned here while it runs."""
+"""Inference by vLLM, which loads adapters that were tuned here while it runs.
+
+Completions and chats are passed on as they are. Responses and embeddings are the service's own,
+with tokens and vectors of vLLM.
+"""
 
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
@@ -9,16 +13,17 @@ from typing import Any, Final
 import anyio
 from pydantic_core import to_json
 
-from tunesmith._json_types import is_object
 from tunesmith.backends.base import Backend
 from tunesmith.errors import BackendError, ConfigurationError
 from tunesmith.protocol.message import Request, Response
 from tunesmith.protocol.retry import may_have_been_processed
 from tunesmith.service.core.context import ServiceContext
 from tunesmith.service.core.errors import UPSTREAM_UNAVAILABLE, ServiceError, invalid
+from tunesmith.service.engines.base import EngineModel
 from tunesmith.service.inference.models import Models
 from tunesmith.service.inference.stored_completions import StoredCompletions
 from tunesmith.service.inference.upstream import Upstream, json_fields, read_response
+from tunesmith.service.inference.vllm_model import VllmModel, error_message
 
 __all__ = ["Vllm", "select_server"]
 
@@ -31,7 +36,7 @@ _NO_ROUTE = "Not Found"
 
 
 class Vllm(Upstream):
-    """vLLM server that completes and chats with the models of the engine and their adapters.
+    """vLLM server that generates with the models of the engine and their adapters.
 
     An adapter is loaded when it is used first, and again if vLLM was restarted.
 
@@ -54,7 +59,7 @@ class Vllm(Upstream):
         """Number of the last load of each adapter."""
         self._numbers = count(1)
         self._loading = anyio.Lock()
-        models.on_delete = self._unload
+        models.server = self
 
     def handles(self, operation: str, request: Request, body: bytes | None) -> bool:
         """Return whether vLLM answers a request: a completion or a chat of a model that exists.
@@ -84,18 +89,74 @@ class Vllm(Upstream):
         """
         name: str = json_fields(body)["model"]
         adapter = self._models.weights_folder(name)
-        if adapter is None:
-            return await self._respond_with_base(name, operation, request, body, stack)
-        if not (adapter / "adapter_config.json").exists():
-            raise _no_adapter_error(name)
-        load = await self._load(name, adapter)
+        load = None if adapter is None else await self._load(name, adapter)
         attempt = await stack.enter_async_context(AsyncExitStack())
         response = await super().respond(operation, request, body, attempt)
         if response.status != _NOT_FOUND:
             return response
+        problem = error_message(await read_response(response))
+        if problem == _NO_ROUTE:
+            raise _no_route_error(name, request.path)
+        if adapter is None:
+            raise _not_served_error(name, problem)
         await attempt.aclose()
         await self._load(name, adapter, failed=load)
         return await super().respond(operation, request, body, stack)
+
+    def serve(self, name: str, weights: EngineModel) -> VllmModel:
+        """Return a model that vLLM generates with.
+
+        Args:
+            name: Its name.
+            weights: The same weights in the engine.
+        """
+        return VllmModel(name, weights, self)
+
+    async def post(self, path: str, values: Mapping[str, Any], stack: AsyncExitStack) -> Response:
+        """Send a request of the service itself, after the adapter of its model was loaded.
+
+        Args:
+            path: Path below the base URL.
+            values: Fields of its body, with the `model`.
+            stack: Closes the response.
+
+        Raises:
+            ServiceError: vLLM cannot be reached, or does not answer with 200.
+        """
+        request = _request(path)
+        response = await self.respond(request.operation, request, to_json(values), stack)
+        if response.status != _OK:
+            problem = error_message(await read_response(response))
+            raise ServiceError(response.status, f"vLLM: {problem}", headers=response.headers)
+        return response
+
+    async def max_length(self, stack: AsyncExitStack) -> int | None:
+        """Return the maximum number of tokens of a prompt and its completion together.
+
+        Args:
+            stack: Closes the response.
+
+        Raises:
+            ServiceError: vLLM cannot be reached.
+        """
+        request = Request("models.list", "GET", "/models", timeout=_TIMEOUT_S)
+        response = await self._send(request, None, stack)
+        page: Any = json_fields(await read_response(response))
+        lengths: list[int] = [
+            model["max_model_len"] for model in page.get("data") or () if model.get("max_model_len")
+        ]
+        return min(lengths, default=None)
+
+    async def unload(self, name: str) -> None:
+        """Unload the adapter of a deleted model.
+
+        Args:
+            name: Its name.
+        """
+        async with self._loading:
+            self._loads.pop(name, None)
+            with suppress(ServiceError):  # a server that has stopped has forgotten the adapter
+                await self._post("/unload_lora_adapter", {"lora_name": name})
 
     def _connection_error(self, error: BackendError) -> ServiceError:
         if may_have_been_processed(error=error):
@@ -106,26 +167,6 @@ class Vllm(Upstream):
             type="server_error",
             code=UPSTREAM_UNAVAILABLE,
         )
-
-    async def _respond_with_base(
-        self,
-        name: str,
-        operation: str,
-        request: Request,
-        body: bytes | None,
-        stack: AsyncExitStack,
-    ) -> Response:
-        response = await super().respond(operation, request, body, stack)
-        if response.status == _NOT_FOUND:
-            problem = _message(await read_response(response))
-            raise ServiceError(
-                _NOT_FOUND,
-                f"vLLM does not serve {name!r} ({problem}); "
-                f"start it with --served-model-name {name}",
-                param="model",
-                code="model_not_found",
-            )
-        return response
 
     async def _load(self, name: str, folder: Path, *, failed: int | None = None) -> int:
         """Load an adapter, unless it is loaded.
@@ -138,6 +179,8 @@ class Vllm(Upstream):
         Returns:
             The number of the load.
         """
+        if not (folder / "adapter_config.json").exists():
+            raise _no_adapter_error(name)
         async with self._loading:
             load = self._loads.get(name)
             if load is not None and load != failed:
@@ -146,21 +189,13 @@ class Vllm(Upstream):
             await self._post("/unload_lora_adapter", {"lora_name": name})
             status, content = await self._post("/load_lora_adapter", _adapter(name, folder))
             if status != _OK:
-                raise _load_error(name, status, _message(content))
+                raise _load_error(name, status, error_message(content))
             self._loads[name] = load = next(self._numbers)
             return load
 
-    async def _unload(self, name: str) -> None:
-        async with self._loading:
-            self._loads.pop(name, None)
-            with suppress(ServiceError):  # a server that has stopped has forgotten the adapter
-                await self._post("/unload_lora_adapter", {"lora_name": name})
-
     async def _post(self, path: str, values: Mapping[str, Any]) -> tuple[int, bytes]:
-        headers = {"content-type": "application/json"}
-        request = Request("vllm.adapters", "POST", path, headers=headers, timeout=_TIMEOUT_S)
         async with AsyncExitStack() as stack:
-            response = await self._send(request, to_json(values), stack)
+            response = await self._send(_request(path), to_json(values), stack)
             return response.status, await read_response(response)
 
 
@@ -187,18 +222,34 @@ def _adapter(name: str, folder: Path) -> Mapping[str, str]:
     return {"lora_name": name, "lora_path": str(folder.resolve())}
 
 
-def _message(content: bytes) -> str:
-    fields = json_fields(content)
-    error: Any = fields.get("error")
-    fields = error if is_object(error) else fields
-    message = fields.get("message") or fields.get("detail")
-    return message if isinstance(message, str) else content.decode("utf-8", "replace")
+def _request(path: str) -> Request:
+    headers = {"content-type": "application/json"}
+    return Request("vllm", "POST", path, headers=headers, timeout=_TIMEOUT_S)
 
 
 def _no_adapter_error(name: str) -> ServiceError:
     return invalid(
         f"The model '{name}' was trained as a whole and has no adapter, which vLLM could load "
         "while it runs; serve it with a vLLM of its own, or this server without --vllm",
+        "model",
+    )
+
+
+def _not_served_error(name: str, problem: str) -> ServiceError:
+    return ServiceError(
+        _NOT_FOUND,
+        f"vLLM does not serve {name!r} ({problem}); start it with --served-model-name {name}",
+        param="model",
+        code="model_not_found",
+    )
+
+
+def _no_route_error(name: str, path: str) -> ServiceError:
+    runner = "pooling" if path == "/embeddings" else "generate"
+    return invalid(
+        f"vLLM has no {path} for {name!r}: it serves a model either for texts or for embeddings. "
+        f"Use another `tunesmith serve`, with a vLLM started with --runner {runner} or without "
+        "--vllm.",
         "model",
     )
 

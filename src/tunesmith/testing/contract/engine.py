@@ -102,7 +102,7 @@ async def _generate(model: EngineModel, prompt: Sequence[int], **spec: Any) -> l
     try:
         return [token async for token in generation]
     finally:
-        generation.close()
+        await generation.aclose()
 
 
 async def _steps(run: TrainingRun, after: int = 0, until: int | None = None) -> list[TrainingStep]:
@@ -184,7 +184,9 @@ class EngineContract(LoopContract[EngineUnderTest]):
         """Otherwise prompts change on their way to the model."""
         tokenizer = (await target.open()).tokenizer
         for text in _TEXTS:
-            assert tokenizer.decode(tokenizer.encode(text)) == text
+            tokens = tokenizer.encode(text)
+            assert tokenizer.decode(tokens) == text
+            assert b"".join(map(tokenizer.token_bytes, tokens)) == text.encode()
 
     @on_each_event_loop
     async def test_control_tokens_cannot_be_spelled(self, target: EngineUnderTest) -> None:
@@ -224,7 +226,7 @@ class EngineContract(LoopContract[EngineUnderTest]):
         generation = model.generate(model.tokenizer.encode(_PROMPT), spec)
         assert generation.finish_reason is None
         tokens = [token async for token in generation]
-        generation.close()
+        await generation.aclose()
         assert len(tokens) == generation.n_tokens == 5
         assert generation.finish_reason == "length"
 
@@ -237,7 +239,7 @@ class EngineContract(LoopContract[EngineUnderTest]):
             generation = model.generate(model.tokenizer.encode(_PROMPT), spec)
             assert [token async for token in generation] == []
             assert generation.finish_reason == "stop"
-            generation.close()
+            await generation.aclose()
 
     @on_each_event_loop
     async def test_a_stop_text_is_left_out(self, target: EngineUnderTest) -> None:
@@ -251,7 +253,7 @@ class EngineContract(LoopContract[EngineUnderTest]):
         spec = GenerationSpec(max_tokens=8, stop=(stop,), **settings)
         generation = model.generate(prompt, spec)
         cut = "".join([token.text async for token in generation])
-        generation.close()
+        await generation.aclose()
         assert cut == text[: text.index(stop)]
         assert generation.finish_reason == "stop"
 
@@ -276,7 +278,7 @@ class EngineContract(LoopContract[EngineUnderTest]):
         prompt = model.tokenizer.encode(_PROMPT)
         left = model.generate(prompt, GenerationSpec(max_tokens=None))
         await anext(aiter(left))
-        left.close()
+        await left.aclose()
         assert len(await _generate(model, prompt, max_tokens=2)) <= 2
 
     @on_each_event_loop

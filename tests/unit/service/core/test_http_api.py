@@ -152,7 +152,7 @@ async def test_what_breaks_inside_a_stream_is_an_event_with_the_error(api, monke
                 return token
             raise RuntimeError("the secret inside")
 
-        def close(self):
+        async def aclose(self):
             pass
 
     model = await api.service.models.open("davinci-002")

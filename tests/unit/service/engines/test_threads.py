@@ -134,6 +134,6 @@ async def test_a_generation_in_a_thread_has_the_same_tokens():
 async def test_a_closed_generation_computes_no_further_token():
     model, spec = base_model(), GenerationSpec(max_tokens=20)
     generation = ThreadedGeneration(model.weights.sample([0], spec))
-    generation.close()
+    await generation.aclose()
     assert [token async for token in generation] == []
     assert generation.n_tokens == 0

@@ -52,7 +52,7 @@ class TextGeneration:
         except StopIteration:
             raise StopAsyncIteration from None
 
-    def close(self) -> None:
+    async def aclose(self) -> None:
         """Do nothing: tokens are sampled only when they are asked for."""
 
     def __iter__(self) -> Iterator[ScoredToken]:

@@ -91,7 +91,7 @@ class Tokenizer:
         """Return the id of a special token."""
         return END_OF_TEXT + SPECIAL_TOKENS.index(text)
 
-    def token_bytes(self, token: int) -> bytes:
+    def token_bytes(self, token: int, /) -> bytes:
         """Return a token's bytes.
 
         Raises:

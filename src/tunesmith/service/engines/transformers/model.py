@@ -1,6 +1,5 @@
 """Models of the engine: a base model with or without an adapter."""
 
-import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
@@ -13,6 +12,7 @@ from anyio.to_thread import run_sync
 from tunesmith._atomic import atomic_write
 from tunesmith.service.engines.base import EngineError
 from tunesmith.service.engines.generation import GenerationSpec, ScoredToken
+from tunesmith.service.engines.token_generation import scored_token
 from tunesmith.service.engines.training import (
     Hyperparameters,
     InvalidExampleError,
@@ -22,7 +22,7 @@ from tunesmith.service.engines.training import (
 from tunesmith.service.engines.transformers.chat_template import ChatTemplateError
 from tunesmith.service.engines.transformers.folder import JobFolder
 from tunesmith.service.engines.transformers.folder_run import FolderTrainingRun
-from tunesmith.service.engines.transformers.generation import SamplerGeneration, scored_token
+from tunesmith.service.engines.transformers.generation import SamplerGeneration
 from tunesmith.service.engines.transformers.job import TrainJob, TrainOptions, count_parameters
 from tunesmith.service.engines.transformers.rows import InvalidRowError, encode_row
 from tunesmith.service.engines.transformers.sampler import Sampler
@@ -77,6 +77,7 @@ class EngineTokenizer:
         self.stop_ids = inner.stop_ids
         self.encode = inner.encode
         self.decode = inner.decode
+        self.token_bytes = inner.token_bytes
         self._inner = inner
 
     def encode_chat(
@@ -88,7 +89,7 @@ class EngineTokenizer:
             EngineError: The chat template does not support the messages.
         """
         try:
-            return self._inner.encode_chat(messages, tools)
+            return _begin_text(self._inner, self._inner.encode_chat(messages, tools))
         except ChatTemplateError as error:
             raise EngineError(str(error), "messages") from error
 
@@ -110,7 +111,7 @@ class TransformersModel:
 
     def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> SamplerGeneration:
         """Complete a prompt of token ids."""
-        prompt = self._with_prefix(prompt)
+        prompt = _begin_text(self._base.tokenizer, prompt)
         rest = self._base.context_window - len(prompt)
         values = {
             "prompt": prompt,
@@ -122,7 +123,7 @@ class TransformersModel:
             "logit_bias": spec.logit_bias,
             "frequency_penalty": spec.frequency_penalty,
             "presence_penalty": spec.presence_penalty,
-            "seed": _seed_number(spec.seed),
+            "seed": spec.seed_number,
             "json_schema": spec.json_schema,
         }
         sampler = self._processes.sampler(self._base.folder)
@@ -155,7 +156,7 @@ class TransformersModel:
 
     async def embed(self, text: str, /, *, dimensions: int) -> list[float]:
         """Return the mean of the last hidden states, cut to some dimensions, as a unit vector."""
-        prompt = self._with_prefix(self.tokenizer.encode(text))
+        prompt = _begin_text(self._base.tokenizer, self.tokenizer.encode(text))
         values = {"adapter": self._adapter, "tokens": prompt[: self._base.context_window]}
         vector = (await self._call("embed", values))[:dimensions]
         length = math.hypot(*vector) or 1.0
@@ -248,10 +249,8 @@ class TransformersModel:
             for sequence in sequences
         ]
 
-    def _with_prefix(self, prompt: Sequence[int]) -> list[int]:
-        prefix = list(self._base.tokenizer.prefix_ids)
-        return list(prompt) if list(prompt[: len(prefix)]) == prefix else [*prefix, *prompt]
 
-
-def _seed_number(seed: int | str) -> int:
-    return int.from_bytes(hashlib.sha256(str(seed).encode()).digest()[:7], "big")
+def _begin_text(tokenizer: ModelTokenizer, tokens: Sequence[int]) -> list[int]:
+    """Return tokens after those that begin each text."""
+    prefix = list(tokenizer.prefix_ids)
+    return list(tokens) if list(tokens[: len(prefix)]) == prefix else [*prefix, *tokens]
