@@ -1,10 +1,10 @@
 """Names of the official SDK that are written otherwise here, or deliberately missing.
 
-Errors about missing names, the migration guide, the comparison of both SDKs and `tunesmith migrate`
-read these tables. Owners are the objects on which users look for a name: the module `openai`, its
-`types`, the `client`, any `resource`, a `list` before it is awaited, a `page`, a `stream`, its
-`chunk` or `event`, a `result`, an `error`, the content of a `file`, and the `parameter`s of any
-method, or of one operation.
+Errors about missing names, the comparison of both SDKs and `tunesmith migrate` read these tables.
+Owners are the objects on which users look for a name: the module `openai`, its `types`, the
+`client`, any `resource`, a `list` before it is awaited, a `page`, a `stream`, its `chunk` or
+`event`, a `result`, an `error`, the content of a `file`, and the `parameter`s of any method, or of
+one operation.
 """
 
 from collections.abc import Mapping

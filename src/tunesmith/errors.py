@@ -297,7 +297,9 @@ class StreamError(APIError):
 
     Args:
         message: The service's message.
-        type, code, param: As of `APIStatusError`.
+        type: The service's error type.
+        code: The service's error code.
+        param: The parameter named by the service.
     """
 
     def __init__(

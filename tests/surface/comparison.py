@@ -19,8 +19,6 @@ from tunesmith.types import ChatCompletion, ChatCompletionChunk
 ROOT = Path(__file__).parents[2]
 OFFICIAL = ROOT / "tests" / "clients" / ".installed" / "openai-3" / "bin" / "python"
 PAGE = ROOT / "docs" / "reference" / "sdk-surface.md"
-GUIDE = ROOT / "docs" / "how-to" / "migrate-from-openai.md"
-MARKS = ("<!-- names: written by python -m tests.surface -->", "<!-- /names -->")
 
 # Owner of hints, our class, and attributes that only instances have.
 OBJECTS = {
@@ -169,11 +167,11 @@ def render(comparison):
     lines = [
         "# Names of the official SDK",
         "",
-        f"Public names of `openai` {comparison.version} beside those of tunesmith, written by",
-        "`python -m tests.surface --write`. See also",
+        f"Public names of `openai` {comparison.version} and of its older versions beside those of",
+        "tunesmith, written by `python -m tests.surface --write`. See also",
         "[migrate from the OpenAI SDK](../how-to/migrate-from-openai.md).",
         "",
-        "| part | same name | another name | deliberately missing |",
+        "| Part | Same name | Another name | Deliberately missing |",
         "|---|---|---|---|",
     ]
     sections = list(dict.fromkeys([*comparison.same, *comparison.others]))
@@ -184,24 +182,12 @@ def render(comparison):
             counts[hint.startswith("write ")] += comparison.counts[section, name]
         same = len(comparison.same.get(section, ()))
         lines.append(f"| {section} | {same} | {counts[True]} | {counts[False]} |")
+    lines += ["", render_names(), "", "## Same names"]
     for section in sections:
-        lines += ["", f"## {section}", ""]
         same = [f"`{name}`" for name in comparison.same.get(section, ())]
         if same:
-            lines += _wrap("Same name: " + ", ".join(same) + ".")
-        others = comparison.others.get(section, {})
-        if others:
-            lines += [""] if same else []
-            lines += ["| official SDK | tunesmith |", "|---|---|"]
-        for name, hint in others.items():
-            count = comparison.counts[section, name]
-            more = f" ({count} methods)" if count > 1 else ""
-            lines.append(f"| `{name}`{more} | {_shown(hint)} |")
+            lines += ["", *_wrap(f"{section}: {', '.join(same)}.")]
     return "\n".join(lines) + "\n"
-
-
-def _shown(hint):
-    return f"`{hint.removeprefix('write ')}`" if hint.startswith("write ") else hint
 
 
 def _wrap(text):
@@ -209,21 +195,21 @@ def _wrap(text):
 
 
 def render_names():
-    """Return the tables of the migration guide: all names that are written otherwise."""
-    lines = ["| OpenAI SDK | tunesmith |", "|---|---|"]
+    """Return the tables of all names that are written otherwise, by the object that has them."""
+    lines = ["## Other names"]
     for owner, names in INSTEAD.items():
-        lines += [f"| `{WRITTEN[owner].format(name)}` | `{new}` |" for name, new in names.items()]
-    lines += ["", "| not in tunesmith | reason |", "|---|---|"]
+        lines += ["", f"### `{WRITTEN[owner].format('…')}`", ""]
+        lines += ["| OpenAI SDK | tunesmith |", "|---|---|"]
+        lines += [f"| {old} | `{new}` |" for old, new in _grouped(owner, names)]
+    lines += ["", "## Missing names", "", "| Not in tunesmith | Reason |", "|---|---|"]
     for owner, names in ABSENT.items():
-        by_reason = {}
-        for name, reason in names.items():
-            by_reason.setdefault(reason, []).append(f"`{WRITTEN[owner].format(name)}`")
-        lines += [f"| {', '.join(group)} | {reason} |" for reason, group in by_reason.items()]
+        lines += [f"| {old} | {reason} |" for old, reason in _grouped(owner, names)]
     return "\n".join(lines)
 
 
-def with_names(guide):
-    """Return the migration guide with current tables."""
-    before, _, rest = guide.partition(MARKS[0])
-    _, _, after = rest.partition(MARKS[1])
-    return f"{before}{MARKS[0]}\n\n{render_names()}\n\n{MARKS[1]}{after}"
+def _grouped(owner, names):
+    """Return pairs of names and what they have in common."""
+    groups = {}
+    for name, target in names.items():
+        groups.setdefault(target, []).append(f"`{WRITTEN[owner].format(name)}`")
+    return [(", ".join(group), target) for target, group in groups.items()]

@@ -30,6 +30,11 @@ class ChatCompletions(Resource):
     stream = streamed(CreateChatCompletion)
     if TYPE_CHECKING:  # see ParseCompletions
         parse = ParseCompletions
+        """Create a completion and parse it; returns a `ParsedChatCompletion`.
+
+        Takes the parameters of `create`, with a pydantic model, dataclass or TypedDict as
+        `response_format`.
+        """
     else:
         parse = ParseCompletions()
     retrieve = operation_method(RetrieveChatCompletion)

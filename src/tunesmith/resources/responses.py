@@ -51,6 +51,11 @@ class Responses(Resource):
     delete = operation_method(DeleteResponse)
     if TYPE_CHECKING:  # see ParseResponses
         parse = ParseResponses
+        """Create a response and parse it; returns a `ParsedResponse`.
+
+        Takes the parameters of `create`, with a pydantic model, dataclass or TypedDict as
+        `text_format`.
+        """
     else:
         parse = ParseResponses()
 
