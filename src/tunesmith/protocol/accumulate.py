@@ -20,7 +20,7 @@ from tunesmith.protocol.json import join_surrogates, validate_leniently
 from tunesmith.types.base import APIModel
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk, ChoiceDeltaToolCall
 from tunesmith.types.completions import Completion
-from tunesmith.types.responses import Response, ResponseStreamEvent
+from tunesmith.types.responses import Response
 
 __all__ = ["ChatCompletionAccumulator", "CompletionAccumulator", "accumulate"]
 
@@ -52,17 +52,19 @@ def accumulate(response_type: type[A], events: Iterable[BaseModel]) -> A:
     Returns:
         The response; a page if the events are independent objects.
     """
+    response: Any
     if issubclass(response_type, Completion):
-        return cast("A", _all(CompletionAccumulator(), cast("Iterable[Completion]", events)))
-    if issubclass(response_type, ChatCompletion):
-        chunks = cast("Iterable[ChatCompletionChunk]", events)
-        return cast("A", _all(ChatCompletionAccumulator(), chunks))
-    if issubclass(response_type, Response):
-        return cast("A", _last_response(cast("Iterable[ResponseStreamEvent]", events)))
-    return response_type.model_validate({"data": list(events)})
+        response = _all(CompletionAccumulator(), events)
+    elif issubclass(response_type, ChatCompletion):
+        response = _all(ChatCompletionAccumulator(), events)
+    elif issubclass(response_type, Response):
+        response = _last_response(events)
+    else:
+        response = response_type.model_validate({"data": list(events)})
+    return cast("A", response)
 
 
-def _last_response(events: Iterable[ResponseStreamEvent]) -> Response:
+def _last_response(events: Iterable[Any]) -> Response:
     responses = [event.response for event in events if event.response is not None]
     return responses[-1] if responses else Response(id="")
 
@@ -83,11 +85,9 @@ class _Merger:
         self._indexed: dict[int, _Merger] = {}
         self._uncut: dict[str, Any] = {}
         self._fields: dict[str, _Merger] = {}
-        self._last: Any = None
+        self._last: Any
 
     def add(self, piece: Any) -> None:
-        if piece is None:
-            return
         kind = piece.__class__
         if kind is str and self._kind is not list:
             self._texts.append(piece)
@@ -106,7 +106,7 @@ class _Merger:
     def _add_items(self, items: list[Any]) -> None:
         if self._texts:  # the content was text before it became a list of parts
             self._items.append({"type": "text", "text": "".join(self._texts)})
-            self._texts = []
+            self._texts.clear()
         for item in items:
             index: Any = item.get("index") if item.__class__ is dict else None
             if index.__class__ is not int:
@@ -156,8 +156,7 @@ def _join_texts(texts: list[str]) -> str:
 
 
 def _fields(piece: APIModel) -> Iterable[tuple[str, Any]]:
-    known, more = piece.__dict__, piece.__pydantic_extra__
-    return (known | more if more else known).items()
+    return (piece.__dict__ | (piece.__pydantic_extra__ or {})).items()
 
 
 class _Accumulator(Generic[E]):
@@ -255,7 +254,7 @@ def _starts_new_call(piece: ChoiceDeltaToolCall, call_id: str | None) -> bool:
 
 
 def _tool_call(fields: dict[str, Any]) -> dict[str, Any]:
-    fields.pop("index", None)
+    del fields["index"]
     if "custom" not in fields:
         fields.setdefault("function", {})
     return fields

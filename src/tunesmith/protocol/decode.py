@@ -103,7 +103,7 @@ def _decode(
     try:
         return validate_json(kind, data, keep_surrogates=keep_surrogates)
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        problem = error.errors()[0]
         location = ".".join(str(part) for part in problem["loc"])
         reason = f"{location}: {problem['msg']}" if location else problem["msg"]
         if words := find_reason(data):

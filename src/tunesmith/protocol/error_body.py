@@ -184,12 +184,12 @@ def _has_reason(value: object) -> bool:
     return any(isinstance(fields.get(name), str | list) for name in _REASONS)
 
 
-def find_stream_error(data: bytes, event: str = "") -> StreamError | None:
+def find_stream_error(data: bytes, event: str) -> StreamError | None:
     """Return the exception for an error reported by a stream event; None if there is none.
 
     Args:
         data: The event's data.
-        event: The event's name.
+        event: The event's name; empty if it has none.
     """
     is_named = event.lower() == "error"
     if not is_named and not _REPORTED.search(data):
@@ -252,11 +252,8 @@ def _error_fields(body: bytes) -> dict[str, str]:
 
 
 def _unwrap(value: object) -> object:
-    """Return the only item of a list, in which Gemini wraps errors; other values unchanged."""
-    if isinstance(value, list):
-        items = cast("list[object]", value)
-        return items[0] if len(items) == 1 else items
-    return value
+    """Return the first item of a list, in which Gemini wraps errors; other values unchanged."""
+    return value[0] if isinstance(value, list) and value else value  # pyright: ignore[reportUnknownVariableType]
 
 
 def _read(value: object) -> dict[str, str]:

@@ -19,7 +19,7 @@ _SHAPES: Mapping[str, str] = {
 """Required list in the response of an operation."""
 
 _SERVER_ERROR = 500
-_STATUSES = range(400, 600)
+_STATUSES = {str(status): status for status in range(400, 600)}
 _CODES: Mapping[str, int] = {
     "insufficient_quota": 429,
     "rate_limit_exceeded": 429,
@@ -108,9 +108,7 @@ def _read_error(error: object) -> AnswerError:
     code = fields.get("code") or fields.get("type") or ""
     status = _CODES.get(str(code), _CODES.get(str(fields.get("type")), _SERVER_ERROR))
     for candidate in (fields.get("code"), fields.get("status")):
-        text = str(candidate)
-        number = int(text) if text.isascii() and text.isdigit() and len(text) == 3 else 0  # noqa: PLR2004
-        status = number if number in _STATUSES else status
+        status = _STATUSES.get(str(candidate), status)
     message = _text(fields.get("message")) or _NO_REASON
     return AnswerError(str(code) or f"status_{status}", message, status)
 
@@ -118,7 +116,8 @@ def _read_error(error: object) -> AnswerError:
 def _shape_error(operation: str, fields: dict[str, Any]) -> AnswerError | None:
     name = _SHAPES.get(operation)
     if name is None:
-        return None if fields else AnswerError("invalid_answer", "the answer is empty", 500)
+        empty = AnswerError("invalid_answer", "the answer is empty", _SERVER_ERROR)
+        return None if fields else empty
     items = fields.get(name)
     if isinstance(items, list) and (name != "choices" or any(isinstance(c, dict) for c in items)):  # pyright: ignore[reportUnknownVariableType]
         return None

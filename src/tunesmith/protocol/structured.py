@@ -121,7 +121,7 @@ def parse_message(model: type[M], message: ChatCompletionMessage) -> M:
     try:
         return cast("M", _type_adapter(cast("Hashable", model)).validate_json(content))
     except ValidationError as error:
-        problem = error.errors(include_url=False, include_input=False, include_context=False)[0]
+        problem = error.errors()[0]
         location = ".".join(str(part) for part in problem["loc"]) or "the content"
         raise InvalidResponseError(
             f"The message is not a valid {name}: {location}: {problem['msg']}",

@@ -200,7 +200,7 @@ class Stream(Generic[A, E]):
         Raises:
             InvalidResponseError: It lacks what the response to an unstreamed call needs.
         """
-        if find_stream_error(body) is not None:
+        if find_stream_error(body, event="") is not None:
             return [body]
         response = decode_response(self._operation, self._received.redact(body), self.response)
         if self._has_choices:

@@ -8,10 +8,12 @@ from tunesmith.protocol.accumulate import (
     CompletionAccumulator,
     accumulate,
 )
+from tunesmith.protocol.json import validate_leniently
 from tunesmith.types.base import Page
 from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk
 from tunesmith.types.completions import Completion
 from tunesmith.types.fine_tunes import FineTuneEvent
+from tunesmith.types.responses import Response, ResponseStreamEvent
 
 FRAME = {"id": "cmpl-1", "created": 1, "model": "davinci-002", "system_fingerprint": "fp_1"}
 
@@ -190,7 +192,7 @@ def test_however_a_completion_is_cut_it_comes_to_the_same(answer, chance):
 def chat_of(*choices, **frame):
     pieces = ChatCompletionAccumulator()
     for choice in choices:
-        pieces.add(ChatCompletionChunk.model_validate(FRAME | frame | {"choices": [choice]}))
+        pieces.add(validate_leniently(ChatCompletionChunk, FRAME | frame | {"choices": [choice]}))
     return pieces.result()
 
 
@@ -218,6 +220,38 @@ def test_unknown_fields_of_a_message_are_joined():
     assert message.more == {"seen": "ab", "sum": 3}
 
 
+def test_a_text_that_goes_on_in_parts_becomes_a_list_of_parts():
+    content = message_of(
+        *({"content": piece} for piece in ("Space ", "is", [{"type": "refusal"}], " …", ["x"], "!"))
+    ).content
+    assert content == [
+        {"type": "text", "text": "Space is"},
+        {"type": "refusal"},
+        {"type": "text", "text": " …"},
+        "x",
+        {"type": "text", "text": "!"},
+    ]
+
+
+def test_items_of_a_list_are_joined_by_their_index():
+    """As OpenRouter streams what a model thinks."""
+    details = [
+        {"index": 0, "type": "reasoning.text", "text": "Space "},
+        {"index": 1, "type": "reasoning.summary", "summary": "Kant"},
+        {"index": 0, "type": "reasoning.text", "text": "is …"},
+    ]
+    message = message_of(*({"reasoning_details": [detail]} for detail in details))
+    assert message.reasoning_details == [details[0] | {"text": "Space is …"}, details[1]]
+
+
+def test_the_last_text_of_a_choice_that_is_not_empty_counts():
+    choice = chat_of(
+        *({"delta": {}, "finish_reason": reason} for reason in ("", "length", "stop", "")),
+        {"delta": {}, "native_finish_reason": ""},
+    ).choices[0]
+    assert (choice.finish_reason, choice.native_finish_reason) == ("stop", "")
+
+
 def test_a_role_that_is_repeated_is_one_role():
     assert message_of({"role": "assistant"}, {"role": "assistant"}).role == "assistant"
 
@@ -241,6 +275,34 @@ def test_an_id_that_changes_without_a_name_is_the_same_call():
     first = {"index": 0, "id": "call_1", "function": {"name": "weather", "arguments": "{"}}
     second = {"index": 0, "id": "call_2", "function": {"arguments": "}"}}
     assert tool_calls_of(first, second) == [("call_1", "weather", "{}")]
+
+
+@pytest.mark.parametrize("names", [("wea", "ther"), ("wea", "weather"), ("", "weather", "")])
+def test_a_name_comes_in_pieces_or_grows(names):
+    pieces = ({"index": 0, "id": "call_1", "function": {"name": name}} for name in names)
+    assert tool_calls_of(*pieces) == [("call_1", "weather", "")]
+
+
+def test_an_id_that_comes_late_belongs_to_the_call_that_has_none():
+    first = {"index": 0, "function": {"name": "weather", "arguments": "{"}}
+    rest = {"index": 0, "id": "call_1", "function": {"arguments": "}"}}
+    second = {"index": 0, "id": "call_2", "function": {"name": "time", "arguments": "{}"}}
+    assert tool_calls_of(first, rest, second) == [
+        ("call_1", "weather", "{}"),
+        ("call_2", "time", "{}"),
+    ]
+
+
+@pytest.mark.parametrize("kind", ["function", "custom"])
+def test_a_tool_call_has_the_fields_of_its_kind(kind):
+    text = "arguments" if kind == "function" else "input"
+    call = {"id": "call_1", "type": kind, kind: {"name": "weather", text: "{}"}}
+    (found,) = message_of({"tool_calls": [{"index": 0, **call}]}).tool_calls
+    assert found.model_dump() == call
+
+
+def test_a_call_that_broke_off_before_its_function_has_an_empty_one():
+    assert tool_calls_of({"index": 0, "id": "call_1"}) == [("call_1", "", "")]
 
 
 def test_calls_stand_in_the_order_of_their_indices():
@@ -274,7 +336,7 @@ def test_the_answer_goes_on_growing():
 def test_the_first_name_and_the_last_usage_count():
     """Azure begins with an event that has no id, and other servers tell the usage as it grows."""
     pieces = ChatCompletionAccumulator()
-    for answer_id, tokens in (("", None), ("chatcmpl-1", 1), ("chatcmpl-1", 2)):
+    for answer_id, tokens in (("", None), ("chatcmpl-1", 1), ("chatcmpl-2", 2)):
         usage = tokens and {"completion_tokens": tokens}
         pieces.add(
             ChatCompletionChunk(id=answer_id, choices=[], usage=usage, service_tier="default")
@@ -291,3 +353,13 @@ def test_padding_is_no_part_of_an_answer():
 def test_events_that_are_objects_of_their_own_come_to_a_page():
     events = [FineTuneEvent(message=message) for message in ("Created", "Started")]
     assert accumulate(Page[FineTuneEvent], events).data == events
+
+
+def test_the_last_response_of_a_stream_counts():
+    events = [
+        ResponseStreamEvent(type="response.created", response=Response(id="resp_1")),
+        ResponseStreamEvent(type="response.completed", response=Response(id="resp_1", model="m")),
+        ResponseStreamEvent(type="response.output_text.delta"),
+    ]
+    assert accumulate(Response, events).model == "m"
+    assert accumulate(Response, []) == Response(id="")

@@ -7,7 +7,15 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tunesmith import errors
-from tunesmith.protocol.error_body import find_stream_error, make_excerpt, parse_error
+from tunesmith.protocol.error_body import (
+    error_body,
+    find_error,
+    find_reason,
+    find_stream_error,
+    make_excerpt,
+    parse_error,
+)
+from tunesmith.types.response import ResponseInfo
 
 
 def error_of(body, status=400, headers=None, **options):
@@ -29,6 +37,23 @@ def test_openais_own_error_is_read_whole():
     assert (error.status, error.request_id, error.retry_after) == (404, "req_1", 7)
     assert json.loads(error.text) == {"error": inner}
     assert error.headers["x-request-id"] == "req_1"
+    assert error.body == inner
+
+
+def test_an_error_is_written_as_it_is_read():
+    body = error_body("no", type="server_error", param="n", code="c")
+    error = error_of(body)
+    assert body == {"error": error.body}
+    assert vars(error).items() >= {"type": "server_error", "param": "n", "code": "c"}.items()
+
+
+@pytest.mark.parametrize("body", [b' {"message": "no"}', b' [{"message": "no"}]'])
+def test_the_body_of_an_error_has_the_fields_of_the_official_sdk(body):
+    assert error_of(body).body == {"message": "no", "type": None, "param": None, "code": None}
+
+
+def test_the_body_of_an_error_that_is_not_json_is_its_text():
+    assert error_of(b"no route").body == "no route"
 
 
 @pytest.mark.parametrize(
@@ -71,6 +96,7 @@ def test_an_exhausted_quota_is_no_rate_limit(name):
         ({"detail": {"message": "deep"}}, "deep"),
         ({"detail": {"error": {"message": "deeper"}}}, "deeper"),
         ([{"error": {"message": "in a list"}}], "in a list"),
+        ([{"message": "first of a list"}, {"message": "second"}], "first of a list"),
         ({"errors": [{"message": "one"}, "two"]}, "one; two"),
         (
             {"detail": [{"loc": ["body", "messages", 0], "msg": "Field required", "type": "m"}]},
@@ -114,6 +140,19 @@ def test_a_redirect_names_the_place_but_not_its_query():
     assert "signature" not in error.message
 
 
+@pytest.mark.parametrize("status", [300, 307, 399])
+def test_each_status_of_a_redirect_with_a_place_is_one(status):
+    elsewhere = {"location": "https://elsewhere.example/v1"}
+    assert "redirects" in error_of(b"", status, elsewhere).message
+    assert "redirects" not in error_of(b"", status).message
+
+
+@pytest.mark.parametrize("status", [299, 400])
+def test_a_place_beside_another_status_is_no_redirect(status):
+    error = error_of({"message": "no"}, status, {"location": "https://elsewhere.example/v1"})
+    assert error.message == "no"
+
+
 @pytest.mark.parametrize("name", ["x-request-id", "apim-request-id", "x-ms-request-id"])
 def test_the_request_id_is_found_under_the_names_that_services_use(name):
     assert error_of(b"", 500, {name: "req_1"}).request_id == "req_1"
@@ -122,6 +161,7 @@ def test_the_request_id_is_found_under_the_names_that_services_use(name):
 def test_a_date_to_wait_for_is_counted_from_now():
     headers = {"retry-after": "Thu, 01 Jan 1970 00:02:00 GMT"}
     assert error_of(b"", 429, headers, now=40.0).retry_after == 80
+    assert error_of(b"", 429, headers).retry_after == 0
 
 
 @pytest.mark.parametrize(
@@ -212,3 +252,45 @@ def test_every_body_becomes_an_error_with_a_message(status, body):
 def test_an_error_inside_a_stream_is_read_in_the_same_way(data, message, code):
     error = find_stream_error(data, "error")
     assert (type(error), error.message, error.code) == (errors.StreamError, message, code)
+
+
+def test_an_event_without_a_name_is_an_error_if_it_reports_one():
+    data = b'{"error": {"message": "no", "type": "server_error", "param": "n", "code": "c"}}'
+    error = find_stream_error(data, "")
+    assert (error.message, error.type, error.param, error.code) == ("no", "server_error", "n", "c")
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"choices": []}', b'{"note": "error"}', b'["error"]', b'"error']
+)
+def test_an_event_that_only_mentions_errors_is_none(data):
+    assert find_stream_error(data, "") is None
+
+
+def found_error(operation, body):
+    return find_error(operation, ResponseInfo(200, {}), json.dumps(body).encode())
+
+
+def test_an_error_beside_200_is_found_by_what_the_operation_returns():
+    body = {"id": "x-1", "error": {"message": "no", "code": 429}}
+    error = found_error("chat.completions.create", body)
+    assert (type(error), error.message) == (errors.RateLimitError, "no")
+    assert found_error("batches.retrieve", body) is None  # the error is a field of the batch
+
+
+def test_an_answer_of_an_unexpected_shape_is_left_to_its_decoder():
+    assert found_error("chat.completions.create", {"note": "error"}) is None
+
+
+@pytest.mark.parametrize(
+    ("body", "reason"),
+    [
+        (b'{"detail": "no such model"}', "no such model"),
+        (b'{"errors": ["one", "two"]}', "one; two"),
+        (b'{"data": 1}', None),
+        (b"[1]", None),
+        (b"no such model", None),
+    ],
+)
+def test_the_reason_in_a_body_of_another_shape_is_what_the_service_says(body, reason):
+    assert find_reason(body) == reason
