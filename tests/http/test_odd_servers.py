@@ -64,6 +64,21 @@ VALID_RESPONSES = {
     "an older version": ("GET", b"HTTP/1.0 200 OK\r\n\r\n" + BODY, 200, BODY),
     "a long header": ("GET", HEAD + b"a: " + b"x" * 50_000 + b"\r\n\r\n" + BODY, 200, BODY),
     "no reason": ("GET", b"HTTP/1.1 200\r\ncontent-length: 29\r\n\r\n" + BODY, 200, BODY),
+    "line feeds alone": ("GET", GOOD.replace(b"\r\n", b"\n"), 200, BODY),
+    "a folded header": ("GET", HEAD + b"x-a: b\r\n  c\r\n\r\n" + BODY, 200, BODY),
+    "a newer version": ("GET", GOOD.replace(b"HTTP/1.1", b"HTTP/1.2"), 200, BODY),
+    "spaces after the size of a chunk": (
+        "GET",
+        CHUNKED + CHUNKS.replace(b"1d", b"1d  ") + b"\r\n",
+        200,
+        BODY,
+    ),
+    "chunks and a length": (
+        "GET",
+        CHUNKED[:-2] + b"content-length: 3\r\n\r\n" + CHUNKS + b"\r\n",
+        200,
+        BODY,
+    ),
 }
 
 BROKEN_RESPONSES = {

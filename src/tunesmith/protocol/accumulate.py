@@ -229,14 +229,16 @@ class _Choice:
         if "delta" in fields:
             message = fields["message"] = fields.pop("delta")
             if "tool_calls" in message:
-                message["tool_calls"] = _tool_calls(message["tool_calls"])
+                message["tool_calls"] = _tool_calls(message["tool_calls"] or ())
         return fields
 
 
-def _tool_calls(pieces: Iterable[ChoiceDeltaToolCall]) -> list[dict[str, Any]]:
+def _tool_calls(pieces: Iterable[Any]) -> list[dict[str, Any]]:
     calls: list[tuple[int, _Merger]] = []
     current: dict[int, tuple[str | None, _Merger]] = {}
     for piece in pieces:
+        if not isinstance(piece, ChoiceDeltaToolCall):
+            continue  # a raw value
         call_id, call = current.get(piece.index, (None, None))
         if call is None or _starts_new_call(piece, call_id):
             call_id, call = piece.id, _Merger()

@@ -42,7 +42,8 @@ def parse_json(content: bytes) -> Any:
     try:
         return from_json(content)
     except ValueError:
-        text = content.removeprefix(_BOM).decode("utf-8", "replace")
+        # Without a mark, as RFC 8259 demands; some servers send UTF-16, which zeros reveal.
+        text = content.decode(json.detect_encoding(content), "replace")
     try:
         return json.loads(text)
     except RecursionError:
@@ -111,10 +112,13 @@ def validate_leniently(kind: type[M], value: Any) -> M:
     """
     raw = value
     removed: set[Path] = set()
-    for _ in range(_MAX_ROUNDS):
+    for number in range(_MAX_ROUNDS):
         try:
             model = kind.model_validate(value)
         except ValidationError as error:
+            if not number:
+                raw = value = _repair_lists(raw, error)
+                continue
             paths = {_field_path(value, problem["loc"]) for problem in error.errors()}
             depth = max(map(len, paths))
             if not depth:
@@ -131,8 +135,37 @@ def validate_leniently(kind: type[M], value: Any) -> M:
     return kind.model_validate(value)
 
 
+def _repair_lists(value: Any, error: ValidationError) -> Any:
+    """Return a value whose lists of objects hold no nulls and texts, and are lists.
+
+    Servers send null for what they left out, and a single object instead of a list of it.
+    """
+    value = deepcopy(value)
+    # A set, because each member of a union has an error of its own.
+    problems = {(_existing_path(value, p["loc"]), p["type"]) for p in error.errors()}
+    for path, kind in sorted(problems, reverse=True):  # the last items first: indexes stay valid
+        if not path:
+            continue
+        container: Any = _look_up(value, path[:-1])
+        last = path[-1]
+        is_item, is_object = isinstance(last, int), isinstance(container[last], dict)
+        if kind == "model_type" and is_item and not is_object:
+            del container[last]
+        elif kind == "list_type" and is_object:
+            container[last] = [container[last]]
+    return value
+
+
 def _field_path(value: Any, location: Sequence[str | int]) -> Path:
     """Return the path of the innermost existing field at the location of an error."""
+    path = list(_existing_path(value, location))
+    while path and isinstance(path[-1], int):
+        path.pop()
+    return tuple(path)
+
+
+def _existing_path(value: Any, location: Sequence[str | int]) -> Path:
+    """Return the path of the innermost existing value at the location of an error."""
     path: list[str | int] = []
     for part in location:
         if isinstance(value, dict) and part in value:
@@ -142,8 +175,6 @@ def _field_path(value: Any, location: Sequence[str | int]) -> Path:
         else:
             continue  # the name of a union's member, or a missing field
         path.append(part)
-    while path and isinstance(path[-1], int):
-        path.pop()
     return tuple(path)
 
 

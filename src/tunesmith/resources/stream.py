@@ -26,14 +26,17 @@ __all__ = ["OpenStream", "Stream"]
 A = TypeVar("A")
 E = TypeVar("E", bound=BaseModel)
 
-_DONE = b"[DONE]"
+_DONE = frozenset({b"DONE", b"[DONE]"})
 
-_EMPTY_DATA = frozenset({b"", b"{}", b"[]", b"null", b'""', b"ping"})
+_MAX_WORD_BYTES = 20
+"""Longer data is more than the word of a keep-alive."""
 
 _DRAIN_TIMEOUT_S = 0.2
 """How long to wait for the end of the body after `[DONE]`, so that the connection can be reused."""
 
-_KEEP_ALIVES = frozenset({"heartbeat", "keep-alive", "keepalive", "ping"})
+_KEEP_ALIVES = frozenset({"heartbeat", "keep-alive", "keepalive", "ping", "processing"})
+
+_EMPTY_DATA = frozenset({b"", b"null"} | {word.encode() for word in _KEEP_ALIVES})
 
 
 class Stream(Generic[A, E]):
@@ -98,7 +101,7 @@ class Stream(Generic[A, E]):
             while self._waiting:
                 received = self._waiting.popleft()
                 data = received.data.strip()
-                if data.strip(b'"') == _DONE:
+                if data.strip(b'"').upper() in _DONE:
                     await self._drain()
                     return None
                 error = find_stream_error(data, received.event)
@@ -109,7 +112,7 @@ class Stream(Generic[A, E]):
                     error.attempts = self.response.attempts
                     error.request_id = self.response.request_id
                     raise error
-                if data in _EMPTY_DATA or received.event in _KEEP_ALIVES:
+                if _is_keep_alive(data) or received.event in _KEEP_ALIVES:
                     continue
                 if b'"message"' in data and b'"delta"' not in data:
                     data = _to_chunk(data)
@@ -169,7 +172,7 @@ class Stream(Generic[A, E]):
         """Receive more events; return whether there were any."""
         chunk = await self._received.next_chunk()
         if chunk is None:
-            self._waiting.extend(self._decoder.finish())
+            self._enqueue(self._decoder.finish())
             return bool(self._waiting)
         if not self._has_begun and chunk.strip():
             self._has_begun = True
@@ -179,8 +182,15 @@ class Stream(Generic[A, E]):
         events = self._decoder.feed(chunk)
         self._unparsed_bytes = 0 if events else self._unparsed_bytes + len(chunk)
         self._received.check_size(self._unparsed_bytes)
-        self._waiting.extend(events)
+        self._enqueue(events)
         return True
+
+    def _enqueue(self, events: list[ServerSentEvent]) -> None:
+        for event in events:
+            if b"\n" in event.data:
+                self._waiting.extend(event._replace(data=d) for d in _split_lines(event.data))
+            else:
+                self._waiting.append(event)
 
     async def _read_json(self, begin: bytes) -> None:
         """Receive a response that is not streamed, and split it into events."""
@@ -191,6 +201,9 @@ class Stream(Generic[A, E]):
             size += len(chunk)
             self._received.check_size(size)
         body = b"".join(chunks)
+        if len(_split_lines(body)) > 1:  # an event per line, without "data:"
+            self._enqueue([ServerSentEvent(body)])
+            return
         self._waiting.extend(ServerSentEvent(data) for data in self._split(body))
         self._is_complete = True
 
@@ -263,6 +276,19 @@ class Stream(Generic[A, E]):
 
         def __iter__(self) -> Any:
             raise TypeError("streams are asynchronous: write async for event in stream")
+
+
+def _is_keep_alive(data: bytes) -> bool:
+    """Return whether data carries nothing: `{}`, `[PING]`, or a comment that a proxy wrapped."""
+    is_word = len(data) <= _MAX_WORD_BYTES and data.strip(b'"[]{}').lower() in _EMPTY_DATA
+    return is_word or data.startswith(b":")
+
+
+def _split_lines(data: bytes) -> list[bytes]:
+    """Split data into JSON documents: some servers omit the blank lines between events."""
+    lines = data.strip().split(b"\n")
+    is_split = all(line.lstrip().startswith((b'{"', b"[DONE]")) for line in lines)
+    return lines if is_split else [data]
 
 
 def _to_chunk(data: bytes) -> bytes:

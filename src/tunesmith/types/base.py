@@ -277,11 +277,14 @@ def _facts(model: APIModel) -> dict[str, str]:
 
 
 def to_datetime(seconds: float | None) -> datetime | None:
-    """Convert Unix seconds to an aware datetime in UTC.
+    """Convert Unix seconds to an aware datetime in UTC; None if they are missing or no date.
 
     Fields keep the API's names and numbers; each `…_at` has a property `…_datetime` beside it.
     """
-    return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    try:
+        return None if seconds is None else datetime.fromtimestamp(seconds, UTC)
+    except (OSError, OverflowError, TypeError, ValueError):
+        return None  # such as milliseconds, or text that was kept raw
 
 
 def attach_response(value: Any, response: ResponseInfo) -> None:

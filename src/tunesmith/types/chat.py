@@ -1,12 +1,12 @@
 """Chat completions, whole and streamed."""
 
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Any, ClassVar, Generic, Literal, TypeVar
 
-from pydantic import Field, SerializeAsAny
+from pydantic import BeforeValidator, Field, SerializeAsAny
 
 from tunesmith.types.base import APIModel, APIResponse, DeletedObject
 from tunesmith.types.completions import CompletionUsage
-from tunesmith.types.fields import GeneratedObject, JSONText, NullableList, NullableStr, UnixTime
+from tunesmith.types.fields import GeneratedObject, Index, JSONText, NullableStr, UnixTime
 
 Parsed = TypeVar("Parsed")
 
@@ -124,7 +124,7 @@ class Choice(APIModel):
     _sdk_names: ClassVar[tuple[str, ...]] = ("choice", "result")
 
     finish_reason: FinishReason = None
-    index: int = 0
+    index: Index = 0
     logprobs: ChoiceLogprobs | None = None
     message: ChatCompletionMessage
 
@@ -181,7 +181,7 @@ class DeltaCustom(APIModel):
 class ChoiceDeltaToolCall(APIModel):
     """Piece of the tool call with this `index`."""
 
-    index: int = 0
+    index: Index = 0
     custom: DeltaCustom | None = None
     function: DeltaFunctionCall | None = None
     id: str | None = None
@@ -204,8 +204,13 @@ class ChunkChoice(APIModel):
 
     delta: ChoiceDelta = Field(default_factory=ChoiceDelta)
     finish_reason: FinishReason = None
-    index: int = 0
+    index: Index = 0
     logprobs: ChoiceLogprobs | None = None
+
+
+def _as_choices(value: Any) -> Any:
+    """Return choices; never another value kept raw, which streams cannot join."""
+    return [] if value is None or isinstance(value, float | int | str) else value
 
 
 class ChatCompletionChunk(GeneratedObject):
@@ -216,7 +221,9 @@ class ChatCompletionChunk(GeneratedObject):
     Source: https://platform.openai.com/docs/api-reference/chat-streaming
     """
 
-    choices: NullableList[ChunkChoice] = Field(default_factory=list[ChunkChoice])
+    choices: Annotated[list[ChunkChoice], BeforeValidator(_as_choices)] = Field(
+        default_factory=list[ChunkChoice]
+    )
     moderation: ChatCompletionModeration | None = None
     obfuscation: str | None = None
     """Padding of random length, which hides the length of the text from the network."""

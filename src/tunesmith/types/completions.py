@@ -5,7 +5,7 @@ from typing import Annotated, ClassVar, Literal
 from pydantic import BeforeValidator
 
 from tunesmith.types.base import APIModel, APIResponse
-from tunesmith.types.fields import GeneratedObject, NullableStr
+from tunesmith.types.fields import GeneratedObject, Index, NullableStr
 
 _Count = Annotated[int, BeforeValidator(lambda value: 0 if value is None else value)]
 
@@ -62,7 +62,7 @@ class CompletionChoice(APIModel):
 
     finish_reason: Literal["stop", "length", "content_filter"] | str | None = None
     """None in a stream until the choice ends."""
-    index: int = 0
+    index: Index = 0
     logprobs: Logprobs | None = None
     text: NullableStr = ""
 

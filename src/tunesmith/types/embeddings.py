@@ -10,6 +10,7 @@ from pydantic import BeforeValidator, Field
 
 from tunesmith.types.base import APIModel, APIResponse
 from tunesmith.types.completions import CompletionUsage
+from tunesmith.types.fields import Index
 
 
 def _decode_base64(value: Any) -> Any:
@@ -38,7 +39,7 @@ class Embedding(APIModel):
         BeforeValidator(_decode_base64),
     ]
     """The vector; base64 is decoded."""
-    index: int = 0
+    index: Index = 0
     object: str = "embedding"
 
 

@@ -2,7 +2,8 @@
 
 import json
 from datetime import datetime
-from typing import Annotated, TypeVar
+from math import isfinite
+from typing import Annotated, Any, TypeVar
 
 from pydantic import BeforeValidator
 
@@ -17,14 +18,31 @@ NullableStr = Annotated[str, BeforeValidator(lambda value: "" if value is None e
 """Text that some servers send as null."""
 
 
-JSONText = Annotated[
-    str,
-    BeforeValidator(lambda value: json.dumps(value) if isinstance(value, dict) else value or ""),
-]
-"""JSON as text, which some servers send as an object or null."""
+def _to_json_text(value: object) -> str:
+    if isinstance(value, str):
+        return value
+    return "" if value is None else json.dumps(value)
+
+
+JSONText = Annotated[str, BeforeValidator(_to_json_text)]
+"""JSON as text, which some servers send as a value or null."""
+
+
+def _to_index(value: Any) -> int:
+    try:
+        return int(value)
+    except (OverflowError, TypeError, ValueError):
+        return 0
+
+
+Index = Annotated[int, BeforeValidator(_to_index)]
+"""Position in a list. It is never kept raw, because pieces of streams are joined by it."""
 
 UnixTime = Annotated[
-    int, BeforeValidator(lambda value: int(value) if isinstance(value, float) else value)
+    int,
+    BeforeValidator(
+        lambda value: int(value) if isinstance(value, float) and isfinite(value) else value
+    ),
 ]
 """Unix seconds; fractions are cut off."""
 

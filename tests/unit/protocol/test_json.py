@@ -24,6 +24,8 @@ def encode(value):
 @pytest.mark.parametrize(
     ("content", "value"),
     [
+        ('{"a": "é"}'.encode("utf-16"), {"a": "é"}),
+        ('{"a": 1}'.encode("utf-16-le"), {"a": 1}),
         (b'\xef\xbb\xbf{"a": 1}', {"a": 1}),
         (rb'{"a": "\ud83d"}', {"a": "\ud83d"}),
         (rb'{"a": "\ud83d\ude00"}', {"a": "\N{GRINNING FACE}"}),
@@ -92,6 +94,24 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
             "a",
         ),
         (
+            chat({"tool_calls": [{"function": {"name": "f", "arguments": [1]}}]}),
+            "choices.0.message.tool_calls.0.function.arguments",
+            "[1]",
+        ),
+        (
+            chat({"tool_calls": [None, {"id": "a", "function": {"name": "f"}}, None]}),
+            "choices.0.message.tool_calls.0.id",
+            "a",
+        ),
+        (
+            chat({"tool_calls": {"id": "a", "function": {"name": "f"}}}),
+            "choices.0.message.tool_calls.0.id",
+            "a",
+        ),
+        ({"choices": [None, *chat(index="first")["choices"], "x"]}, "choices.0.index", 0),
+        ({"choices": chat()["choices"][0]}, "choices.0.index", 0),
+        ({**chat(), "created": 1e400}, "created", float("inf")),
+        (
             chat({"tool_calls": [{"id": 7, "function": {"name": "f", "arguments": "{}"}}]}),
             "choices.0.message.tool_calls.0.function.name",
             "f",
@@ -107,6 +127,12 @@ def test_a_field_of_another_type_keeps_its_raw_value(body, path, value):
         else:
             found = found[part] if isinstance(found, dict) else getattr(found, part)
     assert found == value
+
+
+@pytest.mark.parametrize("created", ["2026-01-01", 1735689600000, 1e400, 10**30, None])
+def test_a_time_that_is_no_date_is_none(created):
+    completion = validate_json(ChatCompletion, encode({**chat(), "created": created}))
+    assert completion.created_datetime is None
 
 
 def test_raw_values_are_dumped_without_a_warning():

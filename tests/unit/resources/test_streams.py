@@ -98,6 +98,9 @@ async def test_null_is_no_error():
         b"event: ping\ndata: {}\n\n",
         b'event: ping\ndata: {"type": "ping"}\n\n',
         b'data: {"type": "ping"}\n\n',
+        b"data: : OPENROUTER PROCESSING\n\n",
+        b"data: [PING]\n\n",
+        b"data: keep-alive\n\n",
     ],
 )
 @pytest.mark.parametrize("position", [0, 1, 2])
@@ -267,3 +270,36 @@ async def test_content_may_be_a_list_of_parts():
     received, completion = await read(chunk(parts[:1]), chunk(parts[1:]), chunk(None, "stop"))
     assert [event.choices[0].delta.content for event in received] == [parts[:1], parts[1:], None]
     assert completion.choices[0].message.content == parts
+
+
+@pytest.mark.parametrize("end", [b"[DONE]", b'"[DONE]"', b"[done]", b"DONE"])
+async def test_terminators_of_other_spellings_end_a_stream(end):
+    assert await text(chunk("Hello"), b"data: " + end + b"\n\n") == "Hello"
+
+
+@pytest.mark.parametrize("prefix", [b"", b"data: "])
+async def test_events_without_blank_lines_between_them_are_told_apart(prefix):
+    lines = [json.dumps(event).encode() for event in (BEGIN, END)] + [b"[DONE]"]
+    assert await text(b"\n".join(prefix + line for line in lines) + b"\n") == "Hello"
+    with pytest.raises(errors.StreamInterruptedError):
+        await text(b"\n".join(prefix + json.dumps(chunk(c)).encode() for c in "ab") + b"\n")
+
+
+async def test_an_event_of_several_lines_is_one():
+    lines = json.dumps(chunk("Hello", "stop"), indent=1).encode().splitlines()
+    assert await text(b"\n".join(b"data: " + line for line in lines) + b"\n\n") == "Hello"
+
+
+async def test_odd_indices_and_tool_calls_do_not_stop_a_stream():
+    call = {"id": "a", "function": {"name": "f", "arguments": "{}"}}
+    values = ["none", [None, "x"], call, [{**call, "index": "first"}, {"index": [], "id": None}]]
+    odd = [
+        {"choices": [{"index": index, "delta": {"tool_calls": value}}]}
+        for index, value in zip(["a", None, [], 0], values, strict=True)
+    ]
+    empty = [{"choices": [None]}, {"choices": "none"}]
+    _, completion = await read(BEGIN, *odd, *empty, END)
+    (choice,) = completion.choices
+    assert choice.message.content == "Hello"
+    (found,) = choice.message.tool_calls
+    assert (found.id, found.function.name) == ("a", "f")

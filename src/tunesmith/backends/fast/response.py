@@ -25,6 +25,20 @@ def _header_name(name: bytes) -> str:
     return name.decode("latin-1").lower()
 
 
+def _create_parser(response: "HttpResponse") -> httptools.HttpResponseParser:
+    parser = httptools.HttpResponseParser(response)
+    # As lenient as the parser of httpx: folded headers, both kinds of length, line feeds alone.
+    # Servers must refuse these; a client reads one response, and closes a connection with surplus.
+    parser.set_dangerous_leniencies(
+        lenient_headers=True,
+        lenient_chunked_length=True,
+        lenient_version=True,
+        lenient_optional_cr_before_lf=True,
+        lenient_spaces_after_chunk_size=True,
+    )
+    return parser
+
+
 class HttpResponse:
     """Status and headers of a response, then an iterator over the chunks of its body.
 
@@ -60,7 +74,7 @@ class HttpResponse:
         self.status = 0
         self.headers: dict[str, str] = {}
         self._transport = transport
-        self._parser: httptools.HttpResponseParser | None = httptools.HttpResponseParser(self)
+        self._parser: httptools.HttpResponseParser | None = _create_parser(self)
         self._chunks: deque[bytes] = deque()
         self._waiting_bytes = 0
         self._paused = False
