@@ -5,7 +5,7 @@ from collections.abc import Callable, Iterable
 from functools import cache, wraps
 from importlib import import_module
 from pkgutil import get_data
-from types import FunctionType, ModuleType
+from types import CodeType, FunctionType, ModuleType
 from typing import Any, ParamSpec, TypeVar, cast
 
 __all__ = ["attach_stub", "explain_parameter", "explains_parameters", "missing_attribute"]
@@ -75,8 +75,20 @@ def missing_attribute(value: object, owners: tuple[str, ...], name: str) -> Attr
         message = f"{type(value).__name__!r} object has no attribute {name!r}"
     hint = find_hint(owners, name)
     if hint is None:
+        usual = name.rstrip("_")
+        usual = _USUAL_NAMES.get(usual, usual)
+        hint = f"write {usual}(…)" if hasattr(type(value), usual) else None
+    if hint is None:
         return AttributeError(message, name=name, obj=value)
     return AttributeError(f"{message}: {hint}")
+
+
+_USUAL_NAMES = {"del": "delete", "fetch": "retrieve", "get": "retrieve"} | {
+    "poll": "wait",
+    "remove": "delete",
+    "stop": "cancel",
+}
+"""Names of methods in other clients, by which users look for the usual ones."""
 
 
 def explain_parameter(name: str, owners: tuple[str, ...], known: Iterable[str]) -> str | None:
@@ -100,8 +112,26 @@ def explain_parameter(name: str, owners: tuple[str, ...], known: Iterable[str]) 
     return None
 
 
+def _find_problem(
+    function: str, code: CodeType, number: int, names: Iterable[str]
+) -> TypeError | None:
+    """Return the error for an unknown parameter, or one that must be passed by name."""
+    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
+    for name in names:
+        if name not in known:
+            hint = explain_parameter(name, ("parameter",), known) or ""
+            return TypeError(f"{function}() got an unexpected keyword argument {name!r}{hint}")
+    is_exceeded = number > code.co_argcount and not code.co_flags & _CO_VARARGS
+    if is_exceeded and code.co_kwonlyargcount:
+        keywords = ", ".join(f"{name}=…" for name in known[code.co_argcount :])
+        return TypeError(
+            f"{function}() takes fewer positional arguments: pass the others by name ({keywords})"
+        )
+    return None
+
+
 def explains_parameters(function: Callable[P, R]) -> Callable[P, R]:
-    """Decorate a function so that the error about an unknown parameter suggests another.
+    """Decorate a function so that errors about parameters suggest what to write.
 
     Args:
         function: The function; one with `**` parameters is returned as it is.
@@ -109,24 +139,16 @@ def explains_parameters(function: Callable[P, R]) -> Callable[P, R]:
     code = cast("FunctionType", function).__code__
     if code.co_flags & _CO_VARKEYWORDS:
         return function
-    known = code.co_varnames[: code.co_argcount + code.co_kwonlyargcount]
-
-    def unknown(name: str) -> TypeError:
-        hint = explain_parameter(name, ("parameter",), known) or ""
-        return TypeError(
-            f"{function.__qualname__}() got an unexpected keyword argument {name!r}{hint}"
-        )
-
     # Reports of errors print the variables of each frame, and parameters may hold a key.
     run = cast("Callable[..., Any]", function)
     if not code.co_flags & _CO_COROUTINE:
 
         @wraps(function)
         def call(*args: P.args, **kwargs: P.kwargs) -> R:
-            for name in kwargs:
-                if name not in known:
-                    del args, kwargs
-                    raise unknown(name)
+            problem = _find_problem(function.__qualname__, code, len(args), kwargs)
+            if problem is not None:
+                del args, kwargs
+                raise problem
             arguments: list[Any] = [kwargs, args]
             del args, kwargs
             return cast("R", run(*arguments.pop(), **arguments.pop()))
@@ -135,10 +157,10 @@ def explains_parameters(function: Callable[P, R]) -> Callable[P, R]:
 
     @wraps(function)
     async def call_async(*args: P.args, **kwargs: P.kwargs) -> Any:
-        for name in kwargs:
-            if name not in known:
-                del args, kwargs
-                raise unknown(name)
+        problem = _find_problem(function.__qualname__, code, len(args), kwargs)
+        if problem is not None:
+            del args, kwargs
+            raise problem
         arguments: list[Any] = [kwargs, args]
         del args, kwargs
         return await run(*arguments.pop(), **arguments.pop())
@@ -147,6 +169,7 @@ def explains_parameters(function: Callable[P, R]) -> Callable[P, R]:
 
 
 _CO_COROUTINE = 0x80
+_CO_VARARGS = 0x04
 _CO_VARKEYWORDS = 0x08
 """Flags of code: those of `inspect`, whose import would be slow."""
 

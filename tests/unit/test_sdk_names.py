@@ -232,6 +232,23 @@ async def test_a_name_of_the_official_sdk_is_explained(owner, name, client):
     assert not hasattr(value, name)
 
 
+@pytest.mark.parametrize(
+    ("resource", "name", "usual"),
+    [
+        ("files", "del_", "delete"),
+        ("files", "delete_", "delete"),
+        ("models", "remove", "delete"),
+        ("batches", "get", "retrieve"),
+        ("batches", "poll", "wait"),
+        ("batches", "stop", "cancel"),
+    ],
+)
+async def test_names_of_other_clients_are_explained(resource, name, usual, client):
+    with pytest.raises(AttributeError, match=rf"'{name}': write {usual}\(…\)$"):
+        getattr(getattr(client, resource), name)
+    assert not hasattr(client.embeddings, name)
+
+
 async def test_names_of_streams_are_explained(client):
     async with client.completions.stream(model="davinci-002", prompt="a") as stream:
         for name, hint in INSTEAD["stream"].items():
@@ -428,6 +445,43 @@ async def test_streams_without_async_with_are_explained(client):
 async def test_parameters_are_passed_by_name(client):
     message = await refused(client.chat.completions.create, MODEL, MESSAGES)
     assert message.endswith("pass parameters by name: create(messages=…)")
+
+
+@pytest.mark.parametrize(
+    ("call", "words"),
+    [
+        (lambda client: client.files.upload("a", "batch"), r"upload\(\) .* by name \(purpose=…"),
+        (lambda client: client.batches.wait("a", 5), r"wait\(\) .* by name \(deadline=…"),
+        (lambda client: client.webhooks.unwrap(b"", {}, "x"), r"by name \(secret=…"),
+        (lambda client: client.close(5), "2 were given"),
+    ],
+)
+async def test_options_of_methods_are_passed_by_name(call, words, client):
+    with pytest.raises(TypeError, match=words):
+        await call(client)
+
+
+async def test_positional_arguments_are_named_in_errors(client):
+    message = await refused(client.models.retrieve, 5)
+    assert message.startswith("models.retrieve: model: ")
+
+
+async def test_a_class_as_a_tool_is_explained(client):
+    chat = {"model": MODEL, "messages": MESSAGES, "tools": [City]}
+    for call, options in [
+        (client.chat.completions.create, chat),
+        (client.chat.completions.parse, chat | {"response_format": City}),
+        (client.responses.create, {"model": MODEL, "input": "x", "tools": [City]}),
+    ]:
+        message = await refused(call, **options)
+        assert "tools.0: to pass a class as a tool, write " in message
+        assert "tunesmith.pydantic_function_tool(…)" in message
+
+
+@pytest.mark.parametrize("path", ["a\0b", "x" * 5000, "", 5, None])
+async def test_paths_that_cannot_be_read_are_refused(path, client):
+    await refused(client.files.upload, path)
+    await refused(client.files.create, file=path, purpose="batch")
 
 
 async def test_a_class_as_response_format_is_parsed_by_parse(client):

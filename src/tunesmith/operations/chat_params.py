@@ -78,8 +78,27 @@ class ChatCompletionCustomToolParam(TypedDict):
     custom: CustomToolParam
 
 
+def reject_class(advice: str) -> BeforeValidator:
+    """Return a validator that refuses a class where its description is needed.
+
+    Args:
+        advice: How to pass the class, for the error.
+    """
+
+    def validate(value: Any) -> Any:
+        if isinstance(value, type):
+            raise PydanticCustomError("class_as_parameter", "{advice}", {"advice": advice})
+        return value
+
+    return BeforeValidator(validate)
+
+
 ChatCompletionToolParam: TypeAlias = Annotated[
-    ChatCompletionFunctionToolParam | ChatCompletionCustomToolParam, Field(discriminator="type")
+    Annotated[
+        ChatCompletionFunctionToolParam | ChatCompletionCustomToolParam,
+        Field(discriminator="type"),
+    ],
+    reject_class("to pass a class as a tool, write tunesmith.pydantic_function_tool(…)"),
 ]
 """Tool that the model may call."""
 
@@ -167,21 +186,12 @@ class ResponseFormatJSONSchema(TypedDict):
     json_schema: JSONSchemaParam
 
 
-def _reject_class(value: Any) -> Any:
-    if isinstance(value, type):
-        raise PydanticCustomError(
-            "response_format_class",
-            "to parse the response into a class, use client.chat.completions.parse",
-        )
-    return value
-
-
 ResponseFormatParam: TypeAlias = Annotated[
     Annotated[
         ResponseFormatText | ResponseFormatJSONObject | ResponseFormatJSONSchema,
         Field(discriminator="type"),
     ],
-    BeforeValidator(_reject_class),
+    reject_class("to parse the response into a class, use client.chat.completions.parse"),
 ]
 """Format of the response."""
 

@@ -13,6 +13,7 @@ from tunesmith.operations.chat_params import (
     ChatCompletionStreamOptionsParam,
     ModerationOptionsParam,
     PromptCacheOptionsParam,
+    reject_class,
 )
 from tunesmith.operations.param_types import MetadataParam, SequenceParam
 from tunesmith.types.base import Page
@@ -34,6 +35,15 @@ def _dump_item(value: Any) -> Any:
 
 ResponseInputItemParam: TypeAlias = Annotated[Mapping[str, Any], BeforeValidator(_dump_item)]
 """Input item: a message, an output item of an earlier response, or the output of a tool call."""
+
+ResponseToolParam: TypeAlias = Annotated[
+    Mapping[str, Any],
+    reject_class(
+        "to pass a class as a tool, write "
+        '{"type": "function", **tunesmith.pydantic_function_tool(…)["function"]}'
+    ),
+]
+"""Function, custom tool or built-in tool."""
 
 ResponseInputParam: TypeAlias = str | Annotated[SequenceParam[ResponseInputItemParam], MinLen(1)]
 """Text of the user, or input items."""
@@ -128,7 +138,7 @@ class CreateResponse(StreamOperation[Response, ResponseStreamEvent]):
     temperature: Annotated[float, Ge(0), Le(2)] | None = None
     text: ResponseTextParam | None = None
     tool_choice: str | Mapping[str, Any] | None = None
-    tools: SequenceParam[Mapping[str, Any]] | None = None
+    tools: SequenceParam[ResponseToolParam] | None = None
     top_logprobs: Annotated[int, Ge(0), Le(20)] | None = None
     top_p: Annotated[float, Ge(0), Le(1)] | None = None
     truncation: Literal["auto", "disabled"] | None = None
@@ -235,5 +245,5 @@ class CountResponseInputTokens(Operation[ResponseInputTokens]):
     reasoning: ReasoningParam | None = None
     text: ResponseTextParam | None = None
     tool_choice: str | Mapping[str, Any] | None = None
-    tools: SequenceParam[Mapping[str, Any]] | None = None
+    tools: SequenceParam[ResponseToolParam] | None = None
     truncation: Literal["auto", "disabled"] | None = None

@@ -2,6 +2,7 @@
 
 import mimetypes
 import os
+import stat
 from collections.abc import AsyncIterable, AsyncIterator
 from pathlib import Path
 from typing import IO, Any, cast
@@ -12,7 +13,7 @@ import anyio.to_thread
 from tunesmith.errors import InvalidRequestError
 from tunesmith.operations.files import FileSource
 
-__all__ = ["to_file_source"]
+__all__ = ["to_file_source", "to_readable_path"]
 
 _CHUNK_BYTES = 256 * 1024
 
@@ -32,7 +33,7 @@ def to_file_source(value: Any) -> FileSource:
     if isinstance(value, tuple):
         return _from_tuple(value)  # pyright: ignore[reportUnknownArgumentType]
     if isinstance(value, str | os.PathLike):
-        return _from_path(Path(cast("str | os.PathLike[str]", value)))
+        return _from_path(cast("str | os.PathLike[str]", value))
     if isinstance(value, bytes | bytearray | memoryview):
         content = bytes(cast("bytes", value))
         return FileSource("upload", content, "application/octet-stream", len(content))
@@ -66,15 +67,34 @@ def _type_of(filename: str) -> str:
     return mimetypes.guess_type(filename)[0] or "application/octet-stream"
 
 
-def _from_path(path: Path) -> FileSource:
-    if path.is_dir():
-        raise InvalidRequestError(f"{path} is a directory, not a file", param="file")
+def to_readable_path(value: Any, *, param: str) -> tuple[Path, os.stat_result]:
+    """Return the path of a file, and its status.
+
+    Args:
+        value: The path as the user passed it.
+        param: Parameter with the path, for errors.
+
+    Raises:
+        InvalidRequestError: The value is not a path, or the file cannot be read.
+    """
+    if not isinstance(value, str | os.PathLike):
+        raise InvalidRequestError(
+            f"{param} must be a path, not {type(value).__name__}", param=param
+        )
+    path = Path(cast("str | os.PathLike[str]", value))
     try:
         status = path.stat()
-    except OSError as error:
-        raise InvalidRequestError(
-            f"{path} cannot be read: {error.strerror}", param="file"
-        ) from None
+    except (OSError, ValueError) as error:  # a NUL is a ValueError
+        reason = getattr(error, "strerror", None) or str(error)
+        shown = str(path) if str(path).isprintable() else repr(str(path))
+        raise InvalidRequestError(f"{shown} cannot be read: {reason}", param=param) from None
+    if stat.S_ISDIR(status.st_mode):
+        raise InvalidRequestError(f"{path} is a directory, not a file", param=param)
+    return path, status
+
+
+def _from_path(value: str | os.PathLike[str]) -> FileSource:
+    path, status = to_readable_path(value, param="file")
 
     async def opened() -> AsyncIterator[bytes]:
         async with await anyio.open_file(path, "rb") as file:

@@ -333,7 +333,7 @@ def _parse_part(piece: bytearray, end: int) -> ReceivedPart:
     if head_end > _MAX_HEAD_BYTES:
         raise MultipartError(f"the headers of a part are longer than {_MAX_HEAD_BYTES} bytes")
     headers: dict[str, str] = {}
-    for line in piece[2:head_end].decode("utf-8", "replace").split("\r\n"):
+    for line in filter(None, piece[2:head_end].decode("utf-8", "replace").split("\r\n")):
         name, colon, value = line.partition(":")
         if not colon:
             raise MultipartError(f"a part has a header without a colon: {line[:100]!r}")

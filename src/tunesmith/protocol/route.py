@@ -114,7 +114,7 @@ class Router:
         async with aclosing(request.chunks()) as chunks:
             body = await self._body(request.headers, chunks, spec)
         values = unflatten(request.query) if spec.method != "POST" else body
-        streaming = values.pop("stream", None) in (True, "true", "True", "1")
+        streaming = _pop_stream(values)
         return DecodedRequest(
             _build(operation, {**values, **path_values}), streaming and spec.event_type is not None
         )
@@ -231,6 +231,18 @@ def _check_lengths(values: Mapping[str, Any]) -> None:
                 f"{_MAX_ITEMS}, but got an array with length {length} instead.",
                 param=name,
             )
+
+
+def _pop_stream(values: dict[str, Any]) -> bool:
+    stream = values.pop("stream", None)
+    if stream not in (None, *_TRUE, *_FALSE):
+        message = f"{_abbreviate(stream)} is not of type 'boolean' - 'stream'"
+        raise InvalidRequestError(message, param="stream")
+    return stream in _TRUE
+
+
+_TRUE = (True, "true", "True", "1")
+_FALSE = (False, "false", "False", "0")
 
 
 def _validation_error(problem: ErrorDetails) -> InvalidRequestError:

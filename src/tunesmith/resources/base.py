@@ -142,6 +142,10 @@ def _describe_problems(
         yield name, _explain_unknown(operation, spec, name)
     for problem in problems:
         if problem not in unknown:
+            location = problem["loc"]
+            if isinstance(location[0], int):  # a positional argument
+                location = (list(operation_signature(operation).parameters)[location[0]],)
+                problem["loc"] = (*location, *problem["loc"][1:])
             param = _path_of(problem, parameters)
             yield param, _TIMEOUT if param == "timeout" else problem["msg"]
 

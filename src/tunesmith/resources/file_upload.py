@@ -6,7 +6,6 @@ import os
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import suppress
 from functools import partial
-from pathlib import Path
 from typing import Literal, TypeVar
 
 import anyio
@@ -27,6 +26,7 @@ from tunesmith.errors import (
 from tunesmith.operations.base import Operation
 from tunesmith.operations.files import CreateFile, DownloadFile, FileSource, ListFiles
 from tunesmith.operations.uploads import CompleteUpload, CreateUpload, CreateUploadPart
+from tunesmith.protocol.file_input import to_readable_path
 from tunesmith.resources.pages import AsyncPaginator
 from tunesmith.types.files import FileObject
 
@@ -83,7 +83,7 @@ class FileUpload:
         progress: Callable[[int, int], None] | None = None,
     ) -> None:
         self._caller = caller
-        self._path = Path(path)
+        self._path, status = to_readable_path(path, param="path")
         self._purpose: Purpose = purpose
         self._filename = filename or self._path.name
         self._part_bytes = part_bytes
@@ -100,14 +100,6 @@ class FileUpload:
             raise InvalidRequestError(
                 f"concurrency must be 1 or more, not {concurrency}", param="concurrency"
             )
-        try:
-            status = self._path.stat()
-        except OSError as error:
-            raise InvalidRequestError(
-                f"{path} cannot be read: {error.strerror}", param="path"
-            ) from None
-        if self._path.is_dir():
-            raise InvalidRequestError(f"{path} is a directory, not a file", param="path")
         self._size_bytes = status.st_size
         self._modified_ns = status.st_mtime_ns
         self._state_path = self._path.with_name(f".{self._path.name}.tunesmith-upload.json")

@@ -220,6 +220,7 @@ async def test_file_names_are_read_however_they_are_quoted(written, filename):
         (b'--b\r\nContent-Disposition: form-data; name="a"\r\n--b--', "no blank line"),
         (b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--", "no name"),
         (b"--b\r\nContent-Type: text/plain\r\n\r\n1\r\n--b--", "no name"),
+        (b"--b\r\n\r\n1\r\n--b--", "no name"),
         (b"--b\r\nrubbish\r\n\r\n1\r\n--b--", "without a colon: 'rubbish'"),
         (b"--b\r\nX: " + b"x" * 20_000 + b"\r\n\r\n1\r\n--b--", "longer than 16384 bytes"),
     ],

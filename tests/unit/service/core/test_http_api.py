@@ -131,6 +131,12 @@ async def test_a_stream_is_server_sent_events_that_end_with_done(api):
     assert [event["object"] for event in events] == ["text_completion"] * len(events)
 
 
+@pytest.mark.parametrize("stream", ["yes", 5, [], {"a": 1}])
+async def test_stream_must_be_a_boolean(api, stream):
+    status, error = await api.fail("/completions", model="davinci-002", prompt="x", stream=stream)
+    assert (status, error["param"]) == (400, "stream")
+
+
 async def test_what_is_wrong_with_a_request_for_a_stream_is_no_stream(api):
     status, error = await api.fail("/completions", model="nobody", prompt="x", stream=True)
     assert (status, error["code"]) == (404, "model_not_found")
@@ -245,6 +251,12 @@ async def test_a_range_that_is_not_understood_is_ignored(api, file_path, asked):
     status, headers, content = await api.send("GET", file_path, headers={"range": asked})
     assert (status, len(content)) == (200, 256_000)
     assert "content-range" not in headers
+
+
+async def test_a_range_of_another_version_is_ignored(api, file_path):
+    headers = {"range": "bytes=0-1", "if-range": '"another"'}
+    status, headers, content = await api.send("GET", file_path, headers=headers)
+    assert (status, len(content)) == (200, 256_000)
 
 
 async def test_a_range_behind_the_end_is_416(api, file_path):
