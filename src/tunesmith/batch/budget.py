@@ -40,6 +40,11 @@ class Budget:
             if amount is not None and not amount > 0:  # also refuses NaN
                 raise ConfigurationError(f"a budget must be above 0, not {amount}")
 
+    def __str__(self) -> str:
+        usd = None if self.usd is None else f"${self.usd:,.2f}"
+        tokens = None if self.tokens is None else f"{self.tokens:,} tokens"
+        return ", ".join(filter(None, (usd, tokens)))
+
     @classmethod
     def parse(cls, text: str) -> "Budget":
         """Parse `5usd` or `200000tokens`.
@@ -76,10 +81,17 @@ class BudgetTracker:
         self.budget = budget
         self._per_token = prices.completion_prices(model) if prices and model else None
         if budget is not None and budget.usd is not None and self._per_token is None:
+            remedy = (
+                f"add usd_per_million_input_tokens and …_output_tokens of {model} to them"
+                if prices and model
+                else "pass a model"
+                if prices
+                else "pass prices=Prices(as_of=…, usd_per_million_input_tokens={…}, "
+                "usd_per_million_output_tokens={…}) and the model"
+            )
             raise ConfigurationError(
-                f"a budget in dollars needs the prices of {model or 'a model'}: pass "
-                "prices=Prices(as_of=…, usd_per_million_input_tokens={…}, "
-                "usd_per_million_output_tokens={…}) and the model, or set the budget in tokens"
+                f"a budget in dollars needs the prices of {model or 'a model'}: {remedy}, or set "
+                "the budget in tokens"
             )
 
     def usd(self, usage: Usage) -> float | None:

@@ -158,7 +158,8 @@ class BatchJob(Generic[M]):
             response_format=response_format,
             file=self._rows.name,
         )
-        self._options = RunOptions(
+        self.options = RunOptions(
+            source=self._rows.name,
             settings=job_settings(model, endpoint, template, params, response_format, order),
             model=model,
             response_format=response_format,
@@ -237,7 +238,7 @@ class BatchJob(Generic[M]):
                 self._rows,
                 self._build,
                 self._client,
-                self._options,
+                self.options,
                 self._stream,
             )
         self._tasks = await self._stack.enter_async_context(anyio.create_task_group())
@@ -327,7 +328,7 @@ class BatchJob(Generic[M]):
         """
         from tunesmith.batch.estimate import estimate  # noqa: PLC0415
 
-        return await estimate(self._rows, self._build, self._options.model, self._options.prices)
+        return await estimate(self._rows, self._build, self.options.model, self.options.prices)
 
     def _start(self) -> JobRun:
         run = self._require_entered()

@@ -91,6 +91,7 @@ def _dead_run(paths: JobPaths, entry: RunBegun) -> BatchReport:
         remaining=None,
         stopped="died",
         started_at=entry.started_at,
+        options=entry.options or {},
     )
 
 

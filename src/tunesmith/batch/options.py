@@ -87,6 +87,7 @@ Order = Literal["completed", "input"]
 class RunOptions:
     """Options of `BatchJob`; see there."""
 
+    source: str | None
     settings: Mapping[str, Any]
     model: str | None
     response_format: type[Any] | None
@@ -109,6 +110,25 @@ class RunOptions:
     def __post_init__(self) -> None:
         self._check_choices()
         self._check_numbers()
+
+    def to_dict(self) -> dict[str, Any]:
+        """Return the options that are set, as plain data for reports."""
+        options = {
+            "source": self.source,
+            **self.settings,
+            "mode": self.mode,
+            "concurrency": self.concurrency,
+            "requests_per_minute": self.pacing.requests.per_minute,
+            "tokens_per_minute": self.pacing.tokens.per_minute,
+            "max_retries": self.max_retries,
+            "timeout": self.timeout_s,
+            "deadline": self.deadline_s,
+            "max_failed": self.max_failed,
+            "budget": self.budget and str(self.budget),
+            "retry_failed": self.retry_failed or None,
+            "keep_files": self.provider.keep_files or None,
+        }
+        return {name: value for name, value in options.items() if value not in (None, {})}
 
     def _check_choices(self) -> None:
         for name, value, choices in (

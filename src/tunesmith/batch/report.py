@@ -1,6 +1,6 @@
 """Progress of a job, and the report of a run."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import asdict, dataclass, field, fields
 from typing import Any, Literal
 
@@ -152,6 +152,7 @@ class BatchReport(RunCounts):
             start is known.
         resume_hint: The next step; empty if there is none.
         started_at: Start of the run in Unix seconds; None if unknown.
+        options: Options of the run that were set, as plain data.
     """
 
     output: str
@@ -165,18 +166,23 @@ class BatchReport(RunCounts):
     stopped: StopReason | Literal["died"] | None = None
     resume_hint: str = ""
     started_at: float | None = None
+    options: Mapping[str, Any] = field(default_factory=dict[str, Any])
 
     @classmethod
-    def from_progress(cls, progress: Progress, output: str) -> "BatchReport":
+    def from_progress(
+        cls, progress: Progress, output: str, options: Mapping[str, Any]
+    ) -> "BatchReport":
         """Create the report of a run in progress.
 
         Args:
             progress: The progress.
             output: The output file.
+            options: Options of the run.
         """
         counts = {entry.name: getattr(progress, entry.name) for entry in fields(RunCounts)}
         rows, remaining = progress.total or progress.finished, progress.remaining
-        return cls(output=output, errors="", journal="", rows=rows, remaining=remaining, **counts)
+        facts: dict[str, Any] = {"rows": rows, "remaining": remaining, "options": options}
+        return cls(output=output, errors="", journal="", **facts, **counts)
 
     @classmethod
     def from_dict(cls, data: Any) -> "BatchReport | None":

@@ -101,7 +101,7 @@ class JobRun:
             opened.callback(self.output.close)
             self._restore()
             self.total = rows.count_rows()
-            self.journal.append(RunBegun(self.total, self.clock.time()))
+            self.journal.append(RunBegun(self.total, self.clock.time(), options.to_dict()))
             self._opened = opened.pop_all()
         self.metrics = JobMetrics(self._began_at)
         self._deadline = Deadline(self.clock, options.deadline_s, "batch")

@@ -91,6 +91,7 @@ def make_report(run: RunFacts) -> BatchReport:
         stopped=stopped,
         resume_hint=_resume_hint(run, stopped),
         started_at=run.clock.time() - counts["elapsed"],
+        options=run.options.to_dict(),
     )
 
 

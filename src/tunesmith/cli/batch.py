@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from tunesmith.batch import BatchJob, BatchReport, Budget, Progress
     from tunesmith.cli.connection import ServiceOptions
     from tunesmith.cli.output import Output
+    from tunesmith.datasets.cost import Prices
     from tunesmith.reports.batch import ProgressHistory
 
 __all__ = ["command"]
@@ -184,9 +185,9 @@ def run(
     ended: tuple[BatchReport, Exception | None] | None = None
     with click_errors(), progress_reporter() as show_progress, _log_warnings():
         history = ProgressHistory(show_progress)
-        settings = {"source": source, "rpm": rpm, "tpm": tpm, **options}
-        page = HTMLReport(page_file, output, history, settings)
+        page = HTMLReport(page_file, output, history)
         costs = Prices.read(prices) if prices else None
+        _warn_of_missing_price(costs, options["model"])
 
         async def main() -> "tuple[BatchReport, Exception | None] | None":
             async with connection.client() as client:
@@ -202,6 +203,7 @@ def run(
                     on_progress=page,
                     **options,
                 )
+                page.options = job.options.to_dict()
                 if dry_run:
                     estimate = await job.estimate()
                     echo(estimate.to_json() if as_json else to_option_names(str(estimate)))
@@ -231,6 +233,11 @@ def run(
         raise SystemExit(1)
 
 
+def _warn_of_missing_price(prices: "Prices | None", model: str | None) -> None:
+    if prices and model and prices.completion_prices(model) is None:
+        echo(f"Your prices do not list {model} under usd_per_million_input_tokens.", err=True)
+
+
 class HTMLReport:
     """HTML report of a job, written again every few seconds while it runs.
 
@@ -238,22 +245,18 @@ class HTMLReport:
         path: The file to write; None for no report.
         output: The job's output.
         history: The job's progress, updated by calls.
+
+    Attributes:
         options: The job's options.
     """
 
-    def __init__(
-        self,
-        path: Path | None,
-        output: Path,
-        history: "ProgressHistory",
-        options: Mapping[str, object],
-    ) -> None:
+    def __init__(self, path: Path | None, output: Path, history: "ProgressHistory") -> None:
         from tunesmith.batch import read_runs
 
         self._path = path
         self._output = output
         self._history = history
-        self._options = {name: value for name, value in options.items() if value not in (None, {})}
+        self.options: Mapping[str, Any] = {}
         self._runs = read_runs(output) if path else []
         self._next_s = 0.0
 
@@ -266,7 +269,7 @@ class HTMLReport:
             return
         self._next_s = progress.elapsed + _REFRESH_S
         with suppress(OSError):  # reported at the end
-            report = BatchReport.from_progress(progress, str(self._output))
+            report = BatchReport.from_progress(progress, str(self._output), self.options)
             self.write(with_option_names(report), refresh_s=_REFRESH_S)
 
     def write(self, report: "BatchReport", *, refresh_s: int | None = None) -> None:
@@ -282,7 +285,6 @@ class HTMLReport:
                 report,
                 self._history,
                 runs=self._runs,
-                options=self._options,
                 refresh_s=refresh_s,
             )
             write_atomic(self._path, page)

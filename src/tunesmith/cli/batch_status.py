@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Iterator
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
@@ -106,18 +107,24 @@ class Tally:
         self.usd = None if prices is None else 0.0
         self.causes: Counter[tuple[str, str]] = Counter()
         self._prices = prices
+        header = read_header(paths.journal)
+        self._is_ordered = header is not None and header.settings.get("order") == "input"
         self._answers = _Tail(paths.target)
+        self._unordered = _Tail(paths.unordered)
         self._errors = _Tail(paths.errors)
 
     def read(self) -> None:
         """Count the lines written since the last call."""
-        for line in self._answers.lines():
+        for line in chain(self._answers.lines(), self._unordered.lines()):
             body = _body(line)
             usage = parse_usage(body) or Usage()
             self.usage += usage
             if self._prices is not None and self.usd is not None:
                 price = self._prices.completion_prices(str(body.get("model"))) or (0.0, 0.0)
                 self.usd += (price[0] * usage.prompt + price[1] * usage.completion) / 1e6
+        if self._is_ordered:
+            # At the end of the run, it gets the lines of the other file.
+            self._answers.close()
         for line in self._errors.lines():
             error: dict[str, Any] = line.get("error") or _body(line).get("error") or {}
             message = str(error.get("message") or "")[:_MESSAGE_CHARS]
@@ -128,11 +135,14 @@ class _Tail:
     """Complete lines of a growing file, each once."""
 
     def __init__(self, path: Path) -> None:
-        self._path = path
+        self._path: Path | None = path
         self._offset = 0
 
+    def close(self) -> None:
+        self._path = None
+
     def lines(self) -> Iterator[dict[str, Any]]:
-        if not self._path.exists():
+        if self._path is None or not self._path.exists():
             return
         with self._path.open("rb") as file:
             file.seek(self._offset)

@@ -48,6 +48,13 @@ def default_epochs(examples: int) -> int:
 ByModel = Mapping[str, Annotated[float, Ge(0)]]
 
 
+_EXAMPLE = (
+    '{"as_of": "2026-11-01", "usd_per_million_input_tokens": {"MODEL": 0.5}, '
+    '"usd_per_million_output_tokens": {"MODEL": 1.5}} for completions, '
+    '{"as_of": "2026-11-01", "usd_per_million_training_tokens": {"MODEL": 2.5}} for training.'
+)
+
+
 class Prices(BaseModel):
     """Prices and the day they were looked up.
 
@@ -74,7 +81,9 @@ class Prices(BaseModel):
     @model_validator(mode="after")
     def _not_empty(self) -> Self:
         if not (self.usd_per_million_training_tokens or self.usd_per_million_input_tokens):
-            raise ValueError("there must be at least one price")
+            raise ValueError(
+                "usd_per_million_training_tokens or usd_per_million_input_tokens is required"
+            )
         return self
 
     @classmethod
@@ -88,16 +97,17 @@ class Prices(BaseModel):
             return cls.model_validate_json(Path(path).read_bytes())
         except OSError as error:
             raise DatasetError(
-                f"The prices cannot be read: {error.strerror or error}.", file=fspath(path)
+                f"The prices cannot be read: {error.strerror or error}.",
+                file=fspath(path),
+                remedy=f"Pass a JSON file: {_EXAMPLE}",
             ) from error
         except ValidationError as error:
             first = error.errors()[0]
             raise DatasetError(
-                f"The prices are not valid: {first['msg']}.",
+                f"The prices are not valid: {first['msg'].removeprefix('Value error, ')}.",
                 file=fspath(path),
                 field=".".join(map(str, first["loc"])) or None,
-                remedy='Write {"as_of": "2026-11-01", "usd_per_million_training_tokens": '
-                '{"MODEL": 1.0}}.',
+                remedy=f"Write {_EXAMPLE}",
             ) from None
 
     def training_price(self, model: str) -> float | None:

@@ -3,6 +3,8 @@
 from collections.abc import Callable, Mapping, Sequence
 from datetime import UTC, datetime
 
+from pydantic_core import to_json
+
 from tunesmith._charts import Series, line_chart
 from tunesmith._html import Html, render_facts, render_page, render_table, tag
 from tunesmith.batch.report import BatchReport, Progress
@@ -59,7 +61,6 @@ def render_html(
     history: ProgressHistory,
     *,
     runs: Sequence[BatchReport] = (),
-    options: Mapping[str, object] | None = None,
     refresh_s: int | None = None,
 ) -> str:
     """Return a page about a job: outcome, causes of failures, progress over time, runs.
@@ -68,7 +69,6 @@ def render_html(
         report: Report of the last run.
         history: Progress of the last run over time.
         runs: Reports of earlier runs, as returned by `read_runs` before the last one.
-        options: Options of the job.
         refresh_s: Seconds after which a browser loads the page again; None if it is final.
 
     Returns:
@@ -91,7 +91,6 @@ def render_html(
     ]
     # A job of less than a second, as in virtual time, would be a single point in each chart.
     takes_time = any(sample.elapsed > samples[0].elapsed for sample in samples)
-    settings = render_facts(options) if options else Html("")
     runs = [*runs, report]
     causes = [
         (number, f"{cause.rows:,}", cause.code, cause.message)
@@ -111,7 +110,14 @@ def render_html(
         ),
         *([tag("h2", "Over time"), tag("div", *charts, class_="grid")] if takes_time else []),
         *([tag("h2", "Runs"), _runs_table(runs)] if len(runs) > 1 else []),
-        *([tag("h2", "Options"), settings] if options else []),
+        *(
+            [
+                tag("h2", "Options of the last run" if len(runs) > 1 else "Options"),
+                render_facts(_options(report)),
+            ]
+            if report.options
+            else []
+        ),
         refresh_s=refresh_s,
     )
 
@@ -143,8 +149,30 @@ def _summary(report: BatchReport, runs: Sequence[BatchReport], *, is_running: bo
 
 
 def _runs_table(runs: Sequence[BatchReport]) -> Html:
-    rows = [(number, *_run_cells(run)) for number, run in enumerate(runs, 1)]
-    return render_table(("Run", "Start (UTC)", "Outcome", "Time and cost"), rows)
+    last = _options(runs[-1])
+    rows = [
+        (number, *_run_cells(run), _differences(_options(run), last) if run.options else "")
+        for number, run in enumerate(runs, 1)
+    ]
+    return render_table(("Run", "Start (UTC)", "Outcome", "Time and cost", "Other options"), rows)
+
+
+def _options(run: BatchReport) -> dict[str, str]:
+    """Return the options of a run, in words."""
+    return {
+        name.replace("_", " ").capitalize(): "yes"
+        if value is True
+        else value
+        if isinstance(value, str)
+        else to_json(value).decode()
+        for name, value in run.options.items()
+    }
+
+
+def _differences(options: Mapping[str, str], others: Mapping[str, str]) -> str:
+    names = dict.fromkeys([*options, *others])
+    changed = [name for name in names if options.get(name) != others.get(name)]
+    return "; ".join(f"{name}: {options.get(name, 'none')}" for name in changed)
 
 
 def _run_cells(run: BatchReport) -> tuple[str, ...]:

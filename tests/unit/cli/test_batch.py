@@ -136,11 +136,16 @@ def test_an_invalid_option_is_exit_code_2(run, prompts, service, folder, args, m
     ("args", "message"),
     [
         (["--budget", "5usd"], "--prices FILE"),
+        (["--budget", "5usd", "--prices", "training.json"], "_input_tokens and …_output_tokens of"),
+        (["--prices", "0.5"], 'Pass a JSON file: {"as_of": '),
+        (["--prices", "prompts.jsonl"], '"usd_per_million_output_tokens": {"MODEL": 1.5}}'),
         (["--endpoint", "/v1/images"], "/v1/chat/completions"),
         (["--endpoint", "/v1/chat/completions", "--budget", "5tokens"], "[prompt]"),
     ],
 )
 def test_errors_name_options_instead_of_arguments(run, prompts, service, folder, args, message):
+    prices = {"as_of": "2026-11-01", "usd_per_million_training_tokens": {"m": 1}}
+    (folder / "training.json").write_text(json.dumps(prices))
     done = batch(run, prompts, *args)
     assert done.exit_code == 1
     assert message in done.output
@@ -169,7 +174,19 @@ def test_a_report_is_written(run, prompts, service, folder):
     assert "2 answered, 0 failed" in page
     assert "Throughput" in page
     assert "refresh" not in page  # the job has ended
-    assert "<td>prompts.jsonl</td>" in page.split("Options")[1]
+    options = page.split("Options")[1]
+    assert '<th scope="row">Source</th><td>prompts.jsonl</td>' in options
+    assert '<th scope="row">Max retries</th><td>5</td>' in options
+
+
+def test_a_report_shows_the_options_of_earlier_runs(run, prompts, service, folder):
+    service.refuse = lambda number, now: (401, {}, {"error": {"message": "no such key"}})
+    batch(run, prompts, "--budget 90000tokens --max-retries 2 --param max_tokens=5")
+    service.refuse = lambda number, now: None
+    batch(run, prompts, "--resume --param max_tokens=5 --report job.html")
+    runs = (folder / "job.html").read_text().split("<h2>Runs</h2>")[1]
+    assert "Max retries: 2; Budget: 90,000 tokens" in runs
+    assert '<th scope="row">Params</th><td>{&quot;max_tokens&quot;:5}</td>' in runs
 
 
 def test_an_error_that_ends_a_job_is_told_with_its_report(run, prompts, service, folder):

@@ -80,6 +80,30 @@ def test_a_tally_reads_growing_files_once(job):
     assert not is_locked(paths.journal)
 
 
+def test_a_tally_counts_the_answers_of_an_ordered_job_once(run, job, folder):
+    assert run("batch run prompts.jsonl -o sorted.jsonl -m m --order input").exit_code == 0
+    paths = JobPaths(folder / "sorted.jsonl")
+    lines = paths.target.read_text().splitlines(keepends=True)
+    paths.target.write_text("")
+    paths.unordered.write_text(lines[0])  # while the job runs
+    tally = Tally(paths, None)
+    tally.read()
+    first = tally.usage.total
+    assert first > 0
+    with paths.unordered.open("a") as file:
+        file.write(lines[1])
+    tally.read()
+    assert tally.usage.total > first
+    total = tally.usage.total
+    paths.unordered.unlink()
+    paths.target.write_text("".join(lines))  # its end
+    tally.read()
+    assert tally.usage.total == total
+    after = Tally(paths, None)
+    after.read()
+    assert after.usage.total == total
+
+
 def test_list_shows_the_jobs_of_a_folder(run, job, folder):
     (folder / "broken.journal").write_text("nothing")
     assert "answers.jsonl\tcomplete\t1\t1\t2" in run("batch list").stdout

@@ -37,7 +37,7 @@ async def batch_page(folder):
     ):
         report = await job.run()
     history(replace(history.samples[-1], elapsed=60.0))  # or there are no curves
-    (folder / "page.html").write_text(render_html(report, history, options={"model": "x"}))
+    (folder / "page.html").write_text(render_html(report, history))
 
 
 async def dataset_page(folder):

@@ -50,10 +50,13 @@ async def test_a_report_shows_causes_and_options_and_refreshes_while_the_job_run
         refused=0,
         retried=0,
         causes=(FailureCause("rate_limit", "slow <down>", 2),),
+        options={"model": "m", "keep_files": True, "template": {"input": "{text}"}},
     )
-    shown = render_html(report, ProgressHistory(), options={"model": "m"}, refresh_s=5)
+    shown = render_html(report, ProgressHistory(), refresh_s=5)
     assert '<td class="short">rate_limit</td><td class="short">slow &lt;down&gt;</td>' in shown
-    assert '<th scope="row">model</th><td>m</td>' in shown
+    assert '<th scope="row">Model</th><td>m</td>' in shown
+    assert '<th scope="row">Keep files</th><td>yes</td>' in shown
+    assert '<th scope="row">Template</th><td>{&quot;input&quot;:&quot;{text}&quot;}</td>' in shown
     assert 'http-equiv="refresh"' in shown
     assert "refresh" not in render_html(report, ProgressHistory())
 
@@ -118,9 +121,10 @@ async def test_a_journal_keeps_the_reports_of_all_runs(tmp_path, anyio_backend):
     assert read_runs(output) == reports
     assert [report.done for report in reports] == [1, 1]
     with JobPaths(output).journal.open("a") as journal:
-        journal.write('{"begun":3,"at":1750000000}\n')
+        journal.write('{"begun":3,"at":1750000000,"options":{"max_retries":1}}\n')
     dead = read_runs(output)[2]
     assert (dead.stopped, dead.started_at) == ("died", 1_750_000_000)
+    assert dead.options == {"max_retries": 1}
 
 
 def test_a_report_is_short_in_a_notebook():

@@ -2,7 +2,7 @@
 
 ```text
 {"journal": 2, "output": "a.jsonl", "job": "9f0c…", "settings": {…}}   first line
-{"begun": 3000, "at": 1764400000.0}      a run begins; number of rows, null if unknown
+{"begun": 3000, "at": 1.7e9, "options": {…}}   a run begins; number of rows, null if unknown
 {"sent": "key", "reserved": [9, 16]}     written before the request is sent
 {"requeued": "key"}                      not paid: refused, never arrived, or to be retried
 {"lost": "key"}                          outcome unknown, perhaps paid
@@ -79,6 +79,7 @@ class RunBegun:
 
     rows: int | None
     started_at: float | None = None
+    options: Mapping[str, Any] | None = None
 
 
 @dataclass(slots=True)
@@ -248,7 +249,7 @@ _KEYS: Mapping[type[Entry], tuple[str, ...]] = {
     ShardCollected: ("shard", "settled", "perhaps", "next", "failure"),
     ShardClosed: ("shard", "closed"),
     JobBegun: ("journal", "output", "job", "settings"),
-    RunBegun: ("begun", "at"),
+    RunBegun: ("begun", "at", "options"),
     RunEnded: ("report",),
 }
 """Keys of the line of each entry, in the order of its fields. The first one, or the second after
@@ -261,6 +262,7 @@ _TYPES: Mapping[Any, Any] = {
     float: int | float,
     float | None: int | float,
     Mapping[str, Any]: dict,
+    Mapping[str, Any] | None: dict,
 }
 
 
