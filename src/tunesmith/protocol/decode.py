@@ -104,8 +104,7 @@ def _decode(
         return validate_json(kind, data, keep_surrogates=keep_surrogates)
     except ValidationError as error:
         problem = error.errors()[0]
-        location = ".".join(str(part) for part in problem["loc"])
-        reason = f"{location}: {problem['msg']}" if location else problem["msg"]
+        reason = ": ".join([*map(str, problem["loc"]), problem["msg"]])
         if words := find_reason(data):
             reason += f"; the service responds: {words}"
         raise InvalidResponseError(

@@ -29,9 +29,6 @@ _MAX_DEPTH = 200
 
 _TEXT_PARTS = frozenset({"text", "output_text"})
 
-_MAX_ROUNDS = 20
-"""Each round removes at least one level of invalid fields; no response is nested deeper."""
-
 
 def parse_json(content: bytes) -> Any:
     """Parse JSON, including byte order marks and lone surrogates.
@@ -87,7 +84,7 @@ def validate_json(kind: type[M], content: bytes, *, keep_surrogates: bool = Fals
 
 def _limit_depth(value: Any, depth: int = 0) -> Any:
     if depth == _MAX_DEPTH and isinstance(value, dict | list):
-        return json.dumps(value, ensure_ascii=False)
+        return json.dumps(value)
     if isinstance(value, dict):
         fields = cast("dict[str, Any]", value)
         return {name: _limit_depth(field, depth + 1) for name, field in fields.items()}
@@ -112,12 +109,14 @@ def validate_leniently(kind: type[M], value: Any) -> M:
     """
     raw = value
     removed: set[Path] = set()
-    for number in range(_MAX_ROUNDS):
+    is_repaired = False
+    while True:
         try:
             model = kind.model_validate(value)
         except ValidationError as error:
-            if not number:
+            if not is_repaired:
                 raw = value = _repair_lists(raw, error)
+                is_repaired = True
                 continue
             paths = {_field_path(value, problem["loc"]) for problem in error.errors()}
             depth = max(map(len, paths))
@@ -132,7 +131,6 @@ def validate_leniently(kind: type[M], value: Any) -> M:
         else:
             _restore(model, raw, removed)
             return model
-    return kind.model_validate(value)
 
 
 def _repair_lists(value: Any, error: ValidationError) -> Any:

@@ -98,7 +98,7 @@ class MultipartBody:
     """
 
     def __init__(self, parts: Sequence[Part], boundary: str | None = None) -> None:
-        self._boundary = secrets.token_hex(16) if boundary is None else boundary
+        self._boundary = secrets.token_hex() if boundary is None else boundary
         if not _BOUNDARY.fullmatch(self._boundary):
             raise ValueError(f"invalid boundary of a form: {self._boundary!r}")
         self._parts = [(self._head(part), part) for part in parts]
@@ -314,7 +314,7 @@ class _PartParser:
         """Copy the content before `end` to a temporary file; return False if it is not a file."""
         pending, start = self._pending, 0
         if self._part is None:
-            part = _parse_part(pending, min(end, _MAX_HEAD_BYTES + 4))
+            part = _parse_part(pending, end)
             if part.filename is None:
                 return False
             start = pending.find(b"\r\n\r\n") + 4

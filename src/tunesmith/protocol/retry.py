@@ -79,7 +79,9 @@ def retry_delay(
     if error is not None:
         is_transient = error.phase != "closed"
     else:
-        is_transient = status in _RETRYABLE_STATUSES or ((status or 0) >= 500 and status != 501)  # noqa: PLR2004
+        is_transient = status is not None and (
+            status in _RETRYABLE_STATUSES or (status >= 500 and status != 501)  # noqa: PLR2004
+        )
     if advice == "false" or not (is_transient or advice == "true"):
         return None
     requested_s = parse_retry_after(headers, now)
@@ -101,9 +103,10 @@ def may_have_been_processed(
     """
     if error is not None:
         return error.phase not in _NEVER_SENT
-    status = status or 0
     # Proxies answer for a service that may still finish, and 409 may come from a proxy's retry.
-    return status in {408, 409} or (status >= 500 and status not in _UNPROCESSED_STATUSES)  # noqa: PLR2004
+    return status is not None and (
+        status in {408, 409} or (status >= 500 and status not in _UNPROCESSED_STATUSES)  # noqa: PLR2004
+    )
 
 
 def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
@@ -127,7 +130,7 @@ def parse_retry_after(headers: Mapping[str, str], now: float) -> float | None:
         date = parsedate_to_datetime(value)
     except (OverflowError, ValueError):
         return None
-    return max((date if date.tzinfo else date.replace(tzinfo=UTC)).timestamp() - now, 0.0)
+    return max(date.replace(tzinfo=date.tzinfo or UTC).timestamp() - now, 0.0)
 
 
 def _parse_number(text: str | None) -> float | None:

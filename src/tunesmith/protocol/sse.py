@@ -90,7 +90,9 @@ class SSEDecoder:
         The standard discards an unfinished event, but some servers omit the last blank line or the
         last line end.
         """
-        text = b"".join(self._pending).removeprefix(b"" if self._begun else _BOM)
+        text = b"".join(self._pending)
+        if not self._begun:
+            text = text.removeprefix(_BOM)
         self._pending.clear()
         return self._parse([*_split(text), b""])
 
@@ -103,7 +105,7 @@ class SSEDecoder:
                 self._parse_field(line)
             else:
                 if self._data:
-                    data = self._data[0] if len(self._data) == 1 else b"\n".join(self._data)
+                    data = b"\n".join(self._data)
                     events.append(ServerSentEvent(data, self._event, self._id, self._retry_ms))
                     self._data = []
                 self._event = ""

@@ -202,7 +202,7 @@ def _strict_schema(model: type[Any], *, param: str) -> Schema:
     return strict
 
 
-_TYPE_KEYWORDS = frozenset({"$ref", "allOf", "anyOf", "const", "enum", "type"})
+_TYPE_KEYWORDS = frozenset({"$ref", "anyOf", "const", "enum", "type"})
 
 
 def _strict(schema: Any, place: str, param: str) -> Any:
@@ -211,10 +211,9 @@ def _strict(schema: Any, place: str, param: str) -> Any:
     strict: Schema = {
         key: value for key, value in original.items() if key not in {"default", "discriminator"}
     }
-    for key in ("anyOf", "oneOf", "allOf"):
+    for key in ("anyOf", "oneOf"):
         if key in strict:
-            branches = [_strict(branch, place, param) for branch in strict.pop(key)]
-            strict["allOf" if key == "allOf" else "anyOf"] = branches
+            strict["anyOf"] = [_strict(branch, place, param) for branch in strict.pop(key)]
     if not strict.keys() & _TYPE_KEYWORDS:
         raise _inexpressible(
             f"{place} has no type", "annotate it with a type other than Any", param
@@ -227,11 +226,11 @@ def _strict(schema: Any, place: str, param: str) -> Any:
         # A reference must stand alone.
         strict["anyOf"] = [{"$ref": strict.pop("$ref")}]
     if strict.get("type") == "object":
-        properties = cast("Schema", strict.get("properties", {}))
-        if not properties and strict.get("additionalProperties", False) is not False:
+        if "properties" not in strict:
             raise _inexpressible(
                 f"{place} is a mapping", "use a list of objects with a key and a value", param
             )
+        properties = cast("Schema", strict["properties"])
         strict["properties"] = {
             name: _strict(value, f"{place}.{name}", param) for name, value in properties.items()
         }

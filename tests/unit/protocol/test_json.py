@@ -5,9 +5,9 @@ import warnings
 
 import pytest
 from hypothesis import given, strategies as st
-from pydantic import ValidationError
+from pydantic import BaseModel, ValidationError
 
-from tunesmith.protocol.json import join_surrogates, parse_json, validate_json
+from tunesmith.protocol.json import join_surrogates, parse_json, text_content, validate_json
 from tunesmith.types.chat import ChatCompletion
 from tunesmith.types.completions import Completion
 from tunesmith.types.files import FileObject
@@ -42,6 +42,11 @@ def test_unusual_json_is_parsed(content, value):
 def test_other_content_is_an_error(content):
     with pytest.raises(ValueError):  # noqa: PT011 - the messages are those of the parsers
         parse_json(content)
+
+
+def test_json_that_is_nested_too_deeply_is_an_error_that_says_so():
+    with pytest.raises(ValueError, match=r"^the JSON is nested too deeply$"):
+        parse_json(b"[" * 100_000)
 
 
 @given(st.text())
@@ -142,6 +147,56 @@ def test_raw_values_are_dumped_without_a_warning():
         dumped = completion.model_dump()
         assert '"content":[{"type":"text"}]' in completion.model_dump_json()
     assert dumped["choices"][0]["message"]["content"] == [{"type": "text"}]
+    received = completion.model_dump(exclude_unset=True)
+    assert received["choices"][0]["message"]["content"] == [{"type": "text"}]
+
+
+class Size(BaseModel):
+    width: int
+    unit: str = "cm"
+
+
+class Parcel(BaseModel):
+    label: str | list[int] | None = None
+    corners: tuple[int, int] | None = None
+    sizes: str | list[Size] | None = None
+
+
+@pytest.mark.parametrize(
+    ("field", "value"), [("label", ["a"]), ("label", [1, "a"]), ("corners", [1]), ("sizes", [{}])]
+)
+def test_a_value_that_no_type_of_its_field_accepts_is_kept_raw(field, value):
+    assert getattr(validate_json(Parcel, encode({field: value})), field) == value
+
+
+def test_only_the_innermost_field_is_kept_raw():
+    parcel = validate_json(Parcel, encode({"sizes": [{"width": 1, "unit": 5}, {"width": 2}]}))
+    assert parcel.sizes[1] == Size(width=2)
+    assert (parcel.sizes[0].width, parcel.sizes[0].unit) == (1, 5)
+
+
+@pytest.mark.parametrize(
+    ("content", "text"),
+    [
+        ("Hello", "Hello"),
+        (
+            [
+                {"type": "thinking", "text": "Hm."},
+                {"type": "text", "text": "Hel"},
+                {"type": "text", "text": None},
+                {"type": "output_text", "text": "lo"},
+                "!",
+            ],
+            "Hello",
+        ),
+        ([], ""),
+        (None, None),
+        (5, None),
+        ({"text": "Hello"}, None),
+    ],
+)
+def test_the_text_of_a_message_may_come_in_parts(content, text):
+    assert text_content(content) == text
 
 
 @pytest.mark.parametrize(

@@ -16,6 +16,7 @@ from tunesmith.protocol.multipart import (
     MultipartError,
     Part,
     ReceivedPart,
+    SpooledFile,
     decode_multipart,
 )
 
@@ -91,9 +92,10 @@ async def test_names_are_quoted_as_browsers_do_it(name, written):
     assert b"filename=" + written + b"\r\n" in content
 
 
-def test_a_media_type_cannot_begin_a_header():
+@pytest.mark.parametrize("end", ["\r\n", "\r", "\n"])
+def test_a_media_type_cannot_begin_a_header(end):
     with pytest.raises(InvalidRequestError, match="one line") as caught:
-        MultipartBody([Part("file", b"", "f", "text/plain\r\nX-Forged: 1")])
+        MultipartBody([Part("file", b"", "f", f"text/plain{end}X-Forged: 1")])
     assert caught.value.param == "file"
 
 
@@ -208,26 +210,62 @@ async def test_file_names_are_read_however_they_are_quoted(written, filename):
     assert (part.name, part.filename) == ("file", filename)
 
 
+ENDS_EARLY = "the last boundary is missing: the body ends early"
+NO_BLANK_LINE = "a part has no blank line after its headers"
+NO_COLON = "a part has a header without a colon: "
+NO_NAME = "a part has no name"
+
+
 @pytest.mark.parametrize(
     ("body", "complaint"),
     [
-        (b"", "ends early"),
-        (b"no form at all", "ends early"),
-        (b"--b\r\n" + PART, "ends early"),
-        (b"--b\r\n" + PART + b"\r\n--b\r\n", "ends early"),
-        (b"--b\r\n" + PART + b"\r\n--b-", "ends early"),
-        (b"--b\r\n--b--", "no blank line"),
-        (b'--b\r\nContent-Disposition: form-data; name="a"\r\n--b--', "no blank line"),
-        (b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--", "no name"),
-        (b"--b\r\nContent-Type: text/plain\r\n\r\n1\r\n--b--", "no name"),
-        (b"--b\r\n\r\n1\r\n--b--", "no name"),
-        (b"--b\r\nrubbish\r\n\r\n1\r\n--b--", "without a colon: 'rubbish'"),
-        (b"--b\r\nX: " + b"x" * 20_000 + b"\r\n\r\n1\r\n--b--", "longer than 16384 bytes"),
+        (b"", ENDS_EARLY),
+        (b"no form at all", ENDS_EARLY),
+        (b"--b\r\n" + PART, ENDS_EARLY),
+        (b"--b\r\n" + PART + b"\r\n--b\r\n", ENDS_EARLY),
+        (b"--b\r\n" + PART + b"\r\n--b-", ENDS_EARLY),
+        (b"--b\r\n--b--", NO_BLANK_LINE),
+        (b'--b\r\nContent-Disposition: form-data; name="a"\r\n--b--', NO_BLANK_LINE),
+        (b"--b\r\nX: 1\r\n--b\r\n" + PART + b"\r\n--b--", NO_BLANK_LINE),
+        (b"--b\r\nContent-Disposition: form-data\r\n\r\n1\r\n--b--", NO_NAME),
+        (b"--b\r\nContent-Type: text/plain\r\n\r\n1\r\n--b--", NO_NAME),
+        (b"--b\r\n\r\n1\r\n--b--", NO_NAME),
+        (b"--b\r\n" + b"x" * 200 + b"\r\n\r\n1\r\n--b--", NO_COLON + repr("x" * 100)),
     ],
 )
-async def test_what_is_wrong_with_a_body_is_said(body, complaint):
-    with pytest.raises(MultipartError, match=complaint):
-        await received(body)
+async def test_what_is_wrong_with_a_body_is_said_however_it_is_cut(body, complaint):
+    for pieces in ([body], [bytes([byte]) for byte in body]):
+        with pytest.raises(MultipartError) as caught:
+            await received(*pieces)
+        assert str(caught.value) == complaint
+
+
+async def test_the_headers_of_a_part_have_a_longest_length():
+    def body(length):
+        head = b'\r\nContent-Disposition: form-data; name="a"\r\nX: '
+        return b"--b" + head.ljust(length, b"x") + b"\r\n\r\n1\r\n--b--"
+
+    assert await received(body(16_384)) == [ReceivedPart("a", b"1")]
+    with pytest.raises(MultipartError, match=r"^the headers .* are longer than 16384 bytes$"):
+        await received(body(16_385))
+
+
+@pytest.mark.parametrize("padding", [0, 64])
+async def test_a_boundary_may_be_padded_and_cut_anywhere(padding):
+    first = b"--b" + b" " * padding + b"\r\n" + PART
+    body = first + b"\r\n" + first + b"\r\n--b--"
+    whole = await received(body)
+    assert whole == [ReceivedPart("a", b"1")] * 2
+    assert await received(*[bytes([byte]) for byte in body]) == whole
+    for place in range(len(body)):
+        assert await received(body[:place], body[place:]) == whole
+
+
+async def test_a_body_may_be_as_long_as_the_limit():
+    body = b"--b\r\n" + PART + b"\r\n--b--"
+    assert await received(body, max_bytes=len(body)) == [ReceivedPart("a", b"1")]
+    with pytest.raises(MultipartError, match="longer than"):
+        await received(body, max_bytes=len(body) - 1)
 
 
 @pytest.mark.parametrize(
@@ -296,7 +334,7 @@ async def test_little_more_than_twice_the_largest_part_is_held():
 
 @pytest.mark.parametrize("chunk_bytes", [997, 4096, 70_000, 10**6])
 async def test_large_files_are_received_into_temporary_files(chunk_bytes):
-    large = (b"x" * 1000 + b"\r\n--bx\r\n--b y") * 200
+    large = (b"x" * 1000 + b"\r\n\r\n--bx\r\n--b y") * 200
     parts = [
         Part("first", large, "1", "text/plain"),
         Part("text", large),
@@ -314,3 +352,10 @@ async def test_large_files_are_received_into_temporary_files(chunk_bytes):
         assert b"".join(first.spooled.chunks()) == large
         assert b"".join(second.spooled.chunks()) == large + b"\r"
         assert (first.content_type, second.spooled.size_bytes) == ("text/plain", len(large) + 1)
+
+
+def test_a_temporary_file_is_read_in_chunks():
+    file = SpooledFile()
+    file.write(b"a" * 300_000)
+    assert list(file.chunks()) == [b"a" * 2**18, b"a" * (300_000 - 2**18)]
+    assert b"".join(file.chunks()) == b"a" * 300_000

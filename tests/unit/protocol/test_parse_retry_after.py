@@ -18,6 +18,7 @@ from tunesmith.protocol.retry import parse_retry_after
         ({"retry-after-ms": "soon", "retry-after": "9"}, 9),
         ({"retry-after": "Thu, 01 Jan 1970 00:02:00 GMT"}, 80),
         ({"retry-after": "Thu, 01 Jan 1970 00:02:00 -0000"}, 80),
+        ({"retry-after": "Thu, 01 Jan 1970 01:02:00 +0100"}, 80),
         ({"retry-after": "Thu, 01 Jan 1970 00:00:01 GMT"}, 0),
     ],
 )

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given, strategies as st
 
 from tunesmith.errors import BackendError
-from tunesmith.protocol.retry import RetryPolicy, retry_delay
+from tunesmith.protocol.retry import RetryPolicy, may_have_been_processed, retry_delay
 
 POLICY = RetryPolicy()
 
@@ -18,7 +18,7 @@ def test_failures_that_pass_are_tried_again(status):
     assert pause(status=status) == 0.5
 
 
-@pytest.mark.parametrize("status", [301, 400, 401, 403, 404, 413, 422])
+@pytest.mark.parametrize("status", [None, 301, 400, 401, 403, 404, 413, 422, 499, 501])
 def test_failures_that_stay_are_not(status):
     assert pause(status=status) is None
 
@@ -91,3 +91,24 @@ def test_an_exhausted_quota_is_never_tried_again():
 
 def test_the_service_cannot_ask_for_more_attempts_than_the_policy_allows():
     assert pause(3, status=500, headers={"x-should-retry": "true"}) is None
+
+
+@pytest.mark.parametrize("status", [408, 409, 500, 502, 503, 504, 520, 522, 524, 529])
+def test_a_request_may_have_been_processed_although_it_failed(status):
+    assert may_have_been_processed(status=status)
+
+
+@pytest.mark.parametrize("status", [None, 400, 404, 410, 429, 499, 501, 521, 523, 525, 526])
+def test_a_request_that_was_refused_was_not_processed(status):
+    assert not may_have_been_processed(status=status)
+
+
+@pytest.mark.parametrize(
+    ("phase", "may_have_been"),
+    [
+        *[("connect", False), ("connect_timeout", False), ("closed", False)],
+        *[("write", True), ("read", True), ("timeout", True)],
+    ],
+)
+def test_a_request_was_not_processed_if_it_was_not_sent(phase, may_have_been):
+    assert may_have_been_processed(error=BackendError("broken", phase=phase)) is may_have_been

@@ -46,6 +46,17 @@ def test_a_second_byte_order_mark_belongs_to_the_field_name():
     assert data_of(b"\xef\xbb\xbf\xef\xbb\xbfdata: a\n\ndata: b\n\n") == [b"b"]
 
 
+def test_a_byte_order_mark_after_the_beginning_belongs_to_the_field_name():
+    assert data_of(b"data: a\n\n", b"\xef\xbb\xbfdata: b") == [b"a"]
+    assert data_of(b"\n", b"\xef\xbb\xbfdata: a\n\ndata: b\n\n") == [b"b"]
+
+
+def test_bytes_that_are_not_utf_8_are_replaced_in_names_and_ids():
+    assert decoded(b"id: \xff1\nevent: \xffa\ndata: \xff\n\n") == [
+        ServerSentEvent(b"\xff", "\ufffda", "\ufffd1")
+    ]
+
+
 def test_several_data_lines_are_joined_by_line_feeds():
     assert data_of(b"data: YHOO\ndata: +2\ndata: 10\n\n") == [b"YHOO\n+2\n10"]
 
@@ -90,7 +101,14 @@ def test_an_id_with_a_nul_is_passed_over():
 
 @pytest.mark.parametrize(
     ("value", "retry_ms"),
-    [(b"1500", 1500), (b"1.5", None), (b"-1", None), (b"", None), (b"9" * 5000, None)],
+    [
+        (b"1500", 1500),
+        (b"1.5", None),
+        (b"-1", None),
+        (b"", None),
+        (b"9" * 18, 10**18 - 1),
+        (b"9" * 19, None),
+    ],
 )
 def test_retry_is_a_number_of_milliseconds_or_nothing(value, retry_ms):
     assert decoded(b"retry: " + value + b"\ndata: a\n\n")[0].retry_ms == retry_ms

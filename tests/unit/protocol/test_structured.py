@@ -1,5 +1,6 @@
 """Classes as schemas, and answers as their objects."""
 
+import re
 import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -152,13 +153,6 @@ def test_a_schema_is_a_response_format_that_the_operation_takes(model):
     assert asked.response_format == wanted
 
 
-@pytest.mark.parametrize(("model", "place"), [(Index, "Index.pages"), (Page, r"Page.notes\[\]")])
-def test_a_mapping_with_free_keys_is_refused_by_its_place(model, place):
-    with pytest.raises(InvalidRequestError, match=f"{place} is a mapping") as refused:
-        json_schema_format(model)
-    assert refused.value.param == "response_format"
-
-
 class Box(BaseModel):
     corners: tuple[int, int]
 
@@ -175,19 +169,74 @@ class Boxes(BaseModel):
     boxes: list[Box]
 
 
+class Flight(BaseModel):
+    seat: tuple[int, str] | None
+
+
+class Nothing(BaseModel):
+    values: tuple[()]
+
+
+USE_A_CLASS = "use a list or another class"
+ANNOTATE = "annotate it with a type other than Any"
+
+
 @pytest.mark.parametrize(
-    ("model", "problem"),
+    ("model", "problem", "fix"),
     [
-        (Box, "Box.corners is a tuple"),
-        (Boxes, "Box.corners is a tuple"),
-        (Loose, "Loose.anything has no type"),
-        (Bare, r"Bare.items\[\] has no type"),
+        (Box, "Box.corners is a tuple", USE_A_CLASS),
+        (Boxes, "Box.corners is a tuple", USE_A_CLASS),
+        (Flight, "Flight.seat is a tuple", USE_A_CLASS),
+        (Nothing, "Nothing.values[] has no type", ANNOTATE),
+        (Loose, "Loose.anything has no type", ANNOTATE),
+        (Bare, "Bare.items[] has no type", ANNOTATE),
+        (Index, "Index.pages is a mapping", "use a list of objects with a key and a value"),
+        (Page, "Page.notes[] is a mapping", "use a list of objects with a key and a value"),
     ],
 )
-@pytest.mark.parametrize("convert", [json_schema_format, pydantic_function_tool])
-def test_a_field_that_strict_schemas_cannot_express_is_named(model, problem, convert):
-    with pytest.raises(InvalidRequestError, match=problem):
+@pytest.mark.parametrize(
+    ("convert", "param"),
+    [(json_schema_format, "response_format"), (pydantic_function_tool, "tools")],
+)
+def test_a_field_that_strict_schemas_cannot_express_is_named(model, problem, fix, convert, param):
+    with pytest.raises(InvalidRequestError) as refused:
         convert(model)
+    assert str(refused.value) == f"{problem}, which strict schemas cannot express: {fix}"
+    assert refused.value.param == param
+
+
+def test_a_class_without_fields_is_an_object_without_properties():
+    """As of a tool without parameters."""
+
+    class Empty(BaseModel):
+        pass
+
+    assert json_schema_format(Empty)["json_schema"]["schema"] == {
+        "title": "Empty",
+        "type": "object",
+        "properties": {},
+        "required": [],
+        "additionalProperties": False,
+    }
+
+
+class Cat(BaseModel):
+    kind: Literal["cat"]
+
+
+class Dog(BaseModel):
+    kind: Literal["dog"]
+
+
+class Zoo(BaseModel):
+    animals: list[Annotated[Cat | Dog, Field(discriminator="kind")]]
+
+
+def test_items_that_are_told_apart_by_a_field_are_any_of_their_classes():
+    schema = json_schema_format(Zoo)["json_schema"]["schema"]
+    assert schema["properties"]["animals"]["items"] == {
+        "anyOf": [{"$ref": "#/$defs/Cat"}, {"$ref": "#/$defs/Dog"}]
+    }
 
 
 @dataclass
@@ -238,8 +287,25 @@ class Plain:
     "model", [Plain, {"type": "json_object"}, Term(word="x"), None, list[Term]]
 )
 def test_other_values_than_classes_of_objects_are_refused(model):
-    with pytest.raises(InvalidRequestError, match="must be"):
+    with pytest.raises(InvalidRequestError, match="must be") as refused:
         json_schema_format(model)
+    assert refused.value.param == "response_format"
+
+
+@pytest.mark.parametrize(
+    ("value", "name", "reason"),
+    [
+        (Plain, "Plain", "Unable to generate pydantic-core schema for .*"),
+        (Term(word="x"), "word='x' meaning=None", "unhashable type: 'Term'"),
+    ],
+)
+def test_the_reason_why_a_value_has_no_schema_is_one_line(value, name, reason):
+    with pytest.raises(InvalidRequestError) as refused:
+        json_schema_format(value)
+    assert re.fullmatch(
+        f"{name} must be a pydantic model, dataclass or TypedDict: {reason}",
+        str(refused.value),
+    )
 
 
 def test_text_parts_are_parsed_without_reasoning():
@@ -250,8 +316,9 @@ def test_text_parts_are_parsed_without_reasoning():
 
 
 def test_an_answer_that_is_no_object_is_refused():
-    with pytest.raises(InvalidRequestError, match="Terms must be an object"):
+    with pytest.raises(InvalidRequestError, match="Terms must be an object") as refused:
         json_schema_format(Terms)
+    assert refused.value.param == "response_format"
 
 
 def test_a_tool_takes_its_name_and_description_from_the_class():
@@ -301,6 +368,7 @@ def test_the_answers_are_read_and_keep_all_that_came_with_them():
     assert parsed.choices[0].message.reasoning_content == "Hm."
     assert (parsed.id, parsed.extra) == ("chatcmpl-1", 1)
     assert parsed.model_dump()["choices"][0]["message"]["parsed"]["word"] == "noumenon"
+    assert parsed.model_fields_set == {"id", "choices", "extra"}
 
 
 def test_the_answers_know_their_response():
@@ -324,11 +392,16 @@ def test_refusals_and_calls_are_left_unread(message):
 
 
 @pytest.mark.parametrize("reason", ["length", "content_filter"])
-def test_an_answer_that_was_cut_off_says_so(reason):
-    answer = completion(content='{"word": "nou')
+@pytest.mark.parametrize("content", ['{"word": "nou', None])
+def test_an_answer_that_was_cut_off_says_so(reason, content):
+    answer = completion(content=content)
     answer.choices[0].finish_reason = reason
-    with pytest.raises(InvalidResponseError, match=f"incomplete.*'{reason}'"):
+    with pytest.raises(InvalidResponseError) as caught:
         parse_completion(Term, answer)
+    assert str(caught.value) == (
+        f"The message is incomplete and cannot be parsed as Term: it ended with '{reason}'"
+    )
+    assert caught.value.excerpt == (content or "")
 
 
 def test_a_parsed_message_can_be_sent_back():
