@@ -1,18 +1,20 @@
 """Analysis of a module: what to edit, and what cannot be translated."""
 
 import re
+from collections.abc import Iterable
 
 import libcst as cst
 
-from tunesmith._sdk_names import find_hint
+from tunesmith._sdk_names import INSTEAD, find_hint
 from tunesmith.codemod.calls import drop_beta, translate_call, translate_member_path
 from tunesmith.codemod.context import Context
-from tunesmith.codemod.names import Translation, translate_member, translate_name
+from tunesmith.codemod.names import Translation, public_path, translate_member, translate_name
 from tunesmith.codemod.scan import ASYNC_CLIENTS, dotted_name
 
 __all__ = ["Analysis"]
 
 _PATCHED = re.compile(r"""[rb]?(["'])openai\.[\w.]+\1""")
+_NOT_TRANSLATED = "modules of the official SDK are not translated"
 _DOTTED = re.compile(r"[A-Za-z_][\w.]*")
 _OF_ERRORS = frozenset({"headers", "status_code", "text"})
 """Attributes of an error's response that errors have themselves."""
@@ -29,8 +31,9 @@ class Analysis(cst.CSTVisitor):
         super().__init__()
         self._context = context
 
-    def visit_Import(self, node: cst.Import) -> bool:  # noqa: ARG002 - libcst's signature
-        """Leave imports out: they follow from what refers to them."""
+    def visit_Import(self, node: cst.Import) -> bool:
+        """Leave imports out, as they follow from what refers to them; report unused ones."""
+        self._report_unused(node.names, "")
         return False
 
     def visit_ImportFrom(self, node: cst.ImportFrom) -> bool:
@@ -38,7 +41,22 @@ class Analysis(cst.CSTVisitor):
         module = self._context.module.code_for_node(node.module) if node.module else ""
         if isinstance(node.names, cst.ImportStar) and module.split(".")[0] == "openai":
             self._context.report(node, "import the names that are used")
+        elif not isinstance(node.names, cst.ImportStar):
+            self._report_unused(node.names, f"{module}.")
         return False
+
+    def _report_unused(self, names: Iterable[cst.ImportAlias], package: str) -> None:
+        """Report unused imports that nothing replaces; uses are reported where they are."""
+        for alias in names:
+            name = dotted_name(alias.name) or ""
+            bound = dotted_name(alias.asname.name) if alias.asname else name.split(".")[0]
+            path = f"{package}{name}"
+            if not path.startswith("openai.") or bound in self._context.scan.names:
+                continue
+            translation = translate_name(public_path(path))
+            if translation is None or translation.path is None:
+                hint = translation.hint if translation else _NOT_TRANSLATED
+                self._context.report(alias, hint, code=path)
 
     def visit_Call(self, node: cst.Call) -> None:
         """Translate a call."""
@@ -53,6 +71,8 @@ class Analysis(cst.CSTVisitor):
         is_called = isinstance(parent, cst.Call) and parent.func is node
         if not is_called and not isinstance(parent, cst.Attribute):
             translate_member_path(self._context, node)
+        if node.attr.value in INSTEAD["page"] and self._context.scan.imported:
+            self._context.report(node, find_hint(("page",), node.attr.value) or "")
         if not self._context.is_synchronous:
             drop_beta(self._context, node)
         return True
@@ -64,7 +84,7 @@ class Analysis(cst.CSTVisitor):
             return
         self._context.kept.add(node.value)
         if not isinstance(self._context.parent(node), cst.Attribute):
-            self._context.report(node, "modules of the official SDK are not translated")
+            self._context.report(node, _NOT_TRANSLATED)
 
     def visit_SimpleString(self, node: cst.SimpleString) -> None:
         """Translate annotations, and report paths such as those that `mock.patch` replaces."""

@@ -223,6 +223,9 @@ def test_attributes_of_errors_are_renamed_or_listed():
         ("await client.chat.completions.create(zzz=1)", "write extra_body={'zzz': …}"),
         ("await client.responses.create(text_format=C)", "write client.responses.parse(…)"),
         ("c = await client.files.content('f')\nreturn c", "without awaiting the content"),
+        ("while page.has_next_page(): ...", "write page.has_more"),
+        ("page = await page.get_next_page()", "write page.next_page()"),
+        ("client.files.list().iter_pages()", "write page.next_page() in a loop"),
         ("print('openai.AsyncOpenAI')", "names of the official SDK in texts"),
         ("client.fine_tuning.jobs.nothing()", "the client has no fine_tuning.jobs.nothing"),
     ],
@@ -253,6 +256,24 @@ def test_names_without_an_equal_are_listed_and_stay(imports, use, hint):
     assert (finding.line, finding.code) == (2, use)
     assert hint in finding.hint
     assert migration.new == code
+
+
+@pytest.mark.parametrize(
+    ("code", "path"),
+    [
+        ("import openai.lib.streaming as s", "openai.lib.streaming"),
+        ("from openai.lib import streaming", "openai.lib.streaming"),
+        ("from openai import AssistantEventHandler as A", "openai.AssistantEventHandler"),
+        ("from openai.helpers import LocalAudioPlayer", "openai.helpers.LocalAudioPlayer"),
+    ],
+)
+def test_unused_imports_without_an_equal_are_listed(code, path):
+    (finding,) = migrate(code).findings
+    assert (finding.line, finding.code) == (1, path)
+
+
+def test_methods_of_pages_of_others_are_not_listed():
+    assert migrate("import notion\npage.has_next_page()").findings == ()
 
 
 SYNCHRONOUS = """
