@@ -29,6 +29,10 @@ def main() -> None:
     Raises:
         SystemExit: Always, with one of the exit codes in `tunesmith --help`.
     """
+    for name in ("stdin", "stdout", "stderr"):
+        if getattr(sys, name) is None:  # closed by the caller, as with `>&-` and by some services
+            stream = open(os.devnull, "r" if name == "stdin" else "w", encoding="utf-8")  # noqa: PTH123, SIM115
+            setattr(sys, name, stream)
     try:
         from tunesmith.cli.app import app
     except ImportError as error:

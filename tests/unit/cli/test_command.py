@@ -277,6 +277,17 @@ def test_a_bug_is_one_line_too(monkeypatch, capsys):
         cli.main()
 
 
+@pytest.mark.skipif(os.name == "nt", reason="needs a shell")
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+@pytest.mark.parametrize("line", ["models list", "complete -m davinci-002 Kant", "migrate ."])
+def test_streams_that_are_closed_are_no_error(closed, line, tmp_path):
+    command = f"{sys.executable} -m tunesmith --backend memory {line} {closed}"
+    done = subprocess.run(
+        ["sh", "-c", command], capture_output=True, text=True, cwd=tmp_path, check=False
+    )
+    assert (done.returncode, "Error" in done.stderr) == (0, False)
+
+
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 @pytest.mark.parametrize(
     "line",
