@@ -261,10 +261,57 @@ def test_an_invalid_header_is_refused_and_not_shown(value):
 
 async def test_an_invalid_header_of_a_call_is_an_error_that_does_not_show_it(service):
     async with AsyncClient(api_key="sk-1") as client:
-        with pytest.raises(errors.APIConnectionError, match="outside ASCII") as caught:
+        with pytest.raises(errors.InvalidRequestError, match="header 'x-key' must be") as caught:
             await client.models.retrieve("ada", extra_headers={"x-key": "sk-verysecret…"})
     assert "verysecret" not in str(caught.value) + str(caught.value.__cause__)
     assert not service.calls
+
+
+@pytest.mark.parametrize(
+    ("name", "problem"),
+    [
+        ("Content-Length", "must not be set"),
+        ("transfer-encoding", "must not be set"),
+        ("x key", "is not a name"),
+        ("x-key:", "is not a name"),
+        ("", "is not a name"),
+        ("é", "is not a name"),
+        ("x\r\ny", "is not a name"),
+    ],
+)
+async def test_headers_that_would_change_the_request_are_refused(service, name, problem):
+    """A wrong length leaves bytes that servers take for another request."""
+    for create in (AsyncClient, AsyncClient("sk-1").with_options):
+        with pytest.raises(ConfigurationError, match=problem):
+            create(default_headers={name: "5"})
+    async with AsyncClient(api_key="sk-1") as client:
+        with pytest.raises(errors.InvalidRequestError, match=problem):
+            await client.models.retrieve("ada", extra_headers={name: "5"})
+    assert not service.calls
+
+
+@pytest.mark.parametrize("headers", [[("a", "b")], "a: b", 5])
+def test_headers_must_be_a_mapping(headers):
+    with pytest.raises(ConfigurationError, match="default_headers must be a mapping"):
+        AsyncClient("sk-1", default_headers=headers)
+
+
+async def test_the_query_of_a_call_may_have_values_of_other_types(service):
+    service.get("/models/ada").respond(json=MODEL)
+    async with AsyncClient(api_key="sk-1") as client:
+        query = {"limit": 5, "on": True, "tags": ["a", "b"], "none": None}
+        await client.models.retrieve("ada", extra_query=query)
+        sent = dict(service.calls.last.request.url.params.multi_items())
+        assert sent == {"limit": "5", "on": "true", "tags[]": "b"}
+        for value in (float("nan"), "\ud800", {"a": [float("inf")]}):
+            with pytest.raises(errors.InvalidRequestError, match="x"):
+                await client.models.retrieve("ada", extra_query={"x": value})
+
+
+@pytest.mark.parametrize("option", ["organization", "project"])
+def test_an_organization_that_no_header_can_hold_is_refused(option):
+    with pytest.raises(ConfigurationError, match=f"openai-{option}"):
+        AsyncClient("sk-1", **{option: "a\nb"})
 
 
 async def test_no_variable_in_a_traceback_shows_the_key(service):

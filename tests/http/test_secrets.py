@@ -46,6 +46,7 @@ async def misbehave(connection, number):
 CONFIGURATIONS = {
     "key": {"api_key": KEY},
     "header": {"api_key": "x", "default_headers": {"X-Custom": KEY, "Cookie": SECRET}},
+    "query": {"api_key": "x", "default_query": {"code": SECRET}},
     "userinfo": {"api_key": "x", "userinfo": f"user:{SECRET}@"},
 }
 

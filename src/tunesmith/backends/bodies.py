@@ -43,9 +43,9 @@ _PHASES: dict[type[Exception], Phase] = {
 
 def is_transport_error(error: Exception) -> bool:
     """Return whether an error comes from the HTTP library, not from the user's code."""
-    # httpx does not convert every error of HTTP/2.
+    # httpx does not convert every error of the libraries below.
     kinds = (httpx.HTTPError, httpx.StreamError)
-    return isinstance(error, kinds) or type(error).__module__.startswith("h2.")
+    return isinstance(error, kinds) or type(error).__module__.startswith(("h11.", "h2."))
 
 
 def to_backend_error(error: Exception, url: httpx.URL | None = None) -> BackendError:

@@ -10,14 +10,13 @@ from typing import TypeVar
 from pydantic import SecretBytes, SecretStr
 
 from tunesmith.errors import BackendError, ConfigurationError
-from tunesmith.protocol.message import SecretHeaders
+from tunesmith.protocol.message import SecretHeaders, find_header_problem, is_header_safe
 
 __all__ = [
     "INVALID_HEADER_MESSAGE",
     "ApiKey",
     "conceal",
     "conceal_headers",
-    "is_header_safe",
     "resolve_api_key",
     "validate_api_key",
     "validate_headers",
@@ -45,7 +44,14 @@ def conceal(value: T) -> T | SecretStr:
 
 
 def conceal_headers(headers: Mapping[str, str] | None) -> SecretHeaders:
-    """Return headers with lower-case names in a dictionary whose repr hides the values."""
+    """Return headers with lower-case names in a dictionary whose repr hides the values.
+
+    Raises:
+        ConfigurationError: They are not a mapping.
+    """
+    if headers is not None and not isinstance(headers, Mapping):  # pyright: ignore[reportUnnecessaryIsInstance] - users pass anything
+        headers = None  # type: ignore[unreachable] # hidden from tracebacks
+        raise ConfigurationError("default_headers must be a mapping of names and values")
     return SecretHeaders((str(name).lower(), value) for name, value in (headers or {}).items())
 
 
@@ -53,16 +59,13 @@ def validate_headers(headers: SecretHeaders) -> None:
     """Check header values when they are configured.
 
     Raises:
-        ConfigurationError: A value is not text that an HTTP header can hold.
+        ConfigurationError: A name or a value cannot be sent.
     """
     # A generator, because a loop would leave the value in a variable of this frame.
-    invalid = (name for name, value in headers.items() if not _is_valid_header(name, value))
-    for name in invalid:
-        raise ConfigurationError(f"header {name!r} must be one line of ASCII text")
-
-
-def _is_valid_header(name: str, value: object) -> bool:
-    return isinstance(value, str) and is_header_safe(name + value)
+    problems = ((name, find_header_problem(name, value)) for name, value in headers.items())
+    for name, problem in problems:
+        if problem is not None:
+            raise ConfigurationError(f"header {name!r} {problem}")
 
 
 def validate_api_key(key: ApiKey | None) -> None:
@@ -94,8 +97,3 @@ async def resolve_api_key(key: ApiKey) -> str:
     if not isinstance(secret, SecretStr) or not secret.get_secret_value().strip():
         raise BackendError("nothing was sent: api_key must return a key as text", phase="closed")
     return secret.get_secret_value()
-
-
-def is_header_safe(text: str) -> bool:
-    """Return whether an HTTP header can hold a text."""
-    return text.isascii() and text.isprintable()

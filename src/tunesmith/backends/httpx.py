@@ -26,9 +26,9 @@ from tunesmith.backends.credentials import (
     INVALID_HEADER_MESSAGE,
     ApiKey,
     conceal,
-    is_header_safe,
     resolve_api_key,
     validate_api_key,
+    validate_headers,
 )
 from tunesmith.backends.network import Proxy, blocked_error_for, find_proxy
 from tunesmith.backends.pools import ConnectionPool, LoopLocal, closed_error
@@ -41,7 +41,7 @@ from tunesmith.backends.settings import (
     to_httpx_proxy,
 )
 from tunesmith.errors import BackendError, ConfigurationError
-from tunesmith.protocol.message import Request, Response, SecretHeaders
+from tunesmith.protocol.message import Request, Response, SecretHeaders, is_header_safe
 
 if TYPE_CHECKING:
     from tunesmith.backends.httpcore import HttpcoreTransport
@@ -108,6 +108,7 @@ class HttpxBackend:
             self._headers["openai-organization"] = organization
         if project:
             self._headers["openai-project"] = project
+        validate_headers(SecretHeaders(self._headers))
         self._http_client = http_client
         self.http2 = http2
         self.max_connections = max_connections
@@ -291,6 +292,7 @@ class _Exchange:
         backend, request = self._backend, self._request
         if callable(request.body):
             self._body = RequestBody(request.chunks())
+        built: httpx.Request | None = None
         try:
             built = build(
                 request.method,
@@ -306,6 +308,7 @@ class _Exchange:
         except (UnicodeEncodeError, httpx.InvalidURL):
             raise BackendError(INVALID_HEADER_MESSAGE, phase="closed") from None
         except Exception as error:
+            built = None  # its repr shows the query, and error reports may print variables
             is_body_error = self._body is not None and error is self._body.error
             if is_body_error or not is_transport_error(error):
                 raise

@@ -94,7 +94,7 @@ class Operation(Generic[A]):
     spec: ClassVar[OperationSpec]
 
     extra_headers: Mapping[str, str] | None = dataclasses.field(default=None, kw_only=True)
-    extra_query: Mapping[str, str] | None = dataclasses.field(default=None, kw_only=True)
+    extra_query: Mapping[str, object] | None = dataclasses.field(default=None, kw_only=True)
     extra_body: Mapping[str, Any] | None = dataclasses.field(default=None, kw_only=True)
     timeout: Annotated[float, Gt(0)] | None = dataclasses.field(default=None, kw_only=True)
 

@@ -1,18 +1,20 @@
 """Encoding of operations as requests."""
 
-from collections.abc import Iterator, Mapping, Sequence
+import json
+from collections.abc import Iterator, Mapping
 from math import isfinite
-from typing import Any, cast
+from typing import Any
 from urllib.parse import quote
 
 from pydantic_core import PydanticSerializationError, to_json
 
+from tunesmith._json_types import is_list, is_object
 from tunesmith.errors import InvalidRequestError
 from tunesmith.operations.base import Operation, OperationSpec
 from tunesmith.operations.files import FileSource
 from tunesmith.protocol.file_input import to_file_source
 from tunesmith.protocol.flatten import flatten, flatten_all
-from tunesmith.protocol.message import Body, Request
+from tunesmith.protocol.message import Body, Request, SecretQuery, find_header_problem
 from tunesmith.protocol.multipart import MultipartBody, Part
 
 __all__ = ["FILE_PARAMS", "encode"]
@@ -65,17 +67,30 @@ def encode(
         all_headers.update(headers)
     all_headers.update(body_headers)
     if operation.extra_headers:
+        _validate_headers(spec, operation.extra_headers)
         all_headers.update((name.lower(), v) for name, v in operation.extra_headers.items())
     return Request(
         operation=spec.name,
         method=spec.method,
         path=_path(operation, spec) if spec.path_params else spec.path,
-        query=tuple(pairs),
+        query=SecretQuery(pairs),
         headers=all_headers,
         body=body,
         timeout=timeout_s if operation.timeout is None else operation.timeout,
         replayable=replayable,
     )
+
+
+def _validate_headers(spec: OperationSpec, headers: Mapping[str, str]) -> None:
+    # A generator, because a loop would leave the value in a variable of this frame.
+    problems = ((name, find_header_problem(name, value)) for name, value in headers.items())
+    for name, problem in problems:
+        if problem is not None:
+            raise InvalidRequestError(
+                f"{spec.name}: extra_headers: header {name!r} {problem}",
+                operation=spec.name,
+                param="extra_headers",
+            )
 
 
 def _path(operation: Operation[Any], spec: OperationSpec) -> str:
@@ -124,7 +139,7 @@ def _body(
     except PydanticSerializationError:
         raise _encoding_error(spec, payload) from None
     if b"NaN" in body or b"Infinity" in body:
-        _reject_non_finite(spec, payload, ())
+        _reject_non_finite(spec, json.loads(body), ())  # of any class, as they are sent
     return body, {"content-type": "application/json", "content-length": str(len(body))}, True
 
 
@@ -137,11 +152,11 @@ def _reject_non_finite(spec: OperationSpec, value: object, path: tuple[str, ...]
             operation=spec.name,
             param=param,
         )
-    if isinstance(value, Mapping):
-        for name, item in cast("Mapping[object, object]", value).items():
-            _reject_non_finite(spec, item, (*path, str(name)))
-    elif isinstance(value, Sequence) and not isinstance(value, str | bytes):
-        for index, item in enumerate(cast("Sequence[object]", value)):
+    if is_object(value):
+        for name, item in value.items():
+            _reject_non_finite(spec, item, (*path, name))
+    elif is_list(value):
+        for index, item in enumerate(value):
             _reject_non_finite(spec, item, (*path, str(index)))
 
 

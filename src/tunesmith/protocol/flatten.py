@@ -1,6 +1,7 @@
 """Conversion of nested values to flat pairs for queries and forms: `metadata[topic]=kant`."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from math import isfinite
 from typing import Any, cast
 
 from tunesmith.errors import InvalidRequestError
@@ -14,17 +15,31 @@ def flatten(name: str, value: Any) -> Iterator[tuple[str, str]]:
     Args:
         name: Name of the parameter.
         value: Text, number, boolean, mapping or sequence.
+
+    Raises:
+        InvalidRequestError: A number is not finite, or a text has lone surrogates.
     """
     if isinstance(value, Mapping):
         for key, item in cast("Mapping[str, Any]", value).items():
             yield from flatten(f"{name}[{key}]", item)
-    elif isinstance(value, Sequence) and not isinstance(value, str):
+    elif isinstance(value, Sequence) and not isinstance(value, bytes | str):
         for item in cast("Sequence[Any]", value):  # type: ignore[redundant-cast] # not to pyright
             yield from flatten(f"{name}[]", item)
+    elif isinstance(value, float) and not isfinite(value):
+        raise InvalidRequestError(f"{name} must be a finite number, not {value}", param=name)
     elif isinstance(value, bool):
         yield name, "true" if value else "false"
     elif value is not None:
-        yield name, str(value)
+        yield name, _to_text(name, value)
+
+
+def _to_text(name: str, value: object) -> str:
+    text = value.decode("utf-8", "surrogateescape") if isinstance(value, bytes) else str(value)
+    try:
+        text.encode()
+    except UnicodeEncodeError as error:
+        raise InvalidRequestError(f"{name} cannot be sent: {error}", param=name) from None
+    return text
 
 
 def flatten_all(values: Mapping[str, Any]) -> Iterator[tuple[str, str]]:

@@ -1,5 +1,6 @@
 """Requests and responses of backends: without HTTP library, credentials and host."""
 
+import re
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import Self
@@ -9,7 +10,16 @@ import anyio.lowlevel
 
 from tunesmith.errors import InvalidRequestError
 
-__all__ = ["Body", "Request", "Response", "SecretHeaders", "redact_headers"]
+__all__ = [
+    "Body",
+    "Request",
+    "Response",
+    "SecretHeaders",
+    "SecretQuery",
+    "find_header_problem",
+    "is_header_safe",
+    "redact_headers",
+]
 
 Body = bytes | Callable[[], AsyncIterator[bytes]]
 """Bytes, or a function that opens the body again for each attempt."""
@@ -20,6 +30,42 @@ class SecretHeaders(dict[str, str]):
 
     def __repr__(self) -> str:
         return f"<headers {', '.join(self)}>"
+
+
+class SecretQuery(tuple[tuple[str, str], ...]):
+    """Query whose repr shows the names alone: some services take their key in it."""
+
+    __slots__ = ()
+
+    def __repr__(self) -> str:
+        return f"<query {', '.join(name for name, _ in self)}>"
+
+
+_HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+"""A token of RFC 9110, section 5.6.2."""
+
+_FRAMING_HEADERS = frozenset({"content-length", "transfer-encoding"})
+"""Headers that tell where a request ends; what a wrong one leaves is read as another request."""
+
+
+def is_header_safe(text: str) -> bool:
+    """Return whether an HTTP header can hold a text."""
+    return text.isascii() and text.isprintable()
+
+
+def find_header_problem(name: str, value: object) -> str | None:
+    """Return why users must not set a header; None if they may.
+
+    Args:
+        name: The name.
+        value: The value.
+    """
+    if not _HEADER_NAME.fullmatch(name):
+        return "is not a name of a header"
+    if name.lower() in _FRAMING_HEADERS:
+        return "must not be set: it follows from the body"
+    is_valid = isinstance(value, str) and is_header_safe(value)
+    return None if is_valid else "must be one line of ASCII text"
 
 
 _PUBLIC_HEADERS = frozenset(

@@ -36,7 +36,7 @@ class Files(Resource):
         file_id: str,
         *,
         extra_headers: Mapping[str, str] | None = None,
-        extra_query: Mapping[str, str] | None = None,
+        extra_query: Mapping[str, object] | None = None,
         timeout: float | None = None,
     ) -> FileContent:
         """Return a file's content, to be read whole, in chunks, or written to disk.

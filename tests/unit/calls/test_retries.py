@@ -4,6 +4,7 @@ import contextlib
 import json
 import logging
 import re
+from dataclasses import dataclass
 
 import pytest
 from tests.unit.calls.conftest import CALLS, HANG, Script, answer, refusal, retrieve_model
@@ -206,6 +207,18 @@ async def test_a_number_that_json_lacks_is_refused_before_anything_is_sent(numbe
     with pytest.raises(errors.InvalidRequestError, match="finite") as caught:
         await backend.client().completions.create(model="m", prompt="NaN", extra_body=encoded)
     assert caught.value.param == param
+
+
+@dataclass
+class Weighted:
+    weight: float
+
+
+@pytest.mark.parametrize("wrap", [Weighted, lambda number: {number}, lambda number: iter([number])])
+async def test_a_number_that_json_lacks_is_found_in_objects_of_any_class(wrap):
+    value = wrap(float("nan"))
+    with pytest.raises(errors.InvalidRequestError, match=r"x.* must be a finite number"):
+        await Script().client().completions.create(model="m", prompt="", extra_body={"x": value})
 
 
 async def test_a_text_may_say_nan():
