@@ -19,7 +19,7 @@ from pathlib import Path
 from tests.benchmarks import batch, imports
 from tests.benchmarks.cases import CASES
 from tests.benchmarks.environment import Worker, prepare, serving
-from tests.benchmarks.report import plot, table, with_tables
+from tests.benchmarks.report import plot, table, with_summary, with_tables
 
 DOCS = Path(__file__).parents[2] / "docs" / "explanation"
 PLOTTED = ("calls-32", "calls-256", "streams-64")
@@ -58,13 +58,15 @@ def main():
             done[name] = case, run(case, https if case.tls else http, rounds, worker)
             print(table(*done[name]), flush=True)
     if options.docs:
-        page = DOCS / "speed.md"
+        page = DOCS / "measurements.md"
         tables = [table(*done[name]) for name in names]
         if not options.cases:
             tables.append(f"### {batch.CPU_TITLE}\n\n{batch.cpu_table(options.rounds)}")
             tables.append(f"### Importing, and making clients\n\n{imports.table(10)}")
             (DOCS / "speed.svg").write_text(plot([done[name] for name in PLOTTED]))
         page.write_text(with_tables(page.read_text(), tables))
+        speed = DOCS / "speed.md"
+        speed.write_text(with_summary(speed.read_text(), page.read_text()))
 
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def cpu_table(rounds):
         for runner in (FLOOR, OFFICIAL)
     )
     lines = [
-        "| runner | CPU s, median (min to max) | to the floor | to openai | wall s | peak MB |",
+        "| Runner | CPU s, median (min to max) | To the floor | To openai | Wall s | Peak MB |",
         "| --- | --- | ---: | ---: | ---: | ---: |",
     ]
     for runner, found in figures.items():

@@ -62,7 +62,7 @@ def table(rounds):
             seconds[name].append(cpu_s(python, code))
     empty = statistics.median(seconds.pop("(empty)"))
     bare = statistics.median(seconds["import httpx, pydantic"]) - empty
-    lines = ["| what | CPU ms | ratio to bare (min to max) |", "| --- | ---: | --- |"]
+    lines = ["| Program | CPU ms | Ratio to bare (min to max) |", "| --- | ---: | --- |"]
     for name, values in seconds.items():
         ratios = [(value - empty) / bare for value in values]
         median, spread = statistics.median(ratios), f"{min(ratios):.2f} to {max(ratios):.2f}"

@@ -2,6 +2,19 @@
 
 import statistics
 
+SUMMARY_CASES = (
+    "Calls, one after the other",
+    "Calls, 32 at once",
+    "Calls, 1,000 at once",
+    "Calls, 32 at once, over TLS",
+    "Chunks of 1 stream",
+    "Chunks of 64 streams at once",
+    "10,000 events by pages",
+    "Upload of 200 MB",
+    "Download of 200 MB",
+)
+SUMMARY_CLIENTS = ("openai-aiohttp", "tunesmith", "tunesmith-fast", "aiohttp", "bare")
+
 _WIDTH, _BAR, _LEFT = 760, 16, 150
 _COLOURS = {"tunesmith": "#3f51b5", "tunesmith-fast": "#e91e63"}
 
@@ -15,7 +28,7 @@ def table(case, results):
     memory = "extra_mb" in results[base][0]
     lines = [
         f"### {case.title}\n",
-        f"| client | CPU µs per {case.unit} | ratio (min to max) |{' more memory, MB |' * memory}",
+        f"| Client | CPU µs per {case.unit} | Ratio (min to max) |{' More memory, MB |' * memory}",
         f"| --- | ---: | --- |{' ---: |' * memory}",
     ]
     for peer, runs in results.items():
@@ -34,12 +47,35 @@ def with_tables(page, tables):
     """Replace the tables of a page by those of the same title; others follow them."""
     before, begin, rest = page.partition("<!-- tables -->\n")
     old, end, after = rest.partition("<!-- end of tables -->\n")
-    kept = {text.partition("\n")[0]: text for text in old.strip().split("### ") if text}
+    kept = _by_title(old)
     new = {text.partition("\n")[0].removeprefix("### "): text for text in tables}
     merged = {title: f"### {text.strip()}" for title, text in kept.items()} | {
         title: text.strip() for title, text in new.items()
     }
     return f"{before}{begin}\n" + "\n\n".join(merged.values()) + f"\n\n{end}{after}"
+
+
+def with_summary(page, measurements):
+    """Replace the summary of a page by ratios from the tables of another page."""
+    before, begin, rest = page.partition("<!-- summary -->\n")
+    _, end, after = rest.partition("<!-- end of summary -->\n")
+    tables = _by_title(measurements.partition("<!-- tables -->\n")[2])
+    lines = [
+        f"| Case | `openai` | {' | '.join(f'`{client}`' for client in SUMMARY_CLIENTS)} |",
+        f"| --- | ---: |{' ---: |' * len(SUMMARY_CLIENTS)}",
+    ]
+    for title in SUMMARY_CASES:
+        rows = [line.strip("| ").split(" | ") for line in tables[title].splitlines()[2:]]
+        unit = rows[0][1].rpartition(" ")[2]
+        cells = {row[0]: row[1:] for row in rows[2:]}
+        ratios = [cells[c][1].split()[0] if c in cells else "" for c in SUMMARY_CLIENTS]
+        lines.append(f"| {title} | {cells['openai'][0]} µs per {unit} | {' | '.join(ratios)} |")
+    return f"{before}{begin}\n" + "\n".join(lines) + f"\n\n{end}{after}"
+
+
+def _by_title(tables):
+    parts = tables.partition("<!-- end of tables -->")[0].strip().split("### ")
+    return {text.partition("\n")[0]: text for text in parts if text}
 
 
 def plot(cases):

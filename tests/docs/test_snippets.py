@@ -77,6 +77,12 @@ def test_the_snippets_of_a_page_run_in_order(page, folder):
         run(code, names, str(page))
 
 
+def test_the_first_page_shows_what_its_code_prints(folder, capsys):
+    page = (ROOT / "docs" / "index.md").read_text()
+    run(snippets(page)[0], {}, "index.md")
+    assert f'```text title="Output"\n{capsys.readouterr().out}```' in page
+
+
 @pytest.fixture(scope="module")
 def docstring_names(tmp_path_factory):
     """Names that docstrings use: a client, a file, a succeeded job."""
