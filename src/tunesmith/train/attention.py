@@ -8,10 +8,9 @@ from typing import Any
 
 import peft
 import torch
-import transformers
 
 from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
-from tunesmith.train.weights import choose_device
+from tunesmith.train.weights import choose_device, find_base, load_base
 
 __all__ = ["compute_attention"]
 
@@ -34,12 +33,9 @@ def compute_attention(folder: Path, prompt: str, *, max_tokens: int) -> dict[str
         its probability.
 
     Raises:
-        ValueError: The prompt is too long.
+        ValueError: The prompt is too long, or the base model cannot be found.
     """
     is_adapter = (folder / "adapter_config.json").exists()
-    base = (
-        peft.PeftConfig.from_pretrained(str(folder)).base_model_name_or_path if is_adapter else ""
-    )
     tokenizer = ModelTokenizer(folder)
     messages = [{"role": "user", "content": prompt}]
     ids = (
@@ -49,13 +45,10 @@ def compute_attention(folder: Path, prompt: str, *, max_tokens: int) -> dict[str
     )
     if not 1 <= len(ids) <= max_tokens:
         raise ValueError(f"the prompt has {len(ids)} tokens; it must have 1 to {max_tokens}")
-    model: Any = transformers.AutoModelForCausalLM.from_pretrained(
-        str(base or folder),
-        dtype=torch.float32,
+    model = load_base(
+        find_base(folder) if is_adapter else folder,
+        torch.float32,
         attn_implementation="eager",  # the others do not return what they computed
-        trust_remote_code=False,
-        use_safetensors=True,
-        local_files_only=True,
     )
     names = ["model"]
     if is_adapter:

@@ -9,9 +9,10 @@ import peft
 import torch
 import transformers
 
+from tunesmith.service.engines.transformers.hub import resolve_model
 from tunesmith.service.engines.transformers.job import InvalidJobError, TrainJob
 
-__all__ = ["choose_device", "choose_dtype", "load_base", "load_for_training", "merge"]
+__all__ = ["choose_device", "choose_dtype", "find_base", "load_base", "load_for_training", "merge"]
 
 
 def choose_device() -> torch.device:
@@ -33,12 +34,13 @@ def choose_dtype(name: str, device: torch.device) -> torch.dtype:
     return torch.bfloat16 if name == "bfloat16" else torch.float32
 
 
-def load_base(folder: str | Path, dtype: torch.dtype) -> Any:
+def load_base(folder: str | Path, dtype: torch.dtype | str, **settings: Any) -> Any:
     """Load a base model; code and pickles that come with it are never executed.
 
     Args:
         folder: Folder in Hugging Face layout.
-        dtype: Type of the weights.
+        dtype: Type of the weights; `auto` for the one they are stored in.
+        settings: Further arguments of the library.
     """
     return transformers.AutoModelForCausalLM.from_pretrained(
         str(folder),
@@ -46,6 +48,7 @@ def load_base(folder: str | Path, dtype: torch.dtype) -> Any:
         trust_remote_code=False,
         use_safetensors=True,
         local_files_only=True,
+        **settings,
     )
 
 
@@ -65,6 +68,8 @@ def load_for_training(job: TrainJob, device: torch.device) -> Any:
     model = load_base(job.base, dtype)
     if job.adapter is not None:
         model = peft.PeftModel.from_pretrained(model, job.adapter, is_trainable=not options.full)
+        # A path, as in new adapters: the library looks for an id on the hub at each checkpoint.
+        model.peft_config["default"].base_model_name_or_path = job.base
         return model.merge_and_unload() if options.full else model
     if options.full:
         return model
@@ -82,21 +87,31 @@ def load_for_training(job: TrainJob, device: torch.device) -> Any:
         raise InvalidJobError(str(error), "target_modules") from error
 
 
+def find_base(adapter: Path) -> Path:
+    """Return the folder of the base model of an adapter.
+
+    Raises:
+        EngineError: There is no such folder, or the model cannot be downloaded.
+    """
+    config: Any = peft.PeftConfig.from_pretrained(str(adapter))
+    return resolve_model("@".join(filter(None, (config.base_model_name_or_path, config.revision))))
+
+
 def merge(source: Path, target: Path) -> None:
     """Write a tuned model as a whole model, without an adapter.
 
     Args:
         source: Folder of an adapter, which names its base, or of a whole model.
         target: New folder.
+
+    Raises:
+        EngineError: The base model cannot be found.
     """
     shutil.copytree(source, target, ignore=shutil.ignore_patterns("adapter_*"))
     if not (source / "adapter_config.json").exists():
         return
-    base: Any = peft.PeftConfig.from_pretrained(str(source)).base_model_name_or_path
-    model = transformers.AutoModelForCausalLM.from_pretrained(
-        base, dtype="auto", trust_remote_code=False, use_safetensors=True, local_files_only=True
-    )
-    merged = peft.PeftModel.from_pretrained(model, str(source)).merge_and_unload()
+    base = load_base(find_base(source), "auto")
+    merged = peft.PeftModel.from_pretrained(base, str(source)).merge_and_unload()
     generation = (target / "generation_config.json").read_bytes()
     merged.save_pretrained(target)
     (target / "generation_config.json").write_bytes(generation)

@@ -123,7 +123,7 @@ def test_a_port_in_use_is_named():
     ("tunesmith:MemoryBackend", "must implement tunesmith.service.engines.base.Engine"),
 ])  # fmt: skip
 def test_an_unknown_engine_is_refused(engine, message):
-    result = invoke("--engine", engine)
+    result = invoke("--port", "0", "--engine", engine)
     assert result.exit_code == 2
     assert message in " ".join(result.output.replace("│", " ").split())
 
@@ -182,15 +182,26 @@ def test_a_state_named_before_the_command_is_served(tmp_path):
 
 
 @pytest.mark.parametrize(("arguments", "message"), [
-    (("--engine", "transformers"), "transformers needs a model: --model NAME=FOLDER"),
-    (("--engine", "transformers", "--model", "x"), "Write it as --model NAME=FOLDER"),
-    (("--engine", "transformers", "--model", "x=/nowhere"), "has no config.json"),
+    (("--engine", "transformers"), "transformers needs a model: --model NAME=FOLDER or"),
+    (("--engine", "transformers", "--model", "x"), "Write it as --model NAME=FOLDER or"),
     (("--model", "x=/nowhere"), "need --engine transformers"),
     (("--as", "gpt-4o-mini=x"), "need --engine transformers"),
     (("--train-command", "torchrun"), "need --engine transformers"),
     (("--engine", "a:B", "--model", "x"), "--model cannot be combined with a:B"),
 ])  # fmt: skip
 def test_models_that_an_engine_cannot_have_are_refused(arguments, message):
-    result = invoke(*arguments)
+    result = invoke("--port", "0", *arguments)
     assert result.exit_code == 2
     assert message in " ".join(result.stderr.split())
+
+
+@pytest.mark.parametrize(("arguments", "message"), [
+    (["--model", "x=./modles/y"], "model 'x': folder /.*/modles/y does not exist; give the folder"),
+    (["--model", "x=ORG"], "folder /.* does not exist; give .* or the id of one on the hub"),
+    (["--model", "x=org/y", "--as", "a=b"], "cannot name 'b' 'a': models are x"),
+])  # fmt: skip
+def test_models_that_are_not_there_are_errors(arguments, message):
+    pytest.importorskip("jinja2")
+    result = invoke("--port", "0", "--engine", "transformers", *arguments)
+    assert result.exit_code == 1
+    assert re.search(message, " ".join(result.stderr.split()))

@@ -10,6 +10,7 @@ import anyio
 from tunesmith.known_models import Ability
 from tunesmith.service.engines.base import EngineError, ModelInfo
 from tunesmith.service.engines.transformers.folder_run import TRAIN_COMMAND, FolderTrainingRun
+from tunesmith.service.engines.transformers.hub import check_hub_commit, resolve_model
 from tunesmith.service.engines.transformers.job import InvalidJobError, TrainOptions
 from tunesmith.service.engines.transformers.model import BaseModel, TransformersModel
 from tunesmith.service.engines.transformers.sampler import Sampler
@@ -27,13 +28,15 @@ class TransformersEngine:
     """Engine of Hugging Face models, which trains and generates in processes of its own.
 
     Args:
-        models: Folders of base models by their names in the API.
+        models: Base models by their names in the API: folders, or ids on the Hugging Face hub
+            (`ORG/NAME`, `ORG/NAME@REVISION`), which are downloaded now unless the hub's cache has
+            them. An existing folder is preferred.
         aliases: Further names by which the models are known, such as `gpt-4o-mini`.
         max_trainings: Number of trainings at a time: one for each device.
         train_command: Command of a trainer, before the job's folder.
 
     Raises:
-        EngineError: A folder has no model.
+        EngineError: A folder has no model, or a model cannot be downloaded.
 
     Example:
         ```python
@@ -51,7 +54,7 @@ class TransformersEngine:
 
     def __init__(
         self,
-        models: Mapping[str, Path],
+        models: Mapping[str, str | Path],
         *,
         aliases: Mapping[str, str] | None = None,
         max_trainings: int = 1,
@@ -61,13 +64,13 @@ class TransformersEngine:
         self._train_command = train_command
         self._samplers: dict[Path, Sampler] = {}
         self._runs: list[FolderTrainingRun] = []
-        self._bases = {name: _load_base(name, folder) for name, folder in models.items()}
+        names = {name: name for name in models}
         for alias, name in (aliases or {}).items():
-            if name not in self._bases:
-                raise EngineError(
-                    f"cannot name {name!r} {alias!r}: models are {', '.join(self._bases)}"
-                )
-            self._bases[alias] = self._bases[name]
+            if name not in names:
+                raise EngineError(f"cannot name {name!r} {alias!r}: models are {', '.join(names)}")
+            names[alias] = names[name]
+        bases = {name: _find_base(name, source) for name, source in models.items()}
+        self._bases = {alias: bases[name] for alias, name in names.items()}
         self.models: Sequence[ModelInfo] = [
             _describe(name, base) for name, base in self._bases.items()
         ]
@@ -89,12 +92,16 @@ class TransformersEngine:
         """Open a base model, or weights that were tuned from it.
 
         Raises:
-            EngineError: The folder has no weights.
+            EngineError: The folder has no weights, or its adapter is one of another base model.
         """
         base = self._bases[model]
         if folder is None:
             return TransformersModel(self, base)
         if (folder / "adapter_config.json").exists():
+            config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+            if config.get("revision"):
+                commit = config["base_model_name_or_path"], config["revision"]
+                check_hub_commit(base.folder, commit)
             return TransformersModel(self, base, adapter=folder)
         return TransformersModel(self, _load_base(model, folder))
 
@@ -125,6 +132,14 @@ class TransformersEngine:
                     tasks.start_soon(run.aclose)
         for run in self._runs:
             run.cancel()
+
+
+def _find_base(name: str, source: str | Path) -> BaseModel:
+    try:
+        folder = resolve_model(source)
+    except EngineError as error:
+        raise EngineError(f"model {name!r}: {error}") from error
+    return _load_base(name, folder)
 
 
 def _load_base(name: str, folder: Path) -> BaseModel:

@@ -18,6 +18,7 @@ from tunesmith._atomic import write_atomic
 from tunesmith.service.engines.base import EngineError
 from tunesmith.service.engines.training import Hyperparameters, Metrics, Progress, TrainingStep
 from tunesmith.service.engines.transformers.folder import JobFolder
+from tunesmith.service.engines.transformers.hub import find_hub_commit
 
 __all__ = ["TRAIN_COMMAND", "FolderTrainingRun"]
 
@@ -40,7 +41,7 @@ class FolderTrainingRun:
         folder: Folder of the job, with all that a trainer reads.
         hyperparameters: Hyperparameters of the job.
         total_steps: Number of steps of all epochs.
-        tokenizer: Folder of the model, whose tokenizer is saved with the weights.
+        base: Folder of the base model, whose tokenizer is saved with the weights.
         command: Command of a trainer, before the folder.
     """
 
@@ -49,13 +50,13 @@ class FolderTrainingRun:
         folder: Path,
         hyperparameters: Hyperparameters,
         total_steps: int,
-        tokenizer: Path,
+        base: Path,
         command: Sequence[str] = TRAIN_COMMAND,
     ) -> None:
         self.hyperparameters = hyperparameters
         self.total_steps = total_steps
         self._folder = JobFolder(folder)
-        self._tokenizer = tokenizer
+        self._base = base
         self._command = command
         self._process: subprocess.Popen[bytes] | None = None
         self._is_running = False
@@ -188,9 +189,10 @@ class FolderTrainingRun:
         part.mkdir(parents=True)
         sources = [
             path for name in _WEIGHTS for path in self._folder.checkpoint(step).glob(name)
-        ] + [path for name in TOKENIZER_FILES for path in self._tokenizer.glob(name)]
+        ] + [path for name in TOKENIZER_FILES for path in self._base.glob(name)]
         for source in sources:
             shutil.copy2(source, part / source.name)
+        _name_base(part / "adapter_config.json", self._base)
         part.rename(folder)
 
 
@@ -202,6 +204,15 @@ TOKENIZER_FILES = (
     "generation_config.json",
 )
 """Files that are saved beside weights, so that other programs can load them."""
+
+
+def _name_base(path: Path, base: Path) -> None:
+    """Name the base model of an adapter by its id on the hub, so that other machines find it."""
+    commit = find_hub_commit(base)
+    if commit and path.exists():
+        config: dict[str, Any] = json.loads(path.read_text("utf-8"))
+        config["base_model_name_or_path"], config["revision"] = commit
+        path.write_text(json.dumps(config, indent=2), "utf-8")
 
 
 def _parse_step(values: dict[str, Any]) -> TrainingStep:

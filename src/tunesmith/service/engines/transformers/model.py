@@ -23,6 +23,7 @@ from tunesmith.service.engines.transformers.chat_template import ChatTemplateErr
 from tunesmith.service.engines.transformers.folder import JobFolder
 from tunesmith.service.engines.transformers.folder_run import FolderTrainingRun
 from tunesmith.service.engines.transformers.generation import SamplerGeneration
+from tunesmith.service.engines.transformers.hub import check_hub_commit, find_hub_commit
 from tunesmith.service.engines.transformers.job import TrainJob, TrainOptions, count_parameters
 from tunesmith.service.engines.transformers.rows import InvalidRowError, encode_row
 from tunesmith.service.engines.transformers.sampler import Sampler
@@ -196,6 +197,9 @@ class TransformersModel:
         job = job.resolve(n_rows, base.context_window, count_parameters(base.folder))
         job_folder = JobFolder(folder)
         folder.mkdir(parents=True, exist_ok=True)
+        if job_folder.job.exists():  # the job continues after a restart
+            previous = Path(TrainJob.read(job_folder.job).base)
+            check_hub_commit(base.folder, find_hub_commit(previous))
         self._write_rows(job, spec.examples, job_folder.train)
         self._write_rows(job, spec.validation, job_folder.validation, is_validation=True)
         job.write(job_folder.job)
