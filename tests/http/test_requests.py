@@ -3,6 +3,7 @@
 import json
 import pickle
 import traceback
+from functools import partial
 
 import httpx
 import pytest
@@ -325,14 +326,20 @@ async def test_no_variable_in_a_traceback_shows_the_key(service):
 
 
 @pytest.mark.parametrize(
-    "wrong", [{"timeout": 0}, {"timeout": "30"}, {"deadline": -1}, {"max_retries": -1}]
+    ("name", "value", "rule"),
+    [
+        ("timeout", 0, "a number of seconds above 0, or None for no limit"),
+        ("timeout", "30", "a number of seconds above 0, or None for no limit"),
+        ("deadline", -1, "a number of seconds above 0, or None for no limit"),
+        ("max_retries", -1, "0 or more"),
+        ("max_retries", "2", "0 or more"),
+    ],
 )
-def test_invalid_limits_are_refused(wrong):
-    (name,) = wrong
-    with pytest.raises(ConfigurationError, match=name):
-        AsyncClient(api_key="sk-1", **wrong)
-    with pytest.raises(ConfigurationError, match=name):
-        AsyncClient(api_key="sk-1").with_options(**wrong)
+@pytest.mark.parametrize("create", [partial(AsyncClient, "sk-1"), AsyncClient("sk-1").with_options])
+def test_invalid_limits_are_refused(create, name, value, rule):
+    with pytest.raises(ConfigurationError) as caught:
+        create(**{name: value})
+    assert str(caught.value) == f"{name} must be {rule}, not {value!r}"
 
 
 async def test_a_redirect_is_not_followed_with_the_key(service):
@@ -443,6 +450,22 @@ async def test_azure_takes_an_entra_token():
         assert router.calls.last.request.headers["authorization"] == "Bearer entra"
 
 
-def test_azure_needs_either_a_key_or_a_token_provider():
-    with pytest.raises(ConfigurationError, match="azure_ad_token_provider"):
-        AzureBackend("https://r.openai.azure.com", api_version="v")
+async def test_azure_uses_your_own_http_client():
+    def handle(request):
+        return httpx.Response(200, json={"object": "list", "data": []})
+
+    async with httpx.AsyncClient(transport=httpx.MockTransport(handle)) as own:
+        backend = AzureBackend(
+            "https://r.openai.azure.com", api_version="v", api_key="k", http_client=own
+        )
+        async with AsyncClient(backend=backend) as client:
+            assert (await client.files.list()).data == []
+        assert not own.is_closed
+
+
+@pytest.mark.parametrize("keys", [{}, {"api_key": "k", "azure_ad_token_provider": print}])
+def test_azure_needs_either_a_key_or_a_token_provider(keys):
+    with pytest.raises(
+        ConfigurationError, match=r"^pass either api_key= or azure_ad_token_provider=$"
+    ):
+        AzureBackend("https://r.openai.azure.com", api_version="v", **keys)

@@ -118,5 +118,6 @@ async def test_a_long_stream_of_small_events_is_not_limited(transport):
 
 @pytest.mark.parametrize("limit", [0, -1])
 def test_the_limit_must_be_positive(limit):
-    with pytest.raises(ConfigurationError, match="max_response_bytes"):
+    with pytest.raises(ConfigurationError) as caught:
         AsyncClient("sk-1", max_response_bytes=limit)
+    assert str(caught.value) == f"max_response_bytes must be above 0, or None, not {limit}"

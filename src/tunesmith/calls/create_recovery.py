@@ -87,7 +87,9 @@ async def recover_created(
     unclear: list[str] = []
     for pause_s in _PAUSES_S:
         if pause_s:
-            await deadline.sleep(pause_s, activity="searching for the created object")
+            await deadline.sleep(
+                pause_s, activity="searching for the created object", attempts=lost.attempts
+            )
         try:
             page = await caller.call(listing(operation), deadline=deadline)
         except APIError as error:

@@ -88,7 +88,7 @@ class Deadline:
         """Return the error for an expired scope, depending on which limit passed."""
         remaining_s = self.remaining_s
         if timeout_s is None or (remaining_s is not None and remaining_s <= _TIMERS_EARLY_S):
-            return self.exceeded("waiting for the service", attempts)
+            return self._exceeded("waiting for the service", attempts)
         return APITimeoutError(
             f"{self.operation}: {progress} within the timeout of {timeout_s:g} s; to wait longer, "
             "set timeout=",
@@ -96,8 +96,7 @@ class Deadline:
             attempts=attempts,
         )
 
-    def exceeded(self, activity: str, attempts: int = 0) -> DeadlineExceededError:
-        """Return the error for a deadline that passed during an activity."""
+    def _exceeded(self, activity: str, attempts: int) -> DeadlineExceededError:
         return DeadlineExceededError(
             f"{self.operation}: the deadline of {self.seconds:g} s passed while {activity}",
             operation=self.operation,
@@ -118,5 +117,5 @@ class Deadline:
         """
         remaining_s = self.remaining_s
         if remaining_s is not None and seconds >= remaining_s:
-            raise self.exceeded(activity, attempts)
+            raise self._exceeded(activity, attempts)
         await self.clock.sleep(seconds)

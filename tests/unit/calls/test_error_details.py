@@ -25,6 +25,7 @@ async def stream_error(*chunks, **options):
 async def test_of_a_stream_whose_connection_is_lost():
     error = await stream_error(EVENT, BackendError("reset", phase="read"))
     assert isinstance(error, errors.StreamInterruptedError)
+    assert str(error) == "completions.create: the response was interrupted: reset"
     assert (error.operation, error.attempts, error.request_id) == ("completions.create", 2, "req-1")
 
 
@@ -61,7 +62,10 @@ async def test_of_an_event_that_is_too_large():
     error = await stream_error(EVENT, b"data: " + b"x" * 1000, max_response_bytes=500)
     assert isinstance(error, errors.InvalidResponseError)
     assert (error.operation, error.attempts, error.request_id) == ("completions.create", 2, "req-1")
-    assert "max_response_bytes" in str(error)
+    assert str(error) == (
+        "completions.create: the response is larger than 500 bytes; to allow larger ones, set "
+        "max_response_bytes"
+    )
 
 
 async def test_of_a_response_that_is_too_large():
@@ -77,6 +81,12 @@ async def test_a_response_of_just_the_largest_size_is_read():
     backend = Script(answer(body))
     model = await backend.client(max_response_bytes=len(body)).models.retrieve("ada")
     assert model.id == "ada"
+
+
+async def test_an_event_of_just_the_largest_size_is_read():
+    backend = Script(answer([EVENT[:-1], EVENT[-1:], b"data: [DONE]\n\n"]))
+    events = await read_stream(backend.client(max_response_bytes=len(EVENT) - 1))
+    assert len(events) == 1
 
 
 @CALLS

@@ -95,10 +95,11 @@ async def test_a_connection_that_was_never_made_needs_no_search():
 async def test_a_deadline_ends_the_searches():
     backend = Script(LOST, page(), page())
     while_searching = "while searching for the created object$"
-    with pytest.raises(errors.DeadlineExceededError, match=while_searching):
+    with pytest.raises(errors.DeadlineExceededError, match=while_searching) as caught:
         await backend.client(deadline=2.5).fine_tuning.jobs.create(
             model="gpt-4o-mini", training_file="file-1"
         )
+    assert (caught.value.operation, caught.value.attempts) == (CREATE, 1)
 
 
 async def test_the_deadline_ends_a_search_that_hangs():
