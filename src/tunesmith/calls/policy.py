@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import cast
 
 from tunesmith.errors import ConfigurationError
 from tunesmith.protocol.retry import RetryPolicy
@@ -43,13 +42,16 @@ class CallPolicy:
     def __post_init__(self) -> None:
         validate_timeout("timeout", self.timeout_s)
         validate_timeout("deadline", self.deadline_s)
-        retries = cast("object", self.retry.max_retries)
-        if not isinstance(retries, int) or retries < 0:
-            raise ConfigurationError(f"max_retries must be 0 or more, not {retries!r}")
+        _validate_retries(self.retry.max_retries)
         if self.max_response_bytes is not None and self.max_response_bytes <= 0:
             raise ConfigurationError(
                 f"max_response_bytes must be above 0, or None, not {self.max_response_bytes}"
             )
+
+
+def _validate_retries(retries: object) -> None:
+    if not isinstance(retries, int) or retries < 0:
+        raise ConfigurationError(f"max_retries must be 0 or more, not {retries!r}")
 
 
 def validate_timeout(name: str, seconds: object) -> None:
