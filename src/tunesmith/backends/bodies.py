@@ -168,6 +168,7 @@ class _InflatedChunks:
         self._may_lack_header = may_lack_header
         self._decompressor = zlib.decompressobj(_ANY_HEADER)
         self._pending = b""
+        self._consumed = b""  # without output: read again if the header is missing
         self._is_empty = True
 
     def __aiter__(self) -> AsyncIterator[bytes]:
@@ -187,7 +188,7 @@ class _InflatedChunks:
 
     def _finish(self) -> bytes:
         # All input may be consumed before all output is returned.
-        rest = b"" if self._is_empty else self._decompressor.flush()
+        rest = self._decompressor.flush()
         if not (self._is_empty or self._decompressor.eof):
             raise BackendError("the compressed body ended early", phase="read")
         if not rest:
@@ -208,7 +209,9 @@ class _InflatedChunks:
                 raise BackendError(message, phase="read") from None
             self._decompressor = zlib.decompressobj(_NO_HEADER)
             self._may_lack_header = False
-            return self._decompress(data)
-        self._may_lack_header = self._may_lack_header and not piece
+            return self._decompress(self._consumed + data)
+        if self._may_lack_header:
+            self._may_lack_header = not piece
+            self._consumed += data
         self._pending = self._decompressor.unconsumed_tail or self._decompressor.unused_data
         return piece

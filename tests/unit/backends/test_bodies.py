@@ -9,7 +9,7 @@ import httpx
 import pytest
 
 from tunesmith import BackendError
-from tunesmith.backends.bodies import decode_body, to_backend_error
+from tunesmith.backends.bodies import ResponseChunks, decode_body, to_backend_error
 
 pytestmark = pytest.mark.anyio
 
@@ -39,7 +39,7 @@ async def test_encodings_without_meaning_are_ignored(encoding):
     assert await decode(encoding, TEXT) == TEXT
 
 
-@pytest.mark.parametrize("size", [2, 7, 100_000])
+@pytest.mark.parametrize("size", [1, 2, 7, 100_000])
 @pytest.mark.parametrize(
     ("encoding", "data"),
     [
@@ -73,7 +73,10 @@ async def test_compressed_bodies_are_decompressed(encoding, data, size):
 async def test_a_body_just_above_the_size_of_a_piece_is_complete(excess):
     """The decompressor may have consumed all input before it returned all output."""
     size = 256 * 1024 + excess
-    assert await decode("deflate", raw_deflate(bytes(size)), size=100_000) == bytes(size)
+    async with aclosing(chunks_of(raw_deflate(bytes(size)), 100_000)) as chunks:
+        pieces = [piece async for piece in decode_body({"content-encoding": "deflate"}, chunks)]
+    assert b"".join(pieces) == bytes(size)
+    assert max(map(len, pieces)) == 256 * 1024
 
 
 async def test_an_empty_body_may_claim_to_be_compressed():
@@ -101,6 +104,15 @@ async def test_a_broken_body_is_an_error(encoding, data, message):
     with pytest.raises(BackendError, match=rf"^the .*{message}") as caught:
         await decode(encoding, data)
     assert caught.value.phase == "read"
+
+
+async def test_a_wrong_checksum_is_an_error():
+    """The end alone would pass as data without the header of zlib."""
+    compressor = zlib.compressobj()
+    begin = compressor.compress(TEXT) + compressor.flush(zlib.Z_FULL_FLUSH)
+    end = compressor.flush()[:-4] + b"oops"
+    with pytest.raises(BackendError, match="cannot be decompressed"):
+        await decode("deflate", begin + end, size=len(begin))
 
 
 @pytest.mark.slow
@@ -136,4 +148,84 @@ async def test_a_bomb_is_decompressed_in_pieces():
     ],
 )
 def test_each_error_has_the_phase_in_which_it_was_raised(kind, phase):
-    assert to_backend_error(kind("cut")).phase == phase
+    error = to_backend_error(kind("cut"), httpx.URL("http://service.test:8000/v1"))
+    assert error.phase == phase
+    place = "service.test:8000: " if phase in {"connect", "connect_timeout"} else ""
+    assert str(error) == f"{place}cut"
+
+
+@pytest.mark.parametrize(("text", "message"), [("cut", "cut"), ("", "ReadError")])
+def test_an_error_without_a_message_is_described_by_its_class(text, message):
+    assert str(to_backend_error(httpx.ReadError(text))) == message
+
+
+class Stream(httpx.AsyncByteStream):
+    """A stream of chunks or errors, iterated over by an object with or without `aclose`."""
+
+    def __init__(self, *steps, is_generator=True):
+        self.steps = list(steps)
+        self.is_generator = is_generator
+        self.closed = False
+
+    def __aiter__(self):
+        return self.generate() if self.is_generator else self
+
+    async def __anext__(self):
+        if not self.steps:
+            raise StopAsyncIteration
+        step = self.steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return step
+
+    async def generate(self):
+        try:
+            while self.steps:
+                yield await self.__anext__()
+        finally:
+            self.closed = True
+
+
+async def test_chunks_of_a_response_are_as_they_arrived():
+    compressed = gzip.compress(TEXT)
+    response = httpx.Response(
+        200, headers={"content-encoding": "gzip"}, stream=Stream(compressed[:9], compressed[9:])
+    )
+    assert [chunk async for chunk in ResponseChunks(response)] == [compressed[:9], compressed[9:]]
+
+
+async def test_chunks_of_a_response_that_was_read_are_decoded():
+    response = httpx.Response(
+        200, headers={"content-encoding": "gzip"}, stream=Stream(gzip.compress(TEXT))
+    )
+    await response.aread()
+    assert b"".join([chunk async for chunk in ResponseChunks(response)]) == TEXT
+
+
+async def test_a_response_that_breaks_off_is_an_error_of_the_phase_read():
+    chunks = ResponseChunks(httpx.Response(200, stream=Stream(b"a", httpx.ReadError("cut"))))
+    assert await anext(chunks) == b"a"
+    with pytest.raises(BackendError, match=r"^cut$") as caught:
+        await anext(chunks)
+    assert caught.value.phase == "read"
+
+
+async def test_an_error_of_the_users_code_in_a_response_is_raised_unchanged():
+    error = RuntimeError("mine")
+    with pytest.raises(RuntimeError) as caught:
+        await anext(ResponseChunks(httpx.Response(200, stream=Stream(error))))
+    assert caught.value is error
+
+
+async def test_closing_the_chunks_of_a_response_closes_its_generator():
+    stream = Stream(b"a", b"b")
+    chunks = ResponseChunks(httpx.Response(200, stream=stream))
+    await anext(chunks)
+    await chunks.aclose()
+    assert stream.closed
+
+
+async def test_chunks_of_a_response_that_need_not_be_closed_can_be_closed():
+    chunks = ResponseChunks(httpx.Response(200, stream=Stream(b"a", is_generator=False)))
+    assert await anext(chunks) == b"a"
+    await chunks.aclose()

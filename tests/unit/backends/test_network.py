@@ -1,8 +1,8 @@
-"""Proxies of the environment, and which hosts bypass them."""
+"""Proxies of the environment, which hosts bypass them, and a network that is forbidden."""
 
 import pytest
 
-from tunesmith.backends.network import find_proxy
+from tunesmith.backends.network import blocked_error_for, find_proxy, forbid_network
 
 URL = "http://service.test/v1"
 
@@ -99,3 +99,31 @@ def test_without_no_proxy_an_address_goes_through_the_proxy(set_proxies):
 def test_the_repr_of_a_proxy_hides_its_password(set_proxies):
     set_proxies(HTTP_PROXY="http://user:verysecret@p:1")
     assert repr(find_proxy(URL)) == "<Proxy from HTTP_PROXY>"
+
+
+@pytest.fixture
+def forbidden():
+    previous = forbid_network(lambda host: RuntimeError(f"no way to {host!r}"))
+    yield
+    forbid_network(previous)
+
+
+@pytest.mark.usefixtures("forbidden")
+@pytest.mark.parametrize("host", ["service.test", "10.1.2.3", "[fe80::7]", "notlocalhost"])
+def test_a_forbidden_network_is_an_error_that_names_the_host(host):
+    error = blocked_error_for(f"https://{host}:8000/v1")()
+    assert str(error) == f"no way to {host.strip('[]')!r}"
+
+
+@pytest.mark.usefixtures("forbidden")
+@pytest.mark.parametrize("host", ["localhost", "a.localhost", "127.0.0.1", "127.9.9.9", "[::1]"])
+def test_this_machine_is_never_forbidden(host):
+    assert blocked_error_for(f"http://{host}:8000/v1") is None
+
+
+@pytest.mark.usefixtures("forbidden")
+def test_forbidding_the_network_returns_the_previous_setting():
+    previous = forbid_network(None)
+    assert blocked_error_for("https://service.test") is None
+    assert forbid_network(previous) is None
+    assert str(blocked_error_for("https://service.test")()) == "no way to 'service.test'"
