@@ -156,7 +156,6 @@ class HttpResponse:
         self._parser = None
         if self._timer is not None:
             self._timer.cancel()
-            self._timer = None
 
     def _wake(self) -> None:
         if self._waiter is not None and not self._waiter.done():
@@ -216,7 +215,7 @@ class HttpResponse:
     def on_message_begin(self) -> None:
         """Refuse a second response."""
         if self._complete:
-            raise ValueError("there are bytes after the response")
+            raise ValueError  # httptools stops parsing, and raises an error of its own
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Store a header."""
