@@ -224,12 +224,13 @@ async def test_azure_works_over_the_fast_transport():
 
 
 @pytest.mark.slow
-async def test_tls_is_checked(tmp_path, monkeypatch):
+@pytest.mark.parametrize("host", ["127.0.0.1", "other.test"])
+async def test_tls_is_checked(transport, host, tmp_path, monkeypatch):
     authority = trustme.CA()
-    issue_trusted_certificate = tmp_path / "authority.pem"
-    authority.cert_pem.write_to_path(issue_trusted_certificate)
+    certificates = tmp_path / "authority.pem"
+    authority.cert_pem.write_to_path(certificates)
     tls = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(tls)
+    authority.issue_cert(host).configure_cert(tls)
     listener = await anyio.create_tcp_listener(local_host="127.0.0.1")
     port = listener.extra(anyio.abc.SocketAttribute.local_port)
 
@@ -249,15 +250,19 @@ async def test_tls_is_checked(tmp_path, monkeypatch):
     async def retrieve():
         tls_context.cache_clear()
         url = f"https://127.0.0.1:{port}/v1"
-        async with AsyncClient("sk-1", url, transport="fast", max_retries=0) as client:
+        async with AsyncClient("sk-1", url, transport=transport, max_retries=0) as client:
             return await client.models.retrieve("ada")
 
     async with listener, anyio.create_task_group() as tasks:
         tasks.start_soon(listener.serve, handle)
         with pytest.raises(errors.APIConnectionError):
             await retrieve()
-        monkeypatch.setenv("SSL_CERT_FILE", str(issue_trusted_certificate))
-        assert (await retrieve()).id == "ada"
+        monkeypatch.setenv("SSL_CERT_FILE", str(certificates))
+        if host == "127.0.0.1":
+            assert (await retrieve()).id == "ada"
+        else:
+            with pytest.raises(errors.APIConnectionError):
+                await retrieve()
         tasks.cancel_scope.cancel()
     tls_context.cache_clear()
 

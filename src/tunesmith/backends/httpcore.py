@@ -60,8 +60,8 @@ class HttpcoreTransport(httpx.AsyncHTTPTransport):
         tls: ssl.SSLContext | bool,
         limits: httpx.Limits,
         *,
-        http2: bool = False,
-        proxy: httpx.Proxy | None = None,
+        http2: bool,
+        proxy: httpx.Proxy | None,
     ) -> None:
         super().__init__(verify=tls, limits=limits, http2=http2, proxy=proxy)
         self.network = _NetworkBackend()
@@ -93,13 +93,13 @@ class _NetworkBackend(httpcore.AsyncNetworkBackend):
         host: str,
         port: int,
         timeout: float | None = None,  # noqa: ASYNC109 - httpcore's signature
-        local_address: str | None = None,
+        local_address: str | None = None,  # noqa: ARG002 - httpx passes none
         socket_options: object = None,  # noqa: ARG002 - httpx passes none
     ) -> httpcore.AsyncNetworkStream:
         """Open a connection."""
         try:
             with _fail_after(timeout):
-                stream = await anyio.connect_tcp(host, port, local_host=local_address)
+                stream = await anyio.connect_tcp(host, port)
         except TimeoutError:
             raise httpcore.ConnectTimeout("connecting took too long") from None
         except OSError as error:
@@ -107,10 +107,6 @@ class _NetworkBackend(httpcore.AsyncNetworkBackend):
         sock = stream.extra(anyio.abc.SocketAttribute.raw_socket)  # noqa: S610 - not Django
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)  # trio does not
         return _NetworkStream(stream, self)
-
-    async def sleep(self, seconds: float) -> None:
-        """Sleep."""
-        await anyio.sleep(seconds)
 
 
 class _NetworkStream(httpcore.AsyncNetworkStream):

@@ -211,14 +211,17 @@ class HttpxBackend:
         # Loading the certificates takes most of the time of creating a transport.
         tls = self.base_url.startswith("https:") and tls_context(http2=self.http2)
         proxy = to_httpx_proxy(self.proxy)
-        if self.http2:  # one connection serves many requests at a time
-            return HttpcoreTransport(
-                tls, connection_limits(self.max_connections), http2=True, proxy=proxy
-            )
+        # With HTTP/2, one connection serves many requests at a time.
+        limits = connection_limits(self.max_connections if self.http2 else 1)
+
+        def create() -> HttpcoreTransport:
+            return HttpcoreTransport(tls, limits, http2=self.http2, proxy=proxy)
 
         async def connect(_timeout_s: float | None) -> HttpcoreTransport:
-            return HttpcoreTransport(tls, connection_limits(1), proxy=proxy)
+            return create()
 
+        if self.http2:
+            return create()
         return ConnectionPool(connect, self.max_connections, KEEPALIVE_EXPIRY_S)
 
 

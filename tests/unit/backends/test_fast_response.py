@@ -174,6 +174,14 @@ async def test_reading_pauses_while_too_much_is_unread():
     assert calls == []
 
 
+async def test_a_response_to_head_has_no_body():
+    """The parser does not know, and waits for it: the connection cannot be used again."""
+    response = respond(has_body=False)
+    feed(response, HEAD + b"content-length: 2\r\n\r\n")
+    assert [chunk async for chunk in response] == []
+    assert not response.is_reusable
+
+
 async def test_informational_responses_are_not_the_response():
     response = respond()
     feed(response, b"HTTP/1.1 103 Early Hints\r\nlink: x\r\n\r\n")
@@ -267,8 +275,12 @@ async def test_the_timeout_does_not_count_while_nobody_reads(loop):
         await anyio.wait_all_tasks_blocked()
         feed(response, b"a")
     await loop.advance(60)
-    feed(response, b"b")
-    assert [chunk async for chunk in response] == [b"b"]
+    outcomes = []
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(read_all, response, outcomes)
+        await anyio.wait_all_tasks_blocked()
+        feed(response, b"b")
+    assert outcomes == [b"b"]
     response.detach()
     assert loop.pending == []
 

@@ -20,6 +20,7 @@ RULE = "base_url must be an http or https URL without a query, such as https://a
     [
         ("https://service.test/v1", "https://service.test/v1"),
         ("https://service.test/v1/", "https://service.test/v1"),
+        ("https://service.test/X/", "https://service.test/X"),
         ("http://127.0.0.1:65535/", "http://127.0.0.1:65535"),
         ("http://[::1]:8000/v1", "http://[::1]:8000/v1"),
     ],
@@ -29,8 +30,8 @@ def test_a_base_url_ends_without_a_slash(url, address):
 
 
 def test_user_and_password_are_taken_out_of_the_base_url():
-    address, authorization = parse_base_url(SecretStr("https://Aladdin:open%20sesame@host/v1/"))
-    assert address == "https://host/v1"
+    address, authorization = parse_base_url(SecretStr("https://Aladdin:open%20sesame@host/X/"))
+    assert address == "https://host/X"
     # As in RFC 7617, section 2.
     assert authorization.get_secret_value() == "Basic QWxhZGRpbjpvcGVuIHNlc2FtZQ=="
 
