@@ -77,7 +77,7 @@ class Connection(asyncio.BufferedProtocol):
         self._buffer = buffer
         self._response: HttpResponse | None = None
         self._writable: asyncio.Event | None = None  # while the write buffer is full
-        self._sent = True
+        self._sent: bool  # whether the whole request was sent
 
     async def start_tls(self, tls: ssl.SSLContext, host: str) -> None:
         """Start TLS; close the connection if that fails or is cancelled.
