@@ -109,7 +109,7 @@ class FileUpload:
         compared = 0
         listing = ListFiles(purpose=self._purpose, order="desc")
         async for file in AsyncPaginator(self._caller, listing, deadline=self._deadline):
-            if file.bytes != self._size_bytes or file.purpose != self._purpose:
+            if (file.bytes, file.purpose) != (self._size_bytes, self._purpose):
                 continue
             if file.status == "error":
                 continue
@@ -232,6 +232,7 @@ class FileUpload:
 
     def _slice(self, begin: int, size_bytes: int) -> FileSource:
         async def opened() -> AsyncIterator[bytes]:
+            self._check_unchanged()
             self._sent[begin] = 0  # of this attempt
             left = size_bytes
             async with await anyio.open_file(self._path, "rb") as file:
@@ -241,7 +242,7 @@ class FileUpload:
                     if len(chunk) == left or not chunk:
                         # Before the last chunk, so that the request is not completed.
                         self._check_unchanged()
-                    if not chunk:
+                    if not chunk:  # but the size of the file is unchanged
                         raise InvalidRequestError(f"{self._path} ended early")
                     left -= len(chunk)
                     yield chunk
@@ -269,12 +270,8 @@ class FileUpload:
             state = _UploadState.model_validate_json(content)
         except (OSError, ValidationError):
             return None
-        same = (
-            state.size_bytes == self._size_bytes
-            and state.modified_ns == self._modified_ns
-            and state.purpose == self._purpose
-        )
-        return state if same else None
+        described = (state.size_bytes, state.modified_ns, state.purpose)
+        return state if described == (self._size_bytes, self._modified_ns, self._purpose) else None
 
     async def _delete_state(self) -> None:
         """Remove the state of a completed upload."""

@@ -144,3 +144,117 @@ async def test_a_path_that_changes_while_it_is_sent_is_an_error(tmp_path):
     backend = Changing(answer(b'{"id": "file-1"}'))
     with pytest.raises(errors.InvalidRequestError, match="changed while it was sent"):
         await backend.client().files.create(file=path, purpose="fine-tune")
+
+
+def file_object(number, **fields):
+    size = len(LINE) * 35
+    return {"id": f"file-{number}", "bytes": size, "purpose": "fine-tune", **fields}
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"bytes": 1}, {"purpose": "batch"}, {"status": "error"}],
+    ids=["size", "purpose", "rejected"],
+)
+async def test_other_files_in_the_list_are_not_downloaded(path, other):
+    listing = {"data": [file_object(1, **other), file_object(2)]}
+    backend = Script(answer(json.dumps(listing).encode()), answer(path.read_bytes()))
+    reported = []
+    client = backend.client()
+    file = await client.files.upload(path, progress=lambda *sent: reported.append(sent))
+    assert file.id == "file-2"
+    assert backend.requests[-1].path == "/files/file-2/content"
+    assert reported == [(len(LINE) * 35,) * 2]
+
+
+async def test_a_file_whose_content_begins_with_the_same_bytes_is_another(path):
+    listing = answer(json.dumps({"data": [file_object(1)]}).encode())
+    backend = Script(listing, answer(path.read_bytes()[:-1]), answer(b'{"id": "file-9"}'))
+    assert (await backend.client().files.upload(path)).id == "file-9"
+
+
+async def test_a_file_of_the_size_of_a_part_is_sent_in_one_request(path):
+    backend = Script(answer(b'{"id": "file-1"}'))
+    await backend.client().files.upload(path, part_bytes=len(LINE) * 35, reuse=False)
+    [request] = backend.requests
+    assert request.operation == "files.create"
+
+
+@pytest.mark.parametrize(
+    ("name", "mime_type"),
+    [
+        ("a.jsonl", "text/jsonl"),
+        ("a.csv", "text/csv"),
+        ("a.txt.gz", "text/plain"),
+        ("a", "application/octet-stream"),
+    ],
+)
+async def test_the_type_follows_from_the_name(path, name, mime_type):
+    recorder = CallRecorder(MemoryBackend())
+    async with AsyncClient(backend=recorder) as client:
+        await client.files.upload(path, filename=name, purpose="user_data", part_bytes=PART)
+    [call] = recorder.calls("uploads.create")
+    assert (call.parameters["filename"], call.parameters["mime_type"]) == (name, mime_type)
+
+
+async def test_progress_counts_the_parts_of_an_earlier_call(path):
+    size = len(LINE) * 35
+    part = size // 5
+    faults = Faults(MemoryBackend())
+    faults.on("uploads.parts.create", nth=3).status(400)
+    reported = []
+    async with AsyncClient(backend=faults) as client:
+        with pytest.raises(errors.BadRequestError):
+            await client.files.upload(path, part_bytes=part, reuse=False, concurrency=1)
+        await client.files.upload(
+            path,
+            part_bytes=part,
+            reuse=False,
+            concurrency=1,
+            progress=lambda *sent: reported.append(sent),
+        )
+    assert reported == [(part * number, size) for number in range(1, 6)]
+
+
+@pytest.mark.parametrize("field", ["size_bytes", "modified_ns", "purpose"])
+async def test_the_state_of_another_file_is_ignored(path, field):
+    faults = Faults(MemoryBackend())
+    faults.on("uploads.parts.create", nth=3).status(400)
+    recorder = CallRecorder(faults)
+    async with AsyncClient(backend=recorder) as client:
+        with pytest.raises(errors.BadRequestError):
+            await client.files.upload(path, part_bytes=PART, reuse=False, concurrency=1)
+        [state] = path.parent.glob(".*")
+        saved = json.loads(state.read_text())
+        saved[field] = "batch" if field == "purpose" else saved[field] + 1
+        state.write_text(json.dumps(saved))
+        await client.files.upload(path, part_bytes=PART, reuse=False)
+    assert len(recorder.calls("uploads.create")) == 2
+
+
+async def test_without_permission_to_save_its_state_a_file_is_uploaded_all_the_same(path):
+    path.with_name(f".{path.name}.tunesmith-upload.json").mkdir()
+    async with AsyncClient(backend=MemoryBackend()) as client:
+        file = await client.files.upload(path, part_bytes=PART)
+        assert await client.files.content(file.id).read() == path.read_bytes()
+
+
+async def test_a_completed_upload_without_a_file_is_an_error(path):
+    backend = Script(
+        answer(b'{"id": "upload_1", "status": "pending"}'),
+        *[answer(b'{"id": "part_1"}')] * 4,
+        answer(b'{"id": "upload_1", "status": "completed"}'),
+    )
+    words = "^upload upload_1 is completed, but the response lacks its file$"
+    with pytest.raises(errors.InvalidResponseError, match=words) as caught:
+        await backend.client().files.upload(path, part_bytes=PART, reuse=False)
+    assert caught.value.operation == "uploads.complete"
+
+
+async def test_a_file_that_is_deleted_while_it_is_uploaded_is_an_error(path):
+    async with AsyncClient(backend=MemoryBackend()) as client:
+        words = f"^{path} cannot be read: No such file or directory$"
+        with pytest.raises(errors.InvalidRequestError, match=words):
+            await client.files.upload(
+                path, part_bytes=PART, concurrency=1, progress=lambda *_: path.unlink()
+            )
