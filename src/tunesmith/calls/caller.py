@@ -135,8 +135,6 @@ class Caller:
         if operation.spec.response_type is not bytes:
             error = find_error(request.operation, info, body)
             if error is not None:
-                error.operation = request.operation
-                error.attempts = attempt
                 raise AttemptError(error)
         try:
             response = decode_response(operation, body, info)

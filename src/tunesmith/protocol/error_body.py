@@ -163,6 +163,7 @@ def find_error(operation: str, response: ResponseInfo, body: bytes) -> APIStatus
     error = parse_error(problem.status, response.headers, body)
     error.message = redact_keys(problem.message)
     error.args = (error.message,)
+    error.operation, error.attempts = operation, response.attempts
     return error
 
 

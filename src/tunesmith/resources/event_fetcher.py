@@ -64,7 +64,7 @@ class EventFetcher:
             events += _decode(name, received, decoder.finish())
         except TimeLimitError:
             pass  # the stream stays open until the job ends
-        return Page(data=events[::-1], has_more=False)
+        return Page(data=events[::-1])
 
 
 def _decode(

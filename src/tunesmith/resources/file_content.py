@@ -163,7 +163,7 @@ class _Download:
     def _note_file(self, received: OpenResponse) -> None:
         headers = received.info.headers
         self._version = _version(received)
-        etag = headers.get("etag", "")
+        etag = headers.get("etag")
         # Weak validators do not promise equal bytes.
         strong_etag = etag if etag and not etag.startswith("W/") else None
         self._validator = strong_etag or headers.get("last-modified")
@@ -197,10 +197,9 @@ class _Download:
 
     def _is_complete(self, error: APIStatusError, position: int) -> bool:
         """Return whether a range was refused because only the end of the response was lost."""
-        content_range = error.headers.get("content-range", "")
         return (
             error.status == 416  # noqa: PLR2004
-            and content_range == f"bytes */{position}"
+            and error.headers.get("content-range") == f"bytes */{position}"
             and self._total_bytes in (None, position)
         )
 

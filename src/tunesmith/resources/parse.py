@@ -85,8 +85,12 @@ class _BoundParse:
                 param=method.param,
             )
         (model,) = positional or (parameters.pop(method.param),)
-        request = build_operation(method.operation, **type(method).to_parameters(model, parameters))
-        received = await self._caller.call(request)
+        try:
+            parameters = type(method).to_parameters(model, parameters)
+        except InvalidRequestError as error:
+            error.operation, error.param = method.name, method.param
+            raise
+        received = await self._caller.call(build_operation(method.operation, **parameters))
         try:
             return type(method).to_result(model, received)
         except InvalidResponseError as error:

@@ -65,11 +65,10 @@ async def test_waiting_ends_with_an_error_that_says_for_what(name, where):
     call, waited_for = WAITING[name]
     backend = Slow()
     begun = backend.clock.monotonic()
+    client = backend.client(deadline=95 if where == "client" else 1000)
+    options = {} if where == "client" else {"deadline": 95}
     with pytest.raises(errors.DeadlineExceededError) as caught:
-        if where == "client":
-            await call(backend.client(deadline=95), poll_interval=50)
-        else:
-            await call(backend.client(), deadline=95, poll_interval=50)
+        await call(client, poll_interval=50, **options)
     assert caught.value.operation == name
     assert str(caught.value).startswith(f"{name}: the deadline of 95 s passed while waiting for")
     assert backend.clock.monotonic() - begun <= 95

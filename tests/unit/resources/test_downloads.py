@@ -109,3 +109,56 @@ async def test_a_refused_range_elsewhere_is_an_error(tmp_path):
     backend = Script(whole(b"1234", BROKEN), refusal(416, content_range="bytes */4"))
     with pytest.raises(errors.APIStatusError):
         await download(backend, tmp_path)
+
+
+async def test_a_version_may_be_named_only_with_a_part(tmp_path):
+    backend = Script(
+        whole(b"1234", BROKEN), answer(b"5678", 206, content_range="bytes 4-7/8", etag='"1"')
+    )
+    assert await download(backend, tmp_path) == b"12345678"
+
+
+async def test_the_length_of_encoded_content_is_not_that_of_the_file(tmp_path):
+    backend = Script(whole(b"12345678", length=3, content_encoding="gzip"))
+    assert await download(backend, tmp_path) == b"12345678"
+
+
+async def test_progress_allows_any_number_of_interruptions(tmp_path):
+    parts = [part(f"{at}-7/8", b"%d" % at, BROKEN) for at in range(1, 7)]
+    backend = Script(whole(b"0", BROKEN), *parts, part("7-7/8", b"7"))
+    assert await download(backend, tmp_path) == b"01234567"
+
+
+async def test_without_progress_there_are_as_many_attempts_as_of_a_call(tmp_path):
+    backend = Script(whole(b"0", BROKEN), *[part("1-7/8", BROKEN)] * 9)
+    client = backend.client(max_retries=2)
+    with pytest.raises(errors.StreamInterruptedError):
+        await client.files.content("file-1").write_to(tmp_path / "file")
+    assert len(backend.requests) == 3
+
+
+async def test_a_deadline_ends_a_download_whatever_it_waits_for(tmp_path):
+    slow = answer([b"1", 100.0, b"2"], content_length="8")
+    with pytest.raises(errors.DeadlineExceededError):
+        await Script(slow).client(deadline=50).files.content("f").write_to(tmp_path / "file")
+    backend = Script(whole(b"0", BROKEN))
+    with pytest.raises(errors.DeadlineExceededError, match="while waiting to resume"):
+        await backend.client(deadline=0.1).files.content("f").write_to(tmp_path / "file")
+
+
+async def test_a_download_sends_the_options_of_its_call(tmp_path):
+    backend = Script(answer(b"1"))
+    content = backend.client().files.content(
+        "file-1", extra_headers={"X-Team": "a"}, extra_query={"region": "eu"}, timeout=7
+    )
+    assert await content.text("ascii") == "1"
+    [request] = backend.requests
+    assert request.headers["x-team"] == "a"
+    assert dict(request.query) == {"region": "eu"}
+    assert request.timeout == 7
+
+
+async def test_text_is_decoded_as_the_caller_says():
+    backend = Script(*[answer("Kritik für alle".encode(name)) for name in ("utf-8", "latin-1")])
+    content = backend.client().files.content("file-1")
+    assert await content.text() == await content.text("latin-1") == "Kritik für alle"

@@ -7,7 +7,7 @@ import anyio
 import pytest
 
 from tunesmith import AsyncClient, Response
-from tunesmith.errors import APIStatusError
+from tunesmith.errors import APIStatusError, InvalidResponseError
 
 pytestmark = pytest.mark.anyio
 
@@ -50,8 +50,10 @@ class Streaming:
     async def stream(self):
         self.polls += 1
         yield b": hello\n\n"
-        for event in self.events[: self.polls]:
-            yield b"event: fine_tuning.job.event\ndata: " + json.dumps(event).encode() + b"\n\n"
+        yield b"data: hello\n\n" + b"".join(
+            b"event: fine_tuning.job.event\ndata: " + json.dumps(event).encode() + b"\n\n"
+            for event in self.events[: self.polls]
+        )
         if self.stays_open and self.polls < len(self.events):
             await anyio.sleep_forever()
         yield b"data: [DONE]\n\n"
@@ -81,5 +83,21 @@ async def test_streamed_events_are_followed_in_order_and_once(events, stays_open
 async def test_an_error_in_the_stream_is_raised():
     error = {"message": "No such job", "type": "invalid_request_error", "code": "not_found"}
     backend = Streaming([{"error": error}])
-    with anyio.fail_after(10), pytest.raises(APIStatusError, match="No such job"):
+    with anyio.fail_after(10), pytest.raises(APIStatusError, match="No such job") as caught:
         await follow(backend)
+    assert caught.value.operation == "fine_tuning.jobs.list_events"
+
+
+async def test_events_that_arrive_together_keep_their_order():
+    backend = Streaming(EVENTS)
+    backend.polls = len(EVENTS) - 1
+    with anyio.fail_after(10):
+        assert await follow(backend) == [event["message"] for event in EVENTS]
+
+
+@pytest.mark.parametrize("event", [{"id": "e1"}, {"id": "e1", "message": 7, "created_at": "x"}])
+async def test_an_event_of_another_shape_is_an_error(event):
+    with anyio.fail_after(10), pytest.raises(InvalidResponseError) as caught:
+        await follow(Streaming([event]))
+    assert caught.value.operation == "fine_tuning.jobs.list_events"
+    assert caught.value.status == 200

@@ -33,7 +33,7 @@ async def refuse(call, param, words):
     ],
 )
 async def test_of_an_upload(options, words, path):
-    await refuse(Script().client().files.upload(path, **options), [*options][0], words)
+    await refuse(Script().client().files.upload(path, **options), next(iter(options)), words)
 
 
 async def test_a_path_to_upload(tmp_path):

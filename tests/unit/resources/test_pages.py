@@ -40,3 +40,29 @@ async def test_a_pickled_page_refuses_its_next_page():
 async def test_a_last_page_has_no_next_page_however_it_was_made():
     assert await Page[FileObject](data=[]).next_page() is None
     assert await Page[FileObject](data=[FileObject(id="a")], has_more=False).next_page() is None
+
+
+async def test_a_list_whose_pages_do_not_end_is_an_error_that_names_the_call():
+    pages = [listed("a", has_more=True), listed("b", has_more=True), listed("a", has_more=True)]
+    words = "files.list: the page after b ends with a again, so the list would be endless"
+    with pytest.raises(PaginationError) as caught:
+        [file.id async for file in Script(*pages).client().files.list()]
+    assert (str(caught.value), caught.value.operation) == (words, "files.list")
+    assert caught.value.request_id == "req_1"
+
+
+@pytest.mark.parametrize("extra_query", [None, {"region": "eu"}])
+async def test_a_list_without_a_cursor_parameter_is_continued_all_the_same(extra_query):
+    backend = Script(listed("a", has_more=True), listed("b"))
+    models = backend.client().models.list(extra_query=extra_query)
+    assert [model.id async for model in models] == ["a", "b"]
+    queries = [dict(request.query) for request in backend.requests]
+    assert queries == [extra_query or {}, {**(extra_query or {}), "after": "a"}]
+
+
+async def test_objects_without_an_id_are_continued_after_the_last_one_of_the_page():
+    page = {"data": [{"message": "Created"}], "has_more": True, "last_id": "ftevent-7"}
+    backend = Script(answer(json.dumps(page).encode()), answer(b'{"data": []}'))
+    events = backend.client().fine_tunes.list_events("ft-1")
+    assert [event.message async for event in events] == ["Created"]
+    assert dict(backend.requests[1].query)["after"] == "ftevent-7"

@@ -69,8 +69,10 @@ async def text(*events, **headers):
 @pytest.mark.parametrize("done", [DONE, b""])
 async def test_an_event_with_an_error_is_an_error_whatever_else_it_holds(event, done):
     with pytest.raises(errors.StreamError, match="Disconnected") as caught:
-        await read(BEGIN, event, done)
-    assert caught.value.operation == "chat.completions.create"
+        await read(BEGIN, event, done, x_request_id="req_1")
+    error = caught.value
+    assert (error.operation, error.attempts) == ("chat.completions.create", 1)
+    assert error.request_id == "req_1"
 
 
 async def test_a_finish_reason_of_error_is_an_error():
@@ -141,7 +143,7 @@ async def test_a_stream_without_terminator_is_complete_when_all_choices_ended():
     ],
 )
 async def test_a_stream_without_terminator_is_interrupted_while_a_choice_is_open(events):
-    with pytest.raises(errors.StreamInterruptedError):
+    with pytest.raises(errors.StreamInterruptedError, match=r"it ended before the response was"):
         await read(*events)
 
 
@@ -184,8 +186,11 @@ async def test_there_is_no_final_response_after_an_error(events, kind):
 
 @pytest.mark.parametrize("events", [[DONE], [{"id": "c", "choices": [], "usage": {}}, DONE]])
 async def test_a_stream_without_content_has_no_final_response(events):
-    with pytest.raises(errors.InvalidResponseError, match="without content"):
-        await read(*events)
+    with pytest.raises(errors.InvalidResponseError, match="without content") as caught:
+        await read(*events, x_request_id="req_1")
+    error = caught.value
+    assert (error.operation, error.attempts) == ("chat.completions.create", 1)
+    assert (error.status, error.request_id) == (200, "req_1")
 
 
 @pytest.mark.parametrize("content_type", ["application/json", "text/event-stream"])
@@ -205,6 +210,7 @@ async def test_a_plain_json_response_is_one_event(cuts):
     pieces = [body[begin:end] for begin, end in pairwise(edges)]
     (event,), completion = await read(b" \n", *pieces)
     assert event.choices[0].delta.content == "Kant."
+    assert [call.index for call in event.choices[0].delta.tool_calls] == [0, 1]
     assert completion.choices[0].message.content == "Kant."
     assert [call.id for call in completion.choices[0].message.tool_calls] == ["t1", "t2"]
 
@@ -256,13 +262,67 @@ async def test_broken_plain_json_is_an_error_with_an_excerpt():
     assert caught.value.excerpt == '{"choices": ['
 
 
-async def test_halves_of_a_character_in_two_events_are_joined():
-    first = rb'data: {"choices":[{"index":0,"delta":{"content":"good \ud83d"}}]}' + b"\n\n"
-    second = rb'data: {"choices":[{"index":0,"delta":{"content":"\ude00 day"}}]}' + b"\n\n"
-    received, completion = await read(first, second, chunk("!", "stop"))
-    texts = [event.choices[0].delta.content for event in received]
-    assert texts == ["good ", "\N{GRINNING FACE} day", "!"]
-    assert completion.choices[0].message.content == "good \N{GRINNING FACE} day!"
+@pytest.mark.parametrize("character", ["\U00010000", "\N{GRINNING FACE}", "\U0010ffff"])
+@pytest.mark.parametrize("field", ["content", "reasoning_content"])
+@pytest.mark.parametrize("spell", [str.lower, str.upper])
+async def test_halves_of_a_character_in_two_events_are_joined(character, field, spell):
+    first, second = (
+        "\\u" + spell(code) for code in json.dumps(character).strip('"').split("\\u")[1:]
+    )
+
+    def event(text, index):
+        delta = f'{{"{field}":"{text}"}}'
+        data = f'data: {{"choices":[{{"index":{index},"delta":{delta}}}]}}\n\n'
+        return data.encode()
+
+    received, completion = await read(
+        event(f"good {first}", 0),
+        event(f"bad {first}", 1),
+        event("", 0),
+        event(f"{second} day", 0),
+        event(f"{second} night", 1),
+        chunk("", "stop"),
+        chunk("", "stop", index=1),
+    )
+    texts = [getattr(event.choices[0].delta, field, None) for event in received[:5]]
+    assert texts == ["good ", "bad ", "", f"{character} day", f"{character} night"]
+    joined = [getattr(choice.message, field) for choice in completion.choices]
+    assert joined == [f"good {character} day", f"bad {character} night"]
+
+
+async def test_events_without_choices_may_hold_half_a_character():
+    delta = rb'data: {"type":"response.output_text.delta","delta":"good \ud83d"}' + b"\n\n"
+    end = {"type": "response.completed", "response": {"id": "r", "output": []}}
+    responses = Script(answer(sse(delta, end))).client().responses
+    async with responses.stream(model="m", input="Hi") as stream:
+        assert [event.type async for event in stream] == [
+            "response.output_text.delta",
+            "response.completed",
+        ]
+
+
+@pytest.mark.parametrize(
+    ("data", "kind"),
+    [
+        ('{"message": "Hm"', errors.InvalidResponseError),
+        ('{"message": "Hm", "choices": 7}', errors.StreamInterruptedError),
+        ('{"choices": ["message"]}', errors.StreamInterruptedError),
+        ('{"choices": [7], "message": "Hm"}', errors.StreamInterruptedError),
+        ('{"choices": [{"index": 0, "message": "Hm"}]}', errors.StreamInterruptedError),
+    ],
+)
+async def test_an_event_that_only_resembles_a_whole_response_is_an_error(data, kind):
+    with pytest.raises(kind) as caught:
+        await read(f"data: {data}\n\n".encode())
+    assert caught.value.operation == "chat.completions.create"
+
+
+async def test_only_what_is_not_parsed_yet_counts_toward_the_size_limit():
+    events = sse(*[chunk("good day " * 10)] * 20, chunk("", "stop"))
+    backend = Script(answer(events))
+    completions = backend.client(max_response_bytes=400).chat.completions
+    async with completions.stream(model="m", messages=MESSAGES) as stream:
+        assert len([event async for event in stream]) == 21
 
 
 async def test_content_may_be_a_list_of_parts():
