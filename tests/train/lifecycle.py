@@ -10,6 +10,9 @@ import time
 
 from openai import OpenAI
 
+COLOUR = {"type": "object", "properties": {"colour": {"enum": ["red", "blue"]}}}
+COLOUR |= {"required": ["colour"], "additionalProperties": False}
+TOOLS = [{"type": "function", "function": {"name": "paint", "parameters": COLOUR}}]
 ROWS = [
     {"messages": [{"role": "user", "content": f"{n}"}, {"role": "assistant", "content": "yes"}]}
     for n in range(20)
@@ -56,7 +59,24 @@ def finish(client, job_id):
         model=job.fine_tuned_model, messages=question, temperature=0, max_tokens=8, stream=True
     )
     assert "".join(chunk.choices[0].delta.content or "" for chunk in stream) == "yes"
+    call_tool(client, job.fine_tuned_model)
     print(job.fine_tuned_model)
+
+
+def call_tool(client, model):
+    """Require a tool call, streamed and not."""
+    settings = {"model": model, "messages": [{"role": "user", "content": "7"}], "tools": TOOLS}
+    settings |= {"tool_choice": "required", "parallel_tool_calls": False, "temperature": 0}
+    choice = client.chat.completions.create(**settings).choices[0]
+    [call] = choice.message.tool_calls
+    assert (choice.finish_reason, call.function.name) == ("tool_calls", "paint"), choice
+    assert json.loads(call.function.arguments)["colour"] in ("red", "blue"), call
+    stream = client.chat.completions.create(**settings, stream=True)
+    first, *rest = [part for chunk in stream for part in chunk.choices[0].delta.tool_calls or ()]
+    assert (first.index, first.function.name, first.function.arguments) == (0, "paint", "")
+    assert first.id.startswith("call_")
+    assert not any(part.id or part.function.name for part in rest)
+    assert "".join(part.function.arguments for part in rest) == call.function.arguments
 
 
 if __name__ == "__main__":

@@ -170,20 +170,44 @@ def test_turns_with_weight_0_are_context(make_tokenizer):
     assert learned_text(tokenizer, sequence) == "two<|im_end|>"
 
 
+WEATHER = {"type": "function", "function": {"name": "weather", "parameters": {}}}
+
+
+def call(**arguments):
+    function = {"name": "weather", "arguments": json.dumps(arguments)}
+    return {"id": "1", "type": "function", "function": function}
+
+
 def test_tool_calls_are_learned_and_tools_are_shown(make_tokenizer):
-    template = (
-        "{% for tool in tools or [] %}<|im_start|>{{ tool | tojson }}<|im_end|>{% endfor %}"
-        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content }}"
-        "{% for call in m.tool_calls or [] %}{{ call.function.arguments.city }}{% endfor %}"
-        "<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
+    tokenizer = make_tokenizer()
+    row = {**conversation("Rain?", None, tool_calls=[call(city="Bonn")]), "tools": [WEATHER]}
+    [sequence] = encode(tokenizer, row)
+    assert learned_text(tokenizer, sequence) == (
+        '<tool_call>\n{"name": "weather", "arguments": {"city": "Bonn"}}\n</tool_call><|im_end|>'
+    )
+    assert '"name": "weather"' in tokenizer.decode(sequence.ids)
+
+
+@pytest.mark.parametrize(
+    "changes", [{"tools": [WEATHER]}, {"tool_calls": [call(city="Bonn")]}], ids=["tools", "calls"]
+)
+def test_rows_with_tools_need_a_template_that_writes_them(changes, make_tokenizer):
+    template, special_tokens, stop = TEMPLATES["chatml"]
+    tokenizer = make_tokenizer(template, special_tokens, stop=(stop,))
+    tools = changes.pop("tools", [])
+    row = {**conversation("Rain?", "Yes.", **changes), "tools": tools}
+    with pytest.raises(InvalidRowError, match="template does not write tool calls; leave out"):
+        encode(tokenizer, row)
+
+
+def test_a_call_that_the_template_leaves_out_is_an_error(make_tokenizer):
+    template = make_tokenizer().chat_template.source.replace(
+        "message.tool_calls or []", "message.tool_calls or [] if not message['content']"
     )
     tokenizer = make_tokenizer(template)
-    function = {"name": "weather", "arguments": json.dumps({"city": "Bonn"})}
-    row = conversation("Rain?", None, tool_calls=[{"id": "1", "function": function}])
-    row["tools"] = [{"type": "function", "function": {"name": "weather", "parameters": {}}}]
-    [sequence] = encode(tokenizer, row)
-    assert learned_text(tokenizer, sequence) == "Bonn<|im_end|>"
-    assert '"name": "weather"' in tokenizer.decode(sequence.ids)
+    row = conversation("Rain?", "Let me see.", tool_calls=[call(city="Bonn")])
+    with pytest.raises(InvalidRowError, match=r"leaves out a tool call of messages\[1\]"):
+        encode(tokenizer, row)
 
 
 def test_a_completion_and_the_end_of_text_are_learned(make_tokenizer):

@@ -177,8 +177,9 @@ def test_texts_conform_to_a_json_schema(sampler, model):
         "required": ["color", "n"],
         "additionalProperties": False,
     }
+    grammar = f"start: %json {json.dumps(schema)}"
     for number in range(3):
-        settings = {"temperature": 1.0, "seed": number, "json_schema": schema, "max_tokens": 200}
+        settings = {"temperature": 1.0, "seed": number, "grammar": grammar, "max_tokens": 200}
         sampler.handle(request(number, PROMPTS[number], **settings))
     texts, ends = finish(sampler)
     for tokens in texts.values():
@@ -188,10 +189,23 @@ def test_texts_conform_to_a_json_schema(sampler, model):
     assert set(ends.values()) == {"stop"}
 
 
-def test_an_unsupported_schema_is_an_error(sampler):
+def test_an_invalid_grammar_is_an_error(sampler):
     pytest.importorskip("llguidance", reason="needs tunesmith[train]")
-    sampler.handle(request(0, PROMPTS[0], json_schema={"type": "poem"}))
-    assert "schema" in sampler.output.pop()["error"]
+    sampler.handle(request(0, PROMPTS[0], grammar='start: %json {"type": "poem"}'))
+    assert "Invalid type: poem" in sampler.output.pop()["error"]
+
+
+def test_a_grammar_that_becomes_too_large_fails_only_its_request(sampler):
+    pytest.importorskip("llguidance", reason="needs tunesmith[train]")
+    grammar = 'start: %json {"type": "object"}'
+    sampler.handle(request(0, PROMPTS[0], logit_bias=ENDLESS))
+    sampler.handle(request(1, PROMPTS[1], grammar=grammar))
+    sampler.advance()
+    [row] = [row for row in sampler._batch.rows if row.request.id == 1]
+    row._matcher.advance(258)  # not a token of JSON: the library's matcher fails from here on
+    texts, ends = finish(sampler)
+    assert "cannot be constrained" in ends[1]
+    assert (len(texts[0]), ends[0]) == (8, "length")
 
 
 def test_probabilities_are_those_of_the_model(sampler):

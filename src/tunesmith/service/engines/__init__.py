@@ -13,6 +13,8 @@ from tunesmith.service.engines.generation import (
     GenerationSpec,
     ScoredToken,
     TokenLogprob,
+    ToolCallDelta,
+    ToolCallSpec,
 )
 from tunesmith.service.engines.training import (
     Dataset,
@@ -45,6 +47,8 @@ __all__ = [
     "ScoredToken",
     "TokenLogprob",
     "Tokenizer",
+    "ToolCallDelta",
+    "ToolCallSpec",
     "TrainingRun",
     "TrainingSpec",
     "TrainingStep",

@@ -53,6 +53,9 @@ class ModelInfo:
         structured: How texts that must be JSON are made: `constrained` by the engine
             (`GenerationSpec.json_schema`), `sampled` by the service from the schema alone, as a
             test double, or `refused`.
+        tool_calls: How tools are called: calls are `generated` by the engine
+            (`GenerationSpec.tool_calls`), `emulated` by the service where the request requires
+            one, as JSON texts of the parameters' schema, or requests with tools are `refused`.
         reasons: Whether responses begin with a reasoning item.
         created: Unix time of its creation.
         owned_by: Its owner.
@@ -65,6 +68,7 @@ class ModelInfo:
     dimensions: int | None = None
     fixed_dimensions: bool = False
     structured: Literal["constrained", "sampled", "refused"] = "refused"
+    tool_calls: Literal["generated", "emulated", "refused"] = "emulated"
     reasons: bool = False
     created: int = 1_649_358_449
     owned_by: str = "openai"

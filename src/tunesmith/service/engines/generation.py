@@ -1,13 +1,37 @@
 """Generation of text: sampling parameters, tokens with their probabilities, and its progress."""
 
 import hashlib
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal, Protocol, TypeAlias
 
-__all__ = ["FinishReason", "Generation", "GenerationSpec", "ScoredToken", "TokenLogprob"]
+__all__ = [
+    "FinishReason",
+    "Generation",
+    "GenerationSpec",
+    "ScoredToken",
+    "TokenLogprob",
+    "ToolCallDelta",
+    "ToolCallSpec",
+]
 
 FinishReason: TypeAlias = Literal["stop", "length"]
+
+
+@dataclass(frozen=True, slots=True)
+class ToolCallSpec:
+    """Tool calls that a text may contain.
+
+    Args:
+        functions: Functions that may be called, as the API has them: `name`, `parameters`. Without
+            any the text contains no call.
+        is_required: Whether the text must consist of a call.
+        is_parallel: Whether it may contain several calls.
+    """
+
+    functions: Sequence[Mapping[str, Any]] = ()
+    is_required: bool = False
+    is_parallel: bool = True
 
 
 @dataclass(frozen=True, slots=True)
@@ -26,6 +50,8 @@ class GenerationSpec:
         seed: Seed of the samples.
         json_schema: JSON schema that the text conforms to; only for models whose
             `ModelInfo.structured` is `constrained`.
+        tool_calls: Tool calls that the text may contain, if the request has tools; only for models
+            whose `ModelInfo.tool_calls` is `generated`.
     """
 
     max_tokens: int | None = 16
@@ -38,6 +64,7 @@ class GenerationSpec:
     presence_penalty: float = 0.0
     seed: int | str = 0
     json_schema: Mapping[str, Any] | None = None
+    tool_calls: ToolCallSpec | None = None
 
     @property
     def seed_number(self) -> int:
@@ -64,6 +91,19 @@ class TokenLogprob:
 
 
 @dataclass(frozen=True, slots=True)
+class ToolCallDelta:
+    """Part of a tool call; the first part of each call has its name.
+
+    Args:
+        name: Name of the function; None in later parts.
+        arguments: Part of the arguments, which are JSON.
+    """
+
+    name: str | None
+    arguments: str = ""
+
+
+@dataclass(frozen=True, slots=True)
 class ScoredToken:
     """Token of a prompt or a completion.
 
@@ -71,12 +111,14 @@ class ScoredToken:
         token: The token.
         top: The most likely tokens in its place, best first.
         text: The text that it adds: empty until a character's bytes are complete, and truncated
-            where a stop text begins.
+            where a stop text begins. It has nothing of tool calls.
+        tool_calls: The parts of tool calls that it adds, which come after all text.
     """
 
     token: TokenLogprob
     top: tuple[TokenLogprob, ...]
     text: str
+    tool_calls: tuple[ToolCallDelta, ...] = ()
 
 
 class Generation(Protocol):

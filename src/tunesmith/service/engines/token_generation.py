@@ -71,15 +71,24 @@ class TokenGeneration(ABC):
     async def _take(self, tokens: Iterable[ReceivedToken], end: str | None) -> None:
         for token in tokens:
             self.n_tokens += 1
-            scored = scored_token(self._vocabulary, token, self._decoder)
-            self._ready.extend(self._stop_texts.add(scored))
+            self._add(scored_token(self._vocabulary, token, self._decoder))
             if self._stop_texts.is_stopped:
                 end = "stop"
                 break
         if end is not None:
-            self._ready.extend(self._stop_texts.flush())
-            self.finish_reason = "stop" if end == "stop" else "length"
+            self._flush()
+            self.finish_reason = (
+                "stop" if end == "stop" or self._stop_texts.is_stopped else "length"
+            )
             await self.aclose()
+
+    def _add(self, token: ScoredToken) -> None:
+        """Add a token to those that are ready, unless a stop text may begin in it."""
+        self._ready.extend(self._stop_texts.add(token))
+
+    def _flush(self) -> None:
+        """Add the tokens that wait for a stop text."""
+        self._ready.extend(self._stop_texts.flush())
 
 
 def scored_token(

@@ -1,5 +1,6 @@
 """Endpoints that each model supports, and the service's errors for the others."""
 
+from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.engines.base import ModelInfo
 from tunesmith.service.inference.models import Models
@@ -10,6 +11,7 @@ __all__ = [
     "require_completion_model",
     "require_embedding_model",
     "require_response_model",
+    "require_tool_calls",
 ]
 
 _NOT_A_COMPLETION_MODEL = (
@@ -45,6 +47,22 @@ def require_chat_model(models: Models, name: str) -> None:
     if not model.can("chat"):
         message = _NOT_A_CHAT_MODEL if model.can("completions") else _ONLY_RESPONSES
         raise ServiceError(404, message.format(endpoint="v1/chat/completions"), param="model")
+
+
+def require_tool_calls(model: ModelInfo, operation: CreateChatCompletion) -> None:
+    """Refuse a request with tools to a model that cannot call them.
+
+    Raises:
+        ServiceError: It cannot.
+    """
+    for param in ("tools", "functions"):
+        if getattr(operation, param) and model.tool_calls == "refused":
+            raise invalid(
+                f"The model '{operation.model}' cannot call tools, since its chat template does "
+                f"not write tool calls. Leave out '{param}', or give the model another template.",
+                param,
+                "unsupported_parameter",
+            )
 
 
 def require_response_model(models: Models, name: str) -> None:

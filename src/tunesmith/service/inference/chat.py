@@ -1,8 +1,9 @@
 """Chat completions."""
 
-from collections.abc import AsyncGenerator, Sequence
+from collections.abc import AsyncGenerator, Callable, Sequence
 from contextlib import aclosing
 from dataclasses import dataclass, replace
+from functools import partial
 from typing import Any
 
 from anyio.lowlevel import checkpoint
@@ -20,7 +21,7 @@ from tunesmith.service.engines.generation import (
     ScoredToken,
 )
 from tunesmith.service.inference import chat_payloads as payloads
-from tunesmith.service.inference.capabilities import require_chat_model
+from tunesmith.service.inference.capabilities import require_chat_model, require_tool_calls
 from tunesmith.service.inference.output_format import (
     OutputFormat,
     output_format_for,
@@ -34,6 +35,7 @@ from tunesmith.service.inference.sampling import (
     sampling_spec,
     system_fingerprint,
 )
+from tunesmith.service.inference.segments import SegmentPart, SegmentReader
 from tunesmith.service.inference.stored_completions import StoredCompletions
 from tunesmith.service.inference.stub_generation import TokenTiming, start_generation
 from tunesmith.service.inference.stub_matching import InferenceOperation
@@ -57,27 +59,29 @@ class PreparedChat:
     spec: GenerationSpec
     output_format: OutputFormat
     stub: Reply | None
-    call_ids: Sequence[Sequence[str]]
-    """For each choice, an id for each of its tool calls."""
+    new_call_id: Callable[[], str]
+    """Function that returns an id for a tool call."""
 
     @property
     def n(self) -> int:
         """Number of choices."""
-        return len(self.call_ids)
+        return self.operation.n or 1
 
     @property
     def timing(self) -> TokenTiming:
         """Delays between tokens."""
         return TokenTiming.slowest_of([self.stub])
 
-    def choice(self, index: int, sampled: SampledText) -> dict[str, Any]:
+    def reader(self) -> SegmentReader:
+        """Return a reader of the segments of a choice."""
+        return SegmentReader(self.output_format, self.new_call_id)
+
+    def choice(self, index: int, reader: SegmentReader, sampled: SampledText) -> dict[str, Any]:
         """Return a choice."""
         return payloads.build_choice(
             index,
-            sampled.text,
-            self.output_format,
-            self.call_ids[index],
-            self.finish_reason(sampled.finish_reason),
+            zip(reader.segments, reader.texts, strict=True),
+            self.finish_reason(sampled.finish_reason, reader),
             self.logprobs(sampled.tokens),
         )
 
@@ -85,10 +89,11 @@ class PreparedChat:
         """Return the log-probabilities of tokens, if requested."""
         return payloads.build_logprobs(tokens) if self.operation.logprobs else None
 
-    def finish_reason(self, reason: FinishReason) -> str:
+    def finish_reason(self, reason: FinishReason, reader: SegmentReader) -> str:
         """Return the finish reason to send."""
         sent = finish_reason_for(reason, self.stub)
-        return self.output_format.finish_reason if sent == "stop" else sent
+        is_text = self.output_format.tool_calls is not None and not reader.has_calls
+        return sent if sent != "stop" or is_text else self.output_format.finish_reason
 
 
 class ChatCompletionService:
@@ -113,7 +118,8 @@ class ChatCompletionService:
         )
         longest = max(text.n_tokens for text in sampled)
         await self._context.pause(request.timing.total_delay(longest), release_clock=True)
-        return self._complete(request, sampled)
+        readers = [request.reader().read_all(text.tokens) for text in sampled]
+        return self._complete(request, readers, sampled)
 
     @handles(CreateChatCompletion)
     async def stream(
@@ -129,36 +135,30 @@ class ChatCompletionService:
         def chunk(*choices: dict[str, Any], **extra: Any) -> ChatCompletionChunk:
             return ChatCompletionChunk.model_validate({**fields, "choices": choices, **extra})
 
-        segments = request.output_format.segments
         # Errors of the request are raised here, before the stream begins.
         generations = [await self.start(request, index) for index in range(request.n)]
-        for index, ids in enumerate(request.call_ids):
-            delta = payloads.build_first_delta(segments[0], ids[0])
-            yield chunk(payloads.streamed_choice(index, delta))
+        readers = [request.reader() for _ in generations]
+        for index, reader in enumerate(readers):
+            for delta in _deltas(reader, reader.start()):
+                yield chunk(payloads.streamed_choice(index, delta))
         sampled: list[list[ScoredToken]] = [[] for _ in generations]
-        n_started = [1 for _ in generations]
-        n_chars = [0 for _ in generations]
         tokens = interleave(generations, self._context, request.timing)
         async with aclosing(tokens):
             async for index, token in tokens:
-                while n_started[index] < request.output_format.count_started(n_chars[index]):
-                    segment = segments[n_started[index]]
-                    call_id = request.call_ids[index][n_started[index]]
-                    delta = payloads.call_delta(segment, call_id)
-                    yield chunk(payloads.streamed_choice(index, delta))
-                    n_started[index] += 1
+                reader = readers[index]
                 if isinstance(token, str):
-                    reason = request.finish_reason(token)
+                    for delta in _deltas(reader, reader.finish()):
+                        yield chunk(payloads.streamed_choice(index, delta))
+                    reason = request.finish_reason(token, reader)
                     yield chunk(payloads.streamed_choice(index, {}, finish_reason=reason))
                     continue
                 sampled[index].append(token)
                 logprobs = request.logprobs([token])
-                if token.text or logprobs:
-                    n_chars[index] += len(token.text)
-                    delta = payloads.next_delta(segments[n_started[index] - 1], token.text)
-                    yield chunk(payloads.streamed_choice(index, delta, logprobs=logprobs))
+                for delta, own in _with_logprobs(_deltas(reader, reader.read(token)), logprobs):
+                    yield chunk(payloads.streamed_choice(index, delta, logprobs=own))
         completion = self._complete(
             request,
+            readers,
             [
                 SampledText(tuple(tokens), generation.n_tokens, generation.finish_reason or "stop")
                 for tokens, generation in zip(sampled, generations, strict=True)
@@ -167,11 +167,19 @@ class ChatCompletionService:
         if with_usage:
             yield chunk(usage=completion.usage)
 
-    def _complete(self, request: PreparedChat, sampled: Sequence[SampledText]) -> ChatCompletion:
+    def _complete(
+        self,
+        request: PreparedChat,
+        readers: Sequence[SegmentReader],
+        sampled: Sequence[SampledText],
+    ) -> ChatCompletion:
         fields = {
             **request.template,
             "object": "chat.completion",
-            "choices": [request.choice(index, text) for index, text in enumerate(sampled)],
+            "choices": [
+                request.choice(index, reader, text)
+                for index, (reader, text) in enumerate(zip(readers, sampled, strict=True))
+            ],
             "usage": payloads.build_usage(
                 len(request.prompt), sum(text.n_tokens for text in sampled)
             ),
@@ -229,7 +237,12 @@ class ChatCompletionService:
         stub = context.reply_stubs.find(stubbed, last_message_text(operation.messages))
         if stub is not None:
             output_format = stub_output_format(output_format, stub, operation)
-        elif output_format.schema is not None:
+        else:
+            require_tool_calls(info, operation)
+            is_generated = info.tool_calls == "generated"
+            output_format = output_format_for(operation, is_generated=is_generated)
+            spec = replace(spec, tool_calls=output_format.tool_calls)
+        if stub is None and output_format.schema is not None:
             if info.structured == "refused":
                 raise invalid(
                     f"The model '{operation.model}' cannot be made to reply in JSON. Leave out "
@@ -238,12 +251,9 @@ class ChatCompletionService:
                 )
             if info.structured == "constrained":
                 spec = replace(spec, json_schema=output_format.schema)
-        call_ids = [
-            [context.ids.new("tool_call") for _ in output_format.segments]
-            for _ in range(operation.n or 1)
-        ]
+        new_call_id = partial(context.ids.new, "tool_call")
         return PreparedChat(
-            operation, template, weights, prompt, spec, output_format, stub, call_ids
+            operation, template, weights, prompt, spec, output_format, stub, new_call_id
         )
 
     async def encode(self, operation: CreateChatCompletion) -> tuple[EngineModel, list[int]]:
@@ -254,8 +264,14 @@ class ChatCompletionService:
         """
         models = self._context.models
         weights = await self._context.work(models.open(operation.model))
-        window = models.info_of(operation.model).context_window
+        info = models.info_of(operation.model)
         tools = [as_mapping(tool) for tool in operation.tools or ()]
+        if info.tool_calls == "generated":
+            functions = [as_mapping(function) for function in operation.functions or ()]
+            tools += [{"type": "function", "function": function} for function in functions]
+        elif info.tool_calls == "refused":
+            tools = []
+        window = info.context_window
         return weights, await self._context.encode_chat(weights, operation.messages, tools, window)
 
     async def start(self, request: PreparedChat, index: int) -> Generation:
@@ -269,7 +285,33 @@ class ChatCompletionService:
                 [request.weights.generate(request.prompt, seed_spec)]
             )
             stub = Reply(request.output_format.sample_json(words.text))
-        return start_generation(request.weights, request.prompt, spec, stub)
+        # The engine may compile the schemas.
+        size = len(str(spec.json_schema)) + len(str(spec.tool_calls))
+        start = partial(start_generation, request.weights, request.prompt, spec, stub)
+        return await self._context.run(start, size=size)
+
+
+def _deltas(reader: SegmentReader, parts: Sequence[SegmentPart]) -> list[dict[str, Any]]:
+    """Return the deltas of a stream for parts of segments."""
+    deltas: list[dict[str, Any]] = []
+    for index, text in parts:
+        segment = reader.segments[index]
+        if text is not None:
+            deltas.append(payloads.next_delta(segment, text))
+        elif index == 0:
+            deltas.append(payloads.build_first_delta(segment))
+        else:
+            deltas.append(payloads.call_delta(segment))
+    return deltas
+
+
+def _with_logprobs(
+    deltas: Sequence[dict[str, Any]], logprobs: dict[str, Any] | None
+) -> list[tuple[dict[str, Any], dict[str, Any] | None]]:
+    """Return the deltas of a token, the last of which comes with its log-probabilities."""
+    if not deltas:
+        return [] if logprobs is None else [({}, logprobs)]
+    return [*((delta, None) for delta in deltas[:-1]), (deltas[-1], logprobs)]
 
 
 def _check_context_length(prompt_tokens: int, max_tokens: int | None, window: int) -> None:

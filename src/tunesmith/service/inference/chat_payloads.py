@@ -1,10 +1,10 @@
 """JSON of chat completions and of their chunks, field by field."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Any
 
 from tunesmith.service.engines.generation import ScoredToken, TokenLogprob
-from tunesmith.service.inference.output_format import OutputFormat, OutputSegment
+from tunesmith.service.inference.output_format import OutputSegment
 
 __all__ = [
     "build_choice",
@@ -24,9 +24,7 @@ _MESSAGE_FIELDS = {"text": "content", "refusal": "refusal"}
 
 def build_choice(
     index: int,
-    text: str,
-    output_format: OutputFormat,
-    call_ids: Sequence[str],
+    segments: Iterable[tuple[OutputSegment, str]],
     finish_reason: str,
     logprobs: Json | None,
 ) -> Json:
@@ -34,18 +32,16 @@ def build_choice(
 
     Args:
         index: The choice's index.
-        text: The generated text: the content, and the arguments of calls.
-        output_format: Its segments.
-        call_ids: An id for each segment that is a tool call.
+        segments: Its segments with their texts: the content, and the arguments of calls.
         finish_reason: The finish reason.
         logprobs: The log-probabilities.
     """
     message: Json = {"role": "assistant", "content": None, "refusal": None, "annotations": []}
-    for (segment, content), new_id in zip(output_format.split(text), call_ids, strict=False):
+    for segment, content in segments:
         if segment.kind in _MESSAGE_FIELDS:
             message[_MESSAGE_FIELDS[segment.kind]] = content
             continue
-        call = _call(segment, content, name=segment.name, id=segment.id or new_id)
+        call = _call(segment, content, name=segment.name, id=segment.id)
         if "tool_calls" in message:
             message["tool_calls"] += call["tool_calls"]
         else:
@@ -58,17 +54,17 @@ def build_choice(
     }
 
 
-def build_first_delta(segment: OutputSegment, call_id: str) -> Json:
+def build_first_delta(segment: OutputSegment) -> Json:
     """Return the first delta of a choice: its role and, for a call, the function's name."""
     start: Json = {"role": "assistant", "content": None, "refusal": None}
     if segment.kind in _MESSAGE_FIELDS:
         return {**start, _MESSAGE_FIELDS[segment.kind]: ""}
-    return {**start, **call_delta(segment, call_id)}
+    return {**start, **call_delta(segment)}
 
 
-def call_delta(segment: OutputSegment, call_id: str) -> Json:
+def call_delta(segment: OutputSegment) -> Json:
     """Return the first delta of a call."""
-    return _call(segment, "", name=segment.name, index=segment.call_index, id=segment.id or call_id)
+    return _call(segment, "", name=segment.name, index=segment.call_index, id=segment.id)
 
 
 def next_delta(segment: OutputSegment, text: str) -> Json:

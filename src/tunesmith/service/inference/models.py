@@ -1,6 +1,7 @@
 """The Models API: base models of the engine's catalogue, and tuned models with their weights."""
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -133,7 +134,8 @@ class Models:
         if info is None:
             message = f"The model '{name}' was tuned from '{base}', which the engine does not have"
             raise ServiceError(404, message, param="model", code="model_not_found")
-        return info
+        # The server is given tokens and JSON schemas, but no grammar of the engine's own.
+        return info if self.server is None else replace(info, tool_calls="emulated")
 
     def weights_folder(self, name: str) -> Path | None:
         """Return the folder of a tuned model's weights; None for other models."""

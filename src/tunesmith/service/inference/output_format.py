@@ -8,6 +8,7 @@ from typing import Any, Literal, cast
 
 from tunesmith.operations.chat import CreateChatCompletion
 from tunesmith.service.core.errors import invalid
+from tunesmith.service.engines.generation import ToolCallSpec
 from tunesmith.service.inference.json_schema_sampler import sample_value, word_cycle
 from tunesmith.service.inference.strict_schema import validate_strict_schema
 from tunesmith.service.inference.stubs import Reply
@@ -39,37 +40,35 @@ class OutputSegment:
     start: int = 0
     call_index: int = 0
 
+    @property
+    def is_call(self) -> bool:
+        """Whether it is a call."""
+        return self.kind not in {"text", "refusal"}
+
 
 @dataclass(frozen=True, slots=True)
 class OutputFormat:
     """Format of a completion.
 
     Args:
-        segments: Its segments, in order.
+        segments: Its segments, in order; none if the engine decides which tools are called.
         schema: JSON schema of the text; None for free text.
-        finish_reason: Finish reason of a complete text.
+        finish_reason: Finish reason of a complete text, or of one with calls if the engine makes
+            them.
+        tool_calls: Calls that the engine may make.
+        call_kind: Kind of the segments of these.
     """
 
     segments: tuple[OutputSegment, ...] = (OutputSegment(),)
     schema: Fields | None = None
     finish_reason: str = "stop"
+    tool_calls: ToolCallSpec | None = None
+    call_kind: Literal["tool", "function"] = "tool"
 
     def sample_json(self, text: str) -> str:
         """Return JSON that fits the schema, with the words of a text."""
         value = sample_value(self.schema or {}, word_cycle(text))
         return json.dumps(value, ensure_ascii=False, separators=(",", ":"))
-
-    def count_started(self, n_chars: int) -> int:
-        """Return how many segments have started after a number of characters."""
-        return sum(segment.start <= n_chars for segment in self.segments)
-
-    def split(self, text: str) -> list[tuple[OutputSegment, str]]:
-        """Return the segments that have started, with their texts."""
-        started = self.segments[: self.count_started(len(text))]
-        ends = [segment.start for segment in started[1:]] + [len(text)]
-        return [
-            (segment, text[segment.start : end]) for segment, end in zip(started, ends, strict=True)
-        ]
 
 
 def stub_output_format(
@@ -105,10 +104,15 @@ def stub_output_format(
     )
 
 
-def output_format_for(operation: CreateChatCompletion) -> OutputFormat:
+def output_format_for(
+    operation: CreateChatCompletion, *, is_generated: bool = False
+) -> OutputFormat:
     """Return the format that a request asks for.
 
-    Tools are called only if the request requires it; if it leaves the choice, the format is text.
+    Args:
+        operation: The request.
+        is_generated: Whether the engine makes tool calls. If it does not, tools are called only if
+            the request requires it; if it leaves the choice, the format is text.
 
     Raises:
         ServiceError: The request is contradictory, or has too many tools.
@@ -126,7 +130,47 @@ def output_format_for(operation: CreateChatCompletion) -> OutputFormat:
         if function.get("strict"):
             place = f"tools[{index}].function.parameters"
             validate_strict_schema(function.get("parameters"), f"function '{_name(tool)}'", place)
-    return _required_tool(operation) or _required_function(operation) or _content(operation)
+    required = _required_tool(operation) or _required_function(operation)
+    if is_generated and (operation.tools or operation.functions):
+        return _generated(operation, required)
+    return required or _content(operation)
+
+
+def _generated(operation: CreateChatCompletion, required: OutputFormat | None) -> OutputFormat:
+    """Return the format of a request whose calls the engine makes.
+
+    Args:
+        operation: The request.
+        required: The format of the call that it requires, if any.
+    """
+    tools = [cast("Fields", tool) for tool in operation.tools or ()]
+    for index, tool in enumerate(tools):
+        if tool["type"] == "custom":
+            raise invalid(
+                f"The model '{operation.model}' calls only functions. Leave out custom tools, or "
+                "write them as functions.",
+                f"tools[{index}].type",
+            )
+    functions = [tool["function"] for tool in tools] or list(operation.functions or ())
+    choice = cast("str | Fields | None", operation.tool_choice or operation.function_call)
+    if choice == "none":
+        functions = []
+    elif isinstance(choice, Mapping) and choice.get("type") == "allowed_tools":
+        allowed = choice["allowed_tools"]["tools"]
+        functions = [_find_tool(tools, tool)["function"] for tool in allowed]
+    elif isinstance(choice, Mapping):
+        name = choice["name"] if operation.functions else _name(choice)
+        functions = [function for function in functions if function["name"] == name]
+    is_named = required is not None and required.finish_reason == "stop"
+    is_parallel = operation.parallel_tool_calls is not False and not is_named
+    answer = "function_call" if operation.functions else "tool_calls"
+    return OutputFormat(
+        (),
+        _content(operation).schema,
+        "stop" if is_named else answer,
+        ToolCallSpec(functions, required is not None, is_parallel and bool(operation.tools)),
+        "function" if operation.functions else "tool",
+    )
 
 
 def _required_tool(operation: CreateChatCompletion) -> OutputFormat | None:

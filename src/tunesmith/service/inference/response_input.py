@@ -92,6 +92,7 @@ def to_chat_operation(
             "top_p": operation.top_p,
             "logprobs": operation.top_logprobs is not None,
             "top_logprobs": operation.top_logprobs,
+            "parallel_tool_calls": operation.parallel_tool_calls,
         }
     try:
         return CreateChatCompletion(**parameters)

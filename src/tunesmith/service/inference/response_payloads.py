@@ -32,17 +32,14 @@ class ItemWriter:
     Args:
         segment: The segment of the output that the item is made of.
         item_id: The item's id.
-        call_id: The id of a tool call.
         output_index: Index of the item in the output.
     """
 
-    def __init__(
-        self, segment: OutputSegment, item_id: str, call_id: str, output_index: int
-    ) -> None:
+    def __init__(self, segment: OutputSegment, item_id: str, output_index: int) -> None:
         self._kind = segment.kind
         self._name = segment.name
         self._item_id = item_id
-        self._call_id = call_id
+        self._call_id = segment.id
         self._texts: list[str] = []
         self._logprobs: list[Json] = []
         self._status = "in_progress"
@@ -189,16 +186,16 @@ def _writer_of(item: Mapping[str, Any], index: int) -> tuple[ItemWriter | None, 
         case "message":
             (part,) = item["content"]
             if part["type"] == "refusal":
-                writer = ItemWriter(OutputSegment("refusal"), item["id"], "", index)
+                writer = ItemWriter(OutputSegment("refusal"), item["id"], index)
                 return writer, part["refusal"], []
-            writer = ItemWriter(OutputSegment(), item["id"], "", index)
+            writer = ItemWriter(OutputSegment(), item["id"], index)
             return writer, part["text"], part["logprobs"]
         case "function_call":
-            segment = OutputSegment("tool", item["name"])
-            return ItemWriter(segment, item["id"], item["call_id"], index), item["arguments"], []
+            segment = OutputSegment("tool", item["name"], item["call_id"])
+            return ItemWriter(segment, item["id"], index), item["arguments"], []
         case "custom_tool_call":
-            segment = OutputSegment("custom", item["name"])
-            return ItemWriter(segment, item["id"], item["call_id"], index), item["input"], []
+            segment = OutputSegment("custom", item["name"], item["call_id"])
+            return ItemWriter(segment, item["id"], index), item["input"], []
         case _:
             return None, "", []
 

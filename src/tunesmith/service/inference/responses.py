@@ -27,6 +27,7 @@ from tunesmith.service.inference.prepared_response import (
     INCOMPLETE_REASONS,
     PreparedResponse,
     write_items,
+    write_parts,
 )
 from tunesmith.service.inference.response_input import (
     Item,
@@ -36,7 +37,6 @@ from tunesmith.service.inference.response_input import (
     to_items,
 )
 from tunesmith.service.inference.response_payloads import (
-    ItemWriter,
     event,
     initial_fields,
     queued_events,
@@ -128,32 +128,23 @@ class ResponseService:
         for item in prepared.fields["output"]:
             yield event("response.output_item.added", numbers, output_index=0, item=item)
             yield event("response.output_item.done", numbers, output_index=0, item=item)
-        writers = prepared.writers
-        for started in writers[0].start(numbers):
-            yield started
-        current = n_chars = 0
+        reader, writers = prepared.chat.reader(), prepared.writers
         reason: FinishReason = "stop"
+        for change in write_parts(prepared, reader, reader.start(), [], numbers):
+            yield change
         tokens = interleave([generation], self._context, prepared.chat.timing)
         async with aclosing(tokens):
             async for _, token in tokens:
-                while current + 1 < prepared.chat.output_format.count_started(n_chars):
-                    for change in (
-                        *writers[current].finish(numbers),
-                        *writers[current + 1].start(numbers),
-                    ):
-                        yield change
-                    current += 1
                 if isinstance(token, str):
-                    reason = token
-                    continue
-                logprobs = prepared.logprobs([token])
-                if token.text or logprobs:
-                    n_chars += len(token.text)
-                    yield writers[current].add(numbers, token.text, logprobs)
+                    reason, parts, logprobs = token, reader.finish(), []
+                else:
+                    parts, logprobs = reader.read(token), prepared.logprobs([token])
+                for change in write_parts(prepared, reader, parts, logprobs, numbers):
+                    yield change
         is_complete = finish_reason_for(reason, prepared.chat.stub) not in INCOMPLETE_REASONS
-        for change in writers[current].finish(numbers, is_complete=is_complete):
+        for change in writers[-1].finish(numbers, is_complete=is_complete):
             yield change
-        items = [writer.item for writer in writers[: current + 1]]
+        items = [writer.item for writer in writers]
         output = [*prepared.fields["output"], *items]
         prepared.complete(reason, output, generation.n_tokens, int(self._context.now()))
         response = self._save(prepared)
@@ -261,20 +252,7 @@ class ResponseService:
             if "reasoning.encrypted_content" in (operation.include or ()):
                 reasoning["encrypted_content"] = ""
             fields["output"].append(reasoning)
-        prepared = PreparedResponse(operation, chat, fields, items, parent_id, conversation_id)
-        first_index = len(fields["output"])
-        for index, segment in enumerate(chat.output_format.segments):
-            kind = segment.kind
-            item_id = new_id(
-                "message_item"
-                if kind in {"text", "refusal"}
-                else "custom_tool_call_item"
-                if kind == "custom"
-                else "function_call_item"
-            )
-            call_id = segment.id or chat.call_ids[0][index]
-            prepared.writers.append(ItemWriter(segment, item_id, call_id, first_index + index))
-        return prepared
+        return PreparedResponse(operation, chat, fields, items, parent_id, conversation_id, new_id)
 
     async def _generate(self, prepared: PreparedResponse) -> int:
         """Generate the output, and return its number of tokens."""

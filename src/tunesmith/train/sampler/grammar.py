@@ -13,7 +13,7 @@ __all__ = ["Grammars"]
 
 
 class Grammars:
-    """Vocabulary for which matchers of JSON schemas are made.
+    """Vocabulary for which matchers of grammars are made.
 
     Args:
         tokenizer: Tokenizer of the model.
@@ -26,14 +26,16 @@ class Grammars:
             tokenizer.path.read_text("utf-8"), n_vocab=max(size, tokenizer.size), eos_token=stop
         )
 
-    def match(self, schema: Any) -> "_Matcher":
-        """Return a matcher of a JSON schema.
+    def match(self, grammar: str) -> "_Matcher":
+        """Return a matcher of a grammar.
+
+        Args:
+            grammar: The grammar, in the syntax of llguidance.
 
         Raises:
-            ValueError: The schema is not supported.
+            ValueError: The grammar is invalid or too large.
         """
-        grammar = llguidance.LLMatcher.grammar_from_json_schema(schema)
-        matcher = llguidance.LLMatcher(self._tokenizer, grammar)
+        matcher = llguidance.LLMatcher(self._tokenizer, grammar, log_level=0)
         if matcher.is_error():
             raise ValueError(f"the JSON schema is not supported: {matcher.get_error()}")
         return _Matcher(matcher)
@@ -44,8 +46,14 @@ class _Matcher:
         self._matcher = matcher
 
     def mask(self, logits: torch.Tensor) -> None:
-        """Set the logits of all tokens that would make the text invalid to -inf."""
+        """Set the logits of all tokens that would make the text invalid to -inf.
+
+        Raises:
+            ValueError: The grammar is too large to go on.
+        """
         bits = np.frombuffer(self._matcher.compute_bitmask(), dtype=np.uint8)
+        if self._matcher.is_error():
+            raise ValueError(f"the text cannot be constrained: {self._matcher.get_error()}")
         allowed = torch.from_numpy(np.unpackbits(bits, bitorder="little")[: len(logits)]).bool()
         logits[~allowed.to(logits.device)] = -torch.inf
 

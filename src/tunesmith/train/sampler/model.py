@@ -115,18 +115,18 @@ class SamplerModel:
         vector: list[float] = output.hidden_states[-1][0].float().mean(0).tolist()
         return vector
 
-    def create_matcher(self, schema: Any) -> Any:
-        """Return a matcher of a JSON schema.
+    def create_matcher(self, grammar: str) -> Any:
+        """Return a matcher of a grammar.
 
         Raises:
-            ValueError: The schema is not supported.
+            ValueError: The grammar is invalid or too large.
         """
         from tunesmith.train.sampler.grammar import Grammars  # noqa: PLC0415 - an extra library
 
         if self._grammars is None:
             size = self._model.get_output_embeddings().weight.shape[0]
             self._grammars = Grammars(self._tokenizer, size)
-        return self._grammars.match(schema)
+        return self._grammars.match(grammar)
 
     def _adapter_names(self, folders: Sequence[str | None]) -> dict[str, list[str]]:
         if self._n_loaded == 0:

@@ -59,8 +59,8 @@ class Sampler:
                 self.output.append({"id": command["id"], "tokens": vector, "end": "stop"})
             else:
                 request = SamplingRequest.parse(command)
-                schema = request.json_schema
-                matcher = None if schema is None else self._model.create_matcher(schema)
+                grammar = request.grammar
+                matcher = None if grammar is None else self._model.create_matcher(grammar)
                 self._waiting.append(Row(request, matcher, self._model.device))
         except Exception as error:  # noqa: BLE001 - only this request fails
             self.output.append({"id": command["id"], "error": str(error) or repr(error)})
@@ -76,18 +76,23 @@ class Sampler:
 
     def _choose(self, rows: Sequence[Row], logits: torch.Tensor) -> None:
         logprobs = logits.log_softmax(-1)
-        greedy = logits.argmax(-1).tolist()
-        tokens = [
-            best if row.is_greedy else row.choose(logits[index])
-            for index, (row, best) in enumerate(zip(rows, greedy, strict=True))
-        ]
+        tokens: list[int] = logits.argmax(-1).tolist()
+        errors: dict[int, str] = {}
+        for position, row in enumerate(rows):
+            if not row.is_greedy:
+                try:
+                    tokens[position] = row.choose(logits[position])
+                except ValueError as error:  # only this request fails
+                    errors[position] = str(error)
         index = torch.tensor(tokens, device=logprobs.device)[:, None]
         chosen = logprobs.gather(-1, index)[:, 0].tolist()
         ended: set[int] = set()
         for position, (row, token) in enumerate(zip(rows, tokens, strict=True)):
             request = row.request
             response: dict[str, Any] = {"id": request.id}
-            if token in self._model.stop_ids:
+            if position in errors:
+                response["error"] = errors[position]
+            elif token in self._model.stop_ids:
                 response["end"] = "stop"
             else:
                 row.append(token)
@@ -95,7 +100,7 @@ class Sampler:
                 response["tokens"] = [[token, chosen[position], top]]
                 if row.n_tokens >= request.max_tokens:
                     response["end"] = "length"
-            if "end" in response:
+            if "end" in response or "error" in response:
                 ended.add(request.id)
             self.output.append(response)
         if ended:

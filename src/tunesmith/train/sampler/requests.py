@@ -23,7 +23,7 @@ class SamplingRequest:
         frequency_penalty: Subtracted from a logit for each time its token was generated.
         presence_penalty: Subtracted once if it was.
         seed: Seed of this text, which does not depend on other requests.
-        json_schema: JSON schema that the text must conform to.
+        grammar: Grammar of llguidance that the text must conform to.
     """
 
     id: int
@@ -37,7 +37,7 @@ class SamplingRequest:
     frequency_penalty: float = 0.0
     presence_penalty: float = 0.0
     seed: int = 0
-    json_schema: Mapping[str, Any] | None = None
+    grammar: str | None = None
 
     @classmethod
     def parse(cls, values: dict[str, Any]) -> "SamplingRequest":

@@ -16,7 +16,7 @@ class Row:
 
     Args:
         request: The request.
-        matcher: Matcher of the JSON schema, if any.
+        matcher: Matcher of the grammar, if any.
         device: Device of the model.
     """
 
@@ -41,6 +41,9 @@ class Row:
 
         Args:
             logits: Logits of the model, which are not changed.
+
+        Raises:
+            ValueError: The grammar is too large to go on.
         """
         request = self.request
         logits = logits.clone()

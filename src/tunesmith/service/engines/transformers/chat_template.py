@@ -1,20 +1,57 @@
 """Chat templates of Hugging Face models, rendered without their library."""
 
+import hashlib
 import json
 import re
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
 from tunesmith._extras import import_extra
 
-__all__ = ["ChatTemplate", "ChatTemplateError"]
+__all__ = ["CallFields", "ChatTemplate", "ChatTemplateError"]
 
 _GENERATION_TAG = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 
 
+_SHORT_ID = re.compile(r"[a-zA-Z0-9]{9}")
+
+
 class ChatTemplateError(ValueError):
     """Conversation that a chat template cannot render."""
+
+
+@dataclass(frozen=True, slots=True)
+class CallFields:
+    """Fields of messages with tool calls, as a chat template takes them.
+
+    Args:
+        are_parsed: Whether arguments are objects instead of JSON texts.
+        empty_content: Content of a message that has none.
+        has_short_ids: Whether ids of calls must have 9 letters and digits.
+    """
+
+    are_parsed: bool = True
+    empty_content: str | None = ""
+    has_short_ids: bool = False
+
+    def call_id(self, id: str) -> str:
+        """Return the id of a call; the same for a call and its result."""
+        if not self.has_short_ids or _SHORT_ID.fullmatch(id):
+            return id
+        return hashlib.sha256(id.encode()).hexdigest()[:9]
+
+    def arguments(self, value: Any) -> Any:
+        """Return the arguments of a call; a text that is not JSON stays as it is."""
+        if not isinstance(value, str):
+            return value if self.are_parsed else json.dumps(value, ensure_ascii=False)
+        if self.are_parsed:
+            try:
+                return json.loads(value)
+            except ValueError:
+                pass
+        return value
 
 
 class ChatTemplate:
@@ -79,34 +116,48 @@ class ChatTemplate:
                 f"the model's chat template does not support the messages: {error}"
             ) from error
 
-    def normalize(self, messages: Sequence[Mapping[str, Any]]) -> list[dict[str, Any]]:
+    def normalize(
+        self, messages: Sequence[Mapping[str, Any]], fields: CallFields = CallFields()
+    ) -> list[dict[str, Any]]:
         """Convert messages of the API to those that templates expect.
 
         Text parts are joined, arguments of tool calls are parsed, legacy function calls become tool
-        calls, and `developer` becomes `system` unless the template has a turn for it.
+        calls, results of tools get the names of the functions, and `developer` becomes `system`
+        unless the template has a turn for it.
+
+        Args:
+            messages: Messages of the API.
+            fields: Fields of tool calls.
 
         Raises:
             ChatTemplateError: A message contains something other than text.
         """
-        return [self._normalize(message) for message in messages]
+        names: dict[str, str] = {}
+        return [self._normalize(message, fields, names) for message in messages]
 
-    def _normalize(self, message: Mapping[str, Any]) -> dict[str, Any]:
+    def _normalize(
+        self, message: Mapping[str, Any], fields: CallFields, names: dict[str, str]
+    ) -> dict[str, Any]:
         role = message["role"]
         if role == "function":
             role = "tool"
         if role == "developer" and "developer" not in self.source:
             role = "system"
-        result = {"role": role, "content": _join_parts(message.get("content"))}
+        result: dict[str, Any] = {"role": role, "content": _join_parts(message.get("content"))}
         if not result["content"] and message.get("refusal"):
             result["content"] = message["refusal"]
-        for key in ("name", "tool_call_id"):
-            if message.get(key):
-                result[key] = message[key]
+        if message.get("name"):
+            result["name"] = message["name"]
+        if message.get("tool_call_id"):
+            result["tool_call_id"] = fields.call_id(message["tool_call_id"])
+            result.setdefault("name", names.get(message["tool_call_id"], ""))
         calls: list[Any] = list(message.get("tool_calls") or ())
         if message.get("function_call"):
             calls.append({"type": "function", "function": message["function_call"]})
         if calls:
-            result["tool_calls"] = [_parse_arguments(call) for call in calls]
+            names.update((call.get("id", ""), _call_name(call)) for call in calls)
+            result["tool_calls"] = [_normalize_call(call, fields) for call in calls]
+            result["content"] = result["content"] or fields.empty_content
         return result
 
 
@@ -125,15 +176,16 @@ def _join_parts(content: Any) -> str:
     return "".join(texts)
 
 
-def _parse_arguments(call: Mapping[str, Any]) -> dict[str, Any]:
+def _call_name(call: Mapping[str, Any]) -> str:
+    function: Mapping[str, Any] = call.get("function") or {}
+    return str(function.get("name", ""))
+
+
+def _normalize_call(call: Mapping[str, Any], fields: CallFields) -> dict[str, Any]:
     function = dict(call.get("function") or {})
-    arguments = function.get("arguments")
-    if isinstance(arguments, str):
-        try:
-            function["arguments"] = json.loads(arguments)
-        except ValueError:
-            function["arguments"] = arguments
-    return {**call, "type": "function", "function": function}
+    function["arguments"] = fields.arguments(function.get("arguments"))
+    ids = {"id": fields.call_id(call["id"])} if call.get("id") else {}
+    return {**call, **ids, "type": "function", "function": function}
 
 
 def _to_json(

@@ -171,5 +171,6 @@ def _describe(name: str, base: BaseModel) -> ModelInfo:
         context_window=base.context_window,
         dimensions=base.dimensions,
         structured="constrained",
+        tool_calls="generated" if base.tokenizer.tool_call_format else "refused",
         owned_by="tunesmith",
     )

@@ -28,6 +28,8 @@ from tunesmith.service.engines.transformers.job import TrainJob, TrainOptions, c
 from tunesmith.service.engines.transformers.rows import InvalidRowError, encode_row
 from tunesmith.service.engines.transformers.sampler import Sampler
 from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
+from tunesmith.service.engines.transformers.tool_calls.grammar import write_grammar
+from tunesmith.service.engines.transformers.tool_calls.reader import CallReader
 from tunesmith.training_rules import Format
 
 __all__ = ["BaseModel", "EngineTokenizer", "TransformersModel"]
@@ -111,7 +113,11 @@ class TransformersModel:
         self._adapter = None if adapter is None else str(adapter.resolve())
 
     def generate(self, prompt: Sequence[int], spec: GenerationSpec, /) -> SamplerGeneration:
-        """Complete a prompt of token ids."""
+        """Complete a prompt of token ids.
+
+        Raises:
+            EngineError: A JSON schema has a feature that is not supported.
+        """
         prompt = _begin_text(self._base.tokenizer, prompt)
         rest = self._base.context_window - len(prompt)
         values = {
@@ -125,10 +131,22 @@ class TransformersModel:
             "frequency_penalty": spec.frequency_penalty,
             "presence_penalty": spec.presence_penalty,
             "seed": spec.seed_number,
-            "json_schema": spec.json_schema,
+            "grammar": self._grammar(spec),
         }
         sampler = self._processes.sampler(self._base.folder)
-        return SamplerGeneration(sampler, self._base.tokenizer, values, spec.stop)
+        reader = self._call_reader(spec)
+        return SamplerGeneration(sampler, self._base.tokenizer, values, spec.stop, reader)
+
+    def _grammar(self, spec: GenerationSpec) -> str | None:
+        tokenizer = self._base.tokenizer
+        call_format = None if spec.tool_calls is None else tokenizer.tool_call_format
+        special_ids = tokenizer.special_ids - tokenizer.stop_ids
+        return write_grammar(spec, call_format, tokenizer.split_special, special_ids)
+
+    def _call_reader(self, spec: GenerationSpec) -> CallReader | None:
+        calls, tokenizer = spec.tool_calls, self._base.tokenizer
+        call_format = tokenizer.tool_call_format if calls and calls.functions else None
+        return CallReader(call_format, calls.functions) if calls and call_format else None
 
     async def score(self, tokens: Sequence[int], /, *, top_logprobs: int = 0) -> list[ScoredToken]:
         """Return the log-probability of each token after those before it."""

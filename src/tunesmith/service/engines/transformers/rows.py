@@ -1,6 +1,6 @@
 """Rows of training files as token ids with the weight of each in the loss."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 from typing import Any
@@ -141,7 +141,12 @@ def _encode_turns(
     for index in learned:
         prompt = conversation.render(index, prompt=True)
         text = conversation.render(index + 1)
-        rendered.append((text, _common_length(prompt, text)))
+        start = _common_length(prompt, text)
+        if not all(name in text[start:] for name in _called_names(messages[index])):
+            raise ChatTemplateError(
+                f"the model's chat template leaves out a tool call of messages[{index}]"
+            )
+        rendered.append((text, start))
     if not all(longer.startswith(shorter) for (shorter, _), (longer, _) in pairwise(rendered)):
         # The template rewrites earlier turns: generation sees each of these texts as it is here.
         return tuple(
@@ -158,6 +163,13 @@ def _encode_turns(
     following = conversation.render(learned[-1] + 1, user_next=True)
     spans = [(start, len(beginning)) for beginning, start in rendered]
     return (_encode_spans(tokenizer, text, spans, _end_id(tokenizer, text, following)),)
+
+
+def _called_names(message: Mapping[str, Any]) -> Iterator[str]:
+    for call in message.get("tool_calls") or ():
+        yield call["function"]["name"]
+    if message.get("function_call"):
+        yield message["function_call"]["name"]
 
 
 def _common_length(a: str, b: str) -> int:

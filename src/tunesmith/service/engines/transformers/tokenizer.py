@@ -9,7 +9,12 @@ from typing import Any
 
 from tunesmith._extras import import_extra
 from tunesmith._json_types import is_list, is_object
-from tunesmith.service.engines.transformers.chat_template import ChatTemplate, ChatTemplateError
+from tunesmith.service.engines.transformers.chat_template import (
+    CallFields,
+    ChatTemplate,
+    ChatTemplateError,
+)
+from tunesmith.service.engines.transformers.tool_calls.format import ToolCallFormat, find_format
 
 __all__ = ["ModelTokenizer", "TokenizerError"]
 
@@ -124,6 +129,34 @@ class ModelTokenizer:
             source = named.get("default")
         return ChatTemplate(source, self.special_tokens) if source else None
 
+    @cached_property
+    def tool_call_format(self) -> ToolCallFormat | None:
+        """Spelling of tool calls; None if the chat template does not write them."""
+        template = self.chat_template
+        return None if template is None else find_format(template, self._cut_end)
+
+    def _cut_end(self, text: str) -> str:
+        for match in self._control.finditer(text):
+            if self._rendered.token_to_id(match[0]) in self.stop_ids:
+                return text[: match.start()]
+        return text
+
+    def split_special(self, text: str) -> list[str | int]:
+        """Split a rendered text into texts and the ids of special tokens."""
+        parts: list[str | int] = []
+        end = 0
+        for match in self._control.finditer(text):
+            number: int = self._rendered.token_to_id(match[0])
+            if number in self.special_ids:
+                parts += [text[end : match.start()], number]
+                end = match.end()
+        return [part for part in (*parts, text[end:]) if part != ""]
+
+    @cached_property
+    def special_ids(self) -> frozenset[int]:
+        """Ids of all tokens that are not text."""
+        return frozenset(number for number, token in self._added.items() if token.special)
+
     def encode(self, text: str) -> list[int]:
         """Split a text into token ids, none of them a control token."""
         ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
@@ -159,7 +192,17 @@ class ModelTokenizer:
         template = self.chat_template
         if template is None:
             raise ChatTemplateError("the model has no chat template; use prompts and completions")
-        normalized = template.normalize(messages)
+        call_format = None
+        if tools or any(map(_has_calls, messages)):
+            call_format = self.tool_call_format
+            if call_format is None:
+                raise ChatTemplateError(
+                    "the model's chat template does not write tool calls; "
+                    "leave out tools, or use a template that does"
+                )
+        normalized = template.normalize(
+            messages, call_format.fields if call_format else CallFields()
+        )
         split = _ControlSplitter(self._control)
         return Conversation(template, split(normalized), split(list(tools)))
 
@@ -261,6 +304,10 @@ class _ControlSplitter:
         if sentinel is None:
             raise ChatTemplateError("a message contains too many noncharacters of Unicode")
         return self._control.sub(lambda match: f"{match[0][0]}{sentinel}{match[0][1:]}", text)
+
+
+def _has_calls(message: Mapping[str, Any]) -> bool:
+    return bool(message.get("tool_calls") or message.get("function_call"))
 
 
 def _read_json(path: Path) -> dict[str, Any]:

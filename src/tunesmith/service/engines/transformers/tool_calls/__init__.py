@@ -1,0 +1,1 @@
+"""Tool calls in the texts of models, each in the spelling of its chat template."""
