@@ -3,9 +3,11 @@
 import copy
 import gc
 import inspect
+import io
 import operator
 import os
 import pickle
+import re
 from collections.abc import Coroutine
 
 import anyio
@@ -482,6 +484,37 @@ async def test_a_class_as_a_tool_is_explained(client):
 async def test_paths_that_cannot_be_read_are_refused(path, client):
     await refused(client.files.upload, path)
     await refused(client.files.create, file=path, purpose="batch")
+
+
+class Minimal:
+    def __init__(self, content):
+        self.contents = [content]
+
+    def read(self, _size):
+        return self.contents.pop() if self.contents else b""
+
+
+class Upload(Minimal):
+    """A file of a web framework, whose methods are asynchronous."""
+
+    async def read(self, size):
+        return super().read(size)
+
+
+async def test_odd_files_are_read_or_refused(client):
+    line = b'{"prompt":"a","completion":"b"}\n'
+    file = await client.files.create(file=("a.jsonl", Minimal(line)), purpose="fine-tune")
+    assert file.bytes == len(line)
+    closed = io.BytesIO(line)
+    closed.close()
+    for odd, words in [
+        (closed, "is closed"),
+        (Upload(line), "pass the file inside of it"),
+        (("a.jsonl",), r"\(filename, content\)"),
+        ((), r"\(filename, content\)"),
+    ]:
+        message = await refused(client.files.create, file=odd, purpose="fine-tune")
+        assert re.search(words, message)
 
 
 async def test_a_class_as_response_format_is_parsed_by_parse(client):

@@ -88,8 +88,9 @@ class Proxy(NamedTuple):
 def find_proxy(url: str) -> Proxy | None:
     """Return the proxy for a URL from the environment, or from the system settings.
 
-    Entries of `NO_PROXY` are host names with an optional port, addresses of IPv4 and IPv6, and
-    networks such as `10.0.0.0/8` and `fe80::/10`. Other entries are ignored, as curl does.
+    Entries of `NO_PROXY` are host names and domains, such as `*.example.com`, addresses of IPv4 and
+    IPv6, and networks such as `10.0.0.0/8` and `fe80::/10`, hosts with an optional port. Commas or
+    spaces separate them. Other entries are ignored, as curl does.
 
     Args:
         url: The URL of the service.
@@ -105,22 +106,30 @@ def find_proxy(url: str) -> Proxy | None:
         return None
     host = parts.hostname or ""
     port = parts.port or (443 if parts.scheme == "https" else 80)
-    if proxy_bypass(f"{host}:{port}") or _is_in_networks(host, proxies.get("no", "")):
+    if proxy_bypass(f"{host}:{port}") or _is_excluded(host, port, proxies.get("no", "")):
         return None
     return Proxy(f"{scheme.upper()}_PROXY", address if "://" in address else f"http://{address}")
 
 
-def _is_in_networks(host: str, entries: str) -> bool:
+def _is_excluded(host: str, port: int, entries: str) -> bool:
+    """Return whether an entry names a host; those that `urllib` does not understand too."""
+    for entry in entries.lower().replace(",", " ").split():
+        name = entry.rpartition("://")[2]
+        bare, colon, entry_port = name.rpartition(":")
+        if colon and entry_port.isdecimal() and (":" not in bare or bare.endswith("]")):
+            if int(entry_port) != port:
+                continue
+            name = bare
+        if _names(name.strip("[]"), host.rstrip(".")):
+            return True
+    return False
+
+
+def _names(entry: str, host: str) -> bool:
     from ipaddress import ip_address, ip_network  # noqa: PLC0415 - see above
 
     try:
-        address = ip_address(host)
+        return ip_address(host) in ip_network(entry, strict=False)
     except ValueError:
-        return False
-    for entry in entries.split(","):
-        try:
-            if address in ip_network(entry.strip().strip("[]"), strict=False):
-                return True
-        except ValueError:
-            continue
-    return False
+        domain = entry.removeprefix("*").strip(".")
+        return bool(domain) and (host == domain or host.endswith(f".{domain}"))

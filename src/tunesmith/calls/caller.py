@@ -11,7 +11,7 @@ from uuid import uuid4
 
 from tunesmith.backends.base import Backend, get_clock
 from tunesmith.calls.deadline import Deadline, TimeLimitError
-from tunesmith.calls.open_response import OpenResponse, too_large_error
+from tunesmith.calls.open_response import OpenResponse, check_whole, too_large_error
 from tunesmith.calls.policy import CallPolicy
 from tunesmith.errors import (
     APIConnectionError,
@@ -132,7 +132,9 @@ class Caller:
         self, operation: Operation[A], request: Request, deadline: Deadline, attempt: int
     ) -> A:
         info, body = await self._send_once(request, deadline, attempt)
-        if operation.spec.response_type is not bytes:
+        if operation.spec.response_type is bytes:
+            check_whole(request.operation, info)
+        else:
             error = find_error(request.operation, info, body)
             if error is not None:
                 raise AttemptError(error)

@@ -1,5 +1,6 @@
 """Successful responses, open to be read."""
 
+import re
 from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass, field
 
@@ -13,7 +14,9 @@ from tunesmith.errors import (
 from tunesmith.protocol.message import redact_headers
 from tunesmith.types.response import ResponseInfo
 
-__all__ = ["OpenResponse", "too_large_error"]
+__all__ = ["OpenResponse", "check_whole", "too_large_error"]
+
+_WHOLE_RANGE = re.compile(r"bytes 0-(\d{1,18})/(\d{1,18})", re.ASCII)
 
 
 def too_large_error(
@@ -27,6 +30,24 @@ def too_large_error(
         attempts=attempts,
         request_id=request_id,
     )
+
+
+def check_whole(operation: str, info: ResponseInfo) -> None:
+    """Check that a response to a request without `range` is not a part of the content.
+
+    Raises:
+        InvalidResponseError: It is a part.
+    """
+    span = _WHOLE_RANGE.fullmatch(info.headers.get("content-range", ""))
+    is_whole = span is not None and int(span[1]) + 1 == int(span[2])
+    if info.status == 206 and not is_whole:  # noqa: PLR2004
+        raise InvalidResponseError(
+            f"{operation}: the service sent a part of the content, although all was requested",
+            status=info.status,
+            operation=operation,
+            attempts=info.attempts,
+            request_id=info.request_id,
+        )
 
 
 @dataclass(frozen=True, slots=True)

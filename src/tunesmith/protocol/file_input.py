@@ -4,6 +4,7 @@ import mimetypes
 import os
 import stat
 from collections.abc import AsyncIterable, AsyncIterator
+from inspect import iscoroutinefunction
 from pathlib import Path
 from typing import IO, Any, cast
 
@@ -49,6 +50,10 @@ def to_file_source(value: Any) -> FileSource:
 
 
 def _from_tuple(value: tuple[Any, ...]) -> FileSource:
+    if len(value) < 2:  # noqa: PLR2004
+        raise InvalidRequestError(
+            f"file must be (filename, content), not a tuple of {len(value)}", param="file"
+        )
     filename, content, *content_type = value
     source = to_file_source(content)
     name = source.filename if filename is None else str(filename)
@@ -114,7 +119,15 @@ def _from_path(value: str | os.PathLike[str]) -> FileSource:
 def _from_file_object(file: IO[bytes]) -> FileSource:
     name = getattr(file, "name", None)
     filename = Path(name).name if isinstance(name, str) else "upload"
-    seekable = file.seekable()
+    if getattr(file, "closed", False):
+        raise InvalidRequestError(f"{filename} is closed: open it again", param="file")
+    if iscoroutinefunction(file.read):
+        raise InvalidRequestError(
+            f"{type(file).__name__}.read is asynchronous: pass the file inside of it, such as "
+            "upload.file, or its content",
+            param="file",
+        )
+    seekable = hasattr(file, "seekable") and file.seekable()
     start = file.tell() if seekable else 0
     length_bytes = None
     if seekable:

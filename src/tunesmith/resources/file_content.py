@@ -13,7 +13,7 @@ import anyio
 from tunesmith._lazy import missing_attribute
 from tunesmith.calls.caller import Caller
 from tunesmith.calls.deadline import Deadline
-from tunesmith.calls.open_response import OpenResponse
+from tunesmith.calls.open_response import OpenResponse, check_whole
 from tunesmith.errors import APIStatusError, APITimeoutError, StreamInterruptedError
 from tunesmith.operations.base import Operation
 
@@ -66,8 +66,10 @@ class FileContent:
 
         Raises:
             StreamInterruptedError: The download ended early.
+            InvalidResponseError: The service sent only a part.
         """
         async with self._caller.stream(self._operation) as received:
+            check_whole(self._operation.spec.name, received.info)
             yield received
 
     async def write_to(self, path: str | os.PathLike[str]) -> Path:
@@ -85,6 +87,7 @@ class FileContent:
         Raises:
             StreamInterruptedError: The download was interrupted repeatedly without progress, or
                 another file was sent when it was resumed.
+            InvalidResponseError: The service sent only a part, although all was requested.
             OSError: The file cannot be written.
         """
         target = Path(path)
@@ -148,6 +151,7 @@ class _Download:
                 if position:
                     await self._check_range(received, position)
                 else:
+                    check_whole(self._operation.spec.name, received.info)
                     self._note_file(received)
                 async for chunk in received:
                     await self._file.write(chunk)

@@ -59,6 +59,13 @@ def test_the_proxy_of_another_scheme_is_not_used(set_proxies):
         ("[::1]", "[::1]"),
         ("[::1]", "::1/128"),
         ("[fe80::7]", "not an entry/x, fe80::/10"),
+        ("a.b.test", "*.b.test"),
+        ("a.test", "*.a.test"),
+        ("a.test", "b.test a.test"),
+        ("a.test", "http://a.test"),
+        ("a.test", "a.test."),
+        ("A.test.", "a.TEST"),
+        ("[::1]", "[::1]:80"),
     ],
 )
 def test_a_host_of_no_proxy_is_connected_to_directly(set_proxies, host, entries):
@@ -78,6 +85,9 @@ def test_a_host_of_no_proxy_is_connected_to_directly(set_proxies, host, entries)
         ("11.1.2.3", "10.0.0.0/8"),
         ("10.1.2.3", "fe80::/10,10.1.2.3/x"),
         ("[fd00::1]", "fe80::/10"),
+        ("[::1]", "[::1]:81"),
+        ("ab.test", "*b.test"),
+        ("a.test", "*. . :80 http://"),
     ],
 )
 def test_other_hosts_go_through_the_proxy(set_proxies, host, entries):

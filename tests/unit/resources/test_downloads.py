@@ -162,3 +162,24 @@ async def test_text_is_decoded_as_the_caller_says():
     backend = Script(*[answer("Kritik für alle".encode(name)) for name in ("utf-8", "latin-1")])
     content = backend.client().files.content("file-1")
     assert await content.text() == await content.text("latin-1") == "Kritik für alle"
+
+
+@pytest.mark.parametrize("content_range", ["bytes 0-3/8", "bytes 4-7/8", "bytes 0-3/*", "none"])
+async def test_a_part_that_was_not_requested_is_an_error(content_range, tmp_path):
+    def content():
+        reply = answer([b"1234"], status=206, content_range=content_range)
+        return Script(reply).client().files.content("file-1")
+
+    with pytest.raises(errors.InvalidResponseError, match="part of the content"):
+        await content().read()
+    with pytest.raises(errors.InvalidResponseError, match="part of the content"):
+        async with content().stream():
+            pass
+    with pytest.raises(errors.InvalidResponseError, match="part of the content"):
+        await content().write_to(tmp_path / "file")
+    assert list(tmp_path.iterdir()) == []
+
+
+async def test_a_part_that_is_the_whole_is_accepted():
+    backend = Script(part("0-3/4", b"1234"))
+    assert await backend.client().files.content("file-1").read() == b"1234"
