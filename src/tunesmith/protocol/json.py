@@ -29,6 +29,9 @@ _MAX_DEPTH = 200
 
 _TEXT_PARTS = frozenset({"text", "output_text"})
 
+_POSITIONAL = frozenset({"Embedding"})
+"""Classes of items that callers find by their position, so that none may be missing."""
+
 
 def parse_json(content: bytes) -> Any:
     """Parse JSON, including byte order marks and lone surrogates.
@@ -134,22 +137,25 @@ def validate_leniently(kind: type[M], value: Any) -> M:
 
 
 def _repair_lists(value: Any, error: ValidationError) -> Any:
-    """Return a value whose lists of objects hold no nulls and texts, and are lists.
+    """Return a value whose lists of objects hold no nulls, and are lists.
 
     Servers send null for what they left out, and a single object instead of a list of it.
     """
     value = deepcopy(value)
     # A set, because each member of a union has an error of its own.
-    problems = {(_existing_path(value, p["loc"]), p["type"]) for p in error.errors()}
+    problems = {
+        (_existing_path(value, problem["loc"]), problem["type"])
+        for problem in error.errors()
+        if problem.get("ctx", {}).get("class_name") not in _POSITIONAL
+    }
     for path, kind in sorted(problems, reverse=True):  # the last items first: indexes stay valid
         if not path:
             continue
         container: Any = _look_up(value, path[:-1])
         last = path[-1]
-        is_item, is_object = isinstance(last, int), isinstance(container[last], dict)
-        if kind == "model_type" and is_item and not is_object:
+        if kind == "model_type" and isinstance(last, int) and container[last] is None:
             del container[last]
-        elif kind == "list_type" and is_object:
+        elif kind == "list_type" and isinstance(container[last], dict):
             container[last] = [container[last]]
     return value
 

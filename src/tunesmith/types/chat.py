@@ -210,7 +210,10 @@ class ChunkChoice(APIModel):
 
 def _as_choices(value: Any) -> Any:
     """Return choices; never another value kept raw, which streams cannot join."""
-    return [] if value is None or isinstance(value, float | int | str) else value
+    if value.__class__ is dict:
+        return value
+    items = value if value.__class__ in {list, tuple} else ()
+    return [item for item in items if not isinstance(item, float | int | list | str)]
 
 
 class ChatCompletionChunk(GeneratedObject):

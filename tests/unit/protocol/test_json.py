@@ -10,6 +10,7 @@ from pydantic import BaseModel, ValidationError
 from tunesmith.protocol.json import join_surrogates, parse_json, text_content, validate_json
 from tunesmith.types.chat import ChatCompletion
 from tunesmith.types.completions import Completion
+from tunesmith.types.embeddings import CreateEmbeddingResponse
 from tunesmith.types.files import FileObject
 
 COMPLETION = {"choices": [{"index": 0, "text": "Kant", "finish_reason": "stop"}]}
@@ -113,7 +114,7 @@ USAGE = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
             "choices.0.message.tool_calls.0.id",
             "a",
         ),
-        ({"choices": [None, *chat(index="first")["choices"], "x"]}, "choices.0.index", 0),
+        ({"choices": [None, *chat(index="first")["choices"], None]}, "choices.0.index", 0),
         ({"choices": chat()["choices"][0]}, "choices.0.index", 0),
         ({**chat(), "created": 1e400}, "created", float("inf")),
         (
@@ -206,6 +207,14 @@ def test_the_text_of_a_message_may_come_in_parts(content, text):
 def test_a_missing_or_invalid_required_field_is_an_error(content):
     with pytest.raises(ValidationError):
         validate_json(ChatCompletion, content)
+
+
+@pytest.mark.parametrize("data", [["a"], [None, {"index": 1, "embedding": [0.5]}]])
+def test_lists_that_callers_index_lose_no_item(data):
+    with pytest.raises(ValidationError):
+        validate_json(CreateEmbeddingResponse, encode({"data": data}))
+    with pytest.raises(ValidationError):
+        validate_json(ChatCompletion, encode({"choices": ["a"]}))
 
 
 def test_required_fields_stay_required():

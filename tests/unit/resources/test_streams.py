@@ -357,7 +357,7 @@ async def test_odd_indices_and_tool_calls_do_not_stop_a_stream():
         {"choices": [{"index": index, "delta": {"tool_calls": value}}]}
         for index, value in zip(["a", None, [], 0], values, strict=True)
     ]
-    empty = [{"choices": [None]}, {"choices": "none"}]
+    empty = [{"choices": [None]}, {"choices": ["x"]}, {"choices": "none"}]
     _, completion = await read(BEGIN, *odd, *empty, END)
     (choice,) = completion.choices
     assert choice.message.content == "Hello"
