@@ -238,6 +238,24 @@ def test_responses_and_batches_call_tools(run, tmp_path):
     run(test)
 
 
+def test_content_may_be_json_of_a_schema(run):
+    schema = {"type": "object", "properties": {"a": {"enum": ["x", "y"]}}, "required": ["a"]}
+    schema |= {"additionalProperties": False}
+    form = {"type": "json_schema", "json_schema": {"name": "x", "schema": schema, "strict": True}}
+
+    async def test(client):
+        choice = await ask(client, [user("Hi")], response_format=form, tools=None)
+        assert json.loads(choice.message.content)["a"] in ("x", "y")
+        assert choice.finish_reason == "stop"
+        choice = await ask(client, [user("Hi")], response_format=form, tools=None, max_tokens=3)
+        assert len(choice.message.content) == 3
+        assert choice.finish_reason == "length"
+        choice = await ask(client, [user("Time?")], response_format=form)
+        assert functions(choice) == [("now", {}), ("rain", {"city": "Bonn"})]
+
+    run(test)
+
+
 def test_requests_that_cannot_be_kept_are_errors_before_the_stream(run):
     strict = {"type": "array", "uniqueItems": True}
     tool = {
