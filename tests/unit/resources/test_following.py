@@ -59,3 +59,19 @@ async def test_events_are_delivered_while_the_job_is_out_of_reach():
     follow = service.client(max_retries=0).fine_tuning.jobs.follow("ftjob-1")
     assert (await anext(follow)).id == "e1"
     assert service.clock.monotonic() < service.began + 100
+
+
+async def test_each_failure_is_tolerated_for_its_own_time():
+    class Unsteady(Service):
+        """Service whose operations are out of reach again and again, in turn."""
+
+        def send(self, request):
+            elapsed_s = self.clock.monotonic() - self.began
+            is_list = request.operation.endswith("list_events")
+            self.unreachable_s = {"list_events" if is_list else "retrieve": 0}
+            if elapsed_s < 1000 and is_list == bool(elapsed_s // 200 % 2):
+                self.unreachable_s = {request.operation.rpartition(".")[2]: 1000}
+            return super().send(request)
+
+    service = Unsteady()
+    assert await service.follow() == ["e1", "e2"]

@@ -258,3 +258,29 @@ async def test_a_file_that_is_deleted_while_it_is_uploaded_is_an_error(path):
             await client.files.upload(
                 path, part_bytes=PART, concurrency=1, progress=lambda *_: path.unlink()
             )
+
+
+MIB = 1024 * 1024
+
+
+async def test_a_large_file_is_read_and_reported_in_chunks(tmp_path):
+    path = tmp_path / "large.jsonl"
+    path.write_bytes(b"x" * (2 * MIB + 1))
+    backend = Script(answer(b'{"id": "file-1"}'))
+    reported = []
+    await backend.client().files.upload(
+        path, reuse=False, progress=lambda *sent: reported.append(sent)
+    )
+    size = 2 * MIB + 1
+    assert reported == [(MIB, size), (2 * MIB, size), (size, size)]
+    assert len(backend.bodies[0]) == int(backend.requests[0].headers["content-length"])
+
+
+async def test_a_file_that_changes_between_its_chunks_is_not_sent_to_the_end(tmp_path):
+    path = tmp_path / "large.jsonl"
+    path.write_bytes(b"x" * (MIB + 1))
+    backend = Script(answer(b'{"id": "file-1"}'))
+    with pytest.raises(errors.InvalidRequestError, match="changed while it was being uploaded"):
+        await backend.client().files.upload(
+            path, reuse=False, progress=lambda *_: os.utime(path, ns=(1, 1))
+        )
