@@ -65,8 +65,15 @@ def accumulate(response_type: type[A], events: Iterable[BaseModel]) -> A:
 
 
 def _last_response(events: Iterable[Any]) -> Response:
-    responses = [event.response for event in events if event.response is not None]
-    return responses[-1] if responses else Response(id="")
+    response, items = Response(id=""), list[Any]()
+    for event in events:
+        if event.response is not None:
+            response = event.response
+        elif event.type == "response.output_item.done" and event.item is not None:
+            items.append(event.item)
+    if items and not response.output:  # some servers leave it out of the last event
+        response = response.model_copy(update={"output": items})
+    return response
 
 
 class _Merger:

@@ -1,11 +1,13 @@
 """The client creates, streams, parses and manages responses."""
 
+import json
 from contextlib import asynccontextmanager
 from dataclasses import dataclass
 from typing import Literal
 
 import pytest
 from pydantic import BaseModel
+from tests.unit.calls.conftest import Script, answer
 from typing_extensions import TypedDict
 
 from tunesmith import (
@@ -247,3 +249,19 @@ async def test_stored_responses_outlive_the_process_in_a_state_folder(tmp_path):
         assert interrupted.error.message.startswith("The service was restarted")
         with pytest.raises(NotFoundError):
             await client.responses.retrieve(unstored.id)
+
+
+@pytest.mark.parametrize("output", [[], None])
+async def test_output_that_the_last_event_lacks_is_that_of_the_items(output):
+    item = {"type": "message", "content": [{"type": "output_text", "text": "Kant"}]}
+    response = {"id": "r", "status": "completed", "output": output}
+    events = [
+        {"type": "response.created", "response": {"id": "r"}},
+        {"type": "response.output_item.done", "output_index": 0, "item": item},
+        {"type": "response.completed", "response": response},
+    ]
+    body = b"".join(b"data: " + json.dumps(event).encode() + b"\n\n" for event in events)
+    backend = Script(answer(body, content_type="text/event-stream"))
+    async with backend.client().responses.stream(model="m", input="Who?") as stream:
+        final = await stream.final_response()
+    assert (final.id, final.status, final.output_text) == ("r", "completed", "Kant")
