@@ -72,7 +72,7 @@ def encode(
     return Request(
         operation=spec.name,
         method=spec.method,
-        path=_path(operation, spec) if spec.path_params else spec.path,
+        path=_path(operation, spec),
         query=SecretQuery(pairs),
         headers=all_headers,
         body=body,
@@ -132,7 +132,7 @@ def _body(
         payload["stream"] = True
     if operation.extra_body:
         payload.update(operation.extra_body)
-    if not payload and not spec.body_params:
+    if not payload:
         return None, {"content-length": "0"}, True
     try:
         body = to_json(payload)
@@ -162,25 +162,28 @@ def _reject_non_finite(spec: OperationSpec, value: object, path: tuple[str, ...]
 
 def _encoding_error(spec: OperationSpec, payload: Mapping[str, object]) -> InvalidRequestError:
     """Return the error that names the parameter which cannot be encoded."""
-    param, reason = "the name of a parameter", "it must be text"
     for name, value in payload.items():
         try:
             to_json(value)
         except PydanticSerializationError as error:
-            param, reason = name, str(error).removeprefix("Error serializing to JSON: ")
-            break
+            reason = str(error).removeprefix("Error serializing to JSON: ")
+            return InvalidRequestError(
+                f"{spec.name}: {name} cannot be sent as JSON: {reason}",
+                operation=spec.name,
+                param=name,
+            )
     return InvalidRequestError(
-        f"{spec.name}: {param} cannot be sent as JSON: {reason}", operation=spec.name, param=param
+        f"{spec.name}: the name of a parameter must be text", operation=spec.name
     )
 
 
 def _form(operation: Operation[Any], spec: OperationSpec) -> tuple[Body, dict[str, str], bool]:
     parts: list[Part] = []
-    replayable = True
+    sources: list[FileSource] = []
     for name in spec.body_params:
         if name in FILE_PARAMS:
             source = to_file_source(getattr(operation, name))
-            replayable = source.replayable
+            sources.append(source)
             parts.append(_file_part(name, source))
         else:
             parts += [_text_part(*pair) for pair in _flat(operation, name)]
@@ -189,7 +192,7 @@ def _form(operation: Operation[Any], spec: OperationSpec) -> tuple[Body, dict[st
     headers = {"content-type": form.content_type}
     if form.length_bytes is not None:
         headers["content-length"] = str(form.length_bytes)
-    return form.chunks, headers, replayable
+    return form.chunks, headers, all(source.replayable for source in sources)
 
 
 def _text_part(name: str, value: str) -> Part:

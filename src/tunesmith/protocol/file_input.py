@@ -128,14 +128,14 @@ def _from_file_object(file: IO[bytes]) -> FileSource:
             param="file",
         )
     seekable = hasattr(file, "seekable") and file.seekable()
-    start = file.tell() if seekable else 0
+    start = file.tell() if seekable else None
     length_bytes = None
-    if seekable:
+    if start is not None:
         length_bytes = file.seek(0, os.SEEK_END) - start
         file.seek(start)
 
     async def opened() -> AsyncIterator[bytes]:
-        if seekable:
+        if start is not None:
             file.seek(start)
         while chunk := await anyio.to_thread.run_sync(file.read, _CHUNK_BYTES):
             if not isinstance(chunk, bytes):  # pyright: ignore[reportUnnecessaryIsInstance]
@@ -144,7 +144,8 @@ def _from_file_object(file: IO[bytes]) -> FileSource:
                 )
             yield chunk
 
-    return FileSource(filename, opened, _type_of(filename), length_bytes, replayable=seekable)
+    replayable = start is not None
+    return FileSource(filename, opened, _type_of(filename), length_bytes, replayable=replayable)
 
 
 def _from_async_iterable(chunks: AsyncIterable[bytes]) -> FileSource:

@@ -77,7 +77,6 @@ def parse_output(model: type[M], response: Response) -> M | None:
     if not refusals and not response.output_text:
         return None
     message = ChatCompletionMessage(
-        role="assistant",
         content=response.output_text or None,
         refusal="".join(refusals) or None,
     )

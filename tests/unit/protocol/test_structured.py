@@ -1,6 +1,7 @@
 """Classes as schemas, and answers as their objects."""
 
 import re
+import sys
 import typing
 from dataclasses import dataclass
 from typing import Annotated, Any, Generic, Literal, TypeVar
@@ -265,18 +266,29 @@ class Journey(typing.TypedDict, total=False):
 
     places: typing.Required[list[Place]]
     start: Place | None
-    kind: Annotated[Literal["day", "week"], "length"]
+    kind: Annotated[Literal["day", "week"], Field(description="Its length.")]
 
 
 def test_typed_dicts_of_the_standard_library_are_accepted_on_every_python():
     schema = json_schema_format(Journey)["json_schema"]["schema"]
     assert schema["required"] == ["places", "start", "kind"]
     assert schema["description"] == "A journey."
+    assert schema["properties"]["kind"]["description"] == "Its length."
     content = '{"places": [{"name": "Königsberg"}]}'
     parsed = parse_message(Journey, ChatCompletionMessage(content=content))
     assert parsed == {"places": [{"name": "Königsberg"}]}
     with pytest.raises(InvalidResponseError, match=r"places\.0\.name: Field required"):
         parse_message(Journey, ChatCompletionMessage(content='{"places": [{}]}'))
+
+
+class Tree(typing.TypedDict):
+    branches: list["Tree"]
+
+
+@pytest.mark.skipif(sys.version_info >= (3, 12), reason="pydantic accepts it since Python 3.12")
+def test_a_recursive_typed_dict_is_an_error_that_names_the_way_out():
+    with pytest.raises(InvalidRequestError, match=r"Tree must be .* `typing_extensions.TypedDict`"):
+        json_schema_format(Tree)
 
 
 class Plain:
