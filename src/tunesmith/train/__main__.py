@@ -34,6 +34,7 @@ def main() -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from tunesmith.service.engines.transformers.folder import JobFolder
     from tunesmith.service.engines.transformers.job import InvalidJobError
+    from tunesmith.service.engines.transformers.tokenizer import TokenizerError
     from tunesmith.train.run import train_folder
 
     folder: Path = arguments.folder
@@ -41,7 +42,7 @@ def main() -> int:
     try:
         with JobFolder(folder).lock() if is_first else nullcontext():
             return 0 if train_folder(folder) else 143
-    except (InvalidJobError, OSError) as error:
+    except (InvalidJobError, TokenizerError, OSError) as error:
         if is_first and folder.is_dir() and isinstance(error, InvalidJobError):
             JobFolder(folder).write_end(str(error))
         sys.stderr.write(f"error: {error}\n")

@@ -10,7 +10,8 @@ import pytest
 from tunesmith import AsyncClient, MemoryBackend
 from tunesmith.errors import APIStatusError, BackendError, ConfigurationError
 from tunesmith.protocol.message import Response
-from tunesmith.service.engines.ngram.engine import NGramModel
+from tunesmith.service.engines.base import EngineError
+from tunesmith.service.engines.ngram.engine import NGramEngine, NGramModel
 from tunesmith.service.engines.ngram.tokenizer import standard_tokenizer
 from tunesmith.service.service import Service
 
@@ -176,6 +177,20 @@ async def test_an_adapter_is_loaded_again_after_vllm_was_restarted():
             for _ in range(3):
                 tasks.start_soon(lambda: client.completions.create(model=name, prompt="Say"))
     assert loads(vllm) == [name, name]
+
+
+async def test_an_adapter_that_the_engine_refuses_does_not_reach_vllm(monkeypatch):
+    async def refuse(engine, model, folder):
+        raise EngineError(f"{folder.name} is not an adapter of {model}")
+
+    vllm = FakeVllm()
+    async with serving(vllm) as client:
+        name, folder = await tune(client)
+        monkeypatch.setattr(NGramEngine, "open", refuse)
+        status, message = await fail(client, name)
+    assert status == 400
+    assert f"{folder.name} is not an adapter of {BASE}" in message
+    assert vllm.calls == []
 
 
 async def test_a_model_that_is_unknown_here_does_not_reach_vllm():

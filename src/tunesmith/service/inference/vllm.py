@@ -181,6 +181,7 @@ class Vllm(Upstream):
         """
         if not (folder / "adapter_config.json").exists():
             raise _no_adapter_error(name)
+        await self._models.open(name)  # the engine refuses an adapter of another base model
         async with self._loading:
             load = self._loads.get(name)
             if load is not None and load != failed:
