@@ -184,6 +184,15 @@ async def test_the_key_is_fetched_before_an_idle_connection_is_chosen(transport)
         assert server.opened == 2
 
 
+async def test_the_backend_keeps_the_timeout_of_a_response_itself(transport):
+    request = Request("models.retrieve", "GET", "/models/ada")
+    async with (
+        serving_over(transport, good) as (_, client),
+        client.backend.send(request) as response,
+    ):
+        assert response.keeps_timeout is True
+
+
 async def test_without_a_timeout_a_call_waits(transport):
     async with serving_over(transport, good, timeout=None) as (_, client):
         assert (await client.models.retrieve("ada")).id == "ada"

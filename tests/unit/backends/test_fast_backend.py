@@ -1,5 +1,6 @@
 """What the fast backend writes, where it connects to, and when it stops sending."""
 
+import asyncio
 import socket
 
 import aiohappyeyeballs
@@ -96,6 +97,7 @@ async def test_the_address_that_is_connected_to(monkeypatch, url, host, port, se
     assert given == [(host, port, tls_context(http2=False) if secure else None)]
 
 
+@pytest.mark.tunesmith_network  # nothing is connected to
 @pytest.mark.parametrize(
     ("error", "message", "phase"),
     [
@@ -111,8 +113,10 @@ async def test_a_connection_that_fails_is_an_error(monkeypatch, error, message, 
         raise error
 
     monkeypatch.setattr(backend_module, "connect", fail)
-    with pytest.raises(BackendError) as caught:
-        await backend_module._Pool("http://service.test:8000/v1", 1).acquire(0)
+    request = Request("models.list", "GET", "/models", timeout=0)
+    with anyio.fail_after(5), pytest.raises(BackendError) as caught:
+        async with FastBackend("http://service.test:8000/v1").send(request):
+            pass
     assert (str(caught.value), caught.value.phase) == (message, phase)
 
 
@@ -135,6 +139,37 @@ async def test_addresses_of_a_host_are_tried_with_a_head_start(monkeypatch):
     with pytest.raises(OSError, match="refused"):
         await connect("service.test", 80, None, memoryview(b""))
     assert resolved == [("service.test", 80)]
+
+
+@pytest.mark.parametrize("error", [None, OSError("bad certificate")])
+async def test_tls_proves_the_name_of_the_host(monkeypatch, error):
+    ours, theirs = socket.socketpair()
+    ours.setblocking(False)
+    secure = Transport()
+    plain = []
+
+    async def start(addresses, **options):
+        return ours
+
+    async def start_tls(transport, protocol, tls, *, server_hostname):
+        plain.append(transport)
+        assert (tls, server_hostname) == ("certificates", "localhost")
+        if error is not None:
+            raise error
+        return secure
+
+    monkeypatch.setattr(aiohappyeyeballs, "start_connection", start)
+    monkeypatch.setattr(asyncio.get_running_loop(), "start_tls", start_tls)
+    with theirs:
+        if error is None:
+            connection = await connect("localhost", 443, "certificates", memoryview(b""))
+            connection.abort()
+            assert secure.aborted
+            plain[0].abort()
+        else:
+            with pytest.raises(OSError, match="bad certificate"):
+                await connect("localhost", 443, "certificates", memoryview(b""))
+            assert plain[0].is_closing()
 
 
 class Transport:
