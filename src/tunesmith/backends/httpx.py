@@ -178,7 +178,7 @@ class HttpxBackend:
             headers.setdefault("authorization", self._basic_auth.get_secret_value())
         elif self._api_key is not None:
             headers.setdefault(*self.auth_header(await resolve_api_key(self._api_key)))
-        if not is_header_safe("".join(headers.values())):
+        if not all(map(is_header_safe, headers.values())):
             raise BackendError(INVALID_HEADER_MESSAGE, phase="closed")
         return headers
 

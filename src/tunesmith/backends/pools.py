@@ -50,7 +50,7 @@ class ConnectionPool(Generic[C]):
     ) -> None:
         self._connect = connect
         self._keepalive_expiry_s = keepalive_expiry_s
-        self._slots = anyio.Semaphore(max_connections, fast_acquire=True)
+        self._slots = anyio.Semaphore(max_connections)
         self._idle: deque[tuple[float, C]] = deque()
         self._open: set[C] = set()
         self._closed = False
@@ -104,10 +104,8 @@ class ConnectionPool(Generic[C]):
             await self._close(connection)
             return
         self._idle.append((time.monotonic(), connection))
-        while not self._is_fresh(self._idle[0][0]):
+        while self._idle and not self._is_fresh(self._idle[0][0]):
             await self._close(self._idle.popleft()[1])
-            if not self._idle:
-                break
 
     def _is_fresh(self, released_at: float) -> bool:
         return time.monotonic() - released_at < self._keepalive_expiry_s

@@ -1,5 +1,8 @@
 """What the default backend sends, and what it passes to httpx."""
 
+import gzip
+from types import SimpleNamespace
+
 import anyio
 import httpx
 import pytest
@@ -74,6 +77,13 @@ async def test_the_client_of_mocking_libraries_ignores_the_environment():
     await backend.aclose()
 
 
+async def test_a_version_of_httpx_without_the_method_that_is_mocked_will_do(monkeypatch):
+    monkeypatch.delattr(httpx.AsyncClient, "_transport_for_url")
+    backend = HttpxBackend(URL)
+    assert not isinstance(backend.acquire_pool(), httpx.AsyncClient)
+    await backend.aclose()
+
+
 def own_client(handle):
     return httpx.AsyncClient(transport=httpx.MockTransport(handle))
 
@@ -115,16 +125,26 @@ async def test_it_is_unknown_what_a_client_of_the_user_sent_before_it_was_cancel
     assert [is_marked_unsent(error) for error in cancellations] == [False]
 
 
-async def test_a_response_is_streamed_and_not_followed():
-    opened = []
+class Stream(httpx.AsyncByteStream):
+    def __init__(self, body=b"body"):
+        self.body = body
+        self.opened = False
+        self.closed = False
 
-    class Stream(httpx.AsyncByteStream):
-        async def __aiter__(self):
-            opened.append(True)
-            yield b"body"
+    async def __aiter__(self):
+        self.opened = True
+        yield self.body
+
+    async def aclose(self):
+        await anyio.lowlevel.checkpoint()
+        self.closed = True
+
+
+async def test_a_response_is_streamed_and_not_followed():
+    stream = Stream()
 
     def redirect(request):
-        return httpx.Response(307, headers={"location": "https://other.test"}, stream=Stream())
+        return httpx.Response(307, headers={"location": "https://other.test"}, stream=stream)
 
     async with (
         own_client(redirect) as own,
@@ -132,8 +152,102 @@ async def test_a_response_is_streamed_and_not_followed():
     ):
         assert response.status == 307
         assert response.keeps_timeout is True
-        assert opened == []
+        assert not stream.opened
         assert await response.read() == b"body"
+
+
+@pytest.mark.parametrize("hooks", [[], [httpx.Response.aread]])
+async def test_a_body_is_decompressed_once_whoever_reads_it(hooks):
+    def compress(request):
+        headers = {"content-encoding": "gzip"}
+        return httpx.Response(200, headers=headers, stream=Stream(gzip.compress(b"body")))
+
+    async with own_client(compress) as own:
+        own.event_hooks = {"response": hooks}
+        async with HttpxBackend(URL, http_client=own).send(REQUEST) as response:
+            assert await response.read() == b"body"
+
+
+class Transport:
+    """A transport that answers from a script, and remembers what it was used for."""
+
+    def __init__(self, *steps):
+        self.steps = list(steps)
+        self.requests = []
+        self.closed = False
+        self.is_idle = True
+        self.has_surplus = False
+        self.network = SimpleNamespace(has_sent=True)
+
+    async def handle_async_request(self, request):
+        self.requests.append((request, self.network.has_sent))
+        step = self.steps.pop(0)
+        if isinstance(step, Exception):
+            raise step
+        return httpx.Response(200, stream=step)
+
+    async def aclose(self):
+        self.closed = True
+
+
+@pytest.fixture
+def serve(monkeypatch):
+    """Return a backend whose connections are the given transports, one after the other."""
+
+    def create(*transports):
+        waiting = list(transports)
+        monkeypatch.setattr(
+            "tunesmith.backends.httpcore.HttpcoreTransport",
+            lambda tls, limits, **options: waiting.pop(0),
+        )
+        return HttpxBackend(URL)
+
+    return create
+
+
+@pytest.mark.tunesmith_network  # nothing is connected to
+async def test_a_connection_serves_the_next_request_once_its_response_was_left(serve):
+    transport = Transport(Stream(), Stream())
+    backend = serve(transport)
+    for _ in range(2):
+        async with backend.send(REQUEST):
+            pass
+    for request, has_sent in transport.requests:
+        assert request.extensions == {"timeout": attempt_timeouts(7)}
+        assert not has_sent  # nothing of this request, whatever was sent before
+    await backend.aclose()
+    assert transport.closed
+
+
+async def test_a_connection_with_surplus_bytes_is_closed(serve):
+    transport = Transport(Stream())
+    backend = serve(transport)
+    async with backend.send(REQUEST):
+        transport.has_surplus = True
+    assert transport.closed
+    await backend.aclose()
+
+
+async def test_a_connection_whose_request_failed_is_closed(serve):
+    transport = Transport(httpx.ReadError("cut"))
+    backend = serve(transport, Transport(Stream()))
+    with pytest.raises(BackendError, match=r"^cut$"):
+        async with backend.send(REQUEST):
+            pass
+    assert transport.closed
+    async with backend.send(REQUEST) as response:
+        assert await response.read() == b"body"
+    await backend.aclose()
+
+
+async def test_a_cancelled_task_closes_its_response(serve):
+    stream = Stream()
+    backend = serve(Transport(stream))
+    with anyio.CancelScope() as scope:
+        async with backend.send(REQUEST):
+            scope.cancel()
+    assert stream.closed
+    await backend.aclose()
 
 
 @pytest.mark.parametrize("connections", [{"http2": False}, {"http2": True}])

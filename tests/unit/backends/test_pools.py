@@ -74,7 +74,7 @@ async def test_idle_connections_are_closed_once_they_expire(monkeypatch):
     now += 29.9
     assert await pool.acquire() is new
     await pool.release(new, reusable=True)
-    now += 31
+    now += 30
     assert await pool.acquire() is not new
     assert new.closed
 

@@ -16,7 +16,7 @@ from tunesmith.backends.network import blocked_error_for
 from tunesmith.backends.pools import ConnectionPool, LoopLocal
 from tunesmith.backends.settings import KEEPALIVE_EXPIRY_S, connect_timeout_s, tls_context
 from tunesmith.errors import BackendError, ConfigurationError
-from tunesmith.protocol.message import Request, Response
+from tunesmith.protocol.message import Request, Response, is_header_safe
 
 try:
     from tunesmith.backends.fast.connection import Connection, connect, running_loop
@@ -109,8 +109,7 @@ def _encode_head(
     if callable(request.body) and "content-length" not in headers:
         headers["transfer-encoding"] = "chunked"
     lines = [f"{request.method} {target} HTTP/1.1", *map(": ".join, headers.items())]
-    text = "".join(lines)
-    if not (text.isascii() and text.isprintable()):
+    if not all(map(is_header_safe, lines)):
         return None
     return _Head(b"%b\r\nhost: %b\r\n\r\n" % ("\r\n".join(lines).encode("ascii"), host))
 
