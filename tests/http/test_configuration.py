@@ -13,6 +13,7 @@ pytestmark = pytest.mark.anyio
 
 URL = "http://service.test/v1"
 MODEL = {"id": "ada", "object": "model"}
+USABLE = "use http://HOST:PORT, https:// or socks5://"
 
 
 @pytest.fixture
@@ -37,11 +38,11 @@ async def test_certificates_that_cannot_be_loaded_name_the_variable(
 @pytest.mark.parametrize(
     ("proxy", "message"),
     [
-        ("gopher://user:verysecret@p:1", "use http://"),
-        ("http://user:verysecret@p:port", "use http://"),
-        ("http://user:verysecret@p:99999", "use http://"),
-        ("http://user:verysecret@p q:1", "use http://"),
-        ("socks5://user:verysecret@p:1", r"pip install 'httpx\[socks\]'"),
+        ("gopher://user:verysecret@p:1", USABLE),
+        ("http://user:verysecret@p:port", USABLE),
+        ("http://user:verysecret@p:99999", USABLE),
+        ("http://user:verysecret@p q:1", USABLE),
+        ("socks5://user:verysecret@p:1", "SOCKS needs a package: pip install 'httpx[socks]'"),
     ],
 )
 async def test_a_proxy_that_cannot_be_used_names_the_variable(
@@ -50,10 +51,9 @@ async def test_a_proxy_that_cannot_be_used_names_the_variable(
     monkeypatch.setattr("tunesmith.backends.settings.find_spec", lambda name: None)
     monkeypatch.setenv(variable, proxy)
     async with AsyncClient("sk-1", URL, transport=transport) as client:
-        with pytest.raises(ConfigurationError, match=message) as caught:
+        with pytest.raises(ConfigurationError) as caught:
             await client.models.retrieve("ada")
-    assert str(caught.value).startswith(f"{variable} does not name a usable proxy")
-    assert "verysecret" not in str(caught.value)
+    assert str(caught.value) == f"{variable} does not name a usable proxy: {message}"
 
 
 @pytest.mark.tunesmith_network  # the host is another machine, the proxy is this one

@@ -160,30 +160,35 @@ def test_an_error_without_a_message_is_described_by_its_class(text, message):
 
 
 class Stream(httpx.AsyncByteStream):
-    """A stream of chunks or errors, iterated over by an object with or without `aclose`."""
+    """A stream of chunks or errors."""
 
-    def __init__(self, *steps, is_generator=True):
-        self.steps = list(steps)
-        self.is_generator = is_generator
+    def __init__(self, *steps):
+        self.steps = steps
         self.closed = False
 
-    def __aiter__(self):
-        return self.generate() if self.is_generator else self
-
-    async def __anext__(self):
-        if not self.steps:
-            raise StopAsyncIteration
-        step = self.steps.pop(0)
-        if isinstance(step, Exception):
-            raise step
-        return step
-
-    async def generate(self):
+    async def __aiter__(self):
         try:
-            while self.steps:
-                yield await self.__anext__()
+            for step in self.steps:
+                if isinstance(step, Exception):
+                    raise step
+                yield step
         finally:
             self.closed = True
+
+
+class PlainIterator:
+    """An iterator over chunks without `aclose`."""
+
+    def __init__(self, *chunks):
+        self.chunks = list(chunks)
+
+    async def __anext__(self):
+        return self.chunks.pop(0)
+
+
+class PlainStream(httpx.AsyncByteStream):
+    def __aiter__(self):
+        return PlainIterator(b"a", b"b")
 
 
 async def test_chunks_of_a_response_are_as_they_arrived():
@@ -226,6 +231,6 @@ async def test_closing_the_chunks_of_a_response_closes_its_generator():
 
 
 async def test_chunks_of_a_response_that_need_not_be_closed_can_be_closed():
-    chunks = ResponseChunks(httpx.Response(200, stream=Stream(b"a", is_generator=False)))
+    chunks = ResponseChunks(httpx.Response(200, stream=PlainStream()))
     assert await anext(chunks) == b"a"
     await chunks.aclose()

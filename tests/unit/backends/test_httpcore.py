@@ -1,15 +1,24 @@
 """Connections of httpx: time limits, early responses and errors, over a scripted stream."""
 
 import socket
+import ssl
+from types import SimpleNamespace
 
 import anyio
 import anyio.abc
 import anyio.streams.tls
 import httpcore
+import httpx
 import pytest
 
 from tunesmith.backends import httpcore as module
-from tunesmith.backends.httpcore import _is_readable, _NetworkBackend, _NetworkStream
+from tunesmith.backends.httpcore import (
+    HttpcoreTransport,
+    _is_readable,
+    _NetworkBackend,
+    _NetworkStream,
+)
+from tunesmith.backends.settings import connection_limits
 
 pytestmark = pytest.mark.anyio
 
@@ -128,6 +137,26 @@ async def test_a_connection_that_cannot_be_opened_is_an_error(monkeypatch, failu
     with pytest.raises(kind) as caught:
         await _NetworkBackend().connect_tcp("service.test", 80, timeout=0)
     assert str(caught.value) == message
+
+
+@pytest.mark.parametrize(
+    ("proxy", "pool"),
+    [(None, "AsyncConnectionPool"), (httpx.Proxy("http://proxy.test:1"), "AsyncHTTPProxy")],
+)
+async def test_httpcore_gets_the_settings_of_connections(monkeypatch, proxy, pool):
+    given = {}
+    monkeypatch.setattr(
+        httpcore, pool, lambda **options: given.update(options) or SimpleNamespace()
+    )
+    tls = ssl.create_default_context()
+    transport = HttpcoreTransport(tls, connection_limits(7), http2=True, proxy=proxy)
+    assert given["ssl_context"] is tls
+    assert given["max_connections"] == given["max_keepalive_connections"] == 7
+    assert given["keepalive_expiry"] == 30
+    assert given["http2"] is True
+    assert transport._pool._network_backend is transport.network
+    if proxy is not None:
+        assert given["proxy_url"].host == b"proxy.test"
 
 
 async def test_a_read_returns_what_was_received_and_nothing_at_the_end():
