@@ -158,7 +158,7 @@ def test_a_sampler_that_dies_fails_its_requests_and_is_started_again(make_engine
         with pytest.raises(EngineError, match=r"the sampler of .* has died"):
             async for _ in generation:
                 pass
-        generation.close()
+        await generation.aclose()
         tokens = [token async for token in model.generate([60], settings)]
         assert len(tokens) == 16
         await engine.aclose()
