@@ -1,6 +1,6 @@
 """Processes that need not import torch: a server that has done so forks them.
 
-    python warm.py SOCKET MODULE ARGUMENTS…    runs `python -m MODULE ARGUMENTS…`
+    python warm.py SOCKET [-m] MODULE ARGUMENTS…    runs `python -m MODULE ARGUMENTS…`
 
 Signals, standard streams and the exit code are those of a process of its own.
 """
@@ -105,4 +105,5 @@ if __name__ == "__main__":
     if sys.argv[1] == "--serve":
         serve(sys.argv[2], sys.argv[3:])
     else:
-        sys.exit(main(*sys.argv[1:]))
+        path, *command = sys.argv[1:]
+        sys.exit(main(path, *command[command[0] == "-m" :]))

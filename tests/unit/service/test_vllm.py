@@ -39,7 +39,7 @@ class FakeVllm:
         self.n_open = 0
         self.can_load = self.is_reachable = True
         self.task, self.text = task, text
-        self.breaks_after = None
+        self.breaks_after = self.refusal = None
 
     @asynccontextmanager
     async def send(self, request):
@@ -53,7 +53,9 @@ class FakeVllm:
         body = json.loads(request.body)
         self.calls.append((request.path, body.get("lora_name") or body["model"]))
         self.bodies.append(body)
-        if request.path.endswith("_lora_adapter"):
+        if self.refusal:
+            yield Response(self.refusal, {}, chunks(error("too long")))
+        elif request.path.endswith("_lora_adapter"):
             status, answer = self._update(request.path, **body)
             yield Response(status, {}, chunks(answer))
         elif (request.path == "/embeddings") != (self.task == "embed"):
@@ -311,6 +313,24 @@ async def test_a_response_that_vllm_breaks_off_is_an_error():
     vllm.breaks_after = 1
     async with serving(vllm) as client:
         with pytest.raises(APIStatusError, match="vLLM ended the stream early") as caught:
+            await client.responses.create(model=CHAT, input="Who?")
+    assert caught.value.status == 502
+
+
+async def test_a_refusal_of_vllm_is_passed_on():
+    vllm = FakeVllm()
+    vllm.refusal = 429
+    async with serving(vllm) as client:
+        with pytest.raises(APIStatusError, match="vLLM: too long") as caught:
+            await client.responses.create(model=CHAT, input="Who?")
+    assert caught.value.status == 429
+
+
+async def test_a_server_that_is_not_vllm_is_named():
+    vllm = FakeVllm()
+    vllm.served.clear()
+    async with serving(vllm) as client:
+        with pytest.raises(APIStatusError, match="is it vLLM") as caught:
             await client.responses.create(model=CHAT, input="Who?")
     assert caught.value.status == 502
 

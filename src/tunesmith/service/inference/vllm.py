@@ -29,7 +29,7 @@ __all__ = ["Vllm", "select_server"]
 
 _OPERATIONS: Final = frozenset({"completions.create", "chat.completions.create"})
 _OK, _NOT_FOUND = 200, 404
-_UNAVAILABLE, _BAD_GATEWAY = 503, 502
+_SERVER_ERROR, _BAD_GATEWAY, _UNAVAILABLE = 500, 502, 503
 _TIMEOUT_S = 120.0
 _NO_ROUTE = "Not Found"
 """Error of a URL that vLLM does not have."""
@@ -126,26 +126,26 @@ class Vllm(Upstream):
         request = _request(path)
         response = await self.respond(request.operation, request, to_json(values), stack)
         if response.status != _OK:
-            problem = error_message(await read_response(response))
-            raise ServiceError(response.status, f"vLLM: {problem}", headers=response.headers)
+            raise _failed_error(response, error_message(await read_response(response)))
         return response
 
-    async def max_length(self, stack: AsyncExitStack) -> int | None:
+    async def max_length(self) -> int:
         """Return the maximum number of tokens of a prompt and its completion together.
 
-        Args:
-            stack: Closes the response.
-
         Raises:
-            ServiceError: vLLM cannot be reached.
+            ServiceError: vLLM cannot be reached, or is another server.
         """
         request = Request("models.list", "GET", "/models", timeout=_TIMEOUT_S)
-        response = await self._send(request, None, stack)
-        page: Any = json_fields(await read_response(response))
+        async with AsyncExitStack() as stack:
+            response = await self._send(request, None, stack)
+            page: Any = json_fields(await read_response(response))
         lengths: list[int] = [
             model["max_model_len"] for model in page.get("data") or () if model.get("max_model_len")
         ]
-        return min(lengths, default=None)
+        if not lengths:
+            message = "the models of the server of --vllm have no 'max_model_len'; is it vLLM?"
+            raise ServiceError(_BAD_GATEWAY, message, type="server_error")
+        return min(lengths)
 
     async def unload(self, name: str) -> None:
         """Unload the adapter of a deleted model.
@@ -234,6 +234,11 @@ def _no_adapter_error(name: str) -> ServiceError:
         "while it runs; serve it with a vLLM of its own, or this server without --vllm",
         "model",
     )
+
+
+def _failed_error(response: Response, problem: str) -> ServiceError:
+    kind = "invalid_request_error" if response.status < _SERVER_ERROR else "server_error"
+    return ServiceError(response.status, f"vLLM: {problem}", type=kind, headers=response.headers)
 
 
 def _not_served_error(name: str, problem: str) -> ServiceError:

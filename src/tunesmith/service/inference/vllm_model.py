@@ -30,7 +30,7 @@ class VllmServer(Protocol):
         """Send a request to its API; raises `ServiceError` unless it succeeds."""
         ...
 
-    async def max_length(self, stack: AsyncExitStack, /) -> int | None:
+    async def max_length(self) -> int:
         """Return the maximum number of tokens of a prompt and its completion together."""
         ...
 
@@ -143,10 +143,7 @@ class VllmGeneration(TokenGeneration):
     async def _open(self) -> Response:
         max_tokens = self._spec.max_tokens
         if max_tokens is None:  # which vLLM takes for 16
-            async with AsyncExitStack() as stack:
-                length = await self._server.max_length(stack)
-            rest = 0 if length is None else length - len(self._prompt)
-            max_tokens = max(rest, 1)
+            max_tokens = max(await self._server.max_length() - len(self._prompt), 1)
         values = {**self._values, "max_tokens": max_tokens}
         return await self._server.post("/completions", values, self._stack)
 
