@@ -153,6 +153,13 @@ def test_errors_say_what_is_wrong_and_how_to_fix_it(
     assert "Traceback" not in capfd.readouterr().err
 
 
+def test_a_failed_download_is_not_wrong_usage(hub):
+    models = ["--engine", "transformers", "--model", "x=org/none"]
+    result = CliRunner().invoke(app, ["serve", "--port", "0", *models])
+    assert result.exit_code == 1
+    assert "model 'x': org/none is neither a folder nor a model" in " ".join(result.stderr.split())
+
+
 def test_a_full_disk_is_an_error_that_names_the_cache(hub, tmp_path):
     program = (
         "import resource; resource.setrlimit(resource.RLIMIT_FSIZE, (6000, 6000)); "
@@ -228,7 +235,9 @@ def test_an_interrupted_download_leaves_only_complete_files_and_continues(hub, t
     assert "Traceback" not in errors
     if number == signal.SIGINT:
         assert process.returncode == 1
-        assert "the same command continues it with the missing files" in " ".join(errors.split())
+        assert "the same command continues a download with the missing files" in " ".join(
+            errors.split()
+        )
     assert list(cache.rglob("*.incomplete")) == []
     hub.can_send_large_files.set()
     hub.requests.clear()

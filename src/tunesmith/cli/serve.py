@@ -72,6 +72,7 @@ def _transformers_engine(
         raise click.ClickException(str(error)) from error
     from tunesmith.service.engines.base import EngineError
     from tunesmith.service.engines.transformers.engine import TransformersEngine
+    from tunesmith.service.engines.transformers.hub import DownloadError
 
     sources = dict(_pairs(models, "--model NAME=FOLDER or --model NAME=ORG/MODEL"))
     if not sources:
@@ -86,11 +87,13 @@ def _transformers_engine(
             max_trainings=max_trainings,
             train_command=(*launcher, "-m", "tunesmith.train"),
         )
-    except (EngineError, ConfigurationError) as error:
+    except (DownloadError, ConfigurationError) as error:
         raise click.ClickException(str(error)) from error
+    except EngineError as error:
+        raise click.UsageError(str(error)) from error
     except KeyboardInterrupt as error:
         raise click.ClickException(
-            "the download was stopped; the same command continues it with the missing files"
+            "stopped; the same command continues a download with the missing files"
         ) from error
 
 

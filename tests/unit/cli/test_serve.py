@@ -200,8 +200,8 @@ def test_models_that_an_engine_cannot_have_are_refused(arguments, message):
     (["--model", "x=ORG"], "folder /.* does not exist; give .* or the id of one on the hub"),
     (["--model", "x=org/y", "--as", "a=b"], "cannot name 'b' 'a': models are x"),
 ])  # fmt: skip
-def test_models_that_are_not_there_are_errors(arguments, message):
+def test_models_that_are_not_there_are_wrong_usage(arguments, message):
     pytest.importorskip("jinja2")
     result = invoke("--port", "0", "--engine", "transformers", *arguments)
-    assert result.exit_code == 1
+    assert result.exit_code == 2
     assert re.search(message, " ".join(result.stderr.split()))

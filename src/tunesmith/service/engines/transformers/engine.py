@@ -138,7 +138,7 @@ def _find_base(name: str, source: str | Path) -> BaseModel:
     try:
         folder = resolve_model(source)
     except EngineError as error:
-        raise EngineError(f"model {name!r}: {error}") from error
+        raise type(error)(f"model {name!r}: {error}") from error
     return _load_base(name, folder)
 
 

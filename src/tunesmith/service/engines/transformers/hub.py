@@ -22,7 +22,7 @@ from tunesmith._extras import import_extra
 from tunesmith.errors import ConfigurationError
 from tunesmith.service.engines.base import EngineError
 
-__all__ = ["check_hub_commit", "find_hub_commit", "resolve_model"]
+__all__ = ["DownloadError", "check_hub_commit", "find_hub_commit", "resolve_model"]
 
 _COMMAND = (sys.executable, "-m", "tunesmith.service.engines.transformers.hub")
 _HUB_ID = re.compile(r"(\w[\w.-]*/\w[\w.-]*)(?:@(.+))?", re.ASCII)
@@ -65,6 +65,10 @@ _MESSAGES = {
 """Messages by the library's errors, the most specific first."""
 
 
+class DownloadError(EngineError):
+    """Model that cannot be downloaded."""
+
+
 def resolve_model(source: str | Path) -> Path:
     """Return the folder of a model, after downloading it if it is on the Hugging Face hub.
 
@@ -76,7 +80,8 @@ def resolve_model(source: str | Path) -> Path:
             `ORG/NAME@REVISION` for a branch, a tag or a commit. An existing folder is preferred.
 
     Raises:
-        EngineError: There is no such folder, or the model cannot be downloaded.
+        EngineError: There is no such folder.
+        DownloadError: The model cannot be downloaded.
     """
     folder = Path(source).expanduser()
     if folder.exists():
@@ -92,7 +97,7 @@ def resolve_model(source: str | Path) -> Path:
         assert process.stdout is not None  # noqa: S101 - it is a pipe
         output = process.stdout.read().strip()
     if process.returncode:
-        raise EngineError(output or f"the download of {source} died ({process.returncode})")
+        raise DownloadError(output or f"the download of {source} died ({process.returncode})")
     return Path(output)
 
 
