@@ -195,7 +195,7 @@ def _build(operation: type[O], received: Mapping[str, Any]) -> O:
     try:
         return operation(**values)
     except ValidationError as error:
-        raise _validation_error(error.errors(include_url=False)[0]) from None
+        raise _validation_error(error.errors()[0]) from None
 
 
 _SPOOL_BYTES = 1024 * 1024
@@ -248,18 +248,21 @@ _FALSE = (False, "false", "False", "0")
 def _validation_error(problem: ErrorDetails) -> InvalidRequestError:
     """Word an error as the hosted service does: `'x' is not one of ['batch'] - 'purpose'`."""
     names = [part for part in problem["loc"] if not _is_union_branch(part)]
-    param = "".join(f"[{n}]" if isinstance(n, int) else f".{n}" for n in names).lstrip(".")
+    param = "".join(f"[{n}]" if isinstance(n, int) else f".{n}" for n in names)
+    param = param.removeprefix(".")
     value, kind, context = problem["input"], problem["type"], problem.get("ctx", {})
-    if kind in {"missing", "missing_argument", "missing_keyword_only_argument"}:
+    if kind == "missing":
         return InvalidRequestError(f"'{param}' is a required property", param=param)
     shown = _abbreviate(value)
     if kind in {"literal_error", "union_tag_invalid"}:
         options = str(context.get("expected") or context.get("expected_tags")).replace(" or ", ", ")
         text = f"{shown} is not one of [{options}]"
-    elif kind in {"less_than_equal", "less_than"}:
-        text = f"{shown} is greater than the maximum of {context.get('le', context.get('lt'))}"
-    elif kind in {"greater_than_equal", "greater_than"}:
-        text = f"{shown} is less than the minimum of {context.get('ge', context.get('gt'))}"
+    elif kind == "less_than_equal":
+        text = f"{shown} is greater than the maximum of {context['le']}"
+    elif kind == "greater_than_equal":
+        text = f"{shown} is less than the minimum of {context['ge']}"
+    elif kind == "greater_than":
+        text = f"{shown} is less than or equal to the minimum of {context['gt']}"
     elif kind in {"too_long", "string_too_long"}:
         text = f"{shown} is too long"
     elif kind in {"too_short", "string_too_short"}:

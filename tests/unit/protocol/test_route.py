@@ -31,11 +31,11 @@ OPERATIONS = [
     RetrieveFile,
     RetrieveModel,
 ]
-ROUTER = Router(OPERATIONS)
 
 
-async def decode(path, body=b"", router=ROUTER):
+async def decode(path, body=b"", **options):
     content = body if isinstance(body, bytes) else json.dumps(body).encode()
+    router = Router(OPERATIONS, **options)
     return await router.decode(Request("", "POST", path, body=content))
 
 
@@ -50,7 +50,7 @@ async def decode(path, body=b"", router=ROUTER):
     ],
 )
 def test_method_and_path_are_an_operation_and_its_parameters(method, path, found):
-    assert ROUTER.find(method, path) == found
+    assert Router(OPERATIONS).find(method, path) == found
 
 
 @pytest.mark.parametrize(
@@ -65,7 +65,7 @@ def test_method_and_path_are_an_operation_and_its_parameters(method, path, found
 )
 def test_another_route_is_an_error_with_the_allowed_methods(method, path, allowed):
     with pytest.raises(UnknownRouteError) as caught:
-        ROUTER.find(method, path)
+        Router(OPERATIONS).find(method, path)
     error = caught.value
     assert (str(error), error.method, error.path) == (f"{method} {path}", method, path)
     assert error.allowed == allowed
@@ -83,7 +83,7 @@ def test_another_route_is_an_error_with_the_allowed_methods(method, path, allowe
     ],
 )
 async def test_an_operation_is_decoded_as_it_was_encoded(operation):
-    decoded = await ROUTER.decode(encode(operation))
+    decoded = await Router(OPERATIONS).decode(encode(operation))
     assert vars(decoded.operation) == vars(operation)
     assert type(decoded.operation) is type(operation)
     assert not decoded.streaming
@@ -92,7 +92,7 @@ async def test_an_operation_is_decoded_as_it_was_encoded(operation):
 @pytest.mark.anyio
 async def test_a_form_is_decoded_with_its_file():
     operation = CreateFile(file=("a.jsonl", b"{}"), purpose="batch")
-    decoded = (await ROUTER.decode(encode(operation))).operation
+    decoded = (await Router(OPERATIONS).decode(encode(operation))).operation
     assert (decoded.file, decoded.purpose) == (("a.jsonl", b"{}", "application/jsonl"), "batch")
 
 
@@ -105,7 +105,7 @@ async def test_a_file_of_a_mebibyte_is_received_into_a_temporary_file():
             yield content[start : start + 1024]
 
     operation = CreateFile(file=("a.jsonl", chunks()), purpose="batch")
-    name, file, _ = (await ROUTER.decode(encode(operation))).operation.file
+    name, file, _ = (await Router(OPERATIONS).decode(encode(operation))).operation.file
     assert (name, file.size_bytes) == ("a.jsonl", len(content))
 
 
@@ -206,6 +206,39 @@ ROLES = "['developer', 'system', 'user', 'assistant', 'tool', 'function']"
         ),
         (
             "/fine_tuning/jobs",
+            JOB | {"hyperparameters": {"n_epochs": None}},
+            "None is not of type 'integer' - 'hyperparameters.n_epochs'",
+            "hyperparameters.n_epochs",
+        ),
+        (
+            "/fine_tuning/jobs",
+            JOB | {"hyperparameters": {"learning_rate_multiplier": 0}},
+            (
+                "0 is less than or equal to the minimum of 0.0 - "
+                "'hyperparameters.learning_rate_multiplier'"
+            ),
+            "hyperparameters.learning_rate_multiplier",
+        ),
+        (
+            "/fine_tuning/jobs",
+            JOB | {"seed": "x" * 58},
+            f"'{'x' * 58}' is not of type 'integer' - 'seed'",
+            "seed",
+        ),
+        (
+            "/chat/completions",
+            MODEL | {"messages": [USER], "functions": [{"name": "f"}] * 129},
+            "[" + '{"name": "f"}, ' * 3 + '{"name": "f"},' + "... is too long - 'functions'",
+            "functions",
+        ),
+        (
+            "/completions",
+            PROMPT | {"stop": ["x"] * 10_001},
+            TOO_LONG.replace("messages", "stop"),
+            "stop",
+        ),
+        (
+            "/fine_tuning/jobs",
             JOB | {"method": {"type": "x"}},
             "'x' is not one of ['supervised', 'dpo', 'reinforcement'] - 'method.type'",
             "method.type",
@@ -231,13 +264,22 @@ async def test_a_wrong_parameter_is_an_error_in_the_words_of_the_service(path, b
 
 
 @pytest.mark.anyio
-async def test_a_file_in_place_of_a_text_is_an_error_that_does_not_show_it():
-    head = b'\r\nContent-Disposition: form-data; filename="a"; name='
-    body = b"--b" + head + b"file\r\n\r\n{}\r\n--b" + head + b"purpose\r\n\r\n{}\r\n--b--"
+@pytest.mark.parametrize(
+    ("head", "shown"),
+    [
+        (b'name="purpose"; filename="a"', "the file"),
+        (b'name="purpose[]"; filename="a"', '[["a", "b\'\\\\xff\'", null]]'),
+        (b'name="purpose"', "'\N{REPLACEMENT CHARACTER}'"),
+    ],
+)
+async def test_a_wrong_part_of_a_form_is_an_error_that_shows_no_file(head, shown):
+    disposition = b"\r\nContent-Disposition: form-data; "
+    body = b"--b" + disposition + b'name="file"; filename="a"\r\n\r\n{}\r\n--b' + disposition
+    body += head + b"\r\n\r\n\xff\r\n--b--"
     headers = {"content-type": "multipart/form-data; boundary=b"}
     with pytest.raises(InvalidRequestError) as caught:
-        await ROUTER.decode(Request("", "POST", "/files", headers=headers, body=body))
-    assert str(caught.value).startswith("the file is not one of ['assistants', ")
+        await Router(OPERATIONS).decode(Request("", "POST", "/files", headers=headers, body=body))
+    assert str(caught.value).startswith(f"{shown} is not one of ['assistants', ")
 
 
 @pytest.mark.anyio
@@ -251,9 +293,9 @@ async def test_long_lists_of_texts_and_numbers_are_prompts():
 @pytest.mark.anyio
 async def test_a_body_may_be_as_long_as_the_limit():
     body = json.dumps(PROMPT).encode()
-    assert await decode("/completions", body, Router(OPERATIONS, max_body_bytes=len(body)))
+    assert await decode("/completions", body, max_body_bytes=len(body))
     with pytest.raises(InvalidRequestError) as caught:
-        await decode("/completions", body, Router(OPERATIONS, max_body_bytes=len(body) - 1))
+        await decode("/completions", body, max_body_bytes=len(body) - 1)
     assert str(caught.value) == f"The body is larger than {len(body) - 1} bytes."
 
 
@@ -270,8 +312,18 @@ async def test_a_body_may_be_as_long_as_the_limit():
 )
 async def test_a_form_that_cannot_be_read_is_an_error(headers, words):
     with pytest.raises(InvalidRequestError) as caught:
-        await ROUTER.decode(Request("", "POST", "/files", headers=headers, body=b"x"))
+        await Router(OPERATIONS).decode(Request("", "POST", "/files", headers=headers, body=b"x"))
     assert str(caught.value) == f"Could not parse multipart form: {words}"
+
+
+@pytest.mark.anyio
+async def test_a_body_may_come_in_chunks():
+    async def body():
+        yield b'{"model": "m", '
+        yield b'"prompt": "x"}'
+
+    request = Request("", "POST", "/completions", body=body)
+    assert (await Router(OPERATIONS).decode(request)).operation.prompt == "x"
 
 
 @pytest.mark.anyio
