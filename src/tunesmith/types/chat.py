@@ -213,7 +213,11 @@ def _as_choices(value: Any) -> Any:
     if value.__class__ is dict:
         return value
     items = value if value.__class__ in {list, tuple} else ()
-    return [item for item in items if not isinstance(item, float | int | list | str)]
+    return [item for item in items if not isinstance(item, _NO_CHOICES)]
+
+
+_NO_CHOICES = (float, int, list, str)
+"""A tuple, because a union would be built again for each event of a stream."""
 
 
 class ChatCompletionChunk(GeneratedObject):
