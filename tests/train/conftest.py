@@ -91,6 +91,24 @@ def tiny(tmp_path_factory):
     return save_model(tmp_path_factory.mktemp("tiny") / "model")
 
 
+@pytest.fixture
+def make_model(tmp_path):
+    """Function that makes a random model of an architecture, with the tokenizer above."""
+    import torch
+    import transformers
+
+    def make(config):
+        folder = tmp_path / config.model_type
+        config.vocab_size, config.eos_token_id = save_tokenizer(folder), 256
+        generation = (folder / "generation_config.json").read_text()
+        torch.manual_seed(0)
+        transformers.AutoModelForCausalLM.from_config(config).save_pretrained(folder)
+        (folder / "generation_config.json").write_text(generation)
+        return folder
+
+    return make
+
+
 ROWS = [
     {
         "messages": [

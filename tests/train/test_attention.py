@@ -54,6 +54,8 @@ def test_the_command_writes_a_page(adapter, tmp_path):
     assert "Layer 2" in page.read_text()
     long = CliRunner().invoke(app, ["attention", str(adapter), "x" * 200, "-o", str(page)])
     assert "the prompt has 219 tokens; it must have 1 to 96" in long.output
+    bytes_of_latin_1 = CliRunner().invoke(app, ["attention", str(adapter), "\udcff"])
+    assert "not valid UTF-8" in bytes_of_latin_1.output
 
 
 def test_the_playground_computes_it_in_a_process_of_its_own(adapter, warm_command):

@@ -1,6 +1,7 @@
 """Downloaded weights generate the same texts in other programs."""
 
 import json
+import shutil
 import sys
 from pathlib import Path
 
@@ -14,6 +15,7 @@ CliRunner = pytest.importorskip("click.testing").CliRunner
 
 from tunesmith import AsyncClient, MemoryBackend
 from tunesmith.cli.app import app
+from tunesmith.service.core.folders import folder_name
 from tunesmith.service.engines.transformers import sampler as sampler_module
 from tunesmith.service.engines.transformers.engine import TransformersEngine
 from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
@@ -90,6 +92,30 @@ def test_a_merged_model_gives_the_same_text_in_transformers(tuned, tmp_path):
     assert not list((tmp_path / "merged").glob("adapter*"))
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
     assert answer(model, tmp_path / "merged") == expected
+
+
+def test_a_model_without_generation_settings_is_merged(tuned, tmp_path):
+    state, name, expected = tuned
+    adapter = tmp_path / "models" / folder_name(name)
+    shutil.copytree(state / "models" / folder_name(name), adapter)
+    (adapter / "generation_config.json").unlink()
+    assert download(tmp_path, name, tmp_path / "merged", "--merged").exit_code == 0
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
+    assert answer(model, tmp_path / "merged") == expected
+
+
+def test_an_adapter_whose_base_is_gone_is_not_merged(tuned, tmp_path):
+    state, name, _ = tuned
+    adapter = tmp_path / "models" / folder_name(name)
+    shutil.copytree(state / "models" / folder_name(name), adapter)
+    config = json.loads((adapter / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = str(tmp_path / "gone")
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    result = download(tmp_path, name, tmp_path / "merged", "--merged")
+    assert result.exit_code == 1
+    assert "The base model of the adapter cannot be loaded" in result.output
+    assert "gone" in result.output
+    assert [path.name for path in tmp_path.iterdir()] == ["models"]
 
 
 def test_gguf_needs_the_converter_of_llama_cpp(tuned, tmp_path, monkeypatch):

@@ -21,7 +21,10 @@ from tunesmith.service.engines import EngineError, GenerationSpec, TrainingSpec
 from tunesmith.service.engines.transformers.engine import TransformersEngine
 from tunesmith.testing import EngineContract
 
-pytestmark = pytest.mark.slow
+pytestmark = [
+    pytest.mark.slow,
+    pytest.mark.filterwarnings("ignore::FutureWarning", "ignore::DeprecationWarning"),
+]
 
 
 @pytest.fixture
@@ -189,11 +192,148 @@ def test_a_model_without_a_chat_template_only_completes(tiny, tmp_path):
     assert base.abilities == {"completions", "embeddings", "supervised", "legacy"}
 
 
-def test_folders_without_a_model_are_refused(tmp_path):
+def write_tuned(base, folder, seed=None):
+    """Write whole weights, or with a seed an adapter with a visible effect."""
+    import peft
+    import torch
+    import transformers
+
+    shutil.copytree(base, folder, ignore=shutil.ignore_patterns("*.safetensors", "adapter_*"))
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    if seed is None:
+        with torch.no_grad():
+            for parameter in model.parameters():
+                parameter.mul_(-1)
+    else:
+        torch.manual_seed(seed)
+        config = peft.LoraConfig(r=4, target_modules=["q_proj"], init_lora_weights=False)
+        model = peft.get_peft_model(model, config)
+    model.save_pretrained(folder)
+    return folder
+
+
+async def greedy(model):
+    settings = GenerationSpec(temperature=0, max_tokens=6, logit_bias={256: -100, 258: -100})
+    generation = model.generate([60, 61, 62], settings)
+    return [token.token.id async for token in generation]
+
+
+def test_an_adapter_on_whole_tuned_weights_is_used_with_them(make_engine, tiny, tmp_path):
+    """Also after the folder of the state was moved, and never without them."""
+    import peft
+    import transformers
+
+    whole = write_tuned(tiny, tmp_path / "old" / "ft--tiny--personal--whole")
+    write_tuned(whole, tmp_path / "old" / "ft--tiny--personal--tuned", seed=3)
+    shutil.move(tmp_path / "old", tmp_path / "new")
+    adapter = tmp_path / "new" / "ft--tiny--personal--tuned"
+
+    async def main():
+        engine = make_engine()
+        tokens = await greedy(await engine.open("tiny", adapter))
+        shutil.rmtree(tmp_path / "new" / "ft--tiny--personal--whole")
+        with pytest.raises(EngineError, match="ft--tiny--personal--whole has no config"):
+            await engine.open("tiny", adapter)
+        await engine.aclose()
+        return tokens
+
+    shutil.copytree(tmp_path / "new" / whole.name, tmp_path / "copy")
+    model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "copy")
+    model = peft.PeftModel.from_pretrained(model, adapter)
+    import torch
+
+    ids = torch.tensor([[60, 61, 62]])
+    output = model.generate(
+        input_ids=ids, max_new_tokens=6, do_sample=False, suppress_tokens=[256, 258], pad_token_id=0
+    )
+    assert anyio.run(main) == output[0, 3:].tolist()
+
+
+def test_a_tuned_model_is_trained_further_with_its_own_shape(make_engine, tiny, rows, tmp_path):
+    """The resolved options, which the job shows, are accepted when the service is opened again."""
+    adapter = write_tuned(tiny, tmp_path / "tuned", seed=1)
+
+    async def main():
+        model = await make_engine().open("tiny", adapter)
+        first = await model.train(spec(rows), tmp_path / "run")
+        options = json.loads(json.dumps(dict(first.hyperparameters.options)))
+        again = await model.train(spec(rows, options=options), tmp_path / "run")
+        return first.hyperparameters, again.hyperparameters
+
+    first, again = anyio.run(main)
+    assert (first.options["lora_rank"], first.options["target_modules"]) == (4, ("q_proj",))
+    assert first == again
+
+
+def test_early_stopping_without_a_validation_file_is_refused(make_engine, rows, tmp_path):
+    async def main():
+        model = await make_engine().open("tiny")
+        options = {"early_stopping_patience": 1}
+        with pytest.raises(EngineError, match="needs validation rows") as caught:
+            await model.train(spec(rows, options=options), tmp_path / "run")
+        assert caught.value.param == "tunesmith.early_stopping_patience"
+
+    anyio.run(main)
+
+
+def test_requests_of_a_dead_sampler_fail_though_others_start_it_again(make_engine):
+    async def main():
+        model = await make_engine().open("tiny")
+        first = model.generate([60], GenerationSpec(max_tokens=None, seed=1))
+        await anext(first)
+        [sampler] = model._processes._samplers.values()
+        process = sampler._process
+        async with anyio.create_task_group() as tasks:
+
+            async def wait():
+                with pytest.raises(EngineError, match="has died"):
+                    async for _ in first:
+                        pass
+
+            tasks.start_soon(wait)
+            await anyio.lowlevel.checkpoint()
+            process.kill()
+            process.wait()
+            assert len(await greedy(model)) == 6
+        await model._processes.aclose()
+
+    anyio.run(main)
+
+
+def test_a_model_may_have_more_logits_than_tokens(tiny, start_warm, tmp_path):
+    """As plain transformers do, a chosen id without a token adds no text."""
+    import transformers
+
+    shutil.copytree(tiny, tmp_path / "padded")
+    model = transformers.AutoModelForCausalLM.from_pretrained(tiny)
+    model.resize_token_embeddings(320, mean_resizing=False)
+    model.save_pretrained(tmp_path / "padded")
+
+    async def main():
+        engine = TransformersEngine({"padded": tmp_path / "padded"})
+        model = await engine.open("padded")
+        generation = model.generate([60], GenerationSpec(logit_bias={300: 100}, max_tokens=3))
+        tokens = [token async for token in generation]
+        await engine.aclose()
+        assert [(token.token.id, token.text) for token in tokens] == [(300, "")] * 3
+        with pytest.raises(ValueError, match="not in the vocabulary"):
+            model.tokenizer.decode([300])
+
+    anyio.run(main)
+
+
+def test_folders_without_a_model_are_refused(tmp_path, make_tokenizer):
     with pytest.raises(EngineError, match=r"has no config\.json"):
         TransformersEngine({"x": tmp_path})
     (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "pytorch_model.bin").touch()
+    with pytest.raises(EngineError, match=r"has no \.safetensors file"):
+        TransformersEngine({"x": tmp_path})
+    (tmp_path / "model.safetensors").touch()
     with pytest.raises(EngineError, match=r"has no tokenizer\.json"):
+        TransformersEngine({"x": tmp_path})
+    make_tokenizer(special_tokens=("<pad>",), stop=()).path.rename(tmp_path / "tokenizer.json")
+    with pytest.raises(EngineError, match="does not define an eos_token"):
         TransformersEngine({"x": tmp_path})
     with pytest.raises(EngineError, match="cannot name 'b' 'a'"):
         TransformersEngine({}, aliases={"a": "b"})

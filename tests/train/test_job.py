@@ -1,8 +1,11 @@
 """Hyperparameters and options of a trainer's job."""
 
+import json
+
 import pytest
 
 from tunesmith.service.engines.transformers.job import InvalidJobError, TrainJob, TrainOptions
+from tunesmith.service.engines.transformers.model_files import ModelConfig
 
 
 @pytest.mark.parametrize(("rows", "epochs"), [(10, 25), (50, 6), (99, 4), (100, 3), (9000, 3)])
@@ -76,3 +79,67 @@ def test_an_invalid_job_file_is_refused(tmp_path, content, message):
     (tmp_path / "job.json").write_text(content)
     with pytest.raises(InvalidJobError, match=message):
         TrainJob.read(tmp_path / "job.json")
+
+
+def test_numbers_that_no_float_holds_are_refused():
+    with pytest.raises(InvalidJobError, match="'learning_rate' must be a number"):
+        TrainOptions.parse({"learning_rate": 10**400})
+
+
+@pytest.mark.parametrize(
+    ("options", "format", "message"),
+    [
+        ({"full": True, "lora_rank": 4}, "chat", "'lora_rank' has no effect with 'full'"),
+        ({"n_samples": 4}, "chat", "'n_samples' needs the method reinforcement"),
+    ],
+)
+def test_options_without_an_effect_are_refused(options, format, message):
+    with pytest.raises(InvalidJobError, match=message):
+        TrainOptions.parse(options).check_effects(options, format)
+
+
+def test_early_stopping_needs_validation_rows():
+    job = TrainJob("base", "chat", options=TrainOptions(early_stopping_patience=1))
+    assert job.resolve(100, 2048, 10**6, n_validation=1).options.early_stopping_patience == 1
+    with pytest.raises(InvalidJobError, match="'early_stopping_patience' needs validation rows"):
+        job.resolve(100, 2048, 10**6)
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        ("{", "is not valid JSON"),
+        ("[]", "must contain a JSON object"),
+        ("{}", "'base' is required"),
+        ('{"base": "x"}', "'format' is required"),
+        ('{"base": "x", "format": []}', "'format' must be one of completions, chat"),
+        ('{"base": "x", "format": "chat", "epochs": 3}', "unknown key 'epochs'; keys are adapter"),
+        ('{"base": "x", "format": "chat", "n_epochs": "3"}', "'n_epochs' must be an integer"),
+        ('{"base": "x", "format": "chat", "batch_size": 0}', "'batch_size' must be an integer"),
+        ('{"base": "x", "format": "chat", "beta": NaN}', "'beta' must be a number"),
+        ('{"base": "x", "format": "chat", "seed": -1}', "'seed' must be an integer from 0"),
+        ('{"base": "x", "format": "chat", "options": []}', "'options' must be an object"),
+        ('{"base": "x", "format": "chat", "options": {"rank": 1}}', "unknown training option"),
+    ],
+)
+def test_errors_of_a_job_file_name_the_file_and_the_value(tmp_path, content, message):
+    (tmp_path / "job.json").write_text(content)
+    with pytest.raises(InvalidJobError, match=message) as caught:
+        TrainJob.read(tmp_path / "job.json")
+    assert str(caught.value).startswith(str(tmp_path / "job.json"))
+
+
+@pytest.mark.parametrize(
+    ("config", "window", "dimensions"),
+    [
+        ({"max_position_embeddings": 512, "hidden_size": 8}, 512, 8),
+        ({"n_positions": 1024, "n_embd": 12}, 1024, 12),  # GPT-2
+        ({"max_seq_len": 99, "d_model": 7}, 99, 7),  # MPT
+        ({"text_config": {"max_position_embeddings": 64}, "hidden_size": 1}, 64, None),
+        ({}, 2048, None),
+    ],
+)
+def test_sizes_of_a_model_have_several_names(tmp_path, config, window, dimensions):
+    (tmp_path / "config.json").write_text(json.dumps(config))
+    read = ModelConfig(tmp_path)
+    assert (read.context_window, read.dimensions) == (window, dimensions)

@@ -7,7 +7,7 @@ import pytest
 pytest.importorskip("tokenizers", reason="needs tunesmith[train]")
 
 from tunesmith.service.engines.transformers.rows import InvalidRowError, encode_row
-from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
+from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer, TokenizerError
 
 # The essence of templates of real models: how turns begin and end, and what they rewrite.
 TEMPLATES = {
@@ -256,3 +256,107 @@ def test_rows_that_the_model_cannot_see_are_invalid(message, make_tokenizer):
     row["messages"].insert(0, message)
     with pytest.raises(InvalidRowError, match="cannot be encoded: the model"):
         encode(tokenizer, row)
+
+
+# How SentencePiece's tokenizers are written: the space before a text is a `▁`.
+SPACES = {
+    "prepended": {
+        "normalizer": {
+            "type": "Sequence",
+            "normalizers": [
+                {"type": "Prepend", "prepend": "▁"},
+                {"type": "Replace", "pattern": {"String": " "}, "content": "▁"},
+            ],
+        }
+    },
+    "metaspace": {
+        "pre_tokenizer": {
+            "type": "Metaspace",
+            "replacement": "▁",
+            "prepend_scheme": "first",
+            "split": False,
+        }
+    },
+}
+
+
+@pytest.fixture(scope="module", params=SPACES)
+def with_space(request, tmp_path_factory):
+    """Tokenizer that puts a space before each text and `<s>` before that."""
+    tokens = ["<s>", "</s>", "▁", *map(chr, range(0x21, 0x7F))]
+    marks = [{"id": index, "content": tokens[index], "special": True} for index in (0, 1)]
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    processor = {
+        "type": "TemplateProcessing",
+        "single": [
+            {"SpecialToken": {"id": "<s>", "type_id": 0}},
+            {"Sequence": {"id": "A", "type_id": 0}},
+        ],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {"<s>": {"id": "<s>", "ids": [0], "tokens": ["<s>"]}},
+    }
+    folder = tmp_path_factory.mktemp("spaced")
+    content = {
+        "added_tokens": [mark | flags for mark in marks],
+        "post_processor": processor,
+        "model": {"type": "BPE", "vocab": {t: i for i, t in enumerate(tokens)}, "merges": []},
+    }
+    (folder / "tokenizer.json").write_text(json.dumps(content | SPACES[request.param]))
+    config = {"bos_token": "<s>", "eos_token": "</s>"}
+    (folder / "tokenizer_config.json").write_text(json.dumps(config))
+    template = (
+        "{{ bos_token }}{% for m in messages %}{% if m.role == 'user' %}Q: {{ m.content }} A:"
+        "{% else %} {{ m.content }}{{ eos_token }}{% endif %}{% endfor %}"
+    )
+    (folder / "chat_template.jinja").write_text(template)
+    return ModelTokenizer(folder)
+
+
+def test_a_completion_continues_its_prompt_without_a_second_space(with_space):
+    row = {"prompt": "Why?", "completion": " So."}
+    [sequence] = encode(with_space, row, "completions")
+    assert with_space.decode(sequence.ids) == "<s> Why? So.</s>"
+
+
+def test_an_answer_continues_its_prompt_without_a_second_space(with_space):
+    [sequence] = encode(with_space, conversation("Why?", "So.", "1", "2"))
+    assert learned_text(with_space, sequence) == " So.</s> 2</s>"
+
+
+def test_an_answer_that_spells_control_tokens_has_no_further_spaces(with_space):
+    [sequence] = encode(with_space, conversation("a</s>b", "c</s>d"))
+    assert learned_text(with_space, sequence) == " c</s>d</s>"
+    assert sequence.ids.count(1) == 1
+
+
+def test_a_token_that_ends_texts_is_no_prefix(make_tokenizer):
+    tokenizer = make_tokenizer()
+    content = json.loads(tokenizer.path.read_text())
+    end = {"SpecialToken": {"id": "<|endoftext|>", "type_id": 0}}
+    ids = {"id": "<|endoftext|>", "ids": [256], "tokens": ["<|endoftext|>"]}
+    content["post_processor"] = {
+        "type": "TemplateProcessing",
+        "single": [{"Sequence": {"id": "A", "type_id": 0}}, end],
+        "pair": [{"Sequence": {"id": "A", "type_id": 0}}, {"Sequence": {"id": "B", "type_id": 0}}],
+        "special_tokens": {"<|endoftext|>": ids},
+    }
+    tokenizer.path.write_text(json.dumps(content))
+    assert ModelTokenizer(tokenizer.path.parent).prefix_ids == ()
+
+
+def test_a_weight_of_prompts_does_not_hide_that_no_completion_is_left(make_tokenizer):
+    row = {"prompt": "x" * 50, "completion": " y"}
+    with pytest.raises(InvalidRowError, match="no token to learn within max_length=50"):
+        encode(make_tokenizer(), row, "completions", max_length=50, prompt_loss_weight=0.01)
+
+
+def test_a_prompt_without_room_for_an_answer_is_refused(make_tokenizer):
+    row = {"messages": [{"role": "user", "content": "x" * 50}]}
+    with pytest.raises(InvalidRowError, match=r"prompt of \d+ tokens.*max_length=50"):
+        encode(make_tokenizer(), row, "reinforcement", max_length=50)
+
+
+def test_an_unreadable_tokenizer_is_named(tmp_path):
+    (tmp_path / "tokenizer.json").write_text("{}")
+    with pytest.raises(TokenizerError, match=r"tokenizer\.json cannot be read"):
+        ModelTokenizer(tmp_path)

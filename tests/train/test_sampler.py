@@ -130,7 +130,7 @@ def test_a_cancelled_request_leaves_the_batch(sampler):
         sampler.handle(request(number, prompt, logit_bias=ENDLESS))
     sampler.advance()
     sampler.handle({"op": "cancel", "id": 1})
-    assert [row.request.id for row in sampler._batch.rows] == [0, 2]
+    assert [row.request.id for row in sampler._batches[None].rows] == [0, 2]
     texts, ends = finish(sampler)
     assert len(texts[1]) == 1
     assert 1 not in ends
@@ -201,7 +201,7 @@ def test_a_grammar_that_becomes_too_large_fails_only_its_request(sampler):
     sampler.handle(request(0, PROMPTS[0], logit_bias=ENDLESS))
     sampler.handle(request(1, PROMPTS[1], grammar=grammar))
     sampler.advance()
-    [row] = [row for row in sampler._batch.rows if row.request.id == 1]
+    [row] = [row for row in sampler._batches[None].rows if row.request.id == 1]
     row._matcher.advance(258)  # not a token of JSON: the library's matcher fails from here on
     texts, ends = finish(sampler)
     assert "cannot be constrained" in ends[1]
@@ -213,3 +213,59 @@ def test_probabilities_are_those_of_the_model(sampler):
     sampler.advance()
     [[_, _, top]] = sampler.output.pop()["tokens"]
     assert sum(math.exp(value) for _, value in top) == pytest.approx(1)
+
+
+def test_the_smallest_temperature_takes_the_most_likely_tokens(sampler):
+    for number, temperature in enumerate((0, 1e-320)):
+        sampler.handle(request(number, PROMPTS[1], temperature=temperature))
+    texts, _ = finish(sampler)
+    assert texts[0] == texts[1]
+
+
+def test_weights_that_diverged_fail_the_request(tiny):
+    model = SamplerModel(tiny)
+    with torch.no_grad():
+        next(model._model.parameters()).fill_(torch.nan)
+    sampler = Sampler(model)
+    for number, temperature in enumerate((0, 1)):
+        sampler.handle(request(number, PROMPTS[0], temperature=temperature))
+    _, ends = finish(sampler)
+    assert set(ends.values()) == {"the model's outputs are not numbers: its weights diverged"}
+
+
+def test_a_token_without_an_embedding_fails_only_its_request(sampler):
+    sampler.handle(request(0, PROMPTS[0]))
+    sampler.handle(request(1, [60, 9999]))
+    sampler.handle({"op": "score", "id": 2, "tokens": [60, 9999], "top_logprobs": 0})
+    texts, ends = finish(sampler)
+    assert len(texts[0]) == 8
+    assert "no embedding of the token id 9999" in ends[1]
+    assert ends[2] == ends[1]
+
+
+@pytest.mark.filterwarnings("ignore:The following .*_pattern keys")
+@pytest.mark.parametrize("model_type", ["opt", "mixtral"])
+def test_adapters_that_cannot_share_a_batch_get_one_each(model_type, make_model, tmp_path):
+    """Layers of experts, and of models that flatten their rows."""
+    sizes = {"hidden_size": 32, "num_hidden_layers": 2, "num_attention_heads": 4}
+    sizes |= {"ffn_dim": 64, "word_embed_proj_dim": 32} if model_type == "opt" else {}
+    sizes |= {"num_key_value_heads": 2, "intermediate_size": 64} if model_type == "mixtral" else {}
+    base = make_model(transformers.AutoConfig.for_model(model_type, **sizes))
+    adapter = str(tmp_path / "adapter")
+    config = peft.LoraConfig(r=4, target_modules="all-linear", init_lora_weights=False)
+    model = transformers.AutoModelForCausalLM.from_pretrained(base)
+    peft.get_peft_model(model, config).save_pretrained(adapter)
+    sampler = Sampler(SamplerModel(base))
+    sampler.handle(request(0, PROMPTS[0]))
+    sampler.advance()  # the first request is in progress when the adapter is loaded
+    sampler.handle(request(1, PROMPTS[1], adapter=adapter))
+    sampler.handle(request(2, PROMPTS[2]))
+    texts, _ = finish(sampler)
+    expected = [(PROMPTS[0], None), (PROMPTS[1], adapter), (PROMPTS[2], None)]
+    assert [texts[n] for n in range(3)] == [generate_alone(base, *case) for case in expected]
+
+
+def test_models_with_a_recurrent_state_are_refused(make_model):
+    config = transformers.MambaConfig(hidden_size=32, num_hidden_layers=2)
+    with pytest.raises(ValueError, match="'mamba' are not supported"):
+        SamplerModel(make_model(config))

@@ -39,6 +39,8 @@ def command(
     `tunesmith --state DIR`. A tuned model is shown beside its base. PROMPT has up to 96 tokens; if
     the model has a chat template, it is a message of the user. Needs the extra `train`.
     """
+    if any("\ud800" <= char <= "\udfff" for char in prompt):  # bytes of the shell
+        raise CommandError("The prompt is not valid UTF-8.")
     folder = Path(model)
     if not folder.is_dir():
         folder = find_weights(connection.state, model)

@@ -115,3 +115,5 @@ def _merge(source: Path, target: Path) -> None:
         merge(source, target)
     except EngineError as error:
         raise CommandError(f"The base model of the adapter cannot be loaded: {error}.") from error
+    except (OSError, ValueError) as error:
+        raise CommandError(f"The adapter cannot be merged into its base model: {error}") from error

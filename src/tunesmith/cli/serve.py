@@ -1,7 +1,9 @@
 """`tunesmith serve`: the service in memory behind a socket."""
 
 import shlex
+import signal
 import sys
+import threading
 import time
 from importlib import import_module
 from pathlib import Path
@@ -108,6 +110,11 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     if key is not None and not key.strip():
         raise click.BadParameter("The key is empty. Leave the option out to accept any key.")
     return key
+
+
+def _exit(number: int, _: object) -> None:
+    """Leave by an exception, so that trainings write a checkpoint first; uvicorn sends it again."""
+    raise SystemExit(128 + number)
 
 
 @click.command("serve", short_help="Serve the API on this machine, for any client.")
@@ -332,6 +339,8 @@ def command(
             open_model=service.models.open,
             compute_attention=AttentionProcess(find_weights) if find_weights else None,
         )
+        if threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, _exit)
         try:
             app = ASGIApp(
                 faults or backend,

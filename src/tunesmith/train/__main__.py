@@ -13,7 +13,7 @@ _NICENESS = 5
 
 
 def main() -> int:
-    """Train the job of a folder; return 0 at its end, 143 after SIGTERM, 1 after an error."""
+    """Train the job of a folder; return 0 at its end, 143 after a signal, 1 after an error."""
     parser = argparse.ArgumentParser(
         prog="python -m tunesmith.train",
         description="Train the job of a folder: job.json and train.jsonl in; steps.jsonl, "
@@ -34,7 +34,6 @@ def main() -> int:
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from tunesmith.service.engines.transformers.folder import JobFolder
     from tunesmith.service.engines.transformers.job import InvalidJobError
-    from tunesmith.service.engines.transformers.tokenizer import TokenizerError
     from tunesmith.train.run import train_folder
 
     folder: Path = arguments.folder
@@ -42,8 +41,8 @@ def main() -> int:
     try:
         with JobFolder(folder).lock() if is_first else nullcontext():
             return 0 if train_folder(folder) else 143
-    except (InvalidJobError, TokenizerError, OSError) as error:
-        if is_first and folder.is_dir() and isinstance(error, InvalidJobError):
+    except (InvalidJobError, OSError) as error:
+        if is_first and isinstance(error, InvalidJobError):
             JobFolder(folder).write_end(str(error))
         sys.stderr.write(f"error: {error}\n")
         return 1

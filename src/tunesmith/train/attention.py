@@ -10,7 +10,7 @@ import peft
 import torch
 
 from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
-from tunesmith.train.weights import choose_device, find_base, load_base
+from tunesmith.train.weights import check_tokens, choose_device, find_base, load_base
 
 __all__ = ["compute_attention"]
 
@@ -33,7 +33,9 @@ def compute_attention(folder: Path, prompt: str, *, max_tokens: int) -> dict[str
         its probability.
 
     Raises:
-        ValueError: The prompt is too long, or the base model cannot be found.
+        OSError: The weights cannot be read.
+        ValueError: The prompt is too long, the base model cannot be found, or the model has no
+            attention.
     """
     is_adapter = (folder / "adapter_config.json").exists()
     tokenizer = ModelTokenizer(folder)
@@ -50,6 +52,7 @@ def compute_attention(folder: Path, prompt: str, *, max_tokens: int) -> dict[str
         torch.float32,
         attn_implementation="eager",  # the others do not return what they computed
     )
+    check_tokens(ids, model)
     names = ["model"]
     if is_adapter:
         model = peft.PeftModel.from_pretrained(model, str(folder))

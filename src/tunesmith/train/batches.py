@@ -10,7 +10,7 @@ import torch
 
 from tunesmith.service.engines.transformers.rows import TokenSequence
 
-__all__ = ["Item", "TokenBatch", "compute_logprobs", "micro_batches"]
+__all__ = ["Item", "TokenBatch", "can_pack", "compute_logprobs", "micro_batches"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,6 +128,25 @@ def _concatenate(lists: Sequence[Sequence[Any]]) -> list[Any]:
 
 def _pad(lists: Sequence[Sequence[Any]], width: int) -> torch.Tensor:
     return torch.tensor([[*values, *[0] * (width - len(values))] for values in lists])
+
+
+@torch.no_grad()
+def can_pack(model: Any, device: torch.device) -> bool:
+    """Return whether a model keeps the sequences of a packed row apart.
+
+    Some architectures ignore position ids, so that a sequence attends to those before it.
+
+    Args:
+        model: Causal language model.
+        device: Device of the model.
+    """
+    model.eval()
+    positions = torch.tensor([[0, 1, 2, 0, 1, 2]], device=device)
+    second = [
+        model(input_ids=ids.to(device), position_ids=positions, use_cache=False).logits[0, 3:]
+        for ids in (torch.tensor([[0, 1, 2, 3, 4, 5]]), torch.tensor([[2, 0, 0, 3, 4, 5]]))
+    ]
+    return bool(torch.allclose(*second, rtol=0, atol=1e-6))
 
 
 def compute_logprobs(model: Any, batch: TokenBatch) -> tuple[torch.Tensor, torch.Tensor]:

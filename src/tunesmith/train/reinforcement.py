@@ -1,11 +1,14 @@
 # pyright: basic, reportMissingImports=false
 """Reinforcement by graders: group relative policy optimization (GRPO), on policy."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 
+from tunesmith.service.core.errors import ServiceError
+from tunesmith.service.engines.transformers.job import InvalidJobError
 from tunesmith.service.engines.transformers.rows import TokenSequence
 from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
 from tunesmith.service.grading import score
@@ -16,6 +19,7 @@ __all__ = ["Reinforcement"]
 
 _MAX_ROWS = 64
 _MIN_DEVIATION = 1e-4
+_MAX_SHOWN = 80
 _FULL_REWARD = 1.0
 
 
@@ -27,6 +31,7 @@ class Reinforcement:
         tokenizer: Tokenizer of the model.
         n_samples: Number of answers to each prompt.
         max_tokens: Maximum length of an answer.
+        context_window: Maximum length of a prompt and its answer.
     """
 
     def __init__(
@@ -36,11 +41,13 @@ class Reinforcement:
         *,
         n_samples: int,
         max_tokens: int,
+        context_window: int,
     ) -> None:
         self._grader = grader
         self._tokenizer = tokenizer
         self._n_samples = n_samples
         self._max_tokens = max_tokens
+        self._context_window = context_window
 
     def begin(self, model: Any, examples: Sequence[Example], split: Split, /) -> None:
         """Do nothing."""
@@ -82,7 +89,7 @@ class Reinforcement:
             input_ids=torch.tensor(padded, device=model.device),
             attention_mask=torch.tensor(mask, device=model.device),
             num_return_sequences=self._n_samples,
-            max_new_tokens=self._max_tokens,
+            max_new_tokens=min(self._max_tokens, self._context_window - width),
             do_sample=True,
             temperature=1.0,
             top_k=0,
@@ -97,13 +104,33 @@ class Reinforcement:
         end = next((index for index, token in enumerate(tokens) if token in stop), len(tokens))
         return tokens[: end + 1]
 
+    def _score(self, example: Example, text: str) -> float:
+        """Return the reward of an answer.
+
+        Raises:
+            InvalidJobError: The grader has none.
+        """
+        try:
+            reward = score(self._grader, text, example.row)
+        except ServiceError as error:
+            raise InvalidJobError(
+                f"the grader cannot score the answer {text[:_MAX_SHOWN]!r}: {error.message}",
+                "grader",
+            ) from error
+        if not math.isfinite(reward):
+            raise InvalidJobError(
+                f"the grader's score of the answer {text[:_MAX_SHOWN]!r} is {reward}, not a number",
+                "grader",
+            )
+        return reward
+
     def _grade(self, example: Example, answers: Sequence[list[int]], totals: Totals) -> list[Item]:
         stop, prompt = self._tokenizer.stop_ids, example.sequences[0].ids
         texts = [
             self._tokenizer.decode([token for token in answer if token not in stop])
             for answer in answers
         ]
-        rewards = torch.tensor([score(self._grader, text, example.row) for text in texts])
+        rewards = torch.tensor([self._score(example, text) for text in texts])
         totals.reward += float(rewards.sum())
         totals.n_rewards += len(rewards)
         totals.n_full_rewards += int((rewards >= _FULL_REWARD).sum())

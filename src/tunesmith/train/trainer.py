@@ -1,6 +1,7 @@
 # pyright: basic, reportMissingImports=false
 """Training of a job: a subclass of `transformers.Trainer` that writes to the job's folder."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
 from itertools import islice
@@ -12,7 +13,7 @@ from accelerate.data_loader import prepare_data_loader
 from torch.utils.data import DataLoader
 
 from tunesmith.service.engines.transformers.folder import JobFolder
-from tunesmith.service.engines.transformers.job import TrainJob
+from tunesmith.service.engines.transformers.job import InvalidJobError, TrainJob
 from tunesmith.train.batches import Item, TokenBatch, micro_batches
 from tunesmith.train.objectives import Example, Objective, Totals
 from tunesmith.train.processes import Processes
@@ -104,23 +105,47 @@ class JobTrainer(transformers.Trainer):
         self.n_tokens = sum(example.n_tokens for example in examples)
         total = torch.zeros((), device=self.args.device)
         self.totals = Totals()
-        for loss in self._losses(model, examples, self.totals, is_training=True):
+        for loss in self._losses(model, examples, self.totals):
             # The gradients of all processes are averaged, but each has only its share of the sum.
             self.accelerator.backward(loss * self.processes.count)
             total += loss.detach()
         self.totals = self.processes.merge(self.totals)
+        if not math.isfinite(self.processes.total(float(total))):
+            raise self._divergence(f"the loss of step {self.state.global_step + 1} is not a number")
         return total
+
+    def check_weights(self) -> None:
+        """Check that the weights still compute numbers.
+
+        Raises:
+            InvalidJobError: They do not: the training has diverged.
+        """
+        examples: Any = self.train_dataset
+        model: Any = self.model_wrapped
+        ids = torch.tensor([examples[0].sequences[0].ids], device=self.args.device)
+        with torch.no_grad():
+            logits = model(input_ids=ids, use_cache=False).logits
+        if not bool(logits.isfinite().all()):
+            step = self.state.global_step
+            raise self._divergence(f"the model's outputs after step {step} are not numbers")
+
+    def _divergence(self, symptom: str) -> InvalidJobError:
+        return InvalidJobError(
+            f"the training diverged: {symptom}; lower the learning rate, now "
+            f"{self.args.learning_rate:g}, by learning_rate or learning_rate_multiplier",
+            "learning_rate",
+        )
 
     def validate(self, examples: Sequence[Example]) -> dict[str, float | None]:
         """Return the metrics of the model on some examples."""
         totals = Totals()
         with torch.no_grad():
-            for _ in self._losses(self.model_wrapped, examples, totals, is_training=False):
+            for _ in self._losses(self.model_wrapped, examples, totals):
                 pass
         return self.processes.merge(totals).metrics()
 
     def _losses(
-        self, model: Any, examples: Sequence[Example], totals: Totals, *, is_training: bool
+        self, model: Any, examples: Sequence[Example], totals: Totals
     ) -> Iterator[torch.Tensor]:
         """Yield the loss of each micro-batch of this process's share.
 
@@ -133,7 +158,8 @@ class JobTrainer(transformers.Trainer):
         )
         weight = self.processes.total(self.objective.weight(items) if share else 0.0) or 1.0
         batches = list(self.split(items))
-        model.train(is_training)
+        # Dropout would make results depend on the layout of batches and the number of processes.
+        model.eval()
         for index in range(int(self.processes.maximum(len(batches)))):
             is_own = bool(share) and index < len(batches)
             batch = batches[min(index, len(batches) - 1)]
@@ -218,6 +244,7 @@ class _StepRecorder(transformers.TrainerCallback):
             "is_checkpoint": ends_epoch,
         }
         if ends_epoch:
+            trainer.check_weights()
             self._checkpoints.add(step)
             control.should_training_stop |= self._is_stale(self._record["full_valid"])
         must_leave = bool(trainer.processes.maximum(trainer.must_leave))

@@ -1,7 +1,9 @@
 # pyright: basic, reportMissingImports=false
 """Weights of models: base models, adapters on them, and models that are tuned as a whole."""
 
+import re
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +14,15 @@ import transformers
 from tunesmith.service.engines.transformers.hub import resolve_model
 from tunesmith.service.engines.transformers.job import InvalidJobError, TrainJob
 
-__all__ = ["choose_device", "choose_dtype", "find_base", "load_base", "load_for_training", "merge"]
+__all__ = [
+    "check_tokens",
+    "choose_device",
+    "choose_dtype",
+    "find_base",
+    "load_base",
+    "load_for_training",
+    "merge",
+]
 
 
 def choose_device() -> torch.device:
@@ -41,8 +51,12 @@ def load_base(folder: str | Path, dtype: torch.dtype | str, **settings: Any) -> 
         folder: Folder in Hugging Face layout.
         dtype: Type of the weights; `auto` for the one they are stored in.
         settings: Further arguments of the library.
+
+    Raises:
+        OSError: The folder has no weights.
+        ValueError: The model cannot be loaded, or it has a recurrent state.
     """
-    return transformers.AutoModelForCausalLM.from_pretrained(
+    model = transformers.AutoModelForCausalLM.from_pretrained(
         str(folder),
         dtype=dtype,
         trust_remote_code=False,
@@ -50,6 +64,26 @@ def load_base(folder: str | Path, dtype: torch.dtype | str, **settings: Any) -> 
         local_files_only=True,
         **settings,
     )
+    if model._is_stateful:  # noqa: SLF001 - the library has no other name for it
+        raise ValueError(
+            f"models of the type {model.config.model_type!r} are not supported: they have a "
+            "recurrent state in place of attention to all tokens"
+        )
+    return model
+
+
+def check_tokens(ids: Sequence[int], model: Any) -> None:
+    """Check that a model has an embedding for each token.
+
+    Raises:
+        ValueError: It has not.
+    """
+    size = model.get_input_embeddings().weight.shape[0]
+    if max(ids) >= size:
+        raise ValueError(
+            f"the model has no embedding of the token id {max(ids)}, only {size} embeddings; "
+            "resize them to the tokenizer's vocabulary"
+        )
 
 
 def load_for_training(job: TrainJob, device: torch.device) -> Any:
@@ -65,7 +99,10 @@ def load_for_training(job: TrainJob, device: torch.device) -> Any:
     options = job.options
     # Weights that are trained stay in float32; mixed precision computes with them in bfloat16.
     dtype = torch.float32 if options.full else choose_dtype(options.dtype, device)
-    model = load_base(job.base, dtype)
+    try:
+        model = load_base(job.base, dtype)
+    except (ValueError, ImportError) as error:  # an unknown architecture, a missing library
+        raise InvalidJobError(f"{job.base} cannot be loaded: {error}", "base") from error
     if job.adapter is not None:
         model = peft.PeftModel.from_pretrained(model, job.adapter, is_trainable=not options.full)
         # A path, as in new adapters: the library looks for an id on the hub at each checkpoint.
@@ -82,9 +119,16 @@ def load_for_training(job: TrainJob, device: torch.device) -> Any:
         task_type="CAUSAL_LM",
     )
     try:
-        return peft.get_peft_model(model, config)
-    except ValueError as error:
-        raise InvalidJobError(str(error), "target_modules") from error
+        adapted = peft.get_peft_model(model, config)
+    except (ValueError, re.error) as error:
+        raise InvalidJobError(f"'target_modules': {error}", "target_modules") from error
+    for name in () if isinstance(modules, str) else modules:
+        if not any(f".{module}".endswith(f".{name}") for module in adapted.targeted_module_names):
+            raise InvalidJobError(
+                f"Target module {name!r} not found in the base model; leave it out",
+                "target_modules",
+            )
+    return adapted
 
 
 def find_base(adapter: Path) -> Path:
@@ -112,6 +156,8 @@ def merge(source: Path, target: Path) -> None:
         return
     base = load_base(find_base(source), "auto")
     merged = peft.PeftModel.from_pretrained(base, str(source)).merge_and_unload()
-    generation = (target / "generation_config.json").read_bytes()
+    generation = target / "generation_config.json"
+    content = generation.read_bytes() if generation.exists() else None
     merged.save_pretrained(target)
-    (target / "generation_config.json").write_bytes(generation)
+    if content is not None:
+        generation.write_bytes(content)

@@ -61,6 +61,18 @@ def test_it_serves_and_ctrl_c_ends_it_quietly():
 
 
 @pytest.mark.slow
+def test_sigterm_closes_the_state_before_the_process_ends(tmp_path):
+    """As `docker stop` and systemd send it; trainings write a checkpoint when they are closed."""
+    with running("--state", str(tmp_path / "state")) as (process, url, _):
+        httpx.get(f"{url}/models", headers={"authorization": "Bearer any"})
+        assert (tmp_path / "state" / "holder.json").exists()
+        process.send_signal(signal.SIGTERM)
+        process.communicate(timeout=20)
+    assert process.returncode == 128 + signal.SIGTERM
+    assert {path.name for path in (tmp_path / "state").iterdir()} == {"blobs", "service.sqlite"}
+
+
+@pytest.mark.slow
 def test_the_key_may_come_from_the_environment_and_is_not_printed():
     with running(TUNESMITH_SERVE_API_KEY="sk-secret") as (process, url, output):
         refused = httpx.get(f"{url}/models", headers={"authorization": "Bearer any"})

@@ -3,6 +3,7 @@
 from tunesmith.service.engines.base import (
     Engine,
     EngineError,
+    EngineFailureError,
     EngineModel,
     ModelInfo,
     Tokenizer,
@@ -33,6 +34,7 @@ __all__ = [
     "Dataset",
     "Engine",
     "EngineError",
+    "EngineFailureError",
     "EngineModel",
     "FinishReason",
     "Format",

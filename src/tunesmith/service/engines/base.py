@@ -23,7 +23,7 @@ from tunesmith.service.engines.generation import Generation, GenerationSpec, Sco
 from tunesmith.service.engines.training import TrainingRun, TrainingSpec
 from tunesmith.training_rules import Format
 
-__all__ = ["Engine", "EngineError", "EngineModel", "ModelInfo", "Tokenizer"]
+__all__ = ["Engine", "EngineError", "EngineFailureError", "EngineModel", "ModelInfo", "Tokenizer"]
 
 
 class EngineError(ValueError):
@@ -38,6 +38,10 @@ class EngineError(ValueError):
         super().__init__(message)
         self.message = message
         self.param = param
+
+
+class EngineFailureError(EngineError):
+    """Failure of the engine itself, after which the same request may succeed: a 500, not a 400."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -108,6 +108,7 @@ def load_training_spec(job: FineTuningJob, files: FileService, info: ModelInfo) 
         n_epochs=_as_number(hyperparameters.n_epochs, int),
         batch_size=_as_number(hyperparameters.batch_size, int),
         learning_rate_multiplier=_as_number(hyperparameters.learning_rate_multiplier, float),
+        prompt_loss_weight=0.0,  # a parameter of the legacy API alone
         beta=_as_number(hyperparameters.beta, float) or _DEFAULT_BETA,
         grader=method.reinforcement.grader if method.reinforcement else None,
         seed=job.seed or 0,

@@ -160,7 +160,8 @@ def _validate_line(line: bytes, format: Format) -> dict[str, Any]:
     if format in {"chat", "reinforcement"} and "prompt" in data and "messages" not in data:
         raise _InvalidLineError(
             " is in the prompt-completion format, but the model is a chat model and "
-            'requires chat-formatted data: {"messages": […]}'
+            'requires chat-formatted data: {"messages": […]}. '
+            "Convert the file: tunesmith prepare FILE --to chat"
         )
     for problem in inspect_row(data, format):
         raise _error(problem)

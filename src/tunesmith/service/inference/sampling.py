@@ -19,7 +19,7 @@ from tunesmith.service.core.errors import ServiceError, invalid
 from tunesmith.service.core.ids import IdGenerator
 from tunesmith.service.core.messages import Message, as_mapping, turn_text
 from tunesmith.service.core.scheduler import Scheduler
-from tunesmith.service.engines.base import EngineError, EngineModel
+from tunesmith.service.engines.base import EngineError, EngineFailureError, EngineModel
 from tunesmith.service.engines.generation import (
     FinishReason,
     Generation,
@@ -285,6 +285,8 @@ def _check_chars(chars: int, window: int, param: str) -> None:
 
 
 def _refused(error: EngineError) -> ServiceError:
+    if isinstance(error, EngineFailureError):
+        return ServiceError(500, error.message, type="server_error")
     return invalid(error.message, error.param)
 
 

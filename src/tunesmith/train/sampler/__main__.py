@@ -26,7 +26,10 @@ def run(folder: Path) -> None:
     transformers.logging.set_verbosity_error()
     commands: SimpleQueue[dict[str, Any]] = SimpleQueue()
     threading.Thread(target=_read, args=(commands,), daemon=True).start()
-    sampler = Sampler(SamplerModel(folder))
+    try:
+        sampler = Sampler(SamplerModel(folder))
+    except (ValueError, ImportError, OSError) as error:
+        sys.exit(f"{folder} cannot be loaded: {error}")
     while True:
         if sampler.is_idle:
             sampler.handle(commands.get())

@@ -34,10 +34,10 @@ class RowBatch:
         """Add rows and return the logits of their first tokens.
 
         Args:
-            rows: Rows at the end of their prompts.
+            rows: Rows, each with at least one token.
         """
-        width = max(row.length for row in rows)
-        prompts = [row.request.prompt for row in rows]
+        prompts = [row.tokens for row in rows]
+        width = max(map(len, prompts))
         ids = torch.tensor([[0] * (width - len(ids)) + ids for ids in prompts], device=self._device)
         mask = torch.tensor(
             [[0] * (width - len(ids)) + [1] * len(ids) for ids in prompts], device=self._device
@@ -54,8 +54,8 @@ class RowBatch:
 
     def advance(self) -> torch.Tensor:
         """Run the model on the last token of each row; return the logits of the next ones."""
-        ids = torch.tensor([[row.last] for row in self.rows], device=self._device)
-        positions = torch.tensor([[row.length - 1] for row in self.rows], device=self._device)
+        ids = torch.tensor([[row.tokens[-1]] for row in self.rows], device=self._device)
+        positions = torch.tensor([[len(row.tokens) - 1] for row in self.rows], device=self._device)
         self._mask = torch.nn.functional.pad(self._mask, (0, 1), value=1)
         return self._forward(self.rows, ids, self._mask, positions, self._cache)
 

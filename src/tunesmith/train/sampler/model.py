@@ -1,7 +1,8 @@
 # pyright: basic, reportMissingImports=false
 """Base model of a sampler with the adapters that are loaded on it."""
 
-from collections.abc import Sequence
+from collections.abc import Generator, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -10,7 +11,7 @@ import torch
 
 from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
 from tunesmith.train.sampler.rows import Row
-from tunesmith.train.weights import choose_device, choose_dtype, load_base
+from tunesmith.train.weights import check_tokens, choose_device, choose_dtype, load_base
 
 __all__ = ["SamplerModel"]
 
@@ -31,10 +32,20 @@ class SamplerModel:
         self._model = self._model.to(self.device).eval()
         tokenizer = ModelTokenizer(folder)
         self.stop_ids = tokenizer.stop_ids
+        self.can_mix = True
+        """Whether rows of one batch may have different adapters."""
         self._adapters: dict[str, str] = {}
         self._n_loaded = 0
         self._tokenizer = tokenizer
         self._grammars: Any = None
+
+    def check_tokens(self, tokens: Sequence[int]) -> None:
+        """Check that there is an embedding for each token.
+
+        Raises:
+            ValueError: There is not.
+        """
+        check_tokens(tokens, self._model)
 
     def load_adapter(self, folder: str, in_use: set[str | None]) -> None:
         """Load an adapter, if it is not loaded yet.
@@ -54,9 +65,25 @@ class SamplerModel:
         self._model.eval()
         self._n_loaded += 1
         self._adapters[folder] = name
+        self.can_mix = self.can_mix and self._try_mixing(name)
         unused = [path for path in self._adapters if path not in in_use and path != folder]
         for path in unused[: max(len(self._adapters) - _MAX_ADAPTERS, 0)]:
             self._model.delete_adapter(self._adapters.pop(path))
+
+    @torch.inference_mode()
+    def _try_mixing(self, name: str) -> bool:
+        """Return whether the adapters' layers support rows with different adapters.
+
+        Those of experts do not, nor do those of models that flatten their rows.
+        """
+        ids = torch.zeros((2, 2), dtype=torch.long, device=self.device)
+        try:
+            self._model(input_ids=ids, adapter_names=[name, _BASE])
+        except ValueError:
+            for module in self._model.modules():
+                module._forward_pre_hooks.clear()  # noqa: SLF001 - peft leaves its own after an error
+            return False
+        return True
 
     @torch.inference_mode()
     def forward(
@@ -68,15 +95,16 @@ class SamplerModel:
         cache: Any,
     ) -> torch.Tensor:
         """Return the logits of the last position of each row."""
-        outputs = self._model(
-            input_ids=ids,
-            attention_mask=mask,
-            position_ids=positions,
-            past_key_values=cache,
-            use_cache=True,
-            logits_to_keep=1,
-            **self._adapter_names([row.request.adapter for row in rows]),
-        )
+        with self._adapters_of([row.request.adapter for row in rows]) as names:
+            outputs = self._model(
+                input_ids=ids,
+                attention_mask=mask,
+                position_ids=positions,
+                past_key_values=cache,
+                use_cache=True,
+                logits_to_keep=1,
+                **names,
+            )
         return outputs.logits[:, -1].float()
 
     @torch.inference_mode()
@@ -89,7 +117,8 @@ class SamplerModel:
             top: Number of alternatives.
         """
         ids = torch.tensor([tokens], device=self.device)
-        logits = self._model(input_ids=ids, **self._adapter_names([adapter])).logits[0, :-1]
+        with self._adapters_of([adapter]) as names:
+            logits = self._model(input_ids=ids, **names).logits[0, :-1]
         logprobs = logits.float().log_softmax(-1)
         values = logprobs.gather(-1, ids[0, 1:, None])[:, 0].tolist()
         return [
@@ -106,12 +135,10 @@ class SamplerModel:
             adapter: Folder of the adapter, which is loaded; None for the base model.
         """
         ids = torch.tensor([tokens], device=self.device)
-        output = self._model(
-            input_ids=ids,
-            output_hidden_states=True,
-            logits_to_keep=1,
-            **self._adapter_names([adapter]),
-        )
+        with self._adapters_of([adapter]) as names:
+            output = self._model(
+                input_ids=ids, output_hidden_states=True, logits_to_keep=1, **names
+            )
         vector: list[float] = output.hidden_states[-1][0].float().mean(0).tolist()
         return vector
 
@@ -128,11 +155,20 @@ class SamplerModel:
             self._grammars = Grammars(self._tokenizer, size)
         return self._grammars.match(grammar)
 
-    def _adapter_names(self, folders: Sequence[str | None]) -> dict[str, list[str]]:
+    @contextmanager
+    def _adapters_of(self, folders: Sequence[str | None]) -> Generator[dict[str, list[str]]]:
+        """Switch to the adapters of some rows; yield further arguments of the model."""
         if self._n_loaded == 0:
-            return {}
-        names = [_BASE if folder is None else self._adapters[folder] for folder in folders]
-        return {"adapter_names": names}
+            yield {}
+        elif self.can_mix:
+            names = [_BASE if folder is None else self._adapters[folder] for folder in folders]
+            yield {"adapter_names": names}
+        elif folders[0] is None:
+            with self._model.disable_adapter():
+                yield {}
+        else:
+            self._model.set_adapter(self._adapters[folders[0]])
+            yield {}
 
 
 def alternatives(logprobs: torch.Tensor, n: int) -> list[list[float]]:

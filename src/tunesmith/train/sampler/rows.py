@@ -10,6 +10,8 @@ from tunesmith.train.sampler.requests import SamplingRequest
 
 __all__ = ["Row"]
 
+_MIN_TEMPERATURE = 1e-5
+
 
 class Row:
     """Text that is being generated: a row of the batch.
@@ -22,12 +24,16 @@ class Row:
 
     def __init__(self, request: SamplingRequest, matcher: Any, device: torch.device) -> None:
         self.request = request
-        self.length: int = len(request.prompt)
-        self.last: int = request.prompt[-1]
-        self.n_tokens = 0
+        self.tokens = list(request.prompt)
+        """The prompt and what was generated."""
         self._matcher = matcher
         self._counts: Counter[int] = Counter()
         self._generator = torch.Generator(device).manual_seed(request.seed)
+
+    @property
+    def n_tokens(self) -> int:
+        """Number of tokens generated so far."""
+        return len(self.tokens) - len(self.request.prompt)
 
     @property
     def is_greedy(self) -> bool:
@@ -57,7 +63,9 @@ class Row:
             self._matcher.mask(logits)
         if request.temperature == 0:
             return int(logits.argmax())
-        probabilities = torch.softmax(logits / request.temperature, -1)
+        # Below the minimum all but the most likely tokens have the probability 0.
+        temperature = max(request.temperature, _MIN_TEMPERATURE)
+        probabilities = torch.softmax(logits / temperature, -1)
         if request.top_p < 1:
             ordered, order = probabilities.sort(descending=True)
             ordered[ordered.cumsum(0) - ordered > request.top_p] = 0
@@ -66,9 +74,7 @@ class Row:
 
     def append(self, token: int) -> None:
         """Add the chosen token to the text."""
-        self.length += 1
-        self.n_tokens += 1
-        self.last = token
+        self.tokens.append(token)
         self._counts[token] += 1
         if self._matcher is not None:
             self._matcher.advance(token)

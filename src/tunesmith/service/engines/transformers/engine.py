@@ -1,6 +1,7 @@
 """Engine of Hugging Face models."""
 
 import json
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,15 +14,17 @@ from tunesmith.service.engines.transformers.folder_run import TRAIN_COMMAND, Fol
 from tunesmith.service.engines.transformers.hub import check_hub_commit, resolve_model
 from tunesmith.service.engines.transformers.job import InvalidJobError, TrainOptions
 from tunesmith.service.engines.transformers.model import BaseModel, TransformersModel
+from tunesmith.service.engines.transformers.model_files import ModelConfig
 from tunesmith.service.engines.transformers.sampler import Sampler
-from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer, TokenizerError
+from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
 from tunesmith.training_rules import Format
 
 __all__ = ["TransformersEngine"]
 
 _MAX_SAMPLERS = 2
 _STOP_S = 30.0
-_DEFAULT_CONTEXT_WINDOW = 2048
+_TUNED_FOLDER = re.compile(r"(?:^|--)ft-")
+"""Names of folders of tuned models: `ft:base:…` and the legacy `base:ft-…`."""
 
 
 class TransformersEngine:
@@ -82,9 +85,9 @@ class TransformersEngine:
         Raises:
             EngineError: An option is unknown or invalid.
         """
-        del model, format
+        del model
         try:
-            TrainOptions.parse(options)
+            TrainOptions.parse(options).check_effects(options, format)
         except InvalidJobError as error:
             raise EngineError(error.message, f"tunesmith.{error.param}") from error
 
@@ -97,13 +100,16 @@ class TransformersEngine:
         base = self._bases[model]
         if folder is None:
             return TransformersModel(self, base)
-        if (folder / "adapter_config.json").exists():
-            config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
-            if config.get("revision"):
-                commit = config["base_model_name_or_path"], config["revision"]
-                check_hub_commit(base.folder, commit)
-            return TransformersModel(self, base, adapter=folder)
-        return TransformersModel(self, _load_base(model, folder))
+        if not (folder / "adapter_config.json").exists():
+            return TransformersModel(self, _load_base(model, folder))
+        config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
+        source = config.get("base_model_name_or_path") or ""
+        if _TUNED_FOLDER.search(Path(source).name):
+            # Whole tuned weights are beside the adapter, since a state may have been moved.
+            base = _load_base(model, folder.with_name(Path(source).name))
+        elif config.get("revision"):
+            check_hub_commit(base.folder, (source, config["revision"]))
+        return TransformersModel(self, base, adapter=folder)
 
     def sampler(self, folder: Path) -> Sampler:
         """Return the sampler of a base model; those unused for longest are unloaded."""
@@ -143,20 +149,21 @@ def _find_base(name: str, source: str | Path) -> BaseModel:
 
 
 def _load_base(name: str, folder: Path) -> BaseModel:
-    path = folder / "config.json"
-    if not path.exists():
+    if not (folder / "config.json").exists():
         raise EngineError(
             f"model {name!r}: {folder} has no config.json; give the folder of a Hugging Face model"
         )
-    config = json.loads(path.read_text("utf-8"))
-    config = config.get("text_config", config)
-    window, dimensions = config.get("max_position_embeddings"), config.get("hidden_size")
+    if not any(folder.glob("*.safetensors")):
+        raise EngineError(
+            f"model {name!r}: {folder} has no .safetensors file, and other weights are not loaded; "
+            "write them with save_pretrained(…)"
+        )
     try:
-        tokenizer = ModelTokenizer(folder)
-    except TokenizerError as error:
+        config, tokenizer = ModelConfig(folder), ModelTokenizer(folder)
+        tokenizer.end_of_text  # noqa: B018 - nothing can be trained or begun without it
+    except ValueError as error:
         raise EngineError(f"model {name!r}: {error}") from error
-    window = int(window or _DEFAULT_CONTEXT_WINDOW)
-    return BaseModel(folder.resolve(), tokenizer, window, dimensions)
+    return BaseModel(folder.resolve(), tokenizer, config.context_window, config.dimensions)
 
 
 def _describe(name: str, base: BaseModel) -> ModelInfo:

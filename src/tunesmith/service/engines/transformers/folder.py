@@ -10,12 +10,14 @@ end.json            written at the end: `{"error": null}` or the reason of the f
 import json
 import os
 import shutil
-from collections.abc import Generator, Iterator
+from collections.abc import Generator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from tunesmith._atomic import write_atomic
+from tunesmith._json_types import is_object
+from tunesmith.service.engines.transformers.job import InvalidJobError
 
 try:
     import fcntl
@@ -43,13 +45,28 @@ class JobFolder:
         self.steps = path / "steps.jsonl"
         self.end = path / "end.json"
 
-    def rows(self, path: Path) -> Iterator[dict[str, Any]]:
-        """Yield the rows of a file; none if it does not exist."""
-        if path.exists():
-            with path.open(encoding="utf-8") as file:
-                for line in file:
-                    if line.strip():
-                        yield json.loads(line)
+    def read_rows(self, path: Path) -> list[dict[str, Any]]:
+        """Return the rows of a file; none if it does not exist.
+
+        Raises:
+            InvalidJobError: A line is not a JSON object.
+        """
+        rows: list[dict[str, Any]] = []
+        if not path.exists():
+            return rows
+        with path.open("rb") as file:
+            for number, line in enumerate(file, 1):
+                if not line.strip():
+                    continue
+                try:
+                    row: Any = json.loads(line)
+                except ValueError:
+                    row = None
+                if not is_object(row):
+                    message = f"{path}: line {number} is not a JSON object"
+                    raise InvalidJobError(message, path.stem)
+                rows.append(row)
+        return rows
 
     def append_step(self, step: dict[str, Any]) -> None:
         """Append a completed step, so that it survives a crash of the process."""
@@ -114,6 +131,15 @@ class JobFolder:
         for step in steps:
             if step not in retained_steps:
                 shutil.rmtree(self.checkpoint(step))
+
+    def read_end(self) -> str | None:
+        """Return the reason of the failure; None for a success.
+
+        Raises:
+            OSError: The training has not ended.
+        """
+        error: str | None = json.loads(self.end.read_text("utf-8"))["error"]
+        return error
 
     def write_end(self, error: str | None) -> None:
         """Record the end of the training."""

@@ -28,7 +28,7 @@ _MAX_STARTS = 3
 _POLL_S = 0.05
 _MAX_POLLS = 20
 _ERROR_CHARS = 1000
-_WEIGHTS = ("adapter_config.json", "adapter_model.safetensors", "*.safetensors", "config.json")
+_WEIGHTS = ("adapter_config.json", "*.safetensors", "*.safetensors.index.json", "config.json")
 
 
 class FolderTrainingRun:
@@ -96,7 +96,10 @@ class FolderTrainingRun:
     async def save(self, step: int, folder: Path, /) -> None:
         """Write the weights after a step to a folder."""
         while step not in self._folder.checkpoints():
-            await self.poll(step)  # a step is recorded just before its checkpoint is whole
+            # A step is recorded just before its checkpoint is whole.
+            progress = await self.poll(step)
+            if progress.is_finished and step not in self._folder.checkpoints():
+                raise EngineError(f"The checkpoint of step {step} was deleted.")
             await anyio.sleep(_POLL_S)
         await run_sync(self._copy_weights, step, folder)
 
@@ -174,7 +177,7 @@ class FolderTrainingRun:
             self._steps.setdefault(step.step, step)
 
     def _check_end(self) -> None:
-        error = json.loads(self._folder.end.read_text("utf-8"))["error"]
+        error = self._folder.read_end()
         if error is not None:
             raise EngineError(error)
 
@@ -199,6 +202,10 @@ class FolderTrainingRun:
 TOKENIZER_FILES = (
     "tokenizer.json",
     "tokenizer_config.json",
+    "tokenizer.model",
+    "vocab.json",
+    "merges.txt",
+    "added_tokens.json",
     "special_tokens_map.json",
     "chat_template.jinja",
     "generation_config.json",

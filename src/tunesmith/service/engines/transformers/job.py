@@ -2,16 +2,17 @@
 
 import json
 import math
-from collections.abc import Mapping
+import sys
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import asdict, dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
 
 from tunesmith._atomic import write_atomic
-from tunesmith._json_types import is_list
+from tunesmith._json_types import is_list, is_object
 from tunesmith.training_rules import FORMATS, Format
 
-__all__ = ["InvalidJobError", "TrainJob", "TrainOptions", "count_parameters"]
+__all__ = ["ADAPTER_OPTIONS", "InvalidJobError", "TrainJob", "TrainOptions"]
 
 _SCHEDULERS = ("linear", "cosine", "constant")
 _DTYPES = ("auto", "float32", "bfloat16")
@@ -103,7 +104,31 @@ class TrainOptions:
         }
         return cls(**options)
 
+    def check_effects(self, names: Iterable[str], format: Format) -> None:
+        """Check that some options have an effect.
 
+        Args:
+            names: Names of the options that were chosen.
+            format: Format of the rows.
+
+        Raises:
+            InvalidJobError: An option would be ignored.
+        """
+        for name in names:
+            if self.full and name in ADAPTER_OPTIONS:
+                raise InvalidJobError(
+                    f"training option {name!r} has no effect with 'full'; leave out one of them",
+                    name,
+                )
+            if name in _REINFORCEMENT_OPTIONS and format != "reinforcement":
+                raise InvalidJobError(
+                    f"training option {name!r} needs the method reinforcement; leave it out", name
+                )
+
+
+ADAPTER_OPTIONS = ("lora_rank", "lora_alpha", "target_modules")
+"""Options of the adapter's shape."""
+_REINFORCEMENT_OPTIONS = ("n_samples", "max_sample_tokens")
 _POSITIVE_INTEGERS = {
     "lora_rank",
     "lora_alpha",
@@ -130,16 +155,41 @@ def _check_option(name: str, value: Any) -> None:
         is_valid = bool(names) and all(isinstance(item, str) and item for item in names)
         expected = "a layer's name, a list of them, or all-linear"
     elif name in _POSITIVE_INTEGERS:
-        is_valid = isinstance(value, int) and not isinstance(value, bool) and value > 0
-        expected = "an integer above 0"
+        is_valid, expected = _is_count(value), "an integer above 0"
+    elif name == "warmup":
+        is_valid, expected = _is_number(value, maximum=1), "a number from 0 to 1"
     else:
-        number = value if isinstance(value, int | float) else -1
-        maximum, expected = math.inf, "a number of at least 0"
-        if name == "warmup":
-            maximum, expected = 1, "a number from 0 to 1"
-        is_valid = not isinstance(value, bool) and math.isfinite(number) and 0 <= number <= maximum
+        is_valid, expected = _is_number(value), "a number of at least 0"
     if not is_valid:
         raise InvalidJobError(f"training option {name!r} must be {expected}", name)
+
+
+def _is_count(value: Any) -> bool:
+    return isinstance(value, int) and not isinstance(value, bool) and value > 0
+
+
+def _is_number(value: Any, *, maximum: float = sys.float_info.max) -> bool:
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return is_number and 0 <= value <= maximum
+
+
+_JOB_VALUES: Mapping[str, tuple[Callable[[Any], bool], str]] = {
+    "base": (lambda value: isinstance(value, str), "the folder of a model"),
+    "format": (lambda value: value in FORMATS, f"one of {', '.join(FORMATS)}"),
+    "adapter": (lambda value: value is None or isinstance(value, str), "a folder or null"),
+    "n_epochs": (lambda value: value is None or _is_count(value), "an integer above 0 or null"),
+    "batch_size": (lambda value: value is None or _is_count(value), "an integer above 0 or null"),
+    "learning_rate_multiplier": (_is_number, "a number of at least 0"),
+    "prompt_loss_weight": (_is_number, "a number of at least 0"),
+    "beta": (_is_number, "a number of at least 0"),
+    "grader": (lambda value: value is None or is_object(value), "an object or null"),
+    "seed": (
+        lambda value: isinstance(value, int) and 0 <= value < 2**32,
+        "an integer from 0 to 2**32 - 1",
+    ),
+    "options": (is_object, "an object"),
+}
+"""Check of each key of `job.json`, and what it expects."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -180,18 +230,31 @@ class TrainJob:
             InvalidJobError: The job is invalid.
             OSError: The file cannot be read.
         """
-        values = json.loads(path.read_text("utf-8"))
+        try:
+            values: Any = json.loads(path.read_text("utf-8"))
+        except ValueError as error:
+            raise InvalidJobError(f"{path} is not valid JSON: {error}", path.name) from error
+        if not is_object(values):
+            raise InvalidJobError(f"{path} must contain a JSON object", path.name)
+        try:
+            return cls._parse(values)
+        except InvalidJobError as error:
+            raise InvalidJobError(f"{path}: {error.message}", error.param) from error
+
+    @classmethod
+    def _parse(cls, values: dict[str, Any]) -> "TrainJob":
         known = {item.name for item in fields(cls)}
-        for name in values:
+        for name in ("base", "format"):
+            if name not in values:
+                raise InvalidJobError(f"{name!r} is required", name)
+        for name, value in values.items():
             if name not in known:
                 raise InvalidJobError(
-                    f"{path}: unknown key {name!r}; keys are {', '.join(sorted(known))}", name
+                    f"unknown key {name!r}; keys are {', '.join(sorted(known))}", name
                 )
-        for name in ("base", "format"):
-            if not isinstance(values.get(name), str):
-                raise InvalidJobError(f"{path}: {name!r} is required and must be text", name)
-        if values["format"] not in FORMATS:
-            raise InvalidJobError(f"{path}: 'format' must be one of {', '.join(FORMATS)}", "format")
+            check, expected = _JOB_VALUES[name]
+            if not check(value):
+                raise InvalidJobError(f"{name!r} must be {expected}", name)
         options = TrainOptions.parse(values.pop("options", {}))
         return cls(**values, options=options)
 
@@ -203,15 +266,26 @@ class TrainJob:
         """
         write_atomic(path, json.dumps(asdict(self), indent=1))
 
-    def resolve(self, n_rows: int, context_window: int, n_parameters: int) -> "TrainJob":
+    def resolve(
+        self, n_rows: int, context_window: int, n_parameters: int, *, n_validation: int = 0
+    ) -> "TrainJob":
         """Return the job with a value for each hyperparameter that was left open.
 
         Args:
             n_rows: Number of training rows.
             context_window: Maximum number of tokens of the model.
             n_parameters: Number of weights of the model.
+            n_validation: Number of validation rows.
+
+        Raises:
+            InvalidJobError: An option needs validation rows, and there are none.
         """
         options = self.options
+        if options.early_stopping_patience is not None and not n_validation:
+            name = "early_stopping_patience"
+            raise InvalidJobError(
+                f"training option {name!r} needs validation rows; add a validation file", name
+            )
         epochs = 3 if n_rows >= _MANY_ROWS else math.ceil(_AUTO_ROWS / max(n_rows, 1))
         rate = _FULL_RATE if options.full else _lora_rate(n_parameters)
         return replace(
@@ -240,19 +314,3 @@ def _lora_rate(n_parameters: int) -> float:
     (small, high), (large, low) = _LORA_RATES
     position = math.log(max(n_parameters, small) / small) / math.log(large / small)
     return high * math.pow(low / high, min(position, 1.0))
-
-
-def count_parameters(folder: Path) -> int:
-    """Return the number of weights in the `.safetensors` files of a folder, by their headers.
-
-    Raises:
-        OSError: A file cannot be read.
-    """
-    total = 0
-    for path in folder.glob("*.safetensors"):
-        with path.open("rb") as file:
-            header = json.loads(file.read(int.from_bytes(file.read(8), "little")))
-        total += sum(
-            math.prod(tensor["shape"]) for name, tensor in header.items() if name != "__metadata__"
-        )
-    return total

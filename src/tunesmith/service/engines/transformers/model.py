@@ -3,7 +3,7 @@
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -24,7 +24,13 @@ from tunesmith.service.engines.transformers.folder import JobFolder
 from tunesmith.service.engines.transformers.folder_run import FolderTrainingRun
 from tunesmith.service.engines.transformers.generation import SamplerGeneration
 from tunesmith.service.engines.transformers.hub import check_hub_commit, find_hub_commit
-from tunesmith.service.engines.transformers.job import TrainJob, TrainOptions, count_parameters
+from tunesmith.service.engines.transformers.job import (
+    ADAPTER_OPTIONS,
+    InvalidJobError,
+    TrainJob,
+    TrainOptions,
+)
+from tunesmith.service.engines.transformers.model_files import count_parameters
 from tunesmith.service.engines.transformers.rows import InvalidRowError, encode_row
 from tunesmith.service.engines.transformers.sampler import Sampler
 from tunesmith.service.engines.transformers.tokenizer import ModelTokenizer
@@ -33,8 +39,6 @@ from tunesmith.service.engines.transformers.tool_calls.reader import CallReader
 from tunesmith.training_rules import Format
 
 __all__ = ["BaseModel", "EngineTokenizer", "TransformersModel"]
-
-_ADAPTER_OPTIONS = ("lora_rank", "lora_alpha", "target_modules")
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,9 +83,18 @@ class EngineTokenizer:
         self.bos_token_id = inner.bos_token_id
         self.stop_ids = inner.stop_ids
         self.encode = inner.encode
-        self.decode = inner.decode
         self.token_bytes = inner.token_bytes
         self._inner = inner
+
+    def decode(self, tokens: Sequence[int], /) -> str:
+        """Join token ids to a text.
+
+        Raises:
+            ValueError: An id is not in the vocabulary.
+        """
+        if not all(token in self._inner for token in tokens):
+            raise ValueError("a token id is not in the vocabulary")
+        return self._inner.decode(tokens)
 
     def encode_chat(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = (), /
@@ -191,13 +204,9 @@ class TransformersModel:
         return await run_sync(self._prepare, spec, folder)
 
     def _prepare(self, spec: TrainingSpec, folder: Path) -> FolderTrainingRun:
-        if self._adapter is not None:
-            fixed = [name for name in _ADAPTER_OPTIONS if name in spec.options]
-            if fixed:
-                raise EngineError(
-                    f"{fixed[0]!r} of a tuned model cannot be changed; leave it out",
-                    f"tunesmith.{fixed[0]}",
-                )
+        options = TrainOptions.parse(spec.options)
+        if self._adapter is not None and not options.full:
+            options = _with_shape(options, spec.options, Path(self._adapter))
         base, n_rows = self._base, len(spec.examples)
         job = TrainJob(
             base=str(base.folder),
@@ -210,9 +219,13 @@ class TransformersModel:
             beta=spec.beta,
             grader=spec.grader,
             seed=spec.seed % 2**32,
-            options=TrainOptions.parse(spec.options),
+            options=options,
         )
-        job = job.resolve(n_rows, base.context_window, count_parameters(base.folder))
+        n_parameters, n_validation = count_parameters(base.folder), len(spec.validation)
+        try:
+            job = job.resolve(n_rows, base.context_window, n_parameters, n_validation=n_validation)
+        except InvalidJobError as error:
+            raise EngineError(error.message, f"tunesmith.{error.param}") from error
         job_folder = JobFolder(folder)
         folder.mkdir(parents=True, exist_ok=True)
         if job_folder.job.exists():  # the job continues after a restart
@@ -276,3 +289,24 @@ def _begin_text(tokenizer: ModelTokenizer, tokens: Sequence[int]) -> list[int]:
     """Return tokens after those that begin each text."""
     prefix = list(tokenizer.prefix_ids)
     return list(tokens) if list(tokens[: len(prefix)]) == prefix else [*prefix, *tokens]
+
+
+def _with_shape(options: TrainOptions, chosen: Mapping[str, Any], adapter: Path) -> TrainOptions:
+    """Return the options of a training that continues an adapter, whose shape stays.
+
+    Raises:
+        EngineError: Another shape was chosen.
+    """
+    config = json.loads((adapter / "adapter_config.json").read_text("utf-8"))
+    modules = config.get("target_modules") or ()
+    shape = {
+        "lora_rank": config.get("r"),
+        "lora_alpha": config.get("lora_alpha"),
+        "target_modules": modules if isinstance(modules, str) else tuple(sorted(modules)),
+    }
+    for name in ADAPTER_OPTIONS:
+        if name in chosen and getattr(options, name) != shape[name]:
+            raise EngineError(
+                f"{name!r} of a tuned model cannot be changed; leave it out", f"tunesmith.{name}"
+            )
+    return replace(options, **shape)

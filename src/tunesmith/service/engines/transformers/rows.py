@@ -1,7 +1,7 @@
 """Rows of training files as token ids with the weight of each in the loss."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
@@ -23,15 +23,21 @@ class TokenSequence:
     Args:
         ids: Token ids.
         weights: Weight of each token in the loss; 0 for context.
+        n_prompt: Number of tokens of the prompt, which may have a weight, too.
     """
 
     ids: list[int]
     weights: list[float]
+    n_prompt: int = 1
 
     @property
     def is_learned(self) -> bool:
         """Whether any token is learnt; the first one has no context to be predicted from."""
-        return any(self.weights[1:])
+        return any(self.weights[self.n_prompt :])
+
+    def truncate(self, length: int) -> "TokenSequence":
+        """Return the first tokens."""
+        return replace(self, ids=self.ids[:length], weights=self.weights[:length])
 
 
 def encode_row(
@@ -62,12 +68,15 @@ def encode_row(
         sequences = _ENCODERS[format](row, tokenizer, prompt_loss_weight)
     except ChatTemplateError as error:
         raise InvalidRowError(f"cannot be encoded: {error}") from error
-    sequences = tuple(
-        TokenSequence(sequence.ids[:max_length], sequence.weights[:max_length])
-        for sequence in sequences
-    )
     if format == "reinforcement":
+        n = len(sequences[0].ids)
+        if n >= max_length:
+            raise InvalidRowError(
+                f"has a prompt of {n} tokens, which leaves none of max_length={max_length} for an "
+                "answer; shorten it or raise max_length"
+            )
         return sequences
+    sequences = tuple(sequence.truncate(max_length) for sequence in sequences)
     learned = tuple(sequence for sequence in sequences if sequence.is_learned)
     if not learned or (format == "dpo" and len(learned) < len(sequences)):
         raise InvalidRowError(
@@ -80,9 +89,9 @@ def _encode_completion(
     row: Mapping[str, Any], tokenizer: ModelTokenizer, prompt_loss_weight: float
 ) -> tuple[TokenSequence, ...]:
     prompt = [*tokenizer.prefix_ids, *tokenizer.encode(row["prompt"])] or [tokenizer.bos_token_id]
-    completion = [*tokenizer.encode(row["completion"]), tokenizer.end_of_text]
+    completion = [*tokenizer.encode(row["completion"], after=prompt), tokenizer.end_of_text]
     weights = [prompt_loss_weight] * len(prompt) + [1.0] * len(completion)
-    return (TokenSequence(prompt + completion, weights),)
+    return (TokenSequence(prompt + completion, weights, n_prompt=len(prompt)),)
 
 
 def _encode_chat(
@@ -198,14 +207,14 @@ def _encode_spans(
 
     position = 0
     for start, end in spans:
-        context = tokenizer.encode_rendered(text[position:start])
+        context = tokenizer.encode_rendered(text[position:start], after=ids)
         if ids and weights[-1] and ids[-1] not in tokenizer.stop_ids and context:
             # The next turn's first token ends this one, as in templates without an end of turn.
             is_end = context[0] in tokenizer.stop_ids
             add(context[:1], 1.0 if is_end else 0.0)
             context = context[1:]
         add(context, 0.0)
-        turn = tokenizer.encode_rendered(text[start:end])
+        turn = tokenizer.encode_rendered(text[start:end], after=ids)
         ends = [index for index, token in enumerate(turn) if token in tokenizer.stop_ids]
         n_learned = ends[-1] + 1 if ends else len(turn)
         add(turn[:n_learned], 1.0)

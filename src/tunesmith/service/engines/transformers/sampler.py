@@ -14,7 +14,7 @@ from typing import Any
 
 import anyio
 
-from tunesmith.service.engines.base import EngineError
+from tunesmith.service.engines.base import EngineError, EngineFailureError
 
 __all__ = ["Sampler", "SamplerRequest"]
 
@@ -38,6 +38,8 @@ class SamplerRequest:
         """`stop` or `length`; None until the end."""
         self.error: str | None = None
         """The reason of a failure."""
+        self.is_lost = False
+        """Whether the process failed, not the request."""
 
     @property
     def is_ready(self) -> bool:
@@ -61,6 +63,7 @@ class Sampler:
         self._ids = count(1)
         self._received = b""
         self._reading = anyio.Lock()
+        self._awaited: subprocess.Popen[bytes] | None = None
 
     @property
     def is_busy(self) -> bool:
@@ -74,6 +77,8 @@ class Sampler:
             operation: `generate` or `score`.
             values: Its values.
         """
+        if self._process is not None and self._process.poll() is not None:
+            self._fail()  # before another process takes its place
         request = SamplerRequest(next(self._ids))
         self._requests[request.id] = request
         self._write({"op": operation, "id": request.id, **values})
@@ -98,7 +103,7 @@ class Sampler:
                     await self._receive()
         if request.error:
             self.forget(request)
-            raise EngineError(request.error)
+            raise (EngineFailureError if request.is_lost else EngineError)(request.error)
 
     def close(self) -> None:
         """End the process."""
@@ -134,7 +139,9 @@ class Sampler:
             return
         process.kill()
         process.wait()
-        for pipe in (process.stdin, process.stdout):
+        # A task that waits for output notices the end, and closes the pipe then.
+        pipes = (process.stdin, None if self._awaited is process else process.stdout)
+        for pipe in pipes:
             if pipe is not None:
                 with suppress(BrokenPipeError):
                     pipe.close()
@@ -142,9 +149,17 @@ class Sampler:
 
     async def _receive(self) -> None:
         assert self._process is not None and self._process.stdout is not None  # noqa: PT018, S101 - started by `send`
-        descriptor = self._process.stdout.fileno()
-        await anyio.wait_readable(descriptor)
-        data = os.read(descriptor, _READ_BYTES)
+        process, output = self._process, self._process.stdout
+        self._awaited = process
+        try:
+            await anyio.wait_readable(output.fileno())
+        finally:
+            self._awaited = None
+            if process is not self._process:
+                output.close()
+        if process is not self._process:
+            return  # its requests have failed already
+        data = os.read(output.fileno(), _READ_BYTES)
         if not data:
             self._fail()
             return
@@ -162,5 +177,5 @@ class Sampler:
         text = self._errors.read().decode("utf-8", "replace").strip()[-_ERROR_CHARS:]
         message = f"the sampler of {self._base} has died: {text or 'it was killed'}"
         for request in self._requests.values():
-            request.error = message
+            request.error, request.is_lost = message, True
         self._requests.clear()

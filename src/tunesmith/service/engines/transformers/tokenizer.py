@@ -14,13 +14,17 @@ from tunesmith.service.engines.transformers.chat_template import (
     ChatTemplate,
     ChatTemplateError,
 )
+from tunesmith.service.engines.transformers.conversation import (
+    SENTINELS,
+    ControlSplitter,
+    Conversation,
+)
+from tunesmith.service.engines.transformers.leading_space import LeadingSpace
 from tunesmith.service.engines.transformers.tool_calls.format import ToolCallFormat, find_format
 
 __all__ = ["ModelTokenizer", "TokenizerError"]
 
-_SENTINELS = tuple(map(chr, range(0xFDD0, 0xFDF0)))
-"""Characters that Unicode reserves for use inside of programs."""
-
+_MAX_IDS = 2**32
 _SPECIAL_TOKENS = ("bos_token", "eos_token", "unk_token", "pad_token", "sep_token", "cls_token")
 
 
@@ -51,29 +55,43 @@ class ModelTokenizer:
                 f"{folder} has no tokenizer.json; save the tokenizer with "
                 "AutoTokenizer.from_pretrained(…).save_pretrained(…)"
             )
-        library = import_extra("tokenizers", "train", "Models with weights")
         self.path = path
         """The file `tokenizer.json`."""
         self._config = _read_json(folder / "tokenizer_config.json")
         self._folder = folder
-        self._rendered: Any = library.Tokenizer.from_file(str(path))
-        self._rendered.no_truncation()
-        self._rendered.no_padding()
+        self._rendered: Any = self._load()
         self.size: int = self._rendered.get_vocab_size()
         self._added: dict[int, Any] = self._rendered.get_added_tokens_decoder()
         stop = self.stop_ids
-        control = [
-            token.content
-            for number, token in self._added.items()
-            if token.special or number in stop
-        ]
-        self._plain: Any = library.Tokenizer.from_file(str(path))
-        self._plain.no_truncation()
-        self._plain.no_padding()
-        self._plain.add_special_tokens(control)
-        self._plain.encode_special_tokens = True
+        self._control_ids = {
+            number for number, token in self._added.items() if token.special or number in stop
+        }
+        control = [self._added[number].content for number in self._control_ids]
+        self._plain: Any = self._load_plain(control)
+        self._space = LeadingSpace(self._plain.normalizer, self._plain.pre_tokenizer)
+        self._continuing = self._plain
+        if self._space.is_added:
+            self._continuing = self._load_plain(control)
+            self._space.remove_from(self._continuing)
         control.sort(key=len, reverse=True)
         self._control = re.compile("|".join(map(re.escape, control)) or r"(?!)")
+
+    def _load(self) -> Any:
+        library = import_extra("tokenizers", "train", "Models with weights")
+        try:
+            tokenizer = library.Tokenizer.from_file(str(self.path))
+        except Exception as error:  # the library raises nothing more specific
+            raise TokenizerError(f"{self.path} cannot be read: {error}") from error
+        tokenizer.no_truncation()
+        tokenizer.no_padding()
+        return tokenizer
+
+    def _load_plain(self, control: Sequence[str]) -> Any:
+        """Load the tokenizer again, such that no text becomes a control token."""
+        tokenizer = self._load()
+        tokenizer.add_special_tokens(control)
+        tokenizer.encode_special_tokens = True
+        return tokenizer
 
     @cached_property
     def special_tokens(self) -> Mapping[str, str]:
@@ -107,13 +125,17 @@ class ModelTokenizer:
         """
         eos = self._rendered.token_to_id(self.special_tokens.get("eos_token", ""))
         if eos is None and not self.stop_ids:
-            raise TokenizerError(f"{self._folder} does not define an eos_token")
+            raise TokenizerError(
+                f"{self._folder} does not define an eos_token; add it to tokenizer_config.json"
+            )
         return min(self.stop_ids) if eos is None else eos
 
     @cached_property
     def prefix_ids(self) -> tuple[int, ...]:
         """Ids that begin each text, such as that of `<s>`."""
-        return tuple(self._rendered.encode("", add_special_tokens=True).ids)[:1]
+        # Some tokenizers add an end, too.
+        encoding = self._rendered.encode("a", add_special_tokens=True)
+        return tuple(encoding.ids[: encoding.special_tokens_mask.index(0)])
 
     @property
     def bos_token_id(self) -> int:
@@ -159,17 +181,25 @@ class ModelTokenizer:
         """Ids of all tokens that are not text."""
         return frozenset(number for number, token in self._added.items() if token.special)
 
-    def encode(self, text: str) -> list[int]:
-        """Split a text into token ids, none of them a control token."""
-        ids: list[int] = self._plain.encode(text, add_special_tokens=False).ids
+    def encode(self, text: str, *, after: Sequence[int] = ()) -> list[int]:
+        """Split a text into token ids, none of them a control token.
+
+        Args:
+            text: The text.
+            after: Tokens that it continues.
+        """
+        tokenizer = self._continuing if self._is_continued(after) else self._plain
+        ids: list[int] = tokenizer.encode(text, add_special_tokens=False).ids
         return ids
 
-    def decode(self, tokens: Sequence[int]) -> str:
-        """Join token ids to a text.
+    def _is_continued(self, ids: Sequence[int]) -> bool:
+        """Return whether no space is added to a text after some tokens."""
+        if not ids or not self._space.is_added:
+            return False
+        return not (self._space.follows_control_tokens and ids[-1] in self._control_ids)
 
-        Raises:
-            ValueError: An id is not in the vocabulary.
-        """
+    def decode(self, tokens: Sequence[int]) -> str:
+        """Join token ids to a text."""
         return b"".join(map(self.token_bytes, tokens)).decode("utf-8", "replace")
 
     def encode_chat(
@@ -185,7 +215,7 @@ class ModelTokenizer:
 
     def begin(
         self, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]] = ()
-    ) -> "Conversation":
+    ) -> Conversation:
         """Return a conversation whose beginnings can be rendered.
 
         Raises:
@@ -205,39 +235,46 @@ class ModelTokenizer:
         normalized = template.normalize(
             messages, call_format.fields if call_format else CallFields()
         )
-        split = _ControlSplitter(self._control)
+        split = ControlSplitter(self._control)
         return Conversation(template, split(normalized), split(list(tools)))
 
-    def encode_rendered(self, text: str) -> list[int]:
-        """Split a rendered part of a conversation into token ids, with control tokens."""
+    def encode_rendered(self, text: str, *, after: Sequence[int] = ()) -> list[int]:
+        """Split a rendered part of a conversation into token ids, with control tokens.
+
+        Args:
+            text: The text.
+            after: Tokens that it continues.
+        """
         ids: list[int] = []
-        if not any(sentinel in text for sentinel in _SENTINELS):
+        if not self._is_continued(after) and not any(sentinel in text for sentinel in SENTINELS):
             ids += self._rendered.encode(text, add_special_tokens=False).ids
             return ids
         end = 0
         for match in self._control.finditer(text):
-            ids += self._encode_split(text[end : match.start()])
+            ids += self._encode_split(text[end : match.start()], [*after[-1:], *ids])
             ids.append(self._rendered.token_to_id(match[0]))
             end = match.end()
-        return ids + self._encode_split(text[end:])
+        return ids + self._encode_split(text[end:], [*after[-1:], *ids])
 
-    def _encode_split(self, text: str) -> list[int]:
-        for sentinel in _SENTINELS:
+    def _encode_split(self, text: str, after: Sequence[int]) -> list[int]:
+        for sentinel in SENTINELS:
             text = text.replace(sentinel, "")
-        return self.encode(text)
+        return self.encode(text, after=after)
+
+    def __contains__(self, id: int) -> bool:
+        return 0 <= id < _MAX_IDS and self._rendered.id_to_token(id) is not None
 
     def token_bytes(self, id: int) -> bytes:
-        """Return the bytes of a token.
+        """Return the bytes of a token; none for an id that is not in the vocabulary.
 
-        Raises:
-            ValueError: The id is not in the vocabulary.
+        Models may have more logits than there are tokens, and choose such an id.
         """
         if id in self._added:
             content: str = self._added[id].content
             return content.encode()
         token: str | None = self._rendered.id_to_token(id)
         if token is None:
-            raise ValueError(f"token id {id} is not in the vocabulary")
+            return b""
         if self._is_byte_level:
             return bytes(_BYTES_BY_CHAR[char] for char in token)
         if re.fullmatch(r"<0x[0-9A-F]{2}>", token):
@@ -248,64 +285,6 @@ class ModelTokenizer:
     def _is_byte_level(self) -> bool:
         decoder = self._rendered.decoder
         return decoder is not None and b'"ByteLevel"' in decoder.__getstate__()
-
-
-class Conversation:
-    """Conversation whose beginnings can be rendered.
-
-    Args:
-        template: Chat template.
-        messages: Messages, with control tokens split.
-        tools: Tools, with control tokens split.
-    """
-
-    def __init__(
-        self,
-        template: ChatTemplate,
-        messages: Sequence[Mapping[str, Any]],
-        tools: Sequence[Mapping[str, Any]],
-    ) -> None:
-        self._template = template
-        self._messages = messages
-        self._tools = tools
-
-    def render(self, n: int, *, prompt: bool = False, user_next: bool = False) -> str:
-        """Render the first messages.
-
-        Args:
-            n: Number of messages.
-            prompt: Whether to begin a turn of the assistant after them.
-            user_next: Whether to add a message of the user.
-
-        Raises:
-            ChatTemplateError: The template does not support the messages.
-        """
-        messages = list(self._messages[:n])
-        if user_next:
-            messages.append({"role": "user", "content": "?"})
-        return self._template.render(messages, self._tools, add_generation_prompt=prompt)
-
-
-class _ControlSplitter:
-    """Function that puts a sentinel into each control token that a text spells."""
-
-    def __init__(self, control: re.Pattern[str]) -> None:
-        self._control = control
-
-    def __call__(self, value: Any) -> Any:
-        if isinstance(value, str):
-            return self._split(value)
-        if is_object(value):
-            return {self(key): self(item) for key, item in value.items()}
-        return [self(item) for item in value] if is_list(value) else value
-
-    def _split(self, text: str) -> str:
-        if not self._control.search(text):
-            return text
-        sentinel = next((char for char in _SENTINELS if char not in text), None)
-        if sentinel is None:
-            raise ChatTemplateError("a message contains too many noncharacters of Unicode")
-        return self._control.sub(lambda match: f"{match[0][0]}{sentinel}{match[0][1:]}", text)
 
 
 def _has_calls(message: Mapping[str, Any]) -> bool:
