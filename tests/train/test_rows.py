@@ -200,6 +200,18 @@ def test_rows_with_tools_need_a_template_that_writes_them(changes, make_tokenize
         encode(tokenizer, row)
 
 
+def test_calls_in_a_spelling_that_cannot_be_read_are_learned(make_tokenizer):
+    source = make_tokenizer().chat_template.source
+    beginning, _, rest = source.partition("{{ '<tool_call>")
+    _, _, end = rest.partition("</tool_call>' }}")
+    call_in_python = "[{{ call.function.name }}(city={{ call.function.arguments.city | tojson }})]"
+    tokenizer = make_tokenizer(beginning + call_in_python + end)
+    assert tokenizer.tool_call_format is None
+    row = {**conversation("Rain?", None, tool_calls=[call(city="Bonn")]), "tools": [WEATHER]}
+    [sequence] = encode(tokenizer, row)
+    assert learned_text(tokenizer, sequence) == '[weather(city="Bonn")]<|im_end|>'
+
+
 def test_a_call_that_the_template_leaves_out_is_an_error(make_tokenizer):
     template = make_tokenizer().chat_template.source.replace(
         "message.tool_calls or []", "message.tool_calls or [] if not message['content']"

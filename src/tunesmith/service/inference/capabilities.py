@@ -58,8 +58,9 @@ def require_tool_calls(model: ModelInfo, operation: CreateChatCompletion) -> Non
     for param in ("tools", "functions"):
         if getattr(operation, param) and model.tool_calls == "refused":
             raise invalid(
-                f"The model '{operation.model}' cannot call tools, since its chat template does "
-                f"not write tool calls. Leave out '{param}', or give the model another template.",
+                f"The model '{operation.model}' cannot call tools, since its chat template writes "
+                f"no tool calls, or not in a known way. Leave out '{param}', or give the model "
+                "another template.",
                 param,
                 "unsupported_parameter",
             )

@@ -10,7 +10,7 @@ from typing import Any
 
 from tunesmith._extras import import_extra
 
-__all__ = ["CallFields", "ChatTemplate", "ChatTemplateError"]
+__all__ = ["CallFields", "ChatTemplate", "ChatTemplateError", "function_name"]
 
 _GENERATION_TAG = re.compile(r"\{%-?\s*(?:end)?generation\s*-?%\}")
 
@@ -155,7 +155,7 @@ class ChatTemplate:
         if message.get("function_call"):
             calls.append({"type": "function", "function": message["function_call"]})
         if calls:
-            names.update((call.get("id", ""), _call_name(call)) for call in calls)
+            names.update((call.get("id", ""), function_name(call)) for call in calls)
             result["tool_calls"] = [_normalize_call(call, fields) for call in calls]
             result["content"] = result["content"] or fields.empty_content
         return result
@@ -176,8 +176,9 @@ def _join_parts(content: Any) -> str:
     return "".join(texts)
 
 
-def _call_name(call: Mapping[str, Any]) -> str:
-    function: Mapping[str, Any] = call.get("function") or {}
+def function_name(item: Mapping[str, Any]) -> str:
+    """Return the name of the function of a tool or of a call; empty for other tools."""
+    function: Mapping[str, Any] = item.get("function") or {}
     return str(function.get("name", ""))
 
 

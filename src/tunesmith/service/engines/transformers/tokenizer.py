@@ -13,6 +13,7 @@ from tunesmith.service.engines.transformers.chat_template import (
     CallFields,
     ChatTemplate,
     ChatTemplateError,
+    function_name,
 )
 from tunesmith.service.engines.transformers.conversation import (
     SENTINELS,
@@ -224,19 +225,16 @@ class ModelTokenizer:
         template = self.chat_template
         if template is None:
             raise ChatTemplateError("the model has no chat template; use prompts and completions")
-        call_format = None
-        if tools or any(map(_has_calls, messages)):
-            call_format = self.tool_call_format
-            if call_format is None:
-                raise ChatTemplateError(
-                    "the model's chat template does not write tool calls; "
-                    "leave out tools, or use a template that does"
-                )
-        normalized = template.normalize(
-            messages, call_format.fields if call_format else CallFields()
-        )
+        has_tools = bool(tools) or any(map(_has_calls, messages))
+        call_format = self.tool_call_format if has_tools else None
+        fields = CallFields() if call_format is None else call_format.fields
+        normalized = template.normalize(messages, fields)
         split = ControlSplitter(self._control)
-        return Conversation(template, split(normalized), split(list(tools)))
+        conversation = Conversation(template, split(normalized), split(list(tools)))
+        if has_tools and call_format is None:
+            # The template may write them in a way that cannot be read again.
+            _check_names(conversation.render(len(messages)), normalized, tools)
+        return conversation
 
     def encode_rendered(self, text: str, *, after: Sequence[int] = ()) -> list[int]:
         """Split a rendered part of a conversation into token ids, with control tokens.
@@ -289,6 +287,22 @@ class ModelTokenizer:
 
 def _has_calls(message: Mapping[str, Any]) -> bool:
     return bool(message.get("tool_calls") or message.get("function_call"))
+
+
+def _check_names(
+    text: str, messages: Sequence[Mapping[str, Any]], tools: Sequence[Mapping[str, Any]]
+) -> None:
+    """Check that a rendered conversation names its tools and calls.
+
+    Raises:
+        ChatTemplateError: The template leaves them out.
+    """
+    calls = (call for message in messages for call in message.get("tool_calls") or ())
+    if not all(function_name(item) in text for item in (*tools, *calls)):
+        raise ChatTemplateError(
+            "the model's chat template does not write tool calls; "
+            "leave out tools, or use a template that does"
+        )
 
 
 def _read_json(path: Path) -> dict[str, Any]:
