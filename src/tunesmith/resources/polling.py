@@ -108,6 +108,7 @@ class JobEventStream:
         self._seen: set[str] = set()
         self._waiting: deque[FineTuningJobEvent] = deque()
         self._has_polled = False
+        self._has_last = False
         self._quiet_since: float | None = None
         self._is_complete = False
 
@@ -132,14 +133,15 @@ class JobEventStream:
             return
         self._seen.update(event.id for event in events)
         self._waiting.extend(events)
+        # The last event may be found before the job is, in the round in which it finishes.
+        self._has_last |= any(e.message.lower().startswith(_LAST_MESSAGES) for e in events)
         if job is None or not job.is_finished:
             return
         # Silence counts only while the events can be listed.
         if events or self._quiet_since is None:
             self._quiet_since = self._poller.now()
-        has_last = any(event.message.lower().startswith(_LAST_MESSAGES) for event in events)
         quiet_s = self._poller.now() - self._quiet_since
-        self._is_complete = has_last or quiet_s >= _TRAILING_EVENTS_S
+        self._is_complete = self._has_last or quiet_s >= _TRAILING_EVENTS_S
 
 
 async def _list_new_events(

@@ -7,17 +7,50 @@ import anyio
 import pytest
 
 from tunesmith import AsyncClient, Response
-from tunesmith.errors import APIStatusError, InvalidResponseError
+from tunesmith.clock import VirtualClock
+from tunesmith.errors import APIStatusError, BackendError, InvalidResponseError
 
 pytestmark = pytest.mark.anyio
 
 EVENTS = [
-    {"id": "e1", "created_at": 1, "level": "info", "message": "Step 1"},
+    {"id": "e1", "created_at": 1, "level": "error", "message": "Step 1"},
     {"id": "e2", "created_at": 2, "level": "info", "message": "Step 2"},
     {"id": "e3", "created_at": 3, "level": "info", "message": "Step 3"},
     {"id": "e4", "created_at": 4, "message": "The job has successfully completed"},
 ]
 WITHOUT_ID = [{key: event[key] for key in ("created_at", "message")} for event in EVENTS]
+
+
+class Listing:
+    """A backend that lists its events, in chunks; the second list breaks off at first."""
+
+    def __init__(self):
+        self.clock = VirtualClock()
+        self.polls = 0
+
+    @asynccontextmanager
+    async def send(self, request):
+        is_events = request.operation == "fine_tuning.jobs.list_events"
+        body = self.list() if is_events else self.job()
+        try:
+            yield Response(200, {"content-type": "application/json"}, body)
+        finally:
+            await body.aclose()
+
+    async def job(self):
+        status = "succeeded" if self.polls >= 2 else "running"
+        yield json.dumps({"id": "ftjob-1", "status": status}).encode()
+
+    async def list(self):
+        self.polls += 1
+        yield b'{"object": "list", "data": '
+        if self.polls == 2:
+            raise BackendError("broken", phase="read")
+        events = EVENTS[:1] if self.polls == 1 else EVENTS[::-1]
+        yield json.dumps(events).encode() + b"}"
+
+    async def aclose(self):
+        pass
 
 
 class Streaming:
@@ -101,3 +134,10 @@ async def test_an_event_of_another_shape_is_an_error(event):
         await follow(Streaming([event]))
     assert caught.value.operation == "fine_tuning.jobs.list_events"
     assert caught.value.status == 200
+
+
+async def test_a_service_that_lists_its_events_is_asked_again_when_a_list_breaks_off():
+    backend = Listing()
+    with anyio.fail_after(10):
+        assert await follow(backend) == [event["message"] for event in EVENTS]
+    assert backend.polls == 4

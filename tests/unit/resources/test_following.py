@@ -75,3 +75,9 @@ async def test_each_failure_is_tolerated_for_its_own_time():
 
     service = Unsteady()
     assert await service.follow() == ["e1", "e2"]
+
+
+async def test_a_last_event_ends_following_also_if_the_job_is_found_finished_later():
+    service = Service(retrieve=1)
+    assert await service.follow() == ["e1", "e2"]
+    assert service.clock.monotonic() < service.began + 10

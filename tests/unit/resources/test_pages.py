@@ -8,6 +8,8 @@ import pytest
 from tests.unit.calls.conftest import Script, answer
 
 from tunesmith import Page, PaginationError
+from tunesmith.operations.files import ListFiles
+from tunesmith.resources.pages import AsyncPaginator
 from tunesmith.types import FileObject
 
 pytestmark = pytest.mark.anyio
@@ -66,3 +68,28 @@ async def test_objects_without_an_id_are_continued_after_the_last_one_of_the_pag
     events = backend.client().fine_tunes.list_events("ft-1")
     assert [event.message async for event in events] == ["Created"]
     assert dict(backend.requests[1].query)["after"] == "ftevent-7"
+
+
+async def test_the_next_page_has_the_parameters_of_the_first_and_another_cursor():
+    backend = Script(listed("a", has_more=True), listed("b"))
+    files = backend.client().files.list(after="0", limit=1)
+    assert [file.id async for file in files] == ["a", "b"]
+    assert [request.query for request in backend.requests] == [
+        (("after", cursor), ("limit", "1")) for cursor in ("0", "a")
+    ]
+
+
+async def test_all_pages_are_part_of_the_longer_call():
+    class Caller:
+        def __init__(self):
+            self.deadlines = []
+
+        async def call(self, operation, *, deadline=None):
+            self.deadlines.append(deadline)
+            number = len(self.deadlines)
+            return Page[FileObject](data=[FileObject(id=f"{number}")], has_more=number < 3)
+
+    caller, deadline = Caller(), object()
+    files = AsyncPaginator(caller, ListFiles(), deadline)
+    assert [file.id async for file in files] == ["1", "2", "3"]
+    assert caller.deadlines == [deadline] * 3
