@@ -83,7 +83,10 @@ def missing_attribute(value: object, owners: tuple[str, ...], name: str) -> Attr
     return AttributeError(f"{message}: {hint}")
 
 
-_USUAL_NAMES = {"del": "delete", "fetch": "retrieve", "get": "retrieve"} | {
+_USUAL_NAMES = {
+    "del": "delete",
+    "fetch": "retrieve",
+    "get": "retrieve",
     "poll": "wait",
     "remove": "delete",
     "stop": "cancel",

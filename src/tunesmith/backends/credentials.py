@@ -56,16 +56,14 @@ def conceal_headers(headers: Mapping[str, str] | None) -> SecretHeaders:
 
 
 def validate_headers(headers: SecretHeaders) -> None:
-    """Check header values when they are configured.
+    """Check headers when they are configured.
 
     Raises:
         ConfigurationError: A name or a value cannot be sent.
     """
-    # A generator, because a loop would leave the value in a variable of this frame.
-    problems = ((name, find_header_problem(name, value)) for name, value in headers.items())
-    for name, problem in problems:
-        if problem is not None:
-            raise ConfigurationError(f"header {name!r} {problem}")
+    problem = find_header_problem(headers)
+    if problem is not None:
+        raise ConfigurationError(problem)
 
 
 def validate_api_key(key: ApiKey | None) -> None:

@@ -67,7 +67,13 @@ def encode(
         all_headers.update(headers)
     all_headers.update(body_headers)
     if operation.extra_headers:
-        _validate_headers(spec, operation.extra_headers)
+        problem = find_header_problem(operation.extra_headers)
+        if problem is not None:
+            raise InvalidRequestError(
+                f"{spec.name}: extra_headers: {problem}",
+                operation=spec.name,
+                param="extra_headers",
+            )
         all_headers.update((name.lower(), v) for name, v in operation.extra_headers.items())
     return Request(
         operation=spec.name,
@@ -79,18 +85,6 @@ def encode(
         timeout=timeout_s if operation.timeout is None else operation.timeout,
         replayable=replayable,
     )
-
-
-def _validate_headers(spec: OperationSpec, headers: Mapping[str, str]) -> None:
-    # A generator, because a loop would leave the value in a variable of this frame.
-    problems = ((name, find_header_problem(name, value)) for name, value in headers.items())
-    for name, problem in problems:
-        if problem is not None:
-            raise InvalidRequestError(
-                f"{spec.name}: extra_headers: header {name!r} {problem}",
-                operation=spec.name,
-                param="extra_headers",
-            )
 
 
 def _path(operation: Operation[Any], spec: OperationSpec) -> str:

@@ -53,19 +53,20 @@ def is_header_safe(text: str) -> bool:
     return text.isascii() and text.isprintable()
 
 
-def find_header_problem(name: str, value: object) -> str | None:
-    """Return why users must not set a header; None if they may.
+def find_header_problem(headers: Mapping[str, object]) -> str | None:
+    """Return which header users must not set, and why; None if they may set all.
 
     Args:
-        name: The name.
-        value: The value.
+        headers: The headers; no value is in the problem.
     """
-    if not _HEADER_NAME.fullmatch(name):
-        return "is not a name of a header"
-    if name.lower() in _FRAMING_HEADERS:
-        return "must not be set: it follows from the body"
-    is_valid = isinstance(value, str) and is_header_safe(value)
-    return None if is_valid else "must be one line of ASCII text"
+    for name, value in headers.items():
+        if not _HEADER_NAME.fullmatch(name):
+            return f"header {name!r} is not a name of a header"
+        if name.lower() in _FRAMING_HEADERS:
+            return f"header {name!r} must not be set: it follows from the body"
+        if not isinstance(value, str) or not is_header_safe(value):
+            return f"header {name!r} must be one line of ASCII text"
+    return None
 
 
 _PUBLIC_HEADERS = frozenset(

@@ -10,11 +10,7 @@ from dataclasses import dataclass, replace
 from itertools import product, takewhile
 from typing import Any
 
-from tunesmith.service.engines.transformers.chat_template import (
-    CallFields,
-    ChatTemplate,
-    ChatTemplateError,
-)
+from tunesmith.service.engines.transformers.chat_template import CallFields, ChatTemplate
 
 __all__ = ["ID_SLOT", "TaggedArguments", "ToolCallFormat", "find_format"]
 
@@ -120,7 +116,7 @@ def find_format(template: ChatTemplate, cut: Callable[[str], str]) -> ToolCallFo
         fields = CallFields(are_parsed, empty_content, has_short_ids)
         try:
             call_format = replace(split(_Probe(template, cut, fields)), fields=fields, tag=tag)
-        except (ChatTemplateError, ValueError):
+        except ValueError:
             continue
         if _MARK not in repr(call_format):
             return call_format
@@ -201,7 +197,7 @@ def _split_json(probe: _Probe) -> ToolCallFormat:
         both = split(None, first, second)
         if both[1] == both[3] == separator and both[4] == closing:
             between = both[2]
-    except (ChatTemplateError, ValueError):
+    except ValueError:
         pass  # one call a turn
     return _around(probe, first, opening, separator, closing, between)
 
@@ -262,7 +258,7 @@ def _split_tagged(probe: _Probe) -> ToolCallFormat:
         marks = (_NAMES[0], _KEYS[0], _NUMBERS[0], _NAMES[1])
         *_, between, _ = probe.split(marks, number, number)
         _, empty_between, _ = probe.split(_NAMES, {}, {})
-    except (ChatTemplateError, ValueError):
+    except ValueError:
         between = None  # one call a turn
     call_format = _around(probe, number, opening, "", closing, between)
     end = _common_start(next_, call_format.closing, call_format.between or call_format.closing)
