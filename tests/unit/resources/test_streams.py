@@ -363,3 +363,31 @@ async def test_odd_indices_and_tool_calls_do_not_stop_a_stream():
     assert choice.message.content == "Hello"
     (found,) = choice.message.tool_calls
     assert (found.id, found.function.name) == ("a", "f")
+
+
+async def test_events_that_arrive_together_are_given_one_by_one():
+    together = b"".join(sse(b": ping\n\n", b"data: {}\n\n", BEGIN, {"id": "c"}, END, DONE))
+    received, completion = await read(together, x_request_id="req_1")
+    assert [event.choices[0].delta.content for event in received] == ["Hel", "lo"]
+    assert completion.response.request_id == "req_1"
+
+
+async def test_the_last_event_may_lack_its_blank_line():
+    assert await text(BEGIN, sse(END)[0].rstrip()) == "Hello"
+
+
+async def test_an_event_may_have_an_empty_message_beside_its_delta():
+    begin = chunk("Hel")
+    begin["choices"][0]["message"] = None
+    assert await text(begin, END, DONE) == "Hello"
+
+
+async def test_halves_of_a_character_in_two_texts_are_joined():
+    first = rb'data: {"id":"c","choices":[{"index":0,"text":"good \ud83d"}]}' + b"\n\n"
+    second = rb'data: {"id":"c","choices":[{"index":0,"text":"\ude00 day"}]}' + b"\n\n"
+    completions = Script(answer([first, second, DONE])).client().completions
+    async with completions.stream(model="m", prompt="a") as stream:
+        texts = [event.choices[0].text async for event in stream]
+        assert texts == ["good ", "\N{GRINNING FACE} day"]
+        completion = await stream.final_response()
+    assert completion.choices[0].text == "good \N{GRINNING FACE} day"
