@@ -109,9 +109,11 @@ async def test_null_is_no_error():
 async def test_events_that_carry_nothing_are_skipped(keep_alive, position):
     events = [BEGIN, END]
     events.insert(position, keep_alive)
-    received, completion = await read(*events, DONE)
-    assert len(received) == 2
-    assert completion.choices[0].message.content == "Hello"
+    for chunks in ([*events, DONE], [b"".join(sse(*events))]):
+        received, completion = await read(*chunks)
+        assert len(received) == 2
+        assert completion.choices[0].message.content == "Hello"
+        assert completion.response.status == 200
 
 
 @pytest.mark.parametrize(
@@ -323,6 +325,34 @@ async def test_only_what_is_not_parsed_yet_counts_toward_the_size_limit():
     completions = backend.client(max_response_bytes=400).chat.completions
     async with completions.stream(model="m", messages=MESSAGES) as stream:
         assert len([event async for event in stream]) == 21
+
+
+@pytest.mark.parametrize(
+    "pieces",
+    [
+        [b"data: " + b"x" * 100, *[b"x" * 100] * 3, b"\n\n"],
+        [b"{" + b" " * 100, *[b" " * 100] * 3, b"}"],
+    ],
+    ids=["event", "plain json"],
+)
+async def test_an_event_and_a_plain_response_have_a_longest_length(pieces):
+    backend = Script(answer([*sse(BEGIN), *pieces] if pieces[0][:1] == b"d" else pieces))
+    completions = backend.client(max_retries=0, max_response_bytes=400).chat.completions
+    async with completions.stream(model="m", messages=MESSAGES) as stream:
+        with pytest.raises(errors.InvalidResponseError, match="400 bytes"):
+            [event async for event in stream]
+
+
+async def test_a_stream_that_ends_early_is_an_error_that_says_so():
+    with pytest.raises(
+        errors.StreamInterruptedError, match=r"it ended before the response was complete"
+    ):
+        await read(BEGIN)
+
+
+async def test_an_event_of_another_shape_is_an_error_of_the_call():
+    with pytest.raises(errors.InvalidResponseError, match=r"^chat\.completions\.create: an event"):
+        await read(BEGIN, b"data: {broken\n\n")
 
 
 async def test_content_may_be_a_list_of_parts():
