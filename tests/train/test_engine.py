@@ -249,6 +249,17 @@ def test_an_adapter_on_whole_tuned_weights_is_used_with_them(make_engine, tiny, 
     assert anyio.run(main) == output[0, 3:].tolist()
 
 
+@pytest.mark.parametrize("revision", [None, "0" * 40])
+def test_a_base_model_may_be_named_like_a_tuned_one(tiny, tmp_path, revision):
+    base, adapter = tmp_path / "ft-tiny", tmp_path / "adapter"
+    shutil.copytree(tiny, base)
+    adapter.mkdir()
+    source = str(base) if revision is None else "org/ft-other"
+    config = {"base_model_name_or_path": source, "revision": revision}
+    (adapter / "adapter_config.json").write_text(json.dumps(config))
+    assert anyio.run(TransformersEngine({"x": base}).open, "x", adapter)
+
+
 def test_a_tuned_model_is_trained_further_with_its_own_shape(make_engine, tiny, rows, tmp_path):
     """The resolved options, which the job shows, are accepted when the service is opened again."""
     adapter = write_tuned(tiny, tmp_path / "tuned", seed=1)

@@ -380,16 +380,6 @@ def test_an_invalid_job_ends_with_its_error(start, make_job):
     assert "nothing" in json.loads((folder / "end.json").read_text())["error"]
 
 
-def test_a_job_whose_base_is_away_can_continue_later(start, make_job):
-    folder = make_job(base="/not/mounted")
-    with start(folder) as process:
-        assert process.wait() == 1
-        assert process.stderr.read().decode() == (
-            "error: folder /not/mounted does not exist; give the folder of a model\n"
-        )
-    assert not (folder / "end.json").exists()
-
-
 @pytest.mark.parametrize("format", ["chat", "dpo"])
 def test_two_processes_compute_the_same_steps_as_one(format, start, make_job, read_steps, rows):
     """As torchrun starts them; the last step of an epoch has fewer rows than processes."""

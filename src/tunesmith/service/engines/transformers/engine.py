@@ -104,11 +104,12 @@ class TransformersEngine:
             return TransformersModel(self, _load_base(model, folder))
         config = json.loads((folder / "adapter_config.json").read_text("utf-8"))
         source = config.get("base_model_name_or_path") or ""
-        if _TUNED_FOLDER.search(Path(source).name):
-            # Whole tuned weights are beside the adapter, since a state may have been moved.
-            base = _load_base(model, folder.with_name(Path(source).name))
-        elif config.get("revision"):
+        name = Path(source).name
+        if config.get("revision"):
             check_hub_commit(base.folder, (source, config["revision"]))
+        elif name != base.folder.name and _TUNED_FOLDER.search(name):
+            # Whole tuned weights are beside the adapter, since a state may have been moved.
+            base = _load_base(model, folder.with_name(name))
         return TransformersModel(self, base, adapter=folder)
 
     def sampler(self, folder: Path) -> Sampler:

@@ -44,13 +44,11 @@ class ModelTokenizer:
             `chat_template.jinja`, `generation_config.json`, `config.json`.
 
     Raises:
-        TokenizerError: The folder does not exist, or has no `tokenizer.json`.
+        TokenizerError: The folder has no `tokenizer.json`.
     """
 
     def __init__(self, folder: Path) -> None:
         path = folder / "tokenizer.json"
-        if not folder.is_dir():
-            raise TokenizerError(f"folder {folder} does not exist; give the folder of a model")
         if not path.exists():
             raise TokenizerError(
                 f"{folder} has no tokenizer.json; save the tokenizer with "
