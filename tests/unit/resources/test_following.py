@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from tests.unit.calls.conftest import Script, answer
+from tests.unit.calls.conftest import HANG, Script, answer
 
 from tunesmith import errors
 from tunesmith.clock import VirtualClock
@@ -81,3 +81,38 @@ async def test_a_last_event_ends_following_also_if_the_job_is_found_finished_lat
     service = Service(retrieve=1)
     assert await service.follow() == ["e1", "e2"]
     assert service.clock.monotonic() < service.began + 10
+
+
+class Hanging(Script):
+    """Service of a running job that hangs from one of its calls of an operation on."""
+
+    def __init__(self, name, number):
+        super().__init__()
+        self.name, self.left = name, number
+
+    def send(self, request):
+        name = request.operation.rpartition(".")[2]
+        body = JOB | {"status": "running"} if name == "retrieve" else {"data": EVENTS[1:]}
+        self.left -= name == self.name
+        self.steps = [HANG if self.left < 0 else answer(json.dumps(body).encode())]
+        return super().send(request)
+
+
+@pytest.mark.parametrize("number", [0, 1])
+@pytest.mark.parametrize("name", ["retrieve", "list_events"])
+@pytest.mark.parametrize(("of_client", "of_call"), [(9, None), (None, 9), (5000, 9)])
+async def test_following_ends_at_its_deadline_whatever_hangs(name, number, of_client, of_call):
+    service = Hanging(name, number)
+    began = service.clock.monotonic()
+    jobs = service.client(max_retries=0, deadline=of_client).fine_tuning.jobs
+    with pytest.raises(errors.DeadlineExceededError, match=r"fine_tuning\.jobs\.follow"):
+        [event async for event in jobs.follow("ftjob-1", deadline=of_call)]
+    assert service.clock.monotonic() == began + 9
+
+
+async def test_a_deadline_that_passes_between_polls_names_what_was_waited_for():
+    service = Hanging("retrieve", 10**9)
+    began = service.clock.monotonic()
+    with pytest.raises(errors.DeadlineExceededError, match="waiting for the job"):
+        await service.client().fine_tuning.jobs.wait("ftjob-1", deadline=9, poll_interval=2)
+    assert service.clock.monotonic() <= began + 9
