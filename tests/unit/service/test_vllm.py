@@ -181,6 +181,20 @@ async def test_an_adapter_is_loaded_again_after_vllm_was_restarted():
     assert loads(vllm) == [name, name]
 
 
+async def test_an_adapter_of_whole_tuned_weights_does_not_reach_vllm():
+    vllm = FakeVllm()
+    async with serving(vllm) as client:
+        _, whole = await tune(client, is_adapter=False)
+        (whole / "config.json").write_text("{}")
+        name, folder = await tune(client)
+        config = {"base_model_name_or_path": f"/moved/{whole.name}"}
+        (folder / "adapter_config.json").write_text(json.dumps(config))
+        status, message = await fail(client, name)
+    assert status == 400
+    assert "continues a model that was trained as a whole" in message
+    assert vllm.calls == []
+
+
 async def test_an_adapter_that_the_engine_refuses_does_not_reach_vllm(monkeypatch):
     async def refuse(engine, model, folder):
         raise EngineError(f"{folder.name} is not an adapter of {model}")

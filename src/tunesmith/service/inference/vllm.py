@@ -4,6 +4,7 @@ Completions and chats are passed on as they are. Responses and embeddings are th
 with tokens and vectors of vLLM.
 """
 
+import json
 from collections.abc import Mapping
 from contextlib import AsyncExitStack, suppress
 from itertools import count
@@ -179,13 +180,12 @@ class Vllm(Upstream):
         Returns:
             The number of the load.
         """
-        if not (folder / "adapter_config.json").exists():
-            raise _no_adapter_error(name)
-        await self._models.open(name)  # the engine refuses an adapter of another base model
         async with self._loading:
             load = self._loads.get(name)
             if load is not None and load != failed:
                 return load
+            _check_adapter(name, folder)
+            await self._models.open(name)  # the engine refuses an adapter of another base model
             # Another server may have left an adapter of the same name.
             await self._post("/unload_lora_adapter", {"lora_name": name})
             status, content = await self._post("/load_lora_adapter", _adapter(name, folder))
@@ -228,10 +228,24 @@ def _request(path: str) -> Request:
     return Request("vllm", "POST", path, headers=headers, timeout=_TIMEOUT_S)
 
 
-def _no_adapter_error(name: str) -> ServiceError:
-    return invalid(
-        f"The model '{name}' was trained as a whole and has no adapter, which vLLM could load "
-        "while it runs; serve it with a vLLM of its own, or this server without --vllm",
+def _check_adapter(name: str, folder: Path) -> None:
+    """Check that a tuned model is an adapter of a base model.
+
+    Raises:
+        ServiceError: It is not.
+    """
+    config = folder / "adapter_config.json"
+    if not config.exists():
+        problem = "was trained as a whole and has no adapter, which vLLM could load while it runs"
+    else:
+        base: str = json.loads(config.read_text("utf-8")).get("base_model_name_or_path") or "."
+        # The weights of other tuned models are beside its own.
+        if not (folder.parent / Path(base).name / "config.json").exists():
+            return
+        problem = "continues a model that was trained as a whole, which vLLM does not have"
+    raise invalid(
+        f"The model '{name}' {problem}; serve it with a vLLM of its own, or this server without "
+        "--vllm",
         "model",
     )
 
