@@ -12,6 +12,7 @@ llguidance = pytest.importorskip("llguidance", reason="needs tunesmith[train]")
 from tunesmith.service.engines import EngineError, GenerationSpec, ToolCallSpec
 from tunesmith.service.engines.transformers.tool_calls.grammar import write_grammar
 from tunesmith.service.engines.transformers.tool_calls.reader import CallReader
+from tunesmith.service.engines.transformers.tool_calls.schemas import value_types
 
 WEATHER = {
     "name": "weather",
@@ -299,3 +300,23 @@ def test_schemas_that_cannot_be_kept_are_errors(name, parameters, message, make_
     with pytest.raises(EngineError, match=message) as caught:
         make_model(name).matcher([{"name": "f", "parameters": parameters}])
     assert caught.value.param == "tools"
+
+
+ANYTHING = {"array", "boolean", "integer", "null", "number", "object", "string"}
+LOOP = {"anyOf": [{"$ref": "#/$defs/loop"}] * 8}
+
+
+@pytest.mark.parametrize(("schema", "types"), [
+    ({}, ANYTHING),
+    ({"type": ["string", "null"]}, {"string", "null"}),
+    ({"enum": [1, 1.5, None]}, {"integer", "number", "null"}),
+    ({"anyOf": [{"type": "string"}, {"const": True}]}, {"string", "boolean"}),
+    ({"anyOf": [True, {"type": "string"}]}, ANYTHING),
+    ({"oneOf": [False, {"type": "string"}]}, {"string"}),
+    ({"allOf": [True, {"type": "string"}]}, {"string"}),
+    ({"$ref": "#/$defs/day", "$defs": {"day": {"type": "integer"}}}, {"integer"}),
+    ({"$ref": "#/$defs/none"}, ANYTHING),
+    ({**LOOP, "$defs": {"loop": LOOP}}, ANYTHING),
+])  # fmt: skip
+def test_types_of_arguments_are_those_that_their_schema_allows(schema, types):
+    assert value_types(schema) == types

@@ -13,7 +13,9 @@ __all__ = ["argument_schemas", "check_schema", "parameters_of", "type_of", "valu
 
 Schema = Mapping[str, Any]
 
-_MAX_REFERENCES = 32
+_MAX_REFERENCES = 100
+"""More in one schema are not followed, since each is a level of recursion."""
+
 _ALL_TYPES = frozenset({"array", "boolean", "integer", "null", "number", "object", "string"})
 _TYPES: Mapping[type, str] = {
     str: "string",
@@ -76,20 +78,27 @@ def argument_schemas(parameters: Schema) -> dict[str, Schema]:
     }
 
 
-def value_types(schema: Schema, root: Schema | None = None, depth: int = 0) -> frozenset[str]:
+def value_types(
+    schema: Any, root: Schema | None = None, known: dict[str, frozenset[str]] | None = None
+) -> frozenset[str]:
     """Return the JSON types of the values that fit a schema.
 
     Args:
-        schema: The schema.
+        schema: The schema; parts of it may be true or false.
         root: The schema with the definitions that it refers to; None for itself.
-        depth: Number of references and alternatives around it.
+        known: Types of the references that were followed.
     """
+    if not is_object(schema):
+        return frozenset() if schema is False else _ALL_TYPES
     root = schema if root is None else root
-    if depth > _MAX_REFERENCES:
-        return _ALL_TYPES
-    if isinstance(schema.get("$ref"), str):
-        target = _find(root, schema["$ref"])
-        return _ALL_TYPES if target is None else value_types(target, root, depth + 1)
+    known = {} if known is None else known
+    reference = schema.get("$ref")
+    if isinstance(reference, str):
+        target = _find(root, reference)
+        if reference not in known and target is not None and len(known) < _MAX_REFERENCES:
+            known[reference] = _ALL_TYPES  # until it is known, since it may refer to itself
+            known[reference] = value_types(target, root, known)
+        return known.get(reference, _ALL_TYPES)
     kind = schema.get("type")
     values = schema.get("enum", [schema["const"]] if "const" in schema else None)
     if isinstance(kind, str) or is_list(kind):
@@ -99,11 +108,10 @@ def value_types(schema: Schema, root: Schema | None = None, depth: int = 0) -> f
     else:
         types = _ALL_TYPES
         for key in ("anyOf", "oneOf"):
-            if parts := [part for part in schema.get(key) or () if is_object(part)]:
-                kinds = [value_types(part, root, depth + 1) for part in parts]
-                types &= {kind for options in kinds for kind in options}
+            if parts := schema.get(key):
+                types &= frozenset().union(*(value_types(part, root, known) for part in parts))
         for part in schema.get("allOf") or ():
-            types &= value_types(part, root, depth + 1)
+            types &= value_types(part, root, known)
     return types
 
 
