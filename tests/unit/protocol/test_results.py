@@ -86,3 +86,7 @@ def test_a_value_that_is_no_number_is_an_error_with_its_row():
         "invalid number in the result file: could not convert string to float: 'low'"
     )
     assert caught.value.excerpt == "{'step': '1', 'train_loss': 'low'}"
+
+
+def test_a_lone_column_is_not_taken_for_base64():
+    assert [step.step for step in parse_results(b"step\n1\n2\n33\n")] == [1, 2, 33]
