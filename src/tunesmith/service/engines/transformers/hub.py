@@ -146,8 +146,9 @@ def _download(name: str, revision: str | None = None) -> str:
     folder: str
     try:
         try:
-            # A branch is not looked up again, since tuned models need the commit that they are of.
+            # Without its list of files, a folder that was downloaded in part would pass for whole.
             library.get_cached_repo_tree(name, revision=revision)
+            # A branch is not looked up again, since tuned models need the commit that they are of.
             folder = library.snapshot_download(name, local_files_only=True, **settings)
         except (
             library.errors.CachedRepoTreeNotFoundError,
