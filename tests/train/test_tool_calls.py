@@ -10,6 +10,7 @@ pytest.importorskip("tokenizers", reason="needs tunesmith[train]")
 llguidance = pytest.importorskip("llguidance", reason="needs tunesmith[train]")
 
 from tunesmith.service.engines import EngineError, GenerationSpec, ToolCallSpec
+from tunesmith.service.engines.transformers.chat_template import ChatTemplateError
 from tunesmith.service.engines.transformers.tool_calls.grammar import write_grammar
 from tunesmith.service.engines.transformers.tool_calls.reader import CallReader
 from tunesmith.service.engines.transformers.tool_calls.schemas import value_types
@@ -269,6 +270,15 @@ def test_a_template_without_calls_has_no_format(make_tokenizer):
     for source in (without_calls, without_tools):
         tokenizer = make_tokenizer(source, special_tokens, stop=(stop,))
         assert tokenizer.tool_call_format is None
+
+
+@pytest.mark.parametrize("expression", ["1 // (messages | length - 2)", "none.x.y", "[1].index(2)"])
+def test_a_template_that_fails_has_no_format(make_tokenizer, expression):
+    tokenizer = make_tokenizer("{{ " + expression + " }}")
+    assert tokenizer.tool_call_format is None
+    messages = [{"role": "user", "content": "Hi"}] * 2
+    with pytest.raises(ChatTemplateError, match="chat template does not support the messages"):
+        tokenizer.encode_chat(messages)
 
 
 def test_content_of_a_schema_may_stand_in_place_of_calls(make_model):

@@ -76,13 +76,13 @@ class ChatTemplate:
         environment.globals.update(functions)
         self._special_tokens = dict(special_tokens)
         self.source = source
-        self._template_error: type[Exception] = import_extra(
+        template_error: type[Exception] = import_extra(
             "jinja2", "train", "Chat templates"
         ).TemplateError
         try:
             # The tag only marks texts of the assistant, which are found in another way.
             self._template: Any = environment.from_string(_GENERATION_TAG.sub("", source))
-        except self._template_error as error:
+        except template_error as error:
             raise ChatTemplateError(f"the model's chat template is invalid: {error}") from error
 
     def render(
@@ -111,7 +111,7 @@ class ChatTemplate:
                 **self._special_tokens,
             )
             return text  # noqa: TRY300 - as short as the call
-        except (self._template_error, TypeError, ValueError, KeyError, AttributeError) as error:
+        except Exception as error:  # a template is a program of its own
             raise ChatTemplateError(
                 f"the model's chat template does not support the messages: {error}"
             ) from error
