@@ -81,7 +81,10 @@ def _transformers_engine(
         raise click.UsageError(
             "transformers needs a model: --model NAME=FOLDER or --model NAME=ORG/MODEL."
         )
-    launcher = shlex.split(train_command) if train_command else [sys.executable]
+    try:
+        launcher = shlex.split(train_command) if train_command else [sys.executable]
+    except ValueError as error:
+        raise click.UsageError(f"--train-command: {error}") from error
     try:
         return TransformersEngine(
             sources,

@@ -193,12 +193,16 @@ def test_a_state_named_before_the_command_is_served(tmp_path):
         assert "no.state is not a folder" in "".join(result.output.split("\n"))
 
 
+WEIGHTS = ("--engine", "transformers", "--model", "x=./x")
+
+
 @pytest.mark.parametrize(("arguments", "message"), [
     (("--engine", "transformers"), "transformers needs a model: --model NAME=FOLDER or"),
     (("--engine", "transformers", "--model", "x"), "Write it as --model NAME=FOLDER or"),
     (("--model", "x=/nowhere"), "need --engine transformers"),
     (("--as", "gpt-4o-mini=x"), "need --engine transformers"),
     (("--train-command", "torchrun"), "need --engine transformers"),
+    ((*WEIGHTS, "--train-command", "'srun"), "--train-command: No closing quotation"),
     (("--engine", "a:B", "--model", "x"), "--model cannot be combined with a:B"),
 ])  # fmt: skip
 def test_models_that_an_engine_cannot_have_are_refused(arguments, message):
