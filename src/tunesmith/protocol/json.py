@@ -32,6 +32,9 @@ _TEXT_PARTS = frozenset({"text", "output_text"})
 _POSITIONAL = frozenset({"Embedding"})
 """Classes of items that callers find by their position, so that none may be missing."""
 
+_JOINED = frozenset({"ChunkChoice"})
+"""Classes of items whose pieces streams join, so that none may be kept raw."""
+
 
 def parse_json(content: bytes) -> Any:
     """Parse JSON, including byte order marks and lone surrogates.
@@ -137,24 +140,26 @@ def validate_leniently(kind: type[M], value: Any) -> M:
 
 
 def _repair_lists(value: Any, error: ValidationError) -> Any:
-    """Return a value whose lists of objects hold no nulls, and are lists.
+    """Return a value whose lists of objects hold no nulls, or only objects, and are lists.
 
     Servers send null for what they left out, and a single object instead of a list of it.
     """
     value = deepcopy(value)
     # A set, because each member of a union has an error of its own.
     problems = {
-        (_existing_path(value, problem["loc"]), problem["type"])
+        (_existing_path(value, problem["loc"]), problem["type"], name in _JOINED)
         for problem in error.errors()
-        if problem.get("ctx", {}).get("class_name") not in _POSITIONAL
+        if (name := problem.get("ctx", {}).get("class_name")) not in _POSITIONAL
     }
-    for path, kind in sorted(problems, reverse=True):  # the last items first: indexes stay valid
+    # The last items first: indexes stay valid.
+    for path, kind, is_joined in sorted(problems, reverse=True):
         if not path:
             continue
         container: Any = _look_up(value, path[:-1])
         last = path[-1]
-        if kind == "model_type" and isinstance(last, int) and container[last] is None:
-            del container[last]
+        if kind == "model_type" and isinstance(last, int):
+            if is_joined or container[last] is None:
+                del container[last]
         elif kind == "list_type" and isinstance(container[last], dict):
             container[last] = [container[last]]
     return value

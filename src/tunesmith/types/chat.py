@@ -210,14 +210,7 @@ class ChunkChoice(APIModel):
 
 def _as_choices(value: Any) -> Any:
     """Return choices; never another value kept raw, which streams cannot join."""
-    if value.__class__ is dict:
-        return value
-    items = value if value.__class__ in {list, tuple} else ()
-    return [item for item in items if not isinstance(item, _NO_CHOICES)]
-
-
-_NO_CHOICES = (float, int, list, str)
-"""A tuple, because a union would be built again for each event of a stream."""
+    return value if value.__class__ in {dict, list, tuple} else ()
 
 
 class ChatCompletionChunk(GeneratedObject):

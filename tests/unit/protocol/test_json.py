@@ -1,5 +1,6 @@
 """JSON as services write it."""
 
+import json
 import pickle
 import warnings
 
@@ -8,7 +9,7 @@ from hypothesis import given, strategies as st
 from pydantic import BaseModel, ValidationError
 
 from tunesmith.protocol.json import join_surrogates, parse_json, text_content, validate_json
-from tunesmith.types.chat import ChatCompletion
+from tunesmith.types.chat import ChatCompletion, ChatCompletionChunk, ChunkChoice
 from tunesmith.types.completions import Completion
 from tunesmith.types.embeddings import CreateEmbeddingResponse
 from tunesmith.types.files import FileObject
@@ -232,3 +233,15 @@ def test_lone_surrogates_are_replaced_unless_they_are_kept():
 def test_deeply_nested_extra_fields_do_not_lose_a_response():
     content = b'{"choices": [], "x": ' + b"[" * 250 + b"]" * 250 + b"}"
     assert validate_json(Completion, content).choices == []
+
+
+@pytest.mark.parametrize("choices", [
+    [3, "x", {"delta": None, "index": 1}],
+    [None, {"delta": None, "index": 1}, [2]],
+    {"delta": None, "index": 1},
+])  # fmt: skip
+def test_a_stream_has_only_choices_whatever_else_is_among_them(choices):
+    content = json.dumps({"id": "1", "choices": choices}).encode()
+    chunk = validate_json(ChatCompletionChunk, content)
+    assert [type(choice) for choice in chunk.choices] == [ChunkChoice]
+    assert chunk.choices[0].index == 1
