@@ -12,7 +12,7 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from tunesmith.errors import InvalidRequestError
-from tunesmith.operations.base import Operation, OperationSpec
+from tunesmith.operations.base import Operation, OperationSpec, problem_path
 from tunesmith.protocol.flatten import unflatten
 from tunesmith.protocol.message import Request
 from tunesmith.protocol.multipart import MultipartError, decode_multipart
@@ -195,7 +195,7 @@ def _build(operation: type[O], received: Mapping[str, Any]) -> O:
     try:
         return operation(**values)
     except ValidationError as error:
-        raise _validation_error(error.errors()[0]) from None
+        raise _validation_error(error.errors()[0], values) from None
 
 
 _SPOOL_BYTES = 1024 * 1024
@@ -245,13 +245,13 @@ _TRUE = (True, "true", "True", "1")
 _FALSE = (False, "false", "False", "0")
 
 
-def _validation_error(problem: ErrorDetails) -> InvalidRequestError:
+def _validation_error(problem: ErrorDetails, values: dict[str, Any]) -> InvalidRequestError:
     """Word an error as the hosted service does: `'x' is not one of ['batch'] - 'purpose'`."""
-    names = [part for part in problem["loc"] if not _is_union_branch(part)]
+    names = problem_path(problem, values)
     param = "".join(f"[{n}]" if isinstance(n, int) else f".{n}" for n in names)
     param = param.removeprefix(".")
     value, kind, context = problem["input"], problem["type"], problem.get("ctx", {})
-    if kind == "missing":
+    if kind in {"missing", "union_tag_not_found"}:
         return InvalidRequestError(f"'{param}' is a required property", param=param)
     shown = _abbreviate(value)
     if kind in {"literal_error", "union_tag_invalid"}:
@@ -281,14 +281,6 @@ _JSON_TYPES = {"int": "integer", "float": "number", "bool": "boolean", "dict": "
     "mapping": "object",
     "model": "object",
 }
-
-
-def _is_union_branch(part: int | str) -> bool:
-    # pydantic names the branch of a union that failed, such as `list[str]`.
-    return isinstance(part, str) and (
-        part in {"str", "int", "float", "bool", "dict"}
-        or not re.fullmatch(r"[a-z][a-z0-9_]*", part)
-    )
 
 
 def _abbreviate(value: Any) -> str:

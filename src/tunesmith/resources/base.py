@@ -22,12 +22,16 @@ from types import FunctionType
 from typing import TYPE_CHECKING, Any, Generic, ParamSpec, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import ErrorDetails
 
 from tunesmith._lazy import explain_parameter, explains_parameters, missing_attribute
 from tunesmith.calls.caller import Caller
 from tunesmith.errors import InvalidRequestError
-from tunesmith.operations.base import Operation, OperationSpec, StreamOperation
+from tunesmith.operations.base import (
+    Operation,
+    OperationSpec,
+    StreamOperation,
+    problem_path,
+)
 from tunesmith.resources.pages import AsyncPaginator
 from tunesmith.resources.stream import OpenStream, Stream
 from tunesmith.types.base import Page
@@ -128,7 +132,7 @@ def _describe_problems(
     parameters: Mapping[str, Any],
 ) -> Iterator[tuple[str, str]]:
     """Describe each problem by its parameter; unknown parameters first, as others may follow."""
-    problems = error.errors(include_url=False, include_input=False, include_context=False)
+    problems = error.errors(include_url=False)
     positional = [p for p in problems if p["type"] == "unexpected_positional_argument"]
     if positional:
         method = spec.name.rpartition(".")[2]
@@ -146,23 +150,10 @@ def _describe_problems(
             if isinstance(location[0], int):  # a positional argument
                 location = (list(operation_signature(operation).parameters)[location[0]],)
                 problem["loc"] = (*location, *problem["loc"][1:])
-            param = _path_of(problem, parameters)
-            yield param, _TIMEOUT if param == "timeout" else problem["msg"]
-
-
-def _path_of(problem: ErrorDetails, value: Any) -> str:
-    """Return the path of a problem, without the members of unions that pydantic adds to it."""
-    *_, last = location = problem["loc"]
-    path: list[str] = []
-    for part in location:
-        try:
-            value = value[part]
-        except (LookupError, TypeError):
-            continue
-        path.append(str(part))
-    if problem["type"] == "missing" or not path:
-        path.append(str(last))
-    return ".".join(path)
+            param = ".".join(map(str, problem_path(problem, parameters)))
+            is_untagged = problem["type"] == "union_tag_not_found"
+            message = "Field required" if is_untagged else problem["msg"]
+            yield param, _TIMEOUT if param == "timeout" else message
 
 
 def _explain_unknown(operation: Callable[..., Any], spec: OperationSpec, name: str) -> str:

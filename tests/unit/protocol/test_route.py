@@ -194,8 +194,20 @@ ROLES = "['developer', 'system', 'user', 'assistant', 'tool', 'function']"
         (
             "/chat/completions",
             MODEL | {"messages": [USER], "tools": [{}]},
-            "{}: Unable to extract tag using discriminator 'type' - 'tools[0]'",
-            "tools[0]",
+            "'tools[0].type' is a required property",
+            "tools[0].type",
+        ),
+        (
+            "/chat/completions",
+            {"model": "m", "messages": [{"role": "user", "content": 5}]},
+            "5 is not of type 'string' - 'messages[0].content'",
+            "messages[0].content",
+        ),
+        (
+            "/chat/completions",
+            {"model": "m", "messages": [{"role": "user"}]},
+            "'messages[0].content' is a required property",
+            "messages[0].content",
         ),
         ("/fine_tuning/jobs", JOB | {"suffix": ""}, "'' is too short - 'suffix'", "suffix"),
         (

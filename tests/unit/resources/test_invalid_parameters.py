@@ -94,3 +94,18 @@ async def test_a_parameter_of_the_operation_is_named():
     assert caught.value.operation == "completions.create"
     assert caught.value.param == "n"
     assert "https://" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("message", "param", "words"),
+    [
+        ({"role": "user"}, "messages.0.content", "Field required"),
+        ({"content": "Hi"}, "messages.0.role", "Field required"),
+        ({"role": "user", "content": 5}, "messages.0.content", "valid string"),
+    ],
+)
+async def test_a_part_of_a_parameter_is_named_by_its_path(message, param, words):
+    create = Script().client().chat.completions.create
+    with pytest.raises(errors.InvalidRequestError, match=words) as caught:
+        await create(model="m", messages=[message])
+    assert caught.value.param == param
