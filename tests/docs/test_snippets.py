@@ -83,6 +83,33 @@ def test_the_first_page_shows_what_its_code_prints(folder, capsys):
     assert f'```text title="Output"\n{capsys.readouterr().out}```' in page
 
 
+def test_an_archive_of_jobs_can_be_trained_on_again(folder, capsys):
+    names = {}
+    run(snippets((ROOT / "docs/how-to/leave-hosted-fine-tuning.md").read_text())[0], names, "")
+    client = tunesmith.AsyncClient(backend=tunesmith.MemoryBackend())
+
+    async def archive():
+        file = await client.files.upload("train.jsonl")
+        deleted = await client.files.create(file=("old.jsonl", b"{}"), purpose="fine-tune")
+        jobs = client.fine_tuning.jobs
+        job = await jobs.create(
+            model="babbage-002", training_file=file.id, hyperparameters={"n_epochs": 2}
+        )
+        job = await jobs.wait(job)
+        failed = await jobs.create(model="babbage-002", training_file=deleted.id)
+        await client.files.delete(deleted.id)
+        await names["save_all"](client, Path("archive"))
+        again = await client.files.upload(Path("archive") / job.id / f"{file.id}-train.jsonl")
+        return job, failed, await client.files.content(again.id).read()
+
+    job, failed, content = anyio.run(archive)
+    assert content == Path("train.jsonl").read_bytes()
+    saved = {path.name: path for path in (Path("archive") / job.id).iterdir()}
+    assert len(saved) == 5
+    assert len(saved["checkpoints.jsonl"].read_text().splitlines()) == 2
+    assert f"{failed.id}: cannot download" in capsys.readouterr().out
+
+
 @pytest.fixture(scope="module")
 def docstring_names(tmp_path_factory):
     """Names that docstrings use: a client, a file, a succeeded job."""
