@@ -1,5 +1,8 @@
 """Attention is that of the model, of a tuned one beside its base."""
 
+import json
+import shutil
+
 import pytest
 
 torch = pytest.importorskip("torch", reason="needs tunesmith[train]")
@@ -56,6 +59,20 @@ def test_the_command_writes_a_page(adapter, tmp_path):
     assert "the prompt has 219 tokens; it must have 1 to 96" in long.output
     bytes_of_latin_1 = CliRunner().invoke(app, ["attention", str(adapter), "\udcff"])
     assert "not valid UTF-8" in bytes_of_latin_1.output
+
+
+def test_the_command_says_where_a_missing_model_is_named(adapter, tmp_path):
+    missing = CliRunner().invoke(app, ["attention", str(tmp_path / "none"), "Why?"])
+    assert missing.exit_code == 1
+    assert f"The folder {tmp_path / 'none'} does not exist" in missing.output
+    moved = tmp_path / "moved"
+    shutil.copytree(adapter, moved)
+    config = json.loads((moved / "adapter_config.json").read_text())
+    config["base_model_name_or_path"] = str(tmp_path / "none")
+    (moved / "adapter_config.json").write_text(json.dumps(config))
+    result = CliRunner().invoke(app, ["attention", str(moved), "Why?"])
+    assert result.exit_code == 1
+    assert f"base_model_name_or_path in {moved / 'adapter_config.json'}" in result.output
 
 
 def test_the_playground_computes_it_in_a_process_of_its_own(adapter, warm_command):

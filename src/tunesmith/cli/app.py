@@ -25,7 +25,7 @@ COMMANDS = {
     "files": ("tunesmith.cli.files", "Upload, list, show and delete files."),
     "fine-tunes": ("tunesmith.cli.fine_tunes", "Create, follow and cancel fine-tuning jobs."),
     "migrate": ("tunesmith.cli.migrate", "Rewrite code from the official SDK."),
-    "models": ("tunesmith.cli.models", "List, show and delete models."),
+    "models": ("tunesmith.cli.models", "List, show, download and delete models."),
     "playground": (
         "tunesmith.cli.playground",
         "Open a page to try and fine-tune models of a server.",

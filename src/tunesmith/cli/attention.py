@@ -5,12 +5,10 @@ from pathlib import Path
 import click
 
 from tunesmith._atomic import write_atomic
-from tunesmith._extras import import_extra
 from tunesmith.cli.command import CommandError
 from tunesmith.cli.connection import ServiceOptions
-from tunesmith.cli.model_download import find_weights
+from tunesmith.cli.model_download import find_weights, import_training
 from tunesmith.cli.output import Output
-from tunesmith.errors import ConfigurationError
 
 __all__ = ["command"]
 
@@ -43,11 +41,13 @@ def command(
         raise CommandError("The prompt is not valid UTF-8.")
     folder = Path(model)
     if not folder.is_dir():
+        if connection.state is None:
+            raise CommandError(
+                f"The folder {model} does not exist. Check the path, or name the state of a tuned "
+                "model: tunesmith --state DIR attention …"
+            )
         folder = find_weights(connection.state, model)
-    try:
-        import_extra("peft", "train", "Pages of attention")
-    except ConfigurationError as error:
-        raise CommandError(str(error)) from error
+    import_training("Pages of attention")
     from tunesmith.reports.attention import Attention, attention_report
     from tunesmith.train.attention import compute_attention
 

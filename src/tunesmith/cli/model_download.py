@@ -2,6 +2,7 @@
 
 import shutil
 import subprocess
+import warnings
 from pathlib import Path
 
 import click
@@ -13,7 +14,7 @@ from tunesmith.cli.output import Output
 from tunesmith.errors import ConfigurationError
 from tunesmith.service.core.folders import folder_name
 
-__all__ = ["download", "find_weights"]
+__all__ = ["download", "find_weights", "import_training"]
 
 _CONVERTER = "convert_hf_to_gguf.py"
 
@@ -93,6 +94,25 @@ def find_weights(state: Path | None, model: str) -> Path:
     return folder
 
 
+def import_training(feature: str) -> None:
+    """Import the libraries of the extra `train`, without their progress bars.
+
+    Args:
+        feature: The feature that needs them, in the plural.
+
+    Raises:
+        CommandError: They are not installed.
+    """
+    try:
+        import_extra("peft", "train", feature)
+    except ConfigurationError as error:
+        raise CommandError(str(error)) from error
+    from transformers.utils.logging import disable_progress_bar
+
+    disable_progress_bar()
+    warnings.simplefilter("ignore", FutureWarning)  # peft calls deprecated parts of transformers
+
+
 def _find_converter() -> str:
     converter = shutil.which(_CONVERTER)
     if converter is None:
@@ -104,10 +124,7 @@ def _find_converter() -> str:
 
 
 def _merge(source: Path, target: Path) -> None:
-    try:
-        import_extra("peft", "train", "Merging of weights")
-    except ConfigurationError as error:
-        raise CommandError(str(error)) from error
+    import_training("Merging of weights")
     from tunesmith.service.engines.base import EngineError
     from tunesmith.train.weights import merge
 

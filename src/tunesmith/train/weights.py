@@ -11,6 +11,7 @@ import peft
 import torch
 import transformers
 
+from tunesmith.service.engines.base import EngineError
 from tunesmith.service.engines.transformers.hub import resolve_model
 from tunesmith.service.engines.transformers.job import InvalidJobError, TrainJob
 
@@ -138,7 +139,14 @@ def find_base(adapter: Path) -> Path:
         EngineError: There is no such folder, or the model cannot be downloaded.
     """
     config: Any = peft.PeftConfig.from_pretrained(str(adapter))
-    return resolve_model("@".join(filter(None, (config.base_model_name_or_path, config.revision))))
+    try:
+        return resolve_model(
+            "@".join(filter(None, (config.base_model_name_or_path, config.revision)))
+        )
+    except EngineError as error:
+        raise EngineError(
+            f"base_model_name_or_path in {adapter / 'adapter_config.json'}: {error}"
+        ) from error
 
 
 def merge(source: Path, target: Path) -> None:

@@ -173,7 +173,7 @@ export default function Attention() {
                 <${TokenView} ...${view} />
                 <${Matrix} ...${view} />
                 <p class="note">
-                  Next:
+                  ${"Next: "}
                   ${each.next.map(([text, weight]) => `“${visible(text)}” ${percent(weight)}`).join(", ")}
                 </p>
               </section>`;
