@@ -14,7 +14,7 @@ spec.loader.exec_module(session)
 KEY_LINES = (
     "Written: kant_prepared_train.jsonl (251 rows)",
     "Created fine-tuning job: ftjob-",
-    "step 753 of 753   training loss 0.20   validation loss 4.90",
+    "step 753 of 753   training loss 0.18   validation loss 4.88",
     "The job has successfully completed",
     f"Fine-tuned model: {session.MODEL}",
     " space, time, substance, causality, possibility and necessity.",

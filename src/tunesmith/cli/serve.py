@@ -5,6 +5,8 @@ import signal
 import sys
 import threading
 import time
+from collections.abc import Generator
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 
@@ -115,9 +117,21 @@ def _key(_: click.Context, __: click.Parameter, key: str | None) -> str | None:
     return key
 
 
-def _exit(number: int, _: object) -> None:
+@contextmanager
+def _exit_at_sigterm() -> Generator[None]:
     """Leave by an exception, so that trainings write a checkpoint first; uvicorn sends it again."""
-    raise SystemExit(128 + number)
+
+    def leave(number: int, _: object) -> None:
+        raise SystemExit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    previous = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, previous)
 
 
 @click.command("serve", short_help="Serve the API on this machine, for any client.")
@@ -342,21 +356,20 @@ def command(
             open_model=service.models.open,
             compute_attention=AttentionProcess(find_weights) if find_weights else None,
         )
-        if threading.current_thread() is threading.main_thread():
-            signal.signal(signal.SIGTERM, _exit)
-        try:
-            app = ASGIApp(
-                faults or backend,
-                api_key=api_key,
-                cors_origins=(*cors_origins, LOOPBACK),
-                background=backend.service.run_lifecycles,
-                pages=pages if playground else None,
-            )
-            create_server(app).run(sockets=[listener])
-        except KeyboardInterrupt:
-            click.echo("Stopped.")
-            for fault in faults.unfired if faults else ():
-                click.echo(f"Fault not injected: {fault}", err=True)
-        finally:
-            with click_errors():
-                anyio.run(backend.aclose)
+        with _exit_at_sigterm():
+            try:
+                app = ASGIApp(
+                    faults or backend,
+                    api_key=api_key,
+                    cors_origins=(*cors_origins, LOOPBACK),
+                    background=backend.service.run_lifecycles,
+                    pages=pages if playground else None,
+                )
+                create_server(app).run(sockets=[listener])
+            except KeyboardInterrupt:
+                click.echo("Stopped.")
+                for fault in faults.unfired if faults else ():
+                    click.echo(f"Fault not injected: {fault}", err=True)
+            finally:
+                with click_errors():
+                    anyio.run(backend.aclose)
