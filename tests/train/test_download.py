@@ -94,10 +94,16 @@ def test_a_merged_model_gives_the_same_text_in_transformers(tuned, tmp_path):
     assert answer(model, tmp_path / "merged") == expected
 
 
+def copy_adapter(state, name, to):
+    """Copy the adapter of a tuned model to another state, where a test may change it."""
+    adapter = to / "models" / folder_name(name)
+    shutil.copytree(state / "models" / folder_name(name), adapter)
+    return adapter
+
+
 def test_a_model_without_generation_settings_is_merged(tuned, tmp_path):
     state, name, expected = tuned
-    adapter = tmp_path / "models" / folder_name(name)
-    shutil.copytree(state / "models" / folder_name(name), adapter)
+    adapter = copy_adapter(state, name, tmp_path)
     (adapter / "generation_config.json").unlink()
     assert download(tmp_path, name, tmp_path / "merged", "--merged").exit_code == 0
     model = transformers.AutoModelForCausalLM.from_pretrained(tmp_path / "merged")
@@ -106,8 +112,7 @@ def test_a_model_without_generation_settings_is_merged(tuned, tmp_path):
 
 def test_an_adapter_whose_base_is_gone_is_not_merged(tuned, tmp_path):
     state, name, _ = tuned
-    adapter = tmp_path / "models" / folder_name(name)
-    shutil.copytree(state / "models" / folder_name(name), adapter)
+    adapter = copy_adapter(state, name, tmp_path)
     config = json.loads((adapter / "adapter_config.json").read_text())
     config["base_model_name_or_path"] = str(tmp_path / "gone")
     (adapter / "adapter_config.json").write_text(json.dumps(config))

@@ -36,7 +36,6 @@ from typing import (
 from annotated_types import Gt
 from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass as pydantic_dataclass
-from pydantic_core import ErrorDetails
 
 A = TypeVar("A")
 E = TypeVar("E")
@@ -161,27 +160,3 @@ def operation(
         return declared
 
     return declare
-
-
-def problem_path(problem: ErrorDetails, parameters: Mapping[str, Any]) -> list[str | int]:
-    """Return where an invalid parameter is, such as `["messages", 0, "content"]`.
-
-    Args:
-        problem: A problem that pydantic found. It adds the members of unions to the location, such
-            as `list[str]` or the role of a message.
-        parameters: The parameters.
-    """
-    *_, last = location = problem["loc"]
-    path: list[str | int] = []
-    value: Any = parameters
-    for part in location:
-        try:
-            value = value[part]
-        except (LookupError, TypeError):
-            continue
-        path.append(part)
-    if problem["type"] == "missing" or not path:
-        path.append(last)
-    elif problem["type"] == "union_tag_not_found":
-        path.append(problem.get("ctx", {})["discriminator"].strip("'"))
-    return path

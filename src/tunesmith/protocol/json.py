@@ -1,18 +1,19 @@
 """JSON as services write it: with byte order marks, lone surrogates and values of other types."""
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from copy import deepcopy
 from typing import Any, TypeVar, cast
 
 from pydantic import BaseModel, ValidationError
-from pydantic_core import from_json
+from pydantic_core import ErrorDetails, from_json
 
 from tunesmith._json_types import is_object
 
 __all__ = [
     "join_surrogates",
     "parse_json",
+    "problem_path",
     "replace_surrogates",
     "text_content",
     "validate_json",
@@ -61,6 +62,22 @@ def join_surrogates(text: str) -> str:
 def replace_surrogates(value: Any) -> Any:
     """Return a JSON value without lone surrogates."""
     return json.loads(join_surrogates(json.dumps(value, ensure_ascii=False)))
+
+
+def problem_path(problem: ErrorDetails, parameters: Mapping[str, Any]) -> Path:
+    """Return where an invalid parameter is, such as `("messages", 0, "content")`.
+
+    Args:
+        problem: A problem that pydantic found. It adds the members of unions to the location, such
+            as `list[str]` or the role of a message.
+        parameters: The parameters.
+    """
+    path = _existing_path(parameters, problem["loc"])
+    if problem["type"] == "missing" or not path:
+        return (*path, problem["loc"][-1])
+    if problem["type"] == "union_tag_not_found":
+        return (*path, problem.get("ctx", {})["discriminator"].strip("'"))
+    return path
 
 
 def validate_json(kind: type[M], content: bytes, *, keep_surrogates: bool = False) -> M:
@@ -177,11 +194,9 @@ def _existing_path(value: Any, location: Sequence[str | int]) -> Path:
     """Return the path of the innermost existing value at the location of an error."""
     path: list[str | int] = []
     for part in location:
-        if isinstance(value, dict) and part in value:
-            value = cast("dict[str | int, Any]", value)[part]
-        elif isinstance(value, list) and isinstance(part, int) and part < len(value):  # pyright: ignore[reportUnknownArgumentType]
-            value = cast("list[Any]", value)[part]  # type: ignore[redundant-cast] # not to pyright
-        else:
+        try:
+            value = value[part]
+        except (LookupError, TypeError):
             continue  # the name of a union's member, or a missing field
         path.append(part)
     return tuple(path)

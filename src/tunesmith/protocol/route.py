@@ -12,8 +12,9 @@ from pydantic import ValidationError
 from pydantic_core import ErrorDetails, from_json
 
 from tunesmith.errors import InvalidRequestError
-from tunesmith.operations.base import Operation, OperationSpec, problem_path
+from tunesmith.operations.base import Operation, OperationSpec
 from tunesmith.protocol.flatten import unflatten
+from tunesmith.protocol.json import problem_path
 from tunesmith.protocol.message import Request
 from tunesmith.protocol.multipart import MultipartError, decode_multipart
 

@@ -26,12 +26,8 @@ from pydantic import BaseModel, ValidationError
 from tunesmith._lazy import explain_parameter, explains_parameters, missing_attribute
 from tunesmith.calls.caller import Caller
 from tunesmith.errors import InvalidRequestError
-from tunesmith.operations.base import (
-    Operation,
-    OperationSpec,
-    StreamOperation,
-    problem_path,
-)
+from tunesmith.operations.base import Operation, OperationSpec, StreamOperation
+from tunesmith.protocol.json import problem_path
 from tunesmith.resources.pages import AsyncPaginator
 from tunesmith.resources.stream import OpenStream, Stream
 from tunesmith.types.base import Page
